@@ -1,0 +1,68 @@
+"""Errors that tell a user what is wrong, where, with which value, what is allowed and what to do next."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    what: the fault in a few words; where: file, key or row; value: what was found there;
+    allowed: what may stand there; nearest: the allowed value that looks most like it; fix: the next step.
+    """
+
+    what: str
+    where: str = ""
+    value: Any = None
+    allowed: str = ""
+    nearest: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.value is not None:
+            lines.append(f"    found:    {_short(self.value)}")
+        if self.allowed:
+            lines.append(f"    allowed:  {self.allowed}")
+        if self.nearest:
+            lines.append(f"    nearest:  {self.nearest}")
+        if self.fix:
+            lines.append(f"    next:     {self.fix}")
+        return "\n".join(lines)
+
+
+class NeuroscalingError(Exception):
+    """One or several problems, all of them shown at once."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]):
+        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StudyError(NeuroscalingError):
+    """The study file, or something that it names, can't be used."""
+
+
+class DataError(NeuroscalingError):
+    """Data are missing, damaged or inconsistent."""
+
+
+def nearest(value: object, allowed: Iterable[object]) -> str:
+    """The allowed value that is written most like `value`, or an empty string."""
+    matches = get_close_matches(str(value), [str(a) for a in allowed], n=1, cutoff=0.5)
+    return matches[0] if matches else ""
+
+
+def listing(values: Sequence[object], limit: int = 12) -> str:
+    """`values` in one line, shortened after `limit` of them with a count of the rest."""
+    shown = ", ".join(str(v) for v in values[:limit])
+    rest = len(values) - limit
+    return f"{shown} ... and {rest} more" if rest > 0 else shown
+
+
+def _short(value: object, limit: int = 200) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,92 @@
+"""Files that are whole or absent: written under a temporary name beside their place, then renamed."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.errors import DataError, Problem
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary sibling of `path` to write a file or a directory to; it takes the place of `path` at the end.
+
+    If the block raises, what was written is removed and what stood at `path` before is still there.
+    Raises DataError when the disk is full or the folder can't be written to.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _replace(temporary, path)
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    finally:
+        _remove(temporary)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as readable JSON; NaN and infinity raise ValueError (write null instead)."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file. Raises DataError, naming the file, when it is missing or cut short."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(Problem("file is missing", str(path))) from error
+    except json.JSONDecodeError as error:
+        raise DataError(
+            Problem(f"not valid JSON (line {error.lineno})", str(path), fix="delete the file and run again")
+        ) from error
+
+
+def require_writable(folder: str | Path, what: str) -> None:
+    """Raise DataError unless files can be made in `folder` (made where it is missing)."""
+    folder = Path(folder)
+    probe = folder / f".writable-{uuid.uuid4().hex[:8]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0" * 4096)
+    except OSError as error:
+        raise _disk_error(error, folder, what) from error
+    finally:
+        probe.unlink(missing_ok=True) if os.access(folder, os.W_OK) else None
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    if temporary.is_dir() and path.is_dir():
+        old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+        os.replace(path, old)
+        os.replace(temporary, path)
+        shutil.rmtree(old)
+    else:
+        os.replace(temporary, path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _disk_error(error: OSError, path: Path, what: str = "file") -> Exception:
+    import errno
+
+    if error.errno == errno.ENOSPC:
+        return DataError(Problem("no space left on the disk", str(path), fix="free space and run again"))
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DataError(
+            Problem(f"the {what} can't be written: no permission", str(path), fix="choose another `store:` or ask for rights")
+        )
+    return error
