@@ -1,0 +1,201 @@
+"""The study file as pydantic models: the one definition of every key.
+
+config/README.md and config/schema.json are generated from here (`neuroscaling schema`). Light: imports no torch.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]*$"
+SamplesPerClass = int | Literal["all"]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DigitsDataset(Section):
+    """scikit-learn's 1,797 handwritten digits (10 classes), bundled with the package: no download."""
+
+    format: Literal["digits"] = Field(description="`digits`: scikit-learn's bundled handwritten digits.")
+
+
+class ImageFolderDataset(Section):
+    """A folder with `train/` and `val/`, one folder a class below each."""
+
+    format: Literal["imagefolder"] = Field(description="`imagefolder`: `train/<class>/<image>`, `val/<class>/<image>`.")
+    root: Path = Field(description="The folder that holds `train/` and `val/`. `$VARIABLES` are replaced.")
+
+
+Dataset = Annotated[DigitsDataset | ImageFolderDataset, Field(discriminator="format")]
+
+
+class TrainedRuns(Section):
+    """Networks trained here: every combination of the lists."""
+
+    archs: list[str] = Field(min_length=1, description="Architectures (`neuroscaling models` lists them).")
+    datasets: list[str] = Field(min_length=1, description="Names from `datasets:`.")
+    samples_per_class: list[SamplesPerClass] = Field(
+        min_length=1, description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
+    )
+    seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation, order and augmentation.")
+    recipe: str = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
+    subset_seed: int | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
+
+    @field_validator("samples_per_class")
+    @classmethod
+    def _positive(cls, values: list[SamplesPerClass]) -> list[SamplesPerClass]:
+        for value in values:
+            if value != "all" and value < 1:
+                raise ValueError(f"samples per class must be at least 1 or `all`, not {value}")
+        return values
+
+
+class UntrainedRuns(Section):
+    """Networks as initialised: the control for what training adds."""
+
+    untrained: list[str] = Field(min_length=1, description="Architectures to use without training.")
+    seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation.")
+
+
+class PretrainedRuns(Section):
+    """Networks with published weights, fetched through timm (needs a network) or read from a folder."""
+
+    pretrained: list[str] = Field(min_length=1, description="timm names with tag, e.g. `resnet18.a1_in1k`.")
+    weights: Path | None = Field(
+        None, description="Folder with `<name>.safetensors`; without it timm downloads from its hub."
+    )
+
+
+class BaselineRuns(Section):
+    """Image features that are no network."""
+
+    baselines: list[Literal["pixels", "gabor"]] = Field(min_length=1, description="`pixels` or `gabor` (energy).")
+
+
+def _kind_of_runs(value: Any) -> str:
+    keys = value if isinstance(value, dict) else value.__class__.model_fields
+    for kind in ("untrained", "pretrained", "baselines"):
+        if kind in keys:
+            return f"<{kind}>"
+    return "<archs>"
+
+
+Runs = Annotated[
+    Annotated[TrainedRuns, Tag("<archs>")]
+    | Annotated[UntrainedRuns, Tag("<untrained>")]
+    | Annotated[PretrainedRuns, Tag("<pretrained>")]
+    | Annotated[BaselineRuns, Tag("<baselines>")],
+    Discriminator(_kind_of_runs),
+]
+
+
+class SimulatedBrain(Section):
+    """A simulated brain: recordings and fMRI made from real images by a known rule. Never real data."""
+
+    seed: int = Field(0, description="Seed of everything that is drawn.")
+    stimuli: int = Field(200, ge=60, description="Images shown in each simulated experiment.")
+    neuroids_per_region: int = Field(20, ge=2, description="Simulated recording sites per region.")
+    repetitions: int = Field(4, ge=2, description="Repetitions of each image in the electrophysiology.")
+    algonauts_subjects: int = Field(2, ge=1, le=8, description="Subjects of the simulated fMRI.")
+    algonauts_train: int = Field(200, ge=20, description="Training images of the simulated fMRI.")
+    algonauts_test: int = Field(60, ge=10, description="Test images of the simulated fMRI.")
+    vertices: int = Field(120, ge=30, description="Vertices per hemisphere.")
+
+
+class SimulatedData(Section):
+    """Data from a simulated brain of this study."""
+
+    simulated: str = Field(description="A name from `simulated:`.")
+
+
+class LocalData(Section):
+    """Data from a folder."""
+
+    local: Path = Field(description="The folder, in the layout that docs/data.md describes. `$VARIABLES` are replaced.")
+
+
+def _kind_of_data(value: Any) -> str:
+    keys = value if isinstance(value, dict) else value.__class__.model_fields
+    return "<simulated>" if "simulated" in keys else "<local>"
+
+
+Data = Annotated[
+    Annotated[SimulatedData, Tag("<simulated>")] | Annotated[LocalData, Tag("<local>")], Discriminator(_kind_of_data)
+]
+
+
+class BrainScore(Section):
+    """Scores on Brain-Score's benchmarks, by its own classes and metrics."""
+
+    data: Data = Field(description="Where the recordings are: `simulated: <name>` or `local: <folder>`.")
+    benchmarks: list[str] = Field(min_length=1, description="Registered ids (`neuroscaling benchmarks` lists them).")
+    visual_degrees: float = Field(8.0, gt=0, description="Width of the models' field of view, in degrees.")
+
+
+class AlgonautsEncoding(Section):
+    """Voxel-wise encoding of fMRI in the layout of the Algonauts 2023 Challenge."""
+
+    source: Literal["algonauts2023"] = Field(description="`algonauts2023`.")
+    data: Data = Field(description="`simulated: <name>` or `local: <folder with subj01, subj02, ...>`.")
+    subjects: list[str] | Literal["all"] = Field("all", description="`all`, or a list such as [subj01, subj02].")
+    regions: list[str] | Literal["all"] = Field("all", description="ROIs to report, e.g. [V1, V2, hV4, ventral].")
+
+
+class V4Encoding(Section):
+    """Real macaque V4 recordings to natural images (Cowley and others), predicted neuron by neuron."""
+
+    source: Literal["v4"] = Field(description="`v4`.")
+    sessions: list[str] | Literal["all"] = Field(
+        "all", description="Session ids, e.g. ['190923']; `all` takes every session of `local_dir`."
+    )
+    local_dir: Path | None = Field(
+        None, description="Folder in the public repository's layout; without it the sessions are downloaded."
+    )
+    samples: list[int | Literal["all"]] = Field(
+        [10, 30, 100, 300, "all"], min_length=1, description="Numbers of mapping images (training images of the mapping)."
+    )
+    metrics: list[Literal["pls", "ridge"]] = Field(["pls", "ridge"], min_length=1, description="Mappings.")
+
+
+Encoding = Annotated[AlgonautsEncoding | V4Encoding, Field(discriminator="source")]
+
+
+class Reduction(Section):
+    """What is kept of a layer's activations."""
+
+    kind: Literal["none", "grid"] = Field("none", description="`none`: all features; `grid`: averages on a grid.")
+    size: int = Field(2, ge=1, le=16, description="Cells along each side of the grid.")
+
+
+class Layers(Section):
+    """Layers of one architecture, where its defaults don't suit."""
+
+    candidates: list[str] | None = Field(None, description="Layers to extract, early to late.")
+    regions: dict[str, str] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
+    readout: str | None = Field(None, description="Layer of the behavioural readout.")
+
+
+class Study(Section):
+    """A study file."""
+
+    study: str = Field(pattern=NAME, description="Name of the study; results go to results/<name>/.")
+    title: str = Field("", description="Title of the report.")
+    store: Path = Field(Path("store"), description="Folder of runs, activations and scores; several studies share it.")
+    protocol: Literal["corrected", "parity"] = Field(
+        "corrected", description="`corrected`, or `parity`: as published, quirks included."
+    )
+    datasets: dict[Annotated[str, Field(pattern=NAME)], Dataset] = Field({}, description="Image data sets by name.")
+    runs: list[Runs] = Field(min_length=1, description="Which networks: a list of groups.")
+    layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
+    reduction: Reduction = Field(Reduction(), description="What is kept of the activations.")
+    simulated: dict[Annotated[str, Field(pattern=NAME)], SimulatedBrain] = Field(
+        {}, description="Simulated brains by name (for the demo and for tests)."
+    )
+    brainscore: BrainScore | None = Field(None, description="Brain-Score benchmarks.")
+    encoding: list[Encoding] = Field([], description="Encoding of fMRI or recordings, a list of sources.")
+    fits: list[Path] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")

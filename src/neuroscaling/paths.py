@@ -1,0 +1,68 @@
+"""Where each artefact lies. One place knows the layout of the store and of a study's results."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Store:
+    """The shared, content-addressed part: what is dear and can be used by several studies."""
+
+    root: Path
+
+    def subset(self, dataset: str, fingerprint: str, samples_per_class: int | str, seed: int) -> Path:
+        """List of training images: `dataset` with its fingerprint, k images per class, drawn with `seed`."""
+        return self.root / "subsets" / f"{dataset}-{fingerprint}" / f"{samples_per_class}-s{seed}.parquet"
+
+    def run(self, run: str) -> Path:
+        """Folder of a run: weights, history, run.json."""
+        return self.root / "runs" / run
+
+    def simulated(self, brain: str) -> Path:
+        """Folder of a simulated brain."""
+        return self.root / "simulated" / brain
+
+    def v4(self) -> Path:
+        """Folder of the V4 recordings, in the layout of their public repository."""
+        return self.root / "data" / "v4"
+
+    def stimuli(self, stimulus_set: str) -> Path:
+        """Folder of a prepared stimulus set."""
+        return self.root / "stimuli" / stimulus_set
+
+    def activations(self, run: str, stimulus_set: str) -> Path:
+        """Manifest of a run's activations to a stimulus set."""
+        return self.root / "activations" / run / f"{stimulus_set}.json"
+
+    def score(self, run: str, data: str, benchmark: str) -> Path:
+        """Score file of a run on a benchmark with the data `data`."""
+        return self.root / "scores" / run / data / f"{benchmark}.json"
+
+    def cache(self) -> Path:
+        """Folder of what can be thrown away: fingerprints of folders, results of image checks."""
+        return self.root / ".cache"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The study's own part: cheap and particular."""
+
+    root: Path
+
+    @property
+    def table(self) -> Path:
+        """The score table."""
+        return self.root / "scores.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The page of the report."""
+        return self.root / "report" / "index.html"
+
+    def fit(self, name: str) -> Path:
+        """Result of a fit."""
+        return self.root / "fits" / f"{name}.json"
+
+    def bootstraps(self, name: str) -> Path:
+        """Bootstraps of a fit, one row a resample."""
+        return self.root / "fits" / f"{name}.bootstraps.parquet"
