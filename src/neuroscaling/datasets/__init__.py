@@ -1,0 +1,1 @@
+"""What the images are: indices, fingerprints, checks and nested subsets of image data sets."""
