@@ -1,0 +1,1 @@
+"""Activations of networks and baselines to stimuli: extraction and the Zarr store."""

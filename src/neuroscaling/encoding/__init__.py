@@ -1,0 +1,1 @@
+"""Encoding of human fMRI and macaque V4 recordings from stored activations."""

@@ -1,0 +1,1 @@
+"""Mappings from features to responses: pure array mathematics, no file formats."""
