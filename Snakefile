@@ -1,0 +1,30 @@
+"""neuroscaling: from images to laws. One study file in, a report out.
+
+snakemake --cores 2 --config study=config/studies/demo.yaml
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/activations.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/laws.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        STUDY.results.report,
+    localrule: True

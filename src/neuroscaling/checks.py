@@ -1,0 +1,205 @@
+"""What can be wrong with a study beyond its syntax: names that don't exist, data that aren't there.
+
+`study_problems` is quick and runs whenever the Snakefile is parsed; `deep_problems` builds networks and decodes
+images and runs once, before the first job.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from neuroscaling.brainscore import ids
+from neuroscaling.config import (
+    AlgonautsEncoding,
+    BaselineRuns,
+    Data,
+    LocalData,
+    PretrainedRuns,
+    SimulatedData,
+    Study,
+    TrainedRuns,
+    UntrainedRuns,
+    V4Encoding,
+)
+from neuroscaling.datasets.checks import light_problems
+from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing, nearest
+from neuroscaling.files import require_writable
+from neuroscaling.models import names
+from neuroscaling.training.recipe import load_recipe
+
+
+def study_problems(study: Study, file: Path) -> list[Problem]:
+    """Everything that is wrong with the names and the data in `study`, without decoding or building anything."""
+    where = str(file)
+    return [
+        *_run_problems(study, where),
+        *_layer_problems(study, where),
+        *_dataset_problems(study, where),
+        *_brainscore_problems(study, where),
+        *_encoding_problems(study, where),
+        *_fit_problems(study, file),
+        *_store_problems(study),
+    ]
+
+
+def _run_problems(study: Study, where: str) -> Iterator[Problem]:
+    for i, group in enumerate(study.runs):
+        place = f"{where}: runs[{i}]"
+        if isinstance(group, BaselineRuns):
+            continue
+        for arch in _archs(group):
+            if not names.known(arch):
+                yield Problem(
+                    "unknown architecture",
+                    place,
+                    arch,
+                    "names from `neuroscaling models`, or any timm name",
+                    names.nearest(arch),
+                )
+        if isinstance(group, TrainedRuns):
+            yield from _trained_problems(group, study, place)
+        if isinstance(group, PretrainedRuns) and group.weights:
+            for arch in group.pretrained:
+                file = group.weights / f"{arch}.safetensors"
+                if not file.is_file():
+                    yield Problem("weights are missing", place, str(file), fix="put the file there or drop `weights:`")
+
+
+def _archs(group: TrainedRuns | UntrainedRuns | PretrainedRuns) -> list[str]:
+    match group:
+        case TrainedRuns():
+            return group.archs
+        case UntrainedRuns():
+            return group.untrained
+        case PretrainedRuns():
+            return group.pretrained
+
+
+def _trained_problems(group: TrainedRuns, study: Study, place: str) -> Iterator[Problem]:
+    for dataset in group.datasets:
+        if dataset not in study.datasets:
+            allowed = list(study.datasets)
+            yield Problem("unknown dataset", place, dataset, listing(allowed), nearest(dataset, allowed))
+    try:
+        load_recipe(group.recipe)
+    except NeuroscalingError as error:
+        yield from error.problems
+
+
+def _layer_problems(study: Study, where: str) -> Iterator[Problem]:
+    for arch, layers in study.layers.items():
+        place = f"{where}: layers.{arch}"
+        if not names.known(arch):
+            yield Problem("unknown architecture", place, arch, nearest=names.nearest(arch))
+            continue
+        allowed = names.layers(arch)
+        wanted = [*(layers.candidates or []), *layers.regions.values(), *([layers.readout] if layers.readout else [])]
+        for layer in wanted if allowed else []:
+            if layer not in allowed:
+                yield Problem("unknown layer", place, layer, listing(allowed), nearest(layer, allowed))
+        for region in layers.regions:
+            if region not in ids.REGIONS:
+                yield Problem("unknown region", place, region, listing(ids.REGIONS), nearest(region, ids.REGIONS))
+
+
+def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
+    for name, dataset in study.datasets.items():
+        wanted = {k for group in study.runs if isinstance(group, TrainedRuns) and name in group.datasets
+                  for k in group.samples_per_class}
+        yield from light_problems(name, dataset.model_dump(mode="json"), sorted(wanted, key=str))
+
+
+def _brainscore_problems(study: Study, where: str) -> Iterator[Problem]:
+    if study.brainscore is None:
+        return
+    for benchmark in study.brainscore.benchmarks:
+        if benchmark not in ids.BENCHMARKS:
+            allowed = list(ids.BENCHMARKS)
+            yield Problem(
+                "unknown benchmark",
+                f"{where}: brainscore.benchmarks",
+                benchmark,
+                listing(allowed),
+                nearest(benchmark, allowed),
+            )
+    yield from _data_problems(study.brainscore.data, study, f"{where}: brainscore.data")
+
+
+def _data_problems(data: Data, study: Study, place: str) -> Iterator[Problem]:
+    if isinstance(data, SimulatedData) and data.simulated not in study.simulated:
+        allowed = list(study.simulated)
+        yield Problem("unknown simulated brain", place, data.simulated, listing(allowed), nearest(data.simulated, allowed))
+    if isinstance(data, LocalData) and not data.local.is_dir():
+        yield Problem("folder is missing", place, str(data.local), fix="docs/data.md says what it must hold")
+
+
+def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:
+    for i, entry in enumerate(study.encoding):
+        place = f"{where}: encoding[{i}]"
+        match entry:
+            case AlgonautsEncoding():
+                yield from _data_problems(entry.data, study, place)
+                yield from _algonauts_problems(entry, place)
+            case V4Encoding():
+                yield from _v4_problems(entry, place)
+
+
+def _algonauts_problems(entry: AlgonautsEncoding, place: str) -> Iterator[Problem]:
+    from neuroscaling.encoding import rois
+
+    wanted = [] if entry.regions == "all" else entry.regions
+    for region in wanted:
+        if region not in rois.REGIONS:
+            allowed = list(rois.REGIONS)
+            yield Problem("unknown region", f"{place}.regions", region, listing(allowed), nearest(region, allowed))
+    if isinstance(entry.data, LocalData) and entry.data.local.is_dir():
+        from neuroscaling.encoding.algonauts import tree_problems
+
+        yield from tree_problems(entry.data.local, entry.subjects)
+
+
+def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
+    if entry.local_dir is None:
+        if entry.sessions == "all":
+            yield Problem("`all` needs `local_dir`", place, fix="name the sessions, e.g. sessions: ['190923']")
+        return
+    if not entry.local_dir.is_dir():
+        yield Problem("folder is missing", f"{place}.local_dir", str(entry.local_dir), fix="see docs/data.md")
+        return
+    found = sessions_in(entry.local_dir)
+    if not found:
+        yield Problem("no session in this folder", f"{place}.local_dir", str(entry.local_dir), fix="see docs/data.md")
+    for session in found if entry.sessions == "all" else entry.sessions:
+        if session not in found:
+            yield Problem("unknown session", f"{place}.sessions", session, listing(found), nearest(session, found))
+
+
+def _fit_problems(study: Study, file: Path) -> Iterator[Problem]:
+    from neuroscaling.laws.config import load_fit_file
+    from neuroscaling.study import find_file
+
+    for path in study.fits:
+        try:
+            load_fit_file(find_file(path, file))
+        except NeuroscalingError as error:
+            yield from error.problems
+
+
+def _store_problems(study: Study) -> Iterator[Problem]:
+    try:
+        require_writable(study.store, "store")
+    except DataError as error:
+        yield from error.problems
+
+
+def sessions_in(folder: Path | None) -> list[str]:
+    """Ids of the V4 sessions that a folder holds images and responses of."""
+    if folder is None:
+        return []
+    images = {p.stem.removeprefix("images_") for p in (folder / "images").glob("images_*.zip")}
+    responses = folder / "responses_repeat_averaged"
+    return sorted(images & {p.stem.removeprefix("responses_") for p in responses.glob("responses_*.npy")})
+
+
+def listing_of(folder: Path) -> list[tuple[str, int]]:
+    """Names and sizes of all files below `folder`: tells one local data set from another without reading it."""
+    return sorted((str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file())

@@ -1,0 +1,1 @@
+"""The `neuroscaling` command: answers questions beside the pipeline."""

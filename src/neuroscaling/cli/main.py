@@ -1,0 +1,108 @@
+"""`neuroscaling runs|check|status|models|benchmarks|schema`."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from neuroscaling import __version__
+from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.errors import NeuroscalingError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 1 for a NeuroscalingError (its message on standard error)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except NeuroscalingError as error:
+        print(error, file=sys.stderr)
+        print(f"\n{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}; nothing was started.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="neuroscaling", description="Answers questions beside the pipeline.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
+    _add(commands, "status", _status, "what is done and what is left, stage by stage", study=True, formats=True)
+    _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
+    _add(commands, "models", _models, "the architectures known by name", formats=True)
+    _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
+    schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
+    schema.add_argument("--folder", type=Path, default=Path("config"))
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Callable[[argparse.Namespace], int | None],
+    text: str,
+    study: bool = False,
+    formats: bool = False,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    if study:
+        parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, e.g. config/studies/demo.yaml")
+    if formats:
+        parser.add_argument("--format", choices=FORMATS, default="table")
+    return parser
+
+
+def _runs(options: argparse.Namespace) -> None:
+    from neuroscaling.study import load_study
+
+    keys = ("run", "kind", "arch", "family", "dataset", "samples_per_class", "subset_seed", "seed")
+    runs = load_study(options.study).runs.values()
+    rows = [{**{key: getattr(run, key) for key in keys}, "recipe": (run.recipe or {}).get("name")} for run in runs]
+    show(rows, options.format)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.status import status
+    from neuroscaling.study import load_study
+
+    show(status(load_study(options.study)), options.format)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from neuroscaling.deep_checks import deep_problems
+    from neuroscaling.errors import StudyError
+    from neuroscaling.study import load_study
+
+    study = load_study(options.study)
+    problems = deep_problems(study)
+    if problems:
+        raise StudyError(problems)
+    print(f"{study.file}: {len(study.runs)} runs, {len(study.fits)} fits, no problem found")
+
+
+def _models(options: argparse.Namespace) -> None:
+    from neuroscaling.models.names import zoo
+
+    rows = [{"name": a.name, "family": a.family, "timm": a.timm_name, "input_size": a.input_size} for a in zoo().values()]
+    show(rows, options.format)
+
+
+def _benchmarks(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from neuroscaling.brainscore.ids import BENCHMARKS
+
+    show([asdict(benchmark) for benchmark in BENCHMARKS.values()], options.format)
+
+
+def _schema(options: argparse.Namespace) -> None:
+    from neuroscaling.schema import write_reference
+
+    for path in write_reference(options.folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""What of a study is done and what is left."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from neuroscaling import targets
+from neuroscaling.study import LoadedStudy
+
+
+def status(study: LoadedStudy) -> list[dict[str, Any]]:
+    """One row a stage: files wanted, there, left; and trainings that have a state to resume from."""
+    pairs = {(s.run, s.stimulus_set) for s in targets.scores(study)}
+    started = sum((study.store.run(run) / "state").is_dir() for run in study.runs)
+    rows = [
+        _row("train", targets.run_files(study)) | {"started": started},
+        _row("stimuli", [study.store.stimuli(s) / "manifest.json" for s in targets.stimulus_sets(study)]),
+        _row("activations", [study.store.activations(run, s) for run, s in sorted(pairs)]),
+        _row("scores", targets.score_files(study)),
+        _row("fits", [study.results.fit(name) for name in study.fits]),
+        _row("report", [study.results.report]),
+    ]
+    return rows
+
+
+def _row(stage: str, files: Iterable[Path]) -> dict[str, Any]:
+    files = list(files)
+    done = sum(file.is_file() for file in files)
+    return {"stage": stage, "wanted": len(files), "done": done, "left": len(files) - done, "started": None}

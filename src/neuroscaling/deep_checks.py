@@ -1,0 +1,32 @@
+"""Faults that only show when images are decoded and networks are built; looked for once, before the first job."""
+
+from collections.abc import Iterator
+
+from neuroscaling.config import TrainedRuns
+from neuroscaling.datasets.checks import deep_problems as image_problems
+from neuroscaling.errors import Problem
+from neuroscaling.study import LoadedStudy
+
+
+def deep_problems(study: LoadedStudy) -> list[Problem]:
+    """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
+    return [*_damaged_images(study), *_layers(study)]
+
+
+def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
+    used = {name for group in study.config.runs if isinstance(group, TrainedRuns) for name in group.datasets}
+    for name in sorted(used):
+        yield from image_problems(name, study.config.datasets[name].model_dump(mode="json"), study.store.cache())
+
+
+def _layers(study: LoadedStudy) -> Iterator[Problem]:
+    wanted = {
+        arch: [*(layers.candidates or []), *layers.regions.values(), *([layers.readout] if layers.readout else [])]
+        for arch, layers in study.config.layers.items()
+    }
+    if not any(wanted.values()):
+        return
+    from neuroscaling.models.layers import check_layers
+
+    for arch, layers in wanted.items():
+        yield from check_layers(arch, layers)

@@ -1,0 +1,104 @@
+"""A study ready to run: the validated file, its run table, its data, and what is wrong with any of it.
+
+Imported by the Snakefile, again in every cluster job: no torch, no xarray, no pandas.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from neuroscaling import checks
+from neuroscaling.config import AlgonautsEncoding, Data, SimulatedData, Study, V4Encoding
+from neuroscaling.datasets.fingerprint import fingerprint
+from neuroscaling.errors import StudyError
+from neuroscaling.hashing import content_hash
+from neuroscaling.laws.config import FitJob, expand as expand_fits, load_fit_file
+from neuroscaling.paths import Results, Store
+from neuroscaling.runs import Run, expand
+from neuroscaling.study_file import read_study_file
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A study file and what it expands to."""
+
+    file: Path
+    config: Study
+
+    @cached_property
+    def store(self) -> Store:
+        """Layout of the study's store."""
+        return Store(self.config.store)
+
+    @cached_property
+    def results(self) -> Results:
+        """Layout of the study's results."""
+        return Results(Path("results") / self.config.study)
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """The run table, by the runs' names."""
+        cache = self.store.cache()
+        found = {
+            name: fingerprint(name, dataset.model_dump(mode="json"), cache)
+            for name, dataset in self.config.datasets.items()
+        }
+        return {run.run: run for run in expand(self.config, found)}
+
+    @cached_property
+    def fits(self) -> dict[str, FitJob]:
+        """The laws to fit, by their names."""
+        files = [find_file(path, self.file) for path in self.config.fits]
+        return {job.name: job for file in files for job in expand_fits(load_fit_file(file))}
+
+    def simulated_name(self, brain: str) -> str:
+        """Name of a simulated brain in the store."""
+        return f"simulated-{brain}-{content_hash(self.config.simulated[brain].model_dump(mode='json'))}"
+
+    def data_name(self, data: Data) -> str:
+        """Name of a source of recordings in the store: `simulated-<name>-<hash>` or `local-<hash>`."""
+        if isinstance(data, SimulatedData):
+            return self.simulated_name(data.simulated)
+        return f"local-{content_hash(checks.listing_of(data.local))}"
+
+    def v4_sessions(self, encoding: V4Encoding) -> list[str]:
+        """The session ids of a V4 source, `all` replaced by what its folder holds."""
+        if encoding.sessions != "all":
+            return list(encoding.sessions)
+        return checks.sessions_in(encoding.local_dir)
+
+    @property
+    def algonauts(self) -> Iterator[AlgonautsEncoding]:
+        """The sources in the layout of the Algonauts 2023 Challenge."""
+        return (entry for entry in self.config.encoding if isinstance(entry, AlgonautsEncoding))
+
+    @property
+    def v4(self) -> Iterator[V4Encoding]:
+        """The sources of V4 recordings."""
+        return (entry for entry in self.config.encoding if isinstance(entry, V4Encoding))
+
+
+def load_study(path: str | Path) -> LoadedStudy:
+    """Read and check a study file.
+
+    Raises StudyError with everything that is wrong with it and can be seen without decoding images or building
+    networks (`neuroscaling check` looks deeper).
+    """
+    path = find_file(Path(path))
+    config = read_study_file(path)
+    problems = checks.study_problems(config, path)
+    if problems:
+        raise StudyError(problems)
+    return LoadedStudy(path, config)
+
+
+def find_file(path: Path, study: Path | None = None) -> Path:
+    """`path` as seen from the working directory, else from the study file's folders, else from the repository."""
+    places = [Path.cwd()] + ([study.parent, study.parent.parent] if study else []) + [REPOSITORY]
+    candidates = [place / path for place in places]
+    found = next((c for c in candidates if c.is_file()), path)
+    return Path(os.path.relpath(found)) if found.is_absolute() and not path.is_absolute() else found

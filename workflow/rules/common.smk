@@ -1,0 +1,205 @@
+# What the rules share: the study, its targets, and what params, resources and environments are made of.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+RULES = Path(str(workflow.current_basedir))
+SOURCE = RULES.parents[1] / "src"
+if SOURCE.is_dir():
+    sys.path.insert(0, str(SOURCE))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+
+from neuroscaling import targets
+from neuroscaling.code import code_fingerprint
+from neuroscaling.errors import NeuroscalingError
+from neuroscaling.study import load_study
+
+try:
+    STUDY = load_study(config["study"])
+    SETS = targets.stimulus_sets(STUDY)
+    SCORES = targets.scores(STUDY)
+    RUNS, FITS = STUDY.runs, STUDY.fits
+except NeuroscalingError as error:
+    raise WorkflowError(f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started.")
+
+STORE = STUDY.config.store
+RESULTS = STUDY.results.root
+# Where things lie on this machine. Scripts read it from the config and not from params: moving a data set must
+# not make a result stale.
+config["located"] = {
+    "datasets": {name: d.model_dump(mode="json") for name, d in STUDY.config.datasets.items()},
+    "weights": {name: run.weights for name, run in RUNS.items() if run.weights},
+    "stimuli": {name: list(s.sources) for name, s in SETS.items()},
+    "algonauts": {STUDY.data_name(e.data): str(targets.algonauts_folder(STUDY, e)) for e in STUDY.algonauts},
+    "v4": str(next((e.local_dir for e in STUDY.v4 if e.local_dir), STUDY.store.v4())),
+}
+
+
+wildcard_constraints:
+    run=r"[A-Za-z0-9._-]+-[0-9a-f]{8}",
+    dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
+    samples=r"\d+|all",
+    seed=r"\d+",
+    brain=r"simulated-[A-Za-z0-9.-]+",
+    set=r"[A-Za-z0-9.-]+",
+    session=r"[A-Za-z0-9]+",
+    fit=r"[A-Za-z0-9_.-]+",
+
+
+def code(script):
+    """Fingerprint of a script and of the library behind it: what makes a job stale when a formula changes."""
+    return code_fingerprint(RULES.parent / "scripts" / f"{script}.py")
+
+
+def python(environment):
+    """The interpreter of an environment for shell commands: conda's where conda is used, else that of `make env`."""
+    if uses_conda():
+        return "python"
+    path = config.get("pythons", {}).get(environment) or os.environ.get(f"NEUROSCALING_{environment.upper()}_PYTHON")
+    path = Path(path) if path else RULES.parents[1] / ".venv" / environment / "bin" / "python"
+    return str(path)
+
+
+def uses_conda():
+    return "conda" in {str(m).rsplit(".", 1)[-1].lower() for m in workflow.deployment_settings.deployment_method}
+
+
+def settings_of(wildcards):
+    """What determines a run, without the places where its images and weights lie."""
+    settings = RUNS[wildcards.run].settings()
+    return {key: value for key, value in settings.items() if key not in ("dataset_settings", "weights")}
+
+
+def subset_of(wildcards):
+    """The subset that a run is trained on; none for the others."""
+    run = RUNS[wildcards.run]
+    if run.kind != "trained":
+        return []
+    # Ancient: the run's name already says which images it is trained on; a touched file must not retrain it.
+    return ancient(STUDY.store.subset(run.dataset, run.fingerprint, run.samples_per_class, run.subset_seed))
+
+
+def gpus_of(wildcards):
+    """GPUs for training or extracting a run: one, and none for what has nothing to compute there."""
+    return int(RUNS[wildcards.run].kind in ("trained", "pretrained"))
+
+
+def simulation_of(wildcards):
+    """Settings of a simulated brain, by its name in the store."""
+    brains = {STUDY.simulated_name(name): name for name in STUDY.config.simulated}
+    name = brains[wildcards.brain]
+    return {"name": name, **STUDY.config.simulated[name].model_dump(mode="json")}
+
+
+def dataset_of(wildcards):
+    """Name of a data set without its fingerprint."""
+    return wildcards.dataset.rsplit("-", 1)[0]
+
+
+def stimulus_sources(wildcards):
+    """What a stimulus set is made from, where a rule of ours makes it."""
+    name = wildcards.set
+    if name.startswith("v4-"):
+        return v4_files(name.removeprefix("v4-"))
+    if name.startswith("simulated-"):
+        return STORE / "simulated" / data_of_set(name) / "manifest.json"
+    return []
+
+
+def v4_files(session):
+    """Files of a V4 session that are downloaded; none where the study has a folder with them."""
+    if any(entry.local_dir for entry in STUDY.v4):
+        return []
+    data = STUDY.store.v4()
+    return [
+        data / f"images/images_{session}.zip",
+        data / f"responses_repeat_averaged/responses_{session}.npy",
+    ]
+
+
+def data_of_set(name):
+    """The simulated brain that a stimulus set belongs to."""
+    return next(brain for brain in map(STUDY.simulated_name, STUDY.config.simulated) if name.startswith(brain))
+
+
+def degrees_of(wildcards):
+    """Visual angle at which a stimulus set is shown; none where its images are used as they are."""
+    return SETS[wildcards.set].degrees
+
+
+def manifest_of(data):
+    """The manifest of a simulated brain; nothing for data that lie in a folder of the user."""
+    return STORE / "simulated" / data / "manifest.json" if data.startswith("simulated-") else []
+
+
+def layers_option(wildcards):
+    """The study's choice of layers as options of the Brain-Score script."""
+    chosen = layers_of(wildcards)
+    regions = "".join(f" --layer {region}={layer}" for region, layer in chosen.get("regions", {}).items())
+    return regions + (f" --readout {chosen['readout']}" if chosen.get("readout") else "")
+
+
+def encoding_of(data):
+    """The entry of `encoding:` whose recordings are called `data`."""
+    return next(entry for entry in STUDY.algonauts if STUDY.data_name(entry.data) == data)
+
+
+def encoding_entry(wildcards):
+    """Subjects and regions that the study asks for."""
+    return encoding_of(wildcards.data).model_dump(mode="json", include={"subjects", "regions"})
+
+
+def encoding_activations(wildcards):
+    """Activations of a run to the images of a source of fMRI."""
+    return STUDY.store.activations(wildcards.run, targets.algonauts_set(STUDY, wildcards.data).name)
+
+
+def encoding_data(wildcards):
+    """The manifest of simulated fMRI."""
+    return manifest_of(wildcards.data)
+
+
+def v4_inputs(wildcards):
+    """Downloaded files of a V4 session."""
+    return v4_files(wildcards.session)
+
+
+def v4_entry(wildcards):
+    """Numbers of mapping images and metrics that the study asks for."""
+    entry = next(entry for entry in STUDY.v4 if wildcards.session in STUDY.v4_sessions(entry))
+    return entry.model_dump(mode="json", include={"samples", "metrics"})
+
+
+def fit_of(wildcards):
+    """Settings of a fit."""
+    return FITS[wildcards.fit].settings
+
+
+def layers_of(wildcards):
+    """Layers that the study names for a run's architecture; empty where the defaults serve."""
+    layers = STUDY.config.layers.get(RUNS[wildcards.run].arch)
+    return layers.model_dump(mode="json") if layers else {}
+
+
+def memory(megabytes):
+    """Memory that grows with each attempt."""
+
+    def mem_mb(wildcards, attempt):
+        return megabytes * attempt
+
+    return mem_mb
+
+
+def minutes(minutes):
+    """A time limit that grows with each attempt."""
+
+    def runtime(wildcards, attempt):
+        return minutes * attempt
+
+    return runtime
+
+
+onstart:
+    shell("{python} -m neuroscaling.cli.main check {study}".format(python=sys.executable, study=config["study"]))

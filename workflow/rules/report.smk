@@ -1,0 +1,51 @@
+# The report: figures, tables and one page.
+
+
+rule rulegraph:
+    output:
+        dot=RESULTS / "report/rulegraph.dot",
+    params:
+        command=f"{sys.executable} -m snakemake --snakefile {workflow.main_snakefile} --nolock --quiet all",
+        study=config["study"],
+        stages=sorted({score.stage for score in SCORES}),
+    log:
+        RESULTS / "logs/rulegraph.log",
+    localrule: True
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    conda:
+        "../../envs/main.yaml"
+    message:
+        "Draw the graph of the rules"
+    shell:
+        "{params.command} --rulegraph dot --config study={params.study} >{output.dot} 2>{log}"
+
+
+rule report:
+    input:
+        table=STUDY.results.table,
+        runs=targets.run_files(STUDY),
+        fits=[STUDY.results.fit(name) for name in FITS],
+        rulegraph=RESULTS / "report/rulegraph.dot",
+    output:
+        page=report(STUDY.results.report, caption="../report/page.rst", category="Report"),
+    params:
+        study=STUDY.config.study,
+        title=STUDY.config.title,
+        runs=list(RUNS),
+        code=code("report"),
+    log:
+        RESULTS / "logs/report.log",
+    benchmark:
+        RESULTS / "benchmarks/report.tsv"
+    localrule: True
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(20),
+    conda:
+        "../../envs/main.yaml"
+    message:
+        "Write the report"
+    script:
+        "../scripts/report.py"

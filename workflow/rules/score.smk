@@ -1,0 +1,87 @@
+# Scores: Brain-Score in its own environment, fMRI in the Algonauts layout, V4 recordings.
+
+if STUDY.config.brainscore:
+    DATA = STUDY.data_name(STUDY.config.brainscore.data)
+
+    # All benchmarks of a run are scored in one process, since starting it costs more than a score. `update` keeps
+    # what is there when a benchmark is added; the script scores what is missing.
+    rule brainscore:
+        input:
+            activations=STORE / "activations/{run}" / f"{targets.brainscore_set(STUDY).name}.json",
+            data=manifest_of(DATA),
+        output:
+            update([STORE / "scores/{run}" / DATA / f"{b}.json" for b in STUDY.config.brainscore.benchmarks]),
+        params:
+            python=python("brainscore"),
+            script=str(RULES.parent / "scripts/score_brainscore.py"),
+            layers=layers_option,
+            protocol=STUDY.config.protocol,
+            code=code("score_brainscore"),
+        log:
+            f"logs/brainscore/{{run}}-{DATA}.log",
+        benchmark:
+            f"benchmarks/brainscore/{{run}}-{DATA}.tsv"
+        threads: 1
+        resources:
+            mem_mb=memory(4000),
+            runtime=minutes(60),
+        conda:
+            "../../envs/brainscore.yaml"
+        message:
+            "Score {wildcards.run} with Brain-Score"
+        shell:
+            "{params.python} {params.script} --run {wildcards.run} --activations {input.activations}"
+            f" --data {targets.brainscore_folder(STUDY)} --data-name {DATA}"
+            " {params.layers} --protocol {params.protocol} --log {log} --outputs {output}"
+
+
+rule encoding:
+    input:
+        activations=encoding_activations,
+        data=encoding_data,
+    output:
+        scores=STORE / "scores/{run}/{data}/algonauts2023.json",
+    params:
+        entry=encoding_entry,
+        protocol=STUDY.config.protocol,
+        code=code("score_encoding"),
+    log:
+        "logs/encoding/{run}-{data}.log",
+    benchmark:
+        "benchmarks/encoding/{run}-{data}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(120),
+    conda:
+        "../../envs/main.yaml"
+    message:
+        "Predict fMRI of {wildcards.data} from {wildcards.run}"
+    script:
+        "../scripts/score_encoding.py"
+
+
+rule v4:
+    input:
+        activations=STORE / "activations/{run}/v4-{session}.json",
+        data=v4_inputs,
+    output:
+        scores=STORE / "scores/{run}/v4/{session}.json",
+    params:
+        entry=v4_entry,
+        protocol=STUDY.config.protocol,
+        code=code("score_v4"),
+    log:
+        "logs/v4/{run}-{session}.log",
+    benchmark:
+        "benchmarks/v4/{run}-{session}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+    conda:
+        "../../envs/main.yaml"
+    message:
+        "Predict the V4 neurons of session {wildcards.session} from {wildcards.run}"
+    script:
+        "../scripts/score_v4.py"
