@@ -15,6 +15,7 @@ from neuroscaling.errors import DataError, Problem, nearest
 SPLITS = ("train", "validation")
 N_IMAGES = 1797
 VALIDATION_FRACTION = 0.2
+SPLIT_VERSION = 1
 SHA256 = "68aea062d35a127749050fa0e52dca09d6569ac08092c925610e0954e172dde2"
 
 

@@ -1,0 +1,191 @@
+"""The digits' fixed split, image folders, fingerprints, and what bad folders get."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroscaling.datasets import digits
+from neuroscaling.datasets.checks import deep_problems, light_problems
+from neuroscaling.datasets.digits import load_digits
+from neuroscaling.datasets.fingerprint import fingerprint
+from neuroscaling.datasets.images import load_images
+from neuroscaling.datasets.index import load_index
+from neuroscaling.errors import DataError
+
+DIGITS = {"format": "digits"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, three training images and two validation images each; not square."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "pets"
+    for split, n in (("train", 3), ("val", 2)):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{name}_{i:04d}.png")
+    return root
+
+
+def settings_of(root):
+    return {"format": "imagefolder", "root": str(root)}
+
+
+def messages(root, wanted=("all",)):
+    return "\n".join(str(problem) for problem in light_problems("pets", settings_of(root), wanted))
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn import datasets
+
+    bundle = datasets.load_digits()
+    seen = []
+    for split in ("train", "validation"):
+        images, labels, image_ids = load_digits(split)
+        rows = [int(image_id.removeprefix("digit-")) for image_id in image_ids]
+        assert images.dtype == np.uint8 and images.max() == 255
+        np.testing.assert_array_equal(images, np.round(bundle.images[rows] * 255 / 16))
+        np.testing.assert_array_equal(labels, bundle.target[rows])
+        seen += rows
+    assert sorted(seen) == list(range(1797))
+
+
+def test_the_split_of_the_digits_is_fixed_and_stratified():
+    _, labels, image_ids = load_digits("validation")
+    assert len(labels) == 359 and image_ids[:3] == ["digit-0010", "digit-0011", "digit-0019"]
+    assert np.bincount(labels).tolist() == [36, 36, 35, 37, 36, 36, 36, 36, 35, 36]
+
+
+def test_other_digits_than_the_known_ones_are_refused(monkeypatch):
+    digits._all_digits.cache_clear()
+    monkeypatch.setattr(digits, "SHA256", "0" * 64)
+    with pytest.raises(DataError, match="not the known ones"):
+        load_digits("train")
+    digits._all_digits.cache_clear()
+
+
+def test_unknown_split_names_the_nearest():
+    with pytest.raises(DataError, match="nearest: +validation"):
+        load_digits("validating")
+
+
+def test_images_come_in_the_order_of_the_rows(folder):
+    images = load_images("digits", DIGITS, "train", np.array([5, 0]), 32)
+    assert images.shape == (2, 32, 32, 3) and images.dtype == np.uint8
+    np.testing.assert_array_equal(images[1], load_images("digits", DIGITS, "train", np.array([0]), 32)[0])
+    index = load_index("pets", settings_of(folder), "train")
+    photographs = load_images("pets", settings_of(folder), "train", np.array([4, 0]), 20)
+    assert index.image_ids[4] == "dog/dog_0001.png" and index.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    with Image.open(folder / "train" / "dog" / "dog_0001.png") as image:
+        np.testing.assert_array_equal(photographs[0], np.asarray(image)[:, 5:25])
+
+
+def test_truncated_images_are_all_named_and_counted(folder):
+    for name in ("cat/cat_0001.png", "dog/dog_0002.png"):
+        path = folder / "train" / name
+        path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(DataError) as caught:
+        load_images("pets", settings_of(folder), "train", np.arange(6), 16)
+    for text in (str(caught.value), "\n".join(map(str, deep_problems("pets", settings_of(folder), None)))):
+        assert "2 of 6 images can't be decoded" in text
+        assert "cat_0001.png" in text and "dog_0002.png" in text and "cat_0000.png" not in text
+
+
+def test_decoding_is_checked_again_when_the_folder_changed(folder, tmp_path):
+    assert deep_problems("pets", settings_of(folder), tmp_path / "cache") == []
+    assert list((tmp_path / "cache").glob("decoding-*.json"))
+    (folder / "val" / "dog" / "dog_0002.png").write_bytes(b"no image")
+    assert "dog_0002.png" in str(deep_problems("pets", settings_of(folder), tmp_path / "cache")[1])
+
+
+def test_a_sound_folder_has_no_problems(folder):
+    assert messages(folder, [1, 3, "all"]) == ""
+    assert light_problems("digits", DIGITS, [1, 100, "all"]) == []
+
+
+@pytest.mark.parametrize("wanted, expected", [([4], "class `cat` has only 3 images"), ([0], "at least 1")])
+def test_wrong_samples_per_class(folder, wanted, expected):
+    assert expected in messages(folder, wanted)
+
+
+def test_too_many_digits():
+    (problem,) = light_problems("digits", DIGITS, [140])
+    assert "class `8` has only 139 images" in str(problem)
+
+
+def test_missing_and_empty_folders(folder, tmp_path):
+    assert "folder is missing" in messages(tmp_path / "nowhere")
+    (tmp_path / "empty" / "train").mkdir(parents=True)
+    (tmp_path / "empty" / "val").mkdir()
+    assert messages(tmp_path / "empty").count("no class folders") == 2
+
+
+def test_a_class_without_images(folder):
+    for file in (folder / "train" / "dog").iterdir():
+        file.unlink()
+    assert "classes without images" in messages(folder) and "dog" in messages(folder)
+    shutil.rmtree(folder / "train" / "cat")
+    (folder / "train" / "cat").mkdir()
+    assert "no images in any class folder" in messages(folder)
+
+
+def test_classes_that_differ_between_the_splits(folder):
+    (folder / "val" / "dog").rename(folder / "val" / "dogs")
+    text = messages(folder)
+    assert "classes of `train` are missing here" in text and "classes of `val` are missing here" in text
+    assert "nearest:  dogs" in text
+
+
+def test_swapped_class_folders_are_noticed(folder):
+    (folder / "val" / "dog").rename(folder / "val" / "other")
+    (folder / "val" / "cat").rename(folder / "val" / "dog")
+    (folder / "val" / "other").rename(folder / "val" / "cat")
+    text = messages(folder)
+    assert "2 of 2 images are named after class `cat`" in text and "were `dog` and `cat` swapped?" in text
+    assert os.path.join("train", "dog") not in text
+
+
+def test_one_stray_image_is_noticed(folder):
+    (folder / "train" / "cat" / "cat_0000.png").rename(folder / "train" / "dog" / "cat_0009.png")
+    assert "1 of 4 images are named after class `cat`" in messages(folder)
+
+
+def test_the_fingerprint_follows_names_and_bytes(folder, tmp_path):
+    cache = tmp_path / "cache"
+    first = fingerprint("pets", settings_of(folder), cache)
+    assert first == fingerprint("other", settings_of(folder), None) and len(first) == 8
+    path = folder / "train" / "dog" / "dog_0000.png"
+    original = path.read_bytes()
+    path.write_bytes(original + b"\0")
+    changed = fingerprint("pets", settings_of(folder), cache)
+    path.write_bytes(original)
+    assert changed != first and fingerprint("pets", settings_of(folder), cache) == first
+    path.rename(path.with_name("dog_0007.png"))
+    assert fingerprint("pets", settings_of(folder), cache) not in (first, changed)
+
+
+def test_the_fingerprint_is_taken_from_the_cache(folder, tmp_path):
+    first = fingerprint("pets", settings_of(folder), tmp_path)
+    (entry,) = tmp_path.glob("fingerprint-*.json")
+    entry.write_text(entry.read_text().replace(first, "cafecafe"))
+    assert fingerprint("pets", settings_of(folder), tmp_path) == "cafecafe"
+    entry.write_text("{")
+    assert fingerprint("pets", settings_of(folder), tmp_path) == first
+
+
+def test_what_a_snakefile_imports_is_light():
+    code = (
+        "import sys, neuroscaling.datasets.checks, neuroscaling.datasets.fingerprint\n"
+        "import neuroscaling.models.names, neuroscaling.training.recipe, neuroscaling.training.version\n"
+        "heavy = {'torch', 'timm', 'sklearn', 'pandas', 'pyarrow', 'xarray', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert result.returncode == 0, result.stderr

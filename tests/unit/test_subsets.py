@@ -1,0 +1,99 @@
+"""Subsets are nested, balanced, independent of file order, and verified when they are read."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuroscaling.datasets.index import DatasetIndex, load_index
+from neuroscaling.datasets.subsets import METADATA, draw, read_subset, write_subset
+from neuroscaling.errors import DataError
+
+
+def an_index(class_sizes, order=None):
+    ids = [f"{label}/{i:03d}.png" for label, size in enumerate(class_sizes) for i in range(size)]
+    labels = np.repeat(np.arange(len(class_sizes)), class_sizes).astype(np.int64)
+    order = np.arange(len(ids)) if order is None else order
+    names = [str(label) for label in range(len(class_sizes))]
+    return DatasetIndex("some", "train", [ids[i] for i in order], labels[order], names, "00000000")
+
+
+def chosen_ids(index, rows):
+    return {index.image_ids[row] for row in rows}
+
+
+sizes = st.lists(st.integers(3, 12), min_size=2, max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, st.integers(0, 5))
+def test_subsets_are_nested_and_balanced(class_sizes, seed):
+    index = an_index(class_sizes)
+    previous = set()
+    for k in (1, 2, 3):
+        rows = draw(index, k, seed)
+        assert np.bincount(index.labels[rows]).tolist() == [k] * len(class_sizes)
+        assert len(set(rows.tolist())) == len(rows)
+        assert previous <= chosen_ids(index, rows)
+        previous = chosen_ids(index, rows)
+    assert previous <= chosen_ids(index, draw(index, "all", seed))
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, st.integers(0, 5), st.randoms(use_true_random=False))
+def test_the_order_of_files_does_not_matter(class_sizes, seed, random):
+    order = list(range(sum(class_sizes)))
+    random.shuffle(order)
+    straight, shuffled = an_index(class_sizes), an_index(class_sizes, np.array(order))
+    assert chosen_ids(straight, draw(straight, 2, seed)) == chosen_ids(shuffled, draw(shuffled, 2, seed))
+
+
+def test_another_seed_draws_other_images():
+    index = load_index("digits", {"format": "digits"}, "train")
+    assert chosen_ids(index, draw(index, 10, 0)) != chosen_ids(index, draw(index, 10, 1))
+
+
+def test_too_many_samples_names_the_smallest_class():
+    with pytest.raises(DataError, match=r"class `1` has only 3 images") as caught:
+        draw(an_index([5, 3, 4]), 4, 0)
+    assert "1 to 3" in str(caught.value)
+    with pytest.raises(DataError, match="at least 1"):
+        draw(an_index([5, 3]), 0, 0)
+
+
+def test_a_subset_file_gives_back_what_was_written(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    rows = draw(index, 3, 1)
+    write_subset(tmp_path / "3-s1.parquet", index, rows, 3, 1)
+    columns, facts = read_subset(tmp_path / "3-s1.parquet")
+    assert columns["index"].tolist() == rows.tolist()
+    assert columns["image_id"].tolist() == [index.image_ids[row] for row in rows]
+    assert columns["label"].tolist() == index.labels[rows].tolist()
+    assert (facts["dataset"], facts["fingerprint"], facts["samples_per_class"]) == ("digits", index.fingerprint, 3)
+
+
+def test_a_subset_with_exchanged_images_is_refused(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    path = tmp_path / "2-s0.parquet"
+    write_subset(path, index, draw(index, 2, 0), 2, 0)
+    table = pq.read_table(path)
+    facts = json.loads(table.schema.metadata[METADATA])
+    write_subset(path, index, draw(index, 2, 1), 2, 0)
+    other = pq.read_table(path).replace_schema_metadata({METADATA: json.dumps(facts)})
+    pq.write_table(other, path)
+    with pytest.raises(DataError, match="not those of the checksum"):
+        read_subset(path)
+
+
+def test_a_truncated_subset_is_refused(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    path = tmp_path / "2-s0.parquet"
+    write_subset(path, index, draw(index, 2, 0), 2, 0)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="cut short"):
+        read_subset(path)
+    with pytest.raises(DataError, match="missing"):
+        read_subset(tmp_path / "none.parquet")
