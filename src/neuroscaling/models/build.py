@@ -1,0 +1,76 @@
+"""Networks from names: freshly initialised, from a weights file, or with published weights."""
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.models.names import Architecture, architecture
+from neuroscaling.models.weights import load_weights, read_weights
+
+__all__ = ["build", "build_pretrained", "classes_in", "load_weights", "skeleton"]
+
+
+def build(arch: str, num_classes: int, seed: int) -> nn.Module:
+    """A network of architecture `arch` with `num_classes` outputs, initialised from `seed`, on the CPU.
+
+    Equal arguments give equal weights; the global random state is left as it was. Raises StudyError for an unknown
+    architecture.
+    """
+    definition = architecture(arch)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _create(definition, num_classes)
+
+
+def skeleton(arch: str, num_classes: int = 1000) -> nn.Module:
+    """The network on torch's meta device: shapes without numbers, in a moment and without memory."""
+    with torch.device("meta"):
+        return _create(architecture(arch), num_classes)
+
+
+def build_pretrained(arch: str, weights: Path | None = None) -> nn.Module:
+    """A network with published weights: from the safetensors file `weights`, or fetched by timm.
+
+    arch: a name of timm, usually with the tag of the weights, e.g. `resnet18.a1_in1k`. Raises DataError when the
+    weights can't be had or don't fit.
+    """
+    if weights is not None:
+        model = build(arch, classes_in(weights, arch), seed=0)
+        load_weights(model, weights, arch)
+        return model
+    try:
+        return timm.create_model(architecture(arch).timm_name, pretrained=True)
+    except Exception as error:  # a hub client raises errors of many libraries
+        raise DataError(
+            Problem(
+                f"published weights can't be fetched ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                value=arch,
+                fix="without a network, put <name>.safetensors into a folder and name it with `weights:` in the study",
+            )
+        ) from error
+
+
+def classes_in(weights: Path, arch: str) -> int:
+    """Number of outputs of the classifier in the weights file of a network of architecture `arch`.
+
+    Raises DataError when the file has no such classifier.
+    """
+    model = skeleton(arch)
+    classifier = model.get_classifier()
+    name = next((name for name, module in model.named_modules() if module is classifier), "")
+    tensors, _ = read_weights(weights)
+    if f"{name}.weight" not in tensors:
+        raise DataError(
+            Problem(f"weights of another architecture: no `{name}.weight`", str(weights), allowed=f"weights of {arch}")
+        )
+    return tensors[f"{name}.weight"].shape[0]
+
+
+def _create(definition: Architecture, num_classes: int) -> nn.Module:
+    model = timm.create_model(definition.timm_name, pretrained=False, num_classes=num_classes, **definition.kwargs)
+    for name in definition.identity:
+        model.set_submodule(name, nn.Identity())
+    return model

@@ -1,0 +1,134 @@
+"""Architectures by name. Light: the Snakefile imports it, so no torch and no timm here."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neuroscaling import errors
+from neuroscaling.errors import Problem, StudyError
+from neuroscaling.models.timm_table import PATH as TIMM_NAMES
+
+ZOO = Path(__file__).with_name("zoo.yaml")
+# Families by the module of timm that defines a model; others are called by that module's name.
+FAMILIES = {
+    "resnet": "ResNet",
+    "resnetv2": "ResNet",
+    "vision_transformer": "ViT",
+    "deit": "ViT",
+    "convnext": "ConvNeXt",
+    "efficientnet": "EfficientNet",
+    "swin_transformer": "Swin",
+    "swin_transformer_v2": "Swin",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a network is built and what is read from it.
+
+    input_size: pixels of each side; layers: candidates for regions, early to late, and readout: the layer that gives
+    one vector an image; both empty for models of timm that the zoo doesn't list (`layers.candidate_layers` and
+    `layers.readout_layer` find theirs); identity: modules that are replaced with the identity.
+    """
+
+    name: str
+    family: str
+    timm_name: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    input_size: int = 224
+    layers: tuple[str, ...] = ()
+    readout: str = ""
+    identity: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TimmModel:
+    """A line of timm_names.txt: module of timm, input size, and the input size of each tag of published weights."""
+
+    module: str
+    input_size: int
+    tags: dict[str, int]
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture `name`: of the zoo, or any of timm's, with or without the tag of published weights.
+
+    Raises StudyError with the nearest name when there is none.
+    """
+    if name in _zoo():
+        return _zoo()[name]
+    base, _, tag = name.partition(".")
+    model = _timm_models().get(base)
+    if model is None or (tag and tag not in model.tags):
+        allowed = "names from `neuroscaling models`, or any timm name"
+        raise StudyError(Problem("unknown architecture", value=name, allowed=allowed, nearest=nearest(name)))
+    size = model.tags[tag] if tag else model.input_size
+    listed = _zoo().get(base)
+    layers, readout = (listed.layers, listed.readout) if listed and listed.timm_name == base else ((), "")
+    family = FAMILIES.get(model.module, model.module)
+    return Architecture(name, family, name, input_size=size, layers=layers, readout=readout)
+
+
+def known(name: str) -> bool:
+    """Is there an architecture of this name?"""
+    base, _, tag = name.partition(".")
+    model = _timm_models().get(base)
+    return name in _zoo() or (model is not None and (not tag or tag in model.tags))
+
+
+def names() -> list[str]:
+    """Architectures of the zoo, in its order (timm's others are known too)."""
+    return list(_zoo())
+
+
+def nearest(name: str) -> str:
+    """The known name that is written most like `name`: of the zoo first, then timm's, tags included."""
+    base = name.partition(".")[0]
+    if base in _timm_models():
+        return errors.nearest(name, [f"{base}.{tag}" for tag in _timm_models()[base].tags]) or base
+    return errors.nearest(name, _zoo()) or errors.nearest(name, _timm_models())
+
+
+def family(name: str) -> str:
+    """Family of the architecture `name`, e.g. `ResNet`."""
+    return architecture(name).family
+
+
+def layers(name: str) -> list[str]:
+    """Candidate layers of `name`, early to late; empty for models of timm that the zoo doesn't list."""
+    return list(architecture(name).layers)
+
+
+def definition(name: str) -> dict[str, Any]:
+    """What determines a network of this name, for content hashes: equal definitions give equal networks."""
+    arch = architecture(name)
+    return {
+        "timm_name": arch.timm_name,
+        "kwargs": arch.kwargs,
+        "identity": list(arch.identity),
+        "input_size": arch.input_size,
+    }
+
+
+@cache
+def _zoo() -> dict[str, Architecture]:
+    entries = yaml.safe_load(ZOO.read_text(encoding="utf-8"))
+    lists = {
+        name: {key: tuple(entry.get(key, ())) for key in ("layers", "identity")} for name, entry in entries.items()
+    }
+    return {name: Architecture(name=name, **{**entry, **lists[name]}) for name, entry in entries.items()}
+
+
+@cache
+def _timm_models() -> dict[str, TimmModel]:
+    lines = TIMM_NAMES.read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return {name: TimmModel(module, int(size), _tags(tags, int(size))) for name, module, size, tags in rows}
+
+
+def _tags(text: str, input_size: int) -> dict[str, int]:
+    pairs = [item.partition("@") for item in text.split(",") if item]
+    return {tag: int(size) if size else input_size for tag, _, size in pairs}
