@@ -156,6 +156,11 @@ class V4Encoding(Section):
     local_dir: Path | None = Field(
         None, description="Folder in the public repository's layout; without it the sessions are downloaded."
     )
+    @field_validator("local_dir", mode="before")
+    @classmethod
+    def _empty_means_download(cls, value: Any) -> Any:
+        return None if value == "" else value
+
     samples: list[int | Literal["all"]] = Field(
         [10, 30, 100, 300, "all"], min_length=1, description="Numbers of mapping images (training images of the mapping)."
     )

@@ -1,0 +1,48 @@
+# Two commands to start with: `make demo` and `make test`. PYTHON names the interpreter (3.11).
+PYTHON ?= python3.11
+CORES ?= 2
+MAIN := .venv/main/bin
+export PYTHON
+export NEUROSCALING_BRAINSCORE_PYTHON ?= $(CURDIR)/.venv/brainscore/bin/python
+STUDY = config/studies/$*.yaml
+
+.PHONY: help env demo v4 test lint format lock perf schema .venv/main .venv/brainscore
+
+help: ## show the targets
+	@grep -E '^[a-z%]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+env: .venv/main .venv/brainscore ## build both environments from the locks in envs/
+
+.venv/main .venv/brainscore:
+	@envs/build.sh $(notdir $@)
+
+demo: study-demo ## run the demo and print where its report is
+
+v4: study-v4 ## run the study on real V4 neurons (NEUROSCALING_V4_DIR: a folder with the recordings)
+
+study-%: env
+	@$(MAIN)/snakemake --cores $(CORES) --config study=$(STUDY)
+	@echo "The report: $(CURDIR)/results/$*/report/index.html"
+
+test: env ## run the whole test suite
+	@$(MAIN)/python -m pytest
+
+lint: env ## ruff, snakefmt and snakemake --lint
+	@$(MAIN)/ruff check .
+	@$(MAIN)/ruff format --check .
+	@$(MAIN)/snakefmt --check Snakefile workflow
+	@$(MAIN)/snakemake --lint --config study=config/studies/demo.yaml
+
+format: env ## bring the code into its form
+	@$(MAIN)/ruff check --fix .
+	@$(MAIN)/ruff format .
+	@$(MAIN)/snakefmt Snakefile workflow
+
+schema: env ## write config/README.md and config/schema.json from the definition
+	@$(MAIN)/neuroscaling schema
+
+lock: ## resolve the environments anew and write the locks
+	@envs/lock.sh
+
+perf: env ## run the side-by-side speed comparisons
+	@for script in perf/*.py; do [ -e "$$script" ] || continue; $(MAIN)/python $$script || exit 1; done

@@ -1,0 +1,41 @@
+"""Write envs/main.yaml and envs/brainscore.yaml: what the .in files ask for, at the versions of the locks."""
+
+import re
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+HEAD = """# For users with conda (snakemake --sdm conda). Written by `make lock`; the versions are those of {name}.lock.txt.
+channels: [conda-forge, nodefaults]
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+"""
+
+
+def canonical(name: str) -> str:
+    """A package's name as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked(name: str) -> dict[str, str]:
+    """Versions of the lock of environment `name`, by canonical package name."""
+    lines = (FOLDER / f"{name}.lock.txt").read_text().splitlines()
+    return {canonical(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+
+
+def asked(name: str) -> list[str]:
+    """The packages that environment `name` asks for."""
+    lines = [line.split("#")[0].strip() for line in (FOLDER / f"{name}.in").read_text().splitlines()]
+    return [line.split("==")[0] for line in lines if line]
+
+
+def environment(name: str) -> str:
+    """The text of the conda environment file."""
+    versions = locked(name)
+    return HEAD.format(name=name) + "".join(f"      - {p}=={versions[canonical(p)]}\n" for p in asked(name))
+
+
+if __name__ == "__main__":
+    for name in ("main", "brainscore"):
+        (FOLDER / f"{name}.yaml").write_text(environment(name))

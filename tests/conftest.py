@@ -1,0 +1,37 @@
+"""Paths and data that several suites use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _beside(variable: str, folder: str) -> Path:
+    """A folder of real data: from the environment, else beside the project; skips the test where there is none."""
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / folder)
+    if not path.is_dir():
+        pytest.skip(f"no data: set {variable} to a folder with the public files (docs/data.md)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def v4_dir() -> Path:
+    """Real V4 recordings in their public layout."""
+    return _beside("NEUROSCALING_V4_DIR", "v4")
+
+
+@pytest.fixture(scope="session")
+def published_dir() -> Path:
+    """The public score tables of the published study."""
+    return _beside("NEUROSCALING_PUBLISHED_DIR", "published")
+
+
+@pytest.fixture(scope="session")
+def brainscore_python() -> str:
+    """The interpreter of the Brain-Score environment."""
+    path = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
+    if not path.exists():
+        pytest.skip("no Brain-Score environment: make env")
+    return str(path)

@@ -1,0 +1,124 @@
+"""A copy of the workflow in a folder of its own, with a small study that is run to its end once."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
+
+SMALL = {
+    "study": "small",
+    "store": "store",
+    "datasets": {"digits": {"format": "digits"}},
+    "runs": [
+        {
+            "archs": ["resnet_w8"],
+            "datasets": ["digits"],
+            "recipe": "recipes/brief.yaml",
+            "samples_per_class": [1, 3],
+            "seeds": [0],
+        },
+        {"untrained": ["resnet_w8"], "seeds": [0]},
+    ],
+    "reduction": {"kind": "grid", "size": 2},
+    "simulated": {
+        "brain": {
+            "seed": 1,
+            "stimuli": 60,
+            "neuroids_per_region": 4,
+            "repetitions": 2,
+            "algonauts_subjects": 1,
+            "algonauts_train": 40,
+            "algonauts_test": 12,
+            "vertices": 40,
+        }
+    },
+    "brainscore": {"data": {"simulated": "brain"}, "benchmarks": ["MajajHong2015public.IT-pls"]},
+    "encoding": [{"source": "algonauts2023", "data": {"simulated": "brain"}, "regions": ["V1", "ventral"]}],
+    "fits": ["fits/small.yaml"],
+}
+
+
+@dataclass
+class Workdir:
+    """A working directory with a copy of the workflow."""
+
+    path: Path
+
+    def snakemake(self, *arguments: str, check: bool = True, study: str = "small.yaml", **options):
+        """Run snakemake to its end; returns the finished process with all its output in `stdout`."""
+        return run(self.command(*arguments, study=study), self.path, check, **options)
+
+    def command(self, *arguments: str, study: str = "small.yaml") -> list[str]:
+        """The command line of a run."""
+        base = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return base if study is None else [*base, "--config", f"study={study}"]
+
+    def write_study(self, study: dict, name: str = "small.yaml") -> None:
+        """Write a study file."""
+        (self.path / name).write_text(yaml.safe_dump(study, sort_keys=False))
+
+    def planned(self, study: str = "small.yaml") -> Counter:
+        """How many jobs of each rule a run would start, from Snakemake's own dry run."""
+        text = self.snakemake("--dry-run", study=study).stdout
+        return Counter({rule: int(n) for rule, n in re.findall(r"^([a-z][a-z0-9_]*) +(\d+)$", text, re.M) if rule != "total"})
+
+    def planned_outputs(self, study: str = "small.yaml") -> str:
+        """The `output:` lines of a dry run."""
+        return "\n".join(re.findall(r"^ +output: .*$", self.snakemake("--dry-run", study=study).stdout, re.M))
+
+
+def run(command: list[str], folder: Path, check: bool, timeout: float = 600, **options):
+    """Run a command with the environment that a user has: no variables of this test run."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("NEUROSCALING_STORE", "PYTHONPATH"))}
+    environment.setdefault("NEUROSCALING_BRAINSCORE_PYTHON", str(ROOT / ".venv/brainscore/bin/python"))
+    environment["OMP_NUM_THREADS"] = "1"
+    process = subprocess.run(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, timeout=timeout, **options
+    )
+    assert not check or process.returncode == 0, process.stdout[-6000:]
+    return process
+
+
+def make_workdir(path: Path) -> Workdir:
+    """Copy the workflow to `path` and put the small study there."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, path / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, path / part)
+    (path / "recipes").mkdir()
+    recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
+    (path / "recipes/brief.yaml").write_text(yaml.safe_dump(recipe | {"name": "brief", "epochs": 2}))
+    (path / "fits").mkdir()
+    (path / "fits/small.yaml").write_text((Path(__file__).parent / "small_fits.yaml").read_text())
+    workdir = Workdir(path)
+    workdir.write_study(SMALL)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, brainscore_python) -> Workdir:
+    """The small study, run to its report. Tests must leave it as it is: copy it (`workdir`) to change it."""
+    workdir = make_workdir(tmp_path_factory.mktemp("workflow") / "finished")
+    workdir.snakemake()
+    return workdir
+
+
+@pytest.fixture
+def workdir(finished, tmp_path) -> Workdir:
+    """A copy of the finished small study that a test may change."""
+    path = tmp_path / "work"
+    shutil.copytree(finished.path, path, symlinks=True)
+    return Workdir(path)
