@@ -1,4 +1,4 @@
-"""Writing and reading stored activations. Imports numpy and zarr only, so that Brain-Score's environment reads them too.
+"""Writing and reading stored activations; numpy and zarr suffice, so Brain-Score's environment reads them too.
 
 Group: `stimulus_id` (n) and one float32 array a layer (n, features), fill value NaN, sharded by batches of stimuli.
 Manifest: JSON beside it, written last; it holds the sha256 of every layer's values, so that a store that was cut short
@@ -116,8 +116,8 @@ def write_store(
 ) -> dict[str, Any]:
     """Write activations batch by batch and return the manifest; memory is that of one batch.
 
-    batches: each a dictionary of layer -> float32 (rows, features), together in the order of `stimulus_ids`; all but the
-    last of the same number of rows. facts: what else the manifest says (run, set, weights_sha256, degrees, ...).
+    batches: each a dictionary of layer -> float32 (rows, features), together in the order of `stimulus_ids`; all but
+    the last of the same number of rows. facts: what else the manifest says (run, set, weights_sha256, degrees, ...).
     The group is written under a temporary name, read back, and renamed; then the manifest. Raises DataError for NaN
     (layer and count), a layer that comes and goes, and too many or too few rows.
     """

@@ -1,0 +1,103 @@
+"""Accuracy of predictions and what noise allows: correlations, R^2, noise ceilings."""
+
+import numpy as np
+
+
+def pearson(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each column of two arrays (n, t); NaN where a column doesn't vary."""
+    x, y = predictions - predictions.mean(0), responses - responses.mean(0)
+    spread = np.sqrt((x**2).sum(0) * (y**2).sum(0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(_varies(predictions) & _varies(responses), (x * y).sum(0) / spread, np.nan)
+
+
+def _varies(values: np.ndarray) -> np.ndarray:
+    # Rounding makes a constant column vary a little: compare with the size of its values.
+    return values.std(0) > 1e-12 * np.abs(values).max(0)
+
+
+def prediction_correlation(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Pearson correlation where a prediction that doesn't vary counts as 0: it explains nothing of the response."""
+    return np.nan_to_num(pearson(predictions, responses), nan=0.0)
+
+
+def r_squared(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """1 - residual / total sum of squares of each column; 0 where a response doesn't vary (as in himalaya)."""
+    total = ((responses - responses.mean(0)) ** 2).sum(0)
+    residual = ((responses - predictions) ** 2).sum(0)
+    return np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), 0.0)
+
+
+def spearman_brown(correlation: np.ndarray, factor: float = 2.0) -> np.ndarray:
+    """Reliability of the mean of `factor` times as many repetitions (Spearman 1910, Brown 1910)."""
+    correlation = np.asarray(correlation, dtype=np.float64)
+    return factor * correlation / (1 + (factor - 1) * correlation)
+
+
+def repeat_ceiling(repeats: np.ndarray) -> np.ndarray:
+    """Explainable share of the variance of repeat averages, (t,) in 0..1; repeats: (t, images, repeats), NaN for missing.
+
+    Noise variance: variance over repeats (ddof 1), averaged over images. Signal variance: variance of the image means
+    minus noise variance / mean number of repeats, not below 0. Allen and others, Nat. Neurosci. 25 (2022), ncsnr.
+    """
+    counts = np.isfinite(repeats).sum(2)
+    if (counts < 2).all(1).any():
+        raise ValueError("a target has no image with two repeats")
+    with np.errstate(invalid="ignore"):
+        noise = np.nanmean(np.where(counts > 1, _nanvar(repeats, counts), np.nan), axis=1)
+    noise_of_mean = noise / counts.mean(1)
+    signal = np.maximum(np.nanmean(repeats, axis=2).var(1, ddof=1) - noise_of_mean, 0.0)
+    return signal / np.maximum(signal + noise_of_mean, np.finfo(np.float64).tiny)
+
+
+def _nanvar(repeats: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    mean = np.nansum(repeats, axis=2) / np.maximum(counts, 1)
+    return np.nansum((repeats - mean[..., None]) ** 2, axis=2) / np.maximum(counts - 1, 1)
+
+
+def ncsnr_ceiling(ncsnr: np.ndarray, images_by_repeats: dict[int, int]) -> np.ndarray:
+    """Noise ceiling in 0..1 from the signal-to-noise ratio; images_by_repeats: {repeats: number of images}.
+
+    ncsnr^2 / (ncsnr^2 + w), w the mean of 1 / repeats over images (Algonauts 2023; NSD data manual).
+    """
+    total = sum(images_by_repeats.values())
+    weight = sum(images / repeats for repeats, images in images_by_repeats.items()) / total
+    return ncsnr**2 / (ncsnr**2 + weight)
+
+
+def normalised(correlation: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
+    """Signed r^2 / ceiling, not clipped; NaN where the ceiling is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(ceiling > 0, correlation * np.abs(correlation) / ceiling, np.nan)
+
+
+def algonauts_score(correlation: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
+    """The challenge's noise-normalised accuracy in per cent: negative r set to 0, r^2 / ceiling, at most 100.
+
+    A ceiling of 0 counts as 1e-14 (Gifford and others, arXiv 2301.03198). Clipping favours noisy vertices.
+    """
+    positive = np.maximum(correlation, 0.0)
+    return np.minimum(100.0, 100.0 * positive**2 / np.where(ceiling > 0, ceiling, 1e-14))
+
+
+def pooled_score(correlation: np.ndarray, ceiling: np.ndarray | None) -> float:
+    """Explained over explainable variance of a region: mean signed r^2, divided by the mean ceiling where there is one.
+
+    A ratio of means stays stable where single targets have ceilings near 0. correlation: (..., t), ceiling: (t,).
+    """
+    explained = float(np.mean(correlation * np.abs(correlation)))
+    if ceiling is None:
+        return explained
+    return explained / float(np.mean(ceiling)) if np.mean(ceiling) > 0 else float("nan")
+
+
+def bootstrap_correlations(predictions: np.ndarray, responses: np.ndarray, n_bootstraps: int, seed: int) -> np.ndarray:
+    """Correlations (n_bootstraps, t) over resampled rows (test images), through weighted moments."""
+    n = len(predictions)
+    draws = np.random.default_rng(seed).integers(n, size=(n_bootstraps, n))
+    weights = np.stack([np.bincount(draw, minlength=n) for draw in draws]) / n
+    x, y = predictions - predictions.mean(0), responses - responses.mean(0)
+    mean_x, mean_y = weights @ x, weights @ y
+    covariance = weights @ (x * y) - mean_x * mean_y
+    spread = (weights @ (x * x) - mean_x**2) * (weights @ (y * y) - mean_y**2)
+    return np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
