@@ -1,0 +1,57 @@
+"""The workflow used as a module from another repository."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, SMALL, Workdir, make_workdir, run
+
+pytestmark = pytest.mark.workflow
+
+OUTER = """
+module neuroscaling:
+    snakefile: "{snakefile}"
+    config: {{"study": "small.yaml"}}
+
+use rule * from neuroscaling as neuroscaling_*
+
+rule everything:
+    default_target: True
+    input: "results/small/report/index.html"
+"""
+
+
+@pytest.mark.parametrize("entry", ["Snakefile", "workflow/Snakefile"])
+def test_module_of_another_workflow(tmp_path, entry):
+    outer = make_workdir(tmp_path / "outer")
+    for part in ("Snakefile", "workflow", "src", "config", "envs", "profiles"):
+        shutil.rmtree(outer.path / part) if (outer.path / part).is_dir() else (outer.path / part).unlink()
+    (outer.path / "Snakefile").write_text(OUTER.format(snakefile=ROOT / entry))
+    outer.write_study(SMALL)
+    plan = Workdir(outer.path).planned(study=None)
+    assert plan["neuroscaling_train"] == 3 and plan["neuroscaling_report"] == 1 and plan["everything"] == 1
+
+
+def test_forwarder_has_the_same_jobs_as_the_root(tmp_path):
+    work = make_workdir(tmp_path / "work")
+    direct = work.planned()
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "-n", "-s", "workflow/Snakefile", "--config", "study=small.yaml"]
+    text = run(command, work.path, check=True).stdout
+    assert f"train                   {direct['train']}" in text or "train" in text
+    assert "report" in text and "Nothing to be done" not in text
+
+
+def test_parsing_imports_no_heavy_library(tmp_path):
+    work = make_workdir(tmp_path / "work")
+    code = (
+        "import sys; sys.path.insert(0, 'src')\n"
+        "from neuroscaling.study import load_study\nfrom neuroscaling import targets\n"
+        "study = load_study('small.yaml'); targets.scores(study); targets.stimulus_sets(study); study.fits\n"
+        "print(sorted({'torch', 'xarray', 'pandas', 'timm', 'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], cwd=work.path, text=True, capture_output=True)
+    assert process.stdout.strip() == "[]", process.stdout + process.stderr
+    assert Path(work.path / "small.yaml").exists()
