@@ -1,0 +1,97 @@
+"""One training of a run at a time, over processes and machines."""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.errors import DataError, Problem
+
+HEARTBEAT_SECONDS = 20.0
+# A lock of another machine counts as left behind when its heart has been silent for this long.
+STALE_SECONDS = 300.0
+
+
+@contextmanager
+def run_lock(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` for the length of the block. Raises DataError, naming the holder, when it is held.
+
+    The kernel frees the lock of a process that died, however it died. Not all network disks share such locks between
+    machines, so the holder also writes down who it is and touches the file regularly; a lock of another machine that
+    is touched no more is taken over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _acquire(path)
+    over = threading.Event()
+    heart = threading.Thread(target=_beat, args=(descriptor, over), daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heart.join()
+        if _is_still(path, descriptor):
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise _held(path) from error
+        if _is_still(path, descriptor):
+            break
+        os.close(descriptor)  # its holder removed it between our opening and locking it
+    if _held_elsewhere(path, descriptor):
+        os.close(descriptor)
+        raise _held(path)
+    holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, holder.encode(), 0)
+    return descriptor
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.stat(path).st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _held_elsewhere(path: Path, descriptor: int) -> bool:
+    holder = _holder(path)
+    silent = time.time() - os.fstat(descriptor).st_mtime
+    return holder.get("host", socket.gethostname()) != socket.gethostname() and silent < STALE_SECONDS
+
+
+def _holder(path: Path) -> dict[str, Any]:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _held(path: Path) -> DataError:
+    holder = _holder(path)
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', 'an unknown machine')}"
+    return DataError(
+        Problem(
+            "this run is being trained already", str(path.parent.parent), who, fix="wait for it, or end that process"
+        )
+    )
+
+
+def _beat(descriptor: int, over: threading.Event) -> None:
+    while not over.wait(HEARTBEAT_SECONDS):
+        os.utime(descriptor)
