@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from neuroscaling.config import TrainedRuns
+from neuroscaling.config import LocalData, TrainedRuns
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.errors import Problem
 from neuroscaling.study import LoadedStudy
@@ -10,13 +10,21 @@ from neuroscaling.study import LoadedStudy
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
-    return [*_damaged_images(study), *_layers(study)]
+    return [*_damaged_images(study), *_recordings(study), *_layers(study)]
 
 
 def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
     used = {name for group in study.config.runs if isinstance(group, TrainedRuns) for name in group.datasets}
     for name in sorted(used):
         yield from image_problems(name, study.config.datasets[name].model_dump(mode="json"), study.store.cache())
+
+
+def _recordings(study: LoadedStudy) -> Iterator[Problem]:
+    brainscore = study.config.brainscore
+    if brainscore and isinstance(brainscore.data, LocalData):
+        from neuroscaling.brainscore.preflight import recording_problems
+
+        yield from recording_problems(brainscore.data.local, brainscore.benchmarks)
 
 
 def _layers(study: LoadedStudy) -> Iterator[Problem]:

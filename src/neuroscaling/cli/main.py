@@ -83,10 +83,11 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from neuroscaling.models.names import zoo
+    from neuroscaling.models.names import architecture, names
 
-    rows = [{"name": a.name, "family": a.family, "timm": a.timm_name, "input_size": a.input_size} for a in zoo().values()]
-    show(rows, options.format)
+    known = [architecture(name) for name in names()]
+    keys = ("name", "family", "timm_name", "input_size", "readout")
+    show([{key: getattr(arch, key) for key in keys} for arch in known], options.format)
 
 
 def _benchmarks(options: argparse.Namespace) -> None:

@@ -1,0 +1,253 @@
+"""What bad input gets: one clear message before anything is computed, exit status not zero, and nothing lost."""
+
+import copy
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import SMALL
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+def listing(workdir):
+    """Every artefact of the workdir with its time of change."""
+    folders = [workdir.path / "store", workdir.path / "results"]
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
+    return {p: p.stat().st_mtime_ns for p in files if ".cache" not in p.parts and "logs" not in p.parts}
+
+
+def refused(workdir, study, *phrases, before_any_job=True, **options):
+    """Run a faulty study; assert its message, its exit status, that no job ran and that nothing was lost."""
+    workdir.write_study(study, "faulty.yaml")
+    before = listing(workdir)
+    process = workdir.snakemake(check=False, study="faulty.yaml", **options)
+    assert process.returncode != 0, process.stdout[-3000:]
+    for phrase in phrases:
+        assert phrase in process.stdout, f"{phrase!r} is not in\n{process.stdout[-4000:]}"
+    assert "Traceback" not in process.stdout, process.stdout[-4000:]
+    after = listing(workdir)
+    assert before.items() <= after.items(), "an artefact was lost or changed"
+    if before_any_job:
+        assert before == after and "Finished job" not in process.stdout
+    return process.stdout
+
+
+def small(**changes):
+    return copy.deepcopy(SMALL) | changes
+
+
+def runs(**changes):
+    return [SMALL["runs"][0] | changes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrases"),
+    [
+        ({"brainscor": {}}, ["unknown key", "nearest:  brainscore"]),
+        ({"runs": runs(archs=["resnet_w7"])}, ["unknown architecture", "resnet_w7", "nearest:  resnet_w8"]),
+        ({"runs": runs(recipe="digts")}, ["unknown recipe", "nearest:  digits"]),
+        ({"runs": runs(datasets=["digit"])}, ["unknown dataset", "nearest:  digits"]),
+        ({"runs": runs(samples_per_class=[0])}, ["at least 1 or `all`, not 0"]),
+        ({"runs": runs(samples_per_class=[-2])}, ["at least 1 or `all`, not -2"]),
+        ({"runs": runs(samples_per_class=[1000])}, ["1000", "138"]),
+        ({"layers": {"resnet_w8": {"regions": {"IT": "layer9.0"}}}}, ["unknown layer", "layer9.0", "layer4.0"]),
+        ({"layers": {"resnet_w8": {"regions": {"ITT": "layer4.0"}}}}, ["unknown region", "nearest:  IT"]),
+        ({"fits": ["fits/none.yaml"]}, ["fits/none.yaml", "missing"]),
+        (
+            {"brainscore": {"data": {"simulated": "brain"}, "benchmarks": ["MajajHong2015public.TI-pls"]}},
+            ["unknown benchmark", "nearest:  MajajHong2015public.IT-pls"],
+        ),
+        (
+            {"brainscore": {"data": {"simulated": "brian"}, "benchmarks": ["MajajHong2015public.IT-pls"]}},
+            ["unknown simulated brain", "nearest:  brain"],
+        ),
+        (
+            {"encoding": [{"source": "algonauts2023", "data": {"simulated": "brain"}, "regions": ["V9"]}]},
+            ["unknown region", "V9"],
+        ),
+        ({"encoding": [{"source": "v4", "local_dir": "nowhere"}]}, ["folder is missing", "nowhere"]),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_faulty_study_file(workdir, changes, phrases):
+    refused(workdir, small(**changes), *phrases)
+
+
+def test_all_faults_at_once(workdir):
+    text = refused(
+        workdir,
+        small(runs=runs(archs=["resnet_w7"], datasets=["digit"]), fits=["fits/none.yaml"]),
+        "resnet_w7",
+        "digit",
+        "fits/none.yaml",
+    )
+    assert "3 problem" in text
+
+
+def photographs(folder: Path, classes=("cat", "dog", "owl"), images=4) -> Path:
+    """A small data set in the imagefolder layout."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+            for i in range(images):
+                pixels = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{name}_{split}{i}.png")
+    return folder
+
+
+def photograph_study(workdir) -> dict:
+    runs = [SMALL["runs"][0] | {"datasets": ["photos"], "samples_per_class": [2]}]
+    root = str(workdir.path / "photos")
+    return small(datasets={"photos": {"format": "imagefolder", "root": root}}, runs=runs)
+
+
+def test_missing_and_empty_data_set_folder(workdir):
+    study = photograph_study(workdir)
+    refused(workdir, study, "photos", "missing")
+    (workdir.path / "photos/train").mkdir(parents=True)
+    (workdir.path / "photos/val").mkdir(parents=True)
+    refused(workdir, study, "photos")
+
+
+def test_more_samples_per_class_than_the_smallest_class_has(workdir):
+    folder = photographs(workdir.path / "photos")
+    (folder / "train/dog/dog_train0.png").unlink()
+    study = photograph_study(workdir)
+    study["runs"][0]["samples_per_class"] = [4]
+    refused(workdir, study, "dog", "3")
+
+
+def test_truncated_image(workdir):
+    folder = photographs(workdir.path / "photos")
+    broken = folder / "train/owl/owl_train1.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    refused(workdir, photograph_study(workdir), "owl_train1.png")
+
+
+def test_two_classes_swapped_between_train_and_validation(workdir):
+    folder = photographs(workdir.path / "photos")
+    (folder / "val/cat").rename(folder / "val/other")
+    (folder / "val/dog").rename(folder / "val/cat")
+    (folder / "val/other").rename(folder / "val/dog")
+    refused(workdir, photograph_study(workdir), "cat", "dog")
+
+
+def recordings(workdir) -> Path:
+    """The simulated recordings as a local folder, as a lab would have its own."""
+    source = next(workdir.path.glob("store/simulated/*/brainscore"))
+    shutil.copytree(source, workdir.path / "recordings")
+    return workdir.path / "recordings"
+
+
+def recording_study() -> dict:
+    return small(brainscore={"data": {"local": "recordings"}, "benchmarks": ["MajajHong2015public.IT-pls"]}, encoding=[])
+
+
+def responses(dataset):
+    """The variable of an assembly's netCDF file that holds the responses."""
+    return next(v for v in dataset.variables.values() if v.ndim >= 2)
+
+
+def test_nan_responses(workdir):
+    import netCDF4
+
+    file = next(recordings(workdir).glob("**/*MajajHong2015*.nc"))
+    with netCDF4.Dataset(file, "a") as dataset:
+        dataset.set_auto_mask(False)
+        variable = responses(dataset)
+        values = variable[:]
+        values[3, 1] = np.nan
+        variable[:] = values
+    refused(workdir, recording_study(), "NaN", file.name)
+
+
+def test_stimulus_without_a_recorded_response(workdir):
+    file = next(recordings(workdir).glob("**/*hvm*.csv"))
+    lines = file.read_text().splitlines()
+    fields = lines[1].split(",")
+    column = lines[0].split(",").index("stimulus_id")
+    fields[column] = "never-shown"
+    file.write_text("\n".join([*lines, ",".join(fields)]) + "\n")
+    refused(workdir, recording_study(), "never-shown")
+
+
+def fmri(workdir) -> Path:
+    source = next(workdir.path.glob("store/simulated/*/algonauts2023"))
+    shutil.copytree(source, workdir.path / "fmri")
+    return workdir.path / "fmri"
+
+
+def fmri_study(**entry) -> dict:
+    return small(encoding=[{"source": "algonauts2023", "data": {"local": "fmri"}, "regions": ["V1", "ventral"]} | entry])
+
+
+def test_empty_roi(workdir):
+    folder = fmri(workdir)
+    for hemisphere in ("lh", "rh"):
+        file = folder / f"subj01/roi_masks/{hemisphere}.streams_challenge_space.npy"
+        np.save(file, np.zeros_like(np.load(file)))
+    refused(workdir, fmri_study(), "ventral", "subj01")
+
+
+def test_missing_subject(workdir):
+    fmri(workdir)
+    refused(workdir, fmri_study(subjects=["subj01", "subj05"]), "subj05")
+
+
+def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):
+    chunk = next(p for p in workdir.path.glob("store/activations/*/*.zarr/layer4.0/**/*") if p.is_file() and p.name != "zarr.json")
+    chunk.write_bytes(chunk.read_bytes()[:-7])
+    study = small()
+    study["brainscore"]["benchmarks"] = [*study["brainscore"]["benchmarks"], "MajajHong2015public.V4-pls"]
+    study["layers"] = {"resnet_w8": {"regions": {"V4": "layer4.0"}}}
+    refused(workdir, study, "layer4.0", chunk.name, before_any_job=False)
+
+
+def test_weights_of_another_architecture(workdir):
+    run = next(workdir.path.glob("store/runs/resnet_w8_digits_1_*"))
+    other = workdir.path / "other"
+    script = (
+        "import sys; sys.path.insert(0, 'src')\nfrom pathlib import Path\nfrom neuroscaling.models.build import build\n"
+        "from neuroscaling.models.weights import save_weights\n"
+        f"save_weights(build('vit_w32', 10, 0), Path({str(other)!r}), {{'arch': 'vit_w32'}})"
+    )
+    import sys
+
+    subprocess.run([sys.executable, "-c", script], cwd=workdir.path, check=True)
+    weights = next(run.glob("weights-*.safetensors"))
+    shutil.move(other, weights)
+    for manifest in (workdir.path / "store/activations" / run.name).glob("*.json"):
+        manifest.unlink()
+    refused(workdir, small(), "vit_w32", "resnet_w8", before_any_job=False)
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Mount a small tmpfs (root only); unmounted at the end."""
+    point = tmp_path / "disk"
+    point.mkdir()
+
+    def make(options):
+        process = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", point], capture_output=True, text=True)
+        if process.returncode:
+            pytest.skip(f"a tmpfs can't be mounted here (needs root): {process.stderr.strip()}")
+        return point
+
+    yield make
+    subprocess.run(["umount", "-l", point], capture_output=True)
+
+
+def test_full_disk(workdir, mount):
+    disk = mount("size=300k")
+    refused(workdir, small(store=str(disk / "store")), "no space left", str(disk), before_any_job=False)
+
+
+def test_store_without_write_permission(workdir, mount):
+    disk = mount("size=1m,ro")
+    refused(workdir, small(store=str(disk / "store")), "can't be written", str(disk))
