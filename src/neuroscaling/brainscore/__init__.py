@@ -1,0 +1,1 @@
+"""Scores on Brain-Score's benchmarks. `ids` is light; the other modules run in the brainscore environment."""

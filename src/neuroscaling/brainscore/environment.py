@@ -1,0 +1,50 @@
+"""What must be set before Brain-Score is imported; it reads these variables once, some while it is imported."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from neuroscaling.brainscore.sources import Files
+
+UPSTREAM_WARNINGS = (
+    "xarray subclass .* should explicitly define __slots__",
+    "'multi_class' was deprecated",
+    "SelectableGroups dict interface is deprecated",
+    "Mean of empty slice",  # i2n leaves the cells of object against itself empty
+)
+
+
+def prepare(scratch: Path, brainio_home: Path | None = None) -> None:
+    """Point Brain-Score's caches below `scratch` and switch off what reaches outside this process.
+
+    BS_INSTALL_DEPENDENCIES=no: otherwise loading a plugin runs `pip install` in this interpreter. The result cache is
+    off: its keys don't know which activations they were computed from. Raises RuntimeError when Brain-Score was
+    imported before.
+    """
+    if "brainscore_core" in sys.modules or "result_caching" in sys.modules:
+        raise RuntimeError("neuroscaling.brainscore.environment.prepare must run before brainscore_vision is imported")
+    os.environ.update(
+        BS_INSTALL_DEPENDENCIES="no",
+        BRAINIO_HOME=str(brainio_home or scratch / "brainio"),
+        RESULTCACHING_HOME=str(scratch / "result_caching"),
+        RESULTCACHING_DISABLE="1",
+        BRAINSCORE_HOME=str(scratch / "brain-score"),
+        BRAINSCORE_SKIP_MEMORY_CHECK="1",
+        TQDM_DISABLE="1",
+    )
+    logging.getLogger("result_caching").setLevel(logging.WARNING)
+    for message in UPSTREAM_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+
+
+def offline_home(files: list[Files], scratch: Path) -> Path:
+    """A cache directory of links to official files: Brain-Score extracts zips in it, which jobs must not share."""
+    home = scratch / "brainio"
+    for path in {path for entry in files if entry.official for path in (entry.assembly, entry.csv, entry.images)}:
+        link = home / path.parent.name / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(path.resolve())
+    return home

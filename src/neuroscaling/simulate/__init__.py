@@ -1,0 +1,1 @@
+"""Simulated brains with known truth, made from real handwritten digits. Never real recordings."""

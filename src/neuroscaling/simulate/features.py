@@ -1,0 +1,125 @@
+"""What the simulated regions respond to: from Gabor energy (V1) to the evidence for each category (IT).
+
+All features are functions of one image alone, scaled by their mean and spread over the training digits,
+so that every experiment of a simulated brain is a view of the same brain.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuroscaling.simulate.images import SIZE, Scenes
+
+WAVELENGTHS = (6.0, 12.0)
+ORIENTATIONS = 6
+GRID = 5
+N_PRODUCTS = 120
+N_MIXTURES = 40
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """The features of each region as functions of images; drawn once for a brain.
+
+    even, odd (SIZE * SIZE, filters): quadrature pairs; pairs (N_PRODUCTS, 2): filters whose energies V2 multiplies;
+    mixing (N_PRODUCTS, N_MIXTURES): what V4 makes of them; scale: mean and spread of each region's features.
+    """
+
+    even: np.ndarray
+    odd: np.ndarray
+    pairs: np.ndarray
+    mixing: np.ndarray
+    classifiers: list
+    scale: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    def features(self, digits: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Features (n, features of the region), z-scored, of `pixels` (n, SIZE, SIZE) by region V1, V2, V4, IT.
+
+        digits (n, 8, 8): what is written in the images; category evidence depends on it and not on place and contrast.
+        """
+        raw = _raw(self, digits, pixels)
+        scaled = {region: (raw[region] - mean) / spread for region, (mean, spread) in self.scale.items()}
+        return scaled | {"V4": np.hstack([scaled["V4"], scaled["IT"]])}
+
+
+def draw_bank(rng: np.random.Generator) -> FeatureBank:
+    """A feature bank; classifiers and scales come from the training split of the digits."""
+    from neuroscaling.datasets.digits import load_digits
+
+    even, odd, positions = gabor_pairs()
+    pairs = _neighbours(positions, rng)
+    mixing = rng.standard_normal((N_PRODUCTS, N_MIXTURES)) * (rng.random((N_PRODUCTS, N_MIXTURES)) < 0.1)
+    digits, labels, _ = load_digits("train")
+    bank = FeatureBank(even, odd, pairs, mixing, category_classifiers(digits, labels), {})
+    raw = _raw(bank, digits, _enlarged(digits))
+    scale = {region: (values.mean(0), values.std(0) + 1e-9) for region, values in raw.items()}
+    return FeatureBank(even, odd, pairs, mixing, bank.classifiers, scale)
+
+
+def gabor_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gabor filters in quadrature on a grid of places: even and odd (SIZE * SIZE, filters), places (filters, 2)."""
+    axis = np.arange(SIZE) - (SIZE - 1) / 2
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    places = np.linspace(-0.3, 0.3, GRID) * SIZE
+    even, odd, centres = [], [], []
+    for wavelength in WAVELENGTHS:
+        for angle in np.arange(ORIENTATIONS) * np.pi / ORIENTATIONS:
+            for cy in places:
+                for cx in places:
+                    along = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
+                    window = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (0.4 * wavelength) ** 2))
+                    wave = 2 * np.pi * along / wavelength
+                    even.append((window * (np.cos(wave) - np.cos(wave).mean())).ravel() / window.sum())
+                    odd.append((window * np.sin(wave)).ravel() / window.sum())
+                    centres.append((cy, cx))
+    return np.stack(even, 1), np.stack(odd, 1), np.array(centres)
+
+
+def gabor_energy(pixels: np.ndarray, even: np.ndarray, odd: np.ndarray) -> np.ndarray:
+    """Compressed energy (n, filters) of quadrature pairs: log(1 + 10 amplitude), amplitude of pixels in 0..1."""
+    flat = pixels.reshape(len(pixels), -1) / 255
+    return np.log1p(10 * np.hypot(flat @ even, flat @ odd))
+
+
+def category_classifiers(digits: np.ndarray, labels: np.ndarray) -> list:
+    """One support vector machine (radial basis functions) for each class against the rest."""
+    from sklearn.svm import SVC
+
+    flat = digits.reshape(len(digits), -1) / 255
+    return [SVC(C=10, gamma="scale").fit(flat, labels == label) for label in np.unique(labels)]
+
+
+def decision_values(digits: np.ndarray, classifiers: list) -> np.ndarray:
+    """Margin (n, classes) of each digit (n, 8, 8) for each class: around 1 for its own, around -1 for the others."""
+    flat = digits.reshape(len(digits), -1) / 255
+    return np.stack([classifier.decision_function(flat) for classifier in classifiers], 1)
+
+
+def category_evidence(digits: np.ndarray, classifiers: list) -> np.ndarray:
+    """Evidence (n, classes) for each class: squashed decision values, between -1 (another class) and 1 (this one)."""
+    return np.tanh(1.5 * decision_values(digits, classifiers))
+
+
+def _raw(bank: FeatureBank, digits: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    energy = gabor_energy(pixels, bank.even, bank.odd)
+    products = np.sqrt(energy[:, bank.pairs[:, 0]] * energy[:, bank.pairs[:, 1]])
+    mixtures = np.maximum(products @ bank.mixing, 0)
+    return {"V1": energy, "V2": products, "V4": mixtures, "IT": category_evidence(digits, bank.classifiers)}
+
+
+def _neighbours(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pairs of filters at most one step of the grid apart, of any orientation and size."""
+    first = rng.integers(0, len(positions), N_PRODUCTS)
+    near = [np.flatnonzero(np.abs(positions - positions[f]).max(1) < 0.16 * SIZE) for f in first]
+    return np.stack([first, [rng.choice(n[n != f]) for n, f in zip(near, first, strict=True)]], 1)
+
+
+def _enlarged(digits: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    return np.stack([np.asarray(Image.fromarray(d).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for d in digits])
+
+
+def scene_features(bank: FeatureBank, scenes: Scenes) -> dict[str, np.ndarray]:
+    """Features of each region for `scenes`."""
+    return bank.features(scenes.digits, scenes.pixels)

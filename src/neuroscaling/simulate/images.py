@@ -1,0 +1,80 @@
+"""The images that a simulated brain looks at: handwritten digits, moved and dimmed, and their phase-scrambled twins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE = 32
+"""Width and height of an image as the simulated brain sees it, in pixels."""
+MAX_SHIFT = 3
+MIN_CONTRAST = 0.6
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Digits of the validation split and the images made of them, in one order.
+
+    digits (n, 8, 8) uint8: as written; pixels (n, SIZE, SIZE) uint8: as shown; labels (n,) int64; digit_ids.
+    """
+
+    digits: np.ndarray
+    pixels: np.ndarray
+    labels: np.ndarray
+    digit_ids: list[str]
+
+    def take(self, rows: np.ndarray) -> "Scenes":
+        """The scenes `rows`, in that order."""
+        return Scenes(self.digits[rows], self.pixels[rows], self.labels[rows], [self.digit_ids[row] for row in rows])
+
+
+def make_scenes(rng: np.random.Generator) -> Scenes:
+    """All digits of the validation split, each shown at a random place (up to 3 px off) and contrast (.6 to 1).
+
+    Position and contrast vary as in the stimuli of Majaj and others (2015), so that identity can't be read off pixels.
+    """
+    from neuroscaling.datasets.digits import load_digits
+
+    digits, labels, digit_ids = load_digits("validation")
+    shifts = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (len(digits), 2))
+    contrasts = rng.uniform(MIN_CONTRAST, 1, len(digits))
+    shown = [_show(*scene) for scene in zip(digits, shifts, contrasts, strict=True)]
+    return Scenes(digits, np.stack(shown), labels, list(digit_ids))
+
+
+def _show(digit: np.ndarray, shift: np.ndarray, contrast: float) -> np.ndarray:
+    large = Image.fromarray(digit).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    canvas = Image.new("L", (SIZE, SIZE))
+    canvas.paste(large, (int(shift[0]), int(shift[1])))
+    return np.round(np.asarray(canvas) * contrast).astype(np.uint8)
+
+
+def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows in an order in which every beginning has nearly as many images of each class."""
+    shuffled = rng.permutation(len(labels))
+    rank = np.empty(len(labels), int)
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        rank[members] = np.arange(len(members))
+    return np.lexsort((labels, rank))
+
+
+def phase_scrambled(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Images (n, size, size) with the amplitude spectrum kept and the phases of white noise added.
+
+    The control for texture in Freeman, Ziemba and others (2013); values are clipped to 0..255.
+    """
+    noise = rng.standard_normal(pixels.shape)
+    phases = np.exp(1j * np.angle(np.fft.fft2(noise)))
+    phases[:, 0, 0] = 1
+    scrambled = np.fft.ifft2(np.fft.fft2(pixels.astype(float)) * phases).real
+    return np.clip(np.round(scrambled), 0, 255).astype(np.uint8)
+
+
+def write_png(path: Path, pixels: np.ndarray, size: int = SIZE) -> None:
+    """Write a gray image (SIZE, SIZE) as an RGB PNG of `size` pixels (bilinear)."""
+    image = Image.fromarray(pixels).convert("RGB")
+    if size != SIZE:
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    image.save(path, compress_level=1)

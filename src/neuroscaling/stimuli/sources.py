@@ -1,0 +1,144 @@
+"""Where stimuli come from: Brain-Score's files, the Algonauts 2023 layout, the V4 recordings' zips."""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.brainscore.sources import Files, all_files
+from neuroscaling.errors import DataError, Problem, nearest
+
+ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
+V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """One image before it is stored: a file, or a member of a zip; `degrees` is None where it is shown as it is."""
+
+    stimulus_id: str
+    file: Path
+    member: str | None = None
+    degrees: float | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return f"{self.file}: {self.member}" if self.member else str(self.file)
+
+    @property
+    def suffix(self) -> str:
+        """Ending of its file name, with the dot."""
+        return Path(self.member or self.file.name).suffix.lower()
+
+    def read(self) -> bytes:
+        """The bytes of the image file. Raises DataError when it is missing or its zip is damaged."""
+        try:
+            if self.member is None:
+                return self.file.read_bytes()
+            return _archive(self.file).read(self.member)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(Problem(f"image can't be read: {error}", self.name)) from error
+
+
+def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
+    """The stimuli of a source in a fixed order.
+
+    source: {"kind": "brainscore_local", "root"}, {"kind": "algonauts2023", "root", "subjects": list or "all"}, or
+    {"kind": "v4", "root", "session"}. Raises DataError for an unknown kind and for missing files.
+    """
+    kind = source.get("kind")
+    if kind not in KINDS:
+        allowed = ", ".join(KINDS)
+        raise DataError(Problem("unknown kind of stimulus source", "stimuli", kind, allowed, nearest(kind, KINDS)))
+    found = list(KINDS[kind](source))
+    if not found:
+        raise DataError(Problem("no image in this source", str(source["root"])))
+    return found
+
+
+def is_simulated(source: dict[str, Any]) -> bool:
+    """Whether the source is part of a simulated brain: the manifest one level up says so."""
+    from neuroscaling.files import read_json
+
+    manifest = Path(source["root"]).parent / "manifest.json"
+    return manifest.is_file() and bool(read_json(manifest).get("simulated"))
+
+
+def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """All stimuli of the data sets below the root, each with the degrees that Brain-Score shows it at."""
+    for files in all_files(source["root"]):
+        members = _members(files)
+        for row in _rows(files.csv):
+            identifier, name = row.get("stimulus_id") or row["image_id"], row["filename"]
+            if files.official:
+                yield Stimulus(identifier, files.images, members.get(name, name), files.data_set.degrees)
+            else:
+                yield Stimulus(identifier, files.images / name, None, files.data_set.degrees)
+
+
+def _members(files: Files) -> dict[str, str]:
+    """Members of an official zip by their file names; empty for a folder."""
+    return {Path(name).name: name for name in _archive(files.images).namelist()} if files.official else {}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _algonauts(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """Training and test images of all subjects, each NSD image once, by NSD id."""
+    root = Path(source["root"])
+    there = sorted(path.name for path in root.glob("subj*") if path.is_dir())
+    subjects = there if source.get("subjects", "all") == "all" else source["subjects"]
+    missing = [subject for subject in subjects if subject not in there]
+    if missing or not subjects:
+        raise DataError(Problem("subject folders are missing", str(root), ", ".join(missing) or None, ", ".join(there)))
+    images: dict[int, Path] = {}
+    for subject in subjects:
+        for split in ("training", "test"):
+            for path in sorted((root / subject / f"{split}_split" / f"{split}_images").iterdir()):
+                match = ALGONAUTS_IMAGE.fullmatch(path.name)
+                if match:
+                    images.setdefault(int(match[1]), path)
+    yield from (Stimulus(f"nsd-{number:05d}", images[number]) for number in sorted(images))
+
+
+def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """The images of a session by NUMBER (zips list them out of order); column i of the responses is image i + 1."""
+    path = Path(source["root"]) / "images" / f"images_{source['session']}.zip"
+    found = {}
+    for name in _archive(path).namelist():
+        match = V4_IMAGE.fullmatch(name)
+        if match and "__MACOSX" not in name:
+            found[int(match[1])] = name
+    absent = sorted(set(range(1, len(found) + 1)) - set(found))
+    if absent:
+        raise DataError(Problem("images are missing in the numbering", str(path), absent[:10]))
+    yield from (Stimulus(f"{source['session']}-{number:04d}", path, found[number]) for number in sorted(found))
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
+    "brainscore_local": _brainscore,
+    "algonauts2023": _algonauts,
+    "v4": _v4,
+}
+
+_open_archives: dict[Path, zipfile.ZipFile] = {}
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """The zip at `path`, opened once a process. Raises DataError when it is missing or damaged."""
+    if path not in _open_archives:
+        try:
+            _open_archives[path] = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        except FileNotFoundError as error:
+            raise DataError(Problem("file is missing", str(path))) from error
+        except zipfile.BadZipFile as error:
+            raise DataError(Problem("not a zip, or cut short", str(path), fix="copy or download it again")) from error
+    return _open_archives[path]

@@ -1,0 +1,16 @@
+"""Score one run on Brain-Score benchmarks; a plain command for the brainscore environment's interpreter.
+
+--run RUN --activations MANIFEST --data FOLDER --data-name NAME [--simulated] --layers JSON --readout LAYER
+[--protocol corrected|parity] [--ceilings FOLDER] [--log FILE] --benchmark ID=OUT.json (repeated).
+"""
+
+import sys
+
+from neuroscaling.logs import script_logging
+
+LOG = sys.argv[sys.argv.index("--log") + 1] if "--log" in sys.argv[:-1] else None
+
+with script_logging(LOG):
+    from neuroscaling.brainscore.job import parse, score_all
+
+    score_all(parse())
