@@ -6,7 +6,7 @@ or altered is refused when it is read.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -112,12 +112,12 @@ def write_store(
     *,
     reduction: dict[str, Any],
     facts: dict[str, Any] | None = None,
-    provenance: dict[str, Any] | None = None,
+    provenance: Callable[[], dict[str, Any]] = dict,
 ) -> dict[str, Any]:
     """Write activations batch by batch and return the manifest; memory is that of one batch.
 
     batches: each a dictionary of layer -> float32 (rows, features), together in the order of `stimulus_ids`; all but
-    the last of the same number of rows. facts: what else the manifest says (run, set, weights_sha256, degrees, ...).
+    the last of the same number of rows. facts: what else the manifest says (run, set, weights_sha256, ...).
     The group is written under a temporary name, read back, and renamed; then the manifest. Raises DataError for NaN
     (layer and count), a layer that comes and goes, and too many or too few rows.
     """
@@ -138,7 +138,7 @@ def write_store(
         "layers": layers,
         "n_stimuli": len(stimulus_ids),
         "stimulus_ids_sha256": ids_sha256(stimulus_ids),
-        "provenance": provenance or {},
+        "provenance": provenance(),
     }
     write_json(path, manifest)
     return manifest

@@ -14,8 +14,11 @@ class Features:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Features":
-        """From an array (n, p) of any float type. The common mean is removed first: it would cost digits in a Gram matrix
-        and changes no result, since every fit centres again with its own training rows."""
+        """From an array (n, p) of any float type.
+
+        The common mean is removed first: it would cost digits in a Gram matrix, and it changes no result, since every
+        fit centres again with its own training rows.
+        """
         values = np.asarray(values, dtype=np.float64)
         return cls(values - values.mean(0))
 

@@ -2,8 +2,8 @@
 
 scikit-learn's NIPALS (mode A, deflation of the targets) sees the features only through K = X X'. With Yd the deflated
 targets and S = Yd' K_d Yd, one step of its power iteration is c <- S c, and its stopping rule
-||w_new - w_old||^2 < tol reads 2 - 2 c_old' S c / (|X'u| |X'u_old|) < tol: O(m^2) instead of O(n p). Replaying start and
-stop gives the same number of iterations; the leading eigenvector of S would be 4e-3 off in the predictions.
+||w_new - w_old||^2 < tol reads 2 - 2 c_old' S c / (|X'u| |X'u_old|) < tol: O(m^2) instead of O(n p). Replaying start
+and stop gives the same number of iterations; the leading eigenvector of S would be 4e-3 off in the predictions.
 Dual coefficients: Rosipal and Trejo, J. Mach. Learn. Res. 2 (2001) 97-123.
 """
 
@@ -81,7 +81,9 @@ def _power_iteration(power: np.ndarray, start: int, tol: float, max_iter: int) -
     weights = np.zeros(len(power))
     weights[start] = 1.0
     old = old_norm = None
-    for n_iter in range(1, max_iter + 1):
+    n_iter = 0
+    while n_iter < max_iter:
+        n_iter += 1
         image = power @ weights
         norm = np.sqrt(max(weights @ image, 0.0))
         if norm == 0.0:

@@ -1,7 +1,7 @@
 """Ridge regression with one penalty per target chosen by cross-validation.
 
-Two engines with one answer: himalaya (the field's library; Dupre la Tour and others, NeuroImage 2022), and an exact one that
-decomposes each training set once, by features or by stimuli, whichever are fewer, and so serves many small sweeps.
+Two engines with one answer: himalaya (the field's library; Dupre la Tour and others, NeuroImage 2022), and an exact one
+that decomposes each training set once, by features or by stimuli, whichever are fewer, and so serves many small sweeps.
 Features and targets are centred with each training set's own means.
 """
 
@@ -45,8 +45,10 @@ class Spectrum(NamedTuple):
         return self.test @ (self.targets / (self.values[:, None] + alphas)) + self.mean
 
 
-def ridge_cv(features: np.ndarray, targets: np.ndarray, alphas: np.ndarray, folds: Sequence[Fold], engine="himalaya"):
-    """Fit ridge with a penalty for each target: the one with the best R^2 averaged over `folds`; then refit on all rows.
+def ridge_cv(
+    features: np.ndarray, targets: np.ndarray, alphas: np.ndarray, folds: Sequence[Fold], engine: str = "himalaya"
+) -> Ridge:
+    """Fit ridge with a penalty for each target: the one with the best R^2 averaged over `folds`; refit on all rows.
 
     features (n, p), targets (n, t), penalties ascending; engine: "himalaya" or "exact". Returns a `Ridge`.
     """
@@ -88,7 +90,7 @@ def decompose(features: Features, targets: np.ndarray, train: np.ndarray, test: 
 
 
 def relative_alphas(features: Features, rows: np.ndarray, grid: np.ndarray = SEARCH_GRID) -> np.ndarray:
-    """Penalties in units of the mean squared length of the centred `rows`, so that a grid suits features of any scale."""
+    """Penalties in units of the mean squared length of the centred `rows`: one grid suits features of any scale."""
     values = features.values[rows]
     return grid * max(float(((values - values.mean(0)) ** 2).sum()) / len(rows), np.finfo(np.float64).tiny)
 

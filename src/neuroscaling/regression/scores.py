@@ -35,8 +35,9 @@ def spearman_brown(correlation: np.ndarray, factor: float = 2.0) -> np.ndarray:
 
 
 def repeat_ceiling(repeats: np.ndarray) -> np.ndarray:
-    """Explainable share of the variance of repeat averages, (t,) in 0..1; repeats: (t, images, repeats), NaN for missing.
+    """Explainable share of the variance of repeat averages, (t,) in 0..1.
 
+    repeats: (t, images, repeats), NaN for missing ones. Raises ValueError where no image has two repeats.
     Noise variance: variance over repeats (ddof 1), averaged over images. Signal variance: variance of the image means
     minus noise variance / mean number of repeats, not below 0. Allen and others, Nat. Neurosci. 25 (2022), ncsnr.
     """

@@ -1,0 +1,87 @@
+"""Image features that are no network: grey values and Gabor energy. Needs numpy alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from neuroscaling.activations.images import batches
+from neuroscaling.errors import Problem, StudyError, nearest
+
+PIXELS_SIZE = 28
+# Gabor energy: pixels of an image resized to GABOR_SIZE; sigma and stride in wavelengths.
+GABOR_SIZE = 112
+WAVELENGTHS = (4, 8, 16, 32)
+ORIENTATIONS = 8
+SIGMA = 0.4
+STRIDE = 0.25
+REACH = 4.0
+GRID = 6
+
+
+def baseline_batches(name: str, paths: Sequence[Path]) -> Iterator[dict[str, np.ndarray]]:
+    """Batches {name: float32 (b, features)} of the baseline `name`. Raises StudyError for an unknown one."""
+    if name not in BASELINES:
+        raise StudyError(Problem("no such baseline", name, name, ", ".join(BASELINES), nearest(name, BASELINES)))
+    size, features = BASELINES[name]
+    for images in batches(paths, size, "L"):
+        yield {name: features(images.astype(np.float32) / 255)}
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+    """Grey values 0..1 (b, h, w) as rows (b, h w)."""
+    return images.reshape(len(images), -1)
+
+
+def gabor(images: np.ndarray) -> np.ndarray:
+    """log(1 + 10 energy) of Gabor pairs, the largest in each of 6 x 6 places; images grey 0..1 (b, 112, 112).
+
+    Wavelengths 4, 8, 16, 32 pixels (of 112), 8 orientations, a quadrature pair with sigma .4 wavelengths, sampled
+    every quarter wavelength. Returns float32 (b, 4 * 8 * 36 = 1152).
+    """
+    maps = [
+        _largest(_energy(images - 0.5, wavelength, orientation), GRID)
+        for wavelength in WAVELENGTHS
+        for orientation in range(ORIENTATIONS)
+    ]
+    return np.log1p(10 * np.concatenate(maps, axis=1)).astype(np.float32)
+
+
+def _energy(images: np.ndarray, wavelength: int, orientation: int) -> np.ndarray:
+    """Modulus of the complex Gabor response, (b, places, places). The filter is separable, so two products suffice."""
+    angle = np.pi * orientation / ORIENTATIONS
+    across = _bank(wavelength, float(np.cos(angle)), images.shape[2])
+    down = _bank(wavelength, float(np.sin(angle)), images.shape[1])
+    return np.abs(down @ (images.astype(np.complex64) @ across.T))
+
+
+@cache
+def _bank(wavelength: int, component: float, size: int) -> np.ndarray:
+    """One axis of a Gabor filter at all its places, complex64 (places, size); its envelope sums to 1.
+
+    Places reach to the borders; what lies beyond counts as mid-grey.
+    """
+    sigma, step = SIGMA * wavelength, max(round(STRIDE * wavelength), 1)
+    distance = np.arange(size)[None] - np.arange(0, size, step)[:, None]
+    # Cut at REACH sigma: the far tail is denormal numbers, which are twenty times slower to multiply.
+    envelope = np.where(np.abs(distance) <= REACH * sigma, np.exp(-(distance**2) / (2 * sigma**2)), 0)
+    envelope /= sigma * np.sqrt(2 * np.pi)
+    return (envelope * np.exp(2j * np.pi * component * distance / wavelength)).astype(np.complex64)
+
+
+def _largest(maps: np.ndarray, grid: int) -> np.ndarray:
+    """Adaptive max pooling of (b, h, w) to (b, grid * grid), with torch's cell borders."""
+    rows = [_cell(maps.shape[1], grid, i) for i in range(grid)]
+    columns = [_cell(maps.shape[2], grid, i) for i in range(grid)]
+    return np.stack([maps[:, row, column].max((1, 2)) for row in rows for column in columns], axis=1)
+
+
+def _cell(length: int, grid: int, i: int) -> slice:
+    return slice(i * length // grid, -(-(i + 1) * length // grid))
+
+
+BASELINES: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
+    "pixels": (PIXELS_SIZE, pixels),
+    "gabor": (GABOR_SIZE, gabor),
+}

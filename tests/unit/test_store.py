@@ -1,0 +1,163 @@
+"""The Zarr store: what goes in comes out, and a store that was cut short or altered is refused."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuroscaling.activations.layout import group_path
+from neuroscaling.activations.store import is_stored, open_store, write_store
+from neuroscaling.errors import DataError
+
+IDS = [f"stimulus-{i}" for i in range(10)]
+LAYERS = {"layer1.0": 6, "blocks.3": 3, "global_pool": 1}
+
+
+def values(n=10, layers=LAYERS, seed=0):
+    rng = np.random.default_rng(seed)
+    return {layer: rng.standard_normal((n, p)).astype(np.float32) for layer, p in layers.items()}
+
+
+def in_batches(arrays, size):
+    n = len(next(iter(arrays.values())))
+    for start in range(0, n, size):
+        yield {layer: array[start : start + size] for layer, array in arrays.items()}
+
+
+def store(folder, arrays=None, ids=IDS, size=4, **options):
+    path = Path(folder) / "set.json"
+    arrays = values(len(ids)) if arrays is None else arrays
+    write_store(path, ids, in_batches(arrays, size), reduction={"kind": "none"}, **options)
+    return path
+
+
+def chunk_file(path, layer="blocks.3"):
+    return sorted(file for file in (group_path(path) / layer / "c").rglob("*") if file.is_file())[1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(1, 200), size=st.integers(1, 70), p=st.integers(1, 40), seed=st.integers(0, 99))
+def test_round_trip_is_exact(n, size, p, seed):
+    arrays = values(n, {"layer1.0": p, "é layer": 2}, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        ids = [f"image {i} ü" for i in range(n)]
+        stored = open_store(store(folder, arrays, ids, size))
+        assert stored.stimulus_ids == ids
+        assert stored.layers == list(arrays)
+        for layer, array in arrays.items():
+            assert stored.read(layer).dtype == np.float32
+            np.testing.assert_array_equal(stored.read(layer), array)
+
+
+def test_rows_come_in_the_order_asked_for(tmp_path):
+    arrays = values()
+    stored = open_store(store(tmp_path, arrays))
+    got = stored.read_rows("blocks.3", [IDS[7], IDS[0], IDS[7]])
+    np.testing.assert_array_equal(got, arrays["blocks.3"][[7, 0, 7]])
+    with pytest.raises(DataError, match=r"1 stimuli have no stored activations[\s\S]*other"):
+        stored.read_rows("blocks.3", ["other"])
+
+
+def test_xarray_opens_it_with_the_stimulus_ids_as_coordinate(tmp_path):
+    arrays = values()
+    with xarray.open_zarr(group_path(store(tmp_path, arrays)), consolidated=False) as data:
+        assert list(data.coords["stimulus_id"].values) == IDS
+        np.testing.assert_array_equal(data["blocks.3"].sel(stimulus_id=IDS[4]).values, arrays["blocks.3"][4])
+
+
+def test_manifest_says_what_is_stored(tmp_path):
+    manifest = json.loads(store(tmp_path, facts={"weights_sha256": "ab"}).read_text())
+    assert manifest["format"] == "activations/1"
+    assert manifest["weights_sha256"] == "ab"
+    assert [(entry["name"], entry["shape"]) for entry in manifest["layers"]] == [
+        (k, [10, p]) for k, p in LAYERS.items()
+    ]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    path = store(tmp_path)
+    chunk = chunk_file(path)
+    chunk.unlink()
+    with pytest.raises(DataError, match="missing") as error:
+        open_store(path).read("blocks.3")
+    assert str(chunk) in str(error.value)
+    assert "layer blocks.3" in str(error.value)
+    assert open_store(path).read("layer1.0").shape == (10, 6)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = store(tmp_path)
+    chunk = chunk_file(path)
+    chunk.write_bytes(chunk.read_bytes()[:-7])
+    with pytest.raises(DataError, match="cut short or altered") as error:
+        open_store(path).read("blocks.3")
+    assert str(chunk) in str(error.value)
+
+
+def test_an_altered_value_is_found(tmp_path):
+    path = store(tmp_path)
+    other = store(tmp_path / "other", values(seed=1))
+    chunk_file(path).write_bytes(chunk_file(other).read_bytes())
+    with pytest.raises(DataError, match="layer blocks.3"):
+        open_store(path).read("blocks.3")
+
+
+def test_altered_stimulus_ids_are_found(tmp_path):
+    path, other = store(tmp_path), store(tmp_path / "other", ids=IDS[::-1])
+    (group_path(path) / "stimulus_id/c/0").write_bytes((group_path(other) / "stimulus_id/c/0").read_bytes())
+    with pytest.raises(DataError, match="stimulus ids were altered"):
+        open_store(path)
+
+
+def test_nan_is_refused_with_layer_and_count_and_the_old_store_stays(tmp_path):
+    arrays = values()
+    path = store(tmp_path, arrays)
+    broken = values()
+    broken["blocks.3"][2, 1] = np.nan
+    broken["blocks.3"][3, 0] = np.inf
+    with pytest.raises(DataError, match=r"layer blocks\.3: 2 of 12 activations are NaN or infinite"):
+        store(tmp_path, broken)
+    np.testing.assert_array_equal(open_store(path).read("blocks.3"), arrays["blocks.3"])
+    assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr"}
+
+
+def test_unknown_layer_comes_with_the_nearest(tmp_path):
+    with pytest.raises(DataError, match=r"no such layer[\s\S]*nearest:  layer1\.0"):
+        open_store(store(tmp_path)).read("layer1.1")
+
+
+@pytest.mark.parametrize("n", [9, 11])
+def test_too_few_or_too_many_rows_leave_nothing(tmp_path, n):
+    with pytest.raises(DataError, match=r"fewer activations|doesn't fit"):
+        write_store(tmp_path / "set.json", IDS, in_batches(values(n), 4), reduction={"kind": "none"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_repeated_stimulus_ids_are_refused(tmp_path):
+    with pytest.raises(DataError, match="1 stimulus ids come twice"):
+        store(tmp_path, ids=[*IDS[:9], IDS[0]])
+
+
+def test_other_files_are_refused(tmp_path):
+    path = store(tmp_path)
+    with pytest.raises(DataError, match="missing"):
+        open_store(tmp_path / "none.json")
+    (tmp_path / "other.json").write_text('{"format": "run/1"}')
+    with pytest.raises(DataError, match=r"not a manifest of activations[\s\S]*run/1"):
+        open_store(tmp_path / "other.json")
+    path.rename(tmp_path / "alone.json")
+    with pytest.raises(DataError, match="the activations are missing"):
+        open_store(tmp_path / "alone.json")
+
+
+def test_is_stored_asks_for_the_same_facts_and_sound_values(tmp_path):
+    path = store(tmp_path, facts={"weights_sha256": "ab"})
+    assert is_stored(path, {"weights_sha256": "ab", "reduction": {"kind": "none"}})
+    assert not is_stored(path, {"weights_sha256": "cd"})
+    chunk_file(path).unlink()
+    assert not is_stored(path, {"weights_sha256": "ab"})
