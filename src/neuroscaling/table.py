@@ -1,0 +1,158 @@
+"""The score table: one row a number, with the columns of the run first (docs/formats.md, "The score table")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.files import atomic_path, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Imported by the fit configuration whenever the Snakefile is parsed, hence no pandas up here.
+RUN_COLUMNS = {
+    "run": "string",
+    "arch": "string",
+    "arch_family": "string",
+    "dataset": "string",
+    "samples_per_class": "int64",
+    "seed": "int64",
+    "n_params": "float64",
+    "macs": "float64",
+    "flops": "float64",
+    "n_samples": "float64",
+    "n_epochs": "float64",
+    "n_samples_seen": "float64",
+    "total_flops": "float64",
+    "acc": "float64",
+    "is_pretrained": "bool",
+    "is_random": "bool",
+    "kind": "string",
+}
+SCORE_COLUMNS = {
+    "data": "string",
+    "simulated": "bool",
+    "benchmark": "string",
+    "metric": "string",
+    "region": "string",
+    "subject": "string",
+    "layer": "string",
+    "n_mapping": "float64",
+    "n_targets": "float64",
+    "score": "float64",
+    "raw": "float64",
+    "ceiling": "float64",
+    "error": "float64",
+    "ceiling_scale": "string",
+    "protocol": "string",
+    "engine": "string",
+}
+COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
+KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
+
+
+def build_table(score_files: Iterable[str | Path], run_files: Iterable[str | Path]) -> pd.DataFrame:
+    """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
+
+    Numbers that are null stay missing (NaN). The rows are sorted by `KEY`, so the order of the files is of no matter.
+    Raises DataError for a score of a run without run.json, for a number given twice and for two scales of ceiling.
+    """
+    import pandas as pd
+
+    runs = {record["run"]: _run_columns(record, path) for path in run_files for record in [read_json(path)]}
+    score_paths = [Path(path) for path in score_files]
+    contents = [(path, read_json(path)) for path in score_paths]
+    problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
+    problems += _mixed_scales(contents)
+    if problems:
+        raise DataError(problems)
+    rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    _check_duplicates(table)
+    return table.sort_values(KEY, kind="stable", ignore_index=True)
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write the score table as parquet, whole or not at all."""
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a score table. Raises DataError, naming the file, when it is missing or no parquet."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(Problem("file is missing", str(path))) from error
+    except (OSError, ValueError) as error:
+        fix = "delete the file and run again"
+        raise DataError(Problem(f"not a readable parquet file ({error})", str(path), fix=fix)) from error
+
+
+def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
+    samples = record["samples_per_class"]
+    kind = record["kind"]
+    try:
+        columns = {
+            "arch_family": record["family"],
+            "samples_per_class": 0 if samples in ("all", None) else samples,
+            "is_pretrained": kind == "pretrained",
+            "is_random": kind == "untrained",
+            "seed": record["seed"] or 0,
+        }
+        same = [name for name in RUN_COLUMNS if name not in columns]
+        return {**columns, **{name: record[name] for name in same if name != "flops"}, "flops": _flops(record)}
+    except KeyError as error:
+        raise DataError(Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")) from error
+
+
+def _flops(record: dict[str, Any]) -> float | None:
+    """FLOPs of one image forward: 2 a multiply-accumulate."""
+    return None if record["macs"] is None else 2 * record["macs"]
+
+
+def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Rows of a score file. What a row says of itself (such as its metric) stands above what the file says."""
+    common = {name: content[name] for name in SCORE_COLUMNS if name in content}
+    rows = [{**common, **row} for row in content["rows"]]
+    for row in rows:
+        absent = [name for name in ("region", "score", "benchmark", "metric", "data", "ceiling_scale") if name not in row]
+        if absent:
+            raise DataError(Problem("key is missing", str(path), listing(absent), fix="delete the file and run again"))
+    return [{name: row.get(name) for name in SCORE_COLUMNS} for row in rows]
+
+
+def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:
+    allowed = f"the {len(runs)} runs whose run.json was given"
+    return Problem("a score of a run without run.json", str(path), content["run"], allowed, fix="train or list the run")
+
+
+def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
+    """r/c and r2/c are different numbers: the scores of one metric on one source of data must be on one scale."""
+    scales: dict[tuple[str, str], dict[str, Path]] = {}
+    for path, content in contents:
+        if any(row.get("ceiling") is not None for row in content["rows"]):
+            found = scales.setdefault((content["data"], content["metric"]), {})
+            found.setdefault(content["ceiling_scale"], path)
+    return [_mixed(key, found) for key, found in scales.items() if len(found) > 1]
+
+
+def _mixed(key: tuple[str, str], found: dict[str, Path]) -> Problem:
+    examples = "; ".join(f"{scale} in {path}" for scale, path in found.items())
+    where = f"ceiling_scale of {key[0]}, metric {key[1]}"
+    fix = "score all of them under one `protocol:`"
+    return Problem("scores of two ceiling scales in one table", where, examples, "one scale", fix=fix)
+
+
+def _check_duplicates(table: pd.DataFrame) -> None:
+    twice = table[table.duplicated(KEY, keep=False)]
+    if len(twice):
+        keys = [" ".join(str(value) for value in row) for row in twice[KEY].drop_duplicates().itertuples(index=False)]
+        fix = "list each score file once"
+        raise DataError(Problem(f"{len(keys)} numbers stand in the table twice", "table", listing(keys, 3), fix=fix))
