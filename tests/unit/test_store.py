@@ -103,7 +103,7 @@ def test_an_altered_value_is_found(tmp_path):
     path = store(tmp_path)
     other = store(tmp_path / "other", values(seed=1))
     chunk_file(path).write_bytes(chunk_file(other).read_bytes())
-    with pytest.raises(DataError, match="layer blocks.3"):
+    with pytest.raises(DataError, match=r"layer blocks\.3"):
         open_store(path).read("blocks.3")
 
 

@@ -1,0 +1,150 @@
+"""Extraction of networks and baselines: the right values, once, for every layer."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from neuroscaling.activations.baselines import gabor
+from neuroscaling.activations.extract import extract
+from neuroscaling.activations.images import batches
+from neuroscaling.activations.networks import normalise, reduce
+from neuroscaling.activations.store import open_store
+from neuroscaling.errors import DataError, StudyError
+from neuroscaling.models.build import build
+from neuroscaling.models.weights import save_weights
+
+N = 70  # more than one batch
+
+
+@pytest.fixture(scope="module")
+def stimuli(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stimuli")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(N):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / "images" / f"{i}.png")
+        sha1 = hashlib.sha1((folder / "images" / f"{i}.png").read_bytes()).hexdigest()
+        rows.append({"stimulus_id": f"s{i}", "filename": f"{i}.png", "sha1": sha1, "width": 40, "height": 40})
+    content = {"set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    return folder / "manifest.json"
+
+
+def a_run(folder, arch, seed=3):
+    model = build(arch, 10, seed)
+    save_weights(model, folder / "weights-ep0.safetensors", {"arch": arch, "run": "r", "epoch": "0"})
+    record = {"weights": "weights-ep0.safetensors", "weights_sha256": f"sha-{arch}-{seed}"}
+    (folder / "run.json").write_text(json.dumps(record))
+    return {"run": f"{arch}-00000000", "kind": "untrained", "arch": arch}, model.eval()
+
+
+@pytest.mark.parametrize("arch", ["resnet_w8", "vit_w32"])
+def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
+    run, model = a_run(tmp_path, arch)
+    extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
+    stored = open_store(tmp_path / "test.json")
+    paths = [stimuli.parent / "images" / f"{i}.png" for i in range(N)]
+    images = np.concatenate(list(batches(paths, 32)))
+    with torch.no_grad():
+        features = model.forward_features(normalise(images, torch.device("cpu")))
+        logits = model.forward_head(features, pre_logits=True)
+    assert stored.stimulus_ids == [f"s{i}" for i in range(N)]
+    np.testing.assert_allclose(stored.read(stored.layers[-1]), logits.numpy(), atol=1e-5)
+    assert len(stored.layers) == 5
+    assert stored.manifest["degrees"] == 8
+    assert stored.manifest["weights_sha256"] == f"sha-{arch}-3"
+
+
+@pytest.mark.parametrize(("arch", "features"), [("resnet_w8", [32, 64, 128, 64, 64]), ("vit_w32", [128] * 4 + [32])])
+def test_grid_reduction_averages_places(arch, features, stimuli, tmp_path):
+    run, _ = a_run(tmp_path, arch)
+    grid, whole = tmp_path / "grid.json", tmp_path / "whole.json"
+    extract(run, tmp_path, [stimuli], [grid], reduction={"kind": "grid", "size": 2}, device="cpu")
+    extract(run, tmp_path, [stimuli], [whole], device="cpu")
+    reduced, full = open_store(grid), open_store(whole)
+    assert [reduced.read(layer).shape[1] for layer in reduced.layers] == features
+    assert reduced.reduction == {"kind": "grid", "size": 2}
+    first = reduced.layers[0]
+    values = full.read(first).reshape(N, 17, 32)[:, 1:].transpose(0, 2, 1) if arch == "vit_w32" else full.read(first)
+    channels = 32 if arch == "vit_w32" else 8
+    side = int(np.sqrt(values[0].size // channels))
+    places = values.reshape(N, channels, 2, side // 2, 2, side // 2).mean((3, 5))
+    np.testing.assert_allclose(reduced.read(first), places.reshape(N, -1), atol=1e-5)
+
+
+def test_one_pass_serves_chosen_layers_and_unknown_ones_are_named(stimuli, tmp_path):
+    run, _ = a_run(tmp_path, "resnet_w8")
+    extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], ["layer2.0", "fc"], device="cpu")
+    assert open_store(tmp_path / "test.json").layers == ["layer2.0", "fc"]
+    assert open_store(tmp_path / "test.json").read("fc").shape == (N, 10)
+    with pytest.raises(DataError, match=r"unknown layer[\s\S]*layer5\.0[\s\S]*nearest: +layer\d\.0"):
+        extract(run, tmp_path, [stimuli], [tmp_path / "other.json"], ["layer5.0"], device="cpu")
+
+
+def test_sound_output_is_kept_and_other_weights_replace_it(stimuli, tmp_path):
+    run, _ = a_run(tmp_path, "resnet_w8")
+    output = tmp_path / "test.json"
+    extract(run, tmp_path, [stimuli], [output], device="cpu")
+    first = output.stat().st_mtime_ns
+    extract(run, tmp_path, [stimuli], [output], device="cpu")
+    assert output.stat().st_mtime_ns == first
+    before = open_store(output).read("layer4.0")
+    a_run(tmp_path, "resnet_w8", seed=4)
+    extract(run, tmp_path, [stimuli], [output], device="cpu")
+    assert np.abs(open_store(output).read("layer4.0") - before).max() > 0
+
+
+def test_weights_of_another_architecture_are_refused(stimuli, tmp_path):
+    a_run(tmp_path, "resnet_w16")
+    run = {"run": "x-00000000", "kind": "trained", "arch": "resnet_w8"}
+    with pytest.raises(DataError, match="weights of another architecture"):
+        extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
+    assert not (tmp_path / "test.json").exists()
+
+
+def test_truncated_image_and_missing_image_are_named(stimuli, tmp_path):
+    content = json.loads(stimuli.read_text())
+    (tmp_path / "images").mkdir()
+    for row in content["stimuli"]:
+        source = stimuli.parent / "images" / row["filename"]
+        (tmp_path / "images" / row["filename"]).write_bytes(source.read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
+    whole = (tmp_path / "images" / "5.png").read_bytes()
+    (tmp_path / "images" / "5.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"5\.png: the image can't be decoded"):
+        extract(run, tmp_path, [tmp_path / "manifest.json"], [tmp_path / "out.json"])
+    (tmp_path / "images" / "5.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 70 images are missing"):
+        extract(run, tmp_path, [tmp_path / "manifest.json"], [tmp_path / "out.json"])
+
+
+@pytest.mark.parametrize(("name", "features"), [("pixels", 784), ("gabor", 1152)])
+def test_baselines(name, features, stimuli, tmp_path):
+    run = {"run": f"{name}_baseline-00000000", "kind": "baseline", "arch": name}
+    extract(run, tmp_path, [stimuli], [tmp_path / "test.json"])
+    assert open_store(tmp_path / "test.json").read(name).shape == (N, features)
+    with pytest.raises(StudyError, match=r"no such baseline[\s\S]*nearest"):
+        extract(run | {"arch": name + "s"}, tmp_path, [stimuli], [tmp_path / "other.json"])
+
+
+def test_gabor_energy_is_largest_for_its_own_wavelength_and_orientation():
+    x = np.arange(112)
+    for scale, wavelength in enumerate((4, 8, 16, 32)):
+        vertical = 0.5 + 0.5 * np.cos(2 * np.pi * x / wavelength)[None].repeat(112, 0)
+        energy = gabor(np.stack([vertical, vertical.T]).astype(np.float32)).reshape(2, 4, 8, 36)[..., 14]
+        assert np.unravel_index(energy[0].argmax(), (4, 8)) == (scale, 0)
+        assert np.unravel_index(energy[1].argmax(), (4, 8)) == (scale, 4)
+
+
+def test_reduction_passes_vectors_and_refuses_unknown_kinds(stimuli, tmp_path):
+    vectors = torch.ones(3, 5)
+    assert reduce(vectors, torch.nn.Identity(), {"kind": "grid", "size": 2}) is vectors
+    with pytest.raises(DataError, match=r"no such reduction"):
+        extract({"run": "x", "kind": "baseline", "arch": "pixels"}, tmp_path, [stimuli], [], None, {"kind": "gird"})
