@@ -72,7 +72,7 @@ def test_other_digits_than_the_known_ones_are_refused(monkeypatch):
 
 
 def test_unknown_split_names_the_nearest():
-    with pytest.raises(DataError, match="nearest: +validation"):
+    with pytest.raises(DataError, match=r"nearest: +validation"):
         load_digits("validating")
 
 

@@ -29,7 +29,7 @@ def load_weights(model: nn.Module, path: Path, arch: str) -> None:
     tensors, metadata = read_weights(path)
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
-    differing = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    differing = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
     if differing or metadata.get("arch", arch) != arch:
         lines = [f"{key}: {_shape(found.get(key))} instead of {_shape(expected.get(key))}" for key in differing]
         raise DataError(
