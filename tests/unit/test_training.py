@@ -1,0 +1,325 @@
+"""Recipes, schedules, batches, and runs of every kind; the networks are small and the images real digits."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from pydantic import ValidationError
+
+from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.subsets import draw, write_subset
+from neuroscaling.errors import DataError, StudyError
+from neuroscaling.hashing import file_sha256
+from neuroscaling.models.build import build
+from neuroscaling.models.cost import count
+from neuroscaling.models.weights import load_weights, save_weights
+from neuroscaling.training.augment import augmented, central, normalised, stored_size
+from neuroscaling.training.lock import run_lock
+from neuroscaling.training.recipe import Recipe, load_recipe, recipe_names
+from neuroscaling.training.schedule import batches, epoch_order, evaluation_epochs, generator, learning_rate
+from neuroscaling.training.state import load_state, save_state
+from neuroscaling.training.train import train
+
+DIGITS = {"format": "digits"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def a_run(arch="resnet_w8", k=10, seed=0, **changes):
+    recipe = load_recipe("digits").model_copy(update={"epochs": 4, "warmup_epochs": 0.5, **changes})
+    return {
+        "run": f"{arch}_digits_{k}_s{seed}-00000000",
+        "kind": "trained",
+        "arch": arch,
+        "family": "ResNet",
+        "dataset": "digits",
+        "dataset_settings": DIGITS,
+        "fingerprint": load_index("digits", DIGITS, "train").fingerprint,
+        "samples_per_class": k,
+        "subset_seed": seed,
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }
+
+
+def a_subset(folder, run):
+    index = load_index("digits", DIGITS, "train")
+    path = folder / f"{run['samples_per_class']}-s{run['subset_seed']}.parquet"
+    rows = draw(index, run["samples_per_class"], run["subset_seed"])
+    write_subset(path, index, rows, run["samples_per_class"], run["subset_seed"])
+    return path
+
+
+def untrained(**changes):
+    return a_run() | {"kind": "untrained", "samples_per_class": 0, "recipe": None} | changes
+
+
+# Recipes
+
+
+def test_the_bundled_recipes_are_valid_and_named_after_their_files():
+    assert {"digits", "sgd100"} <= set(recipe_names())
+    assert [load_recipe(name).name for name in recipe_names()] == recipe_names()
+    assert all(field.description for field in Recipe.model_fields.values())
+
+
+def test_the_published_recipe():
+    recipe = load_recipe("sgd100")
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.learning_rate) == (100, 256, "sgd", 0.1)
+    assert (recipe.momentum, recipe.weight_decay, recipe.warmup_epochs) == (0.9, 1e-4, 5)
+    assert (recipe.min_learning_rate, recipe.label_smoothing) == (1e-5, 0)
+
+
+def test_an_unknown_recipe_gets_the_nearest():
+    with pytest.raises(StudyError, match=r"nearest: +digits"):
+        load_recipe("digit")
+
+
+def test_all_faults_of_a_recipe_come_at_once(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("epochs: 0\nbatch_size: 64\noptimizer: sgdd\nlearning_rates: 0.1\nlearning_rate: .1\n")
+    with pytest.raises(StudyError) as caught:
+        load_recipe(str(path))
+    assert len(caught.value.problems) == 3
+    text = str(caught.value)
+    assert "mine.yaml: epochs" in text and "mine.yaml: optimizer" in text and "nearest:  learning_rate" in text
+    path.write_text("epochs: [1\n")
+    with pytest.raises(StudyError, match="not valid YAML"):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("change", [{"warmup_epochs": 16}, {"min_learning_rate": 1.0}, {"evaluations": 0}])
+def test_recipes_that_contradict_themselves(change):
+    with pytest.raises(ValidationError):
+        Recipe.model_validate(load_recipe("digits").model_dump() | change)
+
+
+# Schedules and batches
+
+
+def test_every_image_is_used_once_an_epoch_and_no_batch_has_one_image():
+    for n, size in ((10, 64), (129, 64), (128, 64), (130, 64), (1, 64)):
+        order = epoch_order(0, 1, n)
+        assert sorted(np.concatenate([order[rows] for rows in batches(n, size)])) == list(range(n))
+        assert n == 1 or min(rows.stop - rows.start for rows in batches(n, size)) > 1
+
+
+def test_order_depends_on_seed_and_epoch():
+    orders = {tuple(epoch_order(seed, epoch, 50)) for seed in range(3) for epoch in range(1, 4)}
+    assert len(orders) == 9 and tuple(epoch_order(1, 2, 50)) in orders
+
+
+def test_the_learning_rate_rises_and_falls_as_a_cosine():
+    recipe = load_recipe("sgd100")
+    rates = [learning_rate(recipe, step, 10) for step in range(1000)]
+    assert np.argmax(rates) == 50 and rates[50] == 0.1 and rates[-1] == pytest.approx(1e-5)
+    np.testing.assert_allclose(np.diff(rates[:51]), 0.1 / 51)
+    middle = 1e-5 + (0.1 - 1e-5) * (1 + math.cos(math.pi * 0.5)) / 2
+    assert rates[50 + 949 // 2] == pytest.approx(middle, rel=5e-3)
+    assert np.all(np.diff(rates[50:]) < 0)
+
+
+def test_evaluations_are_few_and_include_first_and_last():
+    assert (
+        evaluation_epochs(load_recipe("sgd100")) >= {0, 1, 100} and len(evaluation_epochs(load_recipe("sgd100"))) <= 12
+    )
+    every = load_recipe("sgd100").model_copy(update={"evaluations": 40})
+    assert evaluation_epochs(every) == {0, 40, 80, 100}
+
+
+def test_shift_moves_by_at_most_an_eighth_and_fills_with_black():
+    images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
+    images[:, :, 16, 16] = 255
+    moved = augmented(images, "shift", 32, generator("augmentation", 0, 0))
+    white = normalised(images)[0, 0].max()
+    _, rows, columns = torch.nonzero(moved[:, 0] == white, as_tuple=True)
+    assert len(rows) == 200 and {*rows.tolist()} == {*columns.tolist()} == set(range(12, 21))
+    assert torch.equal(moved.unique(), normalised(images).unique())
+
+
+def test_crop_flip_keeps_the_size_and_mirrors_half():
+    size = stored_size("crop_flip", 28)
+    ramp = torch.linspace(0, 255, size).to(torch.uint8).expand(300, 3, size, size)
+    batch = augmented(ramp, "crop_flip", 28, generator("augmentation", 0, 1))
+    assert batch.shape == (300, 3, 28, 28) and torch.isfinite(batch).all()
+    mirrored = (batch[:, 0, 14, 0] > batch[:, 0, 14, -1]).float().mean()
+    assert 0.4 < mirrored < 0.6
+    assert batch.min() >= normalised(ramp).min() - 1e-5 and batch.max() <= normalised(ramp).max() + 1e-5
+
+
+def test_without_augmentation_the_centre_is_taken():
+    images = torch.arange(36, dtype=torch.uint8).view(1, 1, 6, 6).expand(2, 3, 6, 6)
+    assert central(images, 4)[0, 0].tolist() == images[0, 0, 1:5, 1:5].tolist()
+    plain = augmented(images, "none", 4, generator("augmentation", 0, 0))
+    assert torch.equal(plain, normalised(central(images, 4)))
+
+
+# Runs
+
+
+def test_training_learns_and_writes_what_the_format_says(tmp_path):
+    run = a_run(k=30)
+    train(run, a_subset(tmp_path, run), tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    history = pq.read_table(tmp_path / "run" / "history.parquet").to_pydict()
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "history.parquet",
+        "run.json",
+        "weights-ep4.safetensors",
+    ]
+    assert history["epoch"] == [0, 1, 2, 3, 4] and history["images_seen"] == [0, 300, 600, 900, 1200]
+    assert history["step"] == [0, 5, 10, 15, 20]
+    assert history["train_loss"][4] < 0.5 * history["train_loss"][1] and history["val_accuracy"][4] > 0.6
+    assert record["acc"] == history["val_accuracy"][4] and record["n_classes"] == 10
+    assert (record["n_samples"], record["n_epochs"], record["n_samples_seen"]) == (300, 4, 1200)
+    assert record["macs"] == count("resnet_w8")["macs"] and record["flops"] == 2 * record["macs"]
+    assert record["total_flops"] == 3 * record["flops"] * 1200
+    assert record["weights_sha256"] == file_sha256(tmp_path / "run" / "weights-ep4.safetensors")
+    load_weights(build("resnet_w8", 10, 9), tmp_path / "run" / "weights-ep4.safetensors", "resnet_w8")
+
+
+@pytest.mark.parametrize("arch, augmentation", [("resnet_w8", "shift"), ("vit_w16", "none")])
+def test_equal_settings_give_equal_weights_and_other_seeds_do_not(tmp_path, arch, augmentation):
+    run, other = a_run(arch, augmentation=augmentation), a_run(arch, seed=1, augmentation=augmentation)
+    subset = a_subset(tmp_path, run)
+    for name, settings, images in (("a", run, subset), ("b", run, subset), ("c", other, a_subset(tmp_path, other))):
+        torch.manual_seed(ord(name))
+        train(settings, images, tmp_path / name)
+    first, again, third = (file_sha256(tmp_path / name / "weights-ep4.safetensors") for name in "abc")
+    assert first == again != third
+
+
+def test_a_complete_run_is_left_as_it_is_and_a_damaged_one_made_anew(tmp_path):
+    run = a_run(epochs=1)
+    subset, weights = a_subset(tmp_path, run), tmp_path / "run" / "weights-ep1.safetensors"
+    train(run, subset, tmp_path / "run")
+    before, digest = weights.stat().st_mtime_ns, file_sha256(weights)
+    train(run, subset, tmp_path / "run")
+    assert weights.stat().st_mtime_ns == before
+    weights.write_bytes(weights.read_bytes()[:-4])
+    train(run, subset, tmp_path / "run")
+    assert file_sha256(weights) == digest
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_place(tmp_path):
+    run = a_run(optimizer="sgd", learning_rate=1e30, warmup_epochs=0)
+    with pytest.raises(DataError, match=r"epoch 1, step 2, learning rate 9\.505e\+29"):
+        train(run, a_subset(tmp_path, run), tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists() and not list((tmp_path / "run").glob("weights*"))
+
+
+def test_a_subset_of_other_images_is_refused(tmp_path):
+    run = a_run()
+    subset = a_subset(tmp_path, run)
+    with pytest.raises(DataError, match="fingerprint is not the run's"):
+        train(run | {"fingerprint": "ffffffff"}, subset, tmp_path / "run")
+    with pytest.raises(DataError, match="samples_per_class is not the run's"):
+        train(run | {"samples_per_class": 3}, subset, tmp_path / "run")
+    with pytest.raises(DataError, match="needs its subset"):
+        train(run, None, tmp_path / "run")
+
+
+def test_untrained_networks_with_and_without_a_dataset(tmp_path):
+    train(untrained(), None, tmp_path / "digits")
+    record = json.loads((tmp_path / "digits" / "run.json").read_text())
+    assert record["n_classes"] == 10 and 0 <= record["acc"] < 0.3 and record["total_flops"] == 0
+    assert pq.read_table(tmp_path / "digits" / "history.parquet")["epoch"].to_pylist() == [0]
+    train(untrained(dataset=None, dataset_settings=None, fingerprint=None), None, tmp_path / "none")
+    record = json.loads((tmp_path / "none" / "run.json").read_text())
+    assert record["n_classes"] == 1000 and record["acc"] is None and record["weights"] == "weights-ep0.safetensors"
+    model = build("resnet_w8", 1000, 5)
+    load_weights(model, tmp_path / "none" / record["weights"], "resnet_w8")
+    assert torch.equal(model.fc.weight, build("resnet_w8", 1000, 0).fc.weight)
+
+
+def test_pretrained_networks_from_a_file(tmp_path):
+    original = build("resnet_w8", 7, 3)
+    save_weights(original, tmp_path / "resnet_w8.safetensors", {})
+    run = untrained(kind="pretrained", dataset=None, weights=str(tmp_path / "resnet_w8.safetensors"))
+    train(run, None, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["n_classes"], record["n_samples_seen"], record["total_flops"], record["acc"]) == (
+        7,
+        None,
+        None,
+        None,
+    )
+    model = build("resnet_w8", 7, 0)
+    load_weights(model, tmp_path / "run" / record["weights"], "resnet_w8")
+    assert torch.equal(model.fc.weight, original.fc.weight)
+
+
+def test_baselines_have_no_weights(tmp_path):
+    run = untrained(kind="baseline", arch="gabor", family="baseline", dataset=None)
+    train(run, None, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["weights"] is None and record["n_params"] == 0 and record["macs"] == 0
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+    with pytest.raises(DataError, match=r"nearest: +baseline"):
+        train(run | {"kind": "base"}, None, tmp_path / "other")
+
+
+# States and locks
+
+
+def test_the_last_two_states_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
+    for step in (1, 2, 3):
+        save_state(tmp_path, step, {"definition": "d", "step": step, "tensor": torch.full((3,), float(step))})
+    paths = sorted(tmp_path.iterdir())
+    assert len(paths) == 2 and load_state(tmp_path, "d")["step"] == 3
+    assert load_state(tmp_path, "another") is None
+    content = bytearray(paths[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    paths[1].write_bytes(content)
+    assert load_state(tmp_path, "d")["step"] == 2
+    paths[0].write_bytes(paths[0].read_bytes()[:100])
+    assert load_state(tmp_path, "d") is None
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from neuroscaling.training.lock import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_respected_while_its_holder_lives_and_not_longer(tmp_path):
+    path = tmp_path / "state" / "lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, env=os.environ)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(DataError, match=f"process {holder.pid} on"), run_lock(path):
+            pass
+        assert path.exists()
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    with run_lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not path.exists()
+
+
+def test_a_lock_of_another_machine_is_taken_over_only_when_silent(tmp_path):
+    path = tmp_path / "lock"
+    path.write_text(json.dumps({"host": "another-machine", "pid": 12}))
+    with pytest.raises(DataError, match="process 12 on another-machine"), run_lock(path):
+        pass
+    os.utime(path, (1, 1))
+    with run_lock(path):
+        assert json.loads(path.read_text())["host"] != "another-machine"
