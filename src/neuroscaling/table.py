@@ -109,7 +109,9 @@ def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
         same = [name for name in RUN_COLUMNS if name not in columns]
         return {**columns, **{name: record[name] for name in same if name != "flops"}, "flops": _flops(record)}
     except KeyError as error:
-        raise DataError(Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")) from error
+        raise DataError(
+            Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")
+        ) from error
 
 
 def _flops(record: dict[str, Any]) -> float | None:
@@ -122,7 +124,9 @@ def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     common = {name: content[name] for name in SCORE_COLUMNS if name in content}
     rows = [{**common, **row} for row in content["rows"]]
     for row in rows:
-        absent = [name for name in ("region", "score", "benchmark", "metric", "data", "ceiling_scale") if name not in row]
+        absent = [
+            name for name in ("region", "score", "benchmark", "metric", "data", "ceiling_scale") if name not in row
+        ]
         if absent:
             raise DataError(Problem("key is missing", str(path), listing(absent), fix="delete the file and run again"))
     return [{name: row.get(name) for name in SCORE_COLUMNS} for row in rows]

@@ -48,5 +48,3 @@ def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     best = min(known, default=None)
     out = [{**row, "delta_aicc": None if row["aicc"] is None else row["aicc"] - best} for row in rows]
     return sorted(out, key=lambda row: (row["aicc"] is None, row["aicc"] or 0.0))
-
-

@@ -91,7 +91,9 @@ class LawFit:
 
     def band(self, x: Any) -> Array:
         """2.5, 50 and 97.5 percentiles (3, q) of the bootstraps' curves at x (q,)."""
-        return np.percentile(self._scores(self.resampled, np.atleast_1d(np.asarray(x, dtype=np.float64))), LEVELS, axis=0)
+        return np.percentile(
+            self._scores(self.resampled, np.atleast_1d(np.asarray(x, dtype=np.float64))), LEVELS, axis=0
+        )
 
     def curve(self) -> dict[str, list[float]]:
         """The law and its band at 100 points over the range of the data, evenly spaced in log x."""

@@ -62,7 +62,10 @@ def _bound_reasons(parameter: Parameter, samples: Array) -> list[str]:
     ends = interval(samples)
     bounds = parameter.natural_bounds()
     reasons = []
-    for side, bound, touched in (("lower", bounds[0], ends[0] <= low + margin), ("upper", bounds[1], ends[1] >= high - margin)):
+    for side, bound, touched in (
+        ("lower", bounds[0], ends[0] <= low + margin),
+        ("upper", bounds[1], ends[1] >= high - margin),
+    ):
         if touched:
             reasons.append(f"its interval reaches the {side} bound {bound:.3g}")
     return reasons

@@ -45,7 +45,11 @@ def _point_problems(x: Array, y: Array, form: Form) -> list[Problem]:
 
 def _named(what: str, where: str, wrong: NDArray[np.bool_], allowed: str, fix: str) -> Problem | None:
     rows = np.flatnonzero(wrong)
-    return Problem(f"{what}: {rows.size} of {wrong.size}", where, f"rows {listing(rows)}", allowed, fix=fix) if rows.size else None
+    return (
+        Problem(f"{what}: {rows.size} of {wrong.size}", where, f"rows {listing(rows)}", allowed, fix=fix)
+        if rows.size
+        else None
+    )
 
 
 def _check_testable(x: Array, form: Form, clusters: Sequence[object] | None) -> None:

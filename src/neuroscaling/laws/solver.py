@@ -80,9 +80,7 @@ def _differ(a: Array, b: Array) -> bool:
     return bool(np.max(np.abs(a - b) / (1.0 + np.abs(b))) > 1e-2)
 
 
-def _solve_block(
-    data: Data, starts: Array, weights: Array, bounded: bool, max_iterations: int
-) -> tuple[Array, Array]:
+def _solve_block(data: Data, starts: Array, weights: Array, bounded: bool, max_iterations: int) -> tuple[Array, Array]:
     if not bounded:
         return bfgs(lambda t, i: losses(data, t, weights[i]), starts, max_iterations)
     low, high = data.form.bounds.T

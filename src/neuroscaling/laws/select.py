@@ -1,0 +1,153 @@
+"""From the score table to the points of a law: filters, groups, and a count of every row that falls away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.laws.inputs import NotTestable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
+FACTS = ["run", "model_id", "arch", "arch_family", "dataset", "samples_per_class", "seed", "kind", "n_params"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The points of a law, one row each, with the columns x and y; which rows were left out and why.
+
+    points: x, y and what is constant within a point (arch, family, ...); clusters: a label a point, or None;
+    dropped: number of rows or groups by reason, in words; simulated, data: of the rows used.
+    """
+
+    points: pd.DataFrame = field(repr=False)
+    clusters: list[str] | None
+    dropped: dict[str, int]
+    rows: int
+    simulated: bool
+    data: list[str]
+
+
+def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
+    """The points that `settings` (of a FitJob) select from the score table.
+
+    In mode `parity` groups with an empty key vanish and means skip empty scores, as published (both are counted); in
+    mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted. Raises
+    DataError for unknown columns and for columns that vary within a group, NotTestable where nothing is left.
+    """
+    keys, y = settings["group_by"], settings["y"]
+    _check_columns(table, [settings["x"], y, *keys, *settings["cluster"], *settings["filters"]])
+    rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
+    dropped: dict[str, int] = {}
+    points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
+    points = _finite_points(points, settings, dropped)
+    clusters = [" ".join(map(str, row)) for row in points[settings["cluster"]].itertuples(index=False)]
+    return Selection(
+        points,
+        clusters if settings["cluster"] else None,
+        dropped,
+        len(rows),
+        bool(rows["simulated"].any()) if "simulated" in rows else False,
+        sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
+    )
+
+
+def merged_families(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the flexible variants of an architecture counted to its family."""
+    return table.assign(arch_family=table["arch_family"].replace(FAMILIES)) if "arch_family" in table else table
+
+
+def filtered(table: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:
+    """Rows of the table that pass all filters. Raises NotTestable, naming the filter that lets nothing pass."""
+    for column, condition in filters.items():
+        kept = table[_passes(table[column], condition)]
+        if kept.empty:
+            found = sorted(map(str, table[column].dropna().unique()))
+            raise NotTestable(
+                Problem(
+                    "no row passes this filter",
+                    f"filters.{column}",
+                    condition,
+                    listing(found),
+                    nearest(condition, found),
+                )
+            )
+        table = kept
+    return table
+
+
+def _passes(column: pd.Series, condition: Any) -> Any:
+    if not isinstance(condition, dict):
+        return column.isin(condition if isinstance(condition, list) else [condition]).to_numpy(dtype=bool)
+    passes = np.ones(len(column), dtype=bool)
+    if "min" in condition:
+        passes &= (column >= condition["min"]).to_numpy(dtype=bool, na_value=False)
+    if "max" in condition:
+        passes &= (column <= condition["max"]).to_numpy(dtype=bool, na_value=False)
+    if "not" in condition:
+        passes &= ~_passes(column, condition["not"])
+    return passes
+
+
+def _check_columns(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    have = list(table.columns)
+    unknown = [column for column in dict.fromkeys(columns) if column not in have]
+    if unknown:
+        raise DataError([Problem("unknown column", "table", c, listing(have, 40), nearest(c, have)) for c in unknown])
+
+
+def _as_points(rows: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    return rows.assign(x=rows[settings["x"]].astype(float), y=rows[settings["y"]].astype(float)).reset_index(drop=True)
+
+
+def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, int]) -> pd.DataFrame:
+    """One row for each group of `group_by`, sorted by the keys: x, the mean of y, and the facts about the group."""
+    keys, x, y = settings["group_by"], settings["x"], settings["y"]
+    parity = settings["mode"] == "parity"
+    empty_key = rows[keys].isna().any(axis=1)
+    if parity and empty_key.any():
+        dropped["rows with an empty group key (parity: as published)"] = int(empty_key.sum())
+        rows = rows[~empty_key]
+    groups = rows.groupby(keys, sort=True, dropna=parity)
+    facts = [c for c in dict.fromkeys([x, *settings["cluster"], *FACTS]) if c in rows and c not in keys]
+    _check_constant(groups, [x, *settings["cluster"]], keys)
+    points = groups.agg(y=(y, "mean"), n_rows=(y, "size"), n_empty=(y, lambda s: int(s.isna().sum())))
+    points = points.join(groups[facts].first()).reset_index()
+    points["x"] = points[x].astype(float)
+    return points if parity else _complete_groups(points, y, dropped)
+
+
+def _check_constant(groups: Any, columns: list[str], keys: list[str]) -> None:
+    for column in dict.fromkeys(columns):
+        if column not in keys and (groups[column].nunique(dropna=False) > 1).any():
+            fix = f"add {column} to `group_by`"
+            raise DataError(Problem("the values of a column differ within a group", "group_by", column, fix=fix))
+
+
+def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, int]) -> pd.DataFrame:
+    """A mean over fewer regions, or over other subjects, is no mean that can be compared with the others."""
+    empty = points["n_empty"] > 0
+    short = ~empty & (points["n_rows"] < points["n_rows"].max())
+    if empty.any():
+        dropped[f"points with an empty {y} among their rows"] = int(empty.sum())
+    if short.any():
+        dropped["points with fewer rows than the others"] = int(short.sum())
+    return points[~(empty | short)]
+
+
+def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, int]) -> pd.DataFrame:
+    for axis in ("x", "y"):
+        missing = ~np.isfinite(points[axis].to_numpy(dtype=float, na_value=np.nan))
+        if missing.any():
+            dropped[f"points without {settings[axis]}"] = int(missing.sum())
+            points = points[~missing]
+    if points.empty:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in dropped.items())
+        raise NotTestable(Problem("no point is left", "table", reasons))
+    return points.reset_index(drop=True)

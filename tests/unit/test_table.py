@@ -1,0 +1,120 @@
+"""The score table: columns, missing numbers, and what it refuses."""
+
+import json
+
+import pytest
+
+from neuroscaling.errors import DataError
+from neuroscaling.table import COLUMNS, build_table, read_table, write_table
+
+
+def run_record(name="resnet_w8_digits_10_s0-00000000", **changes):
+    record = {
+        "run": name, "kind": "trained", "arch": "resnet_w8", "family": "ResNet", "dataset": "digits",
+        "samples_per_class": 10, "seed": 0, "n_params": 12000, "macs": 100, "flops": 200, "n_samples": 100,
+        "n_epochs": 5, "n_samples_seen": 500, "total_flops": 300000, "acc": 0.5,
+    }  # fmt: skip
+    return record | changes
+
+
+def score_record(run="resnet_w8_digits_10_s0-00000000", **changes):
+    row = {"region": "IT", "subject": None, "score": 0.4, "raw": 0.5, "ceiling": 0.8, "error": 0.01,
+           "layer": "layer4", "n_targets": 20, "n_mapping": 90}  # fmt: skip
+    record = {"run": run, "data": "simulated-demo-00000000", "simulated": True, "benchmark": "b-pls", "metric": "pls",
+              "engine": "stock", "protocol": "corrected", "ceiling_scale": "r2/c", "rows": [row]}  # fmt: skip
+    return record | changes
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_one(name, content):
+        path = tmp_path / name
+        path.write_text(json.dumps(content))
+        return path
+
+    return write_one
+
+
+def test_has_exactly_the_columns_of_the_formats_page(write):
+    table = build_table([write("s.json", score_record())], [write("r.json", run_record())])
+    assert list(table.columns) == list(COLUMNS)
+    assert table.loc[0, ["run", "arch_family", "samples_per_class", "score", "region"]].tolist() == [
+        "resnet_w8_digits_10_s0-00000000", "ResNet", 10, 0.4, "IT",
+    ]  # fmt: skip
+    assert table["flops"][0] == 2 * table["macs"][0]
+    assert bool(table["simulated"][0]) and not table["is_random"][0]
+
+
+def test_null_numbers_stay_missing_and_all_is_0(write):
+    score = score_record()
+    score["rows"][0] |= {"score": None, "ceiling": None}
+    run = run_record(kind="untrained", dataset=None, samples_per_class="all", acc=None)
+    table = build_table([write("s.json", score)], [write("r.json", run)])
+    assert table[["score", "ceiling", "acc"]].isna().all(axis=None)
+    assert table["samples_per_class"][0] == 0 and table["is_random"][0]
+
+
+def test_order_of_files_is_of_no_matter(write):
+    runs = [write(f"r{i}.json", run_record(f"run{i}-00000000")) for i in range(3)]
+    scores = [write(f"s{i}.json", score_record(f"run{i}-00000000")) for i in range(3)]
+    assert build_table(scores, runs).equals(build_table(scores[::-1], runs[::-1]))
+
+
+def test_rows_may_name_their_own_metric(write):
+    score = score_record()
+    score["rows"] = [score["rows"][0] | {"metric": metric} for metric in ("pls", "ridge")]
+    table = build_table([write("s.json", score)], [write("r.json", run_record())])
+    assert table["metric"].tolist() == ["pls", "ridge"]
+
+
+def test_score_of_a_run_without_record_is_refused_by_name(write):
+    with pytest.raises(DataError, match="without run.json") as caught:
+        build_table([write("s.json", score_record("other-00000000"))], [write("r.json", run_record())])
+    assert "other-00000000" in str(caught.value) and "s.json" in str(caught.value)
+
+
+def test_two_ceiling_scales_are_refused(write):
+    paths = [
+        write("a.json", score_record(benchmark="V1-pls")),
+        write("b.json", score_record(benchmark="IT-pls", ceiling_scale="r/c")),
+    ]
+    with pytest.raises(DataError, match="two ceiling scales") as caught:
+        build_table(paths, [write("r.json", run_record())])
+    assert "r/c in" in str(caught.value) and "r2/c in" in str(caught.value)
+
+
+def test_scales_of_different_metrics_may_differ(write):
+    paths = [
+        write("a.json", score_record()),
+        write("b.json", score_record(benchmark="x", metric="i2n", ceiling_scale="r/c")),
+    ]
+    assert len(build_table(paths, [write("r.json", run_record())])) == 2
+
+
+def test_a_number_given_twice_is_refused(write):
+    paths = [write("a.json", score_record()), write("b.json", score_record())]
+    with pytest.raises(DataError, match="twice"):
+        build_table(paths, [write("r.json", run_record())])
+
+
+def test_run_record_without_a_key_is_refused(write):
+    run = run_record()
+    del run["total_flops"]
+    with pytest.raises(DataError, match="key is missing") as caught:
+        build_table([write("s.json", score_record())], [write("r.json", run)])
+    assert "total_flops" in str(caught.value)
+
+
+def test_survives_parquet(write, tmp_path):
+    table = build_table([write("s.json", score_record())], [write("r.json", run_record())])
+    write_table(tmp_path / "t.parquet", table)
+    again = read_table(tmp_path / "t.parquet")
+    assert list(again.columns) == list(COLUMNS)
+    assert again["score"].tolist() == table["score"].tolist()
+
+
+def test_damaged_table_is_named(tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"t\.parquet"):
+        read_table(path)

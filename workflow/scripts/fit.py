@@ -1,0 +1,11 @@
+"""Fit one law to the score table.
+
+input: table; output: fit (JSON), bootstraps (parquet); params: fit (settings of a FitJob); log[0].
+"""
+
+from neuroscaling.logs import script_logging
+
+with script_logging(snakemake.log[0]):
+    from neuroscaling.laws.job import write_fit
+
+    write_fit(snakemake.input.table, snakemake.params.fit, snakemake.output.fit, snakemake.output.bootstraps)
