@@ -1,7 +1,7 @@
 """Score one run on Brain-Score benchmarks; a plain command for the brainscore environment's interpreter.
 
---run RUN --activations MANIFEST --data FOLDER --data-name NAME [--simulated] --layers JSON --readout LAYER
-[--protocol corrected|parity] [--ceilings FOLDER] [--log FILE] --benchmark ID=OUT.json (repeated).
+--run RUN --activations MANIFEST --data FOLDER --data-name NAME [--simulated] [--layers JSON] [--readout LAYER]
+[--protocol corrected|parity] [--ceilings FOLDER] [--log FILE] --outputs ID.json [ID.json ...]
 """
 
 import sys

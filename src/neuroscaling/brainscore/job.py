@@ -6,12 +6,13 @@ import logging
 import tempfile
 from pathlib import Path
 
-from neuroscaling.activations.store import open_store
+from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment, ids
 from neuroscaling.brainscore.sources import Files, find_files
 from neuroscaling.errors import DataError, Problem, StudyError
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash, file_sha256
+from neuroscaling.models.depths import region_layers
 
 logger = logging.getLogger("neuroscaling")
 
@@ -22,6 +23,7 @@ def score_all(options: argparse.Namespace) -> None:
     A file that stands there already for the same inputs is kept. Raises DataError and StudyError as `score_benchmark`.
     """
     activations = open_store(options.activations)
+    layers, readout = layers_by_depth(activations, options.layers, options.readout)
     files = {name: find_files(options.data, ids.DATA_SETS[ids.benchmark(name).data]) for name in options.benchmark}
     with tempfile.TemporaryDirectory(prefix="neuroscaling-brainscore-") as scratch:
         _prepare(list(files.values()), Path(scratch))
@@ -37,8 +39,8 @@ def score_all(options: argparse.Namespace) -> None:
                 options.simulated,
                 data_hash(files[name]),
                 activations,
-                options.layers,
-                options.readout,
+                layers,
+                readout,
                 options.protocol,
                 options.ceilings,
             )
@@ -51,23 +53,34 @@ def score_all(options: argparse.Namespace) -> None:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Options of the command line. Raises StudyError for a `--benchmark` or `--layers` that can't be read."""
+    """Options of the command line. Raises StudyError for an unknown benchmark and for `--layers` that can't be read."""
     parser = argparse.ArgumentParser(description="Score one run on Brain-Score benchmarks from stored activations.")
     parser.add_argument("--run", required=True, help="name of the run")
     parser.add_argument("--activations", required=True, type=Path, help="manifest of the stored activations")
     parser.add_argument("--data", required=True, type=Path, help="folder of the recordings, local or as BRAINIO_HOME")
     parser.add_argument("--data-name", required=True, help="name of the data in the score file")
     parser.add_argument("--simulated", action="store_true", help="the data are simulated")
-    parser.add_argument("--layers", required=True, help='layer of each region as JSON: {"IT": "layer4.0", ...}')
-    parser.add_argument("--readout", required=True, help="layer of the behavioural readout")
+    parser.add_argument("--layers", default="{}", help='layer of regions as JSON: {"IT": "layer4.0"}; others by depth')
+    parser.add_argument("--readout", help="layer of the behavioural readout; by default the last one stored")
     parser.add_argument("--protocol", choices=("corrected", "parity"), default="corrected")
     parser.add_argument("--ceilings", type=Path, help="folder where ceilings are kept for the next run")
     parser.add_argument("--log", help="log file")
-    parser.add_argument("--benchmark", action="append", required=True, metavar="ID=OUT.json", help="may be repeated")
+    parser.add_argument("--outputs", nargs="+", required=True, type=Path, metavar="ID.json", help="one a benchmark")
     options = parser.parse_args(arguments)
     options.layers = _layers(options.layers)
-    options.benchmark = dict(_pair(text) for text in options.benchmark)
+    options.benchmark = {ids.benchmark(path.name.removesuffix(".json")).benchmark: path for path in options.outputs}
     return options
+
+
+def layers_by_depth(
+    activations: Activations, chosen: dict[str, str], readout: str | None
+) -> tuple[dict[str, str], str]:
+    """Layer of each region and of the readout: those chosen, the others by depth.
+
+    Extraction stores the candidates early to late and the readout last.
+    """
+    *candidates, last = activations.layers
+    return region_layers(candidates or [last], ids.REGIONS) | chosen, readout or last
 
 
 def data_hash(files: Files) -> str:
@@ -95,10 +108,3 @@ def _layers(text: str) -> dict[str, str]:
     if not isinstance(layers, dict) or not set(layers) <= set(ids.REGIONS):
         raise StudyError(Problem("not a layer for each region", "--layers", text, f"regions: {', '.join(ids.REGIONS)}"))
     return layers
-
-
-def _pair(text: str) -> tuple[str, Path]:
-    name, separator, out = text.partition("=")
-    if not separator or not out:
-        raise StudyError(Problem("not ID=OUT.json", "--benchmark", text))
-    return ids.benchmark(name).benchmark, Path(out)

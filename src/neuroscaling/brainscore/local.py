@@ -24,11 +24,27 @@ def register(files: Files) -> None:
     # Importing the plugin later would overwrite the entries made here.
     importlib.import_module(f"brainscore_vision.data.{data_set.plugin}")
     if files.official:
-        load_stimuli, load_assembly = stimulus_set_registry[data_set.stimulus_set], data_registry[data_set.data]
+        load_stimuli = _explained(stimulus_set_registry[data_set.stimulus_set], files.csv)
+        load_assembly = _explained(data_registry[data_set.data], files.assembly)
     else:
         load_stimuli, load_assembly = lambda: _stimuli(files), lambda: _assembly(files)
     stimulus_set_registry[data_set.stimulus_set] = _once(load_stimuli)
     data_registry[data_set.data] = _once(lambda: _checked(load_assembly(), data_set, files.assembly))
+
+
+def _explained(load: Callable[[], Any], path: Path) -> Callable[[], Any]:
+    """`load`, whose failures (a wrong sha1, a try to download) become DataErrors that name the file."""
+
+    def explained() -> Any:
+        try:
+            return load()
+        except DataError:
+            raise
+        except Exception as error:
+            fix = "fetch the file again; folders of this directory are named after the sha1 of what they hold"
+            raise DataError(Problem("Brain-Score can't load this", str(path), repr(error)[:200], fix=fix)) from error
+
+    return explained
 
 
 def _once(load: Callable[[], Any]) -> Callable[[], Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from neuroscaling.brainscore.ids import DATA_SETS, DataSet
 from neuroscaling.errors import DataError, Problem
 
+FIX = "docs/data.md says what the folder holds"
+
 
 @dataclass(frozen=True)
 class Files:
@@ -30,39 +32,38 @@ class Files:
 def find_files(root: str | Path, data_set: DataSet) -> Files:
     """The files of `data_set` below `root`. Raises DataError with every file that is missing."""
     root = Path(root)
-    names = [data_set.assembly_file, f"{data_set.stimulus_stem}.csv", data_set.stimulus_stem]
-    local = [root / name for name in names]
-    if all(path.exists() for path in local):
-        return Files(data_set, *local)
-    names[2] += ".zip"
-    official = [next(iter(sorted(root.glob(f"*/{name}"))), None) for name in names]
-    if any(path is not None for path in official):
-        _refuse_missing([f"<sha1>/{name}" for name, path in zip(names, official, strict=True) if path is None], root)
-        return Files(data_set, *(path for path in official if path is not None))
-    _refuse_missing([path.name for path in local if not path.exists()], root)
-    raise AssertionError("unreachable: no file is missing and yet they were not found")
+    local, official = _local(root, data_set), _official(root, data_set)
+    for paths in (local, official):
+        found = [path for path in paths.values() if path is not None]
+        if len(found) == len(paths):
+            return Files(data_set, *found)
+    paths = official if any(official.values()) else local
+    missing = [name for name, path in paths.items() if path is None]
+    raise DataError([Problem("file is missing", str(root), name, fix=FIX) for name in missing])
 
 
 def all_files(root: str | Path) -> list[Files]:
-    """The files of all data sets below `root`, known ones that are there whole. Raises DataError when there is none."""
-    found = []
-    for data_set in DATA_SETS.values():
-        try:
-            found.append(find_files(root, data_set))
-        except DataError:
-            # A folder may hold some of the data sets only; scoring names what is missing for its benchmark.
-            continue
-    if not found:
+    """The files of every data set of which `root` holds any.
+
+    Raises DataError when it holds none, and when a file of one that it holds is missing.
+    """
+    root = Path(root)
+    there = [
+        data_set
+        for data_set in DATA_SETS.values()
+        if any(_local(root, data_set).values()) or any(_official(root, data_set).values())
+    ]
+    if not there:
         expected = ", ".join(data_set.assembly_file for data_set in DATA_SETS.values())
-        raise DataError(Problem("no Brain-Score data set in this folder", str(root), None, expected))
-    return found
+        raise DataError(Problem("no Brain-Score data set in this folder", str(root), None, expected, fix=FIX))
+    return [find_files(root, data_set) for data_set in there]
 
 
-def _refuse_missing(names: list[str], root: Path) -> None:
-    if names:
-        raise DataError(
-            [
-                Problem("file is missing", str(root), name, fix="docs/data.md says what the folder holds")
-                for name in names
-            ]
-        )
+def _local(root: Path, data_set: DataSet) -> dict[str, Path | None]:
+    names = (data_set.assembly_file, f"{data_set.stimulus_stem}.csv", data_set.stimulus_stem)
+    return {name: root / name if (root / name).exists() else None for name in names}
+
+
+def _official(root: Path, data_set: DataSet) -> dict[str, Path | None]:
+    names = (data_set.assembly_file, f"{data_set.stimulus_stem}.csv", f"{data_set.stimulus_stem}.zip")
+    return {f"<sha1>/{name}": next(iter(sorted(root.glob(f"*/{name}"))), None) for name in names}

@@ -16,6 +16,8 @@ from neuroscaling.stimuli.screen import place_on_screen
 from neuroscaling.stimuli.sources import Stimulus, find_stimuli, is_simulated
 
 FORMAT = "stimuli/1"
+MAX_NAMED = 50
+"""Damaged images that an error names; it counts them all."""
 
 
 def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float | None, out: Path) -> Path:
@@ -77,8 +79,10 @@ def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> 
         elif rows.setdefault(stimulus.stimulus_id, stored)["sha1"] != stored["sha1"]:
             conflicts.append(stimulus.stimulus_id)
     if damaged:
-        what = f"{len(damaged)} of {len(stimuli)} images can't be decoded"
-        raise DataError(Problem(what, "stimuli", listing(damaged, 10), fix="copy or download them again"))
+        summary = Problem(
+            f"{len(damaged)} of {len(stimuli)} images can't be decoded", fix="copy or download them again"
+        )
+        raise DataError([*(Problem("can't be decoded", name) for name in damaged[:MAX_NAMED]), summary])
     if conflicts:
         raise DataError(Problem(f"{len(conflicts)} ids stand for two images", "stimuli", listing(conflicts, 10)))
     return list(rows.values())

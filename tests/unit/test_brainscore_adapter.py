@@ -1,0 +1,287 @@
+"""Scoring stored activations with Brain-Score's own benchmarks, in its own environment, on simulated data."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroscaling.activations.store import write_store
+from neuroscaling.brainscore import ids
+from neuroscaling.brainscore.sources import find_files
+from neuroscaling.errors import DataError, StudyError
+from neuroscaling.simulate.brain import simulate_brain
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
+needs_brainscore = pytest.mark.skipif(
+    not PYTHON.exists(), reason=f"no brainscore environment: {PYTHON} (`make env`, or NEUROSCALING_BRAINSCORE_PYTHON)"
+)
+TRUTHS = {
+    "V1": "FreemanZiemba2013.public-V1",
+    "V2": "FreemanZiemba2013.public-V2",
+    "V4": "MajajHong2015.public-V4",
+    "IT": "MajajHong2015.public-IT",
+    "behavior": "Rajalingham2018.public",
+}
+LAYERS = {region: f"{region}.0" for region in ids.REGIONS}
+V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
+
+DRIVER = """
+import json, sys, tempfile
+from pathlib import Path
+from neuroscaling.brainscore import environment, ids
+from neuroscaling.brainscore.sources import find_files
+environment.prepare(Path(tempfile.mkdtemp()))
+from neuroscaling.activations.store import open_store
+from neuroscaling.brainscore.local import register
+from neuroscaling.brainscore.scoring import Job, score_benchmark
+from neuroscaling.errors import NeuroscalingError
+
+results = {}
+for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
+    try:
+        benchmark = ids.benchmark(case["benchmark"])
+        register(find_files(case["data"], ids.DATA_SETS[benchmark.data]))
+        store = open_store(case["activations"])
+        job = Job("toy-00000000", "simulated-toy", True, name, store, case["layers"], "behavior.0", case["protocol"])
+        results[name] = score_benchmark(case["benchmark"], job)
+    except NeuroscalingError as error:
+        results[name] = {"error": str(error)}
+Path(sys.argv[2]).write_text(json.dumps(results))
+"""
+
+
+def _run(*arguments: object) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
+    command = [str(PYTHON), *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def brain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated") / "brain"
+    few = {"algonauts_train": 20, "algonauts_test": 10, "vertices": 30, "algonauts_subjects": 1}
+    simulate_brain(folder, {"stimuli": 120, "neuroids_per_region": 8, "repetitions": 4, **few})
+    return folder
+
+
+def _features(brain: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The features that generated each region's responses, for all stimuli (0 where a region's set lacks one)."""
+    truths = {region: np.load(brain / "truth" / f"{name}.npz") for region, name in TRUTHS.items()}
+    stimuli = sorted({s for truth in truths.values() for s in truth["stimulus_ids"].tolist()})
+    layers = {}
+    for region, truth in truths.items():
+        own = truth["features"] if region == "behavior" else truth["clean"]
+        # Partial least squares with 25 components needs as many features: the same ones again do no harm.
+        own = np.hstack([own * scale for scale in (1, 1.1, 0.9, 1.2)])
+        rows = [stimuli.index(s) for s in truth["stimulus_ids"].tolist()]
+        layers[f"{region}.0"] = np.zeros((len(stimuli), own.shape[1]), np.float32)
+        layers[f"{region}.0"][rows] = own + 1e-3 * np.random.default_rng(0).standard_normal(own.shape)
+    return stimuli, layers
+
+
+def _store(path: Path, stimuli: list[str], layers: dict[str, np.ndarray]) -> Path:
+    write_store(path, stimuli, [layers], reduction={"kind": "none"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def stores(brain: Path) -> dict[str, Path]:
+    """Stores of the truth, of the truth in another order, of noise, with too few features and without some stimuli."""
+    stimuli, layers = _features(brain)
+    rng = np.random.default_rng(1)
+    order = rng.permutation(len(stimuli))
+    folder = brain.parent / "activations"
+    noise = {layer: rng.standard_normal((len(stimuli), 40)).astype(np.float32) for layer in layers}
+    narrow = {layer: values[:, :8] for layer, values in layers.items()}
+    some = [row for row, stimulus in enumerate(stimuli) if not stimulus.startswith("texture")]
+    return {
+        "truth": _store(folder / "truth.json", stimuli, layers),
+        "shuffled": _store(
+            folder / "shuffled.json", [stimuli[i] for i in order], {k: v[order] for k, v in layers.items()}
+        ),
+        "noise": _store(folder / "noise.json", stimuli, noise),
+        "narrow": _store(folder / "narrow.json", stimuli, narrow),
+        "partial": _store(folder / "partial.json", [stimuli[i] for i in some], {k: v[some] for k, v in layers.items()}),
+    }
+
+
+def _altered(brain: Path, name: str) -> Path:
+    folder = brain.parent / name
+    shutil.copytree(brain / "brainscore", folder)
+    return folder
+
+
+def _with_nan(brain: Path) -> Path:
+    import xarray as xr
+
+    folder = _altered(brain, "with-nan")
+    path = folder / "assy_dicarlo_MajajHong2015_public.nc"
+    assembly = xr.load_dataarray(path)
+    assembly[3, 9] = np.nan
+    path.unlink()
+    assembly.to_netcdf(path)
+    return folder
+
+
+def _without_responses(brain: Path) -> Path:
+    import xarray as xr
+
+    folder = _altered(brain, "without-responses")
+    path = folder / "assy_dicarlo_MajajHong2015_public.nc"
+    assembly = xr.load_dataarray(path)
+    silent = assembly.stimulus_id.values[0]
+    kept = assembly[assembly.stimulus_id.values != silent]
+    path.unlink()
+    kept.to_netcdf(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(brain: Path, stores: dict[str, Path]) -> dict[str, dict]:
+    """All cases in one process: starting Brain-Score takes longer than a score."""
+    data = brain / "brainscore"
+
+    def case(benchmark: str, store: str, **other: object) -> dict:
+        defaults = {"data": str(data), "layers": LAYERS, "protocol": "corrected"}
+        return defaults | {"benchmark": benchmark, "activations": str(stores[store])} | other
+
+    cases = {f"truth {name}": case(name, "truth") for name in ids.BENCHMARKS}
+    cases |= {f"noise {name}": case(name, "noise") for name in (V1, IT, BEHAVIOR)}
+    cases |= {
+        f"shuffled {IT}": case(IT, "shuffled"),
+        f"shuffled {BEHAVIOR}": case(BEHAVIOR, "shuffled"),
+        "parity": case(IT, "truth", protocol="parity"),
+        "protocol": case(IT, "truth", protocol="paritty"),
+        "few features": case(IT, "narrow"),
+        "partial": case(V1, "partial"),
+        "layer": case(IT, "truth", layers=LAYERS | {"IT": "IT.1"}),
+        "region": case(IT, "truth", layers={"V1": "V1.0"}),
+        "benchmark": case("MajajHong2015public.IT-plss", "truth"),
+        "nan": case(IT, "truth", data=str(_with_nan(brain))),
+        "silent": case(IT, "truth", data=str(_without_responses(brain))),
+    }
+    folder = brain.parent
+    (folder / "cases.json").write_text(json.dumps(cases))
+    finished = _run("-c", DRIVER, folder / "cases.json", folder / "results.json")
+    assert finished.returncode == 0, finished.stderr
+    return json.loads((folder / "results.json").read_text())
+
+
+@needs_brainscore
+@pytest.mark.parametrize("benchmark", list(ids.BENCHMARKS))
+def test_what_generated_the_responses_reaches_the_ceiling(results: dict, benchmark: str):
+    row = results[f"truth {benchmark}"]["rows"][0]
+    assert 0.8 < row["score"] < 1.25
+    assert row["region"] == ids.BENCHMARKS[benchmark].region
+
+
+@needs_brainscore
+@pytest.mark.parametrize("benchmark", [V1, IT, BEHAVIOR])
+def test_noise_scores_near_zero(results: dict, benchmark: str):
+    assert abs(results[f"noise {benchmark}"]["rows"][0]["raw"]) < 0.15
+
+
+@needs_brainscore
+@pytest.mark.parametrize("benchmark", [IT, BEHAVIOR])
+def test_the_order_of_the_stored_stimuli_does_not_matter(results: dict, benchmark: str):
+    assert results[f"shuffled {benchmark}"]["rows"] == results[f"truth {benchmark}"]["rows"]
+
+
+@needs_brainscore
+def test_a_score_says_what_it_is(results: dict):
+    score = results[f"truth {IT}"]
+    row = score["rows"][0]
+    assert (score["format"], score["simulated"], score["metric"], score["engine"]) == ("score/1", True, "pls", "stock")
+    assert (row["n_targets"], row["n_mapping"], row["layer"]) == (8, 108, "IT.0")
+    assert row["score"] == pytest.approx(row["raw"] ** 2 / row["ceiling"], rel=1e-12)
+    assert len(score["targets"]) == 8 and all(0 < t["raw"] <= 1 and 0 < t["ceiling"] <= 1 for t in score["targets"])
+    assert score["provenance"]["versions"]["brainscore_vision"]
+    behavior = results[f"truth {BEHAVIOR}"]
+    assert behavior["ceiling_scale"] == "r/sqrt(c)" and behavior["rows"][0]["n_targets"] is None
+
+
+@needs_brainscore
+def test_parity_is_on_the_published_scale(results: dict):
+    old, new = results["parity"], results[f"truth {IT}"]
+    assert (old["ceiling_scale"], new["ceiling_scale"]) == ("(r/c)2", "r2/c")
+    assert old["rows"][0]["score"] * new["rows"][0]["ceiling"] == pytest.approx(new["rows"][0]["score"], rel=1e-12)
+
+
+@needs_brainscore
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("protocol", ["paritty", "corrected, parity"]),
+        ("few features", ["too few features", "IT.0", "at least 25"]),
+        ("partial", ["60 of 120 stimuli have no activations", "texture-digit-"]),
+        ("layer", ["no such layer", "IT.1", "nearest:  IT.0"]),
+        ("region", ["no layer for this region", "IT", "V1"]),
+        ("benchmark", ["unknown benchmark", f"nearest:  {IT}"]),
+        ("nan", ["1 responses are NaN, in 1 neuroids", "IT-0009 (1)", "assy_dicarlo_MajajHong2015_public.nc"]),
+        ("silent", ["1 stimuli have no recorded response", "hvm-digit-"]),
+    ],
+)
+def test_bad_input_is_named(results: dict, case: str, words: list[str]):
+    assert all(word in results[case]["error"] for word in words), results[case]
+
+
+@pytest.fixture()
+def command(brain: Path, stores: dict[str, Path], tmp_path: Path) -> list[str]:
+    script = REPOSITORY / "workflow" / "scripts" / "score_brainscore.py"
+    options = {
+        "--run": "toy-00000000",
+        "--activations": stores["truth"],
+        "--data": brain / "brainscore",
+        "--data-name": "simulated-toy",
+        "--layers": json.dumps(LAYERS),
+        "--readout": "behavior.0",
+        "--log": tmp_path / "log",
+        "--ceilings": tmp_path / "ceilings",
+    }
+    return [str(part) for part in (script, "--simulated", *(p for pair in options.items() for p in pair))]
+
+
+@needs_brainscore
+def test_the_command_keeps_what_is_done_and_its_ceilings(command: list[str], tmp_path: Path, results: dict):
+    output, another = tmp_path / "first" / f"{IT}.json", tmp_path / "second" / f"{IT}.json"
+    first = _run(*command, "--outputs", output)
+    assert first.returncode == 0, first.stderr
+    assert json.loads(output.read_text())["rows"] == results[f"truth {IT}"]["rows"]
+    written = output.stat().st_mtime_ns
+    second = _run(*command, "--outputs", output, tmp_path / "first" / f"{V1}.json")
+    assert second.returncode == 0 and f"{IT}: kept" in (tmp_path / "log").read_text()
+    assert output.stat().st_mtime_ns == written and (tmp_path / "first" / f"{V1}.json").exists()
+    place = command.index("--activations") + 1
+    command[place] = command[place].replace("truth", "shuffled")
+    third = _run(*command, "--outputs", another)
+    # Scored from the ceiling that the first process kept, to the last digit.
+    assert third.returncode == 0 and json.loads(another.read_text())["rows"] == results[f"truth {IT}"]["rows"]
+    assert len(list((tmp_path / "ceilings").iterdir())) == 2
+
+
+@needs_brainscore
+def test_the_command_fails_with_one_message_and_writes_nothing(command: list[str], tmp_path: Path):
+    command[command.index("--layers") + 1] = '{"IT": "layer4"}'
+    failed = _run(*command, "--outputs", tmp_path / "scores" / f"{IT}.json")
+    assert failed.returncode == 1
+    assert "no such layer" in failed.stderr and "Traceback" not in failed.stderr
+    assert "no such layer" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "scores").exists()
+
+
+def test_missing_recordings_are_all_named(tmp_path: Path):
+    with pytest.raises(DataError) as error:
+        find_files(tmp_path, ids.DATA_SETS["MajajHong2015.public"])
+    names = ["assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-public.csv", "stimulus_hvm-public"]
+    assert [problem.value for problem in error.value.problems] == names
+
+
+def test_the_table_of_benchmarks_knows_the_nearest():
+    with pytest.raises(StudyError, match=r"nearest:  FreemanZiemba2013public\.V1-pls"):
+        ids.benchmark("FreemanZiemba2013.V1-pls")
+    assert {entry.region for entry in ids.BENCHMARKS.values()} == {*ids.REGIONS, "behavior"}

@@ -1,0 +1,150 @@
+"""Stored stimulus sets: unique, checked, in a fixed order, at the model's visual angle."""
+
+import shutil
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroscaling.errors import DataError
+from neuroscaling.files import write_json
+from neuroscaling.hashing import file_sha1
+from neuroscaling.stimuli.prepare import image_paths, prepare, read_manifest
+from neuroscaling.stimuli.screen import place_on_screen
+
+
+def _image(path: Path, value: int, size: tuple[int, int] = (16, 16)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (value, value, value)).save(path)
+
+
+def _brainscore(root: Path, official: bool = False) -> Path:
+    """A folder with one image of 8 degrees (hvm) and two of 4 (FreemanZiemba)."""
+    sets = {
+        "hvm-public": ("dicarlo_MajajHong2015_public", {"a": 10}),
+        "FreemanZiemba2013_aperture-public": ("movshon_FreemanZiemba2013_public", {"b": 20, "c": 30}),
+    }
+    for stem, (assembly, images) in sets.items():
+        names = [root / f"sha1-{i}-{stem}" if official else root for i in range(3)]
+        for folder in names:
+            folder.mkdir(parents=True, exist_ok=True)
+        csv = names[0] / f"stimulus_{stem}.csv"
+        csv.write_text("stimulus_id,filename\n" + "".join(f"{s},{s}.png\n" for s in images))
+        (names[1] / f"assy_{assembly}.nc").write_bytes(b"")
+        for stimulus, value in images.items():
+            _image(root / f"stimulus_{stem}" / f"{stimulus}.png", value)
+        if official:
+            with zipfile.ZipFile(names[2] / f"stimulus_{stem}.zip", "w") as archive:
+                for stimulus in images:
+                    archive.write(root / f"stimulus_{stem}" / f"{stimulus}.png", f"{stimulus}.png")
+            shutil.rmtree(root / f"stimulus_{stem}")
+    return root
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_brainscore_sets_merge_into_one_at_the_models_angle(tmp_path: Path, official: bool):
+    root = _brainscore(tmp_path / "data", official)
+    manifest = read_manifest(prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set"))
+    rows = {row["stimulus_id"]: row for row in manifest["stimuli"]}
+    assert list(rows) == ["a", "b", "c"] and manifest["simulated"] is False and manifest["degrees"] == 8.0
+    assert (rows["a"]["width"], rows["b"]["width"]) == (16, 32)
+    placed = np.asarray(Image.open(tmp_path / "set" / "images" / rows["b"]["filename"]))
+    assert (placed[:8] == 128).all() and (placed[8:24, 8:24] == 20).all()
+    assert all(file_sha1(path) == rows[s]["sha1"] for s, path in image_paths(tmp_path / "set").items())
+
+
+def test_a_larger_screen_pads_and_a_smaller_one_crops():
+    pixels = np.arange(16 * 12 * 3, dtype=np.uint8).reshape(16, 12, 3)
+    image = Image.fromarray(pixels)
+    assert place_on_screen(image, 8, 8) is image
+    larger = np.asarray(place_on_screen(image, 4, 8))
+    assert larger.shape == (32, 24, 3) and (larger[8:24, 6:18] == pixels).all() and (larger[0] == 128).all()
+    assert (np.asarray(place_on_screen(image, 8, 4)) == pixels[4:12, 3:9]).all()
+
+
+def test_algonauts_images_come_once_by_their_nsd_id(tmp_path: Path):
+    for subject, split, name, value in [
+        ("subj01", "training", "train-0001_nsd-00007.png", 7),
+        ("subj01", "test", "test-0001_nsd-00003.png", 3),
+        ("subj02", "training", "train-0001_nsd-00003.png", 3),
+        ("subj02", "test", "test-0001_nsd-00012.png", 12),
+    ]:
+        _image(tmp_path / subject / f"{split}_split" / f"{split}_images" / name, value)
+    source = {"kind": "algonauts2023", "root": str(tmp_path), "subjects": "all"}
+    rows = read_manifest(prepare(source, None, tmp_path / "out" / "all"))["stimuli"]
+    assert [row["stimulus_id"] for row in rows] == ["nsd-00003", "nsd-00007", "nsd-00012"]
+    # fMRI images are shown whole, whatever the angle of Brain-Score's screen.
+    same = read_manifest(prepare(source | {"subjects": ["subj01"]}, 8.0, tmp_path / "out" / "one"))["stimuli"]
+    assert same == [rows[0], rows[1]]
+    with pytest.raises(DataError, match="subj09"):
+        prepare(source | {"subjects": ["subj09"]}, None, tmp_path / "out" / "none")
+
+
+def _v4_zip(root: Path, numbers: list[int]) -> dict[str, str]:
+    (root / "images").mkdir(parents=True)
+    with zipfile.ZipFile(root / "images" / "images_190923.zip", "w") as archive:
+        for number in numbers:
+            buffer = BytesIO()
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(buffer, "JPEG", quality=100)
+            archive.writestr(f"folder/image{number:04d}.jpg", buffer.getvalue())
+    return {"kind": "v4", "root": str(root), "session": "190923"}
+
+
+def test_v4_images_are_ordered_by_number(tmp_path: Path):
+    source = _v4_zip(tmp_path, [100, 20, *range(1, 20), *range(21, 100)])
+    paths = image_paths(prepare(source, None, tmp_path / "set"))
+    assert list(paths) == [f"190923-{number:04d}" for number in range(1, 101)]
+    red = [np.asarray(Image.open(path))[0, 0, 0] for path in paths.values()]
+    assert np.abs(np.array(red, int) - np.arange(1, 101)).max() <= 2
+
+
+def test_v4_gap_in_the_numbering_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="missing in the numbering"):
+        prepare(_v4_zip(tmp_path, [1, 2, 4]), None, tmp_path / "set")
+
+
+def test_corrupt_images_are_all_named_and_nothing_is_left(tmp_path: Path):
+    root = _brainscore(tmp_path / "data")
+    for name in ("stimulus_hvm-public/a.png", "stimulus_FreemanZiemba2013_aperture-public/c.png"):
+        whole = (root / name).read_bytes()
+        (root / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError) as error:
+        prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "sets" / "set")
+    assert "2 of 3" in str(error.value) and "a.png" in str(error.value) and "c.png" in str(error.value)
+    assert list((tmp_path / "sets").iterdir()) == []
+
+
+def test_one_id_for_two_images_is_refused(tmp_path: Path):
+    root = _brainscore(tmp_path / "data")
+    csv = root / "stimulus_FreemanZiemba2013_aperture-public.csv"
+    csv.write_text("stimulus_id,filename\na,b.png\n")
+    with pytest.raises(DataError, match="two images"):
+        prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set")
+
+
+def test_a_simulated_source_makes_a_simulated_set(tmp_path: Path):
+    root = _brainscore(tmp_path / "brain" / "brainscore")
+    write_json(tmp_path / "brain" / "manifest.json", {"simulated": True})
+    assert read_manifest(prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set"))["simulated"]
+
+
+def test_missing_files_and_unknown_kinds_are_named(tmp_path: Path):
+    with pytest.raises(DataError, match=r"assy_dicarlo_MajajHong2015_public\.nc"):
+        prepare({"kind": "brainscore_local", "root": str(tmp_path)}, 8.0, tmp_path / "set")
+    (_brainscore(tmp_path / "data") / "stimulus_hvm-public.csv").unlink()
+    with pytest.raises(DataError, match=r"missing\n.*stimulus_hvm-public\.csv"):
+        prepare({"kind": "brainscore_local", "root": str(tmp_path / "data")}, 8.0, tmp_path / "set")
+    with pytest.raises(DataError, match="nearest:  algonauts2023"):
+        prepare({"kind": "algonauts", "root": str(tmp_path)}, None, tmp_path / "set")
+    with pytest.raises(DataError, match=r"images_190923\.zip"):
+        prepare({"kind": "v4", "root": str(tmp_path), "session": "190923"}, None, tmp_path / "set")
+
+
+def test_a_missing_stored_image_is_named(tmp_path: Path):
+    prepare({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set")
+    (tmp_path / "set" / "images" / "b.png").unlink()
+    with pytest.raises(DataError, match=r"b\.png"):
+        image_paths(tmp_path / "set")
