@@ -55,3 +55,16 @@ def standardise(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...
     mean, deviation = train.mean(0), train.std(0)
     scale = np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1), deviation, np.inf)
     return tuple((values - mean) / scale for values in (train, *others))
+
+
+def compact(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features with the same inner products in at most as many columns as there are training rows.
+
+    train (n, p), test (q, n), both centred with the training mean. Ridge and PLS fitted on them predict the same.
+    """
+    if train.shape[1] <= train.shape[0]:
+        return train, test
+    values, vectors = np.linalg.eigh(train @ train.T)
+    kept = values > values[-1] * 1e-12 if values[-1] > 0 else values < 0
+    scale = np.sqrt(values[kept])
+    return vectors[:, kept] * scale, (test @ train.T) @ vectors[:, kept] / scale

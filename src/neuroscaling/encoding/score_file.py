@@ -1,0 +1,80 @@
+"""Score files of the encoding stages (docs/formats.md): rows by region, and values by target beside them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.files import atomic_path, write_json
+from neuroscaling.provenance import provenance
+
+PACKAGES = ("numpy", "scipy", "himalaya", "scikit-learn", "zarr")
+# Rows carry this for every number; `null` where there is none.
+CEILING_SCALE = "r2/c"
+
+
+@dataclass(frozen=True)
+class ScoreHeader:
+    """Of which run, on which data, and how."""
+
+    run: str
+    data: str
+    simulated: bool
+    benchmark: str
+    metrics: tuple[str, ...]
+    protocol: str = "corrected"
+
+
+def write_scores(
+    path: Path,
+    header: ScoreHeader,
+    rows: Sequence[dict[str, Any]],
+    targets: dict[str, Any],
+    details: dict[str, Any],
+    seconds: float,
+) -> None:
+    """Write `path` (JSON) and `<benchmark>.targets.parquet` beside it; numbers that don't exist become null."""
+    _write_targets(path.with_name(f"{path.stem}.targets.parquet"), targets)
+    content = {
+        "format": "score/1",
+        "run": header.run,
+        "data": header.data,
+        "simulated": header.simulated,
+        "benchmark": header.benchmark,
+        "metric": "+".join(header.metrics),
+        "engine": "neuroscaling",
+        "protocol": header.protocol,
+        "ceiling_scale": CEILING_SCALE,
+        "rows": rows,
+        "details": details,
+        "provenance": provenance(PACKAGES, seconds),
+    }
+    write_json(path, plain(content))
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON holds it: NumPy numbers as Python's, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def most_frequent(layers: Sequence[str]) -> str | None:
+    """The layer that was chosen most often (the first of equals in the alphabet); None of none."""
+    names, counts = np.unique(np.asarray(layers, dtype=str), return_counts=True)
+    return str(names[counts.argmax()]) if len(names) else None
+
+
+def _write_targets(path: Path, targets: dict[str, Any]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    with atomic_path(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(targets), temporary)
