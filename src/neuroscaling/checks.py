@@ -21,8 +21,11 @@ from neuroscaling.config import (
     V4Encoding,
 )
 from neuroscaling.datasets.checks import light_problems
+from neuroscaling.encoding import rois, v4
+from neuroscaling.encoding.algonauts import tree_problems
 from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing, nearest
 from neuroscaling.files import require_writable
+from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
 from neuroscaling.training.recipe import load_recipe
 
@@ -144,17 +147,13 @@ def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:
 
 
 def _algonauts_problems(entry: AlgonautsEncoding, place: str) -> Iterator[Problem]:
-    from neuroscaling.encoding import rois
-
     wanted = [] if entry.regions == "all" else entry.regions
-    for region in wanted:
-        if region not in rois.REGIONS:
-            allowed = list(rois.REGIONS)
-            yield Problem("unknown region", f"{place}.regions", region, listing(allowed), nearest(region, allowed))
-    if isinstance(entry.data, LocalData) and entry.data.local.is_dir():
-        from neuroscaling.encoding.algonauts import tree_problems
-
-        yield from tree_problems(entry.data.local, entry.subjects)
+    unknown = [region for region in wanted if region not in rois.REGIONS]
+    for region in unknown:
+        allowed = list(rois.REGIONS)
+        yield Problem("unknown region", f"{place}.regions", region, listing(allowed), nearest(region, allowed))
+    if isinstance(entry.data, LocalData) and entry.data.local.is_dir() and not unknown:
+        yield from tree_problems(entry.data.local, entry.subjects, entry.regions)
 
 
 def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
@@ -165,7 +164,7 @@ def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
     if not entry.local_dir.is_dir():
         yield Problem("folder is missing", f"{place}.local_dir", str(entry.local_dir), fix="see docs/data.md")
         return
-    found = sessions_in(entry.local_dir)
+    found = v4.sessions(entry.local_dir)
     if not found:
         yield Problem("no session in this folder", f"{place}.local_dir", str(entry.local_dir), fix="see docs/data.md")
     for session in found if entry.sessions == "all" else entry.sessions:
@@ -174,7 +173,6 @@ def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
 
 
 def _fit_problems(study: Study, file: Path) -> Iterator[Problem]:
-    from neuroscaling.laws.config import load_fit_file
     from neuroscaling.study import find_file
 
     for path in study.fits:
@@ -189,15 +187,6 @@ def _store_problems(study: Study) -> Iterator[Problem]:
         require_writable(study.store, "store")
     except DataError as error:
         yield from error.problems
-
-
-def sessions_in(folder: Path | None) -> list[str]:
-    """Ids of the V4 sessions that a folder holds images and responses of."""
-    if folder is None:
-        return []
-    images = {p.stem.removeprefix("images_") for p in (folder / "images").glob("images_*.zip")}
-    responses = folder / "responses_repeat_averaged"
-    return sorted(images & {p.stem.removeprefix("responses_") for p in responses.glob("responses_*.npy")})
 
 
 def listing_of(folder: Path) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from neuroscaling import checks
 from neuroscaling.config import AlgonautsEncoding, Data, SimulatedData, Study, V4Encoding
 from neuroscaling.datasets.fingerprint import fingerprint
+from neuroscaling.encoding import v4
 from neuroscaling.errors import StudyError
 from neuroscaling.hashing import content_hash
 from neuroscaling.laws.config import FitJob, expand as expand_fits, load_fit_file
@@ -69,7 +70,7 @@ class LoadedStudy:
         """The session ids of a V4 source, `all` replaced by what its folder holds."""
         if encoding.sessions != "all":
             return list(encoding.sessions)
-        return checks.sessions_in(encoding.local_dir)
+        return v4.sessions(encoding.local_dir) if encoding.local_dir else []
 
     @property
     def algonauts(self) -> Iterator[AlgonautsEncoding]:
@@ -77,7 +78,7 @@ class LoadedStudy:
         return (entry for entry in self.config.encoding if isinstance(entry, AlgonautsEncoding))
 
     @property
-    def v4(self) -> Iterator[V4Encoding]:
+    def recordings(self) -> Iterator[V4Encoding]:
         """The sources of V4 recordings."""
         return (entry for entry in self.config.encoding if isinstance(entry, V4Encoding))
 

@@ -53,8 +53,8 @@ def _scores_of(run: Run, study: LoadedStudy) -> list[Score]:
     for entry in study.algonauts:
         data = study.data_name(entry.data)
         found.append(Score(run.run, data, "algonauts2023", "algonauts", algonauts_set(study, data).name))
-    for entry in study.v4:
-        for session in study.v4_sessions(entry):
+    for entry in study.recordings:
+        for session in study.recordings_sessions(entry):
             found.append(Score(run.run, "v4", session, "v4", f"v4-{session}"))
     return found
 
@@ -63,9 +63,9 @@ def stimulus_sets(study: LoadedStudy) -> dict[str, StimulusSet]:
     """The stimulus sets that the study's scores need, by name."""
     sets = [brainscore_set(study)] if study.config.brainscore else []
     sets += [algonauts_set(study, study.data_name(entry.data)) for entry in study.algonauts]
-    for entry in study.v4:
+    for entry in study.recordings:
         root = str(entry.local_dir or study.store.v4())
-        for session in study.v4_sessions(entry):
+        for session in study.recordings_sessions(entry):
             source: dict[str, object] = {"kind": "v4", "root": root, "session": session}
             sets.append(StimulusSet(f"v4-{session}", (source,), None))
     return {s.name: s for s in sets}

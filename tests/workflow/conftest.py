@@ -72,9 +72,9 @@ class Workdir:
         text = self.snakemake("--dry-run", study=study).stdout
         return Counter({rule: int(n) for rule, n in re.findall(r"^([a-z][a-z0-9_]*) +(\d+)$", text, re.M) if rule != "total"})
 
-    def planned_outputs(self, study: str = "small.yaml") -> str:
-        """The `output:` lines of a dry run."""
-        return "\n".join(re.findall(r"^ +output: .*$", self.snakemake("--dry-run", study=study).stdout, re.M))
+    def planned_jobs(self, study: str = "small.yaml") -> str:
+        """The messages of the jobs of a dry run, a line each: they name run, set and fit."""
+        return "\n".join(re.findall(r"^Job \d+: (.*)$", self.snakemake("--dry-run", study=study).stdout, re.M))
 
 
 def run(command: list[str], folder: Path, check: bool, timeout: float = 600, **options):

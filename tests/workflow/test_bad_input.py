@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import SMALL
+from tests.workflow.conftest import SMALL
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from .conftest import SMALL
+from tests.workflow.conftest import SMALL
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 DOWNSTREAM = {"table": 1, "fit": 2, "report": 1, "all": 1}
@@ -40,7 +40,7 @@ def test_bootstrap_count_reruns_that_fit_and_the_report(workdir):
     fits["fits"][0]["bootstraps"] += 1
     path.write_text(yaml.safe_dump(fits))
     assert workdir.planned() == Counter(fit=1, report=1, all=1)
-    assert fits["fits"][0]["name"] in workdir.planned_outputs()
+    assert fits["fits"][0]["name"] in workdir.planned_jobs()
 
 
 def test_one_more_architecture_runs_itself_and_what_depends_on_it(workdir):
@@ -48,8 +48,8 @@ def test_one_more_architecture_runs_itself_and_what_depends_on_it(workdir):
     study["runs"][1]["untrained"].append("vit_w32")
     workdir.write_study(study)
     assert workdir.planned() == Counter(train=1, activations=1, brainscore=1, encoding=1) + Counter(DOWNSTREAM)
-    outputs = workdir.planned_outputs()
-    assert "vit_w32_untrained" in outputs and "resnet_w8" not in outputs
+    jobs = workdir.planned_jobs()
+    assert "vit_w32_untrained" in jobs and "resnet_w8" not in jobs
 
 
 def test_a_benchmark_added_scores_it_for_all_runs_and_keeps_the_scores_there_are(workdir):
@@ -72,7 +72,7 @@ def test_a_learning_rate_makes_new_runs_and_keeps_the_old(workdir):
     path.write_text(yaml.safe_dump(recipe | {"learning_rate": recipe["learning_rate"] * 2}))
     plan = workdir.planned()
     assert plan == Counter(train=2, activations=2, brainscore=2, encoding=2) + Counter(DOWNSTREAM)
-    assert not any(name in workdir.planned_outputs() for name in old if "untrained" not in name)
+    assert not any(name in workdir.planned_jobs() for name in old if "untrained" not in name)
     assert sorted(p.name for p in workdir.path.glob("store/runs/*")) == old
 
 

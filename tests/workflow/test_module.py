@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, SMALL, Workdir, make_workdir, run
+from tests.workflow.conftest import ROOT, SMALL, Workdir, make_workdir, run
 
 pytestmark = pytest.mark.workflow
 

@@ -1,4 +1,5 @@
 # What the rules share: the study, its targets, and what params, resources and environments are made of.
+import json
 import os
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ config["located"] = {
     "weights": {name: run.weights for name, run in RUNS.items() if run.weights},
     "stimuli": {name: list(s.sources) for name, s in SETS.items()},
     "algonauts": {STUDY.data_name(e.data): str(targets.algonauts_folder(STUDY, e)) for e in STUDY.algonauts},
-    "v4": str(next((e.local_dir for e in STUDY.v4 if e.local_dir), STUDY.store.v4())),
+    "v4": str(next((e.local_dir for e in STUDY.recordings if e.local_dir), STUDY.store.v4())),
 }
 
 
@@ -59,6 +60,12 @@ def python(environment):
         return "python"
     path = config.get("pythons", {}).get(environment) or os.environ.get(f"NEUROSCALING_{environment.upper()}_PYTHON")
     path = Path(path) if path else RULES.parents[1] / ".venv" / environment / "bin" / "python"
+    if not path.exists():
+        raise WorkflowError(
+            f"The interpreter of the environment `{environment}` is missing: {path}\n"
+            "Run `make env`, or use conda (snakemake --sdm conda), or name it: --config "
+            f"pythons='{{{environment}: /path/to/python}}'"
+        )
     return str(path)
 
 
@@ -110,7 +117,7 @@ def stimulus_sources(wildcards):
 
 def v4_files(session):
     """Files of a V4 session that are downloaded; none where the study has a folder with them."""
-    if any(entry.local_dir for entry in STUDY.v4):
+    if any(entry.local_dir for entry in STUDY.recordings):
         return []
     data = STUDY.store.v4()
     return [
@@ -134,11 +141,15 @@ def manifest_of(data):
     return STORE / "simulated" / data / "manifest.json" if data.startswith("simulated-") else []
 
 
-def layers_option(wildcards):
-    """The study's choice of layers as options of the Brain-Score script."""
-    chosen = layers_of(wildcards)
-    regions = "".join(f" --layer {region}={layer}" for region, layer in chosen.get("regions", {}).items())
-    return regions + (f" --readout {chosen['readout']}" if chosen.get("readout") else "")
+def region_layers_of(wildcards):
+    """The study's choice of layers for regions, as JSON; the others are chosen by depth."""
+    return json.dumps(layers_of(wildcards).get("regions", {}), sort_keys=True)
+
+
+def readout_of(wildcards):
+    """The study's choice of the behavioural readout, as an option."""
+    readout = layers_of(wildcards).get("readout")
+    return f"--readout {readout}" if readout else ""
 
 
 def encoding_of(data):
@@ -168,7 +179,7 @@ def v4_inputs(wildcards):
 
 def v4_entry(wildcards):
     """Numbers of mapping images and metrics that the study asks for."""
-    entry = next(entry for entry in STUDY.v4 if wildcards.session in STUDY.v4_sessions(entry))
+    entry = next(entry for entry in STUDY.recordings if wildcards.session in STUDY.v4_sessions(entry))
     return entry.model_dump(mode="json", include={"samples", "metrics"})
 
 

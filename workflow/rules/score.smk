@@ -2,6 +2,7 @@
 
 if STUDY.config.brainscore:
     DATA = STUDY.data_name(STUDY.config.brainscore.data)
+    SIMULATED = "--simulated" if DATA.startswith("simulated-") else ""
 
     # All benchmarks of a run are scored in one process, since starting it costs more than a score. `update` keeps
     # what is there when a benchmark is added; the script scores what is missing.
@@ -14,7 +15,8 @@ if STUDY.config.brainscore:
         params:
             python=python("brainscore"),
             script=str(RULES.parent / "scripts/score_brainscore.py"),
-            layers=layers_option,
+            layers=region_layers_of,
+            readout=readout_of,
             protocol=STUDY.config.protocol,
             code=code("score_brainscore"),
         log:
@@ -31,8 +33,9 @@ if STUDY.config.brainscore:
             "Score {wildcards.run} with Brain-Score"
         shell:
             "{params.python} {params.script} --run {wildcards.run} --activations {input.activations}"
-            f" --data {targets.brainscore_folder(STUDY)} --data-name {DATA}"
-            " {params.layers} --protocol {params.protocol} --log {log} --outputs {output}"
+            f" --data {targets.brainscore_folder(STUDY)} --data-name {DATA} {SIMULATED}"
+            f" --ceilings {STORE / 'ceilings' / DATA}"
+            " --layers {params.layers:q} {params.readout} --protocol {params.protocol} --log {log} --outputs {output}"
 
 
 rule encoding:

@@ -70,7 +70,4 @@ def classes_in(weights: Path, arch: str) -> int:
 
 
 def _create(definition: Architecture, num_classes: int) -> nn.Module:
-    model = timm.create_model(definition.timm_name, pretrained=False, num_classes=num_classes, **definition.kwargs)
-    for name in definition.identity:
-        model.set_submodule(name, nn.Identity())
-    return model
+    return timm.create_model(definition.timm_name, pretrained=False, num_classes=num_classes, **definition.kwargs)

@@ -31,7 +31,7 @@ class Architecture:
 
     input_size: pixels of each side; layers: candidates for regions, early to late, and readout: the layer that gives
     one vector an image; both empty for models of timm that the zoo doesn't list (`layers.candidate_layers` and
-    `layers.readout_layer` find theirs); identity: modules that are replaced with the identity.
+    `layers.readout_layer` find theirs).
     """
 
     name: str
@@ -41,7 +41,6 @@ class Architecture:
     input_size: int = 224
     layers: tuple[str, ...] = ()
     readout: str = ""
-    identity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,21 +104,16 @@ def layers(name: str) -> list[str]:
 def definition(name: str) -> dict[str, Any]:
     """What determines a network of this name, for content hashes: equal definitions give equal networks."""
     arch = architecture(name)
-    return {
-        "timm_name": arch.timm_name,
-        "kwargs": arch.kwargs,
-        "identity": list(arch.identity),
-        "input_size": arch.input_size,
-    }
+    return {"timm_name": arch.timm_name, "kwargs": arch.kwargs, "input_size": arch.input_size}
 
 
 @cache
 def _zoo() -> dict[str, Architecture]:
     entries = yaml.safe_load(ZOO.read_text(encoding="utf-8"))
-    lists = {
-        name: {key: tuple(entry.get(key, ())) for key in ("layers", "identity")} for name, entry in entries.items()
+    return {
+        name: Architecture(**{"name": name, **entry, "layers": tuple(entry["layers"])})
+        for name, entry in entries.items()
     }
-    return {name: Architecture(name=name, **{**entry, **lists[name]}) for name, entry in entries.items()}
 
 
 @cache
