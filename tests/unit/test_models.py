@@ -95,7 +95,7 @@ def test_an_unknown_name_gets_the_nearest(wrong, near):
 
 def test_a_definition_is_what_determines_the_network():
     assert names.definition("resnet_w8") != names.definition("resnet_w16")
-    assert set(names.definition("vit_w32")) == {"timm_name", "kwargs", "identity", "input_size"}
+    assert set(names.definition("vit_w32")) == {"timm_name", "kwargs", "input_size"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Recipes, schedules, batches, and runs of every kind; the networks are small and the images real digits."""
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from pydantic import ValidationError
 
 from neuroscaling.datasets.index import load_index
@@ -201,6 +204,27 @@ def test_equal_settings_give_equal_weights_and_other_seeds_do_not(tmp_path, arch
     assert first == again != third
 
 
+def test_photographs_are_trained_on_with_random_crops(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 8), ("val", 4)):
+        for label, brightness in (("dark", 60), ("light", 190)):
+            (tmp_path / "pets" / split / label).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(brightness - 50, brightness + 50, (48, 60, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "pets" / split / label / f"{i}.png")
+    settings = {"format": "imagefolder", "root": str(tmp_path / "pets")}
+    index = load_index("pets", settings, "train")
+    write_subset(tmp_path / "4.parquet", index, draw(index, 4, 0), 4, 0)
+    run = a_run(k=4, epochs=12, augmentation="crop_flip", precision="bf16")
+    run |= {"dataset": "pets", "dataset_settings": settings, "fingerprint": index.fingerprint}
+    train(run, tmp_path / "4.parquet", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["acc"] == 1.0 and record["n_classes"] == 2 and record["n_samples"] == 8
+    (tmp_path / "pets" / "train" / "dark" / "0.png").rename(tmp_path / "pets" / "train" / "dark" / "9.png")
+    with pytest.raises(DataError, match="not where they were"):
+        train(run, tmp_path / "4.parquet", tmp_path / "again")
+
+
 def test_a_complete_run_is_left_as_it_is_and_a_damaged_one_made_anew(tmp_path):
     run = a_run(epochs=1)
     subset, weights = a_subset(tmp_path, run), tmp_path / "run" / "weights-ep1.safetensors"
@@ -323,3 +347,15 @@ def test_a_lock_of_another_machine_is_taken_over_only_when_silent(tmp_path):
     os.utime(path, (1, 1))
     with run_lock(path):
         assert json.loads(path.read_text())["host"] != "another-machine"
+
+
+def test_on_a_disk_without_locks_the_heartbeat_decides(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    path = tmp_path / "lock"
+    with run_lock(path), pytest.raises(DataError, match=f"process {os.getpid()} on"), run_lock(path):
+        pass
+    with run_lock(path):
+        assert path.exists()

@@ -7,7 +7,6 @@ from typing import Any
 from neuroscaling.datasets.digits import load_digits
 from neuroscaling.datasets.fingerprint import cache_file, folder_state, read_cache, write_cache
 from neuroscaling.datasets.folders import FOLDERS, scan, split_folder
-from neuroscaling.datasets.images import shortened, undecodable
 from neuroscaling.datasets.subsets import count_problems
 from neuroscaling.errors import NeuroscalingError, Problem, listing, nearest
 
@@ -47,11 +46,13 @@ def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -
 
 
 def _decoding_problems(folder: Path, cache_dir: Path | None) -> list[Problem]:
+    from neuroscaling.datasets.images import shortened, undecodable  # PIL: not while a study is parsed
+
     key, cached = folder_state(folder), cache_file(cache_dir, "decoding", folder)
     if read_cache(cached, key) == "sound":
         return []
     paths = [folder / name / file for name, files in scan(folder).items() for file in files]
-    faults = list(undecodable(paths))
+    faults = undecodable(paths)
     if faults:
         return shortened(faults, len(paths))
     write_cache(cached, key, "sound")

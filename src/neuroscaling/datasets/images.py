@@ -1,6 +1,8 @@
 """The pixels: images of a data set, decoded and brought to one size."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +28,25 @@ def load_images(name: str, settings: dict[str, Any], split: str, rows: np.ndarra
     folder = split_folder(settings, split)
     _, image_ids, _ = list_images(folder)
     decoded = np.empty((len(rows), size, size, 3), np.uint8)
-    faults = []
-    for i, row in enumerate(rows):
-        path = folder / image_ids[row]
-        try:
-            decoded[i] = _read_photograph(path, size)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            faults.append(_fault(path, error))
+
+    def read(i: int) -> None:
+        decoded[i] = _read_photograph(paths[i], size)
+
+    paths = [folder / image_ids[row] for row in rows]
+    faults = _faults(paths, read)
     if faults:
         raise DataError(shortened(faults, len(rows)))
     return decoded
 
 
-def undecodable(paths: Iterable[Path]) -> Iterator[Problem]:
+def undecodable(paths: list[Path]) -> list[Problem]:
     """A Problem for each of `paths` that PIL can't decode to its end."""
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                image.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            yield _fault(path, error)
+
+    def read(i: int) -> None:
+        with Image.open(paths[i]) as image:
+            image.load()
+
+    return _faults(paths, read)
 
 
 def shortened(faults: list[Problem], n_images: int) -> list[Problem]:
@@ -73,5 +74,15 @@ def _read_photograph(path: Path, size: int) -> np.ndarray:
     return np.asarray(rgb.crop((left, top, left + size, top + size)))
 
 
-def _fault(path: Path, error: Exception) -> Problem:
-    return Problem(f"image can't be decoded: {error}", str(path))
+def _faults(paths: list[Path], read: Callable[[int], None]) -> list[Problem]:
+    """Call `read` for the position of each path, on all processors (PIL decodes outside Python's lock)."""
+
+    def attempt(i: int) -> Problem | None:
+        try:
+            read(i)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return Problem(f"image can't be decoded: {error}", str(paths[i]))
+        return None
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return [fault for fault in pool.map(attempt, range(len(paths))) if fault is not None]

@@ -16,14 +16,25 @@ from neuroscaling.models.names import architecture
 from neuroscaling.training.augment import stored_size
 
 MEMORY_SHARE = 0.8
+DEVICE_SHARE = 0.4  # of a GPU's free memory, for each of training and validation images
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images uint8 (n, 3, size, size) and labels int64 (n,), on one device."""
+    """Images uint8 (n, 3, size, size) and labels int64 (n,).
+
+    The labels are on the device that computes; so are the pixels, unless they are too many for it.
+    """
 
     pixels: torch.Tensor
     labels: torch.Tensor
+
+    def batch(self, rows: torch.Tensor | slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels and labels of `rows` (positions on the CPU), on the device that computes."""
+        device = self.labels.device
+        if isinstance(rows, slice):
+            return self.pixels[rows].to(device), self.labels[rows]
+        return self.pixels[rows.to(self.pixels.device)].to(device), self.labels[rows.to(device)]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,8 +70,10 @@ def _decoded(
 ) -> Images:
     _check_memory(run["dataset"], len(rows), size)
     pixels = load_images(run["dataset"], run["dataset_settings"], split, rows, size)
-    channels_first = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    return Images(channels_first.to(device), torch.tensor(labels, dtype=torch.int64, device=device))
+    # A view with channels first, in the memory layout (channels last) that convolutions like: no second copy.
+    view = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    fits = device.type != "cuda" or pixels.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+    return Images(view.to(device) if fits else view, torch.tensor(labels, dtype=torch.int64, device=device))
 
 
 def _check_subset(

@@ -20,8 +20,8 @@ def evaluate(model: nn.Module, images: Images, size: int) -> tuple[float, float]
     model.eval()
     loss, right = 0.0, 0
     for start in range(0, len(images), BATCH):
-        labels = images.labels[start : start + BATCH]
-        logits = model(normalised(central(images.pixels[start : start + BATCH], size))).float()
+        pixels, labels = images.batch(slice(start, start + BATCH))
+        logits = model(normalised(central(pixels, size))).float()
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
         right += int((logits.argmax(1) == labels).sum())
     model.train(was_training)

@@ -138,7 +138,7 @@ def _finish_epoch(training: Training, after_step: Callable[[], None]) -> float:
     slices = batches(len(order), recipe.batch_size)
     for rows in slices[progress.batch :]:
         rate = learning_rate(recipe, progress.step, len(slices))
-        loss = _step(training, order[rows].to(training.images.labels.device), rate)
+        loss = _step(training, order[rows], rate)
         training.pending.append((rate, rows.stop - rows.start, loss))
         progress.batch, progress.step = progress.batch + 1, progress.step + 1
         if len(training.pending) >= LOSSES_AT_ONCE.get(loss.device.type, 1):
@@ -154,13 +154,13 @@ def _step(training: Training, rows: torch.Tensor, rate: float) -> torch.Tensor:
     rng = generator("augmentation", training.seed, step)
     # Dropout and the like draw from torch's own generators, seeded for each step so that a resumed run draws the same.
     torch.manual_seed(int(rng.integers(2**62)))
-    batch = augmented(training.images.pixels[rows], recipe.augmentation, training.size, rng)
+    pixels, labels = training.images.batch(rows)
+    batch = augmented(pixels, recipe.augmentation, training.size, rng)
     batch = batch.contiguous(memory_format=torch.channels_last)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(batch.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         logits = training.model(batch)
-    labels = training.images.labels[rows]
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
     training.optimizer.zero_grad(set_to_none=True)
     loss.backward()
