@@ -103,7 +103,7 @@ class FitFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    fits: list[Fit] = Field(min_length=1, description="The laws to fit.")
+    fits: list[Fit] = Field(description="The laws to fit.")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+"""What the page shows: laws as rows of words and numbers, tables as lists, limits as sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.report.figures import panel_title
+from neuroscaling.report.style import axis_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Fit = dict[str, Any]
+SCORE_COLUMNS = [
+    "run", "arch_family", "kind", "samples_per_class", "seed", "data", "benchmark", "metric", "region", "subject",
+    "layer", "n_mapping", "n_targets", "score", "raw", "ceiling", "error", "ceiling_scale",
+]  # fmt: skip
+RUN_COLUMNS = [
+    "run", "kind", "arch", "family", "dataset", "samples_per_class", "seed", "n_params", "macs", "n_samples", "n_epochs",
+    "n_samples_seen", "total_flops", "acc", "seconds",
+]  # fmt: skip
+MOST_ROWS = 20_000
+
+
+def groups(fits: list[Fit]) -> dict[str, list[Fit]]:
+    """Fits by the entry of the configuration that they come from, in the order given."""
+    found: dict[str, list[Fit]] = {}
+    for fit in fits:
+        found.setdefault(fit["fit"], []).append(fit)
+    return found
+
+
+def group_title(fits: list[Fit]) -> str:
+    """What a group of fits shows, such as `Score against training images`."""
+    return f"{axis_label(fits[0]['y'])} against {axis_label(fits[0]['x']).lower().replace('flops', 'FLOPs')}"
+
+
+def law_row(fit: Fit) -> dict[str, Any]:
+    """A fit as a row: its title, numbers as text, and what must be said about it."""
+    row = {"title": panel_title(fit), "name": fit["name"], "status": fit["status"], "dropped": _dropped(fit)}
+    if fit["status"] != "fitted":
+        return {**row, "n": len(fit.get("points", {}).get("x", [])), "reason": fit["reason"].replace("\n", " ")}
+    return {
+        **row,
+        "n": fit["n"],
+        "params": [_parameter(fit, name) for name in fit["params"]],
+        "saturation": _with_interval(fit["saturation"], fit["saturation_ci95"]),
+        "saturation_identified": not any("saturation" in note for note in fit["notes"]),
+        "holdout": _holdout(fit["holdout"]),
+        "notes": fit["notes"],
+        "compared": [_compared(row) for row in fit["compared"]],
+    }
+
+
+def _parameter(fit: Fit, name: str) -> dict[str, Any]:
+    flag = fit["identified"][name]
+    interval = fit["ci95"][name] if fit["bootstraps"]["n"] else None
+    text = _with_interval(fit["params"][name], interval)
+    return {
+        "name": name,
+        "text": text,
+        "meaning": fit["parameters"][name],
+        "identified": flag["identified"],
+        "reasons": "; ".join(flag["reasons"]),
+    }
+
+
+def _compared(row: dict[str, Any]) -> dict[str, Any]:
+    delta = row["delta_aicc"]
+    return {
+        "form": row.get("expression", row["form"]),
+        "delta_aicc": row.get("reason", "not defined") if delta is None else f"{delta:.1f}",
+        "holdout": _holdout(row["holdout"]),
+    }
+
+
+def _holdout(holdout: dict[str, Any] | None) -> str:
+    if holdout is None or "mae" not in holdout:
+        return "not testable"
+    return f"{holdout['mae']:.3f} ({holdout['n_held_out']} points)"
+
+
+def _dropped(fit: Fit) -> str:
+    return "; ".join(f"{count} {reason}" for reason, count in fit.get("dropped", {}).items())
+
+
+def _with_interval(value: float | None, interval: list[float | None] | None) -> str:
+    if value is None:
+        return "–"
+    ends = "" if not interval or None in interval else f" ({number(interval[0])} to {number(interval[1])})"
+    return number(value) + ends
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; powers of ten for what is very large or very small."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.2e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def table_data(rows: Iterable[dict[str, Any]], columns: list[str]) -> dict[str, Any]:
+    """Columns and rows for the page's tables, missing values as null; columns that are empty everywhere are left out."""
+    cells = [[plain(row.get(column)) for column in columns] for row in rows]
+    used = [i for i in range(len(columns)) if any(row[i] is not None for row in cells)]
+    shown = [[row[i] for i in used] for row in cells[:MOST_ROWS]]
+    return {"columns": [columns[i] for i in used], "rows": shown, "total": len(cells)}
+
+
+def plain(value: Any) -> Any:
+    """A cell as JSON knows it: numbers with five digits, missing values as None."""
+    if value is None or value != value or str(value) == "<NA>":
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.5g}")
+    return value
+
+
+def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
+    """What a reader must not conclude, as far as the data of the report show it."""
+    sentences = []
+    if table["simulated"].any():
+        share = table["simulated"].mean()
+        sentences.append(f"{share:.0%} of the scores are of SIMULATED recordings: they test the pipeline, not a brain.")
+    empty = int(table["score"].isna().sum())
+    if empty:
+        sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so.")
+    untestable = [fit["name"] for fit in fits if fit["status"] != "fitted"]
+    if untestable:
+        sentences.append(f"{len(untestable)} laws are not testable with these data: {', '.join(untestable)}.")
+    unsaturated = [f["name"] for f in fits if any("no saturation" in note for note in f.get("notes", []))]
+    if unsaturated:
+        sentences.append(
+            f"{len(unsaturated)} laws show no saturation within the data; their asymptotes are no findings: "
+            f"{', '.join(unsaturated)}."
+        )
+    return sentences + STANDING_LIMITS
+
+
+STANDING_LIMITS = [
+    "Intervals are percentiles of bootstraps over the points (or over clusters, where the fit names them). They do not "
+    "hold the choice of the law, of layers, or of benchmarks.",
+    "Exponents of two laws with different asymptotes are not comparable; compare the curves.",
+    "Curves are drawn over the range of the data; a law says nothing certain beyond it. The held-out error tells how "
+    "well the law foretold its largest x from the rest.",
+    "AICc is computed on the scale of the score for all forms, so that it can compare them; only differences count.",
+]
+
+
+def sources(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Data, benchmark, protocol and engine of the scores, with the number of rows of each."""
+    keys = ["data", "benchmark", "metric", "protocol", "engine", "ceiling_scale", "simulated"]
+    counted = table.groupby(keys, dropna=False).size().reset_index(name="scores")
+    return [{key: plain(value) for key, value in row.items()} for row in counted.to_dict("records")]

@@ -1,0 +1,138 @@
+"""Build the report: figures as files, and one page with everything inside that opens from disk."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.files import atomic_path, read_json
+from neuroscaling.provenance import provenance
+from neuroscaling.report import content, figures
+from neuroscaling.report.rulegraph import draw_rulegraph
+from neuroscaling.report.timings import Timing, read_timings
+from neuroscaling.table import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATES = Path(__file__).parent / "templates"
+PACKAGES = ("numpy", "pandas", "matplotlib", "torch", "timm", "zarr", "himalaya", "lmfit", "snakemake")
+logger = logging.getLogger(__name__)
+
+
+def write_report(
+    page: str | Path,
+    table: str | Path,
+    runs: list[str | Path],
+    fits: list[str | Path],
+    rulegraph: str | Path,
+    study: dict[str, Any],
+    benchmarks: list[str | Path],
+) -> None:
+    """Read the files of a study and write its report; see `build_report`.
+
+    study: name, title, runs (list of names); benchmarks: folders with Snakemake's benchmark files.
+    """
+    build_report(
+        page,
+        read_table(table),
+        [read_json(path) for path in fits],
+        study,
+        read_timings(benchmarks, study["runs"]),
+        Path(rulegraph).read_text(encoding="utf-8"),
+        [read_json(path) for path in runs],
+    )
+
+
+def build_report(
+    page: str | Path,
+    table: pd.DataFrame,
+    fits: list[dict[str, Any]],
+    study: dict[str, Any],
+    timings: list[Timing],
+    rulegraph: str,
+    runs: list[dict[str, Any]],
+) -> None:
+    """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and scores.csv.
+
+    table: the score table; fits: contents of the fit files; study: name, title; rulegraph: DOT text; runs: contents of
+    run.json. The page needs no other file and no network.
+    """
+    page = Path(page)
+    folder = page.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "scores.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    draw_rulegraph(rulegraph, folder / "rulegraph.svg")
+    laws = [_group(name, group, folder) for name, group in content.groups(fits).items()]
+    text = _render(
+        study=study,
+        simulated=bool(table["simulated"].any()),
+        all_simulated=bool(table["simulated"].all()),
+        counts={"runs": len(runs), "scores": len(table), "laws": len(fits)},
+        laws=laws,
+        rulegraph=_data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
+        timings=timings,
+        scores=content.table_data(table.to_dict("records"), content.SCORE_COLUMNS),
+        runs=content.table_data(runs, content.RUN_COLUMNS),
+        sources=content.sources(table),
+        limits=content.limits(table, fits),
+        provenance=provenance(PACKAGES),
+    )
+    with atomic_path(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
+
+
+def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """A group of laws as the template needs it; writes the group's figure."""
+    limits = figures.y_limits(fits)
+    files = figures.write_figure(fits, content.group_title(fits), folder / name)
+    fitted = next((fit for fit in fits if fit["status"] == "fitted"), None)
+    return {
+        "name": name,
+        "title": content.group_title(fits),
+        "simulated": any(fit.get("simulated") for fit in fits),
+        "expression": fitted and fitted["expression"],
+        "x_scale": fitted and [content.number(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
+        "mode": fits[0]["mode"],
+        "loss": fitted and fitted["loss"]["name"],
+        "bootstraps": fitted and fitted["bootstraps"],
+        "legend": [{"family": family, "look": look} for family, look in figures.group_looks(fits).items()],
+        "panels": [{"src": _data_uri(figures.panel_svg(fit, limits)), "alt": _alt(fit)} for fit in fits],
+        "files": [path.name for path in files],
+        "rows": [content.law_row(fit) for fit in fits],
+    }
+
+
+def _alt(fit: dict[str, Any]) -> str:
+    """The panel in words, for readers who don't see it."""
+    simulated = "simulated data; " if fit.get("simulated") else ""
+    what = f"{figures.panel_title(fit)}: {content.group_title([fit])}; {simulated}"
+    if fit["status"] != "fitted":
+        return what + "not testable"
+    ends = fit["curve"]["fit"][0], fit["curve"]["fit"][-1]
+    x = fit["curve"]["x"][0], fit["curve"]["x"][-1]
+    return (
+        f"{what}{fit['n']} points; the fitted law goes from {content.number(ends[0])} at {content.number(x[0])} "
+        f"to {content.number(ends[1])} at {content.number(x[1])}"
+    )
+
+
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _render(**values: Any) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.filters["number"] = content.number
+    # `<` must not end the script element that holds the data.
+    environment.filters["data"] = lambda value: Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
+    own = {name: Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js")}
+    return environment.get_template("page.html").render(css=own["page.css"], js=own["page.js"], **values)

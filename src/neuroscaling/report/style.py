@@ -1,0 +1,78 @@
+"""Colours, markers and words of the figures. Colours: Okabe & Ito's palette, which colour-blind readers can tell apart."""
+
+from dataclasses import dataclass
+from typing import Any
+
+INK, MUTED, WARNING = "#1a1a1a", "#5f6368", "#b3400a"
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a family: told apart twice, so that black-and-white print works. sign: the marker as text."""
+
+    color: str
+    marker: str
+    sign: str
+
+
+LOOKS = {
+    "resnet": Look(BLUE, "o", "●"),
+    "vit": Look(VERMILION, "s", "■"),
+    "convnext": Look(GREEN, "^", "▲"),
+    "efficientnet": Look(ORANGE, "D", "◆"),
+    "cornet": Look(PURPLE, "v", "▼"),
+    "alexnet": Look(SKY, "P", "✚"),
+    "baseline": Look(INK, "X", "✖"),
+}
+OTHER = [Look(YELLOW, "*", "★"), Look(MUTED, "h", "⬢"), Look(PURPLE, "p", "⬟"), Look(GREEN, "<", "◀")]
+CURVE = INK
+
+AXES = {
+    "n_samples": "Training images",
+    "n_samples_seen": "Images seen in training",
+    "samples_per_class": "Training images per class",
+    "n_params": "Parameters",
+    "total_flops": "Training compute (FLOPs)",
+    "flops": "FLOPs per image",
+    "n_mapping": "Images that fit the mapping",
+    "score": "Score",
+    "raw": "Correlation r",
+    "acc": "Validation accuracy",
+}
+SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "figure.facecolor": "white",
+}
+
+
+def looks(families: list[str]) -> dict[str, Look]:
+    """A look for each family; families beyond the known ones get the spare looks in alphabetical order."""
+    found, spare = {}, iter(OTHER * (1 + len(families) // len(OTHER)))
+    for family in sorted(set(families)):
+        known = next((look for name, look in LOOKS.items() if family.lower().startswith(name)), None)
+        found[family] = known or next(spare)
+    return found
+
+
+def axis_label(column: str) -> str:
+    """The label of an axis, with its unit."""
+    return AXES.get(column, column.replace("_", " "))

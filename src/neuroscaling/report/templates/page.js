@@ -1,0 +1,106 @@
+// Tables that sort and filter. The state of a table stands in the address, such as #scores?sort=score&order=descending
+// &filter=IT, so that a view can be sent to someone.
+"use strict";
+(() => {
+  const PAGE = 200;
+  const data = JSON.parse(document.getElementById("data").textContent);
+
+  const compare = (a, b) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+  };
+
+  const element = (tag, text, className) => {
+    const node = document.createElement(tag);
+    if (text !== undefined) node.textContent = text;
+    if (className) node.className = className;
+    return node;
+  };
+
+  function explorer(name) {
+    const { columns, rows, total } = data[name];
+    const table = document.getElementById(`${name}-table`);
+    const input = document.querySelector(`[data-filter="${name}"]`);
+    const count = document.querySelector(`[data-count="${name}"]`);
+    const more = document.querySelector(`[data-more="${name}"]`);
+    const texts = rows.map((row) => row.filter((cell) => cell !== null).join(" ").toLowerCase());
+    const state = { sort: null, order: "ascending", filter: "", shown: PAGE };
+
+    function chosen() {
+      const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
+      const found = rows.filter((_, i) => words.every((word) => texts[i].includes(word)));
+      const column = columns.indexOf(state.sort);
+      if (column < 0) return found;
+      const sign = state.order === "descending" ? -1 : 1;
+      // Missing values stay at the end in both orders.
+      return found.sort((a, b) => {
+        const missing = (a[column] === null) - (b[column] === null);
+        return missing || sign * compare(a[column], b[column]);
+      });
+    }
+
+    function drawRow(row) {
+      const line = element("tr");
+      for (const cell of row) {
+        const text = cell === null ? "–" : typeof cell === "number" && Math.abs(cell) >= 1e7 ? cell.toExponential(3) : cell;
+        line.append(element("td", String(text), typeof cell === "number" ? "number" : ""));
+      }
+      return line;
+    }
+
+    function draw() {
+      const found = chosen();
+      table.tBodies[0].replaceChildren(...found.slice(0, state.shown).map(drawRow));
+      const left = total > rows.length ? `; the page holds ${rows.length} of ${total}` : "";
+      count.textContent = `${found.length} of ${rows.length} rows${left}`;
+      more.hidden = found.length <= state.shown;
+      for (const head of table.tHead.querySelectorAll("th")) {
+        head.setAttribute("aria-sort", head.dataset.column === state.sort ? state.order : "none");
+      }
+    }
+
+    function sortBy(column) {
+      state.order = state.sort === column && state.order === "ascending" ? "descending" : "ascending";
+      state.sort = column;
+      remember();
+      draw();
+    }
+
+    function remember() {
+      const query = new URLSearchParams();
+      if (state.sort) { query.set("sort", state.sort); query.set("order", state.order); }
+      if (state.filter) query.set("filter", state.filter);
+      history.replaceState(null, "", `#${name}?${query}`);
+    }
+
+    function recall() {
+      const [target, query] = location.hash.slice(1).split("?");
+      if (target !== name || !query) return;
+      const wanted = new URLSearchParams(query);
+      if (columns.includes(wanted.get("sort"))) state.sort = wanted.get("sort");
+      if (wanted.get("order") === "descending") state.order = "descending";
+      state.filter = input.value = wanted.get("filter") || "";
+      document.getElementById(name).scrollIntoView();
+    }
+
+    const head = element("tr");
+    for (const column of columns) {
+      const cell = element("th");
+      cell.scope = "col";
+      cell.dataset.column = column;
+      const button = element("button", column.replaceAll("_", " "));
+      button.type = "button";
+      button.addEventListener("click", () => sortBy(column));
+      cell.append(button);
+      head.append(cell);
+    }
+    table.tHead.append(head);
+    input.addEventListener("input", () => { state.filter = input.value; state.shown = PAGE; remember(); draw(); });
+    more.addEventListener("click", () => { state.shown += 5 * PAGE; draw(); });
+    recall();
+    draw();
+  }
+
+  explorer("scores");
+  explorer("runs");
+})();

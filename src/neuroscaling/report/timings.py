@@ -1,0 +1,57 @@
+"""What each stage cost, from the benchmark files that Snakemake writes."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+STAGES = [
+    "simulate", "v4_data", "subset", "train", "stimuli", "activations", "brainscore", "encoding", "v4", "table", "fit",
+    "report",
+]  # fmt: skip
+# Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.
+STAGES_OF_RUNS = {"train", "activations", "brainscore", "encoding", "v4"}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Cost of a stage: number of jobs, mean and total seconds of wall time, largest resident memory in MB (None if
+    Snakemake had no time to measure it)."""
+
+    stage: str
+    jobs: int
+    mean_seconds: float
+    total_seconds: float
+    max_rss_mb: float | None
+
+
+def read_timings(folders: Iterable[str | Path], runs: Iterable[str]) -> list[Timing]:
+    """Timings of all stages below `folders`, in the order of the pipeline; of the stages of runs only those of `runs`."""
+    rows: dict[str, list[tuple[float, float | None]]] = {}
+    known = tuple(runs)
+    for folder in map(Path, folders):
+        for path in sorted(folder.rglob("*.tsv")):
+            stage, _, rest = path.relative_to(folder).with_suffix("").as_posix().partition("/")
+            if stage not in STAGES_OF_RUNS or rest.startswith(known):
+                rows.setdefault(stage, []).extend(_read(path))
+    found = [_timing(stage, values) for stage, values in rows.items() if values]
+    order = {stage: i for i, stage in enumerate(STAGES)}
+    return sorted(found, key=lambda t: (order.get(t.stage, len(order)), t.stage))
+
+
+def _read(path: Path) -> list[tuple[float, float | None]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return [(float(row["s"]), _number(row.get("max_rss"))) for row in csv.DictReader(file, delimiter="\t")]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+def _timing(stage: str, values: list[tuple[float, float | None]]) -> Timing:
+    seconds = [value[0] for value in values]
+    memory = [value[1] for value in values if value[1] is not None]
+    return Timing(stage, len(values), sum(seconds) / len(seconds), sum(seconds), max(memory, default=None))

@@ -1,0 +1,183 @@
+"""The report: figures, page, graph of the rules, timings. All scores here are simulated."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuroscaling.laws.config import FitFile, expand
+from neuroscaling.laws.job import fit_table
+from neuroscaling.report import rulegraph
+from neuroscaling.report.content import number, table_data
+from neuroscaling.report.page import build_report
+from neuroscaling.report.style import looks
+from neuroscaling.report.timings import Timing, read_timings
+from neuroscaling.table import COLUMNS
+
+DOT = """digraph snakemake_dag {
+    graph[bgcolor=white, margin=0];
+    node[shape=box, style=rounded, fontname=sans, fontsize=10, penwidth=2];
+    edge[penwidth=2, color=grey];
+	0[label = "report", color = "0.53 0.6 0.85", style="rounded"];
+	1[label = "table", color = "0.13 0.6 0.85", style="rounded"];
+	2[label = "fit", color = "0.23 0.6 0.85", style="rounded"];
+	1 -> 0
+	2 -> 0
+	1 -> 2
+}"""
+
+
+def simulated_study():
+    """Score table and run records of 2 families x 2 sizes x 5 numbers of images x 2 seeds, and 2 untrained networks."""
+    rng = np.random.default_rng(0)
+    cells = [(f, w, n, s) for f in ("ResNet", "ViT") for w in (8, 32) for n in (10, 30, 100, 300, 1300) for s in (0, 1)]
+    cells += [("ResNet", 8, 0, 0), ("ViT", 8, 0, 0)]
+    runs, rows = [], []
+    for i, (family, width, n, seed) in enumerate(cells):
+        run = {
+            "run": f"{family.lower()}_w{width}_digits_{n}_s{seed}-{i:08x}", "arch": f"{family.lower()}_w{width}",
+            "dataset": "digits" if n else None, "samples_per_class": n // 10, "seed": seed, "n_params": width**2 * 100,
+            "macs": width**2 * 1000, "n_samples": n, "n_epochs": 10 if n else 0, "n_samples_seen": 10 * n,
+            "total_flops": 60000.0 * width**2 * n, "acc": 0.5, "kind": "trained" if n else "untrained",
+        }  # fmt: skip
+        runs.append({**run, "family": family, "seconds": 3.2})
+        for region, gain in (("V1", 0.0), ("IT", 0.4)):
+            score = 0.2 + gain * (1 - (max(n, 5) / 10) ** -0.3) + 0.02 * np.log10(width) + rng.normal(0, 0.01)
+            rows.append(
+                {**run, "arch_family": family, "flops": 2.0 * run["macs"], "is_pretrained": False, "is_random": not n,
+                 "data": "simulated-demo-00000000", "simulated": True, "benchmark": f"x.{region}-pls", "metric": "pls",
+                 "region": region, "n_mapping": 180, "n_targets": 20, "score": score, "raw": score**0.5, "ceiling": 0.9,
+                 "error": 0.01, "ceiling_scale": "r2/c", "protocol": "corrected", "engine": "stock"}
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS), runs
+
+
+def fits_of(table):
+    common = {"form": "power_law", "filters": {"kind": "trained"}, "bootstraps": 30}
+    fits = FitFile(
+        fits=[
+            {**common, "name": "samples", "x": "n_samples", "by": {"region": ["V1", "IT", "V4"]}},
+            {**common, "name": "forms", "x": "total_flops", "form": None, "forms": ["log_linear", "logistic"]},
+        ]
+    )
+    return [fit_table(table, job.settings)[0] for job in expand(fits)]
+
+
+def write_simulated_report(folder):
+    table, runs = simulated_study()
+    study = {"name": "small", "title": "A small simulated study <&>", "runs": [run["run"] for run in runs]}
+    timings = [Timing("train", 40, 3.2, 128.0, 512.0), Timing("fit", 4, 1.0, 4.0, None)]
+    build_report(folder / "index.html", table, fits_of(table), study, timings, DOT, runs)
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return write_simulated_report(tmp_path_factory.mktemp("report"))
+
+
+def test_writes_page_figures_and_table(page):
+    names = {path.name for path in page.parent.iterdir()}
+    figures = {f"{stem}.{ending}" for stem in ("samples", "forms") for ending in ("svg", "pdf")}
+    assert names == figures | {"index.html", "scores.csv", "rulegraph.svg"}
+    assert page.stat().st_size < 3e6
+    for name in ("samples.svg", "rulegraph.svg"):
+        assert ET.parse(page.parent / name).getroot().tag.endswith("svg")
+    assert (page.parent / "samples.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_page_needs_no_network_and_no_other_file(page):
+    text = page.read_text()
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", text)
+    assert set(re.findall(r'src="([^":]*):', text)) == {"data"}
+    assert "@import" not in text and "url(" not in text and "fetch(" not in text
+
+
+def test_page_says_simulated_and_escapes(page):
+    text = page.read_text()
+    assert "SIMULATED DATA." in text and "A small simulated study &lt;&amp;&gt;" in text
+    for section in ("laws", "scores", "runs", "workflow", "provenance", "limits"):
+        assert f'id="{section}"' in text
+
+
+def test_page_says_what_is_not_testable_and_not_identified(page):
+    text = page.read_text()
+    assert "Not testable: filters.region: no row passes this filter" in text
+    assert "not identified" in text
+    assert "Forms compared" in text
+
+
+def test_every_picture_has_a_description(page):
+    pictures = re.findall(r"<img [^>]*>", page.read_text())
+    assert len(pictures) == 5
+    assert all(re.search(r'alt="[^"]{20,}"', picture) for picture in pictures)
+
+
+def test_same_input_gives_the_same_files(page, tmp_path):
+    again = write_simulated_report(tmp_path)
+    for name in ("index.html", "samples.svg", "scores.csv"):
+        assert (again.parent / name).read_bytes() == (page.parent / name).read_bytes()
+
+
+def test_figure_of_real_data_does_not_say_simulated(tmp_path):
+    table, runs = simulated_study()
+    table["simulated"] = False
+    build_report(tmp_path / "index.html", table, fits_of(table), {"name": "s", "title": ""}, [], DOT, runs)
+    assert "SIMULATED" not in (tmp_path / "index.html").read_text()
+    assert "No measured times" in (tmp_path / "index.html").read_text()
+
+
+def test_study_without_laws(tmp_path):
+    table, runs = simulated_study()
+    build_report(tmp_path / "index.html", table, [], {"name": "s", "title": ""}, [], DOT, runs)
+    assert "This study fits no law." in (tmp_path / "index.html").read_text()
+
+
+def test_dot_is_understood():
+    graph = rulegraph.parse_dot(DOT)
+    assert graph.labels == {"0": "report", "1": "table", "2": "fit"}
+    assert graph.edges == [("1", "0"), ("2", "0"), ("1", "2")]
+    assert rulegraph.layers(graph) == [["1"], ["2"], ["0"]]
+
+
+def test_graph_is_drawn_without_graphviz(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    rulegraph.draw_rulegraph(DOT, tmp_path / "g.svg")
+    root = ET.parse(tmp_path / "g.svg").getroot()
+    assert root.tag.endswith("svg") and len(list(root.iter())) > 30
+
+
+def test_timings(tmp_path):
+    for name, seconds, memory in (
+        ("train/a-1", 2, "100"),
+        ("train/a-2", 4, "-"),
+        ("train/b-1", 9, "1"),
+        ("table", 1, "5"),
+    ):
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:0{seconds}\t{memory}\n")
+    assert read_timings([tmp_path], ["a-1", "a-2"]) == [
+        Timing("train", 2, 3.0, 6.0, 100.0),
+        Timing("table", 1, 1.0, 1.0, 5.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (0, "0"), (1234.5, "1234"), (1.5e13, "1.50e13"), (2e-7, "2.00e-7"), (None, "–")],
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+def test_families_are_told_apart():
+    found = looks(["ResNet", "ViT", "Swin", "DaViT", "ConvNeXt"])
+    assert len({(look.color, look.marker) for look in found.values()}) == 5
+
+
+def test_tables_keep_missing_values_and_drop_empty_columns():
+    table = table_data([{"a": 1.0, "b": None, "c": float("nan")}, {"a": 0.123456789, "c": "x"}], ["a", "b", "c"])
+    assert table == {"columns": ["a", "c"], "rows": [[1, None], [0.12346, "x"]], "total": 2}

@@ -1,0 +1,22 @@
+"""Write the report.
+
+input: table, runs (list of run.json), fits (list of fit JSON), rulegraph (DOT text); output: page (index.html; figures
+are written beside it); params: study (name), title, runs (names of the study's runs); log[0].
+"""
+
+from pathlib import Path
+
+from neuroscaling.logs import script_logging
+
+with script_logging(snakemake.log[0]):
+    from neuroscaling.report.page import write_report
+
+    write_report(
+        snakemake.output.page,
+        snakemake.input.table,
+        list(snakemake.input.runs),
+        list(snakemake.input.get("fits", [])),
+        snakemake.input.rulegraph,
+        {"name": snakemake.params.study, "title": snakemake.params.title, "runs": list(snakemake.params.runs)},
+        ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],
+    )
