@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.encoding.mapping import read_mapping
 from neuroscaling.encoding.rois import ALL_VERTICES, REGIONS
 from neuroscaling.errors import DataError, Problem, listing, nearest
 
@@ -114,15 +115,6 @@ def _regions(folder: Path, n_vertices: int) -> dict[str, np.ndarray]:
             values = [value for value, name in mapping.items() if name in names]
             masks[region] = np.isin(np.concatenate([np.load(file) for file in _masks(folder, mask_class)]), values)
     return masks
-
-
-def read_mapping(path: Path) -> dict[int, str]:
-    """{integer in the mask: name of the ROI}. The challenge stores a pickled dictionary; anything else is refused."""
-    try:
-        content = np.load(path, allow_pickle=True).item()
-        return {int(value): str(name) for value, name in content.items()}
-    except (ValueError, AttributeError, OSError, EOFError) as error:
-        raise DataError(Problem(f"not a mapping of ROIs: {error}", str(path), allowed="{integer: name}")) from error
 
 
 def _found(root: Path) -> list[str]:

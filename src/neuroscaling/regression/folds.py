@@ -19,11 +19,13 @@ def shuffled_folds(n: int, n_folds: int, seed: int) -> list[Fold]:
     return [(np.setdiff1d(np.arange(n), part), part) for part in parts]
 
 
-def nested_subsets(rows: np.ndarray, sizes: Iterable[int | str], seed: int) -> dict[int, np.ndarray]:
-    """Subsets of `rows` by size, each inside the next larger one; "all" stands for every row.
+def nested_subsets(rows: np.ndarray, sizes: Iterable[int | str], seed: int) -> dict[int | str, np.ndarray]:
+    """{size: sorted subset of `rows`}, each subset inside every larger one; "all" stands for every row.
 
-    Sizes above the number of rows are left out: they can't be measured. Returns {size: sorted rows}, sizes ascending.
+    Raises ValueError for a size above the number of rows.
     """
     order = np.random.default_rng(seed).permutation(rows)
-    counts = {len(rows) if size == "all" else int(size) for size in sizes}
-    return {count: np.sort(order[:count]) for count in sorted(counts) if count <= len(rows)}
+    counts = {size: len(rows) if size == "all" else int(size) for size in sizes}
+    if max(counts.values(), default=0) > len(rows):
+        raise ValueError(f"{max(counts.values())} of {len(rows)} rows")
+    return {size: np.sort(order[:count]) for size, count in counts.items()}

@@ -1,0 +1,36 @@
+"""The challenge's `mapping_<class>.npy`: a pickled dictionary inside a NumPy file, read without running anything."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.errors import DataError, Problem
+
+# What NumPy needs to rebuild an array that holds one dictionary of numbers and strings.
+ALLOWED = {
+    (f"{package}.multiarray", name) for package in ("numpy.core", "numpy._core") for name in ("_reconstruct", "scalar")
+} | {("numpy", "ndarray"), ("numpy", "dtype")}
+
+
+def read_mapping(path: Path) -> dict[int, str]:
+    """{integer in the mask: name of the ROI}. Raises DataError for a file that holds anything else."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            reader(file)
+            content = _Unpickler(file).load().item()
+        return {int(value): str(name) for value, name in content.items()}
+    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
+        raise DataError(Problem(f"not a mapping of ROIs: {error}", str(path), allowed="{integer: name}")) from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Rebuilds plain data in a NumPy array; any other class or function in the file is refused, not called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return super().find_class(module, name)

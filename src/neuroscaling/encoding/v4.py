@@ -1,0 +1,154 @@
+"""Macaque V4 recordings to natural images (Cowley, Stan, Pillow and Smith; github.com/cowleygroup/V4_compact_models).
+
+images/images_<session>.zip                             JPEGs, numbered from 1
+responses_repeat_averaged/responses_<session>.npy       (neurons, images) float64; column i is image number i + 1
+responses_raw/responses_<session>.npy                   (neurons, images, repeats), NaN for repeats not made; optional
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.hashing import file_sha256
+from neuroscaling.regression.scores import repeat_ceiling
+
+CHECKSUMS = Path(__file__).with_name("v4_checksums.json")
+NUMBER = re.compile(r"(\d+)\.jpe?g$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A recording session: responses (images, neurons) in the order of `stimulus_ids`, ceiling (neurons,) or None.
+
+    pinned: whether every file has the sha256 that the library knows for it.
+    """
+
+    name: str
+    stimulus_ids: list[str]
+    responses: np.ndarray
+    ceiling: np.ndarray | None
+    pinned: bool
+
+
+def sessions(root: Path) -> list[str]:
+    """Ids of the sessions that a folder holds images and responses of."""
+    images = {file.stem.removeprefix("images_") for file in (Path(root) / "images").glob("images_*.zip")}
+    averaged = (Path(root) / "responses_repeat_averaged").glob("responses_*.npy")
+    return sorted(images & {file.stem.removeprefix("responses_") for file in averaged})
+
+
+def checksums() -> dict[str, str]:
+    """Known sha256 by file name inside the data set's folder."""
+    return json.loads(CHECKSUMS.read_text(encoding="utf-8"))["sha256"]
+
+
+def session_files(session: str) -> dict[str, str]:
+    """File names of a session inside the data set's folder: images, responses, raw (raw is optional)."""
+    return {
+        "images": f"images/images_{session}.zip",
+        "responses": f"responses_repeat_averaged/responses_{session}.npy",
+        "raw": f"responses_raw/responses_{session}.npy",
+    }
+
+
+def load_session(root: Path, session: str) -> Session:
+    """Read a session with its checks.
+
+    Raises DataError with all that is wrong: unknown session (nearest), altered file, images and responses that differ
+    in number, numbers of images that aren't 1 to n, NaN responses (named and counted), raw repeats that don't average
+    to the responses. The ceiling is None where there are no raw repeats.
+    """
+    root = Path(root)
+    if session not in sessions(root):
+        found = sessions(root)
+        raise DataError(
+            Problem("no such session", str(root), session, listing(found) or "none", nearest(session, found))
+        )
+    files = {kind: root / name for kind, name in session_files(session).items()}
+    problems = list(_altered(root, session))
+    averaged = _load(files["responses"])
+    raw = _load(files["raw"]) if files["raw"].is_file() else None
+    numbers = image_numbers(files["images"])
+    problems += _inconsistent(averaged, raw, numbers, files)
+    if problems:
+        raise DataError(problems)
+    ceiling = None if raw is None else repeat_ceiling(raw)
+    known = checksums()
+    pinned = all(name in known for kind, name in session_files(session).items() if files[kind].is_file())
+    return Session(session, [stimulus_id(session, number) for number in numbers], averaged.T.copy(), ceiling, pinned)
+
+
+def stimulus_id(session: str, number: int) -> str:
+    """Id of an image by its number (from 1)."""
+    return f"{session}-{number:04d}"
+
+
+def image_numbers(archive: Path) -> list[int]:
+    """Numbers of the images in a session's archive, ascending: the order of the columns of the responses.
+
+    The archives list their files in various orders, one of them below a folder, so only the number in a name counts.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            names = [name for name in file.namelist() if "__MACOSX" not in name]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(Problem(f"not a zip archive, or cut short: {error}", str(archive))) from error
+    return sorted(int(match[1]) for match in map(NUMBER.search, names) if match)
+
+
+def _altered(root: Path, session: str) -> Iterator[Problem]:
+    known = checksums()
+    for name in session_files(session).values():
+        if name in known and (root / name).is_file() and file_sha256(root / name) != known[name]:
+            found = file_sha256(root / name)
+            yield Problem(
+                "the file was altered or cut short", str(root / name), found, known[name], fix="fetch it again"
+            )
+
+
+def _inconsistent(averaged: np.ndarray, raw: np.ndarray | None, numbers: list[int], files: dict) -> Iterator[Problem]:
+    where = str(files["responses"])
+    if averaged.ndim != 2:
+        yield Problem("responses have another shape", where, averaged.shape, "(neurons, images)")
+        return
+    if numbers != list(range(1, averaged.shape[1] + 1)):
+        found = f"{len(numbers)} images, numbers {numbers[0] if numbers else '-'} to {numbers[-1] if numbers else '-'}"
+        yield Problem(
+            "images and responses differ", str(files["images"]), found, f"1 to {averaged.shape[1]}, each once"
+        )
+    broken = np.flatnonzero(~np.isfinite(averaged).all(1))
+    if len(broken):
+        count = int((~np.isfinite(averaged)).sum())
+        yield Problem(f"{count} responses are NaN or infinite", where, f"neurons {listing(broken.tolist())}")
+    silent = np.flatnonzero(np.nan_to_num(averaged).std(1) == 0)
+    if len(silent):
+        yield Problem(
+            f"{len(silent)} neurons answer equally to every image", where, f"neurons {listing(silent.tolist())}"
+        )
+    if raw is not None and not len(broken):
+        yield from _raw_problems(averaged, raw, files["raw"])
+
+
+def _raw_problems(averaged: np.ndarray, raw: np.ndarray, file: Path) -> Iterator[Problem]:
+    if raw.ndim != 3 or raw.shape[:2] != averaged.shape:
+        allowed = f"({averaged.shape[0]}, {averaged.shape[1]}, repeats)"
+        yield Problem("raw responses have another shape", str(file), raw.shape, allowed)
+        return
+    without = int((~np.isfinite(raw)).all(2).any(0).sum())
+    if without:
+        yield Problem(f"{without} images have no repeat", str(file))
+    elif not np.allclose(np.nanmean(raw, axis=2), averaged, rtol=1e-6, atol=1e-9):
+        yield Problem("raw responses don't average to the repeat averages", str(file), fix="fetch both files again")
+
+
+def _load(file: Path) -> np.ndarray:
+    try:
+        return np.load(file)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(Problem(f"not a NumPy file, or cut short: {error}", str(file))) from error

@@ -1,0 +1,146 @@
+"""The Algonauts layout: read as it stands, and everything that is wrong with a tree said at once."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroscaling.encoding.algonauts import read_mapping, read_subject, subjects_of, tree_problems
+from neuroscaling.errors import DataError
+
+N_TRAIN, N_TEST, WIDTH = 24, 8, {"lh": 14, "rh": 11}
+
+
+def write_tree(root, subjects=("subj01",), train=N_TRAIN, test=N_TEST, respond=None, seed=0):
+    """A small simulated tree. respond(ids, vertices) gives responses (images, vertices)."""
+    rng = np.random.default_rng(seed)
+    respond = respond or (lambda ids, n: rng.standard_normal((len(ids), n)))
+    for subject in subjects:
+        folder = root / subject
+        for split, prefix, count, first in (("training", "train", train, 100), ("test", "test", test, 900)):
+            place = folder / f"{split}_split"
+            (place / f"{split}_images").mkdir(parents=True)
+            (place / f"{split}_fmri").mkdir()
+            ids = [f"nsd-{first + 3 * i:05d}" for i in range(count)]
+            for i, stimulus in enumerate(ids, start=1):
+                Image.new("RGB", (4, 4)).save(place / f"{split}_images" / f"{prefix}-{i:04d}_{stimulus}.png")
+            for side, width in WIDTH.items():
+                np.save(place / f"{split}_fmri" / f"{side}_{split}_fmri.npy", respond(ids, width).astype(np.float32))
+        (folder / "test_split" / "noise_ceiling").mkdir()
+        (folder / "roi_masks").mkdir()
+        for side, width in WIDTH.items():
+            np.save(folder / "test_split" / "noise_ceiling" / f"{side}_noise_ceiling.npy", np.full(width, 0.5, "f4"))
+            # Integers unlike the challenge's own: the mapping must be read.
+            streams, areas = np.arange(width) % 3, np.arange(width) % 4
+            np.save(folder / "roi_masks" / f"{side}.streams_challenge_space.npy", streams)
+            np.save(folder / "roi_masks" / f"{side}.prf-visualrois_challenge_space.npy", areas)
+        np.save(folder / "roi_masks" / "mapping_streams.npy", {0: "Unknown", 1: "ventral", 2: "early"})
+        mapping = {0: "Unknown", 1: "hV4", 2: "V1d", 3: "V1v"}
+        np.save(folder / "roi_masks" / "mapping_prf-visualrois.npy", mapping)
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return write_tree(tmp_path, ("subj01", "subj02"))
+
+
+def test_a_sound_tree_has_no_problems(tree):
+    assert tree_problems(tree) == []
+    assert subjects_of(tree) == ["subj01", "subj02"]
+
+
+def test_reading_pools_hemispheres_and_reads_the_mapping(tree):
+    subject = read_subject(tree, "subj01")
+    assert subject.training.shape == (N_TRAIN, 25)
+    assert subject.test.shape == (N_TEST, 25)
+    assert subject.training_ids[:2] == ["nsd-00100", "nsd-00103"]
+    left = np.load(tree / "subj01/training_split/training_fmri/lh_training_fmri.npy")
+    np.testing.assert_array_equal(subject.training[:, subject.hemisphere == "lh"], left)
+    positions = np.concatenate([np.arange(14), np.arange(11)])
+    np.testing.assert_array_equal(subject.regions["V1"], np.isin(positions % 4, [2, 3]))
+    np.testing.assert_array_equal(subject.regions["hV4"], positions % 4 == 1)
+    np.testing.assert_array_equal(subject.regions["early"], positions % 3 == 2)
+    assert not subject.regions["V2"].any()
+    assert "FFA" not in subject.regions
+
+
+def test_nan_vertices_are_masked_and_named(tree):
+    file = tree / "subj01/test_split/test_fmri/rh_test_fmri.npy"
+    responses = np.load(file)
+    responses[3, 4] = np.nan
+    np.save(file, responses)
+    ceiling = tree / "subj01/test_split/noise_ceiling/lh_noise_ceiling.npy"
+    values = np.load(ceiling)
+    values[7] = np.nan
+    np.save(ceiling, values)
+    subject = read_subject(tree, "subj01")
+    assert subject.masked == {"lh": [7], "rh": [4]}
+    assert subject.training.shape[1] == subject.test.shape[1] == len(subject.ceiling) == len(subject.vertex) == 23
+    assert np.isfinite(subject.test).all()
+    assert all(len(mask) == 23 for mask in subject.regions.values())
+
+
+def test_without_noise_ceiling_there_is_none(tree):
+    for file in (tree / "subj01/test_split/noise_ceiling").iterdir():
+        file.unlink()
+    assert tree_problems(tree) == []
+    assert read_subject(tree, "subj01").ceiling is None
+
+
+def test_missing_subject_comes_with_the_nearest(tree):
+    problem = tree_problems(tree, ["subj01", "sub02"])[0]
+    assert (problem.what, problem.value, problem.nearest) == ("subject folder is missing", "sub02", "subj02")
+    with pytest.raises(DataError, match="sub02"):
+        subjects_of(tree, ["sub02"])
+
+
+def test_a_folder_without_subjects(tmp_path):
+    assert "no subject folder" in str(tree_problems(tmp_path)[0])
+
+
+def test_all_problems_are_told_at_once(tree):
+    next((tree / "subj01/training_split/training_images").glob("train-0005_*")).unlink()
+    mask = tree / "subj02/roi_masks/lh.streams_challenge_space.npy"
+    np.save(mask, np.zeros(9, int))
+    text = "\n".join(map(str, tree_problems(tree)))
+    assert f"{N_TRAIN - 1} images but {N_TRAIN} rows of responses" in text
+    assert "1 image numbers missing" in text
+    assert "9 vertices, but the lh training responses have 14" in text
+    assert str(mask) in text
+
+
+def test_missing_test_split_and_responses(tree):
+    for file in (tree / "subj01/test_split/test_fmri").iterdir():
+        file.unlink()
+    (tree / "subj02/test_split").rename(tree / "subj02/elsewhere")
+    text = "\n".join(map(str, tree_problems(tree)))
+    assert "rebuild them from NSD" in text
+    assert "test split is missing" in text
+    with pytest.raises(DataError, match="test responses are missing"):
+        read_subject(tree, "subj01")
+
+
+def test_a_region_without_vertices_is_named_with_those_that_have_some(tree):
+    problems = tree_problems(tree, "all", ["V1", "V2"])
+    assert [problem.value for problem in problems] == ["V2"]
+    assert "V1" in problems[0].allowed
+
+
+def test_truncated_responses_are_named(tree):
+    file = tree / "subj01/training_split/training_fmri/lh_training_fmri.npy"
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(DataError, match="cut short") as error:
+        tree_problems(tree)
+    assert str(file) in str(error.value)
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("run by a pickle",))
+
+
+def test_a_mapping_that_is_not_plain_data_is_refused_and_not_run(tmp_path, capsys):
+    np.save(tmp_path / "mapping_streams.npy", np.array({0: Harmful()}, dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="not a mapping of ROIs"):
+        read_mapping(tmp_path / "mapping_streams.npy")
+    assert capsys.readouterr().out == ""

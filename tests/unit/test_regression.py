@@ -1,0 +1,165 @@
+"""Folds, nested subsets, features seen through inner products, ridge and PLS on planted truth, and scores."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuroscaling.regression import scores
+from neuroscaling.regression.features import Features, compact, standardise
+from neuroscaling.regression.folds import nested_subsets, shuffled_folds
+from neuroscaling.regression.pls import pls_predict
+from neuroscaling.regression.ridge import decompose, relative_alphas, ridge_cv
+
+
+def planted(n=300, p=40, t=6, noise=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((n, p)) + 5
+    signal = features @ rng.standard_normal((p, t)) / np.sqrt(p)
+    return features, signal + noise * rng.standard_normal((n, t))
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(4, 60), k=st.integers(2, 4), seed=st.integers(0, 99))
+def test_folds_hold_out_every_row_once(n, k, seed):
+    folds = shuffled_folds(n, k, seed)
+    assert sorted(np.concatenate([held for _, held in folds]).tolist()) == list(range(n))
+    for train, held in folds:
+        assert sorted([*train.tolist(), *held.tolist()]) == list(range(n))
+    assert all((a[1] == b[1]).all() for a, b in zip(folds, shuffled_folds(n, k, seed), strict=True))
+
+
+def test_too_many_folds_are_refused():
+    with pytest.raises(ValueError, match="5 folds of 4 rows"):
+        shuffled_folds(4, 5, 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(31, 80), seed=st.integers(0, 99))
+def test_subsets_are_nested(n, seed):
+    rows = np.arange(100, 100 + n)
+    subsets = nested_subsets(rows, [10, 30, "all"], seed)
+    assert set(subsets[10]) < set(subsets[30]) < set(subsets["all"]) == set(rows)
+    assert [len(subset) for subset in subsets.values()] == [10, 30, n]
+
+
+def test_standardisation_uses_training_rows_only():
+    rng = np.random.default_rng(0)
+    train, test = rng.standard_normal((50, 3)) * 4 + 2, rng.standard_normal((9, 3)) + 100
+    train[:, 2] = 7.0
+    a, b = standardise(train, test)
+    np.testing.assert_allclose(a[:, :2].mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(a[:, :2].std(0), 1)
+    np.testing.assert_array_equal(a[:, 2], 0)
+    np.testing.assert_allclose(b[:, :2], (test - train.mean(0))[:, :2] / train[:, :2].std(0))
+    np.testing.assert_array_equal(b[:, 2], 0)
+
+
+@pytest.mark.parametrize("p", [20, 200])
+def test_compact_features_keep_inner_products(p):
+    rng = np.random.default_rng(0)
+    train, test = rng.standard_normal((60, p)), rng.standard_normal((15, p))
+    train, test = train - train.mean(0), test - train.mean(0)
+    a, b = compact(train, test)
+    assert a.shape[1] <= 60
+    np.testing.assert_allclose(a @ a.T, train @ train.T, atol=1e-9)
+    np.testing.assert_allclose(b @ a.T, test @ train.T, atol=1e-9)
+
+
+def test_features_and_inner_products_give_one_answer():
+    features, targets = planted()
+    rows, others = np.arange(200), np.arange(200, 300)
+    narrow = Features.of(features)
+    # Columns of zeros change no inner product but send the same problem through the Gram matrix.
+    wide = Features.of(np.hstack([features, np.zeros((300, 400))]))
+    assert wide.prefer_gram(rows) and not narrow.prefer_gram(rows)
+    a, b = (decompose(one, targets, rows, others).predict(30.0) for one in (narrow, wide))
+    np.testing.assert_allclose(a, b, atol=1e-9)
+    a, b = (pls_predict(one, targets, rows, others, 10) for one in (narrow, wide))
+    np.testing.assert_allclose(a, b, atol=1e-9)
+
+
+def test_ridge_and_pls_find_planted_truth():
+    features, targets = planted(noise=0.3)
+    rows, others = np.arange(200), np.arange(200, 300)
+    expected = np.sqrt(1 / (1 + 0.3**2))
+    for predictions in (
+        pls_predict(Features.of(features), targets, rows, others, 10),
+        ridge_cv(features[:200], targets[:200], np.logspace(-2, 4, 7), shuffled_folds(200, 5, 0), "exact").predict(
+            features[200:]
+        ),
+    ):
+        assert scores.pearson(predictions, targets[200:]).mean() == pytest.approx(expected, abs=0.06)
+
+
+def test_ridge_chooses_a_larger_penalty_for_a_noisier_target():
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((200, 60))
+    signal = features @ rng.standard_normal(60)
+    targets = np.stack([signal, signal + 40 * rng.standard_normal(200)], axis=1)
+    fit = ridge_cv(features, targets, np.logspace(-2, 5, 15), shuffled_folds(200, 5, 0))
+    assert fit.alphas[1] > 100 * fit.alphas[0]
+    assert fit.cv_scores[0] > 0.9 > fit.cv_scores[1]
+
+
+def test_relative_penalties_follow_the_scale_of_the_features():
+    features, _ = planted()
+    rows = np.arange(100)
+    small, large = (relative_alphas(Features.of(features * scale), rows) for scale in (1.0, 10.0))
+    np.testing.assert_allclose(large, 100 * small)
+
+
+def test_pearson_equals_numpy_and_is_nan_without_variation():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 50, 3))
+    x[:, 2] = 0.1
+    got = scores.pearson(x, y)
+    np.testing.assert_allclose(got[:2], [np.corrcoef(x[:, i], y[:, i])[0, 1] for i in range(2)])
+    assert np.isnan(got[2])
+    assert scores.prediction_correlation(x, y)[2] == 0
+
+
+@given(r=st.floats(0.05, 0.95), factor=st.floats(1.5, 10))
+def test_spearman_brown_undoes_itself(r, factor):
+    assert scores.spearman_brown(scores.spearman_brown(r, factor), 1 / factor) == pytest.approx(r)
+    assert scores.spearman_brown(r) == pytest.approx(2 * r / (1 + r))
+
+
+def test_repeat_ceiling_finds_planted_reliability():
+    rng = np.random.default_rng(0)
+    signal, noise = np.array([2.0, 1.0, 0.0]), 2.0
+    repeats = signal[:, None, None] * rng.standard_normal((3, 4000, 1)) + noise * rng.standard_normal((3, 4000, 8))
+    repeats[:, ::2, 6:] = np.nan
+    expected = signal**2 / (signal**2 + noise**2 / 7)
+    np.testing.assert_allclose(scores.repeat_ceiling(repeats), expected, atol=0.03)
+
+
+def test_repeat_ceiling_needs_two_repeats():
+    repeats = np.full((1, 5, 2), np.nan)
+    repeats[..., 0] = 1
+    with pytest.raises(ValueError, match="two repeats"):
+        scores.repeat_ceiling(repeats)
+
+
+def test_ceiling_from_signal_to_noise_ratio():
+    # 3 of 4 images with three repeats, one with one: w = (3/3 + 1) / 4.
+    assert scores.ncsnr_ceiling(np.array([1.0]), {3: 3, 1: 1})[0] == pytest.approx(1 / 1.5)
+    assert scores.ncsnr_ceiling(np.array([0.0]), {3: 1})[0] == 0
+
+
+def test_normalised_scores_clip_only_where_the_challenge_does():
+    r, ceiling = np.array([0.5, -0.5, 0.9, 0.1]), np.array([0.5, 0.5, 0.4, 0.0])
+    np.testing.assert_allclose(scores.algonauts_score(r, ceiling), [50, 0, 100, 100])
+    np.testing.assert_allclose(scores.normalised(r, ceiling)[:3], [0.5, -0.5, 0.81 / 0.4])
+    assert np.isnan(scores.normalised(r, ceiling)[3])
+    assert scores.pooled_score(r[:2], ceiling[:2]) == pytest.approx(0)
+    assert scores.pooled_score(r, None) == pytest.approx((0.25 - 0.25 + 0.81 + 0.01) / 4)
+
+
+def test_bootstrapped_correlations_surround_the_correlation():
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((400, 2))
+    x = y + rng.standard_normal((400, 2))
+    draws = scores.bootstrap_correlations(x, y, 300, seed=0)
+    np.testing.assert_allclose(draws.mean(0), scores.pearson(x, y), atol=0.01)
+    np.testing.assert_allclose(draws.std(0), (1 - scores.pearson(x, y) ** 2) / np.sqrt(400), rtol=0.2)
