@@ -220,6 +220,10 @@ def test_photographs_are_trained_on_with_random_crops(tmp_path):
     train(run, tmp_path / "4.parquet", tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["acc"] == 1.0 and record["n_classes"] == 2 and record["n_samples"] == 8
+    (tmp_path / "pets" / "val" / "dark").rename(tmp_path / "pets" / "val" / "dim")
+    with pytest.raises(DataError, match="different classes") as caught:
+        train(run, tmp_path / "4.parquet", tmp_path / "again")
+    assert "dark, dim" in str(caught.value)
     (tmp_path / "pets" / "train" / "dark" / "0.png").rename(tmp_path / "pets" / "train" / "dark" / "9.png")
     with pytest.raises(DataError, match="not where they were"):
         train(run, tmp_path / "4.parquet", tmp_path / "again")
@@ -235,6 +239,9 @@ def test_a_complete_run_is_left_as_it_is_and_a_damaged_one_made_anew(tmp_path):
     weights.write_bytes(weights.read_bytes()[:-4])
     train(run, subset, tmp_path / "run")
     assert file_sha256(weights) == digest
+    (tmp_path / "run" / "history.parquet").unlink()
+    train(run, subset, tmp_path / "run")
+    assert (tmp_path / "run" / "history.parquet").is_file()
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_place(tmp_path):

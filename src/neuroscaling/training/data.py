@@ -48,6 +48,7 @@ def training_images(run: dict[str, Any], subset: Path, device: torch.device) -> 
     columns, facts = read_subset(subset)
     index = load_index(run["dataset"], run["dataset_settings"], "train", run["fingerprint"])
     _check_subset(run, subset, facts, columns, index)
+    _check_classes(run, index)
     size = stored_size(run["recipe"]["augmentation"], architecture(run["arch"]).input_size)
     return _decoded(run, "train", columns["index"], columns["label"], size, device)
 
@@ -97,6 +98,17 @@ def _check_subset(
         problems.append(Problem("images of the subset are not where they were", str(path), listing(gone, 5)))
     if problems:
         raise DataError(problems)
+
+
+def _check_classes(run: dict[str, Any], index: DatasetIndex) -> None:
+    # Labels are positions among the class folders: with other folders, accuracy would be of other classes.
+    validation = load_index(run["dataset"], run["dataset_settings"], "validation", run["fingerprint"])
+    differing = sorted(set(index.class_names) ^ set(validation.class_names))
+    if differing:
+        what = "training and validation images have different classes"
+        raise DataError(
+            Problem(what, f"dataset {run['dataset']}", listing(differing), fix="both need the same folders")
+        )
 
 
 def _check_memory(name: str, n_images: int, size: int) -> None:

@@ -39,13 +39,12 @@ def is_complete(run: dict[str, Any], out: Path) -> bool:
         record = read_json(out / "run.json")
     except NeuroscalingError:
         return False
-    if record.get("run") != run["run"]:
+    if record.get("run") != run["run"] or not (out / "history.parquet").is_file():
         return False
     if record["weights"] is None:
         return True
     weights = out / record["weights"]
-    whole = (out / "history.parquet").is_file() and weights.is_file()
-    return whole and file_sha256(weights) == record["weights_sha256"]
+    return weights.is_file() and file_sha256(weights) == record["weights_sha256"]
 
 
 def write_run(
