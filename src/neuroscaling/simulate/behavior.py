@@ -28,7 +28,7 @@ def write_choices(
     shown = scenes.take(balanced_order(scenes.labels, rng)[: settings.stimuli // 2])
     stimuli = object_stimuli(shown, "objectome")
     write_stimuli(root, data_set, stimuli, shown.pixels)
-    evidence = decision_values(shown.digits, bank.classifiers)
+    evidence = decision_values(shown.pixels, bank.classifiers)
     probability = choice_probability(evidence, shown.labels)
     image, distractor = (rows.repeat(TRIALS) for rows in np.nonzero(~np.isnan(probability)))
     right = rng.random(len(image)) < probability[image, distractor]

@@ -46,7 +46,7 @@ def simulate_brain(out: Path, settings: dict[str, Any]) -> Path:
 def _write_parts(folder: Path, brain: BrainSettings) -> None:
     rng = {stream: np.random.default_rng([brain.seed, i]) for i, stream in enumerate(STREAMS)}
     bank = draw_bank(rng["brain"])
-    scenes = make_scenes(rng["scenes"])
+    scenes = make_scenes("validation", rng["scenes"])
     recordings = folder / "brainscore"
     recordings.mkdir()
     truths = [

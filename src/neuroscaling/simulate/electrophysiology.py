@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.brainscore.ids import DATA_SETS, DataSet
-from neuroscaling.simulate.features import FeatureBank, scene_features
+from neuroscaling.simulate.features import FeatureBank
 from neuroscaling.simulate.images import Scenes, balanced_order, phase_scrambled, write_png
 from neuroscaling.simulate.settings import BrainSettings
 from neuroscaling.simulate.truth import Truth
@@ -27,7 +27,7 @@ def write_object_recordings(
     shown = scenes.take(balanced_order(scenes.labels, rng)[: settings.stimuli])
     stimuli = object_stimuli(shown, "hvm")
     write_stimuli(root, data_set, stimuli, shown.pixels)
-    features = scene_features(bank, shown)
+    features = bank.features(shown.pixels)
     tunings = [_draw(region, features, settings, rng) for region in ("V4", "IT")]
     write_recordings(root, data_set, stimuli, tunings, features, settings.repetitions, [OBJECT_WINDOW], rng)
     return [_truth(data_set, stimuli, tuning, features) for tuning in tunings]
@@ -41,7 +41,6 @@ def write_texture_recordings(
     n = settings.stimuli // 2
     shown = scenes.take(balanced_order(scenes.labels, rng)[:n])
     both = Scenes(
-        np.concatenate([shown.digits] * 2),
         np.concatenate([shown.pixels, phase_scrambled(shown.pixels, rng)]),
         np.concatenate([shown.labels] * 2),
         shown.digit_ids * 2,
@@ -51,7 +50,7 @@ def write_texture_recordings(
         _stimulus(f"{kind}-{digit}", texture_type=kind) for kind, digit in zip(kinds, both.digit_ids, strict=True)
     ]
     write_stimuli(root, data_set, stimuli, both.pixels)
-    features = scene_features(bank, both)
+    features = bank.features(both.pixels)
     tunings = [_draw(region, features, settings, rng) for region in ("V1", "V2")]
     bins = [(t, t + 1) for t in range(*TEXTURE_WINDOW)]
     write_recordings(root, data_set, stimuli, tunings, features, settings.repetitions, bins, rng)

@@ -1,6 +1,6 @@
 """What the simulated regions respond to: from Gabor energy (V1) to the evidence for each category (IT).
 
-All features are functions of one image alone, scaled by their mean and spread over the training digits,
+All features are functions of one image alone, scaled by their mean and spread over images of the training split,
 so that every experiment of a simulated brain is a view of the same brain.
 """
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuroscaling.simulate.images import SIZE, Scenes
+from neuroscaling.simulate.images import SIZE, make_scenes
 
 WAVELENGTHS = (6.0, 12.0)
 ORIENTATIONS = 6
 GRID = 5
 N_PRODUCTS = 120
 N_MIXTURES = 40
+TRAINING_VIEWS = 2
+"""Times that each training digit is shown, elsewhere each time, before the classifiers are fitted."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +34,22 @@ class FeatureBank:
     classifiers: list
     scale: dict[str, tuple[np.ndarray, np.ndarray]]
 
-    def features(self, digits: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Features (n, features of the region), z-scored, of `pixels` (n, SIZE, SIZE) by region V1, V2, V4, IT.
-
-        digits (n, 8, 8): what is written in the images; category evidence depends on it and not on place and contrast.
-        """
-        raw = _raw(self, digits, pixels)
+    def features(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Features (n, features of the region), z-scored, of `pixels` (n, SIZE, SIZE) by region V1, V2, V4, IT."""
+        raw = _raw(self, pixels)
         scaled = {region: (raw[region] - mean) / spread for region, (mean, spread) in self.scale.items()}
         return scaled | {"V4": np.hstack([scaled["V4"], scaled["IT"]])}
 
 
 def draw_bank(rng: np.random.Generator) -> FeatureBank:
-    """A feature bank; classifiers and scales come from the training split of the digits."""
-    from neuroscaling.datasets.digits import load_digits
-
+    """A feature bank; classifiers and scales come from images of the training split of the digits."""
     even, odd, positions = gabor_pairs()
     pairs = _neighbours(positions, rng)
     mixing = rng.standard_normal((N_PRODUCTS, N_MIXTURES)) * (rng.random((N_PRODUCTS, N_MIXTURES)) < 0.1)
-    digits, labels, _ = load_digits("train")
-    bank = FeatureBank(even, odd, pairs, mixing, category_classifiers(digits, labels), {})
-    raw = _raw(bank, digits, _enlarged(digits))
+    views = [make_scenes("train", rng) for _ in range(TRAINING_VIEWS)]
+    pixels, labels = np.concatenate([v.pixels for v in views]), np.concatenate([v.labels for v in views])
+    bank = FeatureBank(even, odd, pairs, mixing, category_classifiers(pixels, labels), {})
+    raw = _raw(bank, views[0].pixels)
     scale = {region: (values.mean(0), values.std(0) + 1e-9) for region, values in raw.items()}
     return FeatureBank(even, odd, pairs, mixing, bank.classifiers, scale)
 
@@ -81,30 +79,35 @@ def gabor_energy(pixels: np.ndarray, even: np.ndarray, odd: np.ndarray) -> np.nd
     return np.log1p(10 * np.hypot(flat @ even, flat @ odd))
 
 
-def category_classifiers(digits: np.ndarray, labels: np.ndarray) -> list:
+def category_classifiers(pixels: np.ndarray, labels: np.ndarray) -> list:
     """One support vector machine (radial basis functions) for each class against the rest."""
     from sklearn.svm import SVC
 
-    flat = digits.reshape(len(digits), -1) / 255
-    return [SVC(C=10, gamma="scale").fit(flat, labels == label) for label in np.unique(labels)]
+    inputs = _coarse(pixels)
+    return [SVC(C=10, gamma="scale").fit(inputs, labels == label) for label in np.unique(labels)]
 
 
-def decision_values(digits: np.ndarray, classifiers: list) -> np.ndarray:
-    """Margin (n, classes) of each digit (n, 8, 8) for each class: around 1 for its own, around -1 for the others."""
-    flat = digits.reshape(len(digits), -1) / 255
-    return np.stack([classifier.decision_function(flat) for classifier in classifiers], 1)
+def decision_values(pixels: np.ndarray, classifiers: list) -> np.ndarray:
+    """Margin (n, classes) of each image for each class: around 1 for its own, around -1 for the others."""
+    inputs = _coarse(pixels)
+    return np.stack([classifier.decision_function(inputs) for classifier in classifiers], 1)
 
 
-def category_evidence(digits: np.ndarray, classifiers: list) -> np.ndarray:
+def category_evidence(pixels: np.ndarray, classifiers: list) -> np.ndarray:
     """Evidence (n, classes) for each class: squashed decision values, between -1 (another class) and 1 (this one)."""
-    return np.tanh(1.5 * decision_values(digits, classifiers))
+    return np.tanh(1.5 * decision_values(pixels, classifiers))
 
 
-def _raw(bank: FeatureBank, digits: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def _coarse(pixels: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels in 0..1, (n, SIZE * SIZE / 4)."""
+    return pixels.reshape(len(pixels), SIZE // 2, 2, SIZE // 2, 2).mean((2, 4)).reshape(len(pixels), -1) / 255
+
+
+def _raw(bank: FeatureBank, pixels: np.ndarray) -> dict[str, np.ndarray]:
     energy = gabor_energy(pixels, bank.even, bank.odd)
     products = np.sqrt(energy[:, bank.pairs[:, 0]] * energy[:, bank.pairs[:, 1]])
     mixtures = np.maximum(products @ bank.mixing, 0)
-    return {"V1": energy, "V2": products, "V4": mixtures, "IT": category_evidence(digits, bank.classifiers)}
+    return {"V1": energy, "V2": products, "V4": mixtures, "IT": category_evidence(pixels, bank.classifiers)}
 
 
 def _neighbours(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -112,14 +115,3 @@ def _neighbours(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     first = rng.integers(0, len(positions), N_PRODUCTS)
     near = [np.flatnonzero(np.abs(positions - positions[f]).max(1) < 0.16 * SIZE) for f in first]
     return np.stack([first, [rng.choice(n[n != f]) for n, f in zip(near, first, strict=True)]], 1)
-
-
-def _enlarged(digits: np.ndarray) -> np.ndarray:
-    from PIL import Image
-
-    return np.stack([np.asarray(Image.fromarray(d).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for d in digits])
-
-
-def scene_features(bank: FeatureBank, scenes: Scenes) -> dict[str, np.ndarray]:
-    """Features of each region for `scenes`."""
-    return bank.features(scenes.digits, scenes.pixels)

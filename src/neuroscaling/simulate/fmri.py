@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuroscaling.simulate.features import FeatureBank, scene_features
+from neuroscaling.simulate.features import FeatureBank
 from neuroscaling.simulate.images import Scenes, balanced_order, write_png
 from neuroscaling.simulate.settings import BrainSettings
 from neuroscaling.simulate.truth import Truth
@@ -105,7 +105,7 @@ def _areas(n_vertices: int, drop_midlateral: bool) -> list[Area]:
 
 
 def _respond(bank: FeatureBank, shown: Scenes, areas: list[Area], rng: np.random.Generator) -> Response:
-    by_region = scene_features(bank, shown)
+    by_region = bank.features(shown.pixels)
     n_categories = by_region["IT"].shape[1]
     features = np.hstack([by_region["V1"], by_region["V2"], by_region["V4"]])
     first = {"V1": 0, "V2": by_region["V1"].shape[1], "V4": by_region["V1"].shape[1] + by_region["V2"].shape[1]}

@@ -14,33 +14,29 @@ MIN_CONTRAST = 0.6
 
 @dataclass(frozen=True)
 class Scenes:
-    """Digits of the validation split and the images made of them, in one order.
+    """Images made of digits: pixels (n, SIZE, SIZE) uint8, labels (n,) int64, digit_ids."""
 
-    digits (n, 8, 8) uint8: as written; pixels (n, SIZE, SIZE) uint8: as shown; labels (n,) int64; digit_ids.
-    """
-
-    digits: np.ndarray
     pixels: np.ndarray
     labels: np.ndarray
     digit_ids: list[str]
 
     def take(self, rows: np.ndarray) -> "Scenes":
         """The scenes `rows`, in that order."""
-        return Scenes(self.digits[rows], self.pixels[rows], self.labels[rows], [self.digit_ids[row] for row in rows])
+        return Scenes(self.pixels[rows], self.labels[rows], [self.digit_ids[row] for row in rows])
 
 
-def make_scenes(rng: np.random.Generator) -> Scenes:
-    """All digits of the validation split, each shown at a random place (up to 3 px off) and contrast (.6 to 1).
+def make_scenes(split: str, rng: np.random.Generator) -> Scenes:
+    """All digits of a split, each shown at a random place (up to 3 px off) and contrast (.6 to 1).
 
     Position and contrast vary as in the stimuli of Majaj and others (2015), so that identity can't be read off pixels.
     """
     from neuroscaling.datasets.digits import load_digits
 
-    digits, labels, digit_ids = load_digits("validation")
+    digits, labels, digit_ids = load_digits(split)
     shifts = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (len(digits), 2))
     contrasts = rng.uniform(MIN_CONTRAST, 1, len(digits))
     shown = [_show(*scene) for scene in zip(digits, shifts, contrasts, strict=True)]
-    return Scenes(digits, np.stack(shown), labels, list(digit_ids))
+    return Scenes(np.stack(shown), labels, list(digit_ids))
 
 
 def _show(digit: np.ndarray, shift: np.ndarray, contrast: float) -> np.ndarray:

@@ -17,8 +17,9 @@ an animal or a person. It serves to run the pipeline and to test that it finds w
   variance of the mean over repetitions that is not noise).
 
 The rule: V1 is Gabor energy; V2 the products of neighbouring energies; V4 mixtures of those with evidence for each
-category; IT is evidence for each category, as support vector machines fitted on the training split see it in the
-digit before it was moved and dimmed. Images are from the validation split: no network here was trained on them.
+category; IT is evidence for each category, as support vector machines see it that were fitted on moved and dimmed
+digits of the training split; choices follow the same evidence. Images are from the validation split: no network here
+was trained on them.
 """
 
 

@@ -1,0 +1,105 @@
+"""Against Brain-Score itself: images on the screen pixel by pixel, and scores of its own precomputed model."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroscaling.activations.store import write_store
+from neuroscaling.simulate.brain import simulate_brain
+from neuroscaling.stimuli.screen import place_on_screen
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(), reason=f"no brainscore environment: {PYTHON} (`make env`, or NEUROSCALING_BRAINSCORE_PYTHON)"
+)
+
+SCREEN = """
+import json, sys, tempfile
+from pathlib import Path
+from neuroscaling.brainscore import environment
+environment.prepare(Path(tempfile.mkdtemp()))
+from brainscore_vision.benchmark_helpers.screen import ImageConverter
+for path, source, target, out in json.loads(sys.argv[1]):
+    ImageConverter(target_dir=out).convert_image(path, source_degrees=source, target_degrees=target)
+"""
+
+PRECOMPUTED = """
+import json, sys, tempfile
+from pathlib import Path
+from neuroscaling.brainscore import environment, ids
+from neuroscaling.brainscore.sources import find_files
+environment.prepare(Path(tempfile.mkdtemp()))
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_vision import load_benchmark, load_stimulus_set
+from brainscore_vision.benchmark_helpers import PrecomputedFeatures
+from neuroscaling.activations.store import open_store
+from neuroscaling.brainscore.local import register
+from neuroscaling.brainscore.scoring import Job, score_benchmark
+
+store, results = open_store(sys.argv[2]), {}
+layers = {region: "all" for region in ids.REGIONS}
+for name in ("FreemanZiemba2013public.V2-pls", "MajajHong2015public.IT-pls"):
+    benchmark = ids.benchmark(name)
+    register(find_files(sys.argv[1], ids.DATA_SETS[benchmark.data]))
+    stimuli = load_stimulus_set(benchmark.stimulus_set)
+    coords = {column: ("presentation", stimuli[column].values) for column in stimuli.columns}
+    values = store.read_rows("all", stimuli["stimulus_id"].tolist())
+    coords["neuroid_id"] = ("neuroid", [f"f{i}" for i in range(values.shape[1])])
+    coords["layer"] = ("neuroid", ["all"] * values.shape[1])
+    features = NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+    theirs = load_benchmark(name)(PrecomputedFeatures(features, visual_degrees=benchmark.degrees))
+    ours = score_benchmark(name, Job("toy", "toy", True, "toy", store, layers, "all"))["rows"][0]
+    pair = [float(theirs), float(theirs.raw), float(theirs.ceiling), float(theirs.attrs["error"])]
+    results[name] = {"theirs": pair, "ours": [ours[key] for key in ("score", "raw", "ceiling", "error")]}
+Path(sys.argv[3]).write_text(json.dumps(results))
+"""
+
+
+def _run(*arguments: object) -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
+    command = [str(PYTHON), *(str(argument) for argument in arguments)]
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_images_on_the_screen_are_brain_scores_pixel_by_pixel(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    cases = []
+    sizes = [(33, 20), (64, 64), (425, 425), (7, 101)]
+    for i, (size, mode) in enumerate(zip(sizes, ("RGB", "L", "RGB", "RGBA"), strict=True)):
+        image = Image.fromarray(rng.integers(0, 256, (*size, 4), dtype=np.uint8), "RGBA").convert(mode)
+        image.save(tmp_path / f"{i}.png")
+        for source, target in ((4, 8), (8.4, 8), (18, 8), (8, 11.2), (10, 9)):
+            out = tmp_path / f"{source}-{target}"
+            out.mkdir(exist_ok=True)
+            cases.append((str(tmp_path / f"{i}.png"), source, target, str(out)))
+    _run("-c", SCREEN, json.dumps(cases))
+    for path, source, target, out in cases:
+        ours = place_on_screen(Image.open(path), source, target)
+        theirs = Image.open(Path(out) / Path(path).name)
+        assert ours.mode == theirs.mode and np.array_equal(np.asarray(ours), np.asarray(theirs)), (path, source, target)
+
+
+def test_stored_activations_score_as_brain_scores_precomputed_features(tmp_path: Path):
+    few = {"algonauts_train": 20, "algonauts_test": 10, "vertices": 30, "algonauts_subjects": 1}
+    simulate_brain(tmp_path / "brain", {"stimuli": 100, "neuroids_per_region": 6, "repetitions": 2, **few})
+    truths = [np.load(path) for path in sorted((tmp_path / "brain" / "truth").glob("*public-*.npz"))]
+    stimuli = sorted({s for truth in truths for s in truth["stimulus_ids"].tolist()})
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((len(stimuli), 40)).astype(np.float32)
+    for i, truth in enumerate(truths):
+        rows = [stimuli.index(s) for s in truth["stimulus_ids"].tolist()]
+        values[rows, 6 * i : 6 * i + 6] += truth["clean"]
+    write_store(tmp_path / "store.json", stimuli, [{"all": values}], reduction={"kind": "none"})
+    _run("-c", PRECOMPUTED, tmp_path / "brain" / "brainscore", tmp_path / "store.json", tmp_path / "results.json")
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert len(results) == 2
+    for pair in results.values():
+        assert np.allclose(pair["ours"], pair["theirs"], rtol=1e-12, atol=0)
+        assert pair["ours"][1] > 0.2
