@@ -55,3 +55,13 @@ def test_held_out_predictions_equal_scikit_learn(n, p):
     for target, alpha in enumerate([1.0, 10.0, 1e2, 1e3, 1e4]):
         model = SklearnRidge(alpha=alpha, solver="svd").fit(features[train], targets[train, target])
         np.testing.assert_allclose(ours[:, target], model.predict(features[test]), atol=1e-9)
+
+
+def test_batches_of_penalties_and_targets_change_nothing(monkeypatch):
+    features, targets = problem(90, 30, 12)
+    folds = shuffled_folds(90, 4, 1)
+    whole = ridge_cv(features, targets, ALPHAS, folds)
+    monkeypatch.setattr("neuroscaling.regression.ridge.BATCH_NUMBERS", features.size * 2)
+    parts = ridge_cv(features, targets, ALPHAS, folds)
+    np.testing.assert_allclose(parts.coefficients, whole.coefficients, atol=1e-12)
+    np.testing.assert_array_equal(parts.alphas, whole.alphas)

@@ -31,7 +31,7 @@ def stimuli(tmp_path_factory):
         coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / "images" / f"{i}.png")
         sha1 = hashlib.sha1((folder / "images" / f"{i}.png").read_bytes()).hexdigest()
         rows.append({"stimulus_id": f"s{i}", "filename": f"{i}.png", "sha1": sha1, "width": 40, "height": 40})
-    content = {"set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
+    content = {"format": "stimuli/1", "set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
     (folder / "manifest.json").write_text(json.dumps(content))
     return folder / "manifest.json"
 

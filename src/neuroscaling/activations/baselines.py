@@ -40,8 +40,9 @@ def gabor(images: np.ndarray) -> np.ndarray:
     Wavelengths 4, 8, 16, 32 pixels (of 112), 8 orientations, a quadrature pair with sigma .4 wavelengths, sampled
     every quarter wavelength. Returns float32 (b, 4 * 8 * 36 = 1152).
     """
+    centred = images - 0.5
     maps = [
-        _largest(_energy(images - 0.5, wavelength, orientation), GRID)
+        _largest(_energy(centred, wavelength, orientation), GRID)
         for wavelength in WAVELENGTHS
         for orientation in range(ORIENTATIONS)
     ]
@@ -53,12 +54,13 @@ def _energy(images: np.ndarray, wavelength: int, orientation: int) -> np.ndarray
     angle = np.pi * orientation / ORIENTATIONS
     across = _bank(wavelength, float(np.cos(angle)), images.shape[2])
     down = _bank(wavelength, float(np.sin(angle)), images.shape[1])
-    return np.abs(down @ (images.astype(np.complex64) @ across.T))
+    along = images @ np.concatenate([across.real, across.imag]).T
+    return np.abs(down @ (along[..., : len(across)] + 1j * along[..., len(across) :]))
 
 
 @cache
 def _bank(wavelength: int, component: float, size: int) -> np.ndarray:
-    """One axis of a Gabor filter at all its places, complex64 (places, size); its envelope sums to 1.
+    """One axis of a Gabor filter at all its places, complex64 (places, size); its whole envelope sums to 1.
 
     Places reach to the borders; what lies beyond counts as mid-grey.
     """

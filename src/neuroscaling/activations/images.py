@@ -13,6 +13,7 @@ from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash
 
 BATCH = 64
+FORMAT = "stimuli/1"
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class StimulusImages:
 
 
 def stimulus_images(manifest: str | Path) -> StimulusImages:
-    """Read a stimulus set's `manifest.json`. Raises DataError naming all images that are missing (counted)."""
+    """Read a stimulus set's `manifest.json`. Raises DataError for another file, and for images that are missing."""
     manifest = Path(manifest)
     content = read_json(manifest)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(Problem("not the manifest of a stimulus set", str(manifest), allowed=FORMAT))
     stimuli = content["stimuli"]
     paths = [manifest.parent / "images" / stimulus["filename"] for stimulus in stimuli]
     missing = [path.name for path in paths if not path.is_file()]

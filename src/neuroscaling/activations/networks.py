@@ -80,7 +80,9 @@ def forward(model: nn.Module, images: torch.Tensor, layers: Sequence[str]) -> di
 
     handles = [model.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
     try:
-        with torch.inference_mode():
+        # Without TF32, so that a GPU gives what a CPU gives to float32 rounding.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
             model(images)
     finally:
         for handle in handles:

@@ -16,6 +16,7 @@ from neuroscaling.regression.folds import Fold
 from neuroscaling.regression.scores import r_squared
 
 SEARCH_GRID = np.logspace(-4, 4, 9)
+BATCH_NUMBERS = 10**8
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,11 @@ def _himalaya(features: np.ndarray, targets: np.ndarray, alphas: np.ndarray, fol
     from himalaya.scoring import r2_score
 
     set_backend("numpy")
-    parameters = {"score_func": r2_score, "warn": False}
+    # himalaya holds penalties x features x rows and penalties x rows x targets at once: bound both.
+    n_alphas = int(np.clip(BATCH_NUMBERS // features.size, 1, len(alphas)))
+    n_targets = int(max(BATCH_NUMBERS // (len(features) * n_alphas), 1))
+    batches = {"n_alphas_batch": n_alphas, "n_targets_batch": n_targets}
+    parameters = {"score_func": r2_score, "warn": False, **batches}
     model = RidgeCV(alphas=alphas, fit_intercept=True, cv=_Splitter(folds), solver_params=parameters)
     model.fit(features, targets)
     return Ridge(model.coef_, model.intercept_, model.best_alphas_, model.cv_scores_)

@@ -17,7 +17,7 @@ def _varies(values: np.ndarray) -> np.ndarray:
 
 
 def prediction_correlation(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Pearson correlation where a prediction that doesn't vary counts as 0: it explains nothing of the response."""
+    """Pearson correlation, 0 where a column doesn't vary: such a prediction explains nothing of the response."""
     return np.nan_to_num(pearson(predictions, responses), nan=0.0)
 
 
