@@ -1,11 +1,7 @@
 """The published fits: studies `region_it_group1` and `compute_neuro` of Gokce & Schrimpf 2025 from the public table.
 
-Needs benchmark_scores.csv of github.com/epflneuroailab/scaling-primate-vvs, in the folder that the variable
-NEUROSCALING_PUBLISHED_DIR names or in ../shared/published beside the repository.
+Needs benchmark_scores.csv of github.com/epflneuroailab/scaling-primate-vvs (see `published_dir` in tests/conftest.py).
 """
-
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,14 +11,6 @@ from neuroscaling.laws.config import FitFile, expand
 from neuroscaling.laws.fit import fit
 from neuroscaling.laws.job import fit_table
 from neuroscaling.laws.loss import DELTA
-
-REPOSITORY = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("NEUROSCALING_PUBLISHED_DIR") or REPOSITORY.parent / "shared" / "published")
-TABLE = FOLDER / "benchmark_scores.csv"
-
-pytestmark = pytest.mark.skipif(
-    not TABLE.is_file(), reason="benchmark_scores.csv is missing: set NEUROSCALING_PUBLISHED_DIR to its folder"
-)
 
 BASE = dict.fromkeys(("is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation"), False) | {
     "dataset": ["imagenet", "ecoset"]
@@ -48,8 +36,8 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(TABLE)
+def table(published_dir):
+    return pd.read_csv(published_dir / "benchmark_scores.csv")
 
 
 def settings_of(study, **changes):

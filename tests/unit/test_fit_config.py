@@ -63,7 +63,8 @@ def test_all_faults_are_told_at_once(tmp_path):
 
 
 def test_unknown_columns_get_the_nearest(tmp_path):
-    text = "fits:\n - {name: a, form: power_law, x: n_sample, filters: {regions: IT}, cluster: [archs], by: {regon: [V1]}}\n"
+    fit = "name: a, form: power_law, x: n_sample, filters: {regions: IT}, cluster: [archs], by: {regon: [V1]}"
+    text = f"fits: [{{{fit}}}]"
     found = {(p.value, p.nearest) for p in problems_of(tmp_path, text)}
     assert found == {("n_sample", "n_samples"), ("regions", "region"), ("archs", "arch"), ("regon", "region")}
 

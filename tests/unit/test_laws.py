@@ -43,8 +43,9 @@ def score_table():
     x = np.repeat(np.geomspace(10, 1000, 10), 3)
     y = FORMS["power_law"].curve(x / 10, 0.5, 0.3, 0.4) + np.random.default_rng(1).normal(0, 0.005, 30)
     rows = [
-        {"run": f"run{i:02d}", "arch": "a", "arch_family": "ResNetFlex", "dataset": "d", "samples_per_class": int(x[i]),
-         "seed": i % 3, "kind": "trained", "data": "simulated-x", "simulated": True, "region": region, "n_samples": x[i],
+        {"run": f"run{i:02d}", "arch": "a", "arch_family": "ResNetFlex", "dataset": "d",
+         "samples_per_class": int(x[i]), "seed": i % 3, "kind": "trained", "data": "simulated-x",
+         "simulated": True, "region": region, "n_samples": x[i],
          "score": y[i] - shift}
         for i in range(30) for region, shift in (("V1", 0.1), ("IT", 0.0))
     ]  # fmt: skip
@@ -294,5 +295,5 @@ def test_comparison_ranks_forms():
     forms = ["log_linear", "power_law_ceiling", "sqrt_saturating"]
     content = fit_table(score_table(), job(forms=forms, filters={"region": "IT"}))[0]
     assert content["form"] == "log_linear"
-    assert [row["form"] for row in content["compared"]][0] == "power_law_ceiling"
+    assert content["compared"][0]["form"] == "power_law_ceiling"
     assert content["compared"][0]["delta_aicc"] == 0

@@ -68,7 +68,7 @@ def test_rows_may_name_their_own_metric(write):
 
 
 def test_score_of_a_run_without_record_is_refused_by_name(write):
-    with pytest.raises(DataError, match="without run.json") as caught:
+    with pytest.raises(DataError, match=r"without run\.json") as caught:
         build_table([write("s.json", score_record("other-00000000"))], [write("r.json", run_record())])
     assert "other-00000000" in str(caught.value) and "s.json" in str(caught.value)
 

@@ -86,7 +86,7 @@ class Fit(BaseModel):
     )
     mode: Literal["corrected", "parity"] = Field(
         "corrected",
-        description="`corrected`: incomplete groups are left out and named, parameters have bounds; `parity`: as published.",
+        description="`corrected`: incomplete groups are left out and named, bounds hold; `parity`: as published.",
     )
 
     @model_validator(mode="after")

@@ -41,11 +41,14 @@ def asymptote_reason(saturation: Array, first: float, last: float) -> str | None
 
 
 def summary(form: Form, flags: dict[str, dict[str, Any]], gains: Array, x: Array) -> list[str]:
-    """What a reader must know before using the law, in short sentences. gains: rise over the data, of the resamples (k,)."""
+    """What a reader must know before using the law, in short sentences.
+
+    gains: rise of the score over the data, of the resamples (k,).
+    """
     notes = []
     if interval(gains)[0] < SMALL_GAIN:
         notes.append(NO_GROWTH)
-    if form.asymptote and not flags[form.asymptote]["identified"]:
+    elif form.asymptote and not flags[form.asymptote]["identified"]:
         notes.append(NO_SATURATION)
     if form.asymptote is None:
         notes.append("this form has no asymptote")

@@ -136,7 +136,10 @@ def _holdout(points: pd.DataFrame, settings: dict[str, Any], form: str) -> dict[
 
 def _least_squares(law: LawFit) -> dict[str, Any]:
     """lmfit's least-squares fit of the same form to the scores: a check, and its report as text."""
-    result = law.least_squares()
+    try:
+        result = law.least_squares()
+    except ValueError as error:  # lmfit's word for a model that is not finite at some step
+        return {"params": None, "report": f"no least-squares fit: {error}"}
     return {"params": {name: float(p.value) for name, p in result.params.items()}, "report": result.fit_report()}
 
 

@@ -149,7 +149,7 @@ def _line_search(
     active: NDArray[np.intp],
     fresh: NDArray[np.bool_],
 ) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
-    """Step lengths (q,) that meet the weak Wolfe conditions, with value and gradient there, and whether one was found."""
+    """Steps (q,) that meet the weak Wolfe conditions, value and gradient there, and whether a step was found."""
     q = active.size
     slope = (direction * g[active]).sum(1)
     length = np.sqrt((direction**2).sum(1))

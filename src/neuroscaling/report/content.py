@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.laws.forms import form_by_name
 from neuroscaling.report.figures import panel_title
 from neuroscaling.report.style import axis_label
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 
 Fit = dict[str, Any]
 SCORE_COLUMNS = [
-    "run", "arch_family", "kind", "samples_per_class", "seed", "data", "benchmark", "metric", "region", "subject",
-    "layer", "n_mapping", "n_targets", "score", "raw", "ceiling", "error", "ceiling_scale",
+    "run", "region", "subject", "score", "raw", "ceiling", "error", "benchmark", "metric", "n_mapping", "n_targets",
+    "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "ceiling_scale",
 ]  # fmt: skip
 RUN_COLUMNS = [
-    "run", "kind", "arch", "family", "dataset", "samples_per_class", "seed", "n_params", "macs", "n_samples", "n_epochs",
-    "n_samples_seen", "total_flops", "acc", "seconds",
+    "run", "kind", "arch", "family", "acc", "n_params", "n_samples", "total_flops", "dataset", "samples_per_class",
+    "seed", "n_epochs", "n_samples_seen", "macs", "seconds",
 ]  # fmt: skip
 MOST_ROWS = 20_000
 
@@ -37,6 +38,20 @@ def group_title(fits: list[Fit]) -> str:
     return f"{axis_label(fits[0]['y'])} against {axis_label(fits[0]['x']).lower().replace('flops', 'FLOPs')}"
 
 
+def common_filters(fits: list[Fit]) -> str:
+    """Which rows of the score table all fits of a group use, in words."""
+    shared = {k: v for k, v in fits[0]["filters"].items() if all(fit["filters"].get(k) == v for fit in fits)}
+    return "; ".join(f"{column} {_condition(value)}" for column, value in shared.items()) or "all"
+
+
+def _condition(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_condition(limit)}" for key, limit in value.items())
+    return str(value)
+
+
 def law_row(fit: Fit) -> dict[str, Any]:
     """A fit as a row: its title, numbers as text, and what must be said about it."""
     row = {"title": panel_title(fit), "name": fit["name"], "status": fit["status"], "dropped": _dropped(fit)}
@@ -45,13 +60,21 @@ def law_row(fit: Fit) -> dict[str, Any]:
     return {
         **row,
         "n": fit["n"],
-        "params": [_parameter(fit, name) for name in fit["params"]],
-        "saturation": _with_interval(fit["saturation"], fit["saturation_ci95"]),
-        "saturation_identified": not any("saturation" in note for note in fit["notes"]),
+        "params": [_parameter(fit, name) for name in form_by_name(fit["form"]).names],
+        "saturation": _saturation(fit),
         "holdout": _holdout(fit["holdout"]),
         "notes": fit["notes"],
         "compared": [_compared(row) for row in fit["compared"]],
     }
+
+
+def _saturation(fit: Fit) -> str:
+    """The score for infinite x; words where the data don't tell."""
+    if any("saturation" in note for note in fit["notes"]):
+        return "not reached"
+    if any("growth" in note for note in fit["notes"]):
+        return "not identified"
+    return _with_interval(fit["saturation"], fit["saturation_ci95"] if fit["bootstraps"]["n"] else None)
 
 
 def _parameter(fit: Fit, name: str) -> dict[str, Any]:
@@ -103,7 +126,7 @@ def number(value: float | None) -> str:
 
 
 def table_data(rows: Iterable[dict[str, Any]], columns: list[str]) -> dict[str, Any]:
-    """Columns and rows for the page's tables, missing values as null; columns that are empty everywhere are left out."""
+    """Columns and rows for the page's tables, missing values as null, without columns that are empty everywhere."""
     cells = [[plain(row.get(column)) for column in columns] for row in rows]
     used = [i for i in range(len(columns)) if any(row[i] is not None for row in cells)]
     shown = [[row[i] for i in used] for row in cells[:MOST_ROWS]]

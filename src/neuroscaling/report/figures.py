@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Fit = dict[str, Any]
 PANEL = (3.1, 2.45)  # inches
 COLUMNS = 3
-SMALLEST, LARGEST = 12.0, 60.0  # marker areas in points^2
+SMALLEST, LARGEST = 9.0, 42.0  # marker areas in points^2
 DASHES = [(0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (2, 3))]
 
 
@@ -30,31 +30,35 @@ def group_looks(fits: list[Fit]) -> dict[str, Look]:
 
 
 def panel_svg(fit: Fit, limits: tuple[float, float] | None) -> str:
-    """One panel as SVG text. limits: range of the y axis, shared by the panels of a group."""
-    with _figure(1, 1, fit["name"]) as (figure, axes):
+    """One panel as SVG text for the page, its letters as text: small, and read by the browser with its own fonts.
+
+    limits: range of the y axis, shared by the panels of a group.
+    """
+    with _figure(1, 1, fit["name"], fonttype="none") as (figure, axes):
         draw_panel(axes[0], fit, limits)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    # Readers without this font get their own sans-serif one.
+    return text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
 
 def write_figure(fits: list[Fit], title: str, stem: Path) -> list[Path]:
     """All panels of a group in one figure: <stem>.svg and <stem>.pdf."""
-    columns = min(COLUMNS, len(fits))
+    columns = 2 if len(fits) == 4 else min(COLUMNS, len(fits))
     rows = -(-len(fits) // columns)
     paths = []
-    with _figure(rows, columns, title) as (figure, axes):
+    foot = 0.25 * (2 + len(group_looks(fits)) // 2)
+    with _figure(rows, columns, title, foot) as (figure, axes):
         for ax, fit in zip(axes, fits, strict=False):
             draw_panel(ax, fit, y_limits(fits))
         for ax in axes[len(fits) :]:
             ax.set_axis_off()
         _legend(figure, fits)
         for ending in ("svg", "pdf"):
-            # The name of the file under way has no ending that matplotlib knows.
             path = stem.with_name(f"{stem.name}.{ending}")
             date = {"Date": None} if ending == "svg" else {"CreationDate": None}
             with atomic_path(path) as temporary:
-                figure.savefig(temporary, format=ending, metadata=date, bbox_inches="tight")
+                figure.savefig(temporary, format=ending, metadata=date)
             paths.append(path)
     return paths
 
@@ -96,11 +100,21 @@ def _points(ax: Axes, points: dict[str, list[Any]]) -> None:
     x, y = np.array(points.get("x", [])), np.array(points.get("y", []))
     positive = x > 0
     sizes = _sizes(points.get("n_params"), len(x))
+    shifts = _shifts(x[positive], sorted(set(families)))
+    order = np.argsort(-sizes, kind="stable")  # small markers on top of large ones
     for family, look in looks(families).items():
-        mine = positive & (np.array(families) == family)
-        ax.scatter(
-            x[mine], y[mine], s=sizes[mine], c=look.color, marker=look.marker, alpha=0.75, linewidths=0, zorder=2
-        )
+        mine = order[(positive & (np.array(families) == family))[order]]
+        shift = shifts[family]
+        style = {"c": look.color, "marker": look.marker, "edgecolors": "white", "linewidths": 0.4, "alpha": 0.8}
+        ax.scatter(x[mine] * shift, y[mine], s=sizes[mine], zorder=2, **style)
+
+
+def _shifts(x: np.ndarray, families: list[str]) -> dict[str, float]:
+    """Factors that set the families a little apart where many points share few values of x; else all 1."""
+    if len(families) < 2 or np.unique(x).size > len(x) / 4:
+        return dict.fromkeys(families, 1.0)
+    step = 0.018 * np.log(x.max() / x.min())
+    return {family: float(np.exp(step * (i - (len(families) - 1) / 2))) for i, family in enumerate(families)}
 
 
 def _sizes(n_params: list[float | None] | None, n: int) -> np.ndarray:
@@ -124,16 +138,14 @@ def _curve(ax: Axes, fit: Fit) -> None:
 
 
 def _notes(ax: Axes, fit: Fit) -> None:
+    """Number of points, and what the reader must know before looking at them, on the line of the title."""
     n = len(fit.get("points", {}).get("x", []))
-    lines = [f"n = {n}"]
-    if fit["status"] != "fitted":
-        lines.append("not testable")
-    ax.text(0.98, 0.03, "\n".join(lines), transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=7.5)
+    at = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "baseline", "fontsize": 7.5}
+    ax.annotate(f"n = {n}", (1, 1), (0, 6), color=MUTED, **at)
     if fit.get("simulated"):
-        ax.text(
-            0.98, 1.03, "SIMULATED", transform=ax.transAxes, ha="right", va="bottom", color=WARNING, fontsize=7.5,
-            fontweight="bold",
-        )  # fmt: skip
+        ax.annotate("SIMULATED", (1, 1), (0, 16), color=WARNING, fontweight="bold", **at)
+    if fit["status"] != "fitted":
+        ax.text(0.5, 0.5, "not testable", transform=ax.transAxes, ha="center", color=MUTED, fontsize=9)
 
 
 def _legend(figure: Figure, fits: list[Fit]) -> None:
@@ -146,15 +158,30 @@ def _legend(figure: Figure, fits: list[Fit]) -> None:
     fitted = [fit for fit in fits if fit["status"] == "fitted"]
     if fitted:
         handles.append(Line2D([], [], color=CURVE, label=f"{fitted[0]['expression']}, 95 % band"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=8)
 
 
 @contextmanager
-def _figure(rows: int, columns: int, salt: str) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of panels without pyplot's global state. salt: makes the ids inside the SVG the same in every run."""
+def _figure(
+    rows: int, columns: int, salt: str, foot: float = 0.0, fonttype: str = "path"
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of panels without pyplot's global state; `foot` inches are left free below them.
+
+    salt: makes the ids inside the SVG the same in every run.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": salt}):
-        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
-        yield figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": salt, "svg.fonttype": fonttype}):
+        width, height = PANEL[0] * columns, PANEL[1] * rows + foot
+        figure = Figure(figsize=(width, height))
+        # Fixed margins in inches: matplotlib's own layouts draw each figure several times.
+        spaces = {"wspace": 0.32, "hspace": 0.55}
+        edges = {
+            "left": 0.55 / width,
+            "right": 1 - 0.1 / width,
+            "top": 1 - 0.4 / height,
+            "bottom": (0.45 + foot) / height,
+        }
+        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={**edges, **spaces})
+        yield figure, list(axes.ravel())

@@ -99,6 +99,7 @@ def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any
         "expression": fitted and fitted["expression"],
         "x_scale": fitted and [content.number(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
         "mode": fits[0]["mode"],
+        "rows_used": content.common_filters(fits),
         "loss": fitted and fitted["loss"]["name"],
         "bootstraps": fitted and fitted["bootstraps"],
         "legend": [{"family": family, "look": look} for family, look in figures.group_looks(fits).items()],

@@ -53,7 +53,7 @@ def layers(graph: Graph) -> list[list[str]]:
     place: dict[str, float] = {}
     for row in rows:
         parents = {n: [place[a] for a, b in graph.edges if b == n and a in place] for n in row}
-        row.sort(key=lambda n: (sum(parents[n]) / len(parents[n]) if parents[n] else 0.5, graph.labels[n]))  # noqa: B023
+        row.sort(key=lambda n: (sum(parents[n]) / len(parents[n]) if parents[n] else 0.5, graph.labels[n]))
         place.update({n: (i + 0.5) / len(row) for i, n in enumerate(row)})
     return [row for row in rows if row]
 

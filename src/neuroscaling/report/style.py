@@ -1,4 +1,7 @@
-"""Colours, markers and words of the figures. Colours: Okabe & Ito's palette, which colour-blind readers can tell apart."""
+"""Colours, markers and words of the figures.
+
+Colours: the palette of Okabe & Ito, which colour-blind readers can tell apart.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +14,10 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and marker of a family: told apart twice, so that black-and-white print works. sign: the marker as text."""
+    """Colour and marker of a family: told apart twice, so that black-and-white print works.
+
+    sign: the marker as text.
+    """
 
     color: str
     marker: str
@@ -43,7 +49,8 @@ AXES = {
     "acc": "Validation accuracy",
 }
 SETTINGS: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,7 +65,6 @@ SETTINGS: dict[str, Any] = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "svg.fonttype": "path",
     "pdf.fonttype": 42,
     "figure.facecolor": "white",
 }

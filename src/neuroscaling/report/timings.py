@@ -26,7 +26,7 @@ class Timing:
 
 
 def read_timings(folders: Iterable[str | Path], runs: Iterable[str]) -> list[Timing]:
-    """Timings of all stages below `folders`, in the order of the pipeline; of the stages of runs only those of `runs`."""
+    """Timings of all stages below `folders`, in the order of the pipeline; of other studies' runs none."""
     rows: dict[str, list[tuple[float, float | None]]] = {}
     known = tuple(runs)
     for folder in map(Path, folders):

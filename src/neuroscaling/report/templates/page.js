@@ -10,6 +10,9 @@
     return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
   };
 
+  // IT finds the region and MajajHong2015public.IT-pls, but not vit_w8.
+  const startOfWord = (word) => new RegExp(`(^|[^A-Za-z0-9])${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, "i");
+
   const element = (tag, text, className) => {
     const node = document.createElement(tag);
     if (text !== undefined) node.textContent = text;
@@ -23,12 +26,12 @@
     const input = document.querySelector(`[data-filter="${name}"]`);
     const count = document.querySelector(`[data-count="${name}"]`);
     const more = document.querySelector(`[data-more="${name}"]`);
-    const texts = rows.map((row) => row.filter((cell) => cell !== null).join(" ").toLowerCase());
+    const texts = rows.map((row) => row.filter((cell) => cell !== null).join(" "));
     const state = { sort: null, order: "ascending", filter: "", shown: PAGE };
 
     function chosen() {
-      const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
-      const found = rows.filter((_, i) => words.every((word) => texts[i].includes(word)));
+      const words = state.filter.split(/\s+/).filter(Boolean).map(startOfWord);
+      const found = rows.filter((_, i) => words.every((word) => word.test(texts[i])));
       const column = columns.indexOf(state.sort);
       if (column < 0) return found;
       const sign = state.order === "descending" ? -1 : 1;
