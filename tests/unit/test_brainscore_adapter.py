@@ -28,6 +28,11 @@ TRUTHS = {
     "behavior": "Rajalingham2018.public",
 }
 LAYERS = {region: f"{region}.0" for region in ids.REGIONS}
+OFFICIAL = {
+    "13d28ca0ce88ee550b54db3004374ae19096e9b9": "assy_dicarlo_MajajHong2015_public.nc",
+    "5ca7a3da00d8e9c694a9cd725df5ba0ad6d735af": "stimulus_hvm-public.csv",
+    "8aa44e038d7b551efa8077467622f9d48d72e473": "stimulus_hvm-public.zip",
+}
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
 
 DRIVER = """
@@ -272,6 +277,25 @@ def test_the_command_fails_with_one_message_and_writes_nothing(command: list[str
     assert "no such layer" in failed.stderr and "Traceback" not in failed.stderr
     assert "no such layer" in (tmp_path / "log").read_text()
     assert not (tmp_path / "scores").exists()
+
+
+@needs_brainscore
+def test_an_official_file_of_other_content_is_named(brain: Path, command: list[str], tmp_path: Path):
+    """Brain-Score looks for a file in the folder of its sha1 and compares it; a wrong one is not downloaded over."""
+    official = tmp_path / "official"
+    for sha1, name in OFFICIAL.items():
+        (official / sha1).mkdir(parents=True)
+        if name.endswith(".zip"):
+            shutil.make_archive(
+                str(official / sha1 / name.removesuffix(".zip")), "zip", brain / "brainscore" / name[:-4]
+            )
+        else:
+            shutil.copy(brain / "brainscore" / name, official / sha1)
+    command[command.index("--data") + 1] = str(official)
+    failed = _run(*command, "--outputs", tmp_path / f"{IT}.json")
+    assert failed.returncode == 1
+    assert "SHA1 mismatch" in failed.stderr and "assy_dicarlo_MajajHong2015_public.nc" in failed.stderr
+    assert sorted(path.name for path in official.rglob("*") if path.is_file()) == sorted(OFFICIAL.values())
 
 
 def test_missing_recordings_are_all_named(tmp_path: Path):
