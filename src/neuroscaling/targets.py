@@ -54,7 +54,7 @@ def _scores_of(run: Run, study: LoadedStudy) -> list[Score]:
         data = study.data_name(entry.data)
         found.append(Score(run.run, data, "algonauts2023", "algonauts", algonauts_set(study, data).name))
     for entry in study.recordings:
-        for session in study.recordings_sessions(entry):
+        for session in study.v4_sessions(entry):
             found.append(Score(run.run, "v4", session, "v4", f"v4-{session}"))
     return found
 
@@ -65,7 +65,7 @@ def stimulus_sets(study: LoadedStudy) -> dict[str, StimulusSet]:
     sets += [algonauts_set(study, study.data_name(entry.data)) for entry in study.algonauts]
     for entry in study.recordings:
         root = str(entry.local_dir or study.store.v4())
-        for session in study.recordings_sessions(entry):
+        for session in study.v4_sessions(entry):
             source: dict[str, object] = {"kind": "v4", "root": root, "session": session}
             sets.append(StimulusSet(f"v4-{session}", (source,), None))
     return {s.name: s for s in sets}

@@ -18,7 +18,13 @@ STUDY = {
     "study": "killed",
     "datasets": {"digits": {"format": "digits"}},
     "runs": [
-        {"archs": ["vit_w32"], "datasets": ["digits"], "recipe": "recipe.yaml", "samples_per_class": ["all"], "seeds": [0, 1]}
+        {
+            "archs": ["vit_w32"],
+            "datasets": ["digits"],
+            "recipe": "recipe.yaml",
+            "samples_per_class": ["all"],
+            "seeds": [0, 1],
+        }
     ],
 }
 
@@ -48,7 +54,9 @@ def environment() -> dict[str, str]:
 
 def start(folder: Path) -> subprocess.Popen:
     with open(folder / "driver.log", "a") as log:
-        return subprocess.Popen(command(), cwd=folder, stdout=log, stderr=log, env=environment(), start_new_session=True)
+        return subprocess.Popen(
+            command(), cwd=folder, stdout=log, stderr=log, env=environment(), start_new_session=True
+        )
 
 
 def finish(folder: Path) -> str:
@@ -109,7 +117,9 @@ def belongs(process: psutil.Process, folder: Path) -> bool:
 def test_one_training_killed_is_reported_and_the_rest_is_kept(folder):
     driver = start(folder)
     wait_for(lambda: len({p.parent for p in states(folder)}) == 2)
-    victim = wait_for(lambda: [p for p in psutil.process_iter() if belongs(p, folder) and p.pid != driver.pid and is_training(p)])[0]
+    victim = wait_for(
+        lambda: [p for p in psutil.process_iter() if belongs(p, folder) and p.pid != driver.pid and is_training(p)]
+    )[0]
     victim.kill()
     assert driver.wait(timeout=300) != 0
     done = weights(folder)
