@@ -232,6 +232,8 @@ def test_held_out_points():
     x = np.array([1, 5, 10, 50, 100.0])
     assert compare.held_out(x, "top_decade").tolist() == [False, False, True, True, True]
     assert compare.held_out(x, "largest").tolist() == [False, False, False, False, True]
+    of_cluster = compare.held_out(x, "largest_of_cluster", ["a", "a", "b", "a", "b"])
+    assert of_cluster.tolist() == [False, False, False, True, True]
 
 
 def test_fit_of_a_table_says_what_it_used():

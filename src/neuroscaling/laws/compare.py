@@ -1,14 +1,15 @@
 """How well forms describe and foretell the same points, on the scale of the score so that all forms can be compared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.errors import DataError, Problem, nearest
 
 Array = NDArray[np.float64]
-HOLDOUTS = ("top_decade", "largest")
+HOLDOUTS = ("top_decade", "largest", "largest_of_cluster")
 
 
 def aicc(y: Array, predicted: Array, parameters: int) -> float | None:
@@ -25,11 +26,20 @@ def aicc(y: Array, predicted: Array, parameters: int) -> float | None:
     return n * float(np.log(max(rss / n, 1e-300))) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
 
 
-def held_out(x: Array, rule: str) -> NDArray[np.bool_]:
-    """Which points are held out: "top_decade": x >= max / 10; "largest": the largest x."""
+def held_out(x: Array, rule: str, clusters: Sequence[object] | None = None) -> NDArray[np.bool_]:
+    """Which points (n,) are held out to test the extrapolation.
+
+    "top_decade": x >= max / 10; "largest": the largest x; "largest_of_cluster": the largest x of each cluster, for
+    clusters that end at different x, such as recording sessions with different numbers of images.
+    """
     if rule not in HOLDOUTS:
-        raise DataError(Problem("unknown holdout", "holdout", rule, ", ".join(HOLDOUTS)))
-    return x >= np.max(x) * (0.1 if rule == "top_decade" else 1.0) * (1 - 1e-12)
+        raise DataError(Problem("unknown holdout", "holdout", rule, ", ".join(HOLDOUTS), nearest(rule, HOLDOUTS)))
+    if rule == "largest_of_cluster" and clusters is not None:
+        labels = np.array([str(label) for label in clusters])
+        top = np.array([x[labels == label].max() for label in labels])
+    else:
+        top = np.full(x.shape, x.max())
+    return x >= top * (0.1 if rule == "top_decade" else 1.0) * (1 - 1e-12)
 
 
 def errors(y: Array, predicted: Array) -> dict[str, float]:

@@ -81,8 +81,9 @@ class Fit(BaseModel):
     )
     bootstraps: int = Field(1000, ge=0, le=100_000, description="Resamples for the intervals.")
     seed: int = Field(42, ge=0, description="Seed of the resamples.")
-    holdout: Literal["top_decade", "largest"] = Field(
-        "top_decade", description="Points kept out to test the extrapolation: x >= max / 10, or the largest x."
+    holdout: Literal["top_decade", "largest", "largest_of_cluster"] = Field(
+        "top_decade",
+        description="Points kept out to test the extrapolation: x >= max / 10, the largest x, or that of each cluster.",
     )
     mode: Literal["corrected", "parity"] = Field(
         "corrected",

@@ -113,7 +113,7 @@ def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> 
                     "expression": other.form.expression,
                     "params": other.params,
                     "aicc": other.aicc(),
-                    "holdout": _holdout(selection.points, settings, form),
+                    "holdout": _holdout(selection, settings, form),
                     "curve": {key: other.curve()[key] for key in ("x", "fit")},
                 }
             )
@@ -123,9 +123,10 @@ def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> 
     return {"holdout": rows[0]["holdout"], "compared": compare.ranked(rows) if len(rows) > 1 else []}
 
 
-def _holdout(points: pd.DataFrame, settings: dict[str, Any], form: str) -> dict[str, Any]:
+def _holdout(selection: Selection, settings: dict[str, Any], form: str) -> dict[str, Any]:
     """Error on the points with the largest x of the form fitted to the others."""
-    out = compare.held_out(points["x"].to_numpy(dtype=float), settings["holdout"])
+    points = selection.points
+    out = compare.held_out(points["x"].to_numpy(dtype=float), settings["holdout"], selection.clusters)
     facts = {"rule": settings["holdout"], "n_fitted": int((~out).sum()), "n_held_out": int(out.sum())}
     try:
         law = _fit(points[~out], None, settings, form, 0)

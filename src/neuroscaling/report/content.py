@@ -102,7 +102,8 @@ def _compared(row: dict[str, Any]) -> dict[str, Any]:
 def _holdout(holdout: dict[str, Any] | None) -> str:
     if holdout is None or "mae" not in holdout:
         return "not testable"
-    return f"{holdout['mae']:.3f} ({holdout['n_held_out']} points)"
+    n = holdout["n_held_out"]
+    return f"{holdout['mae']:.3f} ({n} point{'s' if n != 1 else ''})"
 
 
 def _dropped(fit: Fit) -> str:

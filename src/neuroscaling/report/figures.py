@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroscaling.files import atomic_path
-from neuroscaling.report.style import CURVE, MUTED, SETTINGS, WARNING, Look, axis_label, looks
+from neuroscaling.report.style import CURVE, DASHES, MUTED, SETTINGS, WARNING, Look, axis_label, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,6 @@ Fit = dict[str, Any]
 PANEL = (3.1, 2.45)  # inches
 COLUMNS = 3
 SMALLEST, LARGEST = 9.0, 42.0  # marker areas in points^2
-DASHES = [(0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (2, 3))]
 
 
 def group_looks(fits: list[Fit]) -> dict[str, Look]:
@@ -47,7 +46,7 @@ def write_figure(fits: list[Fit], title: str, stem: Path) -> list[Path]:
     columns = 2 if len(fits) == 4 else min(COLUMNS, len(fits))
     rows = -(-len(fits) // columns)
     paths = []
-    foot = 0.25 * (2 + len(group_looks(fits)) // 2)
+    foot = 0.2 * (2 + (len(group_looks(fits)) + len(other_forms(fits))) // 2)
     with _figure(rows, columns, title, foot) as (figure, axes):
         for ax, fit in zip(axes, fits, strict=False):
             draw_panel(ax, fit, y_limits(fits))
@@ -61,6 +60,12 @@ def write_figure(fits: list[Fit], title: str, stem: Path) -> list[Path]:
                 figure.savefig(temporary, format=ending, metadata=date)
             paths.append(path)
     return paths
+
+
+def other_forms(fits: list[Fit]) -> dict[str, dict[str, Any]]:
+    """Rows of the comparisons of `fits` by form, without the drawn law and what could not be fitted."""
+    rows = [row for fit in fits for row in fit.get("compared", []) if row["form"] != fit["form"] and "curve" in row]
+    return {row["form"]: row for row in sorted(rows, key=lambda row: row["form"])}
 
 
 def y_limits(fits: list[Fit]) -> tuple[float, float] | None:
@@ -132,8 +137,8 @@ def _curve(ax: Axes, fit: Fit) -> None:
     if fit["bootstraps"]["n"]:
         ax.fill_between(curve["x"], curve["p2.5"], curve["p97.5"], color=CURVE, alpha=0.13, linewidth=0, zorder=1)
     ax.plot(curve["x"], curve["fit"], color=CURVE, linewidth=1.6, zorder=3)
-    others = [row for row in fit["compared"] if row["form"] != fit["form"] and "curve" in row]
-    for row, dash in zip(sorted(others, key=lambda row: row["form"]), DASHES, strict=False):
+    for row in other_forms([fit]).values():
+        dash = DASHES[row["form"]][0]
         ax.plot(row["curve"]["x"], row["curve"]["fit"], color=MUTED, linewidth=1.1, linestyle=dash, zorder=3)
 
 
@@ -158,6 +163,8 @@ def _legend(figure: Figure, fits: list[Fit]) -> None:
     fitted = [fit for fit in fits if fit["status"] == "fitted"]
     if fitted:
         handles.append(Line2D([], [], color=CURVE, label=f"{fitted[0]['expression']}, 95 % band"))
+    for form, row in other_forms(fits).items():
+        handles.append(Line2D([], [], color=MUTED, linestyle=DASHES[form][0], label=row["expression"]))
     figure.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=8)
 
 

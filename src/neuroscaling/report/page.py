@@ -12,6 +12,7 @@ from neuroscaling.files import atomic_path, read_json
 from neuroscaling.provenance import provenance
 from neuroscaling.report import content, figures
 from neuroscaling.report.rulegraph import draw_rulegraph
+from neuroscaling.report.style import DASHES
 from neuroscaling.report.timings import Timing, read_timings
 from neuroscaling.table import read_table
 
@@ -103,6 +104,7 @@ def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any
         "loss": fitted and fitted["loss"]["name"],
         "bootstraps": fitted and fitted["bootstraps"],
         "legend": [{"family": family, "look": look} for family, look in figures.group_looks(fits).items()],
+        "other_forms": [(DASHES[form][1], row["expression"]) for form, row in figures.other_forms(fits).items()],
         "panels": [{"src": _data_uri(figures.panel_svg(fit, limits)), "alt": _alt(fit)} for fit in fits],
         "files": [path.name for path in files],
         "rows": [content.law_row(fit) for fit in fits],

@@ -35,6 +35,14 @@ LOOKS = {
 }
 OTHER = [Look(YELLOW, "*", "★"), Look(MUTED, "h", "⬢"), Look(PURPLE, "p", "⬟"), Look(GREEN, "<", "◀")]
 CURVE = INK
+# Line style of each form where it is compared with the drawn law, and the same as text.
+DASHES = {
+    "log_linear": ((0, (5, 2)), "╌╌"),
+    "logistic": ((0, (1, 1.5)), "┈┈"),
+    "sqrt_saturating": ((0, (6, 2, 1, 2)), "╌·╌"),
+    "power_law_ceiling": ((0, (2, 3)), "╴ ╴"),
+    "power_law": ((0, (8, 2, 1, 2, 1, 2)), "╌··╌"),
+}
 
 AXES = {
     "n_samples": "Training images",
