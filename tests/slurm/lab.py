@@ -91,7 +91,7 @@ class Driver:
 def drive(folder: Path, *arguments: str, snakefile: Path = HERE / "trials/Snakefile") -> Driver:
     """Start Snakemake in `folder` with profiles/slurm, over it the entries that the test cluster needs."""
     profiles = ["--profile", str(ROOT / "profiles/slurm"), "--profile", str(HERE / "profile")]
-    # The workflow's own profile is found beside its Snakefile; the trials use it too.
+    # The workflow finds this one by itself; the trials have to be told.
     profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *profiles, *arguments]
     output = folder / f"driver-{len(list(folder.glob('driver-*.txt')))}.txt"
@@ -136,7 +136,7 @@ def job_of(line: str) -> Job:
 
 
 def most_at_once(jobs: list[Job]) -> int:
-    """The largest number of jobs that ran at the same time (a job that ends in the second another starts is before it)."""
+    """The largest number of jobs that ran at the same time (times are whole seconds; ends count first)."""
     changes = sorted([(job.start, 1) for job in jobs if job.start] + [(job.end, -1) for job in jobs if job.start])
     running, most = 0, 0
     for _, change in changes:

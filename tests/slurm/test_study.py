@@ -1,0 +1,83 @@
+"""A whole study on a real Slurm, from images to the report, with profiles/slurm.
+
+One GPU node is out of service, so three networks and their activations share the two GPUs of the other.
+"""
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .lab import HERE, ROOT, Job, drive, most_at_once, slurm
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
+STUDY = ("--config", "study=slurm.yaml")
+
+
+@dataclass
+class Finished:
+    """A study that was run to its end."""
+
+    folder: Path
+    jobs: list[Job]
+    output: str
+
+    def gpu_jobs(self) -> list[Job]:
+        """Training and extraction of the networks that are trained."""
+        return [job for job in self.jobs if job.rule in ("train", "activations") and "untrained" not in job.wildcards]
+
+
+def copy_workflow(folder: Path) -> None:
+    """Put the workflow into a working directory, as a user's clone is."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(ROOT / part, folder / part)
+
+
+@pytest.fixture(scope="module")
+def finished(start, brainscore_python, tmp_path_factory) -> Finished:
+    folder = tmp_path_factory.mktemp("study") / "work"
+    shutil.copytree(HERE / "study", folder)
+    copy_workflow(folder)
+    slurm("scontrol", "update", "nodename=gpu2", "state=drain", "reason=out of service")
+    try:
+        driver = start(folder, *STUDY, snakefile=folder / "Snakefile")
+        output = driver.finish(timeout=500)
+        return Finished(folder, driver.jobs(), output)
+    finally:
+        slurm("scontrol", "update", "nodename=gpu2", "state=resume")
+
+
+def test_the_report_is_there(finished):
+    assert (finished.folder / "results/slurm/report/index.html").stat().st_size > 10_000
+    assert (finished.folder / "results/slurm/fits/samples.json").exists()
+
+
+def test_each_job_is_submitted_once_and_cheap_ones_not_at_all(finished):
+    assert {job.state for job in finished.jobs} == {"COMPLETED"}
+    counts = Counter(job.rule for job in finished.jobs)
+    assert counts == Counter(simulate=1, stimuli=1, train=4, activations=4, brainscore=4, encoding=4, fit=1)
+
+
+def test_gpu_jobs_go_to_the_gpu_node_in_service_and_the_others_to_cpus(finished):
+    gpu = finished.gpu_jobs()
+    assert {(job.partition, job.node, job.gpus) for job in gpu} == {("gpu", "gpu1", 1)}
+    assert Counter(job.rule for job in gpu) == Counter(train=3, activations=3)
+    others = {(job.partition, job.node, job.gpus) for job in finished.jobs if job not in gpu}
+    assert others == {("cpu", "cpu1", 0)}
+
+
+def test_as_many_gpu_jobs_at_once_as_gpus_and_no_more(finished):
+    assert most_at_once(finished.gpu_jobs()) == 2
+
+
+def test_nothing_is_left_to_do_afterwards(finished):
+    assert (
+        "Nothing to be done"
+        in drive(finished.folder, "--dry-run", *STUDY, snakefile=finished.folder / "Snakefile").finish()
+    )
