@@ -176,11 +176,16 @@ def test_planted_truth_is_found_and_grows_with_mapping_images(tmp_path):
 
 
 def test_choosing_among_many_layers_stays_at_chance(tmp_path):
-    session, _ = planted_session(neurons=30)
+    # Choosing the best of 20 noise layers on the held-out images would give about r = .2.
+    session, _ = planted_session(neurons=3, noise=20)
     rng = np.random.default_rng(0)
-    layers = {f"noise{i}": rng.standard_normal((150, 8)) for i in range(8)}
-    for outcome in score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"]):
-        assert abs(outcome.correlations.mean()) < 0.05
+    layers = {f"noise{i}": rng.standard_normal((150, 6)) for i in range(20)}
+    outcomes = score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"])
+    assert len(outcomes) == 4
+    for outcome in outcomes:
+        assert len(set(outcome.layers)) > 1
+        # Below 0 rather than above: what fits by chance in the training images is missing in the held-out ones.
+        assert -0.15 < outcome.correlations.mean() < 0.08
 
 
 def test_order_of_stored_stimuli_does_not_matter(tmp_path):

@@ -32,8 +32,13 @@ MIN_SAMPLES = 6
 SAMPLES: tuple[int | str, ...] = (10, 30, 100, 300, "all")
 METRICS = ("pls", "ridge")
 
-# A mapping gives, for features, responses, mapping rows and other rows: predictions of the other rows.
-Mapping = Callable[[Features, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+@dataclass(frozen=True)
+class Mapping:
+    """A metric: predictions of other rows from mapping rows, and how well a layer does inside the mapping rows."""
+
+    predict: Callable[[Features, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    inner_score: Callable[[Features, np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -120,47 +125,51 @@ def _check_metrics(metrics: Sequence[str]) -> None:
             raise StudyError(Problem("no such metric", "v4", metric, ", ".join(MAPPINGS), nearest(metric, MAPPINGS)))
 
 
-def ridge(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Ridge with a penalty for each neuron, chosen by cross-validated R^2 inside `rows`."""
-    folds = shuffled_folds(len(rows), N_INNER_FOLDS, SEED)
+def ridge_curve(features: Features, responses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Penalties (a,) and their cross-validated R^2 (a, neurons) inside `rows`."""
     alphas = relative_alphas(features, rows)
-    best = alphas[cv_curve(features, responses, rows, alphas, folds).argmax(0)]
-    return decompose(features, responses, rows, others).predict(best)
+    folds = shuffled_folds(len(rows), N_INNER_FOLDS, SEED)
+    return alphas, cv_curve(features, responses, rows, alphas, folds)
+
+
+def ridge(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Predictions for `others` by ridge with a penalty for each neuron, the best inside `rows`."""
+    alphas, curve = ridge_curve(features, responses, rows)
+    return decompose(features, responses, rows, others).predict(alphas[curve.argmax(0)])
+
+
+def ridge_inner(features: Features, responses: np.ndarray, rows: np.ndarray) -> float:
+    """How well a layer does inside `rows`: R^2 with each neuron's best penalty, mean over neurons."""
+    return float(ridge_curve(features, responses, rows)[1].max(0).mean())
 
 
 def pls(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """PLS of all neurons together: 25 components, or a third of the mapping images where those are fewer."""
+    """Predictions for `others` by PLS: 25 components, or a third of the mapping images where those are fewer."""
     return pls_predict(features, responses, rows, others, max(1, min(MAX_COMPONENTS, len(rows) // 3)))
 
 
-MAPPINGS: dict[str, Mapping] = {"pls": pls, "ridge": ridge}
+def pls_inner(features: Features, responses: np.ndarray, rows: np.ndarray) -> float:
+    """How well a layer does inside `rows`: cross-validated correlation, mean over neurons."""
+    folds = shuffled_folds(len(rows), N_INNER_FOLDS, SEED)
+    parts = [(rows[train], rows[held]) for train, held in folds]
+    scores = [
+        prediction_correlation(pls(features, responses, train, held), responses[held]).mean() for train, held in parts
+    ]
+    return float(np.mean(scores))
+
+
+MAPPINGS = {"pls": Mapping(pls, pls_inner), "ridge": Mapping(ridge, ridge_inner)}
 
 
 def _fold(
     layers: dict[str, Features], responses: np.ndarray, rows: np.ndarray, test: np.ndarray, mapping: Mapping
 ) -> tuple[np.ndarray, str]:
     """Correlations (neurons,) on the held-out images, from the layer that was best inside the mapping images."""
-    layer = _best_layer(layers, responses, rows, mapping)
-    predictions = mapping(layers[layer], responses, rows, test)
-    return prediction_correlation(predictions, responses[test]), layer
-
-
-def _best_layer(layers: dict[str, Features], responses: np.ndarray, rows: np.ndarray, mapping: Mapping) -> str:
-    if len(layers) == 1:
-        return next(iter(layers))
-    folds = shuffled_folds(len(rows), N_INNER_FOLDS, SEED)
-    return max(layers, key=lambda layer: _inner_score(layers[layer], responses, rows, folds, mapping))
-
-
-def _inner_score(
-    features: Features, responses: np.ndarray, rows: np.ndarray, folds: Sequence, mapping: Mapping
-) -> float:
-    """Mean correlation over neurons and inner folds."""
-    scores = [
-        prediction_correlation(mapping(features, responses, rows[train], rows[held]), responses[rows[held]]).mean()
-        for train, held in folds
-    ]
-    return float(np.mean(scores))
+    best = next(iter(layers))
+    if len(layers) > 1:
+        best = max(layers, key=lambda layer: mapping.inner_score(layers[layer], responses, rows))
+    predictions = mapping.predict(layers[best], responses, rows, test)
+    return prediction_correlation(predictions, responses[test]), best
 
 
 def _row(session: Session, outcome: Outcome) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Dual coefficients: Rosipal and Trejo, J. Mach. Learn. Res. 2 (2001) 97-123.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -50,53 +51,59 @@ def kernel_pls(
     targets: centred, (n, m) float64. Fewer components come back when the targets or the features are used up first.
     """
     residual = targets.copy()
-    times_residual = times_gram(residual)
+    deflated = times_gram(residual)  # P K Yd, where P takes out the components found so far
+    scores, target_scores, gram_scores = (np.empty((n_components, len(targets))) for _ in range(3))
+    iterations: list[int] = []
     first_power = None
-    scores, target_scores, gram_scores, iterations = [], [], [], []
-    for _ in range(n_components):
-        residual[:, np.all(np.abs(residual) < 10 * EPS, axis=0)] = 0.0
-        basis = np.array(scores).T if scores else np.empty((len(targets), 0))
-        deflated = times_residual - basis @ (basis.T @ times_residual)
-        start = np.any(np.abs(residual) > EPS, axis=0)
-        power = float(np.einsum("ij,ij->", residual, deflated))
+    for a in range(n_components):
+        peaks = np.abs(residual).max(0)
+        residual[:, peaks < 10 * EPS] = 0.0
+        power = np.vdot(residual, deflated)
         first_power = power if first_power is None else first_power
-        if not start.any() or power <= RANK_TOLERANCE * first_power:
+        if not (peaks >= 10 * EPS).any() or power <= RANK_TOLERANCE * first_power:
             break
-        weights, n_iter = _power_iteration(residual.T @ deflated, int(np.argmax(start)), tol, max_iter)
-        score = deflated @ weights
-        score -= basis @ (basis.T @ score)
-        score /= np.linalg.norm(score)
-        gram_score, loading = times_gram(score), score @ residual
-        target_scores.append(residual @ weights)
-        residual = residual - np.outer(score, loading)
-        times_residual = times_residual - np.outer(gram_score, loading)
-        scores.append(score)
-        gram_scores.append(gram_score)
+        weights, n_iter = _power_iteration(residual.T @ deflated, int(np.argmax(peaks >= 10 * EPS)), tol, max_iter)
+        target_scores[a] = residual @ weights
+        scores[a] = _orthonormal(deflated @ weights, scores[:a])
+        gram_scores[a] = times_gram(scores[a])
+        loading = scores[a] @ residual
+        residual -= np.multiply.outer(scores[a], loading)
+        deflated -= np.multiply.outer(_orthogonal(gram_scores[a], scores[:a]), loading)
+        deflated -= np.multiply.outer(scores[a], scores[a] @ deflated)
         iterations.append(n_iter)
-    return PLS(_dual(scores, target_scores, gram_scores, targets), iterations)
+    found = len(iterations)
+    return PLS(_dual(scores[:found], target_scores[:found], gram_scores[:found], targets), iterations)
 
 
 def _power_iteration(power: np.ndarray, start: int, tol: float, max_iter: int) -> tuple[np.ndarray, int]:
-    """Target weights (m,) of one component and scikit-learn's number of iterations for it."""
+    """Target weights (m,) of one component and scikit-learn's number of iterations for it.
+
+    With c the old weights and c' = Sc / |Sc| the new ones, c' S c is |Sc|: what the stopping rule needs is at hand.
+    """
     weights = np.zeros(len(power))
     weights[start] = 1.0
-    old = old_norm = None
-    n_iter = 0
-    while n_iter < max_iter:
-        n_iter += 1
+    old_norm = old_length = None
+    for n_iter in range(1, max_iter + 1):
         image = power @ weights
-        norm = np.sqrt(max(weights @ image, 0.0))
-        if norm == 0.0:
-            break
-        if len(power) == 1 or (old is not None and 2 - 2 * (old @ image) / (norm * old_norm) < tol):
-            break
-        old, old_norm = weights, norm
-        weights = image / np.linalg.norm(image)
-    return weights, n_iter
+        norm = sqrt(max(weights.dot(image), 0.0))
+        converged = old_norm is not None and 2 - 2 * old_length / (norm * old_norm) < tol if norm else True
+        if converged or len(power) == 1 or n_iter == max_iter:
+            return weights, n_iter
+        old_norm, old_length = norm, sqrt(image.dot(image))
+        weights = image / old_length
+    raise ValueError("max_iter must be at least 1")
 
 
-def _dual(scores: list, target_scores: list, gram_scores: list, targets: np.ndarray) -> np.ndarray:
-    if not scores:
+def _orthogonal(vector: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    return vector - (basis @ vector) @ basis
+
+
+def _orthonormal(vector: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    vector = _orthogonal(vector, basis)
+    return vector / np.linalg.norm(vector)
+
+
+def _dual(scores: np.ndarray, target_scores: np.ndarray, gram_scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    if not len(scores):
         return np.zeros_like(targets)
-    scores, target_scores, gram_scores = (np.array(part).T for part in (scores, target_scores, gram_scores))
-    return target_scores @ np.linalg.solve(gram_scores.T @ target_scores, scores.T @ targets)
+    return target_scores.T @ np.linalg.solve(gram_scores @ target_scores.T, scores @ targets)
