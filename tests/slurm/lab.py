@@ -27,6 +27,7 @@ class Job:
     partition: str
     node: str
     memory: str
+    cpus: int
     gpus: int
     start: datetime | None
     end: datetime | None
@@ -119,7 +120,7 @@ def job_of(line: str) -> Job:
     """A job from its line of `scontrol show job -o`."""
     fields = dict(re.findall(r"(\S+?)=(\S*)", line))
     rule, _, wildcards = fields.get("Comment", "").removeprefix("rule_").partition("_wildcards_")
-    gpus = re.search(r"gres:gpu:(?:\w+:)?(\d+)", fields.get("TresPerJob", ""))
+    gpus = re.search(r"gres:gpu:(?:\w+:)?(\d+)", fields.get("TresPerJob", "") + fields.get("TresPerNode", ""))
     memory = re.search(r"mem=(\w+)", fields.get("TRES", ""))
     return Job(
         id=int(fields["JobId"]),
@@ -129,6 +130,7 @@ def job_of(line: str) -> Job:
         partition=fields["Partition"],
         node=fields.get("NodeList", ""),
         memory=memory.group(1) if memory else "",
+        cpus=int(fields["CPUs/Task"]),
         gpus=int(gpus.group(1)) if gpus else 0,
         start=_time(fields.get("StartTime")),
         end=_time(fields.get("EndTime")),

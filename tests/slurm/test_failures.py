@@ -37,34 +37,34 @@ class Storm:
 @pytest.fixture(scope="module")
 def storm(start, kill, tmp_path_factory) -> Storm:
     folder = tmp_path_factory.mktemp("storm")
-    driver = start(folder, "memory.big", *(f"{name}.compute" for name in "abcdef"), "cancelled.score", "calm.score")
-    running = driver.wait_for(4, "compute")
-    driver.wait_for(2, "compute", "PENDING")
+    driver = start(folder, "memory.big", *(f"{name}.train" for name in "abcdef"), "cancelled.score", "calm.score")
+    running = driver.wait_for(4, "train")
+    driver.wait_for(2, "train", "PENDING")
     cancelled = next(job for job in driver.wait_for(2, "score") if job.wildcards == "cancelled")
     # Slurm calls a job running before its work has begun.
     wait_until(lambda: len(list(folder.glob("*.notes"))) == 7, 60, driver.describe)
     slurm("scancel", str(cancelled.id))
     kill("gpu1")
-    driver.wait_for(2, "compute", "NODE_FAIL")
+    driver.wait_for(2, "train", "NODE_FAIL")
     (folder / "release").touch()
     output = driver.finish()
     return Storm(folder, driver.jobs(), [job for job in running if job.node == "gpu1"], output)
 
 
 def test_all_of_it_ends_well(storm):
-    made = {path.name for path in storm.folder.glob("*.*") if path.suffix in (".compute", ".score", ".big")}
-    assert made == {f"{name}.compute" for name in "abcdef"} | {"cancelled.score", "calm.score", "memory.big"}
+    made = {path.name for path in storm.folder.glob("*.*") if path.suffix in (".train", ".score", ".big")}
+    assert made == {f"{name}.train" for name in "abcdef"} | {"cancelled.score", "calm.score", "memory.big"}
 
 
 def test_jobs_go_where_their_resources_are(storm):
-    gpu, cpu = ([job for job in storm.jobs if (job.rule == "compute") == wanted] for wanted in (True, False))
+    gpu, cpu = ([job for job in storm.jobs if (job.rule == "train") == wanted] for wanted in (True, False))
     assert {(job.partition, job.gpus) for job in gpu} == {("gpu", 1)}
     assert {job.node for job in gpu} == {"gpu1", "gpu2"}
     assert {(job.partition, job.node, job.gpus) for job in cpu} == {("cpu", "cpu1", 0)}
 
 
 def test_no_more_jobs_at_once_than_gpus(storm):
-    assert most_at_once([job for job in storm.jobs if job.rule == "compute"]) == 4
+    assert most_at_once([job for job in storm.jobs if job.rule == "train"]) == 4
     devices = {line.split()[1] for name in "abcdef" for line in storm.notes(name)}
     assert devices == {"0", "1"}, "each job sees one of the two GPUs of its node"
 

@@ -102,8 +102,8 @@ SlurmdParameters=config_overrides
 GresTypes=gpu
 AccountingStorageType=accounting_storage/none
 DefMemPerCPU=512
-NodeName=gpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$SLURMD_PORT CPUs=4 RealMemory=32000 Gres=gpu:h200:2 Feature=h200,gpu
-NodeName=gpu2 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((SLURMD_PORT + 1)) CPUs=4 RealMemory=32000 Gres=gpu:a100:2 Feature=a100,gpu
+NodeName=gpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$SLURMD_PORT CPUs=4 RealMemory=32000 Gres=gpu:h200:2 Feature=h200
+NodeName=gpu2 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((SLURMD_PORT + 1)) CPUs=4 RealMemory=32000 Gres=gpu:a100:2 Feature=a100,nvlink
 NodeName=cpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((SLURMD_PORT + 2)) CPUs=4 RealMemory=64000 Feature=cpu
 PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=2-0 DefaultTime=10 State=UP
 PartitionName=gpu Nodes=gpu[1-2] MaxTime=2-0 DefaultTime=10 State=UP

@@ -1,0 +1,54 @@
+"""The settings that a site may change: what profiles/slurm has as comments works when the comments are taken off."""
+
+import re
+
+import pytest
+import yaml
+from snakemake.cli import parse_args
+
+from .lab import ROOT
+
+PROFILES = ROOT / "profiles"
+
+
+def settings(name):
+    return yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+
+
+def commented_block(key):
+    """A block of profiles/slurm that is commented out, as a setting."""
+    text = (PROFILES / "slurm/config.yaml").read_text()
+    lines = re.search(rf"^# {key}:\n(#  .*\n)+", text, re.M).group().splitlines()
+    return yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
+
+
+@pytest.mark.parametrize("name", ["default", "local", "slurm"])
+def test_snakemake_knows_all_entries(name):
+    _, arguments = parse_args(["--profile", str(PROFILES / name), "--workflow-profile", "none"])
+    for key, value in settings(name).items():
+        found = getattr(arguments, key.replace("-", "_"), None)
+        assert found is not None or value is False, key
+
+
+def test_the_default_profile_leaves_the_machine_to_the_others():
+    """Snakemake lets it win over `--profile`, so that a common key would switch off what is there."""
+    assert not settings("default").keys() & (settings("slurm").keys() | settings("local").keys())
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_the_commented_settings_for_gpus_of_a_site_work(start, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "config.yaml").write_text(yaml.safe_dump(commented_block("set-resources") | commented_block("set-threads")))
+    (tmp_path / "release").touch()
+    targets = ["net.train", "net.activations", "net_untrained_s0.train", "net_untrained_s0.activations"]
+    driver = start(tmp_path, *targets, "--profile", str(site))
+    driver.finish()
+    jobs = {(job.rule, "untrained" in job.wildcards): job for job in driver.jobs()}
+    train, activations = jobs["train", False], jobs["activations", False]
+    assert (train.node, train.gpus, train.cpus, train.memory) == ("gpu2", 1, 4, "16000M"), "the node with `nvlink`"
+    assert (activations.partition, activations.gpus, activations.cpus) == ("gpu", 1, 4)
+    untrained = [job for (_, is_untrained), job in jobs.items() if is_untrained]
+    assert [(job.partition, job.gpus) for job in untrained] == [("cpu", 0), ("cpu", 0)]
+    assert len((tmp_path / "net.notes").read_text().split()) == 4, "both saw their GPU in CUDA_VISIBLE_DEVICES"
