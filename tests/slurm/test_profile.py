@@ -30,9 +30,11 @@ def test_snakemake_knows_all_entries(name):
         assert found is not None or value is False, key
 
 
-def test_the_default_profile_leaves_the_machine_to_the_others():
-    """Snakemake lets it win over `--profile`, so that a common key would switch off what is there."""
-    assert not settings("default").keys() & (settings("slurm").keys() | settings("local").keys())
+@pytest.mark.parametrize("name", ["local", "slurm"])
+def test_profiles_agree_with_the_default_one(name):
+    """Snakemake lets the default profile win over `--profile`; `--workflow-profile` puts another in its place."""
+    default, other = settings("default"), settings(name)
+    assert default == {key: other.get(key) for key in default}
 
 
 @pytest.mark.slurm
