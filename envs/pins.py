@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-HEAD = """# For users with conda (snakemake --sdm conda). Written by `make lock`; the versions are those of {name}.lock.txt.
+HEAD = """# For users with conda (snakemake --sdm conda). Written by `make lock` with the versions of {name}.lock.txt.
 channels: [conda-forge, nodefaults]
 dependencies:
   - python=3.11

@@ -23,10 +23,11 @@ from neuroscaling.config import (
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.encoding import rois, v4
 from neuroscaling.encoding.algonauts import tree_problems
-from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing, nearest
+from neuroscaling.errors import DataError, NeuroscalingError, Problem, StudyError, listing, nearest
 from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
+from neuroscaling.simulate.settings import check_settings
 from neuroscaling.training.recipe import load_recipe
 
 
@@ -36,6 +37,7 @@ def study_problems(study: Study, file: Path) -> list[Problem]:
     return [
         *_run_problems(study, where),
         *_layer_problems(study, where),
+        *_simulation_problems(study),
         *_dataset_problems(study, where),
         *_brainscore_problems(study, where),
         *_encoding_problems(study, where),
@@ -104,10 +106,22 @@ def _layer_problems(study: Study, where: str) -> Iterator[Problem]:
                 yield Problem("unknown region", place, region, listing(ids.REGIONS), nearest(region, ids.REGIONS))
 
 
+def _simulation_problems(study: Study) -> Iterator[Problem]:
+    for name, brain in study.simulated.items():
+        try:
+            check_settings({"name": name, **brain.model_dump()})
+        except StudyError as error:
+            yield from error.problems
+
+
 def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
     for name, dataset in study.datasets.items():
-        wanted = {k for group in study.runs if isinstance(group, TrainedRuns) and name in group.datasets
-                  for k in group.samples_per_class}
+        wanted = {
+            k
+            for group in study.runs
+            if isinstance(group, TrainedRuns) and name in group.datasets
+            for k in group.samples_per_class
+        }
         yield from light_problems(name, dataset.model_dump(mode="json"), sorted(wanted, key=str))
 
 
@@ -130,7 +144,9 @@ def _brainscore_problems(study: Study, where: str) -> Iterator[Problem]:
 def _data_problems(data: Data, study: Study, place: str) -> Iterator[Problem]:
     if isinstance(data, SimulatedData) and data.simulated not in study.simulated:
         allowed = list(study.simulated)
-        yield Problem("unknown simulated brain", place, data.simulated, listing(allowed), nearest(data.simulated, allowed))
+        yield Problem(
+            "unknown simulated brain", place, data.simulated, listing(allowed), nearest(data.simulated, allowed)
+        )
     if isinstance(data, LocalData) and not data.local.is_dir():
         yield Problem("folder is missing", place, str(data.local), fix="docs/data.md says what it must hold")
 

@@ -98,7 +98,9 @@ class SimulatedBrain(Section):
     """A simulated brain: recordings and fMRI made from real images by a known rule. Never real data."""
 
     seed: int = Field(0, description="Seed of everything that is drawn.")
-    stimuli: int = Field(200, ge=60, description="Images shown in each simulated experiment.")
+    stimuli: int = Field(
+        200, ge=100, le=360, description="Images in the simulated recordings; behaviour shows half of them."
+    )
     neuroids_per_region: int = Field(20, ge=2, description="Simulated recording sites per region.")
     repetitions: int = Field(4, ge=2, description="Repetitions of each image in the electrophysiology.")
     algonauts_subjects: int = Field(2, ge=1, le=8, description="Subjects of the simulated fMRI.")
@@ -156,13 +158,16 @@ class V4Encoding(Section):
     local_dir: Path | None = Field(
         None, description="Folder in the public repository's layout; without it the sessions are downloaded."
     )
+
     @field_validator("local_dir", mode="before")
     @classmethod
     def _empty_means_download(cls, value: Any) -> Any:
         return None if value == "" else value
 
     samples: list[int | Literal["all"]] = Field(
-        [10, 30, 100, 300, "all"], min_length=1, description="Numbers of mapping images (training images of the mapping)."
+        [10, 30, 100, 300, "all"],
+        min_length=1,
+        description="Numbers of mapping images (training images of the mapping).",
     )
     metrics: list[Literal["pls", "ridge"]] = Field(["pls", "ridge"], min_length=1, description="Mappings.")
 

@@ -87,6 +87,10 @@ def _disk_error(error: OSError, path: Path, what: str = "file") -> Exception:
         return DataError(Problem("no space left on the disk", str(path), fix="free space and run again"))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DataError(
-            Problem(f"the {what} can't be written: no permission", str(path), fix="choose another `store:` or ask for rights")
+            Problem(
+                f"the {what} can't be written: no permission",
+                str(path),
+                fix="choose another `store:` or ask for rights",
+            )
         )
     return error

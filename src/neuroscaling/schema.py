@@ -1,6 +1,7 @@
 """config/README.md and config/schema.json, generated from the pydantic definition of the study file."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -104,11 +105,20 @@ def _type(annotation: Any) -> str:
     """A type in words that fit in a table."""
     text = getattr(annotation, "__name__", None) if not get_args(annotation) else None
     text = text or str(annotation)
-    for old, new in (("neuroscaling.config.", ""), ("typing.", ""), ("pathlib.", ""), ("neuroscaling.laws.config.", "")):
+    for old, new in (
+        ("neuroscaling.config.", ""),
+        ("typing.", ""),
+        ("pathlib.", ""),
+        ("neuroscaling.laws.config.", ""),
+    ):
         text = text.replace(old, new)
     if "Annotated" in text or "FieldInfo" in text:
         text = _union(annotation)
-    return text.replace("NoneType", "none").replace("|", "or").replace("None", "none")
+    text = re.sub(r"Literal\[([^\]]*)\]", lambda match: match[1].replace("'", "").replace(", ", " or "), text)
+    text = re.sub(r"Union\[([^\]]*)\]", lambda match: match[1].replace(", ", " or "), text)
+    for old, new in (("NoneType", "none"), ("|", "or"), ("None", "none"), ("str", "text"), ("Path", "path")):
+        text = text.replace(old, new)
+    return text
 
 
 def _union(annotation: Any) -> str:

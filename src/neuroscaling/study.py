@@ -15,7 +15,8 @@ from neuroscaling.datasets.fingerprint import fingerprint
 from neuroscaling.encoding import v4
 from neuroscaling.errors import StudyError
 from neuroscaling.hashing import content_hash
-from neuroscaling.laws.config import FitJob, expand as expand_fits, load_fit_file
+from neuroscaling.laws.config import FitJob, load_fit_file
+from neuroscaling.laws.config import expand as expand_fits
 from neuroscaling.paths import Results, Store
 from neuroscaling.runs import Run, expand
 from neuroscaling.study_file import read_study_file

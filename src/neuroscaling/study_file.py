@@ -35,7 +35,9 @@ def validate(model: type[BaseModel], raw: Any, file: str) -> tuple[Any, list[Pro
     except ValidationError as error:
         problems = [_problem(fault, model, file) for fault in error.errors()]
         # A value that fits no branch of a union (a number or `all`) is one fault, not one for each branch.
-        return None, list({(p.where, p.what if p.what == "unknown key" else repr(p.value)): p for p in problems}.values())
+        return None, list(
+            {(p.where, p.what if p.what == "unknown key" else repr(p.value)): p for p in problems}.values()
+        )
 
 
 def _read_yaml(path: Path) -> Any:

@@ -10,7 +10,8 @@ from neuroscaling import code
 SOURCE = {
     "__init__.py": '"""Package."""\n',
     "errors.py": "class E(Exception): pass\n",
-    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.errors import E\n\ndef f(x):\n    """Doc."""\n    return b.g(x)\n',
+    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.errors import E\n'
+    '\ndef f(x):\n    """Doc."""\n    return b.g(x)\n',
     "sub/__init__.py": "",
     "sub/b.py": "def g(x):\n    from neuroscaling.sub.c import h\n    return h(x)\n",
     "sub/c.py": "def h(x):\n    return x + 1\n",
@@ -50,7 +51,9 @@ def test_comments_docstrings_and_layout_do_not_count(fingerprint):
     assert fingerprint(sub__c=("x + 1", "(x  +  1)  # more")) == before
 
 
-@pytest.mark.parametrize("edit", [{"a": ("b.g(x)", "b.g(x) * 2")}, {"sub__b": ("h(x)", "h(2 * x)")}, {"sub__c": ("+ 1", "+ 2")}])
+@pytest.mark.parametrize(
+    "edit", [{"a": ("b.g(x)", "b.g(x) * 2")}, {"sub__b": ("h(x)", "h(2 * x)")}, {"sub__c": ("+ 1", "+ 2")}]
+)
 def test_a_changed_formula_counts_wherever_it_is_imported_from(fingerprint, edit):
     assert fingerprint(**edit) != fingerprint()
 

@@ -33,7 +33,7 @@ SMALL = {
     "simulated": {
         "brain": {
             "seed": 1,
-            "stimuli": 60,
+            "stimuli": 100,
             "neuroids_per_region": 4,
             "repetitions": 2,
             "algonauts_subjects": 1,
@@ -69,21 +69,35 @@ class Workdir:
 
     def planned(self, study: str = "small.yaml") -> Counter:
         """How many jobs of each rule a run would start, from Snakemake's own dry run."""
-        text = self.snakemake("--dry-run", study=study).stdout
-        return Counter({rule: int(n) for rule, n in re.findall(r"^([a-z][a-z0-9_]*) +(\d+)$", text, re.M) if rule != "total"})
+        return jobs(self.snakemake("--dry-run", study=study).stdout)
 
     def planned_jobs(self, study: str = "small.yaml") -> str:
         """The messages of the jobs of a dry run, a line each: they name run, set and fit."""
         return "\n".join(re.findall(r"^Job \d+: (.*)$", self.snakemake("--dry-run", study=study).stdout, re.M))
 
 
+def jobs(dry_run: str) -> Counter:
+    """Number of jobs of each rule in the output of a dry run."""
+    counts = re.findall(r"^([a-z][a-z0-9_]*) +(\d+)$", dry_run, re.M)
+    return Counter({rule: int(n) for rule, n in counts if rule != "total"})
+
+
 def run(command: list[str], folder: Path, check: bool, timeout: float = 600, **options):
     """Run a command with the environment that a user has: no variables of this test run."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("NEUROSCALING_STORE", "PYTHONPATH"))}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("NEUROSCALING_STORE", "PYTHONPATH"))
+    }
     environment.setdefault("NEUROSCALING_BRAINSCORE_PYTHON", str(ROOT / ".venv/brainscore/bin/python"))
     environment["OMP_NUM_THREADS"] = "1"
     process = subprocess.run(
-        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, timeout=timeout, **options
+        command,
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        timeout=timeout,
+        **options,
     )
     assert not check or process.returncode == 0, process.stdout[-6000:]
     return process
@@ -100,7 +114,9 @@ def make_workdir(path: Path) -> Workdir:
             shutil.copy(source, path / part)
     (path / "recipes").mkdir()
     recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
-    (path / "recipes/brief.yaml").write_text(yaml.safe_dump(recipe | {"name": "brief", "epochs": 2}))
+    (path / "recipes/brief.yaml").write_text(
+        yaml.safe_dump(recipe | {"name": "brief", "epochs": 2, "warmup_epochs": 0})
+    )
     (path / "fits").mkdir()
     (path / "fits/small.yaml").write_text((Path(__file__).parent / "small_fits.yaml").read_text())
     workdir = Workdir(path)

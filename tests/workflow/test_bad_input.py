@@ -146,7 +146,9 @@ def recordings(workdir) -> Path:
 
 
 def recording_study() -> dict:
-    return small(brainscore={"data": {"local": "recordings"}, "benchmarks": ["MajajHong2015public.IT-pls"]}, encoding=[])
+    return small(
+        brainscore={"data": {"local": "recordings"}, "benchmarks": ["MajajHong2015public.IT-pls"]}, encoding=[]
+    )
 
 
 def responses(dataset):
@@ -184,7 +186,9 @@ def fmri(workdir) -> Path:
 
 
 def fmri_study(**entry) -> dict:
-    return small(encoding=[{"source": "algonauts2023", "data": {"local": "fmri"}, "regions": ["V1", "ventral"]} | entry])
+    return small(
+        encoding=[{"source": "algonauts2023", "data": {"local": "fmri"}, "regions": ["V1", "ventral"]} | entry]
+    )
 
 
 def test_empty_roi(workdir):
@@ -201,7 +205,11 @@ def test_missing_subject(workdir):
 
 
 def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):
-    chunk = next(p for p in workdir.path.glob("store/activations/*/*.zarr/layer4.0/**/*") if p.is_file() and p.name != "zarr.json")
+    chunk = next(
+        p
+        for p in workdir.path.glob("store/activations/*/*.zarr/layer4.0/**/*")
+        if p.is_file() and p.name != "zarr.json"
+    )
     chunk.write_bytes(chunk.read_bytes()[:-7])
     study = small()
     study["brainscore"]["benchmarks"] = [*study["brainscore"]["benchmarks"], "MajajHong2015public.V4-pls"]
@@ -234,7 +242,9 @@ def mount(tmp_path):
     point.mkdir()
 
     def make(options):
-        process = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", point], capture_output=True, text=True)
+        process = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", point], capture_output=True, text=True
+        )
         if process.returncode:
             pytest.skip(f"a tmpfs can't be mounted here (needs root): {process.stderr.strip()}")
         return point

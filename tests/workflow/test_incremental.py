@@ -57,7 +57,10 @@ def test_a_benchmark_added_scores_it_for_all_runs_and_keeps_the_scores_there_are
     study["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")
     workdir.write_study(study)
     assert workdir.planned() == Counter(brainscore=3) + Counter(DOWNSTREAM)
-    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in workdir.path.glob("store/scores/*/*/MajajHong2015public.IT-pls.json")}
+    before = {
+        p: (p.stat().st_mtime_ns, p.read_bytes())
+        for p in workdir.path.glob("store/scores/*/*/MajajHong2015public.IT-pls.json")
+    }
     workdir.snakemake()
     assert len(before) == 3
     assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before}

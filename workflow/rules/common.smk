@@ -10,7 +10,9 @@ RULES = Path(str(workflow.current_basedir))
 SOURCE = RULES.parents[1] / "src"
 if SOURCE.is_dir():
     sys.path.insert(0, str(SOURCE))
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
+    )
 
 from neuroscaling import targets
 from neuroscaling.code import code_fingerprint
@@ -23,18 +25,27 @@ try:
     SCORES = targets.scores(STUDY)
     RUNS, FITS = STUDY.runs, STUDY.fits
 except NeuroscalingError as error:
-    raise WorkflowError(f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started.")
+    raise WorkflowError(
+        f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started."
+    )
 
 STORE = STUDY.config.store
 RESULTS = STUDY.results.root
 # Where things lie on this machine. Scripts read it from the config and not from params: moving a data set must
 # not make a result stale.
 config["located"] = {
-    "datasets": {name: d.model_dump(mode="json") for name, d in STUDY.config.datasets.items()},
+    "datasets": {
+        name: d.model_dump(mode="json") for name, d in STUDY.config.datasets.items()
+    },
     "weights": {name: run.weights for name, run in RUNS.items() if run.weights},
     "stimuli": {name: list(s.sources) for name, s in SETS.items()},
-    "algonauts": {STUDY.data_name(e.data): str(targets.algonauts_folder(STUDY, e)) for e in STUDY.algonauts},
-    "v4": str(next((e.local_dir for e in STUDY.recordings if e.local_dir), STUDY.store.v4())),
+    "algonauts": {
+        STUDY.data_name(e.data): str(targets.algonauts_folder(STUDY, e))
+        for e in STUDY.algonauts
+    },
+    "v4": str(
+        next((e.local_dir for e in STUDY.recordings if e.local_dir), STUDY.store.v4())
+    ),
 }
 
 
@@ -58,8 +69,14 @@ def python(environment):
     """The interpreter of an environment for shell commands: conda's where conda is used, else that of `make env`."""
     if uses_conda():
         return "python"
-    path = config.get("pythons", {}).get(environment) or os.environ.get(f"NEUROSCALING_{environment.upper()}_PYTHON")
-    path = Path(path) if path else RULES.parents[1] / ".venv" / environment / "bin" / "python"
+    path = config.get("pythons", {}).get(environment) or os.environ.get(
+        f"NEUROSCALING_{environment.upper()}_PYTHON"
+    )
+    path = (
+        Path(path)
+        if path
+        else RULES.parents[1] / ".venv" / environment / "bin" / "python"
+    )
     if not path.exists():
         raise WorkflowError(
             f"The interpreter of the environment `{environment}` is missing: {path}\n"
@@ -70,13 +87,20 @@ def python(environment):
 
 
 def uses_conda():
-    return "conda" in {str(m).rsplit(".", 1)[-1].lower() for m in workflow.deployment_settings.deployment_method}
+    return "conda" in {
+        str(m).rsplit(".", 1)[-1].lower()
+        for m in workflow.deployment_settings.deployment_method
+    }
 
 
 def settings_of(wildcards):
     """What determines a run, without the places where its images and weights lie."""
     settings = RUNS[wildcards.run].settings()
-    return {key: value for key, value in settings.items() if key not in ("dataset_settings", "weights")}
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in ("dataset_settings", "weights")
+    }
 
 
 def subset_of(wildcards):
@@ -85,7 +109,11 @@ def subset_of(wildcards):
     if run.kind != "trained":
         return []
     # Ancient: the run's name already says which images it is trained on; a touched file must not retrain it.
-    return ancient(STUDY.store.subset(run.dataset, run.fingerprint, run.samples_per_class, run.subset_seed))
+    return ancient(
+        STUDY.store.subset(
+            run.dataset, run.fingerprint, run.samples_per_class, run.subset_seed
+        )
+    )
 
 
 def gpus_of(wildcards):
@@ -128,7 +156,11 @@ def v4_files(session):
 
 def data_of_set(name):
     """The simulated brain that a stimulus set belongs to."""
-    return next(brain for brain in map(STUDY.simulated_name, STUDY.config.simulated) if name.startswith(brain))
+    return next(
+        brain
+        for brain in map(STUDY.simulated_name, STUDY.config.simulated)
+        if name.startswith(brain)
+    )
 
 
 def degrees_of(wildcards):
@@ -138,7 +170,11 @@ def degrees_of(wildcards):
 
 def manifest_of(data):
     """The manifest of a simulated brain; nothing for data that lie in a folder of the user."""
-    return STORE / "simulated" / data / "manifest.json" if data.startswith("simulated-") else []
+    return (
+        STORE / "simulated" / data / "manifest.json"
+        if data.startswith("simulated-")
+        else []
+    )
 
 
 def region_layers_of(wildcards):
@@ -154,17 +190,23 @@ def readout_of(wildcards):
 
 def encoding_of(data):
     """The entry of `encoding:` whose recordings are called `data`."""
-    return next(entry for entry in STUDY.algonauts if STUDY.data_name(entry.data) == data)
+    return next(
+        entry for entry in STUDY.algonauts if STUDY.data_name(entry.data) == data
+    )
 
 
 def encoding_entry(wildcards):
     """Subjects and regions that the study asks for."""
-    return encoding_of(wildcards.data).model_dump(mode="json", include={"subjects", "regions"})
+    return encoding_of(wildcards.data).model_dump(
+        mode="json", include={"subjects", "regions"}
+    )
 
 
 def encoding_activations(wildcards):
     """Activations of a run to the images of a source of fMRI."""
-    return STUDY.store.activations(wildcards.run, targets.algonauts_set(STUDY, wildcards.data).name)
+    return STUDY.store.activations(
+        wildcards.run, targets.algonauts_set(STUDY, wildcards.data).name
+    )
 
 
 def encoding_data(wildcards):
@@ -179,7 +221,11 @@ def v4_inputs(wildcards):
 
 def v4_entry(wildcards):
     """Numbers of mapping images and metrics that the study asks for."""
-    entry = next(entry for entry in STUDY.recordings if wildcards.session in STUDY.v4_sessions(entry))
+    entry = next(
+        entry
+        for entry in STUDY.recordings
+        if wildcards.session in STUDY.v4_sessions(entry)
+    )
     return entry.model_dump(mode="json", include={"samples", "metrics"})
 
 
@@ -213,4 +259,8 @@ def minutes(minutes):
 
 
 onstart:
-    shell("{python} -m neuroscaling.cli.main check {study}".format(python=sys.executable, study=config["study"]))
+    shell(
+        "{python} -m neuroscaling.cli.main check {study}".format(
+            python=sys.executable, study=config["study"]
+        )
+    )

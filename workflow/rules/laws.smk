@@ -7,18 +7,18 @@ rule table:
         runs=targets.run_files(STUDY),
     output:
         table=STUDY.results.table,
-    params:
-        code=code("table"),
     log:
         RESULTS / "logs/table.log",
     benchmark:
         RESULTS / "benchmarks/table.tsv"
     localrule: True
+    conda:
+        "../../envs/main.yaml"
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        code=code("table"),
     message:
         "Collect the scores in one table"
     script:
@@ -31,19 +31,19 @@ rule fit:
     output:
         fit=RESULTS / "fits/{fit}.json",
         bootstraps=RESULTS / "fits/{fit}.bootstraps.parquet",
-    params:
-        fit=fit_of,
-        code=code("fit"),
     log:
         RESULTS / "logs/fit/{fit}.log",
     benchmark:
         RESULTS / "benchmarks/fit/{fit}.tsv"
+    conda:
+        "../../envs/main.yaml"
     threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=minutes(30),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        fit=fit_of,
+        code=code("fit"),
     message:
         "Fit {wildcards.fit}"
     script:

@@ -4,18 +4,18 @@
 rule rulegraph:
     output:
         dot=RESULTS / "report/rulegraph.dot",
+    log:
+        RESULTS / "logs/rulegraph.log",
+    localrule: True
+    conda:
+        "../../envs/main.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         command=f"{sys.executable} -m snakemake --snakefile {workflow.main_snakefile} --nolock --quiet all",
         study=config["study"],
         stages=sorted({score.stage for score in SCORES}),
-    log:
-        RESULTS / "logs/rulegraph.log",
-    localrule: True
-    resources:
-        mem_mb=memory(1000),
-        runtime=minutes(10),
-    conda:
-        "../../envs/main.yaml"
     message:
         "Draw the graph of the rules"
     shell:
@@ -29,22 +29,24 @@ rule report:
         fits=[STUDY.results.fit(name) for name in FITS],
         rulegraph=RESULTS / "report/rulegraph.dot",
     output:
-        page=report(STUDY.results.report, caption="../report/page.rst", category="Report"),
-    params:
-        study=STUDY.config.study,
-        title=STUDY.config.title,
-        runs=list(RUNS),
-        code=code("report"),
+        page=report(
+            STUDY.results.report, caption="../report/page.rst", category="Report"
+        ),
     log:
         RESULTS / "logs/report.log",
     benchmark:
         RESULTS / "benchmarks/report.tsv"
     localrule: True
+    conda:
+        "../../envs/main.yaml"
     resources:
         mem_mb=memory(1000),
         runtime=minutes(20),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        study=STUDY.config.study,
+        title=STUDY.config.title,
+        runs=list(RUNS),
+        code=code("report"),
     message:
         "Write the report"
     script:

@@ -8,10 +8,27 @@ if STUDY.config.brainscore:
     # what is there when a benchmark is added; the script scores what is missing.
     rule brainscore:
         input:
-            activations=STORE / "activations/{run}" / f"{targets.brainscore_set(STUDY).name}.json",
+            activations=STORE
+            / "activations/{run}"
+            / f"{targets.brainscore_set(STUDY).name}.json",
             data=manifest_of(DATA),
         output:
-            update([STORE / "scores/{run}" / DATA / f"{b}.json" for b in STUDY.config.brainscore.benchmarks]),
+            update(
+                [
+                    STORE / "scores/{run}" / DATA / f"{b}.json"
+                    for b in STUDY.config.brainscore.benchmarks
+                ]
+            ),
+        log:
+            f"logs/brainscore/{{run}}-{DATA}.log",
+        benchmark:
+            f"benchmarks/brainscore/{{run}}-{DATA}.tsv"
+        conda:
+            "../../envs/brainscore.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(4000),
+            runtime=minutes(60),
         params:
             python=python("brainscore"),
             script=str(RULES.parent / "scripts/score_brainscore.py"),
@@ -19,16 +36,6 @@ if STUDY.config.brainscore:
             readout=readout_of,
             protocol=STUDY.config.protocol,
             code=code("score_brainscore"),
-        log:
-            f"logs/brainscore/{{run}}-{DATA}.log",
-        benchmark:
-            f"benchmarks/brainscore/{{run}}-{DATA}.tsv"
-        threads: 1
-        resources:
-            mem_mb=memory(4000),
-            runtime=minutes(60),
-        conda:
-            "../../envs/brainscore.yaml"
         message:
             "Score {wildcards.run} with Brain-Score"
         shell:
@@ -44,20 +51,20 @@ rule encoding:
         data=encoding_data,
     output:
         scores=STORE / "scores/{run}/{data}/algonauts2023.json",
-    params:
-        entry=encoding_entry,
-        protocol=STUDY.config.protocol,
-        code=code("score_encoding"),
     log:
         "logs/encoding/{run}-{data}.log",
     benchmark:
         "benchmarks/encoding/{run}-{data}.tsv"
+    conda:
+        "../../envs/main.yaml"
     threads: 1
     resources:
         mem_mb=memory(4000),
         runtime=minutes(120),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        entry=encoding_entry,
+        protocol=STUDY.config.protocol,
+        code=code("score_encoding"),
     message:
         "Predict fMRI of {wildcards.data} from {wildcards.run}"
     script:
@@ -70,20 +77,20 @@ rule v4:
         data=v4_inputs,
     output:
         scores=STORE / "scores/{run}/v4/{session}.json",
-    params:
-        entry=v4_entry,
-        protocol=STUDY.config.protocol,
-        code=code("score_v4"),
     log:
         "logs/v4/{run}-{session}.log",
     benchmark:
         "benchmarks/v4/{run}-{session}.tsv"
+    conda:
+        "../../envs/main.yaml"
     threads: 1
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        entry=v4_entry,
+        protocol=STUDY.config.protocol,
+        code=code("score_v4"),
     message:
         "Predict the V4 neurons of session {wildcards.session} from {wildcards.run}"
     script:

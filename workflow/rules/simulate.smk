@@ -4,18 +4,18 @@
 rule simulate:
     output:
         manifest=STORE / "simulated/{brain}/manifest.json",
-    params:
-        settings=simulation_of,
-        code=code("simulate"),
     log:
         "logs/simulate/{brain}.log",
     benchmark:
         "benchmarks/simulate/{brain}.tsv"
+    conda:
+        "../../envs/main.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(20),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        settings=simulation_of,
+        code=code("simulate"),
     message:
         "Make the SIMULATED brain {wildcards.brain}"
     script:
@@ -27,18 +27,18 @@ rule stimuli:
         stimulus_sources,
     output:
         manifest=STORE / "stimuli/{set}/manifest.json",
-    params:
-        degrees=degrees_of,
-        code=code("stimuli"),
     log:
         "logs/stimuli/{set}.log",
     benchmark:
         "benchmarks/stimuli/{set}.tsv"
+    conda:
+        "../../envs/main.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(60),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        degrees=degrees_of,
+        code=code("stimuli"),
     message:
         "Prepare the stimulus set {wildcards.set}"
     script:
@@ -54,11 +54,11 @@ rule v4_data:
     benchmark:
         "benchmarks/v4_data/{session}.tsv"
     localrule: True
+    conda:
+        "../../envs/main.yaml"
     resources:
         mem_mb=memory(1000),
         runtime=minutes(30),
-    conda:
-        "../../envs/main.yaml"
     message:
         "Download the V4 recordings of session {wildcards.session}"
     script:

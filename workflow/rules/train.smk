@@ -4,18 +4,18 @@
 rule subset:
     output:
         subset=STORE / "subsets/{dataset}/{samples}-s{seed}.parquet",
-    params:
-        dataset=dataset_of,
     log:
         "logs/subset/{dataset}-{samples}-s{seed}.log",
     benchmark:
         "benchmarks/subset/{dataset}-{samples}-s{seed}.tsv"
     localrule: True
+    conda:
+        "../../envs/main.yaml"
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        dataset=dataset_of,
     message:
         "Draw {wildcards.samples} images per class of {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -30,19 +30,19 @@ rule train:
     output:
         run=STORE / "runs/{run}/run.json",
         history=STORE / "runs/{run}/history.parquet",
-    params:
-        run=settings_of,
     log:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
+    conda:
+        "../../envs/main.yaml"
     threads: 1
     resources:
         gpu=gpus_of,
         mem_mb=memory(4000),
         runtime=minutes(600),
-    conda:
-        "../../envs/main.yaml"
+    params:
+        run=settings_of,
     message:
         "Train {wildcards.run}"
     script:

@@ -17,7 +17,10 @@ def main(arguments: list[str] | None = None) -> int:
         return options.command(options) or 0
     except NeuroscalingError as error:
         print(error, file=sys.stderr)
-        print(f"\n{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}; nothing was started.", file=sys.stderr)
+        print(
+            f"\n{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}; nothing was started.",
+            file=sys.stderr,
+        )
         return 1
     except BrokenPipeError:
         return 0
