@@ -49,7 +49,9 @@ class Driver:
     def name(self) -> str:
         """The name that all jobs of this driver have."""
         wait_until(lambda: "SLURM run ID: " in self.text or self.process.poll() is not None, 60, self.output.read_text)
-        return re.search(r"SLURM run ID: (\S+)", self.text).group(1)
+        found = re.search(r"SLURM run ID: (\S+)", self.text)
+        assert found, f"Snakemake did not begin:\n{self.text}"
+        return found.group(1)
 
     def jobs(self, rule: str | None = None, state: str | None = None) -> list[Job]:
         """The driver's jobs, in the order of submission."""
