@@ -96,7 +96,9 @@ def drive(folder: Path, *arguments: str, snakefile: Path = HERE / "trials/Snakef
     profiles = ["--profile", str(ROOT / "profiles/slurm"), "--profile", str(HERE / "profile")]
     # The workflow finds this one by itself; the trials have to be told.
     profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *profiles, *arguments]
+    # It ends with the test session, also where that is killed.
+    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
+    command += [*profiles, *arguments]
     output = folder / f"driver-{len(list(folder.glob('driver-*.txt')))}.txt"
     with open(output, "w") as file:
         process = subprocess.Popen(
