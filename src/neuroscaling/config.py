@@ -203,6 +203,12 @@ class Study(Section):
     runs: list[Runs] = Field(min_length=1, description="Which networks: a list of groups.")
     layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
     reduction: Reduction = Field(Reduction(), description="What is kept of the activations.")
+    pack: int = Field(
+        1,
+        ge=1,
+        description="Networks of one architecture whose extraction and Brain-Score scoring share a job: for small "
+        "networks, whose jobs would spend their time starting up. Every network keeps its own files.",
+    )
     simulated: dict[Annotated[str, Field(pattern=NAME)], SimulatedBrain] = Field(
         {}, description="Simulated brains by name (for the demo and for tests)."
     )

@@ -28,6 +28,27 @@ class Score:
     stimulus_set: str
 
 
+@dataclass(frozen=True)
+class Pack:
+    """Networks of one architecture that share a job."""
+
+    name: str
+    runs: tuple[str, ...]
+
+
+def packs(study: LoadedStudy) -> list[Pack]:
+    """The runs of the study in packs of one architecture, at most `pack:` runs each, in the order of the run table."""
+    archs: dict[str, list[str]] = {}
+    for run in study.runs.values():
+        archs.setdefault(run.arch, []).append(run.run)
+    size = study.config.pack
+    return [
+        Pack(f"{arch}-{i // size}", tuple(runs[i : i + size]))
+        for arch, runs in archs.items()
+        for i in range(0, len(runs), size)
+    ]
+
+
 def run_files(study: LoadedStudy) -> list[Path]:
     """run.json of every run."""
     return [study.store.run(run) / "run.json" for run in study.runs]

@@ -1,29 +1,31 @@
-# Activations of each run to each stimulus set: all layers in one pass.
+# Activations of each run to each stimulus set: all layers in one pass. `update` keeps the runs of a pack that are done.
 
+for PACK in PACKS:
 
-rule activations:
-    input:
-        run=STORE / "runs/{run}/run.json",
-        stimuli=STORE / "stimuli/{set}/manifest.json",
-    output:
-        manifest=STORE / "activations/{run}/{set}.json",
-    log:
-        "logs/activations/{run}/{set}.log",
-    benchmark:
-        "benchmarks/activations/{run}/{set}.tsv"
-    conda:
-        "../../envs/main.yaml"
-    threads: 1
-    resources:
-        gpu=gpus_of,
-        mem_mb=memory(4000),
-        runtime=minutes(60),
-    params:
-        run=settings_of,
-        layers=layers_of,
-        reduction=STUDY.config.reduction.model_dump(mode="json"),
-        code=code("activations"),
-    message:
-        "Extract the activations of {wildcards.run} to {wildcards.set}"
-    script:
-        "../scripts/activations.py"
+    rule:
+        name:
+            rule_name("activations", PACK)
+        input:
+            runs=for_runs(STORE / "runs/{run}/run.json", PACK),
+            stimuli=STORE / "stimuli/{set}/manifest.json",
+        output:
+            update(for_runs(STORE / "activations/{run}/{set}.json", PACK)),
+        log:
+            f"logs/activations/{label_of(PACK)}/{{set}}.log",
+        benchmark:
+            f"benchmarks/activations/{label_of(PACK)}/{{set}}.tsv"
+        conda:
+            "../../envs/main.yaml"
+        threads: 1
+        resources:
+            gpu=of_first_run(gpus_of, PACK),
+            mem_mb=memory(4000),
+            runtime=minutes(60),
+        params:
+            layers=of_first_run(layers_of, PACK),
+            reduction=STUDY.config.reduction.model_dump(mode="json"),
+            code=code("activations"),
+        message:
+            f"Extract the activations of {title_of(PACK)} to {{wildcards.set}}"
+        script:
+            "../scripts/activations.py"

@@ -3,6 +3,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -30,9 +31,15 @@ except NeuroscalingError as error:
     )
 
 STORE = STUDY.config.store
+# One rule for every run, or one rule for each pack of runs.
+PACKS = targets.packs(STUDY) if STUDY.config.pack > 1 else [None]
+NETWORK_PACKS = [
+    pack for pack in PACKS if pack is None or RUNS[pack.runs[0]].kind != "baseline"
+]
 RESULTS = STUDY.results.root
 # Where things lie on this machine. Scripts read it from the config and not from params: moving a data set must
 # not make a result stale.
+config["runs"] = {name: run.settings() for name, run in RUNS.items()}
 config["located"] = {
     "datasets": {
         name: d.model_dump(mode="json") for name, d in STUDY.config.datasets.items()
@@ -117,8 +124,47 @@ def subset_of(wildcards):
 
 
 def gpus_of(wildcards):
-    """GPUs for training or extracting a run: one, and none for what has nothing to compute there."""
+    """GPUs for training a run: one, and none for what has nothing to compute there."""
     return int(RUNS[wildcards.run].kind in ("trained", "pretrained"))
+
+
+def rule_name(stage, pack):
+    """Name of the rule of a stage: the stage, and for packs their number."""
+    return stage if pack is None else f"{stage}_{PACKS.index(pack) + 1}"
+
+
+def label_of(pack):
+    """What logs and benchmarks are called: by the run, or by the pack."""
+    return "{run}" if pack is None else pack.name
+
+
+def for_runs(path, pack):
+    """`path` with the wildcard {run}, or one path for each run of a pack."""
+    return (
+        [path]
+        if pack is None
+        else [Path(str(path).replace("{run}", run)) for run in pack.runs]
+    )
+
+
+def title_of(pack):
+    """Which runs a job's message names."""
+    return (
+        "{wildcards.run}"
+        if pack is None
+        else f"{len(pack.runs)} networks ({pack.name})"
+    )
+
+
+def of_first_run(function, pack):
+    """`function` of the run's wildcards; for a pack, of its first run (all have one architecture)."""
+
+    def of_job(wildcards):
+        return function(
+            wildcards if pack is None else SimpleNamespace(run=pack.runs[0])
+        )
+
+    return of_job
 
 
 def simulation_of(wildcards):

@@ -6,43 +6,55 @@ if STUDY.config.brainscore:
 
     # All benchmarks of a run are scored in one process, since starting it costs more than a score. `update` keeps
     # what is there when a benchmark is added; the script scores what is missing.
-    rule brainscore:
-        input:
-            activations=STORE
-            / "activations/{run}"
-            / f"{targets.brainscore_set(STUDY).name}.json",
-            data=manifest_of(DATA),
-        output:
-            update(
-                [
-                    STORE / "scores/{run}" / DATA / f"{b}.json"
-                    for b in STUDY.config.brainscore.benchmarks
-                ]
-            ),
-        log:
-            f"logs/brainscore/{{run}}-{DATA}.log",
-        benchmark:
-            f"benchmarks/brainscore/{{run}}-{DATA}.tsv"
-        conda:
-            "../../envs/brainscore.yaml"
-        threads: 1
-        resources:
-            mem_mb=memory(4000),
-            runtime=minutes(60),
-        params:
-            python=python("brainscore"),
-            script=str(RULES.parent / "scripts/score_brainscore.py"),
-            layers=region_layers_of,
-            readout=readout_of,
-            protocol=STUDY.config.protocol,
-            code=code("score_brainscore"),
-        message:
-            "Score {wildcards.run} with Brain-Score"
-        shell:
-            "{params.python} {params.script} --run {wildcards.run} --activations {input.activations}"
-            f" --data {targets.brainscore_folder(STUDY)} --data-name {DATA} {SIMULATED}"
-            f" --ceilings {STORE / 'ceilings' / DATA}"
-            " --layers {params.layers:q} {params.readout} --protocol {params.protocol} --log {log} --outputs {output}"
+    for PACK in NETWORK_PACKS:
+
+        rule:
+            name:
+                rule_name("brainscore", PACK)
+            input:
+                activations=for_runs(
+                    STUDY.store.activations(
+                        "{run}", targets.brainscore_set(STUDY).name
+                    ),
+                    PACK,
+                ),
+                data=manifest_of(DATA),
+            output:
+                update(
+                    [
+                        path
+                        for benchmark in STUDY.config.brainscore.benchmarks
+                        for path in for_runs(
+                            STUDY.store.score("{run}", DATA, benchmark),
+                            PACK,
+                        )
+                    ]
+                ),
+            log:
+                f"logs/brainscore/{label_of(PACK)}-{DATA}.log",
+            benchmark:
+                f"benchmarks/brainscore/{label_of(PACK)}-{DATA}.tsv"
+            conda:
+                "../../envs/brainscore.yaml"
+            threads: 1
+            resources:
+                mem_mb=memory(4000),
+                runtime=minutes(60),
+            params:
+                python=python("brainscore"),
+                script=str(RULES.parent / "scripts/score_brainscore.py"),
+                layers=of_first_run(region_layers_of, PACK),
+                readout=of_first_run(readout_of, PACK),
+                protocol=STUDY.config.protocol,
+                code=code("score_brainscore"),
+            message:
+                f"Score {title_of(PACK)} with Brain-Score"
+            shell:
+                "{params.python} {params.script} --activations {input.activations}"
+                f" --data {targets.brainscore_folder(STUDY)} --data-name {DATA} {SIMULATED}"
+                f" --ceilings {STORE / 'ceilings' / DATA}"
+                " --layers {params.layers:q} {params.readout} --protocol {params.protocol} --code {params.code}"
+                " --log {log} --outputs {output}"
 
 
 rule encoding:

@@ -1,7 +1,8 @@
-"""Score one run on Brain-Score benchmarks; a plain command for the brainscore environment's interpreter.
+"""Score runs on Brain-Score benchmarks; a plain command for the brainscore environment's interpreter.
 
---run RUN --activations MANIFEST --data FOLDER --data-name NAME [--simulated] [--layers JSON] [--readout LAYER]
-[--protocol corrected|parity] [--ceilings FOLDER] [--log FILE] --outputs ID.json [ID.json ...]
+--activations MANIFEST [MANIFEST ...] --data FOLDER --data-name NAME [--simulated] [--layers JSON] [--readout LAYER]
+[--protocol corrected|parity] [--ceilings FOLDER] [--code FINGERPRINT] [--log FILE]
+--outputs <run>/<data>/<benchmark>.json [...]
 """
 
 import sys

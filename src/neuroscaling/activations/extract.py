@@ -25,20 +25,22 @@ def extract(
     layers: dict[str, Any] | Sequence[str] | None = None,
     reduction: dict[str, Any] | None = None,
     device: str | None = None,
+    code: str | None = None,
 ) -> None:
     """Write the activations of `run` to each of `stimulus_sets` (their manifest.json) as `outputs` (store manifests).
 
     run: the run's settings; run_dir: its folder with run.json and weights. layers: names, or the study's section
     {"candidates", "regions", "readout"}; empty for the architecture's own candidates and readout. reduction:
-    {"kind": "none"} or {"kind": "grid", "size": k}. device: torch's name; CUDA where there is one. Sets whose output
-    is sound and of the same weights, images, layers and reduction are kept. Memory is that of one batch.
+    {"kind": "none"} or {"kind": "grid", "size": k}. device: torch's name; CUDA where there is one. code: fingerprint of
+    the code. Sets whose output is sound and of the same weights, images, layers, reduction and code are kept. Memory is
+    that of one batch.
     Raises DataError for missing images, weights of another network, unknown layers, and NaN activations.
     """
     reduction = _checked(reduction or {"kind": "none"})
     images = [stimulus_images(manifest) for manifest in stimulus_sets]
     source, facts = _source(run, Path(run_dir), layers, reduction, device)
     for one, output in zip(images, outputs, strict=True):
-        wanted = {**facts, **one.facts, "reduction": reduction, "layers_asked": layers or None}
+        wanted = {**facts, **one.facts, "reduction": reduction, "layers_asked": layers or None, "code": code}
         if is_stored(output, wanted):
             log.info("%s is kept: same weights, images, layers and reduction", output)
         else:

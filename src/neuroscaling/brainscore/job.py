@@ -1,4 +1,4 @@
-"""All benchmarks of one run in one process: what the script of the `brainscore` rule calls."""
+"""All benchmarks of one or several runs in one process: what the script of the `brainscore` rule calls."""
 
 import argparse
 import json
@@ -18,45 +18,66 @@ logger = logging.getLogger("neuroscaling")
 
 
 def score_all(options: argparse.Namespace) -> None:
-    """Score the run on each benchmark of `options.benchmark` (id -> output); each file is written when it is done.
+    """Score each run of `options.activations` on the benchmarks of its outputs; each file is written when it is done.
 
     A file that stands there already for the same inputs is kept. Raises DataError and StudyError as `score_benchmark`.
     """
-    activations = open_store(options.activations)
-    layers, readout = layers_by_depth(activations, options.layers, options.readout)
-    files = {name: find_files(options.data, ids.DATA_SETS[ids.benchmark(name).data]) for name in options.benchmark}
+    names = {benchmark_of(path) for path in options.outputs}
+    files = {name: find_files(options.data, ids.DATA_SETS[ids.benchmark(name).data]) for name in sorted(names)}
+    hashes = {name: data_hash(entry) for name, entry in files.items()}
     with tempfile.TemporaryDirectory(prefix="neuroscaling-brainscore-") as scratch:
         _prepare(list(files.values()), Path(scratch))
         from neuroscaling.brainscore.local import register
-        from neuroscaling.brainscore.scoring import Job, score_benchmark
 
         for entry in {entry.data_set.data: entry for entry in files.values()}.values():
             register(entry)
-        for name, out in options.benchmark.items():
-            job = Job(
-                options.run,
-                options.data_name,
-                options.simulated,
-                data_hash(files[name]),
-                activations,
-                layers,
-                readout,
-                options.protocol,
-                options.ceilings,
-            )
-            if _is_done(out, job.inputs(ids.benchmark(name))):
-                logger.info("%s: kept, it was scored before from the same inputs", name)
-                continue
-            result = score_benchmark(name, job)
-            write_json(out, result)
-            logger.info("%s: score %s, raw %s", name, result["rows"][0]["score"], result["rows"][0]["raw"])
+        for manifest in options.activations:
+            outputs = [path for path in options.outputs if run_of_score(path) == manifest.parent.name]
+            _score_run(manifest, outputs, hashes, options)
+
+
+def _score_run(manifest: Path, outputs: list[Path], hashes: dict[str, str], options: argparse.Namespace) -> None:
+    from neuroscaling.brainscore.scoring import Job, score_benchmark
+
+    activations = open_store(manifest)
+    layers, readout = layers_by_depth(activations, options.layers, options.readout)
+    for out in outputs:
+        name = benchmark_of(out)
+        job = Job(
+            run=manifest.parent.name,
+            data=options.data_name,
+            simulated=options.simulated,
+            data_hash=hashes[name],
+            activations=activations,
+            layers=layers,
+            readout=readout,
+            protocol=options.protocol,
+            ceilings=options.ceilings,
+            code=options.code,
+        )
+        if _is_done(out, job.inputs(ids.benchmark(name))):
+            logger.info("%s, %s: kept, it was scored before from the same inputs", job.run, name)
+            continue
+        result = score_benchmark(name, job)
+        write_json(out, result)
+        row = result["rows"][0]
+        logger.info("%s, %s: score %s, raw %s", job.run, name, row["score"], row["raw"])
+
+
+def benchmark_of(output: Path) -> str:
+    """The benchmark that a score file is named after. Raises StudyError for an unknown one."""
+    return ids.benchmark(output.name.removesuffix(".json")).benchmark
+
+
+def run_of_score(output: Path) -> str:
+    """The run that a score file belongs to: `scores/<run>/<data>/<benchmark>.json`."""
+    return output.parents[1].name
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line. Raises StudyError for an unknown benchmark and for `--layers` that can't be read."""
-    parser = argparse.ArgumentParser(description="Score one run on Brain-Score benchmarks from stored activations.")
-    parser.add_argument("--run", required=True, help="name of the run")
-    parser.add_argument("--activations", required=True, type=Path, help="manifest of the stored activations")
+    parser = argparse.ArgumentParser(description="Score runs on Brain-Score benchmarks from stored activations.")
+    parser.add_argument("--activations", nargs="+", required=True, type=Path, metavar="JSON", help="one a run")
     parser.add_argument("--data", required=True, type=Path, help="folder of the recordings, local or as BRAINIO_HOME")
     parser.add_argument("--data-name", required=True, help="name of the data in the score file")
     parser.add_argument("--simulated", action="store_true", help="the data are simulated")
@@ -64,11 +85,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--readout", help="layer of the behavioural readout; by default the last one stored")
     parser.add_argument("--protocol", choices=("corrected", "parity"), default="corrected")
     parser.add_argument("--ceilings", type=Path, help="folder where ceilings are kept for the next run")
+    parser.add_argument("--code", help="fingerprint of the code: scores of other code are made again")
     parser.add_argument("--log", help="log file")
-    parser.add_argument("--outputs", nargs="+", required=True, type=Path, metavar="ID.json", help="one a benchmark")
+    parser.add_argument(
+        "--outputs",
+        nargs="+",
+        required=True,
+        type=Path,
+        help="<run>/<data>/<benchmark>.json, for each run and benchmark",
+    )
     options = parser.parse_args(arguments)
     options.layers = _layers(options.layers)
-    options.benchmark = {ids.benchmark(path.name.removesuffix(".json")).benchmark: path for path in options.outputs}
     return options
 
 

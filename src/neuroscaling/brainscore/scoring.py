@@ -28,7 +28,8 @@ TRAIN_SHARE, COMPONENTS = 0.9, 25
 class Job:
     """What one process scores: a run's activations on the data named `data`; `data_hash` tells their content apart.
 
-    layers: layer of each region; readout: layer of behaviour; ceilings: folder where ceilings are kept, or None.
+    layers: layer of each region; readout: layer of behaviour; ceilings: folder where ceilings are kept, or None; code:
+    fingerprint of the code, so that a score of other code counts as another.
     """
 
     run: str
@@ -40,6 +41,7 @@ class Job:
     readout: str
     protocol: str = "corrected"
     ceilings: Path | None = None
+    code: str | None = None
 
     def layer_of(self, benchmark: ids.Benchmark) -> str:
         """Layer that answers `benchmark`. Raises DataError when no layer was given for its region."""
@@ -56,7 +58,8 @@ class Job:
         values = next((e for e in self.activations.manifest["layers"] if e["name"] == layer), None)
         stimuli = self.activations.manifest.get("stimulus_ids_sha256")
         return content_hash(
-            [benchmark.benchmark, layer, values, stimuli, self.data_hash, self.protocol, _version()], 16
+            [benchmark.benchmark, layer, values, stimuli, self.data_hash, self.protocol, self.code, _version()],
+            16,
         )
 
 

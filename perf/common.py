@@ -1,0 +1,55 @@
+"""What the comparisons share: timing, the machine's description, the table and the file of results."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = ("case", "ours", "peer", "unit", "ratio", "agreement")
+
+
+def quick(description: str | None) -> bool:
+    """Whether `--quick` was given: a smaller problem, under a minute on two cores."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a smaller problem")
+    return parser.parse_args().quick
+
+
+def cpu_seconds(function: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds of one call (all threads of this process), and what it returned."""
+    start = time.process_time()
+    result = function()
+    return time.process_time() - start, result
+
+
+def row(case: str, ours: float, peer: float, agreement: float, unit: str = "CPU s") -> dict[str, Any]:
+    """One line of a comparison; ratio: how many times better ours is; agreement: largest relative difference."""
+    ratio = round(peer / ours, 2)
+    return dict(
+        zip(COLUMNS, (case, round(ours, 3), round(peer, 3), unit, ratio, float(f"{agreement:.1e}")), strict=True)
+    )
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as far as it tells."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": model[0] if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+    }
+
+
+def report(topic: str, rows: list[dict[str, Any]]) -> None:
+    """Print the table and write perf/results/<topic>.json."""
+    for line in [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]:
+        print("  ".join(str(line[column]).ljust(24 if column == "case" else 9) for column in COLUMNS))
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n"
+    (RESULTS / f"{topic}.json").write_text(text)
