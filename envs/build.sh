@@ -6,8 +6,20 @@ python=${PYTHON:-python3.11}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 lock=envs/$name.lock.txt
 folder=.venv/$name
-wanted=$(cat "$lock" pyproject.toml | sha256sum | cut -c1-16)
-if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ] && [ -x "$folder/bin/python" ]; then exit 0; fi
+wanted=$(sha256sum < "$lock" | cut -c1-16)
+project=$(sha256sum < pyproject.toml | cut -c1-16)
+
+install_project() { # the `neuroscaling` command and the library itself, from this checkout
+  [ "$name" = main ] || return 0
+  [ "$(cat "$folder/.project" 2>/dev/null)" = "$project" ] && return 0
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+  echo "$project" > "$folder/.project"
+}
+
+if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ] && [ -x "$folder/bin/python" ]; then
+  install_project
+  exit 0
+fi
 
 if ! command -v "$python" >/dev/null || ! "$python" -c 'import sys' 2>/dev/null; then
   cat >&2 <<X
@@ -36,7 +48,5 @@ echo "Building $folder from $lock (several minutes and about 7 GB, once)"
 rm -rf "$folder"
 "$python" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$lock"
-if [ "$name" = main ]; then
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-fi
+install_project
 echo "$wanted" > "$folder/.installed"

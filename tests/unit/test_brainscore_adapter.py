@@ -239,7 +239,6 @@ def test_bad_input_is_named(results: dict, case: str, words: list[str]):
 def command(brain: Path, stores: dict[str, Path], tmp_path: Path) -> list[str]:
     script = REPOSITORY / "workflow" / "scripts" / "score_brainscore.py"
     options = {
-        "--run": "toy-00000000",
         "--activations": stores["truth"],
         "--data": brain / "brainscore",
         "--data-name": "simulated-toy",
@@ -251,16 +250,23 @@ def command(brain: Path, stores: dict[str, Path], tmp_path: Path) -> list[str]:
     return [str(part) for part in (script, "--simulated", *(p for pair in options.items() for p in pair))]
 
 
+def _output(command: list[str], folder: Path, benchmark: str) -> Path:
+    """Where the score of the command's run belongs: `<run>/<data>/<benchmark>.json`."""
+    run = Path(command[command.index("--activations") + 1]).parent.name
+    return folder / run / "simulated-toy" / f"{benchmark}.json"
+
+
 @needs_brainscore
 def test_the_command_keeps_what_is_done_and_its_ceilings(command: list[str], tmp_path: Path, results: dict):
-    output, another = tmp_path / "first" / f"{IT}.json", tmp_path / "second" / f"{IT}.json"
+    output, another = _output(command, tmp_path / "first", IT), _output(command, tmp_path / "second", IT)
+    other = _output(command, tmp_path / "first", V1)
     first = _run(*command, "--outputs", output)
     assert first.returncode == 0, first.stderr
     assert json.loads(output.read_text())["rows"] == results[f"truth {IT}"]["rows"]
     written = output.stat().st_mtime_ns
-    second = _run(*command, "--outputs", output, tmp_path / "first" / f"{V1}.json")
+    second = _run(*command, "--outputs", output, other)
     assert second.returncode == 0 and f"{IT}: kept" in (tmp_path / "log").read_text()
-    assert output.stat().st_mtime_ns == written and (tmp_path / "first" / f"{V1}.json").exists()
+    assert output.stat().st_mtime_ns == written and other.exists()
     place = command.index("--activations") + 1
     command[place] = command[place].replace("truth", "shuffled")
     third = _run(*command, "--outputs", another)
@@ -272,11 +278,25 @@ def test_the_command_keeps_what_is_done_and_its_ceilings(command: list[str], tmp
 @needs_brainscore
 def test_the_command_fails_with_one_message_and_writes_nothing(command: list[str], tmp_path: Path):
     command[command.index("--layers") + 1] = '{"IT": "layer4"}'
-    failed = _run(*command, "--outputs", tmp_path / "scores" / f"{IT}.json")
+    failed = _run(*command, "--outputs", _output(command, tmp_path / "scores", IT))
     assert failed.returncode == 1
     assert "no such layer" in failed.stderr and "Traceback" not in failed.stderr
     assert "no such layer" in (tmp_path / "log").read_text()
     assert not (tmp_path / "scores").exists()
+
+
+@needs_brainscore
+def test_an_output_of_a_run_without_activations_is_named(command: list[str], tmp_path: Path):
+    failed = _run(*command, "--outputs", tmp_path / "stranger-00000000" / "simulated-toy" / f"{IT}.json")
+    assert failed.returncode == 1 and "stranger-00000000" in failed.stderr
+
+
+@needs_brainscore
+def test_scores_of_other_code_are_made_again(command: list[str], tmp_path: Path):
+    output = _output(command, tmp_path, V1)
+    for code, kept in (("a", False), ("a", True), ("b", False)):
+        done = _run(*command, "--code", code, "--outputs", output)
+        assert done.returncode == 0 and ("kept" in (tmp_path / "log").read_text()) is kept
 
 
 @needs_brainscore
@@ -292,7 +312,7 @@ def test_an_official_file_of_other_content_is_named(brain: Path, command: list[s
         else:
             shutil.copy(brain / "brainscore" / name, official / sha1)
     command[command.index("--data") + 1] = str(official)
-    failed = _run(*command, "--outputs", tmp_path / f"{IT}.json")
+    failed = _run(*command, "--outputs", _output(command, tmp_path, IT))
     assert failed.returncode == 1
     assert "SHA1 mismatch" in failed.stderr and "assy_dicarlo_MajajHong2015_public.nc" in failed.stderr
     assert sorted(path.name for path in official.rglob("*") if path.is_file()) == sorted(OFFICIAL.values())

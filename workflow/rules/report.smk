@@ -45,7 +45,7 @@ rule report:
     params:
         study=STUDY.config.study,
         title=STUDY.config.title,
-        runs=list(RUNS),
+        jobs=[*RUNS, *(pack.name for pack in PACKS if pack)],
         code=code("report"),
     message:
         "Write the report"

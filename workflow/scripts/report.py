@@ -1,7 +1,8 @@
 """Write the report.
 
 input: table, runs (list of run.json), fits (list of fit JSON), rulegraph (DOT text); output: page (index.html; figures
-are written beside it); params: study (name), title, runs (names of the study's runs); log[0].
+are written beside it); params: study (name), title, jobs (names of the study's
+runs and packs, which the benchmark files of its jobs begin with); log[0].
 """
 
 from pathlib import Path
@@ -17,6 +18,6 @@ with script_logging(snakemake.log[0]):
         list(snakemake.input.runs),
         list(snakemake.input.get("fits", [])),
         snakemake.input.rulegraph,
-        {"name": snakemake.params.study, "title": snakemake.params.title, "runs": list(snakemake.params.runs)},
+        {"name": snakemake.params.study, "title": snakemake.params.title, "jobs": list(snakemake.params.jobs)},
         ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment, ids
 from neuroscaling.brainscore.sources import Files, find_files
-from neuroscaling.errors import DataError, Problem, StudyError
+from neuroscaling.errors import DataError, Problem, StudyError, listing
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.depths import region_layers
@@ -23,6 +23,7 @@ def score_all(options: argparse.Namespace) -> None:
     A file that stands there already for the same inputs is kept. Raises DataError and StudyError as `score_benchmark`.
     """
     names = {benchmark_of(path) for path in options.outputs}
+    _refuse_strangers(options)
     files = {name: find_files(options.data, ids.DATA_SETS[ids.benchmark(name).data]) for name in sorted(names)}
     hashes = {name: data_hash(entry) for name, entry in files.items()}
     with tempfile.TemporaryDirectory(prefix="neuroscaling-brainscore-") as scratch:
@@ -34,6 +35,14 @@ def score_all(options: argparse.Namespace) -> None:
         for manifest in options.activations:
             outputs = [path for path in options.outputs if run_of_score(path) == manifest.parent.name]
             _score_run(manifest, outputs, hashes, options)
+
+
+def _refuse_strangers(options: argparse.Namespace) -> None:
+    runs = [manifest.parent.name for manifest in options.activations]
+    strangers = sorted({run_of_score(path) for path in options.outputs} - set(runs))
+    if strangers:
+        what = "outputs of runs whose activations are not given"
+        raise StudyError(Problem(what, "--outputs", listing(strangers), listing(runs)))
 
 
 def _score_run(manifest: Path, outputs: list[Path], hashes: dict[str, str], options: argparse.Namespace) -> None:

@@ -35,14 +35,15 @@ def write_report(
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
-    study: name, title, runs (list of names); benchmarks: folders with Snakemake's benchmark files.
+    study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
+    benchmarks: folders with Snakemake's benchmark files.
     """
     build_report(
         page,
         read_table(table),
         [read_json(path) for path in fits],
         study,
-        read_timings(benchmarks, study["runs"]),
+        read_timings(benchmarks, study["jobs"]),
         Path(rulegraph).read_text(encoding="utf-8"),
         [read_json(path) for path in runs],
     )

@@ -22,7 +22,8 @@ class Graph:
 
 def draw_rulegraph(dot_text: str, out_svg: str | Path) -> None:
     """Draw Snakemake's `--rulegraph dot` text to `out_svg`."""
-    text = _by_graphviz(dot_text) or _by_matplotlib(parse_dot(dot_text))
+    graph = merged(parse_dot(dot_text))
+    text = _by_graphviz(graph) or _by_matplotlib(graph)
     with atomic_path(out_svg) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -39,6 +40,16 @@ def parse_dot(text: str) -> Graph:
     for node in (node for edge in edges for node in edge):
         labels.setdefault(node, node)
     return Graph(labels, edges)
+
+
+def merged(graph: Graph) -> Graph:
+    """The graph with the rules of packs (`activations_1`, `activations_2`, ...) as one node."""
+    stem = {node: re.sub(r"_\d+$", "", label) for node, label in graph.labels.items()}
+    first: dict[str, str] = {}
+    for node, label in stem.items():
+        first.setdefault(label, node)
+    edges = dict.fromkeys((first[stem[start]], first[stem[end]]) for start, end in graph.edges)
+    return Graph({node: label for label, node in first.items()}, list(edges))
 
 
 def layers(graph: Graph) -> list[list[str]]:
@@ -58,11 +69,14 @@ def layers(graph: Graph) -> list[list[str]]:
     return [row for row in rows if row]
 
 
-def _by_graphviz(text: str) -> str | None:
+def _by_graphviz(graph: Graph) -> str | None:
     if shutil.which("dot") is None:
         return None
-    plain = re.sub(r'color\s*=\s*"[^"]*"', 'color="#0072B2"', text)
-    result = subprocess.run(["dot", "-Tsvg"], input=plain, capture_output=True, text=True, timeout=60)
+    nodes = [f'"{node}" [label="{label}"];' for node, label in graph.labels.items()]
+    edges = [f'"{start}" -> "{end}";' for start, end in graph.edges]
+    head = 'node [shape=box, style=rounded, fontname="sans", fontsize=10, color="#0072B2"]; edge [color="#5f6368"];'
+    text = "\n".join(["digraph rules {", head, *nodes, *edges, "}"])
+    result = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True, timeout=60)
     return result.stdout[result.stdout.index("<svg") :] if result.returncode == 0 and "<svg" in result.stdout else None
 
 
