@@ -205,16 +205,12 @@ def test_missing_subject(workdir):
 
 
 def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):
-    chunk = next(
-        p
-        for p in workdir.path.glob("store/activations/*/*.zarr/layer4.0/**/*")
-        if p.is_file() and p.name != "zarr.json"
-    )
+    chunks = workdir.path.glob("store/activations/*/*.zarr/layer3.0/**/*")
+    chunk = next(path for path in chunks if path.is_file() and path.name != "zarr.json")
     chunk.write_bytes(chunk.read_bytes()[:-7])
     study = small()
     study["brainscore"]["benchmarks"] = [*study["brainscore"]["benchmarks"], "MajajHong2015public.V4-pls"]
-    study["layers"] = {"resnet_w8": {"regions": {"V4": "layer4.0"}}}
-    refused(workdir, study, "layer4.0", chunk.name, before_any_job=False)
+    refused(workdir, study, "layer3.0", str(chunk.parent.parent.name), before_any_job=False)
 
 
 def test_weights_of_another_architecture(workdir):

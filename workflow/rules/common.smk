@@ -18,6 +18,7 @@ if SOURCE.is_dir():
 from neuroscaling import targets
 from neuroscaling.code import code_fingerprint
 from neuroscaling.errors import NeuroscalingError
+from neuroscaling.hashing import canonical_json
 from neuroscaling.study import load_study
 
 try:
@@ -73,7 +74,10 @@ def code(script):
 
 
 def python(environment):
-    """The interpreter of an environment for shell commands: conda's where conda is used, else that of `make env`."""
+    """The interpreter of an environment for shell commands: conda's where conda is used, else that of `make env`.
+
+    For the text of a command and not for params: a checkout that moves must not make results stale.
+    """
     if uses_conda():
         return "python"
     path = config.get("pythons", {}).get(environment) or os.environ.get(
@@ -276,8 +280,8 @@ def v4_entry(wildcards):
 
 
 def fit_of(wildcards):
-    """Settings of a fit."""
-    return FITS[wildcards.fit].settings
+    """Settings of a fit, keys in a fixed order: writing them in another order makes no fit stale."""
+    return json.loads(canonical_json(FITS[wildcards.fit].settings))
 
 
 def layers_of(wildcards):

@@ -41,8 +41,6 @@ if STUDY.config.brainscore:
                 mem_mb=memory(4000),
                 runtime=minutes(60),
             params:
-                python=python("brainscore"),
-                script=str(RULES.parent / "scripts/score_brainscore.py"),
                 layers=of_first_run(region_layers_of, PACK),
                 readout=of_first_run(readout_of, PACK),
                 protocol=STUDY.config.protocol,
@@ -50,7 +48,8 @@ if STUDY.config.brainscore:
             message:
                 f"Score {title_of(PACK)} with Brain-Score"
             shell:
-                "{params.python} {params.script} --activations {input.activations}"
+                f"{python('brainscore')} {RULES.parent / 'scripts/score_brainscore.py'}"
+                " --activations {input.activations}"
                 f" --data {targets.brainscore_folder(STUDY)} --data-name {DATA} {SIMULATED}"
                 f" --ceilings {STORE / 'ceilings' / DATA}"
                 " --layers {params.layers:q} {params.readout} --protocol {params.protocol} --code {params.code}"
