@@ -25,6 +25,8 @@ def script_logging(path: str | None) -> Iterator[logging.Logger]:
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.captureWarnings(True)
     warnings.simplefilter("default")
+    # Writing PDFs makes it list every glyph.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     logger = logging.getLogger("neuroscaling")
     try:
         yield logger

@@ -13,13 +13,13 @@ rule rulegraph:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        study=config["study"],
         stages=sorted({score.stage for score in SCORES}),
     message:
         "Draw the graph of the rules"
     shell:
         f"{sys.executable} -m snakemake --snakefile {workflow.main_snakefile} --nolock --quiet all"
-        " --rulegraph dot --config study={params.study} >{output.dot} 2>{log}"
+        f" --rulegraph dot --config study={config['study']}"
+        " >{output.dot} 2>{log}"
 
 
 rule report:

@@ -1,5 +1,6 @@
 """What can be wrong with a data set, all faults at once."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def _name_problems(folder: Path, classes: Classes) -> Iterator[Problem]:
     """Images named after another class than that of their folder: folders that were swapped or mixed up."""
     others = {label.lower(): label for label in classes}
     for label, files in classes.items():
-        owners = [(file, others.get(_named_class(file))) for file in files]
+        owners = [(file, _named_class(file, others)) for file in files]
         strangers = [(file, owner) for file, owner in owners if owner is not None and owner != label]
         if strangers:
             owner = strangers[0][1]
@@ -107,6 +108,9 @@ def _name_problems(folder: Path, classes: Classes) -> Iterator[Problem]:
             )
 
 
-def _named_class(file: str) -> str:
-    """What a file name says before its number, in lower case: `cat_0001.png` says `cat`."""
-    return file.rsplit(".", 1)[0].rstrip("0123456789").rstrip("-_. ").lower()
+def _named_class(file: str, others: dict[str, str]) -> str | None:
+    """The class that a file name begins with: `cat_0001.png` and `cat_val_1.png` say `cat`; the longest one counts."""
+    stem = file.rsplit(".", 1)[0].lower()
+    ends = [len(stem.rstrip("0123456789").rstrip("-_. "))]
+    ends += [match.start() for match in reversed(list(re.finditer(r"[-_. ]", stem)))]
+    return next((others[stem[:end]] for end in ends if stem[:end] in others), None)
