@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from test_algonauts import write_tree
 
 from neuroscaling.activations.store import open_store, write_store
 from neuroscaling.encoding.algonauts import read_subject
 from neuroscaling.encoding.score import score_subject, score_tree
 from neuroscaling.encoding.score_file import ScoreHeader
 from neuroscaling.errors import DataError
+from tests.unit.test_algonauts import write_tree
 
 N_TRAIN, N_TEST = 150, 50
 HEADER = ScoreHeader("resnet_w8-00000000", "simulated-test", True, "algonauts2023", ("ridge",))

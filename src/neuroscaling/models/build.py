@@ -61,11 +61,10 @@ def classes_in(weights: Path, arch: str) -> int:
     model = skeleton(arch)
     classifier = model.get_classifier()
     name = next((name for name, module in model.named_modules() if module is classifier), "")
-    tensors, _ = read_weights(weights)
+    tensors, metadata = read_weights(weights)
     if f"{name}.weight" not in tensors:
-        raise DataError(
-            Problem(f"weights of another architecture: no `{name}.weight`", str(weights), allowed=f"weights of {arch}")
-        )
+        what, found = f"weights of another architecture: no `{name}.weight`", metadata.get("arch")
+        raise DataError(Problem(what, str(weights), found, f"weights of {arch}", fix="train the run again"))
     return tensors[f"{name}.weight"].shape[0]
 
 
