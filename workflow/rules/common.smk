@@ -11,8 +11,10 @@ RULES = Path(str(workflow.current_basedir))
 SOURCE = RULES.parents[1] / "src"
 if SOURCE.is_dir():
     sys.path.insert(0, str(SOURCE))
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
+    os.environ.update(
+        PYTHONPATH=os.pathsep.join(
+            filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
+        )
     )
 
 from neuroscaling import targets
@@ -133,7 +135,7 @@ def gpus_of(wildcards):
 
 
 def rule_name(stage, pack):
-    """Name of the rule of a stage: the stage, and for packs their number."""
+    """Name of a stage's rule; those of packs are numbered."""
     return stage if pack is None else f"{stage}_{PACKS.index(pack) + 1}"
 
 
