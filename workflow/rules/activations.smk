@@ -18,7 +18,7 @@ for PACK in PACKS:
             "../../envs/main.yaml"
         threads: 1
         resources:
-            gpu=of_first_run(gpus_of, PACK),
+            gpu=gpus_for(PACK),
             mem_mb=memory(4000),
             runtime=minutes(60),
         params:

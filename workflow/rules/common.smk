@@ -162,6 +162,16 @@ def title_of(pack):
     )
 
 
+def gpus_for(pack):
+    """GPUs of a job: one where any of its runs needs one."""
+
+    def of_job(wildcards):
+        runs = [wildcards.run] if pack is None else pack.runs
+        return max(gpus_of(SimpleNamespace(run=run)) for run in runs)
+
+    return of_job
+
+
 def of_first_run(function, pack):
     """`function` of the run's wildcards; for a pack, of its first run (all have one architecture)."""
 

@@ -57,9 +57,11 @@ class Activations:
         Raises DataError for an unknown layer, a missing, cut or altered file (named), and for NaN (counted).
         """
         entry = self._entry(layer)
-        values = _read_values(group_path(self.path), entry)
-        if values is None or hashlib.sha256(row_bytes(values)).hexdigest() != entry["sha256"]:
-            raise DataError(_damage(group_path(self.path), entry))
+        # Files first: zarr's own error for a damaged chunk names no file, and leaves unfinished reads behind.
+        damaged = list(_damaged_files(group_path(self.path), entry))
+        values = None if damaged else _read_values(group_path(self.path), entry)
+        if values is None:
+            raise DataError(damaged or _unreadable(group_path(self.path), entry))
         _refuse_nan(values, layer, self.path)
         return values
 
@@ -250,15 +252,13 @@ def _read_values(folder: Path, entry: dict[str, Any]) -> np.ndarray | None:
     """The values, or None where they can't be read or have another shape."""
     try:
         values = np.asarray(zarr.open_array(folder / entry["name"], mode="r")[:])
-    except Exception:  # zarr's codecs raise many kinds for a damaged chunk; _damage names the file
+    except Exception:  # zarr's codecs raise many kinds
         return None
     return values if list(values.shape) == entry["shape"] and values.dtype == DTYPE else None
 
 
-def _damage(folder: Path, entry: dict[str, Any]) -> list[Problem]:
-    return list(_damaged_files(folder, entry)) or [
-        Problem("the values are not those that were written", f"{folder}, layer {entry['name']}", fix=AGAIN)
-    ]
+def _unreadable(folder: Path, entry: dict[str, Any]) -> Problem:
+    return Problem("the values are not those that were written", f"{folder}, layer {entry['name']}", fix=AGAIN)
 
 
 def _damaged_files(folder: Path, entry: dict[str, Any]) -> Iterator[Problem]:
