@@ -97,8 +97,7 @@ def _layer_problems(study: Study, where: str) -> Iterator[Problem]:
             yield Problem("unknown architecture", place, arch, nearest=names.nearest(arch))
             continue
         allowed = names.layers(arch)
-        wanted = [*(layers.candidates or []), *layers.regions.values(), *([layers.readout] if layers.readout else [])]
-        for layer in wanted if allowed else []:
+        for layer in layers.named() if allowed else []:
             if layer not in allowed:
                 yield Problem("unknown layer", place, layer, listing(allowed), nearest(layer, allowed))
         for region in layers.regions:

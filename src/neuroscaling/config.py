@@ -189,6 +189,10 @@ class Layers(Section):
     regions: dict[str, str] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
     readout: str | None = Field(None, description="Layer of the behavioural readout.")
 
+    def named(self) -> list[str]:
+        """Every layer that this section names."""
+        return [*(self.candidates or []), *self.regions.values(), *([self.readout] if self.readout else [])]
+
 
 class Study(Section):
     """A study file."""

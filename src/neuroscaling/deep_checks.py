@@ -28,10 +28,7 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
 
 
 def _layers(study: LoadedStudy) -> Iterator[Problem]:
-    wanted = {
-        arch: [*(layers.candidates or []), *layers.regions.values(), *([layers.readout] if layers.readout else [])]
-        for arch, layers in study.config.layers.items()
-    }
+    wanted = {arch: layers.named() for arch, layers in study.config.layers.items()}
     if not any(wanted.values()):
         return
     from neuroscaling.models.layers import check_layers
