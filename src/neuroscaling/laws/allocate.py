@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.laws.bootstrap import LEVELS, interval
+from neuroscaling.laws.bootstrap import interval
 from neuroscaling.laws.inputs import MODES, NotTestable
 
 Array = NDArray[np.float64]
 SCALES = (1e5, 1e4, 1e9)
+LEVELS = (2.5, 50.0, 97.5)
 GRID = (1e14, 3e20, 100)
 NAMES = ("n_params", "n_samples_seen")
 
