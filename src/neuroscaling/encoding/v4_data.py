@@ -4,11 +4,9 @@ The data are GPL-3.0 (github.com/cowleygroup/V4_compact_models); a commit is nam
 """
 
 import logging
-import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from neuroscaling.download import transfer
 from neuroscaling.encoding.v4 import checksums, session_files
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path
@@ -16,7 +14,7 @@ from neuroscaling.hashing import file_sha256
 
 COMMIT = "f4552ad9d34a466ebc66658f72a08a8e5038f1cf"
 SOURCE = f"https://raw.githubusercontent.com/cowleygroup/V4_compact_models/{COMMIT}/data_V4_responses"
-TIMEOUT_S = 60
+OFFLINE = "check the network, or give `local_dir` with the files"
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +37,7 @@ def _fetch(source: str | Path, name: str, target: Path, optional: bool) -> bool:
     """Fetch one file; False where an optional one doesn't exist."""
     try:
         with atomic_path(target) as temporary:
-            _transfer(source, name, temporary)
+            transfer(source, name, temporary, OFFLINE)
             _check(temporary, name, f"{source}/{name}")
     except FileNotFoundError as error:
         if optional:
@@ -47,27 +45,6 @@ def _fetch(source: str | Path, name: str, target: Path, optional: bool) -> bool:
             return False
         raise DataError(Problem("the file doesn't exist", f"{source}/{name}", fix="check the session's id")) from error
     return True
-
-
-def _transfer(source: str | Path, name: str, target: Path) -> None:
-    """Copy or download. Raises FileNotFoundError where the source has no such file."""
-    if "://" not in str(source):
-        shutil.copyfile(Path(source) / name, target)
-        return
-    url = f"{source}/{name}"
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, open(target, "wb") as file:
-            shutil.copyfileobj(response, file)
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            raise FileNotFoundError(url) from error
-        raise _unreachable(url, error) from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, FileNotFoundError):
-            raise FileNotFoundError(url) from error
-        raise _unreachable(url, error) from error
-    except TimeoutError as error:
-        raise _unreachable(url, error) from error
 
 
 def _check(file: Path, name: str, where: str) -> None:
@@ -81,8 +58,3 @@ def _check(file: Path, name: str, where: str) -> None:
 def _is_known(file: Path, name: str) -> bool:
     expected = checksums().get(name)
     return expected is not None and file_sha256(file) == expected
-
-
-def _unreachable(url: str, error: Exception) -> DataError:
-    fix = "check the network, or give `local_dir` with the files"
-    return DataError(Problem(f"can't be downloaded: {error}", url, fix=fix))
