@@ -1,0 +1,81 @@
+"""Panels, legends and files of the published study's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroscaling.files import atomic_path
+from neuroscaling.report.style import SETTINGS
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANEL = (3.1, 2.5)  # inches
+RASTER = 220  # dots an inch, for points that are drawn as pixels because they are so many
+FORMATS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # no dates: the same input gives the same file
+
+
+@contextmanager
+def drawing(name: str) -> Iterator[None]:
+    """Settings for drawing and saving; the ids inside the SVG follow from `name` and are the same in every run."""
+    import matplotlib
+
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": name, "svg.fonttype": "path"}):
+        yield
+
+
+def panels(
+    rows: int, columns: int, *, foot: float = 0.7, panel: tuple[float, float] = PANEL, share_x: bool = False,
+    share_y: bool = False,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """A figure of rows x columns panels without pyplot's global state; `foot` inches are added for the legend."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + foot), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
+    return figure, list(axes.ravel())
+
+
+def legend(figure: Figure, handles: list[Artist], columns: int = 4) -> None:
+    """One legend below the panels, outside the data."""
+    style = {"frameon": False, "fontsize": 7.5, "handletextpad": 0.5, "columnspacing": 1.4}
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, **style)
+
+
+def label(ax: Axes, title: str = "", x: str = "", y: str = "", log: bool = False) -> None:
+    """Title and axis labels of a panel; log: logarithmic x axis."""
+    if log:
+        ax.set_xscale("log")
+    ax.set_title(title)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+
+
+def frame_y(ax: Axes, *values: Any) -> None:
+    """The y range that holds all `values` (sequences) with a margin: a band that runs away is cut, no point is."""
+    parts = [np.asarray(part, dtype=float).ravel() for part in values]
+    shown = np.concatenate([part[np.isfinite(part)] for part in parts])
+    if shown.size:
+        margin = 0.06 * (shown.max() - shown.min()) or 0.05
+        ax.set_ylim(shown.min() - margin, shown.max() + margin)
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write <stem>.svg and <stem>.pdf, each whole or not at all."""
+    figure.align_ylabels()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the positions stand now; the second format need not find them again
+    paths = []
+    for ending, metadata in FORMATS.items():
+        path = stem.with_name(f"{stem.name}.{ending}")
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=ending, metadata=metadata, dpi=RASTER)
+        paths.append(path)
+    return paths
