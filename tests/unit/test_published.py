@@ -281,6 +281,13 @@ def test_fmri_fits_have_nine_points_a_subject(table):
     assert len(select(table, JOBS["fmri-samples-pooled"]).points) == 72
 
 
+def test_same_network_on_every_data_set(table):
+    counts = {"imagenet": 15, "ecoset": 15, "imagenet21kP": 6, "webvisionP": 5, "places365": 4, "inaturalist": 4}
+    for dataset, n in (counts | {"infimnist": 7}).items():
+        points = select(table, JOBS[f"same-network.{dataset}"]).points
+        assert len(points) == n and set(points["arch"]) == {"resnet18"}, dataset
+
+
 def test_allocation_differs_between_regions_only_in_the_scores(table):
     first, second = (select(table, JOBS[f"allocation.{region}"]).points for region in ("V1", "Behavioral"))
     assert list(first["model_id"]) == list(second["model_id"]) and len(first) == 444

@@ -1,0 +1,159 @@
+"""Claims: a stronger inductive bias, and better data, reach a score with less."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from neuroscaling.report.published.claim_numbers import (
+    Content,
+    Estimate,
+    Study,
+    along,
+    compared_rows,
+    name_in,
+    on_curve,
+    plausible_rows,
+    shared_range,
+)
+from neuroscaling.report.published.claim_verdict import MODES, Claim, Finding, graded
+
+STRONG, WEAK = "region_avg_group1", "region_avg_group2"
+BIAS_RULE = (
+    "Difference of the average score, families with a strong prior minus families with a weak one, at equal compute: "
+    "at a tenth, at half and at the whole of the shared range of log compute. The intervals are of independent "
+    "models. Supported: above zero at all three. In part: above zero at one or two. Depends on the form: the grade "
+    "changes between forms that describe the points about as well as the best."
+)
+BIAS_LIMITS = (
+    "Families differ in recipe as well: ResNet, EfficientNet, CORnet-S and AlexNet were trained for 100 epochs, "
+    "ConvNeXt and ViT for 300 with stronger augmentation, so at equal images available the latter spend three times "
+    "the compute. Priors were not varied within a recipe."
+)
+DATA_RULE = (
+    "Difference of the average score, ImageNet or ecoset minus another data set, at equal images seen: at the middle "
+    "(in the log) and at the end of the shared range. The published fits over samples pool all families for ImageNet "
+    "and ecoset; the fits `same-network` hold ResNet-18 alone. Supported: both lie above all of webvisionP, "
+    "places365, inaturalist and infimnist at both places, with 95 % intervals above zero. In part: that holds for "
+    "some pairs. Depends on the form: the grade changes when all data sets are described by another form that is "
+    "about as good as the best for one of them."
+)
+DATA_LIMITS = (
+    "The quality of images was not measured: data sets differ in content, number of classes and curation at once. All "
+    "but ImageNet and ecoset rest on 4 to 11 models, mostly one seed, so their intervals are rough."
+)
+LOWER = ("webvisionP", "places365", "inaturalist", "infimnist")
+CURATED = ("imagenet", "ecoset")
+DATA_CASES = (
+    ("parity", "sample_{}_scaling", ""),
+    ("corrected", "sample_{}_scaling.corrected", ""),
+    ("corrected", "same-network.{}", "ResNet-18 alone. "),
+)
+SHARES = (0.1, 0.5, 1.0)
+
+
+def bias_claim(study: Study) -> Claim:
+    """The claim about inductive bias with what each mode's fits say of it."""
+    findings = [found for mode in MODES if (found := _bias_finding(study, mode)) is not None]
+    words, matters = _bias_forms(study)
+    text = "Networks with a stronger inductive bias align better at equal compute."
+    return Claim(text, BIAS_RULE, findings, words, matters, BIAS_LIMITS)
+
+
+def data_claim(study: Study) -> Claim:
+    """The claim about the quality of data with what each mode's fits say of it."""
+    findings = [found for case in DATA_CASES if (found := _data_finding(study, *case)) is not None]
+    words, matters = _data_forms(study)
+    text = "Data sets of better images give more alignment for the same number of images seen."
+    return Claim(text, DATA_RULE, findings, words, matters, DATA_LIMITS)
+
+
+def _places(first: Content, second: Content, shares: tuple[float, ...]) -> list[float]:
+    """Values of x at the given shares of the shared range of log x; none where the ranges do not meet."""
+    low, high = shared_range(first, second)
+    return [low * (high / low) ** share for share in shares] if low < high else []
+
+
+def _bias_finding(study: Study, mode: str) -> Finding | None:
+    strong, weak = (study.fitted(name_in(name, mode)) for name in (STRONG, WEAK))
+    if strong is None or weak is None:
+        return None
+    places = _places(strong, weak, SHARES)
+    differences = [on_curve(strong, x).minus(on_curve(weak, x)) for x in places]
+    above = [difference.above() for difference in differences]
+    words = ", ".join(f"{d} at {x:.1e} FLOPs" for d, x in zip(differences, places, strict=True))
+    text = f"Strong minus weak prior: {words}. {_saving(strong, weak, places[1])}" if places else "No shared compute."
+    return Finding(mode, text, graded(bool(above) and all(above), any(above)))
+
+
+def _saving(strong: Content, weak: Content, x: float) -> str:
+    """With how much less compute the strong prior reaches what the weak one has at x, along the two curves."""
+    target, curve = on_curve(weak, x).value, strong["curve"]
+    reached = np.flatnonzero(np.asarray(curve["fit"]) >= target)
+    if not reached.size:
+        return f"The score of the weak prior at {x:.1e} FLOPs is not reached by the strong one."
+    ratio = x / curve["x"][int(reached[0])]
+    bound = "at least " if reached[0] == 0 else "about "
+    return f"What the weak prior has at {x:.1e} FLOPs the strong one has with {bound}{ratio:.2g} times less."
+
+
+def _bias_forms(study: Study) -> tuple[str | None, bool]:
+    """Strong minus weak at the three places for every pair of plausible forms, in the corrected fits."""
+    strong, weak = (study.fitted(name_in(name, "corrected")) for name in (STRONG, WEAK))
+    places = _places(strong, weak, SHARES) if strong and weak else []
+    if not places:
+        return None, False
+    found = {}
+    for first, second in product(plausible_rows(strong), plausible_rows(weak)):
+        values = [along(first["curve"], x) - along(second["curve"], x) for x in places]
+        found[f"{first['form']} and {second['form']}"] = values
+    words = "; ".join(f"{pair}: {', '.join(f'{v:.3f}' for v in values)}" for pair, values in found.items())
+    grades = {graded(min(values) > 0, max(values) > 0) for values in found.values()}
+    return f"Strong minus weak prior at the same places, by form. {words}.", len(grades) > 1
+
+
+def _data_finding(study: Study, mode: str, name: str, lead: str) -> Finding | None:
+    """ImageNet and ecoset against the other data sets, by the fits called `name` with the data set put in."""
+    fits = {dataset: study.fitted(name.format(dataset)) for dataset in (*CURATED, *LOWER)}
+    pairs = [pair for pair in product(CURATED, LOWER) if None not in (fits[pair[0]], fits[pair[1]])]
+    compared = {pair: _differences(*(fits[dataset] for dataset in pair)) for pair in pairs}
+    compared = {pair: differences for pair, differences in compared.items() if differences}
+    if not compared:
+        return None
+    holds = [all(difference.above() for difference in differences) for differences in compared.values()]
+    whole = all(holds) and len(holds) == len(CURATED) * len(LOWER)
+    words = ", ".join(f"{a} minus {b} {differences[0]}" for (a, b), differences in compared.items())
+    absent = [dataset for dataset, fit in fits.items() if fit is None]
+    text = f"{lead}At the middle of the shared range: {words}. {sum(holds)} of {len(holds)} pairs hold at both places."
+    text += f" Not testable: {', '.join(absent)}." if absent else ""
+    return Finding(mode, text, graded(whole, any(holds)))
+
+
+def _differences(first: Content, second: Content) -> list[Estimate]:
+    places = _places(first, second, (0.5, 1.0))
+    return [on_curve(first, x).minus(on_curve(second, x)) for x in places]
+
+
+def _data_forms(study: Study) -> tuple[str | None, bool]:
+    """How many pairs hold, by their values alone, when all data sets of ResNet-18 are described by one form."""
+    fits = {dataset: study.fitted(f"same-network.{dataset}") for dataset in (*CURATED, *LOWER)}
+    fits = {dataset: fit for dataset, fit in fits.items() if fit is not None}
+    pairs = [pair for pair in product(CURATED, LOWER) if fits.keys() >= set(pair)]
+    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in plausible_rows(fit))
+    held = {form: [_holds(form, fits[a], fits[b]) for a, b in pairs] for form in forms}
+    held = {form: values for form, values in held.items() if values and None not in values}
+    if not held:
+        return None, False
+    words = ", ".join(f"{sum(values)} of {len(values)} pairs by {form}" for form, values in held.items())
+    grades = {graded(all(values), any(values)) for values in held.values()}
+    return f"ResNet-18 alone, by the values without their intervals: {words}.", len(grades) > 1
+
+
+def _holds(form: str, first: Content, second: Content) -> bool | None:
+    """Whether the first lies above the second at both places, both described by `form`; None where it can't be told."""
+    curves = [next((r["curve"] for r in compared_rows(fit) if r["form"] == form), None) for fit in (first, second)]
+    places = _places(first, second, (0.5, 1.0))
+    if None in curves or not places:
+        return None
+    return all(along(curves[0], x) > along(curves[1], x) for x in places)
