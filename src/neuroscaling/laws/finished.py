@@ -57,13 +57,16 @@ class FinishedLaw:
     @property
     def has_saturation(self) -> bool:
         """Whether the form ends in an asymptote and the fit reports one."""
-        return self.form.asymptote is not None and self.inverted and self.fit.get("saturation") is not None
+        return self.form.asymptote is not None and self.fit.get("saturation") is not None
 
     @property
     def doubts(self) -> list[str]:
         """Why the asymptote is not identified; empty where it is, or where the form has none."""
-        flag = (self.fit.get("identified") or {}).get(self.form.asymptote or "", {"identified": True, "reasons": []})
-        return [] if flag["identified"] else [str(reason) for reason in flag["reasons"]]
+        if self.form.asymptote is None:
+            return []
+        flag = (self.fit.get("identified") or {}).get(self.form.asymptote) or {}
+        reasons = [self.fit.get("saturation_statement"), *(flag.get("reasons") or [])]
+        return list(dict.fromkeys(str(reason) for reason in reasons if reason))
 
 
 def read_law(fit: dict[str, Any], bootstraps: pd.DataFrame) -> FinishedLaw:

@@ -36,7 +36,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{_text(self.value)} ({_text(self.low)} to {_text(self.high)})"
+        high = "no upper end" if np.isinf(self.high) else _text(self.high)
+        return f"{_text(self.value)} ({_text(self.low)} to {high})"
 
 
 @dataclass(frozen=True)
