@@ -111,10 +111,13 @@ def test_pace_and_gain_are_those_of_the_law():
 def test_a_form_without_an_end_that_describes_the_points_as_well_decides_the_verdict():
     line = row("log_linear", LINE, aicc=1.0, mae=0.02)
     claim = judged(saturation(law(SLOW, others=[line]), law(FAST)))[SATURATION]
-    assert claim["verdict"] == "depends on the form" and "pace 1.00 by log_linear" in claim["depends_on_form"]
+    assert (
+        claim["verdict"] == "depends on the form"
+        and "log_linear: pace 1.00, AICc +1.0, held-out error 0.020" in claim["depends_on_form"]
+    )
     worse = row("log_linear", LINE, aicc=30.0, mae=0.02)
     claim = judged(saturation(law(SLOW, others=[worse]), law(FAST)))[SATURATION]
-    assert claim["verdict"] == "supported" and "log_linear" not in claim["depends_on_form"]
+    assert claim["verdict"] == "supported" and "log_linear (out): pace 1.00" in claim["depends_on_form"]
 
 
 def test_a_form_is_out_only_when_both_criteria_speak_against_it():
@@ -127,6 +130,15 @@ def test_a_form_is_out_only_when_both_criteria_speak_against_it():
     # A form that was not held out can't be ruled out by its error.
     fit = law(SLOW, others=[row("log_linear", LINE, 30.0) | {"holdout": None}])[0]
     assert [r["form"] for r in plausible_rows(fit)] == ["power_law"]
+
+
+def test_forms_without_aicc_can_not_be_told_apart():
+    rows = [
+        row("power_law", dict(zip(("E", "A", "alpha"), SLOW, strict=True)), None),
+        row("log_linear", LINE, None, 0.02),
+    ]
+    rows = [r | {"holdout": None} for r in rows]
+    assert len(plausible_rows({**law()[0], "compared": rows})) == 2
 
 
 def regions(amplitudes, noise=0.002, seeds=(0, 0, 0, 0, 0)):
@@ -232,6 +244,27 @@ def test_quality_flips_with_the_curves_at_equal_images():
     assert verdict(quality(good | bad), QUALITY) == "supported"
     assert verdict(quality(good | bad | {"webvisionP": 0.35}), QUALITY) == "supported in part"
     assert verdict(quality(good | dict.fromkeys(bad, 0.3)), QUALITY) == "not supported"
+
+
+def test_quality_that_turns_with_the_form_depends_on_it():
+    levels = {
+        "imagenet": 0.4,
+        "ecoset": 0.39,
+        "webvisionP": 0.5,
+        "places365": 0.5,
+        "inaturalist": 0.55,
+        "infimnist": 0.8,
+    }
+    made = quality(levels)
+    for dataset, level in levels.items():
+        fit, table = made[f"same-network.{dataset}"]
+        range_of_images = {"ends": (1e5, 1e8), "scale": 1e4}
+        line = row("log_linear", {"a": level / 2, "b": 0.05}, aicc=0.5, **range_of_images)
+        own = row("power_law", fit["params"], **range_of_images)
+        made[f"same-network.{dataset}"] = ({**fit, "compared": [own, line]}, table)
+    claim = judged(made)[QUALITY]
+    assert claim["verdict"] == "depends on the form"
+    assert "8 of 8 pairs by power_law, 0 of 8 pairs by log_linear" in claim["depends_on_form"]
 
 
 def test_data_sets_that_are_not_testable_are_named_and_withhold_full_support():

@@ -36,8 +36,8 @@ DATA_RULE = (
     "(in the log) and at the end of the shared range. The published fits over samples pool all families for ImageNet "
     "and ecoset; the fits `same-network` hold ResNet-18 alone. Supported: both lie above all of webvisionP, "
     "places365, inaturalist and infimnist at both places, with 95 % intervals above zero. In part: that holds for "
-    "some pairs. Depends on the form: the grade changes when all data sets are described by another form that is "
-    "about as good as the best for one of them."
+    "some pairs. Depends on the form: for ResNet-18 most pairs hold, by their values, with one form for all data sets "
+    "and not with another, each about as good as the best for one data set."
 )
 DATA_LIMITS = (
     "The quality of images was not measured: data sets differ in content, number of classes and curation at once. All "
@@ -95,7 +95,11 @@ def _saving(strong: Content, weak: Content, x: float) -> str:
         return f"The score of the weak prior at {x:.1e} FLOPs is not reached by the strong one."
     ratio = x / curve["x"][int(reached[0])]
     bound = "at least " if reached[0] == 0 else "about "
-    return f"What the weak prior has at {x:.1e} FLOPs the strong one has with {bound}{ratio:.2g} times less."
+    return f"What the weak prior has at {x:.1e} FLOPs the strong one has with {bound}{_times(ratio)} times less."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
 
 
 def _bias_forms(study: Study) -> tuple[str | None, bool]:
@@ -146,8 +150,8 @@ def _data_forms(study: Study) -> tuple[str | None, bool]:
     if not held:
         return None, False
     words = ", ".join(f"{sum(values)} of {len(values)} pairs by {form}" for form, values in held.items())
-    grades = {graded(all(values), any(values)) for values in held.values()}
-    return f"ResNet-18 alone, by the values without their intervals: {words}.", len(grades) > 1
+    most = {2 * sum(values) > len(values) for values in held.values()}
+    return f"ResNet-18 alone, by the values without their intervals: {words}.", len(most) > 1
 
 
 def _holds(form: str, first: Content, second: Content) -> bool | None:

@@ -135,10 +135,13 @@ def shared_range(*fits: Content) -> tuple[float, float]:
 
 
 def compared_rows(fit: Content) -> list[Content]:
-    """The rows of the comparison of forms, best AICc first; the fit itself where nothing was compared."""
-    rows = [row for row in fit.get("compared") or [] if row.get("aicc") is not None and row.get("params")]
-    own = {"form": fit["form"], "params": fit["params"], "aicc": 0.0, "curve": fit["curve"]}
-    return sorted(rows, key=lambda row: row["aicc"]) or [own]
+    """The rows of the comparison of forms, best AICc first; the fit itself where nothing was compared.
+
+    Rows without AICc, which too few points do not allow, come last.
+    """
+    rows = [row for row in fit.get("compared") or [] if row.get("params")]
+    own = {"form": fit["form"], "params": fit["params"], "aicc": None, "curve": fit["curve"]}
+    return sorted(rows or [own], key=_aicc)
 
 
 def plausible_rows(fit: Content) -> list[Content]:
@@ -148,7 +151,14 @@ def plausible_rows(fit: Content) -> list[Content]:
     form with the best AICc.
     """
     rows = compared_rows(fit)
-    return [row for row in rows if row["aicc"] - rows[0]["aicc"] <= CLEAR or held_out(row) <= held_out(rows[0])]
+    return [row for row in rows if _aicc(row) <= _aicc(rows[0]) + CLEAR or held_out(row) <= held_out(rows[0])]
+
+
+def criteria(row: Content, best: Content) -> str:
+    """AICc above the best and held-out error of a row, in words."""
+    aicc = "no AICc" if math.inf in (_aicc(row), _aicc(best)) else f"AICc +{_aicc(row) - _aicc(best):.1f}"
+    error = "not held out" if held_out(row) == math.inf else f"held-out error {held_out(row):.3f}"
+    return f"{aicc}, {error}"
 
 
 def parameters(row: Content) -> Array:
@@ -160,6 +170,10 @@ def held_out(row: Content) -> float:
     """Mean absolute error on the held-out points; infinite where it was not measured."""
     error = (row.get("holdout") or {}).get("mae")
     return math.inf if error is None else float(error)
+
+
+def _aicc(row: Content) -> float:
+    return math.inf if row.get("aicc") is None else float(row["aicc"])
 
 
 def _number(value: float | None) -> float:

@@ -12,6 +12,8 @@ from neuroscaling.report.published.claim_numbers import (
     Estimate,
     Resampled,
     Study,
+    compared_rows,
+    criteria,
     estimate,
     gain,
     paired,
@@ -42,8 +44,9 @@ RULE = (
     "than the best form's) puts either pace on the other side of one half."
 )
 LIMITS = (
-    "The data end at 1.6e20 FLOPs: what lies beyond is the form's word. Scores are relative to ceilings of the public "
-    "benchmarks, and layers were chosen on the benchmarks themselves."
+    "The data end at 1.6e20 FLOPs: what lies beyond is the form's word. One half is a convention: it tells a curve "
+    "that levels off from one that does not. Scores are relative to ceilings of the public benchmarks, and layers "
+    "were chosen on the benchmarks themselves."
 )
 
 
@@ -102,17 +105,25 @@ def _forms(study: Study) -> tuple[str | None, bool]:
     fits = [study.fitted(name) for name in CORRECTED_PAIR]
     if None in fits:
         return None, False
+    plausible = [{row["form"] for row in plausible_rows(fit)} for fit in fits]
     paces = [_paces(fit) for fit in fits]
-    sides = {(n < HALF, b > HALF) for n, b in product(paces[0].values(), paces[1].values())}
-    words = " ".join(
-        f"{what}: " + ", ".join(f"pace {value:.2f} by {form}" for form, value in found.items()) + "."
-        for what, found in zip(("Neural", "Behaviour"), paces, strict=True)
-    )
-    return f"Forms that describe the points about as well as the best. {words}", len(sides) > 1
+    kept = [[p for form, p in found.items() if form in names] for found, names in zip(paces, plausible, strict=True)]
+    sides = {(neural < HALF, behavior > HALF) for neural, behavior in product(*kept)}
+    words = [_form_words(*case) for case in zip(("Neural", "Behaviour"), fits, paces, plausible, strict=True)]
+    return " ".join(words), len(sides) > 1
+
+
+def _form_words(what: str, fit: Content, paces: dict[str, float], plausible: set[str]) -> str:
+    """Pace and criteria of every form; "(out)" behind those that describe the points worse."""
+    rows = [row for row in compared_rows(fit) if row["form"] in paces]
+    names = [row["form"] + ("" if row["form"] in plausible else " (out)") for row in rows]
+    words = [f"pace {paces[row['form']]:.2f}, {criteria(row, compared_rows(fit)[0])}" for row in rows]
+    return f"{what}: " + "; ".join(f"{name}: {said}" for name, said in zip(names, words, strict=True)) + "."
 
 
 def _paces(fit: Content) -> dict[str, float]:
+    """Pace of the points by every form of the comparison that has one."""
     ends = fit["curve"]["x"][0], fit["curve"]["x"][-1]
-    rows = plausible_rows(fit)
+    rows = compared_rows(fit)
     found = {row["form"]: _pace(row["form"], parameters(row), ends, fit["x_scale"])[0] for row in rows}
     return {form: float(value) for form, value in found.items() if np.isfinite(value)}
