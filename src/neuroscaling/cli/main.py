@@ -1,4 +1,4 @@
-"""`neuroscaling runs|check|status|models|benchmarks|schema`."""
+"""`neuroscaling runs|check|status|models|benchmarks|schema|predict|next-runs`."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neuroscaling import __version__
+from neuroscaling.cli import planning
 from neuroscaling.cli.output import FORMATS, show
 from neuroscaling.errors import NeuroscalingError
 
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
     schema.add_argument("--folder", type=Path, default=Path("config"))
+    planning.add_commands(commands)
     return parser
 
 
