@@ -8,6 +8,7 @@ import pytest
 
 from neuroscaling.errors import DataError
 from neuroscaling.laws.config import expand, load_fit_file
+from neuroscaling.laws.job import fit_table
 from neuroscaling.laws.select import select
 from neuroscaling.published import source
 from neuroscaling.published.source import FILES, PublishedFile, available, fetch
@@ -16,6 +17,7 @@ from neuroscaling.table import COLUMNS, KEY, read_table, write_table
 from tests.conftest import ROOT
 
 JOBS = {job.name: job.settings for job in expand(load_fit_file(ROOT / "config/fits/published.yaml"))}
+SUBJECTS = [f"subj{i:02d}" for i in range(1, 9)]
 REGIONS = ("v1", "v2", "v4", "it", "behavior", "avg")
 # Models of each published fit, from the published zoo: 620 = 309 imagenet + 311 ecoset, of which ResNet (with its
 # flexible variants) 217, EfficientNet 87, AlexNet and CORnet-S 30 each, ConvNeXt and ViT 128 each. "Many images" leaves
@@ -279,6 +281,33 @@ def test_adversarial_series_is_pure_in_the_corrected_fit(table):
 def test_fmri_fits_have_nine_points_a_subject(table):
     assert len(select(table, JOBS["fmri-samples.subj03"]).points) == 9
     assert len(select(table, JOBS["fmri-samples-pooled"]).points) == 72
+
+
+@pytest.fixture(scope="module")
+def fmri_forms(table):
+    """For each subject the rows of the comparison of forms, by form."""
+    fitted = {s: fit_table(table, {**JOBS[f"fmri-samples.{s}"], "bootstraps": 0})[0] for s in SUBJECTS}
+    return {subject: {row["form"]: row for row in content["compared"]} for subject, content in fitted.items()}
+
+
+def test_fmri_scores_are_not_log_linear(fmri_forms):
+    """AICc from an independent fit of the same 72 numbers: best form of each subject, and four of its values."""
+    best = {s: min(rows, key=lambda form: rows[form]["aicc"]) for s, rows in fmri_forms.items()}
+    assert best == dict.fromkeys(SUBJECTS, "logistic") | dict.fromkeys(("subj01", "subj07"), "sqrt_saturating")
+    for subject, saturating, line in (("subj01", -71.8, -60.7), ("subj04", -90.8, -65.1), ("subj08", -81.6, -81.1)):
+        assert fmri_forms[subject][best[subject]]["aicc"] == pytest.approx(saturating, abs=0.06)
+        assert fmri_forms[subject]["log_linear"]["aicc"] == pytest.approx(line, abs=0.06)
+
+
+def test_fmri_scores_at_the_two_largest_numbers_of_images(fmri_forms):
+    """Mean over subjects of the error of laws fitted to the first seven points."""
+    held = {form: [rows[form]["holdout"] for rows in fmri_forms.values()] for form in fmri_forms["subj01"]}
+    assert {(h["n_fitted"], h["n_held_out"]) for rows in held.values() for h in rows} == {(7, 2)}
+    errors = {form: np.mean([h["rmse"] for h in rows]) for form, rows in held.items()}
+    for form, error in {"log_linear": 0.038, "sqrt_saturating": 0.024, "logistic": 0.009}.items():
+        assert errors[form] == pytest.approx(error, abs=6e-4), form
+    # Without bounds (asymptotes above 2, exponents below 0) this form's error is 0.030.
+    assert 0.02 < errors["power_law_ceiling"] < 0.0305
 
 
 def test_same_network_on_every_data_set(table):
