@@ -231,6 +231,17 @@ def test_a_law_of_y_itself_is_ranked_as_that_of_its_complement():
     assert "in ln(score)" in falling.statements[0]
 
 
+def test_more_resamples_than_are_used_give_the_same_answer():
+    fit, bootstraps = planted()
+    many = pd.concat([bootstraps] * 9, ignore_index=True)
+    candidates = [Candidate((MIDDLE,)), Candidate((FAR,), 10)]
+    few, more = rank(fit, bootstraps, candidates), rank(fit, many, candidates)
+    assert more.width == pytest.approx(few.width, rel=0.02)
+    for row, other in zip(more.rows, few.rows, strict=True):
+        assert row["reduction"] == pytest.approx(other["reduction"], abs=0.02)
+    assert len(more.statements) == 1
+
+
 def test_few_resamples_behind_a_width_are_said():
     fit, bootstraps = planted()
     choice = rank(fit, bootstraps[:60], [Candidate((FAR,), 1000)])

@@ -1,4 +1,4 @@
-"""`neuroscaling predict` and `neuroscaling next-runs` on the files of a planted fit, and their words for wrong input."""
+"""`neuroscaling predict` and `neuroscaling next-runs` on the files of a planted fit, and what wrong input gives."""
 
 import json
 

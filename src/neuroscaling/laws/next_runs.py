@@ -20,7 +20,7 @@ from neuroscaling.laws.fit import finite
 if TYPE_CHECKING:
     import pandas as pd
 
-MIN_GAIN = 0.01  # of the width today; less is no reason for a run
+MIN_GAIN = 1e-3  # of the width today; less is no reason for a run
 FEW_RESAMPLES = 30
 
 
@@ -70,7 +70,7 @@ def choose(fit: dict[str, Any], bootstraps: pd.DataFrame, candidates: Sequence[C
     """Several candidates within `budget` FLOPs, one after another, each given what the earlier ones will tell.
 
     Chosen twice, by gain and by gain per FLOP; the better of the two sets is returned. Ends where no affordable
-    candidate narrows the interval by a hundredth. Raises DataError as `rank` does, for a candidate whose cost is not
+    candidate narrows the interval by a thousandth. Raises DataError as `rank` does, for a candidate whose cost is not
     known, and for a budget that is not positive.
     """
     question = _question(fit, bootstraps, candidates)
@@ -82,7 +82,7 @@ def choose(fit: dict[str, Any], bootstraps: pd.DataFrame, candidates: Sequence[C
         raise DataError(Problem("the cost of some candidates is not known", "candidates", listing(unknown, 5), fix=fix))
     sets = [_greedy(question, budget, per_flop) for per_flop in (False, True)]
     rows = min(sets, key=lambda rows: rows[-1]["expected_width"] if rows else question.view.width)
-    words = () if rows else ("no candidate within the budget narrows the interval by a hundredth or more",)
+    words = () if rows else ("no candidate within the budget narrows the interval by a thousandth or more",)
     return _choice(question, rows, words)
 
 

@@ -36,6 +36,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
+        if np.isinf(self.low):
+            return "never"
         high = "no upper end" if np.isinf(self.high) else _text(self.high)
         return f"{_text(self.value)} ({_text(self.low)} to {high})"
 
