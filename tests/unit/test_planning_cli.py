@@ -107,8 +107,9 @@ def test_next_runs_ranks_the_candidates(fit, candidates, capsys):
     assert status == 0 and lines[0].split()[:5] == ["rank", "label", "total_flops", "seeds", "cost"]
     assert [line.split()[1] for line in lines[1:]] == ["three", "far", "middle"]
     assert "width of the interval of E today" in notes and "noise of one run" in notes
-    status, out, _ = run(capsys, "next-runs", fit, "--candidates", candidates, "--top", 1, "--format", "json")
+    status, out, notes = run(capsys, "next-runs", fit, "--candidates", candidates, "--top", 1, "--format", "json")
     (row,) = json.loads(out)
+    assert "1 of 3 candidates are shown" in notes
     assert (row["label"], row["cost"]) == ("three", 3e20)
 
 

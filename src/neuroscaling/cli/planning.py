@@ -34,7 +34,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     following.add_argument("--candidates", type=Path, required=True, metavar="FILE.csv", help=text)
     text = "choose several runs within this many FLOPs, instead of ranking each alone"
     following.add_argument("--budget", type=float, metavar="FLOPS", help=text)
-    following.add_argument("--top", type=int, default=10, metavar="N", help="rows to show (10)")
+    following.add_argument("--top", type=int, default=10, metavar="N", help="rows of a ranking to show (10)")
     following.add_argument("--format", choices=FORMATS, default="table")
 
 
@@ -95,11 +95,14 @@ def _next_runs(options: argparse.Namespace) -> None:
     candidates = candidates_from_table(_read_table(options.candidates), [x] if isinstance(x, str) else x)
     if options.budget is None:
         choice = rank(fit, bootstraps, candidates)
+        rows = choice.rows[: options.top]
     else:
         choice = choose(fit, bootstraps, candidates, options.budget)
-    rows = choice.rows[: options.top]
+        rows = choice.rows
     show([_rounded(row) for row in rows] if options.format == "table" else rows, options.format)
     print(f"width of the interval of {choice.parameter} today: {choice.width:.{SHOWN_DIGITS}g}", file=sys.stderr)
+    if len(rows) < len(choice.rows):
+        print(f"- {len(rows)} of {len(choice.rows)} candidates are shown; --top shows more", file=sys.stderr)
     for statement in choice.statements:
         print(f"- {statement}", file=sys.stderr)
 
