@@ -10,6 +10,8 @@ from pathlib import Path
 
 PACKAGE = "neuroscaling"
 SOURCE = Path(__file__).parent
+# Packages that load the files of their folder by listing it.
+LISTED = {"laws/forms/__init__.py"}
 # Modules that say how a job reports and not what it computes.
 SILENT = {"errors", "logs", "provenance", "code", "config", "study", "study_file", "runs", "paths"}
 
@@ -56,6 +58,12 @@ def _files(module: str) -> list[str]:
     stem = Path(*parts[1:])
     candidates = [stem.with_suffix(".py")] if parts[1:] else []
     candidates += [Path(*parts[1 : i + 1]) / "__init__.py" for i in range(1, len(parts))]
+    candidates += [
+        file.relative_to(SOURCE)
+        for c in candidates
+        if str(c) in LISTED
+        for file in sorted((SOURCE / c.parent).glob("*.py"))
+    ]
     return [str(c) for c in candidates if (SOURCE / c).is_file()]
 
 

@@ -82,7 +82,7 @@ def test_x_must_hold_numbers(tmp_path):
         ("name: a, x: n_params, form: logistic, filters: {seed: {min: 3, max: 2}}", "above"),
         ("name: a, x: n_params, form: logistic, filters: {seed: []}", "no row"),
         ("name: a, x: n_params, form: logistic, by: {region: []}", "list of values"),
-        ("name: a, x: n_params, form: logistic, x_scale: 0", "greater than 0"),
+        ("name: a, x: n_params, form: logistic, x_scale: 0", "above 0"),
         ("name: a, x: n_params, form: logistic, by: {region: [a/b]}", "file name"),
         ("name: a, x: n_params, form: logistic, by: {seed: [0]}, filters: {seed: 0}", "twice"),
     ],

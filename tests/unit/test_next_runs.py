@@ -11,7 +11,7 @@ from neuroscaling.errors import DataError
 from neuroscaling.laws.candidates import Candidate, candidates_from_table
 from neuroscaling.laws.expected_width import Outlook, after_run, noise, widths
 from neuroscaling.laws.finished import read_law
-from neuroscaling.laws.fit import fit as fit_law
+from neuroscaling.laws.fitting import fit as fit_law
 from neuroscaling.laws.forms import FORMS
 from neuroscaling.laws.next_runs import choose, rank
 

@@ -1,33 +1,81 @@
 """Bootstraps as integer weights on the points: no data are copied, and all resamples are fitted in one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroscaling.errors import DataError, Problem
+
 Array = NDArray[np.float64]
-LEVELS = (2.5, 50.0, 97.5)
+Counts = NDArray[np.uint16]
+LEVELS = (2.5, 15.0, 50.0, 85.0, 97.5)
+DRAWN = 1 << 22  # numbers drawn at once: bounds the memory of many resamples of many points
 
 
-def resample_weights(n: int, count: int, seed: int = 42, clusters: Sequence[object] | None = None) -> Array:
+def resample_weights(
+    n: int,
+    count: int,
+    seed: int = 42,
+    clusters: Sequence[object] | None = None,
+    hierarchy: Sequence[Sequence[object]] | None = None,
+) -> Counts:
     """How often each of n points occurs in each of `count` resamples: (count, n).
 
-    Without clusters the resamples are `default_rng(seed).integers(0, n, size=(count, n))`, those of Gokce & Schrimpf
-    2025. With clusters (one label a point, such as its cell without the seed) whole clusters are drawn, since the seeds
-    of one cell are not independent models.
+    Rows: the resamples are `default_rng(seed).integers(0, n, size=(count, n))`, those of Gokce & Schrimpf 2025.
+    clusters: one label a point, such as its cell without the seed; whole clusters are drawn, since the seeds of one
+    cell are not independent models. hierarchy: labels of each level, outermost first, such as the subject; units are
+    drawn within each drawn unit of the level above, and at last points within each drawn unit of the last level.
     """
-    membership = np.arange(n) if clusters is None else _membership(clusters)
-    groups = int(membership.max()) + 1
-    drawn = np.random.default_rng(seed).integers(0, groups, size=(count, groups))
-    rows = np.repeat(np.arange(count), groups)
-    counts = np.bincount(rows * groups + drawn.ravel(), minlength=count * groups).reshape(count, groups)
-    return counts[:, membership].astype(np.float64)
+    generator = np.random.default_rng(seed)
+    if hierarchy:
+        return _hierarchical(n, count, generator, hierarchy)
+    if clusters is None:
+        return _drawn(n, count, generator)
+    membership = _membership(clusters)
+    return _drawn(int(membership.max()) + 1, count, generator)[:, membership]
 
 
 def interval(samples: Array) -> list[float]:
     """2.5 and 97.5 percentiles of the finite `samples` (k,); NaN where there are none."""
     finite = samples[np.isfinite(samples)]
-    return [float(v) for v in np.percentile(finite, LEVELS[::2])] if finite.size else [float("nan")] * 2
+    return [float(v) for v in np.percentile(finite, [LEVELS[0], LEVELS[-1]])] if finite.size else [float("nan")] * 2
+
+
+def _drawn(n: int, count: int, generator: np.random.Generator) -> Counts:
+    """How often each of n units is drawn in each resample (count, n). Drawing in blocks gives the same numbers."""
+    weights = np.empty((count, n), dtype=np.uint16)
+    step = max(1, DRAWN // n)
+    for first in range(0, count, step):
+        rows = min(step, count - first)
+        drawn = generator.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        weights[first : first + rows] = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+    return weights
+
+
+def _hierarchical(n: int, count: int, generator: np.random.Generator, hierarchy: Sequence[Sequence[object]]) -> Counts:
+    for labels in hierarchy:
+        if len(labels) != n:
+            raise DataError(Problem("one label a point is needed", "hierarchy", len(labels), f"{n} labels"))
+    levels = [_membership(labels) for labels in hierarchy]
+    weights = np.zeros((count, n), dtype=np.uint16)
+    for row in weights:
+        for point, times in _descend(np.arange(n), levels, generator):
+            row[point] += np.uint16(times)
+    return weights
+
+
+def _descend(
+    points: NDArray[np.intp], levels: list[NDArray[np.intp]], generator: np.random.Generator
+) -> Iterator[tuple[int, int]]:
+    """Points (and how often) that one resample draws from `points`."""
+    if not levels:
+        drawn = points[generator.integers(0, len(points), len(points))]
+        yield from zip(*np.unique(drawn, return_counts=True), strict=True)
+        return
+    units = np.unique(levels[0][points])
+    for unit in units[generator.integers(0, len(units), len(units))]:
+        yield from _descend(points[levels[0][points] == unit], levels[1:], generator)
 
 
 def _membership(clusters: Sequence[object]) -> NDArray[np.intp]:

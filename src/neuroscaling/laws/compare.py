@@ -1,4 +1,4 @@
-"""How well forms describe and foretell the same points, on the scale of the score so that all forms can be compared."""
+"""How well forms describe and foretell the same points. All forms are fitted under one loss, so that AICc compares."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,31 +7,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.laws.loss import Loss
 
 Array = NDArray[np.float64]
 HOLDOUTS = ("top_decade", "largest", "largest_of_cluster")
 
 
-def aicc(y: Array, predicted: Array, parameters: int) -> float | None:
-    """Akaike's criterion with the small-sample term, n ln(RSS / n) + 2 k + 2 k (k + 1) / (n - k - 1).
+def aicc(loss: Loss, total: float, n: int, parameters: int) -> float | None:
+    """Akaike's criterion with the small-sample term: deviance + 2 k + 2 k (k + 1) / (n - k - 1).
 
-    k counts the parameters and the variance. y, predicted: scores (n,). None where n <= k + 1. Only differences between
-    forms fitted to the same points mean anything; a form fitted with a robust loss is not at the minimum of RSS, so its
-    value is an upper bound.
+    total: the loss summed over the n points; k counts the parameters and the scale of the noise. The deviance is
+    n ln(RSS / n) for squares and 2 n ln(mean |r|) for the Huber loss (Laplace noise), so only forms fitted to the same
+    points under the same loss can be compared. None where n <= k + 1.
     """
-    n, k = len(y), parameters + 1
-    rss = float(np.sum((y - predicted) ** 2))
+    k = parameters + 1
     if n <= k + 1:
         return None
-    return n * float(np.log(max(rss / n, 1e-300))) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+    return float(loss.deviance(total, n)) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
 
 
-def held_out(x: Array, rule: str, clusters: Sequence[object] | None = None) -> NDArray[np.bool_]:
-    """Which points (n,) are held out to test the extrapolation.
+def held_out(x: Array, rule: str | dict[str, int], clusters: Sequence[object] | None = None) -> NDArray[np.bool_]:
+    """Which points (n,) are held out to test the extrapolation; x (n,).
 
-    "top_decade": x >= max / 10; "largest": the largest x; "largest_of_cluster": the largest x of each cluster, for
-    clusters that end at different x, such as recording sessions with different numbers of images.
+    "top_decade": x >= max / 10; "largest": the largest x; {"last": k}: the k largest different x; "largest_of_cluster":
+    the largest x of each cluster, for clusters that end at different x, such as recording sessions with different
+    numbers of images.
     """
+    if isinstance(rule, dict):
+        return x >= np.unique(x)[-rule["last"] :].min()
     if rule not in HOLDOUTS:
         raise DataError(Problem("unknown holdout", "holdout", rule, ", ".join(HOLDOUTS), nearest(rule, HOLDOUTS)))
     if rule == "largest_of_cluster" and clusters is not None:

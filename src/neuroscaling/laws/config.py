@@ -16,11 +16,12 @@ from neuroscaling.errors import Problem, StudyError, listing, nearest
 from neuroscaling.study_file import validate
 from neuroscaling.table import COLUMNS
 
-FormName = Literal["power_law", "power_law_ceiling", "log_linear", "sqrt_saturating", "logistic"]
+FORM_NAMES = sorted(path.stem for path in (Path(__file__).parent / "forms").glob("[a-z]*.py") if path.stem != "base")
+TWO_VARIABLES = ("chinchilla",)
 # Columns of the tables published with Gokce & Schrimpf 2025 that ours have not.
 PUBLISHED_COLUMNS = [
     "model_id", "benchmark_id", "benchmark_name", "is_ssl", "ssl_method", "is_ablation", "is_open_clip", "is_adv",
-    "adv_method", "ckpt", "epochs",
+    "adv_method", "ckpt", "epochs", "total_flops_pretrained",
 ]  # fmt: skip
 KNOWN_COLUMNS = [*COLUMNS, *PUBLISHED_COLUMNS]
 Scalar = bool | int | float | str
@@ -45,6 +46,8 @@ def _filter(value: Any) -> Any:
 
 
 Filter = Annotated[Any, AfterValidator(_filter)]
+FormName = Literal[*FORM_NAMES]
+Mode = Literal["corrected", "parity"]
 
 
 class Fit(BaseModel):
@@ -55,16 +58,27 @@ class Fit(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the fit and of its files.")
     form: FormName | None = Field(None, description="The law; give either this or `forms`.")
     forms: list[FormName] = Field([], description="Laws to compare by AICc and held-out error; the first is drawn.")
-    x: str = Field(description="Column of the table on the x axis, e.g. n_samples, n_params, total_flops, n_mapping.")
-    x_scale: float | None = Field(
-        None, gt=0, description="Unit of x in the law; by default the power of ten at or below the smallest x."
+    x: str | list[str] = Field(
+        description="Column of the table on the x axis, e.g. n_samples, n_params, total_flops, n_mapping; two columns "
+        "for `chinchilla`: [n_params, n_samples_seen]."
+    )
+    x_scale: float | list[float] | None = Field(
+        None, description="Unit of x in the law; by default the power of ten at or below the smallest x."
     )
     y: Literal["score", "raw", "acc"] = Field("score", description="Column that the law describes.")
+    invert_y: bool = Field(
+        True, description="The power laws describe 1 - y; with `false` y itself, a quantity that falls with x."
+    )
     filters: dict[str, Filter] = Field(
         {}, description="Rows to keep, by column: a value, a list of values, or {min: , max: , not: }."
     )
     merge_families: bool = Field(
         True, description="Count ResNetFlex as ResNet, ConvNeXtFlex as ConvNeXt and ViTFlex as ViT."
+    )
+    samples_per_class_of: dict[str, list[int]] = Field(
+        {},
+        description="Families that are kept only at these samples per class (0 is all data), others untouched, e.g. "
+        "{ViT: [0, 300]}.",
     )
     group_by: list[str] = Field(
         ["run"],
@@ -76,18 +90,35 @@ class Fit(BaseModel):
     cluster: list[str] = Field(
         [], description="Points that agree in these columns (such as the seeds of one cell) are resampled together."
     )
-    loss: Literal["huber", "least_squares"] | None = Field(
-        None, description="Loss; by default huber of the log misalignment for power_law, least_squares otherwise."
+    hierarchy: list[str] = Field(
+        [],
+        description="Columns of a hierarchical bootstrap, outermost first, e.g. [subject]: subjects are drawn, then "
+        "points within each drawn subject.",
+    )
+    loss: Literal["huber", "least_squares", "weighted"] | None = Field(
+        None,
+        description="Loss; by default huber (of log misalignments, delta 1e-3) for the power laws of 1 - y, "
+        "least_squares (of scores) otherwise. weighted: least squares in units of each score's own error.",
     )
     bootstraps: int = Field(1000, ge=0, le=100_000, description="Resamples for the intervals.")
     seed: int = Field(42, ge=0, description="Seed of the resamples.")
-    holdout: Literal["top_decade", "largest", "largest_of_cluster"] = Field(
+    holdout: Literal["top_decade", "largest", "largest_of_cluster"] | dict[Literal["last"], int] = Field(
         "top_decade",
-        description="Points kept out to test the extrapolation: x >= max / 10, the largest x, or that of each cluster.",
+        description="Points kept out to test the extrapolation: x >= max / 10, the largest x, that of each cluster, or "
+        "{last: k} for the k largest different x.",
     )
-    mode: Literal["corrected", "parity"] = Field(
+    compute: str | None = Field(
+        None, description="For `chinchilla`: column of the compute (total_flops); gives the compute-optimal allocation."
+    )
+    mode: Mode = Field(
         "corrected",
         description="`corrected`: incomplete groups are left out and named, bounds hold; `parity`: as published.",
+    )
+    modes: list[Mode] = Field(
+        [], description="Both modes of one fit: [parity, corrected]; the corrected one is called <name>.corrected."
+    )
+    corrected: dict[str, Any] = Field(
+        {}, description="With `modes`: keys that differ in the corrected fit; `filters` are merged, null drops one."
     )
 
     @model_validator(mode="after")
@@ -97,6 +128,57 @@ class Fit(BaseModel):
         if any(not values or any(not isinstance(v, Scalar) for v in values) for values in self.by.values()):
             raise ValueError("`by` needs a list of values for each column")
         return self
+
+    @model_validator(mode="after")
+    def _variables_suit_the_forms(self) -> "Fit":
+        for form in self.all_forms():
+            if (form in TWO_VARIABLES) != isinstance(self.x, list):
+                raise ValueError(f"{form} needs {'two columns' if form in TWO_VARIABLES else 'one column'} as `x`")
+        if isinstance(self.x, list) and len(self.x) != 2:
+            raise ValueError("`x` is one column or a list of two")
+        scales = self.x_scale if isinstance(self.x_scale, list) else [self.x_scale] * (self.x_scale is not None)
+        if scales and len(scales) != (2 if isinstance(self.x, list) else 1):
+            raise ValueError("`x_scale` needs one value for each column of `x`")
+        if any(scale <= 0 for scale in scales):
+            raise ValueError("`x_scale` must be above 0")
+        if self.compute and not isinstance(self.x, list):
+            raise ValueError("`compute` belongs to a law of two variables")
+        if self.cluster and self.hierarchy:
+            raise ValueError("give either `cluster` or `hierarchy`")
+        return self
+
+    @model_validator(mode="after")
+    def _corrected_is_a_fit(self) -> "Fit":
+        if self.corrected and "corrected" not in self.modes:
+            raise ValueError("`corrected` needs `modes: [parity, corrected]`")
+        if self.corrected:
+            self.in_mode("corrected")
+        return self
+
+    def all_forms(self) -> list[str]:
+        """The law and the forms that it is compared with."""
+        return list(self.forms) or [str(self.form)]
+
+    def columns(self) -> dict[str, list[str]]:
+        """Columns of the table that each key names."""
+        return {
+            "x": [self.x] if isinstance(self.x, str) else self.x,
+            "filters": list(self.filters),
+            "group_by": self.group_by,
+            "by": list(self.by),
+            "cluster": self.cluster,
+            "hierarchy": self.hierarchy,
+            "compute": [self.compute] if self.compute else [],
+        }
+
+    def in_mode(self, mode: str) -> "Fit":
+        """This fit in one of its `modes`."""
+        own = self.model_dump(exclude={"modes", "corrected"}, exclude_unset=True) | {"mode": mode}
+        changes = self.corrected if mode == "corrected" else {}
+        filters = {**self.filters, **(changes.get("filters") or {})}
+        drop = {"form", "forms"} if {"form", "forms"} & set(changes) else set()
+        own = {key: value for key, value in own.items() if key not in drop}
+        return Fit(**{**own, **changes, "filters": {k: v for k, v in filters.items() if v is not None}})
 
 
 class FitFile(BaseModel):
@@ -132,12 +214,15 @@ def expand(fit_file: FitFile) -> list[FitJob]:
 
 
 def _jobs(fit: Fit) -> Iterator[FitJob]:
-    common = fit.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters"})
-    for values in product(*fit.by.values()):
-        name = ".".join([fit.name, *(str(value) for value in values)])
-        filters = {**fit.filters, **dict(zip(fit.by, values, strict=True))}
-        forms = fit.forms or [fit.form]
-        yield FitJob(name, {**common, "name": name, "fit": fit.name, "forms": list(forms), "filters": filters})
+    for mode in fit.modes or [fit.mode]:
+        one = fit.in_mode(mode)
+        ending = [mode] if len(fit.modes) > 1 and mode == "corrected" else []
+        common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
+        for values in product(*one.by.values()):
+            name = ".".join([fit.name, *(str(value) for value in values), *ending])
+            filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
+            forms = one.all_forms()
+            yield FitJob(name, {**common, "name": name, "fit": fit.name, "forms": forms, "filters": filters})
 
 
 def _read(path: Path) -> Any:
@@ -156,18 +241,18 @@ def _read(path: Path) -> Any:
 
 
 def _column_problems(fit_file: FitFile, path: Path) -> Iterator[Problem]:
+    numbers = [name for name, kind in COLUMNS.items() if kind not in ("string", "bool")]
     for i, fit in enumerate(fit_file.fits):
-        used = {"x": [fit.x], "filters": fit.filters, "group_by": fit.group_by, "by": fit.by, "cluster": fit.cluster}
-        for key, columns in used.items():
-            for column in columns:
+        named = [item for mode in fit.modes or [fit.mode] for item in fit.in_mode(mode).columns().items()]
+        for key in dict.fromkeys(key for key, _ in named):
+            where = f"{path}: fits[{i}].{key}"
+            for column in dict.fromkeys(column for other, columns in named if other == key for column in columns):
                 if column not in KNOWN_COLUMNS:
-                    where = f"{path}: fits[{i}].{key}"
                     yield Problem(
                         "unknown column", where, column, listing(KNOWN_COLUMNS, 40), nearest(column, KNOWN_COLUMNS)
                     )
-        if COLUMNS.get(fit.x) in ("string", "bool"):
-            numbers = [name for name, kind in COLUMNS.items() if kind not in ("string", "bool")]
-            yield Problem("this column holds no numbers", f"{path}: fits[{i}].x", fit.x, listing(numbers, 40))
+                elif key in ("x", "compute") and COLUMNS.get(column) in ("string", "bool"):
+                    yield Problem("this column holds no numbers", where, column, listing(numbers, 40))
         for column in sorted(set(fit.by) & set(fit.filters)):
             yield Problem(
                 "this column is filtered twice", f"{path}: fits[{i}].by", column, fix="drop it from `filters`"

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.laws.forms import Form
+from neuroscaling.laws.loss import Loss
 
 Array = NDArray[np.float64]
 MODES = ("corrected", "parity")
@@ -16,30 +17,47 @@ class NotTestable(DataError):
     """The data are sound but too few, or too alike, for this law."""
 
 
-def checked_points(x: object, y: object, form: Form, clusters: Sequence[object] | None = None) -> tuple[Array, Array]:
-    """x and y as float64 (n,). Raises DataError for points that no law of this form can describe, NotTestable for
-    fewer points (or clusters) than parameters + 1 and for an x that is constant."""
+def checked_points(
+    x: object, y: object, form: Form, loss: Loss, clusters: Sequence[object] | None = None, invert_y: bool = True
+) -> tuple[Array, Array]:
+    """x (n,), or (n, d) for a law of d variables, and y (n,) as float64.
+
+    Raises DataError for points that this form or this loss can't describe, NotTestable for fewer points (or
+    clusters) than parameters + 1 and for an x that is constant.
+    """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if x.ndim != 1 or x.shape != y.shape:
-        raise DataError(Problem("x and y must be two lists of one length", "x, y", f"shapes {x.shape} and {y.shape}"))
+    shape = (len(y),) if form.variables == 1 else (len(y), form.variables)
+    if y.ndim != 1 or x.shape != shape:
+        allowed = f"y of shape (n,), x of shape {'(n,)' if form.variables == 1 else f'(n, {form.variables})'}"
+        problem = Problem("x and y must be of one length", "x, y", f"shapes {x.shape} and {y.shape}", allowed)
+        raise DataError(problem)
     if clusters is not None and len(clusters) != len(x):
         raise DataError(Problem("one cluster label a point is needed", "clusters", len(clusters), f"{len(x)} labels"))
-    problems = _point_problems(x, y, form)
+    columns = x[:, None] if x.ndim == 1 else x
+    problems = _point_problems(columns, y, _logarithmic(form, loss), invert_y)
     if problems:
         raise DataError(problems)
-    _check_testable(x, form, clusters)
+    for axis in columns.T:
+        _check_testable(axis, form, clusters)
     return x, y
 
 
-def _point_problems(x: Array, y: Array, form: Form) -> list[Problem]:
-    missing = ~(np.isfinite(x) & np.isfinite(y))
+def _logarithmic(form: Form, loss: Loss) -> bool:
+    return "misalignment" in (form.space, loss.space)
+
+
+def _point_problems(x: Array, y: Array, logarithmic: bool, invert_y: bool) -> list[Problem]:
+    missing = ~(np.isfinite(x).all(1) & np.isfinite(y))
     problems = [_named("points without a number", "x, y", missing, "finite x and y", "drop them by a filter")]
     fix = "leave out untrained runs, e.g. filters: {kind: trained}"
-    problems.append(_named("x must be positive", "x", ~missing & (x <= 0), "x > 0", fix))
-    if form.space == "misalignment":
-        too_high = ~missing & (y >= 1)
-        fix = "choose a form of the score itself, such as power_law_ceiling"
-        problems.append(_named("scores of 1 and above have no log misalignment", "y", too_high, "score < 1", fix))
+    problems.append(_named("x must be positive", "x", ~missing & (x <= 0).any(1), "x > 0", fix))
+    if logarithmic and invert_y:
+        fix = "choose a form and a loss of the score itself, such as power_law_ceiling with least_squares"
+        wrong = ~missing & (y >= 1)
+        problems.append(_named("scores of 1 and above have no log misalignment", "y", wrong, "score < 1", fix))
+    if logarithmic and not invert_y:
+        wrong = ~missing & (y <= 0)
+        problems.append(_named("y must be positive for a law of y itself", "y", wrong, "y > 0", "set invert_y: true"))
     return [problem for problem in problems if problem]
 
 

@@ -8,18 +8,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroscaling.files import atomic_path, write_json
 from neuroscaling.laws import compare
-from neuroscaling.laws.fit import LawFit, finite, fit
+from neuroscaling.laws.allocate import allocation, cost_law
+from neuroscaling.laws.bootstrap import resample_weights
+from neuroscaling.laws.fitting import fit
+from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.inputs import NotTestable
+from neuroscaling.laws.law import LawFit, finite
 from neuroscaling.laws.select import Selection, select
 from neuroscaling.provenance import provenance
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = "fit/1"
+FORMAT = "fit/2"
+COMPUTE_SCALE = 1e9
+ABOUT = ("name", "fit", "x", "y", "filters", "samples_per_class_of", "mode", "group_by")
+POINT_FACTS = (
+    "arch", "arch_family", "dataset", "samples_per_class", "seed", "subject", "n_params", "n_samples_seen",
+    "total_flops", "run",
+)  # fmt: skip
 PACKAGES = ("numpy", "pandas", "lmfit")
 logger = logging.getLogger(__name__)
 
@@ -33,20 +44,22 @@ def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, 
     import pandas as pd
 
     start = time.perf_counter()
-    common = {"format": FORMAT, **{key: settings[key] for key in ("name", "x", "y", "filters", "mode", "group_by")}}
-    common |= {"fit": settings.get("fit", settings["name"]), "form": settings["forms"][0]}
+    common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
     try:
         selection = select(table, settings)
         common |= _about(selection)
-        law = _fit(selection.points, selection.clusters, settings, settings["forms"][0], settings["bootstraps"])
+        law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
+        cost = _cost(selection, settings, law)
         result = {"status": "fitted", **law.to_dict(), **_comparison(selection, settings, law)}
+        result |= {"allocation": _allocation(selection, settings, law), "report": law.fit_report()}
         result["least_squares"] = _least_squares(law)
-        bootstraps = _bootstraps(law)
+        bootstraps = _bootstraps(law, cost)
     except NotTestable as error:
         logger.warning("%s is not testable: %s", settings["name"], error)
         result, bootstraps = {"status": "not testable", "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
-    record = provenance(PACKAGES, time.perf_counter() - start, settings=settings)
-    return finite({**common, **result, "provenance": record}), bootstraps
+    seconds = time.perf_counter() - start
+    record = provenance(PACKAGES, seconds, settings=settings)
+    return finite({**common, **result, "seconds": round(seconds, 3), "provenance": record}), bootstraps
 
 
 def write_fit(
@@ -63,10 +76,8 @@ def write_fit(
 
 def _about(selection: Selection) -> dict[str, Any]:
     """What the fit file says of its data; the points go with it so that a figure needs nothing else."""
-    columns = [
-        c for c in ("arch", "arch_family", "samples_per_class", "seed", "n_params", "run") if c in selection.points
-    ]
-    points = {"x": selection.points["x"].tolist(), "y": selection.points["y"].tolist()}
+    columns = [c for c in POINT_FACTS if c in selection.points]
+    points = {"x": selection.x.tolist(), "y": selection.y.tolist()}
     points |= {c: [_plain(v) for v in selection.points[c]] for c in columns}
     return {
         "simulated": selection.simulated,
@@ -79,23 +90,25 @@ def _about(selection: Selection) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A cell of a table as JSON knows it."""
-    if value is None or value != value:
+    if value is None or str(value) in ("<NA>", "nan"):
         return None
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _fit(
-    points: pd.DataFrame, clusters: list[str] | None, settings: dict[str, Any], form: str, bootstraps: int
-) -> LawFit:
-    first = form == settings["forms"][0]
+def _fit(selection: Selection, settings: dict[str, Any], form: str, bootstraps: int, rows: Any = slice(None)) -> LawFit:
+    """The law `form` fitted to the points `rows`; all forms under the loss of the first, so that AICc compares."""
     return fit(
-        points["x"].to_numpy(dtype=float),
-        points["y"].to_numpy(dtype=float),
+        selection.x[rows],
+        selection.y[rows],
         form=form,
         x_scale=settings["x_scale"],
-        loss=settings["loss"] if first else None,
+        loss=settings["loss"] or form_by_name(settings["forms"][0]).loss,
+        y_error=None if selection.y_error is None else selection.y_error[rows],
+        invert_y=settings["invert_y"],
         bootstraps=bootstraps,
-        clusters=clusters,
+        # Labels serve the bootstraps alone.
+        clusters=selection.clusters if bootstraps else None,
+        hierarchy=selection.hierarchy if bootstraps else None,
         seed=settings["seed"],
         mode=settings["mode"],
     )
@@ -106,15 +119,17 @@ def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> 
     rows = []
     for form in settings["forms"]:
         try:
-            other = law if form == law.form.name else _fit(selection.points, None, settings, form, 0)
+            other = law if form == law.form.name else _fit(selection, settings, form, 0)
             rows.append(
                 {
                     "form": form,
                     "expression": other.form.expression,
                     "params": other.params,
+                    "loss": other.loss_value,
                     "aicc": other.aicc(),
                     "holdout": _holdout(selection, settings, form),
-                    "curve": {key: other.curve()[key] for key in ("x", "fit")},
+                    "curve": _line(other.curve()),
+                    "beyond": _line(other.beyond()),
                 }
             )
         except NotTestable as error:
@@ -123,30 +138,67 @@ def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> 
     return {"holdout": rows[0]["holdout"], "compared": compare.ranked(rows) if len(rows) > 1 else []}
 
 
+def _line(curve: dict[str, list[float]] | None) -> dict[str, list[float]] | None:
+    return curve and {key: curve[key] for key in ("x", "fit")}
+
+
 def _holdout(selection: Selection, settings: dict[str, Any], form: str) -> dict[str, Any]:
-    """Error on the points with the largest x of the form fitted to the others."""
-    points = selection.points
-    out = compare.held_out(points["x"].to_numpy(dtype=float), settings["holdout"], selection.clusters)
+    """Error on the points with the largest x of the form fitted to the others; of two variables, the largest product.
+
+    The product of model and data size stands for the compute, which is what an extrapolation extends.
+    """
+    x = selection.x if selection.x.ndim == 1 else selection.x.prod(axis=1)
+    out = compare.held_out(x, settings["holdout"], selection.clusters)
     facts = {"rule": settings["holdout"], "n_fitted": int((~out).sum()), "n_held_out": int(out.sum())}
     try:
-        law = _fit(points[~out], None, settings, form, 0)
+        law = _fit(selection, settings, form, 0, ~out)
     except NotTestable as error:
         return {**facts, "reason": str(error)}
-    return {**facts, **compare.errors(points["y"][out].to_numpy(dtype=float), law.predict(points["x"][out]))}
+    return {**facts, **compare.errors(selection.y[out], law.predict(selection.x[out]))}
+
+
+def _weights(law: LawFit, selection: Selection) -> NDArray[np.uint16]:
+    """The resamples of a fit, drawn again."""
+    return resample_weights(len(law.y), len(law.resampled), law.seed, selection.clusters, selection.hierarchy)
+
+
+def _cost(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any]:
+    """Columns of the bootstraps of a law of two variables: the regression of compute on N D in each resample."""
+    if not settings["compute"] or not settings["bootstraps"]:
+        return {}
+    weights = _weights(law, selection) if law.mode == "corrected" else None
+    scales = (*law.x_scale, COMPUTE_SCALE)
+    exponent, factor = cost_law(*law.x.T, selection.points[settings["compute"]], weights, scales)
+    return {"cost_exponent": exponent, "cost_factor": factor} if weights is not None else {
+        "cost_exponent": exponent[0], "cost_factor": factor[0]
+    }  # fmt: skip
+
+
+def _allocation(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any] | None:
+    """The compute-optimal allocation of a law of two variables whose compute is known."""
+    if not settings["compute"]:
+        return None
+    weights = _weights(law, selection) if settings["bootstraps"] else None
+    params, compute = np.array(list(law.params.values())), selection.points[settings["compute"]]
+    scales = (float(law.x_scale[0]), float(law.x_scale[1]), COMPUTE_SCALE)
+    try:
+        return allocation(law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales)
+    except NotTestable as error:
+        logger.warning("%s has no allocation: %s", settings["name"], error)
+        return None
 
 
 def _least_squares(law: LawFit) -> dict[str, Any]:
     """lmfit's least-squares fit of the same form to the scores: a check, and its report as text."""
     try:
         result = law.least_squares()
-    except ValueError as error:  # lmfit's word for a model that is not finite at some step
+    except (ValueError, OverflowError) as error:  # lmfit's words for a model that is not finite at some step
         return {"params": None, "report": f"no least-squares fit: {error}"}
     return {"params": {name: float(p.value) for name, p in result.params.items()}, "report": result.fit_report()}
 
 
-def _bootstraps(law: LawFit) -> pd.DataFrame:
+def _bootstraps(law: LawFit, columns: dict[str, Any]) -> pd.DataFrame:
     """One row a resample: natural parameters and the loss; infinite ones are kept as they are."""
     import pandas as pd
 
-    natural = law.form.natural(law.resampled, law.x_scale / law.centre)
-    return pd.DataFrame(natural, columns=law.form.names).assign(loss=law.resampled_loss)
+    return pd.DataFrame(law.samples, columns=law.form.names).assign(loss=law.resampled_loss, **columns)

@@ -1,11 +1,12 @@
-"""Losses of residuals r = law - data. The form says what r is: of ln(1 - score) for `power_law`, else of the score.
+"""Losses of residuals r = law - data, summed over points.
 
-huber (delta 1e-3, a sum as published by Gokce & Schrimpf 2025): nearly an L1 loss of the log misalignment; robust, for
-`power_law`. least_squares: for the forms of the score itself. Both are sums over points, so that integer weights mean
-repeated points; a mean would change where an optimiser stops.
+huber: of log misalignments ln(1 - score), delta 1e-3, the loss of Gokce & Schrimpf 2025; in effect an L1 loss, robust.
+least_squares: of scores. weighted: of scores, in units of each score's own standard error. All are sums over points, so
+that integer weights mean repeated points; a mean would change where an optimiser stops.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,32 @@ from neuroscaling.errors import DataError, Problem, nearest
 
 Array = NDArray[np.float64]
 DELTA = 1e-3
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss: the space of its residuals ("misalignment": ln(1 - score), or "score"), value and derivative of each.
+
+    scale: what a point's loss is divided by before its logarithm is taken; count: logarithms a point (see `deviance`).
+    """
+
+    name: str
+    space: str
+    values: Callable[[Array], tuple[Array, Array]] = field(repr=False)
+    scale: float
+    count: float
+
+    def target(self, y: Array) -> Array:
+        """Scores y (n,) in the space of the residuals."""
+        return np.log1p(-y) if self.space == "misalignment" else y
+
+    def deviance(self, total: Array | float, n: float) -> Array:
+        """-2 log-likelihood of n points at the summed loss `total`, up to a constant, with the noise's scale fitted.
+
+        Laplace noise for huber: 2 n ln(total / (n delta)); normal noise for squares: n ln(2 total / n). Floored at what
+        float64 can tell from a perfect fit.
+        """
+        return self.count * n * np.log(np.maximum(total / (n * self.scale), 1e-30))
 
 
 def huber(residuals: Array) -> tuple[Array, Array]:
@@ -28,10 +55,17 @@ def least_squares(residuals: Array) -> tuple[Array, Array]:
     return 0.5 * residuals**2, residuals
 
 
-LOSSES: dict[str, Callable[[Array], tuple[Array, Array]]] = {"huber": huber, "least_squares": least_squares}
+LOSSES = {
+    loss.name: loss
+    for loss in (
+        Loss("huber", "misalignment", huber, DELTA, 2.0),
+        Loss("least_squares", "score", least_squares, 0.5, 1.0),
+        Loss("weighted", "score", least_squares, 0.5, 1.0),
+    )
+}
 
 
-def loss_by_name(name: str) -> Callable[[Array], tuple[Array, Array]]:
+def loss_by_name(name: str) -> Loss:
     """The loss called `name`. Raises DataError with the nearest name when there is none."""
     if name not in LOSSES:
         raise DataError(Problem("unknown loss", "loss", name, ", ".join(LOSSES), nearest(name, LOSSES)))

@@ -15,7 +15,7 @@ from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.laws.candidates import COST, Candidate, check_candidates, total_cost
 from neuroscaling.laws.expected_width import After, Noise, Outlook, after_run, is_log, median_penalty, noise, outlook
 from neuroscaling.laws.finished import FinishedLaw, read_law
-from neuroscaling.laws.fit import finite
+from neuroscaling.laws.law import finite
 
 if TYPE_CHECKING:
     import pandas as pd

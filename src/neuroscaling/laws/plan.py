@@ -16,7 +16,7 @@ from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws import allocate, statements
 from neuroscaling.laws.bootstrap import interval
 from neuroscaling.laws.finished import COST_COLUMNS, FinishedLaw, read_law
-from neuroscaling.laws.fit import finite
+from neuroscaling.laws.law import finite
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws.inputs import NotTestable
@@ -15,23 +16,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
-FACTS = ["run", "model_id", "arch", "arch_family", "dataset", "samples_per_class", "seed", "kind", "n_params"]
+FACTS = [
+    "run", "model_id", "arch", "arch_family", "dataset", "samples_per_class", "seed", "kind", "subject", "n_params",
+    "n_samples_seen", "total_flops",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Selection:
     """The points of a law, one row each, with the columns x and y; which rows were left out and why.
 
-    points: x, y and what is constant within a point (arch, family, ...); clusters: a label a point, or None;
-    dropped: number of rows or groups by reason, in words; simulated, data: of the rows used.
+    points: x (and x2 for a law of two variables), y, error, and what is constant within a point (arch, family, ...);
+    clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: number of rows or
+    groups by reason, in words; simulated, data: of the rows used.
     """
 
     points: pd.DataFrame = field(repr=False)
     clusters: list[str] | None
+    hierarchy: list[list[Any]] | None
     dropped: dict[str, int]
     rows: int
     simulated: bool
     data: list[str]
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """x of the points: (n,), or (n, 2) for a law of two variables."""
+        columns = ["x", "x2"] if "x2" in self.points else "x"
+        return self.points[columns].to_numpy(dtype=float)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """y of the points (n,)."""
+        return self.points["y"].to_numpy(dtype=float)
+
+    @property
+    def y_error(self) -> NDArray[np.float64] | None:
+        """Standard errors of y (n,), where the table has them."""
+        return self.points["error"].to_numpy(dtype=float) if "error" in self.points else None
 
 
 def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
@@ -41,21 +63,42 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted. Raises
     DataError for unknown columns and for columns that vary within a group, NotTestable where nothing is left.
     """
-    keys, y = settings["group_by"], settings["y"]
-    _check_columns(table, [settings["x"], y, *keys, *settings["cluster"], *settings["filters"]])
+    keys = settings["group_by"]
+    _check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
     rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
     dropped: dict[str, int] = {}
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
+    points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)
     clusters = [" ".join(map(str, row)) for row in points[settings["cluster"]].itertuples(index=False)]
     return Selection(
         points,
         clusters if settings["cluster"] else None,
+        [points[column].tolist() for column in settings["hierarchy"]] or None,
         dropped,
         len(rows),
         bool(rows["simulated"].any()) if "simulated" in rows else False,
         sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
     )
+
+
+def _x_columns(settings: dict[str, Any]) -> list[str]:
+    return [settings["x"]] if isinstance(settings["x"], str) else list(settings["x"])
+
+
+def _labels(settings: dict[str, Any]) -> list[str]:
+    """Columns that must be constant within a point besides x."""
+    return [*settings["cluster"], *settings["hierarchy"], *([settings["compute"]] if settings["compute"] else [])]
+
+
+def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) -> pd.DataFrame:
+    """Points of the named families only at the named samples per class, the others untouched."""
+    for family, values in kept.items():
+        if "arch_family" not in points or "samples_per_class" not in points:
+            fix = "add arch_family and samples_per_class to `group_by`"
+            raise DataError(Problem("needs both columns", "samples_per_class_of", list(points.columns), fix=fix))
+        points = points[(points["arch_family"] != family) | points["samples_per_class"].isin(values)]
+    return points
 
 
 def merged_families(table: pd.DataFrame) -> pd.DataFrame:
@@ -103,24 +146,38 @@ def _check_columns(table: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def _as_points(rows: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
-    return rows.assign(x=rows[settings["x"]].astype(float), y=rows[settings["y"]].astype(float)).reset_index(drop=True)
+    points = _with_x(rows, settings)
+    return points.assign(y=rows[settings["y"]].astype(float)).reset_index(drop=True)
+
+
+def _with_x(points: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """The points with their x, and x2 for a law of two variables."""
+    names = zip(("x", "x2"), _x_columns(settings), strict=False)
+    return points.assign(**{name: points[column].astype(float) for name, column in names})
 
 
 def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, int]) -> pd.DataFrame:
     """One row for each group of `group_by`, sorted by the keys: x, the mean of y, and the facts about the group."""
-    keys, x, y = settings["group_by"], settings["x"], settings["y"]
+    keys, y = settings["group_by"], settings["y"]
     parity = settings["mode"] == "parity"
     empty_key = rows[keys].isna().any(axis=1)
     if parity and empty_key.any():
         dropped["rows with an empty group key (parity: as published)"] = int(empty_key.sum())
         rows = rows[~empty_key]
     groups = rows.groupby(keys, sort=True, dropna=parity)
-    facts = [c for c in dict.fromkeys([x, *settings["cluster"], *FACTS]) if c in rows and c not in keys]
-    _check_constant(groups, [x, *settings["cluster"]], keys)
+    constant = [*_x_columns(settings), *_labels(settings)]
+    facts = [c for c in dict.fromkeys([*constant, *FACTS]) if c in rows and c not in keys]
+    _check_constant(groups, constant, keys)
     points = groups.agg(y=(y, "mean"), n_rows=(y, "size"), n_empty=(y, lambda s: int(s.isna().sum())))
-    points = points.join(groups[facts].first()).reset_index()
-    points["x"] = points[x].astype(float)
+    if "error" in rows:
+        points["error"] = groups["error"].agg(_error_of_mean)
+    points = _with_x(points.join(groups[facts].first()).reset_index(), settings)
     return points if parity else _complete_groups(points, y, dropped)
+
+
+def _error_of_mean(errors: pd.Series) -> float:
+    """Standard error of a mean of independent scores; NaN where one is unknown."""
+    return float(np.sqrt(np.sum(errors.to_numpy(dtype=float) ** 2)) / len(errors))
 
 
 def _check_constant(groups: Any, columns: list[str], keys: list[str]) -> None:
@@ -142,10 +199,11 @@ def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, int]) -> p
 
 
 def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, int]) -> pd.DataFrame:
-    for axis in ("x", "y"):
+    names = dict(zip(("x", "x2"), _x_columns(settings), strict=False)) | {"y": settings["y"]}
+    for axis, column in names.items():
         missing = ~np.isfinite(points[axis].to_numpy(dtype=float, na_value=np.nan))
         if missing.any():
-            dropped[f"points without {settings[axis]}"] = int(missing.sum())
+            dropped[f"points without {column}"] = int(missing.sum())
             points = points[~missing]
     if points.empty:
         reasons = "; ".join(f"{count} {reason}" for reason, count in dropped.items())

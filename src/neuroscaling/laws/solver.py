@@ -1,193 +1,273 @@
-"""Many small optimisations at once: BFGS with a weak-Wolfe line search, all starts and resamples in step.
+"""Fit a law to points, for one weighting of the points or for many: multi-start, warm starts, and the proof of them.
 
-The Huber loss with delta 1e-3 is nearly an L1 loss, whose kinks make the strong Wolfe conditions fail; the weak ones,
-found by bisection, suffice for BFGS (Lewis & Overton 2013, "Nonsmooth optimization via quasi-Newton methods").
-Shapes: m problems, p parameters, n points, k distinct weightings of the points.
+Resamples are integer weights on the points. Each is started from the best of the minima found on all points, screened
+by one matrix product. Whether such warm starts are enough is tested on some resamples, from many starts and from the
+minima of other resamples; where any of them ends lower, every resample gets the many starts.
+Shapes: m problems, p parameters, n points, k weightings.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroscaling.laws.bfgs import bfgs
 from neuroscaling.laws.forms import Form
+from neuroscaling.laws.forms.base import Slopes
+from neuroscaling.laws.loss import Loss
 
 Array = NDArray[np.float64]
-Objective = Callable[[Array, NDArray[np.intp]], tuple[Array, Array]]
+Weights = NDArray[np.float64] | NDArray[np.uint16]
+Index = NDArray[np.intp]
 
-ARMIJO, CURVATURE = 1e-4, 0.9
-MAX_BISECTIONS = 40
-STALLED = 1e-13
-PATIENCE = 4
-BLOCK = 4_000_000  # numbers in one (problems, points) array: bounds the memory of many resamples
+ITERATIONS = 400
+BLOCK = 1 << 17  # numbers in one (problems, points) array: small enough for the processor's cache
+POOL = 24  # minima of all points that are kept as starts
+WARM = 2  # starts of a resample, from the pool
+BROAD, OTHERS = 16, 6  # starts of a resample in doubt: of the form, and minima of other resamples
+HEAT, FINALISTS = 20, 4  # iterations that all those starts get, and how many of them go on
+TESTED = 40  # resamples on which warm starts are tested
+NEAR = 1e-2  # relative distance below which two solutions are one
+LOWER = 1e-7  # relative gain that counts
+MOST_OTHERS = 500  # solutions of other resamples that are looked at
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a law is fitted to: log_x (n,), target (n,) in the form's space, and the loss."""
+    """What a law is fitted to: log_x (n,) or (d, n), scores y (n,), the loss, and optional weights (n,) of the points.
+
+    point_weights: 1 / error^2 for the loss `weighted`.
+    """
 
     form: Form
     log_x: Array
-    target: Array
-    loss: Callable[[Array], tuple[Array, Array]]
+    y: Array
+    loss: Loss
+    point_weights: Array | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return len(self.y)
 
 
-def losses(data: Data, theta: Array, weights: Array) -> tuple[Array, Array]:
-    """Weighted loss (m,) and its gradient (m, p) at theta (m, p), with weights (m, n)."""
-    values, jacobian = data.form.inner(theta, data.log_x)
-    rho, slope = data.loss(values - data.target)
-    return (weights * rho).sum(1), np.einsum("mn,mnp->mp", weights * slope, jacobian)
+@dataclass(frozen=True)
+class Refit:
+    """Minima of many weightings: theta (k, p), loss (k,), and whether warm starts were found to be enough."""
+
+    theta: Array
+    loss: Array
+    warm_enough: bool
 
 
-def solve(data: Data, starts: Array, weights: Array, bounded: bool, max_iterations: int = 400) -> tuple[Array, Array]:
-    """Local minima reached from `starts` (m, p), each with its `weights` (m, n): inner parameters (m, p), losses (m,).
+def evaluate_form(data: Data, theta: Array) -> Array:
+    """The law (m, n) at theta (m, p), in the form's own space."""
+    return data.form.inner(theta, data.log_x)[0]
 
-    bounded: keep the parameters within the form's bounds, by the map theta = low + (high - low) sigmoid(t).
+
+def evaluate(data: Data, theta: Array) -> tuple[Array, Slopes]:
+    """The law (m, n) and its p slopes, in the space of the loss, at theta (m, p)."""
+    values, slopes = data.form.inner(theta, data.log_x)
+    if data.form.space == data.loss.space:
+        return values, slopes
+    if data.form.space == "score":
+        left = 1.0 - values
+        return np.log(np.where(left > 0, left, np.nan)), tuple(-slope / left for slope in slopes)
+    left = np.exp(values)
+    return 1.0 - left, tuple(-slope * left for slope in slopes)
+
+
+def point_losses(data: Data, theta: Array) -> tuple[Array, Array, Slopes]:
+    """Loss and its derivative at each point (m, n), and the slopes of the law, at theta (m, p)."""
+    values, slopes = evaluate(data, theta)
+    rho, derivative = data.loss.values(values - data.loss.target(data.y))
+    if data.point_weights is not None:
+        rho, derivative = rho * data.point_weights, derivative * data.point_weights
+    return rho, derivative, slopes
+
+
+def losses(data: Data, theta: Array, weights: Weights) -> tuple[Array, Array]:
+    """Weighted loss (m,) and its gradient (m, p) at theta (m, p), with weights (m, n) or (1, n)."""
+    rho, derivative, slopes = point_losses(data, theta)
+    weighted = weights * derivative
+    gradient = np.stack([_row_sums(weighted, slope) for slope in slopes], -1)
+    return _row_sums(rho, weights), gradient
+
+
+def solve(
+    data: Data,
+    starts: Array,
+    weights: Weights,
+    owner: Index,
+    bounded: bool,
+    fixed: int | None = None,
+    iterations: int = ITERATIONS,
+) -> tuple[Array, Array]:
+    """Local minima from `starts` (m, p), the i-th with weights[owner[i]]: inner parameters (m, p), losses (m,).
+
+    bounded: keep the parameters within the form's bounds. fixed: a parameter that keeps its starting value.
     """
-    rows = max(1, BLOCK // (data.log_x.size * starts.shape[1]))
-    parts = [
-        _solve_block(data, starts[i : i + rows], weights[i : i + rows], bounded, max_iterations)
-        for i in range(0, len(starts), rows)
-    ]
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    rows = max(1, BLOCK // data.n)
+    blocks = [slice(i, i + rows) for i in range(0, len(starts), rows)]
+    parts = [_solve_block(data, starts[block], weights, owner[block], bounded, fixed, iterations) for block in blocks]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def multi_start(data: Data, bounded: bool, keep: int = 3) -> tuple[Array, Array]:
+def multi_start(data: Data, bounded: bool, keep: int = POOL) -> tuple[Array, Array]:
     """Distinct minima of the unweighted loss, best first: inner parameters (<= keep, p) and losses."""
-    starts = data.form.starts(data.log_x, data.target)
-    theta, loss = solve(data, starts, np.ones((len(starts), data.log_x.size)), bounded)
-    order = np.argsort(np.where(np.isfinite(loss), loss, np.inf), kind="stable")
+    ones = np.ones((1, data.n))
+    if _is_exact(data):
+        theta = data.form.exact(ones, data.log_x, data.y)
+        return theta, losses(data, theta, ones)[0]
+    starts = data.form.starts(data.log_x, data.form.target(data.y))
+    theta, loss = solve(data, starts, ones, np.zeros(len(starts), dtype=np.intp), bounded)
+    theta, loss = _polished(data, theta, loss, ones, bounded)
+    order = np.argsort(loss, kind="stable")
     chosen: list[int] = []
-    for i in order:
-        if np.isfinite(loss[i]) and all(_differ(theta[i], theta[j]) for j in chosen):
+    for i in order[np.isfinite(loss[order])]:
+        if all(_differ(theta[i], theta[j]) for j in chosen):
             chosen.append(int(i))
         if len(chosen) == keep:
             break
     return theta[chosen], loss[chosen]
 
 
-def refit(data: Data, minima: Array, weights: Array, bounded: bool) -> tuple[Array, Array]:
-    """The best minimum for each weighting (k, n), started from every one of `minima` (s, p): (k, p) and (k,)."""
-    k, s = len(weights), len(minima)
-    theta, loss = solve(data, np.tile(minima, (k, 1)), np.repeat(weights, s, axis=0), bounded)
-    loss = np.where(np.isfinite(loss), loss, np.inf).reshape(k, s)
-    best = loss.argmin(1)
-    return theta.reshape(k, s, -1)[np.arange(k), best], loss[np.arange(k), best]
+def refit(data: Data, pool: Array, weights: Weights, bounded: bool) -> Refit:
+    """The best minimum for each of the `weights` (k, n); pool (s, p): minima of all points, best first."""
+    if _is_exact(data):
+        theta = data.form.exact(weights, data.log_x, data.y)
+        return Refit(theta, own_losses(data, theta, weights), True)
+    every = np.arange(len(weights))
+    theta, loss = _best(data, _screened(data, pool, weights, every, WARM), weights, every, bounded)
+    tested = every[:: max(1, len(every) // TESTED)]
+    trial, trial_loss = _in_doubt(data, pool, theta, weights, tested, bounded)
+    enough = bool(np.all(trial_loss >= loss[tested] * (1.0 - LOWER)))
+    _keep_lower(theta, loss, tested, trial, trial_loss)
+    if not enough:
+        _keep_lower(theta, loss, every, *_in_doubt(data, pool, theta, weights, every, bounded))
+        # The minima of other resamples are better starts now than they were before.
+        others = _screened(data, _thinned(theta), weights, every, OTHERS)
+        _keep_lower(theta, loss, every, *_best(data, others, weights, every, bounded))
+    return Refit(theta, loss, enough)
+
+
+def profile(data: Data, best: Array, parameter: int, values: Array, bounded: bool) -> Array:
+    """Smallest loss (v,) with one inner parameter held at each of `values` (v,), from the minima `best` (s, p)."""
+    starts = np.repeat(best, len(values), axis=0)
+    starts[:, parameter] = np.tile(values, len(best))
+    ones, owner = np.ones((1, data.n)), np.zeros(len(starts), dtype=np.intp)
+    loss = solve(data, starts, ones, owner, bounded, fixed=parameter)[1]
+    return np.where(np.isfinite(loss), loss, np.inf).reshape(len(best), len(values)).min(0)
+
+
+def own_losses(data: Data, theta: Array, weights: Weights) -> Array:
+    """Loss (k,) of each solution theta (k, p) under its own weighting (k, n)."""
+    rows = max(1, BLOCK // data.n)
+    blocks = [slice(i, i + rows) for i in range(0, len(theta), rows)]
+    return np.concatenate([losses(data, theta[b], weights[b])[0] for b in blocks])
+
+
+def _is_exact(data: Data) -> bool:
+    return data.form.exact is not None and data.loss.name == "least_squares" and data.form.space == data.loss.space
+
+
+def _row_sums(a: Array, b: Array) -> Array:
+    """Sum over points of a * b, broadcast: (m,)."""
+    if b.ndim == 1:
+        return a @ b
+    return (a @ b[0]) if len(b) == 1 else np.einsum("mn,mn->m", a, b)
+
+
+def _screened(data: Data, pool: Array, weights: Weights, rows: Index, count: int) -> Array:
+    """For each of the weightings `rows` the `count` members of the pool with the lowest loss: (r, count, p)."""
+    with np.errstate(all="ignore"):
+        rho = np.concatenate([point_losses(data, pool[i : i + 64])[0] for i in range(0, len(pool), 64)])
+    rho = np.where(np.isfinite(rho), rho, 1e300)
+    step = max(1, 8 * BLOCK // data.n)
+    loss = np.concatenate([weights[rows[i : i + step]].astype(float) @ rho.T for i in range(0, len(rows), step)])
+    order = np.argsort(loss, axis=1, kind="stable")[:, :count]
+    return pool[order]
+
+
+def _best(data: Data, starts: Array, weights: Weights, rows: Index, bounded: bool) -> tuple[Array, Array]:
+    """The best minimum of each weighting in `rows` from its own starts (r, s, p): (r, p) and (r,)."""
+    r, s, p = starts.shape
+    theta, loss = solve(data, starts.reshape(r * s, p), weights, np.repeat(rows, s), bounded)
+    loss = np.where(np.isfinite(loss), loss, np.inf).reshape(r, s)
+    chosen = loss.argmin(1)
+    return theta.reshape(r, s, p)[np.arange(r), chosen], loss[np.arange(r), chosen]
+
+
+def _in_doubt(
+    data: Data, pool: Array, theta: Array, weights: Weights, rows: Index, bounded: bool
+) -> tuple[Array, Array]:
+    """The best minima of the weightings `rows` from many starts: the pool's, and minima of other weightings."""
+    broad = data.form.starts(data.log_x, data.form.target(data.y))
+    broad = np.concatenate([pool, broad[:: -(-len(broad) // BROAD)]])
+    starts = [_screened(data, _thinned(theta), weights, rows, OTHERS), np.tile(broad, (len(rows), 1, 1))]
+    return _best(data, _finalists(data, np.concatenate(starts, axis=1), weights, rows, bounded), weights, rows, bounded)
+
+
+def _thinned(theta: Array) -> Array:
+    return theta[:: max(1, len(theta) // MOST_OTHERS)]
+
+
+def _finalists(data: Data, starts: Array, weights: Weights, rows: Index, bounded: bool) -> Array:
+    """Where the most promising of the starts (r, s, p) of each weighting are after a few iterations: (r, f, p)."""
+    r, s, p = starts.shape
+    theta, loss = solve(data, starts.reshape(r * s, p), weights, np.repeat(rows, s), bounded, iterations=HEAT)
+    theta, loss = theta.reshape(r, s, p), np.where(np.isfinite(loss), loss, np.inf).reshape(r, s)
+    chosen = np.empty((r, FINALISTS, p))
+    for i in range(FINALISTS):
+        best = theta[np.arange(r), loss.argmin(1)][:, None]
+        chosen[:, i] = best[:, 0]
+        near = (np.abs(theta - best) / (1.0 + np.abs(best))).max(2) < NEAR
+        loss = np.where(near, np.inf, loss)
+    return chosen
+
+
+def _keep_lower(theta: Array, loss: Array, rows: Index, trial: Array, trial_loss: Array) -> None:
+    lower = trial_loss < loss[rows]
+    theta[rows[lower]], loss[rows[lower]] = trial[lower], trial_loss[lower]
+
+
+def _polished(data: Data, theta: Array, loss: Array, weights: Array, bounded: bool) -> tuple[Array, Array]:
+    """The same minima after a second solve from where the first ended: at a kink a search can end early."""
+    loss = np.where(np.isfinite(loss), loss, np.inf)
+    again, lower = solve(data, theta, weights, np.zeros(len(theta), dtype=np.intp), bounded)
+    gained = lower < loss
+    return np.where(gained[:, None], again, theta), np.where(gained, lower, loss)
 
 
 def _differ(a: Array, b: Array) -> bool:
-    return bool(np.max(np.abs(a - b) / (1.0 + np.abs(b))) > 1e-2)
+    return bool(np.max(np.abs(a - b) / (1.0 + np.abs(b))) > NEAR)
 
 
-def _solve_block(data: Data, starts: Array, weights: Array, bounded: bool, max_iterations: int) -> tuple[Array, Array]:
+def _solve_block(
+    data: Data,
+    starts: Array,
+    weights: Weights,
+    owner: Index,
+    bounded: bool,
+    fixed: int | None,
+    iterations: int,
+) -> tuple[Array, Array]:
+    def objective(theta: Array, index: Index) -> tuple[Array, Array]:
+        value, gradient = losses(data, theta, weights if len(weights) == 1 else weights[owner[index]])
+        if fixed is not None:
+            gradient[:, fixed] = 0.0
+        return value, gradient
+
     if not bounded:
-        return bfgs(lambda t, i: losses(data, t, weights[i]), starts, max_iterations)
+        return bfgs(objective, starts, iterations)
     low, high = data.form.bounds.T
     span = high - low
 
-    def objective(t: Array, i: NDArray[np.intp]) -> tuple[Array, Array]:
+    def inside(t: Array, index: Index) -> tuple[Array, Array]:
         part = 0.5 * (1.0 + np.tanh(0.5 * t))
-        value, gradient = losses(data, low + span * part, weights[i])
+        value, gradient = objective(low + span * part, index)
         return value, gradient * span * part * (1.0 - part)
 
-    part = np.clip((starts - low) / span, 1e-3, 1.0 - 1e-3)
-    t, loss = bfgs(objective, np.log(part) - np.log1p(-part), max_iterations)
+    part = np.clip((starts - low) / span, 1e-9, 1.0 - 1e-9)
+    t, loss = bfgs(inside, np.log(part) - np.log1p(-part), iterations)
     return low + span * 0.5 * (1.0 + np.tanh(0.5 * t)), loss
-
-
-def bfgs(objective: Objective, starts: Array, max_iterations: int = 400) -> tuple[Array, Array]:
-    """Minimise m functions of p variables from `starts` (m, p); returns the minima (m, p) and their values (m,).
-
-    objective(x (q, p), index (q,)): values and gradients of the functions numbered `index`, so that problems that have
-    converged cost nothing.
-    """
-    x = starts.astype(np.float64).copy()
-    m, p = x.shape
-    with np.errstate(all="ignore"):
-        f, g = objective(x, np.arange(m))
-    inverse = np.tile(np.eye(p), (m, 1, 1))
-    fresh = np.ones(m, dtype=bool)
-    stalled = np.zeros(m, dtype=int)
-    active = np.flatnonzero(np.isfinite(f) & np.isfinite(g).all(1))
-    for _ in range(max_iterations):
-        active = active[np.abs(g[active]).max(1, initial=0.0) > 1e-14]
-        if not active.size:
-            break
-        direction = _descent(inverse, g, active, fresh)
-        step, value, gradient, found = _line_search(objective, x, f, g, direction, active, fresh)
-        moved, new_g = step[:, None] * direction, gradient
-        gain = f[active] - value
-        stalled[active] = np.where(gain <= STALLED * np.abs(f[active]), stalled[active] + 1, 0)
-        _update(inverse, active, moved, new_g - g[active], fresh, found)
-        x[active] += moved
-        f[active], g[active] = value, new_g
-        # A search that fails with a fresh (identity) matrix can't be helped; otherwise start over from the gradient.
-        hopeless = ~found & fresh[active]
-        fresh[active] = ~found
-        active = active[~hopeless & (stalled[active] < PATIENCE)]
-    return x, f
-
-
-def _descent(inverse: Array, g: Array, active: NDArray[np.intp], fresh: NDArray[np.bool_]) -> Array:
-    """Quasi-Newton directions (q, p); the plain gradient where the matrix gives no descent."""
-    inverse[active[fresh[active]]] = np.eye(g.shape[1])
-    direction = -np.einsum("qij,qj->qi", inverse[active], g[active])
-    wrong = ~((direction * g[active]).sum(1) < 0)
-    inverse[active[wrong]] = np.eye(g.shape[1])
-    fresh[active[wrong]] = True
-    direction[wrong] = -g[active[wrong]]
-    return direction
-
-
-def _line_search(
-    objective: Objective,
-    x: Array,
-    f: Array,
-    g: Array,
-    direction: Array,
-    active: NDArray[np.intp],
-    fresh: NDArray[np.bool_],
-) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
-    """Steps (q,) that meet the weak Wolfe conditions, value and gradient there, and whether a step was found."""
-    q = active.size
-    slope = (direction * g[active]).sum(1)
-    length = np.sqrt((direction**2).sum(1))
-    t = np.where(fresh[active], np.minimum(1.0, 0.3 / (length + 1e-300)), 1.0)
-    t = np.where(fresh[active] & (length < 1e-2), 0.1 / (length + 1e-300), t)
-    low, high = np.zeros(q), np.full(q, np.inf)
-    step, value, gradient = np.zeros(q), f[active].copy(), g[active].copy()
-    found = np.zeros(q, dtype=bool)
-    pending = np.arange(q)
-    for _ in range(MAX_BISECTIONS):
-        with np.errstate(all="ignore"):
-            trial, trial_g = objective(x[active[pending]] + t[pending, None] * direction[pending], active[pending])
-        enough = trial <= f[active[pending]] + ARMIJO * t[pending] * slope[pending]
-        enough &= np.isfinite(trial_g).all(1)
-        flat = (trial_g * direction[pending]).sum(1) >= CURVATURE * slope[pending]
-        kept = pending[enough]
-        step[kept], value[kept], gradient[kept], low[kept] = t[kept], trial[enough], trial_g[enough], t[kept]
-        high[pending[~enough]] = t[pending[~enough]]
-        found[pending[enough & flat]] = True
-        pending = pending[~(enough & flat)]
-        if not pending.size:
-            break
-        t[pending] = np.where(np.isinf(high[pending]), 2.0 * t[pending], 0.5 * (low[pending] + high[pending]))
-    return step, value, gradient, found | (step > 0)
-
-
-def _update(
-    inverse: Array, active: NDArray[np.intp], s: Array, y: Array, fresh: NDArray[np.bool_], found: NDArray[np.bool_]
-) -> None:
-    """The BFGS update of the inverse Hessians of the problems whose step was found and has positive curvature."""
-    sy, yy = (s * y).sum(1), (y * y).sum(1)
-    good = found & (sy > 1e-300) & np.isfinite(sy) & (yy > 1e-300)
-    rows, s, y, sy, yy = active[good], s[good], y[good], sy[good], yy[good]
-    scaled = fresh[rows]
-    inverse[rows[scaled]] = (sy[scaled] / yy[scaled])[:, None, None] * np.eye(s.shape[1])
-    H = inverse[rows]
-    Hy = np.einsum("qij,qj->qi", H, y)
-    yHy = (y * Hy).sum(1)
-    outer = s[:, :, None] * Hy[:, None, :]
-    correction = ((sy + yHy) / sy**2)[:, None, None] * (s[:, :, None] * s[:, None, :])
-    inverse[rows] = H + correction - (outer + outer.transpose(0, 2, 1)) / sy[:, None, None]

@@ -35,7 +35,9 @@ def groups(fits: list[Fit]) -> dict[str, list[Fit]]:
 
 def group_title(fits: list[Fit]) -> str:
     """What a group of fits shows, such as `Score against training images`."""
-    return f"{axis_label(fits[0]['y'])} against {axis_label(fits[0]['x']).lower().replace('flops', 'FLOPs')}"
+    columns = [fits[0]["x"]] if isinstance(fits[0]["x"], str) else fits[0]["x"]
+    against = " and ".join(axis_label(column).lower().replace("flops", "FLOPs") for column in columns)
+    return f"{axis_label(fits[0]['y'])} against {against}"
 
 
 def common_filters(fits: list[Fit]) -> str:
@@ -70,10 +72,8 @@ def law_row(fit: Fit) -> dict[str, Any]:
 
 def _saturation(fit: Fit) -> str:
     """The score for infinite x; words where the data don't tell."""
-    if any("saturation" in note for note in fit["notes"]):
-        return "not reached"
-    if any("growth" in note for note in fit["notes"]):
-        return "not identified"
+    if fit["saturation_statement"]:
+        return fit["saturation_statement"]
     return _with_interval(fit["saturation"], fit["saturation_ci95"] if fit["bootstraps"]["n"] else None)
 
 
@@ -115,6 +115,11 @@ def _with_interval(value: float | None, interval: list[float | None] | None) -> 
         return "–"
     ends = "" if not interval or None in interval else f" ({number(interval[0])} to {number(interval[1])})"
     return number(value) + ends
+
+
+def unit(scale: float | list[float]) -> str:
+    """The unit of x, or the units of both variables."""
+    return ", ".join(number(value) for value in (scale if isinstance(scale, list) else [scale]))
 
 
 def number(value: float | None) -> str:
@@ -171,7 +176,8 @@ STANDING_LIMITS = [
     "Exponents of two laws with different asymptotes are not comparable; compare the curves.",
     "Curves are drawn over the range of the data; a law says nothing certain beyond it. The held-out error tells how "
     "well the law foretold its largest x from the rest.",
-    "AICc is computed on the scale of the score for all forms, so that it can compare them; only differences count.",
+    "Forms are compared by AICc under one loss: Laplace noise for the Huber loss, normal noise for squares. Only "
+    "differences count.",
 ]
 
 

@@ -42,6 +42,8 @@ DASHES = {
     "sqrt_saturating": ((0, (6, 2, 1, 2)), "╌·╌"),
     "power_law_ceiling": ((0, (2, 3)), "╴ ╴"),
     "power_law": ((0, (8, 2, 1, 2, 1, 2)), "╌··╌"),
+    "power_law_shift": ((0, (8, 2, 1, 2)), "╌·"),
+    "chinchilla": ((0, (3, 1)), "╌"),
 }
 
 AXES = {

@@ -1,0 +1,98 @@
+"""Fit one law to points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.laws import solver
+from neuroscaling.laws.bootstrap import resample_weights
+from neuroscaling.laws.forms import Form, form_by_name
+from neuroscaling.laws.inputs import MODES, NotTestable, checked_points
+from neuroscaling.laws.law import LawFit
+from neuroscaling.laws.loss import Loss, loss_by_name
+
+Array = NDArray[np.float64]
+
+
+def fit(
+    x: Any,
+    y: Any,
+    *,
+    form: str = "power_law",
+    x_scale: float | Sequence[float] | None = None,
+    loss: str | None = None,
+    y_error: Any = None,
+    invert_y: bool = True,
+    bootstraps: int = 200,
+    clusters: Sequence[object] | None = None,
+    hierarchy: Sequence[Sequence[object]] | None = None,
+    seed: int = 42,
+    mode: str = "corrected",
+) -> LawFit:
+    """Fit the law `form` to scores y (n,) at x (n,), or (n, 2) for a law of two variables.
+
+    x_scale: unit of x in the natural form, by default the power of ten at or below the smallest x. loss: by default the
+    form's own; "weighted" needs y_error (n,), the standard error of each score. invert_y: power laws describe 1 - y; if
+    false, y itself. clusters: one label a point; points with equal labels are resampled together. hierarchy: labels of
+    the points for each level of a hierarchical bootstrap, outermost first. mode: `corrected` keeps parameters within
+    the form's bounds; `parity` does not, as published.
+
+    Raises DataError for impossible points and NotTestable for too few; see `inputs.checked_points`.
+    """
+    if mode not in MODES:
+        raise DataError(Problem("unknown mode", "mode", mode, ", ".join(MODES), nearest(mode, MODES)))
+    law = form_by_name(form)
+    chosen = loss_by_name(loss or law.loss)
+    x, y = checked_points(x, y, law, chosen, clusters, invert_y)
+    scale = _scale(x, x_scale)
+    centre = np.exp(np.mean(np.log(x), axis=0))
+    data = _data(law, x / centre, y if invert_y else 1.0 - y, chosen, y_error)
+    bounded = mode == "corrected"
+    minima, values = solver.multi_start(data, bounded)
+    if not len(minima):
+        raise NotTestable(Problem("no starting point led to a finite loss", form, fix="choose another form"))
+    refit = _bootstraps(data, minima, bounded, resample_weights(len(y), bootstraps, seed, clusters, hierarchy))
+    what = "hierarchy" if hierarchy else "points" if clusters is None else "clusters"
+    units = len(y) if what == "points" else len(set(clusters if clusters is not None else hierarchy[0]))
+    return LawFit(
+        data, x, y, scale, centre, float(values[0]), mode, minima, refit.theta, refit.loss, seed, what, units,
+        invert_y, refit.warm_enough,
+    )  # fmt: skip
+
+
+def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
+    """The unit of each variable: () or (2,)."""
+    scale = 10.0 ** np.floor(np.log10(x.min(axis=0))) if given is None else np.asarray(given, dtype=np.float64)
+    if not np.all(scale > 0):
+        raise DataError(Problem("the unit of x must be positive", "x_scale", given, "numbers > 0"))
+    if scale.shape not in ((), x.shape[1:]):
+        raise DataError(Problem("x has another number of variables than its unit", "x_scale", given, x.shape[1:]))
+    return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
+
+
+def _data(form: Form, x: Array, y: Array, loss: Loss, y_error: Any) -> solver.Data:
+    weights = 1.0 / _checked_errors(y_error, y) ** 2 if loss.name == "weighted" else None
+    return solver.Data(form, np.ascontiguousarray(np.log(x).T), y, loss, weights)
+
+
+def _checked_errors(errors: Any, y: Array) -> Array:
+    if errors is None:
+        raise DataError(Problem("the loss `weighted` needs the standard error of each score", "y_error", None))
+    errors = np.asarray(errors, dtype=np.float64)
+    wrong = errors.shape != y.shape or not np.all(np.isfinite(errors) & (errors > 0))
+    if wrong:
+        bad = f"{int(np.sum(~(errors > 0)))} of {errors.size}" if errors.shape == y.shape else f"shape {errors.shape}"
+        fix = "use loss: least_squares, or leave those rows out"
+        raise DataError(Problem("standard errors must be positive, one a score", "y_error", bad, "> 0", fix=fix))
+    return errors
+
+
+def _bootstraps(data: solver.Data, minima: Array, bounded: bool, weights: NDArray[np.uint16]) -> solver.Refit:
+    if not len(weights):
+        return solver.Refit(minima[:1].copy(), np.array([np.nan]), True)
+    return solver.refit(data, minima, weights, bounded)

@@ -1,0 +1,143 @@
+"""What a form of law is: parameters with units and bounds, value and gradient, starting points.
+
+A law is fitted in *inner* coordinates, where every parameter may take any size of step (ln E for E), as a function
+of ln(x / c) with c the geometric mean of x, which keeps the parameters apart. It is reported in its *natural* form,
+in x / x_scale. Shapes: m candidates, p parameters, n points, d variables.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Slopes = Sequence[Array]
+# Below this misalignment no score can be told from a perfect one.
+TINY_ASYMPTOTE = 1e-4
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name in the natural form, what it means, its unit, its inner bounds.
+
+    unit: "score", "1" (a pure number), or what it is measured in. bounds: of the inner coordinate, in mode `corrected`.
+    positive: whether the inner coordinate is the logarithm of the natural one. inner: meaning of the inner coordinate
+    where it is more than the natural value or its logarithm. follows: a parameter on which its natural value hangs, so
+    that it is not identified where that one is not.
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    bounds: tuple[float, float]
+    positive: bool = False
+    inner: str | None = None
+    follows: str | None = None
+
+    def natural_bounds(self) -> tuple[float, float]:
+        """The bounds in the natural form, for parameters whose unit is not one of x."""
+        low, high = self.bounds
+        return (float(np.exp(low)), float(np.exp(high))) if self.positive else (low, high)
+
+
+def _same(natural: Array, ratio: Array) -> Array:
+    return natural
+
+
+@dataclass(frozen=True)
+class Form:
+    """A law.
+
+    space: "misalignment": the law describes ln(1 - score); "score": the law describes the score. loss: its default.
+    inner: (theta (m, p), log_x (n,) or (d, n)) -> values (m, n) and p slopes, each broadcastable to (m, n).
+    curve: (x / x_scale, *natural parameters) -> score; the natural form as the report prints it.
+    starts: (log_x, target) -> starting points (s, p) of a multi-start.
+    rescale: (natural (m, p) in x / c, ratio = x_scale / c) -> natural (m, p) in x / x_scale.
+    asymptote: name of the parameter that says where the score ends, or None. variables: d.
+    exact: (weights (k, n), log_x, target) -> theta (k, p): minimum of the weighted squares, where it is known.
+    """
+
+    name: str
+    expression: str
+    parameters: tuple[Parameter, ...]
+    space: str
+    loss: str
+    inner: Callable[[Array, Array], tuple[Array, Slopes]] = field(repr=False)
+    curve: Callable[..., Array] = field(repr=False)
+    starts: Callable[[Array, Array], Array] = field(repr=False)
+    rescale: Callable[[Array, Array], Array] = field(default=_same, repr=False)
+    asymptote: str | None = None
+    variables: int = 1
+    exact: Callable[[Array, Array, Array], Array] | None = field(default=None, repr=False)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parameters, in order."""
+        return [parameter.name for parameter in self.parameters]
+
+    @property
+    def bounds(self) -> Array:
+        """Inner bounds (p, 2)."""
+        return np.array([parameter.bounds for parameter in self.parameters])
+
+    def natural(self, theta: Array, ratio: Array | float) -> Array:
+        """Natural parameters (m, p) in x / x_scale from inner ones (m, p) in x / c.
+
+        ratio: x_scale / c, a number, or (d,) for several variables. Values too large for a float are inf.
+        """
+        positive = np.array([parameter.positive for parameter in self.parameters])
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = np.where(positive, np.exp(np.where(positive, theta, 0.0)), theta)
+            return self.rescale(values, np.asarray(ratio, dtype=np.float64))
+
+    def target(self, y: Array) -> Array:
+        """What the inner law is compared with: ln(1 - y) or y."""
+        return np.log1p(-y) if self.space == "misalignment" else y
+
+    def score(self, values: Array) -> Array:
+        """Scores from the inner law's values."""
+        return -np.expm1(values) if self.space == "misalignment" else values
+
+    def saturation(self, natural: Array) -> Array | None:
+        """Score for infinite x (m,) from natural parameters (m, p); None for a form without asymptote."""
+        if self.asymptote is None:
+            return None
+        values = natural[:, self.names.index(self.asymptote)]
+        return 1.0 - values if self.space == "misalignment" else values
+
+
+def product(*axes: Sequence[float] | Array) -> Array:
+    """Every combination of the values of the axes: (s, number of axes)."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+
+
+def expit(z: Array) -> Array:
+    """1 / (1 + exp(-z)), without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * z))
+
+
+def log_sum(first: Array, second: Array) -> Array:
+    """ln(exp(first) + exp(second)), several times faster than numpy.logaddexp for large arrays."""
+    high = np.maximum(first, second)
+    return high + np.log1p(np.exp(np.minimum(first, second) - high))
+
+
+def scale_second(natural: Array, ratio: Array) -> Array:
+    """Rescaling for forms whose second parameter is a value of x."""
+    return np.stack([column / ratio if i == 1 else column for i, column in enumerate(natural.T)], -1)
+
+
+def scale_power(natural: Array, ratio: Array) -> Array:
+    """Rescaling for forms with the parameters (asymptote, A, alpha)."""
+    level, amplitude, alpha = natural.T
+    return np.stack([level, amplitude * ratio**-alpha, alpha], -1)
+
+
+MISALIGNMENT = Parameter(
+    "E", "misalignment that remains for large x", "score", (float(np.log(TINY_ASYMPTOTE)), float(np.log(2.0))), True
+)
+AMPLITUDE = Parameter("A", "reducible part at x = x_scale", "score", (-20.0, 10.0), True, "reducible part at mean x")
+ALPHA = Parameter("alpha", "exponent: how fast the reducible part falls with x", "1", (0.0, 5.0))
+LEVEL = Parameter("L", "score that is reached for large x", "score", (-0.5, 2.0))
+LOG_X_BOUNDS = (-25.0, 25.0)
