@@ -120,6 +120,15 @@ def test_a_form_without_an_end_that_describes_the_points_as_well_decides_the_ver
     assert claim["verdict"] == "supported" and "log_linear (out): pace 1.00" in claim["depends_on_form"]
 
 
+def test_a_better_form_that_disagrees_with_the_published_one_decides_the_verdict():
+    """Behaviour grows on by the power law; a logistic describes the points far better and has levelled off."""
+    bent = row("logistic", {"L": 0.6, "x50": 1e3, "s": 0.5}, aicc=-50.0, mae=0.001)
+    claim = judged(saturation(law(SLOW), law(FAST, others=[bent])))[SATURATION]
+    assert claim["verdict"] == "depends on the form"
+    assert "Behaviour: logistic: pace 0.0" in claim["depends_on_form"]
+    assert "power_law (out): pace 0.85" in claim["depends_on_form"]
+
+
 def test_a_form_is_out_only_when_both_criteria_speak_against_it():
     kept = {
         (30.0, 0.02): False, (30.0, 0.005): True, (1.0, 0.02): True,

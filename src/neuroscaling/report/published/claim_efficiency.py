@@ -14,8 +14,8 @@ from neuroscaling.report.published.claim_numbers import (
     compared_rows,
     name_in,
     on_curve,
-    plausible_rows,
     shared_range,
+    weighed_rows,
 )
 from neuroscaling.report.published.claim_verdict import MODES, Claim, Finding, graded
 
@@ -23,8 +23,8 @@ STRONG, WEAK = "region_avg_group1", "region_avg_group2"
 BIAS_RULE = (
     "Difference of the average score, families with a strong prior minus families with a weak one, at equal compute: "
     "at a tenth, at half and at the whole of the shared range of log compute. The intervals are of independent "
-    "models. Supported: above zero at all three. In part: above zero at one or two. Depends on the form: the grade "
-    "changes between forms that describe the points about as well as the best."
+    "models. Supported: above zero at all three. In part: above zero at one or two. Depends on the form: the grade of "
+    "the values changes between the published forms and those that describe the points about as well as the best."
 )
 BIAS_LIMITS = (
     "Families differ in recipe as well: ResNet, EfficientNet, CORnet-S and AlexNet were trained for 100 epochs, "
@@ -37,7 +37,7 @@ DATA_RULE = (
     "and ecoset; the fits `same-network` hold ResNet-18 alone. Supported: both lie above all of webvisionP, "
     "places365, inaturalist and infimnist at both places, with 95 % intervals above zero. In part: that holds for "
     "some pairs. Depends on the form: for ResNet-18 most pairs hold, by their values, with one form for all data sets "
-    "and not with another, each about as good as the best for one data set."
+    "and not with another: the published form and those about as good as the best for a data set."
 )
 DATA_LIMITS = (
     "The quality of images was not measured: data sets differ in content, number of classes and curation at once. All "
@@ -109,7 +109,7 @@ def _bias_forms(study: Study) -> tuple[str | None, bool]:
     if not places:
         return None, False
     found = {}
-    for first, second in product(plausible_rows(strong), plausible_rows(weak)):
+    for first, second in product(weighed_rows(strong), weighed_rows(weak)):
         values = [along(first["curve"], x) - along(second["curve"], x) for x in places]
         found[f"{first['form']} and {second['form']}"] = values
     words = "; ".join(f"{pair}: {', '.join(f'{v:.3f}' for v in values)}" for pair, values in found.items())
@@ -144,7 +144,7 @@ def _data_forms(study: Study) -> tuple[str | None, bool]:
     fits = {dataset: study.fitted(f"same-network.{dataset}") for dataset in (*CURATED, *LOWER)}
     fits = {dataset: fit for dataset, fit in fits.items() if fit is not None}
     pairs = [pair for pair in product(CURATED, LOWER) if fits.keys() >= set(pair)]
-    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in plausible_rows(fit))
+    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in weighed_rows(fit))
     held = {form: [_holds(form, fits[a], fits[b]) for a, b in pairs] for form in forms}
     held = {form: values for form, values in held.items() if values and None not in values}
     if not held:

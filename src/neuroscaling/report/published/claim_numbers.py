@@ -154,6 +154,12 @@ def plausible_rows(fit: Content) -> list[Content]:
     return [row for row in rows if _aicc(row) <= _aicc(rows[0]) + CLEAR or held_out(row) <= held_out(rows[0])]
 
 
+def weighed_rows(fit: Content) -> list[Content]:
+    """The plausible rows and that of the fit's own form, on which the findings rest whether it is plausible or not."""
+    plausible = plausible_rows(fit)
+    return [row for row in compared_rows(fit) if row in plausible or row["form"] == fit["form"]]
+
+
 def criteria(row: Content, best: Content) -> str:
     """AICc above the best and held-out error of a row, in words."""
     aicc = "no AICc" if math.inf in (_aicc(row), _aicc(best)) else f"AICc +{_aicc(row) - _aicc(best):.1f}"

@@ -17,7 +17,7 @@ from neuroscaling.report.published.claim_numbers import (
     gain,
     name_in,
     paired,
-    plausible_rows,
+    weighed_rows,
 )
 from neuroscaling.report.published.claim_verdict import MODES, Claim, Finding, graded
 
@@ -27,7 +27,7 @@ RULE = (
     "misalignment left at 1e14 FLOPs, and the gain a decade of compute within the data. Supported: each rises at "
     "every step and both IT and behaviour exceed V1, with 95 % intervals of the differences (same resamples) above "
     "zero. In part: only some of that holds. Depends on the form: whether the measured gains rise, or exceed that of "
-    "V1, changes with a form that describes the points of a region about as well as the best."
+    "V1, changes between the published form and those that describe the points of a region about as well as the best."
 )
 LIMITS = (
     "Families with a strong prior only (ResNet, EfficientNet, CORnet-S, AlexNet). A 10^-alpha is not a gain a decade: "
@@ -89,7 +89,7 @@ def _forms(study: Study) -> tuple[str | None, bool]:
     fits = {region: study.fitted(name_in(f"region_{key}_group1", "corrected")) for region, key in REGIONS.items()}
     if None in fits.values():
         return None, False
-    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in plausible_rows(fit))
+    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in weighed_rows(fit))
     gains = {form: [_gain_by(form, fit) for fit in fits.values()] for form in forms}
     gains = {form: values for form, values in gains.items() if np.isfinite(values).all()}
     words = "; ".join(f"{form}: {', '.join(f'{v:.3f}' for v in values)}" for form, values in gains.items())

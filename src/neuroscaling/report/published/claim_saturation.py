@@ -20,15 +20,15 @@ from neuroscaling.report.published.claim_numbers import (
     parameters,
     plausible_rows,
     score,
+    weighed_rows,
 )
 from neuroscaling.report.published.claim_verdict import Claim, Finding, graded
 
 HALF = 0.5
-CORRECTED_PAIR = ("compute_neuro.corrected", "compute_behavior.corrected")
 # Mode, what is particular to the pair, and its fits of neural alignment and of behaviour.
 CASES = (
     ("parity", "", ("compute_neuro", "compute_behavior")),
-    ("corrected", "", CORRECTED_PAIR),
+    ("corrected", "", ("compute_neuro.corrected", "compute_behavior.corrected")),
     (
         "corrected",
         "Without ConvNeXt and ViT trained on few images. ",
@@ -40,8 +40,8 @@ RULE = (
     "decade within the data. Neural alignment saturates when its pace is below one half, behaviour keeps scaling when "
     "its pace is above one half, each with its whole 95 % interval. Supported: both hold in every pair of fits. In "
     "part: they hold in some, or only the pace of behaviour is above that of neural alignment. Depends on the form: "
-    "another form that describes the points about as well (AICc within 2 of the best, or a held-out error no larger "
-    "than the best form's) puts either pace on the other side of one half."
+    "with a form that describes the points about as well as the best, either pace lies on the other side of one half "
+    "than with the published form; that is asked of the corrected fits."
 )
 LIMITS = (
     "The data end at 1.6e20 FLOPs: what lies beyond is the form's word. One half is a convention: it tells a curve "
@@ -101,22 +101,30 @@ def _asymptote(fit: Content) -> str:
 
 
 def _forms(study: Study) -> tuple[str | None, bool]:
-    """What the forms that describe the points about as well make of the two paces, in the corrected fits."""
-    fits = [study.fitted(name) for name in CORRECTED_PAIR]
+    """What other forms make of the two paces, in the corrected fits."""
+    found = [_by_form(study, lead, names) for mode, lead, names in CASES if mode == "corrected"]
+    words = [said for said, _ in found if said is not None]
+    return " ".join(words) or None, any(matters for _, matters in found)
+
+
+def _by_form(study: Study, lead: str, names: tuple[str, str]) -> tuple[str | None, bool]:
+    fits = [study.fitted(name) for name in names]
     if None in fits:
         return None, False
-    plausible = [{row["form"] for row in plausible_rows(fit)} for fit in fits]
     paces = [_paces(fit) for fit in fits]
-    kept = [[p for form, p in found.items() if form in names] for found, names in zip(paces, plausible, strict=True)]
-    sides = {(neural < HALF, behavior > HALF) for neural, behavior in product(*kept)}
-    words = [_form_words(*case) for case in zip(("Neural", "Behaviour"), fits, paces, plausible, strict=True)]
-    return " ".join(words), len(sides) > 1
+    weighed = [
+        [p[row["form"]] for row in weighed_rows(fit) if row["form"] in p] for fit, p in zip(fits, paces, strict=True)
+    ]
+    sides = {(neural < HALF, behavior > HALF) for neural, behavior in product(*weighed)}
+    words = [_form_words(*case) for case in zip(("Neural", "Behaviour"), fits, paces, strict=True)]
+    return lead + " ".join(words), len(sides) > 1
 
 
-def _form_words(what: str, fit: Content, paces: dict[str, float], plausible: set[str]) -> str:
+def _form_words(what: str, fit: Content, paces: dict[str, float]) -> str:
     """Pace and criteria of every form; "(out)" behind those that describe the points worse."""
     rows = [row for row in compared_rows(fit) if row["form"] in paces]
-    names = [row["form"] + ("" if row["form"] in plausible else " (out)") for row in rows]
+    plausible = plausible_rows(fit)
+    names = [row["form"] + ("" if row in plausible else " (out)") for row in rows]
     words = [f"pace {paces[row['form']]:.2f}, {criteria(row, compared_rows(fit)[0])}" for row in rows]
     return f"{what}: " + "; ".join(f"{name}: {said}" for name, said in zip(names, words, strict=True)) + "."
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 VERDICT_RULE = (
     "Each finding is judged by the rule of its claim, in both modes. Supported, or not supported: all findings agree. "
-    "Supported in part: they differ, or each holds in part. Depends on the form: whatever the findings, a form that "
-    "describes the points about as well as the best (AICc within 2 of the best, or a held-out error no larger than "
-    "the best form's) would change the finding; the AICc of a law fitted with a robust loss is an upper bound. Not "
-    "testable: no finding could be made, for want of fits or resamples."
+    "Supported in part: they differ, or each holds in part. Depends on the form: whatever the findings, they change "
+    "between the published form and another one that describes the points about as well as the best (AICc within 2 of "
+    "the best, or a held-out error no larger than that of the form with the best AICc). Not testable: no finding "
+    "could be made, for want of fits or resamples."
 )
 CLAIMS = (
     claim_saturation.claim,
