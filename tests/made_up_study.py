@@ -78,7 +78,12 @@ def made_up_allocation(name):
     def band(values):
         return {"fit": values.tolist(), "p2.5": (0.9 * values).tolist(), "p97.5": (1.1 * values).tolist()}
 
-    split = {"n_params": band(compute**0.4), "n_samples_seen": band(compute**0.6), "score": band(compute**0.01)}
+    factor = 1 if name.endswith("corrected") else 2
+    split = {
+        "n_params": band(factor * compute**0.4),
+        "n_samples_seen": band(compute**0.6),
+        "score": band(compute**0.01),
+    }
     values = {"n_params": 0.4, "n_samples_seen": 0.6}
     exponents = {axis: {"value": value, "ci95": [value - 0.1, value + 0.1]} for axis, value in values.items()}
     content = {"name": name, "status": "fitted", "curve": None, "beyond": None, "identified": {}}

@@ -141,6 +141,13 @@ def test_points_are_the_models(study):
     assert points == 2 * len(ARCHS)  # at full data, on imagenet and ecoset
 
 
+def test_best_split_is_told_in_both_modes(study):
+    caption = describe(ENTRIES["fig4_compute_chinchilla"], study, [])["caption"]
+    for words in ("As published", "Corrected"):
+        assert f"{words}, the best N grows as compute to the power 0.40 (0.30 to 0.50) and the best D" in caption
+    assert "(here N by a factor of 2.00)" in caption
+
+
 def test_gains_without_bootstraps_are_named(study):
     caption = describe(ENTRIES["fig5_regions_compare"], study, [])["caption"]
     assert "V1 0.32, V2 0.32" in caption and "hence no interval: V2, V4, IT, Behaviour." in caption

@@ -8,6 +8,7 @@ import numpy as np
 
 from neuroscaling.report.published.canvas import frame_y, label, legend, panels
 from neuroscaling.report.published.curves import DASHED as DASHES
+from neuroscaling.report.published.curves import DOTTED
 from neuroscaling.report.published.entry import ONE_SCALE, SEEDS, Entry
 from neuroscaling.report.published.frame import Study, at_published_sizes, supervised
 from neuroscaling.report.published.marks import (
@@ -43,7 +44,7 @@ def frontier(study: Study) -> Figure:
     label(axes[0], "Score", COMPUTE, "Average alignment S", log=True)
     frame_y(axes[0], frame["average"], best)
     samples_bar(figure, hue, [axes[0]])
-    _split(axes[1], study)
+    _split(axes[1], study, frame)
     legend(figure, [*family_handles(frame["family"], MUTED), *size_handles(), *_handles()], 5)
     return figure
 
@@ -59,8 +60,10 @@ def _frontier(ax: Axes, study: Study) -> Any:
     return score["fit"]
 
 
-def _split(ax: Axes, study: Study) -> None:
-    """The best number of parameters and of images for each compute, in both modes."""
+def _split(ax: Axes, study: Study, frame: pd.DataFrame) -> None:
+    """The best number of parameters and of images for each compute, in both modes, and the largest of the data."""
+    for axis, (_, color) in SPLIT.items():
+        ax.axhline(frame[axis].max(), color=color, linewidth=0.9, linestyle=DOTTED)
     for name, dash, width in ((LAW, "-", 1.7), (f"{LAW}.corrected", DASHES, 1.1)):
         curve = _allocation(study, name)
         for axis, (_, color) in SPLIT.items() if curve else ():
@@ -88,6 +91,7 @@ def _handles() -> list[Artist]:
         *split,
         Line2D([], [], color=INK, linewidth=1.7, label="best score, as published"),
         Line2D([], [], color=MUTED, linewidth=1.1, linestyle=DASHES, label="corrected mode"),
+        Line2D([], [], color=MUTED, linewidth=0.9, linestyle=DOTTED, label="largest of the data"),
     ]
 
 
@@ -125,17 +129,28 @@ def _lines(ax: Axes, means: pd.DataFrame, family: str) -> None:
 
 
 def _counts(study: Study) -> dict[str, Any]:
-    law = study.law(LAW)
-    exponents = law["allocation"]["exponents"] if law and law.get("allocation") else None
-    return {"n": len(at_published_sizes(supervised(study.models))), "exponents": _exponents(exponents)}
+    words = {LAW: "As published", f"{LAW}.corrected": "Corrected"}
+    n = len(at_published_sizes(supervised(study.models)))
+    return {"n": n, "exponents": " ".join(_exponents(study, *mode) for mode in words.items()), "factor": _factor(study)}
 
 
-def _exponents(found: dict[str, Any] | None) -> str:
-    """What the published mode's exponents of the best N and D in compute are, as a sentence."""
-    if not found:
+def _exponents(study: Study, name: str, words: str) -> str:
+    """The exponents in compute of a mode's best N and D, as a sentence; empty where the law is missing."""
+    law = study.law(name)
+    if not law or not law.get("allocation"):
         return ""
-    n, d = (f"{e['value']:.2f} ({e['ci95'][0]:.2f} to {e['ci95'][1]:.2f})" for e in map(found.get, SPLIT))
-    return f"As published, the best N grows as compute to the power {n} and the best D to the power {d}."
+    found = [law["allocation"]["exponents"][axis] for axis in SPLIT]
+    n, d = (f"{e['value']:.2f} ({e['ci95'][0]:.2f} to {e['ci95'][1]:.2f})" for e in found)
+    return f"{words}, the best N grows as compute to the power {n} and the best D to the power {d}."
+
+
+def _factor(study: Study) -> str:
+    """By how much the inverted factor changes the best N, in words; empty where a mode is missing."""
+    published, corrected = _allocation(study, LAW), _allocation(study, f"{LAW}.corrected")
+    if not published or not corrected:
+        return ""
+    ratio = _arrays(published["n_params"])["fit"] / _arrays(corrected["n_params"])["fit"]
+    return f" (here N by a factor of {np.median(ratio):.2f})"
 
 
 FIGURES = [
@@ -145,10 +160,12 @@ FIGURES = [
         "Left: mean of the five benchmarks of {n} models (ConvNeXt and ViT with 300 images a class and with all); hue: "
         "images seen, area: parameters, marker: family. The line is the best score that the law of parameters and "
         "images gives for each compute, in parity mode. Right: the parameters and images of that best point, as "
-        "published (solid) and corrected (dashed); the publication's formula inverts one factor, which moves N and D "
-        "but hardly the score. Bands are pointwise 95 % intervals. {exponents}",
-        "The optimum is flat: very different splits reach nearly the same score. The law is fitted to runs with a "
-        "fixed number of epochs, where more images means more different images. As published, the cost of a run as a "
+        "published (solid) and corrected (dashed); the publication's formula inverts one factor, which moves N and D"
+        "{factor} but hardly the score. Bands are pointwise 95 % intervals. Thin dotted lines: the largest N and D of "
+        "the data. {exponents}",
+        "The optimum is flat: very different splits reach nearly the same score. Above the dotted lines the best N and "
+        "D are extrapolated. The law is fitted to runs with a fixed number of epochs, where more images means more "
+        "different images. As published, the cost of a run as a "
         f"function of N and D is held fixed in the bootstraps, so its bands are too narrow. {SEEDS} {ONE_SCALE}",
         frontier,
         (LAW,),

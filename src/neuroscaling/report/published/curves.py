@@ -70,15 +70,14 @@ def _draw(ax: Axes, curve: Curve, color: str, dash: Any, levels: tuple[str, str]
 
 
 def law_handles(
-    band: str = "95 % band", extended: str = "", corrected: bool = True, color: str = MUTED
+    band: str = "95 % band", extended: str = "", corrected: bool = True, color: str = MUTED, law: str = "published"
 ) -> list[Artist]:
-    """Legend entries for what `draw_law` draws. extended: how far the laws go on, such as "x10"."""
+    """Legend entries for what `draw_law` draws. extended: how far the laws go on, such as "x10"; law: what it is."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Artist] = [Line2D([], [], color=color, linewidth=1.7, label="law, as published")]
-    if band:
-        handles.append(Patch(color=color, alpha=0.18, linewidth=0, label=band))
+    handles: list[Artist] = [Line2D([], [], color=color, linewidth=1.7, label=f"law, as {law}")]
+    handles.append(Patch(color=color, alpha=0.18, linewidth=0, label=band))
     if extended:
         handles.append(
             Line2D([], [], color=color, linewidth=1.7, linestyle=DOTTED, label=f"beyond the data, {extended}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.files import read_json, write_json
+from neuroscaling.laws.law import finite
 from neuroscaling.report.published import (
     allocation,
     bars,
@@ -22,6 +23,7 @@ from neuroscaling.report.published import (
     samples,
 )
 from neuroscaling.report.published.canvas import drawing, save
+from neuroscaling.report.published.claims import VERDICT_RULE, claims
 from neuroscaling.report.published.entry import Entry, describe
 from neuroscaling.table import read_table
 
@@ -82,7 +84,9 @@ def write_index(
     index: str | Path, table: str | Path, checkpoints_csv: str | Path, brainscore_csv: str | Path,
     fit_files: list[str | Path],
 ) -> None:  # fmt: skip
-    """Write the figures beside `index` (JSON), and to it their descriptions under the key `figures`.
+    """Write the figures beside `index` (JSON), and to it their descriptions (`figures`) and the claims of the study.
+
+    Its keys: figures, claims, and verdict_rule, which says how the claims were judged.
 
     table: the score table (parquet); fit_files: fit JSON files, each with <name>.bootstraps.parquet beside it. A fit
     without that file has no interval on its bars.
@@ -94,4 +98,5 @@ def write_index(
     beside = {path.name.removesuffix(".json"): path.with_suffix(".bootstraps.parquet") for path in paths}
     bootstraps = {name: pd.read_parquet(path) for name, path in beside.items() if path.is_file()}
     described = write_figures(Path(index).parent, read_table(table), checkpoints_csv, brainscore_csv, fits, bootstraps)
-    write_json(index, {"figures": described})
+    judged = claims(fits, bootstraps)
+    write_json(index, finite({"figures": described, "claims": judged, "verdict_rule": VERDICT_RULE}))
