@@ -6,7 +6,7 @@ export PYTHON
 export NEUROSCALING_BRAINSCORE_PYTHON ?= $(CURDIR)/.venv/brainscore/bin/python
 STUDY = config/studies/$*.yaml
 
-.PHONY: help env demo v4 test lint format lock perf schema .venv/main .venv/brainscore
+.PHONY: help env demo v4 published test lint format lock perf schema .venv/main .venv/brainscore
 
 help: ## show the targets
 	@grep -E '^[a-z%]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -19,6 +19,8 @@ env: .venv/main .venv/brainscore ## build both environments from the locks in en
 demo: study-demo ## run the demo and print where its report is
 
 v4: study-v4 ## run the study on real V4 neurons (NEUROSCALING_V4_DIR: a folder with the recordings)
+
+published: study-published ## fit the laws of the published scores (NEUROSCALING_PUBLISHED_DIR: a folder with the tables)
 
 study-%: env
 	@$(MAIN)/snakemake --cores $(CORES) --config study=$(STUDY)

@@ -17,6 +17,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/activations.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/laws.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -27,6 +27,7 @@ from neuroscaling.errors import DataError, NeuroscalingError, Problem, StudyErro
 from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
+from neuroscaling.published import source
 from neuroscaling.simulate.settings import check_settings
 from neuroscaling.training.recipe import load_recipe
 
@@ -41,6 +42,7 @@ def study_problems(study: Study, file: Path) -> list[Problem]:
         *_dataset_problems(study, where),
         *_brainscore_problems(study, where),
         *_encoding_problems(study, where),
+        *_published_problems(study, where),
         *_fit_problems(study, file),
         *_store_problems(study),
     ]
@@ -185,6 +187,23 @@ def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
     for session in found if entry.sessions == "all" else entry.sessions:
         if session not in found:
             yield Problem("unknown session", f"{place}.sessions", session, listing(found), nearest(session, found))
+
+
+def _published_problems(study: Study, where: str) -> Iterator[Problem]:
+    folder = study.published.published_dir if study.published else None
+    if folder is None:
+        return
+    place = f"{where}: published.published_dir"
+    if not folder.is_dir():
+        yield Problem("folder doesn't exist", place, str(folder), fix="correct it, or leave it empty to download")
+        return
+    for name, file in source.FILES.items():
+        if file.source and not (folder / name).is_file():
+            found = sorted(path.name for path in folder.glob("*.csv"))
+            fix = "put the file there, or leave `published_dir` empty to download"
+            yield Problem(
+                "published table is missing", place, str(folder / name), listing(found), nearest(name, found), fix
+            )
 
 
 def _fit_problems(study: Study, file: Path) -> Iterator[Problem]:

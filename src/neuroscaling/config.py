@@ -6,7 +6,7 @@ config/README.md and config/schema.json are generated from here (`neuroscaling s
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]*$"
 SamplesPerClass = int | Literal["all"]
@@ -194,6 +194,19 @@ class Layers(Section):
         return [*(self.candidates or []), *self.regions.values(), *([self.readout] if self.readout else [])]
 
 
+class Published(Section):
+    """Scores that others published, instead of networks of one's own: Gokce & Schrimpf 2025."""
+
+    published_dir: Path | None = Field(
+        None, description="Folder with the public tables; without it they are downloaded (docs/data.md)."
+    )
+
+    @field_validator("published_dir", mode="before")
+    @classmethod
+    def _empty_means_download(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
 class Study(Section):
     """A study file."""
 
@@ -204,7 +217,10 @@ class Study(Section):
         "corrected", description="`corrected`, or `parity`: as published, quirks included."
     )
     datasets: dict[Annotated[str, Field(pattern=NAME)], Dataset] = Field({}, description="Image data sets by name.")
-    runs: list[Runs] = Field(min_length=1, description="Which networks: a list of groups.")
+    runs: list[Runs] = Field([], description="Which networks: a list of groups. Needed unless `published` is there.")
+    published: Published | None = Field(
+        None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
+    )
     layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
     reduction: Reduction = Field(Reduction(), description="What is kept of the activations.")
     pack: int = Field(
@@ -219,3 +235,12 @@ class Study(Section):
     brainscore: BrainScore | None = Field(None, description="Brain-Score benchmarks.")
     encoding: list[Encoding] = Field([], description="Encoding of fMRI or recordings, a list of sources.")
     fits: list[Path] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")
+
+    @model_validator(mode="after")
+    def _runs_or_published(self) -> "Study":
+        if self.published is None and not self.runs:
+            raise ValueError("`runs:` is missing: name at least one group of networks")
+        own = [key for key in ("runs", "datasets", "brainscore", "encoding", "simulated") if getattr(self, key)]
+        if self.published is not None and own:
+            raise ValueError(f"`published` stands in place of runs and data: drop {', '.join(own)}")
+        return self

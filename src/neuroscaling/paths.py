@@ -26,6 +26,10 @@ class Store:
         """Folder of the V4 recordings, in the layout of their public repository."""
         return self.root / "data" / "v4"
 
+    def published(self, name: str) -> Path:
+        """A published table."""
+        return self.root / "data" / "published" / name
+
     def stimuli(self, stimulus_set: str) -> Path:
         """Folder of a prepared stimulus set."""
         return self.root / "stimuli" / stimulus_set
@@ -58,6 +62,11 @@ class Results:
     def report(self) -> Path:
         """The page of the report."""
         return self.root / "report" / "index.html"
+
+    @property
+    def published(self) -> Path:
+        """List of the figures and claims of a published study; its figures lie beside it."""
+        return self.root / "report" / "published" / "figures.json"
 
     def fit(self, name: str) -> Path:
         """Result of a fit."""

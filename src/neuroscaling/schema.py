@@ -26,7 +26,8 @@ parent, and the repository. For completion in an editor, begin a study file with
 
     # yaml-language-server: $schema=../schema.json
 
-Start from one of `config/studies/`: `demo.yaml` runs as it stands; `v4.yaml` takes real recordings.
+Start from one of `config/studies/`: `demo.yaml` runs as it stands; `v4.yaml` takes real recordings; `published.yaml`
+fits the laws of published scores.
 """
 PAGES: list[tuple[str, list[type[BaseModel]]]] = [
     (
@@ -47,6 +48,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             config.LocalData,
             config.AlgonautsEncoding,
             config.V4Encoding,
+            config.Published,
         ],
     ),
     ("A recipe (config/recipes/)", [recipe.Recipe]),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuroscaling.config import AlgonautsEncoding
+from neuroscaling.published import source
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
 
@@ -47,6 +48,18 @@ def packs(study: LoadedStudy) -> list[Pack]:
         for arch, runs in archs.items()
         for i in range(0, len(runs), size)
     ]
+
+
+def published_tables(study: LoadedStudy) -> dict[str, Path]:
+    """The published tables that can be had, by what the rules call them; `seed` only where its folder has it."""
+    names = {
+        "scores": "benchmark_scores.csv",
+        "checkpoints": "benchmark_scores_ckpts.csv",
+        "brainscore": "benchmark_scores_brainscore.csv",
+        "seed": "seed_data_scaling.csv",
+    }
+    folder = study.config.published.published_dir if study.config.published else None
+    return {key: study.store.published(name) for key, name in names.items() if source.available(name, folder or "")}
 
 
 def run_files(study: LoadedStudy) -> list[Path]:

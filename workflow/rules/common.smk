@@ -53,6 +53,11 @@ config["located"] = {
         STUDY.data_name(e.data): str(targets.algonauts_folder(STUDY, e))
         for e in STUDY.algonauts
     },
+    "published": (
+        str(STUDY.config.published.published_dir or "")
+        if STUDY.config.published
+        else ""
+    ),
     "v4": str(
         next((e.local_dir for e in STUDY.recordings if e.local_dir), STUDY.store.v4())
     ),
@@ -67,6 +72,7 @@ wildcard_constraints:
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
     session=r"[A-Za-z0-9]+",
+    name=r"[a-z_]+\.csv",
     fit=r"[A-Za-z0-9_.-]+",
 
 

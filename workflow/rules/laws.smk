@@ -1,28 +1,29 @@
 # The score table and the laws fitted to it.
 
+if not STUDY.config.published:
 
-rule table:
-    input:
-        scores=targets.score_files(STUDY),
-        runs=targets.run_files(STUDY),
-    output:
-        table=STUDY.results.table,
-    log:
-        RESULTS / "logs/table.log",
-    benchmark:
-        RESULTS / "benchmarks/table.tsv"
-    localrule: True
-    conda:
-        "../../envs/main.yaml"
-    resources:
-        mem_mb=memory(1000),
-        runtime=minutes(10),
-    params:
-        code=code("table"),
-    message:
-        "Collect the scores in one table"
-    script:
-        "../scripts/table.py"
+    rule table:
+        input:
+            scores=targets.score_files(STUDY),
+            runs=targets.run_files(STUDY),
+        output:
+            table=STUDY.results.table,
+        log:
+            RESULTS / "logs/table.log",
+        benchmark:
+            RESULTS / "benchmarks/table.tsv"
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(10),
+        params:
+            code=code("table"),
+        message:
+            "Collect the scores in one table"
+        script:
+            "../scripts/table.py"
 
 
 rule fit:

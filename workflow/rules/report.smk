@@ -27,6 +27,7 @@ rule report:
         table=STUDY.results.table,
         runs=targets.run_files(STUDY),
         fits=[STUDY.results.fit(name) for name in FITS],
+        published=STUDY.results.published if STUDY.config.published else [],
         rulegraph=RESULTS / "report/rulegraph.dot",
     output:
         page=report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,27 @@ if TYPE_CHECKING:
 Fit = dict[str, Any]
 PANEL = (3.1, 2.45)  # inches
 COLUMNS = 3
+MANY_POINTS = 100
 SMALLEST, LARGEST = 9.0, 42.0  # marker areas in points^2
+
+
+def on_one_axis(fit: Fit) -> Fit:
+    """A law of two variables as it is drawn: its points against compute, its curve along the compute-optimal sizes.
+
+    Without an allocation the points stand against the product of both variables, and there is no curve. Other laws are
+    given back as they are.
+    """
+    if isinstance(fit["x"], str):
+        return fit
+    points = dict(fit.get("points", {}))
+    compute = points.get("total_flops") if fit.get("allocation") else None
+    points["x"] = compute or [math.prod(pair) for pair in points.get("x", [])]
+    drawn = {**fit, "points": points, "x": "total_flops" if compute else " x ".join(fit["x"]), "curve": None}
+    if compute:
+        grid, score = fit["allocation"]["curve"]["compute"], fit["allocation"]["curve"]["score"]
+        inside = [i for i, value in enumerate(grid) if min(compute) <= value <= max(compute)]
+        drawn["curve"] = {"x": [grid[i] for i in inside]} | {k: [v[i] for i in inside] for k, v in score.items()}
+    return drawn
 
 
 def group_looks(fits: list[Fit]) -> dict[str, Look]:
@@ -71,7 +92,7 @@ def other_forms(fits: list[Fit]) -> dict[str, dict[str, Any]]:
 def y_limits(fits: list[Fit]) -> tuple[float, float] | None:
     """A range of scores that holds the points and bands of all fits; None where there is no point."""
     values = [v for fit in fits for v in fit.get("points", {}).get("y", [])]
-    values += [v for fit in fits for v in fit.get("curve", {}).get("fit", [])]
+    values += [v for fit in fits for v in (fit.get("curve") or {}).get("fit", [])]
     if not values:
         return None
     low, high = min(values), max(values)
@@ -86,7 +107,7 @@ def draw_panel(ax: Axes, fit: Fit, limits: tuple[float, float] | None) -> None:
     ax.set_ylabel(axis_label(fit["y"]))
     ax.set_xscale("log")
     _points(ax, fit.get("points", {}))
-    if fit["status"] == "fitted":
+    if fit.get("curve"):
         _curve(ax, fit)
     if limits:
         ax.set_ylim(*limits)
@@ -96,7 +117,7 @@ def draw_panel(ax: Axes, fit: Fit, limits: tuple[float, float] | None) -> None:
 def panel_title(fit: Fit) -> str:
     """What tells a fit from the others of its group: the values of `by`, such as the region."""
     rest = fit["name"].removeprefix(fit["fit"]).lstrip(".")
-    return rest.replace(".", ", ") or fit["fit"]
+    return rest.replace(".", ", ") or ("parity" if fit["mode"] == "parity" else fit["fit"])
 
 
 def _points(ax: Axes, points: dict[str, list[Any]]) -> None:
@@ -111,7 +132,9 @@ def _points(ax: Axes, points: dict[str, list[Any]]) -> None:
         mine = order[(positive & (np.array(families) == family))[order]]
         shift = shifts[family]
         style = {"c": look.color, "marker": look.marker, "edgecolors": "white", "linewidths": 0.4, "alpha": 0.8}
-        ax.scatter(x[mine] * shift, y[mine], s=sizes[mine], zorder=2, **style)
+        # Many markers as a bitmap: a page of a hundred such panels stays light.
+        many = len(x) > MANY_POINTS
+        ax.scatter(x[mine] * shift, y[mine], s=sizes[mine], zorder=2, rasterized=many, **style)
 
 
 def _shifts(x: np.ndarray, families: list[str]) -> dict[str, float]:

@@ -32,11 +32,12 @@ def write_report(
     rulegraph: str | Path,
     study: dict[str, Any],
     benchmarks: list[str | Path],
+    published: str | Path | None = None,
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
-    benchmarks: folders with Snakemake's benchmark files.
+    benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study.
     """
     build_report(
         page,
@@ -46,6 +47,7 @@ def write_report(
         read_timings(benchmarks, study["jobs"]),
         Path(rulegraph).read_text(encoding="utf-8"),
         [read_json(path) for path in runs],
+        _published(Path(published)) if published else None,
     )
 
 
@@ -57,11 +59,12 @@ def build_report(
     timings: list[Timing],
     rulegraph: str,
     runs: list[dict[str, Any]],
+    published: dict[str, Any] | None = None,
 ) -> None:
     """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and scores.csv.
 
     table: the score table; fits: contents of the fit files; study: name, title; rulegraph: DOT text; runs: contents of
-    run.json. The page needs no other file and no network.
+    run.json; published: figures and claims of a published study. The page needs no other file and no network.
     """
     page = Path(page)
     folder = page.parent
@@ -74,7 +77,8 @@ def build_report(
         study=study,
         simulated=bool(table["simulated"].any()),
         all_simulated=bool(table["simulated"].all()),
-        counts={"runs": len(runs), "scores": len(table), "laws": len(fits)},
+        counts={"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)},
+        published=published,
         laws=laws,
         rulegraph=_data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
@@ -89,8 +93,18 @@ def build_report(
     logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
 
 
+def _published(index: Path) -> dict[str, Any]:
+    """Figures, with their images inside, and claims of a published study."""
+    content = read_json(index)
+    for figure in content["figures"]:
+        image = next(name for name in figure["files"] if name.endswith(".svg"))
+        figure["src"] = _data_uri((index.parent / image).read_text(encoding="utf-8"))
+    return content
+
+
 def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """A group of laws as the template needs it; writes the group's figure."""
+    fits = [figures.on_one_axis(fit) for fit in fits]
     limits = figures.y_limits(fits)
     files = figures.write_figure(fits, content.group_title(fits), folder / name)
     fitted = next((fit for fit in fits if fit["status"] == "fitted"), None)
@@ -100,7 +114,7 @@ def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any
         "simulated": any(fit.get("simulated") for fit in fits),
         "expression": fitted and fitted["expression"],
         "x_scale": fitted and [content.unit(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
-        "mode": fits[0]["mode"],
+        "mode": " and ".join(dict.fromkeys(fit["mode"] for fit in fits)),
         "rows_used": content.common_filters(fits),
         "loss": fitted and fitted["loss_name"],
         "bootstraps": fitted and fitted["bootstraps"],
@@ -116,8 +130,8 @@ def _alt(fit: dict[str, Any]) -> str:
     """The panel in words, for readers who don't see it."""
     simulated = "simulated data; " if fit.get("simulated") else ""
     what = f"{figures.panel_title(fit)}: {content.group_title([fit])}; {simulated}"
-    if fit["status"] != "fitted":
-        return what + "not testable"
+    if not fit.get("curve"):
+        return what + ("no curve" if fit["status"] == "fitted" else "not testable")
     ends = fit["curve"]["fit"][0], fit["curve"]["fit"][-1]
     x = fit["curve"]["x"][0], fit["curve"]["x"][-1]
     return (

@@ -77,6 +77,7 @@ SETTINGS: dict[str, Any] = {
     "axes.axisbelow": True,
     "pdf.fonttype": 42,
     "figure.facecolor": "white",
+    "savefig.dpi": 160,
 }
 
 

@@ -1,0 +1,181 @@
+"""From the score table to a fit: filters, groups, what falls away and is counted, comparison, two variables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuroscaling.errors import DataError
+from neuroscaling.laws import compare
+from neuroscaling.laws.forms import FORMS
+from neuroscaling.laws.job import fit_table
+
+
+def job(**changes):
+    return {
+        "name": "f", "forms": ["power_law"], "x": "n_samples", "x_scale": None, "y": "score", "filters": {},
+        "merge_families": True, "group_by": ["run"], "cluster": [], "loss": None, "bootstraps": 20, "seed": 42,
+        "holdout": "top_decade", "mode": "corrected", "fit": "f", "invert_y": True, "samples_per_class_of": {},
+        "hierarchy": [], "compute": None,
+    } | changes  # fmt: skip
+
+
+def score_table():
+    """Two regions of 30 simulated runs."""
+    x = np.repeat(np.geomspace(10, 1000, 10), 3)
+    y = FORMS["power_law"].curve(x / 10, 0.5, 0.3, 0.4) + np.random.default_rng(1).normal(0, 0.005, 30)
+    rows = [
+        {"run": f"run{i:02d}", "arch": "a", "arch_family": "ResNetFlex", "dataset": "d",
+         "samples_per_class": int(x[i]), "seed": i % 3, "kind": "trained", "data": "simulated-x",
+         "simulated": True, "region": region, "n_samples": x[i],
+         "score": y[i] - shift}
+        for i in range(30) for region, shift in (("V1", 0.1), ("IT", 0.0))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_held_out_points():
+    x = np.array([1, 5, 10, 50, 100.0])
+    assert compare.held_out(x, "top_decade").tolist() == [False, False, True, True, True]
+    assert compare.held_out(x, "largest").tolist() == [False, False, False, False, True]
+    of_cluster = compare.held_out(x, "largest_of_cluster", ["a", "a", "b", "a", "b"])
+    assert of_cluster.tolist() == [False, False, False, True, True]
+    assert compare.held_out(np.array([3, 1, 3, 2.0]), {"last": 2}).tolist() == [True, False, True, True]
+
+
+def test_fit_of_a_table_says_what_it_used():
+    content, bootstraps = fit_table(score_table(), job(filters={"region": "IT"}))
+    assert content["status"] == "fitted" and content["simulated"] and content["data"] == ["simulated-x"]
+    assert content["n"] == 30 and content["dropped"] == {}
+    assert len(bootstraps) == 20 and list(bootstraps) == ["E", "A", "alpha", "loss"]
+    assert content["holdout"]["n_held_out"] > 0 and content["holdout"]["mae"] < 0.05
+
+
+def test_group_mean_over_regions():
+    both = fit_table(score_table(), job())[0]
+    one = fit_table(score_table(), job(filters={"region": "IT"}))[0]
+    np.testing.assert_allclose(np.array(one["points"]["y"]) - 0.05, both["points"]["y"])
+
+
+def test_incomplete_groups_are_counted_and_parity_averages_what_is_there():
+    table = score_table()
+    table.loc[0, "score"] = np.nan
+    table = table.drop(index=5)
+    corrected = fit_table(table, job())[0]
+    assert corrected["n"] == 28
+    assert corrected["dropped"] == {
+        "points with an empty score among their rows": 1, "points with fewer rows than the others": 1,
+    }  # fmt: skip
+    assert fit_table(table, job(mode="parity"))[0]["n"] == 30
+
+
+def test_filters():
+    table = score_table()
+    for condition, n in (({"min": 100}, 15), ({"max": 10}, 3), ({"not": [10]}, 27), (10, 3)):
+        content = fit_table(table, job(filters={"region": "IT", "samples_per_class": condition}))[0]
+        assert len(content["points"]["x"]) == n
+    merged = fit_table(table, job(filters={"arch_family": "ResNet"}))[0]
+    assert set(merged["points"]["arch_family"]) == {"ResNet"}
+
+
+def test_too_few_points_are_a_result_and_no_crash():
+    table = score_table().assign(score=np.nan)
+    content, bootstraps = fit_table(table, job(filters={"region": "IT"}))
+    assert content["status"] == "not testable" and "30 points with an empty score" in content["reason"]
+    assert bootstraps.empty
+    content, _ = fit_table(score_table(), job(filters={"region": "V44"}))
+    assert content["status"] == "not testable" and "no row passes this filter" in content["reason"]
+
+
+def test_unknown_column_is_an_error():
+    with pytest.raises(DataError) as caught:
+        fit_table(score_table(), job(x="n_sample"))
+    assert caught.value.problems[0].nearest == "n_samples"
+
+
+def test_column_that_varies_within_a_group_is_an_error():
+    table = score_table()
+    table["n_samples"] += (table["region"] == "V1").astype(float)
+    with pytest.raises(DataError, match="differ within a group"):
+        fit_table(table, job())
+
+
+def test_comparison_ranks_forms():
+    forms = ["log_linear", "power_law_ceiling", "sqrt_saturating"]
+    content = fit_table(score_table(), job(forms=forms, filters={"region": "IT"}))[0]
+    assert content["form"] == "log_linear"
+    assert content["compared"][0]["form"] == "power_law_ceiling"
+    assert content["compared"][0]["delta_aicc"] == 0
+
+
+def test_some_families_only_at_some_samples_per_class():
+    table = score_table()
+    table["arch_family"] = np.where(table["seed"] == 0, "ViT", "ResNet")
+    content = fit_table(table, job(samples_per_class_of={"ViT": [10, 1000]}))[0]
+    points = pd.DataFrame(content["points"])
+    assert sorted(points[points["arch_family"] == "ViT"]["samples_per_class"]) == [10, 1000] and len(points) == 22
+    with pytest.raises(DataError, match="arch_family and samples_per_class"):
+        fit_table(table.drop(columns="arch_family"), job(samples_per_class_of={"ViT": [10]}, merge_families=False))
+
+
+def test_errors_of_a_mean_weigh_the_fit():
+    table = score_table().assign(error=0.02)
+    table.loc[table["run"] == "run00", "error"] = 5.0
+    table.loc[table["run"] == "run00", "score"] = 0.9
+    content = fit_table(table, job(forms=["log_linear"], loss="weighted"))[0]
+    without = fit_table(table[table["run"] != "run00"], job(forms=["log_linear"], loss="weighted"))[0]
+    assert content["params"]["b"] == pytest.approx(without["params"]["b"], rel=1e-3)
+    # The mean of two regions has an error of sqrt(2) 0.02 / 2: the loss counts in its units.
+    residuals = np.array(without["points"]["y"]) - np.interp(
+        np.log(without["points"]["x"]), np.log(without["curve"]["x"]), without["curve"]["fit"]
+    )
+    assert without["loss"] == pytest.approx(0.5 * np.sum(residuals**2) / (0.02**2 / 2), rel=1e-3)
+
+
+def test_subjects_are_resampled_before_their_points():
+    table = score_table().assign(subject=lambda t: "s" + t["seed"].astype(str))
+    content, bootstraps = fit_table(table, job(hierarchy=["subject"], filters={"region": "IT"}))
+    assert content["bootstraps"]["of"] == "hierarchy" and content["bootstraps"]["units"] == 3
+    assert len(bootstraps) == 20
+
+
+def two_variable_table():
+    """40 simulated runs of four sizes whose compute is 6 N D."""
+    rng = np.random.default_rng(0)
+    n, d = np.repeat([1e6, 3e6, 1e7, 1e8], 10), np.tile(np.geomspace(1e5, 1e8, 10), 4)
+    y = FORMS["chinchilla"].curve(np.stack([n / 1e5, d / 1e4], -1), 0.3, 0.1, 0.4, 0.9, 0.3)
+    facts = {"arch": "a", "arch_family": "ResNet", "dataset": "d", "samples_per_class": 0, "kind": "trained"}
+    runs = [f"run{i:02d}" for i in range(40)]
+    columns = {"run": runs, "n_params": n, "n_samples_seen": d, "total_flops": 6 * n * d, "region": "IT", "seed": 0}
+    return pd.DataFrame(columns).assign(score=y + rng.normal(0, 0.002, 40), simulated=True, data="simulated", **facts)
+
+
+@pytest.mark.parametrize("mode", ["parity", "corrected"])
+def test_a_law_of_two_variables_gives_an_allocation(mode):
+    settings = job(
+        forms=["chinchilla"], x=["n_params", "n_samples_seen"], x_scale=[1e5, 1e4], compute="total_flops", mode=mode
+    )
+    content, bootstraps = fit_table(two_variable_table(), settings)
+    allocation = content["allocation"]
+    assert allocation["cost"]["exponent"] == pytest.approx(1.0, abs=1e-6)
+    assert allocation["exponents"]["n_params"]["value"] == pytest.approx(0.3 / 0.7, abs=0.05)
+    assert np.allclose(bootstraps["cost_exponent"], 1.0) and len(content["points"]["x"][0]) == 2
+    sizes = {key: allocation["curve"][key]["fit"][50] for key in ("n_params", "n_samples_seen")}
+    left = 0.4 * 0.1 * (sizes["n_params"] / 1e5) ** -0.4
+    right = 0.3 * 0.9 * (sizes["n_samples_seen"] / 1e4) ** -0.3
+    assert (abs(left / right - 1) < 0.5) == (mode == "corrected")
+    assert content["holdout"]["mae"] < 0.02
+
+
+def test_a_quantity_that_falls_is_fitted_as_it_is():
+    table = score_table().assign(score=lambda t: 1 - t["score"])
+    content = fit_table(table, job(invert_y=False, filters={"region": "IT"}))[0]
+    straight = fit_table(score_table(), job(filters={"region": "IT"}))[0]
+    assert content["params"] == pytest.approx(straight["params"], rel=1e-6)
+    np.testing.assert_allclose(content["curve"]["fit"], 1 - np.array(straight["curve"]["fit"]), rtol=1e-6)
+
+
+def test_compared_forms_share_the_loss_of_the_first():
+    content = fit_table(score_table(), job(forms=["power_law", "log_linear"], filters={"region": "IT"}))[0]
+    by_form = {row["form"]: row for row in content["compared"]}
+    assert content["loss_name"] == "huber" and by_form["power_law"]["loss"] == content["loss"]
+    assert by_form["log_linear"]["loss"] > content["loss"]

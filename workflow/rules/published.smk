@@ -1,0 +1,69 @@
+# Published scores in place of one's own: their tables, the score table, and the figures of their study.
+
+if STUDY.config.published:
+    TABLES = targets.published_tables(STUDY)
+
+    rule published_data:
+        output:
+            table=STUDY.store.published("{name}"),
+        log:
+            "logs/published_data/{name}.log",
+        retries: 2
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(500),
+            runtime=minutes(30),
+        message:
+            "Fetch {wildcards.name}"
+        script:
+            "../scripts/published_data.py"
+
+    rule published_table:
+        input:
+            **{key: TABLES[key] for key in ("scores", "seed") if key in TABLES},
+        output:
+            table=STUDY.results.table,
+        log:
+            RESULTS / "logs/published_table.log",
+        benchmark:
+            RESULTS / "benchmarks/published_table.tsv"
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(10),
+        params:
+            code=code("published_table"),
+        message:
+            "Read the published scores"
+        script:
+            "../scripts/published_table.py"
+
+    rule published_figures:
+        input:
+            table=STUDY.results.table,
+            checkpoints=TABLES["checkpoints"],
+            brainscore=TABLES["brainscore"],
+            fits=[STUDY.results.fit(name) for name in FITS],
+            bootstraps=[STUDY.results.bootstraps(name) for name in FITS],
+        output:
+            index=STUDY.results.published,
+        log:
+            RESULTS / "logs/published_figures.log",
+        benchmark:
+            RESULTS / "benchmarks/published_figures.tsv"
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(2000),
+            runtime=minutes(30),
+        params:
+            code=code("published_figures"),
+        message:
+            "Draw the published figures and set the claims against the fits"
+        script:
+            "../scripts/published_figures.py"
