@@ -67,7 +67,7 @@ def made_up_law(name, level=0.3):
     identified = {"E": {"identified": not name.startswith("compute_behavior"), "reasons": []}}
     parts = {"curve": curve, "beyond": beyond}
     return {
-        "name": name, "status": "fitted", "x_scale": 1e13, "params": {"E": 0.4, "A": 0.5, "alpha": 0.2},
+        "name": name, "form": "power_law", "status": "fitted", "x_scale": 1e13, "params": {"E": 0.4, "A": 0.5, "alpha": 0.2},
         "identified": identified, **{k: {c: v.tolist() for c, v in part.items()} for k, part in parts.items()},
     }  # fmt: skip
 
@@ -86,7 +86,8 @@ def made_up_allocation(name):
     }
     values = {"n_params": 0.4, "n_samples_seen": 0.6}
     exponents = {axis: {"value": value, "ci95": [value - 0.1, value + 0.1]} for axis, value in values.items()}
-    content = {"name": name, "status": "fitted", "curve": None, "beyond": None, "identified": {}}
+    content = {"name": name, "form": "chinchilla", "params": {"alpha": 0.6, "beta": 0.4}, "status": "fitted"}
+    content |= {"curve": None, "beyond": None, "identified": {}}
     return content | {"allocation": {"exponents": exponents, "curve": {"compute": compute.tolist(), **split}}}
 
 

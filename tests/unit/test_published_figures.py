@@ -21,7 +21,7 @@ NAMES = [
     "fig12_unsup_bar", "fig14_cartesian", "fig15_pair", "fig16_compute_accuracy",
 ]  # fmt: skip
 ENTRIES = {entry.name: entry for entry in index.FIGURES}
-RESAMPLES = pd.DataFrame({"A": np.linspace(0.4, 0.6, 101), "alpha": 0.2})
+RESAMPLES = pd.DataFrame({"E": 0.4, "A": np.linspace(0.4, 0.6, 101), "alpha": 0.2})
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,11 @@ def test_every_figure_is_written_in_both_formats(listed):
         assert ET.parse(svg).getroot().tag.endswith("svg") and svg.stat().st_size > 10_000
         assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 5_000
     assert len(list(listed.parent.iterdir())) == 2 * len(NAMES) + 1
+
+
+def test_index_holds_the_claims(listed):
+    content = json.loads(listed.read_text())
+    assert set(content) == {"figures", "claims", "verdict_rule"} and len(content["claims"]) > 3
 
 
 def test_every_figure_says_what_it_shows_and_what_not(listed):
