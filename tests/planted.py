@@ -42,9 +42,10 @@ def true_scores(form: str, x: Array) -> Array:
 
 
 def planted(form: str, n: int, noise: float, seed: int = 0) -> tuple[Array, Array]:
-    """x in the caller's unit, and scores with independent normal noise (n,)."""
+    """x in the caller's unit, and scores with normal noise (n,), drawn anew for every form, n, noise and seed."""
     x = sizes(form, n) * SCALE
-    return x, true_scores(form, x) + np.random.default_rng(seed).normal(0, noise, n)
+    rng = np.random.default_rng([seed, list(PLANTED).index(form), n, round(1e6 * noise)])
+    return x, true_scores(form, x) + rng.normal(0, noise, n)
 
 
 def standard_errors(form: str, n: int, noise: float) -> Array:

@@ -6,6 +6,9 @@ import pytest
 from neuroscaling.laws.fitting import fit
 from tests.planted import MEDIAN, PLANTED, SCALE, planted, standard_errors, true_scores
 
+# Near its minimum a loss does not change in its 16th digit while a parameter changes in its 8th.
+SAME = 1e-7
+
 
 def fitted(form, x, y, scale=SCALE, **options):
     return fit(x, y, form=form, x_scale=scale, **{"bootstraps": 0, **options})
@@ -47,7 +50,7 @@ def test_the_order_of_rows_changes_nothing(form):
     shuffled = np.random.default_rng(1).permutation(40)
     one, other = fitted(form, x, y), fitted(form, x[shuffled], y[shuffled])
     assert other.loss_value == pytest.approx(one.loss_value, rel=1e-9)
-    assert other.params == pytest.approx(one.params, rel=1e-9)
+    assert other.params == pytest.approx(one.params, rel=SAME)
 
 
 @pytest.mark.parametrize("form", PLANTED)
@@ -55,7 +58,7 @@ def test_the_unit_of_x_changes_nothing(form):
     x, y = planted(form, 40, 0.01)
     one, other = fitted(form, x, y), fitted(form, x * 1000, y, SCALE * 1000)
     assert other.loss_value == pytest.approx(one.loss_value, rel=1e-9)
-    assert other.params == pytest.approx(one.params, rel=1e-9)
+    assert other.params == pytest.approx(one.params, rel=SAME)
 
 
 @pytest.mark.parametrize("form", PLANTED)
@@ -63,7 +66,7 @@ def test_every_row_twice_doubles_the_loss_and_changes_nothing_else(form):
     x, y = planted(form, 40, 0.01)
     one, twice = fitted(form, x, y), fitted(form, np.concatenate([x, x]), np.concatenate([y, y]))
     assert twice.loss_value == pytest.approx(2 * one.loss_value, rel=1e-9)
-    assert twice.params == pytest.approx(one.params, rel=1e-7)
+    assert twice.params == pytest.approx(one.params, rel=SAME)
 
 
 @pytest.mark.parametrize("form", ["power_law", "sqrt_saturating", "log_linear"])
