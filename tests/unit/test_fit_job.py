@@ -179,3 +179,25 @@ def test_compared_forms_share_the_loss_of_the_first():
     by_form = {row["form"]: row for row in content["compared"]}
     assert content["loss_name"] == "huber" and by_form["power_law"]["loss"] == content["loss"]
     assert by_form["log_linear"]["loss"] > content["loss"]
+
+
+def test_rows_left_out_are_named():
+    table = score_table()
+    table.loc[table["run"] == "run07", "score"] = np.nan
+    content = fit_table(table, job())[0]
+    assert content["left_out"] == {"points with an empty score among their rows": ["run07"]}
+
+
+def test_duplicate_rows_are_an_error():
+    table = score_table()
+    twice = pd.concat([table, table.iloc[[3, 5]]], ignore_index=True)
+    with pytest.raises(DataError, match=r"duplicate rows: 4 of 62.*") as caught:
+        fit_table(twice, job())
+    assert "3, 5, 60, 61" in str(caught.value)
+
+
+def test_a_number_that_stands_twice_with_two_values_is_an_error():
+    table = score_table().assign(benchmark="b", metric="m", subject="", n_mapping=np.nan, protocol="corrected")
+    other = table.iloc[[3]].assign(score=0.01)
+    with pytest.raises(DataError, match="duplicate rows: 2 of 61"):
+        fit_table(pd.concat([table, other], ignore_index=True), job())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroscaling.errors import listing
 from neuroscaling.files import atomic_path, write_json
 from neuroscaling.laws import compare
 from neuroscaling.laws.allocate import allocation, cost_law
@@ -47,6 +48,8 @@ def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, 
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
     try:
         selection = select(table, settings)
+        for reason, names in selection.dropped.items():
+            logger.warning("%s: %d %s: %s", settings["name"], len(names), reason, listing(names))
         common |= _about(selection)
         law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
         cost = _cost(selection, settings, law)
@@ -83,7 +86,8 @@ def _about(selection: Selection) -> dict[str, Any]:
         "simulated": selection.simulated,
         "data": selection.data,
         "n_rows": selection.rows,
-        "dropped": selection.dropped,
+        "dropped": {reason: len(names) for reason, names in selection.dropped.items()},
+        "left_out": selection.dropped,
         "points": points,
     }
 

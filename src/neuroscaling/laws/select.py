@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws.inputs import NotTestable
+from neuroscaling.laws.rows import check_columns, check_duplicates, filtered, merged_families, names_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
 FACTS = [
     "run", "model_id", "arch", "arch_family", "dataset", "samples_per_class", "seed", "kind", "subject", "n_params",
     "n_samples_seen", "total_flops",
@@ -27,14 +26,14 @@ class Selection:
     """The points of a law, one row each, with the columns x and y; which rows were left out and why.
 
     points: x (and x2 for a law of two variables), y, error, and what is constant within a point (arch, family, ...);
-    clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: number of rows or
-    groups by reason, in words; simulated, data: of the rows used.
+    clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: names of the rows
+    or groups that were left out, by reason in words; simulated, data: of the rows used.
     """
 
     points: pd.DataFrame = field(repr=False)
     clusters: list[str] | None
     hierarchy: list[list[Any]] | None
-    dropped: dict[str, int]
+    dropped: dict[str, list[str]]
     rows: int
     simulated: bool
     data: list[str]
@@ -64,9 +63,10 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     DataError for unknown columns and for columns that vary within a group, NotTestable where nothing is left.
     """
     keys = settings["group_by"]
-    _check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
+    check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
     rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
-    dropped: dict[str, int] = {}
+    check_duplicates(rows)
+    dropped: dict[str, list[str]] = {}
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)
@@ -101,50 +101,6 @@ def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) ->
     return points
 
 
-def merged_families(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the flexible variants of an architecture counted to its family."""
-    return table.assign(arch_family=table["arch_family"].replace(FAMILIES)) if "arch_family" in table else table
-
-
-def filtered(table: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:
-    """Rows of the table that pass all filters. Raises NotTestable, naming the filter that lets nothing pass."""
-    for column, condition in filters.items():
-        kept = table[_passes(table[column], condition)]
-        if kept.empty:
-            found = sorted(map(str, table[column].dropna().unique()))
-            raise NotTestable(
-                Problem(
-                    "no row passes this filter",
-                    f"filters.{column}",
-                    condition,
-                    listing(found),
-                    nearest(condition, found),
-                )
-            )
-        table = kept
-    return table
-
-
-def _passes(column: pd.Series, condition: Any) -> Any:
-    if not isinstance(condition, dict):
-        return column.isin(condition if isinstance(condition, list) else [condition]).to_numpy(dtype=bool)
-    passes = np.ones(len(column), dtype=bool)
-    if "min" in condition:
-        passes &= (column >= condition["min"]).to_numpy(dtype=bool, na_value=False)
-    if "max" in condition:
-        passes &= (column <= condition["max"]).to_numpy(dtype=bool, na_value=False)
-    if "not" in condition:
-        passes &= ~_passes(column, condition["not"])
-    return passes
-
-
-def _check_columns(table: pd.DataFrame, columns: Iterable[str]) -> None:
-    have = list(table.columns)
-    unknown = [column for column in dict.fromkeys(columns) if column not in have]
-    if unknown:
-        raise DataError([Problem("unknown column", "table", c, listing(have, 40), nearest(c, have)) for c in unknown])
-
-
 def _as_points(rows: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
     points = _with_x(rows, settings)
     return points.assign(y=rows[settings["y"]].astype(float)).reset_index(drop=True)
@@ -156,13 +112,13 @@ def _with_x(points: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
     return points.assign(**{name: points[column].astype(float) for name, column in names})
 
 
-def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, int]) -> pd.DataFrame:
+def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, list[str]]) -> pd.DataFrame:
     """One row for each group of `group_by`, sorted by the keys: x, the mean of y, and the facts about the group."""
     keys, y = settings["group_by"], settings["y"]
     parity = settings["mode"] == "parity"
     empty_key = rows[keys].isna().any(axis=1)
     if parity and empty_key.any():
-        dropped["rows with an empty group key (parity: as published)"] = int(empty_key.sum())
+        dropped["models with an empty group key (parity: as published)"] = sorted(set(names_of(rows[empty_key])))
         rows = rows[~empty_key]
     groups = rows.groupby(keys, sort=True, dropna=parity)
     constant = [*_x_columns(settings), *_labels(settings)]
@@ -187,25 +143,25 @@ def _check_constant(groups: Any, columns: list[str], keys: list[str]) -> None:
             raise DataError(Problem("the values of a column differ within a group", "group_by", column, fix=fix))
 
 
-def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, int]) -> pd.DataFrame:
+def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, list[str]]) -> pd.DataFrame:
     """A mean over fewer regions, or over other subjects, is no mean that can be compared with the others."""
     empty = points["n_empty"] > 0
     short = ~empty & (points["n_rows"] < points["n_rows"].max())
     if empty.any():
-        dropped[f"points with an empty {y} among their rows"] = int(empty.sum())
+        dropped[f"points with an empty {y} among their rows"] = names_of(points[empty])
     if short.any():
-        dropped["points with fewer rows than the others"] = int(short.sum())
+        dropped["points with fewer rows than the others"] = names_of(points[short])
     return points[~(empty | short)]
 
 
-def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, int]) -> pd.DataFrame:
+def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, list[str]]) -> pd.DataFrame:
     names = dict(zip(("x", "x2"), _x_columns(settings), strict=False)) | {"y": settings["y"]}
     for axis, column in names.items():
         missing = ~np.isfinite(points[axis].to_numpy(dtype=float, na_value=np.nan))
         if missing.any():
-            dropped[f"points without {column}"] = int(missing.sum())
+            dropped[f"points without {column}"] = names_of(points[missing])
             points = points[~missing]
     if points.empty:
-        reasons = "; ".join(f"{count} {reason}" for reason, count in dropped.items())
+        reasons = "; ".join(f"{len(names)} {reason}" for reason, names in dropped.items())
         raise NotTestable(Problem("no point is left", "table", reasons))
     return points.reset_index(drop=True)

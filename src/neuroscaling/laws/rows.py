@@ -1,0 +1,82 @@
+"""Rows of the score table: which pass the filters, and what is wrong with them before any law is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.laws.inputs import NotTestable
+from neuroscaling.table import KEY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
+
+
+def merged_families(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the flexible variants of an architecture counted to its family."""
+    return table.assign(arch_family=table["arch_family"].replace(FAMILIES)) if "arch_family" in table else table
+
+
+def filtered(table: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:
+    """Rows of the table that pass all filters. Raises NotTestable, naming the filter that lets nothing pass."""
+    for column, condition in filters.items():
+        kept = table[_passes(table[column], condition)]
+        if kept.empty:
+            found = sorted(map(str, table[column].dropna().unique()))
+            raise NotTestable(
+                Problem(
+                    "no row passes this filter",
+                    f"filters.{column}",
+                    condition,
+                    listing(found),
+                    nearest(condition, found),
+                )
+            )
+        table = kept
+    return table
+
+
+def _passes(column: pd.Series, condition: Any) -> Any:
+    if not isinstance(condition, dict):
+        return column.isin(condition if isinstance(condition, list) else [condition]).to_numpy(dtype=bool)
+    passes = np.ones(len(column), dtype=bool)
+    if "min" in condition:
+        passes &= (column >= condition["min"]).to_numpy(dtype=bool, na_value=False)
+    if "max" in condition:
+        passes &= (column <= condition["max"]).to_numpy(dtype=bool, na_value=False)
+    if "not" in condition:
+        passes &= ~_passes(column, condition["not"])
+    return passes
+
+
+def check_columns(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Raise DataError for each of `columns` that the table does not have, with the nearest it has."""
+    have = list(table.columns)
+    unknown = [column for column in dict.fromkeys(columns) if column not in have]
+    if unknown:
+        raise DataError([Problem("unknown column", "table", c, listing(have, 40), nearest(c, have)) for c in unknown])
+
+
+def check_duplicates(rows: pd.DataFrame) -> None:
+    """Raise DataError for rows that stand in the table twice: a point counted twice would narrow every interval.
+
+    Two rows are one where all their columns agree, or, in a full score table, all that name a number (`table.KEY`).
+    """
+    keys = KEY if set(KEY) <= set(rows.columns) else list(rows.columns)
+    twice = rows.duplicated(keys, keep=False).to_numpy()
+    if twice.any():
+        where = f"rows {listing(rows.index[twice].tolist())}"
+        what = f"duplicate rows: {int(twice.sum())} of {len(rows)}"
+        fix = "keep one of each in the table"
+        raise DataError(Problem(what, "table", where, f"each {', '.join(keys[:8])} once", fix=fix))
+
+
+def names_of(rows: pd.DataFrame) -> list[str]:
+    """What rows are called in a message, one name each: their run or model, else their place in the table."""
+    column = next((name for name in ("run", "model_id") if name in rows), None)
+    return [str(name) for name in (rows[column] if column else rows.index)]
