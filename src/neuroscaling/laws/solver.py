@@ -30,6 +30,7 @@ TESTED = 40  # resamples on which warm starts are tested
 NEAR = 1e-2  # relative distance below which two solutions are one
 LOWER = 1e-7  # relative gain that counts
 MOST_OTHERS = 500  # solutions of other resamples that are looked at
+ROOM = 1 << 24  # numbers that their losses may take
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def refit(data: Data, pool: Array, weights: Weights, bounded: bool) -> Refit:
     if not enough:
         _keep_lower(theta, loss, every, *_in_doubt(data, pool, theta, weights, every, bounded))
         # The minima of other resamples are better starts now than they were before.
-        others = _screened(data, _thinned(theta), weights, every, OTHERS)
+        others = _screened(data, _thinned(data, theta), weights, every, OTHERS)
         _keep_lower(theta, loss, every, *_best(data, others, weights, every, bounded))
     return Refit(theta, loss, enough)
 
@@ -181,9 +182,9 @@ def _row_sums(a: Array, b: Array) -> Array:
 def _screened(data: Data, pool: Array, weights: Weights, rows: Index, count: int) -> Array:
     """For each of the weightings `rows` the `count` members of the pool with the lowest loss: (r, count, p)."""
     with np.errstate(all="ignore"):
-        rho = np.concatenate([point_losses(data, pool[i : i + 64])[0] for i in range(0, len(pool), 64)])
+        step = max(1, 8 * BLOCK // data.n)
+        rho = np.concatenate([point_losses(data, pool[i : i + step])[0] for i in range(0, len(pool), step)])
     rho = np.where(np.isfinite(rho), rho, 1e300)
-    step = max(1, 8 * BLOCK // data.n)
     loss = np.concatenate([weights[rows[i : i + step]].astype(float) @ rho.T for i in range(0, len(rows), step)])
     order = np.argsort(loss, axis=1, kind="stable")[:, :count]
     return pool[order]
@@ -204,12 +205,14 @@ def _in_doubt(
     """The best minima of the weightings `rows` from many starts: the pool's, and minima of other weightings."""
     broad = data.form.starts(data.log_x, data.form.target(data.y))
     broad = np.concatenate([pool, broad[:: -(-len(broad) // BROAD)]])
-    starts = [_screened(data, _thinned(theta), weights, rows, OTHERS), np.tile(broad, (len(rows), 1, 1))]
+    starts = [_screened(data, _thinned(data, theta), weights, rows, OTHERS), np.tile(broad, (len(rows), 1, 1))]
     return _best(data, _finalists(data, np.concatenate(starts, axis=1), weights, rows, bounded), weights, rows, bounded)
 
 
-def _thinned(theta: Array) -> Array:
-    return theta[:: max(1, len(theta) // MOST_OTHERS)]
+def _thinned(data: Data, theta: Array) -> Array:
+    """Some of the solutions: as many as there is room for their losses at every point."""
+    most = max(OTHERS, min(MOST_OTHERS, ROOM // data.n))
+    return theta[:: -(-len(theta) // most)]
 
 
 def _finalists(data: Data, starts: Array, weights: Weights, rows: Index, bounded: bool) -> Array:
