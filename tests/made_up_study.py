@@ -67,7 +67,8 @@ def made_up_law(name, level=0.3):
     identified = {"E": {"identified": not name.startswith("compute_behavior"), "reasons": []}}
     parts = {"curve": curve, "beyond": beyond}
     return {
-        "name": name, "form": "power_law", "status": "fitted", "x_scale": 1e13, "params": {"E": 0.4, "A": 0.5, "alpha": 0.2},
+        "name": name, "form": "power_law", "status": "fitted", "x_scale": 1e13,
+        "params": {"E": 0.4, "A": 0.5, "alpha": 0.2},
         "identified": identified, **{k: {c: v.tolist() for c, v in part.items()} for k, part in parts.items()},
     }  # fmt: skip
 

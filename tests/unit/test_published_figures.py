@@ -9,7 +9,7 @@ import pytest
 
 from neuroscaling.files import write_json
 from neuroscaling.report.published import frame, index
-from neuroscaling.report.published.canvas import drawing
+from neuroscaling.report.published.canvas import drawing, lean
 from neuroscaling.report.published.entry import describe
 from tests.made_up_study import ARCHS, made_up_fits, made_up_tables
 
@@ -111,6 +111,15 @@ def test_same_input_gives_the_same_files(listed, study, tmp_path):
         for ending in ("svg", "pdf"):
             file = f"{name}.{ending}"
             assert (tmp_path / file).read_bytes() == listed.with_name(file).read_bytes()
+
+
+def test_lean_svg_keeps_every_element_and_its_style():
+    mark = '<use x="1.23456" y="-2.00000" style="fill: red; stroke: blue"/>'
+    svg = f'<svg><defs><style type="text/css">*{{a: b}}</style></defs>{mark * 12}<path style="fill: none"/></svg>'
+    leaner = lean(svg, "p")
+    assert leaner.count('<use x="1.23" y="-2.00" class="p-0"/>') == 12 and '<path style="fill: none"/>' in leaner
+    assert ".p-0 {fill: red; stroke: blue}" in leaner and leaner.count("<style") == 1
+    assert lean(svg.replace(mark * 12, mark * 2), "p").count('style="fill: red; stroke: blue"') == 2
 
 
 def test_study_without_any_law_still_draws(study, tmp_path):

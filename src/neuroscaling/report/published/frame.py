@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.laws.select import FAMILIES
+from neuroscaling.laws.select import merged_families
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,8 @@ def _means(rows: pd.DataFrame, keys: str | list[str]) -> pd.DataFrame:
 
 
 def _with_family(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(family=frame["arch_family"].replace(FAMILIES), flex=frame["arch_family"].isin(list(FAMILIES)))
+    family = merged_families(frame)["arch_family"]
+    return frame.assign(family=family, flex=(family != frame["arch_family"]).astype(bool))
 
 
 def _check_unique(rows: pd.DataFrame, keys: list[str]) -> None:
