@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Fit = dict[str, Any]
 PANEL = (3.1, 2.45)  # inches
 COLUMNS = 3
-MANY_POINTS = 100
+FEW_POINTS, MANY_POINTS = 30, 100
 SMALLEST, LARGEST = 9.0, 42.0  # marker areas in points^2
 
 
@@ -125,16 +125,17 @@ def _points(ax: Axes, points: dict[str, list[Any]]) -> None:
     families = [family or "" for family in families]
     x, y = np.array(points.get("x", [])), np.array(points.get("y", []))
     positive = x > 0
-    sizes = _sizes(points.get("n_params"), len(x))
+    many = len(x) > MANY_POINTS
+    sizes = _sizes(points.get("n_params"), len(x)) * (0.5 if many else 1.0)
     shifts = _shifts(x[positive], sorted(set(families)))
     order = np.argsort(-sizes, kind="stable")  # small markers on top of large ones
     for family, look in looks(families).items():
         mine = order[(positive & (np.array(families) == family))[order]]
         shift = shifts[family]
         style = {"c": look.color, "marker": look.marker, "edgecolors": "white", "linewidths": 0.4, "alpha": 0.8}
-        # Many markers as a bitmap: a page of a hundred such panels stays light.
-        many = len(x) > MANY_POINTS
-        ax.scatter(x[mine] * shift, y[mine], s=sizes[mine], zorder=2, rasterized=many, **style)
+        # Many markers as a bitmap: a page of a hundred such panels stays light. Few stand above the curve.
+        above = {"zorder": 4 if len(x) <= FEW_POINTS else 2}
+        ax.scatter(x[mine] * shift, y[mine], s=sizes[mine], rasterized=many, **above, **style)
 
 
 def _shifts(x: np.ndarray, families: list[str]) -> dict[str, float]:

@@ -117,13 +117,21 @@ def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any
         "mode": " and ".join(dict.fromkeys(fit["mode"] for fit in fits)),
         "rows_used": content.common_filters(fits),
         "loss": fitted and fitted["loss_name"],
-        "bootstraps": fitted and fitted["bootstraps"],
+        "bootstraps": fitted and {**fitted["bootstraps"], "of": _drawn(fits)},
         "legend": [{"family": family, "look": look} for family, look in figures.group_looks(fits).items()],
         "other_forms": [(DASHES[form][1], row["expression"]) for form, row in figures.other_forms(fits).items()],
         "panels": [{"src": _data_uri(figures.panel_svg(fit, limits)), "alt": _alt(fit)} for fit in fits],
         "files": [path.name for path in files],
         "rows": [content.law_row(fit) for fit in fits],
     }
+
+
+def _drawn(fits: list[dict[str, Any]]) -> str:
+    """What the bootstraps of a group draw, such as `points (parity), clusters (corrected)`."""
+    found = {fit["mode"]: fit["bootstraps"]["of"] for fit in fits if fit["status"] == "fitted"}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return ", ".join(f"{what} ({mode})" for mode, what in found.items())
 
 
 def _alt(fit: dict[str, Any]) -> str:

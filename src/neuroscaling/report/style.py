@@ -33,6 +33,7 @@ LOOKS = {
     "alexnet": Look(SKY, "P", "✚"),
     "baseline": Look(INK, "X", "✖"),
 }
+NO_FAMILY = Look(BLUE, "o", "●")
 OTHER = [Look(YELLOW, "*", "★"), Look(MUTED, "h", "⬢"), Look(PURPLE, "p", "⬟"), Look(GREEN, "<", "◀")]
 CURVE = INK
 # Line style of each form where it is compared with the drawn law, and the same as text.
@@ -85,6 +86,9 @@ def looks(families: list[str]) -> dict[str, Look]:
     """A look for each family; families beyond the known ones get the spare looks in alphabetical order."""
     found, spare = {}, iter(OTHER * (1 + len(families) // len(OTHER)))
     for family in sorted(set(families)):
+        if not family:
+            found[family] = NO_FAMILY
+            continue
         known = next((look for name, look in LOOKS.items() if family.lower().startswith(name)), None)
         found[family] = known or next(spare)
     return found

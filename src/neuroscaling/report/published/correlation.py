@@ -87,7 +87,7 @@ def correlation_bars(study: Study) -> Figure:
         ax.bar(i, r, width=0.65, color=BEHAVIOR_COLOR if column == "Behavioral" else NEURAL_COLOR, alpha=0.7)
         ax.plot([i, i], [low, high], color=INK, linewidth=1.2)
         ax.text(i, high + 0.015, f"{r:.2f}", ha="center", va="bottom", fontsize=8)
-    ax.set_xticks(range(len(WORDS) - 1), [WORDS[c] for c in [*REGIONS, "neural"]])
+    ax.set_xticks(range(len(WORDS) - 1), [WORDS[c].replace(" ", "\n") for c in [*REGIONS, "neural"]])
     label(ax, "", "", "Pearson r with accuracy")
     ax.set_ylim(0, 1.08)
     return figure
