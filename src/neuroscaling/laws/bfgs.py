@@ -17,6 +17,7 @@ ARMIJO, CURVATURE = 1e-4, 0.9
 MAX_BISECTIONS = 40
 STALLED = 1e-13
 PATIENCE = 4
+INVISIBLE = 1e-16  # part of the value below which a gain is lost in its last digit
 
 
 def bfgs(objective: Objective, starts: Array, max_iterations: int = 400) -> tuple[Array, Array]:
@@ -46,7 +47,8 @@ def bfgs(objective: Objective, starts: Array, max_iterations: int = 400) -> tupl
         x[active] += moved
         f[active], g[active] = value, new_g
         # A search that fails with a fresh (identity) matrix can't be helped; otherwise start over from the gradient.
-        hopeless = ~found & fresh[active]
+        slope = (direction * g[active]).sum(1)
+        hopeless = ~found & (fresh[active] | (-slope <= INVISIBLE * np.abs(f[active])))
         fresh[active] = ~found
         active = active[~hopeless & (stalled[active] < PATIENCE)]
     return x, f
@@ -93,9 +95,11 @@ def _line_search(
         high[pending[~enough]] = t[pending[~enough]]
         found[pending[enough & flat]] = True
         pending = pending[~(enough & flat)]
+        t[pending] = np.where(np.isinf(high[pending]), 2.0 * t[pending], 0.5 * (low[pending] + high[pending]))
+        # A step whose gain would be lost in the last digit of the value needs no trial.
+        pending = pending[t[pending] * -slope[pending] > INVISIBLE * np.abs(f[active[pending]])]
         if not pending.size:
             break
-        t[pending] = np.where(np.isinf(high[pending]), 2.0 * t[pending], 0.5 * (low[pending] + high[pending]))
     return step, value, gradient, found | (step > 0)
 
 
