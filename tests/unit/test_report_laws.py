@@ -41,6 +41,7 @@ def test_both_modes_of_a_fit_are_two_panels_of_one_figure(two, tmp_path):
     table, runs = simulated_study()
     build_report(tmp_path / "index.html", table, two, {"name": "s", "title": "t"}, [], DOT, runs)
     text = (tmp_path / "index.html").read_text()
+    assert "drawn along the best sizes of model and data" in text
     assert "parity and corrected" in text and '<th scope="row">parity</th>' in text
     assert f"x in units of {unit([1e5, 1e4])}" in text
     assert {path.name for path in tmp_path.glob("sizes.*")} == {"sizes.svg", "sizes.pdf"}

@@ -92,8 +92,9 @@ def test_a_changed_formula_in_the_ridge_code_reruns_the_ridge_scores_onward(work
     assert workdir.planned() == Counter(encoding=3) + Counter(DOWNSTREAM)
 
 
-def test_a_changed_law_reruns_the_fits_onward(workdir):
-    edit(workdir, "laws/solver.py", "def ", "CHANGED = 1\n\n\ndef ")
+@pytest.mark.parametrize("file", ["laws/solver.py", "laws/forms/logistic.py"])
+def test_a_changed_law_reruns_the_fits_onward(workdir, file):
+    edit(workdir, file, "\ndef ", "\nCHANGED = 1\n\n\ndef ")
     plan = workdir.planned()
     assert plan["fit"] == 2 and plan["report"] == 1
     assert not plan.keys() & {"train", "activations", "brainscore", "encoding", "table"}

@@ -41,6 +41,7 @@ def on_one_axis(fit: Fit) -> Fit:
         grid, score = fit["allocation"]["curve"]["compute"], fit["allocation"]["curve"]["score"]
         inside = [i for i, value in enumerate(grid) if min(compute) <= value <= max(compute)]
         drawn["curve"] = {"x": [grid[i] for i in inside]} | {k: [v[i] for i in inside] for k, v in score.items()}
+        drawn["path"] = "drawn along the best sizes of model and data for each compute"
     return drawn
 
 

@@ -114,6 +114,7 @@ def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any
         "simulated": any(fit.get("simulated") for fit in fits),
         "expression": fitted and fitted["expression"],
         "x_scale": fitted and [content.unit(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
+        "path": fitted and fitted.get("path"),
         "mode": " and ".join(dict.fromkeys(fit["mode"] for fit in fits)),
         "rows_used": content.common_filters(fits),
         "loss": fitted and fitted["loss_name"],
