@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuroscaling.errors import listing
 from neuroscaling.files import atomic_path, write_json
 from neuroscaling.laws import compare
-from neuroscaling.laws.allocate import allocation, cost_law
+from neuroscaling.laws.allocate import SCALES, allocation, cost_law
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import form_by_name
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = "fit/2"
-COMPUTE_SCALE = 1e9
 ABOUT = ("name", "fit", "x", "y", "filters", "samples_per_class_of", "mode", "group_by")
 POINT_FACTS = (
     "arch", "arch_family", "dataset", "samples_per_class", "seed", "subject", "n_params", "n_samples_seen",
@@ -48,21 +46,22 @@ def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, 
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
     try:
         selection = select(table, settings)
-        for reason, names in selection.dropped.items():
-            logger.warning("%s: %d %s: %s", settings["name"], len(names), reason, listing(names))
         common |= _about(selection)
-        law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
-        cost = _cost(selection, settings, law)
-        result = {"status": "fitted", **law.to_dict(), **_comparison(selection, settings, law)}
-        result |= {"allocation": _allocation(selection, settings, law), "report": law.fit_report()}
-        result["least_squares"] = _least_squares(law)
-        bootstraps = _bootstraps(law, cost)
+        result, bootstraps = _fitted(selection, settings)
     except NotTestable as error:
         logger.warning("%s is not testable: %s", settings["name"], error)
         result, bootstraps = {"status": "not testable", "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
     seconds = time.perf_counter() - start
     record = provenance(PACKAGES, seconds, settings=settings)
     return finite({**common, **result, "seconds": round(seconds, 3), "provenance": record}), bootstraps
+
+
+def _fitted(selection: Selection, settings: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """What the fit file says of the law, and the bootstraps."""
+    law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
+    best_sizes, cost = _best_sizes(selection, settings, law)
+    result = {"status": "fitted", **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
+    return result | {"report": law.fit_report(), "least_squares": _least_squares(law)}, _bootstraps(law, cost)
 
 
 def write_fit(
@@ -79,6 +78,8 @@ def write_fit(
 
 def _about(selection: Selection) -> dict[str, Any]:
     """What the fit file says of its data; the points go with it so that a figure needs nothing else."""
+    for reason, names in selection.dropped.items():
+        logger.warning("left out: %d %s: %s", len(names), reason, listing(names))
     columns = [c for c in POINT_FACTS if c in selection.points]
     points = {"x": selection.x.tolist(), "y": selection.y.tolist()}
     points |= {c: [_plain(v) for v in selection.points[c]] for c in columns}
@@ -161,35 +162,25 @@ def _holdout(selection: Selection, settings: dict[str, Any], form: str) -> dict[
     return {**facts, **compare.errors(selection.y[out], law.predict(selection.x[out]))}
 
 
-def _weights(law: LawFit, selection: Selection) -> NDArray[np.uint16]:
-    """The resamples of a fit, drawn again."""
-    return resample_weights(len(law.y), len(law.resampled), law.seed, selection.clusters, selection.hierarchy)
-
-
-def _cost(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any]:
-    """Columns of the bootstraps of a law of two variables: the regression of compute on N D in each resample."""
-    if not settings["compute"] or not settings["bootstraps"]:
-        return {}
-    weights = _weights(law, selection) if law.mode == "corrected" else None
-    scales = (*law.x_scale, COMPUTE_SCALE)
-    exponent, factor = cost_law(*law.x.T, selection.points[settings["compute"]], weights, scales)
-    return {"cost_exponent": exponent, "cost_factor": factor} if weights is not None else {
-        "cost_exponent": exponent[0], "cost_factor": factor[0]
-    }  # fmt: skip
-
-
-def _allocation(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any] | None:
-    """The compute-optimal allocation of a law of two variables whose compute is known."""
+def _best_sizes(
+    selection: Selection, settings: dict[str, Any], law: LawFit
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Of a law of two variables whose compute is known: its allocation, and the cost of each resample as columns."""
     if not settings["compute"]:
-        return None
-    weights = _weights(law, selection) if settings["bootstraps"] else None
-    params, compute = np.array(list(law.params.values())), selection.points[settings["compute"]]
-    scales = (float(law.x_scale[0]), float(law.x_scale[1]), COMPUTE_SCALE)
+        return None, {}
+    compute, k = selection.points[settings["compute"]], len(law.resampled)
+    scales = (float(law.x_scale[0]), float(law.x_scale[1]), SCALES[2])
+    weights = None  # parity: the cost of all points serves every resample
+    if law.mode == "corrected" and settings["bootstraps"]:
+        weights = resample_weights(len(law.y), k, law.seed, selection.clusters, selection.hierarchy)
+    exponent, factor = cost_law(*law.x.T, compute, weights, scales)
+    columns = {"cost_exponent": np.broadcast_to(exponent, k), "cost_factor": np.broadcast_to(factor, k)}
     try:
-        return allocation(law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales)
+        params = np.array(list(law.params.values()))
+        return allocation(law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales), columns
     except NotTestable as error:
         logger.warning("%s has no allocation: %s", settings["name"], error)
-        return None
+        return None, columns
 
 
 def _least_squares(law: LawFit) -> dict[str, Any]:
