@@ -48,8 +48,7 @@ def flags(law: LawFit) -> dict[str, dict[str, Any]]:
     for j, parameter in enumerate(law.form.parameters):
         partners = _partners(law.form.names, samples, j)
         reasons = [
-            *_bound_reasons(parameter, law.resampled[:, j]),
-            *_profile_reasons(law, j),
+            *(reason for _, reason in law.bounds_reached[j]),
             *_width_reasons(parameter, samples[:, j]),
             *_ridge_reasons(parameter, samples[:, j], partners),
         ]
@@ -63,15 +62,21 @@ def flags(law: LawFit) -> dict[str, dict[str, Any]]:
     return found
 
 
+def bounds_reached(law: LawFit) -> list[list[tuple[str, str]]]:
+    """For each parameter the sides ("lower", "upper") on which it reaches its bound, each with how that shows."""
+    return [
+        [*_bound_reasons(parameter, law.resampled[:, j]), *_profile_reasons(law, j)]
+        for j, parameter in enumerate(law.form.parameters)
+    ]
+
+
 def saturation_statement(law: LawFit) -> str | None:
     """Why there is no number for the saturation, or None: the asymptote ran to a bound or is out of sight."""
-    j = law.form.names.index(str(law.form.asymptote))
-    parameter = law.form.parameters[j]
     if _gains(law) < SMALL_GAIN:
         return NO_GROWTH
-    side = "lower" if law.form.space == "misalignment" else "upper"
-    reasons = [*_bound_reasons(parameter, law.resampled[:, j]), *_profile_reasons(law, j)]
-    if _out_of_sight(law) or any(side in reason for reason in reasons):
+    perfect = "lower" if law.form.space == "misalignment" else "upper"
+    reached = law.bounds_reached[law.form.names.index(str(law.form.asymptote))]
+    if _out_of_sight(law) or any(side == perfect for side, _ in reached):
         return NO_SATURATION
     return None
 
@@ -152,22 +157,22 @@ def _bound_text(parameter: Parameter, side: str) -> str:
     return f"{side} bound {parameter.natural_bounds()[side == 'upper']:.3g}"
 
 
-def _bound_reasons(parameter: Parameter, samples: Array) -> list[str]:
+def _bound_reasons(parameter: Parameter, samples: Array) -> list[tuple[str, str]]:
     low, high = parameter.bounds
     margin = NEAR_BOUND * (high - low)
     first, last = interval(samples)
     sides = [side for side, touched in (("lower", first <= low + margin), ("upper", last >= high - margin)) if touched]
-    return [f"its interval reaches the {_bound_text(parameter, side)}" for side in sides]
+    return [(side, f"its interval reaches the {_bound_text(parameter, side)}") for side in sides]
 
 
-def _profile_reasons(law: LawFit, j: int) -> Iterator[str]:
+def _profile_reasons(law: LawFit, j: int) -> Iterator[tuple[str, str]]:
     parameter = law.form.parameters[j]
     if law.form.exact is not None:
         return
     rise = _rise(law, _profile(law, j, np.array(parameter.bounds)))
     for side, value in zip(("lower", "upper"), rise, strict=True):
         if value <= WITHIN:
-            yield f"the loss is flat up to the {_bound_text(parameter, side)}"
+            yield side, f"the loss is flat up to the {_bound_text(parameter, side)}"
 
 
 def _width_reasons(parameter: Parameter, samples: Array) -> list[str]:

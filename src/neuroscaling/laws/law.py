@@ -77,6 +77,11 @@ class LawFit:
         return {name: interval(self.samples[:, j]) for j, name in enumerate(self.form.names)}
 
     @cached_property
+    def bounds_reached(self) -> list[list[tuple[str, str]]]:
+        """For each parameter the sides on which it reaches its bound, each with how that shows."""
+        return identify.bounds_reached(self)
+
+    @cached_property
     def flags(self) -> dict[str, dict[str, Any]]:
         """Whether each parameter is identified, and why not."""
         return identify.flags(self)
