@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.files import atomic_path, read_json
 
 if TYPE_CHECKING:
@@ -92,6 +92,17 @@ def read_table(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         fix = "delete the file and run again"
         raise DataError(Problem(f"not a readable parquet file ({error})", str(path), fix=fix)) from error
+
+
+def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:
+    """A problem for each of `columns` that `table` does not have, with the nearest that nothing else stands for."""
+    have, wanted = [str(column) for column in table.columns], list(columns)
+    spare = set(have) - set(wanted)
+    return [
+        Problem("column is missing", where, column, listing(have, 40), nearest(column, spare))
+        for column in wanted
+        if column not in have
+    ]
 
 
 def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:

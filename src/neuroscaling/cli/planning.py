@@ -40,9 +40,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Content of a fit's JSON file, and of the bootstraps beside it. Raises DataError for files that are not there."""
-    import pandas as pd
-
     from neuroscaling.files import read_json
+    from neuroscaling.table import read_table
 
     if path.suffix != ".json" or not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
@@ -55,11 +54,7 @@ def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     fit = read_json(path)
     if not isinstance(fit, dict) or "status" not in fit:
         raise DataError(Problem("not the file of a fit", str(path), fix="give results/<study>/fits/<name>.json"))
-    try:
-        return fit, pd.read_parquet(beside)
-    except (OSError, ValueError) as error:
-        fix = "delete the file and make the fit again"
-        raise DataError(Problem(f"not a readable parquet file: {error}", str(beside), fix=fix)) from error
+    return fit, read_table(beside)
 
 
 def _add(

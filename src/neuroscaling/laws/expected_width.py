@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws.finished import FinishedLaw
+from neuroscaling.laws.loss import loss_by_name
 
 Array = NDArray[np.float64]
 SCENARIOS = 256
@@ -142,8 +143,8 @@ def median_penalty(law: FinishedLaw) -> float:
 
 
 def is_log(law: FinishedLaw) -> bool:
-    """Whether the loss takes residuals of log misalignments, as the Huber loss does, or of y itself."""
-    return law.loss == "huber"
+    """Whether the loss takes residuals of log misalignments, or of y itself."""
+    return loss_by_name(law.loss).space == "misalignment"
 
 
 def on_loss_scale(law: FinishedLaw, values: Array) -> Array:

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.table import COLUMNS
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.table import COLUMNS, absent_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,12 +62,7 @@ def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
         raise DataError(Problem("file is missing", str(path), fix="see docs/data.md, the published tables")) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(Problem(f"not a readable CSV file ({error})", str(path), fix="fetch it again")) from error
-    have = list(table.columns)
-    problems = [
-        Problem("column is missing", str(path), column, listing(have, 40), nearest(column, set(have) - set(columns)))
-        for column in columns
-        if column not in have
-    ]
+    problems = absent_columns(table, columns, str(path))
     problems = problems or [*_type_problems(table, path), *_repeated(table, columns[:2], path)]
     if problems:
         raise DataError(problems)

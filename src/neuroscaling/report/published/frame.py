@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.laws.select import merged_families
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.laws.rows import merged_families
+from neuroscaling.table import absent_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +105,9 @@ def at_published_sizes(frame: pd.DataFrame) -> pd.DataFrame:
 
 def require(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
     """Raise DataError unless `table` has all `columns`."""
-    have = list(table.columns)
-    absent = [column for column in columns if column not in have]
-    if absent:
-        raise DataError([Problem("column is missing", where, c, listing(have, 40), nearest(c, have)) for c in absent])
+    problems = absent_columns(table, columns, where)
+    if problems:
+        raise DataError(problems)
 
 
 def _means(rows: pd.DataFrame, keys: str | list[str]) -> pd.DataFrame:
