@@ -27,7 +27,7 @@ def locked(name: str) -> dict[str, str]:
 def asked(name: str) -> list[str]:
     """The packages that environment `name` asks for."""
     lines = [line.split("#")[0].strip() for line in (FOLDER / f"{name}.in").read_text().splitlines()]
-    return [line.split("==")[0] for line in lines if line]
+    return [re.split("[=<>]", line)[0].strip() for line in lines if line]
 
 
 def environment(name: str) -> str:
