@@ -201,3 +201,13 @@ def test_a_number_that_stands_twice_with_two_values_is_an_error():
     other = table.iloc[[3]].assign(score=0.01)
     with pytest.raises(DataError, match="duplicate rows: 2 of 61"):
         fit_table(pd.concat([table, other], ignore_index=True), job())
+
+
+def test_a_fit_over_two_ceiling_scales_is_refused_and_one_over_either_is_not():
+    table = score_table()
+    scales = np.where(np.arange(len(table)) % 2, "r2/c", "(r/c)2")
+    with pytest.raises(DataError, match="two ceiling scales in one fit") as caught:
+        fit_table(table.assign(ceiling_scale=scales), job())
+    assert "(r/c)2 in 30 rows; r2/c in 30 rows" in str(caught.value) and "`protocol:`" in str(caught.value)
+    neural_and_behavior = np.where(np.arange(len(table)) % 2, "r2/c", "r/sqrt(c)")
+    assert fit_table(table.assign(ceiling_scale=neural_and_behavior), job())[0]["status"] == "fitted"

@@ -14,6 +14,8 @@ from neuroscaling.table import KEY
 if TYPE_CHECKING:
     import pandas as pd
 
+OLD_AND_NEW = ("(r/c)2", "r2/c")
+"""Ceiling scales of neural scores in brainscore_vision up to 2.3.12, and since."""
 FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
 
 
@@ -74,6 +76,19 @@ def check_duplicates(rows: pd.DataFrame) -> None:
         what = f"duplicate rows: {int(twice.sum())} of {len(rows)}"
         fix = "keep one of each in the table"
         raise DataError(Problem(what, "table", where, f"each {', '.join(keys[:8])} once", fix=fix))
+
+
+def check_scales(rows: pd.DataFrame) -> None:
+    """Raise DataError where the rows of one fit are on both ceiling scales: equal scores would mean unequal things."""
+    if "ceiling_scale" not in rows:
+        return
+    found = [scale for scale in OLD_AND_NEW if (rows["ceiling_scale"] == scale).any()]
+    if len(found) > 1:
+        counts = "; ".join(f"{scale} in {int((rows['ceiling_scale'] == scale).sum())} rows" for scale in found)
+        fix = "filter the fit by `ceiling_scale`, or score all runs under one `protocol:`"
+        raise DataError(
+            Problem("scores of two ceiling scales in one fit", "ceiling_scale", counts, "one scale", fix=fix)
+        )
 
 
 def names_of(rows: pd.DataFrame) -> list[str]:

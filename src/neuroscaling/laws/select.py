@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws.inputs import NotTestable
-from neuroscaling.laws.rows import check_columns, check_duplicates, filtered, merged_families, names_of
+from neuroscaling.laws.rows import check_columns, check_duplicates, check_scales, filtered, merged_families, names_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +66,7 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
     rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
     check_duplicates(rows)
+    check_scales(rows)
     dropped: dict[str, list[str]] = {}
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
