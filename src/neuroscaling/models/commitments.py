@@ -24,8 +24,8 @@ def published(path: Path, arch: str, kind: str, dataset: str | None) -> Commitme
     """The published choice for `arch`, chosen on the seed-0 network trained on all of `dataset`.
 
     kind: trained, untrained or pretrained. Names are matched without regard to case or a leading `torchvision.`;
-    pretrained and untrained networks take their architecture's `*_pretrained` and `imagenet_full`. Raises DataError with
-    the nearest name where the file has none.
+    pretrained and untrained networks take their architecture's `*_pretrained` and `imagenet_full`. Raises DataError
+    with the nearest name where the file has none.
     """
     entries = _entries(path)
     name = arch.removeprefix("torchvision.").lower()
