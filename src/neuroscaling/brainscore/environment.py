@@ -1,12 +1,16 @@
 """What must be set before Brain-Score is imported; it reads these variables once, some while it is imported."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from neuroscaling.brainscore.sources import Files
+if TYPE_CHECKING:  # the table of ids is made in this environment, before there is one
+    from neuroscaling.brainscore.sources import Files
 
 UPSTREAM_WARNINGS = (
     "xarray subclass .* should explicitly define __slots__",

@@ -1,10 +1,12 @@
 """The Brain-Score benchmarks that can be scored, as a table. Light: imports nothing of Brain-Score.
 
-Source: brainscore_vision 2.4.2, `benchmarks/{majajhong2015,freemanziemba2013,rajalingham2018}` and `data/` of the same
-names.
+Source: `registered.json`, which registry_table reads from the installed brainscore_vision.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from neuroscaling.errors import Problem, StudyError, listing, nearest
 
@@ -13,11 +15,36 @@ REGIONS = ("V1", "V2", "V4", "IT")
 
 
 @dataclass(frozen=True)
+class StimulusSet:
+    """Images of one registered id: a CSV and a zip.
+
+    identifier: names the files; degrees: width of the images in degrees of visual angle; bucket, prefix, versions:
+    where Brain-Score downloads them from.
+    """
+
+    stimulus_set: str
+    identifier: str
+    plugin: str
+    degrees: float
+    bucket: str
+    prefix: str
+    csv_sha1: str
+    zip_sha1: str
+    csv_version: str
+    zip_version: str
+
+    @property
+    def stem(self) -> str:
+        """Name of the CSV (and of the zip or folder) without its ending, as Brain-Score names it."""
+        return f"stimulus_{self.identifier.replace('.', '_')}"
+
+
+@dataclass(frozen=True)
 class DataSet:
-    """Recordings of one registered id and the stimuli that go with them.
+    """Recordings of one registered id.
 
     data: id in Brain-Score's data registry; stimulus_set: id of its stimuli; assembly: identifier that names the netCDF
-    file; kind: class of the assembly; degrees: width of the images in degrees of visual angle.
+    file; kind: class of the assembly; access: `public` or `private` where the source says so, else `not stated`.
     """
 
     data: str
@@ -25,7 +52,11 @@ class DataSet:
     assembly: str
     plugin: str
     kind: str
-    degrees: float
+    sha1: str
+    bucket: str
+    prefix: str
+    version_id: str
+    access: str
 
     @property
     def assembly_file(self) -> str:
@@ -34,79 +65,72 @@ class DataSet:
 
     @property
     def stimulus_stem(self) -> str:
-        """Name of the stimuli's CSV (and of their zip or folder) without its ending, as Brain-Score names it."""
-        return f"stimulus_{self.stimulus_set.replace('.', '_')}"
+        """Name of the stimuli's CSV (and of their zip or folder) without its ending."""
+        return STIMULUS_SETS[self.stimulus_set].stem
+
+    @property
+    def degrees(self) -> float:
+        """Width of its images in degrees of visual angle."""
+        return STIMULUS_SETS[self.stimulus_set].degrees
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A registered benchmark.
+    """A registered benchmark, or one that a study defines (definitions.py).
 
-    degrees: width of its images in degrees of visual angle; stratified_by: column that balances its splits.
+    kind: `neural` (splits of its own), `train_test` (given training and test images), `rsa` or `behavior`; data: ids of
+    its recordings, training first; stimulus_sets: ids of all its images, those that a readout is fitted to among them;
+    degrees: width of the images in degrees of visual angle; stratified_by: column that balances its splits; subjects:
+    coordinate whose values are scored apart; parts: benchmarks inside that are averaged; identifier: name that
+    Brain-Score's object bears; ceiling: `own` (whatever the registered class does), or as defined in the study.
     """
 
     benchmark: str
     region: str
     metric: str
-    data: str
-    stimulus_set: str
+    kind: str
+    data: tuple[str, ...]
+    stimulus_sets: tuple[str, ...]
     degrees: float
     stratified_by: str | None
+    plugin: str
+    version: int
+    trials: int = 1
+    subjects: str | None = None
+    parts: int = 1
+    identifier: str = ""
+    ceiling: str = "own"
 
 
-DATA_SETS = {
-    data_set.data: data_set
-    for data_set in (
-        DataSet(
-            "MajajHong2015.public",
-            "hvm-public",
-            "dicarlo.MajajHong2015.public",
-            "majajhong2015",
-            "NeuronRecordingAssembly",
-            8.0,
-        ),
-        DataSet(
-            "FreemanZiemba2013.public",
-            "FreemanZiemba2013.aperture-public",
-            "movshon.FreemanZiemba2013.public",
-            "freemanziemba2013",
-            "NeuronRecordingAssembly",
-            4.0,
-        ),
-        DataSet(
-            "Rajalingham2018.public",
-            "objectome.public",
-            "dicarlo.Rajalingham2018.public",
-            "rajalingham2018",
-            "BehavioralAssembly",
-            8.0,
-        ),
+def _entry(benchmark: dict[str, Any]) -> Benchmark:
+    return Benchmark(
+        **benchmark | {"data": tuple(benchmark["data"]), "stimulus_sets": tuple(benchmark["stimulus_sets"])}
     )
-}
 
 
-def _benchmark(benchmark: str, region: str, metric: str, data: str, stratified_by: str | None) -> Benchmark:
-    source = DATA_SETS[data]
-    return Benchmark(benchmark, region, metric, data, source.stimulus_set, source.degrees, stratified_by)
+_table = json.loads(Path(__file__).with_name("registered.json").read_text(encoding="utf-8"))
 
-
-BENCHMARKS = {
-    entry.benchmark: entry
-    for entry in (
-        _benchmark("FreemanZiemba2013public.V1-pls", "V1", "pls", "FreemanZiemba2013.public", "texture_type"),
-        _benchmark("FreemanZiemba2013public.V2-pls", "V2", "pls", "FreemanZiemba2013.public", "texture_type"),
-        _benchmark("MajajHong2015public.V4-pls", "V4", "pls", "MajajHong2015.public", "object_name"),
-        _benchmark("MajajHong2015public.IT-pls", "IT", "pls", "MajajHong2015.public", "object_name"),
-        _benchmark("Rajalingham2018public-i2n", "behavior", "i2n", "Rajalingham2018.public", None),
-    )
-}
+BRAINSCORE_VERSION: str = _table["brainscore_vision"]
+"""Version of brainscore_vision that the table was read from."""
+STIMULUS_SETS = {name: StimulusSet(**entry) for name, entry in _table["stimulus_sets"].items()}
+DATA_SETS = {name: DataSet(**entry) for name, entry in _table["data_sets"].items()}
+BENCHMARKS = {name: _entry(entry) for name, entry in _table["benchmarks"].items()}
+NOT_SERVED: dict[str, str] = _table["not_served"]
+"""Registered benchmarks that can't be scored here, with the reason."""
 
 
 def benchmark(name: str) -> Benchmark:
-    """The benchmark registered as `name`. Raises StudyError with the nearest name for an unknown one."""
-    if name not in BENCHMARKS:
-        allowed = listing(list(BENCHMARKS))
-        raise StudyError(
-            Problem("unknown benchmark", "brainscore.benchmarks", name, allowed, nearest(name, BENCHMARKS))
-        )
-    return BENCHMARKS[name]
+    """The benchmark registered as `name`.
+
+    Raises StudyError for one that is not served, with the reason, and for an unknown one, with the nearest name.
+    """
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    where = "brainscore.benchmarks"
+    if name in NOT_SERVED:
+        allowed = "metrics pls, ridge, ridgecv, rdm, cka, neuron_to_neuron, i2n: `neuroscaling benchmarks`"
+        raise StudyError(Problem(f"this benchmark is not served: {NOT_SERVED[name]}", where, name, allowed))
+    fix = "`neuroscaling benchmarks` lists all; one of your own is defined under `brainscore.define`"
+    raise StudyError(
+        Problem("unknown benchmark", where, name, listing(list(BENCHMARKS)), nearest(name, BENCHMARKS), fix)
+    )
