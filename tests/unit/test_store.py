@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroscaling.activations.layout import group_path
+from neuroscaling.activations.layout import Layout, group_path
+from neuroscaling.activations.shards import ShardReader, ShardWriter
 from neuroscaling.activations.store import is_stored, open_store, write_store
 from neuroscaling.errors import DataError
 
@@ -72,7 +74,7 @@ def test_xarray_opens_it_with_the_stimulus_ids_as_coordinate(tmp_path):
 
 def test_manifest_says_what_is_stored(tmp_path):
     manifest = json.loads(store(tmp_path, facts={"weights_sha256": "ab"}).read_text())
-    assert manifest["format"] == "activations/1"
+    assert manifest["format"] == "activations/2"
     assert manifest["weights_sha256"] == "ab"
     assert [(entry["name"], entry["shape"]) for entry in manifest["layers"]] == [
         (k, [10, p]) for k, p in LAYERS.items()
@@ -161,3 +163,79 @@ def test_is_stored_asks_for_the_same_facts_and_sound_values(tmp_path):
     assert not is_stored(path, {"weights_sha256": "cd"})
     chunk_file(path).unlink()
     assert not is_stored(path, {"weights_sha256": "ab"})
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("codec", ["zstd", "none"])
+def test_zarr_itself_reads_every_type_and_codec(dtype, codec, tmp_path):
+    # 5,000 features are two chunks, 70 stimuli in batches of 32 three shards, the last of them not full.
+    arrays = {layer: array.astype(dtype) for layer, array in values(70, {"wide": 5000, "narrow": 3}).items()}
+    path = store(tmp_path, arrays, [f"s{i}" for i in range(70)], 32, codec=codec)
+    group = zarr.open_group(group_path(path), mode="r")
+    for layer, array in arrays.items():
+        assert group[layer].dtype == dtype and open_store(path).read(layer).dtype == dtype
+        np.testing.assert_array_equal(group[layer][:], array)
+        np.testing.assert_array_equal(group[layer][60:, -1], array[60:, -1])
+        np.testing.assert_array_equal(np.concatenate(list(open_store(path).blocks(layer)), 1), array)
+    assert len(list((group_path(path) / "wide/c").iterdir())) == 3
+
+
+def test_rows_that_are_not_there_are_nan_for_zarr(tmp_path):
+    path = store(tmp_path)
+    chunk_file(path).unlink()
+    values = zarr.open_group(group_path(path), mode="r")["blocks.3"][:]
+    assert np.isnan(values).any(1).sum() == 4
+
+
+@pytest.mark.parametrize("keep", ["features", "gram", "both"])
+def test_gram_is_that_of_the_features_whatever_is_kept(keep, tmp_path):
+    arrays = values(40, {"wide": 5000, "narrow": 3})
+    stored = open_store(store(tmp_path, arrays, [f"s{i}" for i in range(40)], 16, keep=keep))
+    for layer, array in arrays.items():
+        exact = array.astype(np.float64)
+        gram = stored.gram(layer)
+        np.testing.assert_allclose(gram.products, exact @ exact.T, rtol=1e-12, atol=1e-9)
+        np.testing.assert_allclose(gram.sums, exact.sum(1), rtol=1e-12, atol=1e-9)
+        assert gram.n_features == array.shape[1] and stored.shape(layer) == array.shape
+        assert stored.keeps(layer, "features") == (keep != "gram") and stored.keeps(layer, "gram") == (
+            keep != "features"
+        )
+    stored.verify()
+    if keep == "gram":
+        with pytest.raises(DataError, match=r"only inner products are kept[\s\S]*keep: both"):
+            stored.read("wide")
+
+
+def test_an_altered_gram_is_named(tmp_path):
+    path = store(tmp_path, keep="gram")
+    file = group_path(path) / "gram/blocks.3/c/0/0"
+    content = bytearray(file.read_bytes())
+    content[5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="cut short or altered") as error:
+        open_store(path).gram("blocks.3")
+    assert str(file) in str(error.value)
+
+
+def test_a_layer_is_few_files_and_batches_end_where_shards_do():
+    for n, batch in [(3200, 64), (22248, 64), (1000, 37), (70, 64), (10, 64), (5000, 101)]:
+        layout = Layout.of(n, 5000, batch=batch)
+        assert layout.shards <= 16 and layout.rows(layout.shards - 1)[1] == n
+        assert layout.shards == 1 or layout.shard_rows % batch == 0
+        assert layout.shard_rows % layout.chunk[0] == 0 and layout.chunk[1] * layout.grid[1] - 5000 < layout.grid[1]
+
+
+def test_rows_may_come_in_any_portions(tmp_path):
+    array = values(100, {"a": 7})["a"]
+    layout = Layout.of(100, 7, batch=16)
+    writer = ShardWriter(tmp_path / "0", layout, 0)
+    first, stop = layout.rows(0)
+    for start in range(first, stop, 5):
+        writer.append(array[start : min(start + 5, stop)])
+    record = writer.close()
+    read = np.empty((stop - first, 7), np.float32)
+    assert ShardReader(tmp_path / "0", layout, 0, record).read(read)
+    np.testing.assert_array_equal(read, array[first:stop])
+    with pytest.raises(DataError, match="fewer rows"):
+        ShardWriter(tmp_path / "1", layout, 0).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["0"]

@@ -3,15 +3,91 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-FORMAT = "activations/1"
+FORMAT = "activations/2"
 STIMULUS_ID = "stimulus_id"
-DTYPE = np.dtype("<f4")
+GRAM, ROW_SUMS = "gram", "row_sums"
+DTYPES = ("float32", "float16", "float64")
+CODECS = ("zstd", "none")
+ZSTD_LEVEL = 1
 CHUNK_FEATURES = 4096
 CHUNK_ROWS = 64
+# Few files, and little work lost when a job is preempted: a layer is at most so many shards.
+SHARDS = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An array (n, p) on the disk: shards of `shard_rows` rows and all columns, made of chunks of `chunk` elements."""
+
+    shape: tuple[int, int]
+    dtype: str
+    chunk: tuple[int, int]
+    shard_rows: int
+    codec: str
+
+    @classmethod
+    def of(
+        cls, n: int, features: int, dtype: str = "float32", batch: int = CHUNK_ROWS, codec: str = "zstd"
+    ) -> "Layout":
+        """The layout for `n` rows that come in batches of `batch`; shards begin where batches do."""
+        rows = shard_rows(n, batch)
+        pieces = max(math.ceil(features / CHUNK_FEATURES), 1)
+        return cls((n, features), dtype, (chunk_rows(batch, n), max(math.ceil(features / pieces), 1)), rows, codec)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return math.ceil(self.shape[0] / self.shard_rows)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Chunks of a shard along rows and columns."""
+        return self.shard_rows // self.chunk[0], math.ceil(max(self.shape[1], 1) / self.chunk[1])
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Elements of a shard, as Zarr's metadata gives them: whole chunks, beyond the array's edge where need be."""
+        return self.shard_rows, self.grid[1] * self.chunk[1]
+
+    def rows(self, shard: int) -> tuple[int, int]:
+        """First and one past the last row of a shard."""
+        return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.shape[0])
+
+    def entry(self) -> dict[str, Any]:
+        """What a manifest says of it."""
+        return {
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "chunks": list(self.chunk),
+            "shards": list(self.shard),
+            "codec": self.codec,
+        }
+
+    @classmethod
+    def from_entry(cls, entry: dict[str, Any]) -> "Layout":
+        """The layout that a manifest's entry describes."""
+        shape, chunk = tuple(entry["shape"]), tuple(entry["chunks"])
+        return cls(shape, entry["dtype"], chunk, entry["shards"][0], entry["codec"])
+
+
+def shard_rows(n: int, batch: int) -> int:
+    """Rows of a shard: whole batches, so that a batch never falls into two shards; at most SHARDS shards."""
+    step = chunk_rows(batch, n) if batch >= n else batch
+    return step * max(math.ceil(n / (step * SHARDS)), 1) if batch < n else step * math.ceil(n / step)
+
+
+def chunk_rows(batch: int, n: int) -> int:
+    """Rows of a chunk: a divisor of the batch, so that a batch is whole chunks; few rows are one chunk."""
+    if batch >= n:
+        return max(min(CHUNK_ROWS, n), 1)
+    divisor = max(rows for rows in range(1, CHUNK_ROWS + 1) if batch % rows == 0)
+    return divisor if divisor >= 8 or batch < CHUNK_ROWS else batch
 
 
 def group_path(json_path: str | Path) -> Path:
@@ -19,22 +95,20 @@ def group_path(json_path: str | Path) -> Path:
     return Path(json_path).with_suffix(".zarr")
 
 
+def partial_path(json_path: str | Path) -> Path:
+    """The folder beside it where an unfinished extraction keeps what it has; a preempted job goes on from there."""
+    group = group_path(json_path)
+    return group.with_name(f".{group.name}.partial")
+
+
+def shard_path(folder: Path, array: str, shard: int) -> Path:
+    """The file of a shard of the array `array` (its path in the group)."""
+    return folder / array / "c" / str(shard) / "0"
+
+
 def feature_dimension(layer: str) -> str:
     """Name of a layer's feature axis; each layer has its own, since their lengths differ (xarray asks for that)."""
     return f"feature:{layer}"
-
-
-def chunk_and_shard(batch: int, features: int, n: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Shapes of a chunk and of a shard (a file) for batches of `batch` stimuli out of `n`.
-
-    A shard holds one batch with all its features, so writing a batch never reads a shard back.
-    """
-    if batch >= n:  # the only batch: its shard may reach beyond the last stimulus
-        rows, batch = CHUNK_ROWS, CHUNK_ROWS * math.ceil(n / CHUNK_ROWS)
-    else:
-        rows = max(rows for rows in range(1, CHUNK_ROWS + 1) if batch % rows == 0)
-    chunk = (rows, min(max(features, 1), CHUNK_FEATURES))
-    return chunk, (batch, chunk[1] * math.ceil(max(features, 1) / chunk[1]))
 
 
 def ids_sha256(stimulus_ids: Sequence[str]) -> str:
@@ -42,6 +116,8 @@ def ids_sha256(stimulus_ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(stimulus_ids).encode()).hexdigest()
 
 
-def row_bytes(values: np.ndarray) -> bytes:
-    """Values as they enter a layer's sha256: little-endian float32, row by row."""
-    return np.ascontiguousarray(values, dtype=DTYPE).tobytes()
+def not_finite(values: np.ndarray) -> int:
+    """How many of `values` are NaN or infinite; one fast pass where there are none."""
+    if np.isfinite(values.sum(dtype=np.float64)):
+        return 0
+    return int(values.size - np.count_nonzero(np.isfinite(values)))

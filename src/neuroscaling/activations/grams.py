@@ -1,0 +1,56 @@
+"""Inner products of all pairs of stimuli, from the shards of a layer, in float64."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.activations.arrays import column_blocks, verify_files
+from neuroscaling.activations.layout import GRAM, ROW_SUMS, Layout, shard_path
+from neuroscaling.activations.shards import ShardWriter
+from neuroscaling.regression.gram import Gram
+
+
+def write_gram(folder: Path, entry: dict[str, Any], keep_features: bool, device: str = "cpu") -> dict[str, Any]:
+    """Write the Gram matrix and row sums of a layer to the group `gram`, and return the layer's new entry.
+
+    folder: of the group; entry: of the layer, whose features are deleted unless `keep_features`. device: torch's name;
+    on a GPU the products are summed there, in float64 as well. Raises DataError for a damaged file.
+    """
+    layer = entry["name"]
+    verify_files(folder, layer, entry)
+    blocks = column_blocks(folder, layer, entry)
+    gram = Gram.of_blocks(blocks) if device == "cpu" else _on_device(blocks, entry["shape"], device)
+    described = _write(folder, f"{GRAM}/{layer}", gram.products)
+    described[ROW_SUMS] = _write(folder, f"{GRAM}/{ROW_SUMS}/{layer}", gram.sums[:, None])
+    if keep_features:
+        return {**entry, "kept": ["features", GRAM], GRAM: described}
+    shutil.rmtree(folder / layer)
+    return {**{key: entry[key] for key in entry if key != "files"}, "kept": [GRAM], GRAM: described}
+
+
+def _write(folder: Path, array: str, values: np.ndarray) -> dict[str, Any]:
+    layout = Layout.of(*values.shape, dtype="float64", codec="none")
+    return {**layout.entry(), "files": list(_write_shards(folder, array, layout, values))}
+
+
+def _write_shards(folder: Path, array: str, layout: Layout, values: np.ndarray) -> Iterator[dict[str, Any]]:
+    for shard in range(layout.shards):
+        writer = ShardWriter(shard_path(folder, array, shard), layout, shard)
+        writer.append(values[slice(*layout.rows(shard))])
+        yield writer.close()
+
+
+def _on_device(blocks: Iterator[np.ndarray], shape: list[int], device: str) -> Gram:
+    import torch
+
+    n, features = shape
+    products = torch.zeros(n, n, dtype=torch.float64, device=device)
+    sums = torch.zeros(n, dtype=torch.float64, device=device)
+    for block in blocks:
+        values = torch.from_numpy(block).to(device).double()
+        products.addmm_(values, values.T)
+        sums += values.sum(1)
+    return Gram(products.cpu().numpy(), sums.cpu().numpy(), features)
