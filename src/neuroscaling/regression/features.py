@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from neuroscaling.regression.gram import Gram
+
 
 @dataclass(frozen=True)
 class Features:
@@ -26,6 +28,11 @@ class Features:
     def gram(self) -> np.ndarray:
         """Inner products of all pairs of stimuli, (n, n)."""
         return self.values @ self.values.T
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Inner products of all pairs of features, (p, p)."""
+        return self.values.T @ self.values
 
     def rows(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features of training and test rows, centred with the training rows' mean."""
@@ -68,3 +75,46 @@ def compact(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray
     kept = values > values[-1] * 1e-12 if values[-1] > 0 else values < 0
     scale = np.sqrt(values[kept])
     return vectors[:, kept] * scale, (test @ train.T) @ vectors[:, kept] / scale
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A linear map from the rows of `source` (features, or inner products with all stimuli) to targets.
+
+    source (n, d), left (d, k), right (k, m) where the map has low rank, intercept (m,).
+    """
+
+    source: np.ndarray
+    left: np.ndarray
+    intercept: np.ndarray
+    right: np.ndarray | None = None
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Predictions (len(rows), m)."""
+        projected = self.source[rows] @ self.left
+        return (projected if self.right is None else projected @ self.right) + self.intercept
+
+
+def is_primal(features: Features | Gram, n_rows: int) -> bool:
+    """Whether the features themselves are the smaller problem for `n_rows` training rows."""
+    return isinstance(features, Features) and features.values.shape[1] <= n_rows
+
+
+def products_of(features: Features | Gram) -> np.ndarray:
+    """Inner products (n, n) of all stimuli."""
+    return features.gram if isinstance(features, Features) else features.products
+
+
+def check_numbers(features: Features | Gram, rows: np.ndarray, targets: np.ndarray) -> None:
+    """Raise ValueError for targets whose shape doesn't fit `rows`, and for NaN or infinity on either side.
+
+    One NaN feature of a stimulus makes its own inner product NaN, so that a Gram is checked by its diagonal.
+    """
+    if targets.ndim != 2 or len(targets) != len(rows):
+        raise ValueError(f"targets have the shape {targets.shape}, expected {len(rows)} rows and any number of columns")
+    values = features.values if isinstance(features, Features) else features.products.diagonal()[:, None]
+    faulty = int((~np.isfinite(values.sum(1)[rows])).sum())
+    if faulty:
+        raise ValueError(f"features of {faulty} of {len(rows)} training rows are not finite")
+    if not np.isfinite(targets).all():
+        raise ValueError(f"{int((~np.isfinite(targets)).sum())} targets are not finite")

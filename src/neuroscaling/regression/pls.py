@@ -1,109 +1,108 @@
-"""Partial least squares from inner products alone, equal to scikit-learn's to rounding.
+"""Partial least squares on rows of stimuli, equal to scikit-learn's PLSRegression(n_components, scale=False).
 
-scikit-learn's NIPALS (mode A, deflation of the targets) sees the features only through K = X X'. With Yd the deflated
-targets and S = Yd' K_d Yd, one step of its power iteration is c <- S c, and its stopping rule
-||w_new - w_old||^2 < tol reads 2 - 2 c_old' S c / (|X'u| |X'u_old|) < tol: O(m^2) instead of O(n p). Replaying start
-and stop gives the same number of iterations; the leading eigenvector of S would be 4e-3 off in the predictions.
-Dual coefficients: Rosipal and Trejo, J. Mach. Learn. Res. 2 (2001) 97-123.
+Two forms of one algorithm (nipals.py): covariances of features where features are few, inner products of stimuli where
+they are many.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import sqrt
+from collections.abc import Sequence
 
 import numpy as np
 
-from neuroscaling.regression.features import Features
+from neuroscaling.regression.features import Features, Fit, check_numbers, is_primal, products_of
+from neuroscaling.regression.folds import Fold
+from neuroscaling.regression.gram import Gram
+from neuroscaling.regression.pls_dual import fit_dual
+from neuroscaling.regression.pls_primal import fit_primal
 
-EPS = float(np.finfo(np.float64).eps)
-RANK_TOLERANCE = 1e-12
-
-
-@dataclass(frozen=True)
-class PLS:
-    """Dual coefficients (n, m) over the training rows, and the power iterations of each component that was found."""
-
-    dual: np.ndarray
-    iterations: list[int]
+# A copy of the training rows' inner products pays where they are this share of all rows, or less.
+COPY_BELOW = 0.8
 
 
-def pls_predict(features: Features, targets: np.ndarray, train: np.ndarray, test: np.ndarray, n_components: int = 25):
+class KernelPLS:
+    """PLSRegression(n_components, scale=False) on row numbers of `features`.
+
+    Raises ValueError for less than one component. Where targets or features are used up earlier, `fit` finds fewer
+    components: scikit-learn, which goes on with what rounding left of the features, has then no reproducible answer.
+    """
+
+    def __init__(self, features: Features | Gram, n_components: int = 25) -> None:
+        if n_components < 1:
+            raise ValueError(f"{n_components} components: at least 1")
+        self.features = features
+        self.n_components = n_components
+        self.n_iter_: list[int] = []
+
+    def fit(self, rows: np.ndarray, targets: np.ndarray) -> "KernelPLS":
+        """Fit on `rows` (any order, repeats allowed) with targets (len(rows), m), row by row.
+
+        Sets `n_iter_`, the power iterations of each component. Raises ValueError for faulty shapes or numbers.
+        """
+        rows, targets = np.asarray(rows), np.asarray(targets, dtype=np.float64)
+        check_numbers(self.features, rows, targets)
+        self._fit, self.n_iter_ = _fit_one(self.features, rows, targets, self.n_components)
+        return self
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Predictions (len(rows), m)."""
+        return self._fit.predict(np.asarray(rows))
+
+
+def pls_splits(
+    features: Features | Gram, targets: np.ndarray, splits: Sequence[Fold], n_components: int = 25
+) -> list[np.ndarray]:
+    """Held-out predictions (test rows, m) of each (training rows, test rows), as `KernelPLS` gives them one by one.
+
+    targets: (n, m), a row for each stimulus. The splits share their products with all targets and each pass over the
+    inner products. Raises ValueError for faulty shapes or numbers.
+    """
+    targets = np.asarray(targets, dtype=np.float64)
+    everything = np.arange(len(targets))
+    check_numbers(features, everything, targets)
+    together = [len(np.unique(train)) == len(train) >= COPY_BELOW * len(targets) for train, _ in splits]
+    if not all(together):
+        fits = [_fit_one(features, train, targets[train], n_components) for train, _ in splits]
+    else:
+        fits = _fit_together(features, targets, [train for train, _ in splits], n_components)
+    return [fit.predict(test) for (fit, _), (_, test) in zip(fits, splits, strict=True)]
+
+
+def pls_predict(
+    features: Features | Gram, targets: np.ndarray, train: np.ndarray, test: np.ndarray, n_components: int = 25
+) -> np.ndarray:
     """Predictions (test, m) for `targets` (n, m): PLSRegression(n_components, scale=False) fitted on `train`."""
-    mean = targets[train].mean(0)
-    if features.prefer_gram(train):
-        gram, test_gram = features.grams(train, test)
-        fit = kernel_pls(lambda values: gram @ values, targets[train] - mean, n_components)
-        return test_gram @ fit.dual + mean
-    train_rows, test_rows = features.rows(train, test)
-    fit = kernel_pls(lambda values: train_rows @ (train_rows.T @ values), targets[train] - mean, n_components)
-    return test_rows @ (train_rows.T @ fit.dual) + mean
+    return KernelPLS(features, n_components).fit(train, targets[train]).predict(test)
 
 
-def kernel_pls(
-    times_gram: Callable[[np.ndarray], np.ndarray],
-    targets: np.ndarray,
-    n_components: int = 25,
-    tol: float = 1e-6,
-    max_iter: int = 500,
-) -> PLS:
-    """PLS given K only as a function V -> K V (K: centred training Gram matrix, n x n).
-
-    targets: centred, (n, m) float64. Fewer components come back when the targets or the features are used up first.
-    """
-    residual = targets.copy()
-    deflated = times_gram(residual)  # P K Yd, where P takes out the components found so far
-    scores, target_scores, gram_scores = (np.empty((n_components, len(targets))) for _ in range(3))
-    iterations: list[int] = []
-    first_power = None
-    for a in range(n_components):
-        peaks = np.abs(residual).max(0)
-        residual[:, peaks < 10 * EPS] = 0.0
-        power = np.vdot(residual, deflated)
-        first_power = power if first_power is None else first_power
-        if not (peaks >= 10 * EPS).any() or power <= RANK_TOLERANCE * first_power:
-            break
-        weights, n_iter = _power_iteration(residual.T @ deflated, int(np.argmax(peaks >= 10 * EPS)), tol, max_iter)
-        target_scores[a] = residual @ weights
-        scores[a] = _orthonormal(deflated @ weights, scores[:a])
-        gram_scores[a] = times_gram(scores[a])
-        loading = scores[a] @ residual
-        residual -= np.multiply.outer(scores[a], loading)
-        deflated -= np.multiply.outer(_orthogonal(gram_scores[a], scores[:a]), loading)
-        deflated -= np.multiply.outer(scores[a], scores[a] @ deflated)
-        iterations.append(n_iter)
-    found = len(iterations)
-    return PLS(_dual(scores[:found], target_scores[:found], gram_scores[:found], targets), iterations)
+def _fit_together(
+    features: Features | Gram, targets: np.ndarray, row_sets: list[np.ndarray], n_components: int
+) -> list[tuple[Fit, list[int]]]:
+    if is_primal(features, min(len(rows) for rows in row_sets)):
+        return fit_primal(features, targets, row_sets, n_components)
+    products = products_of(features)
+    # Each training set holds two (m, n) arrays: no more at a time than fit into the memory of the inner products.
+    size = max(1, len(products) // (2 * targets.shape[1]))
+    groups = [row_sets[start : start + size] for start in range(0, len(row_sets), size)]
+    return [fit for group in groups for fit in fit_dual(products, targets, group, n_components)]
 
 
-def _power_iteration(power: np.ndarray, start: int, tol: float, max_iter: int) -> tuple[np.ndarray, int]:
-    """Target weights (m,) of one component and scikit-learn's number of iterations for it.
-
-    With c the old weights and c' = Sc / |Sc| the new ones, c' S c is |Sc|: what the stopping rule needs is at hand.
-    """
-    weights = np.zeros(len(power))
-    weights[start] = 1.0
-    old_norm = old_length = None
-    for n_iter in range(1, max_iter + 1):
-        image = power @ weights
-        norm = sqrt(max(weights.dot(image), 0.0))
-        converged = old_norm is not None and 2 - 2 * old_length / (norm * old_norm) < tol if norm else True
-        if converged or len(power) == 1 or n_iter == max_iter:
-            return weights, n_iter
-        old_norm, old_length = norm, sqrt(image.dot(image))
-        weights = image / old_length
-    raise ValueError("max_iter must be at least 1")
-
-
-def _orthogonal(vector: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    return vector - (basis @ vector) @ basis
+def _fit_one(
+    features: Features | Gram, rows: np.ndarray, targets: np.ndarray, n_components: int
+) -> tuple[Fit, list[int]]:
+    n = _count(features)
+    if len(rows) > COPY_BELOW * n and len(np.unique(rows)) == len(rows):
+        padded = np.tile(targets.mean(0), (n, 1))
+        padded[rows] = targets
+        return _fit_together(features, padded, [rows], n_components)[0]
+    everything = np.arange(len(rows))
+    if is_primal(features, len(rows)):
+        fit, iterations = fit_primal(Features(features.values[rows]), targets, [everything], n_components)[0]
+        return Fit(features.values, fit.left, fit.intercept, fit.right), iterations
+    products = products_of(features)
+    fit, iterations = fit_dual(products[np.ix_(rows, rows)], targets, [everything], n_components)[0]
+    left = np.zeros((n, fit.left.shape[1]))
+    np.add.at(left, rows, fit.left)
+    return Fit(products, left, fit.intercept, fit.right), iterations
 
 
-def _orthonormal(vector: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    vector = _orthogonal(vector, basis)
-    return vector / np.linalg.norm(vector)
-
-
-def _dual(scores: np.ndarray, target_scores: np.ndarray, gram_scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    if not len(scores):
-        return np.zeros_like(targets)
-    return target_scores.T @ np.linalg.solve(gram_scores @ target_scores.T, scores @ targets)
+def _count(features: Features | Gram) -> int:
+    return len(features.values if isinstance(features, Features) else features.products)

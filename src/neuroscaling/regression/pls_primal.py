@@ -1,0 +1,104 @@
+"""Partial least squares from covariances, for fewer features than training stimuli: equal to scikit-learn's.
+
+Deflating the features is the same as deflating X'Y and keeping the new scores orthogonal to the old ones in the inner
+product X'X, so that the n stimuli are visited once (Dayal and MacGregor, J. Chemometrics 11 (1997) 73-85).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg.blas import dger
+
+from neuroscaling.regression.features import Features, Fit
+from neuroscaling.regression.nipals import Remainder, power_iteration
+
+# (X'Y)'(X'Y) holds the squares of what is left of X'Y: rounding leaves some 1e-30 of it.
+EXHAUSTED = 1e-24
+
+
+@dataclass(frozen=True)
+class PrimalSplit:
+    """The state of one training set: centred covariances, and the components found so far (one a row)."""
+
+    covariance: np.ndarray  # X'X, (p, p)
+    cross: np.ndarray  # (X'Y)' of the deflated targets, (m, p)
+    rotations: np.ndarray  # scores are X @ rotations.T, (components, p)
+    images: np.ndarray  # X' @ scores, (components, p)
+    loadings: np.ndarray  # (components, m)
+    iterations: list[int] = field(default_factory=list)
+
+
+def fit_primal(
+    features: Features, targets: np.ndarray, row_sets: list[np.ndarray], n_components: int
+) -> list[tuple[Fit, list[int]]]:
+    """For each training set: the map to the targets and the power iterations of each component.
+
+    targets: (n, m) of all stimuli; only those of a training set enter its fit.
+    """
+    cross = features.values.T @ targets
+    fits = []
+    for rows in row_sets:
+        mean, target_mean = features.values[rows].mean(0), targets[rows].mean(0)
+        covariance, products = _within(features, targets, cross, rows)
+        covariance -= len(rows) * np.multiply.outer(mean, mean)
+        products -= len(rows) * np.multiply.outer(mean, target_mean)
+        shape = (n_components, len(mean))
+        loadings = np.empty((n_components, targets.shape[1]))
+        split = PrimalSplit(covariance, products.T.copy(), np.empty(shape), np.empty(shape), loadings)
+        _find_components(split, features.values, targets, rows)
+        found = len(split.iterations)
+        left, right = split.rotations[:found].T, split.loadings[:found]
+        intercept = target_mean - (mean @ left) @ right
+        fits.append((Fit(features.values, left, intercept, right), split.iterations))
+    return fits
+
+
+def _within(
+    features: Features, targets: np.ndarray, cross: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """X'X and X'Y over `rows`: those of all stimuli less the others', where the others are fewer."""
+    values = features.values
+    others = np.ones(len(values), dtype=bool)
+    others[rows] = False
+    if len(values) - others.sum() != len(rows) or 2 * others.sum() > len(values):
+        chosen = values[rows]
+        return chosen.T @ chosen, chosen.T @ targets[rows]
+    rest = values[others]
+    return features.covariance - rest.T @ rest, cross - rest.T @ targets[others]
+
+
+def _find_components(split: PrimalSplit, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> None:
+    centred = targets[rows] - targets[rows].mean(0)
+    remainder = Remainder.of(np.einsum("ij,ij->j", centred, centred), len(rows))
+    first_power = np.vdot(split.cross, split.cross)
+    for component in range(len(split.loadings)):
+
+        def residual(target: int, found: int = component) -> np.ndarray:
+            fitted = values[rows] @ (split.loadings[:found, target] @ split.rotations[:found])
+            return centred[:, target] - (fitted - fitted.mean())
+
+        start = remainder.start(residual)
+        if start is None or np.vdot(split.cross, split.cross) <= EXHAUSTED * first_power:
+            break
+        split.iterations.append(_add_component(split, component, start))
+        remainder.reduce(split.loadings[component])
+
+
+def _add_component(split: PrimalSplit, component: int, start: int) -> int:
+    """Find one component, write it into `split` and deflate; returns the number of power iterations."""
+    cross = split.cross
+    if len(cross) <= 2 * cross.shape[1]:
+        power = cross @ cross.T
+        weights, n_iter = power_iteration(power.dot, len(cross), start)
+    else:
+        weights, n_iter = power_iteration(lambda c: cross @ (c @ cross), len(cross), start)
+    rotation = weights @ cross
+    for _ in range(2):
+        # Twice, since one pass leaves rounding of the size of what it took out.
+        rotation -= (split.images[:component] @ rotation) @ split.rotations[:component]
+    image = split.covariance @ rotation
+    length = np.sqrt(rotation @ image)
+    split.rotations[component], split.images[component] = rotation / length, image / length
+    split.loadings[component] = cross @ split.rotations[component]
+    dger(-1.0, split.images[component], split.loadings[component], a=cross.T, overwrite_a=1)
+    return n_iter
