@@ -81,18 +81,27 @@ def compact(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray
 class Fit:
     """A linear map from the rows of `source` (features, or inner products with all stimuli) to targets.
 
-    source (n, d), left (d, k), right (k, m) where the map has low rank, intercept (m,).
+    source (n, d), its mean over the training rows (d,), left (d, k), right (k, m) where the map has low rank, and the
+    mean of the training targets (m,).
     """
 
     source: np.ndarray
+    source_mean: np.ndarray
     left: np.ndarray
-    intercept: np.ndarray
+    target_mean: np.ndarray
     right: np.ndarray | None = None
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Predictions (len(rows), m)."""
-        projected = self.source[rows] @ self.left
-        return (projected if self.right is None else projected @ self.right) + self.intercept
+        projected = (self.source[rows] - self.source_mean) @ self.left
+        return (projected if self.right is None else projected @ self.right) + self.target_mean
+
+    def spread(self, source: np.ndarray, rows: np.ndarray) -> "Fit":
+        """The same map for inner products with all n stimuli, of which the fit saw `rows` (repeats allowed)."""
+        left, source_mean = np.zeros((len(source), self.left.shape[1])), np.zeros(len(source))
+        np.add.at(left, rows, self.left)
+        source_mean[rows] = self.source_mean
+        return Fit(source, source_mean, left, self.target_mean, self.right)
 
 
 def is_primal(features: Features | Gram, n_rows: int) -> bool:

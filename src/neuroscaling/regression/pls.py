@@ -5,6 +5,7 @@ they are many.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -96,12 +97,10 @@ def _fit_one(
     everything = np.arange(len(rows))
     if is_primal(features, len(rows)):
         fit, iterations = fit_primal(Features(features.values[rows]), targets, [everything], n_components)[0]
-        return Fit(features.values, fit.left, fit.intercept, fit.right), iterations
+        return replace(fit, source=features.values), iterations
     products = products_of(features)
     fit, iterations = fit_dual(products[np.ix_(rows, rows)], targets, [everything], n_components)[0]
-    left = np.zeros((n, fit.left.shape[1]))
-    np.add.at(left, rows, fit.left)
-    return Fit(products, left, fit.intercept, fit.right), iterations
+    return fit.spread(products, rows), iterations
 
 
 def _count(features: Features | Gram) -> int:

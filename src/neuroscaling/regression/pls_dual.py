@@ -91,6 +91,8 @@ class DualSplit:
         found = len(self.iterations)
         weights, loadings = self.weights[:found], self.loadings[:found]
         target_scores = weights @ self.targets - np.tril(weights @ loadings.T, -1) @ self.scores[:found]
+        # Their sum is 0 but for rounding, which inner products of features with large means would amplify.
+        target_scores = self.centre(target_scores)
         if not found:
             return target_scores.T, loadings
         return target_scores.T, np.linalg.solve(self.images[:found] @ target_scores.T, loadings)
@@ -161,5 +163,4 @@ def _start(
 
 def _finish(split: DualSplit, products: np.ndarray, sums: np.ndarray, mean: np.ndarray) -> tuple[Fit, list[int]]:
     left, right = split.dual()
-    intercept = mean - (sums / split.n_rows @ left) @ right
-    return Fit(products, left, intercept, right), split.iterations
+    return Fit(products, sums / split.n_rows, left, mean, right), split.iterations

@@ -48,8 +48,7 @@ def fit_primal(
         _find_components(split, features.values, targets, rows)
         found = len(split.iterations)
         left, right = split.rotations[:found].T, split.loadings[:found]
-        intercept = target_mean - (mean @ left) @ right
-        fits.append((Fit(features.values, left, intercept, right), split.iterations))
+        fits.append((Fit(features.values, mean, left, target_mean, right), split.iterations))
     return fits
 
 
