@@ -24,7 +24,7 @@ def read_array(folder: Path, array: str, entry: dict[str, Any]) -> np.ndarray:
 
 
 def column_blocks(folder: Path, array: str, entry: dict[str, Any]) -> Iterator[np.ndarray]:
-    """The array some columns at a time, (n, a chunk's width); its files are taken as verified (`verify_files`)."""
+    """The array some columns at a time, (n, a chunk's width). Raises DataError, naming each damaged file."""
     layout, readers = _readers(folder, array, entry)
     width = layout.chunk[1]
     for column in range(layout.grid[1]):

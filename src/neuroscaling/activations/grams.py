@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.activations.arrays import column_blocks, verify_files
+from neuroscaling.activations.arrays import column_blocks
 from neuroscaling.activations.layout import GRAM, ROW_SUMS, Layout, shard_path
 from neuroscaling.activations.shards import ShardWriter
 from neuroscaling.regression.gram import Gram
@@ -20,7 +20,6 @@ def write_gram(folder: Path, entry: dict[str, Any], keep_features: bool, device:
     on a GPU the products are summed there, in float64 as well. Raises DataError for a damaged file.
     """
     layer = entry["name"]
-    verify_files(folder, layer, entry)
     blocks = column_blocks(folder, layer, entry)
     gram = Gram.of_blocks(blocks) if device == "cpu" else _on_device(blocks, entry["shape"], device)
     described = _write(folder, f"{GRAM}/{layer}", gram.products)

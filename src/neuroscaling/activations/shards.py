@@ -1,12 +1,13 @@
-"""Files of Zarr v3's sharding codec, written chunk by chunk as the rows come, and read with their checksum.
+"""Files of Zarr v3's sharding codec, written chunk by chunk as the rows come, and read with their checksums.
 
-A shard is its chunks one after the other and an index of their places at the end (the Zarr v3 specification,
-"sharding_indexed"). Since the index comes last, a shard grows with every batch and nothing is ever written twice; a
-library that is handed several batches of a shard reads it back and writes it anew (perf/store.py measures both).
+A shard is its chunks one after the other, each with its CRC-32C, and an index of their places at the end (the Zarr v3
+specification, "sharding_indexed" and "crc32c"). Since the index comes last, a shard grows with every batch and nothing
+is ever written twice; a library that is handed several batches of a shard reads it back and writes it anew
+(perf/store.py measures both).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from neuroscaling.activations.layout import ZSTD_LEVEL, Layout
 from neuroscaling.errors import DataError, Problem
 
 ABSENT = np.iinfo(np.uint64).max
+CRC = 4  # bytes of a CRC-32C
 AGAIN = "delete the manifest and run again: the activations are extracted anew"
 
 
@@ -36,7 +38,7 @@ class ShardWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self._temporary, "wb", buffering=0)  # noqa: SIM115 (closed by `close` or `abandon`)
         self._pending: np.ndarray | None = None
-        self._row = self._chunk = self._offset = self._file_crc = self._values_crc = 0
+        self._row = self._chunk = self._offset = self._crc = 0
 
     def append(self, values: np.ndarray) -> None:
         """Add rows (any number, all columns), in the array's type. Raises DataError for more than the shard holds."""
@@ -53,15 +55,15 @@ class ShardWriter:
             self._write_rows(values[start : start + step])
 
     def close(self) -> dict[str, Any]:
-        """Write the index, rename, and return {"crc32c", "bytes", "values"}: of the file, and of the values."""
+        """Write the index, rename, and return {"bytes", "crc32c"}: of the checksums of all chunks and of the index."""
         if self._row != self._rows:
             self.abandon()
             raise DataError(Problem("fewer rows than the shard holds", str(self._path), self._row, str(self._rows)))
         index = self._index.tobytes()
-        self._put(index + google_crc32c.value(index).to_bytes(4, "little"))
+        self._put(index, _crc(index))
         self._file.close()
         os.replace(self._temporary, self._path)
-        return {"crc32c": f"{self._file_crc:08x}", "bytes": self._offset, "values": f"{self._values_crc:08x}"}
+        return {"bytes": self._offset, "crc32c": f"{self._crc:08x}"}
 
     def abandon(self) -> None:
         """Drop what was written."""
@@ -69,20 +71,21 @@ class ShardWriter:
         self._temporary.unlink(missing_ok=True)
 
     def _write_rows(self, values: np.ndarray) -> None:
-        tiles = list(_tiles(values, self._layout))
-        for tile in tiles:
-            self._values_crc = google_crc32c.extend(self._values_crc, tile)
-        for column, encoded in enumerate(_encode(tiles, self._layout.codec)):
-            self._index[self._chunk, column] = self._offset, len(encoded)
-            self._put(encoded, self._values_crc if self._layout.codec == "none" else None)
+        values, columns = np.asarray(values, self._layout.dtype), range(self._layout.grid[1])
+        # This thread writes while others compress and sum up the chunks to come.
+        run = map if len(columns) == 1 else pool().map
+        for column, (data, crc) in enumerate(run(lambda column: _encode(values, column, self._layout), columns)):
+            self._index[self._chunk, column] = self._offset, len(data) + len(crc)
+            self._put(data, crc)
         self._chunk += 1
 
-    def _put(self, data: bytes, crc: int | None = None) -> None:
-        view = memoryview(data)
+    def _put(self, data: bytes, crc: bytes) -> None:
+        self._crc = google_crc32c.extend(self._crc, crc)
+        self._offset += len(data) + len(crc)
+        written = os.writev(self._file.fileno(), [data, crc])
+        view = memoryview(data + crc)[written:] if written < len(data) + len(crc) else b""
         while view:  # one call may write less than it was given
             view = view[self._file.write(view) :]
-        self._offset += len(data)
-        self._file_crc = google_crc32c.extend(self._file_crc, data) if crc is None else crc
 
 
 @dataclass(frozen=True)
@@ -101,60 +104,53 @@ class ShardReader:
         return "" if self.path.stat().st_size == self.record["bytes"] else "a file was cut short or altered"
 
     def verify(self) -> bool:
-        """Whether the file's bytes are those that were written; memory is that of a block."""
-        crc = 0
-        with open(self.path, "rb", buffering=0) as file:
-            while block := file.read(1 << 20):
-                crc = google_crc32c.extend(crc, block)
-        return f"{crc:08x}" == self.record["crc32c"]
+        """Whether the file's bytes are those that were written; memory is that of a chunk."""
+        return self._each(None, lambda data, row, column: True)
 
     def read(self, out: np.ndarray) -> bool:
         """Fill `out` (the shard's rows, all columns) in one pass; False when the file was altered."""
-        crc = 0
-        with open(self.path, "rb", buffering=0) as file:
-            tail, index = self._index(file.fileno())
-            for row, column, offset, size in _in_file_order(index):
-                data = os.pread(file.fileno(), size, offset)
-                crc = google_crc32c.extend(crc, data)
-                if not self._place(data, row, column, out):
-                    return False
-        return f"{google_crc32c.extend(crc, tail):08x}" == self.record["crc32c"]
+        return self._each(None, lambda data, row, column: self._place(data, row, column, out))
 
     def read_chunks(self, column: int, out: np.ndarray) -> bool:
-        """Fill `out` (the shard's rows) with the columns of chunk `column`; the file is taken as verified."""
-        with open(self.path, "rb", buffering=0) as file:
-            _, index = self._index(file.fileno())
-            return all(
-                self._place(os.pread(file.fileno(), size, offset), row, 0, out)
-                for row, at, offset, size in _in_file_order(index)
-                if at == column
-            )
+        """Fill `out` (the shard's rows) with the columns of chunk `column`; False when they were altered."""
+        return self._each(column, lambda data, row, _: self._place(data, row, 0, out))
 
-    def _index(self, descriptor: int) -> tuple[bytes, np.ndarray]:
+    def _each(self, wanted: int | None, use: Callable[[bytes, int, int], bool]) -> bool:
+        """Call `use` with each sound chunk (of column `wanted`); whether all were sound and of this very shard."""
+        total = 0
+        with open(self.path, "rb", buffering=0) as file:
+            descriptor = file.fileno()
+            index, index_crc = self._index(descriptor)
+            for row, column, offset, size in _in_file_order(index):
+                crc = os.pread(descriptor, CRC, offset + size - CRC)
+                total = google_crc32c.extend(total, crc)
+                if wanted in (None, column):
+                    data = os.pread(descriptor, size - CRC, offset)
+                    if _crc(data) != crc or not use(data, row, column):
+                        return False
+        return f"{google_crc32c.extend(total, index_crc):08x}" == self.record["crc32c"]
+
+    def _index(self, descriptor: int) -> tuple[np.ndarray, bytes]:
         shape = (*self.layout.grid, 2)
-        size = int(np.prod(shape)) * 8 + 4
-        tail = os.pread(descriptor, size, max(self.record["bytes"] - size, 0))
-        index = np.frombuffer(tail[:-4], "<u8") if len(tail) == size else np.full(np.prod(shape), ABSENT, "<u8")
-        return tail, index.reshape(shape)
+        size = int(np.prod(shape)) * 8
+        tail = os.pread(descriptor, size + CRC, max(self.record["bytes"] - size - CRC, 0))
+        if _crc(tail[:size]) != tail[size:]:
+            return np.full(shape, ABSENT, "<u8"), b""
+        return np.frombuffer(tail[:size], "<u8").reshape(shape), tail[size:]
 
     def _place(self, data: bytes, row: int, column: int, out: np.ndarray) -> bool:
         (height, width), dtype = self.layout.chunk, np.dtype(self.layout.dtype)
-        try:
-            data = data if self.layout.codec == "none" else _zstd().decode(data)
-        except RuntimeError:  # what the codec raises for bytes that are none of its own
-            return False
-        if len(data) != height * width * dtype.itemsize:
-            return False
+        data = data if self.layout.codec == "none" else _zstd().decode(data)
         target = out[row * height : (row + 1) * height, column * width : (column + 1) * width]
         target[...] = np.frombuffer(data, dtype).reshape(height, width)[: target.shape[0], : target.shape[1]]
         return True
 
 
-def codecs(codec: str) -> list[Any]:
-    """The compressors of an array for zarr's `create_array`."""
-    from zarr.codecs import ZstdCodec
+def compressors(codec: str) -> list[Any]:
+    """The compressors and checksum of an array's chunks, for zarr's `create_array`."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
 
-    return [ZstdCodec(level=ZSTD_LEVEL)] if codec == "zstd" else []
+    return [*([ZstdCodec(level=ZSTD_LEVEL)] if codec == "zstd" else []), Crc32cCodec()]
 
 
 @cache
@@ -168,22 +164,19 @@ def _zstd() -> Zstd:
     return Zstd(level=ZSTD_LEVEL)
 
 
-def _tiles(values: np.ndarray, layout: Layout) -> Iterator[bytes]:
-    """The chunks of some rows, left to right, filled with NaN where they reach beyond the array."""
+def _crc(data: bytes) -> bytes:
+    return google_crc32c.value(data).to_bytes(CRC, "little")
+
+
+def _encode(values: np.ndarray, column: int, layout: Layout) -> tuple[bytes, bytes]:
+    """A chunk of some rows, filled with NaN where it reaches beyond the array, and its checksum."""
     height, width = layout.chunk
-    values = np.asarray(values, layout.dtype)
-    for start in range(0, layout.grid[1] * width, width):
-        tile = values[:, start : start + width]
-        if tile.shape != (height, width):
-            padding = [(0, height - tile.shape[0]), (0, width - tile.shape[1])]
-            tile = np.pad(tile, padding, constant_values=np.nan)
-        yield tile.tobytes()
-
-
-def _encode(tiles: list[bytes], codec: str) -> list[bytes]:
-    if codec == "none":
-        return tiles
-    return [_zstd().encode(tiles[0])] if len(tiles) == 1 else list(pool().map(_zstd().encode, tiles))
+    tile = values[:, column * width : (column + 1) * width]
+    if tile.shape != (height, width):
+        padding = [(0, height - tile.shape[0]), (0, width - tile.shape[1])]
+        tile = np.pad(tile, padding, constant_values=np.nan)
+    data = tile.tobytes() if layout.codec == "none" else _zstd().encode(np.ascontiguousarray(tile))
+    return data, _crc(data)
 
 
 def _in_file_order(index: np.ndarray) -> Iterator[tuple[int, int, int, int]]:

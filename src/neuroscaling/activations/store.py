@@ -6,14 +6,14 @@ cut short or altered is refused when it is read.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 
-from neuroscaling.activations.arrays import column_blocks, read_array, verify_files, verify_layer
+from neuroscaling.activations.arrays import column_blocks, read_array, verify_layer
 from neuroscaling.activations.layout import FORMAT, GRAM, ROW_SUMS, STIMULUS_ID, group_path, ids_sha256, not_finite
 from neuroscaling.activations.shards import AGAIN
 from neuroscaling.activations.writing import Batch, write_store
@@ -33,7 +33,6 @@ class Activations:
     path: Path
     manifest: dict[str, Any]
     stimulus_ids: list[str]
-    _sound: set[str] = field(default_factory=set, compare=False)
 
     @property
     def layers(self) -> list[str]:
@@ -61,7 +60,6 @@ class Activations:
         and for NaN (counted).
         """
         values = read_array(group_path(self.path), layer, self._features(layer))
-        self._sound.add(layer)
         _refuse_nan(values, layer, self.path)
         return values
 
@@ -78,9 +76,6 @@ class Activations:
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
         """The features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
         entry = self._features(layer)
-        if layer not in self._sound:
-            verify_files(group_path(self.path), layer, entry)
-            self._sound.add(layer)
         for block in column_blocks(group_path(self.path), layer, entry):
             _refuse_nan(block, layer, self.path)
             yield block

@@ -23,7 +23,7 @@ from neuroscaling.activations.layout import (
     not_finite,
     shard_path,
 )
-from neuroscaling.activations.shards import ShardWriter, codecs
+from neuroscaling.activations.shards import ShardWriter, compressors
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, write_json
 
@@ -210,7 +210,7 @@ def _create(group: zarr.Group, array: str, layout: Layout, dimensions: tuple[str
         dtype=layout.dtype,
         chunks=layout.chunk,
         shards=layout.shard,
-        compressors=codecs(layout.codec),
+        compressors=compressors(layout.codec),
         fill_value=np.nan,
         dimension_names=dimensions,
     )
