@@ -1,0 +1,109 @@
+"""A V4 recording session as an assembly for Brain-Score's classes: netCDF, CSV and images, in a folder of its own.
+
+`neuroscaling.brainscore.definitions` turns it into a benchmark. Source of the recordings: see encoding.v4.
+"""
+
+import csv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.encoding.v4 import NUMBER, Session, load_session, session_files, stimulus_id
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.files import atomic_path, write_json
+from neuroscaling.provenance import provenance
+
+FORMAT = "v4-assembly/1"
+ASSEMBLY, STIMULI, IMAGES, MANIFEST = "assembly.nc", "stimuli.csv", "images", "manifest.json"
+WINDOW = (50, 150)
+"""Milliseconds after the onset of an image in which its spikes were counted."""
+
+
+def write_assembly(root: Path, session: str, out: Path) -> Path:
+    """Write session `session` of the folder `root` (public layout) as an assembly to the folder `out`.
+
+    Single trials with the coordinate `repetition` where the session has raw repeats, else averages (a ceiling can't
+    be had from these). Stimulus ids are those of the prepared images (`210325-0001`). Returns the manifest's path.
+    Raises DataError as `load_session`, and for repeats that were made for some neurons only.
+    """
+    recorded = load_session(root, session)
+    files = session_files(session)
+    raw = Path(root) / files["raw"]
+    values, ids, repetitions = _trials(recorded, raw) if raw.is_file() else _averages(recorded)
+    with atomic_path(out) as folder:
+        folder.mkdir(parents=True)
+        names = _write_images(Path(root) / files["images"], session, folder / IMAGES)
+        _write_table(folder / STIMULI, names)
+        _array(values, ids, repetitions, session).to_netcdf(folder / ASSEMBLY, engine="netcdf4")
+        write_json(
+            folder / MANIFEST,
+            {
+                "format": FORMAT,
+                "session": session,
+                "simulated": False,
+                "pinned": recorded.pinned,
+                "neuroids": values.shape[1],
+                "stimuli": len(recorded.stimulus_ids),
+                "presentations": len(values),
+                "repetitions": None if repetitions is None else int(repetitions.max()) + 1,
+                "provenance": provenance(("numpy", "xarray", "netCDF4")),
+            },
+        )
+    return out / MANIFEST
+
+
+def _averages(session: Session) -> tuple[np.ndarray, list[str], None]:
+    return session.responses, session.stimulus_ids, None
+
+
+def _trials(session: Session, raw: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Trials that were made (presentations, neurons), stimulus by stimulus, and which repetition each is."""
+    repeats = np.load(raw)
+    made = np.isfinite(repeats)
+    if (made.any(0) != made.all(0)).any():
+        n = int((made.any(0) != made.all(0)).sum())
+        raise DataError(Problem(f"{n} repeats were made for some neurons only", str(raw)))
+    images, columns = np.nonzero(made[0])
+    # Repeats are numbered without gaps: which column a trial stands in says nothing.
+    numbers = np.concatenate([np.arange(n) for n in made[0].sum(1)])
+    return repeats[:, images, columns].T, [session.stimulus_ids[image] for image in images], numbers
+
+
+def _array(values: np.ndarray, ids: list[str], repetitions: np.ndarray | None, session: str) -> Any:
+    import xarray as xr
+
+    n = values.shape[1]
+    coords: dict[str, Any] = {
+        "stimulus_id": ("presentation", ids),
+        "neuroid_id": ("neuroid", [f"{session}-{i:03d}" for i in range(n)]),
+        "region": ("neuroid", ["V4"] * n),
+        "time_bin_start": ("time_bin", [WINDOW[0]]),
+        "time_bin_end": ("time_bin", [WINDOW[1]]),
+    }
+    if repetitions is not None:
+        coords["repetition"] = ("presentation", repetitions)
+    return xr.DataArray(values[:, :, None], coords, ("presentation", "neuroid", "time_bin"), name=f"v4_{session}")
+
+
+def _write_images(archive: Path, session: str, folder: Path) -> dict[str, str]:
+    """Copy the images out of their zip; returns file names by stimulus id, in the order of the numbers."""
+    folder.mkdir()
+    members = {}
+    with zipfile.ZipFile(archive) as file:
+        for name in file.namelist():
+            match = NUMBER.search(name)
+            if match and "__MACOSX" not in name:
+                members[int(match[1])] = name
+        names = {stimulus_id(session, number): f"{stimulus_id(session, number)}.jpg" for number in sorted(members)}
+        for number, name in zip(sorted(members), names.values(), strict=True):
+            (folder / name).write_bytes(file.read(members[number]))
+    return names
+
+
+def _write_table(path: Path, names: dict[str, str]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stimulus_id", "filename"])
+        writer.writerows(names.items())
