@@ -4,17 +4,30 @@ import argparse
 import json
 import logging
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment, ids
-from neuroscaling.brainscore.sources import Files, find_files
+from neuroscaling.brainscore.definitions import Definition, benchmark, check_definitions, require_files
+from neuroscaling.brainscore.sources import find_benchmark
+from neuroscaling.brainscore.tokens import Layers
 from neuroscaling.errors import DataError, Problem, StudyError, listing
-from neuroscaling.files import read_json, write_json
+from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.depths import region_layers
 
 logger = logging.getLogger("neuroscaling")
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The benchmarks of a job by name, those of them that the study defines, and a hash of each one's files."""
+
+    benchmarks: dict[str, ids.Benchmark]
+    definitions: dict[str, Definition]
+    hashes: dict[str, str]
 
 
 def score_all(options: argparse.Namespace) -> None:
@@ -22,19 +35,21 @@ def score_all(options: argparse.Namespace) -> None:
 
     A file that stands there already for the same inputs is kept. Raises DataError and StudyError as `score_benchmark`.
     """
-    names = {benchmark_of(path) for path in options.outputs}
+    definitions = check_definitions(options.definitions, options.data)
+    names = sorted({benchmark_of(path) for path in options.outputs})
+    benchmarks = {name: benchmark(name, definitions) for name in names}
     _refuse_strangers(options)
-    files = {name: find_files(options.data, ids.DATA_SETS[ids.benchmark(name).data]) for name in sorted(names)}
-    hashes = {name: data_hash(entry) for name, entry in files.items()}
+    hashes = {name: data_hash(options.data, entry, definitions) for name, entry in benchmarks.items()}
+    recordings = Recordings(benchmarks, definitions, hashes)
     with tempfile.TemporaryDirectory(prefix="neuroscaling-brainscore-") as scratch:
-        _prepare(list(files.values()), Path(scratch))
-        from neuroscaling.brainscore.local import register
+        environment.prepare(Path(scratch))
+        from neuroscaling.brainscore.local import register_benchmark
 
-        for entry in {entry.data_set.data: entry for entry in files.values()}.values():
-            register(entry)
+        for entry in benchmarks.values():
+            if entry.benchmark not in definitions:
+                register_benchmark(options.data, entry)
         for manifest in options.activations:
-            outputs = [path for path in options.outputs if run_of_score(path) == manifest.parent.name]
-            _score_run(manifest, outputs, hashes, options)
+            _score_run(manifest, recordings, options)
 
 
 def _refuse_strangers(options: argparse.Namespace) -> None:
@@ -45,37 +60,72 @@ def _refuse_strangers(options: argparse.Namespace) -> None:
         raise StudyError(Problem(what, "--outputs", listing(strangers), listing(runs)))
 
 
-def _score_run(manifest: Path, outputs: list[Path], hashes: dict[str, str], options: argparse.Namespace) -> None:
-    from neuroscaling.brainscore.scoring import Job, score_benchmark
+def _score_run(manifest: Path, recordings: Recordings, options: argparse.Namespace) -> None:
+    from neuroscaling.brainscore.local import load
+    from neuroscaling.brainscore.score_file import targets_path, write_score
+    from neuroscaling.brainscore.scoring import score_benchmark
 
-    activations = open_store(manifest)
-    layers, readout = layers_by_depth(activations, options.layers, options.readout)
-    for out in outputs:
-        name = benchmark_of(out)
-        job = Job(
-            run=manifest.parent.name,
-            data=options.data_name,
-            simulated=options.simulated,
-            data_hash=hashes[name],
-            activations=activations,
-            layers=layers,
-            readout=readout,
-            protocol=options.protocol,
-            ceilings=options.ceilings,
-            code=options.code,
-        )
-        if _is_done(out, job.inputs(ids.benchmark(name))):
-            logger.info("%s, %s: kept, it was scored before from the same inputs", job.run, name)
+    run = manifest.parent.name
+    stored = Layers(open_store(manifest))
+    for out in (path for path in options.outputs if run_of_score(path) == run):
+        entry = recordings.benchmarks[benchmark_of(out)]
+        job = _job(run, stored, entry, recordings.hashes[entry.benchmark], options)
+        if is_done(out, job.inputs(entry)) and (targets_path(out).exists() or not has_targets(entry)):
+            logger.info("%s, %s: kept, it was scored before from the same inputs", run, entry.benchmark)
             continue
-        result = score_benchmark(name, job)
-        write_json(out, result)
-        row = result["rows"][0]
-        logger.info("%s, %s: score %s, raw %s", job.run, name, row["score"], row["raw"])
+        content, targets = score_benchmark(entry, lambda name: load(name, recordings.definitions), job)
+        write_score(out, content, targets)
+        row = content["rows"][0]
+        logger.info("%s, %s: score %s, raw %s", run, entry.benchmark, row["score"], row["raw"])
+
+
+def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: argparse.Namespace) -> Any:
+    from neuroscaling.brainscore.scoring import Job
+
+    layers, readout = layers_by_depth(stored.activations, options.layers, options.readout)
+    path = commitment_path(options, run, entry.benchmark)
+    if path is not None:
+        layers[entry.benchmark] = read_commitment(path)
+    return Job(
+        run=run,
+        data=options.data_name,
+        simulated=options.simulated,
+        data_hash=hashed,
+        activations=stored.activations,
+        layers=layers,
+        readout=readout,
+        protocol=options.protocol,
+        ceilings=options.ceilings,
+        code=options.code,
+        engine=options.engine,
+        stored=stored,
+    )
+
+
+def commitment_path(options: argparse.Namespace, run: str, name: str) -> Path | None:
+    """Where the chosen layers of a benchmark lie, of the run that `--references` names; None where none are chosen."""
+    if options.commitments is None or run not in options.references or options.choice == "none":
+        return None
+    path = options.commitments / options.references[run] / options.data_name / f"{name}-{options.choice}.json"
+    return path if path.exists() else None
+
+
+def read_commitment(path: Path) -> list[str]:
+    """The layer of each split. Raises DataError for a file that says none."""
+    layers = read_json(path).get("layers")
+    if not isinstance(layers, list) or not layers or not all(isinstance(layer, str) for layer in layers):
+        raise DataError(Problem("no layers are committed to in this file", str(path), layers, "a list of layers"))
+    return layers
+
+
+def has_targets(entry: ids.Benchmark) -> bool:
+    """Whether a benchmark's scores have values of single neuroids, kept in a parquet of their own."""
+    return entry.kind in ("neural", "train_test")
 
 
 def benchmark_of(output: Path) -> str:
-    """The benchmark that a score file is named after. Raises StudyError for an unknown one."""
-    return ids.benchmark(output.name.removesuffix(".json")).benchmark
+    """Name of the benchmark that a score file is named after."""
+    return output.name.removesuffix(".json")
 
 
 def run_of_score(output: Path) -> str:
@@ -93,6 +143,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layers", default="{}", help='layer of regions as JSON: {"IT": "layer4.0"}; others by depth')
     parser.add_argument("--readout", help="layer of the behavioural readout; by default the last one stored")
     parser.add_argument("--protocol", choices=("corrected", "parity"), default="corrected")
+    parser.add_argument("--engine", choices=("kernel", "stock"), default="kernel")
+    parser.add_argument("--commitments", type=Path, help="chosen layers: <run>/<data>/<benchmark>-<choice>.json")
+    parser.add_argument("--choice", default="none", help="which choice of layers; `none`: by --layers alone")
+    parser.add_argument("--references", default="{}", help="run on whose scores each run's layers were chosen, as JSON")
+    parser.add_argument("--definitions", default="{}", help="benchmarks that the study defines, by name, as JSON")
     parser.add_argument("--ceilings", type=Path, help="folder where ceilings are kept for the next run")
     parser.add_argument("--code", help="fingerprint of the code: scores of other code are made again")
     parser.add_argument("--log", help="log file")
@@ -105,6 +160,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.layers = _layers(options.layers)
+    options.references = _json(options.references, "--references")
+    options.definitions = _json(options.definitions, "--definitions")
     return options
 
 
@@ -119,17 +176,20 @@ def layers_by_depth(
     return region_layers(candidates or [last], ids.REGIONS) | chosen, readout or last
 
 
-def data_hash(files: Files) -> str:
-    """Hash of the recordings and of the stimuli's table."""
-    return content_hash([file_sha256(files.assembly), file_sha256(files.csv)], 16)
+def data_hash(root: Path, entry: ids.Benchmark, definitions: dict[str, Definition]) -> str:
+    """Hash of the recordings and of the tables of stimuli. Raises DataError for missing files."""
+    if entry.benchmark in definitions:
+        own = definitions[entry.benchmark]
+        require_files(own)
+        settings = {"window": own.time_window, "ceiling": own.ceiling, "by": own.stratified_by, "metric": own.metric}
+        return content_hash([file_sha256(own.assembly), file_sha256(own.stimuli), settings], 16)
+    files, alone = find_benchmark(root, entry)
+    paths = [path for part in files for path in (part.assembly, part.csv)] + [part.csv for part in alone]
+    return content_hash([file_sha256(path) for path in paths], 16)
 
 
-def _prepare(files: list[Files], scratch: Path) -> None:
-    official = [entry for entry in files if entry.official]
-    environment.prepare(scratch, environment.offline_home(official, scratch) if official else None)
-
-
-def _is_done(out: Path, inputs: str) -> bool:
+def is_done(out: Path, inputs: str) -> bool:
+    """Whether the score at `out` was made from `inputs`."""
     try:
         return out.is_file() and read_json(out).get("inputs") == inputs
     except DataError:
@@ -137,10 +197,17 @@ def _is_done(out: Path, inputs: str) -> bool:
 
 
 def _layers(text: str) -> dict[str, str]:
-    try:
-        layers = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise StudyError(Problem("not valid JSON", "--layers", text)) from error
-    if not isinstance(layers, dict) or not set(layers) <= set(ids.REGIONS):
+    layers = _json(text, "--layers")
+    if not set(layers) <= set(ids.REGIONS):
         raise StudyError(Problem("not a layer for each region", "--layers", text, f"regions: {', '.join(ids.REGIONS)}"))
     return layers
+
+
+def _json(text: str, option: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StudyError(Problem("not valid JSON", option, text)) from error
+    if not isinstance(value, dict):
+        raise StudyError(Problem("not a JSON object", option, text))
+    return value

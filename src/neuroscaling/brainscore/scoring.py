@@ -1,35 +1,42 @@
-"""One score file for one benchmark, by Brain-Score's unmodified benchmark classes and metrics.
+"""One score file for one benchmark, by Brain-Score's benchmark classes, with either engine.
 
-Import after `neuroscaling.brainscore.environment.prepare`.
+Engine `kernel`: the benchmark's own metric object, computing from inner products (kernel.py); `stock`: unmodified
+brainscore_vision on the full features. Import after `neuroscaling.brainscore.environment.prepare`.
 """
 
+import contextlib
+import io
 import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neuroscaling.activations.store import Activations
-from neuroscaling.brainscore import ids
+from neuroscaling.brainscore import score_file
 from neuroscaling.brainscore.adapter import StoredBrainModel
-from neuroscaling.brainscore.ceilings import keep_ceiling
-from neuroscaling.errors import DataError, Problem, StudyError
+from neuroscaling.brainscore.ceilings import keep_ceilings
+from neuroscaling.brainscore.ids import Benchmark
+from neuroscaling.brainscore.kernel import LayerOfFit, one_layer, parts, use_kernel
+from neuroscaling.brainscore.memory import estimate_mb, refuse_above_limit
+from neuroscaling.brainscore.tokens import Layers, View
+from neuroscaling.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.hashing import content_hash
 from neuroscaling.provenance import provenance
 
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
 PROTOCOLS = ("corrected", "parity")
-TRAIN_SHARE, COMPONENTS = 0.9, 25
-"""Of Brain-Score's `pls` metric: share of the images in a training split; components."""
+ENGINES = ("kernel", "stock")
 
 
 @dataclass(frozen=True)
 class Job:
     """What one process scores: a run's activations on the data named `data`; `data_hash` tells their content apart.
 
-    layers: layer of each region; readout: layer of behaviour; ceilings: folder where ceilings are kept, or None; code:
-    fingerprint of the code, so that a score of other code counts as another.
+    layers: of each region, or of a benchmark by its id, one layer or one for each split; readout: layer of behaviour;
+    ceilings: folder where ceilings are kept, or None; code: fingerprint of the code, so that a score of other code
+    counts as another; stored: the run's layers as the kernel engine reads them, to share them between benchmarks.
     """
 
     run: str
@@ -37,142 +44,214 @@ class Job:
     simulated: bool
     data_hash: str
     activations: Activations
-    layers: dict[str, str]
+    layers: dict[str, str | list[str]]
     readout: str
     protocol: str = "corrected"
     ceilings: Path | None = None
     code: str | None = None
+    engine: str = "kernel"
+    stored: Layers | None = None
 
-    def layer_of(self, benchmark: ids.Benchmark) -> str:
-        """Layer that answers `benchmark`. Raises DataError when no layer was given for its region."""
-        if benchmark.region == "behavior":
+    def __post_init__(self) -> None:
+        for value, allowed, name in ((self.protocol, PROTOCOLS, "protocol"), (self.engine, ENGINES, "engine")):
+            if value not in allowed:
+                problem = Problem(f"unknown {name}", name, value, ", ".join(allowed), nearest(value, allowed))
+                raise StudyError(problem)
+
+    def layers_of(self, benchmark: Benchmark) -> str | list[str]:
+        """Layer, or layer of each split, that answers `benchmark`. Raises DataError when its region has none."""
+        if benchmark.kind == "behavior":
             return self.readout
-        if benchmark.region not in self.layers:
-            allowed = ", ".join(self.layers)
-            raise DataError(Problem("no layer for this region", f"run {self.run}", benchmark.region, allowed))
-        return self.layers[benchmark.region]
+        for name in (benchmark.benchmark, benchmark.region):
+            if name in self.layers:
+                layers = self.layers[name]
+                return layers if isinstance(layers, str) or len(set(layers)) > 1 else layers[0]
+        allowed = ", ".join(self.layers)
+        raise DataError(Problem("no layer for this region", f"run {self.run}", benchmark.region, allowed))
 
-    def inputs(self, benchmark: ids.Benchmark) -> str:
+    def inputs(self, benchmark: Benchmark) -> str:
         """Hash of everything that determines the score."""
-        layer = self.layer_of(benchmark)
-        values = next((e for e in self.activations.manifest["layers"] if e["name"] == layer), None)
+        layers = self.layers_of(benchmark)
+        names = {layers} if isinstance(layers, str) else set(layers)
+        values = [entry for entry in self.activations.manifest["layers"] if entry["name"] in names]
         stimuli = self.activations.manifest.get("stimulus_ids_sha256")
-        return content_hash(
-            [benchmark.benchmark, layer, values, stimuli, self.data_hash, self.protocol, self.code, _version()],
-            16,
-        )
+        facts = [layers, values, stimuli, self.data_hash, self.protocol, self.engine, self.code, brainscore_version()]
+        return content_hash([benchmark.benchmark, *facts], 16)
 
 
-def score_benchmark(name: str, job: Job) -> dict[str, Any]:
-    """The content of a score file (docs/formats.md), with `targets`: raw correlation and ceiling of each neuroid.
+@dataclass(frozen=True)
+class Scored:
+    """What Brain-Score made of a benchmark: its Score, its object, the parts of the score and the layer of each fit."""
 
-    protocol `corrected`: score = r^2 / ceiling, as brainscore_vision does since 2.3.13; `parity`: (r / ceiling)^2, the
-    scale of the published tables (2.3.12 and before). Behaviour is r / sqrt(ceiling) in both. Raises StudyError for an
-    unknown benchmark or protocol; DataError for a region without layer, an unknown layer, stimuli without activations,
-    NaN in activations or recordings.
+    score: Any
+    stock: Any
+    parts: list[score_file.Part]
+    layers: list[str]
+
+
+def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) -> tuple[dict, list[dict]]:
+    """The content of a score file (docs/formats.md), and the rows of its targets' parquet.
+
+    load: makes Brain-Score's object of a benchmark (local.load). Protocol `corrected`: as brainscore_vision scores
+    since 2.3.13, r^2 / ceiling; `parity`: (r / ceiling)^2, the scale of the published tables (2.3.12 and before).
+    Raises StudyError for a metric that the engine doesn't serve; DataError for a region without layer, an unknown
+    layer, stimuli without activations, NaN in activations or recordings, no ceiling, too little memory.
     """
     started = time.perf_counter()
-    benchmark = ids.benchmark(name)
-    if job.protocol not in PROTOCOLS:
-        raise StudyError(Problem("unknown protocol", "protocol", job.protocol, ", ".join(PROTOCOLS)))
-    layer = job.layer_of(benchmark)
-    _check_width(benchmark, job, layer)
-    score, n_images = _stock_score(benchmark, job)
-    row = {
-        "region": benchmark.region,
-        "subject": None,
-        "layer": layer,
-        "raw": _number(score.raw),
-        "ceiling": _number(score.ceiling),
-        "error": _number(score.attrs.get("error")),
-        "score": _scaled(benchmark, job.protocol, score),
-        **_sizes(benchmark, score, n_images),
-    }
-    return {
-        "format": "score/1",
+    scored = run_benchmark(benchmark, load, job)
+    content = {
+        "format": score_file.FORMAT,
         "run": job.run,
         "data": job.data,
         "simulated": job.simulated,
-        "benchmark": name,
+        "benchmark": benchmark.benchmark,
         "metric": benchmark.metric,
-        "engine": "stock",
+        "engine": job.engine,
         "protocol": job.protocol,
-        "ceiling_scale": ceiling_scale(benchmark.metric, job.protocol),
-        "rows": [row],
-        "targets": _targets(score),
+        "ceiling_scale": ceiling_scale(benchmark, job.protocol),
+        "versions": {"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
+        "rows": [_row(benchmark, job.protocol, scored)],
+        "splits": score_file.split_rows(scored.parts, scored.layers),
+        "subjects": [part.numbers for part in scored.parts if part.subject is not None],
         "inputs": job.inputs(benchmark),
         "provenance": provenance(PACKAGES, time.perf_counter() - started),
     }
+    return content, list(score_file.target_rows(scored.parts, benchmark.region))
 
 
-def ceiling_scale(metric: str, protocol: str) -> str:
+def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) -> Scored:
+    """Score with the job's engine, as `score_benchmark` says."""
+    layers = job.layers_of(benchmark)
+    names = [layers] if isinstance(layers, str) else sorted(set(layers))
+    for name in names:
+        _check_layer(benchmark, job, name)
+    with _quiet():
+        stock = load(benchmark.benchmark)
+        keep_ceilings(stock, job.ceilings, content_hash([benchmark.benchmark, job.data_hash, brainscore_version()], 16))
+        used = _prepare(stock, benchmark, job, layers)
+        sessions = _record_sessions(stock)
+        # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
+        score = stock(used)
+    fits = [layers] if isinstance(layers, str) else list(layers)
+    return Scored(score, stock, score_file.parts_of(score, _subjects(stock), sessions), fits)
+
+
+def ceiling_scale(benchmark: Benchmark, protocol: str) -> str:
     """How raw value and ceiling make the score."""
-    if metric == "i2n":
-        return "r/sqrt(c)"
-    return {"corrected": "r2/c", "parity": "(r/c)2"}[protocol]
+    if benchmark.ceiling == "none":
+        return "r" if benchmark.kind == "rsa" else "r2"
+    fixed = {"behavior": "r/sqrt(c)", "rsa": "r/c"}
+    return fixed.get(benchmark.kind) or {"corrected": "r2/c", "parity": "(r/c)2"}[protocol]
 
 
-def _stock_score(benchmark: ids.Benchmark, job: Job) -> tuple[Any, int]:
-    """Brain-Score's Score, and the number of presentations that it compares with."""
-    from brainscore_vision import load_benchmark
-
-    stock = load_benchmark(benchmark.benchmark)
-    if job.ceilings:
-        key = content_hash([benchmark.benchmark, job.data_hash, _version()], 16)
-        keep_ceiling(stock, job.ceilings / f"{benchmark.benchmark}-{key}.npz")
-    # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
-    score = stock(StoredBrainModel(job.run, job.activations, job.layers, job.readout, benchmark.degrees))
-    return score, int(stock._assembly.sizes["presentation"])
-
-
-def _check_width(benchmark: ids.Benchmark, job: Job, layer: str) -> None:
-    shape = next((entry["shape"] for entry in job.activations.manifest["layers"] if entry["name"] == layer), None)
-    if benchmark.metric == "pls" and shape is not None and shape[1] < COMPONENTS:
-        what, allowed = "too few features for partial least squares", f"at least {COMPONENTS} (its components)"
-        fix = "choose a wider layer, or keep more of it: `reduction:`"
-        raise DataError(Problem(what, f"{job.activations.path}: layer {layer}", shape[1], allowed, fix=fix))
-
-
-def _scaled(benchmark: ids.Benchmark, protocol: str, score: Any) -> float | None:
-    if benchmark.metric == "pls" and protocol == "parity":
-        raw, ceiling = _number(score.raw), _number(score.ceiling)
-        return None if raw is None or not ceiling else (raw / ceiling) ** 2
-    return _number(score)
-
-
-def _sizes(benchmark: ids.Benchmark, score: Any, n_images: int) -> dict[str, int | None]:
-    """Neuroids, and images that the mapping is fitted on; none for behaviour, whose readout has a set of its own."""
-    if benchmark.metric != "pls":
-        return {"n_targets": None, "n_mapping": None}
-    return {"n_targets": int(score.raw.raw.sizes["neuroid"]), "n_mapping": int(TRAIN_SHARE * n_images)}
-
-
-def _targets(score: Any) -> list[dict[str, Any]]:
-    """Mean over splits for each neuroid; for behaviour there are only the splits of the trials, and no targets."""
-    raw, ceiling = score.raw.raw, score.ceiling.raw
-    if "neuroid" not in raw.dims:
-        return []
-    means = {_id: _number(v) for _id, v in zip(_ids(ceiling), ceiling.mean("split").values, strict=True)}
-    values = raw.mean("split").values
-    return [
-        {"target": _id, "raw": _number(value), "ceiling": means.get(_id)}
-        for _id, value in zip(_ids(raw), values, strict=True)
-    ]
-
-
-def _ids(values: Any) -> list[str]:
-    return [str(neuroid) for neuroid in values["neuroid_id"].values]
-
-
-def _number(value: Any) -> float | None:
-    """A float that JSON can hold; None for what is missing or not finite."""
-    if value is None:
-        return None
-    number = float(np.asarray(value))
-    return number if np.isfinite(number) else None
-
-
-def _version() -> str:
+def brainscore_version() -> str:
+    """Version of the installed brainscore_vision."""
     from importlib.metadata import version
 
     return version("brainscore_vision")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Brain-Score prints of each subject, and what its old xarray warns of."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="xarray")
+        yield
+
+
+def _subjects(stock: Any) -> list[str]:
+    """Names of the subjects that an RSA benchmark compares one by one."""
+    return sorted(set(stock._assembly["subject"].values.tolist())) if hasattr(stock, "_rdm") else []
+
+
+def _prepare(stock: Any, benchmark: Benchmark, job: Job, layers: str | list[str]) -> StoredBrainModel:
+    """The model that the benchmark is called with; the benchmark's metric is made to serve the engine."""
+    if benchmark.kind == "behavior":
+        one_layer(layers, benchmark.benchmark)
+        return _model(job, stock, {}, None)
+    if job.engine == "kernel":
+        view = View(job.stored or Layers(job.activations))
+        use_kernel(stock, view, layers)
+        return _model(job, stock, {benchmark.region: layers}, view)
+    if isinstance(layers, str):
+        return _model(job, stock, {benchmark.region: layers}, None)
+    LayerOfFit.use(stock, layers)
+    return _model(job, stock, {benchmark.region: sorted(set(layers))}, None)
+
+
+def _model(job: Job, stock: Any, layers: dict[str, str | Sequence[str]], view: View | None) -> StoredBrainModel:
+    inner = next(iter(getattr(stock, "_sessions", [stock])))
+    return StoredBrainModel(job.run, job.activations, layers, job.readout, inner._visual_degrees, view)
+
+
+def _record_sessions(stock: Any) -> dict[str, Any]:
+    """Filled with the score of each session of a combined benchmark when that is called; empty for others."""
+    scores: dict[str, Any] = {}
+    if hasattr(stock, "_sessions"):
+        stock._sessions = [_Recorded(session, scores) for session in stock._sessions]
+    return scores
+
+
+class _Recorded:
+    """A benchmark inside another, whose score is kept by its identifier."""
+
+    def __init__(self, benchmark: Any, scores: dict[str, Any]):
+        self._benchmark, self._scores = benchmark, scores
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._benchmark, name)
+
+    def __call__(self, candidate: Any) -> Any:
+        """The benchmark's score, kept."""
+        self._scores[self._benchmark.identifier] = self._benchmark(candidate)
+        return self._scores[self._benchmark.identifier]
+
+
+def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
+    """The row of the region, over all subjects."""
+    score = scored.score
+    ceiling = None if benchmark.ceiling == "none" else score_file.number(score.attrs["ceiling"])
+    raw = score_file.number(score.attrs["raw"])
+    row = {
+        "region": benchmark.region,
+        "subject": None,
+        "score": _scaled(benchmark, protocol, scored),
+        "raw": raw,
+        "ceiling": ceiling,
+        "error": score_file.number(score.attrs.get("error")),
+        "layer": score_file.main_layer(scored.layers),
+        **_sizes(benchmark, scored),
+    }
+    if len(set(scored.layers)) > 1:
+        row["layers"] = list(scored.layers)
+    lower = score.attrs["ceiling"].attrs.get("lower_bound_loo") if ceiling is not None else None
+    return row if lower is None else row | {"ceiling_lower": score_file.number(lower)}
+
+
+def _scaled(benchmark: Benchmark, protocol: str, scored: Scored) -> float | None:
+    scale = ceiling_scale(benchmark, protocol)
+    return score_file.parity_score(scored.parts) if scale == "(r/c)2" else score_file.number(scored.score)
+
+
+def _sizes(benchmark: Benchmark, scored: Scored) -> dict[str, int | None]:
+    """Neuroids, and images that a mapping is fitted on: none where nothing is, and none for behaviour's readout."""
+    if benchmark.kind == "behavior":
+        return {"n_targets": None, "n_mapping": None}
+    inner = [getattr(part, "_benchmark", part) for part in parts(scored.stock)]
+    assemblies = [getattr(part, "train_assembly", None) or part._assembly for part in inner]
+    targets = sum(int(assembly.sizes["neuroid"]) for assembly in assemblies)
+    images = [_fitted_images(part, assembly) for part, assembly in zip(inner, assemblies, strict=True)]
+    return {"n_targets": targets, "n_mapping": None if None in images else sum(images)}
+
+
+def _fitted_images(part: Any, assembly: Any) -> int | None:
+    if hasattr(part, "train_assembly"):
+        return int(assembly.sizes["presentation"])
+    splits = getattr(getattr(part, "_similarity_metric", None), "cross_validation", None)
+    return None if splits is None else len(splits._split.build_splits(assembly)[1][0][0])
+
+
+def _check_layer(benchmark: Benchmark, job: Job, layer: str) -> None:
+    n, features = job.activations.shape(layer)
+    kept = tuple(what for what in ("features", "gram") if job.activations.keeps(layer, what))
+    refuse_above_limit(estimate_mb(n, features, 200, job.engine, kept), layer, benchmark.benchmark)

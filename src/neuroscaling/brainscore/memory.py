@@ -1,0 +1,91 @@
+"""Memory that scoring takes, and how much the job has; refused beforehand rather than killed halfway. Light."""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+from neuroscaling.errors import DataError, Problem
+
+MB = 1_000_000
+IMPORTS_MB = 700
+"""Of the interpreter with Brain-Score and torch imported."""
+SQUARES = {"kernel": 4, "stock": 1}
+"""Arrays (stimuli x stimuli) in float64 at the same time: Gram matrix, its training part, factor, workspace."""
+COPIES = {"kernel": 3, "stock": 7}
+"""Copies of the features in float64 at the same time; of stock PLS measured at seven times float32 activations."""
+NO_LIMIT = 1 << 60
+CGROUP_FILES = ("memory.max", "memory/memory.limit_in_bytes")
+
+
+def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, kept: tuple[str, ...]) -> int:
+    """MB (10^6 bytes) that one benchmark takes at its peak.
+
+    engine: `kernel` or `stock`; kept: what the store holds of the layer, `features` and/or `gram`. The kernel engine
+    takes the features where they are fewer than the stimuli; else it reads the Gram matrix, or makes it from the
+    float32 features.
+    """
+    square, features = 8 * n_stimuli**2, 8 * n_stimuli * n_features
+    targets = 6 * 8 * n_stimuli * n_targets
+    if engine == "stock":
+        work = COPIES["stock"] * features // 2 + 8 * n_features * min(n_targets, n_features) + square
+    elif n_features < n_stimuli and "features" in kept:
+        work = COPIES["kernel"] * features
+    else:
+        work = SQUARES["kernel"] * square + (0 if "gram" in kept else features)
+    return IMPORTS_MB + (work + targets) // MB + 1
+
+
+def limit_mb(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """MB that this process may take: the smallest of the cgroup's, SLURM's, the shell's and the machine's limits."""
+    limits = [*_cgroup(root), *_slurm(), resource.getrlimit(resource.RLIMIT_AS)[0], _physical()]
+    return min(limit for limit in limits if 0 < limit < NO_LIMIT) // MB
+
+
+def refuse_above_limit(estimate: int, layer: str, benchmark: str) -> None:
+    """Raise DataError when `estimate` (MB) is more than this process may take."""
+    limit = limit_mb()
+    if estimate > limit:
+        what = f"scoring {benchmark} from layer {layer} would take about {estimate} MB; this job has {limit} MB"
+        fix = (
+            "keep inner products instead of features (`extraction: {keep: gram}`), project the layer "
+            "(`reduction: {kind: projection}`), or ask for more (`mem_mb`)"
+        )
+        raise DataError(Problem(what, "memory", estimate, f"up to {limit}", fix=fix))
+
+
+def _cgroup(root: Path) -> Iterator[int]:
+    """Limits of the process's own group and of all groups above it, in version 2 and 1."""
+    for file in CGROUP_FILES:
+        folder, _, name = file.rpartition("/")
+        for group in _groups(root / folder):
+            try:
+                yield int((group / name).read_text())
+            except (OSError, ValueError):  # absent, or the word `max`
+                continue
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    yield root
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for path in {line.split(":", 2)[2].strip("/") for line in lines}:
+        group = root / path
+        while path and group != root:
+            yield group
+            group = group.parent
+
+
+def _slurm() -> Iterator[int]:
+    """SLURM's limits, given in MiB."""
+    node, cpu = os.environ.get("SLURM_MEM_PER_NODE"), os.environ.get("SLURM_MEM_PER_CPU")
+    if node and node.isdigit():
+        yield int(node) << 20
+    if cpu and cpu.isdigit():
+        yield (int(cpu) << 20) * int(os.environ.get("SLURM_CPUS_ON_NODE", "1"))
+
+
+def _physical() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

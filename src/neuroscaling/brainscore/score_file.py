@@ -1,0 +1,152 @@
+"""What a score file says (docs/formats.md, `score/2`), read from Brain-Score's Score objects."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.files import atomic_path, write_json
+
+FORMAT = "score/2"
+TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One subject's (or session's, or the only) share of a score, as Brain-Score made it.
+
+    score, raw, ceiling: Brain-Score's numbers; values: raw values (split, neuroid) or (split,), or None; ceilings: what
+    the ceiling was aggregated from, with or without splits, or None; named: of a subject or session.
+    """
+
+    subject: str | None
+    score: float | None
+    raw: float | None
+    ceiling: float | None
+    values: Any = None
+    ceilings: Any = None
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """As a row of `subjects` of a score file."""
+        return {"subject": self.subject, "score": self.score, "raw": self.raw, "ceiling": self.ceiling}
+
+
+def parts_of(score: Any, subjects: Sequence[str], sessions: dict[str, Any] | None = None) -> list[Part]:
+    """The shares of a score: of subjects, of sessions (a Score each, by name), or the whole as the only one.
+
+    subjects: names of those whose representations are compared one by one (RSA), in their order.
+    """
+    if sessions:
+        return [_part(name, own) for name, own in sessions.items()]
+    raw = score.attrs["raw"]
+    if "subject_scores" in raw.attrs:  # RSA: numbers by subject, one ceiling for all
+        ceiling = number(score.attrs["ceiling"])
+        values = [number(value) for value in raw.attrs["subject_scores"]]
+        return [Part(str(s), _ratio(v, ceiling), v, ceiling) for s, v in zip(subjects, values, strict=True)]
+    named = [name for name, own in score.attrs.items() if _is_subject(name, own)]
+    return [_part(str(name), score.attrs[name]) for name in named] or [_part(None, score)]
+
+
+def _is_subject(name: str, value: Any) -> bool:
+    return name not in ("raw", "ceiling") and {"raw", "ceiling"} <= set(getattr(value, "attrs", {}))
+
+
+def _part(subject: str | None, score: Any) -> Part:
+    raw, ceiling = score.attrs["raw"], score.attrs.get("ceiling")
+    values = raw.attrs.get("raw")
+    ceilings = None if ceiling is None else ceiling.attrs.get("raw")
+    return Part(subject, number(score), number(raw), number(ceiling), values, ceilings)
+
+
+def split_rows(parts: Sequence[Part], layers: Sequence[str]) -> list[dict[str, Any]]:
+    """Raw value of each subject's splits: the median over neuroids; with the layer where there is one a split."""
+    rows = []
+    for part in parts:
+        if part.values is None:
+            continue
+        medians = part.values.median("neuroid") if "neuroid" in part.values.dims else part.values
+        for split, value in enumerate(np.atleast_1d(medians.values.squeeze())):
+            layer = {"layer": layers[len(rows)]} if len(set(layers)) > 1 else {}
+            rows.append({"subject": part.subject, "split": split, "raw": number(value), **layer})
+    return rows
+
+
+def target_rows(parts: Sequence[Part], region: str) -> Iterator[dict[str, Any]]:
+    """Raw value and ceiling of each neuroid in each split; the ceiling is the mean over the ceiling's own splits."""
+    for part in parts:
+        if part.values is None or "neuroid" not in part.values.dims:
+            continue
+        values = part.values.squeeze([dim for dim in part.values.dims if dim not in ("split", "neuroid")])
+        values = values.transpose("split", "neuroid") if "split" in values.dims else values
+        targets, ceilings = _ids(values), _ceiling_of_each(values, part.ceilings)
+        for split, row in enumerate(np.atleast_2d(values.values)):
+            for target, raw, ceiling in zip(targets, row, ceilings, strict=True):
+                numbers = {"raw": number(raw), "ceiling": number(ceiling)}
+                yield {"target": target, "subject": part.subject, "region": region, "split": split} | numbers
+
+
+def parity_score(parts: Sequence[Part]) -> float | None:
+    """Mean over the parts of (raw / ceiling)^2, the scale of brainscore_vision up to 2.3.12."""
+    values = [_ratio(part.raw, part.ceiling) for part in parts]
+    return None if None in values else float(np.mean(np.square(values)))
+
+
+def main_layer(layers: Sequence[str]) -> str:
+    """The layer that most splits use; of equals the one that comes first."""
+    return Counter(layers).most_common(1)[0][0]
+
+
+def write_score(path: Path, content: dict[str, Any], targets: Sequence[dict[str, Any]]) -> None:
+    """Write the targets' parquet, if there are targets, and then the score file, so that no score lacks its targets."""
+    if targets:
+        write_targets(targets_path(path), targets)
+    write_json(path, content)
+
+
+def targets_path(score_file: Path) -> Path:
+    """Where the values of each neuroid lie, beside the score file."""
+    return score_file.with_suffix("").with_name(score_file.name.removesuffix(".json") + ".targets.parquet")
+
+
+def write_targets(path: Path, targets: Sequence[dict[str, Any]]) -> None:
+    """Write rows of `target_rows` as parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    types = (pyarrow.string(), pyarrow.string(), pyarrow.string(), pyarrow.int16(), *[pyarrow.float64()] * 2)
+    schema = pyarrow.schema(list(zip(TARGET_COLUMNS, types, strict=True)))
+    with atomic_path(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(targets), schema), temporary)
+
+
+def number(value: Any) -> float | None:
+    """A float that JSON can hold; None for what is missing or not finite."""
+    if value is None:
+        return None
+    found = float(np.asarray(value).squeeze())
+    return found if np.isfinite(found) else None
+
+
+def _ratio(raw: float | None, ceiling: float | None) -> float | None:
+    return None if raw is None or not ceiling else raw / ceiling
+
+
+def _ceiling_of_each(values: Any, ceilings: Any) -> list[float | None]:
+    """Ceiling of each neuroid of `values`: by position where the ids agree, else by id."""
+    targets = _ids(values)
+    if ceilings is None or "neuroid" not in ceilings.dims:
+        return [None] * len(targets)
+    means = ceilings.mean("split") if "split" in ceilings.dims else ceilings
+    ids, numbers = _ids(means), np.atleast_1d(means.values).tolist()
+    if ids == targets:
+        return numbers
+    known = dict(zip(ids, numbers, strict=True))
+    return [known.get(target) for target in targets]
+
+
+def _ids(values: Any) -> list[str]:
+    return [str(neuroid) for neuroid in np.atleast_1d(values["neuroid_id"].values)]

@@ -1,0 +1,112 @@
+"""Row numbers in place of activations: what the kernel engine hands to Brain-Score's splits, sorting and subsets.
+
+Those then cost nothing, whatever the number of features; the metric's inner part reads the rows of the token assembly
+and computes from the features or the Gram matrix of the layer.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.activations.store import Activations
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.regression.features import Features
+from neuroscaling.regression.gram import Gram
+
+TOKENS = ("neuroscaling.row", "neuroscaling.minus-row")
+"""Neuroid ids of a token assembly: the row number r, and -1 - r, so that no row is constant (RDMs of it are finite)."""
+
+
+class Layers:
+    """The layers of one run's stored activations, each read or multiplied out once and shared by all benchmarks.
+
+    Rows are numbered by the sorted stimulus ids, so that results don't depend on the order of extraction.
+    """
+
+    def __init__(self, activations: Activations):
+        self.activations = activations
+        ids = activations.stimulus_ids
+        self._order = np.array(sorted(range(len(ids)), key=ids.__getitem__))
+        self._position = {ids[row]: position for position, row in enumerate(self._order)}
+        self._kept: dict[tuple[str, str, bytes], Features | Gram] = {}
+
+    def positions(self, stimulus_ids: Sequence[str]) -> np.ndarray:
+        """Row number of each stimulus. Raises DataError for stimuli without activations."""
+        missing = [stimulus for stimulus in stimulus_ids if stimulus not in self._position]
+        if missing:
+            raise DataError(missing_stimuli(missing, len(stimulus_ids), self.activations))
+        return np.array([self._position[stimulus] for stimulus in stimulus_ids], dtype=np.int64)
+
+    def inputs(self, layer: str, positions: np.ndarray) -> Features | Gram:
+        """Features of the rows `positions` where they are fewer than those rows, else the Gram matrix."""
+        if self.activations.keeps(layer, "features") and self.activations.shape(layer)[1] < len(positions):
+            return self._once("features", layer, positions)
+        return self.gram(layer, positions)
+
+    def gram(self, layer: str, positions: np.ndarray) -> Gram:
+        """Gram matrix of the raw features of the rows `positions`."""
+        return self._once("gram", layer, positions)
+
+    def values(self, layer: str, positions: np.ndarray) -> np.ndarray:
+        """Raw features of the rows `positions`, as stored. Raises DataError where only the Gram matrix is kept."""
+        return self.activations.read(layer)[self._order[positions]]
+
+    def _once(self, kind: str, layer: str, positions: np.ndarray) -> Any:
+        key = kind, layer, positions.tobytes()
+        if key not in self._kept:
+            make = {"features": self._features, "gram": self._gram}[kind]
+            self._kept[key] = make(layer, positions)
+        return self._kept[key]
+
+    def _features(self, layer: str, positions: np.ndarray) -> Features:
+        return Features.of(self.values(layer, positions))
+
+    def _gram(self, layer: str, positions: np.ndarray) -> Gram:
+        rows = self._order[positions]
+        if self.activations.keeps(layer, "gram"):
+            return self.activations.gram(layer).take(rows)
+        return Gram.of_blocks(block[rows] for block in self.activations.blocks(layer))
+
+
+class View:
+    """The stimuli of one benchmark in a run's layers: those that `look_at` was asked for."""
+
+    def __init__(self, layers: Layers):
+        self.layers = layers
+        self._seen = np.empty(0, dtype=np.int64)
+
+    def tokens(self, stimulus_ids: Sequence[str]) -> np.ndarray:
+        """Tokens (stimuli, 2) of `stimulus_ids`, which belong to the view from now on."""
+        positions = self.layers.positions(stimulus_ids)
+        self._seen = np.union1d(self._seen, positions)
+        return np.stack([positions, -1 - positions], 1)
+
+    def rows(self, tokens: Any) -> np.ndarray:
+        """Row numbers in `inputs` and `features` of tokens (rows, 2), as an array or an assembly."""
+        return np.searchsorted(self._seen, np.asarray(tokens)[:, 0])
+
+    def inputs(self, layer: str) -> Features | Gram:
+        """What estimators of a layer read: `Layers.inputs` of the view's stimuli."""
+        return self.layers.inputs(layer, self._seen)
+
+    def gram(self, layer: str) -> Gram:
+        """Gram matrix of a layer's raw features for the view's stimuli."""
+        return self.layers.gram(layer, self._seen)
+
+    def values(self, layer: str) -> np.ndarray:
+        """Raw features (rows, p) of a layer for the view's stimuli, as stored."""
+        return self.layers.values(layer, self._seen)
+
+
+def is_tokens(assembly: Any) -> bool:
+    """Whether an assembly holds row numbers."""
+    names = assembly["neuroid_id"].values if hasattr(assembly, "neuroid_id") else ()
+    return tuple(names) == TOKENS
+
+
+def missing_stimuli(missing: Sequence[str], of: int, activations: Activations) -> Problem:
+    """The problem of stimuli that have no activations."""
+    what = f"{len(missing)} of {of} stimuli have no activations"
+    fix = "prepare the stimuli of this data and extract"
+    return Problem(what, str(activations.path), listing(missing, 5), fix=fix)
