@@ -5,15 +5,24 @@ that equal arguments write equal files. Nothing here was recorded. Each function
 row by row of the features, by the id of the data set.
 """
 
+from __future__ import annotations
+
 import csv
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from PIL import Image
+
+from neuroscaling.brainscore import ids
+from neuroscaling.hashing import file_sha1
+
+if TYPE_CHECKING:
+    import pytest
 
 OBJECTS = tuple(f"object{i}" for i in range(8))
 TEXTURES = ("noise", "texture")
@@ -267,3 +276,23 @@ def write_assembly(
 def assembly_file(data: str) -> str:
     """File name of a data set's recordings."""
     return f"assy_{FAMILIES[data][0].replace('.', '_')}.nc"
+
+
+def as_official(local: Path, out: Path, data: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lay the files of data sets out as Brain-Score's cache has them, and let the table know their sha1s."""
+    for name in data:
+        entry, stimuli = ids.DATA_SETS[name], ids.STIMULUS_SETS[ids.DATA_SETS[name].stimulus_set]
+        sha1 = _move(local / entry.assembly_file, out)
+        archive = shutil.make_archive(str(out / stimuli.stem), "zip", local / stimuli.stem)
+        csv_sha1, zip_sha1 = _move(local / f"{stimuli.stem}.csv", out), _move(Path(archive), out)
+        monkeypatch.setitem(ids.DATA_SETS, name, replace(entry, sha1=sha1))
+        known = replace(stimuli, csv_sha1=csv_sha1, zip_sha1=zip_sha1)
+        monkeypatch.setitem(ids.STIMULUS_SETS, stimuli.stimulus_set, known)
+    return out
+
+
+def _move(file: Path, root: Path) -> str:
+    sha1 = file_sha1(file)
+    (root / sha1).mkdir(parents=True, exist_ok=True)
+    shutil.move(file, root / sha1 / file.name)
+    return sha1

@@ -1,6 +1,9 @@
 """Stored stimulus sets: unique, checked, in a fixed order, at the model's visual angle."""
 
-import shutil
+import os
+import subprocess
+import sys
+import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +17,7 @@ from neuroscaling.files import write_json
 from neuroscaling.hashing import file_sha1
 from neuroscaling.stimuli.prepare import image_paths, prepare, read_manifest
 from neuroscaling.stimuli.screen import place_on_screen
+from tests.brainscore_data import as_official
 
 
 def _image(path: Path, value: int, size: tuple[int, int] = (16, 16)) -> None:
@@ -21,39 +25,115 @@ def _image(path: Path, value: int, size: tuple[int, int] = (16, 16)) -> None:
     Image.new("RGB", size, (value, value, value)).save(path)
 
 
-def _brainscore(root: Path, official: bool = False) -> Path:
+def _brainscore(root: Path) -> Path:
     """A folder with one image of 8 degrees (hvm) and two of 4 (FreemanZiemba)."""
     sets = {
         "hvm-public": ("dicarlo_MajajHong2015_public", {"a": 10}),
         "FreemanZiemba2013_aperture-public": ("movshon_FreemanZiemba2013_public", {"b": 20, "c": 30}),
     }
+    root.mkdir(parents=True)
     for stem, (assembly, images) in sets.items():
-        names = [root / f"sha1-{i}-{stem}" if official else root for i in range(3)]
-        for folder in names:
-            folder.mkdir(parents=True, exist_ok=True)
-        csv = names[0] / f"stimulus_{stem}.csv"
-        csv.write_text("stimulus_id,filename\n" + "".join(f"{s},{s}.png\n" for s in images))
-        (names[1] / f"assy_{assembly}.nc").write_bytes(b"")
+        rows = "".join(f"{s},{s}.png\n" for s in images)
+        (root / f"stimulus_{stem}.csv").write_text(f"stimulus_id,filename\n{rows}")
+        (root / f"assy_{assembly}.nc").write_bytes(assembly.encode())
         for stimulus, value in images.items():
             _image(root / f"stimulus_{stem}" / f"{stimulus}.png", value)
-        if official:
-            with zipfile.ZipFile(names[2] / f"stimulus_{stem}.zip", "w") as archive:
-                for stimulus in images:
-                    archive.write(root / f"stimulus_{stem}" / f"{stimulus}.png", f"{stimulus}.png")
-            shutil.rmtree(root / f"stimulus_{stem}")
+    return root
+
+
+def _official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same in the layout of Brain-Score's cache, read-only."""
+    data = ("MajajHong2015.public", "FreemanZiemba2013.public")
+    root = as_official(_brainscore(tmp_path / "local"), tmp_path / "official", data, monkeypatch)
+    for path in [*root.rglob("*"), root]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
     return root
 
 
 @pytest.mark.parametrize("official", [False, True])
-def test_brainscore_sets_merge_into_one_at_the_models_angle(tmp_path: Path, official: bool):
-    root = _brainscore(tmp_path / "data", official)
+def test_brainscore_sets_merge_into_one_at_the_models_angle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bool
+):
+    root = _official(tmp_path, monkeypatch) if official else _brainscore(tmp_path / "data")
+    before = sorted(root.rglob("*"))
     manifest = read_manifest(prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set"))
     rows = {row["stimulus_id"]: row for row in manifest["stimuli"]}
-    assert list(rows) == ["a", "b", "c"] and manifest["simulated"] is False and manifest["degrees"] == 8.0
+    assert sorted(rows) == ["a", "b", "c"] and manifest["simulated"] is False and manifest["degrees"] == 8.0
     assert (rows["a"]["width"], rows["b"]["width"]) == (16, 32)
+    assert (rows["a"]["degrees"], rows["b"]["degrees"]) == (8.0, 4.0)
     placed = np.asarray(Image.open(tmp_path / "set" / "images" / rows["b"]["filename"]))
     assert (placed[:8] == 128).all() and (placed[8:24, 8:24] == 20).all()
     assert all(file_sha1(path) == rows[s]["sha1"] for s, path in image_paths(tmp_path / "set").items())
+    assert sorted(root.rglob("*")) == before
+
+
+def test_only_the_named_sets_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = _official(tmp_path, monkeypatch)
+    source = {"kind": "brainscore", "root": str(root), "stimulus_sets": ["FreemanZiemba2013.aperture-public"]}
+    assert list(image_paths(prepare(source, 8.0, tmp_path / "set"))) == ["b", "c"]
+    with pytest.raises(DataError, match="nearest:  hvm-public"):
+        prepare(source | {"stimulus_sets": ["hvm_public"]}, 8.0, tmp_path / "none")
+    with pytest.raises(DataError, match=r"stimulus_objectome_public\.csv"):
+        prepare(source | {"stimulus_sets": ["objectome.public"]}, 8.0, tmp_path / "none")
+
+
+def test_a_zip_of_another_content_is_a_mismatch_and_not_a_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = _official(tmp_path, monkeypatch)
+    archive = next(root.rglob("stimulus_hvm-public.zip"))
+    expected = archive.parent.name
+    archive.chmod(0o644)
+    archive.write_bytes(archive.read_bytes() + b"more")
+    source = {"kind": "brainscore", "root": str(root), "stimulus_sets": ["hvm-public"]}
+    with pytest.raises(DataError, match="SHA1 mismatch") as error:
+        prepare(source, 8.0, tmp_path / "set")
+    assert expected in str(error.value) and file_sha1(archive) in str(error.value)
+
+
+def test_a_folder_of_ones_own_is_placed_at_its_degrees(tmp_path: Path):
+    _image(tmp_path / "mine" / "images" / "x.png", 40)
+    (tmp_path / "mine" / "table.csv").write_text("stimulus_id,filename\nx-1,x.png\n")
+    paths = {"csv": str(tmp_path / "mine" / "table.csv"), "images": str(tmp_path / "mine" / "images")}
+    source = {"kind": "folder", "root": str(tmp_path / "mine"), "degrees": 16.0, **paths}
+    manifest = read_manifest(prepare(source, 8.0, tmp_path / "set"))
+    assert [(row["stimulus_id"], row["width"]) for row in manifest["stimuli"]] == [("x-1", 8)]
+    assert manifest["source"] == [{"kind": "folder", "degrees": 16.0}]
+    with pytest.raises(DataError, match=r"absent\.csv"):
+        prepare(source | {"csv": str(tmp_path / "absent.csv")}, 8.0, tmp_path / "none")
+
+
+RACE = """
+import sys, time
+from pathlib import Path
+from neuroscaling.stimuli.prepare import prepare
+while time.time() < float(sys.argv[3]):
+    pass
+for _ in range(20):
+    # As Snakemake does with the output of a rule that it runs.
+    Path(sys.argv[2], "manifest.json").unlink(missing_ok=True)
+    prepare({"kind": "brainscore_local", "root": sys.argv[1]}, 8.0, Path(sys.argv[2]))
+"""
+
+
+def test_jobs_that_prepare_the_same_set_at_once_leave_one_whole_set(tmp_path: Path):
+    root = _brainscore(tmp_path / "data")
+    start = str(time.time() + 2)
+    command = [sys.executable, "-c", RACE, str(root), str(tmp_path / "sets" / "set"), start]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    jobs = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(job.communicate(timeout=60)[1], job.returncode) for job in jobs] == [("", 0)] * 2
+    assert [path.name for path in (tmp_path / "sets").iterdir()] == ["set"]
+    assert sorted(image_paths(tmp_path / "sets" / "set")) == ["a", "b", "c"]
+
+
+def test_a_set_of_other_content_takes_the_place_of_the_old_one(tmp_path: Path):
+    root = _brainscore(tmp_path / "data")
+    source = {"kind": "brainscore_local", "root": str(root)}
+    prepare(source, 8.0, tmp_path / "sets" / "set")
+    _image(root / "stimulus_hvm-public" / "a.png", 99)
+    rows = read_manifest(prepare(source, 8.0, tmp_path / "sets" / "set"))["stimuli"]
+    shown = next(row for row in rows if row["stimulus_id"] == "a")
+    assert np.asarray(Image.open(tmp_path / "sets" / "set" / "images" / shown["filename"]))[0, 0, 0] == 99
+    assert [path.name for path in (tmp_path / "sets").iterdir()] == ["set"]
 
 
 def test_a_larger_screen_pads_and_a_smaller_one_crops():

@@ -1,8 +1,12 @@
 """Storing stimulus sets: every image checked, placed on the model's screen where needed, listed in a manifest."""
 
+import errno
 import hashlib
 import io
+import os
 import re
+import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from neuroscaling.stimuli.screen import place_on_screen
 from neuroscaling.stimuli.sources import Stimulus, find_stimuli, is_simulated
 
 FORMAT = "stimuli/1"
+PLACES = ("root", "csv", "images")
+"""Keys of a source that say where it lies, which the manifest leaves out."""
 MAX_NAMED = 50
 """Damaged images that an error names; it counts them all."""
 
@@ -25,27 +31,64 @@ def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float |
 
     degrees: width of the models' field of view; images of Brain-Score's sets are placed on such a screen, those of
     other sources (shown whole, whatever their angle) stay as they are, and so does everything with None. An image that
-    is not changed keeps its file's bytes; a changed one is a PNG (Brain-Score would write JPEGs again, with loss).
-    Raises DataError naming all images that can't be decoded, and ids that stand for two different images.
+    is not changed keeps its file's bytes; a changed one is a PNG (Brain-Score would write JPEGs again, with loss). Of
+    several jobs that prepare the same set at once, the first one's folder stays. Raises DataError naming all images
+    that can't be decoded, and ids that stand for two different images.
     """
     sources = [sources] if isinstance(sources, dict) else list(sources)
     stimuli = [stimulus for source in sources for stimulus in find_stimuli(source)]
-    with atomic_path(out) as folder:
-        (folder / "images").mkdir(parents=True)
-        rows = _store_all(stimuli, degrees, folder / "images")
-        write_json(
-            folder / "manifest.json",
-            {
-                "format": FORMAT,
-                "set": out.name,
-                "degrees": degrees,
-                "source": [{key: value for key, value in source.items() if key != "root"} for source in sources],
-                "simulated": any(is_simulated(source) for source in sources),
-                "stimuli": rows,
-                "provenance": provenance(("pillow", "numpy")),
-            },
-        )
+    built = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.built")
+    try:
+        with atomic_path(built) as folder:
+            (folder / "images").mkdir(parents=True)
+            rows = _store_all(stimuli, degrees, folder / "images")
+            write_json(folder / "manifest.json", _manifest(sources, degrees, out.name, rows))
+        _put(built, out)
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
     return out / "manifest.json"
+
+
+def _manifest(
+    sources: Sequence[dict[str, Any]], degrees: float | None, name: str, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "set": name,
+        "degrees": degrees,
+        "source": [{key: value for key, value in source.items() if key not in PLACES} for source in sources],
+        "simulated": any(is_simulated(source) for source in sources),
+        "stimuli": rows,
+        "provenance": provenance(("pillow", "numpy")),
+    }
+
+
+def _put(built: Path, out: Path) -> None:
+    """Give the folder `built` the name `out`, unless the same set is already there, made by another job meanwhile."""
+    while True:
+        try:
+            os.rename(built, out)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if _is_same_set(built, out):
+            return
+        aside = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.old")
+        try:
+            os.rename(out, aside)
+        except FileNotFoundError:  # another job has just moved it
+            continue
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_same_set(built: Path, out: Path) -> bool:
+    try:
+        ours, theirs = read_manifest(built), read_manifest(out)
+        image_paths(out)
+    except DataError:
+        return False
+    return all(ours[key] == theirs[key] for key in ("set", "degrees", "stimuli", "simulated"))
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
@@ -111,6 +154,7 @@ def _store(stimulus: Stimulus, degrees: float | None, folder: Path) -> dict[str,
         "sha1": sha1,
         "width": size[0],
         "height": size[1],
+        "degrees": stimulus.degrees,
     }
 
 

@@ -1,7 +1,6 @@
-"""Where stimuli come from: Brain-Score's files, the Algonauts 2023 layout, the V4 recordings' zips."""
+"""Where stimuli come from: Brain-Score's files, folders, the Algonauts 2023 layout, the V4 recordings' zips."""
 
 import csv
-import io
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -9,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore.sources import Files, all_files
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.brainscore.ids import STIMULUS_SETS
+from neuroscaling.brainscore.sources import StimulusFiles, all_files, sha1_problems
+from neuroscaling.brainscore.sources import find_stimuli as find_set
+from neuroscaling.errors import DataError, Problem, listing, nearest
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
@@ -48,8 +49,10 @@ class Stimulus:
 def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
     """The stimuli of a source in a fixed order.
 
-    source: {"kind": "brainscore_local", "root"}, {"kind": "algonauts2023", "root", "subjects": list or "all"}, or
-    {"kind": "v4", "root", "session"}. Raises DataError for an unknown kind and for missing files.
+    source: {"kind": "brainscore", "root", "stimulus_sets": ids}, {"kind": "brainscore_local", "root"} (every set that
+    has recordings there), {"kind": "folder", "root", "csv", "images", "degrees"}, {"kind": "algonauts2023", "root",
+    "subjects": list or "all"}, or {"kind": "v4", "root", "session"}. Raises DataError for an unknown kind, for missing
+    files, and for Brain-Score's files of another content than their sha1 says.
     """
     kind = source.get("kind")
     if kind not in KINDS:
@@ -69,21 +72,48 @@ def is_simulated(source: dict[str, Any]) -> bool:
     return manifest.is_file() and bool(read_json(manifest).get("simulated"))
 
 
-def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """All stimuli of the data sets below the root, each with the degrees that Brain-Score shows it at."""
+def _brainscore_local(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """All stimuli of the data sets below the root."""
     for files in all_files(source["root"]):
-        members = _members(files)
-        for row in _rows(files.csv):
-            identifier, name = row.get("stimulus_id") or row["image_id"], row["filename"]
-            if files.official:
-                yield Stimulus(identifier, files.images, members.get(name, name), files.data_set.degrees)
-            else:
-                yield Stimulus(identifier, files.images / name, None, files.data_set.degrees)
+        yield from _of_set(files.stimuli)
 
 
-def _members(files: Files) -> dict[str, str]:
-    """Members of an official zip by their file names; empty for a folder."""
-    return {Path(name).name: name for name in _archive(files.images).namelist()} if files.official else {}
+def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """The stimuli of the named sets, those of a benchmark's training and test together."""
+    unknown = [name for name in source["stimulus_sets"] if name not in STIMULUS_SETS]
+    if unknown:
+        near = nearest(unknown[0], STIMULUS_SETS)
+        raise DataError(
+            Problem("unknown stimulus set", "stimuli", listing(unknown), listing(list(STIMULUS_SETS)), near)
+        )
+    for name in source["stimulus_sets"]:
+        yield from _of_set(find_set(source["root"], STIMULUS_SETS[name]))
+
+
+def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
+    """Stimuli of one set, with the degrees that Brain-Score shows them at; a zip is read where it lies."""
+    problems = list(sha1_problems(files))
+    if problems:
+        raise DataError(problems)
+    members = {Path(name).name: name for name in _archive(files.images).namelist()} if files.official else {}
+    for row in _rows(files.csv):
+        identifier, name = row.get("stimulus_id") or row["image_id"], row["filename"]
+        if files.official:
+            yield Stimulus(identifier, files.images, members.get(name, name), files.degrees)
+        else:
+            yield Stimulus(identifier, files.images / name, None, files.degrees)
+
+
+def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """Stimuli of a benchmark that a study defines: a table and a folder of images."""
+    table, images = Path(source["csv"]), Path(source["images"])
+    if not table.is_file() or not images.is_dir():
+        absent = [str(path) for path, there in ((table, table.is_file()), (images, images.is_dir())) if not there]
+        raise DataError(
+            [Problem("file is missing", path, fix="docs/brainscore.md: a benchmark of one's own") for path in absent]
+        )
+    for row in _rows(table):
+        yield Stimulus(row["stimulus_id"], images / row["filename"], None, source.get("degrees"))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -124,7 +154,9 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
 
 
 KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
-    "brainscore_local": _brainscore,
+    "brainscore": _brainscore,
+    "brainscore_local": _brainscore_local,
+    "folder": _folder,
     "algonauts2023": _algonauts,
     "v4": _v4,
 }
@@ -136,7 +168,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     """The zip at `path`, opened once a process. Raises DataError when it is missing or damaged."""
     if path not in _open_archives:
         try:
-            _open_archives[path] = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+            _open_archives[path] = zipfile.ZipFile(path)
         except FileNotFoundError as error:
             raise DataError(Problem("file is missing", str(path))) from error
         except zipfile.BadZipFile as error:
