@@ -8,7 +8,9 @@ row by row of the features, by the id of the data set.
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -296,3 +298,12 @@ def _move(file: Path, root: Path) -> str:
     (root / sha1).mkdir(parents=True, exist_ok=True)
     shutil.move(file, root / sha1 / file.name)
     return sha1
+
+
+def run_in_brainscore(python: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess:
+    """Run the Brain-Score environment's interpreter on our sources, with further environment variables."""
+    environment = (
+        os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src"), "OMP_NUM_THREADS": "1"} | variables
+    )
+    command = [python, "-W", "ignore", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)

@@ -1,16 +1,10 @@
 """What must be set before Brain-Score is imported; it reads these variables once, some while it is imported."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the table of ids is made in this environment, before there is one
-    from neuroscaling.brainscore.sources import Files
 
 UPSTREAM_WARNINGS = (
     "xarray subclass .* should explicitly define __slots__",
@@ -41,14 +35,3 @@ def prepare(scratch: Path, brainio_home: Path | None = None) -> None:
     logging.getLogger("result_caching").setLevel(logging.WARNING)
     for message in UPSTREAM_WARNINGS:
         warnings.filterwarnings("ignore", message)
-
-
-def offline_home(files: list[Files], scratch: Path) -> Path:
-    """A cache directory of links to official files: Brain-Score extracts zips in it, which jobs must not share."""
-    home = scratch / "brainio"
-    for path in {path for entry in files if entry.official for path in (entry.assembly, entry.csv, entry.images)}:
-        link = home / path.parent.name / path.name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.exists():
-            link.symlink_to(path.resolve())
-    return home

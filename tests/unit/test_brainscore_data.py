@@ -1,0 +1,209 @@
+"""Brain-Score's data without Brain-Score: the table of ids, files in both layouts, definitions of benchmarks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuroscaling.brainscore import definitions, ids, sources
+from neuroscaling.brainscore.preflight import recording_problems
+from neuroscaling.errors import DataError, StudyError
+from neuroscaling.files import read_json
+from neuroscaling.hashing import file_sha1
+from tests import brainscore_data
+
+REPOSITORY = Path(__file__).parents[2]
+REGISTERED = (
+    "MajajHong2015public.IT-pls",
+    "MajajHong2015.V4-pls",
+    "FreemanZiemba2013public.V1-pls",
+    "Rajalingham2018public-i2n",
+    "Rajalingham2018-i2n",
+    "Allen2022_fmri.V1-ridge",
+    "Allen2022_fmri.V2-rdm",
+    "Papale2025.V4-ridgecv",
+    "Hebart2023_fmri.IT-ridge",
+)
+
+
+# --- the table of registered benchmarks
+
+
+@pytest.mark.slow
+def test_the_table_is_what_the_installed_package_registers(brainscore_python: str, tmp_path: Path):
+    made = brainscore_data.run_in_brainscore(
+        brainscore_python, "-m", "neuroscaling.brainscore.registry_table", tmp_path / "table.json"
+    )
+    assert made.returncode == 0, made.stderr
+    known = read_json(Path(ids.__file__).with_name("registered.json"))
+    assert read_json(tmp_path / "table.json") == known, "run python -m neuroscaling.brainscore.registry_table"
+
+
+def test_the_table_covers_the_families_and_says_why_others_are_not_served():
+    for name in (*REGISTERED, "Cowley2026.V4-pls", "Li2026.IT-ridgecv", "Allen2022_fmri_surface_4subj.IT-rdm"):
+        assert ids.benchmark(name).benchmark == name
+    entry = ids.benchmark("Allen2022_fmri.V1-ridge")
+    assert (entry.kind, entry.metric, entry.degrees, entry.subjects) == ("train_test", "dual_ridge", 8.4, "subject")
+    assert entry.data == ("Allen2022_fmri_train", "Allen2022_fmri_test")
+    assert ids.benchmark("MajajHong2015public.IT-pls").stratified_by == "object_name"
+    assert ids.benchmark("Rajalingham2018-i2n").stimulus_sets == ("objectome.public", "objectome.private")
+    assert ids.benchmark("Cowley2026.V4-pls").parts == 4
+    with pytest.raises(StudyError, match="not served: metric spantime_pls"):
+        ids.benchmark("MajajHong2015public.IT-temporal-pls")
+    with pytest.raises(StudyError, match=r"nearest:  Papale2025\.V4-ridgecv"):
+        ids.benchmark("Papale2025.V4-ridge-cv")
+
+
+def test_file_names_of_the_simulated_families_are_those_of_the_table():
+    for data, (assembly, stimuli) in brainscore_data.FAMILIES.items():
+        entry = ids.DATA_SETS[data]
+        assert (entry.assembly, ids.STIMULUS_SETS[entry.stimulus_set].identifier) == (assembly, stimuli)
+
+
+# --- files in both layouts
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    """Simulated MajajHong and Allen recordings in the local layout."""
+    root = tmp_path / "local"
+    root.mkdir()
+    features = np.random.default_rng(0).standard_normal((24, 5))
+    brainscore_data.write_majajhong(root, features)
+    brainscore_data.write_allen(root, features[:16], features[16:])
+    return root
+
+
+def official(local: Path, monkeypatch: pytest.MonkeyPatch, *data: str) -> Path:
+    return brainscore_data.as_official(local, local.parent / "official", data, monkeypatch)
+
+
+def test_training_and_test_files_are_found_together(local: Path):
+    files, alone = sources.find_benchmark(local, ids.benchmark("Allen2022_fmri.V1-rdm"))
+    assert [entry.data_set.data for entry in files] == ["Allen2022_fmri_train", "Allen2022_fmri_test"]
+    assert alone == [] and not files[0].official
+    assert sources.stimulus_sets_of("Allen2022_fmri.V1-rdm") == (
+        "Allen2022_fmri_stim_train",
+        "Allen2022_fmri_stim_test",
+    )
+
+
+def test_a_missing_file_says_what_to_download_and_where_to_put_it(local: Path):
+    (local / "assy_Allen2022_fMRI_test_Assembly.nc").unlink()
+    with pytest.raises(DataError) as error:
+        sources.find_benchmark(local, ids.benchmark("Allen2022_fmri.V1-ridge"))
+    (problem,) = error.value.problems
+    known = ids.DATA_SETS["Allen2022_fmri_test"]
+    assert problem.value == "assy_Allen2022_fMRI_test_Assembly.nc"
+    key = "s3://brainscore-storage/brainscore-vision/benchmarks/Allen2022/Allen2022_fmri"
+    for part in (
+        f"{key}/{problem.value}",
+        known.sha1,
+        f"{local}/{known.sha1}/{problem.value}",
+        f"{local}/{problem.value}",
+    ):
+        assert part in problem.fix
+    with pytest.raises(DataError) as error:
+        sources.find_benchmark(local, ids.benchmark("Rajalingham2018-i2n"))
+    missing = {problem.value for problem in error.value.problems}
+    assert "stimulus_objectome_public.csv" in missing and "assy_dicarlo_Rajalingham2018_private.nc" in missing
+
+
+def test_a_file_in_the_folder_of_another_sha1_is_no_find(local: Path, monkeypatch: pytest.MonkeyPatch):
+    root = official(local, monkeypatch, "MajajHong2015.public")
+    assert sources.find_files(root, ids.DATA_SETS["MajajHong2015.public"]).official
+    right = root / ids.DATA_SETS["MajajHong2015.public"].sha1
+    right.rename(root / "0000")
+    with pytest.raises(DataError, match="lies in a folder of another sha1"):
+        sources.find_files(root, ids.DATA_SETS["MajajHong2015.public"])
+
+
+def test_a_sha1_mismatch_is_told_with_both(local: Path, monkeypatch: pytest.MonkeyPatch):
+    root = official(local, monkeypatch, "MajajHong2015.public")
+    files = sources.find_files(root, ids.DATA_SETS["MajajHong2015.public"])
+    assert list(sources.sha1_problems(files)) == []
+    files.csv.write_text(files.csv.read_text() + "\n")
+    (problem,) = recording_problems(root, ["MajajHong2015public.IT-pls", "MajajHong2015public.V4-pls"])
+    assert "SHA1 mismatch" in problem.what
+    assert (problem.value, problem.allowed) == (file_sha1(files.csv), files.csv.parent.name)
+
+
+def test_preflight_finds_what_is_wrong_with_recordings_of_ones_own(local: Path):
+    assert list(recording_problems(local, ["MajajHong2015public.IT-pls", "Allen2022_fmri.V1-ridge"])) == []
+    path = local / "assy_Allen2022_fMRI_test_Assembly.nc"
+    with xr.open_dataarray(path) as opened:
+        values = opened.load()
+    values[0, :2] = np.nan
+    values.to_netcdf(path)
+    csv = local / "stimulus_hvm-public.csv"
+    csv.write_text(csv.read_text().replace("MajajHong2015-public-0003", "another"))
+    found = [
+        str(problem) for problem in recording_problems(local, ["MajajHong2015public.IT-pls", "Allen2022_fmri.V1-ridge"])
+    ]
+    assert len(found) == 3
+    assert "MajajHong2015-public-0003" in found[1] and "another" in found[0] and "2 of" in found[2]
+
+
+def test_the_hash_of_official_files_needs_no_files_and_that_of_local_ones_only_its_own(local: Path):
+    names = ("MajajHong2015public.IT-pls", "MajajHong2015public.V4-pls")
+    assert sources.source_hash(None, names[0]) == sources.source_hash(None, names)
+    assert sources.source_hash(None, names) != sources.source_hash(None, "Allen2022_fmri.V1-ridge")
+    before = [sources.source_hash(local, name) for name in (names[0], "Allen2022_fmri.V1-ridge")]
+    csv = local / "stimulus_hvm-public.csv"
+    csv.write_text(csv.read_text() + "\n")
+    after = [sources.source_hash(local, name) for name in (names[0], "Allen2022_fmri.V1-ridge")]
+    assert before[0] != after[0] and before[1] == after[1]
+
+
+# --- benchmarks defined in a study
+
+MINE = {
+    "region": "IT",
+    "metric": "pls",
+    "assembly": "assy_dicarlo_MajajHong2015_public.nc",
+    "stimuli": "stimulus_hvm-public.csv",
+    "images": "stimulus_hvm-public",
+    "degrees": 8,
+    "stratified_by": "object_name",
+    "time_window": [70, 170],
+    "trials": 50,
+}
+
+
+def test_a_definition_is_an_entry_of_the_table(tmp_path: Path):
+    found = definitions.check_definitions({"mine": MINE}, tmp_path)
+    entry = definitions.benchmark("mine", found)
+    assert (entry.region, entry.metric, entry.kind, entry.stimulus_sets) == ("IT", "pls", "neural", ("mine",))
+    assert found["mine"].assembly == tmp_path / MINE["assembly"]
+    assert definitions.benchmark("Papale2025.V4-ridge", found) is ids.BENCHMARKS["Papale2025.V4-ridge"]
+    with pytest.raises(DataError) as error:
+        definitions.require_files(found["mine"])
+    assert len(error.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "plss"}, "nearest:  pls"),
+        ({"region": "V3"}, r"define\.mine\.region"),
+        ({"degree": 8}, "nearest:  degrees"),
+        ({"degrees": 0}, "above 0"),
+        ({"time_window": [170, 70]}, r"\[from, to\]"),
+        ({"ceiling": "split_half"}, "internal_consistency, none"),
+        ({"metric": "cka"}, "no ceiling"),
+    ],
+)
+def test_what_is_wrong_with_a_definition_is_told(tmp_path: Path, change: dict, message: str):
+    with pytest.raises(StudyError, match=message):
+        definitions.check_definitions({"mine": MINE | change}, tmp_path)
+
+
+def test_a_definition_may_not_bear_a_registered_name_or_lack_a_key(tmp_path: Path):
+    lacking = {key: value for key, value in MINE.items() if key != "assembly"}
+    with pytest.raises(StudyError) as error:
+        definitions.check_definitions({"MajajHong2015.IT-pls": MINE, "mine": lacking}, tmp_path)
+    assert [problem.what for problem in error.value.problems] == [
+        "a registered benchmark has this name",
+        "key is missing",
+    ]

@@ -1,0 +1,243 @@
+"""Brain-Score's objects on registered files, official and local, and on benchmarks that a study defines.
+
+They are made in Brain-Score's environment, all cases in one process.
+"""
+
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuroscaling.brainscore import ids
+from neuroscaling.files import read_json
+from tests import brainscore_data
+
+REGISTERED = (
+    "MajajHong2015public.IT-pls",
+    "MajajHong2015.V4-pls",
+    "FreemanZiemba2013public.V1-pls",
+    "Rajalingham2018public-i2n",
+    "Rajalingham2018-i2n",
+    "Allen2022_fmri.V1-ridge",
+    "Allen2022_fmri.V2-rdm",
+    "Papale2025.V4-ridgecv",
+    "Hebart2023_fmri.IT-ridge",
+)
+MINE = {
+    "region": "IT",
+    "metric": "pls",
+    "assembly": "assy_dicarlo_MajajHong2015_public.nc",
+    "stimuli": "stimulus_hvm-public.csv",
+    "images": "stimulus_hvm-public",
+    "degrees": 8,
+    "stratified_by": "object_name",
+    "time_window": [70, 170],
+    "trials": 50,
+}
+
+DRIVER = """
+import json, sys, tempfile
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from neuroscaling.brainscore import definitions, environment, ids
+environment.prepare(Path(tempfile.mkdtemp()))
+from scipy.stats import spearmanr
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_vision.benchmark_helpers import PrecomputedFeatures
+from neuroscaling.brainscore import local
+from neuroscaling.brainscore.defined import halves_of_repetitions
+from neuroscaling.errors import NeuroscalingError
+
+given = json.loads(Path(sys.argv[1]).read_text())
+stored = np.load(given["features"])
+rows = {str(stimulus): i for i, stimulus in enumerate(stored["ids"])}
+for table, entries in (("DATA_SETS", given["data_sets"]), ("STIMULUS_SETS", given["stimulus_sets"])):
+    for name, changed in entries.items():
+        getattr(ids, table)[name] = replace(getattr(ids, table)[name], **changed)
+
+
+class Model(PrecomputedFeatures):
+    def __init__(self, degrees):
+        super().__init__(None, degrees)
+
+    def look_at(self, stimuli, number_of_trials=1):
+        values = stored["values"][[rows[s] for s in stimuli["stimulus_id"]]]
+        coords = {column: ("presentation", stimuli[column].values) for column in stimuli.columns}
+        coords |= {"neuroid_id": ("neuroid", range(values.shape[1])), "layer": ("neuroid", ["x"] * values.shape[1])}
+        return NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+
+
+def summary(benchmark, degrees=None):
+    recordings = benchmark._assembly if hasattr(benchmark, "_assembly") else benchmark.train_assembly
+    found = {"class": type(benchmark).__name__, "sizes": dict(recordings.sizes), "ceiling": float(benchmark.ceiling)}
+    if degrees:
+        score = benchmark(Model(degrees))
+        found |= {"score": float(score), "raw": float(score.raw)}
+    return found
+
+
+def load(case):
+    if "define" in case:
+        known = definitions.check_definitions({"mine": case["define"]}, case["root"])
+        benchmark = local.load("mine", known)
+        found = summary(benchmark, known["mine"].degrees)
+        if case.get("rdm"):
+            neural = benchmark._assembly
+            values = stored["values"][[rows[s] for s in neural["stimulus_id"].values]]
+            upper = np.triu_indices(len(values), 1)
+            found["by hand"] = spearmanr((1 - np.corrcoef(values))[upper], (1 - np.corrcoef(neural.values))[upper])[0]
+        return found
+    entry = ids.benchmark(case["benchmark"])
+    local.register_benchmark(case["root"], entry)
+    return summary(local.load(entry.benchmark), entry.degrees if case.get("score") else None)
+
+
+results = {}
+for name, case in given["cases"].items():
+    try:
+        results[name] = load(case)
+    except NeuroscalingError as error:
+        results[name] = {"error": str(error)}
+Path(sys.argv[2]).write_text(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(brainscore_python: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What Brain-Score makes of each case."""
+    folder = tmp_path_factory.mktemp("loaded")
+    root = folder / "local"
+    root.mkdir()
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((80, 30))
+    written = brainscore_data.write_majajhong(root, values)
+    brainscore_data.write_majajhong(root, values, access="private", shuffled=True)
+    few = values[:24]
+    brainscore_data.write_freemanziemba(root, few, repetitions=2, neuroids=3)
+    for access in ("public", "private"):
+        brainscore_data.write_rajalingham(root, few, access)
+    for write in (brainscore_data.write_allen, brainscore_data.write_papale, brainscore_data.write_hebart):
+        write(root, few, values[24:40], neuroids=4)
+    np.savez(folder / "features.npz", ids=written["MajajHong2015.public"], values=values)
+    unequal = _without_some_repetitions(root, folder / "unequal")
+    once = _without_some_repetitions(root, folder / "once", keep=1)
+    with pytest.MonkeyPatch.context() as patch:
+        packed = _packed(root, folder, patch)
+        changed = {
+            "data_sets": {"MajajHong2015.public": {"sha1": ids.DATA_SETS["MajajHong2015.public"].sha1}},
+            "stimulus_sets": {"hvm-public": _sha1s(ids.STIMULUS_SETS["hvm-public"])},
+        }
+    altered = folder / "altered"
+    _copy_with_damage(packed, altered, changed["data_sets"]["MajajHong2015.public"]["sha1"])
+    cases = {name: {"root": str(root), "benchmark": name} for name in REGISTERED}
+    cases["MajajHong2015public.IT-pls"]["score"] = True
+    cases["official"] = {"root": str(packed), "benchmark": "MajajHong2015public.IT-pls", "score": True}
+    cases["altered"] = {"root": str(altered), "benchmark": "MajajHong2015public.IT-pls"}
+    cases["mine"] = {"root": str(root), "define": MINE}
+    cases["no ceiling"] = {"root": str(root), "define": MINE | {"ceiling": "none"}}
+    geometry = MINE | {"metric": "rdm", "ceiling": "none", "stratified_by": None}
+    cases["rdm"] = {"root": str(root), "define": geometry, "rdm": True}
+    cases["cka"] = {"root": str(root), "define": geometry | {"metric": "cka"}}
+    cases["rdm ceiling"] = {"root": str(root), "define": geometry | {"ceiling": "internal_consistency"}}
+    cases["unequal"] = {"root": str(unequal), "define": MINE}
+    cases["once"] = {"root": str(once), "define": MINE}
+    cases["region"] = {"root": str(root), "define": MINE | {"region": "V2"}}
+    cases["window"] = {"root": str(root), "define": MINE | {"time_window": [200, 300]}}
+    cases["column"] = {"root": str(root), "define": MINE | {"stratified_by": "object_names"}}
+    (folder / "driver.py").write_text(DRIVER)
+    given = {"cases": cases, "features": str(folder / "features.npz"), **changed}
+    (folder / "given.json").write_text(json.dumps(given))
+    ran = brainscore_data.run_in_brainscore(
+        brainscore_python, folder / "driver.py", folder / "given.json", folder / "out.json"
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    left = sorted(str(path.relative_to(packed)) for path in packed.rglob("*") if path.is_file())
+    return read_json(folder / "out.json") | {"files left": left}
+
+
+def _packed(root: Path, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """MajajHong2015 in the official layout, read-only."""
+    copied = folder / "copied"
+    copied.mkdir()
+    for name in ("assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-public.csv", "stimulus_hvm-public"):
+        subprocess.run(["cp", "-r", root / name, copied], check=True)
+    packed = brainscore_data.as_official(copied, folder / "packed", ["MajajHong2015.public"], patch)
+    for path in packed.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    return packed
+
+
+def _sha1s(stimuli: ids.StimulusSet) -> dict[str, str]:
+    return {key: value for key, value in asdict(stimuli).items() if key in ("csv_sha1", "zip_sha1")}
+
+
+def _copy_with_damage(packed: Path, altered: Path, sha1: str) -> None:
+    subprocess.run(["cp", "-r", packed, altered], check=True)
+    (assembly,) = (altered / sha1).glob("*.nc")
+    assembly.parent.chmod(0o755)
+    assembly.chmod(0o644)
+    assembly.write_bytes(assembly.read_bytes() + b"more")
+
+
+def _without_some_repetitions(root: Path, out: Path, keep: int | None = None) -> Path:
+    """MajajHong2015 where some stimuli were shown less often, or all of them `keep` times."""
+    out.mkdir()
+    for name in ("stimulus_hvm-public.csv", "stimulus_hvm-public"):
+        (out / name).symlink_to(root / name)
+    with xr.open_dataarray(root / MINE["assembly"]) as opened:
+        trials = opened.load()
+    number = np.array([int(stimulus[-4:]) for stimulus in trials["stimulus_id"].values])
+    limit = np.where(number % 5 == 0, 1 + number % 3, 4) if keep is None else keep
+    trials[trials["repetition"].values < limit].to_netcdf(out / MINE["assembly"])
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REGISTERED)
+def test_brainscores_own_classes_take_the_files(loaded: dict, name: str):
+    found = loaded[name]
+    assert 0.2 < found["ceiling"] <= 1, found
+    kinds = {"neural": "NeuralBenchmark", "train_test": "TrainTestNeuralBenchmark", "rsa": "RSABenchmark"}
+    assert found["class"] == kinds.get(ids.BENCHMARKS[name].kind, found["class"])
+
+
+@pytest.mark.slow
+def test_official_files_give_the_same_score_and_stay_packed(loaded: dict):
+    assert loaded["official"] == loaded["MajajHong2015public.IT-pls"]
+    assert len(loaded["files left"]) == 3
+    assert "SHA1 mismatch" in loaded["altered"]["error"]
+
+
+@pytest.mark.slow
+def test_a_definition_of_a_registered_benchmark_scores_the_same(loaded: dict):
+    registered = loaded["MajajHong2015public.IT-pls"]
+    assert loaded["mine"] == registered and registered["raw"] > 0.5
+    assert loaded["no ceiling"]["raw"] == registered["raw"]
+    assert loaded["no ceiling"]["score"] == pytest.approx(registered["raw"] ** 2, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_definitions_compare_geometry_by_brainscores_class(loaded: dict):
+    assert loaded["rdm"]["class"] == loaded["cka"]["class"] == "RSABenchmark"
+    assert loaded["rdm"]["raw"] == loaded["rdm"]["score"] == pytest.approx(loaded["rdm"]["by hand"], abs=1e-12)
+    assert 0 < loaded["cka"]["raw"] < 1
+    assert "compares subjects" in loaded["rdm ceiling"]["error"]
+
+
+@pytest.mark.slow
+def test_unequal_repetitions_are_halved_in_turns_and_none_is_refused(loaded: dict):
+    assert 0.5 < loaded["unequal"]["ceiling"] < 1
+    assert loaded["unequal"]["sizes"] == loaded["mine"]["sizes"]
+    assert "a ceiling needs repetitions" in loaded["once"]["error"] and "ceiling: none" in loaded["once"]["error"]
+
+
+@pytest.mark.slow
+def test_what_recordings_lack_is_told(loaded: dict):
+    assert "no neuroid of this region" in loaded["region"]["error"] and "IT, V4" in loaded["region"]["error"]
+    assert "no time bin in the window" in loaded["window"]["error"] and "70 to 170" in loaded["window"]["error"]
+    assert "nearest:  object_name" in loaded["column"]["error"]
