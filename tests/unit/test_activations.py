@@ -11,7 +11,8 @@ from PIL import Image
 from neuroscaling.activations.baselines import gabor
 from neuroscaling.activations.extract import extract
 from neuroscaling.activations.images import batches
-from neuroscaling.activations.networks import normalise, reduce
+from neuroscaling.activations.networks import normalise
+from neuroscaling.activations.reductions import reduce
 from neuroscaling.activations.store import open_store
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.models.build import build

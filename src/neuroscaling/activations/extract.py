@@ -4,17 +4,25 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from neuroscaling.activations import passes
 from neuroscaling.activations.images import StimulusImages, stimulus_images
-from neuroscaling.activations.sources import Baseline, Network, Source
+from neuroscaling.activations.layout import FORMAT, Layout
+from neuroscaling.activations.options import Request
+from neuroscaling.activations.partial import Partial
+from neuroscaling.activations.sources import Baseline, Network
 from neuroscaling.activations.store import is_stored, write_store
+from neuroscaling.activations.writing import check_ids, check_layer, complete_group, write_manifest
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import read_json
 from neuroscaling.provenance import provenance
 
+if TYPE_CHECKING:
+    pass
+
 log = logging.getLogger(__name__)
-PACKAGES = ("numpy", "torch", "timm", "zarr", "pillow")
+PACKAGES = ("numpy", "torch", "timm", "torchvision", "zarr", "pillow")
 
 
 def extract(
@@ -26,53 +34,157 @@ def extract(
     reduction: dict[str, Any] | None = None,
     device: str | None = None,
     code: str | None = None,
+    options: dict[str, Any] | None = None,
+    part: tuple[int, int] | None = None,
 ) -> None:
     """Write the activations of `run` to each of `stimulus_sets` (their manifest.json) as `outputs` (store manifests).
 
     run: the run's settings; run_dir: its folder with run.json and weights. layers: names, or the study's section
-    {"candidates", "regions", "readout"}; empty for the architecture's own candidates and readout. reduction:
-    {"kind": "none"} or {"kind": "grid", "size": k}. device: torch's name; CUDA where there is one. code: fingerprint of
-    the code. Sets whose output is sound and of the same weights, images, layers, reduction and code are kept. Memory is
-    that of one batch.
+    {"candidates", "regions", "readout"}; empty for what `options["candidates"]` finds and the readout. reduction:
+    {"kind": "none"}, {"kind": "grid" or "max", "size": k}, or {"kind": "projection", "components": k, "seed": s}.
+    device: torch's name; CUDA where there is one. code: fingerprint of the code. options: see `options.DEFAULTS`.
+    part: (i, parts), to write only the i-th slice of the shards, from 0; several processes may write slices of one set,
+    and `finish` completes it. Sets whose output is sound and of the same weights, images, layers, reduction, options
+    and code are kept; an extraction that was cut short goes on at the first missing shard. Memory is that of one batch,
+    and with Gram matrices also of one such matrix.
     Raises DataError for missing images, weights of another network, unknown layers, and NaN activations.
     """
-    reduction = _checked(reduction or {"kind": "none"})
-    images = [stimulus_images(manifest) for manifest in stimulus_sets]
-    source, facts = _source(run, Path(run_dir), layers, reduction, device)
-    for one, output in zip(images, outputs, strict=True):
-        wanted = {**facts, **one.facts, "reduction": reduction, "layers_asked": layers or None, "code": code}
+    for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, Request.of(layers, reduction, options), device, code):
+        job.extract(part)
+
+
+def finish(
+    run: dict[str, Any],
+    run_dir: Path,
+    stimulus_sets: Sequence[Path],
+    outputs: Sequence[Path],
+    layers: dict[str, Any] | Sequence[str] | None = None,
+    reduction: dict[str, Any] | None = None,
+    device: str | None = None,
+    code: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> None:
+    """Complete sets whose slices `extract(..., part=...)` wrote, with the same arguments: Gram matrices and manifest.
+
+    Raises DataError, naming the shards, where slices are missing.
+    """
+    for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, Request.of(layers, reduction, options), device, code):
+        job.finish()
+
+
+class _Job:
+    """One stimulus set of one run."""
+
+    def __init__(self, source: Baseline | Network, images: StimulusImages, output: Path, wanted: dict, options: dict):
+        self.source, self.images, self.output, self.wanted, self.options = source, images, output, wanted, options
+        self.start = time.perf_counter()
+
+    def extract(self, part: tuple[int, int] | None) -> None:
+        if isinstance(self.source, Baseline):
+            # So little work that the slices leave it to `finish`.
+            return self._write_baseline() if part is None else None
+        steps, partial = self._begin(part is None)
+        if part is not None and len(steps) > 1:
+            what, fix = "features take more room than `scratch_gb`, and slices can't take turns", "raise `scratch_gb`"
+            raise DataError(Problem(what, str(self.output), self.options["scratch_gb"], fix=fix))
+        try:
+            if part is not None:
+                self._write_slice(partial, steps[0], part)
+            else:
+                self._complete(partial, [self._entries(partial, step, write=True) for step in steps])
+        except DataError:
+            if part is None:
+                partial.drop()  # it would be the same again; what a signal ends stays
+            raise
+
+    def finish(self) -> None:
+        if isinstance(self.source, Baseline):
+            return self._write_baseline()
+        steps, partial = self._begin(False)
+        self._complete(partial, [self._entries(partial, step, write=False) for step in steps])
+
+    def _write_baseline(self) -> None:
+        write_store(
+            self.output,
+            self.images.stimulus_ids,
+            self.source.batches(self.images.paths),
+            reduction=self.wanted["reduction"],
+            facts=self.wanted | self.source.facts(),
+            provenance=lambda: self._provenance("cpu"),
+            codec=self.options["codec"],
+            keep=self.options["keep"],
+        )
+
+    def _begin(self, alone: bool) -> tuple[list[passes.Pass], Partial]:
+        extractor, options = self.source.extractor, self.options
+        check_ids(self.images.stimulus_ids, self.output)
+        steps = passes.plan_passes(
+            layouts_of(extractor.widths(), len(self.images.paths), options),
+            options["scratch_gb"] * 1e9 if options["keep"] == "gram" else None,
+        )
+        shapes = [[layer, *layout.shape] for step in steps for layer, layout in step.layouts.items()]
+        facts = {**self.wanted, **extractor.facts(), "all_options": options, "layers": shapes, "format": FORMAT}
+        return steps, Partial.begin(self.output, facts, alone)
+
+    def _write_slice(self, partial: Partial, step: passes.Pass, part: tuple[int, int]) -> None:
+        (i, parts), shards = part, next(iter(step.layouts.values())).shards
+        chosen = range(i * shards // parts, (i + 1) * shards // parts)
+        passes.write_missing(self.source.extractor, partial, step, self.images.paths, chosen, self.options)
+        log.info("slice %d of %d of %s: %d shards", i + 1, parts, self.output, len(chosen))
+
+    def _entries(self, partial: Partial, step: passes.Pass, write: bool) -> list[dict[str, Any]]:
+        """Manifest entries of the layers of one pass, which is made where `write` and nothing is there yet."""
+        keep, extractor = self.options["keep"], self.source.extractor
+        if made := partial.done(f"pass{step.number}-grams"):
+            return made
+        if write:
+            shards = range(next(iter(step.layouts.values())).shards)
+            passes.write_missing(extractor, partial, step, self.images.paths, shards, self.options)
+        entries = passes.layer_entries(partial, step)
+        if keep == "features":
+            return entries
+        return passes.gram_entries(partial, step, entries, keep, extractor.layers[-1], str(extractor.device))
+
+    def _complete(self, partial: Partial, entries: list[list[dict[str, Any]]]) -> None:
+        flat, extractor = [entry for one in entries for entry in one], self.source.extractor
+        complete_group(partial.group, self.images.stimulus_ids, flat, self.wanted["reduction"])
+        partial.publish()
+        facts = {**self.wanted, **extractor.facts(), "passes": len(entries)}
+        made = self._provenance(str(extractor.device))
+        write_manifest(self.output, self.images.stimulus_ids, flat, self.wanted["reduction"], facts, made)
+        seconds = time.perf_counter() - self.start
+        log.info("%d stimuli written to %s in %.2f s", len(self.images.paths), self.output, seconds)
+
+    def _provenance(self, device: str) -> dict[str, Any]:
+        return provenance(PACKAGES, time.perf_counter() - self.start, device=device)
+
+
+def layouts_of(widths: dict[str, int], n: int, options: dict[str, Any]) -> dict[str, Layout]:
+    """How the features of each layer lie on the disk; features that are not kept are not compressed."""
+    codec = "none" if options["keep"] == "gram" else options["codec"]
+    for layer, width in widths.items():
+        check_layer(layer, (n, width))
+    return {layer: Layout.of(n, width, options["dtype"], options["batch"], codec) for layer, width in widths.items()}
+
+
+def _jobs(
+    run: dict, run_dir: Path, sets: Sequence, outputs: Sequence, request: Request, device: str | None, code: str | None
+) -> list[_Job]:
+    """The sets that are not stored yet."""
+    source, facts = _source(run, run_dir, request, device)
+    jobs = []
+    for one, output in zip([stimulus_images(manifest) for manifest in sets], outputs, strict=True):
+        wanted = {**facts, **one.facts, **request.facts(), "code": code}
         if is_stored(output, wanted):
-            log.info("%s is kept: same weights, images, layers and reduction", output)
+            log.info("%s is kept: same weights, images, layers, reduction and options", output)
         else:
-            _extract_set(source, one, Path(output), wanted)
+            jobs.append(_Job(source, one, Path(output), wanted, request.options))
+    return jobs
 
 
-def _source(run: dict, run_dir: Path, layers: Any, reduction: dict, device: str | None) -> tuple[Source, dict]:
+def _source(run: dict, run_dir: Path, request: Request, device: str | None) -> tuple[Baseline | Network, dict]:
     facts = {"run": run["run"], "kind": run["kind"], "arch": run["arch"], "weights_sha256": None}
     if run["kind"] == "baseline":
         return Baseline(run["arch"]), facts
     facts["weights_sha256"] = read_json(run_dir / "run.json")["weights_sha256"]
-    return Network(run, run_dir, layers, reduction, device), facts
-
-
-def _extract_set(source: Source, images: StimulusImages, output: Path, wanted: dict[str, Any]) -> None:
-    start = time.perf_counter()
-    write_store(
-        output,
-        images.stimulus_ids,
-        source.batches(images.paths),
-        reduction=wanted["reduction"],
-        facts=wanted | source.facts(),
-        provenance=lambda: provenance(PACKAGES, time.perf_counter() - start, device=source.device()),
-    )
-    log.info("%d stimuli written to %s in %.2f s", len(images.paths), output, time.perf_counter() - start)
-
-
-def _checked(reduction: dict[str, Any]) -> dict[str, Any]:
-    kind, size = reduction.get("kind"), reduction.get("size")
-    if kind == "none":
-        return {"kind": "none"}
-    if kind == "grid" and isinstance(size, int) and size >= 1:
-        return {"kind": "grid", "size": size}
-    allowed = '{"kind": "none"} or {"kind": "grid", "size": cells along each side}'
-    raise DataError(Problem("no such reduction", "reduction", reduction, allowed))
+    return Network(run, run_dir, request, device), facts

@@ -13,21 +13,30 @@ from neuroscaling.activations.shards import ShardWriter
 from neuroscaling.regression.gram import Gram
 
 
-def write_gram(folder: Path, entry: dict[str, Any], keep_features: bool, device: str = "cpu") -> dict[str, Any]:
+def write_gram(folder: Path, entry: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
     """Write the Gram matrix and row sums of a layer to the group `gram`, and return the layer's new entry.
 
-    folder: of the group; entry: of the layer, whose features are deleted unless `keep_features`. device: torch's name;
-    on a GPU the products are summed there, in float64 as well. Raises DataError for a damaged file.
+    folder: of the group; entry: of the layer, whose features are there. device: torch's name; on a GPU the products
+    are summed there, in float64 as well. Raises DataError for a damaged file.
     """
     layer = entry["name"]
     blocks = column_blocks(folder, layer, entry)
-    gram = Gram.of_blocks(blocks) if device == "cpu" else _on_device(blocks, entry["shape"], device)
+    gram = _on_device(blocks, entry["shape"], device) if device.startswith("cuda") else Gram.of_blocks(blocks)
     described = _write(folder, f"{GRAM}/{layer}", gram.products)
     described[ROW_SUMS] = _write(folder, f"{GRAM}/{ROW_SUMS}/{layer}", gram.sums[:, None])
-    if keep_features:
-        return {**entry, "kept": ["features", GRAM], GRAM: described}
-    shutil.rmtree(folder / layer)
-    return {**{key: entry[key] for key in entry if key != "files"}, "kept": [GRAM], GRAM: described}
+    return {**entry, "kept": ["features", GRAM], GRAM: described}
+
+
+def without_features(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a layer of which only the inner products are kept."""
+    return {**{key: entry[key] for key in entry if key != "files"}, "kept": [GRAM]}
+
+
+def drop_features(folder: Path, entries: list[dict[str, Any]]) -> None:
+    """Delete the features of those layers whose entries say that they are not kept."""
+    for entry in entries:
+        if "features" not in entry["kept"]:
+            shutil.rmtree(folder / entry["name"], ignore_errors=True)
 
 
 def _write(folder: Path, array: str, values: np.ndarray) -> dict[str, Any]:

@@ -1,55 +1,75 @@
-"""Activations of a network: forward hooks on all layers, one forward pass."""
+"""Activations of a network: hooks hand over each layer's output while the forward pass goes on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from neuroscaling.activations.images import BATCH, batches
-from neuroscaling.activations.store import Batch
+from neuroscaling.activations.options import Request
+from neuroscaling.activations.preprocess import Preprocessing, preprocessing
+from neuroscaling.activations.reductions import Reducer
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import read_json
 from neuroscaling.models.build import build, classes_in, load_weights
-from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
-from neuroscaling.models.names import architecture
+from neuroscaling.models.capture import Output, capturing, module_of, probe, refuse_unreached
+from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+# What a sink is given: layer, number of bytes, and a function that waits for the values, (b, features).
+Sink = Callable[[str, int, Callable[[], np.ndarray]], None]
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network in evaluation mode with the layers to read; `batches` gives their reduced activations."""
+    """A network in evaluation mode with the layers to read.
+
+    outputs: shape of each layer's output and how often its module runs; dtype: of the values that are handed over;
+    autocast: `none`, or the type that the network computes in.
+    """
 
     model: nn.Module
-    layers: list[str]
-    input_size: int
-    reduction: dict[str, Any]
+    outputs: dict[str, Output]
+    reducer: Reducer
+    preprocess: Preprocessing
     device: torch.device
+    dtype: torch.dtype = torch.float32
+    autocast: str = "none"
 
-    def batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
-        """Activations {layer: float32 (b, features)} to the images at `paths`."""
-        for images in batches(paths, self.input_size, batch=BATCH):
-            outputs = forward(self.model, normalise(images, self.device), self.layers)
-            yield {layer: self._reduced(outputs[layer]) for layer in self.layers}
+    @property
+    def layers(self) -> list[str]:
+        """The layers, early to late, the readout last."""
+        return list(self.outputs)
+
+    def widths(self) -> dict[str, int]:
+        """Features of each layer after reduction."""
+        return {layer: reduced_width(layer, output, self.reducer) for layer, output in self.outputs.items()}
+
+    def forward(self, images: np.ndarray, layers: Sequence[str], sink: Sink) -> None:
+        """Run uint8 images (b, size, size, 3) through the network; each of `layers` goes to `sink` as it is ready.
+
+        The values are a copy, in `dtype`: later modules may compute in place. On a GPU they are on their way when
+        `sink` is called, and the function that it is given waits for them.
+        """
+
+        def deliver(layer: str, output: torch.Tensor) -> None:
+            reduced = self.reducer(layer, output)
+            sink(layer, reduced.numel() * self.dtype.itemsize, to_host(reduced, self.dtype))
+
+        calls = {module_of(layer): output.calls for layer, output in self.outputs.items()}
+        with exact_and_fast(self.device, self.autocast), capturing(self.model, layers, calls, deliver):
+            self.model(normalise(images, self.device, self.preprocess))
 
     def facts(self) -> dict[str, Any]:
         """What was done to the images, for the manifest."""
-        resize = {"size": self.input_size, "interpolation": "bilinear, antialiased"}
-        return {"preprocessing": {"colour": "RGB", **resize, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}}
-
-    def _reduced(self, output: torch.Tensor) -> Any:
-        return reduce(output, self.model, self.reduction).flatten(1).float().cpu().numpy()
+        return {"preprocessing": self.preprocess.facts(), "readout": self.layers[-1]}
 
 
-def extractor_of(
-    run: dict[str, Any], run_dir: Path, layers: Any, reduction: dict[str, Any], device: str | None
-) -> Extractor:
+def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: str | None) -> Extractor:
     """The network of `run` with the weights that `run_dir`/run.json names.
 
     Raises DataError when there are no weights, when they are of another network, and for layers that it doesn't have.
@@ -60,75 +80,86 @@ def extractor_of(
     path = run_dir / record["weights"]
     model = build(arch, classes_in(path, arch), seed=0)
     load_weights(model, path, arch)
-    wanted = _wanted(arch, layers, model)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return network_extractor(model, run, request, place)
+
+
+def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, place: torch.device) -> Extractor:
+    """An extractor of a network that is built already; also for the meta device, to know shapes beforehand."""
+    arch, preprocess, options = run["arch"], preprocessing(run), request.options
+    wanted, readout = wanted_layers(arch, request.layers, model, options["candidates"])
     problems = check_layers(arch, wanted, model)
     if problems:
         raise DataError(problems)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Extractor(model.eval().to(place), wanted, architecture(arch).input_size, reduction, place)
+    model = model.eval().to(place)
+    outputs = probe(model, wanted, preprocess.size)
+    refuse_unreached(wanted, outputs)
+    whole = (readout,) if request.reduction["kind"] == "projection" else ()
+    reducer = Reducer(model, request.reduction, options["tokens"], whole)
+    dtype = getattr(torch, options["dtype"])
+    ordered = {layer: outputs[layer] for layer in wanted}
+    return Extractor(model, ordered, reducer, preprocess, place, dtype, options["autocast"])
 
 
-def forward(model: nn.Module, images: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Outputs of `layers` for a batch of images, in one forward pass; of several outputs of a module the first."""
-    outputs: dict[str, torch.Tensor] = {}
+def wanted_layers(arch: str, layers: Any, model: nn.Module, pattern: str) -> tuple[list[str], str]:
+    """Layers to extract, early to late, each once, the readout last; and the readout ("" where it isn't among them).
 
-    def keep(layer: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            outputs[layer] = output[0] if isinstance(output, tuple | list) else output
-
-        return hook
-
-    handles = [model.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
-    try:
-        # Without TF32, so that a GPU gives what a CPU gives to float32 rounding.
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    missing = [layer for layer in layers if layer not in outputs]
-    if missing:
-        raise DataError(Problem("layers that a forward pass doesn't reach", "layers", ", ".join(missing)))
-    return outputs
-
-
-def reduce(output: torch.Tensor, model: nn.Module, reduction: dict[str, Any]) -> torch.Tensor:
-    """Keep of an output (b, ...) what `reduction` says: everything, or averages on a grid of k x k places.
-
-    Tokens (b, tokens, channels) become a map of patches, without class and register tokens; vectors pass as they are.
-    A map smaller than the grid is kept whole.
+    layers: names; or the study's section {"candidates" (names or a pattern), "regions", "readout"}; empty for what
+    `pattern` finds and the architecture's readout.
     """
-    if reduction["kind"] == "none" or output.ndim < 3:
-        return output
-    features = _as_map(output, model)
-    size = min(reduction["size"], *features.shape[2:])
-    return functional.adaptive_avg_pool2d(features.float(), size)
+    if isinstance(layers, dict) or not layers:
+        layers = layers or {}
+        candidates = layers.get("candidates") or pattern
+        if isinstance(candidates, str):
+            candidates = [candidates]
+        named = [layer for item in candidates for layer in _expanded(arch, model, item)]
+        named += (layers.get("regions") or {}).values()
+        readout = layers.get("readout") or readout_layer(arch, model)
+        return [*(layer for layer in dict.fromkeys(named) if layer != readout), readout], readout
+    return list(dict.fromkeys(layers)), layers[-1]
 
 
-def normalise(images: Any, device: torch.device) -> torch.Tensor:
-    """uint8 (b, h, w, 3) to float32 (b, 3, h, w) with ImageNet's mean and standard deviation."""
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+def reduced_width(layer: str, output: Output, reducer: Reducer) -> int:
+    """Features of a layer after reduction, from its shape alone."""
+    return reducer(layer, torch.empty(output.shape, device="meta")).shape[1]
+
+
+def to_host(values: torch.Tensor, dtype: torch.dtype) -> Callable[[], np.ndarray]:
+    """Begin to copy `values` to the CPU's memory as `dtype`; the function returned waits for them."""
+    if values.device.type != "cuda":
+        copied = torch.empty(values.shape, dtype=dtype).copy_(values)
+        return lambda: copied.numpy()
+    waiting = torch.empty(values.shape, dtype=dtype, pin_memory=True)
+    waiting.copy_(values.to(dtype), non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def ready() -> np.ndarray:
+        arrived.synchronize()
+        return waiting.numpy()
+
+    return ready
+
+
+def normalise(images: np.ndarray, device: torch.device, preprocess: Preprocessing | None = None) -> torch.Tensor:
+    """uint8 (b, h, w, 3) to float32 (b, 3, h, w), scaled to 0..1, with the mean and standard deviation taken out."""
+    preprocess = preprocess or Preprocessing(images.shape[1])
+    pixels = torch.from_numpy(images)
+    pixels = pixels.pin_memory() if device.type == "cuda" else pixels
+    pixels = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (preprocess.mean, preprocess.std))
     return (pixels - mean) / std
 
 
-def _as_map(output: torch.Tensor, model: nn.Module) -> torch.Tensor:
-    if output.ndim == 4:
-        return output.permute(0, 3, 1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else output
-    prefix = getattr(model, "num_prefix_tokens", output.shape[1] - isqrt(output.shape[1]) ** 2)
-    patches = output[:, prefix:]
-    side = isqrt(patches.shape[1])
-    if output.ndim != 3 or side * side != patches.shape[1]:
-        raise DataError(Problem("no square map", "reduction: grid", list(output.shape), fix="choose other layers"))
-    return patches.transpose(1, 2).reshape(len(output), -1, side, side)
+@contextmanager
+def exact_and_fast(device: torch.device, autocast: str) -> Iterator[None]:
+    """No gradients, and no TF32, so that a GPU gives what a CPU gives to float32 rounding; mixed precision if asked."""
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    kind = AUTOCAST[autocast]
+    mixed = torch.autocast(device.type, dtype=kind) if kind else nullcontext()
+    with torch.inference_mode(), exact, mixed:
+        yield
 
 
-def _wanted(arch: str, layers: Any, model: nn.Module) -> list[str]:
-    """Layers to extract, early to late, each once: those asked for, or the architecture's candidates and readout."""
-    if isinstance(layers, dict):
-        candidates = layers.get("candidates") or candidate_layers(arch, model)
-        regions = (layers.get("regions") or {}).values()
-        readout = layers.get("readout") or readout_layer(arch, model)
-        return list(dict.fromkeys([*candidates, *regions, readout]))
-    return list(layers or [*candidate_layers(arch, model), readout_layer(arch, model)])
+def _expanded(arch: str, model: nn.Module, item: str) -> list[str]:
+    return candidate_layers(arch, model, item) if item in PATTERNS else [item]

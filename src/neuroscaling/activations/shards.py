@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,7 +37,7 @@ class ShardWriter:
         self._rows, self._index = stop - first, np.full((*layout.grid, 2), ABSENT, "<u8")
         self._temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self._temporary, "wb", buffering=0)  # noqa: SIM115 (closed by `close` or `abandon`)
+        self._temporary.touch()
         self._pending: np.ndarray | None = None
         self._row = self._chunk = self._offset = self._crc = 0
 
@@ -51,8 +52,10 @@ class ShardWriter:
         whole = len(values) if self._row == self._rows else len(values) // step * step
         # A copy: the caller may use its buffer again.
         self._pending = values[whole:].copy() if whole < len(values) else None
-        for start in range(0, whole, step):
-            self._write_rows(values[start : start + step])
+        # Opened for each batch: a network may have more layers than a process may have open files.
+        with open(self._temporary, "ab", buffering=0) as file:
+            for start in range(0, whole, step):
+                self._write_rows(file, values[start : start + step])
 
     def close(self) -> dict[str, Any]:
         """Write the index, rename, and return {"bytes", "crc32c"}: of the checksums of all chunks and of the index."""
@@ -60,32 +63,31 @@ class ShardWriter:
             self.abandon()
             raise DataError(Problem("fewer rows than the shard holds", str(self._path), self._row, str(self._rows)))
         index = self._index.tobytes()
-        self._put(index, _crc(index))
-        self._file.close()
+        with open(self._temporary, "ab", buffering=0) as file:
+            self._put(file, index, _crc(index))
         os.replace(self._temporary, self._path)
         return {"bytes": self._offset, "crc32c": f"{self._crc:08x}"}
 
     def abandon(self) -> None:
         """Drop what was written."""
-        self._file.close()
         self._temporary.unlink(missing_ok=True)
 
-    def _write_rows(self, values: np.ndarray) -> None:
+    def _write_rows(self, file: FileIO, values: np.ndarray) -> None:
         values, columns = np.asarray(values, self._layout.dtype), range(self._layout.grid[1])
         # This thread writes while others compress and sum up the chunks to come.
         run = map if len(columns) == 1 else pool().map
         for column, (data, crc) in enumerate(run(lambda column: _encode(values, column, self._layout), columns)):
             self._index[self._chunk, column] = self._offset, len(data) + len(crc)
-            self._put(data, crc)
+            self._put(file, data, crc)
         self._chunk += 1
 
-    def _put(self, data: bytes, crc: bytes) -> None:
+    def _put(self, file: FileIO, data: bytes, crc: bytes) -> None:
         self._crc = google_crc32c.extend(self._crc, crc)
         self._offset += len(data) + len(crc)
-        written = os.writev(self._file.fileno(), [data, crc])
+        written = os.writev(file.fileno(), [data, crc])
         view = memoryview(data + crc)[written:] if written < len(data) + len(crc) else b""
         while view:  # one call may write less than it was given
-            view = view[self._file.write(view) :]
+            view = view[file.write(view) :]
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,17 @@
-"""Where activations come from: a network or a baseline; both give batches {layer: (stimuli, features)}."""
+"""Where activations come from: a baseline or a network."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from neuroscaling.activations.baselines import baseline_batches
-from neuroscaling.activations.store import Batch
+from neuroscaling.activations.options import Request
+from neuroscaling.activations.writing import Batch
 
-
-class Source(Protocol):
-    """What extraction asks for."""
-
-    def batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
-        """Activations to the images at `paths`, batch by batch."""
-
-    def facts(self) -> dict[str, Any]:
-        """What was done to the images, for the manifest."""
-
-    def device(self) -> str:
-        """Where the computation ran."""
+if TYPE_CHECKING:
+    from neuroscaling.activations.networks import Extractor
 
 
 @dataclass(frozen=True)
@@ -30,13 +21,12 @@ class Baseline:
     name: str
 
     def batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
+        """Features of the images at `paths`, batch by batch."""
         return baseline_batches(self.name, paths)
 
     def facts(self) -> dict[str, Any]:
+        """What was done to the images, for the manifest."""
         return {"preprocessing": {"colour": "grey", "resize": "bilinear, antialiased", "range": [0, 1]}}
-
-    def device(self) -> str:
-        return "cpu"
 
 
 @dataclass(frozen=True)
@@ -45,21 +35,12 @@ class Network:
 
     run: dict[str, Any]
     run_dir: Path
-    layers: Any
-    reduction: dict[str, Any]
+    request: Request
     wanted_device: str | None
 
     @cached_property
-    def _extractor(self) -> Any:
+    def extractor(self) -> "Extractor":
+        """The network with its layers."""
         from neuroscaling.activations.networks import extractor_of
 
-        return extractor_of(self.run, self.run_dir, self.layers, self.reduction, self.wanted_device)
-
-    def batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
-        return self._extractor.batches(paths)
-
-    def facts(self) -> dict[str, Any]:
-        return self._extractor.facts()
-
-    def device(self) -> str:
-        return str(self._extractor.device)
+        return extractor_of(self.run, self.run_dir, self.request, self.wanted_device)

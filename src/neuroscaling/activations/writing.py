@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 
 from neuroscaling.activations.arrays import verify_layer
-from neuroscaling.activations.grams import write_gram
+from neuroscaling.activations.grams import drop_features, without_features, write_gram
 from neuroscaling.activations.layout import (
     DTYPES,
     FORMAT,
@@ -82,7 +82,9 @@ def write_store(
     with atomic_path(group_path(path)) as folder:
         entries = _write_layers(folder, len(stimulus_ids), batches, codec, path)
         if keep != "features":
-            entries = [write_gram(folder, entry, keep == "both") for entry in entries]
+            entries = [write_gram(folder, entry) for entry in entries]
+            entries = entries if keep == "both" else [without_features(entry) for entry in entries]
+            drop_features(folder, entries)
         complete_group(folder, stimulus_ids, entries, reduction)
         path.unlink(missing_ok=True)  # a manifest never stands beside another group's values
     return write_manifest(path, stimulus_ids, entries, reduction, facts or {}, provenance())

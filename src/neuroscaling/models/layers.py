@@ -1,16 +1,17 @@
 """Which layers of a network are extracted, and which one stands for which region of the ventral stream."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.models.build import skeleton
+from neuroscaling.models.build import classifier_name, skeleton
+from neuroscaling.models.capture import INPUT, check_names, module_of, probe
 from neuroscaling.models.names import architecture
 
-# How timm's families call their blocks; the first pattern that finds two or more modules is taken.
+# How timm's and torchvision's families call their blocks; the first pattern that finds two or more modules is taken.
 BLOCKS = (
     r"layer\d+\.\d+",
     r"stages\.\d+\.blocks\.\d+",
@@ -18,24 +19,43 @@ BLOCKS = (
     r"stages\.\d+\.\d+",
     r"blocks\.\d+\.\d+",
     r"blocks\.\d+",
+    r"encoder\.layers\.encoder_layer_\d+",
+    r"features\.[1-9]\.\d+",
+    r"features\.denseblock\d+\.denselayer\d+",
 )
+# Layers that published commitments chose from, by family: names of modules, of timm or torchvision.
+FAMILY = {
+    "ViT": r".*\.(norm1|norm2|ln_1|ln_2|mlp\.act|mlp\.1|attn\.proj)",
+    "ConvNeXt": r"stages\.\d+\.(blocks\.\d+(\.conv_dw)?|downsample(\.\d+)?)|features\.\d+(\.\d+(\.block\.0)?)?",
+}
+PATTERNS = ("default", "block", "conv", "norm", "relu", "all", "family")
 
 
-def candidate_layers(arch: str, model: nn.Module | None = None) -> list[str]:
-    """Layers of `arch` that are extracted, early to late: those of the zoo, or the blocks of any other timm model.
+def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "default") -> list[str]:
+    """Layers of `arch` that are extracted, early to late.
 
-    model: the network, where it is built already.
+    model: the network, where it is built already. pattern: `default`: those of the zoo, or the blocks of any other
+    model; `block`; `conv`: convolutions; `norm`: normalisations; `relu`: activation functions of any kind; `family`:
+    the kinds that published commitments chose from (conv, norm and relu; of ViTs the norms, attn.proj and
+    mlp.act; of ConvNeXts blocks and their first convolutions); `all`: every module but containers and those that pass
+    on what they are given. A module that runs several times in a pass is a layer for each time (`capture`).
+    Raises DataError for another pattern.
     """
+    if pattern not in PATTERNS:
+        allowed = ", ".join(PATTERNS)
+        raise DataError(Problem("no such pattern", "candidates", pattern, allowed, nearest(pattern, PATTERNS)))
     listed = architecture(arch).layers
-    if listed:
+    if listed and pattern == "default":
         return list(listed)
     model = model or skeleton(arch)
-    names = [name for name, _ in model.named_modules()]
-    for pattern in BLOCKS:
-        blocks = [name for name in names if re.fullmatch(pattern, name)]
-        if len(blocks) > 1:
-            return blocks
-    return [stage["module"] for stage in model.feature_info]
+    size = architecture(arch).input_size
+    if pattern in ("default", "block"):
+        blocks = _blocks(model)
+        reached = probe(model, blocks, size)
+        return [name for name in blocks if name in reached]
+    chosen = _chooser(architecture(arch).family, pattern)
+    named = [name for name, module in model.named_modules() if name and chosen(name, module)]
+    return _in_order(model, named, size)
 
 
 def readout_layer(arch: str, model: nn.Module | None = None) -> str:
@@ -57,34 +77,84 @@ def readout_layer(arch: str, model: nn.Module | None = None) -> str:
 
 def check_layers(arch: str, wanted: Iterable[str], model: nn.Module | None = None) -> list[Problem]:
     """A Problem for each of `wanted` that the network doesn't have, with the nearest of its layers."""
-    allowed = [name for name, _ in (model or skeleton(arch)).named_modules() if name]
-    return [
+    model, wanted = model or skeleton(arch), list(wanted)
+    allowed = [name for name, _ in model.named_modules() if name]
+    problems = [
         Problem("unknown layer", arch, layer, listing(allowed), nearest(layer, allowed))
         for layer in wanted
-        if layer not in allowed
+        if module_of(layer) not in allowed
     ]
+    numbered = [layer for layer in wanted if ":" in layer and module_of(layer) in allowed]
+    if numbered:
+        reached = probe(model, {module_of(layer) for layer in numbered}, architecture(arch).input_size)
+        problems += check_names(arch, numbered, {name: output.calls for name, output in reached.items()})
+    return problems
+
+
+def _blocks(model: nn.Module) -> list[str]:
+    names = [name for name, _ in model.named_modules()]
+    for pattern in BLOCKS:
+        blocks = [name for name in names if re.fullmatch(pattern, name)]
+        if len(blocks) > 1:
+            return blocks
+    if hasattr(model, "feature_info"):
+        return [stage["module"] for stage in model.feature_info]
+    activations = [name for name, module in model.named_modules() if _is_activation(module)]
+    return activations or [name for name, _ in model.named_children()]
+
+
+def _chooser(family: str, pattern: str) -> Callable[[str, nn.Module], bool]:
+    kinds = {"conv": _is_convolution, "norm": _is_norm, "relu": _is_activation, "all": _computes}
+    if pattern in kinds:
+        return lambda name, module: kinds[pattern](module)
+    if family in FAMILY:
+        return lambda name, module: re.fullmatch(FAMILY[family], name) is not None
+    return lambda name, module: _is_convolution(module) or _is_norm(module) or _is_activation(module)
+
+
+def _in_order(model: nn.Module, named: list[str], input_size: int) -> list[str]:
+    """`named` in the order in which they run, each time that they run; without those that a pass doesn't reach."""
+    calls = {name: output.calls for name, output in probe(model, named, input_size).items()}
+    times = [f"{name}:{k + 1}" for name in calls for k in range(calls[name] - 1)] + list(calls)
+    reached = probe(model, times, input_size)
+    return sorted(reached, key=lambda layer: reached[layer].last)
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return re.fullmatch(r".*Norm(Act)?(\dd|\d)?", type(module).__name__) is not None
+
+
+def _is_activation(module: nn.Module) -> bool:
+    place = type(module).__module__
+    own = place.startswith("torch.nn.modules.activation") and not isinstance(module, nn.MultiheadAttention | nn.Softmax)
+    return own or place.startswith("timm.layers.activations")
+
+
+def _computes(module: nn.Module) -> bool:
+    return not isinstance(module, nn.Sequential | nn.ModuleList | nn.Identity | nn.Dropout)
 
 
 @torch.no_grad()
 def _before_classifier(model: nn.Module, input_size: int) -> str:
-    """Name of the last module that ran ahead of the classifier and gave a matrix."""
-    classifier = model.get_classifier()
-    outputs: list[str] = []
-    found: list[str] = []
+    """The last layer ahead of the classifier that gives one vector an image; the classifier's input where none does."""
+    head = classifier_name(model)
+    names = [name for name, _ in model.named_modules() if name and name != head and not name.startswith(f"{head}.")]
+    reached = probe(model, [*names, *([f"{head}:{INPUT}"] if head else [])], input_size)
+    given = reached.pop(f"{head}:{INPUT}", None)
+    if given is None:
+        return ""
+    before = [name for name, output in reached.items() if output.last < given.last]
+    before.sort(key=lambda name: reached[name].last)
+    vectors = [name for name in before if len(reached[name].shape) == 2]
+    if vectors:
+        return vectors[-1]
+    flat = [name for name in before if _size(reached[name].shape) == given.shape[1] == reached[name].shape[1]]
+    return flat[-1] if flat else f"{head}:{INPUT}" if len(given.shape) == 2 else ""
 
-    def after(name: str):
-        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
-            if module is not classifier and isinstance(output, torch.Tensor) and output.ndim == 2:
-                outputs.append(name)
 
-        return hook
-
-    handles = [module.register_forward_hook(after(name)) for name, module in model.named_modules()]
-    handles.append(classifier.register_forward_pre_hook(lambda *_: found.append(outputs[-1] if outputs else "")))
-    try:
-        reference = next(model.parameters())
-        model(torch.empty(2, 3, input_size, input_size, device=reference.device, dtype=reference.dtype))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else ""
+def _size(shape: tuple[int, ...]) -> int:
+    return torch.Size(shape[1:]).numel()

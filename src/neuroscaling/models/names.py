@@ -10,9 +10,11 @@ import yaml
 from neuroscaling import errors
 from neuroscaling.errors import Problem, StudyError
 from neuroscaling.models.timm_table import PATH as TIMM_NAMES
+from neuroscaling.models.torchvision_table import PATH as TORCHVISION_NAMES
 
 ZOO = Path(__file__).with_name("zoo.yaml")
-# Families by the module of timm that defines a model; others are called by that module's name.
+TORCHVISION = "torchvision."  # its models are named with this prefix, e.g. torchvision.convnext_tiny
+# Families by the module of timm or torchvision that defines a model; others are called by that module's name.
 FAMILIES = {
     "resnet": "ResNet",
     "resnetv2": "ResNet",
@@ -22,6 +24,9 @@ FAMILIES = {
     "efficientnet": "EfficientNet",
     "swin_transformer": "Swin",
     "swin_transformer_v2": "Swin",
+    "alexnet": "AlexNet",
+    "vgg": "VGG",
+    "densenet": "DenseNet",
 }
 
 
@@ -30,8 +35,8 @@ class Architecture:
     """How a network is built and what is read from it.
 
     input_size: pixels of each side; layers: candidates for regions, early to late, and readout: the layer that gives
-    one vector an image; both empty for models of timm that the zoo doesn't list (`layers.candidate_layers` and
-    `layers.readout_layer` find theirs).
+    one vector an image; both empty for models that the zoo doesn't list (`layers.candidate_layers` and
+    `layers.readout_layer` find theirs). timm_name: the name that builds it, of timm or, prefixed, of torchvision.
     """
 
     name: str
@@ -44,8 +49,8 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class TimmModel:
-    """A line of timm_names.txt: module of timm, input size, and the input size of each tag of published weights."""
+class LibraryModel:
+    """A line of timm_names.txt or torchvision_names.txt: module, input size, input size of each tag of weights."""
 
     module: str
     input_size: int
@@ -53,16 +58,16 @@ class TimmModel:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture `name`: of the zoo, or any of timm's, with or without the tag of published weights.
+    """The architecture `name`: of the zoo, any of timm's, or `torchvision.<name>`, with or without a tag of weights.
 
     Raises StudyError with the nearest name when there is none.
     """
     if name in _zoo():
         return _zoo()[name]
-    base, _, tag = name.partition(".")
-    model = _timm_models().get(base)
+    base, tag = _split(name)
+    model = _library().get(base)
     if model is None or (tag and tag not in model.tags):
-        allowed = "names from `neuroscaling models`, or any timm name"
+        allowed = "names from `neuroscaling models`, any timm name, or torchvision.<name>"
         raise StudyError(Problem("unknown architecture", value=name, allowed=allowed, nearest=nearest(name)))
     size = model.tags[tag] if tag else model.input_size
     listed = _zoo().get(base)
@@ -73,8 +78,8 @@ def architecture(name: str) -> Architecture:
 
 def known(name: str) -> bool:
     """Is there an architecture of this name?"""
-    base, _, tag = name.partition(".")
-    model = _timm_models().get(base)
+    base, tag = _split(name)
+    model = _library().get(base)
     return name in _zoo() or (model is not None and (not tag or tag in model.tags))
 
 
@@ -84,11 +89,11 @@ def names() -> list[str]:
 
 
 def nearest(name: str) -> str:
-    """The known name that is written most like `name`: of the zoo first, then timm's, tags included."""
-    base = name.partition(".")[0]
-    if base in _timm_models():
-        return errors.nearest(name, [f"{base}.{tag}" for tag in _timm_models()[base].tags]) or base
-    return errors.nearest(name, _zoo()) or errors.nearest(name, _timm_models())
+    """The known name that is written most like `name`: of the zoo, then of timm and torchvision, tags included."""
+    base, _ = _split(name)
+    if base in _library():
+        return errors.nearest(name, [f"{base}.{tag}" for tag in _library()[base].tags]) or base
+    return errors.nearest(name, _zoo()) or errors.nearest(name, _library())
 
 
 def family(name: str) -> str:
@@ -97,7 +102,7 @@ def family(name: str) -> str:
 
 
 def layers(name: str) -> list[str]:
-    """Candidate layers of `name`, early to late; empty for models of timm that the zoo doesn't list."""
+    """Candidate layers of `name`, early to late; empty for models that the zoo doesn't list."""
     return list(architecture(name).layers)
 
 
@@ -117,12 +122,28 @@ def _zoo() -> dict[str, Architecture]:
 
 
 @cache
-def _timm_models() -> dict[str, TimmModel]:
-    lines = TIMM_NAMES.read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    return {name: TimmModel(module, int(size), _tags(tags, int(size))) for name, module, size, tags in rows}
+def _library() -> dict[str, LibraryModel]:
+    """All models of timm, and those of torchvision under their prefixed names."""
+    files = (("", TIMM_NAMES), (TORCHVISION, TORCHVISION_NAMES))
+    return {
+        f"{prefix}{name}": LibraryModel(module, int(size), _tags(tags, int(size)))
+        for prefix, file in files
+        for name, module, size, tags in _rows(file)
+    }
+
+
+def _rows(file: Path) -> list[list[str]]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
 def _tags(text: str, input_size: int) -> dict[str, int]:
     pairs = [item.partition("@") for item in text.split(",") if item]
     return {tag: int(size) if size else input_size for tag, _, size in pairs}
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Name of the model and tag of its weights."""
+    prefix = TORCHVISION if name.startswith(TORCHVISION) else ""
+    base, _, tag = name.removeprefix(prefix).partition(".")
+    return prefix + base, tag

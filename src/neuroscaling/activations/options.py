@@ -1,0 +1,92 @@
+"""How activations are computed and stored: the options of an extraction, with their defaults."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from neuroscaling.errors import DataError, Problem, nearest
+
+DEFAULTS: dict[str, Any] = {
+    "keep": "features",
+    "dtype": "float32",
+    "autocast": "none",
+    "tokens": "all",
+    "candidates": "default",
+    "codec": "zstd",
+    "batch": 64,
+    "workers": 0,
+    "scratch_gb": 50.0,
+}
+ALLOWED = {
+    "keep": ("features", "gram", "both"),
+    "dtype": ("float32", "float16"),
+    "autocast": ("none", "bf16", "fp16"),
+    "tokens": ("all", "class", "patch", "mean"),
+    "candidates": ("default", "block", "conv", "norm", "relu", "all", "family"),
+    "codec": ("zstd", "none"),
+}
+# What changes the values; the rest only changes how they come about.
+DETERMINING = ("keep", "dtype", "autocast", "tokens", "candidates")
+
+# What each kind of reduction needs, and the smallest value of it.
+KINDS: dict[str, dict[str, int]] = {
+    "none": {},
+    "grid": {"size": 1},
+    "max": {"size": 1},
+    "projection": {"components": 1, "seed": 0},
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: `layers` (names, the study's section, or nothing), `reduction` and `options`, complete."""
+
+    layers: Any
+    reduction: dict[str, Any]
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, layers: Any, reduction: dict[str, Any] | None, options: dict[str, Any] | None) -> "Request":
+        """With all defaults. Raises DataError for unknown names and bad values."""
+        return cls(layers or None, checked(reduction or {"kind": "none"}), complete(options))
+
+    def facts(self) -> dict[str, Any]:
+        """What of it determines the values, for the manifest."""
+        determining = {key: self.options[key] for key in DETERMINING}
+        return {"reduction": self.reduction, "layers_asked": self.layers, "options": determining}
+
+
+def complete(options: dict[str, Any] | None) -> dict[str, Any]:
+    """`options` with the defaults of those that are missing. Raises DataError for unknown names and bad values."""
+    options = {**DEFAULTS, **(options or {})}
+    problems = [
+        Problem("no such option of extraction", key, options[key], ", ".join(DEFAULTS), nearest(key, DEFAULTS))
+        for key in options
+        if key not in DEFAULTS
+    ]
+    for key, allowed in ALLOWED.items():
+        if options[key] not in allowed:
+            what, near = "not allowed", nearest(options[key], allowed)
+            problems.append(Problem(what, f"extraction: {key}", options[key], ", ".join(allowed), near))
+    least = {"batch": 1, "workers": 0, "scratch_gb": 0}
+    problems += [
+        Problem("too small", f"extraction: {key}", options[key], f"{least[key]} or more")
+        for key in least
+        if options[key] < least[key]
+    ]
+    if problems:
+        raise DataError(problems)
+    return options
+
+
+def checked(reduction: dict[str, Any]) -> dict[str, Any]:
+    """The reduction with what its kind uses and nothing else. Raises DataError for another kind or a bad value."""
+    kind = reduction.get("kind")
+    needs = KINDS.get(kind) if isinstance(kind, str) else None
+    values = {key: reduction.get(key) for key in needs or ()}
+    if needs is None or any(not isinstance(value, int) or value < needs[key] for key, value in values.items()):
+        allowed = (
+            '{"kind": "none"}, {"kind": "grid" (means) or "max", "size": cells along each side}, '
+            'or {"kind": "projection", "components": k, "seed": s}'
+        )
+        raise DataError(Problem("no such reduction", "reduction", reduction, allowed))
+    return {"kind": kind, **values}

@@ -1,0 +1,79 @@
+"""What is done to an image before a network sees it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.models.names import TORCHVISION, architecture
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize to a square (antialiased), cut the middle `crop` of its side, scale to 0..1, subtract `mean`, divide.
+
+    size: pixels of each side that the network gets; crop: 1 for all of the image.
+    """
+
+    size: int
+    interpolation: str = "bilinear"
+    crop: float = 1.0
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    mode: str = "RGB"
+
+    def load(self, path: Path) -> np.ndarray:
+        """The image as uint8 (size, size, 3), or (size, size) for mode "L". Raises DataError for a damaged file."""
+        side = int(self.size / self.crop)
+        try:
+            with Image.open(path) as image:
+                image = image.convert("RGB").convert(self.mode)
+                if image.size != (side, side):
+                    image = image.resize((side, side), Image.Resampling[self.interpolation.upper()])
+                edge = round((side - self.size) / 2)
+                return np.asarray(image)[edge : edge + self.size, edge : edge + self.size]
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise DataError(Problem(f"the image can't be decoded: {error}", str(path))) from error
+
+    def facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        crop = {} if self.crop == 1 else {"crop": self.crop}
+        resize = {"size": self.size, "interpolation": f"{self.interpolation}, antialiased", **crop}
+        return {"colour": "RGB", **resize, "mean": list(self.mean), "std": list(self.std)}
+
+
+def preprocessing(run: dict[str, Any]) -> Preprocessing:
+    """That of a run: for published weights what they were published with, otherwise that of training here."""
+    arch = architecture(run["arch"])
+    if run["kind"] != "pretrained":
+        return Preprocessing(arch.input_size)
+    published = _of_torchvision if arch.timm_name.startswith(TORCHVISION) else _of_timm
+    return published(arch.timm_name, arch.input_size)
+
+
+def _of_timm(name: str, size: int) -> Preprocessing:
+    import timm
+
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if config is None:
+        return Preprocessing(size)
+    known = config.interpolation in ("bilinear", "bicubic", "nearest", "lanczos")
+    interpolation = config.interpolation if known else "bilinear"
+    crop = float(config.crop_pct or 1)
+    return Preprocessing(size, interpolation, crop, tuple(config.mean), tuple(config.std))
+
+
+def _of_torchvision(name: str, size: int) -> Preprocessing:
+    from torchvision.models import get_model_weights
+
+    _, base, *tag = name.split(".")
+    weights = get_model_weights(base)
+    transforms = (weights[tag[0]] if tag else weights.DEFAULT).transforms()
+    crop = transforms.crop_size[0] / transforms.resize_size[0]
+    return Preprocessing(size, transforms.interpolation.value, crop, tuple(transforms.mean), tuple(transforms.std))

@@ -1,0 +1,93 @@
+"""What is kept of a layer's output: everything, some tokens, a grid of places, or a random projection."""
+
+from dataclasses import dataclass, field
+from math import isqrt
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from neuroscaling.activations.projection import Projection
+from neuroscaling.errors import DataError, Problem
+
+TOKENS = ("all", "class", "patch", "mean")
+POOLS = {"grid": functional.adaptive_avg_pool2d, "max": functional.adaptive_max_pool2d}
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """Reduces outputs of `model`'s layers to matrices; `whole` names layers that are kept whole (the readout)."""
+
+    model: nn.Module
+    reduction: dict[str, Any]
+    tokens: str = "all"
+    whole: tuple[str, ...] = ()
+    _projections: dict[Any, Projection] = field(default_factory=dict, compare=False)
+
+    def __call__(self, layer: str, output: torch.Tensor) -> torch.Tensor:
+        """(b, ...) -> (b, features), on the same device; not a copy where nothing is reduced."""
+        output = select_tokens(output, self.model, self.tokens)
+        if layer in self.whole:
+            return output.flatten(1)
+        if self.reduction["kind"] == "projection":
+            return self._project(output.flatten(1))
+        return reduce(output, self.model, self.reduction).flatten(1)
+
+    def _project(self, values: torch.Tensor) -> torch.Tensor:
+        features, components = values.shape[1], self.reduction["components"]
+        if features <= components:
+            return values
+        if values.is_meta:
+            return values[:, :components]
+        key = (features, values.device)
+        if key not in self._projections:
+            self._projections[key] = Projection(features, components, self.reduction["seed"], values.device)
+        return self._projections[key](values)
+
+
+def select_tokens(output: torch.Tensor, model: nn.Module, tokens: str) -> torch.Tensor:
+    """Of tokens (b, tokens, channels) all, the class token, those of patches, or the mean of those; maps stay."""
+    if tokens == "all" or output.ndim != 3:
+        return output
+    prefix = _prefix_tokens(output, model)
+    if tokens == "class":
+        if not prefix:
+            raise DataError(Problem("there is no class token", "tokens: class", list(output.shape), "patch or mean"))
+        return output[:, 0]
+    return output[:, prefix:] if tokens == "patch" else output[:, prefix:].mean(1)
+
+
+def reduce(output: torch.Tensor, model: nn.Module, reduction: dict[str, Any]) -> torch.Tensor:
+    """Keep of an output (b, ...) what `reduction` says: everything, or means or maxima on a grid of k x k places.
+
+    Tokens (b, tokens, channels) become a map of patches, without class and register tokens; vectors pass as they are.
+    A map smaller than the grid is kept whole.
+    """
+    if reduction["kind"] == "none" or output.ndim < 3:
+        return output
+    features = _as_map(output, model)
+    size = min(reduction["size"], *features.shape[2:])
+    return POOLS[reduction["kind"]](features.float(), size)
+
+
+def _as_map(output: torch.Tensor, model: nn.Module) -> torch.Tensor:
+    if output.ndim == 4:
+        return output.permute(0, 3, 1, 2) if _channels_last(output, model) else output
+    patches = output[:, _prefix_tokens(output, model) :] if output.ndim == 3 else output
+    side = isqrt(patches.shape[1])
+    if output.ndim != 3 or side * side != patches.shape[1]:
+        raise DataError(Problem("no square map", "reduction: grid", list(output.shape), fix="choose other layers"))
+    return patches.transpose(1, 2).reshape(len(output), -1, side, side)
+
+
+def _channels_last(output: torch.Tensor, model: nn.Module) -> bool:
+    """timm says how its maps lie; torchvision's Swin has channels last, whose maps are square in the middle."""
+    if hasattr(model, "output_fmt"):
+        return model.output_fmt == "NHWC"
+    return output.shape[1] == output.shape[2] != output.shape[3]
+
+
+def _prefix_tokens(output: torch.Tensor, model: nn.Module) -> int:
+    """Tokens that are no patches; where the model doesn't say, what is more than a square."""
+    return getattr(model, "num_prefix_tokens", output.shape[1] - isqrt(output.shape[1]) ** 2)
