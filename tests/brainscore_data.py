@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OBJECTS = tuple(f"object{i}" for i in range(8))
 TEXTURES = ("noise", "texture")
+COWLEY_SESSIONS = ("190923", "201025", "210225", "211022")
 FAMILIES = {
     "MajajHong2015.public": ("dicarlo.MajajHong2015.public", "hvm-public"),
     "MajajHong2015.private": ("dicarlo.MajajHong2015.private", "hvm-private"),
@@ -43,7 +44,7 @@ FAMILIES = {
     "Papale2025_test": ("THINGS_TVSD_test_Assembly", "THINGS_TVSD_test_Stimuli"),
     "Hebart2023_fmri_train": ("THINGS_fMRI_train_Assembly", "THINGS_fMRI_train_Stimuli"),
     "Hebart2023_fmri_test": ("THINGS_fMRI_test_Assembly", "THINGS_fMRI_test_Stimuli"),
-}
+} | {f"Cowley2026.{session}": (f"Cowley2026.{session}",) * 2 for session in COWLEY_SESSIONS}
 """Identifiers of the assembly and of the stimuli, which name the files; test_brainscore_data.py compares the table."""
 
 
@@ -81,6 +82,16 @@ def write_freemanziemba(
     bins = bins or [(t, t + 1) for t in range(50, 200)]
     data = f"FreemanZiemba2013.{access}"
     return write_cross_validated(root, data, features, ("V1", "V2"), "texture_type", bins, {}, **options)
+
+
+def write_cowley(root: Path, features: np.ndarray, **options: Any) -> dict[str, list[str]]:
+    """V4 in four sessions that one benchmark averages; options as `write_cross_validated`."""
+    written = {}
+    for seed, session in enumerate(COWLEY_SESSIONS):
+        data = f"Cowley2026.{session}"
+        settings = {"seed": seed} | options
+        written |= write_cross_validated(root, data, features, ("V4",), "object_name", [(50, 150)], {}, **settings)
+    return written
 
 
 def write_cross_validated(

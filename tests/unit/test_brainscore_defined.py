@@ -26,6 +26,7 @@ REGISTERED = (
     "Allen2022_fmri.V2-rdm",
     "Papale2025.V4-ridgecv",
     "Hebart2023_fmri.IT-ridge",
+    "Cowley2026.V4-pls",
 )
 MINE = {
     "region": "IT",
@@ -55,7 +56,8 @@ from neuroscaling.errors import NeuroscalingError
 
 given = json.loads(Path(sys.argv[1]).read_text())
 stored = np.load(given["features"])
-rows = {str(stimulus): i for i, stimulus in enumerate(stored["ids"])}
+named = {str(stimulus): i for i, stimulus in enumerate(stored["ids"])}
+numbered = {str(1000 + i): i for i in range(len(named))}
 for table, entries in (("DATA_SETS", given["data_sets"]), ("STIMULUS_SETS", given["stimulus_sets"])):
     for name, changed in entries.items():
         getattr(ids, table)[name] = replace(getattr(ids, table)[name], **changed)
@@ -73,7 +75,8 @@ class Model(PrecomputedFeatures):
 
 
 def summary(benchmark, degrees=None):
-    recordings = benchmark._assembly if hasattr(benchmark, "_assembly") else benchmark.train_assembly
+    part = getattr(benchmark, "_sessions", [benchmark])[0]
+    recordings = part._assembly if hasattr(part, "_assembly") else part.train_assembly
     found = {"class": type(benchmark).__name__, "sizes": dict(recordings.sizes), "ceiling": float(benchmark.ceiling)}
     if degrees:
         score = benchmark(Model(degrees))
@@ -82,6 +85,8 @@ def summary(benchmark, degrees=None):
 
 
 def load(case):
+    global rows
+    rows = numbered if case.get("root", "").endswith("numbered") else named
     if "define" in case:
         known = definitions.check_definitions({"mine": case["define"]}, case["root"])
         benchmark = local.load("mine", known)
@@ -123,6 +128,7 @@ def loaded(brainscore_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
         brainscore_data.write_rajalingham(root, few, access)
     for write in (brainscore_data.write_allen, brainscore_data.write_papale, brainscore_data.write_hebart):
         write(root, few, values[24:40], neuroids=4)
+    brainscore_data.write_cowley(root, few, neuroids=3)
     np.savez(folder / "features.npz", ids=written["MajajHong2015.public"], values=values)
     unequal = _without_some_repetitions(root, folder / "unequal")
     once = _without_some_repetitions(root, folder / "once", keep=1)
@@ -144,6 +150,7 @@ def loaded(brainscore_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
     cases["rdm"] = {"root": str(root), "define": geometry, "rdm": True}
     cases["cka"] = {"root": str(root), "define": geometry | {"metric": "cka"}}
     cases["rdm ceiling"] = {"root": str(root), "define": geometry | {"ceiling": "internal_consistency"}}
+    cases["numbered"] = {"root": str(_numbered(root, folder / "numbered")), "define": MINE}
     cases["unequal"] = {"root": str(unequal), "define": MINE}
     cases["once"] = {"root": str(once), "define": MINE}
     cases["region"] = {"root": str(root), "define": MINE | {"region": "V2"}}
@@ -197,12 +204,32 @@ def _without_some_repetitions(root: Path, out: Path, keep: int | None = None) ->
     return out
 
 
+def _with_number(row: str) -> str:
+    """A row of the table with a number for its id; numbers sort as the ids did, so that the splits stay."""
+    stimulus, *rest = row.split(",")
+    return ",".join([str(1000 + int(stimulus[-4:])) if stimulus[-4:].isdigit() else stimulus, *rest])
+
+
+def _numbered(root: Path, out: Path) -> Path:
+    """MajajHong2015 with numbers as ids of the stimuli, and a number of its own for each trial."""
+    out.mkdir()
+    (out / "stimulus_hvm-public").symlink_to(root / "stimulus_hvm-public")
+    table = (root / MINE["stimuli"]).read_text().split("\n")
+    (out / MINE["stimuli"]).write_text("\n".join(map(_with_number, table)))
+    with xr.open_dataarray(root / MINE["assembly"]) as opened:
+        trials = opened.load()
+    ids = [1000 + int(stimulus[-4:]) for stimulus in trials["stimulus_id"].values]
+    trials = trials.assign_coords(stimulus_id=("presentation", ids), trial=("presentation", np.arange(len(ids))))
+    trials.to_netcdf(out / MINE["assembly"])
+    return out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REGISTERED)
 def test_brainscores_own_classes_take_the_files(loaded: dict, name: str):
     found = loaded[name]
     assert 0.2 < found["ceiling"] <= 1, found
-    kinds = {"neural": "NeuralBenchmark", "train_test": "TrainTestNeuralBenchmark", "rsa": "RSABenchmark"}
+    kinds = {"train_test": "TrainTestNeuralBenchmark", "rsa": "RSABenchmark"}
     assert found["class"] == kinds.get(ids.BENCHMARKS[name].kind, found["class"])
 
 
@@ -219,6 +246,11 @@ def test_a_definition_of_a_registered_benchmark_scores_the_same(loaded: dict):
     assert loaded["mine"] == registered and registered["raw"] > 0.5
     assert loaded["no ceiling"]["raw"] == registered["raw"]
     assert loaded["no ceiling"]["score"] == pytest.approx(registered["raw"] ** 2, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_ids_that_are_numbers_and_coordinates_of_trials_change_nothing(loaded: dict):
+    assert loaded["numbered"] == loaded["mine"]
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ def _load(definition: Definition) -> Any:
     import xarray as xr
     from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 
-    stimuli = load_stimuli(definition.stimuli, definition.images, definition.name)
+    stimuli = load_stimuli(definition.stimuli, definition.images, definition.name, text_ids=True)
     try:
         with xr.open_dataarray(definition.assembly) as opened:
             values = opened.load()
@@ -131,16 +131,26 @@ def _load(definition: Definition) -> Any:
     if "time_bin" not in values.dims:
         values = values.expand_dims("time_bin", -1)
     values = values.transpose("presentation", "neuroid", "time_bin")
-    coords = {name: (coord.dims, coord.values) for name, coord in values.coords.items() if len(coord.dims) == 1}
+    assembly = NeuroidAssembly(values.values, coords=_coordinates(values, stimuli), dims=values.dims)
+    assembly.attrs |= {"stimulus_set": stimuli, "stimulus_set_identifier": definition.name}
+    return check_assembly(assembly, definition.assembly)
+
+
+def _coordinates(values: Any, stimuli: Any) -> dict[str, tuple[str, Any]]:
+    """Coordinates by name, each along one dimension.
+
+    Of a presentation only its stimulus, its repetition and the columns of the stimuli count: Brain-Score averages the
+    trials that agree in all coordinates but the repetition.
+    """
+    flat = {name: (coord.dims[0], coord.values) for name, coord in values.coords.items() if len(coord.dims) == 1}
+    kept = ("stimulus_id", "repetition")
+    coords = {name: entry for name, entry in flat.items() if entry[0] != "presentation" or name in kept}
+    coords["stimulus_id"] = ("presentation", coords["stimulus_id"][1].astype(str))
     coords.setdefault("time_bin_start", ("time_bin", np.zeros(values.sizes["time_bin"], int)))
     coords.setdefault("time_bin_end", ("time_bin", np.zeros(values.sizes["time_bin"], int)))
     coords.setdefault("subject", ("neuroid", ["all"] * values.sizes["neuroid"]))
-    rows = stimuli.drop_duplicates("stimulus_id").set_index("stimulus_id")
-    shown = rows.reindex(coords["stimulus_id"][1])
-    coords |= {column: ("presentation", shown[column].values) for column in rows if column not in coords}
-    assembly = NeuroidAssembly(values.values, coords=coords, dims=values.dims)
-    assembly.attrs |= {"stimulus_set": stimuli, "stimulus_set_identifier": definition.name}
-    return check_assembly(assembly, definition.assembly)
+    shown = stimuli.drop_duplicates("stimulus_id").set_index("stimulus_id").reindex(coords["stimulus_id"][1])
+    return coords | {column: ("presentation", shown[column].values) for column in shown if column not in kept}
 
 
 def _require_coords(values: Any, definition: Definition) -> None:

@@ -69,18 +69,21 @@ def load(name: str, definitions: Mapping[str, Definition] | None = None) -> Any:
     return load_benchmark(ids.benchmark(name).benchmark)
 
 
-def load_stimuli(csv: Path, images: Path, identifier: str, known: tuple[str, Path] | None = None) -> Any:
+def load_stimuli(
+    csv: Path, images: Path, identifier: str, known: tuple[str, Path] | None = None, text_ids: bool = False
+) -> Any:
     """Brain-Score's StimulusSet of a CSV whose images lie in a folder or a zip, which stays packed.
 
-    known: sha1 and path of a file to check first. Raises DataError for another content, a CSV without the columns
-    stimulus_id (or image_id) and filename, and images that are missing.
+    known: sha1 and path of a file to check first; text_ids: numbers among the ids stay as they are written. Raises
+    DataError for another content, a CSV without the columns stimulus_id (or image_id) and filename, and images that
+    are missing.
     """
     import pandas as pd
     from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet, StimulusSetLoader
 
     if known:
         _require_sha1(*known)
-    table = pd.read_csv(csv)
+    table = pd.read_csv(csv, dtype={"stimulus_id": str, "image_id": str, "filename": str} if text_ids else None)
     StimulusSetLoader.correct_stimulus_id_name(table)
     lacking = [column for column in ("stimulus_id", "filename") if column not in table]
     if lacking:
