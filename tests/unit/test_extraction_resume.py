@@ -1,0 +1,209 @@
+"""An extraction that is cut short goes on where it stood; slices by several processes give what one process gives."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroscaling.activations import passes
+from neuroscaling.activations.extract import extract, finish
+from neuroscaling.activations.layout import group_path, partial_path
+from neuroscaling.activations.networks import Extractor
+from neuroscaling.activations.store import open_store
+from neuroscaling.errors import DataError
+from neuroscaling.models.build import build
+from neuroscaling.models.weights import save_weights
+
+N, BATCH = 40, 8  # five shards of one batch
+OPTIONS = {"batch": BATCH}
+RUN = {"run": "resnet_w8-00000000", "kind": "untrained", "arch": "resnet_w8"}
+
+SCRIPT = """
+import json, sys, time
+from pathlib import Path
+from neuroscaling.activations import passes
+from neuroscaling.activations.extract import extract
+run, folder, stimuli, output, options, part, pause = json.loads(sys.argv[1])
+close = passes.LayerShards.close
+passes.LayerShards.close = lambda shards: (time.sleep(pause), close(shards))[1]
+extract(run, Path(folder), [Path(stimuli)], [Path(output)], device="cpu", options=options, part=part)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run and a stimulus set."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "images").mkdir()
+    rng, rows = np.random.default_rng(0), []
+    for i in range(N):
+        file = folder / "images" / f"{i}.png"
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file)
+        rows.append(
+            {"stimulus_id": f"s{i}", "filename": file.name, "sha1": hashlib.sha1(file.read_bytes()).hexdigest()}
+        )
+    content = {"format": "stimuli/1", "set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    save_weights(build("resnet_w8", 10, 3), folder / "weights-ep0.safetensors", {"arch": "resnet_w8"})
+    (folder / "run.json").write_text(json.dumps({"weights": "weights-ep0.safetensors", "weights_sha256": "sha"}))
+    return folder
+
+
+def run_extract(folder, output, step=extract, options=OPTIONS, **more):
+    step(RUN, folder, [folder / "manifest.json"], [output], device="cpu", options=options, **more)
+    return output
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """The activations of an extraction that nothing interrupted."""
+    return run_extract(folder, tmp_path_factory.mktemp("whole") / "set.json")
+
+
+def files_of(path):
+    root = group_path(path)
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in root.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def forwarded(monkeypatch):
+    """Numbers of images of each forward pass."""
+    counts = []
+    forward = Extractor.forward
+
+    def counting(self, images, layers, sink):
+        counts.append(len(images))
+        return forward(self, images, layers, sink)
+
+    monkeypatch.setattr(Extractor, "forward", counting)
+    return counts
+
+
+def cut_after(monkeypatch, shards):
+    """Raise, as a lost disk would, once `shards` shards are finished; a function that ends this."""
+    close, done = passes.LayerShards.close, []
+
+    def failing(self):
+        if len(done) == shards:
+            raise OSError("the disk is gone")
+        done.append(1)
+        return close(self)
+
+    monkeypatch.setattr(passes.LayerShards, "close", failing)
+    return lambda: monkeypatch.setattr(passes.LayerShards, "close", close)
+
+
+def test_an_extraction_goes_on_at_the_first_missing_shard(folder, whole, forwarded, monkeypatch, tmp_path):
+    mend = cut_after(monkeypatch, 3)
+    with pytest.raises(OSError, match="disk is gone"):
+        run_extract(folder, tmp_path / "set.json")
+    assert not (tmp_path / "set.json").exists() and partial_path(tmp_path / "set.json").is_dir()
+    mend()
+    forwarded.clear()
+    run_extract(folder, tmp_path / "set.json")
+    assert forwarded == [BATCH, BATCH]
+    assert files_of(tmp_path / "set.json") == files_of(whole)
+    assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr"}
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_finished_shard_that_was_damaged_is_made_again(damage, folder, whole, forwarded, monkeypatch, tmp_path):
+    mend = cut_after(monkeypatch, 3)
+    with pytest.raises(OSError, match="disk is gone"):
+        run_extract(folder, tmp_path / "set.json")
+    (file,) = partial_path(tmp_path / "set.json").glob("*/group.zarr/layer2.0/c/1/0")
+    file.unlink() if damage == "missing" else os.truncate(file, 100)
+    mend()
+    forwarded.clear()
+    run_extract(folder, tmp_path / "set.json")
+    assert forwarded == [BATCH] * 3
+    assert files_of(tmp_path / "set.json") == files_of(whole)
+
+
+def test_other_facts_begin_anew(folder, forwarded, monkeypatch, tmp_path):
+    mend = cut_after(monkeypatch, 3)
+    with pytest.raises(OSError, match="disk is gone"):
+        run_extract(folder, tmp_path / "set.json")
+    mend()
+    forwarded.clear()
+    run_extract(folder, tmp_path / "set.json", reduction={"kind": "grid", "size": 1})
+    assert sum(forwarded) == N and not partial_path(tmp_path / "set.json").exists()
+
+
+def test_a_killed_process_is_gone_on_from(folder, whole, forwarded, tmp_path):
+    output = tmp_path / "set.json"
+    process = _start(folder, output, None, pause=0.3)
+    deadline = time.monotonic() + 100
+    while len(list(partial_path(output).glob("*/done/*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not output.exists()
+    run_extract(folder, output)
+    assert 0 < sum(forwarded) <= N - 2 * BATCH
+    assert files_of(output) == files_of(whole)
+
+
+def test_two_processes_share_a_set(folder, whole, forwarded, tmp_path):
+    output = tmp_path / "set.json"
+    processes = [_start(folder, output, [i, 2]) for i in range(2)]
+    assert [process.wait(100) for process in processes] == [0, 0]
+    assert not output.exists()
+    run_extract(folder, output, step=finish)
+    assert forwarded == [] and files_of(output) == files_of(whole)
+    assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
+
+
+def test_missing_slices_are_named(folder, tmp_path):
+    run_extract(folder, tmp_path / "set.json", part=(1, 2))
+    with pytest.raises(DataError, match=r"2 of 5 shards are missing[\s\S]*0, 1"):
+        run_extract(folder, tmp_path / "set.json", step=finish)
+    run_extract(folder, tmp_path / "set.json", part=(0, 2))
+    run_extract(folder, tmp_path / "set.json", step=finish)
+    assert open_store(tmp_path / "set.json").read("layer1.0").shape[0] == N
+
+
+def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole, forwarded, monkeypatch, tmp_path):
+    # 2e-4 GB hold the features of one or two of the five layers at a time.
+    options = OPTIONS | {"keep": "gram", "scratch_gb": 2e-4}
+    made, finish_step = [], passes.Partial.finish
+
+    def failing(self, step, record):
+        finish_step(self, step, record)
+        made.append(step)
+        if step == "pass0-grams":
+            raise OSError("the disk is gone")
+
+    monkeypatch.setattr(passes.Partial, "finish", failing)
+    with pytest.raises(OSError, match="disk is gone"):
+        run_extract(folder, tmp_path / "set.json", options=options)
+    monkeypatch.setattr(passes.Partial, "finish", finish_step)
+    first = sum(forwarded)
+    run_extract(folder, tmp_path / "set.json", options=options)
+    stored, full = open_store(tmp_path / "set.json"), open_store(whole)
+    assert stored.manifest["passes"] > 1 and first == N
+    assert sum(forwarded) == N * stored.manifest["passes"]
+    for layer in full.layers:
+        np.testing.assert_allclose(stored.gram(layer).products, full.gram(layer).products, rtol=1e-12)
+        np.testing.assert_allclose(stored.gram(layer).sums, full.gram(layer).sums, rtol=1e-12)
+    assert [layer for layer in stored.layers if stored.keeps(layer, "features")] == [full.layers[-1]]
+    np.testing.assert_array_equal(stored.read(full.layers[-1]), full.read(full.layers[-1]))
+    assert not (group_path(tmp_path / "set.json") / "layer1.0").exists()
+
+
+def test_slices_and_several_passes_exclude_each_other(folder, tmp_path):
+    options = OPTIONS | {"keep": "gram", "scratch_gb": 2e-4}
+    with pytest.raises(DataError, match=r"slices can't take turns[\s\S]*raise `scratch_gb`"):
+        run_extract(folder, tmp_path / "set.json", options=options, part=(0, 2))
+
+
+def _start(folder, output, part, pause=0.0):
+    arguments = json.dumps([RUN, str(folder), str(folder / "manifest.json"), str(output), OPTIONS, part, pause])
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, arguments], env=os.environ | {"OMP_NUM_THREADS": "1"})
