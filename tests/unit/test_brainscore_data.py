@@ -1,10 +1,12 @@
 """Brain-Score's data without Brain-Score: the table of ids, files in both layouts, definitions of benchmarks."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
 from neuroscaling.brainscore import definitions, ids, sources
 from neuroscaling.brainscore.preflight import recording_problems
@@ -180,6 +182,15 @@ def test_a_definition_is_an_entry_of_the_table(tmp_path: Path):
     with pytest.raises(DataError) as error:
         definitions.require_files(found["mine"])
     assert len(error.value.problems) == 3
+
+
+def test_the_example_of_the_page_is_a_definition(tmp_path: Path):
+    page = (Path(__file__).parents[2] / "docs" / "brainscore.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    settings = yaml.safe_load(example)["brainscore"]
+    found = definitions.check_definitions(settings["define"], tmp_path)
+    assert found["our-IT"].time_window == (70.0, 170.0)
+    assert [definitions.benchmark(name, found).region for name in settings["benchmarks"]] == ["IT", "IT"]
 
 
 @pytest.mark.parametrize(
