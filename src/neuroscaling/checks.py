@@ -11,13 +11,15 @@ from neuroscaling.brainscore import ids
 from neuroscaling.config import (
     AlgonautsEncoding,
     BaselineRuns,
-    Data,
+    BrainScore,
+    BrainScoreData,
     LocalData,
     PretrainedRuns,
     SimulatedData,
     Study,
     TrainedRuns,
     UntrainedRuns,
+    V4Data,
     V4Encoding,
 )
 from neuroscaling.datasets.checks import light_problems
@@ -28,6 +30,7 @@ from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
 from neuroscaling.published import source
+from neuroscaling.simulate.settings import BENCHMARKS as SIMULATED_BENCHMARKS
 from neuroscaling.simulate.settings import check_settings
 from neuroscaling.training.recipe import load_recipe
 
@@ -98,10 +101,6 @@ def _layer_problems(study: Study, where: str) -> Iterator[Problem]:
         if not names.known(arch):
             yield Problem("unknown architecture", place, arch, nearest=names.nearest(arch))
             continue
-        allowed = names.layers(arch)
-        for layer in layers.named() if allowed else []:
-            if layer not in allowed:
-                yield Problem("unknown layer", place, layer, listing(allowed), nearest(layer, allowed))
         for region in layers.regions:
             if region not in ids.REGIONS:
                 yield Problem("unknown region", place, region, listing(ids.REGIONS), nearest(region, ids.REGIONS))
@@ -127,22 +126,41 @@ def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
 
 
 def _brainscore_problems(study: Study, where: str) -> Iterator[Problem]:
-    if study.brainscore is None:
+    settings = study.brainscore
+    if settings is None:
         return
-    for benchmark in study.brainscore.benchmarks:
-        if benchmark not in ids.BENCHMARKS:
-            allowed = list(ids.BENCHMARKS)
-            yield Problem(
-                "unknown benchmark",
-                f"{where}: brainscore.benchmarks",
-                benchmark,
-                listing(allowed),
-                nearest(benchmark, allowed),
-            )
-    yield from _data_problems(study.brainscore.data, study, f"{where}: brainscore.data")
+    place = f"{where}: brainscore"
+    for benchmark in settings.benchmarks:
+        if benchmark not in ids.BENCHMARKS and benchmark not in settings.define:
+            allowed = [*settings.define, *ids.BENCHMARKS]
+            near = nearest(benchmark, allowed)
+            yield Problem("unknown benchmark", f"{place}.benchmarks", benchmark, listing(allowed), near)
+    for benchmark in settings.define:
+        if benchmark in ids.BENCHMARKS:
+            fix = "give it another name, or drop the definition to use the registered one"
+            yield Problem("a benchmark of this name is registered", f"{place}.define", benchmark, fix=fix)
+    yield from _data_problems(settings.data, study, f"{place}.data")
+    yield from _source_problems(settings, place)
 
 
-def _data_problems(data: Data, study: Study, place: str) -> Iterator[Problem]:
+def _source_problems(settings: BrainScore, place: str) -> Iterator[Problem]:
+    """Benchmarks that the recordings can't serve."""
+    match settings.data:
+        case SimulatedData():
+            served = list(SIMULATED_BENCHMARKS)
+        case V4Data(v4=sessions):
+            served = [name for name, entry in settings.define.items() if entry.assembly.parts[0] in sessions]
+        case _:
+            return
+    for benchmark in settings.benchmarks:
+        known = benchmark in ids.BENCHMARKS or benchmark in settings.define
+        if known and benchmark not in served:
+            fix = "use `data: {local: ...}` or `data: {download: true}`"
+            what = "these data don't serve this benchmark"
+            yield Problem(what, f"{place}.benchmarks", benchmark, listing(served), nearest(benchmark, served), fix)
+
+
+def _data_problems(data: BrainScoreData, study: Study, place: str) -> Iterator[Problem]:
     if isinstance(data, SimulatedData) and data.simulated not in study.simulated:
         allowed = list(study.simulated)
         yield Problem(
@@ -150,6 +168,8 @@ def _data_problems(data: Data, study: Study, place: str) -> Iterator[Problem]:
         )
     if isinstance(data, LocalData) and not data.local.is_dir():
         yield Problem("folder is missing", place, str(data.local), fix="docs/data.md says what it must hold")
+    if isinstance(data, V4Data) and data.local_dir and not data.local_dir.is_dir():
+        yield Problem("folder is missing", f"{place}.local_dir", str(data.local_dir), fix="see docs/data.md")
 
 
 def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:

@@ -121,22 +121,110 @@ class LocalData(Section):
     local: Path = Field(description="The folder, in the layout that docs/data.md describes. `$VARIABLES` are replaced.")
 
 
+class DownloadedData(Section):
+    """Brain-Score's own files, fetched once by the `prefetch` rule into the store's read-only data directory."""
+
+    download: Literal[True] = Field(
+        description="`true`: fetched from where brainscore_vision keeps them; the one step that needs a network."
+    )
+
+
+class V4Data(Section):
+    """The macaque V4 recordings of `encoding: v4`, as assemblies for benchmarks defined in the study."""
+
+    v4: list[str] = Field(min_length=1, description="Session ids, e.g. ['210325'].")
+    local_dir: Path | None = Field(
+        None, description="Folder in the public repository's layout; without it the sessions are downloaded."
+    )
+
+    @field_validator("local_dir", mode="before")
+    @classmethod
+    def _empty_means_download(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
+DATA_KINDS = ("simulated", "download", "v4")
+
+
 def _kind_of_data(value: Any) -> str:
     keys = value if isinstance(value, dict) else value.__class__.model_fields
-    return "<simulated>" if "simulated" in keys else "<local>"
+    return next((f"<{kind}>" for kind in DATA_KINDS if kind in keys), "<local>")
 
 
 Data = Annotated[
     Annotated[SimulatedData, Tag("<simulated>")] | Annotated[LocalData, Tag("<local>")], Discriminator(_kind_of_data)
 ]
+BrainScoreData = Annotated[
+    Annotated[SimulatedData, Tag("<simulated>")]
+    | Annotated[LocalData, Tag("<local>")]
+    | Annotated[DownloadedData, Tag("<download>")]
+    | Annotated[V4Data, Tag("<v4>")],
+    Discriminator(_kind_of_data),
+]
+
+
+class DefinedBenchmark(Section):
+    """A benchmark of recordings that Brain-Score does not have; scored by Brain-Score's own classes and metrics."""
+
+    region: Literal["V1", "V2", "V4", "IT"] = Field(description="Region whose layer answers, and that is reported.")
+    metric: Literal["pls", "ridge", "neuron_to_neuron", "rdm", "cka"] = Field(description="Brain-Score's metric.")
+    assembly: Path = Field(description="netCDF file of the recordings, in the data folder.")
+    stimuli: Path = Field(description="CSV of the stimuli (stimulus_id, filename, ...), in the data folder.")
+    images: Path = Field(description="Folder of the images, in the data folder.")
+    degrees: float = Field(gt=0, description="Width of the images in degrees of visual angle.")
+    stratified_by: str | None = Field(None, description="Column of the stimuli that balances the splits.")
+    time_window: tuple[float, float] | None = Field(
+        None, description="Milliseconds [from, to] whose bins are averaged; all bins without it."
+    )
+    ceiling: Literal["internal_consistency", "none"] = Field(
+        "internal_consistency", description="From halves of the repetitions; `none` where there are no repetitions."
+    )
+    trials: int = Field(1, ge=1, description="Repetitions that a model would be shown.")
+
+
+class LayerChoice(Section):
+    """Which layer of a network stands for which region."""
+
+    choose: Literal["nested", "reported", "published", "depth"] | None = Field(
+        None,
+        description="`nested`: the best on the training images of each split, which its test images never touch; "
+        "`reported`: the best on the reported score itself, as published; `published`: read from `commitments`; "
+        "`depth`: at fixed depths, without looking. Without it: `nested`, or `reported` in protocol `parity`.",
+    )
+    scope: Literal["run", "arch"] = Field(
+        "run",
+        description="`run`: chosen for each network; `arch`: chosen on the seed-0 network with all training images, "
+        "and frozen for all others of its architecture and data set. `reported` is always `arch`.",
+    )
+    hierarchy: bool = Field(False, description="V1 not deeper than V2, V2 not than V4, V4 not than IT.")
+    inner_splits: int = Field(3, ge=1, description="Splits of the training images that `nested` compares layers on.")
+    commitments: Path | None = Field(None, description="Published choices, in the form of layer_commitments.json.")
+
+    @model_validator(mode="after")
+    def _commitments_with_published(self) -> "LayerChoice":
+        if (self.choose == "published") != (self.commitments is not None):
+            raise ValueError("`choose: published` and `commitments:` go together")
+        return self
 
 
 class BrainScore(Section):
     """Scores on Brain-Score's benchmarks, by its own classes and metrics."""
 
-    data: Data = Field(description="Where the recordings are: `simulated: <name>` or `local: <folder>`.")
-    benchmarks: list[str] = Field(min_length=1, description="Registered ids (`neuroscaling benchmarks` lists them).")
+    data: BrainScoreData = Field(
+        description="Where the recordings are: `simulated: <name>`, `local: <folder>`, `download: true` or `v4: [...]`."
+    )
+    benchmarks: list[str] = Field(
+        min_length=1, description="Registered ids (`neuroscaling benchmarks` lists them), or names from `define`."
+    )
+    define: dict[Annotated[str, Field(pattern=NAME)], DefinedBenchmark] = Field(
+        {}, description="Benchmarks of this study's own, by name."
+    )
     visual_degrees: float = Field(8.0, gt=0, description="Width of the models' field of view, in degrees.")
+    mem_mb: int = Field(4000, ge=500, description="Memory of a scoring job, in MB; an estimate above it is refused.")
+    engine: Literal["kernel", "stock"] = Field(
+        "kernel", description="`kernel`: from inner products, exact; `stock`: brainscore_vision on all features."
+    )
+    layers: LayerChoice = Field(LayerChoice(), description="Which layer of a network stands for which region.")
 
 
 class AlgonautsEncoding(Section):
@@ -176,22 +264,56 @@ Encoding = Annotated[AlgonautsEncoding | V4Encoding, Field(discriminator="source
 
 
 class Reduction(Section):
-    """What is kept of a layer's activations."""
+    """What is kept of a layer's activations; computed on the device, before anything is written."""
 
-    kind: Literal["none", "grid"] = Field("none", description="`none`: all features; `grid`: averages on a grid.")
+    kind: Literal["none", "grid", "max", "projection"] = Field(
+        "none",
+        description="`none`: all features; `grid`: means on a grid of places; `max`: maxima on a grid; `projection`: "
+        "a seeded sparse random projection.",
+    )
     size: int = Field(2, ge=1, le=16, description="Cells along each side of the grid.")
+    components: int = Field(1000, ge=1, description="Components of the projection; narrower layers stay as they are.")
+    seed: int = Field(0, ge=0, description="Seed of the projection.")
+
+    def settings(self) -> dict[str, Any]:
+        """What enters the results: the kind, and of the rest what the kind uses."""
+        used = {"none": (), "grid": ("size",), "max": ("size",), "projection": ("components", "seed")}[self.kind]
+        return {"kind": self.kind, **{key: getattr(self, key) for key in used}}
+
+
+class Extraction(Section):
+    """How activations are computed and stored."""
+
+    keep: Literal["features", "gram", "both"] = Field(
+        "features",
+        description="`gram`: only inner products of all pairs of stimuli are kept (and the readout's features), enough "
+        "for PLS, ridge, RDM and CKA.",
+    )
+    dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
+    autocast: Literal["none", "bf16", "fp16"] = Field("none", description="Precision of the forward pass.")
+    tokens: Literal["all", "class", "patch", "mean"] = Field(
+        "all", description="Of token models: all tokens, the class token, the patches, or their mean."
+    )
+    codec: Literal["zstd", "none"] = Field("zstd", description="Compression of the stored features.")
+    batch: int = Field(64, ge=1, description="Images of a forward pass.")
+    workers: int = Field(0, ge=0, description="Processes that decode images; 0: threads of the job itself.")
+    scratch_gb: float = Field(50, gt=0, description="Disk for features that are not kept; more take several passes.")
+    slices: int = Field(1, ge=1, description="Jobs (GPUs or nodes) that share a stimulus set.")
 
 
 class Layers(Section):
     """Layers of one architecture, where its defaults don't suit."""
 
-    candidates: list[str] | None = Field(None, description="Layers to extract, early to late.")
+    candidates: list[str] | str | None = Field(
+        None, description="Layers to extract, early to late, or a pattern: `block`, `relu`, `conv`, `norm`, `all`."
+    )
     regions: dict[str, str] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
     readout: str | None = Field(None, description="Layer of the behavioural readout.")
 
     def named(self) -> list[str]:
         """Every layer that this section names."""
-        return [*(self.candidates or []), *self.regions.values(), *([self.readout] if self.readout else [])]
+        listed = self.candidates if isinstance(self.candidates, list) else []
+        return [*listed, *self.regions.values(), *([self.readout] if self.readout else [])]
 
 
 class Published(Section):
@@ -222,7 +344,11 @@ class Study(Section):
         None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
     )
     layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
-    reduction: Reduction = Field(Reduction(), description="What is kept of the activations.")
+    candidates: Literal["default", "block", "relu", "conv", "norm", "all"] = Field(
+        "default", description="Layers to extract where `layers:` names none: a pattern, or the architecture's own."
+    )
+    reduction: Reduction = Field(Reduction(), description="What is kept of each layer's activations.")
+    extraction: Extraction = Field(Extraction(), description="How activations are computed and stored.")
     pack: int = Field(
         1,
         ge=1,

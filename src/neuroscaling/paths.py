@@ -26,6 +26,22 @@ class Store:
         """Folder of the V4 recordings, in the layout of their public repository."""
         return self.root / "data" / "v4"
 
+    def v4_assemblies(self) -> Path:
+        """Folder of the V4 recordings as assemblies, one folder a session."""
+        return self.root / "data" / "v4_assemblies"
+
+    def brainscore(self) -> Path:
+        """Folder of Brain-Score's own files, in the layout that brainscore_vision looks in."""
+        return self.root / "data" / "brainscore"
+
+    def prefetched(self, stimulus_set: str) -> Path:
+        """List of the fetched files of the benchmarks that share a stimulus set."""
+        return self.root / "data" / "prefetched" / f"{stimulus_set}.json"
+
+    def commitment(self, run: str, data: str, benchmark: str, choice: str) -> Path:
+        """Layers chosen on `run` for a benchmark with the data `data`; `choice` tells how."""
+        return self.root / "commitments" / run / data / f"{benchmark}-{choice}.json"
+
     def published(self, name: str) -> Path:
         """A published table."""
         return self.root / "data" / "published" / name

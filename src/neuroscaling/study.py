@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from neuroscaling import checks
-from neuroscaling.config import AlgonautsEncoding, Data, SimulatedData, Study, V4Encoding
+from neuroscaling.config import AlgonautsEncoding, Data, SimulatedData, Study, V4Data, V4Encoding
 from neuroscaling.datasets.fingerprint import fingerprint
 from neuroscaling.encoding import v4
 from neuroscaling.errors import StudyError
@@ -72,6 +72,13 @@ class LoadedStudy:
         if encoding.sessions != "all":
             return list(encoding.sessions)
         return v4.sessions(encoding.local_dir) if encoding.local_dir else []
+
+    @property
+    def v4_dir(self) -> Path | None:
+        """Folder of V4 recordings that the study names; None where they are downloaded into the store."""
+        data = self.config.brainscore.data if self.config.brainscore else None
+        entries = [*self.recordings, *([data] if isinstance(data, V4Data) else [])]
+        return next((entry.local_dir for entry in entries if entry.local_dir), None)
 
     @property
     def algonauts(self) -> Iterator[AlgonautsEncoding]:

@@ -3,19 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, brainscore_jobs
 from neuroscaling.config import AlgonautsEncoding
 from neuroscaling.published import source
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
-
-
-@dataclass(frozen=True)
-class StimulusSet:
-    """A prepared stimulus set: its name in the store, where its images come from, and at which visual angle."""
-
-    name: str
-    sources: tuple[dict[str, object], ...]
-    degrees: float | None
 
 
 @dataclass(frozen=True)
@@ -38,14 +30,19 @@ class Pack:
 
 
 def packs(study: LoadedStudy) -> list[Pack]:
-    """The runs of the study in packs of one architecture, at most `pack:` runs each, in the order of the run table."""
-    archs: dict[str, list[str]] = {}
+    """The runs of the study in packs of one architecture, at most `pack:` runs each, in the order of the run table.
+
+    Where layers were published for each data set, a pack is of one data set too: its networks share their layers.
+    """
+    by_dataset = study.config.brainscore is not None and study.config.brainscore.layers.choose == "published"
+    groups: dict[str, list[str]] = {}
     for run in study.runs.values():
-        archs.setdefault(run.arch, []).append(run.run)
+        name = f"{run.arch}-{run.dataset or run.kind}" if by_dataset else run.arch
+        groups.setdefault(name, []).append(run.run)
     size = study.config.pack
     return [
-        Pack(f"{arch}-{i // size}", tuple(runs[i : i + size]))
-        for arch, runs in archs.items()
+        Pack(f"{name}-{i // size}", tuple(runs[i : i + size]))
+        for name, runs in groups.items()
         for i in range(0, len(runs), size)
     ]
 
@@ -74,16 +71,15 @@ def score_files(study: LoadedStudy) -> list[Path]:
 
 def scores(study: LoadedStudy) -> list[Score]:
     """Every score of the study: all runs against all benchmarks, sources and sessions."""
-    return [score for run in study.runs.values() for score in _scores_of(run, study)]
+    jobs = brainscore_jobs(study)
+    return [score for run in study.runs.values() for score in _scores_of(run, study, jobs)]
 
 
-def _scores_of(run: Run, study: LoadedStudy) -> list[Score]:
+def _scores_of(run: Run, study: LoadedStudy, jobs: list[BrainScoreJob]) -> list[Score]:
     found = []
-    brainscore = study.config.brainscore
-    if brainscore and run.kind != "baseline":
-        data = study.data_name(brainscore.data)
-        for benchmark in brainscore.benchmarks:
-            found.append(Score(run.run, data, benchmark, "brainscore", brainscore_set(study).name))
+    for job in jobs if run.kind != "baseline" else []:
+        for benchmark in job.benchmarks:
+            found.append(Score(run.run, job.data, benchmark, "brainscore", job.stimuli.name))
     for entry in study.algonauts:
         data = study.data_name(entry.data)
         found.append(Score(run.run, data, "algonauts2023", "algonauts", algonauts_set(study, data).name))
@@ -95,48 +91,24 @@ def _scores_of(run: Run, study: LoadedStudy) -> list[Score]:
 
 def stimulus_sets(study: LoadedStudy) -> dict[str, StimulusSet]:
     """The stimulus sets that the study's scores need, by name."""
-    sets = [brainscore_set(study)] if study.config.brainscore else []
+    sets = [job.stimuli for job in brainscore_jobs(study)]
     sets += [algonauts_set(study, study.data_name(entry.data)) for entry in study.algonauts]
     for entry in study.recordings:
-        root = str(entry.local_dir or study.store.v4())
+        root = str(study.v4_dir or study.store.v4())
         for session in study.v4_sessions(entry):
             source: dict[str, object] = {"kind": "v4", "root": root, "session": session}
             sets.append(StimulusSet(f"v4-{session}", (source,), None))
     return {s.name: s for s in sets}
 
 
-def brainscore_set(study: LoadedStudy) -> StimulusSet:
-    """The one set that holds the images of all benchmarks of a data source.
-
-    A simulated brain's images, of the recordings and of the fMRI, are one set: extracted in one pass.
-    """
-    brainscore = study.config.brainscore
-    assert brainscore is not None
-    data = study.data_name(brainscore.data)
-    sources: list[dict[str, object]] = [{"kind": "brainscore_local", "root": str(brainscore_folder(study))}]
-    if data.startswith("simulated-"):
-        fmri = data_root(study, data) / "algonauts2023"
-        sources.append({"kind": "algonauts2023", "root": str(fmri), "subjects": "all"})
-    name = f"{data}-{brainscore.visual_degrees:g}deg"
-    return StimulusSet(name, tuple(sources), brainscore.visual_degrees)
-
-
 def algonauts_set(study: LoadedStudy, data: str) -> StimulusSet:
     """The images of all subjects of a source in the Algonauts layout."""
-    brainscore = study.config.brainscore
-    if brainscore and data.startswith("simulated-") and study.data_name(brainscore.data) == data:
-        return brainscore_set(study)
+    shared = next((job for job in brainscore_jobs(study) if job.simulated and job.data == data), None)
+    if shared:
+        return shared.stimuli
     entry = next(entry for entry in study.algonauts if study.data_name(entry.data) == data)
     source = {"kind": "algonauts2023", "root": str(algonauts_folder(study, entry)), "subjects": entry.subjects}
     return StimulusSet(data, (source,), None)
-
-
-def brainscore_folder(study: LoadedStudy) -> Path:
-    """Folder with the recordings of the Brain-Score benchmarks."""
-    assert study.config.brainscore is not None
-    data = study.data_name(study.config.brainscore.data)
-    root = data_root(study, data)
-    return root / "brainscore" if data.startswith("simulated-") else root
 
 
 def algonauts_folder(study: LoadedStudy, entry: AlgonautsEncoding) -> Path:
@@ -150,6 +122,4 @@ def data_root(study: LoadedStudy, data: str) -> Path:
     """Folder of a data source by its name in the store."""
     if data.startswith("simulated-"):
         return study.store.simulated(data)
-    brainscore = study.config.brainscore
-    entries = ([brainscore.data] if brainscore else []) + [entry.data for entry in study.algonauts]
-    return next(entry.local for entry in entries if study.data_name(entry) == data)
+    return next(entry.data.local for entry in study.algonauts if study.data_name(entry.data) == data)

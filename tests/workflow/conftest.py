@@ -42,7 +42,11 @@ SMALL = {
             "vertices": 40,
         }
     },
-    "brainscore": {"data": {"simulated": "brain"}, "benchmarks": ["MajajHong2015public.IT-pls"]},
+    "brainscore": {
+        "data": {"simulated": "brain"},
+        "benchmarks": ["MajajHong2015public.IT-pls"],
+        "layers": {"choose": "depth"},
+    },
     "encoding": [{"source": "algonauts2023", "data": {"simulated": "brain"}, "regions": ["V1", "ventral"]}],
     "fits": ["fits/small.yaml"],
 }

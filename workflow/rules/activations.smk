@@ -23,7 +23,7 @@ for PACK in PACKS:
             runtime=minutes(60),
         params:
             layers=of_first_run(layers_of, PACK),
-            reduction=STUDY.config.reduction.model_dump(mode="json"),
+            reduction=STUDY.config.reduction.settings(),
             code=code("activations"),
         message:
             f"Extract the activations of {title_of(PACK)} to {{wildcards.set}}"

@@ -18,13 +18,18 @@ if SOURCE.is_dir():
     )
 
 from neuroscaling import targets
+from neuroscaling.brainscore import choice
+from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.code import code_fingerprint
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
 from neuroscaling.study import load_study
 
 try:
     STUDY = load_study(config["study"])
+    if found := list(choice.choice_problems(STUDY)):
+        raise StudyError(found)
+    JOBS = brainscore_jobs(STUDY)
     SETS = targets.stimulus_sets(STUDY)
     SCORES = targets.scores(STUDY)
     RUNS, FITS = STUDY.runs, STUDY.fits
@@ -58,9 +63,7 @@ config["located"] = {
         if STUDY.config.published
         else ""
     ),
-    "v4": str(
-        next((e.local_dir for e in STUDY.recordings if e.local_dir), STUDY.store.v4())
-    ),
+    "v4": str(STUDY.v4_dir or STUDY.store.v4()),
 }
 
 
@@ -204,16 +207,19 @@ def dataset_of(wildcards):
 def stimulus_sources(wildcards):
     """What a stimulus set is made from, where a rule of ours makes it."""
     name = wildcards.set
+    made = [job.made for job in JOBS if job.stimuli.name == name and job.made]
+    if made and not name.startswith("v4-"):
+        return made
     if name.startswith("v4-"):
         return v4_files(name.removeprefix("v4-"))
     if name.startswith("simulated-"):
-        return STORE / "simulated" / data_of_set(name) / "manifest.json"
+        return manifest_of(data_of_set(name))
     return []
 
 
 def v4_files(session):
     """Files of a V4 session that are downloaded; none where the study has a folder with them."""
-    if any(entry.local_dir for entry in STUDY.recordings):
+    if STUDY.v4_dir:
         return []
     data = STUDY.store.v4()
     return [
@@ -246,13 +252,14 @@ def manifest_of(data):
 
 
 def region_layers_of(wildcards):
-    """The study's choice of layers for regions, as JSON; the others are chosen by depth."""
-    return json.dumps(layers_of(wildcards).get("regions", {}), sort_keys=True)
+    """Layers of regions that the study names or that were published, as JSON."""
+    fixed = choice.fixed_layers(STUDY.config, RUNS[wildcards.run])
+    return json.dumps(fixed["regions"], sort_keys=True)
 
 
 def readout_of(wildcards):
-    """The study's choice of the behavioural readout, as an option."""
-    readout = layers_of(wildcards).get("readout")
+    """The behavioural readout that the study names or that was published, as an option."""
+    readout = choice.fixed_layers(STUDY.config, RUNS[wildcards.run])["readout"]
     return f"--readout {readout}" if readout else ""
 
 
@@ -303,9 +310,8 @@ def fit_of(wildcards):
 
 
 def layers_of(wildcards):
-    """Layers that the study names for a run's architecture; empty where the defaults serve."""
-    layers = STUDY.config.layers.get(RUNS[wildcards.run].arch)
-    return layers.model_dump(mode="json") if layers else {}
+    """Layers that are extracted of a run; empty where the defaults serve."""
+    return choice.extracted_layers(STUDY.config, RUNS[wildcards.run])
 
 
 def memory(megabytes):

@@ -160,8 +160,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.layers = _layers(options.layers)
-    options.references = _json(options.references, "--references")
-    options.definitions = _json(options.definitions, "--definitions")
+    options.references = json_option(options.references, "--references")
+    options.definitions = json_option(options.definitions, "--definitions")
     return options
 
 
@@ -197,13 +197,14 @@ def is_done(out: Path, inputs: str) -> bool:
 
 
 def _layers(text: str) -> dict[str, str]:
-    layers = _json(text, "--layers")
+    layers = json_option(text, "--layers")
     if not set(layers) <= set(ids.REGIONS):
         raise StudyError(Problem("not a layer for each region", "--layers", text, f"regions: {', '.join(ids.REGIONS)}"))
     return layers
 
 
-def _json(text: str, option: str) -> dict[str, Any]:
+def json_option(text: str, option: str) -> dict[str, Any]:
+    """The JSON object that an option of the command line holds. Raises StudyError for another text."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import ConstantInputWarning
+
 from neuroscaling.activations.store import Activations
 from neuroscaling.brainscore import score_file
 from neuroscaling.brainscore.adapter import StoredBrainModel
@@ -28,6 +30,8 @@ from neuroscaling.provenance import provenance
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
 PROTOCOLS = ("corrected", "parity")
 ENGINES = ("kernel", "stock")
+COMPONENTS = 25
+"""Of Brain-Score's `pls` metric; scikit-learn asks for as many features."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
         _check_layer(benchmark, job, name)
     with _quiet():
         stock = load(benchmark.benchmark)
-        keep_ceilings(stock, job.ceilings, content_hash([benchmark.benchmark, job.data_hash, brainscore_version()], 16))
+        keep_ceilings(stock, job.ceilings, ceiling_key(benchmark.benchmark, job.data_hash))
         used = _prepare(stock, benchmark, job, layers)
         sessions = _record_sessions(stock)
         # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
@@ -144,6 +148,11 @@ def ceiling_scale(benchmark: Benchmark, protocol: str) -> str:
     return fixed.get(benchmark.kind) or {"corrected": "r2/c", "parity": "(r/c)2"}[protocol]
 
 
+def ceiling_key(benchmark: str, data_hash: str) -> str:
+    """Tells a benchmark's ceiling from that of other recordings or of another brainscore_vision."""
+    return content_hash([benchmark, data_hash, brainscore_version()], 16)
+
+
 def brainscore_version() -> str:
     """Version of the installed brainscore_vision."""
     from importlib.metadata import version
@@ -153,9 +162,10 @@ def brainscore_version() -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Brain-Score prints of each subject, and what its old xarray warns of."""
+    """Without what Brain-Score prints of each subject, its old xarray's warnings, and one for each constant neuroid."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module="xarray")
+        warnings.filterwarnings("ignore", category=ConstantInputWarning)
         yield
 
 
@@ -253,5 +263,9 @@ def _fitted_images(part: Any, assembly: Any) -> int | None:
 
 def _check_layer(benchmark: Benchmark, job: Job, layer: str) -> None:
     n, features = job.activations.shape(layer)
+    if benchmark.metric == "pls" and features < COMPONENTS:
+        what, allowed = "too few features for partial least squares", f"at least {COMPONENTS} (its components)"
+        fix = "choose a wider layer, or keep more of it: `reduction:`"
+        raise DataError(Problem(what, f"{job.activations.path}: layer {layer}", features, allowed, fix=fix))
     kept = tuple(what for what in ("features", "gram") if job.activations.keeps(layer, what))
     refuse_above_limit(estimate_mb(n, features, 200, job.engine, kept), layer, benchmark.benchmark)

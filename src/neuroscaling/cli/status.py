@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling import targets
+from neuroscaling.brainscore.choice import commitment_files
+from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.study import LoadedStudy
 
 
@@ -12,10 +14,12 @@ def status(study: LoadedStudy) -> list[dict[str, Any]]:
     """One row a stage: files wanted, there, left; and trainings that have a state to resume from."""
     pairs = {(s.run, s.stimulus_set) for s in targets.scores(study)}
     started = sum((study.store.run(run) / "state").is_dir() for run in study.runs)
+    chosen = commitment_files(study, brainscore_jobs(study)) if study.config.brainscore else []
     rows = [
         _row("train", targets.run_files(study)) | {"started": started},
         _row("stimuli", [study.store.stimuli(s) / "manifest.json" for s in targets.stimulus_sets(study)]),
         _row("activations", [study.store.activations(run, s) for run, s in sorted(pairs)]),
+        *([_row("layers", chosen)] if chosen else []),
         _row("scores", targets.score_files(study)),
         _row("fits", [study.results.fit(name) for name in study.fits]),
         _row("report", [study.results.report]),

@@ -8,6 +8,15 @@ from neuroscaling.errors import Problem, StudyError, nearest
 MAX_IMAGES = 360
 """Images of the digits' validation split; each is used once in an experiment."""
 
+BENCHMARKS = (
+    "FreemanZiemba2013public.V1-pls",
+    "FreemanZiemba2013public.V2-pls",
+    "MajajHong2015public.V4-pls",
+    "MajajHong2015public.IT-pls",
+    "Rajalingham2018public-i2n",
+)
+"""Brain-Score's benchmarks whose recordings a simulated brain has."""
+
 LIMITS = {
     "stimuli": (100, MAX_IMAGES, "ten objects need ten test images in each of Brain-Score's 90/10 splits"),
     "neuroids_per_region": (2, 5000, ""),

@@ -1,0 +1,96 @@
+"""`neuroscaling plan`: bytes of activations that a study will write, before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from neuroscaling import targets
+from neuroscaling.brainscore.choice import extracted_layers
+from neuroscaling.brainscore.targets import StimulusSet
+from neuroscaling.config import SimulatedBrain
+from neuroscaling.errors import DataError
+from neuroscaling.study import LoadedStudy
+
+GIGA = 1e9
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print one row for each architecture and stimulus set, and the sums."""
+    from neuroscaling.cli.output import show
+    from neuroscaling.study import load_study
+
+    show(plan_rows(load_study(options.study)), options.format)
+
+
+def plan_rows(study: LoadedStudy) -> list[dict[str, Any]]:
+    """Networks, stimuli, layers and gigabytes for each architecture and stimulus set, and a row of sums.
+
+    Empty numbers: the stimuli of a set that is not downloaded yet can't be counted. Nothing is computed but shapes.
+    """
+    rows = [
+        _row(study, arch, runs, stimuli)
+        for arch, runs in _runs_by_arch(study).items()
+        for stimuli in targets.stimulus_sets(study).values()
+    ]
+    keys = ("features_gb", "gram_gb")
+    total = {"arch": "all", "networks": sum(len(runs) for runs in _runs_by_arch(study).values())}
+    sums = {key: round(sum(row[key] or 0 for row in rows), 3) for key in keys}
+    scratch = max((row["scratch_gb"] or 0 for row in rows), default=0)
+    return [*rows, {**dict.fromkeys(rows[0] if rows else keys), **total, **sums, "scratch_gb": scratch}]
+
+
+def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = {}
+    for run in study.runs.values():
+        if run.kind != "baseline":
+            groups.setdefault(run.arch, []).append(run)
+    return groups
+
+
+def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -> dict[str, Any]:
+    from neuroscaling.activations.plan import planned
+
+    settings, n = study.config, count_stimuli(study, stimuli)
+    layers = planned(
+        arch,
+        extracted_layers(settings, runs[0]) or None,
+        settings.reduction.settings(),
+        settings.extraction.keep,
+        n or 0,
+        settings.extraction.dtype,
+        settings.extraction.tokens,
+    )
+    scratch = min(sum(layer["scratch_bytes"] for layer in layers), settings.extraction.scratch_gb * GIGA)
+    known = {
+        "features_gb": round(len(runs) * sum(layer["bytes"] for layer in layers) / GIGA, 3),
+        "gram_gb": round(len(runs) * sum(layer["gram_bytes"] for layer in layers) / GIGA, 3),
+        "scratch_gb": round(scratch / GIGA, 3),
+    }
+    facts = {"arch": arch, "networks": len(runs), "set": stimuli.name, "stimuli": n, "layers": len(layers)}
+    features = sum(layer["features"] for layer in layers)
+    return facts | {"features": features} | (known if n else dict.fromkeys(known))
+
+
+def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
+    """Images of a stimulus set: of the prepared set, of its source, or of the settings of a simulated brain."""
+    from neuroscaling.stimuli.prepare import read_manifest
+    from neuroscaling.stimuli.sources import find_stimuli
+
+    try:
+        return len(read_manifest(study.store.stimuli(stimuli.name))["stimuli"])
+    except DataError:
+        pass
+    brain = next((b for name, b in study.config.simulated.items() if study.simulated_name(name) in stimuli.name), None)
+    if brain:
+        return simulated_stimuli(brain)
+    try:
+        return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
+    except (DataError, OSError):
+        return None
+
+
+def simulated_stimuli(brain: SimulatedBrain) -> int:
+    """Images of a simulated brain: objects, textures with their scrambled twins, behaviour, fMRI."""
+    textures, choices = 2 * (brain.stimuli // 2), brain.stimuli // 2
+    return brain.stimuli + textures + choices + brain.algonauts_train + brain.algonauts_test

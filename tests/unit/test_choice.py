@@ -1,0 +1,137 @@
+"""How a study's layers are chosen, on which network, and what is kept of the choice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from neuroscaling import targets
+from neuroscaling.brainscore import choice
+from neuroscaling.brainscore.commitment import Swept, commitments
+from neuroscaling.brainscore.targets import brainscore_jobs
+from neuroscaling.errors import StudyError
+from neuroscaling.study import LoadedStudy, load_study
+
+V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
+TRAINED = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits"}
+
+
+@pytest.fixture()
+def study(tmp_path: Path):
+    def load(layers: dict[str, Any], protocol: str = "corrected", **others: Any) -> LoadedStudy:
+        content = {
+            "study": "small",
+            "store": str(tmp_path / "store"),
+            "protocol": protocol,
+            "datasets": {"digits": {"format": "digits"}},
+            "runs": [
+                {**TRAINED, "samples_per_class": [1, "all"], "seeds": [0, 1]},
+                {"untrained": ["resnet_w8"], "seeds": [0]},
+            ],
+            "simulated": {"brain": {"stimuli": 100}},
+            "brainscore": {"data": {"simulated": "brain"}, "benchmarks": [V1, IT, BEHAVIOR], "layers": layers},
+        } | others
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return load_study(path)
+
+    return load
+
+
+def key(study: LoadedStudy) -> str:
+    return choice.choice_key(study, brainscore_jobs(study))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "layers", "expected"),
+    [
+        ("corrected", {}, "nested"),
+        ("parity", {}, "reported"),
+        ("parity", {"choose": "nested"}, "nested"),
+        ("corrected", {"choose": "depth"}, "depth"),
+    ],
+)
+def test_the_way_follows_the_protocol_unless_the_study_names_one(study, protocol: str, layers: dict, expected: str):
+    loaded = study(layers, protocol)
+    assert choice.way(loaded.config) == expected
+    chosen = choice.chosen_benchmarks(loaded, brainscore_jobs(loaded)[0])
+    assert chosen == ([] if expected == "depth" else [V1, IT])
+
+
+def test_frozen_layers_are_chosen_on_the_seed_0_network_with_all_images(study):
+    frozen, own = study({"scope": "arch"}), study({})
+    for run in frozen.runs.values():
+        on = choice.reference_run(frozen, run)
+        if run.kind == "untrained":
+            assert on is run
+        else:
+            assert (on.samples_per_class, on.seed, on.kind) == ("all", 0, "trained")
+    assert all(choice.reference_run(own, run) is run for run in own.runs.values())
+    parity = study({"scope": "run"}, "parity")
+    assert {choice.reference_run(parity, run).seed for run in parity.runs.values()} == {0}
+
+
+def test_a_study_without_the_network_to_choose_on_is_told(study):
+    loaded = study({"scope": "arch"}, runs=[{**TRAINED, "samples_per_class": [1, 3], "seeds": [0]}])
+    (problem,) = choice.choice_problems(loaded)
+    assert "seed 0, all training images" in problem.what and problem.value == "resnet_w8 on digits"
+    assert list(choice.choice_problems(study({"scope": "run"}))) == []
+
+
+def test_another_way_of_choosing_has_another_name_and_another_scope_has_not(study):
+    keys = [key(study(layers)) for layers in ({}, {"inner_splits": 5}, {"hierarchy": True}, {"choose": "reported"})]
+    assert len(set(keys)) == 4
+    assert key(study({"scope": "arch"})) == keys[0]  # the same choice on the same network
+
+
+def test_published_layers_are_the_ones_extracted(study, tmp_path: Path):
+    entry = {"region2layer": {"V1": "layer1.0", "IT": "layer4.0"}, "behavioral_readout_layer": "global_pool"}
+    file = tmp_path / "layer_commitments.json"
+    file.write_text(json.dumps({"ResNet_w8": {"digits_full": {"seed-0": entry}, "imagenet_full": {"seed-0": entry}}}))
+    loaded = study({"choose": "published", "commitments": str(file)}, pack=10)
+    run = next(iter(loaded.runs.values()))
+    assert choice.extracted_layers(loaded.config, run) == {
+        "candidates": ["layer1.0", "layer4.0"],
+        "regions": {"V1": "layer1.0", "IT": "layer4.0"},
+        "readout": "global_pool",
+    }
+    assert [pack.name for pack in targets.packs(loaded)] == ["resnet_w8-digits-0", "resnet_w8-untrained-0"]
+    file.write_text(json.dumps({"resnet_w9": {}}))
+    other = study({"choose": "published", "commitments": str(tmp_path / "other.json")})
+    assert [problem.what for problem in choice.choice_problems(other)] == ["file is missing"]
+
+
+def test_published_needs_its_file(study):
+    with pytest.raises(StudyError, match="go together"):
+        study({"choose": "published"})
+
+
+def test_nothing_named_leaves_the_layers_to_the_architecture(study):
+    loaded = study({})
+    assert choice.extracted_layers(loaded.config, next(iter(loaded.runs.values()))) == {}
+    pattern = study({}, candidates="relu")
+    assert choice.extracted_layers(pattern.config, next(iter(pattern.runs.values())))["candidates"] == "relu"
+
+
+def test_a_choice_keeps_its_layers_scores_and_near_ties():
+    scores = [
+        np.array([[0.5, 0.5], [0.2, 0.2]]),
+        np.array([[0.1, 0.1], [0.3, 0.3]]),
+        np.array([[0.4, 0.5], [0.5, 0.4]]),
+    ]
+    found = commitments([Swept(V1, "V1", scores), Swept("X.IT-rdm", "IT", [])], ["early", "late"], hierarchy=False)
+    assert found[V1]["layers"] == ["early", "late", "early"] and found[V1]["layer"] == "early"
+    assert found[V1]["scores"][1] == pytest.approx([0.1, 0.3]) and found[V1]["near_ties"] == {"late": 1}
+    assert found["X.IT-rdm"]["layer"] == "late" and "no images are left" in found["X.IT-rdm"]["why"]
+
+
+def test_with_a_hierarchy_no_region_is_earlier_than_the_one_before():
+    v1 = [np.array([[0.1], [0.2], [0.6]])]
+    it = [np.array([[0.7], [0.1], [0.5]]), np.array([[0.1], [0.1], [0.5]])]
+    free = commitments([Swept(V1, "V1", v1), Swept(IT, "IT", it)], ["a", "b", "c"], hierarchy=False)
+    ordered = commitments([Swept(V1, "V1", v1), Swept(IT, "IT", it)], ["a", "b", "c"], hierarchy=True)
+    assert (free[V1]["layers"], free[IT]["layers"]) == (["c"], ["a", "c"])
+    assert (ordered[V1]["layers"], ordered[IT]["layers"]) == (["c"], ["c", "c"])
