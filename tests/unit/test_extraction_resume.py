@@ -171,8 +171,8 @@ def test_missing_slices_are_named(folder, tmp_path):
 
 
 def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole, forwarded, monkeypatch, tmp_path):
-    # 2e-4 GB hold the features of one or two of the five layers at a time.
-    options = OPTIONS | {"keep": "gram", "scratch_gb": 2e-4}
+    # 1e-4 GB hold the features of one or two of the five layers at a time.
+    options = OPTIONS | {"keep": "gram", "scratch_gb": 1e-4}
     made, finish_step = [], passes.Partial.finish
 
     def failing(self, step, record):
@@ -199,7 +199,7 @@ def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole
 
 
 def test_slices_and_several_passes_exclude_each_other(folder, tmp_path):
-    options = OPTIONS | {"keep": "gram", "scratch_gb": 2e-4}
+    options = OPTIONS | {"keep": "gram", "scratch_gb": 1e-4}
     with pytest.raises(DataError, match=r"slices can't take turns[\s\S]*raise `scratch_gb`"):
         run_extract(folder, tmp_path / "set.json", options=options, part=(0, 2))
 

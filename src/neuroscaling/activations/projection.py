@@ -6,6 +6,7 @@ counter-based generator, whose key is the seed and whose counter is the feature:
 on p and on k alone, whatever computes them and in whichever order.
 """
 
+import warnings
 from functools import lru_cache
 from math import log1p, sqrt
 
@@ -35,13 +36,17 @@ class Projection:
         order = np.lexsort((feature, component))
         rows = np.searchsorted(component[order], np.arange(components + 1))
         scale = sqrt(sqrt(features) / components)
-        self._matrix = torch.sparse_csr_tensor(
-            torch.from_numpy(rows),
-            torch.from_numpy(feature[order]),
-            torch.from_numpy((sign[order] * scale).astype(np.float32)),
-            size=(components, features),
-            device=device,
-        )
+        values = torch.from_numpy((sign[order] * scale).astype(np.float32))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            self._matrix = torch.sparse_csr_tensor(
+                torch.from_numpy(rows),
+                torch.from_numpy(feature[order]),
+                values,
+                size=(components, features),
+                device=device,
+                check_invariants=True,
+            )
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """(b, features) -> float32 (b, components)."""
