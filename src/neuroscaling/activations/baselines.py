@@ -22,11 +22,15 @@ GRID = 6
 
 def baseline_batches(name: str, paths: Sequence[Path]) -> Iterator[dict[str, np.ndarray]]:
     """Batches {name: float32 (b, features)} of the baseline `name`. Raises StudyError for an unknown one."""
-    if name not in BASELINES:
-        raise StudyError(Problem("no such baseline", name, name, ", ".join(BASELINES), nearest(name, BASELINES)))
-    size, features = BASELINES[name]
+    size, features = _baseline(name)
     for images in batches(paths, size, "L"):
         yield {name: features(images.astype(np.float32) / 255)}
+
+
+def baseline_width(name: str) -> int:
+    """Number of features of the baseline `name`. Raises StudyError for an unknown one."""
+    size, features = _baseline(name)
+    return features(np.zeros((1, size, size), np.float32)).shape[1]
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -87,3 +91,9 @@ BASELINES: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
     "pixels": (PIXELS_SIZE, pixels),
     "gabor": (GABOR_SIZE, gabor),
 }
+
+
+def _baseline(name: str) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+    if name not in BASELINES:
+        raise StudyError(Problem("no such baseline", name, name, ", ".join(BASELINES), nearest(name, BASELINES)))
+    return BASELINES[name]

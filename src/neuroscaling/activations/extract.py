@@ -135,7 +135,7 @@ class _Job:
     def _entries(self, partial: Partial, step: passes.Pass, write: bool) -> list[dict[str, Any]]:
         """Manifest entries of the layers of one pass, which is made where `write` and nothing is there yet."""
         keep, extractor = self.options["keep"], self.source.extractor
-        if made := partial.done(f"pass{step.number}-grams"):
+        if made := passes.finished_grams(partial, step):
             return made
         if write:
             shards = range(next(iter(step.layouts.values())).shards)

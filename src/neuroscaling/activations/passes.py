@@ -98,7 +98,14 @@ def gram_entries(
     features = {entry["name"] for entry in made if keep == "both" or entry["name"] == readout}
     made = [entry if entry["name"] in features else without_features(entry) for entry in made]
     partial.finish(f"pass{one.number}-grams", made)
-    drop_features(partial.group, made)
+    return finished_grams(partial, one)
+
+
+def finished_grams(partial: Partial, one: Pass) -> list[dict[str, Any]] | None:
+    """What `gram_entries` gave, once it has; features that are not kept are deleted only now."""
+    made = partial.done(f"pass{one.number}-grams")
+    if made:
+        drop_features(partial.group, made)
     return made
 
 

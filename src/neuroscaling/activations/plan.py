@@ -1,0 +1,60 @@
+"""What an extraction would put on the disk, from shapes alone: no weights, no numbers, nothing written."""
+
+from typing import Any
+
+import torch
+
+from neuroscaling.activations.baselines import baseline_width
+from neuroscaling.activations.extract import layouts_of
+from neuroscaling.activations.networks import network_extractor
+from neuroscaling.activations.options import Request
+from neuroscaling.activations.passes import feature_bytes, plan_passes
+from neuroscaling.models.build import skeleton
+
+
+def planned(
+    arch: str,
+    layers: Any,
+    reduction: dict[str, Any] | None,
+    n_stimuli: int,
+    options: dict[str, Any] | None = None,
+    kind: str = "trained",
+) -> list[dict[str, Any]]:
+    """One dictionary a layer: `layer, features, bytes, gram_bytes, scratch_bytes, pass`, early to late.
+
+    Arguments as of `extract`. bytes: of the features that are kept, before compression; gram_bytes: of the Gram matrix
+    and row sums; scratch_bytes: of features that are deleted once their Gram matrix is made; pass: number of the
+    forward pass. kind: of the run. Raises StudyError for an unknown architecture, DataError for unknown layers.
+    """
+    request = Request.of(layers, reduction, options)
+    keep = request.options["keep"]
+    widths, readout = _widths(arch, request, kind)
+    scratch = request.options["scratch_gb"] * 1e9 if keep == "gram" else None
+    steps = plan_passes(layouts_of(widths, n_stimuli, request.options), scratch)
+    gram = 0 if keep == "features" else 8 * n_stimuli * (n_stimuli + 1)
+    return [
+        {
+            "layer": layer,
+            "features": layout.shape[1],
+            "bytes": feature_bytes(layout) if keep != "gram" or layer == readout else 0,
+            "gram_bytes": gram,
+            "scratch_bytes": feature_bytes(layout) if keep == "gram" and layer != readout else 0,
+            "pass": step.number,
+        }
+        for step in steps
+        for layer, layout in step.layouts.items()
+    ]
+
+
+def peak_scratch(rows: list[dict[str, Any]]) -> int:
+    """Bytes of scratch of the pass that needs most, of what `planned` gave."""
+    passes = {row["pass"] for row in rows}
+    return max((sum(row["scratch_bytes"] for row in rows if row["pass"] == one) for one in passes), default=0)
+
+
+def _widths(arch: str, request: Request, kind: str) -> tuple[dict[str, int], str]:
+    if kind == "baseline":
+        return {arch: baseline_width(arch)}, ""
+    run = {"arch": arch, "kind": kind}
+    extractor = network_extractor(skeleton(arch), run, request, torch.device("meta"))
+    return extractor.widths(), extractor.layers[-1]
