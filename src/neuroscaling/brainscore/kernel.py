@@ -94,20 +94,20 @@ def together_maker(regression: Any) -> Callable[..., list[np.ndarray]] | None:
 class KernelRegression:
     """A regression of Brain-Score's on token assemblies: fitted on rows with an estimator of a layer.
 
-    layers: one, or one for each call of `fit`, in their order; `used`: the layers of the fits so far; rows: row numbers
-    of tokens; together: (layer, targets, splits) -> predictions of all splits, where they can share work.
+    layers: one, or one for each call of `fit`, in their order; `used`: the layers of the fits so far; view: whose rows
+    the estimators know; together: (inputs, targets, splits) -> predictions of all splits, where they can share work.
     """
 
     def __init__(
         self,
         estimator_of: Callable[[str], Any],
         layers: Layered,
-        rows: Callable[[Any], np.ndarray] = lambda tokens: np.asarray(tokens)[:, 0].astype(np.int64),
+        view: View,
         together: Callable[..., list[np.ndarray]] | None = None,
     ):
         self.estimator_of = estimator_of
         self.layers = layers
-        self.rows = rows
+        self.view = view
         self.together = together
         self.used: list[str] = []
         self._estimators: dict[str, Any] = {}
@@ -119,17 +119,19 @@ class KernelRegression:
         if layer not in self._estimators:
             self._estimators[layer] = self.estimator_of(layer)
         self._fitted = self._estimators[layer]
-        self._fitted.fit(self.rows(source), np.asarray(target, dtype=np.float64))
+        self._fitted.fit(self.view.rows(source), np.asarray(target, dtype=np.float64))
         return self
 
     def predict(self, source: Any) -> np.ndarray:
         """Predictions (rows, m) of the last fit."""
-        return self._fitted.predict(self.rows(source))
+        return self._fitted.predict(self.view.rows(source))
 
     def predict_splits(self, tokens: np.ndarray, values: np.ndarray, splits: Sequence[AlignedSplit]) -> list:
         """Held-out predictions of each split: `fit` and `predict` of one after another, together where possible."""
-        rows = self.rows(tokens)
-        if self.together is None or not np.array_equal(np.sort(rows), np.arange(len(values))):
+        self.view.focus(tokens)
+        self._estimators.clear()
+        rows = self.view.rows(tokens)
+        if self.together is None or len(np.unique(rows)) < len(rows):
             return [
                 self.fit(tokens[s.source_train], values[s.target_train]).predict(tokens[s.source_test]) for s in splits
             ]
@@ -142,7 +144,7 @@ class KernelRegression:
         predictions: list = [None] * len(folds)
         for layer in dict.fromkeys(layers):
             own = [i for i, other in enumerate(layers) if other == layer]
-            found = self.together(layer, targets, [folds[i] for i in own])
+            found = self.together(self.view.inputs(layer), targets, [folds[i] for i in own])
             for i, prediction in zip(own, found, strict=True):
                 predictions[i] = prediction
         return predictions
@@ -326,9 +328,7 @@ def _use_in_regression(metric: Any, part: Any, view: View, layers: Layered) -> N
     make = estimator_maker(getattr(metric.regression, "_regression", None), view) if known else None
     if make is None or getattr(metric.correlation, "_correlation", None) is not scipy.stats.pearsonr:
         raise StudyError(_not_served(part, _name(metric)))
-    each = together_maker(metric.regression._regression)
-    together = each and (lambda layer, targets, splits: each(view.inputs(layer), targets, splits))
-    regression = KernelRegression(make, layers, view.rows, together)
+    regression = KernelRegression(make, layers, view, together_maker(metric.regression._regression))
     metric.regression._regression = regression
     metric.correlation = KernelCorrelation(metric.correlation)
     if cross_validated:

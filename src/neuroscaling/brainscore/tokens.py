@@ -39,13 +39,17 @@ class Layers:
         return np.array([self._position[stimulus] for stimulus in stimulus_ids], dtype=np.int64)
 
     def inputs(self, layer: str, positions: np.ndarray) -> Features | Gram:
-        """Features of the rows `positions` where they are fewer than those rows, else the Gram matrix."""
-        if self.activations.keeps(layer, "features") and self.activations.shape(layer)[1] < len(positions):
-            return self._once("features", layer, positions)
-        return self.gram(layer, positions)
+        """What regressions and CKA read of the rows `positions`: features where they are fewer than rows, else a Gram.
+
+        Where features are stored their means are taken out first, which changes no result and keeps digits.
+        """
+        if not self.activations.keeps(layer, "features"):
+            return self.gram(layer, positions)
+        few = self.activations.shape(layer)[1] < len(positions)
+        return self._once("features" if few else "centred", layer, positions)
 
     def gram(self, layer: str, positions: np.ndarray) -> Gram:
-        """Gram matrix of the raw features of the rows `positions`."""
+        """Gram matrix of the raw features of the rows `positions`, which dissimilarities are made of."""
         return self._once("gram", layer, positions)
 
     def values(self, layer: str, positions: np.ndarray) -> np.ndarray:
@@ -55,12 +59,17 @@ class Layers:
     def _once(self, kind: str, layer: str, positions: np.ndarray) -> Any:
         key = kind, layer, positions.tobytes()
         if key not in self._kept:
-            make = {"features": self._features, "gram": self._gram}[kind]
+            make = {"features": self._features, "centred": self._centred, "gram": self._gram}[kind]
             self._kept[key] = make(layer, positions)
         return self._kept[key]
 
     def _features(self, layer: str, positions: np.ndarray) -> Features:
         return Features.of(self.values(layer, positions))
+
+    def _centred(self, layer: str, positions: np.ndarray) -> Gram:
+        rows = self._order[positions]
+        blocks = (block[rows].astype(np.float64) for block in self.activations.blocks(layer))
+        return Gram.of_blocks(block - block.mean(0) for block in blocks)
 
     def _gram(self, layer: str, positions: np.ndarray) -> Gram:
         rows = self._order[positions]
@@ -81,6 +90,10 @@ class View:
         positions = self.layers.positions(stimulus_ids)
         self._seen = np.union1d(self._seen, positions)
         return np.stack([positions, -1 - positions], 1)
+
+    def focus(self, tokens: np.ndarray) -> None:
+        """Let the view be of the stimuli of `tokens` alone; sessions of a benchmark have their own stimuli."""
+        self._seen = np.unique(tokens[:, 0])
 
     def rows(self, tokens: Any) -> np.ndarray:
         """Row numbers in `inputs` and `features` of tokens (rows, 2), as an array or an assembly."""
