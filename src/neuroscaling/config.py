@@ -298,14 +298,23 @@ class Extraction(Section):
     batch: int = Field(64, ge=1, description="Images of a forward pass.")
     workers: int = Field(0, ge=0, description="Processes that decode images; 0: threads of the job itself.")
     scratch_gb: float = Field(50, gt=0, description="Disk for features that are not kept; more take several passes.")
-    slices: int = Field(1, ge=1, description="Jobs (GPUs or nodes) that share a stimulus set.")
+    slices: int = Field(1, ge=1, description="Jobs (GPUs or nodes) that share a stimulus set; needs `pack: 1`.")
+
+    def determining(self) -> dict[str, Any]:
+        """What changes the activations."""
+        return {key: getattr(self, key) for key in ("keep", "dtype", "autocast", "tokens")}
+
+    def operating(self) -> dict[str, Any]:
+        """What changes only how activations come about, or how they lie on the disk."""
+        return {key: getattr(self, key) for key in ("codec", "batch", "workers", "scratch_gb")}
 
 
 class Layers(Section):
     """Layers of one architecture, where its defaults don't suit."""
 
     candidates: list[str] | str | None = Field(
-        None, description="Layers to extract, early to late, or a pattern: `block`, `relu`, `conv`, `norm`, `all`."
+        None,
+        description="Layers to extract, early to late, or a pattern: `family`, `block`, `relu`, `conv`, `norm`, `all`.",
     )
     regions: dict[str, str] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
     readout: str | None = Field(None, description="Layer of the behavioural readout.")
@@ -344,8 +353,10 @@ class Study(Section):
         None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
     )
     layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
-    candidates: Literal["default", "block", "relu", "conv", "norm", "all"] = Field(
-        "default", description="Layers to extract where `layers:` names none: a pattern, or the architecture's own."
+    candidates: Literal["default", "family", "block", "relu", "conv", "norm", "all"] = Field(
+        "default",
+        description="Layers to extract where `layers:` names none: the architecture's own, the kinds that were chosen "
+        "for its family in the published study, or a pattern.",
     )
     reduction: Reduction = Field(Reduction(), description="What is kept of each layer's activations.")
     extraction: Extraction = Field(Extraction(), description="How activations are computed and stored.")
@@ -369,4 +380,10 @@ class Study(Section):
         own = [key for key in ("runs", "datasets", "brainscore", "encoding", "simulated") if getattr(self, key)]
         if self.published is not None and own:
             raise ValueError(f"`published` stands in place of runs and data: drop {', '.join(own)}")
+        return self
+
+    @model_validator(mode="after")
+    def _slices_or_packs(self) -> "Study":
+        if self.extraction.slices > 1 and self.pack > 1:
+            raise ValueError("`extraction: slices` splits a network's extraction and `pack` joins several: drop one")
         return self

@@ -67,6 +67,9 @@ config["located"] = {
 }
 
 
+config["extraction"] = STUDY.config.extraction.operating()
+
+
 wildcard_constraints:
     run=r"[A-Za-z0-9._-]+-[0-9a-f]{8}",
     dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
@@ -77,6 +80,7 @@ wildcard_constraints:
     session=r"[A-Za-z0-9]+",
     name=r"[a-z_]+\.csv",
     fit=r"[A-Za-z0-9_.-]+",
+    slice=r"\d+",
 
 
 def code(script):

@@ -1,8 +1,9 @@
 """Extract the activations of one or several runs to a stimulus set, all layers in one pass.
 
-input: runs (run.json of each run), stimuli (manifest.json of the set); output: manifests of the stores, in the order of
-the runs; params: layers ({candidates, regions, readout}; may be empty), reduction ({kind: none} or {kind: grid, size}),
-code (fingerprint); config: runs (settings by name); log[0].
+input: runs (run.json of each run), stimuli (manifest.json of the set), slices (markers of slices that were extracted
+before; empty where none were asked for); output: manifests of the stores, in the order of the runs; params: layers
+({candidates, regions, readout}; may be empty), reduction, options (keep, dtype, autocast, tokens), code (fingerprint);
+config: runs (settings by name), extraction (codec, batch, workers, scratch_gb); log[0].
 """
 
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.activations.extract import extract
+    from neuroscaling.activations.extract import extract, finish
 
     for record, output in zip(snakemake.input.runs, snakemake.output, strict=True):
         folder = Path(record).parent
-        extract(
+        write = finish if snakemake.input.slices else extract
+        write(
             snakemake.config["runs"][folder.name],
             folder,
             [Path(snakemake.input.stimuli)],
@@ -22,4 +24,5 @@ with script_logging(snakemake.log[0]):
             snakemake.params.layers,
             dict(snakemake.params.reduction),
             code=snakemake.params.code,
+            options={**snakemake.params.options, **snakemake.config["extraction"]},
         )

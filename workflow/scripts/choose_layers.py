@@ -1,7 +1,8 @@
 """Choose the layers that stand for regions; a plain command for the brainscore environment's interpreter.
 
 --activations MANIFEST [MANIFEST ...] --job SET FOLDER DATA BENCHMARK,... [--job ...] --choice JSON
-[--definitions JSON] [--ceilings FOLDER] [--code FINGERPRINT] [--log FILE] --outputs <run>/<data>/<benchmark>-<choice>.json [...]
+[--definitions JSON] [--ceilings FOLDER] [--code FINGERPRINT] [--log FILE]
+--outputs <run>/<data>/<benchmark>-<choice>.json [...]
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""`neuroscaling runs|check|status|models|benchmarks|schema|predict|next-runs`."""
+"""`neuroscaling runs|plan|check|status|models|benchmarks|schema|predict|next-runs`."""
 
 import argparse
 import sys
@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
     _add(commands, "status", _status, "what is done and what is left, stage by stage", study=True, formats=True)
+    text = "bytes of activations that a study will write; nothing is computed but shapes"
+    _add(commands, "plan", _plan, text, study=True, formats=True)
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     _add(commands, "models", _models, "the architectures known by name", formats=True)
     _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
@@ -73,6 +75,12 @@ def _status(options: argparse.Namespace) -> None:
     from neuroscaling.study import load_study
 
     show(status(load_study(options.study)), options.format)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.plan import plan
+
+    plan(options)
 
 
 def _check(options: argparse.Namespace) -> None:

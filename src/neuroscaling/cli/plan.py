@@ -56,18 +56,21 @@ def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -
         arch,
         extracted_layers(settings, runs[0]) or None,
         settings.reduction.settings(),
-        settings.extraction.keep,
         n or 0,
-        settings.extraction.dtype,
-        settings.extraction.tokens,
+        settings.extraction.determining() | settings.extraction.operating(),
+        runs[0].kind,
     )
-    scratch = min(sum(layer["scratch_bytes"] for layer in layers), settings.extraction.scratch_gb * GIGA)
+    passes: dict[int, int] = {}
+    for layer in layers:
+        passes[layer["pass"]] = passes.get(layer["pass"], 0) + layer["scratch_bytes"]
+    scratch = max(passes.values(), default=0)
     known = {
         "features_gb": round(len(runs) * sum(layer["bytes"] for layer in layers) / GIGA, 3),
         "gram_gb": round(len(runs) * sum(layer["gram_bytes"] for layer in layers) / GIGA, 3),
         "scratch_gb": round(scratch / GIGA, 3),
     }
     facts = {"arch": arch, "networks": len(runs), "set": stimuli.name, "stimuli": n, "layers": len(layers)}
+    facts |= {"passes": len(passes)}
     features = sum(layer["features"] for layer in layers)
     return facts | {"features": features} | (known if n else dict.fromkeys(known))
 
