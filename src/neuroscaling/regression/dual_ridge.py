@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve, eigh, solve_triangular
 
 from neuroscaling.regression.features import Features, Fit, check_numbers, is_primal, products_of
 from neuroscaling.regression.folds import Fold
@@ -64,7 +64,11 @@ class DualRidgeCV:
         rows, targets = np.asarray(rows), np.asarray(targets, dtype=np.float64)
         check_numbers(self.features, rows, targets)
         problem = _problem(self.features, rows, targets)
+        if problem.chosen is None:
+            _lift_mean(problem.matrix)
         values, vectors = eigh(problem.matrix, overwrite_a=True, check_finite=False, driver="evd")
+        if problem.chosen is None:
+            values, vectors = values[:-1], vectors[:, :-1]
         values = np.maximum(values, 0.0)
         self.errors_ = self._leave_one_out(problem, values, vectors, targets - problem.mean)
         self.alpha_ = self.alphas[int(np.argmin(self.errors_))]
@@ -81,7 +85,7 @@ class DualRidgeCV:
     ) -> np.ndarray:
         """Mean squared errors (penalties,) when each row is left out, from fits of all rows (Rifkin and Lippert 2007).
 
-        With A = alpha (K + alpha)^-1 less the mean, the error of row i is (A y)_i / A_ii.
+        With A = alpha (K + alpha)^-1 less the mean's part, the error of row i is (A y)_i / A_ii.
         """
         n, m = targets.shape
         # Only the squares of a row's errors summed over targets matter: more targets than rows can be turned into n.
@@ -95,8 +99,8 @@ class DualRidgeCV:
                 residuals, share = basis @ (shrink[:, None] * projected), squares @ shrink
             else:
                 shrink = 1 / (values + alpha)
-                residuals, share = targets - basis @ (shrink[:, None] * projected), 1 - squares @ shrink
-            errors.append(np.einsum("ij,ij,i->", residuals, residuals, (share - 1 / n) ** -2) / (n * m))
+                residuals, share = targets - basis @ (shrink[:, None] * projected), 1 - 1 / n - squares @ shrink
+            errors.append(np.einsum("ij,ij,i->", residuals, residuals, share**-2) / (n * m))
         return np.array(errors)
 
 
@@ -106,7 +110,7 @@ def ridge_splits(
     """Held-out predictions (test rows, m) of each (training rows, test rows), as `DualRidge` gives them one by one.
 
     Where each split's two sides make up all n rows, one factorisation of all rows serves all splits: with
-    A = alpha (K + alpha)^-1 less the mean, the errors of rows s left out together are A_ss^-1 (A y)_s.
+    A = alpha (K + alpha)^-1 less the mean's part, the errors of rows s left out together are A_ss^-1 (A y)_s.
     targets: (n, m), a row for each stimulus. Raises ValueError for faulty shapes, numbers or penalties.
     """
     _check_penalties([alpha])
@@ -116,6 +120,7 @@ def ridge_splits(
     if not all(np.array_equal(np.sort(np.concatenate(split)), everything) for split in splits):
         return [DualRidge(features, alpha).fit(train, targets[train]).predict(test) for train, test in splits]
     problem = _problem(features, everything, targets)
+    mean_share = 1.0 if problem.chosen is not None else alpha / (_lift_mean(problem.matrix) + alpha)
     factor = _factor(problem.matrix, alpha)
     residuals = targets - problem.mean
     if problem.chosen is None:
@@ -124,19 +129,31 @@ def ridge_splits(
         residuals = residuals - problem.chosen @ cho_solve(factor, problem.right_side)
     predictions = []
     for _, test in splits:
-        block = _block(problem, factor, test, len(everything), alpha)
+        block = _block(problem, factor, test, len(everything), alpha) - mean_share / len(everything)
         predictions.append(targets[test] - np.linalg.solve(block, residuals[test]))
     return predictions
 
 
 def _block(problem: "Problem", factor: tuple, rows: np.ndarray, n: int, alpha: float) -> np.ndarray:
-    """A's rows and columns `rows` (see `ridge_splits`)."""
+    """Rows and columns `rows` of A (see `ridge_splits`), the mean's part included."""
     if problem.chosen is None:
         right = np.zeros((n, len(rows)))
-        right[rows, np.arange(len(rows))] = alpha
-        return cho_solve(factor, right)[rows] - 1 / n
+        right[rows, np.arange(len(rows))] = 1.0
+        half = solve_triangular(factor[0], right, lower=True, overwrite_b=True, check_finite=False)
+        return alpha * (half.T @ half)
     chosen = problem.chosen[rows]
-    return np.eye(len(rows)) - chosen @ cho_solve(factor, chosen.T) - 1 / n
+    return np.eye(len(rows)) - chosen @ cho_solve(factor, chosen.T)
+
+
+def _lift_mean(products: np.ndarray) -> float:
+    """Make the mean of all rows, which centring took out, the largest eigenvector, in place; gives its eigenvalue.
+
+    Left at 0, where rounding puts it near 1e-16 of the others, it would cost digits: it is told apart from small
+    eigenvalues only by a difference of nearly equal numbers.
+    """
+    value = 2 * float(np.linalg.norm(products)) or 1.0
+    products += value / len(products)
+    return value
 
 
 class Problem(NamedTuple):
