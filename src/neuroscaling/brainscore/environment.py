@@ -14,7 +14,7 @@ UPSTREAM_WARNINGS = (
 )
 
 
-def prepare(scratch: Path, brainio_home: Path | None = None) -> None:
+def prepare(scratch: Path) -> None:
     """Point Brain-Score's caches below `scratch` and switch off what reaches outside this process.
 
     BS_INSTALL_DEPENDENCIES=no: otherwise loading a plugin runs `pip install` in this interpreter. The result cache is
@@ -25,7 +25,7 @@ def prepare(scratch: Path, brainio_home: Path | None = None) -> None:
         raise RuntimeError("neuroscaling.brainscore.environment.prepare must run before brainscore_vision is imported")
     os.environ.update(
         BS_INSTALL_DEPENDENCIES="no",
-        BRAINIO_HOME=str(brainio_home or scratch / "brainio"),
+        BRAINIO_HOME=str(scratch / "brainio"),
         RESULTCACHING_HOME=str(scratch / "result_caching"),
         RESULTCACHING_DISABLE="1",
         BRAINSCORE_HOME=str(scratch / "brain-score"),
