@@ -1,4 +1,4 @@
-"""Each family of the table takes files of one's own: tiny stand-ins of its data sets, loaded by Brain-Score's classes."""
+"""Each family of the table takes files of one's own: tiny stand-ins of its data, loaded by Brain-Score's classes."""
 
 import json
 from pathlib import Path

@@ -58,9 +58,12 @@ def test_a_killed_prefetch_goes_on_and_fetches_nothing_again(tmp_path: Path, rem
     with pytest.raises(KeyboardInterrupt):
         prefetch.prefetch_files(remote, root, manifest, Network(tmp_path / "server", "interrupted"))
     assert [file.place(root).is_file() for file in remote] == [True, False, False] and not manifest.exists()
+    half = remote[1].place(root).parent / ".b.csv.0123abcd.partial.4F"
+    half.parent.mkdir()
+    half.write_bytes(b"half of it")
     network = Network(tmp_path / "server")
     prefetch.prefetch_files(remote, root, manifest, network)
-    assert network.fetched == ["b.csv", "c.zip"] and manifest.exists()
+    assert network.fetched == ["b.csv", "c.zip"] and manifest.exists() and not half.exists()
     again = Network(tmp_path / "server")
     prefetch.prefetch_files(remote, root, manifest, again)
     assert again.fetched == []

@@ -75,6 +75,8 @@ def _have(file: RemoteFile, root: Path, fetch: Fetch) -> None:
     log.info("fetching %s", file.url)
     if path.parent.is_dir():
         path.parent.chmod(0o755)
+        for left in path.parent.glob(f".{file.name}.*"):  # by a prefetch that was killed
+            left.unlink()
     try:
         with atomic_path(path) as temporary:
             fetch(file, temporary)
