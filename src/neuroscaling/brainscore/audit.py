@@ -1,0 +1,165 @@
+"""One benchmark by both engines, side by side: what the kernel engine computes, and what unmodified Brain-Score does.
+
+    python -m neuroscaling.brainscore.audit --activations MANIFEST --data FOLDER --benchmark ID --layer LAYER
+
+prints JSON. To be run with the interpreter of Brain-Score's environment.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.activations.store import Activations, open_store
+from neuroscaling.brainscore import environment
+from neuroscaling.brainscore.definitions import benchmark, check_definitions
+from neuroscaling.brainscore.ids import Benchmark
+from neuroscaling.brainscore.job import data_hash, json_option
+from neuroscaling.errors import DataError, NeuroscalingError, Problem
+
+INNER_PRODUCTS = ("pls", "ridge", "ridgecv", "dual_ridge", "dual_ridgecv")
+"""Metrics that see features through inner products alone, so that a surrogate of the features scores the same."""
+RANK = 1e-14
+
+
+class Surrogate:
+    """Stored Gram matrices as features: Z with Z Z' = G, as many columns as stimuli, in place of the features.
+
+    Stock regressions fitted on Z predict what they would from the features (Gram = V L V', Z = V sqrt(L)).
+    """
+
+    def __init__(self, activations: Activations):
+        self.activations = activations
+        self.path = activations.path
+        self.manifest = activations.manifest
+        self.stimulus_ids = activations.stimulus_ids
+
+    def keeps(self, layer: str, what: str) -> bool:
+        """Features alone."""
+        return what == "features"
+
+    def shape(self, layer: str) -> tuple[int, int]:
+        """Stimuli, twice."""
+        return len(self.stimulus_ids), len(self.stimulus_ids)
+
+    def read(self, layer: str) -> np.ndarray:
+        """Z, (stimuli, stimuli) in float64; columns without variance are 0."""
+        values, vectors = np.linalg.eigh(self.activations.gram(layer).products)
+        return vectors * np.sqrt(np.where(values > RANK * values[-1], values, 0))
+
+
+def audit(
+    activations: Activations,
+    layers: str | Sequence[str],
+    entry: Benchmark,
+    load: Callable[[str], Any],
+    ceilings: Path,
+    hashed: str = "",
+) -> list[dict[str, Any]]:
+    """A row an engine: {engine, features, score, raw, ceiling, error, seconds, difference}.
+
+    layers: one, or one a split; load: makes Brain-Score's object (local.load); ceilings: folder of kept ceilings, where
+    the benchmark's is computed beforehand, so that `seconds` are of scores; hashed: of the data, by job.data_hash.
+    `difference` is the largest between the kernel engine's and this engine's numbers, over the score, the splits and
+    the neuroids. Where only the Gram matrix is kept, `stock` runs on the surrogate. Raises DataError where neither
+    serves the metric, and as `score_benchmark`.
+    """
+    names = [layers] if isinstance(layers, str) else sorted(set(layers))
+    whole = all(activations.keeps(layer, "features") for layer in names)
+    if not whole and entry.metric not in INNER_PRODUCTS:
+        what = "stock Brain-Score needs the features of this layer for this metric, and only the Gram matrix is kept"
+        fix = "extract with `extraction: {keep: both}` to audit it"
+        raise DataError(Problem(what, str(activations.path), ", ".join(names), fix=fix))
+    source = activations if whole else Surrogate(activations)
+    runs = {}
+    for engine, served in (("kernel", activations), ("stock", source)):
+        runs[engine] = _timed(entry, load, _job(engine, served, layers, entry, ceilings, hashed))
+    kept = "features" if whole else "surrogate of the Gram matrix"
+    return [
+        {"engine": engine, "features": kept if engine == "stock" else "stored", **row, "difference": difference}
+        for engine, (row, numbers) in runs.items()
+        for difference in [largest_difference(runs["kernel"][1], numbers)]
+    ]
+
+
+def largest_difference(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float | None:
+    """Largest difference of numbers in the same order; None where one side lacks a number that the other has."""
+    if len(ours) != len(theirs) or any((a is None) != (b is None) for a, b in zip(ours, theirs, strict=True)):
+        return None
+    return max((abs(a - b) for a, b in zip(ours, theirs, strict=True) if a is not None), default=0.0)
+
+
+def _compute_ceiling(entry: Benchmark, load: Callable[[str], Any], folder: Path, hashed: str) -> None:
+    from neuroscaling.brainscore.ceilings import keep_ceilings
+    from neuroscaling.brainscore.scoring import ceiling_key
+
+    loaded = load(entry.benchmark)
+    keep_ceilings(loaded, folder, ceiling_key(entry.benchmark, hashed))
+    _ = loaded.ceiling
+
+
+def _job(engine: str, served: Any, layers: str | Sequence[str], entry: Benchmark, ceilings: Path, hashed: str) -> Any:
+    from neuroscaling.brainscore.scoring import Job
+
+    own = layers if isinstance(layers, str) else list(layers)
+    readout = own if isinstance(own, str) else own[0]
+    by_name = {entry.benchmark: own}
+    return Job("audit", "audit", False, hashed, served, by_name, readout, ceilings=ceilings, engine=engine)
+
+
+def _timed(entry: Benchmark, load: Callable[[str], Any], job: Any) -> tuple[dict[str, Any], list[float | None]]:
+    """The row of one engine, and all its numbers: score, raw, splits, subjects, neuroids."""
+    from neuroscaling.brainscore.scoring import score_benchmark
+
+    started = time.perf_counter()
+    content, targets = score_benchmark(entry, load, job)
+    seconds = round(time.perf_counter() - started, 3)
+    row = content["rows"][0]
+    numbers = [row["score"], row["raw"]] + [part["raw"] for part in (*content["splits"], *content["subjects"])]
+    values = {key: row[key] for key in ("score", "raw", "ceiling", "error")}
+    return values | {"seconds": seconds}, numbers + [target["raw"] for target in targets]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the audit as JSON: {benchmark, layers, rows}, or the problem on standard error with status 1."""
+    options = _parse(arguments)
+    with tempfile.TemporaryDirectory(prefix="neuroscaling-audit-") as scratch:
+        environment.prepare(Path(scratch))
+        from neuroscaling.brainscore.local import load, register_benchmark
+
+        try:
+            definitions = check_definitions(json_option(options.definitions, "--definitions"), options.data)
+            entry = benchmark(options.benchmark, definitions)
+            if options.benchmark not in definitions:
+                register_benchmark(options.data, entry)
+            layers = options.layer[0] if len(options.layer) == 1 else options.layer
+            hashed = data_hash(options.data, entry, definitions)
+            kept = options.ceilings or Path(scratch) / "ceilings"
+            store = open_store(options.activations)
+            rows = audit(store, layers, entry, lambda name: load(name, definitions), kept, hashed)
+        except NeuroscalingError as error:
+            print(error, file=sys.stderr)
+            return 1
+    print(json.dumps({"benchmark": options.benchmark, "layers": options.layer, "rows": rows}, indent=1))
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Score one benchmark with both engines, and print the difference.")
+    parser.add_argument("--activations", required=True, type=Path, help="manifest of the stored activations")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the recordings")
+    parser.add_argument("--benchmark", required=True, help="registered id, or a name from --definitions")
+    parser.add_argument("--layer", required=True, nargs="+", help="one layer, or one for each split")
+    parser.add_argument("--definitions", default="{}", help="benchmarks that the study defines, by name, as JSON")
+    parser.add_argument("--ceilings", type=Path, help="folder of kept ceilings")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
