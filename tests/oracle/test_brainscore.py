@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from neuroscaling.activations.store import write_store
-from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.stimuli.screen import place_on_screen
+from tests import brainscore_data
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
@@ -33,30 +33,29 @@ PRECOMPUTED = """
 import json, sys, tempfile
 from pathlib import Path
 from neuroscaling.brainscore import environment, ids
-from neuroscaling.brainscore.sources import find_files
 environment.prepare(Path(tempfile.mkdtemp()))
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision import load_benchmark, load_stimulus_set
 from brainscore_vision.benchmark_helpers import PrecomputedFeatures
 from neuroscaling.activations.store import open_store
-from neuroscaling.brainscore.local import register
+from neuroscaling.brainscore.local import load, register_benchmark
 from neuroscaling.brainscore.scoring import Job, score_benchmark
 
 store, results = open_store(sys.argv[2]), {}
-layers = {region: "all" for region in ids.REGIONS}
-for name in ("FreemanZiemba2013public.V2-pls", "MajajHong2015public.IT-pls"):
-    benchmark = ids.benchmark(name)
-    register(find_files(sys.argv[1], ids.DATA_SETS[benchmark.data]))
-    stimuli = load_stimulus_set(benchmark.stimulus_set)
-    coords = {column: ("presentation", stimuli[column].values) for column in stimuli.columns}
-    values = store.read_rows("all", stimuli["stimulus_id"].tolist())
-    coords["neuroid_id"] = ("neuroid", [f"f{i}" for i in range(values.shape[1])])
-    coords["layer"] = ("neuroid", ["all"] * values.shape[1])
-    features = NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
-    theirs = load_benchmark(name)(PrecomputedFeatures(features, visual_degrees=benchmark.degrees))
-    ours = score_benchmark(name, Job("toy", "toy", True, "toy", store, layers, "all"))["rows"][0]
-    pair = [float(theirs), float(theirs.raw), float(theirs.ceiling), float(theirs.attrs["error"])]
-    results[name] = {"theirs": pair, "ours": [ours[key] for key in ("score", "raw", "ceiling", "error")]}
+benchmark = ids.benchmark("MajajHong2015public.IT-pls")
+register_benchmark(sys.argv[1], benchmark)
+stimuli = load_stimulus_set(benchmark.stimulus_sets[0])
+coords = {column: ("presentation", stimuli[column].values) for column in stimuli.columns}
+values = store.read_rows("all", stimuli["stimulus_id"].tolist())
+coords["neuroid_id"] = ("neuroid", [f"f{i}" for i in range(values.shape[1])])
+coords["layer"] = ("neuroid", ["all"] * values.shape[1])
+features = NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+theirs = load_benchmark(benchmark.benchmark)(PrecomputedFeatures(features, visual_degrees=benchmark.degrees))
+results["theirs"] = [float(theirs), float(theirs.raw), float(theirs.ceiling), float(theirs.attrs["error"])]
+for engine in ("stock", "kernel"):
+    job = Job("toy", "toy", True, "toy", store, {"IT": "all"}, "all", engine=engine)
+    row = score_benchmark(benchmark, load, job)[0]["rows"][0]
+    results[engine] = [row[key] for key in ("score", "raw", "ceiling", "error")]
 Path(sys.argv[3]).write_text(json.dumps(results))
 """
 
@@ -87,19 +86,15 @@ def test_images_on_the_screen_are_brain_scores_pixel_by_pixel(tmp_path: Path):
 
 
 def test_stored_activations_score_as_brain_scores_precomputed_features(tmp_path: Path):
-    few = {"algonauts_train": 20, "algonauts_test": 10, "vertices": 30, "algonauts_subjects": 1}
-    simulate_brain(tmp_path / "brain", {"stimuli": 100, "neuroids_per_region": 6, "repetitions": 2, **few})
-    truths = [np.load(path) for path in sorted((tmp_path / "brain" / "truth").glob("*public-*.npz"))]
-    stimuli = sorted({s for truth in truths for s in truth["stimulus_ids"].tolist()})
     rng = np.random.default_rng(0)
-    values = rng.standard_normal((len(stimuli), 40)).astype(np.float32)
-    for i, truth in enumerate(truths):
-        rows = [stimuli.index(s) for s in truth["stimulus_ids"].tolist()]
-        values[rows, 6 * i : 6 * i + 6] += truth["clean"]
-    write_store(tmp_path / "store.json", stimuli, [{"all": values}], reduction={"kind": "none"})
-    _run("-c", PRECOMPUTED, tmp_path / "brain" / "brainscore", tmp_path / "store.json", tmp_path / "results.json")
+    latent = rng.standard_normal((80, 10))
+    stimuli = brainscore_data.write_majajhong(tmp_path / "data", latent, shuffled=True)["MajajHong2015.public"]
+    values = latent @ rng.standard_normal((10, 40)) + 0.3 * rng.standard_normal((80, 40))
+    order = rng.permutation(80)
+    ids = [stimuli[i] for i in order]
+    write_store(tmp_path / "store.json", ids, [{"all": values[order].astype(np.float32)}], reduction={"kind": "none"})
+    _run("-c", PRECOMPUTED, tmp_path / "data", tmp_path / "store.json", tmp_path / "results.json")
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results) == 2
-    for pair in results.values():
-        assert np.allclose(pair["ours"], pair["theirs"], rtol=1e-12, atol=0)
-        assert pair["ours"][1] > 0.2
+    assert np.allclose(results["stock"], results["theirs"], rtol=1e-12, atol=0)
+    assert np.allclose(results["kernel"], results["theirs"], rtol=0, atol=1e-6)
+    assert results["theirs"][1] > 0.2

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from neuroscaling.activations.store import write_store
@@ -34,26 +35,33 @@ OFFICIAL = {
     "8aa44e038d7b551efa8077467622f9d48d72e473": "stimulus_hvm-public.zip",
 }
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
+PUBLIC = (V1, "FreemanZiemba2013public.V2-pls", "MajajHong2015public.V4-pls", IT, BEHAVIOR)
 
 DRIVER = """
 import json, sys, tempfile
 from pathlib import Path
 from neuroscaling.brainscore import environment, ids
-from neuroscaling.brainscore.sources import find_files
 environment.prepare(Path(tempfile.mkdtemp()))
 from neuroscaling.activations.store import open_store
-from neuroscaling.brainscore.local import register
+from neuroscaling.brainscore.local import load, register_benchmark
+from neuroscaling.brainscore.score_file import targets_path, write_score
 from neuroscaling.brainscore.scoring import Job, score_benchmark
 from neuroscaling.errors import NeuroscalingError
 
-results = {}
+results, registered, ceilings = {}, {}, Path(tempfile.mkdtemp())
 for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
     try:
         benchmark = ids.benchmark(case["benchmark"])
-        register(find_files(case["data"], ids.DATA_SETS[benchmark.data]))
+        if registered.get(case["benchmark"]) != case["data"]:
+            register_benchmark(case["data"], benchmark)
+            registered[case["benchmark"]] = case["data"]
         store = open_store(case["activations"])
-        job = Job("toy-00000000", "simulated-toy", True, name, store, case["layers"], "behavior.0", case["protocol"])
-        results[name] = score_benchmark(case["benchmark"], job)
+        settings = {key: case[key] for key in ("protocol", "engine")}
+        job = Job("toy", "toy", True, case["data"], store, case["layers"], "behavior.0", ceilings=ceilings, **settings)
+        content, targets = score_benchmark(benchmark, load, job)
+        results[name] = content | {"targets": targets}
+        if name == "parity":
+            write_score(Path(sys.argv[2]).with_name("parity.json"), content, targets)
     except NeuroscalingError as error:
         results[name] = {"error": str(error)}
 Path(sys.argv[2]).write_text(json.dumps(results))
@@ -152,16 +160,17 @@ def results(brain: Path, stores: dict[str, Path]) -> dict[str, dict]:
     data = brain / "brainscore"
 
     def case(benchmark: str, store: str, **other: object) -> dict:
-        defaults = {"data": str(data), "layers": LAYERS, "protocol": "corrected"}
+        defaults = {"data": str(data), "layers": LAYERS, "protocol": "corrected", "engine": "kernel"}
         return defaults | {"benchmark": benchmark, "activations": str(stores[store])} | other
 
-    cases = {f"truth {name}": case(name, "truth") for name in ids.BENCHMARKS}
+    cases = {f"truth {name}": case(name, "truth") for name in PUBLIC}
     cases |= {f"noise {name}": case(name, "noise") for name in (V1, IT, BEHAVIOR)}
     cases |= {
         f"shuffled {IT}": case(IT, "shuffled"),
         f"shuffled {BEHAVIOR}": case(BEHAVIOR, "shuffled"),
         "parity": case(IT, "truth", protocol="parity"),
         "protocol": case(IT, "truth", protocol="paritty"),
+        "engine": case(IT, "truth", engine="kernal"),
         "few features": case(IT, "narrow"),
         "partial": case(V1, "partial"),
         "layer": case(IT, "truth", layers=LAYERS | {"IT": "IT.1"}),
@@ -178,7 +187,7 @@ def results(brain: Path, stores: dict[str, Path]) -> dict[str, dict]:
 
 
 @needs_brainscore
-@pytest.mark.parametrize("benchmark", list(ids.BENCHMARKS))
+@pytest.mark.parametrize("benchmark", PUBLIC)
 def test_what_generated_the_responses_reaches_the_ceiling(results: dict, benchmark: str):
     row = results[f"truth {benchmark}"]["rows"][0]
     assert 0.8 < row["score"] < 1.25
@@ -201,13 +210,37 @@ def test_the_order_of_the_stored_stimuli_does_not_matter(results: dict, benchmar
 def test_a_score_says_what_it_is(results: dict):
     score = results[f"truth {IT}"]
     row = score["rows"][0]
-    assert (score["format"], score["simulated"], score["metric"], score["engine"]) == ("score/1", True, "pls", "stock")
+    expected = ("score/2", True, "pls", "kernel")
+    assert (score["format"], score["simulated"], score["metric"], score["engine"]) == expected
     assert (row["n_targets"], row["n_mapping"], row["layer"]) == (8, 108, "IT.0")
     assert row["score"] == pytest.approx(row["raw"] ** 2 / row["ceiling"], rel=1e-12)
-    assert len(score["targets"]) == 8 and all(0 < t["raw"] <= 1 and 0 < t["ceiling"] <= 1 for t in score["targets"])
-    assert score["provenance"]["versions"]["brainscore_vision"]
+    assert score["versions"] == {"brainscore_vision": ids.BRAINSCORE_VERSION, "benchmark": 4}
+    assert score["provenance"]["versions"]["brainscore_vision"] == ids.BRAINSCORE_VERSION
     behavior = results[f"truth {BEHAVIOR}"]
     assert behavior["ceiling_scale"] == "r/sqrt(c)" and behavior["rows"][0]["n_targets"] is None
+
+
+@needs_brainscore
+def test_splits_and_neuroids_add_up_to_the_score(results: dict):
+    score = results[f"truth {IT}"]
+    row, targets = score["rows"][0], score["targets"]
+    splits = [split["raw"] for split in score["splits"]]
+    assert row["raw"] == pytest.approx(np.mean(splits)) and len(splits) == 10
+    assert row["error"] == pytest.approx(np.std(splits) / np.sqrt(10))
+    for split, raw in enumerate(splits):
+        assert raw == pytest.approx(np.median([t["raw"] for t in targets if t["split"] == split]))
+    ceilings = {target["target"]: target["ceiling"] for target in targets}
+    assert len(ceilings) == 8 and all(0 < ceiling <= 1 for ceiling in ceilings.values())
+    behavior = results[f"truth {BEHAVIOR}"]
+    assert behavior["targets"] == [] and len(behavior["splits"]) == 2
+
+
+@needs_brainscore
+def test_neuroids_are_written_beside_the_score(results: dict, brain: Path):
+    table = pyarrow.parquet.read_table(brain.parent / "parity.targets.parquet")
+    assert table.column_names == ["target", "subject", "region", "split", "raw", "ceiling"]
+    assert table.to_pylist() == results["parity"]["targets"]
+    assert "targets" not in json.loads((brain.parent / "parity.json").read_text())
 
 
 @needs_brainscore
@@ -222,6 +255,7 @@ def test_parity_is_on_the_published_scale(results: dict):
     ("case", "words"),
     [
         ("protocol", ["paritty", "corrected, parity"]),
+        ("engine", ["kernal", "nearest:  kernel"]),
         ("few features", ["too few features", "IT.0", "at least 25"]),
         ("partial", ["60 of 120 stimuli have no activations", "texture-digit-"]),
         ("layer", ["no such layer", "IT.1", "nearest:  IT.0"]),
@@ -257,22 +291,25 @@ def _output(command: list[str], folder: Path, benchmark: str) -> Path:
 
 
 @needs_brainscore
-def test_the_command_keeps_what_is_done_and_its_ceilings(command: list[str], tmp_path: Path, results: dict):
+def test_the_command_keeps_what_the_same_code_did_and_its_ceilings(command: list[str], tmp_path: Path, results: dict):
     output, another = _output(command, tmp_path / "first", IT), _output(command, tmp_path / "second", IT)
     other = _output(command, tmp_path / "first", V1)
-    first = _run(*command, "--outputs", output)
+    first = _run(*command, "--code", "a", "--outputs", output)
     assert first.returncode == 0, first.stderr
     assert json.loads(output.read_text())["rows"] == results[f"truth {IT}"]["rows"]
-    written = output.stat().st_mtime_ns
-    second = _run(*command, "--outputs", output, other)
+    written, first_targets = output.stat().st_mtime_ns, output.with_name(f"{IT}.targets.parquet").read_bytes()
+    second = _run(*command, "--code", "a", "--outputs", output, other)
     assert second.returncode == 0 and f"{IT}: kept" in (tmp_path / "log").read_text()
     assert output.stat().st_mtime_ns == written and other.exists()
+    other_code = _run(*command, "--code", "b", "--outputs", output)
+    assert other_code.returncode == 0 and output.stat().st_mtime_ns > written
     place = command.index("--activations") + 1
     command[place] = command[place].replace("truth", "shuffled")
     third = _run(*command, "--outputs", another)
     # Scored from the ceiling that the first process kept, to the last digit.
     assert third.returncode == 0 and json.loads(another.read_text())["rows"] == results[f"truth {IT}"]["rows"]
     assert len(list((tmp_path / "ceilings").iterdir())) == 2
+    assert first_targets == output.with_name(f"{IT}.targets.parquet").read_bytes()
 
 
 @needs_brainscore
@@ -289,14 +326,6 @@ def test_the_command_fails_with_one_message_and_writes_nothing(command: list[str
 def test_an_output_of_a_run_without_activations_is_named(command: list[str], tmp_path: Path):
     failed = _run(*command, "--outputs", tmp_path / "stranger-00000000" / "simulated-toy" / f"{IT}.json")
     assert failed.returncode == 1 and "stranger-00000000" in failed.stderr
-
-
-@needs_brainscore
-def test_scores_of_other_code_are_made_again(command: list[str], tmp_path: Path):
-    output = _output(command, tmp_path, V1)
-    for code, kept in (("a", False), ("a", True), ("b", False)):
-        done = _run(*command, "--code", code, "--outputs", output)
-        assert done.returncode == 0 and ("kept" in (tmp_path / "log").read_text()) is kept
 
 
 @needs_brainscore
@@ -327,5 +356,5 @@ def test_missing_recordings_are_all_named(tmp_path: Path):
 
 def test_the_table_of_benchmarks_knows_the_nearest():
     with pytest.raises(StudyError, match=r"nearest:  FreemanZiemba2013public\.V1-pls"):
-        ids.benchmark("FreemanZiemba2013.V1-pls")
+        ids.benchmark("FreemanZiemba2013public.V1-plss")
     assert {entry.region for entry in ids.BENCHMARKS.values()} == {*ids.REGIONS, "behavior"}
