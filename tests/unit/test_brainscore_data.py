@@ -186,10 +186,10 @@ def test_a_definition_is_an_entry_of_the_table(tmp_path: Path):
 
 def test_the_example_of_the_page_is_a_definition(tmp_path: Path):
     page = (Path(__file__).parents[2] / "docs" / "brainscore.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
-    settings = yaml.safe_load(example)["brainscore"]
+    example, further = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    settings = yaml.safe_load(example + further)["brainscore"]
     found = definitions.check_definitions(settings["define"], tmp_path)
-    assert found["our-IT"].time_window == (70.0, 170.0)
+    assert found["our-IT"].time_window == (70.0, 170.0) and found["v4-210325"].metric == "pls"
     assert [definitions.benchmark(name, found).region for name in settings["benchmarks"]] == ["IT", "IT"]
 
 

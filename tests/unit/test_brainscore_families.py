@@ -38,10 +38,10 @@ def write_recordings(data_set):
     shown = StimulusSet(pd.DataFrame({"stimulus_id": ["a", "b"]}))
     shown.identifier = "stand-in"
     if data_set.kind == "BehavioralAssembly":
-        made = registry_stand_ins._behavior(assemblies.BehavioralAssembly, shown)
+        made = registry_stand_ins.behavioral_stand_in(assemblies.BehavioralAssembly, shown)
         made["truth"] = "presentation", ["x", "y"]
     else:
-        made = registry_stand_ins._neural(assemblies.NeuroidAssembly, data_set.data, shown)
+        made = registry_stand_ins.neural_stand_in(assemblies.NeuroidAssembly, data_set.data, shown)
     coords = {name: (dims, values) for name, dims, values in walk_coords(made)}
     if data_set.data == "Cadena2017":  # its loader names neuroids by their number; gaps are images not shown
         coords = {name: entry for name, entry in coords.items() if entry[0] != ("neuroid",)}

@@ -4,6 +4,7 @@ Import after `neuroscaling.brainscore.environment.prepare`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,7 @@ def _neural(definition: Definition, trials: Any, averaged: Any) -> Any:
     splits = {"stratification_coord": definition.stratified_by}
     ceiling: Callable[[], Any] = _no_ceiling
     if definition.ceiling != "none":
-        halves = halves_of_repetitions(trials, definition.assembly)
-        ceiling = lambda: load_ceiling("internal_consistency")(halves)  # noqa: E731
+        ceiling = partial(load_ceiling("internal_consistency"), halves_of_repetitions(trials, definition.assembly))
     return NeuralBenchmark(
         identifier=definition.name,
         version=1,

@@ -8,6 +8,7 @@ import importlib
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ def register(files: Files) -> None:
     # Importing the plugin later would overwrite the entry made here.
     importlib.import_module(f"brainscore_vision.data.{data_set.plugin}")
     stock = data_registry[data_set.data]
-    load = getattr(stock, "stock", stock)
+    load_stock = getattr(stock, "stock", stock)
     _serve(data_set.assembly, files.assembly)
-    data_registry[data_set.data] = _once(lambda: _load_assembly(files, load), load)
+    data_registry[data_set.data] = _once(partial(_load_assembly, files, load_stock), load_stock)
 
 
 def register_stimuli(files: StimulusFiles) -> None:
@@ -51,8 +52,8 @@ def register_stimuli(files: StimulusFiles) -> None:
 
     importlib.import_module(f"brainscore_vision.data.{files.stimulus_set.plugin}")
     known = (files.stimulus_set.csv_sha1, files.csv) if files.official else None
-    load = lambda: load_stimuli(files.csv, files.images, files.stimulus_set.identifier, known)  # noqa: E731
-    stimulus_set_registry[files.stimulus_set.stimulus_set] = _once(load)
+    load_set = partial(load_stimuli, files.csv, files.images, files.stimulus_set.identifier, known)
+    stimulus_set_registry[files.stimulus_set.stimulus_set] = _once(load_set)
 
 
 def load(name: str, definitions: Mapping[str, Definition] | None = None) -> Any:

@@ -87,7 +87,11 @@ class Recorder:
             "access": _access(data, bucket),
             **_location(bucket, version_id),
         }
-        return _behavior(cls, stimuli) if cls.__name__ == "BehavioralAssembly" else _neural(cls, data, stimuli)
+        return (
+            behavioral_stand_in(cls, stimuli)
+            if cls.__name__ == "BehavioralAssembly"
+            else neural_stand_in(cls, data, stimuli)
+        )
 
     def _stimulus_set(
         self,
@@ -141,7 +145,8 @@ def _refuse(*_: Any, **__: Any) -> None:
     raise OSError("no download while the table is made")
 
 
-def _neural(cls: type, data: str, stimuli: Any) -> Any:
+def neural_stand_in(cls: type, data: str, stimuli: Any) -> Any:
+    """Random responses (presentation, neuroid, time_bin) with every coordinate that a benchmark of `data` asks for."""
     repetitions = REPETITIONS.get(data, 2)
     ids = np.tile(["a", "b"], repetitions)
     trials = np.repeat(np.arange(repetitions), 2)
@@ -186,7 +191,8 @@ def _neuroids(data: str) -> dict[str, Any]:
     return {name: ("neuroid", values) for name, values in coords.items()}
 
 
-def _behavior(cls: type, stimuli: Any) -> Any:
+def behavioral_stand_in(cls: type, stimuli: Any) -> Any:
+    """Two choices (presentation,) of a match-to-sample task."""
     columns = {"stimulus_id": ["a", "b"], "sample_obj": ["x", "y"], "dist_obj": ["y", "x"], "choice": ["x", "x"]}
     coords = {name: ("presentation", values) for name, values in columns.items()}
     assembly = cls(["x", "x"], coords=coords, dims=("presentation",))
