@@ -117,10 +117,11 @@ def test_nearest_unit_has_the_highest_correlation(n, p, m, block, seed, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_of_equal_units_the_first_is_taken_and_dead_ones_never(dtype, monkeypatch):
+@pytest.mark.parametrize("block", [17, 1000])
+def test_of_equal_units_the_first_is_taken_and_dead_ones_never(dtype, block, monkeypatch):
     features, targets = problem(50, 40, 60)
     doubled = np.concatenate([np.zeros((50, 3)), features, features, features], axis=1).astype(dtype)
-    monkeypatch.setattr("neuroscaling.regression.similarity.UNITS_BLOCK", 17)
+    monkeypatch.setattr("neuroscaling.regression.similarity.UNITS_BLOCK", block)
     found = nearest_units(doubled, targets)
     assert found.min() >= 3 and found.max() < 43
     np.testing.assert_array_equal(found - 3, nearest_units(features.astype(dtype), targets))

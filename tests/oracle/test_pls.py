@@ -170,6 +170,31 @@ def test_splits_of_unequal_sizes_and_with_repeats_are_each_right(p):
             np.testing.assert_allclose(predictions, expected, atol=1e-10 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("p", [40, 300])
+def test_splits_with_repeated_rows_alone_are_right(p, form):
+    features, targets = problem(150, p, 6)
+    train, test = shuffled(150, 135)
+    train = np.concatenate([train, train[:9]])
+    (predictions,) = pls_splits(FORMS[form](features), targets, [(train, test)], 8)
+    expected, _ = stock(features, targets, train, test, 8)
+    np.testing.assert_allclose(predictions, expected, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("p", [10, 80])
+def test_iterations_start_at_the_first_target_that_is_not_used_up(p, form):
+    # The first component is the first target itself, of which nothing is left for the second to start from.
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(np.column_stack([np.ones(60), rng.standard_normal((60, 9))]))
+    features = np.column_stack([basis[:, 1:], np.zeros((60, p - 9))])
+    turned = basis[:, 2:6] @ rng.standard_normal((4, 3)) / 4
+    targets = np.column_stack([2 * basis[:, 1], turned])
+    rows = np.arange(60)
+    assert stock(features, targets, rows, rows, 3)[1][0] == 2
+    check(features, targets, rows, rows, 3, form)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     n=st.integers(20, 70),

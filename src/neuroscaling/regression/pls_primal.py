@@ -31,7 +31,7 @@ class PrimalSplit:
 def fit_primal(
     features: Features, targets: np.ndarray, row_sets: list[np.ndarray], n_components: int
 ) -> list[tuple[Fit, list[int]]]:
-    """For each training set: the map to the targets and the power iterations of each component.
+    """For each training set (rows, none twice): the map to the targets and the power iterations of each component.
 
     targets: (n, m) of all stimuli; only those of a training set enter its fit.
     """
@@ -55,14 +55,10 @@ def fit_primal(
 def _within(
     features: Features, targets: np.ndarray, cross: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """X'X and X'Y over `rows`: those of all stimuli less the others', where the others are fewer."""
-    values = features.values
-    others = np.ones(len(values), dtype=bool)
+    """X'X and X'Y over `rows`: those of all stimuli less the others', which are few."""
+    others = np.ones(len(targets), dtype=bool)
     others[rows] = False
-    if len(values) - others.sum() != len(rows) or 2 * others.sum() > len(values):
-        chosen = values[rows]
-        return chosen.T @ chosen, chosen.T @ targets[rows]
-    rest = values[others]
+    rest = features.values[others]
     return features.covariance - rest.T @ rest, cross - rest.T @ targets[others]
 
 
