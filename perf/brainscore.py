@@ -1,0 +1,169 @@
+"""A whole Brain-Score metric, `pls` on 10 splits, by both engines: from the stored features to the Score.
+
+3,200 simulated stimuli x 168 neuroids, 25 components; every side runs in a process of its own in Brain-Score's
+environment, on one thread: CPU seconds of reading the store, `look_at` and the metric, and peak resident memory of
+the process. `stock` is brainscore_vision's metric object on the full features; where it is marked `x 10`, one split
+is timed and counted ten times. The ceiling's row compares taking a kept one with computing it (internal consistency,
+4 repetitions). `agreement` is the largest difference of a neuroid's correlation in a split; the features are float32,
+which scikit-learn centres in float32.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import quick, report, row
+
+ROOT = Path(__file__).parents[1]
+BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
+OBJECTS, REPETITIONS = 64, 4
+
+
+def write_problem(folder: Path, stimuli: int, features: int, neuroids: int) -> None:
+    """A store of rectified low-rank features in float32, and responses with noise, stimuli by repetitions."""
+    from neuroscaling.activations.store import write_store
+
+    rng = np.random.default_rng(0)
+    latent = rng.standard_normal((stimuli, 80)) * np.arange(1, 81) ** -0.6
+    weights = rng.standard_normal((80, features))
+    noise = 0.3 * rng.standard_normal((stimuli, features), dtype=np.float32)
+    values = np.maximum((latent @ weights).astype(np.float32) + noise, 0)
+    ids = [f"stimulus{i:05d}" for i in rng.permutation(stimuli)]
+    write_store(folder / "set.json", ids, [{"layer": values}], reduction={"kind": "none"}, codec="none")
+    clean = np.tanh(latent) @ rng.standard_normal((80, neuroids))
+    trials = clean + 2 * rng.standard_normal((REPETITIONS, stimuli, neuroids))
+    np.savez(folder / "responses.npz", ids=ids, trials=trials)
+
+
+def assemblies(folder: Path) -> tuple[Any, Any, Any]:
+    """Stimuli, averaged responses and single trials, as Brain-Score holds them."""
+    from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+    from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+
+    with np.load(folder / "responses.npz") as file:
+        ids, trials = file["ids"].tolist(), file["trials"]
+    objects = [f"object{i % OBJECTS}" for i in range(len(ids))]
+    stimuli = StimulusSet({"stimulus_id": ids, "object_name": objects})
+    stimuli.identifier = "simulated"
+    neuroids = [f"neuroid{i}" for i in range(trials.shape[2])]
+
+    def packed(values: np.ndarray, repetitions: int) -> Any:
+        coords = {
+            "stimulus_id": ("presentation", ids * repetitions),
+            "object_name": ("presentation", objects * repetitions),
+            "repetition": ("presentation", np.repeat(np.arange(repetitions), len(ids))),
+            "neuroid_id": ("neuroid", neuroids),
+            "region": ("neuroid", ["IT"] * len(neuroids)),
+        }
+        return NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+
+    return stimuli, packed(trials.mean(0), 1), packed(trials.reshape(-1, trials.shape[2]), REPETITIONS)
+
+
+class Benchmark:
+    """What the engines ask of a benchmark: an identifier and a metric."""
+
+    identifier = "simulated"
+
+    def __init__(self, metric: Any):
+        self._similarity_metric = metric
+
+
+def metric_side(folder: Path, engine: str, splits: int) -> tuple[float, np.ndarray]:
+    """CPU seconds of `splits` splits of 10, reading included once, and correlations (splits, neuroids)."""
+    from brainscore_vision import load_metric
+
+    from neuroscaling.activations.store import open_store
+    from neuroscaling.brainscore.adapter import StoredBrainModel
+    from neuroscaling.brainscore.kernel import use_kernel
+    from neuroscaling.brainscore.tokens import Layers, View
+
+    stimuli, target, _ = assemblies(folder)
+    metric = load_metric("pls", crossvalidation_kwargs={"splits": splits})
+    started = time.process_time()
+    store = open_store(folder / "set.json")
+    view = View(Layers(store)) if engine == "kernel" else None
+    if view:
+        use_kernel(Benchmark(metric), view, "layer")
+    model = StoredBrainModel("simulated", store, {"IT": "layer"}, "layer", view=view)
+    model.start_recording("IT")
+    source = model.look_at(stimuli)
+    looked = time.process_time()
+    raw = metric(source, target).raw.transpose("split", "neuroid").sortby("neuroid_id")
+    return (looked - started) + (time.process_time() - looked) * 10 / splits, raw.values
+
+
+def ceiling_side(folder: Path, engine: str) -> tuple[float, np.ndarray]:
+    """CPU seconds of a ceiling: Brain-Score's, or one that was kept; the ceiling of each split and neuroid."""
+    from brainscore_vision import load_ceiling
+
+    from neuroscaling.brainscore.ceilings import read_ceiling, write_ceiling
+
+    _, _, trials = assemblies(folder)
+    started = time.process_time()
+    if engine == "kernel":
+        ceiling = read_ceiling(folder / "ceiling.npz")
+    else:
+        ceiling = load_ceiling("internal_consistency")(trials)
+    seconds = time.process_time() - started
+    if engine == "stock":
+        write_ceiling(ceiling, folder / "ceiling.npz")
+    return seconds, ceiling.raw.transpose("split", "neuroid").values
+
+
+def side(folder: str, engine: str, splits: str) -> None:
+    """One side in this process; prints JSON and keeps its values."""
+    from neuroscaling.brainscore import environment
+
+    environment.prepare(Path(folder) / "scratch")
+    own = Path(folder)
+    seconds, values = ceiling_side(own, engine) if splits == "0" else metric_side(own, engine, int(splits))
+    np.save(own / f"{engine}.npy", values)
+    print(json.dumps({"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}))
+
+
+def measured(folder: Path, engine: str, splits: int) -> dict[str, float]:
+    """Run one side in its own process on one thread."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment = os.environ | threads | {"PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "ignore"}
+    command = [str(BRAINSCORE), __file__, "--side", str(folder), engine, str(splits)]
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def compare(folder: Path, case: str, peer_splits: int, splits: int = 10) -> list[dict]:
+    """Lines of one case: seconds, and memory in MB where it tells."""
+    peer, ours = measured(folder, "stock", peer_splits), measured(folder, "kernel", splits)
+    mine, theirs = (np.load(folder / f"{engine}.npy") for engine in ("kernel", "stock"))
+    agreement = np.abs(mine[: len(theirs)] - theirs).max()
+    mark = " x 10" if peer_splits == 1 else ""
+    lines = [row(case + mark, ours["seconds"], peer["seconds"], agreement)]
+    return lines + ([row(f"{case}, memory", ours["mb"], peer["mb"], agreement, "MB")] if splits else [])
+
+
+def main() -> None:
+    """Compare the metric at several widths, and the ceiling."""
+    small = quick(__doc__)
+    stimuli, neuroids = (640, 40) if small else (3200, 168)
+    rows = []
+    for width, peer_splits in ((1000, 10), (4000, 1)) if small else ((1000, 10), (25_000, 1)):
+        with tempfile.TemporaryDirectory() as scratch:
+            write_problem(Path(scratch), stimuli, width, neuroids)
+            rows += compare(Path(scratch), f"pls {width}", peer_splits)
+            if width == 1000:
+                rows += compare(Path(scratch), "ceiling", 0, 0)
+    report("brainscore", rows)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--side"]:
+        side(*sys.argv[2:])
+    else:
+        main()

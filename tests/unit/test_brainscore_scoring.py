@@ -1,0 +1,176 @@
+"""Ceilings that are kept, committed layers, score files and audits, in one process of Brain-Score's environment."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroscaling.activations.store import write_store
+from neuroscaling.brainscore.audit import largest_difference
+from neuroscaling.brainscore.job import commitment_path, parse, read_commitment
+from neuroscaling.brainscore.score_file import main_layer, targets_path
+from neuroscaling.errors import DataError, StudyError
+from neuroscaling.files import write_json
+from tests import brainscore_data
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
+needs_brainscore = pytest.mark.skipif(
+    not PYTHON.exists(), reason=f"no brainscore environment: {PYTHON} (`make env`, or NEUROSCALING_BRAINSCORE_PYTHON)"
+)
+IT, RDM = "MajajHong2015public.IT-pls", "Allen2022_fmri.IT-rdm"
+RIDGE, BEHAVIOR = "Allen2022_fmri.IT-ridge", "Rajalingham2018public-i2n"
+EACH_SPLIT = ["wide", "narrow"] * 5
+
+DRIVER = """
+import json, sys, tempfile, threading
+from pathlib import Path
+from neuroscaling.brainscore import environment, ids
+root = Path(sys.argv[1])
+environment.prepare(root / "scratch")
+import numpy as np
+from neuroscaling.activations.store import open_store
+from neuroscaling.brainscore.audit import audit
+from neuroscaling.brainscore.ceilings import keep_ceilings, read_ceiling
+from neuroscaling.brainscore.local import load, register_benchmark
+from neuroscaling.brainscore.scoring import Job, score_benchmark
+from neuroscaling.errors import NeuroscalingError
+
+results, store = {}, open_store(root / "set.json")
+
+def scored(name, **settings):
+    job = Job("toy", "toy", True, "x", store, {"IT": "wide"}, "narrow", **settings)
+    content, _ = score_benchmark(ids.benchmark(name), load, job)
+    return {key: content[key] for key in ("rows", "subjects", "ceiling_scale")}
+
+for name in sys.argv[2:]:
+    register_benchmark(root / "data", ids.benchmark(name))
+    first = load(name)
+    keep_ceilings(first, root / "ceilings", "x")
+    computed = first.ceiling
+    path = root / "ceilings" / f"{first.identifier}-x.npz"
+    kept = read_ceiling(path)
+    raw, again = computed.attrs.get("raw"), kept.attrs.get("raw")
+    equal = raw is None or (raw.dims == again.dims and np.array_equal(raw.values, again.values, equal_nan=True))
+    levels = {} if raw is None else {dim: list(raw.indexes[dim].names) for dim in raw.dims}
+    same = levels == ({} if again is None else {dim: list(again.indexes[dim].names) for dim in again.dims})
+    results[name] = {"equal": bool(equal), "levels": same, "value": float(kept) == float(computed)}
+    results[name]["lower"] = kept.attrs.get("lower_bound_loo") == computed.attrs.get("lower_bound_loo")
+    before = path.read_bytes()
+    results[name]["kept"] = scored(name, ceilings=root / "ceilings")
+    results[name]["untouched"] = path.read_bytes() == before
+    results[name]["parity"] = scored(name, protocol="parity")
+    path.write_bytes(before[: len(before) // 2])
+    other = load(name)
+    keep_ceilings(other, root / "ceilings", "x")
+    results[name]["mended"] = float(other.ceiling) == float(computed) == float(read_ceiling(path))
+inner = open_store(root / "gram.json")
+for case, (name, where, layers) in {
+    "audit": (sys.argv[2], store, "wide"),
+    "audit surrogate": (sys.argv[2], inner, "wide"),
+    "audit splits": (sys.argv[2], store, ["wide", "narrow"] * 5),
+    "audit refused": (sys.argv[3], inner, "wide"),
+}.items():
+    try:
+        results[case] = audit(where, layers, ids.benchmark(name), load, root / "ceilings", "x")
+    except NeuroscalingError as error:
+        results[case] = str(error)
+(root / "results.json").write_text(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings of three families and a store of two layers, with features and without."""
+    root = tmp_path_factory.mktemp("scoring")
+    rng = np.random.default_rng(0)
+    one, two, three, four = (rng.standard_normal((n, 10)) for n in (80, 48, 40, 20))
+    ids = brainscore_data.write_majajhong(root / "data", one)
+    ids |= brainscore_data.write_rajalingham(root / "data", two)
+    ids |= brainscore_data.write_allen(root / "data", three, four)
+    latent = np.concatenate([one, two, three, four])
+    names = [stimulus for stimuli in ids.values() for stimulus in stimuli]
+    layers = {"narrow": latent @ rng.standard_normal((10, 30)), "wide": latent @ rng.standard_normal((10, 120))}
+    layers = {name: values + 0.3 * rng.standard_normal(values.shape) for name, values in layers.items()}
+    write_store(root / "set.json", names, [layers], reduction={"kind": "none"})
+    write_store(root / "gram.json", names, [layers], reduction={"kind": "none"}, keep="gram")
+    return root
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> dict:
+    """What the driver found."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
+    command = [str(PYTHON), "-c", DRIVER, str(folder), IT, RDM, RIDGE, BEHAVIOR]
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return json.loads((folder / "results.json").read_text())
+
+
+@needs_brainscore
+@pytest.mark.parametrize("benchmark", [IT, RDM, RIDGE, BEHAVIOR])
+def test_a_kept_ceiling_is_the_computed_one(results: dict, benchmark: str):
+    found = results[benchmark]
+    assert found["equal"] and found["levels"] and found["value"] and found["lower"]
+    assert found["untouched"] and found["kept"]["rows"][0]["ceiling"] == found["parity"]["rows"][0]["ceiling"]
+
+
+@needs_brainscore
+@pytest.mark.parametrize("benchmark", [IT, RDM, RIDGE, BEHAVIOR])
+def test_a_ceiling_cut_short_is_computed_again(results: dict, benchmark: str):
+    assert results[benchmark]["mended"]
+
+
+@needs_brainscore
+def test_the_published_scale_counts_subject_by_subject(results: dict):
+    old, new = results[RIDGE]["parity"], results[RIDGE]["kept"]
+    squares = [(part["raw"] / part["ceiling"]) ** 2 for part in new["subjects"]]
+    assert old["rows"][0]["score"] == pytest.approx(np.mean(squares)) and old["ceiling_scale"] == "(r/c)2"
+    assert new["rows"][0]["score"] == pytest.approx(np.mean([part["score"] for part in new["subjects"]]))
+    for benchmark, scale in ((RDM, "r/c"), (BEHAVIOR, "r/sqrt(c)")):
+        assert results[benchmark]["parity"] == results[benchmark]["kept"]
+        assert results[benchmark]["parity"]["ceiling_scale"] == scale
+
+
+@needs_brainscore
+@pytest.mark.parametrize("case", ["audit", "audit surrogate", "audit splits"])
+def test_an_audit_finds_both_engines_equal(results: dict, case: str):
+    kernel, stock = results[case]
+    assert (kernel["engine"], stock["engine"]) == ("kernel", "stock")
+    assert kernel["difference"] == 0 and 0 < stock["difference"] < 1e-10
+    assert stock["features"] == ("surrogate of the Gram matrix" if "surrogate" in case else "features")
+    assert kernel["score"] == pytest.approx(stock["score"], abs=1e-10) and stock["seconds"] > 0
+
+
+@needs_brainscore
+def test_an_audit_that_needs_features_says_so(results: dict):
+    assert all(word in results["audit refused"] for word in ("needs the features", "wide", "keep: both"))
+
+
+def test_differences_of_missing_numbers_are_none():
+    assert largest_difference([1.0, None], [1.5, None]) == 0.5
+    assert largest_difference([1.0, None], [1.0, 2.0]) is None and largest_difference([1.0], []) is None
+
+
+def test_the_layer_of_most_splits_stands_for_all():
+    assert main_layer(["a", "b", "b"]) == "b" and main_layer(["c", "a", "a", "c"]) == "c"
+    assert targets_path(Path("x/Li2026.V1-pls.json")) == Path("x/Li2026.V1-pls.targets.parquet")
+
+
+def test_layers_come_from_the_commitment_of_the_reference(tmp_path: Path):
+    arguments = ["--activations", "run/set.json", "--data", "d", "--data-name", "data", "--outputs", "run/data/x.json"]
+    chosen = ["--commitments", str(tmp_path), "--choice", "abc", "--references", '{"run": "teacher"}']
+    path = tmp_path / "teacher" / "data" / f"{IT}-abc.json"
+    write_json(path, {"layers": EACH_SPLIT})
+    assert commitment_path(parse(arguments + chosen), "run", IT) == path
+    assert read_commitment(path) == EACH_SPLIT
+    assert commitment_path(parse(arguments), "run", IT) is None
+    assert commitment_path(parse(arguments + chosen), "another", IT) is None
+    write_json(path, {"layers": []})
+    with pytest.raises(DataError, match="no layers are committed to"):
+        read_commitment(path)
+    with pytest.raises(StudyError, match="not valid JSON"):
+        parse([*arguments, "--references", "{run"])
