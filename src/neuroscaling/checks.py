@@ -132,15 +132,21 @@ def _brainscore_problems(study: Study, where: str) -> Iterator[Problem]:
     place = f"{where}: brainscore"
     for benchmark in settings.benchmarks:
         if benchmark not in ids.BENCHMARKS and benchmark not in settings.define:
-            allowed = [*settings.define, *ids.BENCHMARKS]
-            near = nearest(benchmark, allowed)
-            yield Problem("unknown benchmark", f"{place}.benchmarks", benchmark, listing(allowed), near)
+            yield _unknown_benchmark(benchmark, [*settings.define, *ids.BENCHMARKS], f"{place}.benchmarks")
     for benchmark in settings.define:
-        if benchmark in ids.BENCHMARKS:
+        if benchmark in ids.BENCHMARKS or benchmark in ids.NOT_SERVED:
             fix = "give it another name, or drop the definition to use the registered one"
             yield Problem("a benchmark of this name is registered", f"{place}.define", benchmark, fix=fix)
     yield from _data_problems(settings.data, study, f"{place}.data")
     yield from _source_problems(settings, place)
+
+
+def _unknown_benchmark(benchmark: str, allowed: list[str], place: str) -> Problem:
+    if benchmark in ids.NOT_SERVED:
+        what = f"this benchmark is not served: {ids.NOT_SERVED[benchmark]}"
+        return Problem(what, place, benchmark, "`neuroscaling benchmarks` lists those that are")
+    fix = "`neuroscaling benchmarks` lists all; one of your own goes under `brainscore.define`"
+    return Problem("unknown benchmark", place, benchmark, listing(allowed), nearest(benchmark, allowed), fix)
 
 
 def _source_problems(settings: BrainScore, place: str) -> Iterator[Problem]:

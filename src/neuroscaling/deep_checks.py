@@ -24,7 +24,8 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
     if brainscore and isinstance(brainscore.data, LocalData):
         from neuroscaling.brainscore.preflight import recording_problems
 
-        yield from recording_problems(brainscore.data.local, brainscore.benchmarks)
+        definitions = {name: entry.model_dump(mode="json") for name, entry in brainscore.define.items()}
+        yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
 
 
 def _layers(study: LoadedStudy) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""`neuroscaling runs|plan|check|status|models|benchmarks|schema|predict|next-runs`."""
+"""`neuroscaling runs|plan|check|status|models|benchmarks|audit|schema|predict|next-runs`."""
 
 import argparse
 import sys
@@ -38,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     _add(commands, "models", _models, "the architectures known by name", formats=True)
     _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
+    text = "score a run on a benchmark by both engines, and print the difference"
+    audit = _add(commands, "audit", _audit, text, formats=True)
+    audit.add_argument("run", metavar="RUN", help="name of a run that was scored")
+    audit.add_argument("benchmark", metavar="BENCHMARK", help="a benchmark of the study")
+    audit.add_argument("--study", type=Path, required=True, metavar="STUDY", help="the study that scored it")
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
     schema.add_argument("--folder", type=Path, default=Path("config"))
     planning.add_commands(commands)
@@ -104,11 +109,17 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _benchmarks(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     from neuroscaling.brainscore.ids import BENCHMARKS
 
-    show([asdict(benchmark) for benchmark in BENCHMARKS.values()], options.format)
+    keys = ("benchmark", "region", "metric", "kind", "degrees", "data")
+    rows = [{key: getattr(entry, key) for key in keys} for entry in BENCHMARKS.values()]
+    show([row | {"data": " ".join(row["data"])} for row in rows], options.format)
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.audit import audit
+
+    audit(options)
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -1,0 +1,93 @@
+"""`neuroscaling audit RUN BENCHMARK`: one score by both engines, run in Brain-Score's environment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.brainscore.targets import BrainScoreJob, brainscore_jobs
+from neuroscaling.cli.output import show
+from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.files import read_json
+from neuroscaling.study import REPOSITORY, LoadedStudy
+
+COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "seconds", "difference")
+
+
+def audit(options: argparse.Namespace) -> None:
+    """Print a row an engine: score, raw correlation, ceiling, error, seconds, largest difference from `kernel`.
+
+    Raises StudyError for a run or benchmark that the study doesn't have, DataError where it isn't scored yet.
+    """
+    from neuroscaling.study import load_study
+
+    study = load_study(options.study)
+    job = _job_of(study, options.benchmark)
+    _require("unknown run", options.run, list(study.runs))
+    content = json.loads(_run(_command(study, job, options.run, options.benchmark)))
+    rows = [{key: row[key] for key in COLUMNS} for row in content["rows"]]
+    if options.format == "table":
+        print(f"{options.benchmark}, {options.run}, layers: {listing(content['layers'])}")
+        rows = [{key: _short(value) for key, value in row.items()} for row in rows]
+    show(rows, options.format)
+
+
+def _job_of(study: LoadedStudy, benchmark: str) -> BrainScoreJob:
+    jobs = brainscore_jobs(study)
+    _require("unknown benchmark", benchmark, [name for job in jobs for name in job.benchmarks])
+    return next(job for job in jobs if benchmark in job.benchmarks)
+
+
+def _require(what: str, value: str, allowed: list[str]) -> None:
+    if value not in allowed:
+        fix = "`neuroscaling runs STUDY` lists the runs"
+        raise StudyError(
+            Problem(f"{what} of this study", "audit", value, listing(allowed), nearest(value, allowed), fix)
+        )
+
+
+def _command(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str) -> list[str]:
+    """The audit with the layers of the score that is there."""
+    assert study.config.brainscore is not None
+    score = study.store.score(run, job.data, benchmark)
+    if not score.is_file():
+        raise DataError(Problem("not scored yet", str(score), fix="run the study first; the audit takes its layers"))
+    row = read_json(score)["rows"][0]
+    definitions = {name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()}
+    options = {
+        "--activations": str(study.store.activations(run, job.stimuli.name)),
+        "--data": str(job.folder),
+        "--benchmark": benchmark,
+        "--definitions": json.dumps(definitions),
+        "--ceilings": str(study.store.root / "ceilings" / job.data),
+    }
+    pairs = [part for pair in options.items() for part in pair]
+    layers = row.get("layers") or [row["layer"]]
+    return [str(_python()), "-m", "neuroscaling.brainscore.audit", *pairs, "--layer", *layers]
+
+
+def _python() -> Path:
+    """The interpreter of Brain-Score's environment. Raises DataError where there is none."""
+    named = os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON")
+    path = Path(named) if named else REPOSITORY / ".venv" / "brainscore" / "bin" / "python"
+    if not path.exists():
+        fix = "`make env`, or name it in NEUROSCALING_BRAINSCORE_PYTHON"
+        raise DataError(Problem("Brain-Score's environment is missing", "audit", str(path), fix=fix))
+    return path
+
+
+def _run(command: list[str]) -> str:
+    source = str(Path(__file__).parents[2])
+    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ":".join(paths)})
+    if done.returncode:
+        raise DataError(Problem(f"the audit failed\n{done.stderr.strip()[-4000:]}", "audit"))
+    return done.stdout
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.10g}" if isinstance(value, float) else value
