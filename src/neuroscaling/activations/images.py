@@ -92,8 +92,8 @@ def _by_processes(portions: Sequence[Sequence[Path]], preprocess: Preprocessing,
         multiprocessing_context="forkserver",  # a fork of a process with threads may hang
     )
     for found in loader:
-        if isinstance(found, NeuroscalingError):
-            raise found
+        if isinstance(found, list):
+            raise DataError(found)
         yield np.asarray(found)
 
 
@@ -105,11 +105,11 @@ class _Portions:
     def __len__(self) -> int:
         return len(self.portions)
 
-    def __getitem__(self, index: int) -> "np.ndarray | NeuroscalingError":
+    def __getitem__(self, index: int) -> np.ndarray | list[Problem]:
         try:
             return np.stack([self.preprocess.load(path) for path in self.portions[index]])
         except NeuroscalingError as error:  # raised in the worker, it would lose its problems on the way
-            return DataError([Problem(str(error))])
+            return error.problems
 
 
 def _first(value: Any) -> Any:

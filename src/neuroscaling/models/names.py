@@ -93,6 +93,8 @@ def nearest(name: str) -> str:
     base, _ = _split(name)
     if base in _library():
         return errors.nearest(name, [f"{base}.{tag}" for tag in _library()[base].tags]) or base
+    if name.startswith(TORCHVISION):
+        return errors.nearest(name, [known for known in _library() if known.startswith(TORCHVISION)])
     return errors.nearest(name, _zoo()) or errors.nearest(name, _library())
 
 

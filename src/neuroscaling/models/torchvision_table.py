@@ -19,7 +19,7 @@ def table() -> str:
     for name in models.list_models(module=models):
         weights = list(models.get_model_weights(name))
         sizes = {entry.name: entry.transforms().crop_size[0] for entry in weights}
-        size = sizes[weights[0].name]
+        size = sizes.get("IMAGENET1K_V1") or min(sizes.values())
         module = models.get_model_builder(name).__module__.rsplit(".", 1)[-1]
         tags = ",".join(tag for tag, own in sizes.items() if own == size)
         lines.append("\t".join([name, module, str(size), tags]))
