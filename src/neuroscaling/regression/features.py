@@ -34,6 +34,11 @@ class Features:
         """Inner products of all pairs of features, (p, p)."""
         return self.values.T @ self.values
 
+    @cached_property
+    def finite(self) -> np.ndarray:
+        """Whether a stimulus has neither NaN nor infinity among its features, (n,)."""
+        return np.isfinite(self.values.sum(1))
+
     def rows(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features of training and test rows, centred with the training rows' mean."""
         mean = self.values[train].mean(0)
@@ -121,8 +126,8 @@ def check_numbers(features: Features | Gram, rows: np.ndarray, targets: np.ndarr
     """
     if targets.ndim != 2 or len(targets) != len(rows):
         raise ValueError(f"targets have the shape {targets.shape}, expected {len(rows)} rows and any number of columns")
-    values = features.values if isinstance(features, Features) else features.products.diagonal()[:, None]
-    faulty = int((~np.isfinite(values.sum(1)[rows])).sum())
+    finite = features.finite if isinstance(features, Features) else np.isfinite(features.products.diagonal())
+    faulty = int((~finite[rows]).sum())
     if faulty:
         raise ValueError(f"features of {faulty} of {len(rows)} training rows are not finite")
     if not np.isfinite(targets).all():
