@@ -4,8 +4,7 @@ Splits, alignment, aggregation and error bars stay Brain-Score's; the results ar
 Import after `neuroscaling.brainscore.environment.prepare`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,16 @@ from brainscore_vision.metric_helpers.xarray_utils import XarrayCorrelation
 from brainscore_vision.metrics.cka.metric import CKA, CKACrossValidated
 from brainscore_vision.metrics.rdm.metric import RDM, RDMCrossValidated, RDMMetric
 from brainscore_vision.metrics.regression_correlation import metric as stock
-from sklearn.cross_decomposition import PLSRegression
-from sklearn.linear_model import Ridge, RidgeCV
 
-from neuroscaling.brainscore.splits import AlignedSplit, aligned_splits, check_equal_stimuli
+from neuroscaling.brainscore.estimators import KernelRegression, Layered, estimator_maker, together_maker
+from neuroscaling.brainscore.splits import aligned_splits, check_equal_stimuli
 from neuroscaling.brainscore.tokens import View, is_tokens
 from neuroscaling.errors import Problem, StudyError
-from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
-from neuroscaling.regression.pls import KernelPLS, pls_splits
-from neuroscaling.regression.similarity import linear_cka, nearest_units, rdm
+from neuroscaling.regression.similarity import linear_cka, rdm
 
 SERVED = "pls, ridge, ridgecv, dual_ridge, dual_ridgecv, neuron_to_neuron (cross-validated or split), rdm, cka"
-Layered = str | Sequence[str]
-"""One layer, or one for each split in the order of the splits."""
 
 
 def use_kernel(benchmark: Any, view: View, layers: Layered) -> None:
@@ -60,119 +54,6 @@ def parts(benchmark: Any) -> Iterator[Any]:
         if not hasattr(part, "_rdm") and not hasattr(part, "_similarity_metric"):
             raise StudyError(_not_served(benchmark, type(benchmark).__name__))
         yield part
-
-
-def estimator_maker(regression: Any, view: View) -> Callable[[str], Any] | None:
-    """Of a regression as Brain-Score holds it: layer -> the estimator on rows that equals it; None for others."""
-    match regression:
-        case PLSRegression(scale=False):
-            return lambda layer: KernelPLS(view.inputs(layer), regression.n_components)
-        case RidgeCV(cv=None, scoring=None, fit_intercept=True, alpha_per_target=False):
-            return lambda layer: DualRidgeCV(view.inputs(layer), regression.alphas)
-        case stock.DualRidgeCVRegression() if not regression._ridgecv_kwargs:
-            return lambda layer: DualRidgeCV(view.inputs(layer), regression.alphas)
-        case Ridge(fit_intercept=True) | stock.DualRidgeRegression():
-            return lambda layer: DualRidge(view.inputs(layer), regression.alpha)
-        case stock.SingleRegression():
-            return lambda layer: NearestUnits(view.values(layer))
-    return None
-
-
-def together_maker(regression: Any) -> Callable[..., list[np.ndarray]] | None:
-    """Of a regression as Brain-Score holds it: a function of inputs, targets and splits, for all splits at once.
-
-    It gives what the estimator gives split by split, sharing work between the splits; None where there is none.
-    """
-    match regression:
-        case PLSRegression(scale=False):
-            return partial(pls_splits, n_components=regression.n_components)
-        case Ridge(fit_intercept=True) | stock.DualRidgeRegression():
-            return partial(ridge_splits, alpha=regression.alpha)
-    return None
-
-
-class KernelRegression:
-    """A regression of Brain-Score's on token assemblies: fitted on rows with an estimator of a layer.
-
-    layers: one, or one for each call of `fit`, in their order; `used`: the layers of the fits so far; view: whose rows
-    the estimators know; together: (inputs, targets, splits) -> predictions of all splits, where they can share work.
-    """
-
-    def __init__(
-        self,
-        estimator_of: Callable[[str], Any],
-        layers: Layered,
-        view: View,
-        together: Callable[..., list[np.ndarray]] | None = None,
-    ):
-        self.estimator_of = estimator_of
-        self.layers = layers
-        self.view = view
-        self.together = together
-        self.used: list[str] = []
-        self._estimators: dict[str, Any] = {}
-        self._fitted: Any = None
-
-    def fit(self, source: Any, target: Any) -> "KernelRegression":
-        """Fit targets (rows, m) on the rows of `source`, tokens (rows, 2), in the next layer."""
-        layer = self._next_layer()
-        if layer not in self._estimators:
-            self._estimators[layer] = self.estimator_of(layer)
-        self._fitted = self._estimators[layer]
-        self._fitted.fit(self.view.rows(source), np.asarray(target, dtype=np.float64))
-        return self
-
-    def predict(self, source: Any) -> np.ndarray:
-        """Predictions (rows, m) of the last fit."""
-        return self._fitted.predict(self.view.rows(source))
-
-    def predict_splits(self, tokens: np.ndarray, values: np.ndarray, splits: Sequence[AlignedSplit]) -> list:
-        """Held-out predictions of each split: `fit` and `predict` of one after another, together where possible."""
-        self.view.focus(tokens)
-        self._estimators.clear()
-        rows = self.view.rows(tokens)
-        if self.together is None or len(np.unique(rows)) < len(rows):
-            return [
-                self.fit(tokens[s.source_train], values[s.target_train]).predict(tokens[s.source_test]) for s in splits
-            ]
-        targets = np.empty(values.shape)
-        for split in splits:
-            targets[rows[split.source_train]] = values[split.target_train]
-            targets[rows[split.source_test]] = values[split.target_test]
-        folds = [(rows[split.source_train], rows[split.source_test]) for split in splits]
-        layers = [self._next_layer() for _ in folds]
-        predictions: list = [None] * len(folds)
-        for layer in dict.fromkeys(layers):
-            own = [i for i, other in enumerate(layers) if other == layer]
-            found = self.together(self.view.inputs(layer), targets, [folds[i] for i in own])
-            for i, prediction in zip(own, found, strict=True):
-                predictions[i] = prediction
-        return predictions
-
-    @property
-    def alpha_(self) -> float:
-        """Penalty that the last fit selected; AttributeError where nothing is selected, as scikit-learn has it."""
-        return self._fitted.alpha_
-
-    def _next_layer(self) -> str:
-        self.used.append(self.layers if isinstance(self.layers, str) else self.layers[len(self.used)])
-        return self.used[-1]
-
-
-class NearestUnits:
-    """Each target predicted by the one feature of `values` (n, p) that correlates most with it in training."""
-
-    def __init__(self, values: np.ndarray):
-        self.values = values
-        self.units: np.ndarray | None = None
-
-    def fit(self, rows: np.ndarray, targets: np.ndarray) -> None:
-        """Find the features for `targets` (rows, m)."""
-        self.units = nearest_units(self.values[rows], targets)
-
-    def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Values (rows, m) of those features."""
-        return self.values[rows][:, self.units]
 
 
 class KernelSplits(CrossValidation):

@@ -8,8 +8,12 @@ from pathlib import Path
 from neuroscaling.errors import DataError, Problem
 
 MB = 1_000_000
-IMPORTS_MB = 700
-"""Of the interpreter with Brain-Score and torch imported."""
+IMPORTS_MB = 500
+"""Of the interpreter with Brain-Score and its libraries imported; 250 MB were measured, 450 with torch."""
+KEPT_BYTES = 500 * MB
+"""Of what the kernel engine keeps of layers for the next benchmark; more only where one layer is larger."""
+BLOCK_FEATURES = 4096
+"""Features that are multiplied out at a time."""
 SQUARES = {"kernel": 4, "stock": 1}
 """Arrays (stimuli x stimuli) in float64 at the same time: Gram matrix, its training part, factor, workspace."""
 COPIES = {"kernel": 3, "stock": 7}
@@ -22,8 +26,7 @@ def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, ke
     """MB (10^6 bytes) that one benchmark takes at its peak.
 
     engine: `kernel` or `stock`; kept: what the store holds of the layer, `features` and/or `gram`. The kernel engine
-    takes the features where they are fewer than the stimuli; else it reads the Gram matrix, or makes it from the
-    float32 features.
+    takes the features where they are fewer than the stimuli; else it reads the Gram matrix, or makes it block by block.
     """
     square, features = 8 * n_stimuli**2, 8 * n_stimuli * n_features
     targets = 6 * 8 * n_stimuli * n_targets
@@ -32,7 +35,8 @@ def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, ke
     elif n_features < n_stimuli and "features" in kept:
         work = COPIES["kernel"] * features
     else:
-        work = SQUARES["kernel"] * square + (0 if "gram" in kept else features)
+        block = 0 if "gram" in kept else 3 * 8 * n_stimuli * min(n_features, BLOCK_FEATURES)
+        work = SQUARES["kernel"] * square + block + (KEPT_BYTES if square < KEPT_BYTES else 0)
     return IMPORTS_MB + (work + targets) // MB + 1
 
 

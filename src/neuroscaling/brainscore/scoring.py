@@ -128,9 +128,10 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
     layers = job.layers_of(benchmark)
     names = [layers] if isinstance(layers, str) else sorted(set(layers))
     for name in names:
-        _check_layer(benchmark, job, name)
+        _check_width(benchmark, job, name)
     with _quiet():
         stock = load(benchmark.benchmark)
+        _check_memory(stock, benchmark, job, names)
         keep_ceilings(stock, job.ceilings, ceiling_key(benchmark.benchmark, job.data_hash))
         used = _prepare(stock, benchmark, job, layers)
         sessions = _record_sessions(stock)
@@ -247,11 +248,20 @@ def _sizes(benchmark: Benchmark, scored: Scored) -> dict[str, int | None]:
     """Neuroids, and images that a mapping is fitted on: none where nothing is, and none for behaviour's readout."""
     if benchmark.kind == "behavior":
         return {"n_targets": None, "n_mapping": None}
-    inner = [getattr(part, "_benchmark", part) for part in parts(scored.stock)]
-    assemblies = [getattr(part, "train_assembly", None) or part._assembly for part in inner]
-    targets = sum(int(assembly.sizes["neuroid"]) for assembly in assemblies)
-    images = [_fitted_images(part, assembly) for part, assembly in zip(inner, assemblies, strict=True)]
+    inner = _inner(scored.stock)
+    images = [_fitted_images(part, _assembly(part)) for part in inner]
+    targets = sum(int(_assembly(part).sizes["neuroid"]) for part in inner)
     return {"n_targets": targets, "n_mapping": None if None in images else sum(images)}
+
+
+def _inner(stock: Any) -> list[Any]:
+    """The benchmarks that hold a metric, without what records their scores."""
+    return [getattr(part, "_benchmark", part) for part in parts(stock)]
+
+
+def _assembly(part: Any) -> Any:
+    """The recordings that a benchmark fits or compares."""
+    return part.train_assembly if hasattr(part, "train_assembly") else part._assembly
 
 
 def _fitted_images(part: Any, assembly: Any) -> int | None:
@@ -261,11 +271,21 @@ def _fitted_images(part: Any, assembly: Any) -> int | None:
     return None if splits is None else len(splits._split.build_splits(assembly)[1][0][0])
 
 
-def _check_layer(benchmark: Benchmark, job: Job, layer: str) -> None:
-    n, features = job.activations.shape(layer)
+def _check_width(benchmark: Benchmark, job: Job, layer: str) -> None:
+    _, features = job.activations.shape(layer)
     if benchmark.metric == "pls" and features < COMPONENTS:
         what, allowed = "too few features for partial least squares", f"at least {COMPONENTS} (its components)"
         fix = "choose a wider layer, or keep more of it: `reduction:`"
         raise DataError(Problem(what, f"{job.activations.path}: layer {layer}", features, allowed, fix=fix))
-    kept = tuple(what for what in ("features", "gram") if job.activations.keeps(layer, what))
-    refuse_above_limit(estimate_mb(n, features, 200, job.engine, kept), layer, benchmark.benchmark)
+
+
+def _check_memory(stock: Any, benchmark: Benchmark, job: Job, layers: Sequence[str]) -> None:
+    """Refuse what would not fit: kernel takes one layer after another; stock, and behaviour, hold all features."""
+    whole = job.engine == "stock" or benchmark.kind == "behavior"
+    targets = 1 if benchmark.kind == "behavior" else max(int(_assembly(p).sizes["neuroid"]) for p in _inner(stock))
+    estimates = []
+    for layer in layers:
+        kept = tuple(what for what in ("features", "gram") if job.activations.keeps(layer, what))
+        engine = "stock" if whole else "kernel"
+        estimates.append(estimate_mb(*job.activations.shape(layer), targets, engine, kept))
+    refuse_above_limit(sum(estimates) if whole else max(estimates), ", ".join(layers), benchmark.benchmark)

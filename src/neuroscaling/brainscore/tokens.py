@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.activations.store import Activations
+from neuroscaling.brainscore.memory import KEPT_BYTES
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
@@ -21,7 +22,8 @@ TOKENS = ("neuroscaling.row", "neuroscaling.minus-row")
 class Layers:
     """The layers of one run's stored activations, each read or multiplied out once and shared by all benchmarks.
 
-    Rows are numbered by the sorted stimulus ids, so that results don't depend on the order of extraction.
+    The last used are kept, up to a size that the many layers of a sweep would exceed. Rows are numbered by the sorted
+    stimulus ids, so that results don't depend on the order of extraction.
     """
 
     def __init__(self, activations: Activations):
@@ -61,6 +63,9 @@ class Layers:
         if key not in self._kept:
             make = {"features": self._features, "centred": self._centred, "gram": self._gram}[kind]
             self._kept[key] = make(layer, positions)
+        self._kept[key] = self._kept.pop(key)  # the last used comes last
+        while len(self._kept) > 1 and sum(_bytes(kept) for kept in self._kept.values()) > KEPT_BYTES:
+            self._kept.pop(next(iter(self._kept)))
         return self._kept[key]
 
     def _features(self, layer: str, positions: np.ndarray) -> Features:
@@ -76,6 +81,10 @@ class Layers:
         if self.activations.keeps(layer, "gram"):
             return self.activations.gram(layer).take(rows)
         return Gram.of_blocks(block[rows] for block in self.activations.blocks(layer))
+
+
+def _bytes(kept: Features | Gram) -> int:
+    return kept.values.nbytes if isinstance(kept, Features) else kept.products.nbytes
 
 
 class View:
