@@ -172,12 +172,11 @@ def test_images_come_in_order_from_threads_and_processes_and_faults_are_named(wo
     for i in range(12):
         Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i:02}.png")
     paths = sorted(tmp_path.iterdir())
-    portions = [paths[start : start + 5] for start in range(0, 12, 5)]
-    found = np.concatenate(list(load(portions, Preprocessing(8), workers)))
-    assert found[:, 0, 0, 0].tolist() == list(range(12))
-    paths[7].write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"07\.png: the image can't be decoded"):
-        list(load(portions, Preprocessing(8), workers))
+    paths[11].write_bytes(b"no image")
+    images = load([paths[start : start + 5] for start in range(0, 12, 5)], Preprocessing(8), workers)
+    assert [next(images)[:, 0, 0, 0].tolist() for _ in range(2)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    with pytest.raises(DataError, match=r"11\.png: the image can't be decoded"):
+        next(images)
 
 
 @pytest.mark.parametrize("keep", ["features", "gram", "both"])
@@ -193,8 +192,8 @@ def test_planned_bytes_are_those_that_an_extraction_writes(keep, images):
 
 
 def test_plans_of_large_networks_compute_nothing():
-    rows = planned("torchvision.vit_h_14", {"candidates": "family"}, None, 22_248, {"keep": "gram"})
-    assert len(rows) > 90 and peak_scratch(rows) > 1e10
+    rows = planned("torchvision.vit_b_16", {"candidates": "family"}, None, 22_248, {"keep": "gram"})
+    assert len(rows) == 37 and peak_scratch(rows) > 1e10
 
 
 def test_hooks_are_gone_afterwards(resnet, images):

@@ -8,6 +8,7 @@ what the module was given, for vectors that no module puts out (the class token 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -32,40 +33,52 @@ def module_of(layer: str) -> str:
     return layer.partition(":")[0]
 
 
+@dataclass(frozen=True)
+class Trace:
+    """What a module was given and put out, each time that it ran: shape (None for no tensor) and when."""
+
+    inputs: list[tuple[tuple[int, ...] | None, int]]
+    outputs: list[tuple[tuple[int, ...] | None, int]]
+
+
 @torch.no_grad()
-def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str, Output]:
-    """Outputs of `layers` for two images, in one forward pass; works on the meta device, without numbers.
-
-    Layers that the pass doesn't reach, or that give no tensor with a row an image, are left out.
-    """
-    layers, found, calls = list(layers), {}, dict.fromkeys(map(module_of, layers), 0)
-
-    def count(name: str) -> Callable:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            calls[name] += 1
-
-        return hook
-
-    handles = [model.get_submodule(name).register_forward_hook(count(name)) for name in calls]
+def trace(model: nn.Module, modules: Iterable[str], input_size: int) -> dict[str, Trace]:
+    """Traces of `modules` for two images, in one forward pass; works on the meta device, without numbers."""
+    traces, clock = {name: Trace([], []) for name in modules}, count()
+    handles = []
+    for name, one in traces.items():
+        module = model.get_submodule(name)
+        handles.append(module.register_forward_pre_hook(_note(one.inputs, clock, lambda given: given[0])))
+        handles.append(module.register_forward_hook(_note(one.outputs, clock, lambda given: given[1])))
     reference = next(model.parameters())
     images = torch.zeros(2, 3, input_size, input_size, device=reference.device, dtype=reference.dtype)
     training = model.training
     try:
         model.eval()(images)
-        for handle in handles:
-            handle.remove()
-
-        def keep(layer: str, output: torch.Tensor) -> None:
-            found[layer] = (tuple(output.shape), len(found))
-
-        with capturing(model, layers, calls, keep):
-            model(images)
     finally:
         model.train(training)
+        for handle in handles:
+            handle.remove()
+    return traces
+
+
+def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str, Output]:
+    """Outputs of `layers` for two images, in the order in which they come; `trace` says how.
+
+    Layers that the pass doesn't reach, or that give no tensor with a row an image, are left out.
+    """
+    layers = list(layers)
+    return found_in(trace(model, dict.fromkeys(map(module_of, layers)), input_size), layers)
+
+
+def found_in(traces: dict[str, Trace], layers: Iterable[str]) -> dict[str, Output]:
+    """Outputs of `layers`, as `probe` gives them, from the traces of their modules."""
+    found = {layer: _resolve(traces[module_of(layer)], layer.partition(":")[2]) for layer in layers}
+    reached = [(layer, *one, len(traces[module_of(layer)].outputs)) for layer, one in found.items() if one]
     return {
-        layer: Output(shape, calls[module_of(layer)], last)
-        for layer, (shape, last) in found.items()
-        if len(shape) > 1 and shape[0] == 2
+        layer: Output(shape, calls, when)
+        for layer, shape, when, calls in sorted(reached, key=lambda one: one[2])
+        if shape is not None and len(shape) > 1 and shape[0] == 2
     }
 
 
@@ -132,3 +145,21 @@ def _input_hook(layer: str, deliver: Callable) -> Callable:
             deliver(layer, inputs[0])
 
     return hook
+
+
+def _note(found: list, clock: Iterator[int], pick: Callable) -> Callable:
+    """A hook that appends the shape of what `pick` finds among what the module was given and, later, put out."""
+
+    def hook(module: nn.Module, *given: Any) -> None:
+        value = pick(given)
+        value = value[0] if isinstance(value, tuple | list) and value else value
+        found.append((tuple(value.shape) if isinstance(value, torch.Tensor) else None, next(clock)))
+
+    return hook
+
+
+def _resolve(one: Trace, which: str) -> tuple[tuple[int, ...] | None, int] | None:
+    if which == INPUT:
+        return one.inputs[-1] if one.inputs else None
+    number = int(which) if which.isdigit() else len(one.outputs)
+    return one.outputs[number - 1] if 1 <= number <= len(one.outputs) else None

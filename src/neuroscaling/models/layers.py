@@ -8,7 +8,7 @@ from torch import nn
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.models.build import classifier_name, skeleton
-from neuroscaling.models.capture import INPUT, check_names, module_of, probe
+from neuroscaling.models.capture import INPUT, check_names, found_in, module_of, probe, trace
 from neuroscaling.models.names import architecture
 
 # How timm's and torchvision's families call their blocks; the first pattern that finds two or more modules is taken.
@@ -114,10 +114,10 @@ def _chooser(family: str, pattern: str) -> Callable[[str, nn.Module], bool]:
 
 def _in_order(model: nn.Module, named: list[str], input_size: int) -> list[str]:
     """`named` in the order in which they run, each time that they run; without those that a pass doesn't reach."""
-    calls = {name: output.calls for name, output in probe(model, named, input_size).items()}
-    times = [f"{name}:{k + 1}" for name in calls for k in range(calls[name] - 1)] + list(calls)
-    reached = probe(model, times, input_size)
-    return sorted(reached, key=lambda layer: reached[layer].last)
+    traces = trace(model, named, input_size)
+    calls = {name: len(one.outputs) for name, one in traces.items()}
+    times = [f"{name}:{k + 1}" for name in calls for k in range(calls[name] - 1)]
+    return list(found_in(traces, [*times, *calls]))
 
 
 def _is_convolution(module: nn.Module) -> bool:
