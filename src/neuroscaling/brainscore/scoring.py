@@ -116,7 +116,7 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
         "versions": {"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
         "rows": [_row(benchmark, job.protocol, scored)],
         "splits": score_file.split_rows(scored.parts, scored.layers),
-        "subjects": [part.numbers for part in scored.parts if part.subject is not None],
+        "subjects": [_subject(benchmark, part) for part in scored.parts if part.subject is not None],
         "inputs": job.inputs(benchmark),
         "provenance": provenance(PACKAGES, time.perf_counter() - started),
     }
@@ -237,6 +237,10 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
         row["layers"] = list(scored.layers)
     lower = score.attrs["ceiling"].attrs.get("lower_bound_loo") if ceiling is not None else None
     return row if lower is None else row | {"ceiling_lower": score_file.number(lower)}
+
+
+def _subject(benchmark: Benchmark, part: score_file.Part) -> dict[str, Any]:
+    return part.numbers | ({"ceiling": None} if benchmark.ceiling == "none" else {})
 
 
 def _scaled(benchmark: Benchmark, protocol: str, scored: Scored) -> float | None:
