@@ -30,6 +30,7 @@ from brainscore_vision.benchmarks.cowley2026.benchmark import _CombinedNeuralBen
 from brainscore_vision.metrics.regression_correlation import metric
 from neuroscaling.activations.store import open_store
 from neuroscaling.brainscore import ids
+from neuroscaling.brainscore.definitions import check_definitions
 from neuroscaling.brainscore.local import load, register_benchmark
 from neuroscaling.brainscore.scoring import Job, score_benchmark
 from neuroscaling.errors import NeuroscalingError
@@ -50,11 +51,20 @@ def combined(names, data):
     BenchmarkBase.__init__(own, identifier="combined", version=1, parent="V4", ceiling_func=mean)
     return own
 
+def definitions_of(case):
+    files = {
+        "assembly": "assy_dicarlo_MajajHong2015_public.nc",
+        "stimuli": "stimulus_hvm-public.csv",
+        "images": "stimulus_hvm-public",
+    }
+    own = {"region": "IT", "metric": case["benchmark"], "ceiling": "none", "degrees": 8.0}
+    return check_definitions({case["benchmark"]: own | files}, case["data"]) if case.get("defined") else {}
+
 def loader(case):
     if "combined" in case:
         return lambda name: combined(case["combined"], case["data"])
     def loaded(name):
-        benchmark = load(name)
+        benchmark = load(name, definitions_of(case))
         if "metric" in case:
             benchmark._similarity_metric = metric_of(case["metric"])
         return benchmark
@@ -62,8 +72,10 @@ def loader(case):
 
 results, ceilings = {}, Path(tempfile.mkdtemp())
 for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
-    benchmark = replace(ids.benchmark(case["benchmark"]), **{"metric": case["metric"]} if "metric" in case else {})
-    if "combined" not in case:
+    defined = definitions_of(case)
+    known = defined[case["benchmark"]].benchmark if defined else ids.benchmark(case["benchmark"])
+    benchmark = replace(known, **{"metric": case["metric"]} if "metric" in case else {})
+    if "combined" not in case and not defined:
         register_benchmark(case["data"], benchmark)
     layers = {benchmark.region: case["layers"]}
     readout = case["layers"] if isinstance(case["layers"], str) else ""
@@ -115,6 +127,8 @@ CASES = {
     "ridgecv_split narrow": ("Papale2025.IT-ridgecv", "narrow", {}),
     "rdm": (ALLEN_RDM, "wide", {}),
     "behavior": (BEHAVIOR, "narrow", {}),
+    "defined cka": ("cka", "wide", {"defined": True}),
+    "defined rdm": ("rdm", "narrow", {"defined": True}),
 }
 ENGINE = {"widened": "stock"}
 OTHER_STORES = {

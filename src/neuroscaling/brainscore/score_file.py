@@ -18,8 +18,8 @@ TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
 class Part:
     """One subject's (or session's, or the only) share of a score, as Brain-Score made it.
 
-    score, raw, ceiling: Brain-Score's numbers; values: raw values (split, neuroid) or (split,), or None; ceilings: what
-    the ceiling was aggregated from, with or without splits, or None; named: of a subject or session.
+    subject: its name, or a session's, or None; score, raw, ceiling: Brain-Score's numbers; values: raw values (split,
+    neuroid) or (split,), or None; ceilings: what the ceiling was aggregated from, with or without splits, or None.
     """
 
     subject: str | None
