@@ -10,7 +10,6 @@ which scikit-learn centres in float32.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from common import quick, report, row
 
 ROOT = Path(__file__).parents[1]
 BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
-OBJECTS, REPETITIONS = 64, 4
+OBJECTS, REPETITIONS, BATCH = 64, 4, 64
 
 
 def write_problem(folder: Path, stimuli: int, features: int, neuroids: int) -> None:
@@ -36,7 +35,8 @@ def write_problem(folder: Path, stimuli: int, features: int, neuroids: int) -> N
     noise = 0.3 * rng.standard_normal((stimuli, features), dtype=np.float32)
     values = np.maximum((latent @ weights).astype(np.float32) + noise, 0)
     ids = [f"stimulus{i:05d}" for i in rng.permutation(stimuli)]
-    write_store(folder / "set.json", ids, [{"layer": values}], reduction={"kind": "none"}, codec="none")
+    batches = ({"layer": values[row : row + BATCH]} for row in range(0, stimuli, BATCH))
+    write_store(folder / "set.json", ids, batches, reduction={"kind": "none"}, codec="none")
     clean = np.tanh(latent) @ rng.standard_normal((80, neuroids))
     trials = clean + 2 * rng.standard_normal((REPETITIONS, stimuli, neuroids))
     np.savez(folder / "responses.npz", ids=ids, trials=trials)
@@ -126,7 +126,13 @@ def side(folder: str, engine: str, splits: str) -> None:
     own = Path(folder)
     seconds, values = ceiling_side(own, engine) if splits == "0" else metric_side(own, engine, int(splits))
     np.save(own / f"{engine}.npy", values)
-    print(json.dumps({"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}))
+    print(json.dumps({"seconds": seconds, "mb": peak_mb()}))
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process; getrusage would count that of the process which started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
 def measured(folder: Path, engine: str, splits: int) -> dict[str, float]:
