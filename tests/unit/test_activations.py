@@ -149,3 +149,14 @@ def test_reduction_passes_vectors_and_refuses_unknown_kinds(stimuli, tmp_path):
     assert reduce(vectors, torch.nn.Identity(), {"kind": "grid", "size": 2}) is vectors
     with pytest.raises(DataError, match=r"no such reduction"):
         extract({"run": "x", "kind": "baseline", "arch": "pixels"}, tmp_path, [stimuli], [], None, {"kind": "gird"})
+
+
+def test_nan_activations_are_refused_with_layer_and_count_and_leave_nothing(stimuli, tmp_path):
+    run, model = a_run(tmp_path, "resnet_w8")
+    with torch.no_grad():
+        model.layer3[0].bn2.bias[0] = float("nan")
+    save_weights(model, tmp_path / "weights-ep0.safetensors", {"arch": "resnet_w8"})
+    before = set(tmp_path.iterdir())
+    with pytest.raises(DataError, match=r"layer layer3\.0: \d+ of \d+ activations are NaN or infinite"):
+        extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu", options={"batch": 16})
+    assert set(tmp_path.iterdir()) == before
