@@ -3,7 +3,8 @@
 1,024 stimuli x 100,352 rectified features in float32, written in batches of 64 stimuli: by the store's own writer,
 by zarr-python (its defaults, and with our chunks and shards), by tensorstore and, where it is installed, by zarr-python
 with the zarrs pipeline. The floor is a plain file. Only where it says `synced` the disk is waited for; median of rounds
-in which all take turns. Ours check their files (and, when read, each chunk); the peers don't. `agreement` is the largest difference of what is read back.
+in which all take turns. Ours check their files (and, when read, each chunk); the peers don't. `agreement` is the
+largest difference of what is read back.
 """
 
 import importlib.util
