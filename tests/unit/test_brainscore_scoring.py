@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neuroscaling.activations.store import write_store
+from neuroscaling.brainscore import ids
 from neuroscaling.brainscore.audit import largest_difference
 from neuroscaling.brainscore.job import commitment_path, parse, read_commitment
 from neuroscaling.brainscore.score_file import main_layer, targets_path
@@ -179,10 +180,13 @@ def test_layers_come_from_the_commitment_of_the_reference(tmp_path: Path):
     chosen = ["--commitments", str(tmp_path), "--choice", "abc", "--references", '{"run": "teacher"}']
     path = tmp_path / "teacher" / "data" / f"{IT}-abc.json"
     write_json(path, {"layers": EACH_SPLIT})
-    assert commitment_path(parse(arguments + chosen), "run", IT) == path
+    assert commitment_path(parse(arguments + chosen), "run", ids.benchmark(IT)) == path
     assert read_commitment(path) == EACH_SPLIT
-    assert commitment_path(parse(arguments), "run", IT) is None
-    assert commitment_path(parse(arguments + chosen), "another", IT) is None
+    assert commitment_path(parse(arguments), "run", ids.benchmark(IT)) is None
+    assert commitment_path(parse(arguments + chosen), "another", ids.benchmark(IT)) is None
+    assert commitment_path(parse(arguments + chosen), "run", ids.benchmark(BEHAVIOR)) is None
+    named = [*arguments, *chosen, "--layers", '{"IT": "wide"}']
+    assert commitment_path(parse(named), "run", ids.benchmark(IT)) is None
     write_json(path, {"layers": []})
     with pytest.raises(DataError, match="no layers are committed to"):
         read_commitment(path)

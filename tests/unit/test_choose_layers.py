@@ -117,3 +117,22 @@ def test_an_output_that_is_not_asked_for_is_named(folder: Path):
         "--outputs", folder / "commitments" / RUN / DATA / f"{IT}-x.json", check=False,
     )  # fmt: skip
     assert failed.returncode == 1 and "no output for this benchmark" in failed.stderr and V1 in failed.stderr
+
+
+def test_a_layer_that_the_study_names_stands_above_a_choice_and_a_missing_choice_is_named(folder: Path, nested: dict):
+    def score(name: str, *others: str, check: bool = True) -> subprocess.CompletedProcess:
+        options = {
+            "--activations": folder / "activations" / RUN / f"{SET}.json",
+            "--data": folder / "brain/brainscore",
+            "--data-name": DATA,
+            "--ceilings": folder / "ceilings" / DATA,
+            "--commitments": folder / "commitments",
+            "--references": json.dumps({RUN: RUN}),
+            "--outputs": folder / name / RUN / DATA / f"{IT}.json",
+        }
+        return run("score_brainscore.py", *(part for pair in options.items() for part in pair), *others, check=check)
+
+    score("named", "--choice", "nested", "--layers", json.dumps({"IT": "noise"}))
+    assert json.loads((folder / "named" / RUN / DATA / f"{IT}.json").read_text())["rows"][0]["layer"] == "noise"
+    failed = score("absent", "--choice", "absent", check=False)
+    assert failed.returncode == 1 and f"{IT}-absent.json" in failed.stderr and "file is missing" in failed.stderr

@@ -83,7 +83,7 @@ def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: a
     from neuroscaling.brainscore.scoring import Job
 
     layers, readout = layers_by_depth(stored.activations, options.layers, options.readout)
-    path = commitment_path(options, run, entry.benchmark)
+    path = commitment_path(options, run, entry)
     if path is not None:
         layers[entry.benchmark] = read_commitment(path)
     return Job(
@@ -102,12 +102,16 @@ def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: a
     )
 
 
-def commitment_path(options: argparse.Namespace, run: str, name: str) -> Path | None:
-    """Where the chosen layers of a benchmark lie, of the run that `--references` names; None where none are chosen."""
-    if options.commitments is None or run not in options.references or options.choice == "none":
+def commitment_path(options: argparse.Namespace, run: str, entry: ids.Benchmark) -> Path | None:
+    """Where the chosen layers of a benchmark lie, of the run that `--references` names.
+
+    None where none are chosen: for behaviour, for regions whose layer the study names, and without a choice.
+    """
+    named = entry.kind == "behavior" or entry.region in options.layers
+    if named or options.commitments is None or run not in options.references or options.choice == "none":
         return None
-    path = options.commitments / options.references[run] / options.data_name / f"{name}-{options.choice}.json"
-    return path if path.exists() else None
+    folder = options.commitments / options.references[run] / options.data_name
+    return folder / f"{entry.benchmark}-{options.choice}.json"
 
 
 def read_commitment(path: Path) -> list[str]:
