@@ -164,7 +164,7 @@ def against_wrapper(folder: Path, paths: list[Path], layers: list[str]) -> list[
 if __name__ == "__main__":
     small = quick(__doc__)
     with tempfile.TemporaryDirectory(prefix="extract-") as name:
-        images = prepare(Path(name), 64 if small else 192)
+        images = prepare(Path(name), 64 if small else 128)
         lines = with_reductions(Path(name), images, 1 if small else 2)
         for number in (2, 8) if small else (2, 4, 8):
             lines += against_wrapper(Path(name), images, BLOCKS[:number])
