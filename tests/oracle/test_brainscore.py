@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests import brainscore_data
 
 from neuroscaling.activations.store import write_store
 from neuroscaling.stimuli.screen import place_on_screen
-from tests import brainscore_data
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
