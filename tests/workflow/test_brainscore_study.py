@@ -24,7 +24,7 @@ BRAIN = {
 STUDY = {
     "study": "five",
     "runs": [{"untrained": ["resnet_w8"], "seeds": [0]}],
-    "extraction": {"keep": "gram"},
+    "extraction": {"keep": "gram", "slices": 2},
     "brainscore": {
         "data": {"local": "recordings/brainscore"},
         "benchmarks": list(BENCHMARKS),
