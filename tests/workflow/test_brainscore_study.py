@@ -51,7 +51,9 @@ def rewritten(workdir, **brainscore):
 
 def scores(workdir) -> dict[str, dict]:
     files = sorted(workdir.path.glob("store/scores/*/*/*.json"))
-    return {file.stem: json.loads(file.read_text()) for file in files}
+    contents = {file.stem: json.loads(file.read_text()) for file in files}
+    assert [content["data"] for content in contents.values()] == [file.parent.name for file in files]
+    return contents
 
 
 def test_every_benchmark_is_scored_by_the_kernel_engine_on_layers_chosen_for_each_split(five):
@@ -65,6 +67,9 @@ def test_every_benchmark_is_scored_by_the_kernel_engine_on_layers_chosen_for_eac
     commitments = [json.loads(path.read_text()) for path in five.path.glob("store/commitments/*/*/*.json")]
     assert {own["benchmark"] for own in commitments} == {n for n in BENCHMARKS if not n.startswith("Rajalingham")}
     assert all(len(own["layers"]) == 10 and own["way"] == "nested" for own in commitments)
+    for own in commitments:
+        row = found[own["benchmark"]]["rows"][0]
+        assert (row.get("layers") or [row["layer"]] * 10) == own["layers"]
 
 
 def test_only_the_readout_keeps_its_features(five):

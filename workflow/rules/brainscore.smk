@@ -153,6 +153,8 @@ for JOB in JOBS:
             params:
                 layers=of_first_run(region_layers_of, PACK),
                 readout=of_first_run(readout_of, PACK),
+                data=JOB.data,
+                simulated="--simulated" if JOB.simulated else "",
                 references=references_for(JOB, PACK),
                 definitions=json.dumps(DEFINITIONS, sort_keys=True),
                 engine=STUDY.config.brainscore.engine,
@@ -160,11 +162,13 @@ for JOB in JOBS:
                 code=code("score_brainscore"),
             message:
                 f"Score {title_of(PACK)} with Brain-Score on {JOB.data}"
+            # What is told of the job comes by params: this text is put together when a job runs, and JOB is the last then.
             shell:
                 f"{python('brainscore')} {RULES.parent / 'scripts/score_brainscore.py'}"
+                f" --folders {FOLDERS} --ceilings {STORE / 'ceilings'}/{{params.data}}"
+                f" --commitments {STORE / 'commitments'} --choice {CHOICE or 'none'}"
+                " --data-name {params.data} {params.simulated}"
                 " --activations {input.activations}"
-                f" --data {JOB.folder} --data-name {JOB.data} {'--simulated' if JOB.simulated else ''}"
-                f" --ceilings {STORE / 'ceilings' / JOB.data} --commitments {STORE / 'commitments'} --choice {CHOICE or 'none'}"
                 " --references {params.references:q} --definitions {params.definitions:q}"
                 " --layers {params.layers:q} {params.readout} --engine {params.engine} --protocol {params.protocol}"
                 " --code {params.code} --log {log} --outputs {output}"

@@ -29,6 +29,9 @@ DEFINITIONS = (
     if JOBS
     else {}
 )
+# Where the recordings lie, by their names: for the text of commands and not for params, so that moving a folder makes
+# nothing stale.
+FOLDERS = " ".join(f"{job.data}={job.folder}" for job in JOBS)
 SCORING_MB = STUDY.config.brainscore.mem_mb if JOBS else 0
 
 

@@ -1,6 +1,7 @@
 """Score runs on Brain-Score benchmarks; a plain command for the brainscore environment's interpreter.
 
---activations MANIFEST [MANIFEST ...] --data FOLDER --data-name NAME [--simulated] [--layers JSON] [--readout LAYER]
+--activations MANIFEST [MANIFEST ...] (--data FOLDER | --folders NAME=FOLDER [...]) --data-name NAME [--simulated]
+[--layers JSON] [--readout LAYER]
 [--commitments FOLDER --choice KEY --references JSON] [--definitions JSON] [--engine kernel|stock]
 [--protocol corrected|parity] [--ceilings FOLDER] [--code FINGERPRINT] [--log FILE]
 --outputs <run>/<data>/<benchmark>.json [...]

@@ -97,6 +97,7 @@ class StoredBrainModel(BrainModel):
         return packed(values, stimuli, [f"{layer}.{i}" for i, layer in enumerate(names)], names)
 
     def _rows(self, stimulus_ids: list[str], layer: str) -> np.ndarray:
+        stimulus_ids = [str(stimulus) for stimulus in stimulus_ids]
         missing = [stimulus for stimulus in stimulus_ids if stimulus not in self._row]
         if missing:
             raise DataError(missing_stimuli(missing, len(stimulus_ids), self.activations))

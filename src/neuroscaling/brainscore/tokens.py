@@ -35,6 +35,7 @@ class Layers:
 
     def positions(self, stimulus_ids: Sequence[str]) -> np.ndarray:
         """Row number of each stimulus. Raises DataError for stimuli without activations."""
+        stimulus_ids = [str(stimulus) for stimulus in stimulus_ids]  # those that are numbers are stored as text
         missing = [stimulus for stimulus in stimulus_ids if stimulus not in self._position]
         if missing:
             raise DataError(missing_stimuli(missing, len(stimulus_ids), self.activations))
