@@ -1,4 +1,5 @@
 # What the rules of Brain-Score share: jobs, the networks that layers are chosen on, and options of their commands.
+import shlex
 
 CHOSEN = {
     job.stimuli.name: found
@@ -31,7 +32,7 @@ DEFINITIONS = (
 )
 # Where the recordings lie, by their names: for the text of commands and not for params, so that moving a folder makes
 # nothing stale.
-FOLDERS = " ".join(f"{job.data}={job.folder}" for job in JOBS)
+FOLDERS = " ".join(shlex.quote(f"{job.data}={job.folder}") for job in JOBS)
 SCORING_MB = STUDY.config.brainscore.mem_mb if JOBS else 0
 
 
@@ -76,7 +77,8 @@ def references_for(job, pack):
 
 def job_option(job):
     """How the command for layers is told of a job: set, folder, name of the data, benchmarks."""
-    return f"--job {job.stimuli.name} {job.folder} {job.data} {','.join(CHOSEN[job.stimuli.name])}"
+    folder, names = shlex.quote(str(job.folder)), ",".join(CHOSEN[job.stimuli.name])
+    return f"--job {job.stimuli.name} {folder} {job.data} {names}"
 
 
 def benchmarks_of_set(wildcards):
