@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from neuroscaling.brainscore.choice import fixed_layers
 from neuroscaling.config import LocalData, TrainedRuns
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.errors import Problem
@@ -29,10 +30,16 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
 
 
 def _layers(study: LoadedStudy) -> Iterator[Problem]:
-    wanted = {arch: layers.named() for arch, layers in study.config.layers.items()}
+    """Layers that the study names, and published ones, that a network does not have."""
+    wanted = {arch: list(layers.named()) for arch, layers in study.config.layers.items()}
+    for run in study.runs.values() if study.config.brainscore else ():
+        fixed = fixed_layers(study.config, run)
+        named = [*fixed["regions"].values(), *([fixed["readout"]] if fixed["readout"] else [])]
+        if named:
+            wanted.setdefault(run.arch, []).extend(named)
     if not any(wanted.values()):
         return
     from neuroscaling.models.layers import check_layers
 
     for arch, layers in wanted.items():
-        yield from check_layers(arch, layers)
+        yield from check_layers(arch, dict.fromkeys(layers))

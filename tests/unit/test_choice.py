@@ -12,6 +12,7 @@ from neuroscaling import targets
 from neuroscaling.brainscore import choice
 from neuroscaling.brainscore.commitment import Swept, commitments
 from neuroscaling.brainscore.targets import brainscore_jobs
+from neuroscaling.deep_checks import deep_problems
 from neuroscaling.errors import StudyError
 from neuroscaling.study import LoadedStudy, load_study
 
@@ -102,6 +103,14 @@ def test_published_layers_are_the_ones_extracted(study, tmp_path: Path):
     file.write_text(json.dumps({"resnet_w9": {}}))
     other = study({"choose": "published", "commitments": str(tmp_path / "other.json")})
     assert [problem.what for problem in choice.choice_problems(other)] == ["file is missing"]
+
+
+def test_a_published_layer_that_the_network_does_not_have_is_named_before_the_first_job(study, tmp_path: Path):
+    entry = {"region2layer": {"V1": "layer1.7"}, "behavioral_readout_layer": "global_pool"}
+    file = tmp_path / "others.json"
+    file.write_text(json.dumps({"resnet_w8": {"digits_full": {"seed-0": entry}, "imagenet_full": {"seed-0": entry}}}))
+    (problem,) = deep_problems(study({"choose": "published", "commitments": str(file)}))
+    assert (problem.what, problem.value) == ("unknown layer", "layer1.7") and problem.nearest.startswith("layer1")
 
 
 def test_published_needs_its_file(study):
