@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neuroscaling.activations import passes
 from neuroscaling.activations.images import StimulusImages, stimulus_images
@@ -17,9 +17,6 @@ from neuroscaling.activations.writing import check_ids, check_layer, complete_gr
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import read_json
 from neuroscaling.provenance import provenance
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 PACKAGES = ("numpy", "torch", "timm", "torchvision", "zarr", "pillow")
