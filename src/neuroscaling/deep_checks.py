@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 
 from neuroscaling.brainscore.choice import fixed_layers
+from neuroscaling.brainscore.memory import estimate_mb
+from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.config import LocalData, TrainedRuns
 from neuroscaling.datasets.checks import deep_problems as image_problems
-from neuroscaling.errors import Problem
+from neuroscaling.errors import Problem, listing
 from neuroscaling.study import LoadedStudy
+
+WIDE = 1_000_000
+TARGETS = 1_000
+"""Features of a wide layer, and neuroids of a large recording, for an estimate of memory."""
 
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
-    return [*_damaged_images(study), *_recordings(study), *_layers(study)]
+    return [*_damaged_images(study), *_recordings(study), *_layers(study), *_memory(study)]
 
 
 def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
@@ -43,3 +49,22 @@ def _layers(study: LoadedStudy) -> Iterator[Problem]:
 
     for arch, layers in wanted.items():
         yield from check_layers(arch, dict.fromkeys(layers))
+
+
+def _memory(study: LoadedStudy) -> Iterator[Problem]:
+    """Scoring jobs whose Gram matrices would not fit into the memory that they ask for."""
+    settings = study.config.brainscore
+    if settings is None or settings.engine != "kernel":
+        return
+    from neuroscaling.stimuli.counting import count_stimuli
+
+    kept = ("gram",) if study.config.extraction.keep != "features" else ("features",)
+    for job in brainscore_jobs(study):
+        n = count_stimuli(study, job.stimuli)
+        # No layer takes more than a wide one, and no benchmark's images are more than the set's.
+        estimate = 0 if n is None else estimate_mb(n, WIDE, TARGETS, "kernel", kept)
+        if estimate > settings.mem_mb:
+            what = f"scoring {n} stimuli would take about {estimate} MB, and its jobs have {settings.mem_mb} MB"
+            fix = f"`mem_mb: {-(-estimate // 500) * 500}`"
+            names = listing(list(job.benchmarks), 3)
+            yield Problem(what, f"{study.file}: brainscore.mem_mb", names, f"{estimate} or more", fix=fix)

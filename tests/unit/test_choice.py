@@ -113,6 +113,13 @@ def test_a_published_layer_that_the_network_does_not_have_is_named_before_the_fi
     assert (problem.what, problem.value) == ("unknown layer", "layer1.7") and problem.nearest.startswith("layer1")
 
 
+def test_too_little_memory_for_the_gram_matrices_is_told_before_the_first_job(study):
+    assert deep_problems(study({})) == []
+    brainscore = {"data": {"simulated": "brain"}, "benchmarks": [V1, IT], "mem_mb": 500}
+    (problem,) = deep_problems(study({}, brainscore=brainscore))
+    assert "and its jobs have 500 MB" in problem.what and problem.fix.startswith("`mem_mb: 1")
+
+
 def test_published_needs_its_file(study):
     with pytest.raises(StudyError, match="go together"):
         study({"choose": "published"})

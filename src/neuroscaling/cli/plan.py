@@ -8,8 +8,6 @@ from typing import Any
 from neuroscaling import targets
 from neuroscaling.brainscore.choice import extracted_layers
 from neuroscaling.brainscore.targets import StimulusSet
-from neuroscaling.config import SimulatedBrain
-from neuroscaling.errors import DataError
 from neuroscaling.study import LoadedStudy
 
 GIGA = 1e9
@@ -50,6 +48,7 @@ def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Any]]:
 
 def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -> dict[str, Any]:
     from neuroscaling.activations.plan import planned
+    from neuroscaling.stimuli.counting import count_stimuli
 
     settings, n = study.config, count_stimuli(study, stimuli)
     layers = planned(
@@ -73,27 +72,3 @@ def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -
     facts |= {"passes": len(passes)}
     features = sum(layer["features"] for layer in layers)
     return facts | {"features": features} | (known if n else dict.fromkeys(known))
-
-
-def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
-    """Images of a stimulus set: of the prepared set, of its source, or of the settings of a simulated brain."""
-    from neuroscaling.stimuli.prepare import read_manifest
-    from neuroscaling.stimuli.sources import find_stimuli
-
-    try:
-        return len(read_manifest(study.store.stimuli(stimuli.name))["stimuli"])
-    except DataError:
-        pass
-    brain = next((b for name, b in study.config.simulated.items() if study.simulated_name(name) in stimuli.name), None)
-    if brain:
-        return simulated_stimuli(brain)
-    try:
-        return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
-    except (DataError, OSError):
-        return None
-
-
-def simulated_stimuli(brain: SimulatedBrain) -> int:
-    """Images of a simulated brain: objects, textures with their scrambled twins, behaviour, fMRI."""
-    textures, choices = 2 * (brain.stimuli // 2), brain.stimuli // 2
-    return brain.stimuli + textures + choices + brain.algonauts_train + brain.algonauts_test
