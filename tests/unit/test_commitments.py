@@ -18,6 +18,7 @@ def file(tmp_path: Path) -> Path:
         "ResNet18": {"imagenet_full": entry("layer1"), "ecoset_full": entry("layer2")},
         "resnet18.a1_in1k": {"unknown_pretrained": entry("layer3")},
         "ConvNeXt_Tiny": {"imagenet_full": entry("features.4.0")},
+        "DeiT_Small": {"imagenet_full": entry("blocks.2.norm1")},
     }
     path = tmp_path / "layer_commitments.json"
     path.write_text(json.dumps(content))
@@ -32,6 +33,7 @@ def file(tmp_path: Path) -> Path:
         ("resnet18", "untrained", None, "layer1"),
         ("resnet18.a1_in1k", "pretrained", None, "layer3"),
         ("torchvision.convnext_tiny", "trained", "imagenet", "features.4.0"),
+        ("deit_small_patch16_224", "trained", "imagenet", "blocks.2.norm1"),
     ],
 )
 def test_the_choice_of_an_architecture_and_data_set(file: Path, arch: str, kind: str, dataset: str, layer: str):

@@ -23,12 +23,14 @@ class Commitment:
 def published(path: Path, arch: str, kind: str, dataset: str | None) -> Commitment:
     """The published choice for `arch`, chosen on the seed-0 network trained on all of `dataset`.
 
-    kind: trained, untrained or pretrained. Names are matched without regard to case or a leading `torchvision.`;
-    pretrained and untrained networks take their architecture's `*_pretrained` and `imagenet_full`. Raises DataError
-    with the nearest name where the file has none.
+    kind: trained, untrained or pretrained. Names are matched without regard to case, to a leading `torchvision.` and
+    to timm's `_patch16_224` (the publication's `DeiT_Small` is timm's `deit_small_patch16_224`); pretrained and
+    untrained networks take their architecture's `*_pretrained` and `imagenet_full`. Raises DataError with the nearest
+    name where the file has none.
     """
     entries = _entries(path)
     name = arch.removeprefix("torchvision.").lower()
+    name = name if name in entries else name.split("_patch")[0]
     if name not in entries:
         known = sorted(entries)
         fix = "name its layers in `layers:`, or let them be chosen: `choose: nested`"
