@@ -34,6 +34,9 @@ from neuroscaling.simulate.settings import BENCHMARKS as SIMULATED_BENCHMARKS
 from neuroscaling.simulate.settings import check_settings
 from neuroscaling.training.recipe import load_recipe
 
+FEATURES_ALONE = "neuron_to_neuron"
+"""The metric that inner products don't serve."""
+
 
 def study_problems(study: Study, file: Path) -> list[Problem]:
     """Everything that is wrong with the names and the data in `study`, without decoding or building anything."""
@@ -45,6 +48,7 @@ def study_problems(study: Study, file: Path) -> list[Problem]:
         *_dataset_problems(study, where),
         *_brainscore_problems(study, where),
         *_encoding_problems(study, where),
+        *_keep_problems(study, where),
         *_published_problems(study, where),
         *_fit_problems(study, file),
         *_store_problems(study),
@@ -187,6 +191,24 @@ def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:
                 yield from _algonauts_problems(entry, place)
             case V4Encoding():
                 yield from _v4_problems(entry, place)
+
+
+def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
+    """What asks for features where only inner products are kept."""
+    if study.extraction.keep != "gram":
+        return
+    needing = [f"encoding[{i}] ({entry.source})" for i, entry in enumerate(study.encoding)]
+    if study.brainscore:
+        needing += ["brainscore.engine: stock"] if study.brainscore.engine == "stock" else []
+        needing += [name for name in study.brainscore.benchmarks if _metric(study.brainscore, name) == FEATURES_ALONE]
+    for name in needing:
+        fix = "`extraction: {keep: both}`, or `features`"
+        yield Problem("needs features, and only inner products are kept", f"{where}: extraction.keep", name, fix=fix)
+
+
+def _metric(settings: BrainScore, benchmark: str) -> str:
+    defined, registered = settings.define.get(benchmark), ids.BENCHMARKS.get(benchmark)
+    return (defined and defined.metric) or (registered and registered.metric) or ""
 
 
 def _algonauts_problems(entry: AlgonautsEncoding, place: str) -> Iterator[Problem]:

@@ -151,3 +151,27 @@ def test_with_a_hierarchy_no_region_is_earlier_than_the_one_before():
     ordered = commitments([Swept(V1, "V1", v1), Swept(IT, "IT", it)], ["a", "b", "c"], hierarchy=True)
     assert (free[V1]["layers"], free[IT]["layers"]) == (["c"], ["a", "c"])
     assert (ordered[V1]["layers"], ordered[IT]["layers"]) == (["c"], ["c", "c"])
+
+
+OWN = {"region": "V1", "assembly": "a.nc", "stimuli": "s.csv", "images": "images", "degrees": 8, "ceiling": "none"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"engine": "stock"}, ["brainscore.engine: stock"]),
+        ({"define": {"own": {**OWN, "metric": "neuron_to_neuron"}}, "benchmarks": [V1, "own"]}, ["own"]),
+        ({"define": {"own": {**OWN, "metric": "ridge"}}, "benchmarks": [V1, "own"]}, []),
+        ({}, []),
+    ],
+)
+def test_what_needs_features_is_named_where_only_inner_products_are_kept(
+    study, tmp_path: Path, changes: dict, named: list[str]
+):
+    brainscore = {"data": {"local": str(tmp_path)}, "benchmarks": [V1]} | changes
+    try:
+        study({}, brainscore=brainscore, extraction={"keep": "gram"})
+        found = []
+    except StudyError as error:
+        found = [problem.value for problem in error.problems]
+    assert found == named

@@ -85,12 +85,11 @@ def test_there_is_nothing_to_do_a_second_time(five):
     assert five.planned("five.yaml") == Counter()
 
 
-def test_another_engine_scores_again_and_extracts_nothing(five):
+def test_what_needs_features_is_told_before_anything_runs(five):
     try:
-        plan = rewritten(five, engine="stock").planned("five.yaml")
-        assert plan == Counter(brainscore_1=1, brainscore_2=1, brainscore_3=1, table=1, report=1, all=1)
-        failed = five.snakemake(study="five.yaml", check=False)
-        assert failed.returncode and "only inner products are kept of this layer" in failed.stdout
+        failed = rewritten(five, engine="stock").snakemake(study="five.yaml", check=False)
+        assert failed.returncode and "needs features, and only inner products are kept" in failed.stdout
+        assert "brainscore.engine: stock" in failed.stdout and "keep: both" in failed.stdout
         assert scores(five)[BENCHMARKS[0]]["engine"] == "kernel"  # what was there is still there
     finally:
         rewritten(five)
