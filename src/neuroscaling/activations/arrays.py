@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.activations.layout import GRAM, ROW_SUMS, Layout, shard_path
-from neuroscaling.activations.shards import AGAIN, ShardReader, pool
+from neuroscaling.activations.shards import AGAIN, Chunk, ShardReader, pool
 from neuroscaling.errors import DataError, Problem
 
 ALTERED = "a file was cut short or altered"
@@ -27,12 +27,27 @@ def column_blocks(folder: Path, array: str, entry: dict[str, Any]) -> Iterator[n
     """The array some columns at a time, (n, a chunk's width). Raises DataError, naming each damaged file."""
     layout, readers = _readers(folder, array, entry)
     width = layout.chunk[1]
+    columns = [_by_column(chunks, layout.grid[1]) for chunks in _sound_chunks(array, readers)]
     for column in range(layout.grid[1]):
         block = np.empty((layout.shape[0], min(width, layout.shape[1] - column * width)), layout.dtype)
         parts = [block[slice(*layout.rows(reader.shard))] for reader in readers]
-        sound = pool().map(ShardReader.read_chunks, readers, [column] * len(readers), parts)
+        sound = pool().map(ShardReader.read_column, readers, [own[column] for own in columns], parts)
         _refuse(array, [(reader, "" if ok else ALTERED) for reader, ok in zip(readers, sound, strict=True)])
         yield block
+
+
+def _sound_chunks(array: str, readers: list[ShardReader]) -> list[list[Chunk]]:
+    """Chunks of each shard, looked up once: a look at all of them for each column would grow with its square."""
+    found = list(pool().map(ShardReader.chunks, readers))
+    _refuse(array, [(r, ALTERED if chunks is None else "") for r, chunks in zip(readers, found, strict=True)])
+    return [chunks or [] for chunks in found]
+
+
+def _by_column(chunks: list[Chunk], n: int) -> list[list[Chunk]]:
+    columns: list[list[Chunk]] = [[] for _ in range(n)]
+    for chunk in chunks:
+        columns[chunk.column].append(chunk)
+    return columns
 
 
 def verify_files(folder: Path, array: str, entry: dict[str, Any]) -> None:

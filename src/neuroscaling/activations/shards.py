@@ -7,13 +7,13 @@ is ever written twice; a library that is handed several batches of a shard reads
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import google_crc32c
@@ -90,6 +90,16 @@ class ShardWriter:
             view = view[file.write(view) :]
 
 
+class Chunk(NamedTuple):
+    """Place of a chunk in the shard's grid and in its file, without its checksum's bytes, and that checksum."""
+
+    row: int
+    column: int
+    offset: int
+    size: int
+    crc: bytes
+
+
 @dataclass(frozen=True)
 class ShardReader:
     """One shard of an array; `record` is what its writer returned."""
@@ -105,32 +115,40 @@ class ShardReader:
             return "a file of the activations is missing"
         return "" if self.path.stat().st_size == self.record["bytes"] else "a file was cut short or altered"
 
-    def verify(self) -> bool:
-        """Whether the file's bytes are those that were written; memory is that of a chunk."""
-        return self._each(None, lambda data, row, column: True)
-
-    def read(self, out: np.ndarray) -> bool:
-        """Fill `out` (the shard's rows, all columns) in one pass; False when the file was altered."""
-        return self._each(None, lambda data, row, column: self._place(data, row, column, out))
-
-    def read_chunks(self, column: int, out: np.ndarray) -> bool:
-        """Fill `out` (the shard's rows) with the columns of chunk `column`; False when they were altered."""
-        return self._each(column, lambda data, row, _: self._place(data, row, 0, out))
-
-    def _each(self, wanted: int | None, use: Callable[[bytes, int, int], bool]) -> bool:
-        """Call `use` with each sound chunk (of column `wanted`); whether all were sound and of this very shard."""
-        total = 0
+    def chunks(self) -> list[Chunk] | None:
+        """The shard's chunks in the order of the file; None when they are not those of this very shard."""
+        total, found = 0, []
         with open(self.path, "rb", buffering=0) as file:
             descriptor = file.fileno()
             index, index_crc = self._index(descriptor)
             for row, column, offset, size in _in_file_order(index):
                 crc = os.pread(descriptor, CRC, offset + size - CRC)
                 total = google_crc32c.extend(total, crc)
-                if wanted in (None, column):
-                    data = os.pread(descriptor, size - CRC, offset)
-                    if _crc(data) != crc or not use(data, row, column):
-                        return False
-        return f"{google_crc32c.extend(total, index_crc):08x}" == self.record["crc32c"]
+                found.append(Chunk(row, column, offset, size - CRC, crc))
+        return found if f"{google_crc32c.extend(total, index_crc):08x}" == self.record["crc32c"] else None
+
+    def verify(self) -> bool:
+        """Whether the file's bytes are those that were written; memory is that of a chunk."""
+        return self._each(self.chunks(), lambda data, chunk: True)
+
+    def read(self, out: np.ndarray) -> bool:
+        """Fill `out` (the shard's rows, all columns) in one pass; False when the file was altered."""
+        return self._each(self.chunks(), lambda data, chunk: self._place(data, chunk.row, chunk.column, out))
+
+    def read_column(self, chunks: Sequence[Chunk], out: np.ndarray) -> bool:
+        """Fill `out` (the shard's rows) from `chunks` of one column; False when they were altered."""
+        return self._each(chunks, lambda data, chunk: self._place(data, chunk.row, 0, out))
+
+    def _each(self, chunks: Sequence[Chunk] | None, use: Callable[[bytes, Chunk], bool]) -> bool:
+        """Call `use` with each sound chunk; whether all were sound."""
+        if chunks is None:
+            return False
+        with open(self.path, "rb", buffering=0) as file:
+            for chunk in chunks:
+                data = os.pread(file.fileno(), chunk.size, chunk.offset)
+                if _crc(data) != chunk.crc or not use(data, chunk):
+                    return False
+        return True
 
     def _index(self, descriptor: int) -> tuple[np.ndarray, bytes]:
         shape = (*self.layout.grid, 2)
