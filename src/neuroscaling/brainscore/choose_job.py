@@ -13,7 +13,7 @@ from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.definitions import Definition, benchmark, check_definitions
 from neuroscaling.brainscore.ids import Benchmark
-from neuroscaling.brainscore.job import data_hash, is_done, json_option
+from neuroscaling.brainscore.job import data_hash, is_done, json_option, split_layers
 from neuroscaling.errors import Problem, StudyError, listing
 from neuroscaling.files import write_json
 from neuroscaling.hashing import content_hash
@@ -25,12 +25,13 @@ PACKAGES = ("brainscore_vision", "numpy", "scikit-learn", "zarr")
 
 @dataclass(frozen=True)
 class Asked:
-    """A benchmark to choose a layer for: where its recordings lie, what they are called, and its stimulus set."""
+    """A benchmark to choose a layer for: where its recordings lie, their name and hash, and its stimulus set."""
 
     entry: Benchmark
     stimuli: str
     folder: Path
     data: str
+    data_hash: str
     definitions: dict[str, Definition]
 
 
@@ -54,7 +55,9 @@ def choose_all(options: argparse.Namespace) -> None:
 
 def _asked(stimuli: str, folder: str, data: str, names: str, definitions: dict[str, Any]) -> list[Asked]:
     defined = check_definitions(definitions, folder)
-    return [Asked(benchmark(name, defined), stimuli, Path(folder), data, defined) for name in names.split(",")]
+    entries = [benchmark(name, defined) for name in names.split(",")]
+    hashes = [data_hash(Path(folder), entry, defined) for entry in entries]
+    return [Asked(e, stimuli, Path(folder), data, h, defined) for e, h in zip(entries, hashes, strict=True)]
 
 
 def _choose(run: str, manifests: dict[str, Path], asked: Sequence[Asked], options: argparse.Namespace) -> None:
@@ -70,7 +73,7 @@ def _choose(run: str, manifests: dict[str, Path], asked: Sequence[Asked], option
     started = time.perf_counter()
     # With a hierarchy the regions choose together, so a missing one makes all be chosen again.
     left = list(asked) if options.choice["hierarchy"] else left
-    candidates = candidate_layers(stored[left[0].stimuli])
+    candidates = split_layers(stored[left[0].stimuli])[0]
     swept = [
         Swept(own.entry.benchmark, own.entry.region, _sweep(own, stored[own.stimuli], candidates, options))
         for own in left
@@ -102,21 +105,14 @@ def _loaded(own: Asked, options: argparse.Namespace) -> Any:
     name = own.entry.benchmark
     loaded = load(name, own.definitions)
     folder = options.ceilings / own.data if options.ceilings else None
-    keep_ceilings(loaded, folder, ceiling_key(name, data_hash(own.folder, own.entry, own.definitions)))
+    keep_ceilings(loaded, folder, ceiling_key(name, own.data_hash))
     return loaded
-
-
-def candidate_layers(stored: Activations) -> list[str]:
-    """The candidates among the stored layers: extraction stores them early to late, and the readout last."""
-    *candidates, last = stored.layers
-    return candidates or [last]
 
 
 def _inputs(own: Asked, stored: Activations, options: argparse.Namespace) -> str:
     """Hash of everything that determines the choice."""
-    values = [entry for entry in stored.manifest["layers"] if entry["name"] in candidate_layers(stored)]
-    hashed = data_hash(own.folder, own.entry, own.definitions)
-    facts = [values, stored.manifest.get("stimulus_ids_sha256"), hashed, options.choice, options.code]
+    values = [entry for entry in stored.manifest["layers"] if entry["name"] in split_layers(stored)[0]]
+    facts = [values, stored.manifest.get("stimulus_ids_sha256"), own.data_hash, options.choice, options.code]
     return content_hash([own.entry.benchmark, *facts], 16)
 
 

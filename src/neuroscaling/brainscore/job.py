@@ -174,12 +174,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def layers_by_depth(
     activations: Activations, chosen: dict[str, str], readout: str | None
 ) -> tuple[dict[str, str], str]:
-    """Layer of each region and of the readout: those chosen, the others by depth.
+    """Layer of each region and of the readout: those chosen, the others by depth."""
+    candidates, last = split_layers(activations)
+    return region_layers(candidates, ids.REGIONS) | chosen, readout or last
 
-    Extraction stores the candidates early to late and the readout last.
-    """
+
+def split_layers(activations: Activations) -> tuple[list[str], str]:
+    """Candidates for regions, and the readout: extraction stores the candidates early to late, the readout last."""
     *candidates, last = activations.layers
-    return region_layers(candidates or [last], ids.REGIONS) | chosen, readout or last
+    return candidates or [last], last
 
 
 def data_hash(root: Path, entry: ids.Benchmark, definitions: dict[str, Definition]) -> str:

@@ -47,7 +47,7 @@ def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Any]]:
 
 
 def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -> dict[str, Any]:
-    from neuroscaling.activations.plan import planned
+    from neuroscaling.activations.plan import peak_scratch, planned
     from neuroscaling.stimuli.counting import count_stimuli
 
     settings, n = study.config, count_stimuli(study, stimuli)
@@ -59,16 +59,12 @@ def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -
         settings.extraction.determining() | settings.extraction.operating(),
         runs[0].kind,
     )
-    passes: dict[int, int] = {}
-    for layer in layers:
-        passes[layer["pass"]] = passes.get(layer["pass"], 0) + layer["scratch_bytes"]
-    scratch = max(passes.values(), default=0)
     known = {
         "features_gb": round(len(runs) * sum(layer["bytes"] for layer in layers) / GIGA, 3),
         "gram_gb": round(len(runs) * sum(layer["gram_bytes"] for layer in layers) / GIGA, 3),
-        "scratch_gb": round(scratch / GIGA, 3),
+        "scratch_gb": round(peak_scratch(layers) / GIGA, 3),
     }
     facts = {"arch": arch, "networks": len(runs), "set": stimuli.name, "stimuli": n, "layers": len(layers)}
-    facts |= {"passes": len(passes)}
+    facts |= {"passes": len({layer["pass"] for layer in layers})}
     features = sum(layer["features"] for layer in layers)
     return facts | {"features": features} | (known if n else dict.fromkeys(known))
