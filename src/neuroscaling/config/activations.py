@@ -1,0 +1,83 @@
+"""What is extracted of a network, and what is kept of it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from neuroscaling.config.base import Section
+
+
+class Reduction(Section):
+    """What is kept of a layer's activations; computed on the device, before anything is written."""
+
+    kind: Literal["none", "grid", "max", "projection"] = Field(
+        "none",
+        description="`none`: all features; `grid`: means on a grid of places; `max`: maxima on a grid; `projection`: "
+        "a seeded sparse random projection.",
+    )
+    size: int = Field(2, ge=1, le=16, description="Cells along each side of the grid.")
+    sizes: list[Annotated[int, Field(ge=1, le=16)]] = Field(
+        [], description="Several grids in one pass, in place of `size`: each layer is then kept as `<layer>@<size>`."
+    )
+    components: int = Field(1000, ge=1, description="Components of the projection; narrower layers stay as they are.")
+    seed: int = Field(0, ge=0, description="Seed of the projection.")
+
+    @model_validator(mode="after")
+    def _sizes_of_grids(self) -> "Reduction":
+        if self.sizes and self.kind not in ("grid", "max"):
+            raise ValueError(f"`sizes` are of `kind: grid` and `kind: max`, not of `{self.kind}`")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise ValueError("`sizes` names a size twice")
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """What enters the results: the kind, and of the rest what the kind uses."""
+        grid = ("sizes",) if self.sizes else ("size",)
+        used = {"none": (), "grid": grid, "max": grid, "projection": ("components", "seed")}[self.kind]
+        return {"kind": self.kind, **{key: getattr(self, key) for key in used}}
+
+
+class Extraction(Section):
+    """How activations are computed and stored."""
+
+    keep: Literal["features", "gram", "both"] = Field(
+        "features",
+        description="`gram`: only inner products of all pairs of stimuli are kept (and the readout's features), enough "
+        "for PLS, ridge, RDM and CKA.",
+    )
+    dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
+    autocast: Literal["none", "bf16", "fp16"] = Field("none", description="Precision of the forward pass.")
+    tokens: Literal["all", "class", "patch", "mean"] = Field(
+        "all", description="Of token models: all tokens, the class token, the patches, or their mean."
+    )
+    normalise: bool = Field(True, description="Subtract the mean colour and divide; false: values from 0 to 1.")
+    crop: bool = Field(True, description="Cut the middle of images as published weights were; false: whole images.")
+    codec: Literal["zstd", "none"] = Field("zstd", description="Compression of the stored features.")
+    batch: int = Field(64, ge=1, description="Images of a forward pass.")
+    workers: int = Field(0, ge=0, description="Processes that decode images; 0: threads of the job itself.")
+    scratch_gb: float = Field(50, gt=0, description="Disk for features that are not kept; more take several passes.")
+    slices: int = Field(1, ge=1, description="Jobs (GPUs or nodes) that share a stimulus set; needs `pack: 1`.")
+
+    def determining(self) -> dict[str, Any]:
+        """What changes the activations."""
+        return {key: getattr(self, key) for key in ("keep", "dtype", "autocast", "tokens", "normalise", "crop")}
+
+    def operating(self) -> dict[str, Any]:
+        """What changes only how activations come about, or how they lie on the disk."""
+        return {key: getattr(self, key) for key in ("codec", "batch", "workers", "scratch_gb")}
+
+
+class Layers(Section):
+    """Layers of one architecture, where its defaults don't suit."""
+
+    candidates: list[str] | str | None = Field(
+        None,
+        description="Layers to extract, early to late, or a pattern: `family`, `block`, `relu`, `conv`, `norm`, `all`.",
+    )
+    regions: dict[str, str] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
+    readout: str | None = Field(None, description="Layer of the behavioural readout.")
+
+    def named(self) -> list[str]:
+        """Every layer that this section names."""
+        listed = self.candidates if isinstance(self.candidates, list) else []
+        return [*listed, *self.regions.values(), *([self.readout] if self.readout else [])]

@@ -1,0 +1,86 @@
+"""Which networks: image data sets and groups of runs."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator
+
+from neuroscaling.config.base import Section
+
+SamplesPerClass = int | Literal["all"]
+
+
+class DigitsDataset(Section):
+    """scikit-learn's 1,797 handwritten digits (10 classes), bundled with the package: no download."""
+
+    format: Literal["digits"] = Field(description="`digits`: scikit-learn's bundled handwritten digits.")
+
+
+class ImageFolderDataset(Section):
+    """A folder with `train/` and `val/`, one folder a class below each."""
+
+    format: Literal["imagefolder"] = Field(description="`imagefolder`: `train/<class>/<image>`, `val/<class>/<image>`.")
+    root: Path = Field(description="The folder that holds `train/` and `val/`. `$VARIABLES` are replaced.")
+
+
+Dataset = Annotated[DigitsDataset | ImageFolderDataset, Field(discriminator="format")]
+
+
+class TrainedRuns(Section):
+    """Networks trained here: every combination of the lists."""
+
+    archs: list[str] = Field(min_length=1, description="Architectures (`neuroscaling models` lists them).")
+    datasets: list[str] = Field(min_length=1, description="Names from `datasets:`.")
+    samples_per_class: list[SamplesPerClass] = Field(
+        min_length=1, description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
+    )
+    seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation, order and augmentation.")
+    recipe: str = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
+    subset_seed: int | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
+
+    @field_validator("samples_per_class")
+    @classmethod
+    def _positive(cls, values: list[SamplesPerClass]) -> list[SamplesPerClass]:
+        for value in values:
+            if value != "all" and value < 1:
+                raise ValueError(f"samples per class must be at least 1 or `all`, not {value}")
+        return values
+
+
+class UntrainedRuns(Section):
+    """Networks as initialised: the control for what training adds."""
+
+    untrained: list[str] = Field(min_length=1, description="Architectures to use without training.")
+    seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation.")
+
+
+class PretrainedRuns(Section):
+    """Networks with published weights, fetched through timm (needs a network) or read from a folder."""
+
+    pretrained: list[str] = Field(min_length=1, description="timm names with tag, e.g. `resnet18.a1_in1k`.")
+    weights: Path | None = Field(
+        None, description="Folder with `<name>.safetensors`; without it timm downloads from its hub."
+    )
+
+
+class BaselineRuns(Section):
+    """Image features that are no network."""
+
+    baselines: list[Literal["pixels", "gabor"]] = Field(min_length=1, description="`pixels` or `gabor` (energy).")
+
+
+def _kind_of_runs(value: Any) -> str:
+    keys = value if isinstance(value, dict) else value.__class__.model_fields
+    for kind in ("untrained", "pretrained", "baselines"):
+        if kind in keys:
+            return f"<{kind}>"
+    return "<archs>"
+
+
+Runs = Annotated[
+    Annotated[TrainedRuns, Tag("<archs>")]
+    | Annotated[UntrainedRuns, Tag("<untrained>")]
+    | Annotated[PretrainedRuns, Tag("<pretrained>")]
+    | Annotated[BaselineRuns, Tag("<baselines>")],
+    Discriminator(_kind_of_runs),
+]

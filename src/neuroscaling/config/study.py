@@ -1,0 +1,72 @@
+"""A study file as a whole."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from neuroscaling.config.activations import Extraction, Layers, Reduction
+from neuroscaling.config.base import NAME, OptionalFolder, Section
+from neuroscaling.config.brainscore import BrainScore
+from neuroscaling.config.data import SimulatedBrain
+from neuroscaling.config.encoding import Encoding
+from neuroscaling.config.runs import Dataset, Runs
+
+
+class Published(Section):
+    """Scores that others published, instead of networks of one's own: Gokce & Schrimpf 2025."""
+
+    published_dir: OptionalFolder = Field(
+        None, description="Folder with the public tables; without it they are downloaded (docs/data.md)."
+    )
+
+
+class Study(Section):
+    """A study file."""
+
+    study: str = Field(pattern=NAME, description="Name of the study; results go to results/<name>/.")
+    title: str = Field("", description="Title of the report.")
+    store: Path = Field(Path("store"), description="Folder of runs, activations and scores; several studies share it.")
+    protocol: Literal["corrected", "parity"] = Field(
+        "corrected", description="`corrected`, or `parity`: as published, quirks included."
+    )
+    datasets: dict[Annotated[str, Field(pattern=NAME)], Dataset] = Field({}, description="Image data sets by name.")
+    runs: list[Runs] = Field([], description="Which networks: a list of groups. Needed unless `published` is there.")
+    published: Published | None = Field(
+        None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
+    )
+    layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
+    candidates: Literal["default", "family", "block", "relu", "conv", "norm", "all"] = Field(
+        "default",
+        description="Layers to extract where `layers:` names none: the architecture's own, the kinds that were chosen "
+        "for its family in the published study, or a pattern.",
+    )
+    reduction: Reduction = Field(Reduction(), description="What is kept of each layer's activations.")
+    extraction: Extraction = Field(Extraction(), description="How activations are computed and stored.")
+    pack: int = Field(
+        1,
+        ge=1,
+        description="Networks of one architecture whose extraction and Brain-Score scoring share a job: for small "
+        "networks, whose jobs would spend their time starting up. Every network keeps its own files.",
+    )
+    simulated: dict[Annotated[str, Field(pattern=NAME)], SimulatedBrain] = Field(
+        {}, description="Simulated brains by name (for the demo and for tests)."
+    )
+    brainscore: BrainScore | None = Field(None, description="Brain-Score benchmarks.")
+    encoding: list[Encoding] = Field([], description="Encoding of fMRI or recordings, a list of sources.")
+    fits: list[Path] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")
+
+    @model_validator(mode="after")
+    def _runs_or_published(self) -> "Study":
+        if self.published is None and not self.runs:
+            raise ValueError("`runs:` is missing: name at least one group of networks")
+        own = [key for key in ("runs", "datasets", "brainscore", "encoding", "simulated") if getattr(self, key)]
+        if self.published is not None and own:
+            raise ValueError(f"`published` stands in place of runs and data: drop {', '.join(own)}")
+        return self
+
+    @model_validator(mode="after")
+    def _slices_or_packs(self) -> "Study":
+        if self.extraction.slices > 1 and self.pack > 1:
+            raise ValueError("`extraction: slices` splits a network's extraction and `pack` joins several: drop one")
+        return self
