@@ -119,6 +119,7 @@ def _type(annotation: Any) -> str:
     if "Annotated" in text or "FieldInfo" in text:
         text = _union(annotation)
     text = re.sub(r"Literal\[([^\]]*)\]", lambda match: match[1].replace("'", "").replace(", ", " or "), text)
+    text = re.sub(r"Optional\[([^\]]*)\]", r"\1 or none", text)
     text = re.sub(r"Union\[([^\]]*)\]", lambda match: match[1].replace(", ", " or "), text)
     for old, new in (("NoneType", "none"), ("|", "or"), ("None", "none"), ("str", "text"), ("Path", "path")):
         text = text.replace(old, new)
@@ -126,9 +127,19 @@ def _type(annotation: Any) -> str:
 
 
 def _union(annotation: Any) -> str:
-    models = sorted(_models(annotation))
+    models = sorted(_models(annotation)) or list(dict.fromkeys(_scalars(annotation)))
     container = "list of " if str(annotation).startswith("list") else "names with " if "dict" in str(annotation) else ""
     return container + " or ".join(models)
+
+
+def _scalars(annotation: Any) -> Iterator[str]:
+    """Types and allowed texts inside an annotation that names no section."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation.__name__
+    elif isinstance(annotation, str):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _scalars(argument)
 
 
 def _models(annotation: Any) -> set[str]:
