@@ -63,15 +63,19 @@ class Activations:
         _refuse_nan(values, layer, self.path)
         return values
 
-    def read_rows(self, layer: str, stimulus_ids: Sequence[str]) -> np.ndarray:
-        """Values of a layer for `stimulus_ids`, in their order. Raises DataError for ids without activations."""
+    def rows_of(self, stimulus_ids: Sequence[str]) -> np.ndarray:
+        """Row of each of `stimulus_ids` (which may repeat). Raises DataError for ids without activations."""
         position = {stimulus: row for row, stimulus in enumerate(self.stimulus_ids)}
         missing = [stimulus for stimulus in stimulus_ids if stimulus not in position]
         if missing:
             raise DataError(
                 Problem(f"{len(missing)} stimuli have no stored activations", str(self.path), ", ".join(missing[:5]))
             )
-        return self.read(layer)[[position[stimulus] for stimulus in stimulus_ids]]
+        return np.array([position[stimulus] for stimulus in stimulus_ids], dtype=np.intp)
+
+    def read_rows(self, layer: str, stimulus_ids: Sequence[str]) -> np.ndarray:
+        """Values of a layer for `stimulus_ids`, in their order. Raises DataError for ids without activations."""
+        return self.read(layer)[self.rows_of(stimulus_ids)]
 
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
         """The features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
