@@ -38,7 +38,8 @@ def extract(
 
     run: the run's settings; run_dir: its folder with run.json and weights. layers: names, or the study's section
     {"candidates", "regions", "readout"}; empty for what `options["candidates"]` finds and the readout. reduction:
-    {"kind": "none"}, {"kind": "grid" or "max", "size": k}, or {"kind": "projection", "components": k, "seed": s}.
+    {"kind": "none"}, {"kind": "grid" or "max", "size": k} or {..., "sizes": [k, ...]}, one entry a size, or
+    {"kind": "projection", "components": k, "seed": s}.
     device: torch's name; CUDA where there is one. code: fingerprint of the code. options: see `options.DEFAULTS`.
     part: (i, parts), to write only the i-th slice of the shards, from 0; several processes may write slices of one set,
     and `finish` completes it. Sets whose output is sound and of the same weights, images, layers, reduction, options

@@ -12,6 +12,7 @@ import numpy as np
 FORMAT = "activations/2"
 STIMULUS_ID = "stimulus_id"
 GRAM, ROW_SUMS = "gram", "row_sums"
+AT = "@"  # between a layer and the size of its grid; no module's name has it
 DTYPES = ("float32", "float16", "float64")
 CODECS = ("zstd", "none")
 ZSTD_LEVEL = 1
@@ -104,6 +105,17 @@ def partial_path(json_path: str | Path) -> Path:
 def shard_path(folder: Path, array: str, shard: int) -> Path:
     """The file of a shard of the array `array` (its path in the group)."""
     return folder / array / "c" / str(shard) / "0"
+
+
+def entry_name(layer: str, size: int) -> str:
+    """What a layer is called in a store of several grids, e.g. `blocks.3@4`; size: cells along each side."""
+    return f"{layer}{AT}{size}"
+
+
+def split_entry(entry: str) -> tuple[str, int]:
+    """Layer and grid size of an entry; 0 for a layer that is stored once, under its own name."""
+    layer, at, size = entry.rpartition(AT)
+    return (layer, int(size)) if at and size.isdigit() else (entry, 0)
 
 
 def feature_dimension(layer: str) -> str:

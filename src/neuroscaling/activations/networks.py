@@ -1,5 +1,6 @@
 """Activations of a network: hooks hand over each layer's output while the forward pass goes on."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,14 +11,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from neuroscaling.activations.layout import entry_name, split_entry
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import read_json
 from neuroscaling.models.build import build, classes_in, load_weights
 from neuroscaling.models.capture import Output, capturing, module_of, probe, refuse_unreached
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
+
+log = logging.getLogger(__name__)
 
 AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # What a sink is given: layer, number of bytes, and a function that waits for the values, (b, features).
@@ -46,19 +50,28 @@ class Extractor:
         return list(self.outputs)
 
     def widths(self) -> dict[str, int]:
-        """Features of each layer after reduction."""
-        return {layer: reduced_width(layer, output, self.reducer) for layer, output in self.outputs.items()}
+        """Features of each entry of the store: of each layer after reduction, on each of its grids."""
+        widths: dict[str, int] = {}
+        for layer, output in self.outputs.items():
+            widths |= reduced_widths(layer, output, self.reducer)
+        return widths
 
-    def forward(self, images: np.ndarray, layers: Sequence[str], sink: Sink) -> None:
-        """Run uint8 images (b, size, size, 3) through the network; each of `layers` goes to `sink` as it is ready.
+    def forward(self, images: np.ndarray, entries: Sequence[str], sink: Sink) -> None:
+        """Run uint8 images (b, size, size, 3) through the network; each of `entries` goes to `sink` as it is ready.
+
+        entries: of `widths`; all grids of a layer come from one output of it.
 
         The values are a copy, in `dtype`: later modules may compute in place. On a GPU they are on their way when
         `sink` is called, and the function that it is given waits for them.
         """
 
+        wanted = set(entries)
+        layers = list(dict.fromkeys(split_entry(entry)[0] for entry in entries))
+
         def deliver(layer: str, output: torch.Tensor) -> None:
-            reduced = self.reducer(layer, output)
-            sink(layer, reduced.numel() * self.dtype.itemsize, to_host(reduced, self.dtype))
+            for entry, reduced in self.reducer.entries(layer, output).items():
+                if entry in wanted:
+                    sink(entry, reduced.numel() * self.dtype.itemsize, to_host(reduced, self.dtype))
 
         calls = {module_of(layer): output.calls for layer, output in self.outputs.items()}
         with exact_and_fast(self.device, self.autocast), capturing(self.model, layers, calls, deliver):
@@ -86,7 +99,8 @@ def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: s
 
 def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, place: torch.device) -> Extractor:
     """An extractor of a network that is built already; also for the meta device, to know shapes beforehand."""
-    arch, preprocess, options = run["arch"], preprocessing(run), request.options
+    arch, options = run["arch"], request.options
+    preprocess = preprocessing(run, options["normalise"], options["crop"])
     wanted, readout = wanted_layers(arch, request.layers, model, options["candidates"])
     problems = check_layers(arch, wanted, model)
     if problems:
@@ -98,7 +112,26 @@ def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, p
     reducer = Reducer(model, request.reduction, options["tokens"], whole)
     dtype = getattr(torch, options["dtype"])
     ordered = {layer: outputs[layer] for layer in wanted}
-    return Extractor(model, ordered, reducer, preprocess, place, dtype, options["autocast"])
+    extractor = Extractor(model, ordered, reducer, preprocess, place, dtype, options["autocast"])
+    _name_left_out(extractor)
+    return extractor
+
+
+def _name_left_out(extractor: Extractor) -> None:
+    """Log the grids that are finer than a layer's map. Raises DataError where a layer has no grid at all."""
+    sizes, entries = extractor.reducer.reduction.get("sizes", ()), extractor.widths()
+    missing = [
+        entry_name(layer, size)
+        for layer in extractor.layers
+        for size in sizes
+        if layer not in entries and entry_name(layer, size) not in entries
+    ]
+    bare = sorted(set(extractor.layers) - {split_entry(entry)[0] for entry in entries})
+    if bare:
+        what = "every grid is finer than the layer's map"
+        raise DataError(Problem(what, "reduction: sizes", list(sizes), fix=f"add a smaller size for {listing(bare)}"))
+    if missing:
+        log.info("left out, finer than the layer's map: %s", listing(missing))
 
 
 def wanted_layers(arch: str, layers: Any, model: nn.Module, pattern: str) -> tuple[list[str], str]:
@@ -119,9 +152,10 @@ def wanted_layers(arch: str, layers: Any, model: nn.Module, pattern: str) -> tup
     return list(dict.fromkeys(layers)), layers[-1]
 
 
-def reduced_width(layer: str, output: Output, reducer: Reducer) -> int:
-    """Features of a layer after reduction, from its shape alone."""
-    return reducer(layer, torch.empty(output.shape, device="meta")).shape[1]
+def reduced_widths(layer: str, output: Output, reducer: Reducer) -> dict[str, int]:
+    """Features of each entry of a layer after reduction, from its shape alone."""
+    reduced = reducer.entries(layer, torch.empty(output.shape, device="meta"))
+    return {entry: values.shape[1] for entry, values in reduced.items()}
 
 
 def to_host(values: torch.Tensor, dtype: torch.dtype) -> Callable[[], np.ndarray]:

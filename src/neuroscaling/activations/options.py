@@ -11,6 +11,8 @@ DEFAULTS: dict[str, Any] = {
     "autocast": "none",
     "tokens": "all",
     "candidates": "default",
+    "normalise": True,
+    "crop": True,
     "codec": "zstd",
     "batch": 64,
     "workers": 0,
@@ -22,10 +24,14 @@ ALLOWED = {
     "autocast": ("none", "bf16", "fp16"),
     "tokens": ("all", "class", "patch", "mean"),
     "candidates": ("default", "block", "conv", "norm", "relu", "all", "family"),
+    "normalise": (True, False),
+    "crop": (True, False),
     "codec": ("zstd", "none"),
 }
 # What changes the values; the rest only changes how they come about.
 DETERMINING = ("keep", "dtype", "autocast", "tokens", "candidates")
+# These do too, but a manifest names them only where they are not as by default: stores of before still count.
+SWITCHES = ("normalise", "crop")
 
 # What each kind of reduction needs, and the smallest value of it.
 KINDS: dict[str, dict[str, int]] = {
@@ -34,6 +40,7 @@ KINDS: dict[str, dict[str, int]] = {
     "max": {"size": 1},
     "projection": {"components": 1, "seed": 0},
 }
+LARGEST_GRID = 16
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Request:
     def facts(self) -> dict[str, Any]:
         """What of it determines the values, for the manifest."""
         determining = {key: self.options[key] for key in DETERMINING}
+        determining |= {key: self.options[key] for key in SWITCHES if self.options[key] != DEFAULTS[key]}
         return {"reduction": self.reduction, "layers_asked": self.layers, "options": determining}
 
 
@@ -66,7 +74,8 @@ def complete(options: dict[str, Any] | None) -> dict[str, Any]:
     for key, allowed in ALLOWED.items():
         if options[key] not in allowed:
             what, near = "not allowed", nearest(options[key], allowed)
-            problems.append(Problem(what, f"extraction: {key}", options[key], ", ".join(allowed), near))
+            listed = ", ".join(map(str, allowed))
+            problems.append(Problem(what, f"extraction: {key}", options[key], listed, near))
     least = {"batch": 1, "workers": 0, "scratch_gb": 0}
     problems += [
         Problem("too small", f"extraction: {key}", options[key], f"{least[key]} or more")
@@ -79,14 +88,29 @@ def complete(options: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def checked(reduction: dict[str, Any]) -> dict[str, Any]:
-    """The reduction with what its kind uses and nothing else. Raises DataError for another kind or a bad value."""
+    """The reduction with what its kind uses and nothing else. Raises DataError for another kind or a bad value.
+
+    A grid has one `size`, or several `sizes`, which come back in ascending order.
+    """
     kind = reduction.get("kind")
+    if kind in ("grid", "max") and reduction.get("sizes") is not None:
+        return {"kind": kind, "sizes": _checked_sizes(reduction["sizes"])}
     needs = KINDS.get(kind) if isinstance(kind, str) else None
     values = {key: reduction.get(key) for key in needs or ()}
     if needs is None or any(not isinstance(value, int) or value < needs[key] for key, value in values.items()):
         allowed = (
             '{"kind": "none"}, {"kind": "grid" (means) or "max", "size": cells along each side}, '
+            '{"kind": "grid" or "max", "sizes": [1, 2, 4]}, '
             'or {"kind": "projection", "components": k, "seed": s}'
         )
         raise DataError(Problem("no such reduction", "reduction", reduction, allowed))
     return {"kind": kind, **values}
+
+
+def _checked_sizes(sizes: Any) -> list[int]:
+    listed = list(sizes) if isinstance(sizes, list | tuple) else []
+    sound = all(type(size) is int and 1 <= size <= LARGEST_GRID for size in listed)
+    if not listed or not sound or len(set(listed)) < len(listed):
+        allowed = f"a list of different whole numbers from 1 to {LARGEST_GRID}, e.g. [1, 2, 4]"
+        raise DataError(Problem("no such grids", "reduction: sizes", sizes, allowed))
+    return sorted(listed)

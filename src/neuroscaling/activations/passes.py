@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.activations.background import Background
 from neuroscaling.activations.grams import drop_features, without_features, write_gram
 from neuroscaling.activations.images import load
-from neuroscaling.activations.layout import Layout
+from neuroscaling.activations.layout import Layout, split_entry
 from neuroscaling.activations.partial import Partial
 from neuroscaling.activations.writing import LayerShards, layer_entry
 from neuroscaling.errors import DataError, Problem
@@ -95,7 +95,7 @@ def gram_entries(
 ) -> list[dict[str, Any]]:
     """Entries with Gram matrices beside, or but for the readout instead of, their features."""
     made = [_with_gram(partial, entry, device) for entry in entries]
-    features = {entry["name"] for entry in made if keep == "both" or entry["name"] == readout}
+    features = {entry["name"] for entry in made if keep == "both" or split_entry(entry["name"])[0] == readout}
     made = [entry if entry["name"] in features else without_features(entry) for entry in made]
     partial.finish(f"pass{one.number}-grams", made)
     return finished_grams(partial, one)

@@ -6,6 +6,7 @@ import torch
 
 from neuroscaling.activations.baselines import baseline_width
 from neuroscaling.activations.extract import layouts_of
+from neuroscaling.activations.layout import split_entry
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.passes import feature_bytes, plan_passes
@@ -20,11 +21,12 @@ def planned(
     options: dict[str, Any] | None = None,
     kind: str = "trained",
 ) -> list[dict[str, Any]]:
-    """One dictionary a layer: `layer, features, bytes, gram_bytes, scratch_bytes, pass`, early to late.
+    """One dictionary an entry: `layer, features, bytes, gram_bytes, scratch_bytes, pass`, early to late.
 
-    Arguments as of `extract`. bytes: of the features that are kept, before compression; gram_bytes: of the Gram matrix
-    and row sums; scratch_bytes: of features that are deleted once their Gram matrix is made; pass: number of the
-    forward pass. kind: of the run. Raises StudyError for an unknown architecture, DataError for unknown layers.
+    Arguments as of `extract`. layer: the entry's name, `<layer>@<size>` where there are several grids; bytes: of the
+    features that are kept, before compression; gram_bytes: of the Gram matrix and row sums; scratch_bytes: of features
+    that are deleted once their Gram matrix is made; pass: number of the forward pass. kind: of the run. Raises
+    StudyError for an unknown architecture, DataError for unknown layers.
     """
     request = Request.of(layers, reduction, options)
     keep = request.options["keep"]
@@ -34,15 +36,15 @@ def planned(
     gram = 0 if keep == "features" else 8 * n_stimuli * (n_stimuli + 1)
     return [
         {
-            "layer": layer,
+            "layer": entry,
             "features": layout.shape[1],
-            "bytes": feature_bytes(layout) if keep != "gram" or layer == readout else 0,
+            "bytes": feature_bytes(layout) if keep != "gram" or split_entry(entry)[0] == readout else 0,
             "gram_bytes": gram,
-            "scratch_bytes": feature_bytes(layout) if keep == "gram" and layer != readout else 0,
+            "scratch_bytes": feature_bytes(layout) if keep == "gram" and split_entry(entry)[0] != readout else 0,
             "pass": step.number,
         }
         for step in steps
-        for layer, layout in step.layouts.items()
+        for entry, layout in step.layouts.items()
     ]
 
 

@@ -1,6 +1,6 @@
 """What is done to an image before a network sees it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,18 @@ class Preprocessing:
         return {"colour": "RGB", **resize, "mean": list(self.mean), "std": list(self.std)}
 
 
-def preprocessing(run: dict[str, Any]) -> Preprocessing:
-    """That of a run: for published weights what they were published with, otherwise that of training here."""
+def preprocessing(run: dict[str, Any], normalise: bool = True, crop: bool = True) -> Preprocessing:
+    """That of a run: for published weights what they were published with, otherwise that of training here.
+
+    normalise: False leaves values in 0..1, without mean and standard deviation; crop: False resizes all of the image to
+    the network's input, without cutting its edges off.
+    """
+    own = _own(run)
+    own = own if normalise else replace(own, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return own if crop else replace(own, crop=1.0)
+
+
+def _own(run: dict[str, Any]) -> Preprocessing:
     arch = architecture(run["arch"])
     if run["kind"] != "pretrained":
         return Preprocessing(arch.input_size)

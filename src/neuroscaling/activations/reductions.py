@@ -1,5 +1,6 @@
-"""What is kept of a layer's output: everything, some tokens, a grid of places, or a random projection."""
+"""What is kept of a layer's output: everything, some tokens, grids of places, or a random projection."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from neuroscaling.activations.layout import entry_name
 from neuroscaling.activations.projection import Projection
 from neuroscaling.errors import DataError, Problem
 
@@ -27,12 +29,29 @@ class Reducer:
 
     def __call__(self, layer: str, output: torch.Tensor) -> torch.Tensor:
         """(b, ...) -> (b, features), on the same device; not a copy where nothing is reduced."""
-        output = select_tokens(output, self.model, self.tokens)
+        output = self._selected(output)
         if layer in self.whole:
             return output.flatten(1)
         if self.reduction["kind"] == "projection":
             return self._project(output.flatten(1))
         return reduce(output, self.model, self.reduction).flatten(1)
+
+    def entries(self, layer: str, output: torch.Tensor) -> dict[str, torch.Tensor]:
+        """(b, ...) -> what the store has of a layer, by name, each (b, features).
+
+        One entry with the layer's name; or, where the reduction has `sizes`, one a size, `<layer>@<size>`, without
+        sizes above the map's. A vector is one entry in any case.
+        """
+        selected = self._selected(output)
+        if "sizes" not in self.reduction or selected.ndim < 3:
+            return {layer: self(layer, output)}
+        grids = pooled(selected, self.model, self.reduction["kind"], self.reduction["sizes"])
+        return {entry_name(layer, size): grid.flatten(1) for size, grid in grids.items()}
+
+    def _selected(self, output: torch.Tensor) -> torch.Tensor:
+        """A grid takes class and register tokens out by itself, and would take patches for them a second time."""
+        patches = self.tokens == "patch" and self.reduction["kind"] in POOLS
+        return output if patches else select_tokens(output, self.model, self.tokens)
 
     def _project(self, values: torch.Tensor) -> torch.Tensor:
         features, components = values.shape[1], self.reduction["components"]
@@ -69,6 +88,15 @@ def reduce(output: torch.Tensor, model: nn.Module, reduction: dict[str, Any]) ->
     features = _as_map(output, model)
     size = min(reduction["size"], *features.shape[2:])
     return POOLS[reduction["kind"]](features.float(), size)
+
+
+def pooled(output: torch.Tensor, model: nn.Module, kind: str, sizes: Sequence[int]) -> dict[int, torch.Tensor]:
+    """Tokens or a map, (b, ...), on each grid of `sizes` cells along a side: (b, channels, size, size) by size.
+
+    kind: `grid` for means, `max` for maxima, both over torch's adaptive cells. Sizes above the map's are left out.
+    """
+    features = _as_map(output, model).float()
+    return {size: POOLS[kind](features, size) for size in sizes if size <= min(features.shape[2:])}
 
 
 def _as_map(output: torch.Tensor, model: nn.Module) -> torch.Tensor:
