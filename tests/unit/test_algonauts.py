@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroscaling.encoding.algonauts import read_mapping, read_subject, subjects_of, tree_problems
+from neuroscaling.encoding.algonauts import read_subject, subjects_of, tree_problems
+from neuroscaling.encoding.mapping import read_mapping
 from neuroscaling.errors import DataError
 
 N_TRAIN, N_TEST, WIDTH = 24, 8, {"lh": 14, "rh": 11}

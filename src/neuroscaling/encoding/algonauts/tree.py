@@ -1,0 +1,168 @@
+"""What is wrong with a tree in the Algonauts layout, from file names and headers alone: no response is read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from neuroscaling.encoding.algonauts import layout
+from neuroscaling.encoding.algonauts.layout import HEMISPHERES, SPLITS
+from neuroscaling.encoding.algonauts.numbering import image_problems
+from neuroscaling.encoding.rois import CLASSES
+from neuroscaling.errors import DataError, Problem, listing, nearest
+
+LAYOUT = "see docs/data.md for the layout"
+
+
+def subjects_of(root: Path, subjects: Sequence[str] | str = "all") -> list[str]:
+    """Names of the subjects to read. Raises DataError for those that aren't there, or when there are none."""
+    problems = list(subject_problems(Path(root), subjects))
+    if problems:
+        raise DataError(problems)
+    return layout.subject_folders(Path(root)) if subjects == "all" else list(subjects)
+
+
+def tree_problems(
+    root: Path,
+    subjects: Sequence[str] | str = "all",
+    regions: Sequence[str] | str = "all",
+    needs_test_responses: bool = True,
+) -> list[Problem]:
+    """Everything that is wrong with a tree, at once, by file names and headers; masks are read if `regions` are named.
+
+    needs_test_responses: whether their absence is a problem (the public archive withholds them).
+    """
+    root = Path(root)
+    found = layout.subject_folders(root)
+    problems = list(subject_problems(root, subjects))
+    present = [name for name in (found if subjects == "all" else subjects) if name in found]
+    for name in present:
+        problems += folder_problems(root / name, needs_test_responses)
+    if regions != "all" and present and not problems:
+        from neuroscaling.encoding.algonauts.regions import region_problems
+
+        problems += region_problems(root, present, regions)
+    return problems
+
+
+def subject_problems(root: Path, subjects: Sequence[str] | str) -> Iterator[Problem]:
+    """Subject folders that aren't there."""
+    found = layout.subject_folders(root)
+    if not found:
+        yield Problem("no subject folder (subj01, subj02, ...)", str(root), fix="name the folder that holds them")
+        return
+    for name in [] if subjects == "all" else subjects:
+        if name not in found:
+            yield Problem("subject folder is missing", str(root), name, listing(found), nearest(name, found))
+
+
+def folder_problems(folder: Path, needs_test_responses: bool) -> list[Problem]:
+    """Everything that is wrong with one subject's folder, from file names and headers."""
+    problems = []
+    for split in SPLITS:
+        problems += _split_problems(folder, split, needs_test_responses or split == "training")
+    problems += _overlap_problems(folder)
+    if all(file.is_file() and len(_shape(file)) == 2 for file in layout.response_files(folder, "training")):
+        problems += _pair_problems(folder)
+        problems += _width_problems(folder)
+    return problems
+
+
+def _split_problems(folder: Path, split: str, needs_responses: bool) -> Iterator[Problem]:
+    place = folder / f"{split}_split"
+    if not place.is_dir():
+        yield Problem(f"{split} split is missing", str(place), fix=LAYOUT)
+        return
+    yield from image_problems(folder, split)
+    files = layout.response_files(folder, split)
+    missing = [file for file in files if not file.is_file()]
+    for file in missing if needs_responses or len(missing) == 1 else []:
+        fix = "the public archive withholds test responses; rebuild them from NSD" if split == "test" else ""
+        yield Problem(f"{split} responses are missing", str(file), fix=fix)
+    n_images = len(layout.images(folder, split))
+    for file in files:
+        if file not in missing:
+            yield from _row_problems(file, n_images)
+    repeats = layout.repeats_file(folder, split)
+    if repeats.is_file() and _shape(repeats) != (n_images,):
+        what = f"numbers of repetitions for {n_images} images must be as many"
+        yield Problem(what, str(repeats), f"shape {_shape(repeats)}", f"({n_images},)")
+
+
+def _row_problems(file: Path, n_images: int) -> Iterator[Problem]:
+    shape = _shape(file)
+    if len(shape) != 2:
+        yield Problem("responses must have two axes", str(file), f"shape {shape}", f"({n_images}, vertices)")
+    elif shape[0] != n_images:
+        what = f"{n_images} images but {shape[0]} rows of responses"
+        yield Problem(what, str(file), f"shape {shape}", f"({n_images}, vertices)", fix="check for lost images")
+
+
+def _overlap_problems(folder: Path) -> Iterator[Problem]:
+    """A test image that was trained on tells nothing."""
+    training = {number for _, number, _ in layout.images(folder, "training")}
+    both = sorted(training & {number for _, number, _ in layout.images(folder, "test")})
+    if both:
+        what = f"{len(both)} test images are training images too"
+        yield Problem(what, str(layout.image_folder(folder, "test")), listing(both), "NSD numbers of one split alone")
+
+
+def _pair_problems(folder: Path) -> Iterator[Problem]:
+    """Files that come for both hemispheres or for none."""
+    pairs = [layout.ceiling_files(folder), layout.ncsnr_files(folder), layout.all_vertices_files(folder)]
+    for pair in pairs:
+        there = [file.is_file() for file in pair]
+        if any(there) and not all(there):
+            kind = pair[0].stem.removeprefix("lh").strip("._").removesuffix("_fsaverage_space").replace("_", " ")
+            yield Problem(f"the {kind} of one hemisphere is missing", str(pair[there.index(False)]))
+    for mask_class in _classes(folder):
+        for file in [*layout.mask_files(folder, mask_class), layout.mapping_file(folder, mask_class)]:
+            if not file.is_file():
+                yield Problem("file is missing", str(file), fix=LAYOUT)
+
+
+def _classes(folder: Path) -> list[str]:
+    """Classes of which any file is there."""
+    return [
+        c for c in CLASSES
+        if any(file.is_file() for file in [*layout.mask_files(folder, c), layout.mapping_file(folder, c)])
+    ]  # fmt: skip
+
+
+def _width_problems(folder: Path) -> Iterator[Problem]:
+    """Masks, ceilings and both splits must have the vertices of the training responses."""
+    widths = [_shape(file)[1] for file in layout.response_files(folder, "training")]
+    pairs = [layout.response_files(folder, "test"), layout.ceiling_files(folder), layout.ncsnr_files(folder)]
+    pairs += [layout.mask_files(folder, mask_class) for mask_class in _classes(folder)]
+    for pair in pairs:
+        found = [_shape(file)[-1] if file.is_file() else None for file in pair]
+        if widths[0] != widths[1] and found == widths[::-1]:
+            files = " and ".join(file.name for file in pair)
+            what = "the hemispheres are swapped, here or in the training responses"
+            value = f"{found[0]} and {found[1]} vertices"
+            allowed = f"{widths[0]} and {widths[1]}, as the training responses have"
+            yield Problem(what, str(pair[0].parent), f"{files}: {value}", allowed)
+            continue
+        for file, there, width, side in zip(pair, found, widths, HEMISPHERES, strict=True):
+            if there is not None and there != width:
+                yield _width_problem(file, there, width, side)
+    for file in layout.all_vertices_files(folder):
+        if file.is_file() and _shape(file) != (layout.FSAVERAGE_VERTICES,):
+            yield Problem(
+                "not a mask over fsaverage", str(file), f"shape {_shape(file)}", f"({layout.FSAVERAGE_VERTICES},)"
+            )
+
+
+def _width_problem(file: Path, found: int, width: int, side: str) -> Problem:
+    what = f"{found} vertices, but the {side} training responses have {width}"
+    if found == layout.FSAVERAGE_VERTICES:
+        fix = "this mask is in fsaverage's space; take the file in the challenge's space"
+        return Problem(f"ROI mask of another space: {what}", str(file), f"shape {_shape(file)}", f"({width},)", fix=fix)
+    return Problem(what, str(file), f"shape {_shape(file)}")
+
+
+def _shape(file: Path) -> tuple[int, ...]:
+    import numpy as np
+
+    try:
+        return np.load(file, mmap_mode="r").shape
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(Problem(f"not a NumPy file, or cut short: {error}", str(file))) from error
