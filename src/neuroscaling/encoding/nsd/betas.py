@@ -1,0 +1,145 @@
+"""Single-trial responses (betas) of one scan session, whichever of NSD's formats they are in.
+
+volumes   hdf5: `betas` (trials, Z, Y, X) int16, in chunks of one voxel; or nii.gz (X, Y, Z, trials) int16
+native    hdf5: `betas` (trials, vertices) int16
+fsaverage mgh: (vertices, 1, 1, trials) float32
+int16 is per cent signal change times 300 (data manual, "Functional data (NSD)"); float32 is per cent signal change.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.errors import DataError, Problem
+
+INTEGERS_PER_CENT = 300.0
+DATASET = "betas"
+_STRETCH = 4096
+"""Vertices of a surface that are read at once from an HDF5 file."""
+_NUMBERS = 16_000_000
+"""Numbers that are read at once from files which hold trial after trial."""
+
+
+def betas_shape(file: Path) -> tuple[int, tuple[int, ...]]:
+    """Number of trials and shape of the space, (X, Y, Z) or (vertices,). Raises DataError for what isn't NSD's."""
+    trials, grid, _ = _facts(file)
+    return trials, grid
+
+
+def betas_dtype(file: Path) -> np.dtype:
+    """Type of the numbers in the file (big-endian in mgh)."""
+    return _facts(file)[2]
+
+
+def read_betas(file: Path, targets: np.ndarray) -> np.ndarray:
+    """Responses (trials, targets) in per cent signal change, float32.
+
+    targets: ascending flat numbers in the space (of a volume: in C order of (X, Y, Z)). Only what they need is held:
+    a plane of a volume, a stretch of vertices or some trials at once. Raises DataError for a file that can't be read.
+    """
+    trials, grid, dtype = _facts(file)
+    out = np.empty((trials, len(targets)), np.float32)
+    try:
+        if file.suffix == ".hdf5":
+            with _hdf5(file) as betas:
+                (_read_volume if len(grid) == 3 else _read_surface)(betas, grid, targets, out)
+        else:
+            _read_trials(file, grid, targets, out)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(_unreadable(file, error)) from error
+    return out / np.float32(INTEGERS_PER_CENT) if dtype == np.int16 else out
+
+
+def zscored(betas: np.ndarray) -> np.ndarray:
+    """Each column of one scan session's responses (trials, targets) to mean 0 and standard deviation 1 (ddof 0).
+
+    NaN throughout where a target has a NaN or doesn't vary (NSD sets what a session didn't cover to 0, or NaN).
+    """
+    mean, spread = betas.mean(0, dtype=np.float64), betas.std(0, dtype=np.float64)
+    spread[~(spread > 0)] = np.nan
+    return ((betas - mean.astype(np.float32)) / spread.astype(np.float32)).astype(np.float32, copy=False)
+
+
+def _facts(file: Path) -> tuple[int, tuple[int, ...], np.dtype]:
+    """Trials, shape of the space, dtype; from the header alone."""
+    if not file.is_file():
+        raise DataError(Problem("file is missing", str(file), fix="see docs/nsd.md for the files of each space"))
+    if file.suffix == ".hdf5":
+        with _hdf5(file) as betas:
+            shape, dtype = betas.shape, betas.dtype
+        trials, grid = shape[0], tuple(reversed(shape[1:]))
+        allowed, fits = "(trials, vertices) or (trials, Z, Y, X)", len(shape) in (2, 4) and dtype == np.int16
+    else:
+        image = _image(file)
+        shape, dtype = image.shape, image.get_data_dtype()
+        trials, grid = shape[-1], shape[:-1]
+        if file.suffix == ".mgh":
+            allowed, fits = "(vertices, 1, 1, trials)", grid[1:] == (1, 1) and dtype == np.dtype(">f4")
+            grid = grid[:1]
+        else:
+            plain = (image.dataobj.slope, image.dataobj.inter) == (1, 0)
+            allowed, fits = "(X, Y, Z, trials), no scale in the header,", len(grid) == 3 and dtype == np.int16 and plain
+    if not fits:
+        kind = "float32" if file.suffix == ".mgh" else "int16"
+        raise DataError(Problem("not the betas of a scan session", str(file), f"{shape} {dtype}", f"{allowed} {kind}"))
+    return int(trials), tuple(int(n) for n in grid), dtype
+
+
+@contextmanager
+def _hdf5(file: Path) -> Iterator[Any]:
+    import h5py
+
+    try:
+        opened = h5py.File(file, "r")
+    except OSError as error:
+        raise DataError(_unreadable(file, error)) from error
+    with opened:
+        if DATASET not in opened:
+            raise DataError(Problem("no such data in the file", str(file), DATASET, ", ".join(opened)))
+        yield opened[DATASET]
+
+
+def _image(file: Path) -> Any:
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        # A compressed file that stays open is decompressed once, not again for each stretch of trials.
+        return nibabel.load(file, keep_file_open=True)
+    except (ImageFileError, OSError, EOFError, ValueError) as error:
+        raise DataError(_unreadable(file, error)) from error
+
+
+def _unreadable(file: Path, error: Exception) -> Problem:
+    return Problem(f"can't be read, or is cut short: {error}", str(file), fix="copy or download it again")
+
+
+def _read_volume(betas: Any, grid: tuple[int, ...], targets: np.ndarray, out: np.ndarray) -> None:
+    """Plane by plane: the rectangle around what is wanted of each, then the voxels out of it."""
+    x, y, z = np.unravel_index(targets, grid)
+    for plane in np.unique(z):
+        here = np.flatnonzero(z == plane)
+        xs, ys = x[here], y[here]
+        block = betas[:, plane, ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+        out[:, here] = block[:, ys - ys.min(), xs - xs.min()]
+
+
+def _read_surface(betas: Any, grid: tuple[int, ...], targets: np.ndarray, out: np.ndarray) -> None:
+    for start in range(0, grid[0], _STRETCH):
+        first, last = np.searchsorted(targets, [start, start + _STRETCH])
+        if first < last:
+            chosen = targets[first:last]
+            out[:, first:last] = betas[:, chosen[0] : chosen[-1] + 1][:, chosen - chosen[0]]
+
+
+def _read_trials(file: Path, grid: tuple[int, ...], targets: np.ndarray, out: np.ndarray) -> None:
+    proxy = _image(file).dataobj
+    raw = np.unravel_index(targets, grid)
+    step = max(1, _NUMBERS // int(np.prod(grid)))
+    for start in range(0, len(out), step):
+        part = np.asanyarray(proxy[..., start : start + step])
+        part = part[:, 0, 0] if len(grid) == 1 else part
+        out[start : start + step] = part[raw].T
