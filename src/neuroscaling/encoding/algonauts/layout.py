@@ -1,4 +1,4 @@
-"""Names and places of the files in the Algonauts 2023 layout. Light: imports nothing but pathlib.
+"""Names and places of the files in the Algonauts 2023 layout. Light at import.
 
     subj0X/training_split/training_images/train-0001_nsd-00013.png    row of the fMRI from 1, number in NSD from 0
     subj0X/training_split/training_fmri/{lh,rh}_training_fmri.npy     float32 (images, vertices)
@@ -12,6 +12,8 @@ The public archive withholds test_fmri and noise_ceiling; they can be rebuilt fr
 
 import re
 from pathlib import Path
+
+from neuroscaling.encoding.rois import CLASSES
 
 HEMISPHERES = ("lh", "rh")
 SPLITS = {"training": "train", "test": "test"}
@@ -81,3 +83,9 @@ def all_vertices_files(folder: Path) -> list[Path]:
 def mapping_file(folder: Path, mask_class: str) -> Path:
     """Names of the integers in the masks of a class."""
     return folder / "roi_masks" / f"mapping_{mask_class}.npy"
+
+
+def classes(folder: Path) -> list[str]:
+    """Classes of ROIs of which the subject has any file."""
+    files = {c: [*mask_files(folder, c), mapping_file(folder, c)] for c in CLASSES}
+    return [c for c in CLASSES if any(file.is_file() for file in files[c])]

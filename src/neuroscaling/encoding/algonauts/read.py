@@ -8,8 +8,8 @@ import numpy as np
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.algonauts.regions import region_masks
+from neuroscaling.encoding.algonauts.scan import scan
 from neuroscaling.encoding.algonauts.tree import folder_problems
-from neuroscaling.encoding.algonauts.usable import usable_columns
 from neuroscaling.encoding.recording import Recording, Responses, Split
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.regression.scores import ncsnr_ceiling
@@ -26,10 +26,11 @@ def read_recording(root: Path, subject: str) -> Recording:
     problems = folder_problems(folder, needs_test_responses=False) or list(count_problems(folder))
     if problems:
         raise DataError(problems)
-    usable = [_usable(folder, side) for side in range(len(HEMISPHERES))]
-    columns = tuple(np.flatnonzero(mask) for mask in usable)
-    both = np.concatenate(usable)
-    regions = region_masks(folder, len(both))
+    found = scan(folder)
+    masked = {side: found.masked(side) for side in HEMISPHERES}
+    columns = tuple(np.setdiff1d(np.arange(found.width[side]), masked[side]) for side in HEMISPHERES)
+    places = np.concatenate([columns[0], found.width["lh"] + columns[1]])
+    regions = region_masks(folder, sum(found.width.values()))
     training, test = (_split(folder, split, columns) for split in layout.SPLITS)
     ncsnr = _beside(layout.ncsnr_files(folder), columns)
     return Recording(
@@ -38,11 +39,11 @@ def read_recording(root: Path, subject: str) -> Recording:
         test=test,
         hemisphere=np.repeat(HEMISPHERES, [len(chosen) for chosen in columns]),
         vertex=np.concatenate(columns),
-        regions={region: mask[both] for region, mask in regions.items()},
+        regions={region: mask[places] for region, mask in regions.items()},
         ceiling=_ceiling(folder, columns, ncsnr, test.repeats),
         ncsnr=ncsnr,
         fsaverage=_fsaverage(folder, columns),
-        masked={side: np.flatnonzero(~mask).tolist() for side, mask in zip(HEMISPHERES, usable, strict=True)},
+        masked=masked,
     )
 
 
@@ -71,20 +72,6 @@ def _split(folder: Path, split: str, columns: tuple[np.ndarray, ...]) -> Split:
         np.load(repeats) if repeats.is_file() else None,
         Responses(tuple(files), columns) if files[0].is_file() else None,
     )
-
-
-def _usable(folder: Path, side: int) -> np.ndarray:
-    """Columns of one hemisphere (vertices,) that every file has finite, and whose responses vary."""
-    usable = None
-    for split in layout.SPLITS:
-        file = layout.response_files(folder, split)[side]
-        if file.is_file():
-            columns = usable_columns(np.load(file, mmap_mode="r"))
-            usable = columns if usable is None else usable & columns
-    for file in (layout.ceiling_files(folder)[side], layout.ncsnr_files(folder)[side]):
-        if file.is_file():
-            usable = usable & np.isfinite(np.load(file))
-    return usable
 
 
 def _beside(files: list[Path], columns: tuple[np.ndarray, ...]) -> np.ndarray | None:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuroscaling.encoding.algonauts import layout
-from neuroscaling.encoding.algonauts.layout import HEMISPHERES, SPLITS
+from neuroscaling.encoding.algonauts.headers import read_headers
+from neuroscaling.encoding.algonauts.layout import SPLITS
 from neuroscaling.encoding.algonauts.numbering import image_problems
-from neuroscaling.encoding.rois import CLASSES
+from neuroscaling.encoding.algonauts.widths import Shapes, width_problems
 from neuroscaling.errors import DataError, Problem, listing, nearest
 
 LAYOUT = "see docs/data.md for the layout"
@@ -56,17 +57,18 @@ def subject_problems(root: Path, subjects: Sequence[str] | str) -> Iterator[Prob
 
 def folder_problems(folder: Path, needs_test_responses: bool) -> list[Problem]:
     """Everything that is wrong with one subject's folder, from file names and headers."""
-    problems = []
+    headers, problems = read_headers(folder)
+    shapes = {file: header.shape for file, header in headers.items()}
     for split in SPLITS:
-        problems += _split_problems(folder, split, needs_test_responses or split == "training")
+        problems += _split_problems(folder, split, shapes, needs_test_responses or split == "training")
     problems += _overlap_problems(folder)
-    if all(file.is_file() and len(_shape(file)) == 2 for file in layout.response_files(folder, "training")):
-        problems += _pair_problems(folder)
-        problems += _width_problems(folder)
+    problems += _pair_problems(folder)
+    if all(len(shapes.get(file, ())) == 2 for file in layout.response_files(folder, "training")):
+        problems += width_problems(folder, shapes)
     return problems
 
 
-def _split_problems(folder: Path, split: str, needs_responses: bool) -> Iterator[Problem]:
+def _split_problems(folder: Path, split: str, shapes: Shapes, needs_responses: bool) -> Iterator[Problem]:
     place = folder / f"{split}_split"
     if not place.is_dir():
         yield Problem(f"{split} split is missing", str(place), fix=LAYOUT)
@@ -79,16 +81,15 @@ def _split_problems(folder: Path, split: str, needs_responses: bool) -> Iterator
         yield Problem(f"{split} responses are missing", str(file), fix=fix)
     n_images = len(layout.images(folder, split))
     for file in files:
-        if file not in missing:
-            yield from _row_problems(file, n_images)
+        if file in shapes:
+            yield from _row_problems(file, shapes[file], n_images)
     repeats = layout.repeats_file(folder, split)
-    if repeats.is_file() and _shape(repeats) != (n_images,):
-        what = f"numbers of repetitions for {n_images} images must be as many"
-        yield Problem(what, str(repeats), f"shape {_shape(repeats)}", f"({n_images},)")
+    if repeats in shapes and shapes[repeats] != (n_images,):
+        what = f"{n_images} images need as many numbers of repetitions"
+        yield Problem(what, str(repeats), f"shape {shapes[repeats]}", f"({n_images},)")
 
 
-def _row_problems(file: Path, n_images: int) -> Iterator[Problem]:
-    shape = _shape(file)
+def _row_problems(file: Path, shape: tuple[int, ...], n_images: int) -> Iterator[Problem]:
     if len(shape) != 2:
         yield Problem("responses must have two axes", str(file), f"shape {shape}", f"({n_images}, vertices)")
     elif shape[0] != n_images:
@@ -107,62 +108,16 @@ def _overlap_problems(folder: Path) -> Iterator[Problem]:
 
 def _pair_problems(folder: Path) -> Iterator[Problem]:
     """Files that come for both hemispheres or for none."""
-    pairs = [layout.ceiling_files(folder), layout.ncsnr_files(folder), layout.all_vertices_files(folder)]
-    for pair in pairs:
+    pairs = {
+        "noise ceiling": layout.ceiling_files(folder),
+        "signal-to-noise ratio": layout.ncsnr_files(folder),
+        "all-vertices mask": layout.all_vertices_files(folder),
+    }
+    for kind, pair in pairs.items():
         there = [file.is_file() for file in pair]
         if any(there) and not all(there):
-            kind = pair[0].stem.removeprefix("lh").strip("._").removesuffix("_fsaverage_space").replace("_", " ")
             yield Problem(f"the {kind} of one hemisphere is missing", str(pair[there.index(False)]))
-    for mask_class in _classes(folder):
+    for mask_class in layout.classes(folder):
         for file in [*layout.mask_files(folder, mask_class), layout.mapping_file(folder, mask_class)]:
             if not file.is_file():
                 yield Problem("file is missing", str(file), fix=LAYOUT)
-
-
-def _classes(folder: Path) -> list[str]:
-    """Classes of which any file is there."""
-    return [
-        c for c in CLASSES
-        if any(file.is_file() for file in [*layout.mask_files(folder, c), layout.mapping_file(folder, c)])
-    ]  # fmt: skip
-
-
-def _width_problems(folder: Path) -> Iterator[Problem]:
-    """Masks, ceilings and both splits must have the vertices of the training responses."""
-    widths = [_shape(file)[1] for file in layout.response_files(folder, "training")]
-    pairs = [layout.response_files(folder, "test"), layout.ceiling_files(folder), layout.ncsnr_files(folder)]
-    pairs += [layout.mask_files(folder, mask_class) for mask_class in _classes(folder)]
-    for pair in pairs:
-        found = [_shape(file)[-1] if file.is_file() else None for file in pair]
-        if widths[0] != widths[1] and found == widths[::-1]:
-            files = " and ".join(file.name for file in pair)
-            what = "the hemispheres are swapped, here or in the training responses"
-            value = f"{found[0]} and {found[1]} vertices"
-            allowed = f"{widths[0]} and {widths[1]}, as the training responses have"
-            yield Problem(what, str(pair[0].parent), f"{files}: {value}", allowed)
-            continue
-        for file, there, width, side in zip(pair, found, widths, HEMISPHERES, strict=True):
-            if there is not None and there != width:
-                yield _width_problem(file, there, width, side)
-    for file in layout.all_vertices_files(folder):
-        if file.is_file() and _shape(file) != (layout.FSAVERAGE_VERTICES,):
-            yield Problem(
-                "not a mask over fsaverage", str(file), f"shape {_shape(file)}", f"({layout.FSAVERAGE_VERTICES},)"
-            )
-
-
-def _width_problem(file: Path, found: int, width: int, side: str) -> Problem:
-    what = f"{found} vertices, but the {side} training responses have {width}"
-    if found == layout.FSAVERAGE_VERTICES:
-        fix = "this mask is in fsaverage's space; take the file in the challenge's space"
-        return Problem(f"ROI mask of another space: {what}", str(file), f"shape {_shape(file)}", f"({width},)", fix=fix)
-    return Problem(what, str(file), f"shape {_shape(file)}")
-
-
-def _shape(file: Path) -> tuple[int, ...]:
-    import numpy as np
-
-    try:
-        return np.load(file, mmap_mode="r").shape
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(Problem(f"not a NumPy file, or cut short: {error}", str(file))) from error

@@ -1,0 +1,57 @@
+"""`neuroscaling data check algonauts2023|nsd ROOT`: is a folder of fMRI what it should be?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.errors import DataError
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `data` with its subcommand `check` to the subcommands."""
+    text = "look at data sets of your own before a study uses them"
+    data = commands.add_parser("data", help=text, description=text)
+    verbs = data.add_subparsers(required=True, metavar="COMMAND")
+    text = "report everything that is wrong with a folder of fMRI, at once"
+    kinds = verbs.add_parser("check", help=text, description=text).add_subparsers(required=True, metavar="DATA")
+    algonauts = _add(kinds, "algonauts2023", _check_algonauts, "the layout of the Algonauts 2023 Challenge")
+    text = "pictures to decode: a sample of each split, or all of them"
+    algonauts.add_argument("--images", choices=("sample", "all"), default="sample", help=text)
+    algonauts.add_argument("--format", choices=FORMATS, default="table")
+    _add(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
+
+
+def _add(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: object, text: str
+) -> argparse.ArgumentParser:
+    parser = kinds.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    parser.add_argument(
+        "root", type=Path, metavar="ROOT", help="the folder that holds it; docs/data.md says what of it"
+    )
+    text = "subjects to look at, e.g. subj01 subj05 (all that are there)"
+    parser.add_argument("--subjects", nargs="+", metavar="SUBJECT", help=text)
+    return parser
+
+
+def _check_algonauts(options: argparse.Namespace) -> None:
+    from neuroscaling.encoding.algonauts.check import inspect
+
+    report = inspect(options.root, options.subjects or "all", options.images)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if report.problems:
+        raise DataError(report.problems)
+    show(report.rows, options.format)
+
+
+def _check_nsd(options: argparse.Namespace) -> None:
+    from neuroscaling.encoding.nsd.check import check
+
+    problems = check(options.root, options.subjects or "all")
+    if problems:
+        raise DataError(problems)
+    print(f"{options.root}: no problem found")

@@ -1,0 +1,44 @@
+"""Masks, ceilings and both splits of a subject must have the same vertices."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from neuroscaling.encoding.algonauts import layout
+from neuroscaling.encoding.algonauts.layout import FSAVERAGE_VERTICES, HEMISPHERES
+from neuroscaling.errors import Problem
+
+Shapes = Mapping[Path, tuple[int, ...]]
+
+
+def width_problems(folder: Path, shapes: Shapes) -> Iterator[Problem]:
+    """Files whose number of vertices isn't that of the training responses; shapes: of the files that can be read."""
+    widths = [shapes[file][1] for file in layout.response_files(folder, "training")]
+    pairs = [layout.response_files(folder, "test"), layout.ceiling_files(folder), layout.ncsnr_files(folder)]
+    pairs += [layout.mask_files(folder, mask_class) for mask_class in layout.classes(folder)]
+    for pair in pairs:
+        yield from _pair_problems(pair, shapes, widths)
+    over_fsaverage = [layout.all_vertices_files(folder)]
+    over_fsaverage += [layout.mask_files(folder, mask_class, "fsaverage") for mask_class in layout.classes(folder)]
+    for file in [file for pair in over_fsaverage for file in pair]:
+        if file in shapes and shapes[file] != (FSAVERAGE_VERTICES,):
+            allowed = f"({FSAVERAGE_VERTICES},)"
+            yield Problem("ROI mask of another space: not over fsaverage", str(file), f"shape {shapes[file]}", allowed)
+
+
+def _pair_problems(pair: list[Path], shapes: Shapes, widths: list[int]) -> Iterator[Problem]:
+    found = [shapes[file][-1] if shapes.get(file) else None for file in pair]
+    if widths[0] != widths[1] and found == widths[::-1]:
+        what = "the hemispheres are swapped, here or in the training responses"
+        value = f"{found[0]} vertices in {pair[0].name}, {found[1]} in {pair[1].name}"
+        allowed = f"{widths[0]} and {widths[1]}, as the training responses have"
+        yield Problem(what, str(pair[0].parent), value, allowed)
+        return
+    for file, there, width, side in zip(pair, found, widths, HEMISPHERES, strict=True):
+        if there is not None and there != width:
+            what = f"{there} vertices, but the {side} training responses have {width}"
+            yield Problem(what if there != FSAVERAGE_VERTICES else f"ROI mask of another space: {what}", str(file),
+                          f"shape {shapes[file]}", fix=_fix(there))  # fmt: skip
+
+
+def _fix(found: int) -> str:
+    return "this is a mask over fsaverage; take the one in the challenge's space" if found == FSAVERAGE_VERTICES else ""
