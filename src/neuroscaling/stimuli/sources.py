@@ -51,8 +51,9 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
 
     source: {"kind": "brainscore", "root", "stimulus_sets": ids}, {"kind": "brainscore_local", "root"} (every set that
     has recordings there), {"kind": "folder", "root", "csv", "images", "degrees"}, {"kind": "algonauts2023", "root",
-    "subjects": list or "all"}, or {"kind": "v4", "root", "session"}. Raises DataError for an unknown kind, for missing
-    files, and for Brain-Score's files of another content than their sha1 says.
+    "subjects": list or "all"}, {"kind": "nsd", "root", "subjects": list or "all"}, or {"kind": "v4", "root",
+    "session"}. Raises DataError for an unknown kind, for missing files, and for Brain-Score's files of another content
+    than their sha1 says.
     """
     kind = source.get("kind")
     if kind not in KINDS:
@@ -153,11 +154,19 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
     yield from (Stimulus(f"{source['session']}-{number:04d}", path, found[number]) for number in sorted(found))
 
 
+def _nsd(source: dict[str, Any]) -> Iterator[Stimulus]:
+    """The images that subjects of the Natural Scenes Dataset saw, by NSD id."""
+    from neuroscaling.stimuli.nsd_images import nsd_images
+
+    yield from nsd_images(source)
+
+
 KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
     "brainscore": _brainscore,
     "brainscore_local": _brainscore_local,
     "folder": _folder,
     "algonauts2023": _algonauts,
+    "nsd": _nsd,
     "v4": _v4,
 }
 
