@@ -17,7 +17,7 @@ from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import read_json
-from neuroscaling.models.build import build, classes_in, load_weights
+from neuroscaling.models.build import build_with
 from neuroscaling.models.capture import Output, capturing, module_of, probe, refuse_unreached
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 
@@ -91,8 +91,7 @@ def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: s
     if not record.get("weights"):
         raise DataError(Problem("the run has no weights", str(run_dir / "run.json"), fix="train the run again"))
     path = run_dir / record["weights"]
-    model = build(arch, classes_in(path, arch), seed=0)
-    load_weights(model, path, arch)
+    model = build_with(arch, path)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return network_extractor(model, run, request, place)
 

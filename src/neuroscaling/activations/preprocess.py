@@ -8,10 +8,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.models.names import TORCHVISION, architecture
+from neuroscaling.models.names import OWN, TORCHVISION, architecture
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def _own(run: dict[str, Any]) -> Preprocessing:
     arch = architecture(run["arch"])
     if run["kind"] != "pretrained":
         return Preprocessing(arch.input_size)
+    if arch.timm_name.startswith(OWN):
+        return Preprocessing(arch.input_size, "bicubic", 1.0, CLIP_MEAN, CLIP_STD)  # as ONE-PEACE was published
     published = _of_torchvision if arch.timm_name.startswith(TORCHVISION) else _of_timm
     return published(arch.timm_name, arch.input_size)
 

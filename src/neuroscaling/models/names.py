@@ -14,6 +14,7 @@ from neuroscaling.models.torchvision_table import PATH as TORCHVISION_NAMES
 
 ZOO = Path(__file__).with_name("zoo.yaml")
 TORCHVISION = "torchvision."  # its models are named with this prefix, e.g. torchvision.convnext_tiny
+OWN = "neuroscaling."  # before the names of networks that are written here, in the zoo's `timm_name`
 # Families by the module of timm or torchvision that defines a model; others are called by that module's name.
 FAMILIES = {
     "resnet": "ResNet",
@@ -36,7 +37,8 @@ class Architecture:
 
     input_size: pixels of each side; layers: candidates for regions, early to late, and readout: the layer that gives
     one vector an image; both empty for models that the zoo doesn't list (`layers.candidate_layers` and
-    `layers.readout_layer` find theirs). timm_name: the name that builds it, of timm or, prefixed, of torchvision.
+    `layers.readout_layer` find theirs). timm_name: the name that builds it, of timm or, prefixed, of torchvision or of
+    this package.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Weights files: safetensors with the run, architecture and epoch in their metadata; equal weights, equal bytes."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from torch import nn
 
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import atomic_path
+from neuroscaling.models.weight_files import SAFETENSORS
+
+INNER = ("state_dict_ema", "model_ema", "state_dict", "model", "module")  # where checkpoints keep the weights
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
@@ -26,7 +30,13 @@ def load_weights(model: nn.Module, path: Path, arch: str) -> None:
     Raises DataError when the file is missing or damaged, or holds the weights of another architecture (both are
     named, with the first entries that differ).
     """
-    tensors, metadata = read_weights(path)
+    load_tensors(model, *read_weights(path), arch, path)
+
+
+def load_tensors(
+    model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str], arch: str, path: Path
+) -> None:
+    """Load what `read_weights` gave of the file `path` into `model`. Raises DataError where it doesn't fit."""
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     differing = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
@@ -46,7 +56,14 @@ def load_weights(model: nn.Module, path: Path, arch: str) -> None:
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors of a safetensors file and its metadata. Raises DataError when it is missing or damaged."""
+    """All tensors of a safetensors file and its metadata; or those of a file of torch.save, which has none.
+
+    Of the latter nothing but tensors is unpickled. Raises DataError when the file is missing, damaged or of another
+    kind.
+    """
+    path = Path(path)
+    if path.suffix != SAFETENSORS and path.is_file():
+        return _saved_by_torch(path), {}
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -54,6 +71,20 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise DataError(Problem("weights are missing", str(path))) from error
     except (SafetensorError, OSError) as error:
         raise DataError(Problem(f"not a safetensors file, or cut short: {error}", str(path))) from error
+
+
+def _saved_by_torch(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        what = f"not a file of tensors alone, or cut short: {str(error).splitlines()[0][:200]}"
+        fix = "only files that torch.load reads with weights_only are loaded: others can run any code"
+        raise DataError(Problem(what, str(path), fix=fix)) from error
+    while isinstance(content, dict) and (inner := next((key for key in INNER if key in content), None)):
+        content = content[inner]
+    if not isinstance(content, dict) or not any(isinstance(value, torch.Tensor) for value in content.values()):
+        raise DataError(Problem("no tensors in this file", str(path), type(content).__name__, "a state dictionary"))
+    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
 
 
 def _plain(value: torch.Tensor) -> torch.Tensor:

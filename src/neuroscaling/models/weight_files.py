@@ -1,0 +1,101 @@
+"""Files of published weights: where they are looked for, and what is wrong with them. Light: checks import it."""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from neuroscaling.errors import Problem, listing, nearest
+
+SAFETENSORS = ".safetensors"
+SUFFIXES = (SAFETENSORS, ".bin", ".pt", ".pth", ".pkl")
+# What a copy of a model's folder on the hub has.
+HUB = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
+# Official files of architectures that no hub has, and where they come from.
+OFFICIAL = {"one_peace_vision": ("one-peace-vision.pkl", "one-peace.pt")}
+SOURCES = {"one_peace_vision": "the README of OFA-Sys/ONE-PEACE on GitHub (Apache License 2.0)"}
+POINTER = b"version https://git-lfs"
+LONGEST_HEADER = 100_000_000  # safetensors' own limit
+
+
+def weights_file(path: Path, arch: str) -> Path | None:
+    """The file that holds the weights of `arch`, where a study names `path`, `<folder>/<arch>.safetensors`.
+
+    In this order: `path` itself; the same name as .bin, .pt, .pth or .pkl; `<folder>/<arch>/` as the hub's folder has
+    it; an official file. None where there is none.
+    """
+    return next((file for file in _places(path, arch) if file.is_file()), None)
+
+
+def weights_problems(arch: str, path: Path | None) -> list[Problem]:
+    """What is wrong with the weights file of `arch` without reading its tensors; nothing where it will be fetched.
+
+    path: as of `weights_file`; None where the study names no folder. Found are: a missing file, weights that can't be
+    fetched, a file that is cut short or of another kind, a pointer of git-lfs, and another architecture by the file's
+    own word.
+    """
+    if path is None:
+        return _unfetchable(arch)
+    file = weights_file(path, arch)
+    if file is None:
+        near = nearest(path.name, [name for name in _listdir(path.parent) if name.endswith(SUFFIXES)])
+        looked = listing([one.relative_to(path.parent).as_posix() for one in _places(path, arch)], 20)
+        fix = f"put the file there, or link it; it comes from {SOURCES[arch]}" if arch in SOURCES else ""
+        fix = fix or "put the file there as it comes from the hub, or drop `weights:` to let timm fetch it"
+        return [Problem("weights are missing", str(path.parent), arch, f"one of {looked}", near, fix)]
+    return list(_faults(file, arch))
+
+
+def _unfetchable(arch: str) -> list[Problem]:
+    if arch not in OFFICIAL:
+        return []
+    fix = f"get {OFFICIAL[arch][0]} from {SOURCES[arch]} and name its folder with `weights:`"
+    return [Problem("its published weights are on no hub that timm knows", "runs", arch, fix=fix)]
+
+
+def _places(path: Path, arch: str) -> Iterator[Path]:
+    stem = path.name.removesuffix(SAFETENSORS)
+    yield from (path.with_name(stem + suffix) for suffix in SUFFIXES)
+    yield from (path.parent / stem / name for name in HUB)
+    yield from (path.parent / name for name in OFFICIAL.get(arch, ()))
+
+
+def _listdir(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def _faults(file: Path, arch: str) -> Iterator[Problem]:
+    with open(file, "rb") as opened:
+        start = opened.read(len(POINTER))
+    if start == POINTER:
+        fix = "run `git lfs pull` where it was cloned"
+        yield Problem("a pointer of git-lfs, not the weights", str(file), fix=fix)
+    elif file.suffix == SAFETENSORS:
+        yield from _safetensors_faults(file, arch)
+    elif not (zipfile.is_zipfile(file) or start[:1] == b"\x80"):
+        yield Problem("not a file of torch", str(file), start[:8], "what torch.save writes")
+
+
+def _safetensors_faults(file: Path, arch: str) -> Iterator[Problem]:
+    header, size = safetensors_header(file), file.stat().st_size
+    if header is None:
+        yield Problem("not a safetensors file, or cut short", str(file), f"{size} bytes", fix="fetch the file again")
+        return
+    said = header.pop("__metadata__", {}).get("arch", arch)
+    if said != arch:
+        yield Problem("weights of another architecture", str(file), said, arch)
+
+
+def safetensors_header(file: Path) -> dict | None:
+    """Names, shapes and offsets of a safetensors file and its `__metadata__`; None where it is none, or cut short."""
+    size = file.stat().st_size
+    with open(file, "rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        text = opened.read(length) if length <= min(size, LONGEST_HEADER) else b""
+    try:
+        header = json.loads(text)
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return header if ends and 8 + length + max(ends) <= size else None
