@@ -1,0 +1,107 @@
+"""Final predictions averaged over networks, plain or weighted by each vertex's cross-validated accuracy.
+
+Predictions are averaged as they are, in units of the response. Ridge shrinks the predictions of a model that explains
+little, so that a plain mean already gives it little weight; z-scores would take that away, and would use the moments of
+the test images.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from neuroscaling.encoding.accuracy_files import read_columns, subject_of
+from neuroscaling.encoding.algonauts.layout import HEMISPHERES
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.files import read_json
+
+Average = Literal["plain", "weighted"]
+AVERAGES = ("plain", "weighted")
+
+
+def prediction_file(score_file: Path, hemisphere: str) -> Path:
+    """Where the final model's predictions for the test images are, beside a score file."""
+    return Path(score_file).with_name(f"{Path(score_file).stem}.{hemisphere}_pred_test.npy")
+
+
+def average_predictions(score_files: Sequence[Path], average: Average) -> dict[str, np.ndarray]:
+    """Mean over the runs of one subject: {hemisphere: (test images, vertices) float32}.
+
+    score_files: one a run; beside each lie `<stem>.{lh,rh}_pred_test.npy` and, for weights, `<stem>.targets.parquet`.
+    weighted: a vertex's runs count by max(cv, 0), the cross-validated accuracy of the final model (that of the most
+    mapping images); where all are 0, equally. The weights touch no test image. The order of the files doesn't matter.
+    Raises DataError with all files that are missing or don't fit each other.
+    """
+    if average not in AVERAGES:
+        raise DataError(Problem("no such average", "submission: average", average, ", ".join(AVERAGES)))
+    files = sorted(map(Path, score_files), key=lambda file: (read_json(file)["run"], file))
+    problems = list(_problems(files))
+    if problems:
+        raise DataError(problems)
+    averaged = {}
+    for side in HEMISPHERES:
+        predictions = [np.load(prediction_file(file, side), mmap_mode="r") for file in files]
+        width = predictions[0].shape[1]
+        weights = np.stack([_weights(file, side, width, average) for file in files])
+        averaged[side] = weighted_mean(predictions, weights)
+    return averaged
+
+
+def weighted_mean(predictions: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Mean of arrays (images, vertices) by weights (arrays, vertices), float32; vertices without any weight: plain.
+
+    Sums are in float64, and one array is held at a time.
+    """
+    weights = np.where(weights.sum(0) > 0, weights, 1.0)
+    total = np.zeros(predictions[0].shape)
+    for array, weight in zip(predictions, weights, strict=True):
+        total += np.asarray(array, np.float64) * weight
+    return (total / weights.sum(0)).astype(np.float32)
+
+
+def _weights(score_file: Path, side: str, width: int, average: Average) -> np.ndarray:
+    """max(cv, 0) of each vertex (width,); 0 for vertices that were left out."""
+    if average == "plain":
+        return np.ones(width)
+    table = _targets(score_file)
+    final = (table["hemisphere"] == side) & (table["n_mapping"] == table["n_mapping"].max(initial=0))
+    weights = np.zeros(width)
+    weights[table["vertex"][final]] = np.maximum(np.nan_to_num(table["cv"][final], nan=0.0), 0.0)
+    return weights
+
+
+def _targets(score_file: Path) -> dict[str, Any]:
+    path = score_file.with_name(f"{score_file.stem}.targets.parquet")
+    return read_columns(path, ("hemisphere", "vertex", "n_mapping", "cv"))
+
+
+def _problems(files: Sequence[Path]) -> Iterator[Problem]:
+    """Predictions that are missing, of several subjects, or of unequal shape."""
+    if not files:
+        yield Problem("no predictions to average", "submission")
+        return
+    contents = [(file, read_json(file)) for file in files]
+    runs = [content["run"] for _, content in contents]
+    for file, content in contents:
+        if subject_of(file, content) != subject_of(files[0], contents[0][1]):
+            yield Problem("predictions of another subject", str(file), subject_of(file, content))
+        if runs.count(content["run"]) > 1:
+            yield Problem("a run is given twice", str(file), content["run"], "each run once")
+    for side in HEMISPHERES:
+        yield from _array_problems([prediction_file(file, side) for file in files])
+
+
+def _array_problems(files: Sequence[Path]) -> Iterator[Problem]:
+    shapes: dict[Path, tuple[int, ...]] = {}
+    for file in files:
+        try:
+            shapes[file] = np.load(file, mmap_mode="r").shape
+        except FileNotFoundError:
+            yield Problem("file is missing", str(file), fix="score the run on the subject again")
+        except (OSError, ValueError, EOFError) as error:
+            yield Problem(f"not a NumPy file, or cut short: {error}", str(file), fix="score the run again")
+    for file, shape in shapes.items():
+        first = next(iter(shapes))
+        if shape != shapes[first] or len(shape) != 2:
+            yield Problem("predictions differ in shape", str(file), shape, f"{shapes[first]}, as in {first}")
