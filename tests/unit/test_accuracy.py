@@ -309,6 +309,13 @@ def test_a_run_compared_with_itself_under_another_name_differs_in_no_draw(tmp_pa
     assert rows and all((row["difference"], row["low"], row["high"]) == (0, 0, 0) and row["p"] == 1 for row in rows)
 
 
+def test_one_run_alone_gives_an_empty_table_of_comparisons_with_its_columns(tmp_path):
+    write_accuracy([write_subject(tmp_path, "net", "subj01")[0]], tmp_path / "accuracy.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "comparisons.parquet")
+    assert table.num_rows == 0 and {"run", "other", "difference", "p"} <= set(table.column_names)
+    assert str(table.schema.field("p").type) == "double"
+
+
 def test_all_unfit_files_are_named_at_once(tmp_path):
     sound, columns = write_subject(tmp_path, "net", "subj01")
     lost, _ = write_subject(tmp_path, "net", "subj02")

@@ -51,6 +51,7 @@ def test_the_zip_has_the_challenges_names_dtype_and_order(tree, tmp_path):
     path = written(tmp_path, predictions)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert archive.namelist() == [
             f"algonauts_2023_challenge_submission/{subject}/{side}_pred_test.npy"
             for subject in SUBJECTS

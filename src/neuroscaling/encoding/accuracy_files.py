@@ -1,7 +1,7 @@
 """Accuracy files of (run, subject) jobs, read into arrays: `<stem>.accuracy.parquet` beside each score file."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from neuroscaling.encoding.accuracy import ALL_IMAGES, MEASURES
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import atomic_path, read_json
 
+Key = tuple[str, str, str, str]
 COLUMNS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
 
 
@@ -31,36 +32,43 @@ class SubjectAccuracy:
     values: np.ndarray
     n_vertices: np.ndarray
 
+    def of(self, hemisphere: str) -> "SubjectAccuracy":
+        """The groups of one hemisphere alone."""
+        kept = [place for place, (_, side) in enumerate(self.groups) if side == hemisphere]
+        groups = [self.groups[place] for place in kept]
+        return replace(self, groups=groups, values=self.values[:, :, kept], n_vertices=self.n_vertices[kept])
+
 
 def accuracy_file(score_file: Path) -> Path:
     """Where the accuracies of a score file are."""
     return Path(score_file).with_name(f"{Path(score_file).stem}.accuracy.parquet")
 
 
-def read_accuracies(score_files: Iterable[Path]) -> list[SubjectAccuracy]:
-    """All of them, sorted by run, data, source and subject.
+def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
+    """The files by run, data, source and subject, sorted; of the accuracies beside them only the header is read.
 
     Raises DataError with every file that is missing, lacks a column, or has more than one subject; and for a subject
     that is given twice.
     """
-    read, problems = [], []
+    found, problems = [], []
     for path in map(Path, score_files):
         try:
-            read.append(read_accuracy(path))
+            found.append((_key(path, read_json(path)), path))
+            problems += _header_problems(accuracy_file(path))
         except DataError as error:
             problems += error.problems
-    keys = [(one.run, one.data, one.source, one.subject) for one in read]
+    keys = [key for key, _ in found]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         problems.append(Problem("a subject is given twice", " ".join(key), fix="list each score file once"))
     if problems:
         raise DataError(problems)
-    return [one for _, one in sorted(zip(keys, read, strict=True), key=lambda pair: pair[0])]
+    return dict(sorted(found))
 
 
 def read_accuracy(score_file: Path) -> SubjectAccuracy:
     """Of one run and subject. Raises DataError for what is missing."""
     content = read_json(score_file)
-    subject = subject_of(score_file, content)
+    run, data, source, subject = _key(score_file, content)
     table = read_columns(accuracy_file(score_file), COLUMNS)
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
     sizes, size = np.unique(np.array(table["n_mapping"], dtype=np.int64), return_inverse=True)
@@ -70,9 +78,7 @@ def read_accuracy(score_file: Path) -> SubjectAccuracy:
         values[size, draw, group, number] = table[measure]
     n_vertices = np.zeros(len(groups), np.int64)
     n_vertices[group] = table["n_vertices"]
-    source = content["benchmark"].removesuffix(f"-{subject}")
-    run, data, simulated = content["run"], content["data"], content["simulated"]
-    return SubjectAccuracy(run, data, source, subject, simulated, groups, sizes.tolist(), values, n_vertices)
+    return SubjectAccuracy(run, data, source, subject, content["simulated"], groups, sizes.tolist(), values, n_vertices)
 
 
 def subject_of(score_file: Path, content: dict[str, Any]) -> str:
@@ -87,30 +93,45 @@ def subject_of(score_file: Path, content: dict[str, Any]) -> str:
 
 def read_columns(path: Path, columns: Sequence[str]) -> dict[str, Any]:
     """Columns of a parquet file as arrays. Raises DataError where the file or one of the columns is missing."""
+    import pyarrow.parquet
+
+    problems = _header_problems(path, columns)
+    if problems:
+        raise DataError(problems)
+    table = pyarrow.parquet.read_table(path, columns=list(columns))
+    return {name: table[name].to_numpy() for name in columns}
+
+
+def write_columns(path: Path, columns: dict[str, Any], types: dict[str, str] | None = None) -> None:
+    """Write a parquet file, whole or not at all. types: of each column, by pyarrow's names; else from the values."""
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = types and pyarrow.schema([(name, pyarrow.type_for_alias(types[name])) for name in columns])
+    with atomic_path(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), temporary)
+
+
+def _key(score_file: Path, content: dict[str, Any]) -> Key:
+    """Run, data, source and subject; the benchmark of a score file is `<source>-<subject>`."""
+    subject = subject_of(score_file, content)
+    return content["run"], content["data"], content["benchmark"].removesuffix(f"-{subject}"), subject
+
+
+def _header_problems(path: Path, columns: Sequence[str] = COLUMNS) -> list[Problem]:
+    """What of a parquet file is missing."""
     import pyarrow
     import pyarrow.parquet
 
     try:
         names = pyarrow.parquet.read_schema(path).names
-        absent = [name for name in columns if name not in names]
-        if absent:
-            fix = "delete the score file beside it and run again"
-            raise DataError([Problem("column is missing", str(path), name, listing(names), fix=fix) for name in absent])
-        table = pyarrow.parquet.read_table(path, columns=list(columns))
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(path), fix="score the run on the subject again")) from error
-    except pyarrow.ArrowInvalid as error:
-        raise DataError(Problem(f"not a readable parquet file ({error})", str(path), fix="delete it")) from error
-    return {name: table[name].to_numpy() for name in columns}
-
-
-def write_columns(path: Path, columns: dict[str, Any]) -> None:
-    """Write a parquet file, whole or not at all."""
-    import pyarrow
-    import pyarrow.parquet
-
-    with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
+    except FileNotFoundError:
+        return [Problem("file is missing", str(path), fix="score the run on the subject again")]
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        return [Problem(f"not a readable parquet file ({error})", str(path), fix="delete it and score again")]
+    fix = "delete the score file beside it and run again"
+    absent = [name for name in columns if name not in names]
+    return [Problem("column is missing", str(path), name, listing(names, 20), fix=fix) for name in absent]
 
 
 def _numbered(labels: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], np.ndarray]:

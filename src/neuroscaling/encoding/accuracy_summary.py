@@ -8,61 +8,70 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.encoding.accuracy import BOTH, MEASURES
-from neuroscaling.encoding.accuracy_files import SubjectAccuracy, read_accuracies, write_columns
+from neuroscaling.encoding.accuracy_files import SubjectAccuracy, listed, read_accuracy, write_columns
 from neuroscaling.encoding.bootstrap import basis, same_sign, sign_flip_p, summarise
 
 Group = tuple[str, str]
+TEXT, NUMBER, COUNT = "string", "float64", "int64"
+ACCURACY = (
+    {"run": TEXT, "data": TEXT, "source": TEXT, "simulated": "bool", "region": TEXT, "hemisphere": TEXT}
+    | {"n_mapping": COUNT, "mapping": TEXT, "measure": TEXT, "value": NUMBER, "low": NUMBER, "high": NUMBER}
+    | {"bias": NUMBER, "interval_over": TEXT, "n_subjects": COUNT, "n_vertices": COUNT}
+)
+COMPARISON = (
+    {"run": TEXT, "other": TEXT, "data": TEXT, "source": TEXT, "simulated": "bool", "region": TEXT}
+    | {"n_mapping": COUNT, "measure": TEXT, "difference": NUMBER, "low": NUMBER, "high": NUMBER}
+    | {"interval_over": TEXT, "n_subjects": COUNT, "same_sign": NUMBER, "p": NUMBER}
+)
 
 
 def write_accuracy(score_files: Sequence[Path], out: Path) -> None:
     """Write `out` (accuracy.parquet) and `comparisons.parquet` beside it from the score files of runs and subjects.
 
-    Beside each score file `<stem>.accuracy.parquet` is read. Raises DataError with all files that are unfit.
+    Beside each score file `<stem>.accuracy.parquet` is read, one run at a time. Raises DataError with all files that
+    are unfit.
     """
-    subjects = read_accuracies(score_files)
-    write_columns(Path(out), accuracy_table(subjects))
-    write_columns(Path(out).with_name("comparisons.parquet"), comparison_table(subjects))
+    rows: list[dict[str, Any]] = []
+    of_both: list[SubjectAccuracy] = []
+    for _, found in groupby(listed(score_files).items(), key=lambda item: item[0][:3]):
+        members = [read_accuracy(path) for _, path in found]
+        rows += accuracy_rows(members)
+        of_both += [member.of(BOTH) for member in members]
+    _write(Path(out), rows, ACCURACY)
+    _write(Path(out).with_name("comparisons.parquet"), list(comparison_rows(of_both)), COMPARISON)
 
 
-def accuracy_table(subjects: Sequence[SubjectAccuracy]) -> dict[str, list[Any]]:
-    """A row for each run, data, source, region, hemisphere, number of mapping images and measure.
+def accuracy_rows(members: Sequence[SubjectAccuracy]) -> Iterator[dict[str, Any]]:
+    """Rows (ACCURACY) of one run on the subjects of one source, for each region, hemisphere, size and measure.
 
     mapping: `equal`: the subjects that have this number of mapping images, all with the same; `largest`: each subject
     with its own largest number, n_mapping being the smallest of them. value, low, high: mean over subjects and its
     95 % interval; interval_over: what it is over; bias: of the resamples (`bootstrap.Summary`); n_vertices: sum over
     subjects. Measures that no subject has (those that need a ceiling) have no row.
     """
-    rows: list[dict[str, Any]] = []
-    for _, found in groupby(subjects, key=lambda one: (one.run, one.data, one.source)):
-        members = list(found)
-        for size in sorted({size for one in members for size in one.sizes}):
-            rows += _rows("equal", [(one, size) for one in members if size in one.sizes])
-        rows += _rows("largest", [(one, one.sizes[-1]) for one in members if one.sizes])
-    names = ("run", "data", "source", "simulated", "region", "hemisphere", "n_mapping", "mapping", "measure")
-    numbers = ("value", "low", "high", "bias", "interval_over", "n_subjects", "n_vertices")
-    return _columns(rows, (*names, *numbers))
+    for size in sorted({size for one in members for size in one.sizes}):
+        yield from _rows("equal", [(one, size) for one in members if size in one.sizes])
+    yield from _rows("largest", [(one, one.sizes[-1]) for one in members if one.sizes])
 
 
-def comparison_table(subjects: Sequence[SubjectAccuracy]) -> dict[str, list[Any]]:
-    """A row for each two runs, data, source, region and measure, of both hemispheres together.
+def comparison_rows(subjects: Sequence[SubjectAccuracy]) -> Iterator[dict[str, Any]]:
+    """Rows (COMPARISON) for each two runs, data, source, region and measure, of both hemispheres together.
 
     Each subject that both runs have counts with the largest number of mapping images that both have of it; n_mapping is
     the smallest of these. difference: run minus other, paired by subject and by draw of images; same_sign: share of
     subjects whose difference has the sign of the mean; p: exact sign-flip test, for this row alone (many rows: expect
     some small ones by chance).
     """
-    rows: list[dict[str, Any]] = []
     by_data = sorted(subjects, key=lambda one: (one.data, one.source, one.run))
     for _, found in groupby(by_data, key=lambda one: (one.data, one.source)):
         runs = {run: {one.subject: one for one in group} for run, group in groupby(found, key=lambda one: one.run)}
         for first, second in combinations(runs, 2):
-            rows += _compared(list(_pairs(runs[first], runs[second])))
-    names = ("run", "other", "data", "source", "simulated", "region", "n_mapping", "measure")
-    numbers = ("difference", "low", "high", "interval_over", "n_subjects", "same_sign", "p")
-    return _columns(rows, (*names, *numbers))
+            yield from _compared(list(_pairs(runs[first], runs[second])))
 
 
 def _rows(mapping: str, members: list[tuple[SubjectAccuracy, int]]) -> Iterator[dict[str, Any]]:
+    if not members:
+        return
     one = members[0][0]
     groups = _groups(member for member, _ in members)
     values = _stack([_values(member, size, groups) for member, size in members])
@@ -102,7 +111,7 @@ def _compared(pairs: list[tuple[SubjectAccuracy, SubjectAccuracy, int]]) -> Iter
     if not pairs:
         return
     one, other, _ = pairs[0]
-    groups = [group for group in _groups(one for one, _, _ in pairs) if group[1] == BOTH]
+    groups = _groups(one for one, _, _ in pairs)
     first = _stack([_values(one, size, groups) for one, _, size in pairs])
     second = _stack([_values(other, size, groups) for _, other, size in pairs])
     n_draws = min(first.shape[1], second.shape[1])
@@ -151,5 +160,5 @@ def _stack(values: list[np.ndarray]) -> np.ndarray:
     return np.stack([one[: min(map(len, values))] for one in values])
 
 
-def _columns(rows: list[dict[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in names}
+def _write(path: Path, rows: list[dict[str, Any]], types: dict[str, str]) -> None:
+    write_columns(path, {name: [row[name] for row in rows] for name in types}, types)
