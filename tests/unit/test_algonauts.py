@@ -1,10 +1,16 @@
 """The Algonauts layout: read as it stands, and everything that is wrong with a tree said at once."""
 
+import shutil
+
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from neuroscaling.encoding.algonauts import read_subject, subjects_of, tree_problems
+from neuroscaling.encoding.algonauts import read_subject, scan, subjects_of, tree_problems
+from neuroscaling.encoding.algonauts.read import read_recording
 from neuroscaling.encoding.mapping import read_mapping
 from neuroscaling.errors import DataError
 
@@ -133,6 +139,103 @@ def test_truncated_responses_are_named(tree):
     (problem,) = tree_problems(tree)
     assert "cut short" in problem.what
     assert problem.where == str(file)
+
+
+def test_a_recording_reads_blocks_of_both_hemispheres_from_the_disk(tree):
+    recording = read_recording(tree, "subj01")
+    left, right = (np.load(tree / f"subj01/training_split/training_fmri/{side}_training_fmri.npy") for side in WIDTH)
+    both = np.hstack([left, right])
+    assert recording.training.responses.shape == (N_TRAIN, 25)
+    for start, stop in ((0, 25), (10, 20), (13, 15), (24, 25), (5, 5)):
+        np.testing.assert_array_equal(recording.training.responses.read(start, stop), both[:, start:stop])
+    assert recording.training.stimulus_ids[:2] == ["nsd-00100", "nsd-00103"]
+    assert recording.test.responses.shape == (N_TEST, 25)
+    np.testing.assert_array_equal(recording.vertex, np.concatenate([np.arange(14), np.arange(11)]))
+    assert recording.hemisphere.tolist() == ["lh"] * 14 + ["rh"] * 11
+    np.testing.assert_array_equal(recording.ceiling, np.full(25, 0.5, np.float32))
+    assert recording.ncsnr is recording.training.repeats is recording.test.repeats is recording.fsaverage is None
+
+
+def test_a_recording_has_areas_and_their_parts_by_the_mapping(tree):
+    regions = read_recording(tree, "subj01").regions
+    positions = np.concatenate([np.arange(14), np.arange(11)])
+    np.testing.assert_array_equal(regions["V1d"], positions % 4 == 2)
+    np.testing.assert_array_equal(regions["V1v"], positions % 4 == 3)
+    np.testing.assert_array_equal(regions["V1"], regions["V1v"] | regions["V1d"])
+    np.testing.assert_array_equal(regions["early"], positions % 3 == 2)
+    assert regions["all-vertices"].all()
+    assert not regions["V2"].any()
+    assert "FFA" not in regions
+
+
+def test_a_recording_leaves_out_vertices_that_any_file_has_no_number_for(tree):
+    set_value(tree / "subj01/training_split/training_fmri/lh_training_fmri.npy", (5, 2), np.nan)
+    set_value(tree / "subj01/training_split/training_fmri/lh_training_fmri.npy", (slice(None), 9), 0.1)
+    set_value(tree / "subj01/test_split/test_fmri/rh_test_fmri.npy", (3, 4), np.inf)
+    set_value(tree / "subj01/test_split/noise_ceiling/rh_noise_ceiling.npy", 10, np.nan)
+    recording = read_recording(tree, "subj01")
+    assert recording.masked == {"lh": [2, 9], "rh": [4, 10]}
+    assert recording.n_targets == len(recording.hemisphere) == len(recording.ceiling) == 21
+    for split in (recording.training, recording.test):
+        assert split.responses.shape[1] == 21
+        assert np.isfinite(split.responses.read(0, 21)).all()
+    right = np.load(tree / "subj01/training_split/training_fmri/rh_training_fmri.npy")
+    kept = [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    np.testing.assert_array_equal(recording.training.responses.read(12, 21), right[:, kept])
+    assert recording.vertex[12:].tolist() == kept
+    np.testing.assert_array_equal(recording.regions["hV4"][12:], np.array(kept) % 4 == 1)
+
+
+def test_a_recording_without_test_responses_has_none(tree):
+    shutil.rmtree(tree / "subj01/test_split/test_fmri")
+    shutil.rmtree(tree / "subj01/test_split/noise_ceiling")
+    recording = read_recording(tree, "subj01")
+    assert recording.test.responses is recording.ceiling is None
+    assert len(recording.test.stimulus_ids) == N_TEST
+    assert recording.training.responses.shape == (N_TRAIN, 25)
+
+
+def test_the_ceiling_follows_from_signal_to_noise_and_repetitions(tree):
+    folder = tree / "subj01/test_split"
+    shutil.rmtree(folder / "noise_ceiling")
+    (folder / "noise_ceiling").mkdir()
+    for side, width in WIDTH.items():
+        np.save(folder / "noise_ceiling" / f"{side}_ncsnr.npy", np.full(width, 2.0, "f4"))
+    np.save(folder / "repeats.npy", np.array([3, 3, 1, 1, 2, 2, 2, 2]))
+    recording = read_recording(tree, "subj01")
+    weight = (2 / 3 + 4 / 2 + 2) / 8
+    np.testing.assert_allclose(recording.ceiling, 4 / (4 + weight))
+    np.testing.assert_allclose(recording.ceiling_of(recording.test, [2, 3]), 4 / (4 + 1))
+    assert recording.ceiling_of(recording.training, [0]) is None
+
+
+def test_a_damaged_folder_is_refused_with_all_its_problems(tree):
+    (tree / "subj01/roi_masks/mapping_streams.npy").unlink()
+    next((tree / "subj01/training_split/training_images").glob("train-0005_*")).unlink()
+    with pytest.raises(DataError) as error:
+        read_recording(tree, "subj01")
+    assert len(error.value.problems) == 4
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_the_scan_does_not_depend_on_the_size_of_its_blocks(data):
+    n_rows, n_columns = data.draw(st.integers(2, 9)), data.draw(st.integers(1, 6))
+    values = data.draw(hnp.arrays(np.float32, (n_rows, n_columns), elements=st.sampled_from([0.0, 0.1, 1.0, np.nan])))
+    finite, low, high = scan.column_summary(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "BLOCK_BYTES", 4 * n_columns * data.draw(st.integers(1, n_rows)))
+        assert_same = np.testing.assert_array_equal
+        for one, other in zip((finite, low, high), scan.column_summary(values), strict=True):
+            assert_same(one, other)
+    expected = [np.isfinite(column).all() and len(set(column.tolist())) > 1 for column in values.T]
+    assert (finite & (low < high)).tolist() == expected
+
+
+def set_value(file, place, value):
+    array = np.load(file)
+    array[place] = value
+    np.save(file, array)
 
 
 class Harmful:

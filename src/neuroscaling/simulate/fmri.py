@@ -35,7 +35,9 @@ def write_subjects(
     withheld: without test responses and noise ceilings, as the public archive is.
     """
     order = balanced_order(scenes.labels, rng)
-    images = _image_files(root, scenes, order[: settings.algonauts_train + settings.algonauts_test])
+    shown = order[: settings.algonauts_train + settings.algonauts_test]
+    images = _image_files(root, scenes, shown)
+    features = _features(bank, scenes, shown)
     truths = []
     for number in range(1, settings.algonauts_subjects + 1):
         n_train, n_test, vertices = subject_sizes(settings, number)
@@ -48,12 +50,21 @@ def write_subjects(
         hemispheres = {}
         for side in HEMISPHERES:
             areas = areas_of(vertices[side])
-            response = _respond(bank, scenes.take(rows), areas, rng)
+            response = _respond({region: values[rows] for region, values in features.items()}, areas, rng)
             hemispheres[side] = _hemisphere(response, areas, number, side, rng)
             truths.append(_truth(response, f"algonauts2023-{subject.name}-{side}", rows))
         write_fmri(subject, hemispheres, np.full(len(rows), REPETITIONS), n_train, withheld)
     shutil.rmtree(root / "images")
     return truths
+
+
+def _features(bank: FeatureBank, scenes: Scenes, shown: np.ndarray) -> dict[str, np.ndarray]:
+    """Features by region of all scenes, (scenes, features); 0 for those that nobody sees."""
+    found = bank.features(scenes.pixels[shown])
+    features = {region: np.zeros((len(scenes.labels), values.shape[1])) for region, values in found.items()}
+    for region, values in found.items():
+        features[region][shown] = values
+    return features
 
 
 @dataclass(frozen=True)
@@ -83,8 +94,8 @@ def _truth(response: Response, name: str, rows: np.ndarray) -> Truth:
     return Truth(name, ids, response.features, response.clean, response.weights, response.reliability)
 
 
-def _respond(bank: FeatureBank, shown: Scenes, areas: list[Area], rng: np.random.Generator) -> Response:
-    by_region = bank.features(shown.pixels)
+def _respond(by_region: dict[str, np.ndarray], areas: list[Area], rng: np.random.Generator) -> Response:
+    """Responses to images with features (images, features) by region."""
     n_categories = by_region["IT"].shape[1]
     features = np.hstack([by_region["V1"], by_region["V2"], by_region["V4"]])
     first = {"V1": 0, "V2": by_region["V1"].shape[1], "V4": by_region["V1"].shape[1] + by_region["V2"].shape[1]}

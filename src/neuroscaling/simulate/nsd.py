@@ -177,10 +177,10 @@ def _labels(grid: tuple[int, ...], space: str, rng: np.random.Generator) -> dict
 
 def _respond(plan: Plan, part: Part, ids: np.ndarray, session: int, rng: np.random.Generator) -> np.ndarray:
     """Responses (trials, targets) of a session in per cent signal change, without what files do to them."""
-    weights = part.weights / np.linalg.norm(part.weights, axis=0)
+    signal = plan.features @ part.weights
     share = part.ncsnr**2 / (1 + part.ncsnr**2)
     noise = rng.standard_normal((len(ids), len(part.ncsnr)))
-    response = np.sqrt(share) * (plan.features[ids] @ weights) + np.sqrt(1 - share) * noise
+    response = np.sqrt(share) * (signal / signal.std(0))[ids] + np.sqrt(1 - share) * noise
     gain, offset = rng.uniform(1, 3, response.shape[1]), rng.normal(0.5, 0.5, response.shape[1])
     return offset + gain * response
 

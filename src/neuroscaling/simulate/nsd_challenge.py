@@ -17,11 +17,14 @@ def write_challenge_subject(
     root: Path, subject: str, part: str, stored: list[np.ndarray], shown: np.ndarray, plan: Any, drawn: Any, names: Any
 ) -> None:
     """Write one hemisphere of a subject (and its images, once). stored: responses (trials, fsaverage) of each session
-    as NSD's files have them; shown (sessions, trials): NSD ids; plan and drawn: what the simulation planted."""
+    as NSD's files have them; shown (sessions, trials): NSD ids; plan and drawn: what the simulation planted. Nothing
+    is written of a subject with too few sessions for a test split."""
+    training, test = _trials(shown, plan)
+    if not training or not test:
+        return
     folder = root / "algonauts2023" / subject
     kept = np.flatnonzero((drawn.labels["nsdgeneral"] > 0) & np.isfinite(np.sum(stored, axis=(0, 1))))
     responses = [_z(values[:, kept].astype(np.float64)) for values in stored]
-    training, test = _trials(shown, plan)
     _write_fmri(folder, part, np.stack([_mean(responses, trials) for trials in training.values()]))
     _write_rois(folder, part, kept, drawn.labels["streams"], names)
     if part == "lh":

@@ -1,4 +1,4 @@
-"""One pass over a subject's responses, in blocks of rows: vertices that can't be used and why, rows without a number."""
+"""One pass over a subject's responses, in blocks of rows: which vertices can't be used and why, which rows are NaN."""
 
 from dataclasses import dataclass
 from pathlib import Path
