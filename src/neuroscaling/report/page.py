@@ -33,11 +33,13 @@ def write_report(
     study: dict[str, Any],
     benchmarks: list[str | Path],
     published: str | Path | None = None,
+    encoding: str | Path | None = None,
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
-    benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study.
+    benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study;
+    encoding: list of figures of voxel-wise encoding.
     """
     build_report(
         page,
@@ -47,7 +49,8 @@ def write_report(
         read_timings(benchmarks, study["jobs"]),
         Path(rulegraph).read_text(encoding="utf-8"),
         [read_json(path) for path in runs],
-        _published(Path(published)) if published else None,
+        _figures(Path(published)) if published else None,
+        _figures(Path(encoding)) if encoding else None,
     )
 
 
@@ -60,11 +63,13 @@ def build_report(
     rulegraph: str,
     runs: list[dict[str, Any]],
     published: dict[str, Any] | None = None,
+    encoding: dict[str, Any] | None = None,
 ) -> None:
     """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and scores.csv.
 
     table: the score table; fits: contents of the fit files; study: name, title; rulegraph: DOT text; runs: contents of
-    run.json; published: figures and claims of a published study. The page needs no other file and no network.
+    run.json; published: figures and claims of a published study; encoding: figures of voxel-wise encoding. The page
+    needs no other file and no network.
     """
     page = Path(page)
     folder = page.parent
@@ -79,6 +84,7 @@ def build_report(
         all_simulated=bool(table["simulated"].all()),
         counts={"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)},
         published=published,
+        encoding=encoding,
         laws=laws,
         rulegraph=_data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
@@ -93,9 +99,9 @@ def build_report(
     logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
 
 
-def _published(index: Path) -> dict[str, Any]:
-    """Figures, with their images inside, and claims of a published study."""
-    content = read_json(index)
+def _figures(index: Path) -> dict[str, Any]:
+    """Figures of a list with their images inside, what else the list holds, and the name of its `folder`."""
+    content = {**read_json(index), "folder": index.parent.name}
     for figure in content["figures"]:
         image = next(name for name in figure["files"] if name.endswith(".svg"))
         figure["src"] = _data_uri((index.parent / image).read_text(encoding="utf-8"))

@@ -1,0 +1,74 @@
+"""All figures of an encoding study, and how they are written."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.encoding.accuracy_files import read_columns
+from neuroscaling.files import read_json, write_json
+from neuroscaling.laws.law import finite
+from neuroscaling.report.encoding import crossed, forms, normalised, parameters, preference, samples, surfaces
+from neuroscaling.report.encoding.data import INTERVAL_COLUMNS, Encoding, read_encodings
+from neuroscaling.report.encoding.entry import Drawing, LeftOut, mark_simulated
+from neuroscaling.report.published.canvas import drawing, save
+from neuroscaling.table import read_table
+
+log = logging.getLogger(__name__)
+
+
+def encoding_figures(
+    score_files: Sequence[str | Path],
+    table: str | Path,
+    fits: Sequence[str | Path],
+    accuracy: str | Path,
+    out: str | Path,
+    fsaverage: str | Path | None = None,
+) -> None:
+    """Write the figures beside `out` as <name>.svg and <name>.pdf, and to `out` (JSON) their descriptions.
+
+    score_files: score files of single subjects, whose accuracies and targets lie beside them; table: the score table
+    (parquet); fits: fit JSON files; accuracy: accuracies over subjects (parquet); fsaverage: FreeSurfer's folder of
+    that subject, for surfaces in full resolution. Keys of `out`: figures (name, title, caption, limits, files, fits)
+    and left_out (name, title, reason). Raises DataError for absent files and columns.
+    """
+    import pandas as pd
+
+    intervals = pd.DataFrame(read_columns(Path(accuracy), INTERVAL_COLUMNS))
+    encodings = read_encodings(score_files, read_table(table), intervals, map(read_json, fits))
+    figures, left_out = [], []
+    for encoding in encodings:
+        ending = f"-{_slug(encoding.data)}" if len(encodings) > 1 else ""
+        for one in all_figures(encoding, fsaverage):
+            name = f"{_slug(one.name)}{ending}"
+            if isinstance(one, LeftOut):
+                left_out.append({"name": name, "title": one.title, "reason": one.reason})
+            else:
+                figures.append(write_figure(Path(out).parent, one, name, encoding.simulated))
+    write_json(out, finite({"figures": figures, "left_out": left_out}))
+
+
+def all_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator[Drawing | LeftOut]:
+    """Every figure of one source of data, or why it is left out."""
+    for module in (samples, forms, parameters, crossed, normalised, preference):
+        yield from module.figures(encoding)
+    yield from surfaces.figures(encoding, fsaverage)
+
+
+def write_figure(folder: Path, figure: Drawing, name: str, simulated: bool) -> dict[str, Any]:
+    """Write one figure and give back its description."""
+    with drawing(name):
+        drawn = figure.draw()
+        if simulated:
+            mark_simulated(drawn)
+        paths = save(drawn, folder / name)
+    log.info("%s written", name)
+    return figure.described(name, [path.name for path in paths], simulated)
+
+
+def _slug(text: str) -> str:
+    """`text` as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)

@@ -1,0 +1,129 @@
+"""Accuracy against the parameters of the networks, at one number of mapping images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.report.encoding import laws
+from neuroscaling.report.encoding.data import Encoding
+from neuroscaling.report.encoding.entry import NO_CEILING, SAMPLING, Drawing, LeftOut, interval_words, sentences
+from neuroscaling.report.encoding.order import at_fixed_size, shown
+from neuroscaling.report.encoding.samples import intervals
+from neuroscaling.report.published.canvas import frame_y, label, legend, panels
+from neuroscaling.report.published.marks import look_handles
+from neuroscaling.report.style import INK, MUTED, WARNING, axis_label, looks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAME, TITLE = "parameters", "Accuracy against parameters at fixed mapping images"
+SERIES = {"EVA-02": "eva02_"}  # names of the architectures of a series begin with this
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+COLUMNS = 4
+
+
+def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
+    """One figure where there are networks of two sizes or more that share a number of mapping images."""
+    rows, size = at_fixed_size(finished(encoding.rows))
+    if rows["n_params"].nunique() < 2:
+        found = rows["n_params"].nunique()
+        yield LeftOut(NAME, TITLE, f"needs networks of two sizes or more with {size} mapping images, found {found}")
+        return
+    regions, rest = shown(rows["region"])
+    fits = [fit for region in regions if (fit := laws.law_over_models(encoding, region))]
+    caption = (
+        f"Pearson r, mean over vertices and over {rows['unit'].nunique()} subjects, of {rows['run'].nunique()} "
+        f"trained networks with {size} mapping images each. Colour and marker: family; small grey marks: subjects. "
+        f"{interval_words(encoding)} {_law_words(fits)} {series_words(rows)}"
+    )
+    limits = sentences(
+        "Networks of different families differ in data, objective and preprocessing besides their parameters: a trend "
+        "across families is no effect of size.",
+        NO_CEILING,
+        SAMPLING,
+        rest,
+    )
+    yield Drawing(
+        NAME, TITLE, caption.strip(), limits, lambda: draw(encoding, rows, regions), tuple(f["name"] for f in fits)
+    )
+
+
+def finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of networks with trained weights; of those trained here, each architecture's largest set of images."""
+    rows = rows[rows["kind"].isin(["trained", "pretrained"]) & (rows["n_params"] > 0)]
+    most = rows.groupby(["arch", "kind", "dataset"], dropna=False)["n_samples"].transform("max")
+    return rows[(rows["kind"] != "trained") | (rows["n_samples"] == most)]
+
+
+def _law_words(fits: list[laws.Fit]) -> str:
+    straight = [fit for fit in fits if fit["form"] == "log_linear"]
+    if not straight:
+        return "No law over the networks is drawn."
+    values = ", ".join(f"{fit['filters']['region']} {_slope(fit)}, n = {fit['n']}" for fit in straight)
+    return f"Dashed: log-linear law over the networks that it was fitted to; gain in r per decade: {values}."
+
+
+def _slope(fit: laws.Fit) -> str:
+    interval = fit["ci95"]["b"] if fit["bootstraps"]["n"] else None
+    ends = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval and None not in interval else ""
+    return f"{fit['params']['b']:.3f}{ends}"
+
+
+def members(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of each series that has two sizes or more."""
+    found = {name: rows[rows["arch"].str.startswith(start)] for name, start in SERIES.items()}
+    return {name: mine for name, mine in found.items() if mine["n_params"].nunique() > 1}
+
+
+def series_words(rows: pd.DataFrame) -> str:
+    """What must be said of a series whose sizes are too few for a law."""
+    return " ".join(f"Dotted: the {name} series, {_untestable(mine)}." for name, mine in members(rows).items())
+
+
+def _untestable(mine: pd.DataFrame) -> str:
+    n = mine["n_params"].nunique()
+    return f"not testable: {NUMBERS.get(n, n)} sizes that also differ in recipe"
+
+
+def draw(encoding: Encoding, rows: pd.DataFrame, regions: list[str]) -> Figure:
+    """A panel for each of `regions`."""
+    columns = min(COLUMNS, len(regions))
+    lines = -(-len(regions) // columns)
+    figure, axes = panels(lines, columns, panel=(max(2.4, 5.0 / columns), 2.5), foot=0.7)
+    found = looks(rows["arch_family"].unique().tolist())
+    for i, (ax, region) in enumerate(zip(axes, regions, strict=False)):
+        mine = rows[rows["region"] == region]
+        for family, look in found.items():
+            _family(ax, encoding, mine[mine["arch_family"] == family], region, look)
+        _series(ax, mine)
+        fit = laws.law_over_models(encoding, region)
+        if fit and fit.get("curve"):
+            ax.plot(fit["curve"]["x"], fit["curve"]["fit"], color=INK, linewidth=1.1, linestyle=(0, (5, 2)), zorder=3)
+        label(ax, region, axis_label("n_params"), "Pearson r" if i % columns == 0 else "", log=True)
+        frame_y(ax, mine["raw"])
+    for ax in axes[len(regions) :]:
+        ax.set_axis_off()
+    legend(figure, look_handles(found), 5)
+    return figure
+
+
+def _family(ax: Axes, encoding: Encoding, mine: pd.DataFrame, region: str, look: Any) -> None:
+    for run, one in mine.groupby("run"):
+        x, mean = one["n_params"].iloc[0], one["raw"].mean()
+        ax.scatter(one["n_params"], one["raw"], s=4, color=MUTED, alpha=0.35, linewidths=0, zorder=1)
+        band = intervals(encoding, run, region, one["n_mapping"].unique())
+        if len(band) == 1:
+            ax.plot([x, x], band[["low", "high"]].iloc[0], color=look.color, linewidth=1.2, zorder=3)
+        size = 64 if look.marker == "*" else 34
+        ax.scatter(x, mean, s=size, color=look.color, marker=look.marker, edgecolors="white", linewidths=0.5, zorder=5)
+
+
+def _series(ax: Axes, mine: pd.DataFrame) -> None:
+    for name, own in members(mine).items():
+        means = own.groupby("n_params")["raw"].mean()
+        ax.plot(means.index, means, color=WARNING, linewidth=1.0, linestyle=(0, (1, 1.2)), zorder=4)
+        words = f"{name} {_untestable(own)}".replace(": ", ":\n").replace(" that", "\nthat")
+        ax.text(0.02, 0.98, words, transform=ax.transAxes, va="top", color=WARNING, fontsize=6)

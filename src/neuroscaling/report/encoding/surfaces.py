@@ -1,0 +1,146 @@
+"""Accuracy, preferred depth and preferred grid on the cortical surface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroscaling.report.encoding import meshes
+from neuroscaling.report.encoding.data import Encoding
+from neuroscaling.report.encoding.entry import Drawing, LeftOut
+from neuroscaling.report.encoding.preference import MIN_R
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAME, TITLE = "surface", "Accuracy, preferred depth and preferred grid on the surface"
+MAPS = {
+    "r": ("Accuracy, r", "inferno"),
+    "depth": ("Preferred depth\n(0 first, 1 last layer)", "viridis"),
+    "grid": ("Preferred grid size k", "cividis"),
+}
+MOST_RUNS = 2
+HEIGHT = 1.15  # inches of a surface
+
+
+def figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator[Drawing | LeftOut]:
+    """One figure for each of the largest networks where vertices have a place on fsaverage.
+
+    fsaverage: FreeSurfer's folder of that subject, for the full resolution.
+    """
+    placed = encoding.vertices[encoding.vertices["fsaverage"] >= 0]
+    if placed.empty:
+        yield LeftOut(NAME, TITLE, "the vertices have no place on fsaverage")
+        return
+    runs = [run for run in encoding.runs if (placed["run"] == run).any()]
+    for i, run in enumerate(runs[:MOST_RUNS]):
+        yield _figure(encoding, placed[placed["run"] == run], run, fsaverage, f"{NAME}-{i + 1}" if runs[1:] else NAME)
+    if runs[MOST_RUNS:]:
+        reason = f"the {MOST_RUNS} largest networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
+        yield LeftOut(f"{NAME}-more", TITLE, reason)
+
+
+def _figure(encoding: Encoding, vertices: pd.DataFrame, run: str, folder: str | Path | None, name: str) -> Drawing:
+    size = meshes.FULL if folder else 10242
+    means = on_surface(vertices, size)
+    n = sum(int(np.isfinite(maps["r"]).sum()) for maps in means.values())
+    resolution = (
+        "fsaverage in full resolution." if folder else "fsaverage5, whose 10,242 vertices a hemisphere are the first "
+        "10,242 of fsaverage's 163,842: the other vertices are not drawn."
+    )  # fmt: skip
+    filtered = f"Depth and grid: vertices with r above {MIN_R} in a subject." if len(_drawn(means)) > 1 else ""
+    caption = (
+        f"{encoding.names()[run]}, mean over {vertices['subject'].nunique()} subjects at each vertex that any of them "
+        f"has; {n:,} vertices are drawn on {resolution} {filtered} Grey: sulcal depth; no data."
+    )
+    limits = (
+        "Subjects were registered by their folds alone, so that functional areas need not lie on each other; a mean at "
+        "the rim is of fewer subjects. r is not divided by a noise ceiling. A triangle shows the mean of its corners."
+    )
+    title = f"{TITLE}: {encoding.names()[run]}"
+    return Drawing(name, title, caption, limits, lambda: draw(means, meshes.fsaverage(folder) if folder else None))
+
+
+def on_surface(vertices: pd.DataFrame, size: int) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """By hemisphere and map: the mean over subjects at each of the first `size` vertices of fsaverage, NaN for none."""
+    good = vertices["r"] > MIN_R
+    values = vertices.assign(
+        depth=vertices["depth"].where(good), grid=vertices["grid"].astype(float).where(good & (vertices["grid"] > 0))
+    )
+    found = {}
+    for hemisphere in meshes.HEMISPHERES:
+        mine = values[(values["hemisphere"] == hemisphere) & (values["fsaverage"] < size)]
+        means = mine.groupby("fsaverage")[list(MAPS)].mean().reindex(range(size))
+        found[hemisphere] = {name: means[name].to_numpy(dtype=float) for name in MAPS}
+    return found
+
+
+def _drawn(means: dict[str, dict[str, NDArray]]) -> list[str]:
+    """Maps that differ anywhere: one layer or one grid size makes no map."""
+    joined = {name: np.concatenate([maps[name] for maps in means.values()]) for name in MAPS}
+    finite = {name: values[np.isfinite(values)] for name, values in joined.items()}
+    return [name for name, values in finite.items() if name == "r" or np.unique(values).size > 1]
+
+
+def draw(means: dict[str, dict[str, NDArray[np.float64]]], surfaces: list[meshes.Mesh] | None = None) -> Figure:
+    """A row for each map, a column for each hemisphere and view."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+    surfaces = surfaces or meshes.fsaverage5()
+    names = _drawn(means)
+    widths = [np.ptp(mesh.shown[:, 0]) / np.ptp(mesh.shown[:, 1]) for mesh in surfaces]
+    figure = Figure(figsize=(HEIGHT * sum(widths) + 1.2, HEIGHT * len(names) + 0.5), layout="constrained")
+    axes = figure.subplots(len(names), len(surfaces), squeeze=False, gridspec_kw={"width_ratios": widths})
+    for line, name in zip(axes, names, strict=True):
+        hue = ScalarMappable(_range([maps[name] for maps in means.values()]), MAPS[name][1])
+        for ax, mesh in zip(line, surfaces, strict=True):
+            _surface(ax, mesh, means[mesh.hemisphere][name], hue)
+        bar = figure.colorbar(hue, ax=list(line), pad=0.01, fraction=0.02, aspect=14)
+        bar.set_label(MAPS[name][0], fontsize=7.5)
+        bar.outline.set_visible(False)
+    for ax, mesh in zip(axes[0], surfaces, strict=True):
+        ax.set_title(f"{mesh.hemisphere} {mesh.view}", fontsize=7.5, loc="center")
+    return figure
+
+
+def _range(maps: list[NDArray[np.float64]]) -> object:
+    """From the lowest to the highest per cent of the values, so that a few vertices don't take all colours."""
+    from matplotlib.colors import Normalize
+
+    values = np.concatenate(maps)
+    low, high = np.nanpercentile(values, [1, 99])
+    return Normalize(low, high if high > low else low + 1)
+
+
+def _surface(ax: Axes, mesh: meshes.Mesh, values: NDArray[np.float64], hue: object) -> None:
+    """Triangles as pixels: a hundred thousand of them as shapes would make a file of many megabytes."""
+    from matplotlib.collections import PolyCollection
+
+    colors = face_colors(mesh, values, hue)
+    shapes = PolyCollection(
+        mesh.points[mesh.faces], facecolors=colors, edgecolors=colors, linewidths=0.3, antialiased=False
+    )
+    shapes.set_rasterized(True)
+    ax.add_collection(shapes)
+    ax.set_aspect("equal")
+    ax.autoscale_view()
+    ax.set_axis_off()
+
+
+def face_colors(mesh: meshes.Mesh, values: NDArray[np.float64], hue: object) -> NDArray[np.float64]:
+    """Colours (F, 4): the mean of the corners that have a value, sulcal depth in grey where fewer than two have one."""
+    corners = values[mesh.faces]
+    known = np.isfinite(corners)
+    mean = np.where(known, corners, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    grey = np.where(mesh.sulc[mesh.faces].mean(axis=1) > 0, 0.72, 0.86)
+    colors = np.column_stack([grey, grey, grey, np.ones(len(grey))])
+    some = known.sum(axis=1) >= 2
+    colors[some] = hue.to_rgba(mean[some])
+    return colors

@@ -1,0 +1,20 @@
+"""Draw the figures of an encoding study.
+
+input: scores (list of score files, their accuracies and targets beside them), table (parquet), fits (list of fit JSON),
+accuracy (parquet); output: index (JSON that lists the figures; they are written beside it); params: fsaverage
+(FreeSurfer's folder, or nothing); log[0].
+"""
+
+from neuroscaling.logs import script_logging
+
+with script_logging(snakemake.log[0]):
+    from neuroscaling.report.encoding.index import encoding_figures
+
+    encoding_figures(
+        list(snakemake.input.scores),
+        snakemake.input.table,
+        list(snakemake.input.get("fits", [])),
+        snakemake.input.accuracy,
+        snakemake.output.index,
+        snakemake.params.get("fsaverage") or None,
+    )
