@@ -24,7 +24,7 @@ class Block:
     usable: np.ndarray
 
 
-def blocks(files: Sequence[Path], targets: np.ndarray, splits: dict[str, Rows], memory_mb: int) -> Iterator[Block]:
+def blocks(files: Sequence[Path], targets: np.ndarray, splits: dict[str, Rows], memory_mb: float) -> Iterator[Block]:
     """Z-scored within each scan session, then averaged over the trials of each row.
 
     files: one a scan session, in the order of the rows' sessions; targets: flat numbers in the space, ascending.

@@ -39,7 +39,7 @@ class Hemisphere:
 
 
 def rebuild_challenge(
-    nsd_root: str | Path, algonauts_root: str | Path, subjects: Sequence[str] | str = "all", memory_mb: int = 1000
+    nsd_root: str | Path, algonauts_root: str | Path, subjects: Sequence[str] | str = "all", memory_mb: float = 1000
 ) -> list[Path]:
     """Write what the public archive lacks into an Algonauts 2023 tree, from NSD's fsaverage betas; returns the files.
 
@@ -74,7 +74,7 @@ def _named(nsd_root: Path, algonauts_root: Path, subjects: Sequence[str] | str) 
     return there
 
 
-def _rebuild_subject(nsd_root: Path, folder: Path, subject: str, design: Design, memory_mb: int) -> list[Path]:
+def _rebuild_subject(nsd_root: Path, folder: Path, subject: str, design: Design, memory_mb: float) -> list[Path]:
     source = place(nsd_root, subject, "fsaverage")
     sessions = chosen_sessions(source, "all", "challenge")
     grids = read_grids(source, sessions, design)
@@ -115,7 +115,7 @@ def _image_problems(folder: Path, split: str, rows: Rows) -> Iterator[Problem]:
 
 
 def _rebuild_hemisphere(
-    folder: Path, side: str, files: list[Path], ncsnr: np.ndarray, splits: dict[str, Rows], memory_mb: int
+    folder: Path, side: str, files: list[Path], ncsnr: np.ndarray, splits: dict[str, Rows], memory_mb: float
 ) -> Hemisphere:
     """Rebuild both splits, and compare the training split with that of the tree."""
     path = folder / "training_split" / "training_fmri" / f"{side}_training_fmri.npy"

@@ -37,7 +37,7 @@ def prepare(
     repeats: Repeats = "average",
     test: Test = "shared1000",
     regions: Sequence[str] | str = GENERAL,
-    memory_mb: int = 1000,
+    memory_mb: float = 1000,
 ) -> Path:
     """Convert one subject's responses in one space to the folder `out`; returns its manifest.
 
@@ -92,7 +92,7 @@ def _write_responses(
     grids: list[Grid],
     selected: np.ndarray,
     splits: dict[str, Rows],
-    memory_mb: int,
+    memory_mb: float,
 ) -> np.ndarray:
     """Write both splits, block after block; returns which targets (targets,) are finite and vary in every session."""
     usable = np.empty(len(selected), bool)

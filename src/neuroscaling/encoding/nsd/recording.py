@@ -41,6 +41,7 @@ def open_recording(folder: Path) -> Recording:
         ncsnr=table["ncsnr"][usable],
         fsaverage=None if (fsaverage < 0).any() else fsaverage,
         masked={part: list(columns) for part, columns in manifest["masked"].items()},
+        simulated=bool(manifest["simulated"]),
     )
 
 
