@@ -172,6 +172,20 @@ def test_a_challenge_mask_in_place_of_fsaverages(tree):
     assert only(check(tree)).allowed == "(163842,)"
 
 
+def test_a_simulated_surface_is_noted_where_all_masks_are_over_it(tree):
+    for file in (tree / "subj01/roi_masks").glob("*_fsaverage_space.npy"):
+        places = np.flatnonzero(np.load(mask(tree, "all-vertices", file.name[:2], "fsaverage")))
+        if "all-vertices" not in file.name:
+            np.save(file, np.append(np.load(file)[places], np.zeros(30 - len(places), int)))
+    for side, width in WIDTH.items():
+        np.save(mask(tree, "all-vertices", side, "fsaverage"), (np.arange(30) < width).astype(int))
+    report = inspect(tree)
+    assert report.problems == []
+    assert "surface of 30 vertices" in only(report.notes).what
+    np.save(mask(tree, "streams", "rh", "fsaverage"), np.zeros(29, int))
+    assert (only(check(tree)).value, only(check(tree)).allowed) == ("shape (29,)", "(30,)")
+
+
 @pytest.mark.parametrize("kind", ["test", "ceiling", "masks"])
 def test_swapped_hemispheres_by_their_widths(tree, kind):
     ceiling = tree / "subj01/test_split/noise_ceiling"

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.encoding.algonauts import layout
-from neuroscaling.encoding.algonauts.layout import HEMISPHERES
+from neuroscaling.encoding.algonauts.headers import read_shape
+from neuroscaling.encoding.algonauts.layout import FSAVERAGE_VERTICES, HEMISPHERES
 from neuroscaling.encoding.mapping import read_mapping
 from neuroscaling.encoding.rois import CLASSES
 from neuroscaling.errors import DataError, Problem, listing, nearest
@@ -58,10 +59,19 @@ def class_notes(folder: Path) -> Iterator[Problem]:
     absent = [mask_class for mask_class in CLASSES if mask_class not in layout.classes(folder)]
     if absent:
         yield Problem("no masks of these classes of ROIs: their regions have no vertices", place, ", ".join(absent))
-    if not layout.all_vertices_files(folder)[0].is_file():
+    surface = layout.all_vertices_files(folder)[0]
+    if not surface.is_file():
         yield Problem("no all-vertices masks: surface maps can't be drawn", place)
+    yield from _surface_notes(surface)
     for mask_class in layout.classes(folder):
         yield from _name_notes(layout.mapping_file(folder, mask_class), CLASSES[mask_class])
+
+
+def _surface_notes(file: Path) -> Iterator[Problem]:
+    shape = read_shape(file)
+    if len(shape) == 1 and shape != (FSAVERAGE_VERTICES,):
+        what = f"the masks are over a surface of {shape[0]} vertices, not over fsaverage: a simulated one?"
+        yield Problem(what, str(file.parent), allowed=f"{FSAVERAGE_VERTICES} vertices")
 
 
 def _name_notes(file: Path, known: tuple[str, ...]) -> Iterator[Problem]:

@@ -39,6 +39,16 @@ def read_headers(folder: Path) -> tuple[dict[Path, Header], list[Problem]]:
     return headers, problems
 
 
+def read_shape(file: Path) -> tuple[int, ...]:
+    """Shape of an array; () for a file that isn't there or can't be read."""
+    import numpy as np
+
+    try:
+        return np.load(file, mmap_mode="r").shape
+    except (ValueError, OSError, EOFError):
+        return ()
+
+
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64", "bool")
 
 

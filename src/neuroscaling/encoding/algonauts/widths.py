@@ -10,22 +10,32 @@ from neuroscaling.errors import Problem
 Shapes = Mapping[Path, tuple[int, ...]]
 
 
+def surface_size(folder: Path, shapes: Shapes) -> int:
+    """Vertices of the surface that the masks in fsaverage's space are over: 163842, but in simulated trees."""
+    sizes = [shapes[file][0] for file in _surface_files(folder) if len(shapes.get(file, ())) == 1]
+    return FSAVERAGE_VERTICES if FSAVERAGE_VERTICES in sizes or not sizes else max(sizes)
+
+
 def width_problems(folder: Path, shapes: Shapes) -> Iterator[Problem]:
     """Files whose number of vertices isn't that of the training responses; shapes: of the files that can be read."""
     widths = [shapes[file][1] for file in layout.response_files(folder, "training")]
+    size = surface_size(folder, shapes)
     pairs = [layout.response_files(folder, "test"), layout.ceiling_files(folder), layout.ncsnr_files(folder)]
     pairs += [layout.mask_files(folder, mask_class) for mask_class in layout.classes(folder)]
     for pair in pairs:
-        yield from _pair_problems(pair, shapes, widths)
-    over_fsaverage = [layout.all_vertices_files(folder)]
-    over_fsaverage += [layout.mask_files(folder, mask_class, "fsaverage") for mask_class in layout.classes(folder)]
-    for file in [file for pair in over_fsaverage for file in pair]:
-        if file in shapes and shapes[file] != (FSAVERAGE_VERTICES,):
-            allowed = f"({FSAVERAGE_VERTICES},)"
-            yield Problem("ROI mask of another space: not over fsaverage", str(file), f"shape {shapes[file]}", allowed)
+        yield from _pair_problems(pair, shapes, widths, size)
+    for file in _surface_files(folder):
+        if file in shapes and shapes[file] != (size,):
+            what = "ROI mask of another space: not over fsaverage"
+            yield Problem(what, str(file), f"shape {shapes[file]}", f"({size},)")
 
 
-def _pair_problems(pair: list[Path], shapes: Shapes, widths: list[int]) -> Iterator[Problem]:
+def _surface_files(folder: Path) -> list[Path]:
+    masks = [file for c in layout.classes(folder) for file in layout.mask_files(folder, c, "fsaverage")]
+    return layout.all_vertices_files(folder) + masks
+
+
+def _pair_problems(pair: list[Path], shapes: Shapes, widths: list[int], surface: int) -> Iterator[Problem]:
     found = [shapes[file][-1] if shapes.get(file) else None for file in pair]
     if widths[0] != widths[1] and found == widths[::-1]:
         what = "the hemispheres are swapped, here or in the training responses"
@@ -36,9 +46,6 @@ def _pair_problems(pair: list[Path], shapes: Shapes, widths: list[int]) -> Itera
     for file, there, width, side in zip(pair, found, widths, HEMISPHERES, strict=True):
         if there is not None and there != width:
             what = f"{there} vertices, but the {side} training responses have {width}"
-            yield Problem(what if there != FSAVERAGE_VERTICES else f"ROI mask of another space: {what}", str(file),
-                          f"shape {shapes[file]}", fix=_fix(there))  # fmt: skip
-
-
-def _fix(found: int) -> str:
-    return "this is a mask over fsaverage; take the one in the challenge's space" if found == FSAVERAGE_VERTICES else ""
+            space = "ROI mask of another space: " if there == surface else ""
+            fix = "this is a mask over fsaverage; take the one in the challenge's space" if space else ""
+            yield Problem(space + what, str(file), f"shape {shapes[file]}", fix=fix)
