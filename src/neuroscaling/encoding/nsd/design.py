@@ -44,10 +44,10 @@ def read_design(root: Path) -> Design:
     from scipy.io.matlab import MatReadError
 
     path = design_file(root)
+    if not path.is_file():
+        raise DataError(Problem("file is missing", str(path), fix="see docs/nsd.md"))
     try:
         content = loadmat(path, variable_names=VARIABLES)
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(path), fix="see docs/nsd.md")) from error
     except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
         raise DataError(Problem(f"not a MATLAB file, or cut short: {error}", str(path))) from error
     missing = [name for name in VARIABLES if name not in content]
