@@ -212,6 +212,23 @@ def test_the_final_score_is_the_mean_over_all_vertices_and_not_over_subjects(tre
     assert final["unclipped"] == pytest.approx((14 * 50 + 11 * 162 - 14 * 50 + 11 * 50) / 50, abs=1e-3)
 
 
+def test_the_unclipped_mean_is_over_vertices_with_a_ceiling_alone(tree, tmp_path):
+    file = tree / "subj01/test_split/noise_ceiling/lh_noise_ceiling.npy"
+    np.save(file, np.r_[np.zeros(9), np.full(5, 0.2)].astype("f4"))
+    predictions = made_up()
+    rows = score_submission(written(tmp_path, predictions), tree)
+    values = []
+    for subject, sides in predictions.items():
+        for side, array in sides.items():
+            fmri = np.load(tree / subject / "test_split/test_fmri" / f"{side}_test_fmri.npy")
+            ceiling = np.load(tree / subject / "test_split/noise_ceiling" / f"{side}_noise_ceiling.npy")
+            for v in np.nonzero(ceiling)[0]:
+                r = np.corrcoef(array[:, v], fmri[:, v])[0, 1]
+                values.append(100 * r * abs(r) / ceiling[v])
+    assert (rows[0]["n_with_ceiling"], rows[-1]["n_with_ceiling"], len(values)) == (5, 41, 41)
+    assert rows[-1]["unclipped"] == pytest.approx(np.mean(values), rel=1e-5)
+
+
 def test_vertices_without_response_or_ceiling_are_left_out_and_counted(tree, tmp_path):
     place = tree / "subj01" / "test_split"
     response, ceiling = place / "test_fmri/lh_test_fmri.npy", place / "noise_ceiling/lh_noise_ceiling.npy"
@@ -351,6 +368,8 @@ def test_the_job_writes_a_zip_that_passes_and_says_what_is_in_it(tree, tmp_path)
     before = out.read_bytes()
     write_averaged_submission(files[::-1], out, tree, "weighted")
     assert out.read_bytes() == before
+    again = json.loads(out.with_name("mean.json").read_text())
+    assert all(again[key] == content[key] for key in content if key != "provenance")
 
 
 def test_the_job_without_truth_has_no_scores_and_names_absent_subjects(tree, tmp_path, caplog):
