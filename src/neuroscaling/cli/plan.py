@@ -1,14 +1,19 @@
-"""`neuroscaling plan`: bytes of activations that a study will write, before anything runs."""
+"""`neuroscaling plan`: bytes of activations that a study will write, and hours, before anything runs."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from neuroscaling import targets
 from neuroscaling.brainscore.choice import extracted_layers
 from neuroscaling.brainscore.targets import StimulusSet
+from neuroscaling.cli.calibrate import HOURS, hours_of, note, rates_of
 from neuroscaling.study import LoadedStudy
+
+if TYPE_CHECKING:
+    from neuroscaling.calibration.rates import Rates
 
 GIGA = 1e9
 
@@ -18,20 +23,25 @@ def plan(options: argparse.Namespace) -> None:
     from neuroscaling.cli.output import show
     from neuroscaling.study import load_study
 
-    show(plan_rows(load_study(options.study)), options.format)
+    study = load_study(options.study)
+    rates = rates_of(options, study)
+    show(plan_rows(study, rates), options.format)
+    if rates:
+        print(note(rates), file=sys.stderr)
 
 
-def plan_rows(study: LoadedStudy) -> list[dict[str, Any]]:
+def plan_rows(study: LoadedStudy, rates: Rates | None = None) -> list[dict[str, Any]]:
     """Networks, stimuli, layers and gigabytes for each architecture and stimulus set, and a row of sums.
 
-    Empty numbers: the stimuli of a set that is not downloaded yet can't be counted. Nothing is computed but shapes.
+    rates: of a machine, for the hours that it would take. Empty numbers: the stimuli of a set that is not downloaded
+    yet can't be counted. Nothing is computed but shapes.
     """
     rows = [
-        _row(study, arch, runs, stimuli)
+        _row(study, arch, runs, stimuli, rates)
         for arch, runs in _runs_by_arch(study).items()
         for stimuli in targets.stimulus_sets(study).values()
     ]
-    keys = ("features_gb", "gram_gb")
+    keys = ("features_gb", "gram_gb", *(HOURS if rates else ()))
     total = {"arch": "all", "networks": sum(len(runs) for runs in _runs_by_arch(study).values())}
     sums = {key: round(sum(row[key] or 0 for row in rows), 3) for key in keys}
     scratch = max((row["scratch_gb"] or 0 for row in rows), default=0)
@@ -46,7 +56,7 @@ def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Any]]:
     return groups
 
 
-def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -> dict[str, Any]:
+def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet, rates: Rates | None) -> dict[str, Any]:
     from neuroscaling.activations.plan import peak_scratch, planned
     from neuroscaling.stimuli.counting import count_stimuli
 
@@ -67,4 +77,5 @@ def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet) -
     facts = {"arch": arch, "networks": len(runs), "set": stimuli.name, "stimuli": n, "layers": len(layers)}
     facts |= {"passes": len({layer["pass"] for layer in layers})}
     features = sum(layer["features"] for layer in layers)
-    return facts | {"features": features} | (known if n else dict.fromkeys(known))
+    row = facts | {"features": features} | (known if n else dict.fromkeys(known))
+    return row | hours_of(study, rates, row, layers) if rates else row

@@ -1,0 +1,1 @@
+"""How fast a machine is at what studies are made of, and how long a study would take on it."""
