@@ -278,9 +278,37 @@ def test_a_file_that_is_cut_short_does_not_hide_other_problems(tree):
     assert (missing.what, missing.where) == ("file is missing", str(mask(tree, "streams", "rh")))
 
 
-def test_responses_with_one_axis(tree):
-    change(responses(tree), np.ravel)
-    assert only(check(tree)).what == "responses must have two axes"
+def test_arrays_of_another_number_of_axes(tree):
+    ceiling = tree / "subj01/test_split/noise_ceiling/rh_noise_ceiling.npy"
+    change(responses(tree, "test"), np.ravel)
+    change(ceiling, lambda values: values[None])
+    found = [(problem.where, problem.what, problem.value, problem.allowed) for problem in check(tree)]
+    assert found == [
+        (str(responses(tree, "test")), "wrong number of axes", "shape (200,)", "(images, vertices)"),
+        (str(ceiling), "wrong number of axes", "shape (1, 23)", "(vertices)"),
+    ]
+
+
+DAMAGE = {
+    "missing": lambda file: file.unlink(),
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:-7]),
+    "empty": lambda file: file.write_bytes(b""),
+    "one number": lambda file: np.save(file, np.float32(3)),
+    "text": lambda file: np.save(file, np.array(["a", "b"])),
+}
+OPTIONAL = {"repeats.npy"}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_no_damaged_file_goes_unseen_or_stops_the_walk(tree, damage):
+    files = [file for file in (tree / "subj01").rglob("*.npy") if not file.name.startswith("rh")]
+    assert len(files) == 25
+    for file in files:
+        kept = file.read_bytes()
+        DAMAGE[damage](file)
+        seen = any(file.name in str(problem) for problem in check(tree))
+        assert seen or (damage == "missing" and file.name in OPTIONAL), file.name
+        file.write_bytes(kept)
 
 
 def test_one_hemisphere_missing(tree):

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neuroscaling.encoding.algonauts import layout
-from neuroscaling.encoding.algonauts.headers import read_headers
+from neuroscaling.encoding.algonauts.headers import Shapes, read_shapes
 from neuroscaling.encoding.algonauts.layout import SPLITS
 from neuroscaling.encoding.algonauts.numbering import image_problems
-from neuroscaling.encoding.algonauts.widths import Shapes, width_problems
+from neuroscaling.encoding.algonauts.widths import width_problems
 from neuroscaling.errors import DataError, Problem, listing, nearest
 
 LAYOUT = "see docs/data.md for the layout"
@@ -57,13 +57,12 @@ def subject_problems(root: Path, subjects: Sequence[str] | str) -> Iterator[Prob
 
 def folder_problems(folder: Path, needs_test_responses: bool) -> list[Problem]:
     """Everything that is wrong with one subject's folder, from file names and headers."""
-    headers, problems = read_headers(folder)
-    shapes = {file: header.shape for file, header in headers.items()}
+    shapes, problems = read_shapes(folder)
     for split in SPLITS:
         problems += _split_problems(folder, split, shapes, needs_test_responses or split == "training")
     problems += _overlap_problems(folder)
     problems += _pair_problems(folder)
-    if all(len(shapes.get(file, ())) == 2 for file in layout.response_files(folder, "training")):
+    if all(file in shapes for file in layout.response_files(folder, "training")):
         problems += width_problems(folder, shapes)
     return problems
 
@@ -81,20 +80,14 @@ def _split_problems(folder: Path, split: str, shapes: Shapes, needs_responses: b
         yield Problem(f"{split} responses are missing", str(file), fix=fix)
     n_images = len(layout.images(folder, split))
     for file in files:
-        if file in shapes:
-            yield from _row_problems(file, shapes[file], n_images)
+        if file in shapes and shapes[file][0] != n_images:
+            what = f"{n_images} images but {shapes[file][0]} rows of responses"
+            allowed = f"({n_images}, vertices)"
+            yield Problem(what, str(file), f"shape {shapes[file]}", allowed, fix="check for lost images")
     repeats = layout.repeats_file(folder, split)
     if repeats in shapes and shapes[repeats] != (n_images,):
         what = f"{n_images} images need as many numbers of repetitions"
         yield Problem(what, str(repeats), f"shape {shapes[repeats]}", f"({n_images},)")
-
-
-def _row_problems(file: Path, shape: tuple[int, ...], n_images: int) -> Iterator[Problem]:
-    if len(shape) != 2:
-        yield Problem("responses must have two axes", str(file), f"shape {shape}", f"({n_images}, vertices)")
-    elif shape[0] != n_images:
-        what = f"{n_images} images but {shape[0]} rows of responses"
-        yield Problem(what, str(file), f"shape {shape}", f"({n_images}, vertices)", fix="check for lost images")
 
 
 def _overlap_problems(folder: Path) -> Iterator[Problem]:
@@ -113,6 +106,8 @@ def _pair_problems(folder: Path) -> Iterator[Problem]:
         "signal-to-noise ratio": layout.ncsnr_files(folder),
         "all-vertices mask": layout.all_vertices_files(folder),
     }
+    for mask_class in layout.classes(folder):
+        pairs[f"{mask_class} mask over fsaverage"] = layout.mask_files(folder, mask_class, "fsaverage")
     for kind, pair in pairs.items():
         there = [file.is_file() for file in pair]
         if any(there) and not all(there):

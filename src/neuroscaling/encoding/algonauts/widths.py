@@ -1,18 +1,17 @@
 """Masks, ceilings and both splits of a subject must have the same vertices."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from neuroscaling.encoding.algonauts import layout
+from neuroscaling.encoding.algonauts.headers import Shapes
 from neuroscaling.encoding.algonauts.layout import FSAVERAGE_VERTICES, HEMISPHERES
 from neuroscaling.errors import Problem
-
-Shapes = Mapping[Path, tuple[int, ...]]
 
 
 def surface_size(folder: Path, shapes: Shapes) -> int:
     """Vertices of the surface that the masks in fsaverage's space are over: 163842, but in simulated trees."""
-    sizes = [shapes[file][0] for file in _surface_files(folder) if len(shapes.get(file, ())) == 1]
+    sizes = [shapes[file][0] for file in _surface_files(folder) if file in shapes]
     return FSAVERAGE_VERTICES if FSAVERAGE_VERTICES in sizes or not sizes else max(sizes)
 
 
@@ -36,7 +35,7 @@ def _surface_files(folder: Path) -> list[Path]:
 
 
 def _pair_problems(pair: list[Path], shapes: Shapes, widths: list[int], surface: int) -> Iterator[Problem]:
-    found = [shapes[file][-1] if shapes.get(file) else None for file in pair]
+    found = [shapes[file][-1] if file in shapes else None for file in pair]
     if widths[0] != widths[1] and found == widths[::-1]:
         what = "the hemispheres are swapped, here or in the training responses"
         value = f"{found[0]} vertices in {pair[0].name}, {found[1]} in {pair[1].name}"
