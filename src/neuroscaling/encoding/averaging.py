@@ -29,8 +29,8 @@ def average_predictions(score_files: Sequence[Path], average: Average) -> dict[s
     """Mean over the runs of one subject: {hemisphere: (test images, vertices) float32}.
 
     score_files: one a run; beside each lie `<stem>.{lh,rh}_pred_test.npy` and, for weights, `<stem>.targets.parquet`.
-    weighted: a vertex's runs count by max(cv, 0), the cross-validated accuracy of the final model (that of the most
-    mapping images); where all are 0, equally. The weights touch no test image. The order of the files doesn't matter.
+    weighted: a vertex's runs count by max(cv, 0), their cross-validated accuracy there with the most mapping images;
+    where all are 0, equally. The weights touch no test image. The order of the files doesn't matter.
     Raises DataError with all files that are missing or don't fit each other.
     """
     if average not in AVERAGES:
