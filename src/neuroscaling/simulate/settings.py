@@ -24,7 +24,7 @@ LIMITS = {
     "algonauts_subjects": (1, 8, "the Algonauts 2023 challenge has eight subjects"),
     "algonauts_train": (20, MAX_IMAGES, ""),
     "algonauts_test": (10, MAX_IMAGES, ""),
-    "vertices": (30, 19004, "vertices per hemisphere"),
+    "vertices": (30, 19004, "vertices of a left hemisphere; the right one has 8 % more"),
 }
 
 
