@@ -1,0 +1,139 @@
+"""Ridge through the inner products of rows, for more features than mapping rows: features may come in blocks."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from scipy.linalg.blas import dsyrk
+
+from neuroscaling.regression.voxelwise.problem import Size
+from neuroscaling.regression.voxelwise.solving import Training
+from neuroscaling.regression.voxelwise.sources import FeatureBlocks, FeatureRows, GramRows, Source
+
+MIRROR_ROWS = 1024
+
+
+class DualSize:
+    """One mapping size as problems in its rows.
+
+    products (n, n): of the mapping rows' centred (and scaled) features; evaluated (q, n): of the evaluation rows'
+    with theirs; unit: trace over rows, the unit of relative penalties.
+    """
+
+    def __init__(self, size: Size, products: torch.Tensor, evaluated: torch.Tensor, intercept: bool) -> None:
+        self.size, self.products, self.evaluated, self.intercept = size, products, evaluated, intercept
+        self.unit = float(products.diagonal().sum()) / size.n
+
+    def training(self, fold: int) -> Training:
+        """The problem of a fold's training rows, with the held-out rows to predict."""
+        train, held_out = (
+            torch.from_numpy(rows).to(self.products.device)
+            for rows in (self.size.training(fold), self.size.held_out(fold))
+        )
+        matrix = self.products[train[:, None], train]
+        rows = self.products[held_out[:, None], train]
+        if self.intercept:
+            means = matrix.mean(0)
+            matrix.sub_(means).sub_((means - means.mean())[:, None])
+            rows = rows - rows.mean(1, keepdim=True) - means + means.mean()
+        return Training(f"mapping size {self.size.n}, fold {fold}", matrix, rows, None)
+
+    def whole(self) -> Training:
+        """The problem of all mapping rows, with the evaluation rows to predict."""
+        return Training(f"mapping size {self.size.n}", self.products, self.evaluated, None)
+
+
+def dual_sizes(
+    source: Source,
+    sizes: Sequence[Size],
+    evaluate: np.ndarray,
+    standardise: bool,
+    intercept: bool,
+    device: torch.device,
+) -> list[DualSize]:
+    """Inner products for each size, from one pass over the features.
+
+    Raises ValueError for inner products that are to be standardised, and for features that aren't finite.
+    """
+    if not sizes:
+        return []
+    if isinstance(source, GramRows):
+        pairs = [_centred_products(source.products, size, evaluate, standardise) for size in sizes]
+    else:
+        pairs = _accumulate(source, sizes, evaluate, standardise)
+    tensors = [(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device)) for a, b in pairs]
+    return [DualSize(size, *pair, intercept) for size, pair in zip(sizes, tensors, strict=True)]
+
+
+def _centred_products(
+    products: np.ndarray, size: Size, evaluate: np.ndarray, standardise: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    if standardise:
+        raise ValueError(
+            "scale: inner products can't be standardised, their features are no longer there; choose 'centre', or give "
+            "the features"
+        )
+    own = products[np.ix_(size.rows, size.rows)].astype(np.float64)
+    other = products[np.ix_(evaluate, size.rows)].astype(np.float64)
+    faulty = int((~np.isfinite(own.diagonal())).sum() + (~np.isfinite(other.sum(1))).sum())
+    if faulty:
+        raise ValueError(f"inner products of {faulty} rows are not finite (NaN or infinity)")
+    means = own.mean(0)
+    own -= means
+    own -= (means - means.mean())[:, None]
+    other -= other.mean(1, keepdims=True) + (means - means.mean())
+    return own, other
+
+
+def _accumulate(
+    source: FeatureRows | FeatureBlocks, sizes: Sequence[Size], evaluate: np.ndarray, standardise: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    own = [np.zeros((size.n, size.n), order="F") for size in sizes]
+    other = [np.zeros((len(evaluate), size.n)) for size in sizes]
+    rows = np.union1d(np.concatenate([size.rows for size in sizes]), evaluate).astype(np.int64)
+    for block in source.column_blocks():
+        check_finite(block, rows)
+        for i, size in enumerate(sizes):
+            x, rest = scaled(block, size.rows, evaluate, standardise)
+            own[i] = dsyrk(1.0, x.T, beta=1.0, c=own[i], trans=1, overwrite_c=1)
+            other[i] += rest @ x.T
+    for products in own:
+        _mirror(products.T)
+    return [(np.ascontiguousarray(a.T), b) for a, b in zip(own, other, strict=True)]
+
+
+def scaled(
+    block: np.ndarray, rows: np.ndarray, evaluate: np.ndarray, standardise: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of mapping and evaluation rows with the mapping rows' mean (and standard deviation) removed, float64."""
+    x = np.asarray(block[rows], dtype=np.float64)
+    rest = np.asarray(block[evaluate], dtype=np.float64)
+    mean, level = x.mean(0), np.abs(x).max(0)
+    x, rest = np.ascontiguousarray(x - mean), np.ascontiguousarray(rest - mean)
+    if standardise:
+        deviation = np.sqrt((x * x).mean(0))
+        scale = np.where(deviation > 1e-12 * level, 1 / np.where(deviation > 0, deviation, 1), 0)
+        x *= scale
+        rest *= scale
+    return x, rest
+
+
+def check_finite(values: np.ndarray, rows: np.ndarray) -> None:
+    """Raise ValueError for features that aren't finite in some rows, by their number."""
+    faulty = [row for part in _parts(rows) for row in part[~np.isfinite(values[part].sum(1))]]
+    if faulty:
+        named = ", ".join(map(str, faulty[:10])) + (", .." if len(faulty) > 10 else "")
+        raise ValueError(f"features of {len(faulty)} rows are not finite (NaN or infinity): rows {named}")
+
+
+def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + MIRROR_ROWS] for start in range(0, len(rows), MIRROR_ROWS))
+
+
+def _mirror(lower: np.ndarray) -> None:
+    # In parts: an index of the whole triangle would be as large as the matrix.
+    for start in range(0, len(lower), MIRROR_ROWS):
+        stop = start + MIRROR_ROWS
+        lower[start:stop, stop:] = lower[stop:, start:stop].T
+        corner = lower[start:stop, start:stop]
+        corner[:] = np.tril(corner) + np.tril(corner, -1).T

@@ -1,0 +1,220 @@
+"""Cross-validated ridge for many targets and mapping sizes: the penalty of each target, and predictions of new rows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from neuroscaling.regression.voxelwise.block import Block, FoldSums, read_block
+from neuroscaling.regression.voxelwise.dual import DualSize, check_finite, dual_sizes
+from neuroscaling.regression.voxelwise.parts import Part, Shape, block_width, groups_of, parts_of
+from neuroscaling.regression.voxelwise.primal import CrossProducts, Design, PrimalSize
+from neuroscaling.regression.voxelwise.problem import Size, sizes_of
+from neuroscaling.regression.voxelwise.refit import Refit
+from neuroscaling.regression.voxelwise.scorers import Eigenbasis, Hats
+from neuroscaling.regression.voxelwise.settings import RidgeSettings
+from neuroscaling.regression.voxelwise.sources import FeatureRows, Source, check_source
+
+Targets = Callable[[int, int], np.ndarray]
+CACHE_NUMBERS = 2**19
+
+
+@dataclass(frozen=True)
+class SizeFit:
+    """One mapping size (its number in the list of `orders`) fitted to the targets `start` to `stop`.
+
+    cv_score (b,): the chosen penalty's score, float64; choice (b,): its number in `settings.alphas`; alpha (b,): the
+    penalty itself, also where the settings give relative ones; predict: a boolean mask (b,) -> predictions of the
+    evaluation rows (rows, targets of the mask) in the settings' dtype. It holds on to the block's products: call it
+    before the next fit is asked for, then drop it.
+    """
+
+    size: int
+    start: int
+    stop: int
+    cv_score: np.ndarray
+    choice: np.ndarray
+    alpha: np.ndarray
+    predict: Callable[[np.ndarray], np.ndarray]
+
+
+def fit_sizes(
+    source: Source,
+    orders: Sequence[np.ndarray],
+    folds: Sequence[np.ndarray],
+    evaluate: np.ndarray,
+    targets: Targets,
+    n_targets: int,
+    settings: RidgeSettings,
+) -> Iterator[SizeFit]:
+    """Fit ridge with a penalty for each target, for each mapping size; yields each size and block of targets once.
+
+    orders: for each size the row numbers of its mapping rows; folds: for each size the fold of each of them; evaluate:
+    rows to predict; targets: (start, stop) -> (N, stop - start), of all rows (those of rows that no size maps are not
+    used). Sizes that begin with the rows and folds of the size before them share its sums. A penalty is chosen by the
+    mean score over folds, then the model is fitted to all mapping rows of the size.
+
+    Raises ValueError for faulty settings, shapes, row numbers or folds, for features or targets that aren't finite
+    (which, and how many), for a Gram matrix that is singular at the penalty 0, and for too little memory.
+    """
+    settings.check()
+    check_source(source)
+    sizes = sizes_of(orders, folds, evaluate, source.n_rows)
+    evaluate = np.asarray(evaluate, dtype=np.int64)
+    if settings.engine == "himalaya":
+        from neuroscaling.regression.voxelwise.himalaya import fit_himalaya
+
+        return fit_himalaya(source, sizes, evaluate, targets, n_targets, settings)
+    return _Sweep(source, sizes, evaluate, targets, n_targets, settings).fits()
+
+
+class _Sweep:
+    """All sizes of one call."""
+
+    def __init__(
+        self,
+        source: Source,
+        sizes: list[Size],
+        evaluate: np.ndarray,
+        targets: Targets,
+        n_targets: int,
+        settings: RidgeSettings,
+    ) -> None:
+        self.evaluate, self.targets, self.n_targets, self.settings = evaluate, targets, n_targets, settings
+        self.device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.dtype = getattr(torch, settings.dtype)
+        n_features = source.n_features if isinstance(source, FeatureRows) else None
+        primal = [size for size in sizes if n_features is not None and n_features <= size.n]
+        rows = np.unique(np.concatenate([size.rows for size in sizes])).astype(np.int64)
+        self.rows = torch.from_numpy(rows).to(self.device)
+        self.forms: dict[int, PrimalSize | DualSize] = {}
+        standardise = settings.scale == "standardise"
+        if primal:
+            check_finite(source.values, np.union1d(rows, evaluate))
+            self.design = Design(source.values, rows, self.dtype, self.device)
+            for size in primal:
+                self.forms[size.index] = PrimalSize(size, self.design, standardise, settings.intercept)
+        others = [size for size in sizes if size.index not in self.forms]
+        for form in dual_sizes(source, others, evaluate, standardise, settings.intercept, self.device):
+            self.forms[form.size.index] = form
+        number = torch.finfo(self.dtype).bits // 8
+        self.shape = Shape(source.n_rows, n_features, len(evaluate), len(settings.alphas), number)
+        self.memory = settings.memory_mb * 10**6 - sum(8 * size.n * (size.n + len(evaluate)) for size in others)
+        self.parts = [part for size in sizes for part in parts_of(size, size in primal, self.shape)]
+
+    def fits(self) -> Iterator[SizeFit]:
+        self.curves: dict[int, torch.Tensor] = {}
+        for group in groups_of(self.parts, self.memory, self.shape):
+            ready = self._prepare(group)
+            width = block_width(group, self.memory, self.n_targets, self.shape)
+            for start in range(0, self.n_targets, width):
+                yield from self._block(group, ready, start, min(start + width, self.n_targets))
+            for part in group:
+                if part.fold is None:
+                    del self.curves[part.size.index]
+
+    def _prepare(self, group: list[Part]) -> list[Hats | Eigenbasis | Refit]:
+        ready = []
+        for i, part in enumerate(group):
+            form = self.forms[part.size.index]
+            if part.primal and (i == 0 or group[i - 1].size is not part.size):
+                form.open()
+            ready.append(self._prepared(part, form))
+            if part.primal and (i + 1 == len(group) or group[i + 1].size is not part.size):
+                form.close()
+        return ready
+
+    def _prepared(self, part: Part, form: PrimalSize | DualSize) -> Hats | Eigenbasis | Refit:
+        alphas = self._alphas(form)
+        if part.fold is None:
+            whole = form.whole(self.evaluate) if part.primal else form.whole()
+            return Refit(whole, alphas, self.dtype)
+        kind = Hats if part.route == "hats" else Eigenbasis
+        return kind(form.training(part.fold), alphas, form.unit, self.dtype)
+
+    def _alphas(self, form: PrimalSize | DualSize) -> torch.Tensor:
+        unit = form.unit if self.settings.relative and form.unit > 0 else 1.0
+        return unit * torch.tensor(self.settings.alphas, dtype=torch.float64, device=self.device)
+
+    def _block(
+        self, group: list[Part], ready: list[Hats | Eigenbasis | Refit], start: int, stop: int
+    ) -> Iterator[SizeFit]:
+        like = torch.empty(0, dtype=self.dtype, device=self.device)
+        block = read_block(self.targets, start, stop, self.rows, like, self.settings.intercept)
+        cross = CrossProducts(self.design, block) if any(part.primal for part in group) else None
+        sums, size = FoldSums(), None
+        for part, prepared in zip(group, ready, strict=True):
+            if part.size is not size:
+                size = part.size
+                sums = self._advance(part, block, cross)
+            if part.fold is None:
+                yield self._fit(part, prepared, block, cross, sums)
+            else:
+                self._add_scores(part, prepared, block, cross, sums)
+
+    def _advance(self, part: Part, block: Block, cross: CrossProducts | None) -> FoldSums:
+        if part.primal:
+            cross.advance(part.size)
+            return cross.sums
+        sums = FoldSums()
+        for fold in part.size.folds:
+            sums.add(int(fold), block.values[self._rows(part.size.rows[part.size.held_out(fold)])])
+        return sums
+
+    def _add_scores(
+        self, part: Part, scorer: Hats | Eigenbasis, block: Block, cross: CrossProducts | None, sums: FoldSums
+    ) -> None:
+        shape = (len(self.settings.alphas), self.n_targets)
+        if part.size.index not in self.curves:
+            self.curves[part.size.index] = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        curve = self.curves[part.size.index][:, block.start : block.stop]
+        held_out = self._rows(part.size.rows[part.size.held_out(part.fold)])
+        trained = self._rows(part.size.rows[part.size.training(part.fold)])
+        form = self.forms[part.size.index]
+        for columns in _strips(block.stop - block.start, part.order + len(held_out), self.device):
+            if part.primal:
+                right = cross.training(part.fold, form.centres[part.fold], columns)
+            else:
+                right = block.values[:, columns][trained]
+            if part.route == "eigenbasis":
+                other = cross.held_out(part.fold, form.centres[part.fold], columns)
+            else:
+                other = block.values[:, columns][held_out]
+            about = sums.held_out(part.size, part.fold, self.settings.intercept, columns)
+            curve[:, columns] += scorer.score(self.settings.score, about, right, other) / len(part.size.folds)
+
+    def _fit(self, part: Part, refit: Refit, block: Block, cross: CrossProducts | None, sums: FoldSums) -> SizeFit:
+        form = self.forms[part.size.index]
+        curve = self.curves[part.size.index][:, block.start : block.stop]
+        choice = curve.argmax(0)
+        mean = sums.total() / part.size.n if self.settings.intercept else torch.zeros_like(sums.total())
+        constant = sums.constant(part.size, self.settings.intercept)
+        whole = cross.of_all(form.mean) if part.primal else _rows_of(block, self._rows(part.size.rows))
+
+        def predict(mask: np.ndarray) -> np.ndarray:
+            chosen = torch.from_numpy(np.flatnonzero(np.asarray(mask, dtype=bool))).to(self.device)
+            right = whole(chosen)
+            right[:, constant[chosen]] = 0
+            predicted = refit.predict(right, choice[chosen])
+            predicted += (mean[chosen] + block.offset[chosen]).to(self.dtype)
+            return predicted.cpu().numpy()
+
+        score = curve.gather(0, choice[None])[0]
+        alphas = self._alphas(form)
+        arrays = (values.cpu().numpy() for values in (score, choice, alphas[choice]))
+        return SizeFit(part.size.index, block.start, block.stop, *arrays, predict)
+
+    def _rows(self, rows: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(rows, dtype=np.int64)).to(self.device)
+
+
+def _rows_of(block: Block, rows: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda chosen: block.values[rows[:, None], chosen]
+
+
+def _strips(n_targets: int, rows: int, device: torch.device) -> Iterator[slice]:
+    """Columns that are worked on at once: on a processor as many as its cache holds."""
+    width = n_targets if device.type != "cpu" else int(np.clip(CACHE_NUMBERS // rows // 64 * 64, 128, 1024))
+    for start in range(0, n_targets, width):
+        yield slice(start, min(start + width, n_targets))

@@ -1,0 +1,119 @@
+"""What is prepared once for all targets, part by part, and how parts are grouped so that memory stays in its bound."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from neuroscaling.regression.voxelwise.problem import Size
+from neuroscaling.regression.voxelwise.scorers import STRIP
+
+GIGANTIC = 8192
+ROWS = 2048
+STRIP_COLUMNS = 1024
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Numbers that memory and work depend on. number: bytes of one number of the products with targets."""
+
+    n_rows: int
+    n_features: int | None
+    n_evaluate: int
+    n_alphas: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fold of a mapping size, or (fold None) its refit. order: rows of the right side; held: bytes while targets
+    pass; building: bytes that are needed on the way, let go of afterwards."""
+
+    size: Size
+    primal: bool
+    fold: int | None
+    route: Literal["hats", "eigenbasis"]
+    order: int
+    held: int
+    building: int
+
+
+def parts_of(size: Size, primal: bool, shape: Shape) -> list[Part]:
+    """The parts of a size: its folds, then its refit."""
+    return [_fold_part(size, primal, int(fold), shape) for fold in size.folds] + [_refit_part(size, primal, shape)]
+
+
+def route_of(p: int, held_out: int, n_alphas: int) -> Literal["hats", "eigenbasis"]:
+    """The way with less work for each target and fold, for p features: see `scorers`."""
+    eigenbasis = 4 * p * p + n_alphas * p * (p + STRIP)
+    return "eigenbasis" if eigenbasis < 2 * n_alphas * held_out * p else "hats"
+
+
+def _fold_part(size: Size, primal: bool, fold: int, shape: Shape) -> Part:
+    held_out = len(size.held_out(fold))
+    order = shape.n_features if primal else size.n - held_out
+    route = route_of(order, held_out, shape.n_alphas) if primal else "hats"
+    if route == "hats":
+        held = shape.n_alphas * held_out * order * shape.number
+        building = 8 * (3 * order * order + 4 * held_out * order)
+    else:
+        held = shape.number * (order * order + shape.n_alphas * order * (order + STRIP) // 2)
+        building = 8 * (6 * order * order + 2 * held_out * order)
+    return Part(size, primal, fold, route, order, held, building + _chunk(primal, order))
+
+
+def _refit_part(size: Size, primal: bool, shape: Shape) -> Part:
+    order = shape.n_features if primal else size.n
+    rows = shape.n_evaluate * order
+    held = 8 * rows + shape.n_alphas * rows * shape.number + (8 * order * order if primal else 0)
+    building = 8 * (2 * order * order + 3 * rows)
+    return Part(size, primal, None, "hats", order, held + building, _chunk(primal, order))
+
+
+def _chunk(primal: bool, order: int) -> int:
+    return 8 * (2 * ROWS * order + order * order) if primal else 0
+
+
+def groups_of(parts: Sequence[Part], memory: int, shape: Shape) -> list[list[Part]]:
+    """Consecutive parts that are held together: in half of `memory` (bytes), or one part alone in what it needs.
+
+    Raises ValueError where memory doesn't hold a part with `least_targets` targets.
+    """
+    groups: list[list[Part]] = []
+    for part in parts:
+        if groups and _fits([*groups[-1], part], memory, shape):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    least = max(_need(group) + least_targets(group, shape) for group in groups)
+    if least > memory:
+        raise ValueError(f"memory_mb: too small by {-(-(least - memory) // 10**6)} for matrices and a few targets")
+    return groups
+
+
+def _fits(group: Sequence[Part], memory: int, shape: Shape) -> bool:
+    held = sum(part.held for part in group)
+    return held <= memory // 2 and _need(group) + least_targets(group, shape) <= memory
+
+
+def _need(group: Sequence[Part]) -> int:
+    return sum(part.held for part in group) + max(part.building for part in group)
+
+
+def least_targets(group: Sequence[Part], shape: Shape) -> int:
+    """Bytes of the fewest targets that are worth a pass."""
+    return 64 * bytes_of_target(group, shape)
+
+
+def bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
+    """Bytes that one target takes while its block is worked on."""
+    folds = max(len(part.size.folds) for part in group)
+    order = max(part.order for part in group)
+    crosses = (folds + 3) * order if any(part.primal for part in group) else 2 * order
+    numbers = shape.n_rows + 2 * ROWS + crosses + 2 * shape.n_evaluate
+    return shape.number * numbers + 8 * (shape.n_rows + 4 * shape.n_alphas)
+
+
+def block_width(group: Sequence[Part], memory: int, n_targets: int, shape: Shape) -> int:
+    """Targets of a block: as many as memory holds beside the group's parts, at most 8,192."""
+    left = memory - sum(part.held for part in group)
+    return max(min(left // bytes_of_target(group, shape), n_targets, GIGANTIC), 1)

@@ -1,0 +1,161 @@
+"""Ridge through the features, for at least as many mapping rows as features: Gram matrices and cross-products.
+
+With the sums over all rows, those of a training set follow by subtraction of the held-out fold: G - G_f, C - C_f, each
+centred by a rank-one term. Features are read with the mean of the largest size removed, which saves digits only.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from neuroscaling.regression.voxelwise.block import Block, FoldSums
+from neuroscaling.regression.voxelwise.problem import Size
+from neuroscaling.regression.voxelwise.solving import Training
+
+ROWS = 2048
+
+
+class Design:
+    """Features of all rows on the device, read with a common mean removed. values: (N, p); rows: those of its mean."""
+
+    def __init__(self, values: np.ndarray, rows: np.ndarray, dtype: torch.dtype, device: torch.device) -> None:
+        self.values = torch.from_numpy(values).to(device)
+        self.dtype = dtype
+        total = sum(part.sum(0) for part in self._parts(rows))
+        self.mean = (total / len(rows)).to(dtype)
+
+    def centred(self, rows: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+        """Rows (len(rows), p), minus the common mean."""
+        return self._rows(rows).to(dtype).sub_(self.mean)
+
+    def gram(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inner products of the features (p, p) and their sums (p,) over `rows`, float64."""
+        p = self.values.shape[1]
+        products, sums = (torch.zeros(s, dtype=torch.float64, device=self.values.device) for s in ((p, p), p))
+        for part in self._parts(rows):
+            part -= self.mean
+            products += _square(part)
+            sums += part.sum(0)
+        return products, sums
+
+    def _parts(self, rows: np.ndarray) -> Iterator[torch.Tensor]:
+        for start in range(0, len(rows), ROWS):
+            yield self._rows(rows[start : start + ROWS]).double()
+
+    def _rows(self, rows: np.ndarray) -> torch.Tensor:
+        return self.values[torch.from_numpy(np.asarray(rows, dtype=np.int64)).to(self.values.device)]
+
+
+def _square(x: torch.Tensor) -> torch.Tensor:
+    # numpy multiplies a matrix by its own transpose with half of the work; torch doesn't.
+    if x.device.type == "cpu":
+        return torch.from_numpy(x.numpy().T @ x.numpy())
+    return x.T @ x
+
+
+class PrimalSize:
+    """One mapping size as problems in the features. Holds its Gram matrix between `open` and `close`.
+
+    centres: {fold: what its training features are centred with}, their own mean, or without intercept that of all rows;
+    unit: trace of the Gram matrix over rows, the unit of relative penalties.
+    """
+
+    def __init__(self, size: Size, design: Design, standardise: bool, intercept: bool) -> None:
+        self.size, self.design, self.intercept = size, design, intercept
+        self.standardise = standardise
+        self.centres: dict[int, torch.Tensor] = {}
+
+    def open(self) -> None:
+        """Form the Gram matrix of all mapping rows, the features' mean and scale, and the unit of penalties."""
+        self.gram, self.sums = self.design.gram(self.size.rows)
+        self.mean = self.sums / self.size.n
+        variance = (self.gram.diagonal() / self.size.n - self.mean**2).clamp_min(0)
+        self.scale = None
+        if self.standardise:
+            squares = self.gram.diagonal() / self.size.n
+            varying = (variance > 1e-13 * squares) & (variance > 1e-24 * (self.mean + self.design.mean) ** 2)
+            self.scale = torch.where(varying, torch.where(varying, variance, 1.0).rsqrt(), 0.0)
+            variance = variance * self.scale**2
+        self.unit = float(variance.sum())
+
+    def close(self) -> None:
+        """Let go of the Gram matrix."""
+        del self.gram
+
+    def training(self, fold: int) -> Training:
+        """The problem of a fold's training rows, with the held-out rows to predict."""
+        held_out = self.size.rows[self.size.held_out(fold)]
+        gram, sums = self.design.gram(held_out)
+        gram = torch.sub(self.gram, gram, out=gram)
+        n, sums = self.size.n - len(held_out), self.sums - sums
+        self.centres[fold] = sums / n if self.intercept else self.mean
+        name = f"mapping size {self.size.n}, fold {fold}"
+        return self._problem(name, gram, sums, self.centres[fold], n, held_out)
+
+    def whole(self, rows: np.ndarray) -> Training:
+        """The problem of all mapping rows, with `rows` to predict."""
+        name = f"mapping size {self.size.n}"
+        return self._problem(name, self.gram.clone(), self.sums, self.mean, self.size.n, rows)
+
+    def _problem(
+        self, name: str, gram: torch.Tensor, sums: torch.Tensor, centre: torch.Tensor, n: int, rows: np.ndarray
+    ) -> Training:
+        # (X - 1c')'(X - 1c') = X'X - s c' - c s' + n c c'
+        gram.addr_(sums, centre, alpha=-1).addr_(centre, sums, alpha=-1).addr_(centre, centre, alpha=n)
+        predicted = self.design.centred(rows, torch.float64).sub_(centre)
+        if self.scale is not None:
+            gram.mul_(self.scale).mul_(self.scale[:, None])
+            predicted.mul_(self.scale)
+        return Training(name, gram, predicted, self.scale)
+
+
+class CrossProducts:
+    """X'Y of each fold for one block of targets; a size that extends the one before adds its further rows only."""
+
+    def __init__(self, design: Design, block: Block) -> None:
+        self.design, self.block = design, block
+        self.size: Size | None = None
+
+    def advance(self, size: Size) -> None:
+        """Go on to a size: from here on sums and products are those of its rows."""
+        if self.size is None or not size.extends(self.size):
+            self.folds: dict[int, torch.Tensor] = {}
+            self.sums = FoldSums()
+            done = 0
+        else:
+            done = self.size.n
+        for fold in np.unique(size.labels[done:]):
+            self._add(int(fold), size.rows[done:][size.labels[done:] == fold])
+        self.size = size
+        self.total = sum(self.folds.values())
+
+    def _add(self, fold: int, rows: np.ndarray) -> None:
+        for start in range(0, len(rows), ROWS):
+            part = rows[start : start + ROWS]
+            x = self.design.centred(part, self.design.dtype)
+            y = self.block.values[torch.from_numpy(np.asarray(part, dtype=np.int64)).to(x.device)]
+            self.sums.add(fold, y)
+            if fold in self.folds:
+                self.folds[fold].addmm_(x.T, y)
+            else:
+                self.folds[fold] = x.T @ y
+
+    def training(self, fold: int, centre: torch.Tensor, columns: slice) -> torch.Tensor:
+        """(X - 1c')'Y of the training rows of a fold, (p, columns)."""
+        products = self.total[:, columns] - self.folds[fold][:, columns]
+        sums = sum(values[columns] for other, values in self.sums.sums.items() if other != fold)
+        return _centre(products, centre, sums)
+
+    def held_out(self, fold: int, centre: torch.Tensor, columns: slice) -> torch.Tensor:
+        """(X - 1c')'Y of the rows that a fold holds out, (p, columns)."""
+        return _centre(self.folds[fold][:, columns].clone(), centre, self.sums.sums[fold][columns])
+
+    def of_all(self, centre: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A function from numbers of targets in the block to (X - 1c')'Y of all mapping rows of the present size."""
+        total, sums = self.total, self.sums.total()
+        return lambda chosen: _centre(total[:, chosen], centre, sums[chosen])
+
+
+def _centre(products: torch.Tensor, centre: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
+    return products.addr_(centre.to(products.dtype), sums.to(products.dtype), alpha=-1)
