@@ -12,6 +12,8 @@ from neuroscaling.encoding.accuracy_files import SubjectAccuracy, listed, read_a
 from neuroscaling.encoding.bootstrap import basis, same_sign, sign_flip_p, summarise
 
 Group = tuple[str, str]
+# What a measure can be at all: an interval that is freed of bias may reach beyond.
+RANGES = {"r": (-1.0, 1.0), "explained": (-1.0, 1.0), "challenge": (0.0, 100.0)}
 TEXT, NUMBER, COUNT = "string", "float64", "int64"
 ACCURACY = (
     {"run": TEXT, "data": TEXT, "source": TEXT, "simulated": "bool", "region": TEXT, "hemisphere": TEXT}
@@ -88,8 +90,8 @@ def _rows(mapping: str, members: list[tuple[SubjectAccuracy, int]]) -> Iterator[
             "hemisphere": group[1],
             "measure": measure,
             "value": float(summary.value[key]),
-            "low": float(summary.low[key]),
-            "high": float(summary.high[key]),
+            "low": float(np.clip(summary.low[key], *RANGES.get(measure, (None, None)))),
+            "high": float(np.clip(summary.high[key], *RANGES.get(measure, (None, None)))),
             "bias": float(summary.bias[key]),
             "interval_over": basis(n, values.shape[1] - 1),
             "n_subjects": n,
