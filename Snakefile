@@ -17,7 +17,9 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/activations.smk"
 include: "workflow/rules/common_brainscore.smk"
 include: "workflow/rules/brainscore.smk"
-include: "workflow/rules/score.smk"
+include: "workflow/rules/common_encoding.smk"
+include: "workflow/rules/encoding.smk"
+include: "workflow/rules/v4.smk"
 include: "workflow/rules/laws.smk"
 include: "workflow/rules/published.smk"
 include: "workflow/rules/report.smk"
@@ -30,4 +32,5 @@ rule all:
     default_target: True
     input:
         STUDY.results.report,
+        [STUDY.results.submission(name) for name in SUBMISSIONS],
     localrule: True

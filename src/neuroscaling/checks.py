@@ -9,10 +9,10 @@ from pathlib import Path
 
 from neuroscaling.brainscore import ids
 from neuroscaling.config import (
-    AlgonautsEncoding,
     BaselineRuns,
     BrainScore,
     BrainScoreData,
+    FmriEncoding,
     LocalData,
     PretrainedRuns,
     SimulatedData,
@@ -23,8 +23,8 @@ from neuroscaling.config import (
     V4Encoding,
 )
 from neuroscaling.datasets.checks import light_problems
-from neuroscaling.encoding import rois, v4
-from neuroscaling.encoding.algonauts import tree_problems
+from neuroscaling.encoding import v4
+from neuroscaling.encoding.study_checks import fmri_problems
 from neuroscaling.errors import DataError, NeuroscalingError, Problem, StudyError, listing, nearest
 from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
@@ -186,9 +186,9 @@ def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:
     for i, entry in enumerate(study.encoding):
         place = f"{where}: encoding[{i}]"
         match entry:
-            case AlgonautsEncoding():
+            case FmriEncoding():
                 yield from _data_problems(entry.data, study, place)
-                yield from _algonauts_problems(entry, place)
+                yield from fmri_problems(study, entry, place)
             case V4Encoding():
                 yield from _v4_problems(entry, place)
 
@@ -197,7 +197,8 @@ def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
     """What asks for features where only inner products are kept."""
     if study.extraction.keep != "gram":
         return
-    needing = [f"encoding[{i}] ({entry.source})" for i, entry in enumerate(study.encoding)]
+    recordings = [(i, entry) for i, entry in enumerate(study.encoding) if isinstance(entry, V4Encoding)]
+    needing = [f"encoding[{i}] ({entry.source})" for i, entry in recordings]
     if study.brainscore:
         needing += ["brainscore.engine: stock"] if study.brainscore.engine == "stock" else []
         needing += [name for name in study.brainscore.benchmarks if _metric(study.brainscore, name) == FEATURES_ALONE]
@@ -209,16 +210,6 @@ def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
 def _metric(settings: BrainScore, benchmark: str) -> str:
     defined, registered = settings.define.get(benchmark), ids.BENCHMARKS.get(benchmark)
     return (defined and defined.metric) or (registered and registered.metric) or ""
-
-
-def _algonauts_problems(entry: AlgonautsEncoding, place: str) -> Iterator[Problem]:
-    wanted = [] if entry.regions == "all" else entry.regions
-    unknown = [region for region in wanted if region not in rois.REGIONS]
-    for region in unknown:
-        allowed = list(rois.REGIONS)
-        yield Problem("unknown region", f"{place}.regions", region, listing(allowed), nearest(region, allowed))
-    if isinstance(entry.data, LocalData) and entry.data.local.is_dir() and not unknown:
-        yield from tree_problems(entry.data.local, entry.subjects, entry.regions)
 
 
 def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
@@ -269,8 +260,3 @@ def _store_problems(study: Study) -> Iterator[Problem]:
         require_writable(study.store, "store")
     except DataError as error:
         yield from error.problems
-
-
-def listing_of(folder: Path) -> list[tuple[str, int]]:
-    """Names and sizes of all files below `folder`: tells one local data set from another without reading it."""
-    return sorted((str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file())

@@ -26,6 +26,10 @@ class Store:
         """Folder of the V4 recordings, in the layout of their public repository."""
         return self.root / "data" / "v4"
 
+    def recording(self, data: str, subject: str) -> Path:
+        """Folder of a subject's responses, prepared from raw NSD."""
+        return self.root / "recordings" / data / subject
+
     def v4_assemblies(self) -> Path:
         """Folder of the V4 recordings as assemblies, one folder a session."""
         return self.root / "data" / "v4_assemblies"
@@ -83,6 +87,20 @@ class Results:
     def published(self) -> Path:
         """List of the figures and claims of a published study; its figures lie beside it."""
         return self.root / "report" / "published" / "figures.json"
+
+    @property
+    def accuracy(self) -> Path:
+        """Accuracy of encoding by region, with intervals over subjects and images."""
+        return self.root / "encoding" / "accuracy.parquet"
+
+    @property
+    def encoding(self) -> Path:
+        """List of the figures of encoding; they lie beside it."""
+        return self.root / "report" / "encoding" / "figures.json"
+
+    def submission(self, name: str) -> Path:
+        """A submission to the challenge."""
+        return self.root / "submissions" / f"{name}.zip"
 
     def fit(self, name: str) -> Path:
         """Result of a fit."""

@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from neuroscaling import checks
-from neuroscaling.config import AlgonautsEncoding, Data, SimulatedData, Study, V4Data, V4Encoding
+from neuroscaling.config import Data, FmriEncoding, SimulatedData, Study, V4Data, V4Encoding
 from neuroscaling.datasets.fingerprint import fingerprint
 from neuroscaling.encoding import v4
 from neuroscaling.errors import StudyError
 from neuroscaling.hashing import content_hash
 from neuroscaling.laws.config import FitJob, load_fit_file
 from neuroscaling.laws.config import expand as expand_fits
+from neuroscaling.listing import listing_of
 from neuroscaling.paths import Results, Store
 from neuroscaling.runs import Run, expand
 from neuroscaling.study_file import read_study_file
@@ -65,7 +66,7 @@ class LoadedStudy:
         """Name of a source of recordings in the store: `simulated-<name>-<hash>` or `local-<hash>`."""
         if isinstance(data, SimulatedData):
             return self.simulated_name(data.simulated)
-        return f"local-{content_hash(checks.listing_of(data.local))}"
+        return f"local-{content_hash(listing_of(data.local))}"
 
     def v4_sessions(self, encoding: V4Encoding) -> list[str]:
         """The session ids of a V4 source, `all` replaced by what its folder holds."""
@@ -81,9 +82,9 @@ class LoadedStudy:
         return next((entry.local_dir for entry in entries if entry.local_dir), None)
 
     @property
-    def algonauts(self) -> Iterator[AlgonautsEncoding]:
-        """The sources in the layout of the Algonauts 2023 Challenge."""
-        return (entry for entry in self.config.encoding if isinstance(entry, AlgonautsEncoding))
+    def fmri(self) -> Iterator[FmriEncoding]:
+        """The sources of fMRI."""
+        return (entry for entry in self.config.encoding if isinstance(entry, FmriEncoding))
 
     @property
     def recordings(self) -> Iterator[V4Encoding]:

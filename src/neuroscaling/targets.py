@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, brainscore_jobs
-from neuroscaling.config import AlgonautsEncoding
+from neuroscaling.encoding.targets import EncodingJob, encoding_jobs
 from neuroscaling.published import source
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
@@ -71,18 +71,22 @@ def score_files(study: LoadedStudy) -> list[Path]:
 
 def scores(study: LoadedStudy) -> list[Score]:
     """Every score of the study: all runs against all benchmarks, sources and sessions."""
-    jobs = brainscore_jobs(study)
-    return [score for run in study.runs.values() for score in _scores_of(run, study, jobs)]
+    jobs, subjects = brainscore_jobs(study), encoding_jobs(study)
+    return [score for run in study.runs.values() for score in _scores_of(run, study, jobs, subjects)]
 
 
-def _scores_of(run: Run, study: LoadedStudy, jobs: list[BrainScoreJob]) -> list[Score]:
+def encoding_scores(study: LoadedStudy) -> list[Path]:
+    """Score files of the networks on subjects of fMRI."""
+    return [study.store.score(s.run, s.data, s.benchmark) for s in scores(study) if s.stage == "encoding"]
+
+
+def _scores_of(run: Run, study: LoadedStudy, jobs: list[BrainScoreJob], subjects: list[EncodingJob]) -> list[Score]:
     found = []
     for job in jobs if run.kind != "baseline" else []:
         for benchmark in job.benchmarks:
             found.append(Score(run.run, job.data, benchmark, "brainscore", job.stimuli.name))
-    for entry in study.algonauts:
-        data = study.data_name(entry.data)
-        found.append(Score(run.run, data, "algonauts2023", "algonauts", algonauts_set(study, data).name))
+    for subject in subjects:
+        found.append(Score(run.run, subject.data, subject.benchmark, "encoding", subject.stimuli.name))
     for entry in study.recordings:
         for session in study.v4_sessions(entry):
             found.append(Score(run.run, "v4", session, "v4", f"v4-{session}"))
@@ -92,34 +96,10 @@ def _scores_of(run: Run, study: LoadedStudy, jobs: list[BrainScoreJob]) -> list[
 def stimulus_sets(study: LoadedStudy) -> dict[str, StimulusSet]:
     """The stimulus sets that the study's scores need, by name."""
     sets = [job.stimuli for job in brainscore_jobs(study)]
-    sets += [algonauts_set(study, study.data_name(entry.data)) for entry in study.algonauts]
+    sets += [job.stimuli for job in encoding_jobs(study)]
     for entry in study.recordings:
         root = str(study.v4_dir or study.store.v4())
         for session in study.v4_sessions(entry):
             source: dict[str, object] = {"kind": "v4", "root": root, "session": session}
             sets.append(StimulusSet(f"v4-{session}", (source,), None))
     return {s.name: s for s in sets}
-
-
-def algonauts_set(study: LoadedStudy, data: str) -> StimulusSet:
-    """The images of all subjects of a source in the Algonauts layout."""
-    shared = next((job for job in brainscore_jobs(study) if job.simulated and job.data == data), None)
-    if shared:
-        return shared.stimuli
-    entry = next(entry for entry in study.algonauts if study.data_name(entry.data) == data)
-    source = {"kind": "algonauts2023", "root": str(algonauts_folder(study, entry)), "subjects": entry.subjects}
-    return StimulusSet(data, (source,), None)
-
-
-def algonauts_folder(study: LoadedStudy, entry: AlgonautsEncoding) -> Path:
-    """Folder with subj01, subj02, ... of a source in the Algonauts layout."""
-    data = study.data_name(entry.data)
-    root = data_root(study, data)
-    return root / "algonauts2023" if data.startswith("simulated-") else root
-
-
-def data_root(study: LoadedStudy, data: str) -> Path:
-    """Folder of a data source by its name in the store."""
-    if data.startswith("simulated-"):
-        return study.store.simulated(data)
-    return next(entry.data.local for entry in study.algonauts if study.data_name(entry.data) == data)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuroscaling.encoding.algonauts import read_subject, scan, subjects_of, tree_problems
+from neuroscaling.encoding.algonauts import scan, subjects_of, tree_problems
 from neuroscaling.encoding.algonauts.read import read_recording
 from neuroscaling.encoding.mapping import read_mapping
 from neuroscaling.errors import DataError
@@ -57,12 +57,12 @@ def test_a_sound_tree_has_no_problems(tree):
 
 
 def test_reading_pools_hemispheres_and_reads_the_mapping(tree):
-    subject = read_subject(tree, "subj01")
-    assert subject.training.shape == (N_TRAIN, 25)
-    assert subject.test.shape == (N_TEST, 25)
-    assert subject.training_ids[:2] == ["nsd-00100", "nsd-00103"]
+    subject = read_recording(tree, "subj01")
+    assert subject.training.responses.shape == (N_TRAIN, 25)
+    assert subject.test.responses.shape == (N_TEST, 25)
+    assert subject.training.stimulus_ids[:2] == ["nsd-00100", "nsd-00103"]
     left = np.load(tree / "subj01/training_split/training_fmri/lh_training_fmri.npy")
-    np.testing.assert_array_equal(subject.training[:, subject.hemisphere == "lh"], left)
+    np.testing.assert_array_equal(subject.training.responses.read(0, 14), left)
     positions = np.concatenate([np.arange(14), np.arange(11)])
     np.testing.assert_array_equal(subject.regions["V1"], np.isin(positions % 4, [2, 3]))
     np.testing.assert_array_equal(subject.regions["hV4"], positions % 4 == 1)
@@ -80,10 +80,10 @@ def test_nan_vertices_are_masked_and_named(tree):
     values = np.load(ceiling)
     values[7] = np.nan
     np.save(ceiling, values)
-    subject = read_subject(tree, "subj01")
+    subject = read_recording(tree, "subj01")
     assert subject.masked == {"lh": [7], "rh": [4]}
-    assert subject.training.shape[1] == subject.test.shape[1] == len(subject.ceiling) == len(subject.vertex) == 23
-    assert np.isfinite(subject.test).all()
+    assert subject.n_targets == subject.test.responses.shape[1] == len(subject.ceiling) == 23
+    assert np.isfinite(subject.test.responses.read(0, 23)).all()
     assert all(len(mask) == 23 for mask in subject.regions.values())
 
 
@@ -91,7 +91,7 @@ def test_without_noise_ceiling_there_is_none(tree):
     for file in (tree / "subj01/test_split/noise_ceiling").iterdir():
         file.unlink()
     assert tree_problems(tree) == []
-    assert read_subject(tree, "subj01").ceiling is None
+    assert read_recording(tree, "subj01").ceiling is None
 
 
 def test_missing_subject_comes_with_the_nearest(tree):
@@ -123,8 +123,6 @@ def test_missing_test_split_and_responses(tree):
     text = "\n".join(map(str, tree_problems(tree)))
     assert "rebuild them from NSD" in text
     assert "test split is missing" in text
-    with pytest.raises(DataError, match="test responses are missing"):
-        read_subject(tree, "subj01")
 
 
 def test_a_region_without_vertices_is_named_with_those_that_have_some(tree):

@@ -172,7 +172,7 @@ def test_planted_truth_is_found_and_grows_with_mapping_images(tmp_path):
         scores = [outcome.correlations.mean() for outcome in mine]
         assert scores[0] < scores[1] < scores[-1]
         assert scores[-1] > 0.9
-        assert mine[-1].layers == ["right"] * 5
+        assert set(mine[-1].layers) == {"right"}
 
 
 def test_choosing_among_many_layers_stays_at_chance(tmp_path):

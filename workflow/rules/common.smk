@@ -21,6 +21,7 @@ from neuroscaling import targets
 from neuroscaling.brainscore import choice
 from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.code import code_fingerprint
+from neuroscaling.encoding.targets import encoding_jobs
 from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
 from neuroscaling.study import load_study
@@ -30,6 +31,7 @@ try:
     if found := list(choice.choice_problems(STUDY)):
         raise StudyError(found)
     JOBS = brainscore_jobs(STUDY)
+    SUBJECTS = encoding_jobs(STUDY)
     SETS = targets.stimulus_sets(STUDY)
     SCORES = targets.scores(STUDY)
     RUNS, FITS = STUDY.runs, STUDY.fits
@@ -54,10 +56,7 @@ config["located"] = {
     },
     "weights": {name: run.weights for name, run in RUNS.items() if run.weights},
     "stimuli": {name: list(s.sources) for name, s in SETS.items()},
-    "algonauts": {
-        STUDY.data_name(e.data): str(targets.algonauts_folder(STUDY, e))
-        for e in STUDY.algonauts
-    },
+    "encoding": {f"{s.data}/{s.benchmark}": s.located for s in SUBJECTS},
     "published": (
         str(STUDY.config.published.published_dir or "")
         if STUDY.config.published
@@ -77,6 +76,9 @@ wildcard_constraints:
     seed=r"\d+",
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
+    nsd=r"nsd-[0-9a-f]{8}",
+    subject=r"subj\d+",
+    submission=r"[A-Za-z0-9.-]+",
     session=r"[A-Za-z0-9]+",
     name=r"[a-z_]+\.csv",
     fit=r"[A-Za-z0-9_.-]+",
@@ -265,32 +267,6 @@ def readout_of(wildcards):
     """The behavioural readout that the study names or that was published, as an option."""
     readout = choice.fixed_layers(STUDY.config, RUNS[wildcards.run])["readout"]
     return f"--readout {readout}" if readout else ""
-
-
-def encoding_of(data):
-    """The entry of `encoding:` whose recordings are called `data`."""
-    return next(
-        entry for entry in STUDY.algonauts if STUDY.data_name(entry.data) == data
-    )
-
-
-def encoding_entry(wildcards):
-    """Subjects and regions that the study asks for."""
-    return encoding_of(wildcards.data).model_dump(
-        mode="json", include={"subjects", "regions"}
-    )
-
-
-def encoding_activations(wildcards):
-    """Activations of a run to the images of a source of fMRI."""
-    return STUDY.store.activations(
-        wildcards.run, targets.algonauts_set(STUDY, wildcards.data).name
-    )
-
-
-def encoding_data(wildcards):
-    """The manifest of simulated fMRI."""
-    return manifest_of(wildcards.data)
 
 
 def v4_inputs(wildcards):

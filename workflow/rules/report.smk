@@ -28,6 +28,7 @@ rule report:
         runs=targets.run_files(STUDY),
         fits=[STUDY.results.fit(name) for name in FITS],
         published=STUDY.results.published if STUDY.config.published else [],
+        encoding=STUDY.results.encoding if SUBJECTS else [],
         rulegraph=RESULTS / "report/rulegraph.dot",
     output:
         page=report(

@@ -1,8 +1,8 @@
 """Draw the figures of an encoding study.
 
 input: scores (list of score files, their accuracies and targets beside them), table (parquet), fits (list of fit JSON),
-accuracy (parquet); output: index (JSON that lists the figures; they are written beside it); params: fsaverage
-(FreeSurfer's folder, or nothing); log[0].
+accuracy (parquet); output: index (JSON that lists the figures; they are written beside it); config: fsaverage (folder
+of FreeSurfer's subject of that name; optional); log[0].
 """
 
 from neuroscaling.logs import script_logging
@@ -16,5 +16,5 @@ with script_logging(snakemake.log[0]):
         list(snakemake.input.get("fits", [])),
         snakemake.input.accuracy,
         snakemake.output.index,
-        snakemake.params.get("fsaverage") or None,
+        snakemake.config.get("fsaverage") or None,
     )

@@ -1,8 +1,8 @@
-"""Convert one subject of the Natural Scenes Dataset to a folder that encoding reads in blocks.
+"""Prepare one subject of the Natural Scenes Dataset: a folder that encoding reads in blocks.
 
 output: manifest (<folder>/manifest.json; the folder is made)
-params: space, sessions, repeats, test, regions, memory_mb (as neuroscaling.encoding.nsd.prepare.prepare takes them)
-wildcards: subject; the folder of the tree is config["located"]["nsd"]; log: one file
+params: settings ({space, repeats, test} as `prepare` takes them)
+wildcards: nsd, subject; the folder of the tree is config["located"]["nsd"]["<nsd>/<subject>"]; log[0].
 """
 
 from pathlib import Path
@@ -12,8 +12,6 @@ from neuroscaling.logs import script_logging
 with script_logging(snakemake.log[0]):
     from neuroscaling.encoding.nsd.prepare import prepare
 
-    names = ("space", "sessions", "repeats", "test", "regions", "memory_mb")
-    choices = {name: snakemake.params.get(name) for name in names}
-    out = Path(snakemake.output.manifest).parent
-    given = {name: value for name, value in choices.items() if value is not None}
-    prepare(snakemake.config["located"]["nsd"], snakemake.wildcards.subject, out, **given)
+    wildcards = snakemake.wildcards
+    root = snakemake.config["located"]["nsd"][f"{wildcards.nsd}/{wildcards.subject}"]
+    prepare(root, wildcards.subject, Path(snakemake.output.manifest).parent, **snakemake.params.settings)

@@ -1,7 +1,7 @@
 """Write the report.
 
 input: table, runs (list of run.json), fits (list of fit JSON), rulegraph (DOT text),
-published (figures and claims; optional); output: page (index.html; figures
+published, encoding (figures and claims; optional); output: page (index.html; figures
 are written beside it); params: study (name), title, jobs (names of the study's
 runs and packs, which the benchmark files of its jobs begin with); log[0].
 """
@@ -22,4 +22,5 @@ with script_logging(snakemake.log[0]):
         {"name": snakemake.params.study, "title": snakemake.params.title, "jobs": list(snakemake.params.jobs)},
         ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],
         snakemake.input.get("published") or None,
+        snakemake.input.get("encoding") or None,
     )

@@ -1,4 +1,4 @@
-"""`neuroscaling data check algonauts2023|nsd ROOT`: is a folder of fMRI what it should be?"""
+"""`neuroscaling data check|rebuild`: is a folder of fMRI what it should be, and its withheld test split from NSD."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neuroscaling.errors import DataError
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `data` with its subcommand `check` to the subcommands."""
+    """Add `data check` and `data rebuild` to the subcommands."""
     text = "look at data sets of your own before a study uses them"
     data = commands.add_parser("data", help=text, description=text)
     verbs = data.add_subparsers(required=True, metavar="COMMAND")
@@ -22,6 +22,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     algonauts.add_argument("--images", choices=("sample", "all"), default="sample", help=text)
     algonauts.add_argument("--format", choices=FORMATS, default="table")
     _add(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
+    text = "write the challenge's withheld test responses and noise ceilings into a tree, from NSD"
+    rebuild = verbs.add_parser("rebuild", help=text, description=text)
+    rebuild.set_defaults(command=_rebuild)
+    rebuild.add_argument("nsd", type=Path, metavar="NSD_ROOT", help="the folder with nsddata and nsddata_betas")
+    rebuild.add_argument("root", type=Path, metavar="ALGONAUTS_ROOT", help="the folder with subj01, subj02, ...")
+    rebuild.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="all of the tree without it")
 
 
 def _add(
@@ -46,6 +52,13 @@ def _check_algonauts(options: argparse.Namespace) -> None:
     if report.problems:
         raise DataError(report.problems)
     show(report.rows, options.format)
+
+
+def _rebuild(options: argparse.Namespace) -> None:
+    from neuroscaling.encoding.nsd.challenge import rebuild_challenge
+
+    for path in rebuild_challenge(options.nsd, options.root, options.subjects or "all"):
+        print(path)
 
 
 def _check_nsd(options: argparse.Namespace) -> None:

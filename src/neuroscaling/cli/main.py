@@ -1,4 +1,4 @@
-"""`neuroscaling runs|plan|check|status|models|benchmarks|audit|schema|predict|next-runs`."""
+"""`neuroscaling runs|plan|check|status|models|benchmarks|audit|data|submission|schema|predict|next-runs`."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neuroscaling import __version__
-from neuroscaling.cli import planning
+from neuroscaling.cli import calibrate, data, planning, submission
 from neuroscaling.cli.output import FORMATS, show
 from neuroscaling.errors import NeuroscalingError
 
@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
     _add(commands, "status", _status, "what is done and what is left, stage by stage", study=True, formats=True)
-    text = "bytes of activations that a study will write; nothing is computed but shapes"
-    _add(commands, "plan", _plan, text, study=True, formats=True)
+    text = "bytes of activations that a study will write, and hours that it takes; nothing is computed but shapes"
+    calibrate.add_options(_add(commands, "plan", _plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     _add(commands, "models", _models, "the architectures known by name", formats=True)
     _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--study", type=Path, required=True, metavar="STUDY", help="the study that scored it")
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
     schema.add_argument("--folder", type=Path, default=Path("config"))
+    data.add_commands(commands)
+    submission.add_commands(commands)
     planning.add_commands(commands)
     return parser
 

@@ -33,6 +33,7 @@ class Ridge(Section):
     engine: Literal["exact", "himalaya"] = Field(
         "exact", description="`exact`: from sufficient statistics; `himalaya`: the field's library, slower."
     )
+    gpu: bool = Field(False, description="Whether scoring jobs ask for a GPU.")
     memory_mb: int = Field(2000, ge=100, description="Bound of a job's working memory beside features and predictions.")
 
     @model_validator(mode="after")
@@ -88,7 +89,9 @@ class NsdEncoding(FmriEncoding):
 
     source: Literal["nsd"] = Field(description="`nsd`.")
     data: LocalData = Field(description="`local: <folder with nsddata, nsddata_betas, nsddata_stimuli>`.")
-    space: Literal["func1pt8mm", "nativesurface", "fsaverage"] = Field("fsaverage", description="Space of the betas.")
+    space: Literal["func1pt8mm", "func1mm", "nativesurface", "fsaverage"] = Field(
+        "fsaverage", description="Space of the betas."
+    )
     trials: Literal["average", "keep"] = Field(
         "average", description="Repetitions of an image: averaged, or kept as rows (of one fold) of their own."
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from neuroscaling.config.base import Section
+from neuroscaling.config.base import OptionalFolder, Section
 
 SamplesPerClass = int | Literal["all"]
 
@@ -58,7 +58,7 @@ class PretrainedRuns(Section):
     """Networks with published weights, fetched through timm (needs a network) or read from a folder."""
 
     pretrained: list[str] = Field(min_length=1, description="timm names with tag, e.g. `resnet18.a1_in1k`.")
-    weights: Path | None = Field(
+    weights: OptionalFolder = Field(
         None, description="Folder with `<name>.safetensors`; without it timm downloads from its hub."
     )
 

@@ -59,7 +59,7 @@ class Recording:
     hemisphere (V,): `lh`, `rh`, or `both` for a volume; vertex (V,): column in the hemisphere's file; regions: boolean
     (V,) by name; ceiling (V,): noise ceiling of the test rows in 0..1, or None; ncsnr (V,): signal-to-noise ratio of
     single trials, from which the ceiling of any rows follows, or None; fsaverage (V,): vertex number on fsaverage, or
-    None; masked: the columns left out (NaN, or no variance), by hemisphere.
+    None; masked: the columns left out (NaN, or no variance), by hemisphere; simulated: never recorded from anybody.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Recording:
     ncsnr: np.ndarray | None
     fsaverage: np.ndarray | None
     masked: dict[str, list[int]]
+    simulated: bool = False
 
     @property
     def n_targets(self) -> int:

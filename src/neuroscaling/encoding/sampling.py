@@ -79,9 +79,7 @@ def _sizes(n_pool: int, settings: EncodingSettings, subject: str) -> list[int]:
     return sorted({*numbers, *([n_pool] if "all" in settings.samples else [])})
 
 
-def _draw(
-    order: np.ndarray, sizes: Sequence[int], rows: Sequence[np.ndarray], settings: EncodingSettings
-) -> Draw:
+def _draw(order: np.ndarray, sizes: Sequence[int], rows: Sequence[np.ndarray], settings: EncodingSettings) -> Draw:
     orders, folds = [], []
     for size in sizes:
         found, positions = _expand(order[:size], rows)

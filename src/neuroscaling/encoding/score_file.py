@@ -26,6 +26,7 @@ class ScoreHeader:
     benchmark: str
     metrics: tuple[str, ...]
     protocol: str = "corrected"
+    engine: str = "exact"
 
 
 def write_scores(
@@ -37,7 +38,7 @@ def write_scores(
     seconds: float,
 ) -> None:
     """Write `path` (JSON) and `<benchmark>.targets.parquet` beside it; numbers that don't exist become null."""
-    _write_targets(path.with_name(f"{path.stem}.targets.parquet"), targets)
+    write_parquet(path.with_name(f"{path.stem}.targets.parquet"), targets)
     content = {
         "format": "score/1",
         "run": header.run,
@@ -45,7 +46,7 @@ def write_scores(
         "simulated": header.simulated,
         "benchmark": header.benchmark,
         "metric": "+".join(header.metrics),
-        "engine": "neuroscaling",
+        "engine": header.engine,
         "protocol": header.protocol,
         "ceiling_scale": CEILING_SCALE,
         "rows": rows,
@@ -72,9 +73,10 @@ def most_frequent(layers: Sequence[str]) -> str | None:
     return str(names[counts.argmax()]) if len(names) else None
 
 
-def _write_targets(path: Path, targets: dict[str, Any]) -> None:
+def write_parquet(path: Path, columns: dict[str, Any]) -> None:
+    """Write columns of equal length as a parquet file, whole or not at all."""
     import pyarrow
     import pyarrow.parquet
 
     with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(targets), temporary)
+        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)

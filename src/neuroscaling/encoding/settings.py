@@ -1,10 +1,11 @@
 """How responses are mapped and evaluated: the study's entry and its protocol, made complete."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from neuroscaling.regression.voxelwise import RidgeSettings
+import numpy as np
+
+from neuroscaling.regression.voxelwise.settings import RidgeSettings
 
 PENALTIES = {"corrected": (1e-3, 1e3, 10), "parity": (1.0, 1e15, 30)}
 FOLDS = {"corrected": 5, "parity": 8}
@@ -56,12 +57,8 @@ class EncodingSettings:
     def _protocol(self) -> str:
         return "parity" if self.parity else "corrected"
 
-    def ridge_settings(self, only_products: bool = False) -> "RidgeSettings":
+    def ridge_settings(self, only_products: bool = False) -> RidgeSettings:
         """What the engine is asked for. only_products: features are not kept, so that they can't be standardised."""
-        import numpy as np
-
-        from neuroscaling.regression.voxelwise import RidgeSettings
-
         asked, protocol = self.ridge, self._protocol
         lowest, highest, number = asked["penalties"] or PENALTIES[protocol]
         scale = asked["features"] or ("centre" if self.parity or only_products else "standardise")

@@ -1,7 +1,8 @@
 """Prediction of V4 neurons from a run's activations by ridge and PLS, for growing numbers of mapping images.
 
 Five shuffled folds of the images, the same for every model. Inside each fold's training images nested subsets of n
-images map features to responses; layer and penalty are chosen inside the subset; the held-out images stay the same.
+images map features to responses, and what is chosen is chosen inside the subset; the held-out images stay the same.
+Ridge is that of fMRI: a layer and a penalty for each neuron. PLS takes one layer for all neurons.
 """
 
 import logging
@@ -14,18 +15,22 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.activations.store import Activations, open_store
+from neuroscaling.encoding.encode import Task, candidates_of, encode
+from neuroscaling.encoding.sampling import Draw
 from neuroscaling.encoding.score_file import ScoreHeader, most_frequent, write_scores
+from neuroscaling.encoding.settings import FOLDS, PENALTIES, SCORE
 from neuroscaling.encoding.v4 import Session, load_session
 from neuroscaling.errors import Problem, StudyError, nearest
 from neuroscaling.regression.features import Features
-from neuroscaling.regression.folds import nested_subsets, shuffled_folds
+from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
-from neuroscaling.regression.ridge import cv_curve, decompose, relative_alphas
 from neuroscaling.regression.scores import normalised, pooled_score, prediction_correlation
+from neuroscaling.regression.voxelwise.settings import RidgeSettings
 
 log = logging.getLogger(__name__)
 N_FOLDS = 5
 N_INNER_FOLDS = 3
+RIDGE_FOLDS = FOLDS["corrected"]
 SEED = 0
 MAX_COMPONENTS = 25
 MIN_SAMPLES = 6
@@ -34,16 +39,9 @@ METRICS = ("pls", "ridge")
 
 
 @dataclass(frozen=True)
-class Mapping:
-    """A metric: predictions of other rows from mapping rows, and how well a layer does inside the mapping rows."""
-
-    predict: Callable[[Features, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    inner_score: Callable[[Features, np.ndarray, np.ndarray], float]
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """One metric at one number of mapping images: correlations (folds, neurons) and the layer chosen in each fold."""
+    """One metric at one number of mapping images: correlations (folds, neurons) and the layers chosen, in each fold for
+    all neurons or for each."""
 
     metric: str
     n_mapping: int
@@ -72,7 +70,7 @@ def score_v4(
     details = {
         "pinned": recording.pinned,
         "folds": N_FOLDS,
-        "inner_folds": N_INNER_FOLDS,
+        "inner_folds": {"pls": N_INNER_FOLDS, "ridge": RIDGE_FOLDS},
         "seed": SEED,
         "ceiling": "raw repeats" if recording.ceiling is not None else "none: no raw repeats of this session",
         "components": "at most 25, and at most a third of the mapping images",
@@ -86,21 +84,18 @@ def score_session(
 ) -> list[Outcome]:
     """Held-out correlations for each metric and each number of mapping images that the session can give."""
     _check_metrics(metrics)
-    layers = {layer: Features.of(stored.read_rows(layer, session.stimulus_ids)) for layer in stored.layers}
     folds = shuffled_folds(len(session.stimulus_ids), N_FOLDS, SEED)
     wanted = usable_samples(samples, min(len(train) for train, _ in folds), session.name)
-    subsets = [nested_subsets(train, wanted, SEED + fold) for fold, (train, _) in enumerate(folds)]
-    outcomes = []
-    for metric in metrics:
-        for size in wanted:
-            results = [
-                _fold(layers, session.responses, subset[size], test, MAPPINGS[metric])
-                for subset, (_, test) in zip(subsets, folds, strict=True)
-            ]
-            correlations = np.stack([correlation for correlation, _ in results])
-            n_mapping = min(len(subset[size]) for subset in subsets)
-            outcomes.append(Outcome(metric, n_mapping, correlations, [layer for _, layer in results]))
-    return outcomes
+    tasks = [_task(train, test, wanted, SEED + fold) for fold, (train, test) in enumerate(folds)]
+    return [outcome for metric in metrics for outcome in MAPPINGS[metric](stored, session, tasks)]
+
+
+def _task(train: np.ndarray, test: np.ndarray, sizes: Sequence[int | str], seed: int) -> Task:
+    """Nested subsets of a fold's training images, and the images that it holds out."""
+    order = np.random.default_rng(seed).permutation(train)
+    counts = [len(train) if size == "all" else int(size) for size in sizes]
+    folds = [np.arange(n) % RIDGE_FOLDS for n in counts]
+    return Task(Draw(tuple(counts), tuple(order[:n] for n in counts), tuple(folds)), test)
 
 
 def usable_samples(samples: Sequence[int | str], n_training: int, session: str) -> list[int | str]:
@@ -125,51 +120,59 @@ def _check_metrics(metrics: Sequence[str]) -> None:
             raise StudyError(Problem("no such metric", "v4", metric, ", ".join(MAPPINGS), nearest(metric, MAPPINGS)))
 
 
-def ridge_curve(features: Features, responses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Penalties (a,) and their cross-validated R^2 (a, neurons) inside `rows`."""
-    alphas = relative_alphas(features, rows)
-    folds = shuffled_folds(len(rows), N_INNER_FOLDS, SEED)
-    return alphas, cv_curve(features, responses, rows, alphas, folds)
+def ridge(stored: Activations, session: Session, tasks: Sequence[Task]) -> list[Outcome]:
+    """Each neuron takes the layer and the penalty with the best cross-validated R^2 inside the mapping images."""
+    lowest, highest, number = PENALTIES["corrected"]
+    settings = RidgeSettings(tuple(np.geomspace(lowest, highest, number)), score=SCORE["corrected"], dtype="float64")
+    candidates = candidates_of(stored, session.stimulus_ids, settings.memory_mb)
+    responses = session.responses
+    found = encode(candidates, tasks, lambda start, stop: responses[:, start:stop], responses.shape[1], settings)
+    outcomes = []
+    for size in range(len(tasks[0].draw.n_images)):
+        fits = [fold[size] for fold in found]
+        pairs = [(fit.predictions, responses[task.evaluate]) for fit, task in zip(fits, tasks, strict=True)]
+        r = np.stack([prediction_correlation(predicted.astype(np.float64), held) for predicted, held in pairs])
+        layers = [candidates[i].name for fit in fits for i in fit.candidate]
+        outcomes.append(Outcome("ridge", min(fit.n_images for fit in fits), r, layers))
+    return outcomes
 
 
-def ridge(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Predictions for `others` by ridge with a penalty for each neuron, the best inside `rows`."""
-    alphas, curve = ridge_curve(features, responses, rows)
-    return decompose(features, responses, rows, others).predict(alphas[curve.argmax(0)])
-
-
-def ridge_inner(features: Features, responses: np.ndarray, rows: np.ndarray) -> float:
-    """How well a layer does inside `rows`: R^2 with each neuron's best penalty, mean over neurons."""
-    return float(ridge_curve(features, responses, rows)[1].max(0).mean())
-
-
-def pls(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Predictions for `others` by PLS: 25 components, or a third of the mapping images where those are fewer."""
-    return pls_predict(features, responses, rows, others, max(1, min(MAX_COMPONENTS, len(rows) // 3)))
-
-
-def pls_inner(features: Features, responses: np.ndarray, rows: np.ndarray) -> float:
-    """How well a layer does inside `rows`: cross-validated correlation, mean over neurons."""
-    folds = shuffled_folds(len(rows), N_INNER_FOLDS, SEED)
-    parts = [(rows[train], rows[held]) for train, held in folds]
-    scores = [
-        prediction_correlation(pls(features, responses, train, held), responses[held]).mean() for train, held in parts
-    ]
-    return float(np.mean(scores))
-
-
-MAPPINGS = {"pls": Mapping(pls, pls_inner), "ridge": Mapping(ridge, ridge_inner)}
+def pls(stored: Activations, session: Session, tasks: Sequence[Task]) -> list[Outcome]:
+    """All neurons take the layer with the best cross-validated correlation inside the mapping images."""
+    layers = {layer: Features.of(stored.read_rows(layer, session.stimulus_ids)) for layer in stored.layers}
+    outcomes = []
+    for size in range(len(tasks[0].draw.n_images)):
+        rows = [np.sort(task.draw.orders[size]) for task in tasks]
+        results = [_fold(layers, session.responses, r, task.evaluate) for r, task in zip(rows, tasks, strict=True)]
+        correlations = np.stack([correlation for correlation, _ in results])
+        outcomes.append(Outcome("pls", min(map(len, rows)), correlations, [layer for _, layer in results]))
+    return outcomes
 
 
 def _fold(
-    layers: dict[str, Features], responses: np.ndarray, rows: np.ndarray, test: np.ndarray, mapping: Mapping
+    layers: dict[str, Features], responses: np.ndarray, rows: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, str]:
     """Correlations (neurons,) on the held-out images, from the layer that was best inside the mapping images."""
     best = next(iter(layers))
     if len(layers) > 1:
-        best = max(layers, key=lambda layer: mapping.inner_score(layers[layer], responses, rows))
-    predictions = mapping.predict(layers[best], responses, rows, test)
-    return prediction_correlation(predictions, responses[test]), best
+        best = max(layers, key=lambda layer: _inner_score(layers[layer], responses, rows))
+    return prediction_correlation(_predict(layers[best], responses, rows, test), responses[test]), best
+
+
+def _inner_score(features: Features, responses: np.ndarray, rows: np.ndarray) -> float:
+    """How well a layer does inside `rows`: cross-validated correlation, mean over neurons."""
+    parts = [(rows[train], rows[held]) for train, held in shuffled_folds(len(rows), N_INNER_FOLDS, SEED)]
+    predicted = [_predict(features, responses, train, held) for train, held in parts]
+    pairs = zip(predicted, parts, strict=True)
+    return float(np.mean([prediction_correlation(values, responses[held]).mean() for values, (_, held) in pairs]))
+
+
+def _predict(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Predictions for `others` by PLS: 25 components, or a third of the mapping images where those are fewer."""
+    return pls_predict(features, responses, rows, others, max(1, min(MAX_COMPONENTS, len(rows) // 3)))
+
+
+MAPPINGS: dict[str, Callable[[Activations, Session, Sequence[Task]], list[Outcome]]] = {"pls": pls, "ridge": ridge}
 
 
 def _row(session: Session, outcome: Outcome) -> dict[str, Any]:

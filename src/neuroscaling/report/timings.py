@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STAGES = [
-    "simulate", "v4_data", "subset", "train", "stimuli", "activations", "brainscore", "encoding", "v4", "table",
-    "published_table", "fit", "published_figures", "report",
+    "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding", "v4",
+    "accuracy", "submission", "table", "published_table", "fit", "encoding_figures", "published_figures", "report",
 ]  # fmt: skip
 # Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.
 STAGES_OF_RUNS = {"train", "activations", "brainscore", "encoding", "v4"}

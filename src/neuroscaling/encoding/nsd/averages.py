@@ -9,8 +9,8 @@ import numpy as np
 from neuroscaling.encoding.nsd.betas import read_betas, zscored
 from neuroscaling.encoding.nsd.rows import Rows
 
-_BYTES_PER_TRIAL = 24
-"""Of a session being z-scored: what was read, its differences from the mean in float64, and the result."""
+_BYTES_PER_TRIAL = 16
+"""Of a session that is z-scored: what was read, its differences from the mean, and the result."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+"""Encoding of one subject: ridge from a run's layers to every vertex, and the files that say how well it went.
+
+<stem>.json                      rows by region and number of mapping images (docs/formats.md)
+<stem>.targets.parquet           a row a vertex and number of mapping images
+<stem>.accuracy.parquet          accuracy by region and hemisphere, with bootstrap draws of the evaluated images
+<stem>.{lh,rh}_pred_test.npy     predictions of the final model for the test images, where a submission is asked for
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.activations.store import open_store
+from neuroscaling.encoding.encode import Encoded, Task, candidates_of, encode
+from neuroscaling.encoding.predictions import write_predictions
+from neuroscaling.encoding.recording import Recording
+from neuroscaling.encoding.rois import ALL_VERTICES, GROUPS
+from neuroscaling.encoding.sampling import everything, sample
+from neuroscaling.encoding.score_file import ScoreHeader, write_parquet, write_scores
+from neuroscaling.encoding.settings import EncodingSettings
+from neuroscaling.encoding.summary import Evaluated, accuracy_table, region_rows, target_table
+from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.regression.scores import prediction_correlation
+
+log = logging.getLogger(__name__)
+# Parts of areas (V1v, FFA-1) are reported where they are asked for.
+PARTS = {part for parts in GROUPS.values() for part in parts}
+
+
+def score_subject(
+    activations: Path,
+    recording: Recording,
+    output: Path,
+    header: ScoreHeader,
+    settings: EncodingSettings,
+    regions: Sequence[str] | str = "all",
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Fit, evaluate and write the files of `output` (the JSON file, written last).
+
+    activations: manifest of the run's activations to the subject's images. facts: what the result came from, kept in
+    the file. Raises DataError for images without activations, unknown regions, withheld responses, and sizes that the
+    subject can't give.
+    """
+    start = time.perf_counter()
+    chosen = _regions(recording, regions)
+    _report_masked(recording)
+    stored = open_store(activations)
+    tasks, final = _tasks(recording, settings)
+    ids = [*recording.training.stimulus_ids, *recording.test.stimulus_ids]
+    only_products = not all(stored.keeps(layer, "features") for layer in stored.layers)
+    ridge = settings.ridge_settings(only_products)
+    candidates = candidates_of(stored, ids, ridge.memory_mb)
+    targets = _targets(recording)
+    found = encode(candidates, [*tasks, *final], targets, recording.n_targets, ridge)
+    if settings.final:
+        last = found.pop()[0] if final else found[0][-1]
+        write_predictions(output, recording, last.predictions)
+    names = [candidate.name for candidate in candidates]
+    evaluated = _evaluate(recording, settings, tasks[0].evaluate, found)
+    accuracy = accuracy_table(recording, evaluated, chosen, settings.draws)
+    write_parquet(output.with_name(f"{output.stem}.accuracy.parquet"), accuracy)
+    rows = region_rows(recording, evaluated, accuracy, chosen, names)
+    details = {
+        "facts": facts or {},
+        "masked_vertices": recording.masked,
+        "candidates": names,
+        "settings": asdict(settings),
+        "ridge": asdict(ridge),
+        "evaluated": {"split": settings.evaluate, "images": len(evaluated.rows)},
+    }
+    table = target_table(recording, evaluated, names)
+    write_scores(output, header, rows, table, details, time.perf_counter() - start)
+
+
+def _tasks(recording: Recording, settings: EncodingSettings) -> tuple[list[Task], list[Task]]:
+    """What accuracy is reported of, and the final model where none of those is fitted on all training images."""
+    ids, n_test = recording.training.stimulus_ids, len(recording.test.stimulus_ids)
+    if settings.evaluate == "test" and recording.test.responses is None:
+        fix = "evaluate on training images that are held out (`evaluate: validation`), or rebuild them from NSD"
+        raise DataError(Problem("the responses to the test images are withheld", recording.name, fix=fix))
+    sampling, test = sample(ids, settings, recording.name), len(ids) + np.arange(n_test)
+    evaluate = test if settings.evaluate == "test" else sampling.held_out
+    is_whole = settings.evaluate == "test" and len(sampling.draws[0].orders[-1]) == len(ids)
+    final = [Task(everything(ids, settings), test)] if settings.final and not is_whole else []
+    return [Task(draw, evaluate) for draw in sampling.draws], final
+
+
+def _targets(recording: Recording) -> Any:
+    """Responses to all rows, those to the test images left out: no fit may see them."""
+    responses, n_test = recording.training.responses, len(recording.test.stimulus_ids)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        withheld = np.full((n_test, stop - start), np.nan, np.float32)
+        return np.concatenate([responses.read(start, stop), withheld])
+
+    return read
+
+
+def _evaluate(
+    recording: Recording, settings: EncodingSettings, rows: np.ndarray, found: list[list[Encoded]]
+) -> Evaluated:
+    if settings.evaluate == "test":
+        rows, split, ceiling = np.arange(len(recording.test.stimulus_ids)), recording.test, recording.ceiling
+    else:
+        split, ceiling = recording.training, recording.ceiling_of(recording.training, rows)
+    n = recording.n_targets
+    step = max(1, int(5e8 // (8 * len(split.stimulus_ids))))
+    responses = np.hstack([split.responses.read(i, min(i + step, n))[rows] for i in range(0, n, step)])
+    correlations = [[_correlation(one.predictions, responses) for one in draw] for draw in found]
+    return Evaluated(rows, responses, ceiling, found, correlations)
+
+
+def _correlation(predictions: np.ndarray, responses: np.ndarray, block: int = 4096) -> np.ndarray:
+    """Pearson correlation (V,), in blocks of targets."""
+    starts = range(0, responses.shape[1], block)
+    parts = [(predictions[:, i : i + block], responses[:, i : i + block]) for i in starts]
+    return np.concatenate([prediction_correlation(a.astype(np.float64), b.astype(np.float64)) for a, b in parts])
+
+
+def _regions(recording: Recording, regions: Sequence[str] | str) -> list[str]:
+    """Regions to report: those that the subject has, or those asked for (the subject may lack some of them)."""
+    if regions == "all":
+        return [name for name, mask in recording.regions.items() if mask.any() and name not in PARTS]
+    unknown = [name for name in regions if name not in recording.regions and name != ALL_VERTICES]
+    if unknown:
+        known = list(recording.regions)
+        raise DataError(
+            [Problem("unknown region", recording.name, name, listing(known), nearest(name, known)) for name in unknown]
+        )
+    return list(regions)
+
+
+def _report_masked(recording: Recording) -> None:
+    for hemisphere, vertices in recording.masked.items():
+        if vertices:
+            log.warning(
+                "%s %s: %d vertices are NaN or don't vary and are left out: %s",
+                recording.name, hemisphere, len(vertices), vertices[:20],
+            )  # fmt: skip

@@ -1,0 +1,133 @@
+# Encoding of fMRI: preparation of raw NSD, scores by subject, accuracy over subjects, submissions, figures.
+
+
+rule nsd:
+    output:
+        manifest=STORE / "recordings/{nsd}/{subject}/manifest.json",
+    log:
+        "logs/nsd/{nsd}-{subject}.log",
+    benchmark:
+        "benchmarks/nsd/{nsd}-{subject}.tsv"
+    conda:
+        "../../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(240),
+    params:
+        settings=nsd_params,
+        code=code("nsd"),
+    message:
+        "Prepare the NSD responses of {wildcards.subject}"
+    script:
+        "../scripts/nsd.py"
+
+
+for GROUP in GROUPS:
+    for PACK in PACKS:
+
+        rule:
+            name:
+                rule_name(encoding_stage(GROUP), PACK)
+            input:
+                activations=encoding_activations(GROUP, PACK),
+                data=recordings_made(GROUP),
+            output:
+                update(encoding_outputs(GROUP, PACK)),
+            log:
+                f"logs/encoding/{encoding_label(GROUP, PACK)}.log",
+            benchmark:
+                f"benchmarks/encoding/{encoding_label(GROUP, PACK)}.tsv"
+            conda:
+                "../../envs/main.yaml"
+            threads: 1
+            resources:
+                gpu=encoding_gpus(GROUP),
+                mem_mb=encoding_memory(GROUP),
+                runtime=minutes(240),
+            params:
+                job=encoding_params(GROUP),
+                data=GROUP[0].data,
+                protocol=STUDY.config.protocol,
+                code=code("encode"),
+            message:
+                f"Predict fMRI ({', '.join(job.subject for job in GROUP)}) from {title_of(PACK)}"
+            script:
+                "../scripts/encode.py"
+
+
+if SUBJECTS:
+
+    rule accuracy:
+        input:
+            scores=targets.encoding_scores(STUDY),
+        output:
+            accuracy=STUDY.results.accuracy,
+        log:
+            RESULTS / "logs/accuracy.log",
+        benchmark:
+            RESULTS / "benchmarks/accuracy.tsv"
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(2000),
+            runtime=minutes(30),
+        params:
+            code=code("accuracy"),
+        message:
+            "Accuracy over subjects, with intervals over subjects and images"
+        script:
+            "../scripts/accuracy.py"
+
+    rule encoding_figures:
+        input:
+            scores=targets.encoding_scores(STUDY),
+            table=STUDY.results.table,
+            fits=[STUDY.results.fit(name) for name in FITS],
+            accuracy=STUDY.results.accuracy,
+        output:
+            index=STUDY.results.encoding,
+        log:
+            RESULTS / "logs/encoding_figures.log",
+        benchmark:
+            RESULTS / "benchmarks/encoding_figures.tsv"
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(2000),
+            runtime=minutes(30),
+        params:
+            code=code("encoding_figures"),
+        message:
+            "Draw the figures of encoding"
+        script:
+            "../scripts/encoding_figures.py"
+
+
+if SUBMISSIONS:
+
+    rule submission:
+        input:
+            scores=submitted,
+        output:
+            submission=RESULTS / "submissions/{submission}.zip",
+        log:
+            RESULTS / "logs/submission/{submission}.log",
+        benchmark:
+            RESULTS / "benchmarks/submission/{submission}.tsv"
+        conda:
+            "../../envs/main.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(4000),
+            runtime=minutes(60),
+        params:
+            average=submission_average,
+            subject=submission_subject,
+            code=code("submission"),
+        message:
+            "Write the submission {wildcards.submission}"
+        script:
+            "../scripts/submission.py"
