@@ -183,15 +183,17 @@ def test_ceilings_follow_from_the_planted_ncsnr_and_the_trials_of_each_test_imag
 
 @pytest.mark.parametrize("space", ["func1pt8mm", "nativesurface"])
 def test_the_planted_ncsnr_is_what_the_trials_say(tmp_path, space):
-    write_nsd_tree(tmp_path, NsdSettings(sessions=(("subj02", 40),), spaces=(space,), trials=240, nifti=()))
+    write_nsd_tree(
+        tmp_path, NsdSettings(sessions=(("subj02", 40),), spaces=(space,), trials=150, nifti=(), image_size=4)
+    )
     prepare(tmp_path / "nsd", "subj02", tmp_path / "out", space, repeats="keep")
     recording = open_recording(tmp_path / "out")
     trials = _all(recording.training).reshape(-1, 3, recording.n_targets).transpose(2, 0, 1)
     ids = np.array(recording.training.stimulus_ids).reshape(-1, 3)
     assert (ids == ids[:, :1]).all() and (recording.training.repeats == 1).all()
     planted = ncsnr_ceiling(_planted(tmp_path, "subj02", space, recording)[0], {3: 1})
-    np.testing.assert_allclose(repeat_ceiling(trials), planted, atol=0.06)
-    assert abs(np.mean(repeat_ceiling(trials) - planted)) < 0.01
+    np.testing.assert_allclose(repeat_ceiling(trials), planted, atol=0.09)
+    assert abs(np.mean(repeat_ceiling(trials) - planted)) < 0.015
 
 
 def test_averages_are_the_means_of_what_is_kept_apart(simulated, recordings, tmp_path):
@@ -344,3 +346,36 @@ def test_a_folder_of_another_format_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text('{"format": "stimuli/1"}')
     with pytest.raises(DataError, match="not the manifest of a prepared recording"):
         open_recording(tmp_path)
+
+
+def test_targets_without_a_finite_ncsnr_are_left_out(few, tmp_path):
+    file = few / "nsd/nsddata_betas/ppdata/subj01/fsaverage/betas_fithrf_GLMdenoise_RR/rh.ncsnr.mgh"
+    values = np.array(nibabel.load(file).dataobj)
+    general = np.flatnonzero(np.load(few / "truth/subj01-fsaverage-rh.npz")["nsdgeneral"])
+    broken = np.load(few / "truth/subj01-fsaverage-rh.npz")["broken"]
+    lost = next(column for column, vertex in enumerate(general) if vertex not in broken)
+    values[general[lost]] = np.nan
+    nibabel.save(nibabel.MGHImage(values, np.eye(4)), file)
+    prepare(few / "nsd", "subj01", tmp_path / "out", "fsaverage")
+    recording = open_recording(tmp_path / "out")
+    assert lost in recording.masked["rh"] and len(recording.masked["rh"]) == 3
+    assert np.isfinite(recording.ceiling).all()
+
+
+@pytest.mark.parametrize("vertices", [3_000, 30_000])
+def test_what_is_held_at_once_is_bounded_while_targets_grow(tmp_path, vertices):
+    rng = np.random.default_rng(0)
+    images = rng.permutation(400)[None]
+    design = Design(rng.integers(0, 400, 40 * 100), images, np.sort(images[0, :40]))
+    splits = split_rows(design, "subj01", [1, 2], "shared1000")
+    files = [tmp_path / f"lh.betas_session{session:02d}.hdf5" for session in (1, 2)]
+    for file in files:
+        with h5py.File(file, "w") as opened:
+            opened["betas"] = rng.integers(-900, 900, (100, vertices), dtype=np.int16)
+    assert sum(block.usable.sum() for block in blocks(files, np.arange(vertices), splits, 4)) == vertices
+    tracemalloc.start()
+    for block in blocks(files, np.arange(vertices), splits, 4):
+        del block
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6e6, "the bound, and a stretch of the file"
