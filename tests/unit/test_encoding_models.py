@@ -8,9 +8,11 @@ from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
 from neuroscaling.errors import DataError
 from neuroscaling.models import names
-from neuroscaling.models.build import build, build_pretrained, classes_in, published_classes, skeleton
+from neuroscaling.models.build import build, skeleton
+from neuroscaling.models.checkpoints import classes_in, tensor_problems
 from neuroscaling.models.encoding_models import encoding_models
 from neuroscaling.models.layers import candidate_layers
+from neuroscaling.models.pretrained import build_pretrained, published_classes
 from neuroscaling.models.weight_files import HUB, weights_file, weights_problems
 from neuroscaling.models.weights import read_weights, save_weights
 
@@ -120,6 +122,24 @@ def test_foreign_files_are_found_without_reading_tensors(tmp_path):
     path.unlink()
     (tmp_path / "resnet_w8.bin").write_text("<html>not found</html>")
     assert "not a file of torch" in weights_problems("resnet_w8", path)[0].what
+
+
+def test_tensors_of_another_model_are_named_from_the_header_alone(tmp_path):
+    save_weights(build(CONVNEXT, 7, 0), tmp_path / "a.safetensors", {})
+    (problem,) = tensor_problems(EVA, tmp_path / "a.safetensors")
+    assert "no `head.weight`" in problem.what
+    state = build(EVA, 7, 1).state_dict()
+    state["blocks.3.norm1.bias"] = torch.zeros(5)
+    save_file(state, tmp_path / "b.safetensors")
+    (problem,) = tensor_problems(EVA, tmp_path / "b.safetensors")
+    assert "blocks.3.norm1.bias: 5 instead of 192" in problem.allowed
+
+
+@pytest.mark.parametrize("prefix", ["", "visual.trunk."])
+def test_tensors_that_fit_have_no_problems(prefix, tmp_path):
+    state = build(EVA, 7, 1).state_dict()
+    save_file({f"{prefix}{key}": value for key, value in state.items()}, tmp_path / "a.safetensors")
+    assert tensor_problems(EVA, tmp_path / "a.safetensors") == []
 
 
 def test_sound_files_have_no_problems(tmp_path):

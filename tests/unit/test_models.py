@@ -7,10 +7,12 @@ import torch
 
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.models import names, timm_table
-from neuroscaling.models.build import build, build_pretrained, classes_in, skeleton
+from neuroscaling.models.build import build, skeleton
+from neuroscaling.models.checkpoints import classes_in
 from neuroscaling.models.cost import count
 from neuroscaling.models.depths import region_layers
 from neuroscaling.models.layers import _before_classifier, candidate_layers, check_layers, readout_layer
+from neuroscaling.models.pretrained import build_pretrained
 from neuroscaling.models.weights import load_weights, read_weights, save_weights
 
 SMALL = [name for name in names.names() if names.architecture(name).input_size == 32]

@@ -9,7 +9,8 @@ from neuroscaling.activations.options import Request
 from neuroscaling.activations.preprocess import CLIP_MEAN, CLIP_STD, preprocessing
 from neuroscaling.errors import DataError
 from neuroscaling.models import names
-from neuroscaling.models.build import build_with, skeleton
+from neuroscaling.models.build import skeleton
+from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.cost import count
 from neuroscaling.models.one_peace.checkpoint import vision_names
 from neuroscaling.models.one_peace.model import OnePeaceVision

@@ -17,8 +17,8 @@ from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import read_json
-from neuroscaling.models.build import build_with
 from neuroscaling.models.capture import Output, capturing, module_of, probe, refuse_unreached
+from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 
 log = logging.getLogger(__name__)

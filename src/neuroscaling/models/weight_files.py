@@ -16,6 +16,7 @@ HUB = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", 
 OFFICIAL = {"one_peace_vision": ("one-peace-vision.pkl", "one-peace.pt")}
 SOURCES = {"one_peace_vision": "the README of OFA-Sys/ONE-PEACE on GitHub (Apache License 2.0)"}
 POINTER = b"version https://git-lfs"
+METADATA = "__metadata__"  # beside the tensors of a safetensors header
 LONGEST_HEADER = 100_000_000  # safetensors' own limit
 
 
@@ -82,7 +83,7 @@ def _safetensors_faults(file: Path, arch: str) -> Iterator[Problem]:
     if header is None:
         yield Problem("not a safetensors file, or cut short", str(file), f"{size} bytes", fix="fetch the file again")
         return
-    said = header.pop("__metadata__", {}).get("arch", arch)
+    said = header.pop(METADATA, {}).get("arch", arch)
     if said != arch:
         yield Problem("weights of another architecture", str(file), said, arch)
 
@@ -95,7 +96,7 @@ def safetensors_header(file: Path) -> dict | None:
         text = opened.read(length) if length <= min(size, LONGEST_HEADER) else b""
     try:
         header = json.loads(text)
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return header if ends and 8 + length + max(ends) <= size else None

@@ -10,8 +10,9 @@ import torch
 
 from neuroscaling.errors import DataError, Problem, nearest
 from neuroscaling.hashing import content_hash
-from neuroscaling.models.build import build, build_pretrained
+from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
+from neuroscaling.models.pretrained import build_pretrained
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
 from neuroscaling.training.data import n_classes, training_images, validation_images
 from neuroscaling.training.evaluate import evaluate
