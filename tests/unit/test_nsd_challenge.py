@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from neuroscaling.encoding.algonauts.read import read_recording
 from neuroscaling.encoding.nsd.challenge import rebuild_challenge
 from neuroscaling.errors import DataError
 from neuroscaling.regression.scores import algonauts_score, pearson
@@ -55,6 +56,20 @@ def test_what_was_withheld_is_rebuilt(simulated, tree, subject):
         assert np.load(folder / "training_split/repeats.npy").tolist() == truth["training_repeats"].tolist()
         # What can be predicted without noise scores 100 % at most, and much of it.
         assert algonauts_score(pearson(test, test), ceiling).mean() == 100
+
+
+def test_the_reader_of_the_challenge_s_layout_finds_what_was_rebuilt(simulated, tree):
+    assert read_recording(tree, "subj04").test.responses is None
+    rebuild_challenge(simulated / "nsd", tree)
+    recording = read_recording(tree, "subj04")
+    truth = [np.load(simulated / "truth" / f"subj04-challenge-{side}.npz") for side in ("lh", "rh")]
+    test = recording.test.responses.read(0, recording.n_targets)
+    np.testing.assert_allclose(test, np.hstack([t["test"] for t in truth]), atol=2e-6)
+    np.testing.assert_allclose(recording.ceiling, np.concatenate([t["ceiling"] for t in truth]), rtol=1e-6)
+    assert recording.fsaverage.tolist() == np.concatenate([t["vertices"] for t in truth]).tolist()
+    assert recording.test.repeats.tolist() == truth[0]["repeats"].tolist()
+    rows = np.arange(len(recording.test.repeats))
+    np.testing.assert_allclose(recording.ceiling_of(recording.test, rows), recording.ceiling, rtol=1e-6)
 
 
 def test_memory_and_order_of_subjects_change_nothing(simulated, tree, tmp_path):

@@ -24,6 +24,11 @@ FACES = ("Unknown", "OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces")
 LABELS = {"streams": STREAMS, "prf-visualrois": AREAS, "floc-faces": FACES}
 NCSNR = (0.3, 1.5)
 FEATURES = 6
+README = """# SIMULATED data
+
+Everything in this folder was drawn at random by a known rule; nothing was recorded from a person, and no image or
+response of the Natural Scenes Dataset or the Algonauts challenge is in it. It only has their layouts (docs/nsd.md).
+"""
 BETAS = "betas_fithrf_GLMdenoise_RR"
 
 
@@ -98,13 +103,14 @@ def write_nsd_tree(root: Path, settings: NsdSettings | None = None) -> Path:
         _write_label_names(tree, subject)
     _write_label_names(tree, "fsaverage")
     facts = {"format": "simulated-nsd/1", "simulated": True, "sessions": dict(settings.sessions)}
+    (root / "README.md").write_text(README, encoding="utf-8")
     write_json(root / "manifest.json", facts | {"seed": settings.seed})
     return tree
 
 
 def image_features(pixels: np.ndarray) -> np.ndarray:
     """Mean of each colour in the left and right half of images (n, size, size, 3): (n, FEATURES)."""
-    half = pixels.shape[2] // 2
+    half = (pixels.shape[2] + 1) // 2
     return np.hstack([pixels[:, :, :half].mean((1, 2)), pixels[:, :, half:].mean((1, 2))])
 
 
@@ -117,7 +123,8 @@ def _plan(settings: NsdSettings, rng: np.random.Generator) -> Plan:
     tint = rng.uniform(60, 195, (len(ids), 1, 2, 3))
     size = settings.image_size
     noise = rng.normal(0, 20, (len(ids), size, size, 3))
-    pixels = np.clip(np.repeat(tint, size // 2, axis=2) + noise, 0, 255).astype(np.uint8)
+    halves = tint[:, :, np.arange(size) * 2 // size]
+    pixels = np.clip(halves + noise, 0, 255).astype(np.uint8)
     features = image_features(pixels)
     features = (features - features.mean(0)) / features.std(0)
     return Plan(_ordering(per_subject, rng), images, np.sort(shared), pixels, features)
