@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.encoding.nsd.nibabel_files import open_image, unreadable
 from neuroscaling.errors import DataError, Problem
 
 INTEGERS_PER_CENT = 300.0
@@ -49,7 +50,7 @@ def read_betas(file: Path, targets: np.ndarray) -> np.ndarray:
         else:
             _read_trials(file, grid, targets, out)
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(_unreadable(file, error)) from error
+        raise DataError(unreadable(file, error)) from error
     return out / np.float32(INTEGERS_PER_CENT) if dtype == np.int16 else out
 
 
@@ -73,7 +74,7 @@ def _facts(file: Path) -> tuple[int, tuple[int, ...], np.dtype]:
         trials, grid = shape[0], tuple(reversed(shape[1:]))
         allowed, fits = "(trials, vertices) or (trials, Z, Y, X)", len(shape) in (2, 4) and dtype == np.int16
     else:
-        image = _image(file)
+        image = open_image(file)
         shape, dtype = image.shape, image.get_data_dtype()
         trials, grid = shape[-1], shape[:-1]
         if file.suffix == ".mgh":
@@ -95,26 +96,11 @@ def _hdf5(file: Path) -> Iterator[Any]:
     try:
         opened = h5py.File(file, "r")
     except OSError as error:
-        raise DataError(_unreadable(file, error)) from error
+        raise DataError(unreadable(file, error)) from error
     with opened:
         if DATASET not in opened:
             raise DataError(Problem("no such data in the file", str(file), DATASET, ", ".join(opened)))
         yield opened[DATASET]
-
-
-def _image(file: Path) -> Any:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        # A compressed file that stays open is decompressed once, not again for each stretch of trials.
-        return nibabel.load(file, keep_file_open=True)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise DataError(_unreadable(file, error)) from error
-
-
-def _unreadable(file: Path, error: Exception) -> Problem:
-    return Problem(f"can't be read, or is cut short: {error}", str(file), fix="copy or download it again")
 
 
 def _read_volume(betas: Any, grid: tuple[int, ...], targets: np.ndarray, out: np.ndarray) -> None:
@@ -136,7 +122,7 @@ def _read_surface(betas: Any, grid: tuple[int, ...], targets: np.ndarray, out: n
 
 
 def _read_trials(file: Path, grid: tuple[int, ...], targets: np.ndarray, out: np.ndarray) -> None:
-    proxy = _image(file).dataobj
+    proxy = open_image(file).dataobj
     raw = np.unravel_index(targets, grid)
     step = max(1, _NUMBERS // int(np.prod(grid)))
     for start in range(0, len(out), step):

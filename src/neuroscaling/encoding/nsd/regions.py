@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.encoding.nsd.layout import FIX, Place
+from neuroscaling.encoding.nsd.nibabel_files import open_image, unreadable
 from neuroscaling.encoding.rois import ALL_VERTICES, REGIONS
 from neuroscaling.errors import DataError, Problem, listing, nearest
 
@@ -21,15 +22,11 @@ def read_map(file: Path) -> np.ndarray:
 
     Raises DataError for a file that is missing or can't be read.
     """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
+    image = open_image(file)
     try:
-        values = np.asanyarray(nibabel.load(file).dataobj)
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(file), fix=FIX)) from error
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise DataError(Problem(f"can't be read, or is cut short: {error}", str(file))) from error
+        values = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(unreadable(file, error)) from error
     return values[:, 0, 0] if values.shape[1:] == (1, 1) else values
 
 
