@@ -16,11 +16,11 @@ from neuroscaling.table import build_table, write_table
 SUBJECTS = ["subj01", "subj02", "subj03"]
 SIZES = [10, 20, 50, 100, 200, 500, 1000]
 # Region: (L of its law, relative depth, grid size, stretch of vertices in each hemisphere)
-REGIONS = {"V1": (0.5, 0.2, 8, (0, 400)), "hV4": (0.45, 0.5, 4, (400, 700)), "ventral": (0.4, 0.8, 1, (700, 1000))}
+REGIONS = {"V1": (0.5, 0.2, 8, (0, 500)), "hV4": (0.4, 0.7, 1, (500, 1000))}
 LAYERS = [f"blocks.{i}" for i in range(6)]
 CANDIDATES = [f"{layer}@{k}" for layer in LAYERS for k in (1, 4, 8)]
 EVA = {"base": 85_869_312, "large": 303_317_952, "enormous": 4_348_720_896}
-N_VERTICES, DRAWS, K, NOISE = 1000, 20, 60.0, 0.004
+N_VERTICES, DRAWS, K, NOISE = 1000, 10, 60.0, 0.004
 
 
 def runs():
@@ -43,7 +43,7 @@ def accuracy(run, region, subject, n_mapping):
     return (REGIONS[region][0] + gain + 0.04 * SUBJECTS.index(subject)) * np.sqrt(n_mapping / (n_mapping + K))
 
 
-def write_study(folder, fits=None, simulated=True, ceiling=True, fsaverage=True):
+def write_study(folder, fits=None):
     """Write all files to `folder`: arguments of `encoding_figures` without `out`."""
     scores, run_files = [], []
     for run in runs():
@@ -51,7 +51,7 @@ def write_study(folder, fits=None, simulated=True, ceiling=True, fsaverage=True)
         write_json(run_files[-1], run)
         for subject in SUBJECTS:
             path = folder / "scores" / run["run"] / "data" / f"algonauts2023-{subject}.json"
-            _write_subject(path, run, subject, simulated, ceiling, fsaverage)
+            _write_subject(path, run, subject)
             scores.append(path)
     table = folder / "scores.parquet"
     write_table(table, build_table(scores, run_files))
@@ -82,7 +82,7 @@ def fits(subjects=True):
     return [mapping, params] + [single] * subjects
 
 
-def _write_subject(path, run, subject, simulated, ceiling, fsaverage):
+def _write_subject(path, run, subject):
     rng = np.random.default_rng(_seed(run, subject))
     rows, accuracies = [], []
     for n in SIZES:
@@ -91,30 +91,30 @@ def _write_subject(path, run, subject, simulated, ceiling, fsaverage):
         for region, r in values.items():
             rows.append(
                 {"region": region, "subject": subject, "metric": "ridge", "n_mapping": n, "n_targets": 600, "raw": r,
-                 "score": r * r / 0.5 if ceiling else r * r, "ceiling": 0.5 if ceiling else None, "error": 0.01,
+                 "score": r * r / 0.5, "ceiling": 0.5, "error": 0.01,
                  "layer": "blocks.1@4"}
             )  # fmt: skip
-            accuracies += _accuracies(region, n, r, ceiling, rng)
+            accuracies += _accuracies(region, n, r, rng)
     write_json(
         path,
-        {"format": "score/1", "run": run["run"], "data": "data", "simulated": simulated, "benchmark": "algonauts2023",
+        {"format": "score/1", "run": run["run"], "data": "data", "simulated": True, "benchmark": "algonauts2023",
          "metric": "ridge", "engine": "neuroscaling", "protocol": "corrected", "ceiling_scale": "r2/c", "rows": rows,
          "details": {"candidates": CANDIDATES}, "provenance": {}},
     )  # fmt: skip
     pd.DataFrame(accuracies).to_parquet(path.with_name(f"{path.stem}.accuracy.parquet"))
-    _vertices(run, subject, ceiling, fsaverage, rng).to_parquet(path.with_name(f"{path.stem}.targets.parquet"))
+    _vertices(subject, rng).to_parquet(path.with_name(f"{path.stem}.targets.parquet"))
 
 
 def _seed(run, subject):
     return [run["n_params"] % 1000, run["n_samples"], SUBJECTS.index(subject)]
 
 
-def _accuracies(region, n, r, ceiling, rng):
+def _accuracies(region, n, r, rng):
     rows = []
     for hemisphere, shift in (("lh", -0.01), ("rh", 0.01), ("both", 0.0)):
         for draw in range(-1, DRAWS):
             value = r + shift + (0.02 * rng.normal() if draw >= 0 else 0.0)
-            normalised = value * abs(value) / 0.5 if ceiling else np.nan
+            normalised = value * abs(value) / 0.5
             rows.append(
                 {"region": region, "hemisphere": hemisphere, "n_mapping": n, "draw": draw, "n_vertices": 300,
                  "r": value, "explained": value * abs(value), "normalised": normalised, "challenge": 100 * normalised,
@@ -130,10 +130,10 @@ def _posterior(hemisphere, n):
     return np.argsort(mesh.points[:, 1], kind="stable")[:n]
 
 
-def _vertices(run, subject, ceiling, fsaverage, rng):
+def _vertices(subject, rng):
     frames = []
     for hemisphere in ("lh", "rh"):
-        places = _posterior(hemisphere, N_VERTICES) if fsaverage else np.full(N_VERTICES, -1)
+        places = _posterior(hemisphere, N_VERTICES)
         frame = pd.DataFrame({"hemisphere": hemisphere, "vertex": np.arange(N_VERTICES), "fsaverage": places})
         for region, (_, depth, grid, (start, stop)) in REGIONS.items():
             mine = (frame["vertex"] >= start) & (frame["vertex"] < stop)
@@ -143,7 +143,7 @@ def _vertices(run, subject, ceiling, fsaverage, rng):
             frame.loc[mine, "grid"] = np.where(rng.random(mine.sum()) < 0.7, grid, 4)
         frames.append(frame)
     both = pd.concat(frames, ignore_index=True)
-    both = both.assign(subject=subject, alpha=1.0, cv=0.2, ceiling=0.5 if ceiling else np.nan)
+    both = both.assign(subject=subject, alpha=1.0, cv=0.2, ceiling=0.5)
     noise = 0.1 * rng.normal(size=len(both))
     return pd.concat(
         [both.assign(n_mapping=n, r=0.35 * np.sqrt(n / (n + K)) + noise) for n in SIZES], ignore_index=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,10 +53,13 @@ def by_subject(fits: list[Fit]) -> list[Fit]:
     return [fit for fit in fits if fit["status"] == "fitted" and len(set(_points(fit, "subject"))) == 1]
 
 
-def law_over_models(encoding: Encoding, region: str) -> Fit | None:
-    """The law of accuracy against parameters over all runs of an ROI; None where there is none."""
-    fits = [fit for fit in _of_region(encoding, region, "n_params") if len(set(_points(fit, "run"))) > 1]
-    return next((fit for fit in fits if fit["status"] == "fitted" and "arch" not in fit["filters"]), None)
+def law_over_models(encoding: Encoding, region: str, sizes: Collection[float]) -> Fit | None:
+    """The law of accuracy against parameters over the runs of an ROI, with `sizes` mapping images; None without one."""
+    for fit in _of_region(encoding, region, "n_params"):
+        of_many = fit["status"] == "fitted" and len(set(_points(fit, "run"))) > 1 and "arch" not in fit["filters"]
+        if of_many and fit["filters"].get("n_mapping") in sizes:
+            return fit
+    return None
 
 
 def _of_region(encoding: Encoding, region: str, x: str) -> list[Fit]:

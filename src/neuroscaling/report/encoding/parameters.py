@@ -33,7 +33,8 @@ def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         yield LeftOut(NAME, TITLE, f"needs networks of two sizes or more with {size} mapping images, found {found}")
         return
     regions, rest = shown(rows["region"])
-    fits = [fit for region in regions if (fit := laws.law_over_models(encoding, region))]
+    sizes = set(rows["n_mapping"])
+    fits = [fit for region in regions if (fit := laws.law_over_models(encoding, region, sizes))]
     caption = (
         f"Pearson r, mean over vertices and over {rows['unit'].nunique()} subjects, of {rows['run'].nunique()} "
         f"trained networks with {size} mapping images each. Colour and marker: family; small grey marks: subjects. "
@@ -99,7 +100,7 @@ def draw(encoding: Encoding, rows: pd.DataFrame, regions: list[str]) -> Figure:
         for family, look in found.items():
             _family(ax, encoding, mine[mine["arch_family"] == family], region, look)
         _series(ax, mine)
-        fit = laws.law_over_models(encoding, region)
+        fit = laws.law_over_models(encoding, region, set(rows["n_mapping"]))
         if fit and fit.get("curve"):
             ax.plot(fit["curve"]["x"], fit["curve"]["fit"], color=INK, linewidth=1.1, linestyle=(0, (5, 2)), zorder=3)
         label(ax, region, axis_label("n_params"), "Pearson r" if i % columns == 0 else "", log=True)

@@ -26,7 +26,7 @@ MAPS = {
     "grid": ("Preferred grid size k", "cividis"),
 }
 MOST_RUNS = 2
-HEIGHT = 1.15  # inches of a surface
+HEIGHT, PIXELS = 1.15, 260  # of a surface: inches, and rows of its picture
 
 
 def figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator[Drawing | LeftOut]:
@@ -120,18 +120,27 @@ def _range(maps: list[NDArray[np.float64]]) -> object:
 
 
 def _surface(ax: Axes, mesh: meshes.Mesh, values: NDArray[np.float64], hue: object) -> None:
-    """Triangles as pixels: a hundred thousand of them as shapes would make a file of many megabytes."""
-    from matplotlib.collections import PolyCollection
-
-    colors = face_colors(mesh, values, hue)
-    shapes = PolyCollection(
-        mesh.points[mesh.faces], facecolors=colors, edgecolors=colors, linewidths=0.3, antialiased=False
-    )
-    shapes.set_rasterized(True)
-    ax.add_collection(shapes)
-    ax.set_aspect("equal")
-    ax.autoscale_view()
+    """The surface as a picture: a hundred thousand triangles as shapes would make a file of many megabytes."""
+    pixels = picture(mesh, face_colors(mesh, values, hue))
+    ax.imshow(pixels, interpolation="none", aspect="equal")
     ax.set_axis_off()
+
+
+def picture(mesh: meshes.Mesh, colors: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Triangles of `colors` (F, 4) from back to front as pixels (PIXELS, width, 4), transparent around them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
+
+    low, high = mesh.shown.min(axis=0), mesh.shown.max(axis=0)
+    width, height = high - low
+    figure = Figure(figsize=(width / height, 1.0), dpi=PIXELS, facecolor="none")
+    canvas = FigureCanvasAgg(figure)
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    ax.set_axis_off()
+    ax.add_collection(PolyCollection(mesh.points[mesh.faces], facecolors=colors, edgecolors="none", antialiased=False))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
 
 
 def face_colors(mesh: meshes.Mesh, values: NDArray[np.float64], hue: object) -> NDArray[np.float64]:
