@@ -1,5 +1,6 @@
 """The seed study's models by name, and weights from files in the forms that the hub and others have."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -53,6 +54,22 @@ def test_names_of_the_blocks():
     assert candidate_layers("eva02_base_patch16_clip_224.merged2b")[-1] == "blocks.11"
     blocks = candidate_layers("convnext_xxlarge.clip_laion2b_soup")
     assert (blocks[0], blocks[7], blocks[-1]) == ("stages.0.blocks.0", "stages.2.blocks.0", "stages.3.blocks.2")
+
+
+def test_features_are_timm_s_intermediates_pooled():
+    model = build(EVA, 7, 1).eval()
+    request = Request.of(None, {"kind": "max", "sizes": [1, 3, 16]}, {"normalise": False, "crop": False})
+    extractor = network_extractor(model, {"arch": EVA, "kind": "pretrained"}, request, torch.device("cpu"))
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    found = {}
+    extractor.forward(images, list(extractor.widths()), lambda entry, size, ready: found.update({entry: ready()}))
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255  # ToTensor alone
+    with torch.no_grad():
+        maps = model.forward_intermediates(pixels, intermediates_only=True)
+    assert [f"blocks.{i}@3" in found for i in range(len(maps))] == [True] * 12
+    for i, size in ((0, 1), (5, 3), (11, 16)):
+        expected = torch.nn.AdaptiveMaxPool2d((size, size))(maps[i]).flatten(1)
+        np.testing.assert_allclose(found[f"blocks.{i}@{size}"], expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def equal(model, other):
