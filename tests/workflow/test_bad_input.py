@@ -204,6 +204,19 @@ def test_missing_subject(workdir):
     refused(workdir, fmri_study(subjects=["subj01", "subj05"]), "subj05")
 
 
+def test_more_mapping_images_than_a_subject_has(workdir):
+    fmri(workdir)
+    refused(
+        workdir, fmri_study(samples=[10, 500]), "more mapping images than the subject has", "500", "subj01: at most 40"
+    )
+
+
+def test_withheld_test_responses(workdir):
+    for file in fmri(workdir).glob("subj01/test_split/test_fmri/*.npy"):
+        file.unlink()
+    refused(workdir, fmri_study(), "withheld", "evaluate: validation")
+
+
 def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):
     chunks = workdir.path.glob("store/activations/*/*.zarr/layer3.0/**/*")
     chunk = next(path for path in chunks if path.is_file() and path.name != "zarr.json")

@@ -80,7 +80,12 @@ def nsd_job(wildcards):
 def nsd_params(wildcards):
     """How a subject's responses are prepared."""
     entry = nsd_job(wildcards).entry
-    return {"space": entry.space, "repeats": entry.trials, "test": entry.test}
+    return {
+        "space": entry.space,
+        "regions": entry.cortex,
+        "repeats": entry.trials,
+        "test": entry.test,
+    }
 
 
 def submitted(wildcards):
@@ -95,13 +100,6 @@ def submitted(wildcards):
     return [
         STUDY.store.score(run, job.data, job.benchmark) for job in jobs for run in runs
     ]
-
-
-def submission_subject(wildcards):
-    """A subject of the tree whose test images a submission predicts."""
-    entry, _ = SUBMISSIONS[wildcards.submission]
-    job = next(job for job in SUBJECTS if job.entry is entry)
-    return f"{job.data}/{job.benchmark}"
 
 
 def submission_average(wildcards):

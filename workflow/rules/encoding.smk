@@ -63,6 +63,7 @@ if SUBJECTS:
             scores=targets.encoding_scores(STUDY),
         output:
             accuracy=STUDY.results.accuracy,
+            comparisons=STUDY.results.accuracy.with_name("comparisons.parquet"),
         log:
             RESULTS / "logs/accuracy.log",
         benchmark:
@@ -112,7 +113,8 @@ if SUBMISSIONS:
         input:
             scores=submitted,
         output:
-            submission=RESULTS / "submissions/{submission}.zip",
+            zip=RESULTS / "submissions/{submission}.zip",
+            facts=RESULTS / "submissions/{submission}.json",
         log:
             RESULTS / "logs/submission/{submission}.log",
         benchmark:
@@ -125,7 +127,6 @@ if SUBMISSIONS:
             runtime=minutes(60),
         params:
             average=submission_average,
-            subject=submission_subject,
             code=code("submission"),
         message:
             "Write the submission {wildcards.submission}"

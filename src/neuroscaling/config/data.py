@@ -20,7 +20,7 @@ class SimulatedBrain(Section):
     algonauts_subjects: int = Field(2, ge=1, le=8, description="Subjects of the simulated fMRI.")
     algonauts_train: int = Field(200, ge=20, description="Training images of the simulated fMRI.")
     algonauts_test: int = Field(60, ge=10, description="Test images of the simulated fMRI.")
-    vertices: int = Field(120, ge=30, description="Vertices per hemisphere.")
+    vertices: int = Field(120, ge=30, description="Vertices of the left hemisphere; the right has 8 % more.")
 
 
 class SimulatedData(Section):

@@ -92,6 +92,9 @@ class NsdEncoding(FmriEncoding):
     space: Literal["func1pt8mm", "func1mm", "nativesurface", "fsaverage"] = Field(
         "fsaverage", description="Space of the betas."
     )
+    cortex: list[str] | Literal["nsdgeneral", "all-vertices"] = Field(
+        "nsdgeneral", description="Which targets: NSD's own mask, all, or the union of named ROIs."
+    )
     trials: Literal["average", "keep"] = Field(
         "average", description="Repetitions of an image: averaged, or kept as rows (of one fold) of their own."
     )

@@ -13,16 +13,12 @@ import numpy as np
 
 from neuroscaling.encoding.accuracy_files import read_columns, subject_of
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
+from neuroscaling.encoding.predictions import prediction_file
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import read_json
 
 Average = Literal["plain", "weighted"]
 AVERAGES = ("plain", "weighted")
-
-
-def prediction_file(score_file: Path, hemisphere: str) -> Path:
-    """Where the final model's predictions for the test images are, beside a score file."""
-    return Path(score_file).with_name(f"{Path(score_file).stem}.{hemisphere}_pred_test.npy")
 
 
 def average_predictions(score_files: Sequence[Path], average: Average) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from neuroscaling.activations.store import open_store
 from neuroscaling.encoding.encode import Encoded, Task, candidates_of, encode
 from neuroscaling.encoding.predictions import write_predictions
 from neuroscaling.encoding.recording import Recording
-from neuroscaling.encoding.rois import ALL_VERTICES, GROUPS
+from neuroscaling.encoding.rois import ALL_VERTICES, COARSE, REGIONS
 from neuroscaling.encoding.sampling import everything, sample
 from neuroscaling.encoding.score_file import ScoreHeader, write_parquet, write_scores
 from neuroscaling.encoding.settings import EncodingSettings
@@ -29,7 +29,7 @@ from neuroscaling.regression.scores import prediction_correlation
 
 log = logging.getLogger(__name__)
 # Parts of areas (V1v, FFA-1) are reported where they are asked for.
-PARTS = {part for parts in GROUPS.values() for part in parts}
+PARTS = REGIONS.keys() - COARSE.keys()
 
 
 def score_subject(

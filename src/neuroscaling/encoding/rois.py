@@ -42,5 +42,5 @@ def _parts() -> dict[str, tuple[str, tuple[str, ...]]]:
 COARSE: dict[str, tuple[str, tuple[str, ...]]] = _coarse() | {ALL_VERTICES: ("", ())}
 """Region -> (class, names in its mapping), parts of an area taken together: regions that overlap by class alone."""
 
-REGIONS: dict[str, tuple[str, tuple[str, ...]]] = _coarse() | _parts() | {ALL_VERTICES: ("", ())}
+REGIONS: dict[str, tuple[str, tuple[str, ...]]] = COARSE | _parts()
 """Every region that can be asked for: those of COARSE, and the parts under their own names (V1v, FFA-1)."""

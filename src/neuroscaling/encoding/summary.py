@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.encoding.accuracy import accuracy_of
+from neuroscaling.encoding.accuracy import MEASURES, accuracy_of
 from neuroscaling.encoding.encode import Encoded
 from neuroscaling.encoding.recording import Recording
 from neuroscaling.encoding.score_file import most_frequent
 from neuroscaling.encoding.settings import SEED
 
 KEYS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", "n_with_ceiling")
-MEASURES = ("r", "explained", "normalised", "challenge", "unclipped")
 
 
 @dataclass(frozen=True)

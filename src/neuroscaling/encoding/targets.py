@@ -55,7 +55,7 @@ def data_name(study: LoadedStudy, entry: FmriEncoding) -> str:
     """Name of a source in the store."""
     if isinstance(entry, NsdEncoding):
         listed = [listing_of(folder) for folder in _nsd_folders(entry)]
-        return f"nsd-{content_hash([listed, entry.space, entry.trials, entry.test])}"
+        return f"nsd-{content_hash([listed, entry.space, entry.cortex, entry.trials, entry.test])}"
     return study.data_name(entry.data)
 
 

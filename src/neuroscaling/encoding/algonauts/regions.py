@@ -7,26 +7,26 @@ import numpy as np
 
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.mapping import read_mapping
-from neuroscaling.encoding.rois import ALL_VERTICES, CLASSES, COARSE, REGIONS
+from neuroscaling.encoding.rois import ALL_VERTICES, CLASSES, REGIONS
 from neuroscaling.errors import Problem, listing, nearest
 
 
-def region_masks(folder: Path, n_vertices: int, coarse: bool = False) -> dict[str, np.ndarray]:
+def region_masks(folder: Path, n_vertices: int) -> dict[str, np.ndarray]:
     """Boolean (vertices of both hemispheres,) for each region of the tree; all False for those that a subject lacks.
 
-    A class without a mapping gives no regions. coarse: without the parts of areas (V1v, V1d beside V1).
+    A class without a mapping gives no regions.
     """
     masks = {ALL_VERTICES: np.ones(n_vertices, bool)}
     for mask_class in CLASSES:
         if layout.mapping_file(folder, mask_class).is_file():
-            masks |= _class_masks(folder, mask_class, coarse)
+            masks |= _class_masks(folder, mask_class)
     return masks
 
 
-def _class_masks(folder: Path, mask_class: str, coarse: bool) -> dict[str, np.ndarray]:
+def _class_masks(folder: Path, mask_class: str) -> dict[str, np.ndarray]:
     mapping = read_mapping(layout.mapping_file(folder, mask_class))
     values = np.concatenate([np.load(file) for file in layout.mask_files(folder, mask_class)])
-    wanted = {region: names for region, (c, names) in (COARSE if coarse else REGIONS).items() if c == mask_class}
+    wanted = {region: names for region, (c, names) in REGIONS.items() if c == mask_class}
     return {
         region: np.isin(values, [value for value, name in mapping.items() if name in names])
         for region, names in wanted.items()
