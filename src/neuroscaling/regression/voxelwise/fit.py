@@ -12,7 +12,7 @@ from neuroscaling.regression.voxelwise.parts import Part, Shape, block_width, gr
 from neuroscaling.regression.voxelwise.primal import CrossProducts, Design, PrimalSize
 from neuroscaling.regression.voxelwise.problem import Size, sizes_of
 from neuroscaling.regression.voxelwise.refit import Refit
-from neuroscaling.regression.voxelwise.scorers import Eigenbasis, Hats
+from neuroscaling.regression.voxelwise.scorers import SCORERS, Basis, Hats, Quadratic
 from neuroscaling.regression.voxelwise.settings import RidgeSettings
 from neuroscaling.regression.voxelwise.sources import FeatureRows, Source, check_source
 
@@ -99,7 +99,15 @@ class _Sweep:
         for form in dual_sizes(source, others, evaluate, standardise, settings.intercept, self.device):
             self.forms[form.size.index] = form
         number = torch.finfo(self.dtype).bits // 8
-        self.shape = Shape(source.n_rows, n_features, len(evaluate), len(settings.alphas), number)
+        self.shape = Shape(
+            source.n_rows,
+            n_features,
+            len(evaluate),
+            len(settings.alphas),
+            n_targets,
+            number,
+            self.device.type == "cuda",
+        )
         self.memory = settings.memory_mb * 10**6 - sum(8 * size.n * (size.n + len(evaluate)) for size in others)
         self.parts = [part for size in sizes for part in parts_of(size, size in primal, self.shape)]
 
@@ -114,7 +122,7 @@ class _Sweep:
                 if part.fold is None:
                     del self.curves[part.size.index]
 
-    def _prepare(self, group: list[Part]) -> list[Hats | Eigenbasis | Refit]:
+    def _prepare(self, group: list[Part]) -> list[Hats | Basis | Quadratic | Refit]:
         ready = []
         for i, part in enumerate(group):
             form = self.forms[part.size.index]
@@ -125,20 +133,19 @@ class _Sweep:
                 form.close()
         return ready
 
-    def _prepared(self, part: Part, form: PrimalSize | DualSize) -> Hats | Eigenbasis | Refit:
+    def _prepared(self, part: Part, form: PrimalSize | DualSize) -> Hats | Basis | Quadratic | Refit:
         alphas = self._alphas(form)
         if part.fold is None:
             whole = form.whole(self.evaluate) if part.primal else form.whole()
             return Refit(whole, alphas, self.dtype)
-        kind = Hats if part.route == "hats" else Eigenbasis
-        return kind(form.training(part.fold), alphas, form.unit, self.dtype)
+        return SCORERS[part.route](form.training(part.fold), alphas, form.unit, self.dtype)
 
     def _alphas(self, form: PrimalSize | DualSize) -> torch.Tensor:
         unit = form.unit if self.settings.relative and form.unit > 0 else 1.0
         return unit * torch.tensor(self.settings.alphas, dtype=torch.float64, device=self.device)
 
     def _block(
-        self, group: list[Part], ready: list[Hats | Eigenbasis | Refit], start: int, stop: int
+        self, group: list[Part], ready: list[Hats | Basis | Quadratic | Refit], start: int, stop: int
     ) -> Iterator[SizeFit]:
         like = torch.empty(0, dtype=self.dtype, device=self.device)
         block = read_block(self.targets, start, stop, self.rows, like, self.settings.intercept)
@@ -163,7 +170,7 @@ class _Sweep:
         return sums
 
     def _add_scores(
-        self, part: Part, scorer: Hats | Eigenbasis, block: Block, cross: CrossProducts | None, sums: FoldSums
+        self, part: Part, scorer: Hats | Basis | Quadratic, block: Block, cross: CrossProducts | None, sums: FoldSums
     ) -> None:
         shape = (len(self.settings.alphas), self.n_targets)
         if part.size.index not in self.curves:
@@ -177,7 +184,7 @@ class _Sweep:
                 right = cross.training(part.fold, form.centres[part.fold], columns)
             else:
                 right = block.values[:, columns][trained]
-            if part.route == "eigenbasis":
+            if part.route == "quadratic":
                 other = cross.held_out(part.fold, form.centres[part.fold], columns)
             else:
                 other = block.values[:, columns][held_out]

@@ -7,9 +7,11 @@ from typing import Literal
 from neuroscaling.regression.voxelwise.problem import Size
 from neuroscaling.regression.voxelwise.scorers import STRIP
 
-GIGANTIC = 8192
+MOST_TARGETS = 8192
 ROWS = 2048
-STRIP_COLUMNS = 1024
+
+
+Route = Literal["hats", "basis", "quadratic"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class Shape:
     n_features: int | None
     n_evaluate: int
     n_alphas: int
+    n_targets: int
     number: int
+    cuda: bool
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Part:
     size: Size
     primal: bool
     fold: int | None
-    route: Literal["hats", "eigenbasis"]
+    route: Route
     order: int
     held: int
     building: int
@@ -42,29 +46,34 @@ def parts_of(size: Size, primal: bool, shape: Shape) -> list[Part]:
     return [_fold_part(size, primal, int(fold), shape) for fold in size.folds] + [_refit_part(size, primal, shape)]
 
 
-def route_of(p: int, held_out: int, n_alphas: int) -> Literal["hats", "eigenbasis"]:
-    """The way with less work for each target and fold, for p features: see `scorers`."""
-    eigenbasis = 4 * p * p + n_alphas * p * (p + STRIP)
-    return "eigenbasis" if eigenbasis < 2 * n_alphas * held_out * p else "hats"
+def route_of(order: int, held_out: int, primal: bool, shape: Shape) -> Route:
+    """The way with least work for a fold with a matrix of this order: see `scorers`."""
+    quadratic = 4 * order**2 + shape.n_alphas * order * (order + STRIP)
+    if primal and quadratic < 2 * shape.n_alphas * held_out * order:
+        return "quadratic"
+    # Into the eigenbasis each target goes for itself, into the hats every held-out row at every penalty.
+    return "hats" if shape.cuda or shape.n_alphas * held_out < shape.n_targets else "basis"
 
 
 def _fold_part(size: Size, primal: bool, fold: int, shape: Shape) -> Part:
     held_out = len(size.held_out(fold))
     order = shape.n_features if primal else size.n - held_out
-    route = route_of(order, held_out, shape.n_alphas) if primal else "hats"
-    if route == "hats":
-        held = shape.n_alphas * held_out * order * shape.number
-        building = 8 * (3 * order * order + 4 * held_out * order)
-    else:
-        held = shape.number * (order * order + shape.n_alphas * order * (order + STRIP) // 2)
-        building = 8 * (6 * order * order + 2 * held_out * order)
-    return Part(size, primal, fold, route, order, held, building + _chunk(primal, order))
+    route = route_of(order, held_out, primal, shape)
+    numbers = {
+        "hats": shape.n_alphas * held_out * order,
+        "basis": order * (order + held_out),
+        "quadratic": order**2 + shape.n_alphas * order * (order + STRIP) // 2,
+    }
+    held = numbers[route] * shape.number
+    building = 8 * (6 * order**2 + 3 * held_out * order) + _chunk(primal, order)
+    return Part(size, primal, fold, route, order, held, building)
 
 
 def _refit_part(size: Size, primal: bool, shape: Shape) -> Part:
     order = shape.n_features if primal else size.n
     rows = shape.n_evaluate * order
     held = 8 * rows + shape.n_alphas * rows * shape.number + (8 * order * order if primal else 0)
+    # Matrices of penalties are made while targets pass.
     building = 8 * (2 * order * order + 3 * rows)
     return Part(size, primal, None, "hats", order, held + building, _chunk(primal, order))
 
@@ -116,4 +125,4 @@ def bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
 def block_width(group: Sequence[Part], memory: int, n_targets: int, shape: Shape) -> int:
     """Targets of a block: as many as memory holds beside the group's parts, at most 8,192."""
     left = memory - sum(part.held for part in group)
-    return max(min(left // bytes_of_target(group, shape), n_targets, GIGANTIC), 1)
+    return max(min(left // bytes_of_target(group, shape), n_targets, MOST_TARGETS), 1)

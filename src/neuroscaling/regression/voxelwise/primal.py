@@ -14,6 +14,8 @@ from neuroscaling.regression.voxelwise.problem import Size
 from neuroscaling.regression.voxelwise.solving import Training
 
 ROWS = 2048
+# Gram matrices of folds are kept up to this size, larger ones are formed again.
+KEPT_NUMBERS = 2**24
 
 
 class Design:
@@ -65,10 +67,11 @@ class PrimalSize:
         self.size, self.design, self.intercept = size, design, intercept
         self.standardise = standardise
         self.centres: dict[int, torch.Tensor] = {}
+        self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def open(self) -> None:
         """Form the Gram matrix of all mapping rows, the features' mean and scale, and the unit of penalties."""
-        self.gram, self.sums = self.design.gram(self.size.rows)
+        self.gram, self.sums = self._all_grams()
         self.mean = self.sums / self.size.n
         variance = (self.gram.diagonal() / self.size.n - self.mean**2).clamp_min(0)
         self.scale = None
@@ -80,13 +83,25 @@ class PrimalSize:
         self.unit = float(variance.sum())
 
     def close(self) -> None:
-        """Let go of the Gram matrix."""
+        """Let go of the Gram matrices."""
         del self.gram
+        self.kept.clear()
+
+    def _all_grams(self) -> tuple[torch.Tensor, torch.Tensor]:
+        p = self.design.values.shape[1]
+        keep = len(self.size.folds) * p * p <= KEPT_NUMBERS
+        total = None
+        for fold in self.size.folds:
+            gram, sums = self.design.gram(self.size.rows[self.size.held_out(fold)])
+            if keep:
+                self.kept[int(fold)] = gram, sums
+            total = (gram.clone(), sums) if total is None else (total[0].add_(gram), total[1] + sums)
+        return total
 
     def training(self, fold: int) -> Training:
         """The problem of a fold's training rows, with the held-out rows to predict."""
         held_out = self.size.rows[self.size.held_out(fold)]
-        gram, sums = self.design.gram(held_out)
+        gram, sums = self.kept.pop(fold) if fold in self.kept else self.design.gram(held_out)
         gram = torch.sub(self.gram, gram, out=gram)
         n, sums = self.size.n - len(held_out), self.sums - sums
         self.centres[fold] = sums / n if self.intercept else self.mean

@@ -1,29 +1,18 @@
-"""Scores of all penalties for one fold, in the two ways that `Training` can be made ready for all targets.
+"""Scores of all penalties for one fold, in three ways that `Training` can be made ready for all targets.
 
-`Hats`: a matrix for each penalty that turns the right side into held-out predictions. `Eigenbasis`: one basis for all
-penalties, in which sums of squared predictions are quadratic forms; no prediction is formed. Both are prepared once in
-float64 and applied in the type of the targets.
+`Hats`: a matrix for each penalty turns the right side into held-out predictions. `Basis`: the right side goes into the
+eigenbasis of the training matrix once, and from there to predictions: less to prepare and hold. `Quadratic`: sums of
+squared predictions as quadratic forms in that basis, no prediction is formed: for many held-out rows. All are prepared
+in float64 and applied in the type of the targets.
 """
-
-from typing import Protocol
 
 import torch
 
 from neuroscaling.regression.voxelwise.block import HeldOut
 from neuroscaling.regression.voxelwise.scoring import score_of
-from neuroscaling.regression.voxelwise.solving import Training, singular
+from neuroscaling.regression.voxelwise.solving import Spectrum, Training
 
 STRIP = 128
-
-
-class Scorer(Protocol):
-    """A fold that is ready for targets."""
-
-    def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
-        """Scores (penalties, b) from the training right side (d, b).
-
-        held_out: the held-out targets (q, b) for `Hats`, the held-out right side (p, b) for an `Eigenbasis`.
-        """
 
 
 class Hats:
@@ -31,44 +20,58 @@ class Hats:
 
     def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
         self.factor = (unit + alphas)[:, None]
-        self.hats = [hat.to(dtype) for hat in training.hats(alphas, unit)]
-        self.column_sums = torch.stack([hat.sum(0) for hat in self.hats])
+        self.hats = list(training.hats(alphas, unit, dtype))
+        self.sums = torch.stack([hat.sum(0) for hat in self.hats])
 
     def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+        """Scores (penalties, b) from the training right side (d, b) and the held-out targets (q, b)."""
         squares, products = (right.new_empty(len(self.hats), right.shape[1]) for _ in range(2))
-        predicted, work = (torch.empty_like(held_out) for _ in range(2))
+        work = torch.empty_like(held_out), torch.empty_like(held_out)
         for i, hat in enumerate(self.hats):
-            torch.mm(hat, right, out=predicted)
-            torch.sum(torch.mul(predicted, held_out, out=work), 0, out=products[i])
-            torch.sum(predicted.square_(), 0, out=squares[i])
-        return _score(name, targets, self.factor, self.column_sums @ right, squares, products)
+            _add_up(torch.mm(hat, right, out=work[0]), held_out, work[1], squares[i], products[i])
+        return _score(name, targets, self.factor, self.sums @ right, squares, products)
 
 
-class Eigenbasis:
-    """Predictions are A D with D = (values + alpha)^-1 B: sums over rows need A'A and A'Y only (A: held-out rows).
+class Basis:
+    """Predictions are `rows @ (shrink * (basis @ right side))`, rows the held-out ones in the eigenbasis."""
 
-    D'(A'A)D is half of the work where each pair of basis vectors is taken once: strips of A'A right of the diagonal.
+    def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
+        spectrum = Spectrum.of(training, alphas, unit)
+        self.factor = (unit + alphas)[:, None]
+        self.basis, self.rows = spectrum.basis.to(dtype), spectrum.rows.to(dtype)
+        self.shrink, self.sums = spectrum.shrink.to(dtype), (spectrum.shrink * spectrum.rows.sum(0)).to(dtype)
+
+    def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+        """Scores (penalties, b) from the training right side (d, b) and the held-out targets (q, b)."""
+        coordinates = self.basis @ right
+        squares, products = (right.new_empty(len(self.shrink), right.shape[1]) for _ in range(2))
+        shrunk, work = torch.empty_like(coordinates), (torch.empty_like(held_out), torch.empty_like(held_out))
+        for i, shrink in enumerate(self.shrink):
+            torch.mul(coordinates, shrink[:, None], out=shrunk)
+            _add_up(torch.mm(self.rows, shrunk, out=work[0]), held_out, work[1], squares[i], products[i])
+        return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
+
+
+class Quadratic:
+    """With A the held-out rows and D the shrunk coordinates, predictions A D have the sums of squares D'(A'A)D.
+
+    That is half of the work where each pair of basis vectors is taken once: strips of A'A right of the diagonal.
     """
 
     def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
-        values, vectors = torch.linalg.eigh(training.matrix)
-        order = len(values)
-        if float(alphas[0]) == 0 and float(values[0]) <= order * torch.finfo(torch.float64).eps * float(values[-1]):
-            raise singular(training.name, 0.0, order)
-        rows = training.rows @ vectors
+        spectrum = Spectrum.of(training, alphas, unit)
         self.factor = (unit + alphas)[:, None]
-        shrink = self.factor / (values.clamp_min(0) + alphas[:, None])
-        basis = vectors if training.scale is None else vectors * training.scale[:, None]
-        self.basis = basis.T.to(dtype).contiguous()
-        self.shrink, self.sums = shrink.to(dtype), (shrink * rows.sum(0)).to(dtype)
-        products = rows.T @ rows
-        for start in range(0, order, STRIP):
+        self.basis = spectrum.basis.to(dtype)
+        self.shrink, self.sums = spectrum.shrink.to(dtype), (spectrum.shrink * spectrum.rows.sum(0)).to(dtype)
+        products = spectrum.rows.T @ spectrum.rows
+        for start in range(0, len(products), STRIP):
             products[start : start + STRIP, start + STRIP :] *= 2
-        self.strips = [_strips(products, one, dtype) for one in shrink]
+        self.strips = [_strips(products, shrink, dtype) for shrink in spectrum.shrink]
 
     def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+        """Scores (penalties, b) from the training and the held-out right side, both (p, b)."""
         coordinates = self.basis @ right
-        products = self.shrink @ (coordinates * (self.basis @ held_out))
+        products = self.shrink @ (self.basis @ held_out).mul_(coordinates)
         squares = right.new_zeros(len(self.strips), right.shape[1])
         work = right.new_empty(min(STRIP, len(right)), right.shape[1])
         for i, strips in enumerate(self.strips):
@@ -76,6 +79,16 @@ class Eigenbasis:
                 part = torch.mm(strip, coordinates[start:], out=work[: len(strip)])
                 squares[i] += part.mul_(coordinates[start : start + STRIP]).sum(0)
         return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
+
+
+SCORERS = {"hats": Hats, "basis": Basis, "quadratic": Quadratic}
+
+
+def _add_up(
+    predicted: torch.Tensor, held_out: torch.Tensor, work: torch.Tensor, squares: torch.Tensor, products: torch.Tensor
+) -> None:
+    torch.sum(torch.mul(predicted, held_out, out=work), 0, out=products)
+    torch.sum(predicted.square_(), 0, out=squares)
 
 
 def _strips(products: torch.Tensor, shrink: torch.Tensor, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -88,9 +101,10 @@ def _strips(products: torch.Tensor, shrink: torch.Tensor, dtype: torch.dtype) ->
 def _score(
     name: str, targets: HeldOut, factor: torch.Tensor, sums: torch.Tensor, squares: torch.Tensor, products: torch.Tensor
 ) -> torch.Tensor:
-    # A target that doesn't vary in training leaves rounding alone on the right side: nothing is predicted of it.
     sums, squares, products = (
-        torch.where(targets.constant, 0.0, values.double() / factor**power)
-        for values, power in ((sums, 1), (squares, 2), (products, 1))
+        values.double() / power for values, power in ((sums, factor), (squares, factor * factor), (products, factor))
     )
+    if targets.constant.any():
+        # A target that doesn't vary in training leaves rounding alone on the right side: nothing is predicted of it.
+        sums, squares, products = (torch.where(targets.constant, 0.0, values) for values in (sums, squares, products))
     return score_of(name, targets, sums, squares, products)
