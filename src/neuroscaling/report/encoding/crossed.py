@@ -36,8 +36,9 @@ def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
 
 def _curves(encoding: Encoding) -> Drawing | LeftOut:
     runs = [run for run in encoding.runs if swept(encoding.rows, run) > 1]
-    if not 2 <= len(runs) <= MOST_RUNS:
-        reason = f"needs 2 to {MOST_RUNS} networks with two numbers of mapping images or more, found {len(runs)}"
+    runs, more = runs[:MOST_RUNS], runs[MOST_RUNS:]
+    if len(runs) < 2:
+        reason = f"needs two networks with two numbers of mapping images or more, found {len(runs)}"
         return LeftOut(CURVES, CURVES_TITLE, reason)
     regions, rest = shown(encoding.rows["region"])
     caption = (
@@ -46,13 +47,13 @@ def _curves(encoding: Encoding) -> Drawing | LeftOut:
     )
     limits = sentences(
         "Bands hold what subjects share: two networks whose bands overlap may still differ in every subject.",
-        NO_CEILING, SAMPLING, rest,
+        NO_CEILING, SAMPLING, rest, f"Not drawn: {', '.join(more)}." if more else "",
     )  # fmt: skip
     return Drawing(CURVES, CURVES_TITLE, caption, limits, lambda: draw_curves(encoding, runs, regions))
 
 
 def draw_curves(encoding: Encoding, runs: list[str], regions: list[str]) -> Figure:
-    """A panel for each of `regions`, a line for each of `runs`, from the largest network (dark) to the smallest."""
+    """A panel for each of `regions`, a line for each of `runs`, the first of them the darkest."""
     import matplotlib
     from matplotlib.lines import Line2D
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import read_json
+from neuroscaling.report.encoding.order import finished
 from neuroscaling.report.published.frame import require
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ class Encoding:
 
     @property
     def runs(self) -> list[str]:
-        """The runs, largest network first, so that no order follows from the scores."""
-        facts = self.rows.drop_duplicates("run").sort_values(["n_params", "run"], ascending=[False, True])
-        return facts["run"].tolist()
+        """The runs in an order that does not follow from scores: fully trained ones first, then by size and images."""
+        facts = self.rows.drop_duplicates("run")
+        facts = facts.assign(last=~facts["run"].isin(finished(facts)["run"]))
+        ordered = facts.sort_values(["last", "n_params", "n_samples", "run"], ascending=[True, False, False, True])
+        return ordered["run"].tolist()
 
     def facts(self, run: str) -> dict[str, Any]:
         """Architecture, family, parameters and training images of a run."""

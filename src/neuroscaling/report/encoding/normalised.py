@@ -101,7 +101,7 @@ def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: dict[str,
         for hemisphere, marker in (("lh", "<"), ("rh", ">")):
             one = mine[(mine["hemisphere"] == hemisphere) & (mine["measure"] == CHALLENGE)]
             ax.scatter(one["value"], np.full(len(one), place - 0.18), s=9, color=look[0], marker=marker, alpha=0.6)
-    ax.set_yticks(range(len(looks)), [_short(names.get(run, run)) for run in looks], fontsize=7)
+    ax.set_yticks(range(len(looks)), [_short(names.get(run, run)) for run in looks], fontsize=6.5)
     ax.set_ylim(len(looks) - 0.5, -0.5)
     label(ax, "All vertices", PERCENT)
     if rows.empty:
@@ -109,7 +109,9 @@ def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: dict[str,
 
 
 def _short(name: str, most: int = 20) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """A name in two lines, that of the architecture and that of its weights."""
+    parts = name.split(".", 1)
+    return "\n".join(part if len(part) <= most else f"{part[: most - 1]}…" for part in parts)
 
 
 def _regions(ax: Axes, rows: pd.DataFrame, regions: list[str], looks: dict[str, Any]) -> None:

@@ -72,6 +72,13 @@ def complete(rows: pd.DataFrame, column: str = "n_mapping") -> pd.DataFrame:
     return rows[rows[column].isin(units.index[units == rows["unit"].nunique()])]
 
 
+def finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of networks with trained weights; of those trained here, each architecture's largest set of images."""
+    rows = rows[rows["kind"].isin(["trained", "pretrained"]) & (rows["n_params"] > 0)]
+    most = rows.groupby(["arch", "kind", "dataset"], dropna=False)["n_samples"].transform("max")
+    return rows[(rows["kind"] != "trained") | (rows["n_samples"] == most)]
+
+
 def swept(rows: pd.DataFrame, run: str) -> int:
     """How many numbers of mapping images a run has."""
     return int(rows.loc[rows["run"] == run, "n_mapping"].nunique())

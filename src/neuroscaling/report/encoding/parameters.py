@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.report.encoding import laws
 from neuroscaling.report.encoding.data import Encoding
 from neuroscaling.report.encoding.entry import NO_CEILING, SAMPLING, Drawing, LeftOut, interval_words, sentences
-from neuroscaling.report.encoding.order import at_fixed_size, shown
+from neuroscaling.report.encoding.order import at_fixed_size, finished, shown
 from neuroscaling.report.encoding.samples import intervals
 from neuroscaling.report.published.canvas import frame_y, label, legend, panels
 from neuroscaling.report.published.marks import look_handles
@@ -50,13 +50,6 @@ def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
     yield Drawing(
         NAME, TITLE, caption.strip(), limits, lambda: draw(encoding, rows, regions), tuple(f["name"] for f in fits)
     )
-
-
-def finished(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of networks with trained weights; of those trained here, each architecture's largest set of images."""
-    rows = rows[rows["kind"].isin(["trained", "pretrained"]) & (rows["n_params"] > 0)]
-    most = rows.groupby(["arch", "kind", "dataset"], dropna=False)["n_samples"].transform("max")
-    return rows[(rows["kind"] != "trained") | (rows["n_samples"] == most)]
 
 
 def _law_words(fits: list[laws.Fit]) -> str:

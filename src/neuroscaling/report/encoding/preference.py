@@ -23,14 +23,14 @@ MIN_R, BINS, MOST_RUNS = 0.1, 12, 4
 
 
 def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
-    """One figure for each run with several layers or grid sizes, the largest networks first."""
+    """One figure for each run with several layers or grid sizes, in the order of `Encoding.runs`."""
     runs = [run for run in encoding.runs if choices(encoding, run) > 1]
     if not runs:
         yield LeftOut(NAME, TITLE, "no run has vertices that chose among several layers or grid sizes")
     for i, run in enumerate(runs[:MOST_RUNS]):
         yield _figure(encoding, run, NAME if len(runs) == 1 else f"{NAME}-{i + 1}")
     if runs[MOST_RUNS:]:
-        reason = f"the {MOST_RUNS} largest networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
+        reason = f"{MOST_RUNS} networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
         yield LeftOut(f"{NAME}-more", TITLE, reason)
 
 

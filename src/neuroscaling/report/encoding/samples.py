@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 NAME, TITLE = "mapping_samples", "Accuracy against mapping images"
 FEWEST, MOST_RUNS, COLUMNS = 3, 4, 4
+POOLED = "The laws of all subjects err by the differences between subjects: those of single ones compare forms."
 IMAGES = axis_label("n_mapping")
 
 
 def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
-    """One figure for each run with three numbers of mapping images or more: first those with laws, then by size."""
+    """One figure for each run with three numbers of mapping images or more: those with laws first."""
     runs = [run for run in encoding.runs if swept(encoding.rows, run) >= FEWEST]
     runs.sort(key=lambda run: not laws.has_law(encoding, run))
     if not runs:
@@ -51,7 +52,7 @@ def _figure(encoding: Encoding, run: str, name: str) -> Drawing:
     )
     unsure = [region for region, fit in fits.items() if fit and not laws.ceiling_identified(fit)]
     flag = f"The data do not identify the ceiling of {', '.join(unsure)}: read the curve, not its end."
-    limits = sentences(NO_CEILING, SAMPLING, flag if unsure else "", _absent(fits), rest)
+    limits = sentences(POOLED if found else "", NO_CEILING, SAMPLING, flag if unsure else "", _absent(fits), rest)
     return Drawing(
         name,
         f"{TITLE}: {encoding.names()[run]}",

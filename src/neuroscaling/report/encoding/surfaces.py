@@ -30,7 +30,7 @@ HEIGHT, PIXELS = 1.15, 260  # of a surface: inches, and rows of its picture
 
 
 def figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator[Drawing | LeftOut]:
-    """One figure for each of the largest networks where vertices have a place on fsaverage.
+    """One figure for each of the first networks where vertices have a place on fsaverage.
 
     fsaverage: FreeSurfer's folder of that subject, for the full resolution.
     """
@@ -42,7 +42,7 @@ def figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator
     for i, run in enumerate(runs[:MOST_RUNS]):
         yield _figure(encoding, placed[placed["run"] == run], run, fsaverage, f"{NAME}-{i + 1}" if runs[1:] else NAME)
     if runs[MOST_RUNS:]:
-        reason = f"the {MOST_RUNS} largest networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
+        reason = f"{MOST_RUNS} networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
         yield LeftOut(f"{NAME}-more", TITLE, reason)
 
 
