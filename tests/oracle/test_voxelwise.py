@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from neuroscaling.regression.scores import prediction_correlation, r_squared
 from neuroscaling.regression.voxelwise.fit import fit_sizes
 from neuroscaling.regression.voxelwise.settings import RidgeSettings
-from neuroscaling.regression.voxelwise.sources import FeatureRows
+from neuroscaling.regression.voxelwise.sources import FeatureBlocks, FeatureRows, GramRows
 
 ALPHAS = tuple(np.logspace(-3, 15, 10))
 EXACT = RidgeSettings(ALPHAS, relative=False, dtype="float64", device="cpu")
@@ -102,3 +102,108 @@ def test_penalties_and_predictions_equal_scikit_learn(n, p, intercept, scale, sc
     ours = fitted(FeatureRows(features), targets, [rows], [folds_of(n)], evaluate, settings)
     curve, predictions = reference(features, targets, rows, folds_of(n), evaluate, settings)
     compare(ours[0], curve, predictions)
+
+
+def himalaya_agrees(ours, peer, tolerance=1e-7):
+    # Among equal scores himalaya takes the largest penalty: compare where the choice is one.
+    different = ours[0] != peer[0]
+    assert different.mean() < 0.1
+    np.testing.assert_allclose(ours[1], peer[1], atol=1e-7)
+    scale = np.abs(peer[3]).max()
+    np.testing.assert_allclose(ours[3][:, ~different], peer[3][:, ~different], atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("score", ["r2", "r"])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(("n", "p"), [(100, 8), (100, 40), (40, 90)])
+def test_himalaya_finds_the_same_penalties_and_predictions(n, p, intercept, score):
+    features, targets = problem(n + 20, p, 40)
+    rows, evaluate = np.arange(n), np.arange(n + 20)
+    settings = replace(EXACT, alphas=tuple(np.logspace(-1, 7, 9)), score=score, intercept=intercept)
+    fits = [
+        fitted(FeatureRows(features), targets, [rows], [folds_of(n)], evaluate, replace(settings, engine=engine))[0]
+        for engine in ("exact", "himalaya")
+    ]
+    himalaya_agrees(*fits)
+
+
+@pytest.mark.parametrize("p", [30, 150])
+def test_the_seed_papers_settings_give_its_librarys_answer(p):
+    """Eight unshuffled folds, 30 penalties from 1 to 1e15, correlation, no intercept, centred features."""
+    features, targets = problem(120, p, 40, seed=5)
+    targets -= targets[:100].mean(0)
+    rows, evaluate = np.arange(100), np.arange(120)
+    labels = np.repeat(np.arange(8), [13] * 4 + [12] * 4)
+    alphas = tuple(np.logspace(0, 15, 30))
+    settings = replace(EXACT, alphas=alphas, score="r", scale="centre", intercept=False)
+    ours = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, settings)[0]
+    peer = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, replace(settings, engine="himalaya"))[0]
+    himalaya_agrees(ours, peer)
+    compare(ours, *reference(features, targets, rows, labels, evaluate, settings))
+
+
+@pytest.mark.parametrize("p", [8, 40])
+def test_coefficients_equal_scikit_learn(p):
+    """Predictions of the unit vectors and of zero are coefficients and intercepts, in units of the raw features."""
+    features, targets = problem(100, p, 20)
+    everything = np.vstack([features, np.eye(p), np.zeros((1, p))])
+    padded = np.vstack([targets, np.full((p + 1, 20), np.nan)])
+    settings = replace(EXACT, alphas=(1e-3, 1.0, 1e3), scale="centre")
+    rows = np.arange(100)
+    choices, *_, predicted = fitted(
+        FeatureRows(everything), padded, [rows], [folds_of(100)], np.arange(100, 101 + p), settings
+    )[0]
+    for target, choice in enumerate(choices):
+        model = Ridge(alpha=settings.alphas[choice], solver="svd").fit(features, targets[:, target])
+        np.testing.assert_allclose(predicted[-1, target], model.intercept_, rtol=1e-8)
+        ours = predicted[:-1, target] - predicted[-1, target]
+        np.testing.assert_allclose(ours, model.coef_, atol=1e-8 * np.abs(model.coef_).max())
+
+
+@pytest.mark.parametrize("scale", ["standardise", "centre"])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_sweep_of_nested_sizes_equals_separate_fits(intercept, scale):
+    features, targets = problem(160, 20, 25)
+    order = np.random.default_rng(4).permutation(140)
+    labels, counts = folds_of(140), (10, 17, 30, 60, 140)
+    settings = replace(EXACT, alphas=tuple(np.logspace(-2, 4, 7)), intercept=intercept, scale=scale, relative=True)
+    orders, folds = [order[:n] for n in counts], [labels[:n] for n in counts]
+    sweep = fitted(FeatureRows(features), targets, orders, folds, np.arange(160), settings)
+    for i, n in enumerate(counts):
+        alone = fitted(FeatureRows(features), targets, [order[:n]], [labels[:n]], np.arange(160), settings)[0]
+        np.testing.assert_array_equal(sweep[i][0], alone[0])
+        for ours, expected in zip(sweep[i][1:], alone[1:], strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
+        compare(sweep[i], *reference(features, targets, order[:n], labels[:n], np.arange(160), settings))
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_inner_products_and_blocks_of_features_give_what_features_give(intercept):
+    features, targets = problem(70, 90, 20)
+    rows, evaluate, labels = np.random.default_rng(0).permutation(70)[:50], np.arange(70), folds_of(50)
+    settings = replace(EXACT, alphas=tuple(np.logspace(-2, 4, 7)), intercept=intercept, relative=True)
+    blocks = FeatureBlocks(lambda: (features[:, start : start + 7] for start in range(0, 90, 7)), 70)
+    for scale, sources in {"centre": [blocks, GramRows(features @ features.T)], "standardise": [blocks]}.items():
+        one = replace(settings, scale=scale)
+        expected = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, one)[0]
+        for source in sources:
+            ours = fitted(source, targets, [rows], [labels], evaluate, one)[0]
+            np.testing.assert_array_equal(ours[0], expected[0])
+            np.testing.assert_allclose(ours[3], expected[3], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "p"), [(600, 40), (400, 200), (150, 400)])
+def test_single_precision_agrees_with_double(n, p):
+    features, targets = problem(n + 50, p, 200)
+    features, targets = features.astype(np.float32), targets.astype(np.float32)
+    rows, evaluate = np.arange(n), np.arange(n, n + 50)
+    settings = replace(EXACT, alphas=tuple(np.logspace(-3, 4, 8)), relative=True)
+    single, double = (
+        fitted(FeatureRows(features), targets, [rows], [folds_of(n)], evaluate, replace(settings, dtype=dtype))[0]
+        for dtype in ("float32", "float64")
+    )
+    same = single[0] == double[0]
+    assert same.mean() >= 0.99
+    assert single[3].dtype == np.float32
+    scale = np.abs(double[3]).max()
+    np.testing.assert_allclose(single[3][:, same], double[3][:, same], atol=1e-4 * scale)

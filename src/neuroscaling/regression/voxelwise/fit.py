@@ -69,6 +69,11 @@ def fit_sizes(
     return _Sweep(source, sizes, evaluate, targets, n_targets, settings).fits()
 
 
+def device_of(settings: RidgeSettings) -> torch.device:
+    """The device that the settings name, else CUDA where there is one."""
+    return torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
 class _Sweep:
     """All sizes of one call."""
 
@@ -82,7 +87,7 @@ class _Sweep:
         settings: RidgeSettings,
     ) -> None:
         self.evaluate, self.targets, self.n_targets, self.settings = evaluate, targets, n_targets, settings
-        self.device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(settings)
         self.dtype = getattr(torch, settings.dtype)
         n_features = source.n_features if isinstance(source, FeatureRows) else None
         primal = [size for size in sizes if n_features is not None and n_features <= size.n]

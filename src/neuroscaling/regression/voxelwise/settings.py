@@ -44,6 +44,8 @@ class RidgeSettings:
             found.append(f"alphas: {faulty[0]} is not a penalty: they are finite and not below 0")
         elif any(low >= high for low, high in zip(self.alphas, self.alphas[1:], strict=False)):
             found.append("alphas: must ascend, each once")
+        if self.engine == "himalaya" and 0 in self.alphas:
+            found.append("alphas: himalaya takes no penalty of 0")
         for name, allowed in (("score", SCORES), ("scale", SCALES), ("engine", ENGINES), ("dtype", DTYPES)):
             if getattr(self, name) not in allowed:
                 found.append(f"{name}: {getattr(self, name)!r} is not one of {', '.join(allowed)}")
