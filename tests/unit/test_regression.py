@@ -1,4 +1,4 @@
-"""Folds, nested subsets, features seen through inner products, ridge and PLS on planted truth, and scores."""
+"""Folds, features seen through inner products, PLS on planted truth, and scores."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroscaling.regression import scores
-from neuroscaling.regression.features import Features, compact, standardise
-from neuroscaling.regression.folds import nested_subsets, shuffled_folds
+from neuroscaling.regression.features import Features
+from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
-from neuroscaling.regression.ridge import decompose, relative_alphas, ridge_cv
 
 
 def planted(n=300, p=40, t=6, noise=0.5, seed=0):
@@ -34,79 +33,22 @@ def test_too_many_folds_are_refused():
         shuffled_folds(4, 5, 0)
 
 
-@settings(max_examples=30, deadline=None)
-@given(n=st.integers(31, 80), seed=st.integers(0, 99))
-def test_subsets_are_nested(n, seed):
-    rows = np.arange(100, 100 + n)
-    subsets = nested_subsets(rows, [10, 30, "all"], seed)
-    assert set(subsets[10]) < set(subsets[30]) < set(subsets["all"]) == set(rows)
-    assert [len(subset) for subset in subsets.values()] == [10, 30, n]
-
-
-def test_standardisation_uses_training_rows_only():
-    rng = np.random.default_rng(0)
-    train, test = rng.standard_normal((50, 3)) * 4 + 2, rng.standard_normal((9, 3)) + 100
-    train[:, 2] = 7.0
-    a, b = standardise(train, test)
-    np.testing.assert_allclose(a[:, :2].mean(0), 0, atol=1e-12)
-    np.testing.assert_allclose(a[:, :2].std(0), 1)
-    np.testing.assert_array_equal(a[:, 2], 0)
-    np.testing.assert_allclose(b[:, :2], (test - train.mean(0))[:, :2] / train[:, :2].std(0))
-    np.testing.assert_array_equal(b[:, 2], 0)
-
-
-@pytest.mark.parametrize("p", [20, 200])
-def test_compact_features_keep_inner_products(p):
-    rng = np.random.default_rng(0)
-    train, test = rng.standard_normal((60, p)), rng.standard_normal((15, p))
-    train, test = train - train.mean(0), test - train.mean(0)
-    a, b = compact(train, test)
-    assert a.shape[1] <= 60
-    np.testing.assert_allclose(a @ a.T, train @ train.T, atol=1e-9)
-    np.testing.assert_allclose(b @ a.T, test @ train.T, atol=1e-9)
-
-
 def test_features_and_inner_products_give_one_answer():
     features, targets = planted()
     rows, others = np.arange(200), np.arange(200, 300)
     narrow = Features.of(features)
     # Columns of zeros change no inner product but send the same problem through the Gram matrix.
     wide = Features.of(np.hstack([features, np.zeros((300, 400))]))
-    assert wide.prefer_gram(rows) and not narrow.prefer_gram(rows)
-    a, b = (decompose(one, targets, rows, others).predict(30.0) for one in (narrow, wide))
-    np.testing.assert_allclose(a, b, atol=1e-9)
     a, b = (pls_predict(one, targets, rows, others, 10) for one in (narrow, wide))
     np.testing.assert_allclose(a, b, atol=1e-9)
 
 
-def test_ridge_and_pls_find_planted_truth():
+def test_pls_finds_planted_truth():
     features, targets = planted(noise=0.3)
     rows, others = np.arange(200), np.arange(200, 300)
+    predictions = pls_predict(Features.of(features), targets, rows, others, 10)
     expected = np.sqrt(1 / (1 + 0.3**2))
-    for predictions in (
-        pls_predict(Features.of(features), targets, rows, others, 10),
-        ridge_cv(features[:200], targets[:200], np.logspace(-2, 4, 7), shuffled_folds(200, 5, 0), "exact").predict(
-            features[200:]
-        ),
-    ):
-        assert scores.pearson(predictions, targets[200:]).mean() == pytest.approx(expected, abs=0.06)
-
-
-def test_ridge_chooses_a_larger_penalty_for_a_noisier_target():
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((200, 60))
-    signal = features @ rng.standard_normal(60)
-    targets = np.stack([signal, signal + 40 * rng.standard_normal(200)], axis=1)
-    fit = ridge_cv(features, targets, np.logspace(-2, 5, 15), shuffled_folds(200, 5, 0))
-    assert fit.alphas[1] > 100 * fit.alphas[0]
-    assert fit.cv_scores[0] > 0.9 > fit.cv_scores[1]
-
-
-def test_relative_penalties_follow_the_scale_of_the_features():
-    features, _ = planted()
-    rows = np.arange(100)
-    small, large = (relative_alphas(Features.of(features * scale), rows) for scale in (1.0, 10.0))
-    np.testing.assert_allclose(large, 100 * small)
+    assert scores.pearson(predictions, targets[200:]).mean() == pytest.approx(expected, abs=0.06)
 
 
 def test_pearson_equals_numpy_and_is_nan_without_variation():

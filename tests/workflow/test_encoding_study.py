@@ -19,11 +19,11 @@ CHALLENGE = {
     "samples": [10, 20, "all"],
     "repeats": 2,
     "draws": 20,
-    "submissions": {"mean": {"average": "plain"}, "one": {"archs": ["vit_w16"]}},
+    "submissions": {"mean": {"average": "plain"}, "networks": {"archs": ["resnet_w8"]}},
 }
 NSD = {
     "source": "nsd",
-    "data": {"local": "nsd"},
+    "data": {"local": "made/nsd"},
     "space": "func1pt8mm",
     "subjects": ["subj01"],
     "trials": "keep",
@@ -32,7 +32,8 @@ NSD = {
 }
 STUDY = {
     "study": "mappings",
-    "runs": [{"untrained": ["resnet_w8", "vit_w16"], "seeds": [0]}],
+    "runs": [{"untrained": ["resnet_w8"], "seeds": [0, 1]}, {"baselines": ["pixels"]}],
+    "pack": 2,
     "reduction": {"kind": "max", "sizes": [1, 2]},
     "simulated": {"brain": BRAIN},
     "encoding": [CHALLENGE, NSD],
@@ -57,7 +58,7 @@ DOWNSTREAM = Counter(accuracy=1, submission=2, table=1, fit=1, encoding_figures=
 def study(tmp_path_factory):
     """The study, run to its report."""
     workdir = make_workdir(tmp_path_factory.mktemp("encoding") / "work")
-    write_nsd_tree(workdir.path / "nsd", NsdSettings(sessions=(("subj01", 40),), spaces=("func1pt8mm",)))
+    write_nsd_tree(workdir.path / "made", NsdSettings(sessions=(("subj01", 40),), spaces=("func1pt8mm",)))
     (workdir.path / "fits/mapping.yaml").write_text(FITS)
     workdir.write_study(STUDY, "mappings.yaml")
     workdir.snakemake(study="mappings.yaml")
@@ -75,7 +76,7 @@ def neuroscaling(workdir, *arguments, check=True):
 
 def test_submissions_are_valid_and_scored_at_home(study):
     tree = next(study.path.glob("store/simulated/*/algonauts2023"))
-    for name, runs in (("mean", 2), ("one", 1)):
+    for name, runs in (("mean", 3), ("networks", 2)):
         file = study.path / f"results/mappings/submissions/{name}.zip"
         assert "no problem found" in neuroscaling(study, "submission", "check", file, tree).stdout
         facts = json.loads(file.with_suffix(".json").read_text())
@@ -107,7 +108,7 @@ def test_a_second_run_has_nothing_to_do(study):
 
 def test_other_sizes_score_again_and_prepare_and_extract_nothing(study):
     plan = rewritten(study, encoding=[CHALLENGE | {"samples": [10, "all"]}, NSD])
-    assert plan == DOWNSTREAM + Counter(encoding_1=2, encoding_2=2)
+    assert plan == DOWNSTREAM + Counter(encoding_1_1=1, encoding_1_2=1)
 
 
 def test_another_average_writes_that_submission_alone(study):
@@ -118,4 +119,4 @@ def test_another_average_writes_that_submission_alone(study):
 
 def test_where_inner_products_are_kept_each_subject_has_a_stimulus_set_of_its_own(study):
     plan = rewritten(study, extraction={"keep": "gram"})
-    assert plan["stimuli"] == 3 and plan["activations"] == 6 and not plan["nsd"]
+    assert plan["stimuli"] == 3 and plan["activations_1"] == plan["activations_2"] == 3 and not plan["nsd"]

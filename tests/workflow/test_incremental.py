@@ -9,7 +9,8 @@ import yaml
 from tests.workflow.conftest import SMALL
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
-DOWNSTREAM = {"table": 1, "fit": 2, "report": 1, "all": 1}
+ENCODED = {"accuracy": 1, "encoding_figures": 1}
+DOWNSTREAM = {"table": 1, "fit": 2, **ENCODED, "report": 1, "all": 1}
 
 
 def changed(**changes):
@@ -39,7 +40,7 @@ def test_bootstrap_count_reruns_that_fit_and_the_report(workdir):
     fits = yaml.safe_load(path.read_text())
     fits["fits"][0]["bootstraps"] += 1
     path.write_text(yaml.safe_dump(fits))
-    assert workdir.planned() == Counter(fit=1, report=1, all=1)
+    assert workdir.planned() == Counter(fit=1, encoding_figures=1, report=1, all=1)
     assert fits["fits"][0]["name"] in workdir.planned_jobs()
 
 
@@ -88,7 +89,7 @@ def test_a_comment_or_a_docstring_reruns_nothing(workdir):
 
 
 def test_a_changed_formula_in_the_ridge_code_reruns_the_ridge_scores_onward(workdir):
-    edit(workdir, "regression/ridge.py", "def ", "CHANGED = 1\n\n\ndef ")
+    edit(workdir, "regression/voxelwise/primal.py", "\ndef ", "\nCHANGED = 1\n\n\ndef ")
     assert workdir.planned() == Counter(encoding=3) + Counter(DOWNSTREAM)
 
 
@@ -112,12 +113,12 @@ def test_a_second_study_with_the_same_runs_trains_nothing(workdir):
 def test_packs_of_runs_share_a_job_and_keep_what_is_done(workdir):
     study = changed(pack=2)
     workdir.write_study(study)
-    first = {path: path.read_bytes() for path in workdir.path.glob("store/scores/*/*/*-pls.json")}
+    first = {path: path.read_bytes() for path in workdir.path.glob("store/scores/*/*/*.json")}
     workdir.snakemake()
     assert workdir.planned() == Counter()
     study["runs"][1]["untrained"].append("vit_w32")
     workdir.write_study(study)
     plan = workdir.planned()
-    new = {rule: n for rule, n in plan.items() if rule.startswith(("activations", "brainscore"))}
-    assert list(new.values()) == [1, 1] and plan["train"] == 1 and plan["encoding"] == 1
+    new = {rule: n for rule, n in plan.items() if rule.startswith(("activations", "brainscore", "encoding_3"))}
+    assert list(new.values()) == [1, 1, 1] and plan["train"] == 1
     assert first == {path: path.read_bytes() for path in first}

@@ -1,6 +1,4 @@
-"""Cross-validation folds and nested subsets of rows: seeded, the same for every model."""
-
-from collections.abc import Iterable
+"""Cross-validation folds: seeded, the same for every model."""
 
 import numpy as np
 
@@ -17,15 +15,3 @@ def shuffled_folds(n: int, n_folds: int, seed: int) -> list[Fold]:
     order = np.random.default_rng(seed).permutation(n)
     parts = [np.sort(part) for part in np.array_split(order, n_folds)]
     return [(np.setdiff1d(np.arange(n), part), part) for part in parts]
-
-
-def nested_subsets(rows: np.ndarray, sizes: Iterable[int | str], seed: int) -> dict[int | str, np.ndarray]:
-    """{size: sorted subset of `rows`}, each subset inside every larger one; "all" stands for every row.
-
-    Raises ValueError for a size above the number of rows.
-    """
-    order = np.random.default_rng(seed).permutation(rows)
-    counts = {size: len(rows) if size == "all" else int(size) for size in sizes}
-    if max(counts.values(), default=0) > len(rows):
-        raise ValueError(f"{max(counts.values())} of {len(rows)} rows")
-    return {size: np.sort(order[:count]) for size, count in counts.items()}
