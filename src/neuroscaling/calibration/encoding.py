@@ -1,14 +1,16 @@
-"""Operations of the encoding of a subject, before there are features: from its images, its vertices and the study."""
+"""Seconds of the encoding of a subject, before there are features: from its images, its vertices and the study."""
 
+from collections import Counter
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.calibration.rates import Rates
 from neuroscaling.config import FmriEncoding, SimulatedBrain, SimulatedData
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.encoding.targets import EncodingJob
+from neuroscaling.regression.voxelwise.cost import SPECTRUM, flops
 from neuroscaling.study import LoadedStudy
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
@@ -72,29 +74,36 @@ def fits_of(entry: FmriEncoding, protocol: str, shape: SubjectShape) -> list[Fit
     return [*fits, Fit(shape.training, shape.test, 1)] if settings.final else fits
 
 
-def encoding_operations(
-    entry: FmriEncoding, protocol: str, shape: SubjectShape, rows: list[dict[str, Any]], only_products: bool
+def encoding_seconds(
+    entry: FmriEncoding, protocol: str, shape: SubjectShape, rows: list[dict[str, Any]], keep: str, rates: Rates
 ) -> float:
-    """Operations of all fits of one subject from one network's candidates.
+    """Seconds of all fits of one subject from one network's candidates.
 
-    rows: as of `activations.plan.planned`; only_products: whether inner products stand for the features, so that the
-    features' number does not count. What nested sizes share is counted for each of them: an upper bound.
+    rows: as of `activations.plan.planned`; keep: of the extraction: with inner products alone (`gram`) the number of
+    features does not count. What nested sizes share is counted for each of them: an upper bound.
     """
     settings = EncodingSettings.of(entry.model_dump(), protocol)
-    alphas, folds = len(settings.ridge_settings(only_products).alphas), settings.folds
-    widths = [row["features"] for row in rows]
+    alphas, folds = len(settings.ridge_settings(keep == "gram").alphas), settings.folds
+    widths = Counter(row["features"] for row in rows)
     return sum(
-        fit.times * _fit(fit.n, max(width, fit.n) if only_products else width, shape.targets, alphas, folds, fit)
+        fit.times * times * _seconds(fit, _features(fit, p, keep), shape.targets, alphas, folds, rates)
         for fit in fits_of(entry, protocol, shape)
-        for width in widths
+        for p, times in widths.items()
     )
 
 
-@cache
-def _fit(n: int, p: int, targets: int, alphas: int, folds: int, fit: Fit) -> float:
-    from neuroscaling.regression.voxelwise.cost import flops
+def _features(fit: Fit, p: int, keep: str) -> int:
+    """Inner products are already there and go through the dual form, whatever they are of."""
+    return fit.n + 1 if keep == "gram" else p
 
-    return flops(n, p, targets, alphas, folds, fit.evaluated)
+
+def _seconds(fit: Fit, p: int, targets: int, alphas: int, folds: int, rates: Rates) -> float:
+    """Of one fit. Decompositions run at a rate of their own; where a GPU does without them this is an upper bound."""
+    operations = flops(fit.n, p, targets, alphas, folds, fit.evaluated, rates.cuda)
+    primal = p <= fit.n
+    order = p if primal else fit.n - fit.n / folds
+    decomposed = folds * SPECTRUM * order**3 if primal or not rates.cuda else 0
+    return operations / rates.products + decomposed * max(1 / rates.eigen - 1 / rates.products, 0)
 
 
 def _columns(file: Path) -> int:

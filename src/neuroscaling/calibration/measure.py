@@ -18,18 +18,18 @@ from neuroscaling.activations.preprocess import Preprocessing
 from neuroscaling.calibration.rates import Rates
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
+from neuroscaling.regression.voxelwise.cost import SPECTRUM
 
-EIGEN = 9  # operations for each n^3 of a symmetric eigendecomposition with vectors, as cost models count it
 AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-LIMIT, REPETITIONS = 1.0, 3  # seconds that a kind of work is repeated for at least, and how often
+LIMIT, REPETITIONS = 0.5, 3  # seconds that a kind of work is repeated for at least, and how often
 # Networks that stand for others, on a CPU and on a GPU: large enough to keep it busy.
 ARCHS = {
     "cpu": {"tokens": "vit_small_patch16_224", "convolutions": "convnext_tiny"},
     "cuda": {"tokens": "vit_large_patch14_clip_224", "convolutions": "convnext_large"},
 }
-BATCH = {"cpu": 8, "cuda": 64}
+BATCH = {"cpu": 4, "cuda": 64}
 PRODUCT = {"cpu": 2048, "cuda": 8192}
-FACTORED = {"cpu": 768, "cuda": 4096}
+FACTORED = {"cpu": 512, "cuda": 4096}
 PICTURE, PICTURES = 425, 32  # pixels of each side, as NSD's; how many are decoded
 WRITTEN = 256_000_000  # bytes
 
@@ -45,6 +45,7 @@ def measure(device: str | None = None, folder: Path | None = None, autocasts: tu
         disk, pictures = _write(Path(temporary)), _decode(Path(temporary))
     return Rates(
         machine=_machine(place),
+        cuda=place.type == "cuda",
         products=_product(place, torch.float32),
         products64=_product(place, torch.float64),
         eigen=_eigen(place),
@@ -70,7 +71,7 @@ def _eigen(place: torch.device) -> float:
     n = FACTORED.get(place.type, FACTORED["cpu"])
     matrix = torch.randn(n, n, dtype=torch.float64, device=place)
     matrix = matrix @ matrix.T
-    return EIGEN * n**3 / _fastest(lambda: torch.linalg.eigh(matrix), place)
+    return SPECTRUM * n**3 / _fastest(lambda: torch.linalg.eigh(matrix), place)
 
 
 def _forward(place: torch.device, autocasts: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -17,13 +17,15 @@ NUMBERS = ("products", "products64", "eigen", "decode", "write")
 class Rates:
     """What a machine did in a second.
 
-    machine: its device, in words; products, products64: operations of a matrix product in float32 and float64; eigen:
-    of a symmetric eigendecomposition in float64, counted as 9 n^3; forward: of networks, by the type that they compute
-    in (`none` for float32) and then of `tokens` (transformers) and `convolutions`; decode: images of 425 x 425 pixels
-    decoded and resized; write: bytes written to the disk.
+    machine: its device, in words; cuda: whether that is a GPU, where ridge takes other ways; products, products64:
+    operations of a matrix product in float32 and float64; eigen: of a symmetric eigendecomposition in float64, counted
+    as 9 n^3; forward: of networks, by the type that they compute in (`none` for float32) and then of `tokens`
+    (transformers) and `convolutions`; decode: images of 425 x 425 pixels decoded and resized; write: bytes written to
+    the disk.
     """
 
     machine: str
+    cuda: bool
     products: float
     products64: float
     eigen: float
@@ -55,12 +57,14 @@ def read_rates(path: Path) -> Rates:
     if problems:
         raise DataError(problems)
     numbers = {key: float(content[key]) for key in NUMBERS}
-    return Rates(machine=content["machine"], forward=content["forward"], **numbers)
+    return Rates(machine=content["machine"], cuda=content["cuda"], forward=content["forward"], **numbers)
 
 
 def _problems(content: dict[str, Any], path: Path) -> Iterator[Problem]:
     if not isinstance(content.get("machine"), str):
         yield Problem("not the name of a machine", f"{path}: machine", content.get("machine"))
+    if not isinstance(content.get("cuda"), bool):
+        yield Problem("neither true nor false", f"{path}: cuda", content.get("cuda"))
     for key in NUMBERS:
         if not _is_rate(content.get(key)):
             yield Problem("not a rate", f"{path}: {key}", content.get(key), "a number above 0")

@@ -64,18 +64,17 @@ def note(rates: "Rates") -> str:
 
 def _encoding(study: "LoadedStudy", rates: "Rates", row: dict[str, Any], layers: list[dict[str, Any]]) -> float | None:
     """None where the subjects of the set are not counted yet; 0 for a set without fMRI."""
-    from neuroscaling.calibration.encoding import encoding_operations, subject_shape
+    from neuroscaling.calibration.encoding import encoding_seconds, subject_shape
     from neuroscaling.encoding.targets import encoding_jobs
 
-    config, operations = study.config, 0.0
+    config, seconds = study.config, 0.0
     for job in encoding_jobs(study):
         if job.stimuli.name == row["set"]:
             shape = subject_shape(study, job)
             if shape is None:
                 return None
-            products = config.extraction.keep == "gram"
-            operations += encoding_operations(job.entry, config.protocol, shape, layers, products)
-    return _rounded(row["networks"] * operations / rates.products / HOUR)
+            seconds += encoding_seconds(job.entry, config.protocol, shape, layers, config.extraction.keep, rates)
+    return _rounded(row["networks"] * seconds / HOUR)
 
 
 def _rounded(hours: float) -> float:
