@@ -32,7 +32,7 @@ from tests.unit.test_report import DOT
 
 LARGEST = "eva02_enormous_patch14_clip_224.x-p"
 NAMES = [
-    "mapping_samples-1", "mapping_forms", "parameters", "mapping_models", "crossed", "normalised", "preference-1",
+    "mapping_samples", "mapping_forms", "parameters", "mapping_models", "crossed", "normalised", "preference-1",
     "surface-1",
 ]  # fmt: skip
 
@@ -116,13 +116,13 @@ def test_every_text_is_filled_in(listed):
 def test_networks_without_a_figure_of_their_own_are_named(listed):
     left_out = {entry["name"]: entry["reason"] for entry in json.loads(listed[0].read_text())["left_out"]}
     assert set(left_out) == {"mapping_samples-more", "preference-more", "surface-more"}
-    assert all("convnext_base.x-p" in reason and LARGEST not in reason for reason in left_out.values())
+    assert all("convnext_base.x" in reason and "enormous" not in reason for reason in left_out.values())
 
 
 def test_what_the_data_do_not_give_is_left_out_with_the_reason(bare):
     found = {one.name: one.reason for one in index.all_figures(bare) if isinstance(one, LeftOut)}
     assert found["normalised"] == "the evaluated responses have no noise ceiling"
-    assert found["surface"] == "the vertices have no place on fsaverage"
+    assert found["surface"] == "no vertex is on fsaverage"
     assert "single subjects" in found["mapping_forms"]
 
 
@@ -177,6 +177,19 @@ def test_a_series_of_three_sizes_is_called_not_testable(encoding):
     eva = encoding.rows[encoding.rows["arch"].str.startswith("eva02") & (encoding.rows["region"] == "V1")]
     means = eva[eva["n_mapping"] == 1000].groupby("n_params")["raw"].mean()
     assert has_line(ax, means.index, means)
+
+
+def test_narrow_ranges_of_parameters_have_their_sizes_as_ticks(encoding):
+    rows = encoding.rows[encoding.rows["arch"].str.startswith(("eva02_base", "eva02_large"))]
+    (figure,) = parameters.figures(replace(encoding, rows=rows))
+    assert [label.get_text() for label in drawn(figure).axes[0].get_xticklabels()] == ["85.9M", "303M"]
+
+
+def test_runs_of_one_architecture_are_told_apart_without_their_hash(encoding):
+    rows = encoding.rows.assign(run=encoding.rows["run"] + "-0a1b2c3d")
+    names = replace(encoding, rows=rows).names()
+    assert names["resnet_w8-10-0a1b2c3d"] == "resnet_w8-10"
+    assert names["convnext_base.x-p-0a1b2c3d"] == "convnext_base.x"
 
 
 def test_a_law_at_another_number_of_mapping_images_is_not_drawn(encoding):

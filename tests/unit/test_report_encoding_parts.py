@@ -114,7 +114,7 @@ def test_triangles_without_data_are_grey():
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    mesh = meshes.Mesh("lh", "flat", np.zeros((4, 2)), np.array([[0, 1, 2], [1, 2, 3]]), np.array([-1.0, -1, 1, 1]))
+    mesh = meshes.Mesh("lh", "flat", np.zeros((4, 2)), np.array([[0, 1, 2], [2, 3, 3]]), np.array([-1.0, -1, 1, 1]))
     hue = ScalarMappable(Normalize(0, 1), "viridis")
     colors = surfaces.face_colors(mesh, np.array([0.2, 0.4, np.nan, np.nan]), hue)
     assert colors[0] == pytest.approx(hue.to_rgba(0.3)) and np.ptp(colors[1, :3]) == 0

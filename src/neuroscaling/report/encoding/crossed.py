@@ -47,7 +47,7 @@ def _curves(encoding: Encoding) -> Drawing | LeftOut:
     )
     limits = sentences(
         "Bands hold what subjects share: two networks whose bands overlap may still differ in every subject.",
-        NO_CEILING, SAMPLING, rest, f"Not drawn: {', '.join(more)}." if more else "",
+        NO_CEILING, SAMPLING, rest, f"Not drawn: {', '.join(encoding.names()[run] for run in more)}." if more else "",
     )  # fmt: skip
     return Drawing(CURVES, CURVES_TITLE, caption, limits, lambda: draw_curves(encoding, runs, regions))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +64,11 @@ class Encoding:
         return self.rows[self.rows["run"] == run].iloc[0].to_dict()
 
     def names(self) -> dict[str, str]:
-        """What each run is called: its architecture, or its own name where runs share one."""
+        """What each run is called: its architecture, or its own name (without hash) where runs share one."""
         archs = self.rows.drop_duplicates("run").set_index("run")["arch"]
-        return {run: arch if (archs == arch).sum() == 1 else run for run, arch in archs.items()}
+        plain = Counter(_without_hash(run) for run in archs.index)
+        own = {run: _without_hash(run) if plain[_without_hash(run)] == 1 else run for run in archs.index}
+        return {run: arch if (archs == arch).sum() == 1 else own[run] for run, arch in archs.items()}
 
 
 def read_encodings(
@@ -85,6 +89,10 @@ def read_encodings(
         _encoding(data, [c for c in contents if c[1]["data"] == data], table, intervals, named) for data in sources
     )
     return [encoding for encoding in found if len(encoding.rows)]
+
+
+def _without_hash(run: str) -> str:
+    return re.sub(r"-[0-9a-f]{8}$", "", run)
 
 
 def _encoding(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuroscaling.errors import DataError, Problem
 
 HEMISPHERES = {"lh": "left", "rh": "right"}
-FULL = 163842  # vertices of a hemisphere of fsaverage
+SMALL, FULL = 10242, 163842  # vertices of a hemisphere of fsaverage5 and of fsaverage
 # Views by the axes of FreeSurfer's coordinates (x right, y front, z up): to the right, up, towards the viewer. From the
 # sides they are those of the right hemisphere; the left one is seen from the other side.
 VIEWS = {

@@ -48,7 +48,7 @@ def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         "ceiling, but those of ceiling 0 in the unclipped mean.",
         SAMPLING,
         rest,
-        f"Not drawn: {', '.join(more)}." if more else "",
+        f"Not drawn: {', '.join(encoding.names().get(run, run) for run in more)}." if more else "",
     )
     yield Drawing(NAME, TITLE, caption.strip(), limits, lambda: draw(encoding, rows, kept, regions))
 
@@ -108,7 +108,7 @@ def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: dict[str,
         ax.text(0.5, 0.5, "not reported", transform=ax.transAxes, ha="center", fontsize=8)
 
 
-def _short(name: str, most: int = 20) -> str:
+def _short(name: str, most: int = 26) -> str:
     """A name in two lines, that of the architecture and that of its weights."""
     parts = name.split(".", 1)
     return "\n".join(part if len(part) <= most else f"{part[: most - 1]}…" for part in parts)

@@ -91,26 +91,40 @@ def draw(encoding: Encoding, rows: pd.DataFrame, regions: list[str]) -> Figure:
     for i, (ax, region) in enumerate(zip(axes, regions, strict=False)):
         mine = rows[rows["region"] == region]
         for family, look in found.items():
-            _family(ax, encoding, mine[mine["arch_family"] == family], region, look)
+            _family(ax, encoding, mine[mine["arch_family"] == family], look)
         _series(ax, mine)
         fit = laws.law_over_models(encoding, region, set(rows["n_mapping"]))
         if fit and fit.get("curve"):
             ax.plot(fit["curve"]["x"], fit["curve"]["fit"], color=INK, linewidth=1.1, linestyle=(0, (5, 2)), zorder=3)
         label(ax, region, axis_label("n_params"), "Pearson r" if i % columns == 0 else "", log=True)
-        frame_y(ax, mine["raw"])
+        _ticks(ax, mine["n_params"])
+        frame_y(ax, mine["raw"], *(band for run in mine["run"].unique() for band in _band(encoding, run, mine)))
     for ax in axes[len(regions) :]:
         ax.set_axis_off()
     legend(figure, look_handles(found), 5)
     return figure
 
 
-def _family(ax: Axes, encoding: Encoding, mine: pd.DataFrame, region: str, look: Any) -> None:
+def _ticks(ax: Axes, sizes: pd.Series) -> None:
+    """Powers of ten; the sizes themselves where the powers are too few to read them off."""
+    ax.xaxis.set_minor_formatter("")
+    if sizes.max() < 30 * sizes.min():
+        ends = sorted({sizes.min(), sizes.max()})
+        ax.set_xticks(ends, [f"{n / 1e6:.3g}M" if n < 1e9 else f"{n / 1e9:.3g}B" for n in ends])
+
+
+def _band(encoding: Encoding, run: str, rows: pd.DataFrame) -> list[list[float]]:
+    """The interval of a run in the region of `rows`, or none where subjects have different numbers of images."""
+    band = intervals(encoding, run, rows["region"].iloc[0], rows["n_mapping"].unique())
+    return band[["low", "high"]].to_numpy().tolist() if len(band) == 1 else []
+
+
+def _family(ax: Axes, encoding: Encoding, mine: pd.DataFrame, look: Any) -> None:
     for run, one in mine.groupby("run"):
         x, mean = one["n_params"].iloc[0], one["raw"].mean()
         ax.scatter(one["n_params"], one["raw"], s=4, color=MUTED, alpha=0.35, linewidths=0, zorder=1)
-        band = intervals(encoding, run, region, one["n_mapping"].unique())
-        if len(band) == 1:
-            ax.plot([x, x], band[["low", "high"]].iloc[0], color=look.color, linewidth=1.2, zorder=3)
+        for ends in _band(encoding, run, one):
+            ax.plot([x, x], ends, color=look.color, linewidth=1.2, zorder=3)
         size = 64 if look.marker == "*" else 34
         ax.scatter(x, mean, s=size, color=look.color, marker=look.marker, edgecolors="white", linewidths=0.5, zorder=5)
 

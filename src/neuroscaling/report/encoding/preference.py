@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME, TITLE = "preference", "Chosen layers and grid sizes by ROI"
-MIN_R, BINS, MOST_RUNS = 0.1, 12, 4
+MIN_R, BINS, MOST_RUNS = 0.1, 12, 3
 
 
 def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
@@ -30,7 +30,8 @@ def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
     for i, run in enumerate(runs[:MOST_RUNS]):
         yield _figure(encoding, run, NAME if len(runs) == 1 else f"{NAME}-{i + 1}")
     if runs[MOST_RUNS:]:
-        reason = f"{MOST_RUNS} networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
+        rest = ", ".join(encoding.names()[run] for run in runs[MOST_RUNS:])
+        reason = f"{MOST_RUNS} networks have this figure; without it: {rest}"
         yield LeftOut(f"{NAME}-more", TITLE, reason)
 
 

@@ -25,17 +25,17 @@ IMAGES = axis_label("n_mapping")
 
 
 def figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
-    """One figure for each run with three numbers of mapping images or more: those with laws first."""
+    """One figure for each run with three numbers of mapping images or more; where some have laws, for these alone."""
     runs = [run for run in encoding.runs if swept(encoding.rows, run) >= FEWEST]
-    runs.sort(key=lambda run: not laws.has_law(encoding, run))
+    with_law = [run for run in runs if laws.has_law(encoding, run)]
+    first = (with_law or runs)[:MOST_RUNS]
     if not runs:
         yield LeftOut(NAME, TITLE, f"no run was scored at {FEWEST} numbers of mapping images or more")
-    for run in runs[:MOST_RUNS]:
-        yield _figure(encoding, run, NAME if len(runs) == 1 else f"{NAME}-{runs.index(run) + 1}")
-    if runs[MOST_RUNS:]:
-        reason = (
-            f"{MOST_RUNS} networks have this figure, those with laws first; without it: {', '.join(runs[MOST_RUNS:])}"
-        )
+    for i, run in enumerate(first):
+        yield _figure(encoding, run, NAME if len(first) == 1 else f"{NAME}-{i + 1}")
+    rest = [encoding.names()[run] for run in runs if run not in first]
+    if rest:
+        reason = f"up to {MOST_RUNS} networks have this figure, those with laws of it; without it: {', '.join(rest)}"
         yield LeftOut(f"{NAME}-more", TITLE, reason)
 
 

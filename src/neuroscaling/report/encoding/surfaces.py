@@ -34,20 +34,24 @@ def figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator
 
     fsaverage: FreeSurfer's folder of that subject, for the full resolution.
     """
-    placed = encoding.vertices[encoding.vertices["fsaverage"] >= 0]
+    size = meshes.FULL if fsaverage else meshes.SMALL
+    placed = encoding.vertices[encoding.vertices["fsaverage"].between(0, size - 1)]
     if placed.empty:
-        yield LeftOut(NAME, TITLE, "the vertices have no place on fsaverage")
+        somewhere = (encoding.vertices["fsaverage"] >= 0).any()
+        reason = f"no vertex is among the first {size:,} of fsaverage" if somewhere else "no vertex is on fsaverage"
+        yield LeftOut(NAME, TITLE, reason)
         return
     runs = [run for run in encoding.runs if (placed["run"] == run).any()]
     for i, run in enumerate(runs[:MOST_RUNS]):
         yield _figure(encoding, placed[placed["run"] == run], run, fsaverage, f"{NAME}-{i + 1}" if runs[1:] else NAME)
     if runs[MOST_RUNS:]:
-        reason = f"{MOST_RUNS} networks have this figure; without it: {', '.join(runs[MOST_RUNS:])}"
+        rest = ", ".join(encoding.names()[run] for run in runs[MOST_RUNS:])
+        reason = f"{MOST_RUNS} networks have this figure; without it: {rest}"
         yield LeftOut(f"{NAME}-more", TITLE, reason)
 
 
 def _figure(encoding: Encoding, vertices: pd.DataFrame, run: str, folder: str | Path | None, name: str) -> Drawing:
-    size = meshes.FULL if folder else 10242
+    size = meshes.FULL if folder else meshes.SMALL
     means = on_surface(vertices, size)
     n = sum(int(np.isfinite(maps["r"]).sum()) for maps in means.values())
     resolution = (
@@ -61,7 +65,8 @@ def _figure(encoding: Encoding, vertices: pd.DataFrame, run: str, folder: str | 
     )
     limits = (
         "Subjects were registered by their folds alone, so that functional areas need not lie on each other; a mean at "
-        "the rim is of fewer subjects. r is not divided by a noise ceiling. A triangle shows the mean of its corners."
+        "the rim is of fewer subjects. r is not divided by a noise ceiling. A triangle shows the mean of those of its "
+        "corners that have data."
     )
     title = f"{TITLE}: {encoding.names()[run]}"
     return Drawing(name, title, caption, limits, lambda: draw(means, meshes.fsaverage(folder) if folder else None))
@@ -144,12 +149,12 @@ def picture(mesh: meshes.Mesh, colors: NDArray[np.float64]) -> NDArray[np.uint8]
 
 
 def face_colors(mesh: meshes.Mesh, values: NDArray[np.float64], hue: object) -> NDArray[np.float64]:
-    """Colours (F, 4): the mean of the corners that have a value, sulcal depth in grey where fewer than two have one."""
+    """Colours (F, 4): the mean of the corners that have a value, sulcal depth in grey where none has one."""
     corners = values[mesh.faces]
     known = np.isfinite(corners)
     mean = np.where(known, corners, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     grey = np.where(mesh.sulc[mesh.faces].mean(axis=1) > 0, 0.72, 0.86)
     colors = np.column_stack([grey, grey, grey, np.ones(len(grey))])
-    some = known.sum(axis=1) >= 2
+    some = known.any(axis=1)
     colors[some] = hue.to_rgba(mean[some])
     return colors
