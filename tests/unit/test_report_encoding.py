@@ -185,6 +185,11 @@ def test_narrow_ranges_of_parameters_have_their_sizes_as_ticks(encoding):
     assert [label.get_text() for label in drawn(figure).axes[0].get_xticklabels()] == ["85.9M", "303M"]
 
 
+@pytest.mark.parametrize(("n", "words"), [(812, "812"), (90_600, "90.6k"), (85_869_312, "85.9M"), (4.35e9, "4.35B")])
+def test_numbers_of_parameters_are_short(n, words):
+    assert parameters._count(n) == words
+
+
 def test_runs_of_one_architecture_are_told_apart_without_their_hash(encoding):
     rows = encoding.rows.assign(run=encoding.rows["run"] + "-0a1b2c3d")
     names = replace(encoding, rows=rows).names()
@@ -223,6 +228,13 @@ def test_clipped_and_unclipped_accuracy_of_networks_regions_and_subjects(encodin
     own = own[(own["subject"] == "subj02") & (own["n_mapping"] == 1000)]["challenge"].item()
     points = np.concatenate([c.get_offsets() for c in subjects.collections])
     assert np.isclose(points[:, 0], own).any()
+
+
+def test_averages_of_networks_stand_beside_them(encoding):
+    average = encoding.intervals[encoding.intervals["run"] == LARGEST].assign(run="average")
+    (figure,) = normalised.figures(replace(encoding, intervals=pd.concat([encoding.intervals, average])))
+    assert "Averages of the networks' predictions: average." in figure.caption
+    assert drawn(figure).axes[0].get_yticklabels()[-1].get_text() == "average"
 
 
 def test_planted_layers_and_grids_are_shown_in_the_order_of_the_hierarchy(encoding):

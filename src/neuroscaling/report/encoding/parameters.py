@@ -110,7 +110,13 @@ def _ticks(ax: Axes, sizes: pd.Series) -> None:
     ax.xaxis.set_minor_formatter("")
     if sizes.max() < 30 * sizes.min():
         ends = sorted({sizes.min(), sizes.max()})
-        ax.set_xticks(ends, [f"{n / 1e6:.3g}M" if n < 1e9 else f"{n / 1e9:.3g}B" for n in ends])
+        ax.set_xticks(ends, [_count(n) for n in ends])
+
+
+def _count(n: float) -> str:
+    """A number of parameters, such as 86M."""
+    unit, sign = next((unit, sign) for unit, sign in ((1e9, "B"), (1e6, "M"), (1e3, "k"), (0, "")) if n >= unit)
+    return f"{n / (unit or 1):.3g}{sign}"
 
 
 def _band(encoding: Encoding, run: str, rows: pd.DataFrame) -> list[list[float]]:
