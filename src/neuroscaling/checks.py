@@ -5,6 +5,7 @@ images and runs once, before the first job.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from neuroscaling.brainscore import ids
@@ -29,6 +30,7 @@ from neuroscaling.errors import DataError, NeuroscalingError, Problem, StudyErro
 from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
+from neuroscaling.models.weight_files import weights_problems
 from neuroscaling.published import source
 from neuroscaling.simulate.settings import BENCHMARKS as SIMULATED_BENCHMARKS
 from neuroscaling.simulate.settings import check_settings
@@ -71,11 +73,10 @@ def _run_problems(study: Study, where: str) -> Iterator[Problem]:
                 )
         if isinstance(group, TrainedRuns):
             yield from _trained_problems(group, study, place)
-        if isinstance(group, PretrainedRuns) and group.weights:
-            for arch in group.pretrained:
-                file = group.weights / f"{arch}.safetensors"
-                if not file.is_file():
-                    yield Problem("weights are missing", place, str(file), fix="put the file there or drop `weights:`")
+        if isinstance(group, PretrainedRuns):
+            for arch in filter(names.known, group.pretrained):
+                found = weights_problems(arch, group.weights / f"{arch}.safetensors" if group.weights else None)
+                yield from (replace(problem, where=f"{place}, {problem.where}") for problem in found)
 
 
 def _archs(group: TrainedRuns | UntrainedRuns | PretrainedRuns) -> list[str]:

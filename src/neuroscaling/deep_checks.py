@@ -1,6 +1,7 @@
 """Faults that only show when images are decoded and networks are built; looked for once, before the first job."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from neuroscaling.brainscore.choice import fixed_layers
 from neuroscaling.brainscore.memory import estimate_mb
@@ -17,13 +18,25 @@ TARGETS = 1_000
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
-    return [*_damaged_images(study), *_recordings(study), *_layers(study), *_memory(study)]
+    return [*_damaged_images(study), *_weights(study), *_recordings(study), *_layers(study), *_memory(study)]
 
 
 def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
     used = {name for group in study.config.runs if isinstance(group, TrainedRuns) for name in group.datasets}
     for name in sorted(used):
         yield from image_problems(name, study.config.datasets[name].model_dump(mode="json"), study.store.cache())
+
+
+def _weights(study: LoadedStudy) -> Iterator[Problem]:
+    """Files of published weights whose tensors are not those of the network."""
+    runs = [run for run in study.runs.values() if run.kind == "pretrained" and run.weights]
+    for run in runs:
+        from neuroscaling.models.checkpoints import tensor_problems
+        from neuroscaling.models.weight_files import weights_file
+
+        file = weights_file(Path(run.weights), run.arch)
+        if file:
+            yield from tensor_problems(run.arch, file)
 
 
 def _recordings(study: LoadedStudy) -> Iterator[Problem]:

@@ -103,9 +103,10 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
+    from neuroscaling.models.encoding_models import encoding_models
     from neuroscaling.models.names import architecture, names
 
-    known = [architecture(name) for name in names()]
+    known = [architecture(name) for name in dict.fromkeys([*names(), *(model.name for model in encoding_models())])]
     keys = ("name", "family", "timm_name", "input_size", "readout")
     show([{key: getattr(arch, key) for key in keys} for arch in known], options.format)
 
