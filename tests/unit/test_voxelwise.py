@@ -1,5 +1,6 @@
 """Voxel-wise ridge: invariances, chance, memory, and each faulty input's message. Data are SIMULATED."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -143,13 +144,35 @@ def test_memory_decides_the_width_of_blocks(kind):
 def test_sizes_that_do_not_fit_together_are_fitted_in_groups_with_the_same_answer():
     features, targets = problem(260, 60, 100)
     order, labels = np.random.default_rng(0).permutation(240), np.arange(240) % 4
-    counts = (20, 50, 100, 240)
+    counts, settings = (20, 50, 100, 240), replace(SETTINGS, memory_mb=4)
     arguments = ([order[:n] for n in counts], [labels[:n] for n in counts], np.arange(260))
     ample, _ = fitted(FeatureRows(features), targets, *arguments, SETTINGS)
-    tight, _ = fitted(FeatureRows(features), targets, *arguments, replace(SETTINGS, memory_mb=12))
-    for size in ample:
-        np.testing.assert_array_equal(tight[size][0], ample[size][0])
-        np.testing.assert_allclose(tight[size][2], ample[size][2], rtol=1e-9, atol=1e-9)
+    reads = []
+
+    def read(start, stop):
+        reads.append(start)
+        return targets[:, start:stop]
+
+    seen = 0
+    for fit in fit_sizes(FeatureRows(features), *arguments, read, 100, settings):
+        columns = slice(fit.start, fit.stop)
+        seen += fit.stop - fit.start
+        np.testing.assert_array_equal(fit.choice, ample[fit.size][0][columns])
+        predicted = fit.predict(np.ones(fit.stop - fit.start, bool))
+        np.testing.assert_allclose(predicted, ample[fit.size][2][:, columns], rtol=1e-9, atol=1e-9)
+    assert seen == 4 * 100
+    assert reads.count(0) > 1, "each group reads the first target"
+
+
+def test_read_only_features_and_no_targets_are_fine(tmp_path):
+    features, targets = problem(50, 6, 9)
+    np.save(tmp_path / "features.npy", features)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        *_, predicted = fit_once(mapped, targets)
+    np.testing.assert_array_equal(predicted, fit_once(features, targets)[2])
+    assert fitted(FeatureRows(features), targets[:, :0], [np.arange(40)], [np.arange(40) % 4], [0], SETTINGS)[0] == {}
 
 
 def test_each_way_of_scoring_is_taken_where_it_is_least_work():
@@ -202,6 +225,8 @@ CASES = {
     "repeated row": ({"rows": np.r_[0:39, 0]}, "1 rows are there more than once"),
     "folds of another length": ({"labels": np.arange(30) % 3}, r"\(30,\) fold numbers for \(40,\) rows"),
     "one fold": ({"labels": np.zeros(40, int)}, "1 folds, cross-validation needs at least 2"),
+    "folds that are no whole numbers": ({"labels": np.arange(40) % 4 + 0.5}, "fold numbers are float64"),
+    "no rows": ({"rows": np.arange(0), "labels": np.arange(0)}, "needs rows and folds"),
     "no features": ({"features": np.zeros((50, 0))}, "there are none"),
     "features of integers": ({"features": np.zeros((50, 3), int)}, "expected .rows, features., float32/64"),
     "a Gram that isn't square": ({"source": GramRows(np.zeros((50, 40)))}, "expected a square matrix"),

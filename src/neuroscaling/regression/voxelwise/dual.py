@@ -24,6 +24,11 @@ class DualSize:
         self.size, self.products, self.evaluated, self.intercept = size, products, evaluated, intercept
         self.unit = float(products.diagonal().sum()) / size.n
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the inner products."""
+        return 8 * (self.products.numel() + self.evaluated.numel())
+
     def training(self, fold: int) -> Training:
         """The problem of a fold's training rows, with the held-out rows to predict."""
         train, held_out = (
@@ -59,10 +64,10 @@ def dual_sizes(
         return []
     if isinstance(source, GramRows):
         pairs = [_centred_products(source.products, size, evaluate, standardise) for size in sizes]
+        pairs = [tuple(torch.from_numpy(values).to(device) for values in pair) for pair in pairs]
     else:
-        pairs = _accumulate(source, sizes, evaluate, standardise)
-    tensors = [(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device)) for a, b in pairs]
-    return [DualSize(size, *pair, intercept) for size, pair in zip(sizes, tensors, strict=True)]
+        pairs = _accumulate(source, sizes, evaluate, standardise, device)
+    return [DualSize(size, *pair, intercept) for size, pair in zip(sizes, pairs, strict=True)]
 
 
 def _centred_products(
@@ -86,20 +91,36 @@ def _centred_products(
 
 
 def _accumulate(
-    source: FeatureRows | FeatureBlocks, sizes: Sequence[Size], evaluate: np.ndarray, standardise: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    own = [np.zeros((size.n, size.n), order="F") for size in sizes]
-    other = [np.zeros((len(evaluate), size.n)) for size in sizes]
+    source: FeatureRows | FeatureBlocks,
+    sizes: Sequence[Size],
+    evaluate: np.ndarray,
+    standardise: bool,
+    device: torch.device,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    empty = {"dtype": torch.float64, "device": device}
+    pairs = [(torch.zeros(size.n, size.n, **empty), torch.zeros(len(evaluate), size.n, **empty)) for size in sizes]
     rows = np.union1d(np.concatenate([size.rows for size in sizes]), evaluate).astype(np.int64)
     for block in source.column_blocks():
         check_finite(block, rows)
-        for i, size in enumerate(sizes):
-            x, rest = scaled(block, size.rows, evaluate, standardise)
-            own[i] = dsyrk(1.0, x.T, beta=1.0, c=own[i], trans=1, overwrite_c=1)
-            other[i] += rest @ x.T
-    for products in own:
-        _mirror(products.T)
-    return [(np.ascontiguousarray(a.T), b) for a, b in zip(own, other, strict=True)]
+        for size, (own, other) in zip(sizes, pairs, strict=True):
+            x, rest = (
+                torch.from_numpy(values).to(device) for values in scaled(block, size.rows, evaluate, standardise)
+            )
+            _add_products(own, x)
+            other.addmm_(rest, x.T)
+    for own, _ in pairs:
+        if own.device.type == "cpu":
+            _mirror(own.numpy())
+    return pairs
+
+
+def _add_products(own: torch.Tensor, x: torch.Tensor) -> None:
+    """Add x x' in place; on a processor only its lower triangle, half of the work."""
+    if own.device.type == "cpu":
+        # The transpose of a matrix in rows is one in columns, which BLAS can add to where it is.
+        dsyrk(1.0, x.numpy().T, beta=1.0, c=own.numpy().T, trans=1, overwrite_c=1)
+    else:
+        own.addmm_(x, x.T)
 
 
 def scaled(

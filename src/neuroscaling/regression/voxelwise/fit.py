@@ -89,32 +89,37 @@ class _Sweep:
         self.evaluate, self.targets, self.n_targets, self.settings = evaluate, targets, n_targets, settings
         self.device = device_of(settings)
         self.dtype = getattr(torch, settings.dtype)
-        n_features = source.n_features if isinstance(source, FeatureRows) else None
-        primal = [size for size in sizes if n_features is not None and n_features <= size.n]
-        rows = np.unique(np.concatenate([size.rows for size in sizes])).astype(np.int64)
-        self.rows = torch.from_numpy(rows).to(self.device)
-        self.forms: dict[int, PrimalSize | DualSize] = {}
-        standardise = settings.scale == "standardise"
-        if primal:
-            check_finite(source.values, np.union1d(rows, evaluate))
-            self.design = Design(source.values, rows, self.dtype, self.device)
-            for size in primal:
-                self.forms[size.index] = PrimalSize(size, self.design, standardise, settings.intercept)
-        others = [size for size in sizes if size.index not in self.forms]
-        for form in dual_sizes(source, others, evaluate, standardise, settings.intercept, self.device):
-            self.forms[form.size.index] = form
-        number = torch.finfo(self.dtype).bits // 8
+        rows = np.unique(np.concatenate([size.rows for size in sizes]))
+        self.rows = self._rows(rows)
+        self.forms = self._forms(source, sizes, rows)
         self.shape = Shape(
-            source.n_rows,
-            n_features,
-            len(evaluate),
-            len(settings.alphas),
-            n_targets,
-            number,
-            self.device.type == "cuda",
+            n_rows=source.n_rows,
+            n_features=source.n_features if isinstance(source, FeatureRows) else None,
+            n_evaluate=len(evaluate),
+            n_alphas=len(settings.alphas),
+            n_targets=n_targets,
+            number=torch.finfo(self.dtype).bits // 8,
+            cuda=self.device.type == "cuda",
         )
-        self.memory = settings.memory_mb * 10**6 - sum(8 * size.n * (size.n + len(evaluate)) for size in others)
-        self.parts = [part for size in sizes for part in parts_of(size, size in primal, self.shape)]
+        held = sum(form.nbytes for form in self.forms.values() if isinstance(form, DualSize))
+        self.memory = settings.memory_mb * 10**6 - held
+        self.parts = [part for size in sizes for part in parts_of(size, self._is_primal(size), self.shape)]
+
+    def _forms(self, source: Source, sizes: list[Size], rows: np.ndarray) -> dict[int, PrimalSize | DualSize]:
+        """Each size as problems in its features or in its rows, whichever are fewer."""
+        standardise, intercept = self.settings.scale == "standardise", self.settings.intercept
+        primal = [size for size in sizes if isinstance(source, FeatureRows) and source.n_features <= size.n]
+        forms: dict[int, PrimalSize | DualSize] = {}
+        if primal:
+            check_finite(source.values, np.union1d(rows, self.evaluate))
+            self.design = Design(source.values, rows, self.dtype, self.device)
+            forms = {size.index: PrimalSize(size, self.design, standardise, intercept) for size in primal}
+        others = [size for size in sizes if size.index not in forms]
+        made = dual_sizes(source, others, self.evaluate, standardise, intercept, self.device)
+        return forms | {form.size.index: form for form in made}
+
+    def _is_primal(self, size: Size) -> bool:
+        return isinstance(self.forms[size.index], PrimalSize)
 
     def fits(self) -> Iterator[SizeFit]:
         self.curves: dict[int, torch.Tensor] = {}
@@ -123,9 +128,11 @@ class _Sweep:
             width = block_width(group, self.memory, self.n_targets, self.shape)
             for start in range(0, self.n_targets, width):
                 yield from self._block(group, ready, start, min(start + width, self.n_targets))
+            # Let go of before the next group is made.
+            del ready
             for part in group:
                 if part.fold is None:
-                    del self.curves[part.size.index]
+                    self.curves.pop(part.size.index, None)
 
     def _prepare(self, group: list[Part]) -> list[Hats | Basis | Quadratic | Refit]:
         ready = []
@@ -142,7 +149,7 @@ class _Sweep:
         alphas = self._alphas(form)
         if part.fold is None:
             whole = form.whole(self.evaluate) if part.primal else form.whole()
-            return Refit(whole, alphas, self.dtype)
+            return Refit(whole, alphas, form.unit, self.dtype)
         return SCORERS[part.route](form.training(part.fold), alphas, form.unit, self.dtype)
 
     def _alphas(self, form: PrimalSize | DualSize) -> torch.Tensor:

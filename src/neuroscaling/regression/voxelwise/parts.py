@@ -65,7 +65,7 @@ def _fold_part(size: Size, primal: bool, fold: int, shape: Shape) -> Part:
         "quadratic": order**2 + shape.n_alphas * order * (order + STRIP) // 2,
     }
     held = numbers[route] * shape.number
-    building = 8 * (6 * order**2 + 3 * held_out * order) + _chunk(primal, order)
+    building = 8 * (6 * order**2 + 3 * held_out * order) + _chunk(primal, order, size.n)
     return Part(size, primal, fold, route, order, held, building)
 
 
@@ -75,11 +75,12 @@ def _refit_part(size: Size, primal: bool, shape: Shape) -> Part:
     held = 8 * rows + shape.n_alphas * rows * shape.number + (8 * order * order if primal else 0)
     # Matrices of penalties are made while targets pass.
     building = 8 * (2 * order * order + 3 * rows)
-    return Part(size, primal, None, "hats", order, held + building, _chunk(primal, order))
+    return Part(size, primal, None, "hats", order, held + building, _chunk(primal, order, size.n))
 
 
-def _chunk(primal: bool, order: int) -> int:
-    return 8 * (2 * ROWS * order + order * order) if primal else 0
+def _chunk(primal: bool, order: int, n: int) -> int:
+    # Features are read in chunks of rows, and the Gram matrix of all is there while parts are made.
+    return 8 * (2 * min(ROWS, n) * order + order * order) if primal else 0
 
 
 def groups_of(parts: Sequence[Part], memory: int, shape: Shape) -> list[list[Part]]:
@@ -118,7 +119,7 @@ def bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
     folds = max(len(part.size.folds) for part in group)
     order = max(part.order for part in group)
     crosses = (folds + 3) * order if any(part.primal for part in group) else 2 * order
-    numbers = shape.n_rows + 2 * ROWS + crosses + 2 * shape.n_evaluate
+    numbers = shape.n_rows + 2 * min(ROWS, shape.n_rows) + crosses + 2 * shape.n_evaluate
     return shape.number * numbers + 8 * (shape.n_rows + 4 * shape.n_alphas)
 
 

@@ -4,6 +4,7 @@ With the sums over all rows, those of a training set follow by subtraction of th
 centred by a rank-one term. Features are read with the mean of the largest size removed, which saves digits only.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,7 +23,10 @@ class Design:
     """Features of all rows on the device, read with a common mean removed. values: (N, p); rows: those of its mean."""
 
     def __init__(self, values: np.ndarray, rows: np.ndarray, dtype: torch.dtype, device: torch.device) -> None:
-        self.values = torch.from_numpy(values).to(device)
+        with warnings.catch_warnings():
+            # Features that are mapped from a file may not be written to, and aren't.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.values = torch.from_numpy(values).to(device)
         self.dtype = dtype
         total = sum(part.sum(0) for part in self._parts(rows))
         self.mean = (total / len(rows)).to(dtype)

@@ -60,6 +60,10 @@ def _problems(size: Size, n_rows: int) -> list[str]:
     name = f"mapping size {size.index} ({size.n} rows)"
     if size.rows.shape != size.labels.shape or size.rows.ndim != 1:
         return [f"{name}: {size.labels.shape} fold numbers for {size.rows.shape} rows"]
+    kinds = {"row": size.rows.dtype, "fold": size.labels.dtype}
+    if not size.n or any(kind.kind not in "iu" for kind in kinds.values()):
+        told = ", ".join(f"{what} numbers are {kind}" for what, kind in kinds.items())
+        return [f"{name}: needs rows and folds as whole numbers; {told}"]
     found = _outside(name, size.rows, n_rows)
     repeated = size.n - len(np.unique(size.rows))
     if repeated:
