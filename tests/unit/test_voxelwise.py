@@ -232,7 +232,6 @@ CASES = {
     "a Gram that isn't square": ({"source": GramRows(np.zeros((50, 40)))}, "expected a square matrix"),
     "a Gram to standardise": ({"source": GramRows(np.eye(50))}, "can't be standardised"),
     "blocks of other rows": ({"source": FeatureBlocks(lambda: [np.zeros((40, 3))], 50)}, "expected 50 rows"),
-    "little memory": ({"settings": replace(SETTINGS, memory_mb=1)}, "memory_mb: too small by"),
 }
 
 
@@ -240,6 +239,13 @@ CASES = {
 def test_a_faulty_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         faulty(**arguments)
+
+
+@pytest.mark.parametrize("p", [100, 400])
+def test_memory_that_holds_not_one_fold_says_how_much_is_missing(p):
+    features, targets = problem(300, p, 9)
+    with pytest.raises(ValueError, match=r"memory_mb: too small by \d+ for matrices"):
+        fit_once(features, targets, replace(SETTINGS, memory_mb=1), n=300)
 
 
 @pytest.mark.parametrize("n_alphas", [1, 6])
