@@ -102,7 +102,8 @@ class _Sweep:
             cuda=self.device.type == "cuda",
         )
         held = sum(form.nbytes for form in self.forms.values() if isinstance(form, DualSize))
-        self.memory = settings.memory_mb * 10**6 - held
+        # A tenth is left to what the libraries and the allocator take for themselves.
+        self.memory = settings.memory_mb * 900_000 - held
         self.parts = [part for size in sizes for part in parts_of(size, self._is_primal(size), self.shape)]
 
     def _forms(self, source: Source, sizes: list[Size], rows: np.ndarray) -> dict[int, PrimalSize | DualSize]:

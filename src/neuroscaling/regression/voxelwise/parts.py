@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from neuroscaling.regression.voxelwise.cost import STRIP, Route, route_of
 from neuroscaling.regression.voxelwise.problem import Size
-from neuroscaling.regression.voxelwise.scorers import STRIP
 
 MOST_TARGETS = 8192
 ROWS = 2048
-
-
-Route = Literal["hats", "basis", "quadratic"]
 
 
 @dataclass(frozen=True)
@@ -46,19 +42,10 @@ def parts_of(size: Size, primal: bool, shape: Shape) -> list[Part]:
     return [_fold_part(size, primal, int(fold), shape) for fold in size.folds] + [_refit_part(size, primal, shape)]
 
 
-def route_of(order: int, held_out: int, primal: bool, shape: Shape) -> Route:
-    """The way with least work for a fold with a matrix of this order: see `scorers`."""
-    quadratic = 4 * order**2 + shape.n_alphas * order * (order + STRIP)
-    if primal and quadratic < 2 * shape.n_alphas * held_out * order:
-        return "quadratic"
-    # Into the eigenbasis each target goes for itself, into the hats every held-out row at every penalty.
-    return "hats" if shape.cuda or shape.n_alphas * held_out < shape.n_targets else "basis"
-
-
 def _fold_part(size: Size, primal: bool, fold: int, shape: Shape) -> Part:
     held_out = len(size.held_out(fold))
     order = shape.n_features if primal else size.n - held_out
-    route = route_of(order, held_out, primal, shape)
+    route = route_of(order, held_out, primal, shape.n_alphas, shape.n_targets, shape.cuda)
     numbers = {
         "hats": shape.n_alphas * held_out * order,
         "basis": order * (order + held_out),

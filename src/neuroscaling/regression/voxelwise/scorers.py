@@ -9,10 +9,9 @@ in float64 and applied in the type of the targets.
 import torch
 
 from neuroscaling.regression.voxelwise.block import HeldOut
+from neuroscaling.regression.voxelwise.cost import STRIP
 from neuroscaling.regression.voxelwise.scoring import score_of
 from neuroscaling.regression.voxelwise.solving import Spectrum, Training
-
-STRIP = 128
 
 
 class Hats:
