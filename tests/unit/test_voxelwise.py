@@ -248,6 +248,17 @@ def test_memory_that_holds_not_one_fold_says_how_much_is_missing(p):
         fit_once(features, targets, replace(SETTINGS, memory_mb=1), n=300)
 
 
+@pytest.mark.parametrize("p", [60, 400])
+def test_the_least_memory_is_enough_and_one_megabyte_less_is_not(p):
+    features, targets = problem(320, p, 9)
+    shape = parts.Shape(320, p, 320, 6, 9, 8, False)
+    least = parts.least_memory_mb([300], 4, shape)
+    assert least > 1
+    fit_once(features, targets, replace(SETTINGS, memory_mb=least), n=300)
+    with pytest.raises(ValueError, match="too small by 1 for"):
+        fit_once(features, targets, replace(SETTINGS, memory_mb=least - 1), n=300)
+
+
 @pytest.mark.parametrize("n_alphas", [1, 6])
 @pytest.mark.parametrize("case", ["constant feature", "repeated feature", "more features than rows"])
 def test_a_penalty_of_zero_needs_a_regular_gram(case, n_alphas):

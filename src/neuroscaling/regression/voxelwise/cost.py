@@ -35,7 +35,7 @@ def flops(n: int, p: int, t: int, n_alphas: int, n_folds: int, n_evaluate: int, 
     held_out = n / n_folds
     fold = _fold(p if primal else n - held_out, held_out, primal, t, n_alphas, cuda)
     whole = p if primal else n
-    refit = min(n_alphas * FACTOR, SPECTRUM) * whole**3 + 2 * n_alphas * n_evaluate * whole**2
+    refit = n_alphas * (FACTOR * whole**3 + 2 * n_evaluate * whole**2)
     return float(gram + products + n_folds * fold + refit + 2 * n_evaluate * whole * t)
 
 

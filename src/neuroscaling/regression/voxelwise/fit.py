@@ -8,7 +8,7 @@ import torch
 
 from neuroscaling.regression.voxelwise.block import Block, FoldSums, read_block
 from neuroscaling.regression.voxelwise.dual import DualSize, check_finite, dual_sizes
-from neuroscaling.regression.voxelwise.parts import Part, Shape, block_width, groups_of, parts_of
+from neuroscaling.regression.voxelwise.parts import USED, Part, Shape, block_width, groups_of, parts_of
 from neuroscaling.regression.voxelwise.primal import CrossProducts, Design, PrimalSize
 from neuroscaling.regression.voxelwise.problem import Size, sizes_of
 from neuroscaling.regression.voxelwise.refit import Refit
@@ -102,8 +102,7 @@ class _Sweep:
             cuda=self.device.type == "cuda",
         )
         held = sum(form.nbytes for form in self.forms.values() if isinstance(form, DualSize))
-        # A tenth is left to what the libraries and the allocator take for themselves.
-        self.memory = settings.memory_mb * 900_000 - held
+        self.memory = settings.memory_mb * USED - held
         self.parts = [part for size in sizes for part in parts_of(size, self._is_primal(size), self.shape)]
 
     def _forms(self, source: Source, sizes: list[Size], rows: np.ndarray) -> dict[int, PrimalSize | DualSize]:
@@ -150,7 +149,7 @@ class _Sweep:
         alphas = self._alphas(form)
         if part.fold is None:
             whole = form.whole(self.evaluate) if part.primal else form.whole()
-            return Refit(whole, alphas, form.unit, self.dtype)
+            return Refit(whole, alphas, self.dtype)
         return SCORERS[part.route](form.training(part.fold), alphas, form.unit, self.dtype)
 
     def _alphas(self, form: PrimalSize | DualSize) -> torch.Tensor:

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from neuroscaling.regression.voxelwise.cost import STRIP, Route, route_of
 from neuroscaling.regression.voxelwise.problem import Size
 
 MOST_TARGETS = 8192
+# Bytes of a megabyte that are planned with: a tenth is left to what libraries and the allocator take for themselves.
+USED = 900_000
 ROWS = 2048
 
 
@@ -61,7 +65,7 @@ def _refit_part(size: Size, primal: bool, shape: Shape) -> Part:
     rows = shape.n_evaluate * order
     held = 8 * rows + shape.n_alphas * rows * shape.number + (8 * order * order if primal else 0)
     # Matrices of penalties are made while targets pass.
-    building = 8 * (2 * order * order + 3 * rows)
+    building = 8 * (3 * order * order + 3 * rows)
     return Part(size, primal, None, "hats", order, held + building, _chunk(primal, order, size.n))
 
 
@@ -73,7 +77,7 @@ def _chunk(primal: bool, order: int, n: int) -> int:
 def groups_of(parts: Sequence[Part], memory: int, shape: Shape) -> list[list[Part]]:
     """Consecutive parts that are held together: in half of `memory` (bytes), or one part alone in what it needs.
 
-    Raises ValueError where memory doesn't hold a part with `least_targets` targets.
+    Raises ValueError where memory doesn't hold a part and 64 targets.
     """
     groups: list[list[Part]] = []
     for part in parts:
@@ -81,27 +85,38 @@ def groups_of(parts: Sequence[Part], memory: int, shape: Shape) -> list[list[Par
             groups[-1].append(part)
         else:
             groups.append([part])
-    least = max(_need(group) + least_targets(group, shape) for group in groups)
+    least = max(_need(group) + _least_targets(group, shape) for group in groups)
     if least > memory:
-        raise ValueError(f"memory_mb: too small by {-(-(least - memory) // 10**6)} for matrices and a few targets")
+        raise ValueError(f"memory_mb: too small by {-(-(least - memory) // USED)} for matrices and a few targets")
     return groups
+
+
+def least_memory_mb(counts: Sequence[int], n_folds: int, shape: Shape) -> int:
+    """The least `memory_mb` for mapping sizes of these counts; for features in blocks give `shape` none (None)."""
+    sizes = [Size(i, np.arange(n), np.arange(n) % n_folds) for i, n in enumerate(counts)]
+    primal = [shape.n_features is not None and shape.n_features <= size.n for size in sizes]
+    products = sum(
+        8 * size.n * (size.n + shape.n_evaluate) for size, is_primal in zip(sizes, primal, strict=True) if not is_primal
+    )
+    parts = [part for size, is_primal in zip(sizes, primal, strict=True) for part in parts_of(size, is_primal, shape)]
+    return -(-(products + max(_need([part]) + _least_targets([part], shape) for part in parts)) // USED)
 
 
 def _fits(group: Sequence[Part], memory: int, shape: Shape) -> bool:
     held = sum(part.held for part in group)
-    return held <= memory // 2 and _need(group) + least_targets(group, shape) <= memory
+    return held <= memory // 2 and _need(group) + _least_targets(group, shape) <= memory
 
 
 def _need(group: Sequence[Part]) -> int:
     return sum(part.held for part in group) + max(part.building for part in group)
 
 
-def least_targets(group: Sequence[Part], shape: Shape) -> int:
+def _least_targets(group: Sequence[Part], shape: Shape) -> int:
     """Bytes of the fewest targets that are worth a pass."""
-    return 64 * bytes_of_target(group, shape)
+    return 64 * _bytes_of_target(group, shape)
 
 
-def bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
+def _bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
     """Bytes that one target takes while its block is worked on."""
     folds = max(len(part.size.folds) for part in group)
     order = max(part.order for part in group)
@@ -113,4 +128,4 @@ def bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
 def block_width(group: Sequence[Part], memory: int, n_targets: int, shape: Shape) -> int:
     """Targets of a block: as many as memory holds beside the group's parts, at most 8,192."""
     left = memory - sum(part.held for part in group)
-    return max(min(left // bytes_of_target(group, shape), n_targets, MOST_TARGETS), 1)
+    return max(min(left // _bytes_of_target(group, shape), n_targets, MOST_TARGETS), 1)
