@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK_NUMBERS = 2**24
+BLOCK_NUMBERS = 2**22
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FeatureRows:
         return self.values.shape[1]
 
     def column_blocks(self) -> Iterator[np.ndarray]:
-        """Columns in blocks (N, some), none larger than 128 MB in float64."""
+        """Columns in blocks (N, some), none larger than 34 MB in float64."""
         width = max(BLOCK_NUMBERS // max(self.n_rows, 1), 1)
         for start in range(0, self.n_features, width):
             yield self.values[:, start : start + width]
