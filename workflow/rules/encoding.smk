@@ -87,6 +87,10 @@ if SUBJECTS:
             table=STUDY.results.table,
             fits=[STUDY.results.fit(name) for name in FITS],
             accuracy=STUDY.results.accuracy,
+            submissions=[
+                STUDY.results.submission(name).with_suffix(".json")
+                for name in SUBMISSIONS
+            ],
         output:
             index=STUDY.results.encoding,
         log:

@@ -1,8 +1,8 @@
 """Draw the figures of an encoding study.
 
 input: scores (list of score files, their accuracies and targets beside them), table (parquet), fits (list of fit JSON),
-accuracy (parquet); output: index (JSON that lists the figures; they are written beside it); config: fsaverage (folder
-of FreeSurfer's subject of that name; optional); log[0].
+accuracy (parquet), submissions (JSON beside the zips); output: index (JSON that lists the figures; they are written
+beside it); config: fsaverage (folder of FreeSurfer's subject of that name; optional); log[0].
 """
 
 from neuroscaling.logs import script_logging
@@ -17,4 +17,5 @@ with script_logging(snakemake.log[0]):
         snakemake.input.accuracy,
         snakemake.output.index,
         snakemake.config.get("fsaverage") or None,
+        list(snakemake.input.submissions),
     )

@@ -11,6 +11,8 @@ from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import FSAVERAGE_VERTICES, HEMISPHERES, SPLITS
 from neuroscaling.encoding.rois import CLASSES
 
+FSAVERAGE5_VERTICES = 10242  # the first of fsaverage's: maps are drawn on them
+
 
 @dataclass(frozen=True)
 class Hemisphere:
@@ -28,8 +30,9 @@ class Hemisphere:
 
 
 def draw_places(n_vertices: int, rng: np.random.Generator) -> np.ndarray:
-    """Vertex numbers on fsaverage (n_vertices,), ascending, drawn at random."""
-    return np.sort(rng.choice(FSAVERAGE_VERTICES, n_vertices, replace=False))
+    """Vertex numbers on fsaverage (n_vertices,), ascending; among fsaverage5's where these are enough."""
+    within = FSAVERAGE5_VERTICES if n_vertices <= FSAVERAGE5_VERTICES else FSAVERAGE_VERTICES
+    return np.sort(rng.choice(within, n_vertices, replace=False))
 
 
 def write_images(subject: Path, split: str, files: Mapping[int, Path], numbers: Sequence[int] | np.ndarray) -> None:

@@ -27,13 +27,16 @@ def encoding_figures(
     accuracy: str | Path,
     out: str | Path,
     fsaverage: str | Path | None = None,
+    submissions: Sequence[str | Path] = (),
 ) -> None:
     """Write the figures beside `out` as <name>.svg and <name>.pdf, and to `out` (JSON) their descriptions.
 
     score_files: score files of single subjects, whose accuracies and targets lie beside them; table: the score table
     (parquet); fits: fit JSON files; accuracy: accuracies over subjects (parquet); fsaverage: FreeSurfer's folder of
-    that subject, for surfaces in full resolution. Keys of `out`: figures (name, title, caption, limits, files, fits)
-    and left_out (name, title, reason). Raises DataError for absent files and columns.
+    that subject, for surfaces in full resolution; submissions: JSON files beside the zips. Keys of `out`: figures
+    (name, title, caption, limits, files, fits), left_out (name, title, reason) and submissions (name, average, runs,
+    subjects, simulated, and the official metric where the truth was at hand). Raises DataError for absent files and
+    columns.
     """
     import pandas as pd
 
@@ -48,7 +51,17 @@ def encoding_figures(
                 left_out.append({"name": name, "title": one.title, "reason": one.reason})
             else:
                 figures.append(write_figure(Path(out).parent, one, name, encoding.simulated))
-    write_json(out, finite({"figures": figures, "left_out": left_out}))
+    averages = [submission_row(Path(path)) for path in submissions]
+    write_json(out, finite({"figures": figures, "left_out": left_out, "submissions": averages}))
+
+
+def submission_row(path: Path) -> dict[str, Any]:
+    """One submission in a table: what was averaged, and its scores over all vertices, null where they aren't known."""
+    content = read_json(path)
+    whole = next((row for row in content["scores"] or [] if row["subject"] == "all"), {})
+    row = {"name": path.stem, "average": content["average"], "simulated": content["simulated"]}
+    row |= {"runs": len(content["runs"]), "subjects": len(content["subjects"])}
+    return row | {measure: whole.get(measure) for measure in ("r", "challenge", "unclipped")}
 
 
 def all_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator[Drawing | LeftOut]:
