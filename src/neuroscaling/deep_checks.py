@@ -18,7 +18,14 @@ TARGETS = 1_000
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
-    return [*_damaged_images(study), *_weights(study), *_recordings(study), *_layers(study), *_memory(study)]
+    return [
+        *_damaged_images(study),
+        *_weights(study),
+        *_recordings(study),
+        *_layers(study),
+        *_memory(study),
+        *_mappings(study),
+    ]
 
 
 def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
@@ -81,3 +88,25 @@ def _memory(study: LoadedStudy) -> Iterator[Problem]:
             fix = f"`mem_mb: {-(-estimate // 500) * 500}`"
             names = listing(list(job.benchmarks), 3)
             yield Problem(what, f"{study.file}: brainscore.mem_mb", names, f"{estimate} or more", fix=fix)
+
+
+def _mappings(study: LoadedStudy) -> Iterator[Problem]:
+    """Encoding jobs whose inner products would not fit into the memory that they may work with."""
+    if study.config.extraction.keep != "gram":
+        return
+    from neuroscaling.calibration.encoding import fits_of, subject_shape
+    from neuroscaling.encoding.settings import EncodingSettings
+    from neuroscaling.encoding.targets import encoding_jobs
+    from neuroscaling.regression.voxelwise.parts import Shape, least_memory_mb
+
+    for job in encoding_jobs(study):
+        shape, ridge = subject_shape(study, job), job.entry.ridge
+        settings = EncodingSettings.of(job.entry.model_dump(), study.config.protocol)
+        alphas = len(settings.ridge_settings(True).alphas)
+        for fit in fits_of(job.entry, study.config.protocol, shape) if shape and ridge.engine == "exact" else ():
+            asked = Shape(fit.n, None, fit.evaluated, alphas, shape.targets, 4, ridge.gpu)
+            least = least_memory_mb([fit.n], settings.folds, asked)
+            if least > ridge.memory_mb:
+                where, what = f"{study.file}: encoding.ridge.memory_mb", f"{fit.n} mapping images need {least} MB"
+                fix = f"`memory_mb: {-(-least // 500) * 500}`"
+                yield Problem(what, where, ridge.memory_mb, f"{least} or more ({job.subject})", fix=fix)

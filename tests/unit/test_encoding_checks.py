@@ -1,0 +1,83 @@
+"""What a study's entry for fMRI can't be: said before anything runs."""
+
+import pytest
+
+from neuroscaling.config import Study
+from neuroscaling.deep_checks import deep_problems
+from neuroscaling.encoding.study_checks import fmri_problems, size_problems
+from neuroscaling.simulate.nsd import NsdSettings, write_nsd_tree
+from neuroscaling.study import LoadedStudy
+from tests.unit.test_algonauts import write_tree
+
+
+def study(entry, **changes):
+    base = {"study": "checks", "runs": [{"untrained": ["resnet_w8"]}], "encoding": [entry]}
+    return Study.model_validate(base | changes)
+
+
+def found(entry, **changes):
+    config = study(entry, **changes)
+    return "\n".join(map(str, fmri_problems(config, config.encoding[0], "encoding[0]")))
+
+
+def tree(root, **entry):
+    return {"source": "algonauts2023", "data": {"local": str(root)}} | entry
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_tree(tmp_path, ("subj01",), train=60)
+
+
+def test_a_sound_entry_has_no_problem(root):
+    assert found(tree(root, samples=[10, 60, "all"])) == ""
+    assert found(tree(root, samples=[10, "all"], evaluate="validation", validation=20)) == ""
+
+
+def test_sizes_and_equalised_numbers_above_what_a_subject_has(root):
+    assert "at most 60" in found(tree(root, samples=[10, 61]))
+    text = found(tree(root, samples=[50], evaluate="validation", validation=20))
+    assert "more mapping images than the subject has" in text and "subj01: at most 40 beside 20 held out" in text
+    assert "more training images than the subject has" in found(tree(root, equalise=61))
+
+
+def test_sizes_are_checked_for_every_subject(root):
+    (entry,) = study(tree(root, samples=[40])).encoding
+    where = [problem.allowed for problem in size_problems(entry, {"subj01": 60, "subj02": 30}, "here")]
+    assert where == ["subj02: at most 30"]
+
+
+def test_withheld_responses_are_told_with_both_ways_on(root):
+    for file in (root / "subj01/test_split/test_fmri").iterdir():
+        file.unlink()
+    text = found(tree(root))
+    assert "withheld" in text and "evaluate: validation" in text and "docs/nsd.md" in text
+    assert found(tree(root, evaluate="validation", validation=20)) == ""
+
+
+def test_inner_products_cannot_be_standardised_and_brain_score_has_one_grid(root):
+    assert "can't be standardised" in found(tree(root, ridge={"features": "standardise"}), extraction={"keep": "gram"})
+    brainscore = {"data": {"local": "there"}, "benchmarks": ["MajajHong2015public.IT-pls"]}
+    reduction = {"kind": "max", "sizes": [1, 2]}
+    assert "of one grid" in found(tree(root), reduction=reduction, brainscore=brainscore)
+
+
+def test_a_submission_of_networks_that_the_study_does_not_have(root):
+    text = found(tree(root, submissions={"one": {"archs": ["resnet_w9"]}}))
+    assert "submissions.one" in text and "nearest:  resnet_w8" in text
+
+
+def test_nsd_without_the_space_or_the_subject(tmp_path):
+    nsd = write_nsd_tree(tmp_path, NsdSettings(sessions=(("subj01", 40),), spaces=("func1pt8mm",)))
+    entry = {"source": "nsd", "data": {"local": str(nsd)}, "space": "func1pt8mm"}
+    assert found(entry) == ""
+    assert "no scan session of this space" in found(entry | {"space": "fsaverage"})
+    assert "nearest:  subj01" in found(entry | {"subjects": ["subj1"]})
+    assert "no subject of NSD here" in found(entry | {"data": {"local": str(tmp_path)}})
+
+
+def test_too_little_memory_for_the_inner_products_of_a_real_subject(tmp_path):
+    entry = tree(tmp_path / "later", subjects=["subj01"], ridge={"memory_mb": 1000})
+    config = study(entry, extraction={"keep": "gram"})
+    (problem,) = deep_problems(LoadedStudy(tmp_path / "checks.yaml", config))
+    assert "9841 mapping images need" in problem.what and "memory_mb" in problem.fix
