@@ -19,7 +19,8 @@ def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
         pass
     brain = next((b for name, b in study.config.simulated.items() if study.simulated_name(name) in stimuli.name), None)
     if brain:
-        return simulated_stimuli(brain)
+        alone = all(source["kind"] == "algonauts2023" for source in stimuli.sources)
+        return brain.algonauts_train + brain.algonauts_test if alone else simulated_stimuli(brain)
     try:
         return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
     except (DataError, OSError):
