@@ -12,12 +12,12 @@ from neuroscaling.regression.voxelwise.parts import USED, Part, Shape, block_wid
 from neuroscaling.regression.voxelwise.primal import CrossProducts, Design, PrimalSize
 from neuroscaling.regression.voxelwise.problem import Size, sizes_of
 from neuroscaling.regression.voxelwise.refit import Refit
-from neuroscaling.regression.voxelwise.scorers import SCORERS, Basis, Hats, Quadratic
+from neuroscaling.regression.voxelwise.scorers import Basis, Hats, Quadratic
 from neuroscaling.regression.voxelwise.settings import RidgeSettings
 from neuroscaling.regression.voxelwise.sources import FeatureRows, Source, check_source
 
 Targets = Callable[[int, int], np.ndarray]
-CACHE_NUMBERS = 2**19
+CACHE_NUMBERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,10 @@ class _Sweep:
         if part.fold is None:
             whole = form.whole(self.evaluate) if part.primal else form.whole()
             return Refit(whole, alphas, self.dtype)
-        return SCORERS[part.route](form.training(part.fold), alphas, form.unit, self.dtype)
+        if part.route == "quadratic":
+            return Quadratic(*form.quadratic(part.fold), alphas, form.unit, self.dtype)
+        kind = Hats if part.route == "hats" else Basis
+        return kind(form.training(part.fold), alphas, form.unit, self.dtype)
 
     def _alphas(self, form: PrimalSize | DualSize) -> torch.Tensor:
         unit = form.unit if self.settings.relative and form.unit > 0 else 1.0
@@ -192,16 +195,16 @@ class _Sweep:
         trained = self._rows(part.size.rows[part.size.training(part.fold)])
         form = self.forms[part.size.index]
         for columns in _strips(block.stop - block.start, part.order + len(held_out), self.device):
-            if part.primal:
-                right = cross.training(part.fold, form.centres[part.fold], columns)
-            else:
-                right = block.values[:, columns][trained]
-            if part.route == "quadratic":
-                other = cross.held_out(part.fold, form.centres[part.fold], columns)
-            else:
-                other = block.values[:, columns][held_out]
             about = sums.held_out(part.size, part.fold, self.settings.intercept, columns)
-            curve[:, columns] += scorer.score(self.settings.score, about, right, other) / len(part.size.folds)
+            if part.route == "quadratic":
+                scores = scorer.score(self.settings.score, about, *cross.products(part.fold, columns))
+            else:
+                if part.primal:
+                    right = cross.training(part.fold, form.centres[part.fold], columns)
+                else:
+                    right = block.values[:, columns][trained]
+                scores = scorer.score(self.settings.score, about, right, block.values[:, columns][held_out])
+            curve[:, columns] += scores / len(part.size.folds)
 
     def _fit(self, part: Part, refit: Refit, block: Block, cross: CrossProducts | None, sums: FoldSums) -> SizeFit:
         form = self.forms[part.size.index]
@@ -213,9 +216,9 @@ class _Sweep:
 
         def predict(mask: np.ndarray) -> np.ndarray:
             chosen = torch.from_numpy(np.flatnonzero(np.asarray(mask, dtype=bool))).to(self.device)
-            right = whole(chosen)
-            right[:, constant[chosen]] = 0
-            predicted = refit.predict(right, choice[chosen])
+            predicted = refit.predict(lambda part: whole(chosen[part]), choice[chosen])
+            # Of a target that doesn't vary rounding alone is left on the right side.
+            predicted[:, constant[chosen]] = 0
             predicted += (mean[chosen] + block.offset[chosen]).to(self.dtype)
             return predicted.cpu().numpy()
 

@@ -6,6 +6,7 @@ centred by a rank-one term. Features are read with the mean of the largest size 
 
 import warnings
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +61,21 @@ def _square(x: torch.Tensor) -> torch.Tensor:
     return x.T @ x
 
 
+class Sums(NamedTuple):
+    """Held-out rows, centred with `centre` (p,) and scaled: products (p, p) of their features, sums (p,); float64."""
+
+    products: torch.Tensor
+    sums: torch.Tensor
+    centre: torch.Tensor
+
+
+class Side(NamedTuple):
+    """Some rows' X'Y (p, b) of raw features, and sums (b,) of their targets: X'Y - c sums' is centred."""
+
+    products: torch.Tensor
+    sums: torch.Tensor
+
+
 class PrimalSize:
     """One mapping size as problems in the features. Holds its Gram matrix between `open` and `close`.
 
@@ -104,13 +120,24 @@ class PrimalSize:
 
     def training(self, fold: int) -> Training:
         """The problem of a fold's training rows, with the held-out rows to predict."""
+        return self._training(fold, self.size.rows[self.size.held_out(fold)])[0]
+
+    def quadratic(self, fold: int) -> tuple[Training, Sums]:
+        """The problem of a fold's training rows without rows to predict, and the held-out rows' sums instead."""
+        training, (products, sums) = self._training(fold, self.size.rows[:0])
+        n, centre = int((self.size.labels == fold).sum()), self.centres[fold]
+        self._centre(products, sums, centre, n)
+        sums = sums - n * centre
+        return training, Sums(products, sums if self.scale is None else sums * self.scale, centre)
+
+    def _training(self, fold: int, rows: np.ndarray) -> tuple[Training, tuple[torch.Tensor, torch.Tensor]]:
         held_out = self.size.rows[self.size.held_out(fold)]
-        gram, sums = self.kept.pop(fold) if fold in self.kept else self.design.gram(held_out)
-        gram = torch.sub(self.gram, gram, out=gram)
-        n, sums = self.size.n - len(held_out), self.sums - sums
-        self.centres[fold] = sums / n if self.intercept else self.mean
+        products, sums = self.kept.pop(fold) if fold in self.kept else self.design.gram(held_out)
+        n = self.size.n - len(held_out)
+        self.centres[fold] = (self.sums - sums) / n if self.intercept else self.mean
         name = f"mapping size {self.size.n}, fold {fold}"
-        return self._problem(name, gram, sums, self.centres[fold], n, held_out)
+        problem = self._problem(name, self.gram - products, self.sums - sums, self.centres[fold], n, rows)
+        return problem, (products, sums)
 
     def whole(self, rows: np.ndarray) -> Training:
         """The problem of all mapping rows, with `rows` to predict."""
@@ -120,13 +147,17 @@ class PrimalSize:
     def _problem(
         self, name: str, gram: torch.Tensor, sums: torch.Tensor, centre: torch.Tensor, n: int, rows: np.ndarray
     ) -> Training:
-        # (X - 1c')'(X - 1c') = X'X - s c' - c s' + n c c'
-        gram.addr_(sums, centre, alpha=-1).addr_(centre, sums, alpha=-1).addr_(centre, centre, alpha=n)
+        self._centre(gram, sums, centre, n)
         predicted = self.design.centred(rows, torch.float64).sub_(centre)
         if self.scale is not None:
-            gram.mul_(self.scale).mul_(self.scale[:, None])
             predicted.mul_(self.scale)
         return Training(name, gram, predicted, self.scale)
+
+    def _centre(self, gram: torch.Tensor, sums: torch.Tensor, centre: torch.Tensor, n: int) -> None:
+        # (X - 1c')'(X - 1c') = X'X - s c' - c s' + n c c'
+        gram.addr_(sums, centre, alpha=-1).addr_(centre, sums, alpha=-1).addr_(centre, centre, alpha=n)
+        if self.scale is not None:
+            gram.mul_(self.scale).mul_(self.scale[:, None])
 
 
 class CrossProducts:
@@ -166,9 +197,13 @@ class CrossProducts:
         sums = sum(values[columns] for other, values in self.sums.sums.items() if other != fold)
         return _centre(products, centre, sums)
 
-    def held_out(self, fold: int, centre: torch.Tensor, columns: slice) -> torch.Tensor:
-        """(X - 1c')'Y of the rows that a fold holds out, (p, columns)."""
-        return _centre(self.folds[fold][:, columns].clone(), centre, self.sums.sums[fold][columns])
+    def products(self, fold: int, columns: slice) -> tuple[Side, Side]:
+        """Raw right sides of all mapping rows and of those that a fold holds out."""
+        own, everything = self.sums.sums[fold][columns], self.sums.total()[columns]
+        return (
+            Side(self.total[:, columns], everything.to(self.total.dtype)),
+            Side(self.folds[fold][:, columns], own.to(self.total.dtype)),
+        )
 
     def of_all(self, centre: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from numbers of targets in the block to (X - 1c')'Y of all mapping rows of the present size."""

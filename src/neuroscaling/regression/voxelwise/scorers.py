@@ -10,6 +10,7 @@ import torch
 
 from neuroscaling.regression.voxelwise.block import HeldOut
 from neuroscaling.regression.voxelwise.cost import STRIP
+from neuroscaling.regression.voxelwise.primal import Side, Sums
 from neuroscaling.regression.voxelwise.scoring import score_of
 from neuroscaling.regression.voxelwise.solving import Spectrum, Training
 
@@ -57,30 +58,33 @@ class Quadratic:
     That is half of the work where each pair of basis vectors is taken once: strips of A'A right of the diagonal.
     """
 
-    def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
+    def __init__(
+        self, training: Training, held_out: Sums, alphas: torch.Tensor, unit: float, dtype: torch.dtype
+    ) -> None:
         spectrum = Spectrum.of(training, alphas, unit)
         self.factor = (unit + alphas)[:, None]
-        self.basis = spectrum.basis.to(dtype)
-        self.shrink, self.sums = spectrum.shrink.to(dtype), (spectrum.shrink * spectrum.rows.sum(0)).to(dtype)
-        products = spectrum.rows.T @ spectrum.rows
+        self.basis, self.shrink = spectrum.basis.to(dtype), spectrum.shrink.to(dtype)
+        self.centre = (spectrum.basis @ held_out.centre).to(dtype)
+        self.sums = (spectrum.shrink * (held_out.sums @ spectrum.vectors)).to(dtype)
+        products = spectrum.vectors.T @ held_out.products @ spectrum.vectors
         for start in range(0, len(products), STRIP):
             products[start : start + STRIP, start + STRIP :] *= 2
         self.strips = [_strips(products, shrink, dtype) for shrink in spectrum.shrink]
 
-    def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
-        """Scores (penalties, b) from the training and the held-out right side, both (p, b)."""
-        coordinates = self.basis @ right
-        products = self.shrink @ (self.basis @ held_out).mul_(coordinates)
-        squares = right.new_zeros(len(self.strips), right.shape[1])
-        work = right.new_empty(min(STRIP, len(right)), right.shape[1])
+    def score(self, name: str, targets: HeldOut, whole: Side, held_out: Side) -> torch.Tensor:
+        """Scores (penalties, b) from the right sides of all mapping rows and of the held-out ones."""
+        within = self.basis @ held_out.products
+        coordinates = (self.basis @ whole.products).sub_(within)
+        coordinates.addr_(self.centre, whole.sums - held_out.sums, alpha=-1)
+        within.addr_(self.centre, held_out.sums, alpha=-1)
+        products = self.shrink @ within.mul_(coordinates)
+        squares = coordinates.new_zeros(len(self.strips), coordinates.shape[1])
+        work = coordinates.new_empty(min(STRIP, len(coordinates)), coordinates.shape[1])
         for i, strips in enumerate(self.strips):
-            for start, strip in zip(range(0, len(right), STRIP), strips, strict=True):
+            for start, strip in zip(range(0, len(coordinates), STRIP), strips, strict=True):
                 part = torch.mm(strip, coordinates[start:], out=work[: len(strip)])
                 squares[i] += part.mul_(coordinates[start : start + STRIP]).sum(0)
         return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
-
-
-SCORERS = {"hats": Hats, "basis": Basis, "quadratic": Quadratic}
 
 
 def _add_up(

@@ -47,9 +47,10 @@ class Training:
 
 
 class Spectrum(NamedTuple):
-    """A training set in its eigenbasis. rows (q, d): those to predict; basis (d, d): takes a right side there; shrink
-    (penalties, d): (unit + alpha) / (eigenvalue + alpha)."""
+    """A training set in its eigenbasis. vectors (d, d): eigenvectors in columns; rows (q, d): those to predict; basis
+    (d, d): takes a right side there; shrink (penalties, d): (unit + alpha) / (eigenvalue + alpha)."""
 
+    vectors: torch.Tensor
     rows: torch.Tensor
     basis: torch.Tensor
     shrink: torch.Tensor
@@ -63,7 +64,7 @@ class Spectrum(NamedTuple):
             raise singular(training.name, 0.0, len(values))
         shrink = (unit + alphas[:, None]) / (values.clamp_min(0) + alphas[:, None])
         basis = vectors.T if training.scale is None else vectors.T * training.scale
-        return cls(training.rows @ vectors, basis.contiguous(), shrink)
+        return cls(vectors, training.rows @ vectors, basis.contiguous(), shrink)
 
 
 def singular(name: str, alpha: float, order: int) -> ValueError:
