@@ -6,6 +6,8 @@ squared predictions as quadratic forms in that basis, no prediction is formed: f
 in float64 and applied in the type of the targets.
 """
 
+from collections.abc import Iterator
+
 import torch
 
 from neuroscaling.regression.voxelwise.block import HeldOut
@@ -14,22 +16,29 @@ from neuroscaling.regression.voxelwise.primal import Side, Sums
 from neuroscaling.regression.voxelwise.scoring import score_of
 from neuroscaling.regression.voxelwise.solving import Spectrum, Training
 
+# Rows of matrices that are multiplied together.
+TOGETHER = 1024
+
 
 class Hats:
     """Predictions of the held-out rows for each penalty are `hat @ right side`."""
 
     def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
         self.factor = (unit + alphas)[:, None]
-        self.hats = list(training.hats(alphas, unit, dtype))
-        self.sums = torch.stack([hat.sum(0) for hat in self.hats])
+        hats = list(training.hats(alphas, unit, dtype))
+        self.sums = torch.stack([hat.sum(0) for hat in hats])
+        # One under the other they share what the processor does to prepare a right side for a product.
+        together = max(TOGETHER // len(hats[0]), 1)
+        self.hats = [torch.cat(hats[start : start + together]) for start in range(0, len(hats), together)]
 
     def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
         """Scores (penalties, b) from the training right side (d, b) and the held-out targets (q, b)."""
-        squares, products = (right.new_empty(len(self.hats), right.shape[1]) for _ in range(2))
-        work = torch.empty_like(held_out), torch.empty_like(held_out)
-        for i, hat in enumerate(self.hats):
-            _add_up(torch.mm(hat, right, out=work[0]), held_out, work[1], squares[i], products[i])
-        return _score(name, targets, self.factor, self.sums @ right, squares, products)
+        squares, products = [], []
+        for hats in self.hats:
+            predicted = (hats @ right).view(-1, *held_out.shape)
+            products.append((predicted * held_out).sum(1))
+            squares.append(predicted.square_().sum(1))
+        return _score(name, targets, self.factor, self.sums @ right, torch.cat(squares), torch.cat(products))
 
 
 class Basis:
@@ -69,7 +78,7 @@ class Quadratic:
         products = spectrum.vectors.T @ held_out.products @ spectrum.vectors
         for start in range(0, len(products), STRIP):
             products[start : start + STRIP, start + STRIP :] *= 2
-        self.strips = [_strips(products, shrink, dtype) for shrink in spectrum.shrink]
+        self.strips = list(_strips(products, spectrum.shrink, dtype))
 
     def score(self, name: str, targets: HeldOut, whole: Side, held_out: Side) -> torch.Tensor:
         """Scores (penalties, b) from the right sides of all mapping rows and of the held-out ones."""
@@ -78,12 +87,10 @@ class Quadratic:
         coordinates.addr_(self.centre, whole.sums - held_out.sums, alpha=-1)
         within.addr_(self.centre, held_out.sums, alpha=-1)
         products = self.shrink @ within.mul_(coordinates)
-        squares = coordinates.new_zeros(len(self.strips), coordinates.shape[1])
-        work = coordinates.new_empty(min(STRIP, len(coordinates)), coordinates.shape[1])
-        for i, strips in enumerate(self.strips):
-            for start, strip in zip(range(0, len(coordinates), STRIP), strips, strict=True):
-                part = torch.mm(strip, coordinates[start:], out=work[: len(strip)])
-                squares[i] += part.mul_(coordinates[start : start + STRIP]).sum(0)
+        squares = coordinates.new_zeros(len(self.shrink), coordinates.shape[1])
+        for start, strip in zip(range(0, len(coordinates), STRIP), self.strips, strict=True):
+            own = coordinates[start : start + STRIP]
+            squares += (strip @ coordinates[start:]).view(-1, *own.shape).mul_(own).sum(1)
         return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
 
 
@@ -94,11 +101,11 @@ def _add_up(
     torch.sum(predicted.square_(), 0, out=squares)
 
 
-def _strips(products: torch.Tensor, shrink: torch.Tensor, dtype: torch.dtype) -> list[torch.Tensor]:
-    return [
-        (shrink[start : start + STRIP, None] * products[start : start + STRIP, start:] * shrink[start:]).to(dtype)
-        for start in range(0, len(products), STRIP)
-    ]
+def _strips(products: torch.Tensor, shrink: torch.Tensor, dtype: torch.dtype) -> Iterator[torch.Tensor]:
+    """Strips (rows, d - start) of the shrunk products, those of all penalties one under the other."""
+    for start in range(0, len(products), STRIP):
+        strip = shrink[:, start : start + STRIP, None] * products[start : start + STRIP, start:]
+        yield (strip * shrink[:, None, start:]).to(dtype).flatten(0, 1)
 
 
 def _score(
