@@ -66,7 +66,17 @@ class LoadedStudy:
         """Name of a source of recordings in the store: `simulated-<name>-<hash>` or `local-<hash>`."""
         if isinstance(data, SimulatedData):
             return self.simulated_name(data.simulated)
-        return f"local-{content_hash(listing_of(data.local))}"
+        return f"local-{content_hash(self.listing(data.local))}"
+
+    def listing(self, folder: Path) -> list[tuple[str, int | None]]:
+        """Names and sizes below a folder, looked up once: a data set has tens of thousands of files."""
+        if folder not in self._listings:
+            self._listings[folder] = listing_of(folder)
+        return self._listings[folder]
+
+    @cached_property
+    def _listings(self) -> dict[Path, list[tuple[str, int | None]]]:
+        return {}
 
     def v4_sessions(self, encoding: V4Encoding) -> list[str]:
         """The session ids of a V4 source, `all` replaced by what its folder holds."""

@@ -1,5 +1,7 @@
 """What an extraction would put on the disk, from shapes alone: no weights, no numbers, nothing written."""
 
+import json
+from functools import cache
 from typing import Any
 
 import torch
@@ -57,6 +59,12 @@ def peak_scratch(rows: list[dict[str, Any]]) -> int:
 def _widths(arch: str, request: Request, kind: str) -> tuple[dict[str, int], str]:
     if kind == "baseline":
         return {arch: baseline_width(arch)}, ""
+    return _widths_of(arch, json.dumps([request.layers, request.reduction, request.options]), kind)
+
+
+@cache
+def _widths_of(arch: str, request: str, kind: str) -> tuple[dict[str, int], str]:
+    """A pass of shapes through a network of a billion parameters takes seconds: once for all stimulus sets."""
     run = {"arch": arch, "kind": kind}
-    extractor = network_extractor(skeleton(arch), run, request, torch.device("meta"))
+    extractor = network_extractor(skeleton(arch), run, Request.of(*json.loads(request)), torch.device("meta"))
     return extractor.widths(), extractor.layers[-1]

@@ -36,10 +36,11 @@ def plan_rows(study: LoadedStudy, rates: Rates | None = None) -> list[dict[str, 
     rates: of a machine, for the hours that it would take. Empty numbers: the stimuli of a set that is not downloaded
     yet can't be counted. Nothing is computed but shapes.
     """
+    from neuroscaling.stimuli.counting import count_stimuli
+
+    sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in targets.stimulus_sets(study).values()]
     rows = [
-        _row(study, arch, runs, stimuli, rates)
-        for arch, runs in _runs_by_arch(study).items()
-        for stimuli in targets.stimulus_sets(study).values()
+        _row(study, arch, runs, stimuli, n, rates) for arch, runs in _runs_by_arch(study).items() for stimuli, n in sets
     ]
     keys = ("features_gb", "gram_gb", *(HOURS if rates else ()))
     total = {"arch": "all", "networks": sum(len(runs) for runs in _runs_by_arch(study).values())}
@@ -56,11 +57,12 @@ def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Any]]:
     return groups
 
 
-def _row(study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet, rates: Rates | None) -> dict[str, Any]:
+def _row(
+    study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet, n: int | None, rates: Rates | None
+) -> dict[str, Any]:
     from neuroscaling.activations.plan import peak_scratch, planned
-    from neuroscaling.stimuli.counting import count_stimuli
 
-    settings, n = study.config, count_stimuli(study, stimuli)
+    settings = study.config
     layers = planned(
         arch,
         extracted_layers(settings, runs[0]) or None,

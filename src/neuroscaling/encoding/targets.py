@@ -7,7 +7,6 @@ from pathlib import Path
 from neuroscaling.brainscore.targets import StimulusSet, brainscore_jobs
 from neuroscaling.config import AlgonautsEncoding, FmriEncoding, LocalData, NsdEncoding, SimulatedData
 from neuroscaling.hashing import content_hash
-from neuroscaling.listing import listing_of
 from neuroscaling.study import LoadedStudy
 
 
@@ -54,7 +53,7 @@ def subjects_of(study: LoadedStudy, entry: FmriEncoding) -> list[str]:
 def data_name(study: LoadedStudy, entry: FmriEncoding) -> str:
     """Name of a source in the store."""
     if isinstance(entry, NsdEncoding):
-        listed = [listing_of(folder) for folder in _nsd_folders(entry)]
+        listed = [study.listing(folder) for folder in _nsd_folders(entry)]
         return f"nsd-{content_hash([listed, entry.space, entry.cortex, entry.trials, entry.test])}"
     return study.data_name(entry.data)
 
