@@ -17,7 +17,7 @@ from neuroscaling.regression.voxelwise.settings import RidgeSettings
 from neuroscaling.regression.voxelwise.sources import FeatureRows, Source, check_source
 
 Targets = Callable[[int, int], np.ndarray]
-CACHE_NUMBERS = 2**20
+CACHE_NUMBERS = 2**21
 
 
 @dataclass(frozen=True)
