@@ -18,7 +18,7 @@ from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.encoding.encode import Task, candidates_of, encode
 from neuroscaling.encoding.sampling import Draw
 from neuroscaling.encoding.score_file import ScoreHeader, most_frequent, write_scores
-from neuroscaling.encoding.settings import FOLDS, PENALTIES, SCORE
+from neuroscaling.encoding.settings import PENALTIES, SCORE
 from neuroscaling.encoding.v4 import Session, load_session
 from neuroscaling.errors import Problem, StudyError, nearest
 from neuroscaling.regression.features import Features
@@ -30,7 +30,6 @@ from neuroscaling.regression.voxelwise.settings import RidgeSettings
 log = logging.getLogger(__name__)
 N_FOLDS = 5
 N_INNER_FOLDS = 3
-RIDGE_FOLDS = FOLDS["corrected"]
 SEED = 0
 MAX_COMPONENTS = 25
 MIN_SAMPLES = 6
@@ -70,7 +69,7 @@ def score_v4(
     details = {
         "pinned": recording.pinned,
         "folds": N_FOLDS,
-        "inner_folds": {"pls": N_INNER_FOLDS, "ridge": RIDGE_FOLDS},
+        "inner_folds": N_INNER_FOLDS,
         "seed": SEED,
         "ceiling": "raw repeats" if recording.ceiling is not None else "none: no raw repeats of this session",
         "components": "at most 25, and at most a third of the mapping images",
@@ -94,7 +93,7 @@ def _task(train: np.ndarray, test: np.ndarray, sizes: Sequence[int | str], seed:
     """Nested subsets of a fold's training images, and the images that it holds out."""
     order = np.random.default_rng(seed).permutation(train)
     counts = [len(train) if size == "all" else int(size) for size in sizes]
-    folds = [np.arange(n) % RIDGE_FOLDS for n in counts]
+    folds = [np.arange(n) % N_INNER_FOLDS for n in counts]
     return Task(Draw(tuple(counts), tuple(order[:n] for n in counts), tuple(folds)), test)
 
 
