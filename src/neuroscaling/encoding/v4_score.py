@@ -122,7 +122,9 @@ def _check_metrics(metrics: Sequence[str]) -> None:
 def ridge(stored: Activations, session: Session, tasks: Sequence[Task]) -> list[Outcome]:
     """Each neuron takes the layer and the penalty with the best cross-validated R^2 inside the mapping images."""
     lowest, highest, number = PENALTIES["corrected"]
-    settings = RidgeSettings(tuple(np.geomspace(lowest, highest, number)), score=SCORE["corrected"], dtype="float64")
+    alphas = tuple(np.geomspace(lowest, highest, number).tolist())
+    # Centred alone: on these neurons z-scores, which lift features of little variance, predict worse (docs/fmri.md).
+    settings = RidgeSettings(alphas, score=SCORE["corrected"], scale="centre", dtype="float64")
     candidates = candidates_of(stored, session.stimulus_ids, settings.memory_mb)
     responses = session.responses
     found = encode(candidates, tasks, lambda start, stop: responses[:, start:stop], responses.shape[1], settings)
