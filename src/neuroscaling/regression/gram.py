@@ -51,7 +51,7 @@ class Gram:
             n_features += columns.shape[1]
         if products is None:
             raise ValueError("no features: a Gram matrix needs at least one block")
-        _mirror(products.T)
+        mirror(products.T)
         return cls(products.T, sums, n_features)
 
 
@@ -63,7 +63,8 @@ def centre(products: np.ndarray) -> np.ndarray:
     return means
 
 
-def _mirror(lower: np.ndarray) -> None:
+def mirror(lower: np.ndarray) -> None:
+    """Fill the upper triangle of a matrix from the lower one, in place."""
     # In parts: numpy's own way to fill a triangle makes index arrays of the size of the matrix.
     for start in range(0, len(lower), MIRROR_ROWS):
         stop = start + MIRROR_ROWS

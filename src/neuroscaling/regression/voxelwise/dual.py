@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk
 
+from neuroscaling.regression.gram import mirror
 from neuroscaling.regression.voxelwise.problem import Size
 from neuroscaling.regression.voxelwise.solving import Training
 from neuroscaling.regression.voxelwise.sources import FeatureBlocks, FeatureRows, GramRows, Source
 
-MIRROR_ROWS = 1024
+ROWS = 1024
 
 
 class DualSize:
@@ -110,7 +111,7 @@ def _accumulate(
             other.addmm_(rest, x.T)
     for own, _ in pairs:
         if own.device.type == "cpu":
-            _mirror(own.numpy())
+            mirror(own.numpy())
     return pairs
 
 
@@ -148,13 +149,4 @@ def check_finite(values: np.ndarray, rows: np.ndarray) -> None:
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
-    return (rows[start : start + MIRROR_ROWS] for start in range(0, len(rows), MIRROR_ROWS))
-
-
-def _mirror(lower: np.ndarray) -> None:
-    # In parts: an index of the whole triangle would be as large as the matrix.
-    for start in range(0, len(lower), MIRROR_ROWS):
-        stop = start + MIRROR_ROWS
-        lower[start:stop, stop:] = lower[stop:, start:stop].T
-        corner = lower[start:stop, start:stop]
-        corner[:] = np.tril(corner) + np.tril(corner, -1).T
+    return (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
