@@ -80,8 +80,9 @@ def draw_curves(encoding: Encoding, runs: list[str], regions: list[str]) -> Figu
 def trained(rows: pd.DataFrame) -> list[str]:
     """Architectures that were trained here on two numbers of images or more, with two numbers of mapping images."""
     mine = rows[(rows["kind"] == "trained") & (rows["n_samples"] > 0)]
-    counts = mine.groupby("arch")[["n_samples", "n_mapping"]].nunique()
-    return sorted(counts.index[(counts > 1).all(axis=1)])
+    swept_archs = {arch for arch, run in {*zip(mine["arch"], mine["run"], strict=True)} if swept(mine, run) > 1}
+    counts = mine.groupby("arch")["n_samples"].nunique()
+    return sorted(swept_archs.intersection(counts.index[counts > 1]))
 
 
 def _crossed(encoding: Encoding, arch: str, name: str) -> Drawing:

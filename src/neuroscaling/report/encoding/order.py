@@ -80,8 +80,8 @@ def finished(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def swept(rows: pd.DataFrame, run: str) -> int:
-    """How many numbers of mapping images a run has."""
-    return int(rows.loc[rows["run"] == run, "n_mapping"].nunique())
+    """How many numbers of mapping images a run has that all its units share: points of a curve over units."""
+    return int(complete(rows[rows["run"] == run])["n_mapping"].nunique())
 
 
 def middle(x: np.ndarray) -> np.ndarray:
