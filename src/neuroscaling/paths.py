@@ -10,9 +10,13 @@ class Store:
 
     root: Path
 
-    def subset(self, dataset: str, fingerprint: str, samples_per_class: int | str, seed: int) -> Path:
-        """List of training images: `dataset` with its fingerprint, k images per class, drawn with `seed`."""
-        return self.root / "subsets" / f"{dataset}-{fingerprint}" / f"{samples_per_class}-s{seed}.parquet"
+    def subset(self, dataset: str, fingerprint: str, token: str, seed: int) -> Path:
+        """List of training images: `dataset` with its fingerprint, the subset's token, drawn with `seed`."""
+        return self.root / "subsets" / f"{dataset}-{fingerprint}" / f"{token}-s{seed}.parquet"
+
+    def pack(self, dataset: str, fingerprint: str, form: str, size: int) -> Path:
+        """Manifest of a data set that was written into few large files."""
+        return self.root / "packs" / f"{dataset}-{fingerprint}" / f"{form}-{size}" / "manifest.json"
 
     def run(self, run: str) -> Path:
         """Folder of a run: weights, history, run.json."""

@@ -9,13 +9,17 @@ from typing import Any
 from neuroscaling.config import BaselineRuns, PretrainedRuns, Section, Study, TrainedRuns, UntrainedRuns
 from neuroscaling.hashing import content_hash
 from neuroscaling.models import names
-from neuroscaling.training.recipe import load_recipe
+from neuroscaling.training.recipe import Recipe, load_recipe
 from neuroscaling.training.version import TRAINING_VERSION
 
 
 @dataclass(frozen=True)
 class Run:
-    """One network (or baseline) with everything that determines it; `run` is its name in the store."""
+    """One network (or baseline) with everything that determines it; `run` is its name in the store.
+
+    subset: token of its training images, such as `10`, `all`, `n5000`, `c100`, and `p10` where they are drawn as
+    published; start: the run whose weights it starts from; samples_per_class: None where the classes differ.
+    """
 
     run: str
     kind: str
@@ -24,10 +28,12 @@ class Run:
     dataset: str | None = None
     dataset_settings: dict[str, Any] | None = None
     fingerprint: str | None = None
-    samples_per_class: int | str = 0
+    samples_per_class: int | str | None = 0
+    subset: str | None = None
     subset_seed: int = 0
     seed: int = 0
     recipe: dict[str, Any] | None = field(default=None, hash=False)
+    start: str | None = None
     weights: str | None = None
 
     def settings(self) -> dict[str, Any]:
@@ -61,20 +67,43 @@ def _expand_group(group: Section, study: Study, fingerprints: dict[str, str]) ->
 
 
 def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str]) -> Iterator[Run]:
-    recipe = load_recipe(group.recipe).model_dump(mode="json")
-    for arch, dataset, k, seed in product(group.archs, group.datasets, group.samples_per_class, group.seeds):
-        yield _named(
-            f"{arch}_{dataset}_{k}_s{seed}",
-            "trained",
-            arch,
-            dataset=dataset,
-            dataset_settings=study.datasets[dataset].model_dump(mode="json"),
-            fingerprint=fingerprints[dataset],
-            samples_per_class=k,
-            subset_seed=seed if group.subset_seed is None else group.subset_seed,
-            seed=seed,
-            recipe=recipe,
-        )
+    """The runs of a group, each behind the run that it starts from, where its recipe names one."""
+    recipe = load_recipe(group.recipe, study.protocol)
+    start = load_recipe(recipe.start.recipe, study.protocol) if recipe.start else None
+    for arch, dataset, (k, token), seed in product(group.archs, group.datasets, group.subsets(), group.seeds):
+        images = {
+            "dataset": dataset,
+            "dataset_settings": study.datasets[dataset].model_dump(mode="json"),
+            "fingerprint": fingerprints[dataset],
+            "subset_seed": seed if group.subset_seed is None else group.subset_seed,
+        }
+        base = None
+        if start:
+            first = recipe.start.samples_per_class
+            base = _one(arch, start, first, _token(first, str(first), study.protocol), seed, images)
+            yield base
+        yield _one(arch, recipe, k, _token(k, token, study.protocol), seed, images, base)
+
+
+def _token(k: int | str | None, token: str, protocol: str) -> str:
+    """The subset's token; with k images per class `parity` draws as published."""
+    return f"p{k}" if protocol == "parity" and isinstance(k, int) else token
+
+
+def _one(
+    arch: str,
+    recipe: Recipe,
+    k: int | str | None,
+    token: str,
+    seed: int,
+    images: dict[str, Any],
+    base: Run | None = None,
+) -> Run:
+    readable = f"{arch}_{images['dataset']}_{token}_s{seed}"
+    # Other objectives than supervised training name themselves, as the published ids do.
+    readable = readable if recipe.objective == "supervised" else f"{recipe.objective}_{readable}"
+    settings = {**images, "samples_per_class": k, "subset": token, "seed": seed, "start": base and base.run}
+    return _named(readable, "trained", arch, recipe=recipe.model_dump(mode="json"), **settings)
 
 
 def _named(readable: str, kind: str, arch: str, **settings: Any) -> Run:

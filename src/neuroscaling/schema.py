@@ -40,6 +40,8 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             config.UntrainedRuns,
             config.PretrainedRuns,
             config.BaselineRuns,
+            config.Training,
+            config.DatasetPack,
             config.Layers,
             config.Reduction,
             config.Extraction,

@@ -35,6 +35,7 @@ from neuroscaling.config.runs import (
     UntrainedRuns,
 )
 from neuroscaling.config.study import Published, Study
+from neuroscaling.config.training import DatasetPack, Training
 
 __all__ = [
     "AlgonautsEncoding",
@@ -43,6 +44,7 @@ __all__ = [
     "BrainScoreData",
     "Data",
     "Dataset",
+    "DatasetPack",
     "DefinedBenchmark",
     "DigitsDataset",
     "DownloadedData",
@@ -65,6 +67,7 @@ __all__ = [
     "Study",
     "Submission",
     "TrainedRuns",
+    "Training",
     "UntrainedRuns",
     "V4Data",
     "V4Encoding",

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from neuroscaling.config.base import OptionalFolder, Section
 
 SamplesPerClass = int | Literal["all"]
+SUBSETS = ("samples_per_class", "images", "classes")
 
 
 class DigitsDataset(Section):
@@ -32,19 +33,41 @@ class TrainedRuns(Section):
     archs: list[str] = Field(min_length=1, description="Architectures (`neuroscaling models` lists them).")
     datasets: list[str] = Field(min_length=1, description="Names from `datasets:`.")
     samples_per_class: list[SamplesPerClass] = Field(
-        min_length=1, description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
+        [], description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
     )
+    images: list[int] = Field([], description="In place of it: training images in all, whatever their classes; nested.")
+    classes: list[int] = Field([], description="In place of it: all images of that many classes; nested.")
     seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation, order and augmentation.")
     recipe: str = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
     subset_seed: int | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
 
-    @field_validator("samples_per_class")
+    @field_validator("samples_per_class", "images", "classes")
     @classmethod
-    def _positive(cls, values: list[SamplesPerClass]) -> list[SamplesPerClass]:
+    def _positive(cls, values: list[SamplesPerClass], info: ValidationInfo) -> list[SamplesPerClass]:
         for value in values:
             if value != "all" and value < 1:
-                raise ValueError(f"samples per class must be at least 1 or `all`, not {value}")
+                name = str(info.field_name).replace("_", " ")
+                raise ValueError(
+                    f"{name} must be at least 1{' or `all`' if '_' in str(info.field_name) else ''}, not {value}"
+                )
         return values
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "TrainedRuns":
+        given = [key for key in SUBSETS if getattr(self, key)]
+        if len(given) != 1:
+            raise ValueError(
+                f"one of {', '.join(SUBSETS)} says which images are trained on, not {' and '.join(given) or 'none'}"
+            )
+        return self
+
+    def subsets(self) -> list[tuple[SamplesPerClass | None, str]]:
+        """Samples per class (None where classes differ) and the subset's token: `10`, `all`, `n5000`, `c100`."""
+        return [
+            *((k, str(k)) for k in self.samples_per_class),
+            *((None, f"n{n}") for n in self.images),
+            *((None, f"c{n}") for n in self.classes),
+        ]
 
 
 class UntrainedRuns(Section):

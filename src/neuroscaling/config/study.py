@@ -11,6 +11,7 @@ from neuroscaling.config.brainscore import BrainScore
 from neuroscaling.config.data import SimulatedBrain
 from neuroscaling.config.encoding import Encoding
 from neuroscaling.config.runs import Dataset, Runs
+from neuroscaling.config.training import Training
 
 
 class Published(Section):
@@ -35,6 +36,7 @@ class Study(Section):
     published: Published | None = Field(
         None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
     )
+    training: Training = Field(Training(), description="How networks are trained; changes no weights.")
     layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
     candidates: Literal["default", "family", "block", "relu", "conv", "norm", "all"] = Field(
         "default",

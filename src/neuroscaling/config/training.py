@@ -1,0 +1,71 @@
+"""How networks are trained here: jobs, machines, disks. Nothing of it changes weights or enters a name."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from neuroscaling.config.base import OptionalFolder, Section
+
+
+class DatasetPack(Section):
+    """A data set written once into few large files, read in place of its images."""
+
+    size: int = Field(256, ge=8, description="Pixels of the short side (jpeg) or of the square (decoded).")
+    form: Literal["jpeg", "decoded"] = Field(
+        "jpeg", description="`jpeg`: re-encoded at quality 90; `decoded`: squares of pixels, ready for a GPU."
+    )
+
+
+class Training(Section):
+    """How networks are trained: how runs share jobs, and what a job may use. Changes no weights."""
+
+    runs_per_job: int = Field(
+        1,
+        ge=1,
+        description="Small runs of one data set and recipe that a job trains in one process, one after another.",
+    )
+    small: int = Field(
+        310_000, ge=0, description="Images seen (training images times epochs) up to which a run counts as small."
+    )
+    side_by_side: int = Field(1, ge=1, description="Runs of such a job at one time, each in a process of its own.")
+    gpus: int = Field(1, ge=1, description="GPUs for a run that is not small, on each node.")
+    nodes: int = Field(1, ge=1, description="Nodes for a run that is not small.")
+    cpus: int = Field(1, ge=1, description="CPUs of a training job: they read and decode images.")
+    gpu: str | None = Field(
+        None,
+        description="Kind of GPU that time limits are estimated for: a100, h100, h200, rtx3090. None: 10 hours a job.",
+    )
+    compile: bool = Field(False, description="torch.compile; the runs of a machine share what was compiled.")
+    channels_last: bool = Field(True, description="Memory layout that convolutions like.")
+    packs: dict[str, DatasetPack] = Field({}, description="Data sets that are packed first, by name.")
+    stage: Literal["none", "disk", "memory"] = Field(
+        "none", description="Where a job copies its packed data set before it starts: `scratch`, or /dev/shm."
+    )
+    scratch: OptionalFolder = Field(
+        None, description="A folder on the node's own disk, for `stage` and decoded images."
+    )
+    resident_gb: float | None = Field(
+        None, gt=0, description="Decoded images that may be kept in memory. None: what fits the machine."
+    )
+    checkpoint_seconds: float = Field(
+        60, gt=0, description="Seconds between two states to resume from: what a killed run loses at most."
+    )
+    nan_steps: int = Field(5, ge=1, description="Steps in a row whose loss is not finite before a run is given up.")
+
+    @model_validator(mode="after")
+    def _scratch_for_disk(self) -> "Training":
+        if self.stage == "disk" and self.scratch is None:
+            raise ValueError("`stage: disk` needs `scratch:`, a folder on the node's own disk")
+        return self
+
+    def operating(self) -> dict[str, Any]:
+        """What a training is told: see `training.train`."""
+        keys = {"side_by_side", "gpus", "nodes", "compile", "channels_last", "stage", "resident_gb"}
+        keys |= {"checkpoint_seconds", "nan_steps"}
+        scratch: Path | None = self.scratch
+        return self.model_dump(include=keys) | {
+            "scratch": str(scratch) if scratch else None,
+            "workers": self.cpus - 1,
+            "threads": self.cpus,
+        }
