@@ -1,0 +1,1 @@
+"""Packs: a data set stored once in few large files."""
