@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.failures import FAILED
 from neuroscaling.files import atomic_path, read_json
 
 if TYPE_CHECKING:
@@ -22,14 +23,21 @@ RUN_COLUMNS = {
     "seed": "int64",
     "n_params": "float64",
     "macs": "float64",
+    "paper_macs": "float64",
     "flops": "float64",
     "n_samples": "float64",
     "n_epochs": "float64",
     "n_samples_seen": "float64",
+    "n_samples_nominal": "float64",
     "total_flops": "float64",
     "acc": "float64",
+    "acc_kind": "string",
+    "recipe": "string",
+    "objective": "string",
     "is_pretrained": "bool",
     "is_random": "bool",
+    "is_ssl": "bool",
+    "is_adv": "bool",
     "kind": "string",
 }
 SCORE_COLUMNS = {
@@ -51,6 +59,9 @@ SCORE_COLUMNS = {
     "engine": "string",
 }
 COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
+ADDED = ("paper_macs", "n_samples_nominal", "acc_kind")  # not in run.json of a first format
+FAILED_RUNS = "failed_runs"
+"""Attribute of the table: facts of the runs that failed in training, with `problem`; they have no rows."""
 KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
 
 
@@ -58,13 +69,15 @@ def build_table(score_files: Iterable[str | Path], run_files: Iterable[str | Pat
     """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
 
     Numbers that are null stay missing (NaN). The rows are sorted by `KEY`, so the order of the files is of no matter.
-    Raises DataError for a score of a run without run.json, for a number given twice and for two scales of ceiling.
+    Runs that failed have no rows and stand in the table's attribute `failed_runs`. Raises DataError for a score of a
+    run without run.json, for a number given twice and for two scales of ceiling.
     """
     import pandas as pd
 
-    runs = {record["run"]: _run_columns(record, path) for path in run_files for record in [read_json(path)]}
+    records = [(path, read_json(path)) for path in run_files]
+    runs = {record["run"]: _run_columns(record, path) for path, record in records if not _failed(record)}
     score_paths = [Path(path) for path in score_files]
-    contents = [(path, read_json(path)) for path in score_paths]
+    contents = [(path, content) for path in score_paths for content in [read_json(path)] if not _failed(content)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
     problems += _mixed_scales(contents)
     if problems:
@@ -72,7 +85,9 @@ def build_table(score_files: Iterable[str | Path], run_files: Iterable[str | Pat
     rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
-    return table.sort_values(KEY, kind="stable", ignore_index=True)
+    table = table.sort_values(KEY, kind="stable", ignore_index=True)
+    table.attrs[FAILED_RUNS] = [_failed_run(record) for _, record in records if _failed(record)]
+    return table
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -105,6 +120,30 @@ def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> l
     ]
 
 
+def _failed(content: dict[str, Any]) -> bool:
+    return content.get("status") == FAILED
+
+
+def _failed_run(record: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a run that failed, under the names of the table's columns, and why it failed."""
+    known = {name: record.get(name) for name in RUN_COLUMNS if name in record}
+    samples = record.get("samples_per_class")
+    known |= {"arch_family": record.get("family"), "samples_per_class": 0 if samples in ("all", None) else samples}
+    return known | {"is_pretrained": False, "is_random": False} | _recipe(record) | {"problem": record["problem"]}
+
+
+def _recipe(record: dict[str, Any]) -> dict[str, Any]:
+    """Columns on how a run was trained; empty for those that were not trained here."""
+    recipe = record.get("recipe") or {}
+    objective = recipe.get("objective")
+    return {
+        "recipe": recipe.get("name"),
+        "objective": objective,
+        "is_ssl": objective in ("simclr", "dino"),
+        "is_adv": objective == "adversarial",
+    }
+
+
 def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
     """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
     samples = record["samples_per_class"]
@@ -116,9 +155,12 @@ def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
             "is_pretrained": kind == "pretrained",
             "is_random": kind == "untrained",
             "seed": record["seed"] or 0,
+            "flops": _flops(record),
+            **_recipe(record),
+            **{name: record.get(name) for name in ADDED},
         }
         same = [name for name in RUN_COLUMNS if name not in columns]
-        return {**columns, **{name: record[name] for name in same if name != "flops"}, "flops": _flops(record)}
+        return {**columns, **{name: record[name] for name in same}}
     except KeyError as error:
         raise DataError(
             Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")

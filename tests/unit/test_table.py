@@ -5,6 +5,7 @@ import json
 import pytest
 
 from neuroscaling.errors import DataError
+from neuroscaling.laws.rows import failed_runs
 from neuroscaling.table import COLUMNS, build_table, read_table, write_table
 
 
@@ -118,3 +119,35 @@ def test_damaged_table_is_named(tmp_path):
     path.write_bytes(b"no parquet")
     with pytest.raises(DataError, match=r"t\.parquet"):
         read_table(path)
+
+
+def failed_record(name, **changes):
+    return run_record(name, status="failed", problem="the loss is no longer finite", n_params=None, macs=None) | changes
+
+
+def test_runs_that_failed_have_no_rows_and_are_named_with_the_reason(write, tmp_path):
+    runs = [write("r0.json", run_record("run0-00000000")), write("r1.json", failed_record("run1-00000000"))]
+    failed = {"format": "failure/1", "status": "failed", "run": "run1-00000000", "problem": "diverged"}
+    table = build_table([write("s0.json", score_record("run0-00000000")), write("s1.json", failed)], runs)
+    assert table["run"].tolist() == ["run0-00000000"]
+    write_table(tmp_path / "scores.parquet", table)
+    kept = read_table(tmp_path / "scores.parquet").attrs["failed_runs"]
+    assert [(run["run"], run["problem"]) for run in kept] == [("run1-00000000", "the loss is no longer finite")]
+
+
+def test_fits_list_failed_runs_that_their_filters_select(write):
+    runs = [write(f"r{i}.json", run_record(f"run{i}-00000000")) for i in range(2)]
+    runs += [
+        write("f1.json", failed_record("run2-00000000")),
+        write("f2.json", failed_record("run3-00000000", dataset="x")),
+    ]
+    scores = [write(f"s{i}.json", score_record(f"run{i}-00000000")) for i in range(2)]
+    table = build_table(scores, runs)
+    assert failed_runs(table, {"dataset": "digits", "region": "IT"}, merge_families=True) == ["run2-00000000"]
+    assert failed_runs(table, {"region": "IT"}, merge_families=False) == ["run2-00000000", "run3-00000000"]
+
+
+def test_columns_tell_supervised_from_other_objectives(write):
+    recipe = {"name": "simclr100", "objective": "simclr"}
+    table = build_table([write("s.json", score_record())], [write("r.json", run_record(recipe=recipe))])
+    assert table[["recipe", "objective", "is_ssl", "is_adv"]].iloc[0].tolist() == ["simclr100", "simclr", True, False]

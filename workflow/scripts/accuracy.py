@@ -11,6 +11,8 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.encoding.accuracy_summary import write_accuracy
+    from neuroscaling.failures import sound
 
-    write_accuracy([Path(file) for file in snakemake.input.scores], Path(str(snakemake.output.accuracy)))
-    logger.info("%d score files", len(snakemake.input.scores))
+    scores = sound(snakemake.input.scores)
+    write_accuracy(scores, Path(str(snakemake.output.accuracy)))
+    logger.info("%d score files, %d of failed runs", len(scores), len(snakemake.input.scores) - len(scores))

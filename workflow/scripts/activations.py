@@ -12,9 +12,13 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.activations.extract import extract, finish
+    from neuroscaling.failures import failure_of, write_failure
 
     for record, output in zip(snakemake.input.runs, snakemake.output, strict=True):
         folder = Path(record).parent
+        if reason := failure_of(record):
+            write_failure(output, folder.name, reason)
+            continue
         write = finish if snakemake.input.slices else extract
         write(
             snakemake.config["runs"][folder.name],

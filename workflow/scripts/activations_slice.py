@@ -10,17 +10,19 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.activations.extract import extract
+    from neuroscaling.failures import failure_of
 
     folder = Path(snakemake.input.runs).parent
     store = Path(snakemake.output[0]).parents[1]
-    extract(
-        snakemake.config["runs"][folder.name],
-        folder,
-        [Path(snakemake.input.stimuli)],
-        [store / f"{snakemake.wildcards.set}.json"],
-        snakemake.params.layers,
-        dict(snakemake.params.reduction),
-        code=snakemake.params.code,
-        options={**snakemake.params.options, **snakemake.config["extraction"]},
-        part=(int(snakemake.wildcards.slice), snakemake.params.slices),
-    )
+    if failure_of(snakemake.input.runs) is None:
+        extract(
+            snakemake.config["runs"][folder.name],
+            folder,
+            [Path(snakemake.input.stimuli)],
+            [store / f"{snakemake.wildcards.set}.json"],
+            snakemake.params.layers,
+            dict(snakemake.params.reduction),
+            code=snakemake.params.code,
+            options={**snakemake.params.options, **snakemake.config["extraction"]},
+            part=(int(snakemake.wildcards.slice), snakemake.params.slices),
+        )

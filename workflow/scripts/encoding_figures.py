@@ -8,10 +8,11 @@ beside it); config: fsaverage (folder of FreeSurfer's subject of that name; opti
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
+    from neuroscaling.failures import sound
     from neuroscaling.report.encoding.index import encoding_figures
 
     encoding_figures(
-        list(snakemake.input.scores),
+        [str(path) for path in sound(snakemake.input.scores)],
         snakemake.input.table,
         list(snakemake.input.get("fits", [])),
         snakemake.input.accuracy,

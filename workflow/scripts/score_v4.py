@@ -11,6 +11,7 @@ log: one file
 from pathlib import Path
 
 from neuroscaling.encoding.v4_score import score_v4
+from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.logs import script_logging
 
 
@@ -23,6 +24,9 @@ with script_logging(snakemake.log[0]):
     entry = snakemake.params.entry
     outputs = paths(snakemake.output.scores)
     for activations, output in zip(paths(snakemake.input.activations), outputs, strict=True):
+        if reason := failure_of(activations):
+            write_failure(output, snakemake.wildcards.run, reason)
+            continue
         session = activations.stem.removeprefix("v4-")
         root = Path(snakemake.config["located"]["v4"])
         score_v4(activations, root, session, output, snakemake.wildcards.run, entry["samples"], entry["metrics"])

@@ -15,6 +15,7 @@ from neuroscaling.brainscore.definitions import Definition, benchmark, check_def
 from neuroscaling.brainscore.ids import Benchmark
 from neuroscaling.brainscore.job import data_hash, is_done, json_option, split_layers
 from neuroscaling.errors import Problem, StudyError, listing
+from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.files import write_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.provenance import provenance
@@ -63,9 +64,13 @@ def _asked(stimuli: str, folder: str, data: str, names: str, definitions: dict[s
 def _choose(run: str, manifests: dict[str, Path], asked: Sequence[Asked], options: argparse.Namespace) -> None:
     from neuroscaling.brainscore.commitment import FORMAT, Swept, commitments
 
+    outputs = {own.entry.benchmark: _output(run, own, options.outputs) for own in asked}
+    if reason := next(filter(None, map(failure_of, manifests.values())), None):
+        for path in outputs.values():
+            write_failure(path, run, reason)
+        return
     stored = {name: open_store(path) for name, path in manifests.items()}
     inputs = {own.entry.benchmark: _inputs(own, stored[own.stimuli], options) for own in asked}
-    outputs = {own.entry.benchmark: _output(run, own, options.outputs) for own in asked}
     left = [own for own in asked if not is_done(outputs[own.entry.benchmark], inputs[own.entry.benchmark])]
     if not left:
         log.info("%s: kept, its layers were chosen before from the same inputs", run)

@@ -14,6 +14,7 @@ from neuroscaling.brainscore.definitions import Definition, benchmark, check_def
 from neuroscaling.brainscore.sources import find_benchmark, remote_files
 from neuroscaling.brainscore.tokens import Layers
 from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.depths import region_layers
@@ -66,9 +67,18 @@ def _score_run(manifest: Path, recordings: Recordings, options: argparse.Namespa
     from neuroscaling.brainscore.scoring import score_benchmark
 
     run = manifest.parent.name
+    outputs = [path for path in options.outputs if run_of_score(path) == run]
+    if reason := failure_of(manifest):
+        for out in outputs:
+            write_failure(out, run, reason)
+        return
     stored = Layers(open_store(manifest))
-    for out in (path for path in options.outputs if run_of_score(path) == run):
+    for out in outputs:
         entry = recordings.benchmarks[benchmark_of(out)]
+        choice = commitment_path(options, run, entry)
+        if choice is not None and (reason := failure_of(choice)):
+            write_failure(out, run, f"the run that layers are chosen on failed: {reason}")
+            continue
         job = _job(run, stored, entry, recordings.hashes[entry.benchmark], options)
         if is_done(out, job.inputs(entry)) and (targets_path(out).exists() or not has_targets(entry)):
             logger.info("%s, %s: kept, it was scored before from the same inputs", run, entry.benchmark)

@@ -13,6 +13,7 @@ from neuroscaling.encoding.recording import Recording
 from neuroscaling.encoding.score_file import ScoreHeader
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.errors import DataError
+from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha256
 
@@ -31,7 +32,8 @@ def score_all(
 
     activations: manifests <store>/activations/<run>/<set>.json. job: {"entry": the study's entry, "sets": stimulus set
     of each <source>-<subject>}. located: {"folder", "kind": "tree" or "recording", "subject"} of each <data>/<source>-
-    <subject>. Files that were made from the same inputs, settings and code are kept. Raises DataError as
+    <subject>. Files that were made from the same inputs, settings and code are kept; those of
+    failed runs say so. Raises DataError as
     `score_subject`.
     """
     manifests = {(path.parent.name, path.stem): path for path in activations}
@@ -41,6 +43,9 @@ def score_all(
         for output in (path for path in outputs if path.stem == benchmark):
             run, data = output.parent.parent.name, output.parent.name
             manifest, place = manifests[run, job["sets"][benchmark]], located[f"{data}/{benchmark}"]
+            if reason := failure_of(manifest):
+                write_failure(output, run, reason)
+                continue
             facts = {"activations": file_sha256(manifest), "job": job["entry"], "protocol": protocol, "code": code}
             if is_scored(output, facts, settings.final):
                 log.info("%s, %s: kept, it was scored before from the same inputs", run, benchmark)

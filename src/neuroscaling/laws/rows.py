@@ -9,7 +9,7 @@ import numpy as np
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws.inputs import NotTestable
-from neuroscaling.table import KEY
+from neuroscaling.table import FAILED_RUNS, KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,18 @@ FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"
 def merged_families(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the flexible variants of an architecture counted to its family."""
     return table.assign(arch_family=table["arch_family"].replace(FAMILIES)) if "arch_family" in table else table
+
+
+def failed_runs(table: pd.DataFrame, filters: dict[str, Any], merge_families: bool) -> list[str]:
+    """Names of the runs that failed in training and that the filters, as far as they are of runs, would let pass."""
+    import pandas as pd
+
+    failed = pd.DataFrame(table.attrs.get(FAILED_RUNS, []))
+    failed = merged_families(failed) if merge_families else failed
+    for column, condition in filters.items():
+        if column in failed:
+            failed = failed[_passes(failed[column], condition)]
+    return sorted(failed["run"]) if len(failed) else []
 
 
 def filtered(table: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:

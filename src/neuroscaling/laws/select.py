@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws.inputs import NotTestable
-from neuroscaling.laws.rows import check_columns, check_duplicates, check_scales, filtered, merged_families, names_of
+from neuroscaling.laws.rows import (
+    check_columns,
+    check_duplicates,
+    check_scales,
+    failed_runs,
+    filtered,
+    merged_families,
+    names_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +76,8 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     check_duplicates(rows)
     check_scales(rows)
     dropped: dict[str, list[str]] = {}
+    if failed := failed_runs(table, settings["filters"], settings["merge_families"]):
+        dropped["runs missing: their training failed"] = failed
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)

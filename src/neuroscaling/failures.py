@@ -1,0 +1,33 @@
+"""Runs that failed in training: their record goes on in place of results, so that everything else can go on too.
+
+Light: scoring imports it in both environments.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from neuroscaling.files import read_json, write_json
+
+FORMAT = "failure/1"
+FAILED = "failed"
+
+
+def failure_of(record: str | Path) -> str | None:
+    """Why the run of this run.json, manifest, choice of layers or score file failed; None for a sound one.
+
+    Raises DataError for a file that is missing or cut short.
+    """
+    content = read_json(record)
+    if not isinstance(content, dict) or content.get("status") != FAILED:
+        return None
+    return str(content.get("problem", "no reason is given"))
+
+
+def write_failure(path: str | Path, run: str, reason: str) -> None:
+    """Write a record in place of a result of the failed run `run`."""
+    write_json(path, {"format": FORMAT, "status": FAILED, "run": run, "problem": reason})
+
+
+def sound(paths: Iterable[str | Path]) -> list[Path]:
+    """Those of `paths` that hold results and not the record of a failure."""
+    return [Path(path) for path in paths if failure_of(path) is None]
