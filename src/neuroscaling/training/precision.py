@@ -1,0 +1,63 @@
+"""Number formats, compilation and determinism of a training."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from neuroscaling.training.recipe import Recipe
+
+FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Shapes that a network is compiled for: whole batches and an epoch's last one, of each kind of view.
+RECOMPILATIONS = 16
+# A scale this small means that gradients overflow again and again.
+SMALLEST_SCALE = 1.0
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Automatic mixed precision for `precision`: fp32 (off), bf16 or fp16."""
+    return torch.autocast(device.type, FORMATS.get(precision, torch.bfloat16), enabled=precision in FORMATS)
+
+
+def make_scaler(recipe: Recipe, device: torch.device) -> torch.amp.GradScaler:
+    """The scaler of the loss, without effect unless the precision is fp16."""
+    return torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+
+
+def collapsed(scaler: torch.amp.GradScaler) -> bool:
+    """Has the scale been halved so often that no gradient can be left? (A step skipped now and then is normal.)"""
+    return scaler.is_enabled() and scaler.get_scale() < SMALLEST_SCALE
+
+
+def compile_in_place(module: nn.Module, operating: dict[str, Any]) -> None:
+    """Compile `module`'s forward where `operating` asks for it; names of parameters stay as they are.
+
+    What was compiled is kept in `scratch`, or where torch keeps it, for all runs of the machine.
+    """
+    if not operating.get("compile"):
+        return
+    if operating.get("scratch"):
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(operating["scratch"], "compiled"))
+    os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
+    torch._dynamo.config.recompile_limit = max(RECOMPILATIONS, torch._dynamo.config.recompile_limit)
+    module.compile(dynamic=False)
+
+
+@contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """On a CPU, deterministic algorithms for the length of the block; on a GPU, the fastest ones.
+
+    The global random state is put back after it.
+    """
+    deterministic, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark
