@@ -1,50 +1,22 @@
-"""Training recipes: every setting of training that determines the weights. Light: imports no torch."""
+"""Training recipes by name: read from YAML and checked. Light: imports no torch."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from neuroscaling.errors import Problem, StudyError, listing, nearest
+from neuroscaling.training.recipe_checks import Contradictions
+from neuroscaling.training.recipe_schema import Recipe
+from neuroscaling.training.recipe_sections import Adversarial, Dino, Simclr, Start
+
+__all__ = ["FOLDER", "PROTOCOLS", "Adversarial", "Dino", "Recipe", "Simclr", "Start", "load_recipe", "recipe_names"]
 
 FOLDER = Path(__file__).parents[3] / "config" / "recipes"
-
-
-class Recipe(BaseModel):
-    """How a network is trained. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(description="Name of the recipe; that of its file without `.yaml`.")
-    epochs: int = Field(ge=1, description="Passes over the training images, whatever their number.")
-    batch_size: int = Field(ge=1, description="Images a step; the last batch of an epoch may be smaller.")
-    optimizer: Literal["sgd", "adamw"] = Field(description="`sgd` (with momentum) or `adamw`.")
-    learning_rate: float = Field(gt=0, description="Peak learning rate, not scaled with the batch.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of `sgd`; the first beta of `adamw`.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay of all parameters.")
-    warmup_epochs: float = Field(0.0, ge=0, description="Epochs of linear rise to the peak learning rate.")
-    min_learning_rate: float = Field(0.0, ge=0, description="Learning rate at the end of the cosine.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
-    augmentation: Literal["none", "shift", "crop_flip"] = Field(
-        "none",
-        description="`none`; `shift`: by up to an eighth of the side; `crop_flip`: random resized crop (8 to 100 % of "
-        "the area) and horizontal flip.",
-    )
-    evaluations: Literal["log"] | int = Field(
-        "log", description="When to evaluate on the validation images: `log`: about ten epochs, log-spaced; n: every n."
-    )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="`fp32`, or `bf16`: automatic mixed precision.")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Recipe":
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
-        if self.min_learning_rate > self.learning_rate:
-            raise ValueError(f"min_learning_rate ({self.min_learning_rate}) must not exceed learning_rate")
-        if isinstance(self.evaluations, int) and self.evaluations < 1:
-            raise ValueError(f"evaluations must be `log` or at least 1, not {self.evaluations}")
-        return self
+PROTOCOLS = ("corrected", "parity")
+SECTIONS = {"simclr": Simclr, "dino": Dino, "adversarial": Adversarial, "start": Start}
 
 
 def recipe_names() -> list[str]:
@@ -52,11 +24,16 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, protocol: Literal["corrected", "parity"] = "corrected") -> Recipe:
     """The recipe of this name in config/recipes/, or in the YAML file at this path.
 
-    Raises StudyError with every fault of the file at once, or with the nearest name where there is no such recipe.
+    protocol: `parity` puts the file's `parity:` section in place of its other keys, to repeat the published study; the
+    recipe that is returned says what happens, without that section. Raises StudyError with every fault of the file at
+    once (of both protocols), or with the nearest name where there is no such recipe.
     """
+    if protocol not in PROTOCOLS:
+        near = nearest(protocol, PROTOCOLS)
+        raise StudyError(Problem("unknown protocol", "protocol", protocol, ", ".join(PROTOCOLS), near))
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name_or_path}.yaml"
@@ -66,31 +43,61 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise StudyError(
             Problem("unknown recipe", value=name_or_path, allowed=where, nearest=nearest(name_or_path, known))
         )
-    return _parse(path)
+    return _both(path, _content(path))[protocol]
 
 
-def _parse(path: Path) -> Recipe:
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise StudyError(Problem(f"not valid YAML: {error}", str(path))) from error
     if not isinstance(content, dict):
         raise StudyError(Problem("a recipe is a list of `key: value`", str(path), content))
-    try:
-        return Recipe.model_validate({"name": path.stem, **content})
-    except ValidationError as error:
-        raise StudyError([_problem(path, fault) for fault in error.errors()]) from error
+    return content
+
+
+def _both(path: Path, content: dict[str, Any]) -> dict[str, Recipe]:
+    """The recipe of a file under each protocol; the faults of both are raised, each once."""
+    overlay = content.pop("parity", None) or {}
+    if not isinstance(overlay, dict):
+        raise StudyError(Problem("`parity:` is a list of `key: value`", str(path), overlay))
+    recipes, problems = {}, {}
+    for protocol, settings in (("corrected", content), ("parity", _merged(content, overlay))):
+        try:
+            recipes[protocol] = Recipe.model_validate({"name": path.stem, **settings})
+        except ValidationError as error:
+            found = [problem for fault in error.errors() for problem in _problems(path, fault)]
+            problems |= {str(problem): problem for problem in found}
+    if problems:
+        raise StudyError(problems.values())
+    return recipes
+
+
+def _merged(content: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """`content` with the keys of `overlay` in place of its own, section by section."""
+    merged = dict(content)
+    for key, value in overlay.items():
+        own = content.get(key)
+        inner = key in SECTIONS and isinstance(value, dict) and isinstance(own, dict)
+        merged[key] = own | value if inner else value
+    return merged
+
+
+def _problems(path: Path, fault: dict) -> Iterable[Problem]:
+    raised = fault.get("ctx", {}).get("error")
+    if isinstance(raised, Contradictions):
+        return [Problem(what, f"{path}: {key}") for key, what in raised.faults]
+    return [_problem(path, fault)]
 
 
 def _problem(path: Path, fault: dict) -> Problem:
-    key = str(fault["loc"][0]) if fault["loc"] else ""
-    where = f"{path}: {key}" if key else str(path)
+    keys = [str(part) for part in fault["loc"]]
+    where = f"{path}: {'.'.join(keys)}" if keys else str(path)
+    inner = SECTIONS.get(keys[0]) if len(keys) > 1 else None
+    model: type[BaseModel] = inner or Recipe
+    key = keys[1] if inner else keys[0] if keys else ""
     if fault["type"] == "extra_forbidden":
-        return Problem(
-            "unknown key",
-            where,
-            allowed=listing(list(Recipe.model_fields), 20),
-            nearest=nearest(key, Recipe.model_fields),
-        )
-    field = Recipe.model_fields.get(key)
+        fields = list(model.model_fields)
+        return Problem("unknown key", where, allowed=listing(fields, 60), nearest=nearest(key, fields))
+    field = model.model_fields.get(key)
     return Problem(fault["msg"], where, fault["input"] if key else None, field.description or "" if field else "")

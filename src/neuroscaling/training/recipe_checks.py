@@ -1,0 +1,89 @@
+"""Keys of a recipe that contradict each other. Light: imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neuroscaling.training.recipe_schema import Recipe
+
+
+class Contradictions(ValueError):
+    """All of a recipe's contradictions. faults: (key, what is wrong) each."""
+
+    def __init__(self, faults: list[tuple[str, str]]):
+        self.faults = faults
+        super().__init__("; ".join(f"{key}: {what}" for key, what in faults))
+
+
+def contradictions(recipe: Recipe) -> list[tuple[str, str]]:
+    """The key and what is wrong, for each thing that can't be as the recipe says."""
+    return [*_of_schedules(recipe), *_of_batches(recipe), *_of_losses(recipe), *_of_images(recipe), *_of_starts(recipe)]
+
+
+def _of_schedules(recipe: Recipe) -> list[tuple[str, str]]:
+    faults = []
+    if recipe.warmup_epochs >= recipe.epochs:
+        faults.append(("warmup_epochs", f"{recipe.warmup_epochs} must be less than epochs ({recipe.epochs})"))
+    if recipe.min_learning_rate > recipe.learning_rate:
+        faults.append(("min_learning_rate", f"{recipe.min_learning_rate} must not exceed learning_rate"))
+    if isinstance(recipe.evaluations, int) and recipe.evaluations < 1:
+        faults.append(("evaluations", f"must be `log`, `published` or at least 1, not {recipe.evaluations}"))
+    if recipe.ema_warmup and recipe.ema is None:
+        faults.append(("ema_warmup", "there is no `ema` to warm up"))
+    return faults
+
+
+def _of_batches(recipe: Recipe) -> list[tuple[str, str]]:
+    sizes = {"micro_batch": recipe.micro_batch} if recipe.micro_batch else {}
+    sizes |= {f"micro_batches.{arch}": size for arch, size in recipe.micro_batches.items()}
+    return [
+        (key, f"{size} does not divide batch_size ({recipe.batch_size})")
+        for key, size in sizes.items()
+        if size < 1 or recipe.batch_size % size
+    ]
+
+
+def _of_losses(recipe: Recipe) -> list[tuple[str, str]]:
+    faults = []
+    mixed = recipe.mixup > 0 or recipe.cutmix > 0
+    if mixed and recipe.loss == "cross_entropy":
+        faults.append(("loss", "mixed labels (mixup, cutmix) need `soft_target` or `bce`"))
+    if mixed and recipe.objective != "supervised":
+        faults.append(("mixup", f"mixup and cutmix are of `supervised` training, not of `{recipe.objective}`"))
+    if recipe.objective == "adversarial" and recipe.loss != "cross_entropy":
+        faults.append(("loss", "adversarial training has `cross_entropy`"))
+    if recipe.objective == "dino" and recipe.ema is not None:
+        faults.append(("ema", "DINO's teacher is an average already, and what is scored"))
+    faults += [
+        (section, f"a section of `objective: {section}`, not of `{recipe.objective}`")
+        for section in ("simclr", "dino", "adversarial")
+        if getattr(recipe, section) is not None and recipe.objective != section
+    ]
+    return faults
+
+
+def _of_images(recipe: Recipe) -> list[tuple[str, str]]:
+    scales = {"crop_scale": recipe.crop_scale}
+    if recipe.dino:
+        scales |= {"dino.global_scale": recipe.dino.global_scale, "dino.local_scale": recipe.dino.local_scale}
+    faults = [
+        (key, f"must be two shares of the image, smaller first, not {low:g} and {high:g}")
+        for key, (low, high) in scales.items()
+        if not 0 < low <= high <= 1
+    ]
+    faults += [
+        (f"drop_path.{arch}", f"{rate} is not from 0 up to 1")
+        for arch, rate in recipe.drop_path.items()
+        if not 0 <= rate < 1
+    ]
+    changing = recipe.augmentation != "crop_flip" and recipe.objective in ("supervised", "adversarial")
+    if changing and (recipe.auto_augment or recipe.random_erasing or recipe.color_jitter or recipe.color_jitter_hue):
+        faults.append(("augmentation", "auto_augment, random_erasing and color_jitter go with `crop_flip`"))
+    return faults
+
+
+def _of_starts(recipe: Recipe) -> list[tuple[str, str]]:
+    if recipe.start and recipe.start.recipe == recipe.name:
+        return [("start", "a recipe can't start from its own runs")]
+    return []

@@ -1,0 +1,132 @@
+"""The keys of a recipe: every setting of training that determines the weights. Light: imports no torch."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from neuroscaling.training.recipe_checks import Contradictions, contradictions
+from neuroscaling.training.recipe_sections import Adversarial, Dino, Fraction, Simclr, Start
+
+
+class Recipe(BaseModel):
+    """How a network is trained. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Name of the recipe; that of its file without `.yaml`.")
+    objective: Literal["supervised", "simclr", "dino", "adversarial"] = Field(
+        "supervised", description="What is learned; the section of the same name has its numbers."
+    )
+    epochs: int = Field(ge=1, description="Passes over the training images, whatever their number.")
+    batch_size: int = Field(ge=1, description="Images a step over all GPUs; an epoch's last batch may be smaller.")
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="Images that go through the network at once: batch statistics and partners of mixup are of these. "
+        "None: the whole batch.",
+    )
+    micro_batches: dict[str, int] = Field(
+        default_factory=dict, description="The same for architectures that need another number."
+    )
+    optimizer: Literal["sgd", "adamw", "lars"] = Field(description="`sgd` (with momentum), `adamw` or `lars`.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate, not scaled with the batch.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of `sgd` and `lars`; the first beta of `adamw`.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
+    final_weight_decay: float | None = Field(
+        None, ge=0, description="Weight decay at the last step, reached along a cosine. None: it stays as it is."
+    )
+    decay_norms_and_biases: bool = Field(
+        True, description="Weight decay of normalisations, biases and what the network exempts, too."
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="Epochs of linear rise to the peak learning rate.")
+    schedule: Literal["cosine", "linear"] = Field("cosine", description="How the learning rate falls after that.")
+    min_learning_rate: float = Field(0.0, ge=0, description="Learning rate at the last step.")
+    gradient_clip: float | None = Field(None, gt=0, description="Largest norm of the gradient; None: any.")
+    loss: Literal["cross_entropy", "soft_target", "bce"] = Field(
+        "cross_entropy",
+        description="`cross_entropy`; `soft_target`: the same for mixed labels; `bce`: binary cross-entropy of each "
+        "class, averaged over classes.",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
+    mixup: float = Field(0.0, ge=0, description="Alpha of mixup; 0: none. One draw for each micro-batch.")
+    cutmix: float = Field(0.0, ge=0, description="Alpha of cutmix; 0: none. With both, each is drawn half of the time.")
+    augmentation: Literal["none", "shift", "crop_flip"] = Field(
+        "none",
+        description="`none`; `shift`: by up to an eighth of the side; `crop_flip`: random resized crop and horizontal "
+        "flip. Self-supervised objectives have their own.",
+    )
+    crop_scale: Fraction = Field((0.08, 1.0), description="Area of the crops of `crop_flip`, as shares of the image.")
+    color_jitter: float = Field(0.0, ge=0, description="Reach of random brightness, contrast and saturation.")
+    color_jitter_hue: float = Field(0.0, ge=0, le=0.5, description="Reach of random hue.")
+    auto_augment: str | None = Field(
+        None, description="Policy in timm's words: `rand-m9-mstd0.5-inc1` (RandAugment), `3a` (ThreeAugment)."
+    )
+    random_erasing: float = Field(0.0, ge=0, le=1, description="Probability of erasing a rectangle with noise.")
+    repeated_augmentation: int = Field(
+        1, ge=1, description="Times that an image comes in a row, changed anew; an epoch has as many images as ever."
+    )
+    interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field("bilinear", description="Of training images.")
+    validation_interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field(
+        "bilinear", description="Of validation images."
+    )
+    validation_resize: Literal["short_side", "squash"] = Field(
+        "short_side", description="Before the central crop: the short side to 256/224 of the input, or both sides."
+    )
+    crops: Literal["stored", "originals"] = Field(
+        "stored",
+        description="Random crops are taken of squares of 256/224 of the input, decoded once, or of the originals.",
+    )
+    drop_path: dict[str, float] = Field(
+        default_factory=dict, description="Stochastic depth of each architecture; 0 where there is none."
+    )
+    drop_path_form: Literal["linear", "constant"] = Field(
+        "linear", description="Stochastic depth grows from 0 to its value with depth, or is the same in all blocks."
+    )
+    drop_last: bool = Field(False, description="Leave out an epoch's last batch where it is smaller than the others.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is scored."
+    )
+    ema_warmup: bool = Field(False, description="The decay grows with the steps up to `ema`.")
+    sync_batch_norm: bool = Field(False, description="Batch statistics over all GPUs.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="`fp32`, or automatic mixed precision: `bf16`, or `fp16` with a scaled loss."
+    )
+    evaluations: Literal["log", "published"] | int = Field(
+        "log",
+        description="When to evaluate on the validation images: `log`: about ten epochs, log-spaced; `published`: each "
+        "epoch; n: every n.",
+    )
+    checkpoints: Literal["last", "log", "published"] = Field(
+        "last",
+        description="Epochs whose weights are kept: the last; about ten, log-spaced; `published`: 1 to 10, every 5 to "
+        "100, every 50 to 300.",
+    )
+    simclr: Simclr | None = Field(None, description="Numbers of `objective: simclr`, and of it alone.")
+    dino: Dino | None = Field(None, description="Numbers of `objective: dino`, and of it alone.")
+    adversarial: Adversarial | None = Field(None, description="Numbers of `objective: adversarial`, and of it alone.")
+    start: Start | None = Field(None, description="The run that this one starts from; None: random weights.")
+    parity: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude=True,
+        description="What `protocol: parity` replaces, to repeat the published study with its quirks.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_section(cls, keys: Any) -> Any:
+        """The objective's section with its defaults, where the recipe has none: what is hashed is what happens."""
+        objective = keys.get("objective") if isinstance(keys, dict) else None
+        if objective in ("simclr", "dino", "adversarial") and keys.get(objective) is None:
+            return {**keys, objective: {}}
+        return keys
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        faults = contradictions(self)
+        if faults:
+            raise Contradictions(faults)
+        return self
+
+    def images_at_once(self, arch: str) -> int:
+        """Images of `arch` that go through the network at once: its micro-batch, else the recipe's, else the batch."""
+        return self.micro_batches.get(arch) or self.micro_batch or self.batch_size

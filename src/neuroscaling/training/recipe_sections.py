@@ -1,0 +1,57 @@
+"""Sections of a recipe that one objective alone reads, and where fine-tuning starts. Light: imports no torch."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = tuple[float, float]
+
+
+class Section(BaseModel):
+    """Base of the sections: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Simclr(Section):
+    """SimCLR (Chen et al. 2020): two views of each image attract each other, all others repel."""
+
+    temperature: float = Field(0.5, gt=0, description="Temperature of the contrastive loss.")
+    hidden: int = Field(2048, ge=1, description="Units of the head's hidden layer.")
+    output: int = Field(128, ge=1, description="Units of the head's output.")
+    batch_norm: bool = Field(True, description="Batch normalisation after both layers of the head.")
+    jitter: float = Field(1.0, ge=0, description="Strength of the colour jitter; 1 is brightness 0.8 and hue 0.2.")
+    gather: bool = Field(True, description="Contrast with the images of all processes, not with a process's own.")
+
+
+class Dino(Section):
+    """DINO (Caron et al. 2021): a student predicts from any crop what a teacher, its average, says of large crops."""
+
+    output: int = Field(65536, ge=2, description="Units of the head's output.")
+    hidden: int = Field(2048, ge=1, description="Units of the head's two hidden layers.")
+    bottleneck: int = Field(256, ge=1, description="Units ahead of the head's last layer.")
+    batch_norm: bool = Field(False, description="Batch normalisation in the head's hidden layers.")
+    teacher_momentum: float = Field(0.996, ge=0, le=1, description="Share of the teacher that a step keeps, at first.")
+    momentum_by_epoch: bool = Field(False, description="The momentum rises to 1 with epochs, not with steps.")
+    teacher_temperature: float = Field(0.07, gt=0, description="Temperature of the teacher after its warm-up.")
+    first_temperature: float = Field(0.04, gt=0, description="Temperature of the teacher at the start.")
+    temperature_epochs: float = Field(30, ge=0, description="Epochs of the linear rise between the two.")
+    student_temperature: float = Field(0.1, gt=0, description="Temperature of the student.")
+    center_momentum: float = Field(0.9, ge=0, lt=1, description="Share of the centre that a step keeps.")
+    frozen_epochs: float = Field(1, ge=0, description="Epochs in which the head's last layer is not trained.")
+    global_scale: Fraction = Field((0.4, 1.0), description="Area of the two large crops, as shares of the image.")
+    local_scale: Fraction = Field((0.05, 0.4), description="Area of the small crops.")
+    local_crops: int = Field(8, ge=0, description="Number of small crops.")
+    local_share: float = Field(96 / 224, gt=0, le=1, description="Side of the small crops, as a share of the input's.")
+
+
+class Adversarial(Section):
+    """Training on images that FFGSM (Wong et al. 2020) has changed against the network."""
+
+    epsilon: float = Field(1 / 255, gt=0, description="Largest change of a pixel; pixels are 0 to 1.")
+    alpha: float = Field(1.25 / 255, gt=0, description="Length of the one step along the sign of the gradient.")
+
+
+class Start(Section):
+    """Where fine-tuning starts: the run of the same architecture, data set and seed with this recipe and subset."""
+
+    recipe: str = Field(description="Recipe of the run whose weights are taken.")
+    samples_per_class: int | str = Field("all", description="Subset of that run: images a class, or `all`.")
