@@ -31,6 +31,7 @@ class LoadedStudy:
 
     file: Path
     config: Study
+    planning: bool = False
 
     @cached_property
     def store(self) -> Store:
@@ -45,12 +46,16 @@ class LoadedStudy:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """The run table, by the runs' names."""
+        return {run.run: run for run in expand(self.config, self.fingerprints)}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What the training images of each data set are, in eight hexadecimal digits."""
         cache = self.store.cache()
-        found = {
+        return {
             name: fingerprint(name, dataset.model_dump(mode="json"), cache)
             for name, dataset in self.config.datasets.items()
         }
-        return {run.run: run for run in expand(self.config, found)}
 
     @cached_property
     def fits(self) -> dict[str, FitJob]:

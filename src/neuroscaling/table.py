@@ -65,12 +65,15 @@ FAILED_RUNS = "failed_runs"
 KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
 
 
-def build_table(score_files: Iterable[str | Path], run_files: Iterable[str | Path]) -> pd.DataFrame:
+def build_table(
+    score_files: Iterable[str | Path], run_files: Iterable[str | Path], accuracy: bool = False
+) -> pd.DataFrame:
     """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
 
     Numbers that are null stay missing (NaN). The rows are sorted by `KEY`, so the order of the files is of no matter.
-    Runs that failed have no rows and stand in the table's attribute `failed_runs`. Raises DataError for a score of a
-    run without run.json, for a number given twice and for two scales of ceiling.
+    accuracy: whether each run's validation accuracy is a row too. Runs that failed have no rows and stand in the
+    table's attribute `failed_runs`. Raises DataError for a score of a run without run.json, for a number given twice
+    and for two scales of ceiling.
     """
     import pandas as pd
 
@@ -83,6 +86,7 @@ def build_table(score_files: Iterable[str | Path], run_files: Iterable[str | Pat
     if problems:
         raise DataError(problems)
     rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
+    rows += [{**run, **_accuracy(run)} for run in runs.values() if accuracy and run["acc"] is not None]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
@@ -130,6 +134,17 @@ def _failed_run(record: dict[str, Any]) -> dict[str, Any]:
     samples = record.get("samples_per_class")
     known |= {"arch_family": record.get("family"), "samples_per_class": 0 if samples in ("all", None) else samples}
     return known | {"is_pretrained": False, "is_random": False} | _recipe(record) | {"problem": record["problem"]}
+
+
+def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
+    """What a row of validation accuracy says of itself; none of it is simulated."""
+    about = {
+        "data": run["dataset"],
+        "benchmark": "validation",
+        "region": "accuracy",
+        "metric": run["acc_kind"] or "top1",
+    }
+    return dict.fromkeys(SCORE_COLUMNS) | about | {"simulated": False, "score": run["acc"], "ceiling_scale": "none"}
 
 
 def _recipe(record: dict[str, Any]) -> dict[str, Any]:

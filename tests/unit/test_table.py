@@ -151,3 +151,13 @@ def test_columns_tell_supervised_from_other_objectives(write):
     recipe = {"name": "simclr100", "objective": "simclr"}
     table = build_table([write("s.json", score_record())], [write("r.json", run_record(recipe=recipe))])
     assert table[["recipe", "objective", "is_ssl", "is_adv"]].iloc[0].tolist() == ["simclr100", "simclr", True, False]
+
+
+def test_validation_accuracy_is_a_row_where_asked_for(write):
+    runs = [write("r0.json", run_record("a-00000000")), write("r1.json", run_record("b-00000000", acc=None))]
+    assert build_table([], runs).empty
+    table = build_table([], runs, accuracy=True)
+    assert table[["run", "benchmark", "region", "metric", "score"]].values.tolist() == [
+        ["a-00000000", "validation", "accuracy", "top1", 0.5]
+    ]
+    assert not table["simulated"].any()

@@ -27,7 +27,8 @@ from neuroscaling.hashing import canonical_json
 from neuroscaling.study import load_study
 
 try:
-    STUDY = load_study(config["study"])
+    # `--config planning=true`: a dry run of a study whose images are not here yet.
+    STUDY = load_study(config["study"], planning=bool(config.get("planning")))
     if found := list(choice.choice_problems(STUDY)):
         raise StudyError(found)
     JOBS = brainscore_jobs(STUDY)
@@ -72,7 +73,10 @@ config["extraction"] = STUDY.config.extraction.operating()
 wildcard_constraints:
     run=r"[A-Za-z0-9._-]+-[0-9a-f]{8}",
     dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
-    samples=r"\d+|all",
+    samples=r"[pnc]?\d+|all",
+    form=r"jpeg|decoded",
+    size=r"\d+",
+    split=r"train|validation",
     seed=r"\d+",
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
@@ -119,29 +123,6 @@ def uses_conda():
         str(m).rsplit(".", 1)[-1].lower()
         for m in workflow.deployment_settings.deployment_method
     }
-
-
-def settings_of(wildcards):
-    """What determines a run, without the places where its images and weights lie."""
-    settings = RUNS[wildcards.run].settings()
-    return {
-        key: value
-        for key, value in settings.items()
-        if key not in ("dataset_settings", "weights")
-    }
-
-
-def subset_of(wildcards):
-    """The subset that a run is trained on; none for the others."""
-    run = RUNS[wildcards.run]
-    if run.kind != "trained":
-        return []
-    # Ancient: the run's name already says which images it is trained on; a touched file must not retrain it.
-    return ancient(
-        STUDY.store.subset(
-            run.dataset, run.fingerprint, run.samples_per_class, run.subset_seed
-        )
-    )
 
 
 def gpus_of(wildcards):
@@ -318,3 +299,4 @@ onstart:
             python=sys.executable, study=config["study"]
         )
     )
+    write_jobs(FROZEN, TRAIN_JOBS)

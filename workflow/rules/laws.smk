@@ -19,6 +19,7 @@ if not STUDY.config.published:
             mem_mb=memory(1000),
             runtime=minutes(10),
         params:
+            accuracy=STUDY.config.accuracy,
             code=code("table"),
         message:
             "Collect the scores in one table"

@@ -1,4 +1,4 @@
-# Nested subsets of images, and the networks trained on them.
+# Nested subsets of images, packed data sets, and the networks trained on them.
 
 
 rule subset:
@@ -22,28 +22,58 @@ rule subset:
         "../scripts/subset.py"
 
 
-# The weights and the state that a killed training resumes from are not declared: Snakemake would delete them when
-# a job fails. run.json names the weights and their checksum.
-rule train:
-    input:
-        subset=subset_of,
+# Shards that are whole stay when the job is killed: only the manifest is declared.
+rule pack:
     output:
-        run=STORE / "runs/{run}/run.json",
-        history=STORE / "runs/{run}/history.parquet",
+        manifest=STORE / "packs/{dataset}/{form}-{size}/{split}.json",
     log:
-        "logs/train/{run}.log",
+        "logs/pack/{dataset}-{form}-{size}-{split}.log",
     benchmark:
-        "benchmarks/train/{run}.tsv"
+        "benchmarks/pack/{dataset}-{form}-{size}-{split}.tsv"
     conda:
         "../../envs/main.yaml"
-    threads: 1
+    threads: TRAINING.cpus
     resources:
-        gpu=gpus_of,
         mem_mb=memory(4000),
-        runtime=minutes(600),
+        runtime=minutes(720),
     params:
-        run=settings_of,
+        dataset=dataset_of,
     message:
-        "Train {wildcards.run}"
+        "Pack the {wildcards.split} images of {wildcards.dataset}: {wildcards.form}, {wildcards.size} pixels"
     script:
-        "../scripts/train.py"
+        "../scripts/pack.py"
+
+
+# The weights and the state that a killed training resumes from are not declared: Snakemake would delete them when
+# a job fails. run.json names the weights and their checksum. Runs that are there belong to no job (training/jobs.py):
+# neither another pack nor another study makes them anew.
+for JOB in [None, *TRAIN_JOBS.packs]:
+
+    rule:
+        name:
+            "train" if JOB is None else f"train_{JOB.name.replace('-', '_')}"
+        input:
+            subsets=of_runs(subset_of, JOB),
+            starts=of_runs(start_of, JOB),
+            packs=of_runs(dataset_packs_of, JOB),
+        output:
+            runs=for_runs(STORE / "runs/{run}/run.json", JOB),
+            histories=for_runs(STORE / "runs/{run}/history.parquet", JOB),
+        log:
+            f"logs/train/{label_of(JOB)}.log",
+        benchmark:
+            f"benchmarks/train/{label_of(JOB)}.tsv"
+        conda:
+            "../../envs/main.yaml"
+        threads: TRAINING.cpus
+        resources:
+            gpu=training_gpus(JOB),
+            nodes=training_nodes(JOB),
+            mem_mb=memory(4000),
+            runtime=training_minutes(JOB),
+        wildcard_constraints:
+            run=ALONE,
+        message:
+            f"Train {title_of(JOB)}"
+        script:
+            "../scripts/train.py"

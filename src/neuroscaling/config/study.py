@@ -56,6 +56,10 @@ class Study(Section):
     )
     brainscore: BrainScore | None = Field(None, description="Brain-Score benchmarks.")
     encoding: list[Encoding] = Field([], description="Encoding of fMRI or recordings, a list of sources.")
+    accuracy: bool = Field(
+        False,
+        description="Validation accuracy as rows of the score table too: benchmark `validation`, region `accuracy`.",
+    )
     fits: list[Path] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")
 
     @model_validator(mode="after")

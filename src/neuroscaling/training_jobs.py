@@ -1,0 +1,86 @@
+"""Which runs are left to train, and which of them share a job. Light: the Snakefile imports it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.errors import NeuroscalingError
+from neuroscaling.files import read_json, write_json
+from neuroscaling.hashing import content_hash
+from neuroscaling.runs import Run
+from neuroscaling.study import LoadedStudy
+
+FORMAT = "training-jobs/1"
+
+
+@dataclass(frozen=True)
+class TrainingPack:
+    """Runs that one job trains, one after another. The name tells these runs from any others."""
+
+    name: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainingJobs:
+    """What is left to train: packs of small runs, and runs with a job of their own."""
+
+    packs: tuple[TrainingPack, ...]
+    alone: tuple[str, ...]
+
+
+def training_jobs(study: LoadedStudy) -> TrainingJobs:
+    """The jobs that make the runs of `study` which its store does not have yet.
+
+    Runs that are there, finished or failed, belong to no job: nothing but their absence makes them be trained.
+    """
+    left = [run for run in study.runs.values() if not is_there(study.store.run(run.run))]
+    settings = study.config.training
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for run in left if settings.runs_per_job > 1 else []:
+        if is_small(study, run):
+            recipe = run.recipe["name"] if run.recipe else None
+            groups.setdefault((run.kind, run.dataset, recipe), []).append(run.run)
+    packs = [_pack(key, chunk) for key, runs in groups.items() for chunk in _chunks(runs, settings.runs_per_job)]
+    packed = {run for pack in packs for run in pack.runs}
+    return TrainingJobs(tuple(packs), tuple(run.run for run in left if run.run not in packed))
+
+
+def is_there(folder: Path) -> bool:
+    """Does the folder of a run hold its record, and the weights that the record names?"""
+    if not (folder / "run.json").is_file():
+        return False
+    try:
+        record = read_json(folder / "run.json")
+    except NeuroscalingError:
+        return False
+    return record.get("weights") is None or (folder / record["weights"]).is_file()
+
+
+def is_small(study: LoadedStudy, run: Run) -> bool:
+    """Whether a run is short enough to share a job: few images seen, or nothing to train."""
+    if run.kind != "trained":
+        return run.kind != "pretrained"
+    return study.n_images(run) * run.recipe["epochs"] <= study.config.training.small
+
+
+def write_jobs(path: Path, jobs: TrainingJobs) -> None:
+    """Keep the jobs: a cluster's jobs read the Snakefile again, when some of the runs are there already."""
+    write_json(path, {"format": FORMAT, **asdict(jobs)})
+
+
+def read_jobs(path: Path) -> TrainingJobs:
+    """The jobs that were kept. Raises DataError for a file that is missing or damaged."""
+    content = read_json(path)
+    packs = [TrainingPack(pack["name"], tuple(pack["runs"])) for pack in content["packs"]]
+    return TrainingJobs(tuple(packs), tuple(content["alone"]))
+
+
+def _pack(key: tuple[Any, ...], runs: list[str]) -> TrainingPack:
+    readable = "-".join(str(part) for part in key if part)
+    return TrainingPack(f"{readable}-{content_hash(runs)}", tuple(runs))
+
+
+def _chunks(runs: list[str], size: int) -> Iterable[list[str]]:
+    return (runs[i : i + size] for i in range(0, len(runs), size))
