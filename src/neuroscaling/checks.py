@@ -31,6 +31,7 @@ from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
 from neuroscaling.models.weight_files import weights_problems
+from neuroscaling.paths import Store
 from neuroscaling.published import source
 from neuroscaling.simulate.settings import BENCHMARKS as SIMULATED_BENCHMARKS
 from neuroscaling.simulate.settings import check_settings
@@ -95,7 +96,7 @@ def _trained_problems(group: TrainedRuns, study: Study, place: str) -> Iterator[
             allowed = list(study.datasets)
             yield Problem("unknown dataset", place, dataset, listing(allowed), nearest(dataset, allowed))
     try:
-        load_recipe(group.recipe)
+        load_recipe(group.recipe, study.protocol)
     except NeuroscalingError as error:
         yield from error.problems
 
@@ -120,14 +121,20 @@ def _simulation_problems(study: Study) -> Iterator[Problem]:
 
 
 def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
+    cache = Store(study.store).cache()
     for name, dataset in study.datasets.items():
         wanted = {
-            k
+            token
             for group in study.runs
             if isinstance(group, TrainedRuns) and name in group.datasets
-            for k in group.samples_per_class
+            for _, token in group.subsets()
         }
-        yield from light_problems(name, dataset.model_dump(mode="json"), sorted(wanted, key=str))
+        yield from light_problems(name, dataset.model_dump(mode="json"), sorted(wanted), cache)
+    for name in study.training.packs:
+        if name not in study.datasets:
+            allowed = list(study.datasets)
+            place = f"{where}: training.packs"
+            yield Problem("unknown dataset", place, name, listing(allowed), nearest(name, allowed))
 
 
 def _brainscore_problems(study: Study, where: str) -> Iterator[Problem]:

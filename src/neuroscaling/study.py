@@ -11,9 +11,10 @@ from pathlib import Path
 
 from neuroscaling import checks
 from neuroscaling.config import Data, FmriEncoding, SimulatedData, Study, V4Data, V4Encoding
+from neuroscaling.datasets.declared import NO_ROOT, declared, declared_fingerprint, located
 from neuroscaling.datasets.fingerprint import fingerprint
 from neuroscaling.encoding import v4
-from neuroscaling.errors import StudyError
+from neuroscaling.errors import Problem, StudyError
 from neuroscaling.hashing import content_hash
 from neuroscaling.laws.config import FitJob, load_fit_file
 from neuroscaling.laws.config import expand as expand_fits
@@ -31,7 +32,6 @@ class LoadedStudy:
 
     file: Path
     config: Study
-    planning: bool = False
 
     @cached_property
     def store(self) -> Store:
@@ -51,10 +51,11 @@ class LoadedStudy:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What the training images of each data set are, in eight hexadecimal digits."""
+        found = {name: dataset.model_dump(mode="json") for name, dataset in self.config.datasets.items()}
         cache = self.store.cache()
         return {
-            name: fingerprint(name, dataset.model_dump(mode="json"), cache)
-            for name, dataset in self.config.datasets.items()
+            name: fingerprint(name, settings, cache) if located(settings) else declared_fingerprint(name, settings)
+            for name, settings in found.items()
         }
 
     @cached_property
@@ -107,18 +108,28 @@ class LoadedStudy:
         return (entry for entry in self.config.encoding if isinstance(entry, V4Encoding))
 
 
-def load_study(path: str | Path) -> LoadedStudy:
+def load_study(path: str | Path, planning: bool = False) -> LoadedStudy:
     """Read and check a study file.
 
+    planning: accept data sets whose images are not here, where the study says how many there are (`classes:` and
+    `images:`); their runs have other names than they will have with the images, and can't be trained.
     Raises StudyError with everything that is wrong with it and can be seen without decoding images or building
     networks (`neuroscaling check` looks deeper).
     """
     path = find_file(Path(path))
     config = read_study_file(path)
     problems = checks.study_problems(config, path)
+    if planning:
+        problems = [problem for problem in problems if problem.what != NO_ROOT or not _declared(config, problem)]
     if problems:
         raise StudyError(problems)
     return LoadedStudy(path, config)
+
+
+def _declared(config: Study, problem: Problem) -> bool:
+    """Is the data set without a root that `problem` tells of known by its numbers?"""
+    where = (name for name in config.datasets if problem.where.startswith(f"dataset {name}:"))
+    return any(declared(config.datasets[name].model_dump(mode="json")) for name in where)
 
 
 def find_file(path: Path, study: Path | None = None) -> Path:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.calibration.sizes import size_of
+from neuroscaling.calibration.work import samples
 from neuroscaling.errors import NeuroscalingError
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash
@@ -62,7 +64,7 @@ def is_small(study: LoadedStudy, run: Run) -> bool:
     """Whether a run is short enough to share a job: few images seen, or nothing to train."""
     if run.kind != "trained":
         return run.kind != "pretrained"
-    return study.n_images(run) * run.recipe["epochs"] <= study.config.training.small
+    return samples(run.subset, size_of(run)) * run.recipe["epochs"] <= study.config.training.small
 
 
 def write_jobs(path: Path, jobs: TrainingJobs) -> None:

@@ -1,7 +1,7 @@
 # What the rules of training share: which runs are left, and what their jobs need.
 import re
 
-from neuroscaling.calibration.job_minutes import job_minutes
+from neuroscaling.calibration.jobs import job_minutes
 from neuroscaling.training_jobs import is_small, read_jobs, training_jobs, write_jobs
 
 TRAINING = STUDY.config.training
