@@ -27,6 +27,8 @@ def _of_schedules(recipe: Recipe) -> list[tuple[str, str]]:
         faults.append(("warmup_epochs", f"{recipe.warmup_epochs} must be less than epochs ({recipe.epochs})"))
     if recipe.min_learning_rate > recipe.learning_rate:
         faults.append(("min_learning_rate", f"{recipe.min_learning_rate} must not exceed learning_rate"))
+    if recipe.final_weight_decay is not None and recipe.weight_decay == 0:
+        faults.append(("final_weight_decay", "weight_decay must be above 0 for it to change"))
     if isinstance(recipe.evaluations, int) and recipe.evaluations < 1:
         faults.append(("evaluations", f"must be `log`, `published` or at least 1, not {recipe.evaluations}"))
     if recipe.ema_warmup and recipe.ema is None:
