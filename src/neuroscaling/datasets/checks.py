@@ -1,116 +1,86 @@
 """What can be wrong with a data set, all faults at once."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.datasets.digits import load_digits
-from neuroscaling.datasets.fingerprint import cache_file, folder_state, read_cache, write_cache
-from neuroscaling.datasets.folders import FOLDERS, scan, split_folder
-from neuroscaling.datasets.subsets import count_problems
-from neuroscaling.errors import NeuroscalingError, Problem, listing, nearest
+from neuroscaling.datasets.cache import cache_file, read_cache, write_cache
+from neuroscaling.datasets.catalogue import FILES_LOOKED_AT, listing, place, state_key
+from neuroscaling.datasets.declared import declared, declared_problems, located, no_root
+from neuroscaling.datasets.fingerprint import files_key, unnamed_source
+from neuroscaling.datasets.formats import format_of
+from neuroscaling.datasets.split import SPLITS
+from neuroscaling.datasets.tokens import token_problems
+from neuroscaling.errors import NeuroscalingError, Problem
 
-Classes = dict[str, list[str]]
 
-
-def light_problems(name: str, settings: dict[str, Any], samples_per_class: Iterable[int | str]) -> list[Problem]:
+def light_problems(
+    name: str, settings: dict[str, Any], subsets: Iterable[int | str], cache_dir: Path | None = None
+) -> list[Problem]:
     """Faults that the names of files and folders show; quick, run whenever a study is read.
 
-    samples_per_class: every k (or "all") that the study asks of this data set.
+    subsets: every token (k, "all", "n5000", "c100", "p10") that the study asks of this data set; cache_dir: where the
+    result is kept for large sets, while their class folders, lists or shards don't change.
     """
-    wanted = sorted({k for k in samples_per_class if isinstance(k, int)})
+    wanted = list(dict.fromkeys(subsets))
+    if not located(settings):
+        return [no_root(name, settings), *_declared_subsets(name, settings, wanted)]
     try:
-        if settings.get("format") == "digits":
-            labels = load_digits("train")[1].tolist() if wanted else []
-            return list(_too_many(name, {str(label): labels.count(label) for label in range(10)}, wanted))
-        splits = {split: scan(split_folder(settings, split)) for split in FOLDERS}
+        counts, problems = _looked_at(name, settings, cache_dir)
     except NeuroscalingError as error:
         return error.problems
-    folders = {split: split_folder(settings, split) for split in FOLDERS}
-    problems = [p for split, classes in splits.items() for p in _split_problems(folders[split], classes)]
-    problems += _class_problems(folders, splits)
-    problems += [p for split, classes in splits.items() for p in _name_problems(folders[split], classes)]
-    counts = {label: len(files) for label, files in splits["train"].items()}
-    return problems + list(_too_many(name, {k: v for k, v in counts.items() if v}, wanted))
+    filled = {label: count for label, count in counts.items() if count}
+    problems += declared_problems(name, settings, len(counts), sum(counts.values()))
+    return problems + [problem for token in wanted for problem in token_problems(name, filled, token)]
 
 
 def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -> list[Problem]:
-    """Images that can't be decoded, in both splits; each is opened. The result is kept while the folders don't change.
+    """Images that can't be decoded, in both splits; each is opened. The result is kept while the files don't change.
 
-    Raises DataError when a folder is missing.
+    Splits of more than 20,000 images are left out: theirs are checked as training reads them. Raises DataError when
+    images are missing.
     """
-    if settings.get("format") == "digits":
-        load_digits("train")
+    if not located(settings):
+        return [] if declared(settings) else [no_root(name, settings)]
+    return [p for split in SPLITS for p in _decoding_problems(name, settings, split, cache_dir)]
+
+
+def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> tuple[dict[str, int], list[Problem]]:
+    """Training images of each class, and what is wrong with the names of files and folders."""
+    kept, key = cache_file(cache_dir, "look", place(settings)), state_key(name, settings, list(SPLITS))
+    found = read_cache(kept, key)
+    if found is None:
+        splits = {split: listing(name, settings, split, cache_dir) for split in SPLITS}
+        problems = [asdict(problem) for problem in format_of(name, settings).problems(settings, splits)]
+        found = {"counts": list(splits["train"].counts().items()), "problems": problems}
+        if len(splits["train"].names) > FILES_LOOKED_AT:
+            write_cache(kept, key, found)
+    return dict(found["counts"]), [Problem(**problem) for problem in found["problems"]]
+
+
+def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | str]) -> list[Problem]:
+    """Subsets that the declared numbers can't give, however evenly the images are spread over the classes."""
+    if not declared(settings):
         return []
-    return [p for split in FOLDERS for p in _decoding_problems(split_folder(settings, split), cache_dir)]
+    each, more = divmod(settings["images"], settings["classes"])
+    counts = {f"class {i}": each + (i < more) for i in range(settings["classes"])}
+    return [replace(p, where=f"{p.where} (declared)") for token in subsets for p in token_problems(name, counts, token)]
 
 
-def _decoding_problems(folder: Path, cache_dir: Path | None) -> list[Problem]:
+def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None) -> list[Problem]:
     from neuroscaling.datasets.images import shortened, undecodable  # PIL: not while a study is parsed
 
-    key, cached = folder_state(folder), cache_file(cache_dir, "decoding", folder)
-    if read_cache(cached, key) == "sound":
+    found = listing(name, settings, split, cache_dir)
+    if len(found.names) > FILES_LOOKED_AT:
         return []
-    paths = [folder / name / file for name, files in scan(folder).items() for file in files]
-    faults = undecodable(paths)
+    source = unnamed_source(name, settings, split, found)
+    key = files_key(state_key(name, settings, [split]), source)
+    kept = cache_file(cache_dir, f"decoding-{split}", place(settings))
+    if read_cache(kept, key) == "sound":
+        return []
+    faults = undecodable(source)
     if faults:
-        return shortened(faults, len(paths))
-    write_cache(cached, key, "sound")
+        return shortened(faults, len(found.names), f"dataset {name}, {split}")
+    write_cache(kept, key, "sound")
     return []
-
-
-def _too_many(name: str, counts: dict[str, int], wanted: list[int]) -> Iterator[Problem]:
-    for k in wanted:
-        yield from count_problems(name, counts, k)
-
-
-def _split_problems(folder: Path, classes: Classes) -> Iterator[Problem]:
-    if not classes:
-        yield Problem("no class folders", str(folder), fix="put the images in one folder a class")
-        return
-    if len(classes) == 1:
-        yield Problem("only one class", str(folder), next(iter(classes)), "two classes or more")
-    empty = [label for label, files in classes.items() if not files]
-    if len(empty) == len(classes):
-        yield Problem("no images in any class folder", str(folder))
-    elif empty:
-        yield Problem("classes without images", str(folder), listing(empty), fix="add images or remove the folders")
-
-
-def _class_problems(folders: dict[str, Path], splits: dict[str, Classes]) -> Iterator[Problem]:
-    for here, there in (("train", "validation"), ("validation", "train")):
-        missing = [label for label in splits[here] if label not in splits[there]]
-        if missing and splits[there]:
-            yield Problem(
-                f"classes of `{folders[here].name}` are missing here",
-                str(folders[there]),
-                listing(missing),
-                nearest=nearest(missing[0], [label for label in splits[there] if label not in splits[here]]),
-                fix="both splits need the same class folders",
-            )
-
-
-def _name_problems(folder: Path, classes: Classes) -> Iterator[Problem]:
-    """Images named after another class than that of their folder: folders that were swapped or mixed up."""
-    others = {label.lower(): label for label in classes}
-    for label, files in classes.items():
-        owners = [(file, _named_class(file, others)) for file in files]
-        strangers = [(file, owner) for file, owner in owners if owner is not None and owner != label]
-        if strangers:
-            owner = strangers[0][1]
-            yield Problem(
-                f"{len(strangers)} of {len(files)} images are named after class `{owner}`",
-                str(folder / label),
-                listing([file for file, _ in strangers], limit=5),
-                f"images of class `{label}`",
-                fix=f"were `{label}` and `{owner}` swapped? move or rename the images",
-            )
-
-
-def _named_class(file: str, others: dict[str, str]) -> str | None:
-    """The class that a file name begins with: `cat_0001.png` and `cat_val_1.png` say `cat`; the longest one counts."""
-    stem = file.rsplit(".", 1)[0].lower()
-    ends = [len(stem.rstrip("0123456789").rstrip("-_. "))]
-    ends += [match.start() for match in reversed(list(re.finditer(r"[-_. ]", stem)))]
-    return next((others[stem[:end]] for end in ends if stem[:end] in others), None)

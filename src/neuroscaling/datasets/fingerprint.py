@@ -5,87 +5,103 @@ import os
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.datasets import digits
-from neuroscaling.datasets.folders import scan, split_folder
-from neuroscaling.errors import DataError, NeuroscalingError, Problem
-from neuroscaling.files import read_json, write_json
-from neuroscaling.hashing import content_hash
+import numpy as np
 
-# Above this number of images the state of a folder is told from its class folders alone: a look at each file of a
-# whole ImageNet on a network disk takes minutes, and a study is parsed again in every cluster job.
-FILES_LOOKED_AT = 20_000
+from neuroscaling.datasets.cache import cache_file, read_cache, write_cache
+from neuroscaling.datasets.catalogue import FILES_LOOKED_AT, listing, place, state_key
+from neuroscaling.datasets.declared import declared, declared_fingerprint, located, no_root
+from neuroscaling.datasets.formats import format_of
+from neuroscaling.datasets.names import encoded_names
+from neuroscaling.datasets.readers import FileSource
+from neuroscaling.datasets.source import Source
+from neuroscaling.datasets.split import DatasetIndex, Split
+from neuroscaling.errors import DataError
+from neuroscaling.hashing import content_hash
 
 
 def fingerprint(name: str, settings: dict[str, Any], cache_dir: Path | None) -> str:
-    """Hash of the training images of the data set `name`: of the files' relative paths and bytes.
+    """Hash of the training images of the data set `name`.
 
-    cache_dir: where the hash of a folder is kept, so that its files are read once and not at each start; it is
-    computed anew when a class folder has changed (up to 20,000 images: when any file's size or date has). None: no
-    cache. Raises DataError when the folder is missing.
+    Up to 20,000 images: of the files' relative paths, classes and bytes; it is kept in `cache_dir` and computed anew
+    when any file's size or date has changed. Above: of all relative paths and classes, and of the size of each class's
+    first file (tells a set from its resized copy); computed anew when a class folder, list or shard has changed.
+    A set whose numbers are declared but whose images are not at hand gets `declared_fingerprint`. Raises DataError
+    when images are missing.
     """
-    if settings.get("format") == "digits":
-        return content_hash({"digits": digits.SHA256, "split": digits.SPLIT_VERSION})
-    folder = split_folder(settings, "train")
-    key = folder_state(folder)
-    cached = cache_file(cache_dir, "fingerprint", folder)
-    found = read_cache(cached, key)
-    if found is None:
-        found = _hash_files(folder)
-        write_cache(cached, key, found)
-    return found
+    if not located(settings):
+        if declared(settings):
+            return declared_fingerprint(name, settings)
+        raise DataError(no_root(name, settings))
+    if known := format_of(name, settings).identity(settings):
+        return known
+    kept, key = cache_file(cache_dir, "fingerprint", place(settings)), state_key(name, settings, ["train"])
+    found = read_cache(kept, key)  # small sets are kept under another key
+    if found is not None:
+        return str(found)
+    split = listing(name, settings, "train", cache_dir)
+    source = unnamed_source(name, settings, "train", split)
+    if len(split.names) > FILES_LOOKED_AT:
+        found = _hash_names(split, source)
+    else:
+        key = files_key(key, source)
+        found = read_cache(kept, key) or _hash_files(split, source)
+    write_cache(kept, key, found)
+    return str(found)
 
 
-def folder_state(folder: Path) -> str:
-    """A hash that changes when images are added, removed or renamed (in small folders: also when one is rewritten)."""
-    classes = scan(folder)
-    state: list[Any] = [[name, os.stat(folder / name).st_mtime_ns, len(files)] for name, files in classes.items()]
-    if sum(map(len, classes.values())) <= FILES_LOOKED_AT:
-        state += [_file_state(folder / name / file) for name, files in classes.items() for file in files]
-    return content_hash(state, digits=32)
+def unnamed_source(name: str, settings: dict[str, Any], split: str, found: Split) -> Source:
+    """A source of images whose fingerprint is not known yet."""
+    index = DatasetIndex(name, split, found.names, found.labels, found.class_names, "")
+    return format_of(name, settings).source(settings, index, found)
 
 
-def read_cache(path: Path | None, key: str) -> Any:
-    """What was kept under `key` in `path`; None where there is nothing, or nothing readable."""
-    if path is None or not path.exists():
-        return None
-    try:
-        record = read_json(path)
-    except NeuroscalingError:
-        return None
-    return record["value"] if isinstance(record, dict) and record.get("key") == key else None
-
-
-def write_cache(path: Path | None, key: str, value: Any) -> None:
-    """Keep `value` under `key`; a cache that can't be written to is no error."""
-    if path is None:
-        return
-    try:
-        write_json(path, {"format": "cache/1", "key": key, "value": value})
-    except (OSError, DataError):
-        return
-
-
-def cache_file(cache_dir: Path | None, kind: str, folder: Path) -> Path | None:
-    return cache_dir and Path(cache_dir) / f"{kind}-{content_hash(str(folder.resolve()), 16)}.json"
+def files_key(state: str, source: Source) -> str:
+    """`state`, and size and date of each file where images are files."""
+    if not isinstance(source, FileSource):
+        return state
+    return content_hash([state, *(_file_state(source.path(row)) for row in range(len(source.index)))], 32)
 
 
 def _file_state(path: Path) -> list[Any]:
-    stat = os.stat(path)
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return [path.name]  # reading it will say what is wrong
     return [path.name, stat.st_size, stat.st_mtime_ns]
 
 
-def _hash_files(folder: Path) -> str:
+def _hash_files(split: Split, source: Source) -> str:
     total = hashlib.sha256()
-    for name, files in scan(folder).items():
-        for file in files:
-            total.update(f"{name}/{file}\0".encode())
-            total.update(_digest(folder / name / file))
+    for row, (image_id, label) in enumerate(zip(split.names, split.labels.tolist(), strict=True)):
+        name = split.class_names[label]
+        line = image_id if image_id.startswith(f"{name}/") else f"{name}\t{image_id}"
+        total.update(f"{line}\0".encode(errors="surrogateescape"))
+        total.update(hashlib.sha256(source.encoded(row)).digest())
     return total.hexdigest()[:8]
 
 
-def _digest(path: Path) -> bytes:
+def _hash_names(split: Split, source: Source) -> str:
+    total = hashlib.sha256()
+    for names in (split.names, split.class_names):
+        total.update(b"\0".join(encoded_names(names)) + b"\0\0")
+    total.update(split.labels.astype("<i8").tobytes())
+    total.update(_sizes(split, source).astype("<i8").tobytes())
+    return total.hexdigest()[:8]
+
+
+def _sizes(split: Split, source: Source) -> np.ndarray:
+    """Bytes of the first image of each class; of every image where the listing has them."""
+    if "size" in split.columns:
+        return split.columns["size"]
+    if not isinstance(source, FileSource):
+        return np.empty(0, np.int64)
+    rows = np.unique(split.labels, return_index=True)[1].tolist()
+    return np.array([len_of(source, row) for row in rows], np.int64)
+
+
+def len_of(source: FileSource, row: int) -> int:
+    """Bytes of an image's file. Raises DataError when it is missing."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise DataError(Problem("image can't be read", str(path), fix="check the file's permissions")) from error
+        return os.stat(source.path(row)).st_size
+    except OSError:
+        return len(source.encoded(row))

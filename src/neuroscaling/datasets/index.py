@@ -1,51 +1,35 @@
 """Which images a data set has: the index that subsets, training and evaluation share."""
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from neuroscaling.datasets.digits import load_digits
+from neuroscaling.datasets.catalogue import listing
 from neuroscaling.datasets.fingerprint import fingerprint
-from neuroscaling.datasets.folders import list_images, split_folder
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.datasets.split import DatasetIndex, Split
 
-FORMATS = ("digits", "imagefolder")
-
-
-@dataclass(frozen=True)
-class DatasetIndex:
-    """The images of one split, without their pixels.
-
-    image_ids: unique names, `digit-0123` or `<class>/<file>`; labels: int64 (n,), positions in class_names;
-    fingerprint: of the training images, whichever split this is.
-    """
-
-    name: str
-    split: str
-    image_ids: list[str]
-    labels: np.ndarray
-    class_names: list[str]
-    fingerprint: str
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
+__all__ = ["DatasetIndex", "index_of", "load_index"]
 
 
-def load_index(name: str, settings: dict[str, Any], split: str, known_fingerprint: str | None = None) -> DatasetIndex:
+def load_index(
+    name: str, settings: dict[str, Any], split: str, known_fingerprint: str | None = None, cache_dir: Path | None = None
+) -> DatasetIndex:
     """The index of one split ("train" or "validation") of the data set `name`.
 
-    settings: `{"format": "digits"}` or `{"format": "imagefolder", "root": folder}`; known_fingerprint: where the
-    caller has it, so that the training images need not be read for it. Raises DataError when the folder is missing
-    or the format is unknown.
+    settings: e.g. `{"format": "imagefolder", "root": folder}` (docs/datasets.md has all formats); known_fingerprint:
+    where the caller has it, so that the training images need not be read for it; cache_dir: where the listings of
+    large data sets are kept. Raises DataError when images are missing or the format is unknown.
     """
-    match settings.get("format"):
-        case "digits":
-            _, labels, image_ids = load_digits(split)
-            class_names = [str(digit) for digit in range(10)]
-        case "imagefolder":
-            class_names, image_ids, labels = list_images(split_folder(settings, split))
-        case other:
-            raise DataError(Problem("unknown format", name, other, ", ".join(FORMATS), nearest(other, FORMATS)))
-    found = known_fingerprint or fingerprint(name, settings, None)
-    return DatasetIndex(name, split, image_ids, labels, class_names, found)
+    return index_of(name, settings, split, listing(name, settings, split, cache_dir), known_fingerprint, cache_dir)
+
+
+def index_of(
+    name: str,
+    settings: dict[str, Any],
+    split: str,
+    found: Split,
+    known_fingerprint: str | None = None,
+    cache_dir: Path | None = None,
+) -> DatasetIndex:
+    """The index of what was listed."""
+    hashed = known_fingerprint or fingerprint(name, settings, cache_dir)
+    return DatasetIndex(name, split, found.names, found.labels, found.class_names, hashed)

@@ -1,0 +1,76 @@
+"""What is kept of a data set, so that its files are looked at once and not at each start."""
+
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from neuroscaling.datasets.names import Names, pack_names
+from neuroscaling.datasets.split import Split
+from neuroscaling.errors import DataError, NeuroscalingError
+from neuroscaling.files import atomic_path, read_json, write_json
+from neuroscaling.hashing import content_hash
+
+
+def cache_file(cache_dir: Path | None, kind: str, place: Any, suffix: str = ".json") -> Path | None:
+    """File of the cache for what is at `place` (JSON: folders, files); None where there is no cache."""
+    return cache_dir and Path(cache_dir) / f"{kind}-{content_hash(place, 16)}{suffix}"
+
+
+def read_cache(path: Path | None, key: str) -> Any:
+    """What was kept under `key` in `path`; None where there is nothing, or nothing readable."""
+    if path is None or not path.exists():
+        return None
+    try:
+        record = read_json(path)
+    except NeuroscalingError:
+        return None
+    return record["value"] if isinstance(record, dict) and record.get("key") == key else None
+
+
+def write_cache(path: Path | None, key: str, value: Any) -> None:
+    """Keep `value` under `key`; a cache that can't be written to is no error."""
+    if path is None:
+        return
+    try:
+        write_json(path, {"format": "cache/1", "key": key, "value": value})
+    except (OSError, DataError):
+        return
+
+
+def read_split(path: Path | None, key: str) -> Split | None:
+    """The split that was kept under `key`; None where there is none, or none readable."""
+    if path is None or not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) != key:
+                return None
+            columns = {name.removeprefix("column_"): file[name] for name in file.files if name.startswith("column_")}
+            classes = list(Names(file["class_text"], file["class_ends"]))
+            return Split(Names(file["text"], file["ends"]), file["labels"].astype(np.int64), classes, columns)
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None
+
+
+def write_split(path: Path | None, key: str, split: Split) -> None:
+    """Keep `split` (whose names are `Names`) under `key`; a cache that can't be written to is no error."""
+    if path is None:
+        return
+    names = split.names if isinstance(split.names, Names) else pack_names(split.names)
+    classes = pack_names(split.class_names)
+    arrays = {
+        "key": np.array(key),
+        "text": names.text,
+        "ends": names.ends,
+        "labels": split.labels.astype(np.int32),
+        "class_text": classes.text,
+        "class_ends": classes.ends,
+        **{f"column_{name}": column for name, column in split.columns.items()},
+    }
+    try:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+    except (OSError, DataError):
+        return

@@ -1,0 +1,58 @@
+"""From image files to pixels: torchvision's JPEG decoder where it can, PIL for the rest."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from neuroscaling.datasets.source import Source
+from neuroscaling.errors import DataError, Problem
+
+JPEG = b"\xff\xd8\xff"
+
+
+def decode(source: Source, row: int) -> torch.Tensor:
+    """The image `row`: uint8 (3, h, w), RGB. Raises DataError that names it when it can't be decoded."""
+    if source.is_encoded:
+        content = source.encoded(row)
+        if content.startswith(JPEG):
+            try:
+                return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
+            except RuntimeError:
+                pass  # a rare colour space, or a broken file: PIL decodes it or says what is wrong
+    return torch.from_numpy(np.array(source.decoded(row))).permute(2, 0, 1)
+
+
+def square(image: torch.Tensor, size: int) -> torch.Tensor:
+    """An image uint8 (3, h, w) resized so that its short side is `size` (bilinear, antialiased), cut at the centre."""
+    height, width = image.shape[1:]
+    scale = size / min(height, width)
+    sides = (max(size, round(height * scale)), max(size, round(width * scale)))
+    if sides != (height, width):
+        image = functional.interpolate(image[None], sides, mode="bilinear", antialias=True)[0]
+    top, left = (sides[0] - size) // 2, (sides[1] - size) // 2
+    return image[:, top : top + size, left : left + size]
+
+
+def decode_into(
+    out: np.ndarray, source: Source, rows: np.ndarray, prepare: Callable[[torch.Tensor], torch.Tensor]
+) -> dict[int, Problem]:
+    """Write the prepared images of `rows` to `out`, uint8 (n, h, w, 3), on all processors.
+
+    Returns what is wrong with the images that can't be decoded, by row; their pixels are left as they are.
+    """
+
+    def attempt(i: int) -> Problem | None:
+        try:
+            out[i] = prepare(decode(source, int(rows[i]))).permute(1, 2, 0).numpy()
+        except DataError as error:
+            return error.problems[0]
+        return None
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = pool.map(attempt, range(len(rows)))
+        return {int(row): problem for row, problem in zip(rows, found, strict=True) if problem is not None}

@@ -1,0 +1,86 @@
+"""Which images a subset has, told by its token, its seed and the images' ids alone.
+
+For one seed the images of a smaller subset are among those of a larger one of the same strategy, and the order in
+which files are found has no part in the choice. Only `published` differs: it repeats the draw of the published study
+(the paper's code, `training/src/dataloaders/utils.py`, `subsample_dataset`), whose subsets are not nested.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from neuroscaling.datasets.names import encoded_names
+from neuroscaling.datasets.split import DatasetIndex
+from neuroscaling.datasets.tokens import Token, parse_token, token_problems
+from neuroscaling.errors import DataError, Problem, listing
+
+
+def draw(index: DatasetIndex, samples_per_class: int | Literal["all"], seed: int) -> np.ndarray:
+    """Rows of `index` (int64, sorted) with `samples_per_class` images of each class, or all images.
+
+    Within a class, images are ranked by sha256 of seed and image id. Raises DataError when a class has too few.
+    """
+    return draw_token(index, samples_per_class, seed)
+
+
+def draw_token(index: DatasetIndex, token: int | str, seed: int) -> np.ndarray:
+    """Rows of `index` (int64, sorted) of the subset `token` (`tokens.py` has all).
+
+    Images, and for `c100` classes, are ranked by sha256 of seed and id. Raises DataError when there are too few.
+    """
+    counts = np.bincount(index.labels, minlength=len(index.class_names))
+    problems = token_problems(index.name, dict(zip(index.class_names, counts.tolist(), strict=True)), token)
+    if problems:
+        raise DataError(problems)
+    match parse_token(token):
+        case Token("whole_dataset", int(n)):
+            return np.sort(np.argsort(_ranks(index.image_ids, seed), kind="stable")[:n])
+        case Token("sample_classes", int(n)):
+            filled = np.flatnonzero(counts)
+            order = np.argsort(_ranks([index.class_names[label] for label in filled], seed), kind="stable")
+            return np.flatnonzero(np.isin(index.labels, filled[order[:n]]))
+        case Token("published", int(k)):
+            return _published(index.labels, k, seed)
+        case Token("per_class", int(k)):
+            ranked = np.lexsort((_ranks(index.image_ids, seed), index.labels))
+            starts = np.cumsum(counts) - counts
+            return np.sort(np.concatenate([ranked[start : start + k] for start in starts]))
+    return np.arange(len(index), dtype=np.int64)
+
+
+def validation_rows(index: DatasetIndex, class_names: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the images of `class_names` (None: of all), and their labels as positions in `class_names`; int64 (n,).
+
+    Raises DataError when a class is not in `index`.
+    """
+    if class_names is None:
+        return np.arange(len(index), dtype=np.int64), index.labels
+    positions = {name: position for position, name in enumerate(class_names)}
+    missing = sorted(set(positions) - set(index.class_names))
+    if missing:
+        raise DataError(
+            Problem(f"classes that have no {index.split} images", f"dataset {index.name}", listing(missing))
+        )
+    renumbered = np.array([positions.get(name, -1) for name in index.class_names], np.int64)[index.labels]
+    rows = np.flatnonzero(renumbered >= 0)
+    return rows, renumbered[rows]
+
+
+def _ranks(names: Sequence[str], seed: int) -> np.ndarray:
+    """The first 64 bits of sha256 of seed and name: sorted by them, names are in the order of their hashes."""
+    prefix = f"{seed}\0".encode()
+    return np.frombuffer(b"".join(_heads(prefix, encoded_names(names))), ">u8")
+
+
+def _heads(prefix: bytes, names: Iterable[bytes]) -> Iterable[bytes]:
+    return (hashlib.sha256(prefix + name).digest()[:8] for name in names)
+
+
+def _published(labels: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """As if numpy's global generator were seeded by `seed` and then used for nothing but this draw."""
+    random = np.random.RandomState(seed)
+    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+    first_seen = labels[np.sort(np.unique(labels, return_index=True)[1])]
+    return np.sort(np.concatenate([random.choice(by_class[label], k, replace=False) for label in first_seen]))
