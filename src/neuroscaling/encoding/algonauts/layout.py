@@ -11,6 +11,7 @@ The public archive withholds test_fmri and noise_ceiling; they can be rebuilt fr
 """
 
 import re
+from functools import cache
 from pathlib import Path
 
 from neuroscaling.encoding.rois import CLASSES
@@ -36,8 +37,15 @@ def image_folder(folder: Path, split: str) -> Path:
 
 def images(folder: Path, split: str) -> list[tuple[int, int, Path]]:
     """(row from 1, NSD number from 0, file) of each image, by row; files with other names are left out."""
-    found = [(IMAGE.fullmatch(file.name), file) for file in image_folder(folder, split).glob("*.png")]
-    return sorted((int(m[2]), int(m[3]), file) for m, file in found if m and m[1] == SPLITS[split])
+    place = image_folder(folder, split)
+    return list(_listed(place, SPLITS[split], place.stat().st_mtime_ns if place.is_dir() else 0))
+
+
+@cache
+def _listed(place: Path, prefix: str, changed: int) -> list[tuple[int, int, Path]]:
+    """Listed once while the folder's date (`changed`) stays: a study asks for tens of thousands of names many times."""
+    found = [(IMAGE.fullmatch(file.name), file) for file in place.glob("*.png")]
+    return sorted((int(m[2]), int(m[3]), file) for m, file in found if m and m[1] == prefix)
 
 
 def image_ids(folder: Path, split: str) -> list[str]:
