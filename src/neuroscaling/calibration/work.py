@@ -1,0 +1,113 @@
+"""What a training does, counted before it starts: images seen and evaluated, operations, bytes. Light at import."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from neuroscaling.calibration.costs import ArchCost
+from neuroscaling.calibration.sizes import DatasetSize, samples
+from neuroscaling.hashing import canonical_json
+from neuroscaling.models.names import architecture
+from neuroscaling.runs import Run
+from neuroscaling.training.objectives.views import image_passes
+from neuroscaling.training.recipe import Recipe
+
+FLOAT_BYTES = 4
+# Numbers that an optimiser keeps for each parameter.
+MOMENTS = {"sgd": 1, "lars": 1, "adamw": 2}
+STATES = 2
+"""States that a run keeps while it trains: the newest, and the one before it."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run does.
+
+    n_samples: training images; images_seen: in all epochs, nominal; passes: cost of a training image, in units of one
+    image's forward and backward pass; evaluated: validation images, in all evaluations; macs, n_params: of the network;
+    checkpoints: files of weights that are kept; states: bytes of states to resume from, while it trains.
+    """
+
+    n_samples: int
+    images_seen: int
+    passes: float
+    evaluated: int
+    macs: int
+    n_params: int
+    checkpoints: int
+    states: int
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of training: three forward passes for each pass, two FLOPs for each multiply-accumulate."""
+        return 6.0 * self.macs * self.images_seen * self.passes
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights that are kept."""
+        return FLOAT_BYTES * self.n_params * self.checkpoints
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """What of a recipe costs: epochs, evaluations, checkpoints kept, passes an image, copies of the parameters."""
+
+    name: str
+    objective: str
+    precision: str
+    epochs: int
+    evaluations: int
+    checkpoints: int
+    passes: float
+    copies: int
+
+
+def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
+    """What `run`, a trained one, does with a data set of `size`. Nothing is read and nothing is built."""
+    facts = recipe_facts(run)
+    n_samples = samples(run.subset or str(run.samples_per_class), size)
+    return Work(
+        n_samples=n_samples,
+        images_seen=n_samples * facts.epochs,
+        passes=facts.passes,
+        evaluated=facts.evaluations * size.validation,
+        macs=cost.macs,
+        n_params=cost.n_params,
+        checkpoints=facts.checkpoints,
+        states=STATES * FLOAT_BYTES * facts.copies * cost.n_params,
+    )
+
+
+def recipe_facts(run: Run) -> RecipeFacts:
+    """What of the run's recipe costs; worked out once for each recipe and input size, not for each of its runs."""
+    return _recipe_facts(canonical_json(run.recipe), architecture(run.arch).input_size)
+
+
+@cache
+def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
+    from neuroscaling.training.schedule import evaluation_epochs
+
+    loaded = Recipe.model_validate_json(recipe)
+    return RecipeFacts(
+        name=loaded.name,
+        objective=loaded.objective,
+        precision=loaded.precision,
+        epochs=loaded.epochs,
+        evaluations=len(evaluation_epochs(loaded)),
+        checkpoints=_kept(loaded),
+        passes=image_passes(loaded, size),
+        copies=1 + MOMENTS[loaded.optimizer] + (loaded.ema is not None),
+    )
+
+
+def _kept(recipe: Recipe) -> int:
+    """Files of weights that a run leaves."""
+    from neuroscaling.training.schedule import LOG_EVALUATIONS
+
+    epochs = range(1, recipe.epochs + 1)
+    match recipe.checkpoints:
+        case "published":
+            return sum(e <= 10 or (e <= 100 and e % 5 == 0) or e % 50 == 0 or e == recipe.epochs for e in epochs)
+        case "log":
+            return min(LOG_EVALUATIONS, recipe.epochs)
+        case _:
+            return 1
