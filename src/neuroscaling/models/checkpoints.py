@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.models.build import classifier_name, create, skeleton
-from neuroscaling.models.names import OWN, TORCHVISION, architecture
+from neuroscaling.models.names import ONE_PEACE, TORCHVISION, architecture
 from neuroscaling.models.one_peace.checkpoint import vision_names
 from neuroscaling.models.weight_files import METADATA, SAFETENSORS, safetensors_header
 from neuroscaling.models.weights import load_tensors, read_weights
@@ -83,7 +83,7 @@ def _classes(tensors: dict[str, torch.Tensor], metadata: dict[str, str], arch: s
 def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Tensors of an original checkpoint under the names of the network; others as they are."""
     name = architecture(arch).timm_name
-    if name.startswith(OWN):
+    if name == ONE_PEACE:
         return vision_names(tensors)
     if name.startswith(TORCHVISION):
         return tensors

@@ -1,24 +1,83 @@
 """What a network costs: parameters and multiply-accumulates."""
 
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from neuroscaling.models.build import skeleton
 from neuroscaling.models.names import architecture
 
+NORM = 5  # what the published numbers count for each number that a normalisation is given
+
 
 def count(arch: str, num_classes: int = 1000) -> dict[str, int]:
-    """`n_params` and `macs` of one forward pass of one image at the architecture's input size.
+    """`n_params`, `macs` and `paper_macs` of one forward pass of one image at the architecture's input size.
 
-    As in the published tables both are those of the network with a head of 1,000 classes, whatever the data set it is
-    trained on. Counted by torch's flop counter on the meta device, forward only (its backward count of grouped
-    convolutions is wrong); products of attention are counted, which those of the published tables are not.
+    As in the published tables they are those of the network with a head of 1,000 classes, whatever the data set it is
+    trained on. `macs_of` says what the other two are. Raises StudyError for an unknown architecture.
     """
-    model = skeleton(arch, num_classes).eval()
-    size = architecture(arch).input_size
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, size, size, device="meta"))
-    return {
-        "n_params": sum(parameter.numel() for parameter in model.parameters()),
-        "macs": counter.get_total_flops() // 2,
-    }
+    model = skeleton(arch, num_classes)
+    n_params = sum(parameter.numel() for parameter in model.parameters())
+    return {"n_params": n_params, **macs_of(model, architecture(arch).input_size)}
+
+
+@torch.no_grad()
+def macs_of(model: nn.Module, size: int) -> dict[str, int]:
+    """`macs` and `paper_macs` of one forward pass of one image of size x size pixels; model: on the meta device.
+
+    macs: by torch's flop counter, forward only (its backward count of grouped convolutions is wrong), products of
+    attention included. paper_macs: as Gokce & Schrimpf 2025 count, whose numbers are met exactly: without the products
+    of attention, but with 5 for each number that a normalisation is given, and 1 for each that is averaged over places.
+    """
+    training = model.training
+    with FlopCounterMode(display=False, custom_mapping=OTHERS) as counter, _Attention(counter) as attention:
+        model.eval()(torch.empty(1, 3, size, size, device="meta"))
+    model.train(training)
+    counts = counter.get_flop_counts()["Global"]
+    others = sum(counts.pop(operation, 0) for operation in OTHERS)
+    macs = sum(counts.values()) // 2
+    return {"macs": macs, "paper_macs": macs - attention.flops // 2 + others}
+
+
+class _Attention(TorchFunctionMode):
+    """Sums what `counter` counts during scaled dot-product attention; products written out are not told apart."""
+
+    def __init__(self, counter: FlopCounterMode):
+        super().__init__()
+        self.counter, self.flops = counter, 0
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        before = self.counter.get_total_flops()
+        result = function(*args, **(kwargs or {}))
+        if function is nn.functional.scaled_dot_product_attention:
+            self.flops += self.counter.get_total_flops() - before
+        return result
+
+
+def _normalised(shape: Sequence[int], *rest: Any, **named: Any) -> int:
+    return NORM * prod(shape)
+
+
+def _averaged(shape: Sequence[int], places: Sequence[int] | None = None, *rest: Any, **named: Any) -> int:
+    """A mean over the last two dimensions of four: what adaptive pooling to one place is to torch."""
+    return prod(shape) if len(shape) == 4 and {place % 4 for place in places or ()} == {2, 3} else 0
+
+
+def _pooled(shape: Sequence[int], *rest: Any, **named: Any) -> int:
+    return prod(shape)
+
+
+OTHERS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.native_batch_norm: _normalised,
+    torch.ops.aten._native_batch_norm_legit_no_training: _normalised,
+    torch.ops.aten.native_layer_norm: _normalised,
+    torch.ops.aten.native_group_norm: _normalised,
+    torch.ops.aten.mean: _averaged,
+    torch.ops.aten._adaptive_avg_pool2d: _pooled,
+}
+"""Operations that only the published numbers count."""

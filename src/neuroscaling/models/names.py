@@ -1,5 +1,7 @@
 """Architectures by name. Light: the Snakefile imports it, so no torch and no timm here."""
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -9,12 +11,14 @@ import yaml
 
 from neuroscaling import errors
 from neuroscaling.errors import Problem, StudyError
+from neuroscaling.models import dotted, flex
 from neuroscaling.models.timm_table import PATH as TIMM_NAMES
 from neuroscaling.models.torchvision_table import PATH as TORCHVISION_NAMES
 
 ZOO = Path(__file__).with_name("zoo.yaml")
 TORCHVISION = "torchvision."  # its models are named with this prefix, e.g. torchvision.convnext_tiny
 OWN = "neuroscaling."  # before the names of networks that are written here, in the zoo's `timm_name`
+ONE_PEACE = f"{OWN}one_peace_vision"  # the one of these with published weights
 # Families by the module of timm or torchvision that defines a model; others are called by that module's name.
 FAMILIES = {
     "resnet": "ResNet",
@@ -38,7 +42,7 @@ class Architecture:
     input_size: pixels of each side; layers: candidates for regions, early to late, and readout: the layer that gives
     one vector an image; both empty for models that the zoo doesn't list (`layers.candidate_layers` and
     `layers.readout_layer` find theirs). timm_name: the name that builds it, of timm or, prefixed, of torchvision or of
-    this package.
+    this package; or the dotted path of a function.
     """
 
     name: str
@@ -60,16 +64,20 @@ class LibraryModel:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture `name`: of the zoo, any of timm's, or `torchvision.<name>`, with or without a tag of weights.
+    """The architecture `name`: of the zoo, of a flex family, any of timm's, `torchvision.<name>`, or a dotted path.
 
-    Raises StudyError with the nearest name when there is none.
+    Names of timm and torchvision may have a tag of weights. Raises StudyError with the nearest name when there is none.
     """
     if name in _zoo():
         return _zoo()[name]
+    if flex.is_flex(name):
+        return _entry(name, flex.entry(name))
+    if dotted.is_dotted(name):
+        return Architecture(name, dotted.FAMILY, name, input_size=dotted.find(name).input_size)
     base, tag = _split(name)
     model = _library().get(base)
     if model is None or (tag and tag not in model.tags):
-        allowed = "names from `neuroscaling models`, any timm name, or torchvision.<name>"
+        allowed = "names from `neuroscaling models`, any timm name, torchvision.<name>, or package.module:function"
         raise StudyError(Problem("unknown architecture", value=name, allowed=allowed, nearest=nearest(name)))
     size = model.tags[tag] if tag else model.input_size
     listed = _zoo().get(base)
@@ -80,14 +88,16 @@ def architecture(name: str) -> Architecture:
 
 def known(name: str) -> bool:
     """Is there an architecture of this name?"""
-    base, tag = _split(name)
-    model = _library().get(base)
-    return name in _zoo() or (model is not None and (not tag or tag in model.tags))
+    try:
+        architecture(name)
+    except StudyError:
+        return False
+    return True
 
 
 def names() -> list[str]:
-    """Architectures of the zoo, in its order (timm's others are known too)."""
-    return list(_zoo())
+    """Architectures of the zoo, in its order, then the published ones of the flex families (others are known too)."""
+    return [*_zoo(), *flex.PUBLISHED]
 
 
 def nearest(name: str) -> str:
@@ -97,7 +107,7 @@ def nearest(name: str) -> str:
         return errors.nearest(name, [f"{base}.{tag}" for tag in _library()[base].tags]) or base
     if name.startswith(TORCHVISION):
         return errors.nearest(name, [known for known in _library() if known.startswith(TORCHVISION)])
-    return errors.nearest(name, _zoo()) or errors.nearest(name, _library())
+    return errors.nearest(name, names()) or errors.nearest(name, _library())
 
 
 def family(name: str) -> str:
@@ -113,16 +123,28 @@ def layers(name: str) -> list[str]:
 def definition(name: str) -> dict[str, Any]:
     """What determines a network of this name, for content hashes: equal definitions give equal networks."""
     arch = architecture(name)
-    return {"timm_name": arch.timm_name, "kwargs": arch.kwargs, "input_size": arch.input_size}
+    source = {"source": dotted.source(name)} if dotted.is_dotted(arch.timm_name) else {}
+    return {"timm_name": arch.timm_name, "kwargs": arch.kwargs, "input_size": arch.input_size, **source}
 
 
 @cache
 def _zoo() -> dict[str, Architecture]:
     entries = yaml.safe_load(ZOO.read_text(encoding="utf-8"))
-    return {
-        name: Architecture(**{"name": name, **entry, "layers": tuple(entry["layers"])})
-        for name, entry in entries.items()
-    }
+    return {name: _entry(name, entry) for name, entry in entries.items()}
+
+
+def _entry(name: str, entry: dict[str, Any]) -> Architecture:
+    return Architecture(**{"name": name, **entry, "layers": tuple(_layers(entry["layers"]))})
+
+
+def _layers(written: Iterable[str]) -> Iterator[str]:
+    """Layers as the zoo writes them: `blocks.{0..11}` stands for twelve."""
+    for layer in written:
+        span = re.search(r"\{(\d+)\.\.(\d+)\}", layer)
+        if span:
+            yield from (layer.replace(span[0], str(i)) for i in range(int(span[1]), int(span[2]) + 1))
+        else:
+            yield layer
 
 
 @cache

@@ -1,0 +1,102 @@
+"""The flex families of Gokce & Schrimpf 2025: networks that differ in width or depth alone, by name. Light.
+
+Every number of a name is read, so that other widths and depths than the published ones have names too.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from neuroscaling.errors import Problem, StudyError
+
+FAMILIES = ("resnetflexfilters", "convnextflex", "deitflex")  # how their names start
+FORMS = (
+    "resnetflexfilters-f-START-STOP-N-I (twice ResNet-18's widths, divided by the I-th of N factors from START to "
+    "STOP), resnetflexfilters_wr-SCALE-START-STOP-N-I (SCALE times, rounded to multiples of 8), "
+    "resnetflexfilters-d-A-B-C-D (blocks of the four stages), convnextflex-l-I and deitflex-l-I (I from 0 to 3)"
+)
+STAGES = "1000 1001 1002 1010 1100 1110 1111 1112 1122 1222 2222"  # blocks, a digit each
+PUBLISHED = (
+    *(f"resnetflexfilters-f-1-16-20-{i}" for i in range(20)),
+    *(f"resnetflexfilters_wr-4-1-2-4-{i}" for i in range(3)),
+    *("-".join(["resnetflexfilters-d", *blocks]) for blocks in STAGES.split()),
+    *(f"convnextflex-l-{i}" for i in range(4)),
+    *(f"deitflex-l-{i}" for i in range(4)),
+)
+"""The names that were trained."""
+
+FILTERS = (64, 64, 128, 256, 512)  # of ResNet-18: the stem, then the four stages
+WIDTHS = (96, 192, 384, 768)  # of ConvNeXt-T
+PATTERN = re.compile(r"(?:(resnetflexfilters)(?:-(f|d)|_(wr))|(convnextflex|deitflex)-(l))((?:-\d+)+)")
+
+
+def is_flex(name: str) -> bool:
+    """Does the name start as those of a flex family do?"""
+    return name.startswith(FAMILIES)
+
+
+def entry(name: str) -> dict[str, Any]:
+    """How the network `name` is built and read, as an entry of the zoo.
+
+    Raises StudyError for a name that starts as a flex family's and isn't one.
+    """
+    match = PATTERN.fullmatch(name)
+    numbers = [int(number) for number in match[6].split("-")[1:]] if match else []
+    kind = match and (match[2] or match[3] or match[5])
+    if kind == "d" and len(numbers) == 4 and any(numbers):
+        return _resnet(list(FILTERS), numbers)
+    if kind == "f" and (factor := _factor(*numbers)):
+        return _resnet([int(width * 2 / factor) for width in FILTERS], [2, 2, 2, 2])
+    if kind == "wr" and (factor := _factor(*numbers[1:])):
+        return _resnet([_multiple(width * numbers[0] / factor, 8) for width in FILTERS], [2, 2, 2, 2])
+    if kind == "l" and len(numbers) == 1 and numbers[0] < 4:
+        factor = _factor(1, 8, 5, numbers[0] + 1)  # the first, the full width, has no name
+        return _convnext(factor) if match[4] == "convnextflex" else _vit(factor)
+    raise StudyError(Problem("not a name of a flex family", value=name, allowed=FORMS))
+
+
+def _factor(*numbers: int) -> float | None:
+    """The i-th of n factors from start to stop, spaced evenly in their logarithm; None for numbers that give none."""
+    if len(numbers) != 4 or 0 in numbers[:2] or not 0 <= numbers[3] < numbers[2]:
+        return None
+    start, stop, n, i = numbers
+    return start * (stop / start) ** (i / (n - 1)) if i else float(start)
+
+
+def _multiple(width: float, unit: int) -> int:
+    return round(width / unit) * unit
+
+
+def _resnet(filters: list[int], blocks: list[int]) -> dict[str, Any]:
+    return {
+        "family": "ResNetFlex",
+        "timm_name": "neuroscaling.flex_resnet",
+        "kwargs": {"filters": filters, "blocks": blocks},
+        "layers": ["relu", *_numbered("layer{}.{}", blocks, first=1)],
+        "readout": "flatten",
+    }
+
+
+def _convnext(factor: float) -> dict[str, Any]:
+    return {
+        "family": "ConvNeXtFlex",
+        "timm_name": "convnext_tiny",
+        "kwargs": {"dims": [_multiple(width / factor, 8) for width in WIDTHS]},
+        "layers": list(_numbered("stages.{}.blocks.{}", [3, 3, 9, 3], first=0)),
+        "readout": "head.flatten",
+    }
+
+
+def _vit(factor: float) -> dict[str, Any]:
+    return {
+        "family": "ViTFlex",
+        "timm_name": "deit3_small_patch16_224",
+        "kwargs": {"embed_dim": _multiple(384 / factor, 6), "init_values": 1e-4},
+        "layers": [f"blocks.{i}" for i in range(12)],
+        "readout": "fc_norm",
+    }
+
+
+def _numbered(name: str, blocks: list[int], first: int) -> Iterator[str]:
+    for stage, n in enumerate(blocks, start=first):
+        yield from (name.format(stage, i) for i in range(n))
