@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from neuroscaling.config import Study
 from neuroscaling.errors import Problem, StudyError, nearest
 
-BRANCHES = {"digits", "imagefolder", "algonauts2023", "v4", "int", "literal['all']", "list[str]", "str"}
+DATASETS = {"digits", "imagefolder", "filelist", "places365", "inaturalist", "infimnist", "webdataset"}
+BRANCHES = {*DATASETS, "algonauts2023", "v4", "int", "literal['all']", "list[str]", "str"}
 VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 
 

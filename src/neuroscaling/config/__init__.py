@@ -15,6 +15,16 @@ from neuroscaling.config.data import (
     SimulatedData,
     V4Data,
 )
+from neuroscaling.config.datasets import (
+    Dataset,
+    DigitsDataset,
+    FileListDataset,
+    ImageFolderDataset,
+    INaturalistDataset,
+    InfiniteDigitsDataset,
+    Places365Dataset,
+    WebDataset,
+)
 from neuroscaling.config.encoding import (
     AlgonautsEncoding,
     Encoding,
@@ -26,9 +36,6 @@ from neuroscaling.config.encoding import (
 )
 from neuroscaling.config.runs import (
     BaselineRuns,
-    Dataset,
-    DigitsDataset,
-    ImageFolderDataset,
     PretrainedRuns,
     Runs,
     TrainedRuns,
@@ -50,12 +57,16 @@ __all__ = [
     "DownloadedData",
     "Encoding",
     "Extraction",
+    "FileListDataset",
     "FmriEncoding",
+    "INaturalistDataset",
     "ImageFolderDataset",
+    "InfiniteDigitsDataset",
     "LayerChoice",
     "Layers",
     "LocalData",
     "NsdEncoding",
+    "Places365Dataset",
     "PretrainedRuns",
     "Published",
     "Reduction",
@@ -71,4 +82,5 @@ __all__ = [
     "UntrainedRuns",
     "V4Data",
     "V4Encoding",
+    "WebDataset",
 ]

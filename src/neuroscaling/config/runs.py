@@ -1,6 +1,5 @@
-"""Which networks: image data sets and groups of runs."""
+"""Which networks: groups of runs."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
@@ -9,22 +8,6 @@ from neuroscaling.config.base import OptionalFolder, Section
 
 SamplesPerClass = int | Literal["all"]
 SUBSETS = ("samples_per_class", "images", "classes")
-
-
-class DigitsDataset(Section):
-    """scikit-learn's 1,797 handwritten digits (10 classes), bundled with the package: no download."""
-
-    format: Literal["digits"] = Field(description="`digits`: scikit-learn's bundled handwritten digits.")
-
-
-class ImageFolderDataset(Section):
-    """A folder with `train/` and `val/`, one folder a class below each."""
-
-    format: Literal["imagefolder"] = Field(description="`imagefolder`: `train/<class>/<image>`, `val/<class>/<image>`.")
-    root: Path = Field(description="The folder that holds `train/` and `val/`. `$VARIABLES` are replaced.")
-
-
-Dataset = Annotated[DigitsDataset | ImageFolderDataset, Field(discriminator="format")]
 
 
 class TrainedRuns(Section):

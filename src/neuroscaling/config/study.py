@@ -9,8 +9,9 @@ from neuroscaling.config.activations import Extraction, Layers, Reduction
 from neuroscaling.config.base import NAME, OptionalFolder, Section
 from neuroscaling.config.brainscore import BrainScore
 from neuroscaling.config.data import SimulatedBrain
+from neuroscaling.config.datasets import Dataset
 from neuroscaling.config.encoding import Encoding
-from neuroscaling.config.runs import Dataset, Runs
+from neuroscaling.config.runs import Runs
 from neuroscaling.config.training import Training
 
 
