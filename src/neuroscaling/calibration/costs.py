@@ -1,5 +1,6 @@
-"""Parameters and multiply-accumulates of the architectures, counted once and shipped (arch_costs.tsv). Light."""
+"""Parameters and multiply-accumulates of the architectures, counted once and shipped (arch_costs.txt). Light."""
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from neuroscaling.hashing import content_hash
 from neuroscaling.models import names
 
-TABLE = Path(__file__).with_name("arch_costs.tsv")
+TABLE = Path(__file__).with_name("arch_costs.txt")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def definition_of(arch: str) -> str:
 
 
 def write_costs(archs: list[str], path: Path = TABLE) -> None:
-    """Count `archs` and write the table (`python -m neuroscaling.calibration.costs` does so for the whole zoo)."""
+    """Count `archs` and write the table: `python -m neuroscaling.calibration.costs NAME ...`, for the zoo and others."""
     from neuroscaling.files import atomic_path
     from neuroscaling.models.cost import count
 
@@ -62,4 +63,4 @@ def _table() -> dict[tuple[str, str], ArchCost]:
 
 
 if __name__ == "__main__":
-    write_costs(names.names())
+    write_costs([*names.names(), *sys.argv[1:]])

@@ -44,7 +44,7 @@ def measure(device: str | None = None, folder: Path | None = None, autocasts: tu
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         disk, pictures = _write(Path(temporary)), _decode(Path(temporary))
     return Rates(
-        machine=_machine(place),
+        machine=machine(place),
         cuda=place.type == "cuda",
         products=_product(place, torch.float32),
         products64=_product(place, torch.float64),
@@ -55,7 +55,8 @@ def measure(device: str | None = None, folder: Path | None = None, autocasts: tu
     )
 
 
-def _machine(place: torch.device) -> str:
+def machine(place: torch.device) -> str:
+    """Name of the device in words: the GPU's, or the CPU's kind and the threads that torch uses."""
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
@@ -122,14 +123,15 @@ def _fastest(work: Callable[[], object], place: torch.device) -> float:
     work()
     seconds, begun = [], time.perf_counter()
     while len(seconds) < REPETITIONS or time.perf_counter() - begun < LIMIT:
-        _wait(place)
+        wait(place)
         start = time.perf_counter()
         work()
-        _wait(place)
+        wait(place)
         seconds.append(time.perf_counter() - start)
     return min(seconds)
 
 
-def _wait(place: torch.device) -> None:
+def wait(place: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
     if place.type == "cuda":
         torch.cuda.synchronize(place)

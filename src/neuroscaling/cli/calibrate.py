@@ -1,11 +1,14 @@
-"""`neuroscaling plan --calibrate` and `--rates`: hours that a study takes, on the machine whose rates were measured."""
+"""The options of `neuroscaling plan`, and the rates of a machine that its hours rest on: measured, or read."""
 
 import argparse
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuroscaling.calibration.rates import Rates
+    from neuroscaling.errors import Problem
     from neuroscaling.study import LoadedStudy
 
 HOUR = 3600
@@ -13,8 +16,20 @@ HOURS = ("extraction_hours", "encoding_hours")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `plan` that ask for hours."""
-    parser.add_argument("--calibrate", action="store_true", help="measure this machine for half a minute; print hours")
+    """The options of `plan`."""
+    stages = ("training", "extraction")
+    parser.add_argument("--stage", choices=stages, help="plan one of them alone; both by default")
+    text = "a row of trainings stands for a ... (family)"
+    parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), default="family", help=text)
+    text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"
+    parser.add_argument("--gpu", metavar="NAME", help=text)
+    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that train side by side (1)")
+    text = "compare the estimates with the seconds that finished runs recorded"
+    parser.add_argument("--compare", action="store_true", help=text)
+    text = "measure this machine: half a minute for extraction, up to a minute for each trained architecture"
+    parser.add_argument("--calibrate", action="store_true", help=text)
+    text = "measure training for these architectures alone; others are scaled from them"
+    parser.add_argument("--archs", nargs="+", metavar="ARCH", help=text)
     parser.add_argument("--device", metavar="D", help="torch's name of the device to measure; CUDA where there is one")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the measured rates, for plans made elsewhere")
     parser.add_argument("--rates", type=Path, metavar="FILE", help="print hours for the machine of these rates")
@@ -23,9 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def rates_of(options: argparse.Namespace, study: "LoadedStudy") -> "Rates | None":
     """Rates that are read, or measured now and saved where asked; None where neither is asked for.
 
-    Raises StudyError for options that contradict each other, DataError for a file that is none of rates.
+    Raises DataError for a file that is none of rates.
     """
-    _refuse_contradictions(options)
     if options.rates:
         from neuroscaling.calibration.rates import read_rates
 
@@ -81,16 +95,49 @@ def _rounded(hours: float) -> float:
     return float(f"{hours:.3g}")
 
 
-def _refuse_contradictions(options: argparse.Namespace) -> None:
-    from neuroscaling.errors import Problem, StudyError
+def calibrate_training(options: argparse.Namespace, study: "LoadedStudy") -> None:
+    """Measure the study's trained architectures that the store has no rate of for this machine's device.
 
-    problems = []
+    Raises StudyError for an architecture that the study does not train.
+    """
+    import torch
+
+    from neuroscaling.calibration.measure import machine
+    from neuroscaling.calibration.training_measure import measure_training
+    from neuroscaling.calibration.training_rates import rate_file, write_rate
+    from neuroscaling.training.recipe import Recipe
+
+    store, training = study.config.store, study.config.training
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    for arch, recipe in _wanted(options, study):
+        if not rate_file(store, machine(device), arch, recipe["precision"]).is_file():
+            rate = measure_training(arch, Recipe.model_validate(recipe), options.device, training.operating())
+            write_rate(store, rate)
+            print(
+                f"{arch}: {rate.train:.4g} images a second in training, {rate.evaluate:.4g} in evaluation",
+                file=sys.stderr,
+            )
+
+
+def _wanted(options: argparse.Namespace, study: "LoadedStudy") -> list[tuple[str, dict[str, Any]]]:
+    """Each architecture in each precision that it is trained in, with a recipe that has it."""
+    from neuroscaling.errors import Problem, StudyError, listing, nearest
+
+    found = {(run.arch, run.recipe["precision"]): run.recipe for run in study.runs.values() if run.recipe}
+    known = list(dict.fromkeys(arch for arch, _ in found))
+    unknown = [arch for arch in options.archs or [] if arch not in known]
+    if unknown:
+        what = "the study does not train this architecture"
+        raise StudyError([Problem(what, "--archs", arch, listing(known), nearest(arch, known)) for arch in unknown])
+    return [(arch, recipe) for (arch, _), recipe in found.items() if not options.archs or arch in options.archs]
+
+
+def contradictions(options: argparse.Namespace) -> Iterator["Problem"]:
+    """Options that contradict each other."""
+    from neuroscaling.errors import Problem
+
     if options.rates and options.calibrate:
-        problems.append(Problem("rates are read or measured, not both", "--rates, --calibrate"))
-    problems += [
-        Problem("belongs to a measurement", f"--{name}", getattr(options, name), fix="add --calibrate")
-        for name in ("device", "save")
-        if getattr(options, name) and not options.calibrate
-    ]
-    if problems:
-        raise StudyError(problems)
+        yield Problem("rates are read or measured, not both", "--rates, --calibrate")
+    for name in ("device", "save"):
+        if getattr(options, name) and not options.calibrate:
+            yield Problem("belongs to a measurement", f"--{name}", getattr(options, name), fix="add --calibrate")

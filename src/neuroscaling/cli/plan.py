@@ -1,15 +1,19 @@
-"""`neuroscaling plan`: bytes of activations that a study will write, and hours, before anything runs."""
+"""`neuroscaling plan`: hours of training, bytes of activations and hours that a study takes, before anything runs."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling import targets
 from neuroscaling.brainscore.choice import extracted_layers
 from neuroscaling.brainscore.targets import StimulusSet
-from neuroscaling.cli.calibrate import HOURS, hours_of, note, rates_of
+from neuroscaling.cli import plan_training
+from neuroscaling.cli.calibrate import HOURS, calibrate_training, contradictions, hours_of, note, rates_of
+from neuroscaling.cli.output import show
+from neuroscaling.errors import Problem, StudyError
 from neuroscaling.study import LoadedStudy
 
 if TYPE_CHECKING:
@@ -19,15 +23,54 @@ GIGA = 1e9
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Print one row for each architecture and stimulus set, and the sums."""
-    from neuroscaling.cli.output import show
+    """Print what training costs, then what extraction and encoding do; of either stage, or what finished runs say."""
     from neuroscaling.study import load_study
 
-    study = load_study(options.study)
-    rates = rates_of(options, study)
-    show(plan_rows(study, rates), options.format)
-    if rates:
-        print(note(rates), file=sys.stderr)
+    _refuse(options)
+    study = load_study(options.study, planning=True)
+    if options.compare:
+        show(plan_training.compared_rows(study, plan_training.speeds_of(options, study), options.by), options.format)
+        return
+    sections, notes = {}, []
+    if options.stage != "extraction" and any(run.kind == "trained" for run in study.runs.values()):
+        if options.calibrate:
+            calibrate_training(options, study)
+        speeds = plan_training.speeds_of(options, study)
+        sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
+        notes.append(plan_training.note(speeds, options.gpus))
+    if options.stage != "training":
+        rates = rates_of(options, study)
+        sections["extraction"] = plan_rows(study, rates)
+        notes += [note(rates)] if rates else []
+    _show(sections, options.format)
+    print("\n".join(notes), file=sys.stderr, end="\n" if notes else "")
+
+
+def _show(sections: dict[str, list[dict[str, Any]]], form: str) -> None:
+    """One section as rows; two as tables one below the other, as CSV with a column `stage`, or as JSON by stage."""
+    if len(sections) < 2:
+        show(next(iter(sections.values()), []), form)
+    elif form == "json":
+        print(json.dumps(sections, indent=1))
+    elif form == "csv":
+        rows = [{"stage": stage, **row} for stage, found in sections.items() for row in found]
+        keys = dict.fromkeys(key for row in rows for key in row)
+        show([{key: row.get(key) for key in keys} for row in rows], form)
+    else:
+        for i, (stage, rows) in enumerate(sections.items()):
+            print("\n" * (i > 0) + stage)
+            show([plan_training.readable(row) for row in rows], form)
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    """Raise StudyError for options that contradict each other."""
+    problems = list(contradictions(options))
+    if options.gpus < 1:
+        problems.append(Problem("at least one GPU", "--gpus", options.gpus, "a whole number above 0"))
+    if options.archs and not options.calibrate:
+        problems.append(Problem("belongs to a measurement", "--archs", " ".join(options.archs), fix="add --calibrate"))
+    if problems:
+        raise StudyError(problems)
 
 
 def plan_rows(study: LoadedStudy, rates: Rates | None = None) -> list[dict[str, Any]]:

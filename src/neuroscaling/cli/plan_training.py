@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.calibration.gpus import DEFAULT, GPUS, gpu
 from neuroscaling.calibration.training import limit_minutes
-from neuroscaling.calibration.training_rates import devices, read_rates
+from neuroscaling.calibration.training_rates import devices, read_rates, slug
 from neuroscaling.errors import Problem, StudyError, nearest
 
 if TYPE_CHECKING:
@@ -27,26 +27,17 @@ BY: dict[str, Callable[[Estimate], tuple[str, ...]]] = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `plan` that speak of training."""
-    parser.add_argument("--by", choices=list(BY), default="family", help="a row of trainings is a ... (family)")
-    text = "GPU of the plan: one that the store has calibrations of, or a stated utilisation of " + ", ".join(GPUS)
-    parser.add_argument("--gpu", metavar="NAME", help=f"{text} (the study's `training: gpu`, else {DEFAULT})")
-    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that work side by side (1)")
-    text = "compare the estimate with the seconds that finished runs recorded"
-    parser.add_argument("--compare", action="store_true", help=text)
-
-
 def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     """Speeds that the plan rests on: the store's calibrations of a device, and a GPU for what is missing there.
 
-    Without `--gpu` it is the study's, else the only device that was calibrated, else the default. Raises StudyError
-    for a name that is neither a GPU's nor a calibrated device's.
+    Without `--gpu` it is the one that was just measured, else the study's, else the only one that was calibrated, else
+    the default. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
     """
     from neuroscaling.calibration.training import Speeds
 
     store = study.config.store
-    known, wanted = devices(store), options.gpu or study.config.training.gpu
+    known = devices(store)
+    wanted = options.gpu or (_this_device(options) if options.calibrate else study.config.training.gpu)
     if wanted is None:
         found = known if len(known) == 1 else []
     else:
@@ -58,6 +49,15 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     measured = tuple(read_rates(store, found[0])) if found else ()
     stated = next((name for name in GPUS if name == wanted or (found and name in found[0].replace("-", ""))), DEFAULT)
     return Speeds(stated, measured)
+
+
+def _this_device(options: argparse.Namespace) -> str:
+    """Folder of the device that `--calibrate` measures."""
+    import torch
+
+    from neuroscaling.calibration.measure import machine
+
+    return slug(machine(torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))))
 
 
 def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:
@@ -75,12 +75,29 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
     groups: dict[tuple[str, ...], list[Estimate]] = {}
     for one in runs:
         groups.setdefault(BY[by](one), []).append(one)
-    titles = ("run",) if by == "run" else ("objective", by)
+    titles = _titles(by)
     rows = [
         dict(zip(titles, key, strict=True)) | _row(group, jobs, gpus)
         for key, group in sorted(groups.items(), key=_order)
     ]
     return [*rows, dict.fromkeys(titles, "all") | _row(runs, jobs, gpus)]
+
+
+def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> list[dict[str, Any]]:
+    """For each group with finished runs: hours estimated and recorded (run.json), the estimate's relative error, and
+    the share of runs whose seconds lie within their interval; and one row of all."""
+    from neuroscaling.calibration.campaign import estimates
+    from neuroscaling.calibration.recorded import recorded_seconds
+
+    runs = estimates(study, speeds)
+    seconds = {one.run.run: recorded_seconds(study.store.run(one.run.run)) for one in runs}
+    groups: dict[tuple[str, ...], list[Estimate]] = {}
+    for one in runs:
+        groups.setdefault(BY[by](one), []).append(one)
+    titles = _titles(by)
+    items = [*sorted(groups.items(), key=_order), (("all",) * len(titles), runs)]
+    rows = [dict(zip(titles, key, strict=True)) | _compared(group, seconds) for key, group in items]
+    return [row for row in rows if row["finished"]]
 
 
 def note(speeds: Speeds, gpus: int) -> str:
@@ -121,6 +138,22 @@ def _row(group: list[Estimate], jobs: list[Job], gpus: int) -> dict[str, Any]:
     }
 
 
+def _compared(group: list[Estimate], seconds: dict[str, float | None]) -> dict[str, Any]:
+    pairs = [(one.seconds, seconds[one.run.run]) for one in group]
+    done = [(estimate, found) for estimate, found in pairs if found]
+    estimated, recorded = sum(estimate.expected for estimate, _ in done), sum(found for _, found in done)
+    within = sum(estimate.low <= found <= estimate.high for estimate, found in done)
+    return {
+        "runs": len(group),
+        "finished": len(done),
+        "estimated_hours": _rounded(estimated / HOUR),
+        "recorded_hours": _rounded(recorded / HOUR),
+        "error_percent": _rounded(100 * (estimated / recorded - 1)) if done else None,
+        "within": _rounded(within / len(done)) if done else None,
+        "rate": _sources(group),
+    }
+
+
 def _gpu_hours(group: list[Estimate], jobs: list[Job]) -> list[float]:
     """Hours of GPUs of the group's runs and of their share of the jobs' starts."""
     from neuroscaling.calibration.training import START
@@ -140,7 +173,13 @@ def _sources(group: list[Estimate]) -> str:
     for one in group:
         kind = one.speed.source.split()[0] if one.speed.source[0].isalpha() else "stated"
         kinds[kind] = kinds.get(kind, 0) + 1
-    return ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    return (
+        next(iter(kinds)) if len(kinds) == 1 else ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    )
+
+
+def _titles(by: str) -> tuple[str, ...]:
+    return ("run",) if by == "run" else ("objective", by)
 
 
 def _order(item: tuple[tuple[str, ...], Any]) -> tuple[bool, tuple[str, ...]]:
@@ -150,6 +189,14 @@ def _order(item: tuple[tuple[str, ...], Any]) -> tuple[bool, tuple[str, ...]]:
 
 def _recipe(one: Estimate) -> dict[str, Any]:
     return one.run.recipe or {}
+
+
+def readable(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for people: large numbers in three digits."""
+    return {
+        key: f"{value:.3g}" if isinstance(value, int | float) and value >= 10**6 else value
+        for key, value in row.items()
+    }
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,124 @@
+"""Thirty steps of a training and of an evaluation on resident synthetic images, timed. Its CUDA path is small."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from neuroscaling.calibration.costs import cost_of, definition_of
+from neuroscaling.calibration.measure import machine, wait
+from neuroscaling.calibration.training_rates import TrainingRate
+from neuroscaling.models.build import build
+from neuroscaling.models.names import architecture
+from neuroscaling.training.optimise import make_optimizer
+from neuroscaling.training.precision import autocast, compile_in_place, make_scaler, reproducible
+from neuroscaling.training.recipe import Recipe
+
+CLASSES = 1000
+STEPS, WARM_UP, FEWEST = 30, 5, 3
+# Seconds after which no further step is timed; a step of a large network takes long on a CPU.
+SECONDS = {"cpu": 10.0, "cuda": 60.0}
+# Images of 224 x 224 pixels at once, at most; a GPU takes half as many until they fit.
+BATCH = {"cpu": 8, "cuda": 512}
+
+
+def measure_training(
+    arch: str, recipe: Recipe, device: str | None = None, operating: dict[str, Any] | None = None, steps: int = STEPS
+) -> TrainingRate:
+    """Images a second of `arch` under the recipe's optimiser and precision, in training and in evaluation.
+
+    device: torch's name; CUDA where there is one. operating: `compile` and `channels_last`, as trainings are told.
+    Images and labels are random and stay on the device: what feeding costs is not in it. Raises StudyError for an
+    unknown architecture.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    size, operating = architecture(arch).input_size, operating or {}
+    batch = _batch(recipe, arch, size, place)
+    with reproducible(place):
+        while True:
+            try:
+                train, evaluate, timed = _rates(arch, recipe, place, batch, size, operating, steps)
+                break
+            except torch.OutOfMemoryError:
+                if batch == 1:
+                    raise
+                batch //= 2
+    cost, family = cost_of(arch), architecture(arch).family
+    return TrainingRate(
+        device=machine(place),
+        arch=arch,
+        definition=definition_of(arch),
+        family=family,
+        precision=recipe.precision,
+        size=size,
+        macs=cost.macs,
+        batch=batch,
+        steps=timed,
+        train=train,
+        evaluate=evaluate,
+        torch=torch.__version__,
+    )
+
+
+def _batch(recipe: Recipe, arch: str, size: int, place: torch.device) -> int:
+    """As many images as go through the network at once in a run, within what the device takes at this size."""
+    most = round(BATCH.get(place.type, BATCH["cpu"]) * (224 / size) ** 2)
+    return max(min(recipe.images_at_once(arch), most), 2)
+
+
+def _rates(
+    arch: str, recipe: Recipe, place: torch.device, batch: int, size: int, operating: dict[str, Any], steps: int
+) -> tuple[float, float, int]:
+    layout = torch.channels_last if operating.get("channels_last", True) else torch.contiguous_format
+    model = build(arch, CLASSES, 0).to(place, memory_format=layout)
+    compile_in_place(model, operating)
+    images = torch.randn(batch, 3, size, size, device=place).contiguous(memory_format=layout)
+    labels = torch.randint(CLASSES, (batch,), device=place)
+    trained, timed = _timed(_training_step(model.train(), recipe, images, labels), place, steps)
+    evaluated, _ = _timed(_evaluation(model.eval(), recipe, images), place, steps)
+    return batch / trained, batch / evaluated, timed
+
+
+def _training_step(model: nn.Module, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    optimizer, scaler = make_optimizer(recipe, model, images.device), make_scaler(recipe, images.device)
+
+    def step() -> None:
+        with autocast(recipe.precision, images.device):
+            logits = model(images)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(functional.cross_entropy(logits.float(), labels)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    return step
+
+
+def _evaluation(model: nn.Module, recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
+    @torch.inference_mode()
+    def forward() -> None:
+        with autocast(recipe.precision, images.device):
+            model(images)
+
+    return forward
+
+
+def _timed(step: Callable[[], None], place: torch.device, steps: int) -> tuple[float, int]:
+    """Mean seconds of a step, and how many were timed; the first ones, which compile and warm up, are not."""
+    limit = SECONDS.get(place.type, SECONDS["cpu"])
+    begun = time.perf_counter()
+    for done in range(WARM_UP):
+        step()
+        wait(place)
+        if done and time.perf_counter() - begun > limit:
+            break
+    start, timed = time.perf_counter(), 0
+    while timed < steps and (timed < FEWEST or time.perf_counter() - start < limit):
+        step()
+        timed += 1
+        if place.type == "cpu" or timed % FEWEST == 0:
+            wait(place)
+    wait(place)
+    return (time.perf_counter() - start) / timed, timed
