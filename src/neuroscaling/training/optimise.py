@@ -15,16 +15,14 @@ from neuroscaling.training.recipe import Recipe
 # What timm calls them; its `sgd` is Nesterov's, which the publication doesn't use.
 NAMES = {"sgd": "momentum", "adamw": "adamw", "lars": "lars"}
 BETA2 = 0.999
-DECAY = "decays"  # entry of a parameter group: does weight decay apply to it?
 
 
 def make_optimizer(recipe: Recipe, module: nn.Module, device: torch.device | None = None) -> Optimizer:
     """The recipe's optimiser over the parameters of `module` that are trained.
 
-    device: fused kernels are used on a GPU (by SGD and AdamW). Groups have an entry `decays`: False for those without
-    weight decay, which are the one-dimensional parameters, biases and those that the network names in its
-    `no_weight_decay()`, where `decay_norms_and_biases` is false. LARS (You et al. 2017) adapts the rates of groups
-    with weight decay alone.
+    device: fused kernels are used on a GPU (by SGD and AdamW). Where `decay_norms_and_biases` is
+    false, a group without weight decay (0) holds the one-dimensional parameters, biases and those that the network
+    names in its `no_weight_decay()`. LARS (You et al. 2017) adapts the rates of groups with weight decay alone.
     """
     options = {"betas": (recipe.momentum, BETA2)} if recipe.optimizer == "adamw" else {"momentum": recipe.momentum}
     if device is not None and device.type == "cuda" and recipe.optimizer != "lars":
@@ -37,13 +35,12 @@ def make_optimizer(recipe: Recipe, module: nn.Module, device: torch.device | Non
 
 def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
     """The parameters of `module` that are trained, in one group, or two where some are exempt from weight decay."""
-    groups = param_groups_weight_decay(
+    return param_groups_weight_decay(
         module,
         recipe.weight_decay,
         weight_decay_exclude_1d=not recipe.decay_norms_and_biases,
         no_weight_decay_list=() if recipe.decay_norms_and_biases else _exempt(module),
     )
-    return [group | {DECAY: group["weight_decay"] > 0} for group in groups]
 
 
 def set_rates(optimizer: Optimizer, recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -52,7 +49,7 @@ def set_rates(optimizer: Optimizer, recipe: Recipe, step: int, steps_per_epoch: 
     decay = weight_decay(recipe, step, steps_per_epoch)
     for group in optimizer.param_groups:
         group["lr"] = rate
-        group["weight_decay"] = decay if group.get(DECAY, True) else 0.0
+        group["weight_decay"] = decay if group["weight_decay"] else 0.0  # 0: of parameters that don't decay
     return rate
 
 

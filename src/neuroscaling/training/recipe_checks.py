@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuroscaling.models import names
+
 if TYPE_CHECKING:
     from neuroscaling.training.recipe_schema import Recipe
 
@@ -18,7 +20,8 @@ class Contradictions(ValueError):
 
 def contradictions(recipe: Recipe) -> list[tuple[str, str]]:
     """The key and what is wrong, for each thing that can't be as the recipe says."""
-    return [*_of_schedules(recipe), *_of_batches(recipe), *_of_losses(recipe), *_of_images(recipe), *_of_starts(recipe)]
+    groups = (_of_schedules, _of_batches, _of_architectures, _of_losses, _of_images, _of_starts)
+    return [fault for group in groups for fault in group(recipe)]
 
 
 def _of_schedules(recipe: Recipe) -> list[tuple[str, str]]:
@@ -46,6 +49,15 @@ def _of_batches(recipe: Recipe) -> list[tuple[str, str]]:
     ]
 
 
+def _of_architectures(recipe: Recipe) -> list[tuple[str, str]]:
+    named = [(key, arch) for key in ("drop_path", "micro_batches") for arch in getattr(recipe, key)]
+    return [
+        (f"{key}.{arch}", f"unknown architecture; the nearest is {names.nearest(arch) or 'none'}")
+        for key, arch in named
+        if not names.known(arch)
+    ]
+
+
 def _of_losses(recipe: Recipe) -> list[tuple[str, str]]:
     faults = []
     mixed = recipe.mixup > 0 or recipe.cutmix > 0
@@ -55,8 +67,8 @@ def _of_losses(recipe: Recipe) -> list[tuple[str, str]]:
         faults.append(("mixup", f"mixup and cutmix are of `supervised` training, not of `{recipe.objective}`"))
     if recipe.objective == "adversarial" and recipe.loss != "cross_entropy":
         faults.append(("loss", "adversarial training has `cross_entropy`"))
-    if recipe.objective == "dino" and recipe.ema is not None:
-        faults.append(("ema", "DINO's teacher is an average already, and what is scored"))
+    if recipe.objective in ("simclr", "dino") and recipe.ema is not None:
+        faults.append(("ema", f"not of `{recipe.objective}`: a moving average is of networks that learn from labels"))
     faults += [
         (section, f"a section of `objective: {section}`, not of `{recipe.objective}`")
         for section in ("simclr", "dino", "adversarial")

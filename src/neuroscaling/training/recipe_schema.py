@@ -22,8 +22,8 @@ class Recipe(BaseModel):
     micro_batch: int | None = Field(
         None,
         ge=1,
-        description="Images that go through the network at once: batch statistics and partners of mixup are of these. "
-        "None: the whole batch.",
+        description="Images that go through the network at once, whatever the number of GPUs: batch statistics, "
+        "partners of mixup and SimCLR's contrasts are of these. None: the whole batch.",
     )
     micro_batches: dict[str, int] = Field(
         default_factory=dict, description="The same for architectures that need another number."
@@ -87,7 +87,6 @@ class Recipe(BaseModel):
         None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is scored."
     )
     ema_warmup: bool = Field(False, description="The decay grows with the steps up to `ema`.")
-    sync_batch_norm: bool = Field(False, description="Batch statistics over all GPUs.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="`fp32`, or automatic mixed precision: `bf16`, or `fp16` with a scaled loss."
     )

@@ -19,7 +19,6 @@ class Simclr(Section):
     output: int = Field(128, ge=1, description="Units of the head's output.")
     batch_norm: bool = Field(True, description="Batch normalisation after both layers of the head.")
     jitter: float = Field(1.0, ge=0, description="Strength of the colour jitter; 1 is brightness 0.8 and hue 0.2.")
-    gather: bool = Field(True, description="Contrast with the images of all processes, not with a process's own.")
 
 
 class Dino(Section):

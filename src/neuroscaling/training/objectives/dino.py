@@ -1,0 +1,142 @@
+"""DINO (Caron et al. 2021): a student predicts from any crop what its own average, the teacher, says of large crops."""
+
+import copy
+from itertools import groupby
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neuroscaling.training.distributed import summed
+from neuroscaling.training.objectives.backbone import allow_any_size, as_backbone
+from neuroscaling.training.objectives.base import Objective
+from neuroscaling.training.optimise import annealed
+from neuroscaling.training.recipe import Dino, Recipe
+
+LARGE = 2  # views that the teacher sees: the first ones
+
+
+class DinoTraining(Objective):
+    """Student (`network`) and teacher with their heads, and the centre of the teacher's outputs, (output,)."""
+
+    def __init__(self, network: nn.Module, arch: str, recipe: Recipe, n_steps: int):
+        super().__init__(network)
+        self.numbers, self.epochs, self.n_steps = recipe.dino, recipe.epochs, n_steps
+        features = as_backbone(network, arch)
+        allow_any_size(network)
+        self.head = Head(features, recipe.dino)
+        self.teacher, self.teacher_head = copy.deepcopy(network), copy.deepcopy(self.head)
+        _without_drop_path(self.teacher)
+        self.teacher.requires_grad_(False)
+        self.teacher_head.requires_grad_(False)
+        self.register_buffer("center", torch.zeros(recipe.dino.output))
+        # Of the step at hand, as tensors, so that a compiled forward need not be made anew.
+        self.register_buffer("temperature", torch.tensor(recipe.dino.first_temperature), persistent=False)
+        self._sum, self._count = None, 0
+
+    def forward(self, views: list[Tensor], targets: Tensor) -> Tensor:
+        """Mean cross-entropy of the student's to the teacher's outputs, over all pairs of different crops."""
+        with torch.no_grad():
+            said = self.teacher_head(through(self.teacher, views[:LARGE]))
+        predicted = self.head(through(self.network, views))
+        with torch.autocast(said.device.type, enabled=False):
+            said, predicted = said.float(), predicted.float()
+            self._remember(said)
+            wanted = ((said - self.center) / self.temperature).softmax(1)
+            return cross_entropy_of_pairs(wanted, predicted / self.numbers.student_temperature, len(views))
+
+    def before_step(self, step: int) -> None:
+        """The teacher's temperature of this step; the head's last layer is not trained in the first epochs."""
+        numbers, epoch = self.numbers, step * self.epochs / self.n_steps
+        share = min(1.0, epoch / numbers.temperature_epochs) if numbers.temperature_epochs else 1.0
+        first, last = numbers.first_temperature, numbers.teacher_temperature
+        self.temperature.fill_(first + share * (last - first))
+        self.head.trained.fill_(float(epoch >= numbers.frozen_epochs))
+        self._sum, self._count = torch.zeros_like(self.center), 0
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Move the centre to the mean of what the teacher said, over all processes, and the teacher to the student."""
+        total = summed(torch.cat([self._sum, self._sum.new_tensor([float(self._count)])]))
+        self.center.lerp_(total[:-1] / total[-1], 1 - self.numbers.center_momentum)
+        share = 1 - self.momentum(step)
+        pairs = [(self.teacher, self.network), (self.teacher_head, self.head)]
+        for teacher, student in pairs:
+            torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), share)
+
+    def momentum(self, step: int) -> float:
+        """Share of the teacher that step `step` keeps: along a cosine to 1 at the end, by steps or by epochs."""
+        first = self.numbers.teacher_momentum
+        if self.numbers.momentum_by_epoch:
+            return annealed("cosine", first, 1.0, step * self.epochs // self.n_steps, self.epochs)
+        return annealed("cosine", first, 1.0, step, self.n_steps)
+
+    def scored(self) -> nn.Module:
+        """The teacher's network."""
+        return self.teacher
+
+    def _remember(self, said: Tensor) -> None:
+        if self._sum is not None:
+            self._sum = self._sum + said.sum(0)
+            self._count += len(said)
+
+
+class Head(nn.Module):
+    """Three layers to a bottleneck, whose direction is compared with that of each output's weights."""
+
+    def __init__(self, features: int, numbers: Dino):
+        super().__init__()
+        hidden, norm = numbers.hidden, nn.BatchNorm1d if numbers.batch_norm else nn.Identity
+        self.layers = nn.Sequential(
+            nn.Linear(features, hidden, bias=not numbers.batch_norm),
+            norm(hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden, bias=not numbers.batch_norm),
+            norm(hidden),
+            nn.GELU(),
+            nn.Linear(hidden, numbers.bottleneck),
+        )
+        self.last = nn.Parameter(torch.empty(numbers.output, numbers.bottleneck))
+        self.register_buffer("trained", torch.tensor(1.0), persistent=False)  # 0: the last layer gets no gradients
+        self._initialise()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Outputs (b, output), from -1 to 1."""
+        last = self.trained * self.last + (1 - self.trained) * self.last.detach()
+        return functional.linear(functional.normalize(self.layers(features), dim=1), functional.normalize(last, dim=1))
+
+    def _initialise(self) -> None:
+        for parameter in (self.last, *(layer.weight for layer in self.layers if isinstance(layer, nn.Linear))):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear) and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def through(network: nn.Module, views: list[Tensor]) -> Tensor:
+    """Features of all views, one view after the other; those of one size go through the network together."""
+    groups = [list(group) for _, group in groupby(views, key=lambda view: view.shape[-1])]
+    return torch.cat([network(torch.cat(group)) for group in groups])
+
+
+def cross_entropy_of_pairs(wanted: Tensor, logits: Tensor, n_views: int) -> Tensor:
+    """Mean over images and pairs of a teacher's view and another view of -sum(wanted log softmax(logits)).
+
+    wanted: probabilities of the first two views, (2 b, output), view after view; logits: of all, (n_views b, output).
+    """
+    logs = logits.log_softmax(1).chunk(n_views)
+    pairs = [
+        -(teacher * logs[student]).sum(1).mean()
+        for i, teacher in enumerate(wanted.chunk(LARGE))
+        for student in range(n_views)
+        if student != i
+    ]
+    return torch.stack(pairs).mean()
+
+
+def _without_drop_path(teacher: nn.Module) -> None:
+    """The teacher is asked in training mode, but leaves no blocks out."""
+    for module in teacher.modules():
+        if isinstance(module, DropPath):
+            module.drop_prob = 0.0
