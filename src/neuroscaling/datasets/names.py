@@ -43,7 +43,12 @@ class Names(Sequence[str]):
 def pack_names(names: Iterable[str]) -> Names:
     """`names` in their order."""
     encoded = [os.fsencode(name) for name in names]
-    return Names(np.frombuffer(b"".join(encoded), np.uint8), _ends(map(len, encoded), len(encoded)))
+    return names_of(b"".join(encoded), [len(name) for name in encoded])
+
+
+def names_of(text: bytes | bytearray, lengths: Sequence[int]) -> Names:
+    """Names that stand one after another in `text`; lengths: bytes of each."""
+    return Names(np.frombuffer(text, np.uint8), _ends(lengths, len(lengths)))
 
 
 def join_names(parts: Sequence[Names]) -> Names:

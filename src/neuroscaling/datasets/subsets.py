@@ -31,7 +31,7 @@ def write_subset(path: Path, index: DatasetIndex, rows: np.ndarray, token: int |
     import pyarrow.parquet as pq
 
     wanted = parse_token(token)
-    image_ids = index.image_ids if len(rows) == len(index) else [index.image_ids[row] for row in rows]
+    image_ids = list(index.image_ids) if len(rows) == len(index) else [index.image_ids[row] for row in rows]
     labels, chosen = index.labels[rows], None
     classes = pa.array(index.class_names).take(pa.array(labels))
     if wanted.strategy == "sample_classes":

@@ -6,7 +6,7 @@ Light: imported while a study is parsed, so numpy is the heaviest import at the 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from neuroscaling.datasets.formats import digits, imagefolder
+from neuroscaling.datasets.formats import digits, filelist, imagefolder, inaturalist, infimnist, places365, webdataset
 from neuroscaling.datasets.source import Source
 from neuroscaling.datasets.split import DatasetIndex, Split
 from neuroscaling.errors import DataError, Problem, nearest
@@ -39,7 +39,15 @@ class Format(Protocol):
         """What reads the images of `index`, which was made from `split`."""
 
 
-FORMATS: dict[str, Format] = {"digits": digits, "imagefolder": imagefolder}
+FORMATS: dict[str, Format] = {
+    "digits": digits,
+    "imagefolder": imagefolder,
+    "filelist": filelist,
+    "places365": places365,
+    "inaturalist": inaturalist,
+    "infimnist": infimnist,
+    "webdataset": webdataset,
+}
 
 
 def format_of(name: str, settings: Settings) -> Format:

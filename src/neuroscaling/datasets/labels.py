@@ -1,0 +1,91 @@
+"""Labels as lists and shards give them: numbers or names, turned into positions among the classes."""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from neuroscaling.datasets.split import Split
+from neuroscaling.errors import DataError, Problem, listing, nearest
+
+NEAREST_AMONG = 2000
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Labels as text. distinct: each label once; codes: int32 (n,), positions in distinct."""
+
+    distinct: list[str]
+    codes: np.ndarray
+
+
+class Coder:
+    """Collects labels one by one, in four bytes each."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._codes = array("i")
+
+    def add(self, label: str) -> None:
+        """Note the next label."""
+        self._codes.append(self._known.setdefault(label, len(self._known)))
+
+    def coded(self) -> Coded:
+        """All labels so far."""
+        return Coded(list(self._known), np.array(self._codes, np.int32))
+
+
+def open_text(path: Path, key: str) -> TextIO:
+    """A text file that the study names under `key`. Raises DataError when it is missing."""
+    try:
+        return open(path, encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        fix = f"check `{key}:` in the study file"
+        raise DataError(Problem("file is missing or can't be read", str(path), fix=fix)) from error
+
+
+def read_class_names(path: Path) -> list[str]:
+    """Class names, one a line, in the order of the labels. Raises DataError when the file is missing or repeats one."""
+    with open_text(path, "class_names") as file:
+        names = [line.strip() for line in file if line.strip()]
+    if len(set(names)) < len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise DataError(Problem("classes are named twice", str(path), listing(repeated)))
+    return names
+
+
+def number_labels(
+    found: Coded, where: str, split: str, class_names: list[str] | None, train_classes: Callable[[], list[str]]
+) -> tuple[np.ndarray, list[str]]:
+    """Positions (int64, (n,)) of the labels `found` among the classes, and the classes' names.
+
+    Labels are class names, or numbers that count classes from 0. The classes are `class_names` where they are given;
+    else the names among the training labels, sorted, or every number up to the largest one.
+    Raises DataError that lists the labels which are none of the classes.
+    """
+    distinct = found.distinct
+    numbers = all(label.isdecimal() and label.isascii() for label in distinct)
+    if class_names is None:
+        own = [str(i) for i in range(max(map(int, distinct), default=-1) + 1)] if numbers else sorted(distinct)
+        class_names = own if split == "train" else train_classes()
+    position = {name: i for i, name in enumerate(class_names)}
+    if numbers and not position.keys() >= set(distinct):
+        position = {label: int(label) for label in distinct if int(label) < len(class_names)}
+    unknown = [label for label in distinct if label not in position]
+    if unknown:
+        allowed = f"{len(class_names)} classes: {listing(class_names, 5)}"
+        close = nearest(unknown[0], class_names) if len(class_names) <= NEAREST_AMONG else ""
+        raise DataError(Problem(f"{split} labels of no class", where, listing(unknown), allowed, close))
+    return np.array([position[label] for label in distinct], np.int64)[found.codes], list(class_names)
+
+
+def empty_classes(split: Split, where: str) -> list[Problem]:
+    """The problem of classes that have no training images, or of no images at all."""
+    if not len(split.names):
+        return [Problem("no images", where)]
+    empty = [name for name, count in split.counts().items() if not count]
+    fix = "correct the labels, or the class names"
+    return [Problem("classes without training images", where, listing(empty), fix=fix)] if empty else []

@@ -1,0 +1,154 @@
+"""Images in tar files: where each lies, and reading it from there."""
+
+import glob
+import os
+import re
+import tarfile
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neuroscaling.datasets.folders import EXTENSIONS
+from neuroscaling.datasets.labels import Coded, Coder
+from neuroscaling.datasets.lists import repeated_names
+from neuroscaling.datasets.names import Names, pack_names
+from neuroscaling.datasets.readers import decode
+from neuroscaling.datasets.split import DatasetIndex
+from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing
+
+LABEL = ".cls"
+SHOWN = 5
+KEPT_OPEN = 400  # files of a process: a process may usually have 1,024
+
+
+def shard_paths(pattern: str, key: str) -> list[Path]:
+    """The shards that `pattern` names: `{0000..0099}` counts, `*` is what is there. Raises DataError for none."""
+    expanded = _expand(pattern)
+    found = [Path(path) for part in expanded for path in (sorted(glob.glob(part)) if _is_glob(part) else [part])]
+    if not found:
+        raise DataError(Problem("no shards", pattern, fix=f"check `{key}:` in the study file"))
+    return found
+
+
+def scan_shards(paths: list[Path]) -> tuple[Names, Coded, dict[str, np.ndarray]]:
+    """Keys, labels and places of the images in `paths`; places: shard, offset and size (bytes), each int64 (n,).
+
+    Raises DataError that lists damaged shards, images without a label, labels without an image, and keys that are
+    there twice.
+    """
+    keys: list[str] = []
+    labels, problems = Coder(), []
+    places: dict[str, array[int]] = {name: array("q") for name in ("shard", "offset", "size")}
+    for shard, path in enumerate(paths):
+        try:
+            for key, label, offset, size in _scan_shard(path):
+                keys.append(key)
+                labels.add(label)
+                for column, value in zip(places.values(), (shard, offset, size), strict=True):
+                    column.append(value)
+        except NeuroscalingError as error:
+            problems += error.problems
+    names = pack_names(keys)
+    problems += repeated_names(names, np.fromiter(map(hash, keys), np.int64, len(keys)), str(paths[0].parent))
+    if problems:
+        raise DataError(problems)
+    return names, labels.coded(), {name: np.array(column, np.int64) for name, column in places.items()}
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """Images at their offsets in tar files. columns: as from `scan_shards`."""
+
+    index: DatasetIndex
+    shards: list[Path]
+    columns: dict[str, np.ndarray]
+    is_encoded: ClassVar[bool] = True
+    _open: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def where(self, row: int) -> str:
+        """Shard and key, for messages."""
+        return f"{self.shards[self.columns['shard'][row]]}: {self.index.image_ids[row]}"
+
+    def encoded(self, row: int) -> bytes:
+        """Bytes of the image's member. Raises DataError when the shard is missing or cut short."""
+        shard, offset, size = (int(self.columns[name][row]) for name in ("shard", "offset", "size"))
+        try:
+            # Reading at an offset moves no common position: threads and forked processes can share the open file.
+            found = self._read(shard, size, offset)
+        except OSError as error:
+            raise DataError(Problem("image can't be read", self.where(row), fix="check the shard")) from error
+        if len(found) < size:
+            raise DataError(Problem("shard is cut short", self.where(row), fix="fetch the shard again"))
+        return found
+
+    def decoded(self, row: int) -> np.ndarray:
+        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
+        return decode(self.encoded(row), self.where(row))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files stay behind when a source is pickled."""
+        return {**self.__dict__, "_open": {}}
+
+    def _read(self, shard: int, size: int, offset: int) -> bytes:
+        if shard not in self._open and len(self._open) >= KEPT_OPEN:
+            with open(self.shards[shard], "rb") as file:
+                return os.pread(file.fileno(), size, offset)
+        if shard not in self._open:
+            # Two threads may open the same shard at once; the file of the one that loses stays open, unused.
+            self._open.setdefault(shard, os.open(self.shards[shard], os.O_RDONLY))
+        return os.pread(self._open[shard], size, offset)
+
+
+def _expand(pattern: str) -> list[str]:
+    """`a-{08..10}.tar` as a-08.tar, a-09.tar, a-10.tar; several braces give all combinations."""
+    match = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
+    if match is None:
+        return [pattern]
+    first, last, width = int(match[1]), int(match[2]), len(match[1])
+    head, tail = pattern[: match.start()], pattern[match.end() :]
+    return [part for i in range(first, last + 1) for part in _expand(f"{head}{i:0{width}d}{tail}")]
+
+
+def _is_glob(path: str) -> bool:
+    return any(sign in path for sign in "*?[")
+
+
+def _scan_shard(path: Path) -> Iterator[tuple[str, str, int, int]]:
+    """Key, label, offset and size of each image of a shard, in the order of the images."""
+    images: dict[str, tuple[int, int]] = {}
+    labels: dict[str, str] = {}
+    for key, extension, offset, size, content in _members(path):
+        if extension == LABEL:
+            labels[key] = content
+        elif extension in EXTENSIONS:
+            images[key] = (offset, size)
+    unpaired = sorted(images.keys() ^ labels.keys())
+    if unpaired:
+        what = "keys without a label (.cls) or without an image"
+        raise DataError(Problem(what, str(path), listing(unpaired, SHOWN), f"<key>{LABEL} beside <key>.jpg"))
+    for key, (offset, size) in images.items():
+        yield key, labels[key], offset, size
+
+
+def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
+    """Key, extension, offset, size and (of labels) content of each file in a shard."""
+    try:
+        # "r:": a packed tar has no offsets to read from.
+        with tarfile.open(path, "r:") as tar, open(path, "rb") as file:
+            while (member := tar.next()) is not None:
+                tar.members = []  # tarfile keeps every header it has seen
+                if not member.isfile():
+                    continue
+                folder, _, base = member.name.rpartition("/")
+                stem, dot, extension = base.partition(".")
+                key = f"{folder}/{stem}" if folder else stem
+                extension = f"{dot}{extension}".lower()
+                content = os.pread(file.fileno(), member.size, member.offset_data) if extension == LABEL else b""
+                yield key, extension, member.offset_data, member.size, content.decode(errors="replace").strip()
+    except (OSError, tarfile.TarError) as error:
+        fix = "shards must be whole tar files that are not compressed"
+        raise DataError(Problem(f"shard can't be read: {error}", str(path), fix=fix)) from error
