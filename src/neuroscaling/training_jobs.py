@@ -64,7 +64,7 @@ def is_small(study: LoadedStudy, run: Run) -> bool:
     """Whether a run is short enough to share a job: few images seen, or nothing to train."""
     if run.kind != "trained":
         return run.kind != "pretrained"
-    return samples(run.subset, size_of(run)) * run.recipe["epochs"] <= study.config.training.small
+    return samples(run.subset, size_of(run, study.store.cache())) * run.recipe["epochs"] <= study.config.training.small
 
 
 def write_jobs(path: Path, jobs: TrainingJobs) -> None:

@@ -38,9 +38,7 @@ def of_runs(function, job):
 
     def files(wildcards):
         runs = [wildcards.run] if job is None else job.runs
-        found = [
-            path for run in runs for path in function(SimpleNamespace(run=run))
-        ]
+        found = [path for run in runs for path in function(SimpleNamespace(run=run))]
         # Ancient: a run's name says what it is made from; a touched file must not train it again.
         return [ancient(path) for path in dict.fromkeys(found)]
 
@@ -94,11 +92,11 @@ def training_minutes(job):
 
     def runtime(wildcards, attempt):
         runs = [wildcards.run] if job is None else job.runs
-        return job_minutes(STUDY, [RUNS[run] for run in runs]) * attempt
+        gpus = training_gpus(job)(wildcards) * training_nodes(job)(wildcards)
+        return job_minutes(STUDY, [RUNS[run] for run in runs], max(gpus, 1)) * attempt
 
     return runtime
 
 
 def _large(run):
     return RUNS[run].kind == "trained" and not is_small(STUDY, RUNS[run])
-

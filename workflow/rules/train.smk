@@ -63,6 +63,8 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             f"logs/train/{label_of(JOB)}.log",
         benchmark:
             f"benchmarks/train/{label_of(JOB)}.tsv"
+        wildcard_constraints:
+            run=ALONE,
         conda:
             "../../envs/main.yaml"
         threads: TRAINING.cpus
@@ -71,8 +73,6 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             nodes=training_nodes(JOB),
             mem_mb=memory(4000),
             runtime=training_minutes(JOB),
-        wildcard_constraints:
-            run=ALONE,
         message:
             f"Train {title_of(JOB)}"
         script:
