@@ -1,8 +1,6 @@
 """The architectures of the published study: what they cost, and the names of the flex families."""
 
 import csv
-import os
-from pathlib import Path
 
 import pytest
 
@@ -10,20 +8,15 @@ from neuroscaling.models import names
 from neuroscaling.models.build import skeleton
 from neuroscaling.models.cost import count
 
-FILE = "benchmark_scores.csv"
 FLAGS = ("is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation")
 # Multiply-accumulates in full, attention included, in units of 10^9.
 KNOWN = {"resnet18": 1.8141, "resnet50": 4.0892, "deit_small": 4.5989, "vit_base": 17.5638, "convnext_tiny": 4.4555}
 
 
 @pytest.fixture(scope="module")
-def published():
+def published(published_dir):
     """Parameters and multiply-accumulates of each supervised architecture of the published table."""
-    given = os.environ.get("NEUROSCALING_PUBLISHED")
-    folder = Path(given) if given else Path(__file__).parents[3] / "shared" / "published"
-    if not (folder / FILE).is_file():
-        pytest.skip(f"no {FILE}: name its folder in NEUROSCALING_PUBLISHED")
-    with open(folder / FILE, newline="", encoding="utf-8") as file:
+    with open(published_dir / "benchmark_scores.csv", newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if not any(row[flag] == "True" for flag in FLAGS)]
     return {
         row["arch"]: {"n_params": int(float(row["n_params"])), "paper_macs": int(float(row["macs"]))}

@@ -53,7 +53,7 @@ def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "
         blocks = _blocks(model)
         reached = probe(model, blocks, size)
         return [name for name in blocks if name in reached]
-    chosen = _chooser(architecture(arch).family, pattern)
+    chosen = _chooser(architecture(arch).family.removesuffix("Flex"), pattern)
     named = [name for name, module in model.named_modules() if name and chosen(name, module)]
     return _in_order(model, named, size)
 
