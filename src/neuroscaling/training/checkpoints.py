@@ -8,19 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from neuroscaling.training.loop import Training, snapshot
+from neuroscaling.training.distributed import any_of, rank
+from neuroscaling.training.loop import Training, is_sound, snapshot
 from neuroscaling.training.state import save_state
 
 # Epochs can take less than a tenth of a second; what is lost with a killed run is then less than writing its state.
 EPOCH_SECONDS = 2.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# States of large networks take long to write: at most one second in this many goes into them.
+SECONDS_PER_SECOND = 50
+# SIGUSR1 is what a cluster sends before the time limit, where it is asked to.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @dataclass
 class Checkpoints:
     """Saves states of `training` to `folder`: every so many seconds or steps, at ends of epochs, and when told to stop.
 
-    How often states are saved changes nothing in the weights, so it is no part of a recipe.
+    How often states are saved changes nothing in the weights, so it is no part of a recipe. Of several processes all
+    do as one of them is told, and the first one writes.
     """
 
     training: Training
@@ -30,26 +35,37 @@ class Checkpoints:
     every_steps: int | None = None
     stop: int | None = None
     last: float = field(default_factory=time.monotonic)
+    cost: float = 0.0
 
     def after_step(self) -> None:
         """Save when it is time to; when told to stop, save and leave with the signal's exit status."""
         step = self.training.progress.step
-        if self.stop is not None:
+        in_step = bool(self.every_steps and step % self.every_steps == 0)
+        stop, due = any_of(self.stop is not None, in_step or self._age() >= self._pause(self.every_seconds))
+        if stop or due:
             self.save()
-            raise SystemExit(128 + self.stop)
-        if self._age() >= self.every_seconds or (self.every_steps and step % self.every_steps == 0):
-            self.save()
+        if stop:
+            raise SystemExit(128 + (self.stop or signal.SIGTERM))
 
     def after_epoch(self) -> None:
         """Save, unless a state was saved a moment ago or training is over."""
         over = self.training.progress.epoch > self.training.recipe.epochs
-        if not over and self._age() >= min(self.every_seconds, EPOCH_SECONDS):
+        (due,) = any_of(not over and self._age() >= self._pause(min(self.every_seconds, EPOCH_SECONDS)))
+        if due:
             self.save()
 
     def save(self) -> None:
-        """Save the state now."""
-        save_state(self.folder, self.training.progress.step, snapshot(self.training, self.definition))
+        """Save the state now, if it is one to go on from."""
+        if not is_sound(self.training):
+            return
+        if rank() == 0:
+            started = time.monotonic()
+            save_state(self.folder, self.training.progress.step, snapshot(self.training, self.definition))
+            self.cost = time.monotonic() - started
         self.last = time.monotonic()
+
+    def _pause(self, seconds: float) -> float:
+        return max(seconds, SECONDS_PER_SECOND * self.cost)
 
     def _age(self) -> float:
         return time.monotonic() - self.last
@@ -57,7 +73,7 @@ class Checkpoints:
 
 @contextmanager
 def heeding_signals(checkpoints: Checkpoints) -> Iterator[None]:
-    """SIGTERM and SIGINT ask `checkpoints` to save and leave after the current step (in the main thread only)."""
+    """Signals that end a job ask `checkpoints` to save and leave after the current step (in the main thread only)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,57 +1,77 @@
 """The training loop: plain torch, the same weights for the same settings, interrupted or not."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
-from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.training.augment import augmented
-from neuroscaling.training.data import Images
-from neuroscaling.training.evaluate import evaluate
+from neuroscaling.errors import Problem
+from neuroscaling.training.distributed import share_units, summed, unit_group, world
+from neuroscaling.training.failures import RunFailed
+from neuroscaling.training.feeding.interface import Batch, Feed, Request
+from neuroscaling.training.objectives.base import Objective
+from neuroscaling.training.optimise import learning_rate, set_rates
+from neuroscaling.training.precision import autocast, collapsed
 from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.schedule import batches, epoch_order, evaluation_epochs, generator, learning_rate
+from neuroscaling.training.schedule import generator
+from neuroscaling.training.steps import Plan
 
 # Reading a loss from a GPU waits for it; so they are read some steps at a time.
 LOSSES_AT_ONCE = {"cpu": 1, "cuda": 50}
+SEEDS = 2**31
 
 
 @dataclass
 class Progress:
-    """Where a training stands: `batch` is the next one of `epoch` (from 1), `step` the number of steps done.
+    """Where a training stands: `step` steps are done, and `epoch` (from 1) is the first whose end is not dealt with.
 
-    loss_sum: sum of the losses of this epoch's images so far; seconds: spent until the last start.
+    loss_sum, loss_images: of this epoch's finite losses so far; bad: steps in a row, up to now, without one; seconds:
+    spent until the last start; checkpoints: weights that were kept on the way.
     """
 
     epoch: int = 1
-    batch: int = 0
     step: int = 0
+    images_seen: int = 0
     loss_sum: float = 0.0
+    loss_images: int = 0
+    bad: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
 class Training:
-    """All that a training works with. size: pixels of each side of the network's input."""
+    """All that a training works with. module: the objective, or what spreads it over processes.
+
+    image_ids: of the subset's images; evaluate: validation loss (None where there is none) and accuracy at the end of
+    an epoch, None where the epoch is not evaluated; keep: writes the weights of an epoch where they are kept.
+    """
 
     run: str
-    model: nn.Module
+    objective: Objective
+    module: nn.Module
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    ema: ModelEmaV3 | None
     recipe: Recipe
-    seed: int
-    size: int
-    images: Images
-    validation: Images
+    plan: Plan
+    feed: Feed
+    device: torch.device
+    image_ids: Sequence[str]
+    n_classes: int
+    evaluate: Callable[["Training", int], tuple[float | None, float] | None]
+    keep: Callable[["Training", int], dict[str, Any] | None]
+    nan_steps: int = 5
     progress: Progress = field(default_factory=Progress)
-    pending: list[tuple[float, int, torch.Tensor]] = field(default_factory=list)
+    pending: list[tuple[int, torch.Tensor]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -59,122 +79,174 @@ class Training:
         """Seconds spent, those before an interruption included."""
         return self.progress.seconds + time.monotonic() - self.started
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return len(self.plan.batches)
 
-def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimizer over all parameters of `model`."""
-    common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **common)
-    return torch.optim.AdamW(model.parameters(), betas=(recipe.momentum, 0.999), **common)
+    @property
+    def scored(self) -> nn.Module:
+        """The network whose weights are evaluated, kept and scored: the moving average, where there is one."""
+        return self.ema.module if self.ema is not None else self.objective.scored()
 
 
 def fit(training: Training, after_step: Callable[[], None], after_epoch: Callable[[], None]) -> None:
     """Train from where `training.progress` stands to the end; its history gets a row an epoch, 0 being before training.
 
-    after_step, after_epoch: called when a step or an epoch is complete; may save or leave. Raises DataError when the
-    loss is no longer finite.
+    after_step, after_epoch: called when a step or an epoch is complete; may save or leave. Raises RunFailed when the
+    loss is not finite for `nan_steps` steps in a row, or at the last one.
     """
     progress = training.progress
-    training.model.train()
+    training.module.train()
     if not progress.history:
         progress.history.append(_row(training, 0, None, None))
+    batches = training.feed.batches(training.plan.requests(progress.step))
+    requests = training.plan.requests(progress.step)
     while progress.epoch <= training.recipe.epochs:
-        rate = _finish_epoch(training, after_step)
-        mean_loss = progress.loss_sum / len(training.images)
-        progress.history.append(_row(training, progress.epoch, rate, mean_loss))
-        progress.epoch, progress.batch, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        while progress.step < progress.epoch * training.steps_per_epoch:
+            _take(training, next(requests), next(batches))
+            after_step()
+        _end_epoch(training)
         after_epoch()
 
 
-@contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
-    """Deterministic algorithms for the length of the block; the global random state is put back after it.
-
-    On a GPU, operations without a deterministic form are used with a warning.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
 def read_losses(training: Training) -> None:
-    """Add the losses of the last steps to the epoch's sum. Raises DataError when one of them isn't finite."""
-    first = training.progress.step - len(training.pending)
-    values = [loss.item() for _, _, loss in training.pending]
-    for i, (value, (rate, count, _)) in enumerate(zip(values, training.pending, strict=True)):
-        if not isfinite(value):
-            raise _diverged(training, value, rate, first + i + 1)
-        training.progress.loss_sum += value * count
-    training.pending.clear()
+    """Add the losses of the last steps to the epoch's sums. Raises RunFailed when too many in a row aren't finite."""
+    if not training.pending:
+        return
+    progress, pending = training.progress, training.pending
+    sums = summed(torch.stack([loss for _, loss in pending])).tolist()
+    no_gradient = collapsed(training.scaler)
+    for (count, _), value in zip(pending, sums, strict=True):
+        if isfinite(value) and not no_gradient:
+            progress.loss_sum, progress.loss_images = progress.loss_sum + value, progress.loss_images + count
+            progress.bad = 0
+        else:
+            progress.bad += 1
+    pending.clear()
+    if progress.bad >= training.nan_steps:
+        raise _diverged(training, "the loss is no longer finite")
+
+
+def is_sound(training: Training) -> bool:
+    """Is this a state to go on from? Not while losses aren't finite: the one before may be."""
+    read_losses(training)
+    return training.progress.bad == 0
 
 
 def snapshot(training: Training, definition: str) -> dict[str, Any]:
     """Everything that `restore` needs. Order, augmentation and rates follow from the position and have no state."""
-    read_losses(training)
     return {
         "definition": definition,
-        "model": training.model.state_dict(),
+        "objective": training.objective.state_dict(),
         "optimizer": training.optimizer.state_dict(),
+        "scaler": training.scaler.state_dict(),
+        "ema": training.ema.state_dict() if training.ema is not None else None,
         "progress": asdict(training.progress) | {"seconds": training.seconds},
     }
 
 
 def restore(training: Training, state: dict[str, Any]) -> None:
     """Put `training` back to where `snapshot` was taken."""
-    training.model.load_state_dict(state["model"])
+    training.objective.load_state_dict(state["objective"])
     training.optimizer.load_state_dict(state["optimizer"])
+    training.scaler.load_state_dict(state["scaler"])
+    if training.ema is not None:
+        training.ema.load_state_dict(state["ema"])
     training.progress = Progress(**state["progress"])
 
 
-def _finish_epoch(training: Training, after_step: Callable[[], None]) -> float:
-    """Take the steps that are left of this epoch; returns the last learning rate."""
-    progress, recipe = training.progress, training.recipe
-    order = torch.from_numpy(epoch_order(training.seed, progress.epoch, len(training.images)))
-    slices = batches(len(order), recipe.batch_size)
-    for rows in slices[progress.batch :]:
-        rate = learning_rate(recipe, progress.step, len(slices))
-        loss = _step(training, order[rows], rate)
-        training.pending.append((rate, rows.stop - rows.start, loss))
-        progress.batch, progress.step = progress.batch + 1, progress.step + 1
-        if len(training.pending) >= LOSSES_AT_ONCE.get(loss.device.type, 1):
-            read_losses(training)
-        after_step()
-    read_losses(training)
-    return learning_rate(recipe, progress.step - 1, len(slices))
+def _take(training: Training, request: Request, batch: Batch) -> None:
+    """One step, and its count."""
+    progress = training.progress
+    training.pending.append((len(request.rows), _step(training, request, batch)))
+    progress.step += 1
+    progress.images_seen += len(request.rows)
+    if len(training.pending) >= LOSSES_AT_ONCE.get(training.device.type, 1):
+        read_losses(training)
 
 
-def _step(training: Training, rows: torch.Tensor, rate: float) -> torch.Tensor:
-    """One step of the optimizer on the images of `rows`; returns the mean loss, still on its device."""
-    recipe, step = training.recipe, training.progress.step
-    rng = generator("augmentation", training.seed, step)
-    # Dropout and the like draw from torch's own generators, seeded for each step so that a resumed run draws the same.
-    torch.manual_seed(int(rng.integers(2**62)))
-    pixels, labels = training.images.batch(rows)
-    batch = augmented(pixels, recipe.augmentation, training.size, rng)
-    batch = batch.contiguous(memory_format=torch.channels_last)
-    for group in training.optimizer.param_groups:
-        group["lr"] = rate
-    with torch.autocast(batch.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        logits = training.model(batch)
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+def _step(training: Training, request: Request, batch: Batch) -> torch.Tensor:
+    """One step of the optimizer; the sum of this process's losses, still on its device."""
+    set_rates(training.optimizer, training.recipe, request.step, training.steps_per_epoch)
+    share = training.plan.share(len(request.rows))
+    share_units(share.units)
+    _share_statistics(training.module)
+    training.objective.before_step(request.step)
     training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    training.optimizer.step()
-    return loss.detach()
+    losses = [_micro_batch(training, request, batch, part, last=part is share.parts[-1]) for part in share.parts]
+    _update(training)
+    training.objective.after_step(request.step)
+    if training.ema is not None:
+        training.ema.update(training.objective.network, step=request.step + 1)
+    return torch.stack(losses).sum()
+
+
+def _micro_batch(training: Training, request: Request, batch: Batch, part: slice, last: bool) -> torch.Tensor:
+    """Gradients of some images of the step, added to those that are there; the sum of their losses."""
+    # Dropout and the like draw from torch's own generators, seeded here so that a resumed run draws the same.
+    rng = generator("network", training.plan.seed, request.step, part.start)
+    torch.manual_seed(int(rng.integers(SEEDS)))
+    mine = slice(part.start - request.mine.start, part.stop - request.mine.start)
+    views, targets = training.objective.mixed(
+        [view[mine] for view in batch.views], batch.labels[mine], int(rng.integers(SEEDS))
+    )
+    with _waiting(training.module, last):
+        with autocast(training.recipe.precision, training.device):
+            loss = training.module(views, targets)
+        count = part.stop - part.start
+        # Gradients are averaged over processes: times their number, they are of the mean over the whole batch.
+        training.scaler.scale(loss * (world() * count / len(request.rows))).backward()
+    return loss.detach() * count
+
+
+def _waiting(module: nn.Module, last: bool) -> Any:
+    """Gradients go to the other processes with the last micro batch alone."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) and not last else nullcontext()
+
+
+def _share_statistics(module: nn.Module) -> None:
+    """Tell the batch normalisations of a GPU with whom this step's micro batches are shared."""
+    if world() == 1:
+        return
+    for layer in module.modules():
+        if isinstance(layer, nn.SyncBatchNorm):
+            layer.process_group = unit_group()
+
+
+def _update(training: Training) -> None:
+    if training.recipe.gradient_clip:
+        training.scaler.unscale_(training.optimizer)
+        nn.utils.clip_grad_norm_(training.objective.parameters(), training.recipe.gradient_clip)
+    training.scaler.step(training.optimizer)
+    training.scaler.update()
+
+
+def _end_epoch(training: Training) -> None:
+    """Evaluate and keep weights where this epoch is one for it; its row goes to the history."""
+    read_losses(training)
+    progress = training.progress
+    if progress.epoch == training.recipe.epochs and not _ends_well(training):
+        raise _diverged(training, "no finite loss or weights at the end")
+    rate = learning_rate(training.recipe, progress.step - 1, training.steps_per_epoch)
+    mean_loss = progress.loss_sum / progress.loss_images if progress.loss_images else None
+    progress.history.append(_row(training, progress.epoch, rate, mean_loss))
+    kept = training.keep(training, progress.epoch)
+    progress.checkpoints += [kept] if kept else []
+    progress.epoch, progress.loss_sum, progress.loss_images = progress.epoch + 1, 0.0, 0
+
+
+def _ends_well(training: Training) -> bool:
+    finite = [value.isfinite().all() for value in training.scored.state_dict().values()]
+    return training.progress.bad == 0 and bool(torch.stack(finite).all())
 
 
 def _row(training: Training, epoch: int, rate: float | None, train_loss: float | None) -> dict[str, Any]:
-    due = epoch in evaluation_epochs(training.recipe)
-    loss, accuracy = evaluate(training.model, training.validation, training.size) if due else (None, None)
+    loss, accuracy = training.evaluate(training, epoch) or (None, None)
     return {
         "epoch": epoch,
         "step": training.progress.step,
-        "images_seen": epoch * len(training.images),
+        "images_seen": training.progress.images_seen,
         "learning_rate": rate,
         "train_loss": train_loss,
         "val_loss": loss,
@@ -183,8 +255,12 @@ def _row(training: Training, epoch: int, rate: float | None, train_loss: float |
     }
 
 
-def _diverged(training: Training, value: float, rate: float, step: int) -> DataError:
-    where = f"{training.run}: epoch {training.progress.epoch}, step {step}, learning rate {rate:.4g}"
-    return DataError(
-        Problem("the loss is no longer finite", where, value, "finite losses", fix="lower the recipe's learning_rate")
-    )
+def _diverged(training: Training, what: str) -> RunFailed:
+    """The failure, with the first step in a row without a finite loss (counted from 1), its rate and its images."""
+    step = training.progress.step - max(1, training.progress.bad)
+    rate = learning_rate(training.recipe, step, training.steps_per_epoch)
+    epoch = step // training.steps_per_epoch + 1
+    where = f"{training.run}: epoch {epoch}, step {step + 1}, learning rate {rate:.4g}"
+    problem = Problem(what, where, f"{training.progress.bad} steps", fix="lower the recipe's learning_rate")
+    images = [training.image_ids[row] for row in training.plan.rows(step)]
+    return RunFailed(problem, True, step=step + 1, learning_rate=rate, batch=images)

@@ -9,7 +9,7 @@ import io
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write `state` after `step` steps; whole on the disk when this returns. All but the last two are removed."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
     with atomic_path(folder / f"step-{step:012d}.state") as temporary, open(temporary, "wb") as file:
-        file.write(hashlib.sha256(content).hexdigest().encode())
-        file.write(content)
+        file.write(b"0" * DIGEST)
+        content = _Hashed(file)
+        torch.save(state, content)
+        file.seek(0)
+        file.write(content.digest.hexdigest().encode())
         file.flush()
         os.fsync(file.fileno())
     for old in _files(folder)[KEPT:]:
@@ -40,8 +40,8 @@ def load_state(folder: Path, definition: str) -> dict[str, Any] | None:
     Damaged states and those of another definition are passed over with a warning.
     """
     for path in _files(folder):
-        content = path.read_bytes()
-        if hashlib.sha256(content[DIGEST:]).hexdigest().encode() != content[:DIGEST]:
+        content = memoryview(path.read_bytes())
+        if hashlib.sha256(content[DIGEST:]).hexdigest().encode() != bytes(content[:DIGEST]):
             log.warning("%s is damaged or cut short; an earlier state is used", path)
             continue
         state = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
@@ -49,6 +49,21 @@ def load_state(folder: Path, definition: str) -> dict[str, Any] | None:
             return state
         log.warning("%s is of other settings; it is not used", path)
     return None
+
+
+class _Hashed:
+    """A file that is written from one end to the other; the checksum is made on the way."""
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def _files(folder: Path) -> list[Path]:

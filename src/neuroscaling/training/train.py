@@ -3,23 +3,30 @@
 import logging
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from neuroscaling.datasets.index import load_index
 from neuroscaling.errors import DataError, Problem, nearest
 from neuroscaling.hashing import content_hash
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
 from neuroscaling.models.pretrained import build_pretrained
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
-from neuroscaling.training.data import n_classes, training_images, validation_images
-from neuroscaling.training.evaluate import evaluate
+from neuroscaling.training.distributed import any_of, rank, together
+from neuroscaling.training.evaluate import accuracy_kind, evaluate
+from neuroscaling.training.failures import RunFailed
+from neuroscaling.training.feeding import open_validation
+from neuroscaling.training.keep import write_weights
 from neuroscaling.training.lock import run_lock
-from neuroscaling.training.loop import Training, fit, make_optimizer, reproducible, restore
-from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.record import is_complete, write_run
+from neuroscaling.training.loop import Training, fit, restore
+from neuroscaling.training.objectives.views import image_passes
+from neuroscaling.training.precision import reproducible
+from neuroscaling.training.prepare import chosen_device, prepare
+from neuroscaling.training.record import counts, is_complete, publish_again, write_failed_run, write_run
 from neuroscaling.training.state import load_state
 from neuroscaling.training.version import TRAINING_VERSION
 
@@ -27,104 +34,178 @@ log = logging.getLogger(__name__)
 KINDS = ("trained", "untrained", "pretrained", "baseline")
 # Untrained networks that belong to no data set get the head that parameters are counted with.
 CLASSES_WITHOUT_DATASET = 1000
+DEFINING = ("run", "arch", "fingerprint", "samples_per_class", "subset", "subset_seed", "seed", "recipe", "start")
 
 
 def train(
     run: dict[str, Any],
     subset: Path | None,
     out: Path,
-    device: str | None = None,
-    threads: int | None = None,
-    checkpoint_seconds: float = 60.0,
-    checkpoint_steps: int | None = None,
-) -> None:
+    operating: dict[str, Any] | None = None,
+    base: Path | None = None,
+) -> str | None:
     """Make the run `run` in the folder `out`: weights, history and run.json; a complete one is left as it is.
 
     run: the run's settings (a row of the run table); subset: the file of its training images, None where it has none;
-    device: such as "cpu" or "cuda", by default a GPU where there is one; threads: of torch on the CPU. States for
-    resuming are written to `out/state/` every `checkpoint_seconds` and `checkpoint_steps`; a killed run goes on from
-    there and ends with the same weights (on the CPU: to the last bit). Raises DataError for missing or unfit data,
-    another process at work on this run, or a loss that is no longer finite.
+    base: folder of the run that it starts from, where it names one; operating: `device`, `threads` (of torch on the
+    CPU), `checkpoint_seconds`, `checkpoint_steps`, `nan_steps`, `compile`, `channels_last`, and those of feeding.
+
+    States for resuming are written to `out/state/`; a killed run goes on from there and ends with the same weights (on
+    the CPU: to the last bit). A run that fails for a reason of its own, such as a loss that is no longer finite or
+    damaged images, gets a run.json that says so, and the reason is returned. Raises DataError for missing or unfit
+    data, or another process at work on this run.
     """
-    out = Path(out)
+    out, operating = Path(out), operating or {}
     if run["kind"] not in KINDS:
         raise DataError(Problem("unknown kind", run["run"], run["kind"], ", ".join(KINDS), nearest(run["kind"], KINDS)))
-    if is_complete(run, out):
+    if not _is_left(run, out):
+        return None
+    if operating.get("threads"):
+        torch.set_num_threads(operating["threads"])
+    device = chosen_device(operating)
+    with run_lock(out / "state" / "lock") if rank() == 0 else nullcontext():
+        together()
+        if not _is_left(run, out):  # another process may have made it in the meantime
+            return None
+        problem = None
+        if run["kind"] == "trained":
+            problem = _trained(run, subset, out, base, device, operating)
+        elif rank() == 0:
+            _not_trained(run, out, device, operating)
+        if rank() == 0 and is_complete(run, out):
+            shutil.rmtree(out / "state")
+        together()
+    return problem
+
+
+def _is_left(run: dict[str, Any], out: Path) -> bool:
+    """Is there anything to do? What was finished by a job that failed later is published again."""
+    left = rank() == 0 and not is_complete(run, out) and not publish_again(run, out)
+    (left,) = any_of(left)
+    if not left:
         log.info("%s is complete", run["run"])
-        return
-    if threads:
-        torch.set_num_threads(threads)
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with run_lock(out / "state" / "lock"):
-        if not is_complete(run, out):
-            if run["kind"] == "trained":
-                _trained(run, subset, out, target, checkpoint_seconds, checkpoint_steps)
-            else:
-                _not_trained(run, out, target)
-        shutil.rmtree(out / "state")
+    return left
 
 
 def _trained(
     run: dict[str, Any],
     subset: Path | None,
     out: Path,
+    base: Path | None,
     device: torch.device,
-    checkpoint_seconds: float,
-    checkpoint_steps: int | None,
-) -> None:
+    operating: dict[str, Any],
+) -> str | None:
     if subset is None:
         raise DataError(Problem("a trained run needs its subset", run["run"]))
-    definition = _definition(run)
-    with reproducible(device):
-        training = _prepare(run, Path(subset), device)
-        state = load_state(out / "state", definition)
-        if state is not None:
-            restore(training, state)
-            log.info("%s resumes at step %d", run["run"], training.progress.step)
-        checkpoints = Checkpoints(training, out / "state", definition, checkpoint_seconds, checkpoint_steps)
-        with heeding_signals(checkpoints):
-            fit(training, checkpoints.after_step, checkpoints.after_epoch)
-    epochs, history = training.recipe.epochs, training.progress.history
-    write_run(run, out, training.model, history, len(training.images), epochs, training.seconds, device.type)
-    log.info("%s: validation accuracy %.3f", run["run"], history[-1]["val_accuracy"])
+    started, training = time.monotonic(), None
+    try:
+        with reproducible(device):
+            training = prepare(run, Path(subset), out, base, device, operating)
+            _run(run, training, out, operating)
+    except RunFailed as failure:
+        log.error("%s", failure)
+        seconds = training.seconds if training else time.monotonic() - started
+        history = training.progress.history if training else []
+        if rank() == 0:
+            _write_failure(run, out, device, failure, history, seconds)
+        return str(failure)
+    finally:
+        if training is not None:
+            training.feed.close()
+    return None
 
 
-def _prepare(run: dict[str, Any], subset: Path, device: torch.device) -> Training:
-    recipe = Recipe.model_validate(run["recipe"])
-    model = build(run["arch"], n_classes(run), run["seed"]).to(device, memory_format=torch.channels_last)
-    return Training(
-        run=run["run"],
-        model=model,
-        optimizer=make_optimizer(recipe, model),
-        recipe=recipe,
-        seed=run["seed"],
-        size=architecture(run["arch"]).input_size,
-        images=training_images(run, subset, device),
-        validation=validation_images(run, device),
-    )
+def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str, Any]) -> None:
+    """Train from the last state, if there is one, to the end, and write what the run leaves."""
+    definition = content_hash({"version": TRAINING_VERSION, **{key: run.get(key) for key in DEFINING}}, digits=32)
+    state = load_state(out / "state", definition)
+    if state is not None:
+        restore(training, state)
+        log.info("%s resumes at step %d", run["run"], training.progress.step)
+    seconds, steps = operating.get("checkpoint_seconds", 60.0), operating.get("checkpoint_steps")
+    checkpoints = Checkpoints(training, out / "state", definition, seconds, steps)
+    with heeding_signals(checkpoints):
+        fit(training, checkpoints.after_step, checkpoints.after_epoch)
+    if rank() == 0:
+        history = training.progress.history
+        write_run(run, out, history, training.device.type, **_trained_facts(run, training))
+        log.info("%s: validation accuracy %.3f", run["run"], history[-1]["val_accuracy"])
 
 
-def _not_trained(run: dict[str, Any], out: Path, device: torch.device) -> None:
+def _trained_facts(run: dict[str, Any], training: Training) -> dict[str, Any]:
+    """What run.json says of a trained run; `total_flops = 3 flops n_samples_seen image_passes`."""
+    recipe, progress = training.recipe, training.progress
+    passes = image_passes(recipe, architecture(run["arch"]).input_size)
+    last = progress.checkpoints[-1]
+    return {
+        "n_classes": training.n_classes,
+        "n_samples": training.plan.n_images,
+        "n_epochs": recipe.epochs,
+        "n_samples_seen": progress.images_seen,
+        "n_samples_nominal": training.plan.n_images * recipe.epochs,
+        "image_passes": passes,
+        "total_flops": round(3 * counts(run)["flops"] * progress.images_seen * passes),
+        "acc_kind": accuracy_kind(recipe),
+        "weights": last["file"],
+        "weights_sha256": last["sha256"],
+        "checkpoints": progress.checkpoints,
+        "corrupt": sorted(training.feed.corrupt),
+        "seconds": round(training.seconds, 3),
+    }
+
+
+def _write_failure(
+    run: dict[str, Any],
+    out: Path,
+    device: torch.device,
+    failure: RunFailed,
+    history: list[dict[str, Any]],
+    seconds: float,
+) -> None:
+    facts = {"seconds": round(seconds, 3), **failure.facts}
+    write_failed_run(run, out, history, device.type, str(failure), failure.lasting, **facts)
+
+
+def _not_trained(run: dict[str, Any], out: Path, device: torch.device, operating: dict[str, Any]) -> None:
     """An untrained or pretrained network, evaluated where it has a data set, or a baseline, which has no weights."""
     started = time.monotonic()
-    model, history = None, []
+    model, history, n_classes = None, [], CLASSES_WITHOUT_DATASET
     if run["kind"] == "untrained":
-        model = build(run["arch"], n_classes(run) if run["dataset"] else CLASSES_WITHOUT_DATASET, run["seed"])
-        history = _before_training(run, model.to(device), device) if run["dataset"] else []
+        n_classes = _n_classes(run) if run["dataset"] else CLASSES_WITHOUT_DATASET
+        model = build(run["arch"], n_classes, run["seed"]).to(device)
+        history = _before_training(run, model, device, operating) if run["dataset"] else []
     elif run["kind"] == "pretrained":
         model = build_pretrained(run["arch"], Path(run["weights"]) if run.get("weights") else None)
-    n = None if run["kind"] == "pretrained" else 0
-    write_run(run, out, model, history, n, n, time.monotonic() - started, device.type)
+    write_run(run, out, history, device.type, **_other_facts(run, model, out, time.monotonic() - started))
 
 
-def _before_training(run: dict[str, Any], model: torch.nn.Module, device: torch.device) -> list[dict[str, Any]]:
-    loss, accuracy = evaluate(model, validation_images(run, device), architecture(run["arch"]).input_size)
-    counts = dict.fromkeys(("epoch", "step", "images_seen"), 0)
+def _other_facts(run: dict[str, Any], model: torch.nn.Module | None, out: Path, seconds: float) -> dict[str, Any]:
+    """What run.json says of a network that isn't trained here; nobody knows what a pretrained one has seen."""
+    seen = None if run["kind"] == "pretrained" else 0
+    keys = ("n_samples", "n_epochs", "n_samples_seen", "n_samples_nominal", "total_flops")
+    kept = write_weights(run, model, out, 0) if model is not None else {"file": None, "sha256": None}
+    return {
+        "n_classes": getattr(model, "num_classes", None),
+        **dict.fromkeys(keys, seen),
+        "image_passes": 1.0,
+        "acc_kind": "top1",
+        "weights": kept["file"],
+        "weights_sha256": kept["sha256"],
+        "checkpoints": [],
+        "corrupt": [],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _n_classes(run: dict[str, Any]) -> int:
+    return len(load_index(run["dataset"], run["dataset_settings"], "validation", run["fingerprint"]).class_names)
+
+
+def _before_training(
+    run: dict[str, Any], model: torch.nn.Module, device: torch.device, operating: dict[str, Any]
+) -> list[dict[str, Any]]:
+    validation = open_validation(run, architecture(run["arch"]).input_size, None, device, operating)
+    loss, accuracy = evaluate(model, validation, "fp32", device)
+    zero = dict.fromkeys(("epoch", "step", "images_seen"), 0)
     unknown = dict.fromkeys(("learning_rate", "train_loss", "seconds"))
-    return [counts | unknown | {"val_loss": loss, "val_accuracy": accuracy}]
-
-
-def _definition(run: dict[str, Any]) -> str:
-    """What must be equal for a state to be of this run."""
-    keys = ("run", "arch", "fingerprint", "samples_per_class", "subset_seed", "seed", "recipe")
-    return content_hash({"version": TRAINING_VERSION, **{key: run[key] for key in keys}}, digits=32)
+    return [zero | unknown | {"val_loss": loss, "val_accuracy": accuracy}]

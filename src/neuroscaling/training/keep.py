@@ -1,0 +1,54 @@
+"""Weights that are kept while a run goes on, and at its end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.hashing import file_sha256
+from neuroscaling.models.weights import save_weights
+from neuroscaling.training.distributed import rank
+from neuroscaling.training.loop import Training
+from neuroscaling.training.recipe import Recipe
+from neuroscaling.training.schedule import LOG_EVALUATIONS
+
+# The published checkpoints: 28 in 100 epochs, 32 in 300.
+PUBLISHED = (*range(1, 11), *range(15, 101, 5), *range(150, 301, 50))
+
+
+def kept_epochs(recipe: Recipe) -> set[int]:
+    """Epochs whose weights are kept; the last is one of them."""
+    epochs = recipe.epochs
+    match recipe.checkpoints:
+        case "log":
+            spaced = np.geomspace(1, epochs, LOG_EVALUATIONS).round().astype(int).tolist()
+        case "published":
+            spaced = [epoch for epoch in PUBLISHED if epoch < epochs]
+        case _:
+            spaced = []
+    return {*spaced, epochs}
+
+
+def weights_name(epoch: int) -> str:
+    """File of the weights after `epoch`."""
+    return f"weights-ep{epoch}.safetensors"
+
+
+def keeper(run: dict[str, Any], out: Path, recipe: Recipe) -> Callable[[Training, int], dict[str, Any] | None]:
+    """What writes the weights of an epoch, where they are kept: gives `epoch, file, sha256` of the file in `out`."""
+    epochs = kept_epochs(recipe)
+
+    def keep(training: Training, epoch: int) -> dict[str, Any] | None:
+        if epoch not in epochs or rank() > 0:
+            return None
+        return write_weights(run, training.scored, out, epoch)
+
+    return keep
+
+
+def write_weights(run: dict[str, Any], network: Any, out: Path, epoch: int) -> dict[str, Any]:
+    """Write the weights of `network` after `epoch` to the folder `out`; `epoch, file, sha256` of the file."""
+    path = out / weights_name(epoch)
+    save_weights(network, path, {"run": run["run"], "arch": run["arch"], "epoch": str(epoch)})
+    return {"epoch": epoch, "file": path.name, "sha256": file_sha256(path)}

@@ -1,0 +1,116 @@
+"""Processes for training: several for one run, by torchrun, or several runs side by side. Signals are passed on."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.errors import DataError, Problem
+
+log = logging.getLogger(__name__)
+WORKER = "neuroscaling.training.many"
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+PORT = 29400  # of the rendezvous between nodes
+# States of large networks take their time to write; the launcher ends what doesn't end by itself after this.
+GRACE_SECONDS = 300
+
+
+def processes() -> int:
+    """Processes of the group that torchrun started this one in."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def processes_wanted(operating: dict[str, Any]) -> int:
+    """Processes that a run is to be trained by: one a GPU (on a machine without, one a `gpus`)."""
+    return operating.get("gpus", 1) * operating.get("nodes", 1)
+
+
+def on_many_gpus(jobs: str, operating: dict[str, Any], folder: Path) -> None:
+    """Train `jobs` (see `many.write_plainly`) by a group of processes: `gpus` on each of `nodes`.
+
+    On several nodes one launcher is started on each by srun; they meet on this host, which must be one of them;
+    `folder` is one that all of them see.
+    Raises DataError when a process fails.
+    """
+    gpus, nodes = operating.get("gpus", 1), operating.get("nodes", 1)
+    with _file(jobs, folder if nodes > 1 else None) as path:
+        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={gpus}", *_meeting(nodes)]
+        command += [f"--signals-to-handle={','.join(number.name for number in SIGNALS)}"]
+        command += [f"--shutdown-timeout={GRACE_SECONDS}", "-m", WORKER, str(path)]
+        _all_end([_srun(nodes) + command], "training on several GPUs failed")
+
+
+def side_by_side(jobs: list[str]) -> None:
+    """Train each of `jobs` in a process of its own. Raises DataError when one fails, after all have ended."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        paths = [stack.enter_context(_file(text)) for text in jobs]
+        _all_end([[sys.executable, "-m", WORKER, str(path)] for path in paths], "training side by side failed")
+
+
+def _meeting(nodes: int) -> list[str]:
+    """Where the launchers of the nodes meet; one alone needs no agreement."""
+    if nodes == 1:
+        return ["--standalone"]
+    job = os.environ.get("SLURM_JOB_ID", "neuroscaling")
+    return [
+        f"--nnodes={nodes}",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={socket.gethostname()}:{PORT}",
+        f"--rdzv-id={job}",
+    ]
+
+
+def _srun(nodes: int) -> list[str]:
+    return ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"] if nodes > 1 else []
+
+
+@contextmanager
+def _file(text: str, folder: Path | None = None) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=".neuroscaling-", dir=folder) as temporary:
+        path = Path(temporary) / "jobs.json"
+        path.write_text(text, encoding="utf-8")
+        yield path
+
+
+def _all_end(commands: list[list[str]], what: str) -> None:
+    """Run `commands` at the same time until all have ended; raises DataError when one of them failed."""
+    running = [subprocess.Popen(command, start_new_session=True) for command in commands]
+    with _passing_on(running) as told:
+        statuses = [process.wait() for process in running]
+    if told:
+        raise SystemExit(128 + told[0])
+    failed = [status for status in statuses if status]
+    if failed:
+        raise DataError(Problem(what, "training", f"exit status {failed[0]}", fix="the lines above say what it was"))
+
+
+@contextmanager
+def _passing_on(running: list[subprocess.Popen]) -> Iterator[list[int]]:
+    """Pass signals that end a job on to `running`; gives the list of those that came."""
+    told: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        told.append(number)
+        for process in running:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,127 @@
+"""Many runs in one job, one after another: one start, one set of validation images, each decoded image once."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.failures import failure_of
+from neuroscaling.logs import FORMAT
+from neuroscaling.training.launch import on_many_gpus, processes, processes_wanted, side_by_side
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to make: its settings, the file of its images, its folder, and that of the run it starts from."""
+
+    run: dict[str, Any]
+    subset: Path | None
+    out: Path
+    base: Path | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed for a reason of its own, and the reason."""
+
+    run: str
+    problem: str
+
+
+def train_many(jobs: list[Job], operating: dict[str, Any] | None = None) -> list[Failure]:
+    """Make the runs of `jobs`, in their order; complete ones are left as they are, or published again.
+
+    operating: see `training.train`, and `gpus` (of each node), `nodes`: one process for each of them, all for one run
+    at a time; `side_by_side`: runs at one time, each in a process of its own. A run that fails for a reason of its own
+    is marked and returned. Other errors of a run (such as missing data) don't keep the others from being made: they are
+    raised as one DataError at the end.
+    """
+    operating = operating or {}
+    if not jobs:
+        return []
+    if processes_wanted(operating) > 1 and processes() == 1:
+        jobs[0].out.mkdir(parents=True, exist_ok=True)
+        on_many_gpus(write_plainly(jobs, operating), operating, jobs[0].out)
+    elif operating.get("side_by_side", 1) > 1 and len(jobs) > 1 and processes() == 1:
+        side_by_side(_dealt(jobs, operating))
+    else:
+        _one_after_another(jobs, operating)
+    failures = {job.run["run"]: failure_of(job.out / "run.json") for job in jobs}
+    return [Failure(run, problem) for run, problem in failures.items() if problem is not None]
+
+
+def write_plainly(jobs: list[Job], operating: dict[str, Any]) -> str:
+    """`jobs` and `operating` as JSON, for `python -m neuroscaling.training.many`."""
+    return json.dumps({"jobs": [asdict(job) for job in jobs], "operating": operating}, default=str)
+
+
+def read_plainly(text: str) -> tuple[list[Job], dict[str, Any]]:
+    """What `write_plainly` wrote."""
+    content = json.loads(text)
+    jobs = [
+        Job(entry["run"], *(Path(entry[key]) if entry[key] else None for key in ("subset", "out", "base")))
+        for entry in content["jobs"]
+    ]
+    return jobs, content["operating"]
+
+
+def _one_after_another(jobs: list[Job], operating: dict[str, Any]) -> None:
+    """The runs in this process, or in each of those that train every run together."""
+    from neuroscaling.training.distributed import joined
+    from neuroscaling.training.prepare import chosen_device
+    from neuroscaling.training.train import train
+
+    problems = []
+    with joined(chosen_device(operating)):
+        for number, job in enumerate(jobs, 1):
+            log.info("run %d of %d: %s", number, len(jobs), job.run["run"])
+            try:
+                train(job.run, job.subset, job.out, operating, job.base)
+            except NeuroscalingError as error:
+                if processes() > 1:  # the others wait for this one: they have to end too
+                    raise
+                log.error("%s", error)
+                problems += [_of_run(job, problem) for problem in error.problems]
+            except Exception as error:
+                if processes() > 1 or len(jobs) == 1:
+                    raise
+                log.exception("%s", job.run["run"])
+                problems.append(Problem(f"{type(error).__name__}: {error}", f"run {job.run['run']}"))
+    if problems:
+        raise DataError(problems)
+
+
+def _of_run(job: Job, problem: Problem) -> Problem:
+    where = f"run {job.run['run']}: {problem.where}" if problem.where else f"run {job.run['run']}"
+    return Problem(problem.what, where, problem.value, problem.allowed, problem.nearest, problem.fix)
+
+
+def _dealt(jobs: list[Job], operating: dict[str, Any]) -> list[str]:
+    """The jobs of each of the processes that work side by side; runs that start from another one follow it."""
+    wanted = operating["side_by_side"]
+    hands: list[list[Job]] = [[] for _ in range(min(wanted, len(jobs)))]
+    place: dict[str, int] = {}
+    for job in jobs:
+        hand = place.get(job.run.get("start") or "", min(range(len(hands)), key=lambda i: len(hands[i])))
+        place[job.run["run"]] = hand
+        hands[hand].append(job)
+    return [write_plainly(hand, operating | {"side_by_side": 1}) for hand in hands if hand]
+
+
+def main() -> None:
+    """Train the runs of the JSON file that the command line names."""
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
+    try:
+        train_many(*read_plainly(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    except NeuroscalingError as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

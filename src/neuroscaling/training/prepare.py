@@ -1,0 +1,129 @@
+"""All that a training works with, from the settings of its run."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from neuroscaling.datasets.subsets import read_subset
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.failures import FAILED
+from neuroscaling.files import read_json
+from neuroscaling.models.build import build
+from neuroscaling.models.names import architecture
+from neuroscaling.models.weights import load_weights
+from neuroscaling.training.averaging import make_ema
+from neuroscaling.training.batchnorm import share_batch_norm
+from neuroscaling.training.distributed import rank, world
+from neuroscaling.training.evaluate import evaluator
+from neuroscaling.training.failures import RunFailed
+from neuroscaling.training.feeding import open_training_feed
+from neuroscaling.training.keep import keeper
+from neuroscaling.training.loop import Training
+from neuroscaling.training.objectives.make import make_objective
+from neuroscaling.training.optimise import make_optimizer
+from neuroscaling.training.precision import compile_in_place, make_scaler
+from neuroscaling.training.recipe import Recipe
+from neuroscaling.training.steps import Plan
+
+log = logging.getLogger(__name__)
+# Their networks have parts that a step may leave out: the classifier, or what is frozen at first.
+WITH_UNUSED_PARTS = ("simclr", "dino")
+
+
+def prepare(
+    run: dict[str, Any], subset: Path, out: Path, base: Path | None, device: torch.device, operating: dict[str, Any]
+) -> Training:
+    """The training of `run` on the images of the file `subset`, at its beginning, on `device`.
+
+    base: folder of the run that it starts from. Raises DataError for unfit data, or RunFailed where `base` failed.
+    """
+    recipe = Recipe.model_validate(run["recipe"])
+    columns, facts = read_subset(subset)
+    size = architecture(run["arch"]).input_size
+    plan = make_plan(run, recipe, len(columns["index"]))
+    drop_path = recipe.drop_path.get(run["arch"], 0.0)
+    network = build(run["arch"], facts["n_classes"], run["seed"], drop_path, recipe.drop_path_form)
+    if run.get("start"):
+        _load_start(run, network, base)
+    memory = torch.channels_last if operating.get("channels_last", True) else torch.contiguous_format
+    network = network.to(device, memory_format=memory)
+    objective = make_objective(recipe, network, run["arch"], facts["n_classes"], plan.n_steps, run["seed"])
+    ema = make_ema(recipe, network)
+    if world() > 1:
+        objective = share_batch_norm(objective, device)
+    compile_in_place(objective, operating)
+    return Training(
+        run=run["run"],
+        objective=objective,
+        module=_spread(objective, recipe, device),
+        optimizer=make_optimizer(recipe, objective, device),
+        scaler=make_scaler(recipe, device),
+        ema=ema,
+        recipe=recipe,
+        plan=plan,
+        feed=open_training_feed(run, subset, size, recipe, device, operating),
+        device=device,
+        image_ids=columns["image_id"],
+        n_classes=facts["n_classes"],
+        evaluate=evaluator(run, subset, size, recipe, device, operating, facts["class_names"]),
+        keep=keeper(run, out, recipe),
+        nan_steps=operating.get("nan_steps", 5),
+    )
+
+
+def make_plan(run: dict[str, Any], recipe: Recipe, n_images: int) -> Plan:
+    """The steps of `run` on this process. Raises DataError where there are more processes than images for them."""
+    plan = Plan(
+        seed=run["seed"],
+        n_images=n_images,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        micro_batch=recipe.images_at_once(run["arch"]),
+        drop_last=recipe.drop_last,
+        repeats=recipe.repeated_augmentation,
+        world=world(),
+        rank=rank(),
+    )
+    if plan.smallest_part() < 1:
+        what = "too few images in a step for so many processes"
+        raise DataError(Problem(what, run["run"], f"{world()} processes", fix="train it on fewer GPUs"))
+    return plan
+
+
+def chosen_device(operating: dict[str, Any]) -> torch.device:
+    """The device of this process: the one that is asked for, or its GPU, where there is one, or the CPU."""
+    name = operating.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
+    return torch.device(name)
+
+
+def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> None:
+    """The final weights of the run that this one starts from."""
+    if base is None:
+        raise DataError(Problem("the folder of the run that this one starts from is needed", run["run"], run["start"]))
+    record = read_json(base / "run.json")
+    if record.get("status") == FAILED:
+        problem = Problem("the run that it starts from failed", run["run"], run["start"], fix=record.get("problem"))
+        raise RunFailed(problem, lasting=bool(record.get("lasting")))
+    load_weights(network, base / record["weights"], run["arch"])
+    log.info("%s starts from %s", run["run"], run["start"])
+
+
+def _spread(objective: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+    """The objective, or what averages its gradients over the processes."""
+    if world() == 1:
+        return objective
+    return DistributedDataParallel(
+        objective,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        gradient_as_bucket_view=True,
+        find_unused_parameters=recipe.objective in WITH_UNUSED_PARTS,
+    )
