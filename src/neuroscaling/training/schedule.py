@@ -1,7 +1,6 @@
-"""What a step does, as plain functions of the recipe and the step's number: nothing here has a state to lose."""
+"""Order, batches, random numbers and dates of a run, as plain functions: nothing here has a state to lose."""
 
 import hashlib
-from math import cos, pi
 
 import numpy as np
 
@@ -32,21 +31,25 @@ def generator(purpose: str, seed: int, *position: int) -> np.random.Generator:
     return np.random.default_rng([int.from_bytes(digest[:4], "little"), seed, *position])
 
 
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of `step` (from 0): linear warm-up, then a cosine down to the smallest rate at the last step."""
-    total = recipe.epochs * steps_per_epoch
-    warmup = round(recipe.warmup_epochs * steps_per_epoch)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, total - 1 - warmup)
-    span = recipe.learning_rate - recipe.min_learning_rate
-    return recipe.min_learning_rate + span * (1 + cos(pi * progress)) / 2
-
-
 def evaluation_epochs(recipe: Recipe) -> set[int]:
     """Epochs after which the validation images are looked at; 0, before training, and the last are among them."""
-    if recipe.evaluations == "log":
-        spaced = np.geomspace(1, recipe.epochs, LOG_EVALUATIONS).round().astype(int).tolist()
-    else:
-        spaced = range(recipe.evaluations, recipe.epochs + 1, recipe.evaluations)
+    every = {"log": 0, "published": 1}.get(recipe.evaluations, recipe.evaluations)
+    spaced = range(every, recipe.epochs + 1, every) if every else log_spaced(recipe.epochs)
     return {0, recipe.epochs, *spaced}
+
+
+def checkpoint_epochs(recipe: Recipe) -> set[int]:
+    """Epochs whose weights are kept; the last is among them. `published`: 28 files of 100 epochs, 32 of 300."""
+    match recipe.checkpoints:
+        case "published":
+            kept = {*range(1, 11), *range(5, 101, 5), *range(150, recipe.epochs + 1, 50)}
+            return {recipe.epochs, *(epoch for epoch in kept if epoch <= recipe.epochs)}
+        case "log":
+            return {recipe.epochs, *log_spaced(recipe.epochs)}
+        case _:
+            return {recipe.epochs}
+
+
+def log_spaced(epochs: int) -> set[int]:
+    """About ten epochs from 1 to `epochs`, as far apart as their logarithms let them be."""
+    return set(np.geomspace(1, epochs, LOG_EVALUATIONS).round().astype(int).tolist())
