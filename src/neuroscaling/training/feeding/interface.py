@@ -27,7 +27,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Batch:
-    """views: normalised float32 (b, 3, size, size) each, channels last, on the device; labels: int64 (b,), there too."""
+    """views: normalised float32 (b, 3, size, size) each, channels last; labels: int64 (b,). All on the device."""
 
     views: list[torch.Tensor]
     labels: torch.Tensor

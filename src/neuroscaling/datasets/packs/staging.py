@@ -1,0 +1,84 @@
+"""Copies of a pack near the processes that read it: once a machine, checked, under a lock."""
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.datasets.packs.format import pack_facts, pack_files
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.files import atomic_path, write_json
+from neuroscaling.hashing import content_hash
+
+MEMORY = Path("/dev/shm")
+BLOCK = 2**24
+
+log = logging.getLogger(__name__)
+
+
+def staged(manifest: Path, operating: dict[str, Any]) -> Path:
+    """The manifest of a copy of the pack, made unless it is there, as `operating["stage"]` says.
+
+    `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `operating["scratch"]`. Where there is no
+    room, the pack is read where it is. Raises DataError when a copied file is not what the manifest says.
+    """
+    manifest, where = Path(manifest), operating.get("stage") or "none"
+    if where == "none":
+        return manifest
+    if where == "disk" and not operating.get("scratch"):
+        raise DataError(
+            Problem("`stage: disk` needs a folder", "scratch", fix="set `scratch:` to one on the node's disk")
+        )
+    base = MEMORY / f"neuroscaling-{os.getuid()}" if where == "memory" else Path(operating["scratch"])
+    facts = pack_facts(manifest)
+    folder = base / f"pack-{content_hash(facts, 16)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(base / f"{folder.name}.lock"):
+        return _copied(manifest, facts, folder)
+
+
+def _copied(manifest: Path, facts: dict[str, Any], folder: Path) -> Path:
+    copy = folder / manifest.name
+    if copy.exists():  # the manifest is the last file that is written
+        return copy
+    missing = [file for file in pack_files(facts) if _size(folder / file["file"]) != file["bytes"]]
+    needed, free = sum(file["bytes"] for file in missing), shutil.disk_usage(folder).free
+    if needed > free:
+        log.warning(
+            "no room for %s in %s (%.1f of %.1f GB): it is read where it is", manifest, folder, needed / 1e9, free / 1e9
+        )
+        return manifest
+    for file in missing:
+        _copy(manifest.parent / file["file"], folder / file["file"], file["sha256"])
+    write_json(copy, facts)
+    return copy
+
+
+def _copy(source: Path, target: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with atomic_path(target) as temporary:
+        with open(source, "rb") as read, open(temporary, "wb") as write:
+            while block := read.read(BLOCK):
+                digest.update(block)
+                write.write(block)
+        if digest.hexdigest() != sha256:
+            raise DataError(
+                Problem("file of a pack is damaged", str(source), digest.hexdigest(), sha256, fix="pack again")
+            )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process of this machine at a time."""
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,103 @@
+"""The feeds of a training: from decoded squares that stay in memory, or from images decoded for each step."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from neuroscaling.errors import Problem
+from neuroscaling.training.feeding.cropping import cropped
+from neuroscaling.training.feeding.interface import Batch, Request
+from neuroscaling.training.feeding.squares import Squares
+from neuroscaling.training.feeding.subset import Subset, refuse_corrupt
+from neuroscaling.training.feeding.views import finished
+from neuroscaling.training.objectives.views import ViewSpec
+
+
+class Supply(Protocol):
+    """Pixels of the images of each request: their square, or one crop for each view. faults: corrupt ones by row."""
+
+    faults: dict[int, Problem]
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
+        """Each request with uint8 (b, 3, s, s) on the device."""
+        ...
+
+    def close(self) -> None:
+        """Give back processes and memory."""
+        ...
+
+
+class Resident:
+    """Squares that are in memory."""
+
+    def __init__(self, squares: Squares, subset: Subset):
+        asked = {int(row) for row in subset.rows} & set(squares.faults)
+        self.faults = {row: squares.faults[row] for row in asked}
+        self._squares = squares
+        self._rows = subset.rows[subset.sound(asked)] if asked else subset.rows
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
+        """Each request with its squares."""
+        for request in requests:
+            yield request, [self._squares.batch(self._rows[request.rows[request.mine]])]
+
+    def close(self) -> None:
+        """The squares stay for the next run of this process."""
+
+
+class ViewFeed:
+    """The views of a run's training images. from_squares: whether they are still to be cropped."""
+
+    def __init__(
+        self,
+        subset: Subset,
+        specs: tuple[ViewSpec, ...],
+        seed: int,
+        supply: Supply,
+        from_squares: bool,
+        corrupt: "Corrupt",
+    ):
+        self.n_images = len(subset)
+        self._specs, self._seed, self._supply, self._from_squares = specs, seed, supply, from_squares
+        self._corrupt = corrupt
+        self._labels = torch.from_numpy(subset.labels.astype(np.int64))
+        corrupt.check(supply.faults)
+
+    @property
+    def corrupt(self) -> list[str]:
+        """Ids of images that could not be decoded so far; others of their class were taken."""
+        return self._corrupt.ids(self._supply.faults)
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
+        """The batch of each request. Raises DataError when more images are corrupt than the data set may have."""
+        for request, pixels in self._supply.batches(requests):
+            self._corrupt.check(self._supply.faults)
+            labels = self._labels[torch.from_numpy(request.rows[request.mine])]
+            views = [self._view(pixels, request, view) for view in range(len(self._specs))]
+            yield Batch(views, labels.to(pixels[0].device, non_blocking=True))
+
+    def close(self) -> None:
+        """Give back worker processes and memory."""
+        self._supply.close()
+
+    def _view(self, pixels: list[torch.Tensor], request: Request, view: int) -> torch.Tensor:
+        spec = self._specs[view]
+        crop = cropped(pixels[0], spec, self._seed, request, view) if self._from_squares else pixels[view]
+        return finished(crop, spec, self._seed, request, view)
+
+
+class Corrupt:
+    """How many images of a data set may be corrupt, and their names. image_ids: by row."""
+
+    def __init__(self, dataset: str, limit: int, image_ids: object):
+        self._dataset, self._limit, self._image_ids = dataset, limit, image_ids
+
+    def check(self, faults: dict[int, Problem]) -> None:
+        """Raise DataError with all faults when they are more than the limit."""
+        refuse_corrupt(list(faults.values()), self._limit, self._dataset)
+
+    def ids(self, faults: dict[int, Problem]) -> list[str]:
+        """Names of the images, in the order of the data set."""
+        return [self._image_ids[row] for row in sorted(faults)]

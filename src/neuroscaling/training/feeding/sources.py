@@ -1,0 +1,52 @@
+"""Where a run's images are read: the data set's own files, or a pack of them."""
+
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.datasets.packs.format import pack_facts
+from neuroscaling.datasets.packs.reading import open_pack
+from neuroscaling.datasets.packs.staging import staged
+from neuroscaling.datasets.source import Source, open_source
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.hashing import content_hash
+
+_opened: dict[str, Source] = {}  # by what was asked for: listings of large data sets take their time
+
+
+def run_source(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Source:
+    """The images of one split of the run's data set.
+
+    smallest: pixels that the short side has to have in a pack; None: nothing but the originals will do, and a pack of
+    resized images is passed by. Raises DataError when a pack is of other images than the run's.
+    """
+    pack = _pack(run, split, smallest, operating)
+    asked = [run["dataset"], run["dataset_settings"], split, run["fingerprint"], str(pack)]
+    key = content_hash(asked, 16)
+    if key not in _opened:
+        _opened[key] = _open_pack(run, split, pack, operating) if pack else _open_files(run, split, operating)
+    return _opened[key]
+
+
+def _pack(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Path | None:
+    """The manifest of the pack that serves, if there is one."""
+    named = (operating.get("packs") or {}).get(run["dataset"])
+    if not named:
+        return None
+    facts = pack_facts(Path(named))
+    resized = facts["size"] is not None
+    serves = split in facts["splits"] and (not resized or (smallest is not None and facts["size"] >= smallest))
+    return Path(named) if serves else None
+
+
+def _open_pack(run: dict[str, Any], split: str, pack: Path, operating: dict[str, Any]) -> Source:
+    source = open_pack(staged(pack, operating), split)
+    if source.index.fingerprint != run["fingerprint"]:
+        found, what = source.index.fingerprint, "the pack is of other images than the run's"
+        raise DataError(Problem(what, str(pack), found, run["fingerprint"], fix="delete it and pack again"))
+    return source
+
+
+def _open_files(run: dict[str, Any], split: str, operating: dict[str, Any]) -> Source:
+    cache = operating.get("cache_dir")
+    settings = run["dataset_settings"]
+    return open_source(run["dataset"], settings, split, run["fingerprint"], Path(cache) if cache else None)

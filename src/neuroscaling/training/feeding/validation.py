@@ -1,0 +1,122 @@
+"""Validation images: resized and cut once, and shared by the runs of a process and by those that come after it."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from neuroscaling.datasets.decode import decode_into
+from neuroscaling.datasets.draws import validation_rows
+from neuroscaling.datasets.source import Source
+from neuroscaling.files import atomic_path
+from neuroscaling.hashing import content_hash
+from neuroscaling.training.feeding.cropping import central
+from neuroscaling.training.feeding.crops import resized
+from neuroscaling.training.feeding.normal import normalised
+from neuroscaling.training.feeding.sizes import validation_resize
+from neuroscaling.training.feeding.sources import run_source
+from neuroscaling.training.feeding.squares import fits_device
+from neuroscaling.training.feeding.subset import refuse_corrupt
+from neuroscaling.training.recipe import Recipe
+
+KEPT = 2  # sets of images that a process keeps: those of the last runs
+_kept: dict[str, "Images"] = {}
+
+
+class Images:
+    """Images uint8 (n, size, size, 3) and labels int64 (n,), decoded. They give normalised chunks on `device`."""
+
+    def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, device: torch.device):
+        self.n_images = len(labels)
+        self._pixels, self._labels, self._device = pixels, labels, device
+
+    def chunks(self, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """All images in order, `batch` at a time: float32 (b, 3, size, size), channels last, and labels (b,)."""
+        for start in range(0, self.n_images, batch):
+            some = slice(start, start + batch)
+            pixels = self._pixels[some].to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+            yield normalised(pixels), self._labels[some].to(self._device, non_blocking=True)
+
+
+def open_validation(
+    run: dict[str, Any],
+    size: int,
+    recipe: Recipe | None,
+    device: torch.device,
+    operating: dict[str, Any],
+    classes: Sequence[str] | None = None,
+) -> Images:
+    """The validation images of the run's data set for a network whose input has `size` pixels a side.
+
+    recipe: says how they are resized; None: of a network that is not trained; classes: names of those that the network
+    tells apart, None: all. A folder `scratch` in `operating` keeps what was decoded for other jobs of this machine.
+    Raises DataError when more images are corrupt than the data set's `corrupt_limit`; those up to it are left out.
+    """
+    to = validation_resize(recipe, run["arch"], size)
+    how = {"size": size, "to": to, "squash": recipe is not None and recipe.validation_resize == "squash"}
+    how["interpolation"] = recipe.validation_interpolation if recipe else "bilinear"
+    source = run_source(run, "validation", to, operating)
+    what = [run["dataset"], run["dataset_settings"], run["fingerprint"], operating.get("packs"), how]
+    key = content_hash([*what, list(classes) if classes else None, str(device)], 16)
+    if key not in _kept:
+        while len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = _load(run, source, how, classes, device, operating)
+    return _kept[key]
+
+
+def forget_validation() -> None:
+    """Give back the memory of all validation images of this process."""
+    _kept.clear()
+
+
+def _load(
+    run: dict[str, Any],
+    source: Source,
+    how: dict[str, Any],
+    classes: Sequence[str] | None,
+    device: torch.device,
+    operating: dict[str, Any],
+) -> Images:
+    rows, labels = validation_rows(source.index, classes)
+    ids = content_hash([source.index.image_ids[row] for row in rows.tolist()], 16)
+    pack = (operating.get("packs") or {}).get(run["dataset"])
+    place = content_hash([run["dataset"], run["dataset_settings"], how, ids, pack], 16)
+    scratch = operating.get("scratch")
+    file = Path(scratch) / f"validation-{place}.npy" if scratch else None
+    limit = run["dataset_settings"].get("corrupt_limit", 0)
+    pixels, sound = _pixels(source, rows, how, file, limit)
+    kept = torch.from_numpy(pixels)
+    if fits_device(kept.nbytes, device):
+        kept = kept.to(device)
+    return Images(kept, torch.from_numpy(labels[sound].astype(np.int64)).to(device), device)
+
+
+def _pixels(
+    source: Source, rows: np.ndarray, how: dict[str, Any], file: Path | None, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 (n, size, size, 3) and which of `rows` they are: bool (n,)."""
+    every = np.ones(len(rows), bool)
+    if file and file.exists():
+        return np.load(file, mmap_mode="c"), every
+    out = np.zeros((len(rows), how["size"], how["size"], 3), np.uint8)
+    faults = decode_into(out, source, rows, partial(_prepared, **how))
+    refuse_corrupt(list(faults.values()), limit, source.index.name)
+    if faults:
+        sound = ~np.isin(rows, list(faults))
+        return out[sound], sound
+    if file:
+        with atomic_path(file) as temporary, open(temporary, "wb") as stream:
+            np.save(stream, out)
+    return out, every
+
+
+def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolation: str) -> torch.Tensor:
+    """The central `size` pixels of an image uint8 (3, h, w) whose short side, or (squash) both sides were made `to`."""
+    height, width = image.shape[1:]
+    scale = to / min(height, width)
+    sides = (to, to) if squash else (max(to, round(height * scale)), max(to, round(width * scale)))
+    return central((image if sides == (height, width) else resized(image, sides, interpolation))[None], size)[0]

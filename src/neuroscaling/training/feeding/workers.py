@@ -1,0 +1,152 @@
+"""Images that are decoded for each step: in worker processes, or in this one where there are none.
+
+A task says all that its images depend on, so a worker has no state, and a resumed run needs none of it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from neuroscaling.datasets.decode import decode, square
+from neuroscaling.datasets.source import Source
+from neuroscaling.errors import DataError, Problem
+from neuroscaling.training.feeding.crops import crop_each, random_boxes
+from neuroscaling.training.feeding.draws import crop_numbers, mirrored, seeds
+from neuroscaling.training.feeding.interface import Request
+from neuroscaling.training.feeding.policies import Policy
+from neuroscaling.training.feeding.subset import Subset
+from neuroscaling.training.objectives.views import ViewSpec
+
+TASK = 32  # images that a worker prepares in one go
+WAITING = 128  # tasks prepared ahead, at most: each takes one of a process's file descriptors
+STEPS_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some images of a step: positions in the subset (n,), and for each view what `crops` and `Policy` draw from."""
+
+    positions: np.ndarray
+    crops: list[np.ndarray]
+    flips: list[np.ndarray]
+    policies: list[np.ndarray]
+
+
+@dataclass
+class Preparation(Dataset):
+    """What a worker does with a task.
+
+    specs: views to crop, from the image as it is or, where `side` is given, from its square of that side; none: the
+    squares themselves.
+    """
+
+    source: Source
+    subset: Subset
+    specs: tuple[ViewSpec, ...]
+    side: int | None
+
+    def __getitem__(self, task: Task) -> tuple[torch.Tensor, list[tuple[int, Problem]]]:
+        """Pixels of all views, uint8 and flat: view by view (n, s, s, 3); and the images that can't be decoded."""
+        faults: dict[int, Problem] = {}
+        images = [self._image(int(position), faults) for position in task.positions]
+        views = [self._view(images, task, view) for view in range(len(self.specs))] or [torch.stack(images)]
+        flat = [view.permute(0, 2, 3, 1).reshape(-1) for view in views]
+        return (flat[0] if len(flat) == 1 else torch.cat(flat)), list(faults.items())
+
+    def _image(self, position: int, faults: dict[int, Problem]) -> torch.Tensor:
+        """The image at `position`, or the next of its class that can be decoded."""
+        for other in self.subset.alternatives(position):
+            row = int(self.subset.rows[other])
+            try:
+                image = decode(self.source, row)
+            except DataError as error:
+                faults[row] = error.problems[0]
+                continue
+            return square(image, self.side) if self.side else image
+        raise DataError([Problem("all images of a class are corrupt"), *faults.values()])
+
+    def _view(self, images: list[torch.Tensor], task: Task, view: int) -> torch.Tensor:
+        spec = self.specs[view]
+        sides = [image.shape[1:] for image in images]
+        rows = task.crops[view]
+        boxes = [random_boxes(rows[i : i + 1], *sides[i], spec.crop_scale) for i in range(len(images))]
+        cropped = crop_each(images, np.concatenate(boxes), task.flips[view], spec.size, spec.interpolation)
+        return Policy(spec)(cropped, task.policies[view]) if spec.auto_augment else cropped
+
+
+class Tasks(Sampler):
+    """The tasks of requests that are set anew for each pass."""
+
+    def __init__(self, specs: tuple[ViewSpec, ...], seed: int):
+        self.specs, self.seed = specs, seed
+        self.requests: Iterable[Request] = ()
+        self.given: deque[tuple[Request, int]] = deque()
+
+    def __iter__(self) -> Iterator[Task]:
+        for request in self.requests:
+            tasks = list(self.of(request))
+            self.given.append((request, len(tasks)))
+            yield from tasks
+
+    def of(self, request: Request) -> Iterator[Task]:
+        """What the workers have to do for this process's part of a step."""
+        positions = request.rows[request.mine]
+        views = range(len(self.specs))
+        crops = [crop_numbers(self.seed, request, view) for view in views]
+        flips = [mirrored(self.specs[view], self.seed, request, view) for view in views]
+        policies = [seeds("policy", self.seed, request, view) for view in views]
+        edges = np.linspace(0, len(positions), -(-len(positions) // TASK) + 1).round().astype(int).tolist()
+        for a, b in pairwise(edges):
+            yield Task(positions[a:b], *([values[a:b] for values in drawn] for drawn in (crops, flips, policies)))
+
+
+class Workers:
+    """The cropped views (or the squares) of each request, prepared by `workers` processes ahead of their use."""
+
+    def __init__(self, preparation: Preparation, seed: int, batch: int, workers: int, device: torch.device):
+        self.sizes = [spec.size for spec in preparation.specs] or [preparation.side]
+        self.device = device
+        self.faults: dict[int, Problem] = {}
+        self._tasks = Tasks(preparation.specs, seed)
+        ahead = min(WAITING, STEPS_AHEAD * -(-batch // TASK))
+        options = {"prefetch_factor": max(2, -(-ahead // workers)), "persistent_workers": True} if workers else {}
+        self._loader = DataLoader(
+            preparation,
+            sampler=self._tasks,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # the loader draws a seed, which is of no use here, from torch's own otherwise
+            **options,
+        )
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
+        """Each request with its views uint8 (b, 3, s, s), channels last, on the device."""
+        self._tasks.requests = requests
+        self._tasks.given.clear()
+        prepared = iter(self._loader)
+        for first in prepared:
+            request, n_tasks = self._tasks.given.popleft()
+            parts = [first, *(next(prepared) for _ in range(n_tasks - 1))]
+            self.faults |= {row: problem for _, faults in parts for row, problem in faults}
+            yield request, self._views([flat for flat, _ in parts])
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._loader = None
+
+    def _views(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        pixels = [3 * size * size for size in self.sizes]
+        counts = [len(part) // sum(pixels) for part in parts]
+        views = [torch.empty((sum(counts), s, s, 3), dtype=torch.uint8, device=self.device) for s in self.sizes]
+        start = 0
+        for part, count in zip(parts, counts, strict=True):
+            for view, some in zip(views, part.split([count * n for n in pixels]), strict=True):
+                view[start : start + count].copy_(some.view(count, *view.shape[1:]), non_blocking=True)
+            start += count
+        return [view.permute(0, 3, 1, 2) for view in views]

@@ -1,0 +1,42 @@
+"""A small image folder of JPEG files, cut out of the two photographs that come with scikit-learn."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from neuroscaling.datasets.draws import draw
+from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.subsets import write_subset
+from neuroscaling.training.recipe import Recipe
+
+CLASSES = ("china", "flower", "mixed")
+
+
+def photographs(root: Path, per_class: int = 6, size: tuple[int, int] = (96, 72)) -> Path:
+    """`root`/train and `root`/val with three class folders; pictures of `size` (width, height)."""
+    pictures = [Image.fromarray(array) for array in load_sample_images().images]
+    rng = np.random.default_rng(0)
+    for split, n in (("train", per_class), ("val", 2)):
+        for label, name in enumerate(CLASSES):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                picture = pictures[(label + i // 2 * (label == 2)) % 2]
+                left, top = (int(rng.integers(0, side - 160)) for side in picture.size)
+                part = picture.crop((left, top, left + 160, top + 120)).resize(size, Image.Resampling.BICUBIC)
+                part.save(folder / f"{i:02d}.jpg", quality=90)
+    return root
+
+
+def photograph_run(root: Path, recipe: Recipe, k: int = 4, seed: int = 3, **settings: Any) -> tuple[dict, Path]:
+    """A run on `k` images a class of the folder, and its subset file."""
+    settings = {"format": "imagefolder", "root": str(root), **settings}
+    index = load_index("photographs", settings, "train")
+    subset = root / f"subset-{k}-{seed}.parquet"
+    write_subset(subset, index, draw(index, k, 0), k, 0)
+    run = {"run": "r", "arch": "resnet18", "dataset": "photographs", "dataset_settings": settings}
+    run |= {"fingerprint": index.fingerprint, "samples_per_class": k, "subset": str(k), "subset_seed": 0, "seed": seed}
+    return run | {"recipe": recipe.model_dump(mode="json")}, subset
