@@ -1,9 +1,8 @@
-"""Recipes, schedules, batches, and runs of every kind; the networks are small and the images real digits."""
+"""Batches, and runs of every kind; the networks are small and the images real digits."""
 
 import errno
 import fcntl
 import json
-import math
 import os
 import subprocess
 import sys
@@ -13,19 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from pydantic import ValidationError
 
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subsets import draw, write_subset
-from neuroscaling.errors import DataError, StudyError
+from neuroscaling.errors import DataError
 from neuroscaling.hashing import file_sha256
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.models.weights import load_weights, save_weights
 from neuroscaling.training.augment import augmented, central, normalised, stored_size
 from neuroscaling.training.lock import run_lock
-from neuroscaling.training.recipe import Recipe, load_recipe, recipe_names
-from neuroscaling.training.schedule import batches, epoch_order, evaluation_epochs, generator, learning_rate
+from neuroscaling.training.recipe import load_recipe
+from neuroscaling.training.schedule import batches, epoch_order, generator
 from neuroscaling.training.state import load_state, save_state
 from neuroscaling.training.train import train
 
@@ -69,46 +67,6 @@ def untrained(**changes):
     return a_run() | {"kind": "untrained", "samples_per_class": 0, "recipe": None} | changes
 
 
-# Recipes
-
-
-def test_the_bundled_recipes_are_valid_and_named_after_their_files():
-    assert {"digits", "sgd100"} <= set(recipe_names())
-    assert [load_recipe(name).name for name in recipe_names()] == recipe_names()
-    assert all(field.description for field in Recipe.model_fields.values())
-
-
-def test_the_published_recipe():
-    recipe = load_recipe("sgd100")
-    assert (recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.learning_rate) == (100, 256, "sgd", 0.1)
-    assert (recipe.momentum, recipe.weight_decay, recipe.warmup_epochs) == (0.9, 1e-4, 5)
-    assert (recipe.min_learning_rate, recipe.label_smoothing) == (1e-5, 0)
-
-
-def test_an_unknown_recipe_gets_the_nearest():
-    with pytest.raises(StudyError, match=r"nearest: +digits"):
-        load_recipe("digit")
-
-
-def test_all_faults_of_a_recipe_come_at_once(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text("epochs: 0\nbatch_size: 64\noptimizer: sgdd\nlearning_rates: 0.1\nlearning_rate: .1\n")
-    with pytest.raises(StudyError) as caught:
-        load_recipe(str(path))
-    assert len(caught.value.problems) == 3
-    text = str(caught.value)
-    assert "mine.yaml: epochs" in text and "mine.yaml: optimizer" in text and "nearest:  learning_rate" in text
-    path.write_text("epochs: [1\n")
-    with pytest.raises(StudyError, match="not valid YAML"):
-        load_recipe(str(path))
-
-
-@pytest.mark.parametrize("change", [{"warmup_epochs": 16}, {"min_learning_rate": 1.0}, {"evaluations": 0}])
-def test_recipes_that_contradict_themselves(change):
-    with pytest.raises(ValidationError):
-        Recipe.model_validate(load_recipe("digits").model_dump() | change)
-
-
 # Schedules and batches
 
 
@@ -122,24 +80,6 @@ def test_every_image_is_used_once_an_epoch_and_no_batch_has_one_image():
 def test_order_depends_on_seed_and_epoch():
     orders = {tuple(epoch_order(seed, epoch, 50)) for seed in range(3) for epoch in range(1, 4)}
     assert len(orders) == 9 and tuple(epoch_order(1, 2, 50)) in orders
-
-
-def test_the_learning_rate_rises_and_falls_as_a_cosine():
-    recipe = load_recipe("sgd100")
-    rates = [learning_rate(recipe, step, 10) for step in range(1000)]
-    assert np.argmax(rates) == 50 and rates[50] == 0.1 and rates[-1] == pytest.approx(1e-5)
-    np.testing.assert_allclose(np.diff(rates[:51]), 0.1 / 51)
-    middle = 1e-5 + (0.1 - 1e-5) * (1 + math.cos(math.pi * 0.5)) / 2
-    assert rates[50 + 949 // 2] == pytest.approx(middle, rel=5e-3)
-    assert np.all(np.diff(rates[50:]) < 0)
-
-
-def test_evaluations_are_few_and_include_first_and_last():
-    assert (
-        evaluation_epochs(load_recipe("sgd100")) >= {0, 1, 100} and len(evaluation_epochs(load_recipe("sgd100"))) <= 12
-    )
-    every = load_recipe("sgd100").model_copy(update={"evaluations": 40})
-    assert evaluation_epochs(every) == {0, 40, 80, 100}
 
 
 def test_shift_moves_by_at_most_an_eighth_and_fills_with_black():

@@ -1,0 +1,279 @@
+"""Recipes: the bundled ones in both protocols, faults of one's own, schedules, parameter groups."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from neuroscaling.errors import StudyError
+from neuroscaling.models.build import build
+from neuroscaling.training.averaging import make_ema
+from neuroscaling.training.objectives.views import image_passes, views_of
+from neuroscaling.training.optimise import annealed, learning_rate, make_optimizer, set_rates, weight_decay
+from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe, recipe_names
+from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
+
+PUBLISHED = {"sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"}
+TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"}
+
+
+def changed(name, **changes):
+    return Recipe.model_validate(load_recipe(name).model_dump() | changes)
+
+
+# Bundled recipes
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", sorted(PUBLISHED | TOYS))
+def test_each_bundled_recipe_loads_and_survives_json(name, protocol):
+    recipe = load_recipe(name, protocol)
+    assert recipe.name == name and Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert "parity" not in recipe.model_dump()
+
+
+def test_the_bundled_recipes_are_those_of_the_study_and_toys_and_every_key_is_explained():
+    assert set(recipe_names()) == PUBLISHED | TOYS
+    assert all(field.description for field in Recipe.model_fields.values())
+
+
+def test_the_published_numbers():
+    keys = ("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "warmup_epochs", "min_learning_rate")
+    numbers = {name: tuple(getattr(load_recipe(name), key) for key in keys) for name in PUBLISHED}
+    assert numbers == {
+        "sgd100": (100, 256, "sgd", 0.1, 1e-4, 5, 1e-5),
+        "convnext300": (300, 4096, "adamw", 4e-3, 0.05, 20, 1e-6),
+        "deit300": (300, 2048, "adamw", 3e-3, 0.02, 5, 1e-5),
+        "simclr100": (100, 512, "lars", 1.697, 1e-6, 10, 1e-6),
+        "simclr100_vit": (100, 512, "adamw", 1e-4, 0.05, 10, 1e-6),
+        "dino": (100, 256, "adamw", 5e-4, 0.04, 10, 1e-6),
+        "ffgsm10": (10, 256, "sgd", 0.1, 1e-4, 2, 1e-5),
+    }
+    convnext, deit, ffgsm = (load_recipe(name) for name in ("convnext300", "deit300", "ffgsm10"))
+    assert (convnext.mixup, convnext.cutmix, convnext.label_smoothing, convnext.loss) == (0.8, 1.0, 0.1, "soft_target")
+    assert (deit.loss, deit.gradient_clip, deit.repeated_augmentation, deit.drop_path_form) == ("bce", 1, 3, "constant")
+    assert [convnext.images_at_once(arch) for arch in ("convnext_tiny", "convnext_large")] == [512, 256]
+    assert [deit.images_at_once(arch) for arch in ("deit_tiny", "deit_large", "deit_huge")] == [512, 256, 128]
+    assert (255 * ffgsm.adversarial.epsilon, 255 * ffgsm.adversarial.alpha) == pytest.approx((1, 1.25))
+    assert (ffgsm.start.recipe, ffgsm.start.samples_per_class, ffgsm.schedule) == ("sgd100", "all", "linear")
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED - {"dino"}))
+def test_parity_repeats_the_quirks_and_corrected_does_not(name):
+    corrected, parity = (load_recipe(name, protocol) for protocol in PROTOCOLS)
+    assert parity.decay_norms_and_biases and not corrected.decay_norms_and_biases
+    assert (parity.precision, corrected.precision) == ("fp16", "bf16")
+    assert (parity.crops, corrected.crops) == ("originals", "stored")
+    assert parity.drop_last and not corrected.drop_last
+    assert parity.ema == corrected.ema and not parity.ema_warmup and corrected.ema_warmup == (corrected.ema is not None)
+
+
+def test_interpolations_of_both_protocols():
+    def both(name, key):
+        return [getattr(load_recipe(name, protocol), key) for protocol in PROTOCOLS]
+
+    assert both("deit300", "interpolation") == ["bicubic", "bilinear"]
+    assert both("convnext300", "interpolation") == ["bicubic", "bicubic"]
+    assert both("convnext300", "validation_interpolation") == ["bicubic", "lanczos"]
+    assert both("sgd100", "validation_resize") == ["short_side", "squash"]
+    assert load_recipe("dino", "parity").dino.momentum_by_epoch and not load_recipe("dino").dino.momentum_by_epoch
+    assert load_recipe("dino", "parity").dino.local_crops == load_recipe("dino").dino.local_crops == 8
+
+
+# Faults
+
+
+def test_an_unknown_recipe_or_protocol_gets_the_nearest():
+    with pytest.raises(StudyError, match=r"nearest: +digits"):
+        load_recipe("digit")
+    with pytest.raises(StudyError, match=r"nearest: +parity"):
+        load_recipe("digits", "paritty")
+
+
+def test_all_faults_of_a_recipe_come_at_once(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "epochs: 0\nbatch_size: 64\noptimizer: sgdd\nlearning_rates: 0.1\nlearning_rate: .1\n"
+        "objective: dino\ndino: {bottlneck: 8}\nparity: {precisions: fp16}\n"
+    )
+    with pytest.raises(StudyError) as caught:
+        load_recipe(str(path))
+    text = str(caught.value)
+    assert len(caught.value.problems) == 5
+    assert "mine.yaml: epochs" in text and "mine.yaml: optimizer" in text and "nearest:  learning_rate" in text
+    assert "mine.yaml: dino.bottlneck" in text and "nearest:  bottleneck" in text and "nearest:  precision" in text
+    path.write_text("epochs: [1\n")
+    with pytest.raises(StudyError, match="not valid YAML"):
+        load_recipe(str(path))
+
+
+def test_all_contradictions_come_at_once(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "epochs: 2\nbatch_size: 64\nmicro_batch: 48\noptimizer: sgd\nlearning_rate: .1\nwarmup_epochs: 2\nmixup: 0.8\n"
+        "drop_path: {convnext_tinny: 0.1}\nauto_augment: 3a\nparity: {ema_warmup: true}\n"
+    )
+    with pytest.raises(StudyError) as caught:
+        load_recipe(str(path))
+    keys = {problem.where.rpartition(": ")[2] for problem in caught.value.problems}
+    assert keys == {
+        "warmup_epochs", "micro_batch", "loss", "drop_path.convnext_tinny", "augmentation", "ema_warmup"
+    }  # fmt: skip
+    assert "the nearest is convnext_tiny" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"warmup_epochs": 16},
+        {"min_learning_rate": 1.0},
+        {"evaluations": 0},
+        {"objective": "dino", "ema": 0.99},
+        {"simclr": {}},
+        {"objective": "adversarial", "loss": "bce"},
+        {"objective": "simclr", "mixup": 0.5, "loss": "soft_target"},
+        {"crop_scale": (0.5, 0.2)},
+        {"start": {"recipe": "digits"}},
+        {"weight_decay": 0, "final_weight_decay": 0.1},
+    ],
+)
+def test_recipes_that_contradict_themselves(change):
+    with pytest.raises(ValidationError):
+        changed("digits", **change)
+
+
+# Schedules
+
+
+def test_the_learning_rate_rises_and_falls_as_a_cosine():
+    recipe = load_recipe("sgd100")
+    rates = [learning_rate(recipe, step, 10) for step in range(1000)]
+    assert np.argmax(rates) == 50 and rates[50] == 0.1 and rates[-1] == pytest.approx(1e-5)
+    np.testing.assert_allclose(np.diff(rates[:51]), 0.1 / 51)
+    middle = 1e-5 + (0.1 - 1e-5) * (1 + math.cos(math.pi * 474 / 949)) / 2
+    assert rates[50 + 474] == pytest.approx(middle, rel=1e-12)
+    assert np.all(np.diff(rates[50:]) < 0)
+
+
+def test_the_learning_rate_of_fine_tuning_falls_in_a_line():
+    rates = [learning_rate(load_recipe("ffgsm10"), step, 2) for step in range(20)]
+    np.testing.assert_allclose(rates[:5], [0.02, 0.04, 0.06, 0.08, 0.1])
+    np.testing.assert_allclose(np.diff(rates[4:]), (1e-5 - 0.1) / 15)
+    assert rates[-1] == pytest.approx(1e-5)
+
+
+def test_weight_decay_stays_or_grows_along_a_cosine():
+    assert {weight_decay(load_recipe("sgd100"), step, 3) for step in (0, 150, 299)} == {1e-4}
+    recipe = load_recipe("dino")
+    decays = [weight_decay(recipe, step, 2) for step in range(200)]
+    assert decays[0] == pytest.approx(0.04) and decays[-1] == 0.4
+    assert decays[50] == pytest.approx(0.4 + (0.04 - 0.4) * (1 + math.cos(math.pi * 50 / 199)) / 2)
+
+
+def test_a_run_of_one_step_trains_at_the_peak():
+    assert annealed("cosine", 0.1, 0.0, 0, 0) == 0.1
+    assert learning_rate(changed("digits", epochs=1, warmup_epochs=0), 0, 1) == 3e-3
+
+
+def test_evaluations_and_checkpoints_on_the_published_schedule_or_log_spaced():
+    recipe = load_recipe("sgd100")
+    assert evaluation_epochs(recipe) >= {0, 1, 100} and len(evaluation_epochs(recipe)) <= 12
+    assert evaluation_epochs(changed("sgd100", evaluations=40)) == {0, 40, 80, 100}
+    assert evaluation_epochs(load_recipe("sgd100", "parity")) == set(range(101))
+    assert checkpoint_epochs(recipe) == {100}
+    files = {name: checkpoint_epochs(load_recipe(name, "parity")) for name in ("sgd100", "convnext300", "ffgsm10")}
+    assert [len(files[name]) for name in ("sgd100", "convnext300", "ffgsm10")] == [28, 32, 10]
+    assert {10, 15, 100} <= files["sgd100"] and files["convnext300"] - files["sgd100"] == {150, 200, 250, 300}
+    assert {1, 100} <= checkpoint_epochs(changed("sgd100", checkpoints="log"))
+
+
+# Optimisers
+
+
+@pytest.mark.parametrize("arch", ["resnet_w8", "vit_w16"])
+def test_norms_biases_and_positions_decay_only_where_the_recipe_says_so(arch):
+    network = build(arch, 10, 0)
+    free, decaying = make_optimizer(changed("digits", decay_norms_and_biases=False), network).param_groups
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    kept = {names[id(parameter)] for parameter in decaying["params"]}
+    assert kept and all(name.endswith("weight") and network.get_parameter(name).ndim > 1 for name in kept)
+    exempt = {names[id(parameter)] for parameter in free["params"]}
+    assert exempt | kept == set(names.values()) and not exempt & kept
+    assert arch != "vit_w16" or {"pos_embed", "cls_token"} <= exempt
+    (everything,) = make_optimizer(changed("digits", decay_norms_and_biases=True), network).param_groups
+    assert len(everything["params"]) == len(names) and everything["weight_decay"] == 0.05
+
+
+def test_rates_are_set_in_every_group_and_parameters_that_do_not_train_have_none():
+    network = build("resnet_w8", 10, 0)
+    network.fc.requires_grad_(False)
+    recipe = changed("digits", decay_norms_and_biases=False, final_weight_decay=0.5)
+    optimizer = make_optimizer(recipe, nn.ModuleDict({"network": network}))
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    assert id(network.fc.weight) not in trained and id(network.conv1[0].weight) in trained
+    assert set_rates(optimizer, recipe, 159, 10) == pytest.approx(1e-5)
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(1e-5, 0), (1e-5, 0.5)]
+
+
+def test_sgd_is_without_nesterov_and_lars_adapts_only_what_decays():
+    network = build("resnet_w8", 10, 0)
+    sgd = make_optimizer(load_recipe("sgd100"), network)
+    assert type(sgd) is torch.optim.SGD and sgd.defaults["momentum"] == 0.9 and not sgd.defaults["nesterov"]
+    lars = make_optimizer(load_recipe("simclr100"), network)
+    weight, bias = network.fc.weight, network.fc.bias
+    before = weight.detach().clone(), bias.detach().clone()
+    weight.grad, bias.grad = torch.randn_like(weight), torch.randn_like(bias)
+    lars.step()
+    decayed = weight.grad + 1e-6 * before[0]
+    ratio = 1e-3 * before[0].norm() / (weight.grad.norm() + 1e-6 * before[0].norm())
+    torch.testing.assert_close(weight, before[0] - 1.697 * ratio * decayed)
+    torch.testing.assert_close(bias, before[1] - 1.697 * bias.grad)
+
+
+def test_the_moving_average_warms_up_only_in_the_corrected_protocol():
+    def after_three_steps(protocol):
+        network = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(network.weight)
+        ema = make_ema(load_recipe("deit300", protocol), network)
+        for step in (1, 2, 3):
+            nn.init.constant_(network.weight, float(step))
+            ema.update(network, step)
+        return ema.module.weight.item()
+
+    shares = [2 ** (-2 / 3), 3 ** (-2 / 3)]
+    second = 1 + shares[0] * (2 - 1)
+    assert after_three_steps("corrected") == pytest.approx(second + shares[1] * (3 - second), rel=1e-6)
+    assert after_three_steps("parity") == pytest.approx(1 + 1e-4 + 1e-4 * (2 - 1e-4), rel=1e-5)
+    assert make_ema(load_recipe("sgd100"), nn.Linear(1, 1)) is None
+
+
+# Views
+
+
+def test_views_and_what_they_cost():
+    (view,) = views_of(load_recipe("convnext300"), 224)
+    assert (view.size, view.crop, view.flip, view.erasing) == (224, "random", 0.5, 0.25)
+    assert (view.auto_augment, view.interpolation, view.jitter) == ("rand-m9-mstd0.5-inc1", "bicubic", (0, 0, 0, 0))
+    assert views_of(load_recipe("deit300"), 224)[0].jitter == (0.3, 0.3, 0.3, 0)
+    first, second = views_of(load_recipe("simclr100"), 224)
+    assert first == second and (first.jitter, first.jitter_probability) == ((0.8, 0.8, 0.8, 0.2), 0.8)
+    sizes = [view.size for view in views_of(load_recipe("dino"), 224)]
+    assert sizes == [224, 224, *[96] * 8]
+    assert [view.solarize for view in views_of(load_recipe("dino"), 224)] == [0, 0.2, *[0] * 8]
+    assert [image_passes(load_recipe(name), 224) for name in ("sgd100", "simclr100")] == [1, 2]
+    assert image_passes(load_recipe("ffgsm10"), 224) == pytest.approx(5 / 3)
+    assert image_passes(load_recipe("dino"), 224) == pytest.approx(2 + 8 * (96 / 224) ** 2 + 2 / 3)
+
+
+def test_recipes_import_neither_torch_nor_pandas():
+    code = (
+        "import sys; from neuroscaling.training.recipe import load_recipe; "
+        "from neuroscaling.training.objectives.views import image_passes; image_passes(load_recipe('dino'), 224); "
+        "assert not {'torch', 'timm', 'pandas', 'PIL'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
