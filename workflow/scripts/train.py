@@ -1,7 +1,8 @@
-"""Make one run: train a network, or build an untrained, pretrained or baseline one.
+"""Make the runs of a job, one after another: train networks, or build untrained, pretrained or baseline ones.
 
-input: subset (runs of kind trained only); output: run (run.json; the weights are written beside it), history;
-params: run (settings); config: located (where images and weights lie); threads; log[0].
+input: subsets (of runs of kind trained), starts (run.json of runs that others start from); output: runs (run.json;
+weights are written beside it), histories; config: runs (settings), located (where images and weights lie), training
+(how jobs, machines and disks are used); resources: gpu and nodes; threads; log[0].
 """
 
 from pathlib import Path
@@ -9,10 +10,22 @@ from pathlib import Path
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.training.train import train
+    from neuroscaling.training.many import Job, train_many
 
     located = snakemake.config["located"]
-    run = dict(snakemake.params.run)
-    run |= {"dataset_settings": located["datasets"].get(run["dataset"]), "weights": located["weights"].get(run["run"])}
-    subset = snakemake.input.get("subset")
-    train(run, Path(subset) if subset else None, Path(snakemake.output.run).parent, threads=snakemake.threads)
+    subsets = {(path.parent.name, path.name): path for path in map(Path, snakemake.input.get("subsets", []))}
+
+    def job_of(out: Path) -> Job:
+        """The run whose folder is `out`, with all that it needs."""
+        run = dict(snakemake.config["runs"][out.name])
+        run["dataset_settings"] = located["datasets"].get(run["dataset"])
+        run["weights"] = located["weights"].get(run["run"])
+        place = (f"{run['dataset']}-{run['fingerprint']}", f"{run['subset']}-s{run['subset_seed']}.parquet")
+        return Job(run, subsets.get(place), out, out.parent / run["start"] if run["start"] else None)
+
+    operating = snakemake.config["training"] | {
+        "gpus": max(1, snakemake.resources.get("gpu", 1)),
+        "nodes": snakemake.resources.get("nodes", 1),
+        "threads": snakemake.threads,
+    }
+    train_many([job_of(Path(path).parent) for path in snakemake.output.runs], operating)
