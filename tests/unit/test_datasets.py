@@ -1,5 +1,6 @@
 """The digits' fixed split, image folders, fingerprints, and what bad folders get."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -7,17 +8,23 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from neuroscaling.datasets import digits
+from neuroscaling.datasets import catalogue, checks, digits, folders
+from neuroscaling.datasets import fingerprint as fingerprints
 from neuroscaling.datasets.checks import deep_problems, light_problems
+from neuroscaling.datasets.declared import NO_ROOT, declared, declared_fingerprint
 from neuroscaling.datasets.digits import load_digits
 from neuroscaling.datasets.fingerprint import fingerprint
 from neuroscaling.datasets.images import load_images
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.names import join_names, pack_names
 from neuroscaling.errors import DataError
 
 DIGITS = {"format": "digits"}
+DIGITS_FINGERPRINT = "ba513494"
 
 
 @pytest.fixture
@@ -178,6 +185,111 @@ def test_the_fingerprint_is_taken_from_the_cache(folder, tmp_path):
     assert fingerprint("pets", settings_of(folder), tmp_path) == "cafecafe"
     entry.write_text("{")
     assert fingerprint("pets", settings_of(folder), tmp_path) == first
+
+
+def test_fingerprints_are_what_they_always_were(tmp_path):
+    assert fingerprint("digits", DIGITS, None) == DIGITS_FINGERPRINT
+    total = hashlib.sha256()
+    for name in ("a/1.png", "a/2.PNG", "b/1.jpeg"):
+        path = tmp_path / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        total.update(f"{name}\0".encode() + hashlib.sha256(name.encode()).digest())
+    assert fingerprint("some", settings_of(tmp_path), tmp_path / "cache") == total.hexdigest()[:8]
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch):
+    """A folder that counts as large: three classes of three files, one of them empty."""
+    for module in (catalogue, checks, fingerprints):
+        monkeypatch.setattr(module, "FILES_LOOKED_AT", 4)
+    for split in ("train", "val"):
+        for name in "abc":
+            (tmp_path / "many" / split / name).mkdir(parents=True)
+            for i in range(3):
+                (tmp_path / "many" / split / name / f"{i}.jpg").write_bytes(b"x" * i)
+    return tmp_path / "many"
+
+
+def test_the_state_of_a_large_folder_is_told_from_its_class_folders(many, tmp_path, monkeypatch):
+    cache, settings = tmp_path / "cache", settings_of(many)
+    assert light_problems("many", settings, [3], cache) == []
+    first, index = fingerprint("many", settings, cache), load_index("many", settings, "train", "f", cache)
+    # Nothing but the class folders is looked at from now on.
+    monkeypatch.setattr(folders, "_images", lambda folder: pytest.fail(f"{folder} was listed again"))
+    assert light_problems("many", settings, [3], cache) == [] and fingerprint("many", settings, cache) == first
+    again = load_index("many", settings, "train", "f", cache)
+    assert list(again.image_ids) == list(index.image_ids) == [f"{name}/{i}.jpg" for name in "abc" for i in range(3)]
+    assert (again.labels.tolist(), again.class_names) == (index.labels.tolist(), index.class_names)
+    assert "has only 3 images" in str(light_problems("many", settings, [4], cache)[0])
+
+
+def test_a_large_folder_is_listed_again_when_it_changed(many, tmp_path):
+    cache, settings = tmp_path / "cache", settings_of(many)
+    first = fingerprint("many", settings, cache)
+    assert light_problems("many", settings, ["n9"], cache) == []
+    load_index("many", settings, "train", "f", cache)
+    (many / "train" / "b" / "1.jpg").unlink()
+    os.utime(many / "train" / "b", ns=(1, 1))  # a date that differs for certain
+    assert "there are 8 images" in str(light_problems("many", settings, ["n9"], cache)[0])
+    assert len(load_index("many", settings, "train", "f", cache)) == 8
+    assert fingerprint("many", settings, cache) != first
+
+
+def test_a_large_folder_differs_from_its_resized_copy(many):
+    first = fingerprint("many", settings_of(many), None)
+    (many / "train" / "a" / "0.jpg").write_bytes(b"smaller")
+    assert fingerprint("many", settings_of(many), None) != first
+
+
+def test_damaged_listings_in_the_cache_are_made_anew(many, tmp_path):
+    cache, settings = tmp_path / "cache", settings_of(many)
+    load_index("many", settings, "train", "f", cache)
+    (kept,) = cache.glob("listing-train-*.npz")
+    for damage in (b"", kept.read_bytes()[:200]):
+        kept.write_bytes(damage)
+        assert len(load_index("many", settings, "train", "f", cache)) == 9
+
+
+def test_images_of_a_large_folder_are_not_decoded_ahead(many, tmp_path):
+    assert deep_problems("many", settings_of(many), tmp_path / "cache") == []
+
+
+def test_declared_numbers_are_checked(folder):
+    settings = settings_of(folder) | {"classes": 3, "images": 6}
+    (problem,) = light_problems("imagenet", settings, ["all"])
+    assert "number of classes is not the declared one" in str(problem) and "1,281,167" in str(problem)
+    (problem,) = light_problems("mine", settings | {"classes": 2, "images": 7}, ["all"])
+    assert "number of training images is not the declared one" in str(problem) and "found:    6" in str(problem)
+    assert light_problems("mine", settings | {"classes": 2}, ["all"]) == []
+
+
+def test_a_data_set_without_a_root_is_known_by_its_numbers():
+    settings = {"format": "imagefolder", "root": None, "classes": 10, "images": 105}
+    problems = light_problems("image-net", settings, ["10", "all", "c10", "n105"])
+    assert [p.what for p in problems] == [NO_ROOT] and "export IMAGE_NET_ROOT=" in str(problems[0])
+    assert declared(settings) and not declared(settings | {"images": None})
+    assert fingerprint("x", settings, None) == declared_fingerprint("x", settings)
+    assert declared_fingerprint("x", settings) != declared_fingerprint("x", settings | {"images": 106})
+    asked = light_problems("x", settings, ["11", "c11", "n106"])
+    assert len(asked) == 4 and "(declared)" in str(asked[1])
+    for ask in (
+        lambda: load_index("x", settings, "train"),
+        lambda: fingerprint("x", settings | {"images": None}, None),
+    ):
+        with pytest.raises(DataError, match="no root"):
+            ask()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=6), max_size=8))
+def test_packed_names_are_a_sequence(names):
+    packed = pack_names(names)
+    assert list(packed) == names and [packed[i] for i in range(len(names))] == names
+    assert packed[1:-1] == names[1:-1] and list(join_names([packed, packed])) == names + names
+    assert [packed[i - len(names)] for i in range(len(names))] == names
+    with pytest.raises(IndexError):
+        packed[len(names)]
 
 
 def test_what_a_snakefile_imports_is_light():

@@ -1,5 +1,6 @@
 """Subsets are nested, balanced, independent of file order, and verified when they are read."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroscaling.datasets.index import DatasetIndex, load_index
-from neuroscaling.datasets.subsets import METADATA, draw, read_subset, write_subset
+from neuroscaling.datasets.subsets import METADATA, draw, draw_token, read_subset, validation_rows, write_subset
 from neuroscaling.errors import DataError
 
 
@@ -54,6 +55,86 @@ def test_the_order_of_files_does_not_matter(class_sizes, seed, random):
 def test_another_seed_draws_other_images():
     index = load_index("digits", {"format": "digits"}, "train")
     assert chosen_ids(index, draw(index, 10, 0)) != chosen_ids(index, draw(index, 10, 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, st.integers(0, 5))
+def test_subsets_of_images_and_of_classes_are_nested(class_sizes, seed):
+    index = an_index(class_sizes)
+    previous = set()
+    for n in (1, 4, sum(class_sizes)):
+        found = chosen_ids(index, draw_token(index, f"n{n}", seed))
+        assert len(found) == n and previous <= found
+        previous = found
+    previous = set()
+    for n in range(1, len(class_sizes) + 1):
+        rows = draw_token(index, f"c{n}", seed)
+        chosen = set(index.labels[rows].tolist())
+        assert len(chosen) == n and previous <= chosen
+        assert len(rows) == sum(class_sizes[label] for label in chosen)
+        previous = chosen
+
+
+def test_images_are_ranked_by_the_hash_of_seed_and_id():
+    index = an_index([6, 5])
+    ranked = sorted(index.image_ids[:6], key=lambda name: hashlib.sha256(f"4\0{name}".encode()).hexdigest())
+    assert chosen_ids(index, draw(index, 2, 4)) & set(index.image_ids[:6]) == set(ranked[:2])
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_published_subsets_are_those_of_the_global_generator(seed):
+    # The draw of the published study, written down: classes as they first appear, one choice for each.
+    labels = np.array([2, 0, 2, 1, 0, 1, 2, 0, 1, 2])
+    index = DatasetIndex("some", "train", [f"i{i}" for i in range(10)], labels, ["a", "b", "c"], "00000000")
+    np.random.seed(seed)
+    expected = [np.random.choice(np.flatnonzero(labels == label), 2, replace=False) for label in (2, 0, 1)]
+    assert draw_token(index, "p2", seed).tolist() == sorted(np.concatenate(expected).tolist())
+
+
+@pytest.mark.parametrize(
+    "token, expected",
+    [
+        ("n9", "there are 8 images"),
+        ("n0", "1 to 8"),
+        ("c3", "there are 2 classes with images"),
+        ("p4", "class `1` has only 3 images"),
+        ("x3", "this names no subset"),
+        ("10.5", "this names no subset"),
+    ],
+)
+def test_subsets_that_cannot_be_drawn(token, expected):
+    with pytest.raises(DataError, match=expected):
+        draw_token(an_index([5, 3]), token, 0)
+
+
+def test_a_class_subset_has_labels_of_its_own(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    rows = draw_token(index, "c3", 0)
+    write_subset(tmp_path / "c3-s0.parquet", index, rows, "c3", 0)
+    columns, facts = read_subset(tmp_path / "c3-s0.parquet")
+    assert sorted(set(columns["label"].tolist())) == [0, 1, 2]
+    assert [facts["class_names"][label] for label in columns["label"]] == columns["class_name"].tolist()
+    assert columns["class_name"].tolist() == [str(label) for label in index.labels[rows]]
+    assert (facts["strategy"], facts["samples_per_class"], facts["n_classes"]) == ("sample_classes", None, 3)
+    validation = load_index("digits", {"format": "digits"}, "validation")
+    chosen, labels = validation_rows(validation, facts["class_names"])
+    assert len(chosen) == sum((validation.labels == int(name)).sum() for name in facts["class_names"])
+    assert [facts["class_names"][label] for label in labels] == [str(label) for label in validation.labels[chosen]]
+    with pytest.raises(DataError, match="no validation images"):
+        validation_rows(validation, ["3", "eleven"])
+
+
+def test_subset_files_of_the_first_version_are_read(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    path = tmp_path / "2-s0.parquet"
+    write_subset(path, index, draw(index, 2, 0), 2, 0)
+    table = pq.read_table(path)
+    facts = json.loads(table.schema.metadata[METADATA])
+    older = {key: value for key, value in facts.items() if key not in ("subset", "strategy", "class_names", "n_images")}
+    older["format"] = "subset/1"
+    pq.write_table(table.replace_schema_metadata({METADATA: json.dumps(older)}), path)
+    _, read = read_subset(path)
+    assert read == facts | {"format": "subset/1"}
 
 
 def test_too_many_samples_names_the_smallest_class():

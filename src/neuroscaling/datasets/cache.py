@@ -50,7 +50,7 @@ def read_split(path: Path | None, key: str) -> Split | None:
             columns = {name.removeprefix("column_"): file[name] for name in file.files if name.startswith("column_")}
             classes = list(Names(file["class_text"], file["class_ends"]))
             return Split(Names(file["text"], file["ends"]), file["labels"].astype(np.int64), classes, columns)
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
 
 

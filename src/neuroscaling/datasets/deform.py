@@ -16,7 +16,7 @@ SCALE = 0.15  # of the size, to either side
 SHEAR = 0.2
 SHIFT = 2.0  # pixels to either side
 SMOOTHING = 4.0  # standard deviation of the smoothing of the elastic shifts, pixels
-ELASTIC = 1.5  # standard deviation of the elastic shifts, pixels
+ELASTIC = 1.0  # standard deviation of the elastic shifts, pixels
 
 
 def deformed(image: np.ndarray, seed: int) -> np.ndarray:

@@ -16,7 +16,6 @@ INSIDE = 20  # pixels: MNIST's digits are 20 x 20, with a margin of 4
 MAGIC = {3: 0x803, 1: 0x801}  # unsigned bytes, of three axes or one
 
 
-@cache
 def load_originals(folder: str | None, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Undeformed digits of a split: uint8 (n, 28, 28), white on black, and int64 (n,) in 0..9.
 
