@@ -27,6 +27,10 @@ WAITING = 128  # tasks prepared ahead, at most: each takes one of a process's fi
 STEPS_AHEAD = 2
 
 
+# Pixels of all views, uint8 and flat: view by view (n, s, s, 3); images that can't be decoded; why there are no pixels.
+Prepared = tuple[torch.Tensor, list[tuple[int, Problem]], list[Problem]]
+
+
 @dataclass(frozen=True)
 class Task:
     """Some images of a step: positions in the subset (n,), and for each view what `crops` and `Policy` draw from."""
@@ -50,13 +54,16 @@ class Preparation(Dataset):
     specs: tuple[ViewSpec, ...]
     side: int | None
 
-    def __getitem__(self, task: Task) -> tuple[torch.Tensor, list[tuple[int, Problem]]]:
-        """Pixels of all views, uint8 and flat: view by view (n, s, s, 3); and the images that can't be decoded."""
+    def __getitem__(self, task: Task) -> Prepared:
+        """The images of `task`. Errors are returned: a worker process would raise their text alone."""
         faults: dict[int, Problem] = {}
-        images = [self._image(int(position), faults) for position in task.positions]
+        try:
+            images = [self._image(int(position), faults) for position in task.positions]
+        except DataError as error:
+            return torch.empty(0, dtype=torch.uint8), list(faults.items()), error.problems
         views = [self._view(images, task, view) for view in range(len(self.specs))] or [torch.stack(images)]
         flat = [view.permute(0, 2, 3, 1).reshape(-1) for view in views]
-        return (flat[0] if len(flat) == 1 else torch.cat(flat)), list(faults.items())
+        return (flat[0] if len(flat) == 1 else torch.cat(flat)), list(faults.items()), []
 
     def _image(self, position: int, faults: dict[int, Problem]) -> torch.Tensor:
         """The image at `position`, or the next of its class that can be decoded."""
@@ -133,8 +140,10 @@ class Workers:
         for first in prepared:
             request, n_tasks = self._tasks.given.popleft()
             parts = [first, *(next(prepared) for _ in range(n_tasks - 1))]
-            self.faults |= {row: problem for _, faults in parts for row, problem in faults}
-            yield request, self._views([flat for flat, _ in parts])
+            self.faults |= {row: problem for _, faults, _ in parts for row, problem in faults}
+            if fatal := [problem for _, _, problems in parts for problem in problems]:
+                raise DataError(fatal)
+            yield request, self._views([flat for flat, _, _ in parts])
 
     def close(self) -> None:
         """End the worker processes."""

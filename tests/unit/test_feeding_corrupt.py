@@ -1,0 +1,100 @@
+"""Corrupt images: named, counted, replaced up to a limit by the next of their class, and refused above it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neuroscaling.errors import DataError
+from neuroscaling.training.feeding import open_training_feed, open_validation
+from neuroscaling.training.feeding.interface import Request
+from neuroscaling.training.feeding.squares import forget_squares
+from neuroscaling.training.feeding.subset import Subset
+from neuroscaling.training.feeding.validation import forget_validation
+from neuroscaling.training.recipe import Recipe
+from tests.unit.photographs import photograph_run, photographs
+
+CPU = torch.device("cpu")
+ALL = [Request(0, np.arange(18), slice(0, 18))]
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    forget_squares()
+    forget_validation()
+
+
+def recipe(**keys) -> Recipe:
+    base = {"name": "r", "epochs": 1, "batch_size": 18, "optimizer": "sgd", "learning_rate": 0.1}
+    return Recipe.model_validate(base | keys)
+
+
+WAYS = {"resident": recipe(), "streamed": recipe(augmentation="crop_flip", crops="originals")}
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-600])
+
+
+def spoil(root: Path, split: str = "train") -> tuple[Path, Path]:
+    paths = root / split / "flower" / "01.jpg", root / split / "mixed" / "00.jpg"
+    cut_short(paths[0])
+    paths[1].write_bytes(b"not an image")
+    return paths
+
+
+def feed_of(root, way, workers=0, **settings):
+    run, subset = photograph_run(root, WAYS[way], k=6, **settings)
+    return open_training_feed(run, subset, 32, WAYS[way], CPU, {"workers": workers})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_none_is_accepted_by_default_and_all_so_far_are_named(tmp_path, way):
+    paths = spoil(photographs(tmp_path))
+    with pytest.raises(DataError) as raised:
+        list(feed_of(tmp_path, way).batches(ALL))
+    assert "2 images can't be decoded" in str(raised.value)
+    assert "corrupt_limit: 0" in str(raised.value)
+    assert all(str(path) in str(raised.value) for path in paths)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_up_to_the_limit_the_next_of_the_class_takes_the_place(tmp_path, way):
+    spoil(photographs(tmp_path))
+    feed = feed_of(tmp_path, way, corrupt_limit=2)
+    (batch,) = feed.batches(ALL)
+    assert feed.corrupt == ["flower/01.jpg", "mixed/00.jpg"]
+    assert torch.bincount(batch.labels).tolist() == [6, 6, 6]
+    assert batch.views[0].isfinite().all()
+    if way == "resident":
+        images = batch.views[0]
+        assert torch.equal(images[7], images[8])
+        assert torch.equal(images[12], images[13])
+        assert not torch.equal(images[6], images[8])
+
+
+@pytest.mark.parametrize(("way", "workers"), [("resident", 0), ("streamed", 0), ("streamed", 1)])
+def test_a_class_without_a_sound_image_is_refused(tmp_path, way, workers):
+    photographs(tmp_path)
+    for path in (tmp_path / "train" / "china").iterdir():
+        cut_short(path)
+    with pytest.raises(DataError, match="all images of a class are corrupt"):
+        list(feed_of(tmp_path, way, workers, corrupt_limit=10).batches(ALL))
+
+
+def test_the_last_of_a_class_is_replaced_by_its_first():
+    subset = Subset(np.array([5, 6, 7, 8]), np.array([0, 1, 0, 1]))
+    assert subset.sound({7, 6}).tolist() == [0, 3, 0, 3]
+    assert list(subset.alternatives(3)) == [3, 1]
+
+
+def test_corrupt_validation_images_are_refused_or_left_out(tmp_path):
+    spoil(photographs(tmp_path), "val")
+    run, _ = photograph_run(tmp_path, WAYS["resident"])
+    with pytest.raises(DataError, match="2 images can't be decoded"):
+        open_validation(run, 32, WAYS["resident"], CPU, {})
+    allowed = run | {"dataset_settings": run["dataset_settings"] | {"corrupt_limit": 2}}
+    validation = open_validation(allowed, 32, WAYS["resident"], CPU, {"scratch": str(tmp_path / "scratch")})
+    assert torch.cat([labels for _, labels in validation.chunks(2)]).tolist() == [0, 0, 1, 2]
+    assert not (tmp_path / "scratch").exists()  # what is left of a damaged set is not kept for others

@@ -1,0 +1,192 @@
+"""Packs: the same images in few files, written shard by shard, staged, checked."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from neuroscaling.datasets.decode import decode, square
+from neuroscaling.datasets.packs import staging, writing
+from neuroscaling.datasets.packs.format import pack_facts
+from neuroscaling.datasets.packs.reading import open_pack
+from neuroscaling.datasets.packs.staging import staged
+from neuroscaling.datasets.packs.writing import write_pack
+from neuroscaling.datasets.source import open_source
+from neuroscaling.errors import DataError
+from neuroscaling.training.feeding import open_training_feed
+from neuroscaling.training.feeding.interface import Request
+from neuroscaling.training.feeding.sources import run_source
+from neuroscaling.training.feeding.squares import forget_squares
+from neuroscaling.training.recipe import Recipe
+from tests.unit.photographs import photograph_run, photographs
+
+STORED = 37  # of a network with an input of 32 pixels
+RECIPE = {"name": "r", "epochs": 1, "batch_size": 12, "optimizer": "sgd", "learning_rate": 0.1}
+CROPS = Recipe.model_validate(RECIPE | {"augmentation": "crop_flip"})
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return photographs(tmp_path_factory.mktemp("photographs"))
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch):
+    monkeypatch.setattr(writing, "SHARD_IMAGES", 7)
+    monkeypatch.setattr(writing, "SHARD_BYTES", 7 * STORED**2 * 3)
+    forget_squares()
+
+
+def settings(root, **more):
+    return {"format": "imagefolder", "root": str(root), **more}
+
+
+def pack(root, folder, size=STORED, form="jpeg", **more):
+    return write_pack("photographs", settings(root, **more), folder, size, form)
+
+
+@pytest.mark.parametrize(("size", "form"), [(STORED, "jpeg"), (None, "jpeg"), (96, "jpeg"), (STORED, "decoded")])
+def test_a_pack_has_the_images_of_the_data_set_in_their_order(root, tmp_path, size, form):
+    manifest = pack(root, tmp_path, size, form)
+    for split, n in (("train", 18), ("validation", 6)):
+        original, packed = open_source("photographs", settings(root), split), open_pack(manifest, split)
+        assert len(packed.index) == n
+        assert list(packed.index.image_ids) == list(original.index.image_ids)
+        assert packed.index.labels.tolist() == original.index.labels.tolist()
+        assert packed.index.fingerprint == original.index.fingerprint
+        for row in range(n):
+            wanted, found = decode(original, row), decode(packed, row)
+            if size == STORED:
+                assert min(found.shape[1:]) == STORED
+                wanted, found = square(wanted, STORED), square(found, STORED)
+            assert (wanted.float() - found.float()).abs().mean() < (0.01 if form == "decoded" or size != STORED else 6)
+    assert len(pack_facts(manifest)["splits"]["train"]["shards"]) == 3
+
+
+def test_images_that_are_small_keep_their_files(root, tmp_path):
+    packed = open_pack(pack(root, tmp_path, 72), "train")
+    assert packed.encoded(3) == (root / "train" / packed.index.image_ids[3]).read_bytes()
+
+
+def test_pixels_are_packed_without_loss(tmp_path):
+    packed = open_pack(write_pack("digits", {"format": "digits"}, tmp_path, splits=["validation"]), "validation")
+    original = open_source("digits", {"format": "digits"}, "validation")
+    assert all(np.array_equal(packed.decoded(row), original.decoded(row)) for row in (0, 100))
+
+
+def test_a_killed_packing_goes_on_where_it_was(root, tmp_path):
+    manifest = pack(root, tmp_path)
+    content = manifest.read_bytes()
+    manifest.unlink()
+    (tmp_path / "train-00001.json").unlink()
+    (tmp_path / "train-00002.bin").unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.bin")}
+    pack(root, tmp_path)
+    assert manifest.read_bytes() == content
+    kept = {name for name, time in before.items() if (tmp_path / name).stat().st_mtime_ns == time}
+    assert kept == {"train-00000.bin", "validation-00000.bin"}
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_shards_of_another_size_are_not_taken_for_this_one(root, tmp_path):
+    pack(root, tmp_path)
+    assert min(decode(open_pack(pack(root, tmp_path, 48), "train"), 0).shape[1:]) == 48
+
+
+def test_corrupt_images_are_named_and_above_the_limit_refused(tmp_path):
+    spoilt = photographs(tmp_path / "images") / "train" / "flower" / "02.jpg"
+    spoilt.write_bytes(spoilt.read_bytes()[:200])
+    with pytest.raises(DataError, match=str(spoilt)):
+        pack(tmp_path / "images", tmp_path / "pack")
+    manifest = pack(tmp_path / "images", tmp_path / "pack", corrupt_limit=1)
+    assert pack_facts(manifest)["splits"]["train"]["corrupt"] == ["flower/02.jpg"]
+    packed = open_pack(manifest, "train")
+    row = list(packed.index.image_ids).index("flower/02.jpg")
+    with pytest.raises(DataError, match=r"flower/02.jpg: image could not be decoded when it was packed"):
+        decode(packed, row)
+
+
+def test_files_that_are_missing_or_cut_short_are_all_named(root, tmp_path):
+    manifest = pack(root, tmp_path)
+    (tmp_path / "train-00000.bin").unlink()
+    os.truncate(tmp_path / "train-00001.bin", 10)
+    with pytest.raises(DataError) as raised:
+        open_pack(manifest, "train")
+    assert "train-00000.bin: file of a pack is missing" in str(raised.value)
+    assert "train-00001.bin: file of a pack is cut short" in str(raised.value)
+
+
+@pytest.mark.parametrize(("form", "size"), [("jpg", 256), ("decoded", None), ("jpeg", 0)])
+def test_forms_and_sizes_that_cannot_be_are_refused(root, tmp_path, form, size):
+    with pytest.raises(DataError):
+        pack(root, tmp_path, size, form)
+
+
+def fed(root, operating):
+    run, subset = photograph_run(root, CROPS)
+    feed = open_training_feed(run, subset, 32, CROPS, torch.device("cpu"), operating)
+    (batch,) = feed.batches([Request(0, np.arange(12), slice(0, 12))])
+    return batch.views[0]
+
+
+@pytest.mark.parametrize("resident_gb", [None, 1e-9])
+def test_a_run_is_fed_the_same_from_decoded_squares_and_nearly_so_from_jpegs(root, tmp_path, resident_gb):
+    files = fed(root, {})
+    for form, reach in (("decoded", 0), ("jpeg", 0.15)):
+        manifest = pack(root, tmp_path / form, STORED, form)
+        packed = fed(root, {"packs": {"photographs": str(manifest)}, "resident_gb": resident_gb})
+        assert (files - packed).abs().mean() <= reach
+
+
+def test_crops_of_originals_pass_by_a_pack_of_resized_images(root, tmp_path):
+    run, _ = photograph_run(root, CROPS)
+    resized, whole = pack(root, tmp_path / "a"), pack(root, tmp_path / "b", None)
+    for manifest, smallest, taken in (
+        (resized, None, False),
+        (whole, None, True),
+        (resized, STORED, True),
+        (resized, 38, False),
+    ):
+        source = run_source(run, "train", smallest, {"packs": {"photographs": str(manifest)}})
+        assert hasattr(source, "shards") == taken
+
+
+def test_a_pack_of_other_images_is_refused(root, tmp_path):
+    other = photographs(tmp_path / "other", per_class=4)
+    manifest = pack(other, tmp_path / "pack")
+    run, _ = photograph_run(root, CROPS)
+    with pytest.raises(DataError, match="the pack is of other images than the run's"):
+        run_source(run, "train", STORED, {"packs": {"photographs": str(manifest)}})
+
+
+def test_a_pack_is_staged_once_by_processes_that_start_together(root, tmp_path, monkeypatch):
+    manifest = pack(root, tmp_path / "pack")
+    copies = []
+    real = staging._copy
+    monkeypatch.setattr(staging, "_copy", lambda *args: copies.append(args[1].name) or real(*args))
+    operating = {"stage": "disk", "scratch": str(tmp_path / "scratch")}
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: staged(manifest, operating), range(4)))
+    (copy,) = found
+    assert copy.is_relative_to(tmp_path / "scratch")
+    assert len(copies) == len(set(copies)) == 6  # shards and indexes of both splits
+    assert open_pack(copy, "train").encoded(5) == open_pack(manifest, "train").encoded(5)
+    assert staged(manifest, {"stage": "none"}) == manifest
+
+
+def test_a_damaged_shard_is_not_staged(root, tmp_path):
+    manifest = pack(root, tmp_path / "pack")
+    shard = tmp_path / "pack" / "train-00001.bin"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match=r"train-00001.bin: file of a pack is damaged"):
+        staged(manifest, {"stage": "disk", "scratch": str(tmp_path / "scratch")})
+
+
+def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkeypatch, caplog):
+    manifest = pack(root, tmp_path / "pack")
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
+    assert staged(manifest, {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == manifest
+    assert "no room" in caplog.text
