@@ -43,7 +43,7 @@ def definition_of(arch: str) -> str:
 
 
 def write_costs(archs: list[str], path: Path = TABLE) -> None:
-    """Count `archs` and write the table: `python -m neuroscaling.calibration.costs NAME ...`, for the zoo and others."""
+    """Count `archs` and write the table: `python -m neuroscaling.calibration.costs NAME ...`: the zoo and others."""
     from neuroscaling.files import atomic_path
     from neuroscaling.models.cost import count
 

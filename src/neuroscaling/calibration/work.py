@@ -14,6 +14,9 @@ from neuroscaling.training.recipe import Recipe
 FLOAT_BYTES = 4
 # Numbers that an optimiser keeps for each parameter.
 MOMENTS = {"sgd": 1, "lars": 1, "adamw": 2}
+BANK = 100_000
+"""Training images that validation images are compared with where labels are not trained on (`training.evaluate`)."""
+WITHOUT_LABELS = ("simclr", "dino")
 STATES = 2
 """States that a run keeps while it trains: the newest, and the one before it."""
 
@@ -23,7 +26,7 @@ class Work:
     """What one run does.
 
     n_samples: training images; images_seen: in all epochs, nominal; passes: cost of a training image, in units of one
-    image's forward and backward pass; evaluated: validation images, in all evaluations; macs, n_params: of the network;
+    image's forward and backward pass; evaluated: images, in all evaluations; macs, n_params: of the network;
     checkpoints: files of weights that are kept; states: bytes of states to resume from, while it trains.
     """
 
@@ -65,11 +68,12 @@ def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
     """What `run`, a trained one, does with a data set of `size`. Nothing is read and nothing is built."""
     facts = recipe_facts(run)
     n_samples = samples(run.subset or str(run.samples_per_class), size)
+    bank = min(n_samples, BANK) if facts.objective in WITHOUT_LABELS else 0
     return Work(
         n_samples=n_samples,
         images_seen=n_samples * facts.epochs,
         passes=facts.passes,
-        evaluated=facts.evaluations * size.validation,
+        evaluated=facts.evaluations * (size.validation + bank),
         macs=cost.macs,
         n_params=cost.n_params,
         checkpoints=facts.checkpoints,
@@ -84,7 +88,7 @@ def recipe_facts(run: Run) -> RecipeFacts:
 
 @cache
 def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
-    from neuroscaling.training.schedule import evaluation_epochs
+    from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
 
     loaded = Recipe.model_validate_json(recipe)
     return RecipeFacts(
@@ -93,21 +97,8 @@ def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
         precision=loaded.precision,
         epochs=loaded.epochs,
         evaluations=len(evaluation_epochs(loaded)),
-        checkpoints=_kept(loaded),
+        checkpoints=len(checkpoint_epochs(loaded)),
         passes=image_passes(loaded, size),
-        copies=1 + MOMENTS[loaded.optimizer] + (loaded.ema is not None),
+        # A moving average, and DINO's teacher, are another network each.
+        copies=1 + MOMENTS[loaded.optimizer] + (loaded.ema is not None) + (loaded.objective == "dino"),
     )
-
-
-def _kept(recipe: Recipe) -> int:
-    """Files of weights that a run leaves."""
-    from neuroscaling.training.schedule import LOG_EVALUATIONS
-
-    epochs = range(1, recipe.epochs + 1)
-    match recipe.checkpoints:
-        case "published":
-            return sum(e <= 10 or (e <= 100 and e % 5 == 0) or e % 50 == 0 or e == recipe.epochs for e in epochs)
-        case "log":
-            return min(LOG_EVALUATIONS, recipe.epochs)
-        case _:
-            return 1

@@ -63,7 +63,7 @@ def _this_device(options: argparse.Namespace) -> str:
 def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:
     """One row for each group of trainings and one of all; empty where nothing is trained.
 
-    hours: of GPUs, with the ends of their interval; wall_hours: until the row's jobs are done on `gpus` GPUs;
+    hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs;
     limit_minutes: time limit of the row's longest job.
     """
     from neuroscaling.calibration.campaign import estimates, jobs_of
@@ -77,10 +77,10 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
         groups.setdefault(BY[by](one), []).append(one)
     titles = _titles(by)
     rows = [
-        dict(zip(titles, key, strict=True)) | _row(group, jobs, gpus)
+        dict(zip(titles, key, strict=True)) | _row(study, group, jobs, gpus)
         for key, group in sorted(groups.items(), key=_order)
     ]
-    return [*rows, dict.fromkeys(titles, "all") | _row(runs, jobs, gpus)]
+    return [*rows, dict.fromkeys(titles, "all") | _row(study, runs, jobs, gpus)]
 
 
 def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> list[dict[str, Any]]:
@@ -115,8 +115,8 @@ def note(speeds: Speeds, gpus: int) -> str:
     )
 
 
-def _row(group: list[Estimate], jobs: list[Job], gpus: int) -> dict[str, Any]:
-    from neuroscaling.calibration.campaign import wall_seconds
+def _row(study: LoadedStudy, group: list[Estimate], jobs: list[Job], gpus: int) -> dict[str, Any]:
+    from neuroscaling.calibration.campaign import jobs_of, wall_seconds
 
     names = {one.run.run for one in group}
     own = [job for job in jobs if names.intersection(job.runs)]
@@ -130,7 +130,7 @@ def _row(group: list[Estimate], jobs: list[Job], gpus: int) -> dict[str, Any]:
         "hours_low": _rounded(hours[0]),
         "hours": _rounded(hours[1]),
         "hours_high": _rounded(hours[2]),
-        "wall_hours": _rounded(wall_seconds(own, gpus).expected / HOUR),
+        "wall_hours": _rounded(wall_seconds(jobs_of(study, group), gpus).expected / HOUR),
         "limit_minutes": max(limit_minutes(job.seconds) for job in own),
         "weights_gb": _rounded(sum(one.work.weights for one in group) / GIGA),
         "state_gb": _rounded(max(one.work.states for one in group) / GIGA),

@@ -1,0 +1,380 @@
+"""What trainings do and take, before they start: counts, rates, jobs, time limits, and the published study's plan."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from neuroscaling.calibration.campaign import Job, estimates, jobs_of, wall_seconds
+from neuroscaling.calibration.costs import ArchCost, cost_of, definition_of, listed_cost
+from neuroscaling.calibration.gpus import FEEDING, GPUS, Interval, stated_rates
+from neuroscaling.calibration.jobs import UNKNOWN_MINUTES, job_minutes
+from neuroscaling.calibration.sizes import DatasetSize, dataset_size, samples
+from neuroscaling.calibration.training import MARGIN, MEASURED, SCALED, START, Speeds, limit_minutes, run_seconds
+from neuroscaling.calibration.training_rates import TrainingRate, devices, rate_file, read_rates, write_rate
+from neuroscaling.calibration.work import BANK, work_of
+from neuroscaling.cli.main import main
+from neuroscaling.errors import DataError
+from neuroscaling.models.cost import count
+from neuroscaling.study import load_study
+
+GOKCE = "config/studies/gokce2025.yaml"
+IMAGENET = DatasetSize(1000, 1_281_167, 50_000)
+STUDY = """
+study: small
+store: {store}
+datasets: {{digits: {{format: digits}}}}
+training: {{runs_per_job: 4}}
+runs:
+  - {{archs: [resnet_w8, vit_w16], datasets: [digits], recipe: digits, samples_per_class: [1, 10], seeds: [0, 1, 2]}}
+  - {{archs: [resnet_w8], datasets: [digits], recipe: digits_simclr, samples_per_class: [10]}}
+"""
+# Supervised networks of the published study: family, data set -> k (0: all) -> number of models.
+GRID = {0: 3, 1: 3, 3: 1, 10: 3, 30: 1, 100: 3, 300: 1}
+PUBLISHED = {
+    **{("AlexNet", dataset): GRID for dataset in ("imagenet", "ecoset")},
+    **{("CORnet-S", dataset): GRID for dataset in ("imagenet", "ecoset")},
+    **{("ConvNeXt", dataset): {k: 4 * n for k, n in GRID.items()} for dataset in ("imagenet", "ecoset")},
+    **{("ViT", dataset): {k: 4 * n for k, n in GRID.items()} for dataset in ("imagenet", "ecoset")},
+    **{("ResNet", dataset): {k: 5 * n for k, n in GRID.items()} for dataset in ("imagenet", "ecoset")},
+    ("EfficientNet", "ecoset"): {k: 3 * n for k, n in GRID.items()},
+    ("EfficientNet", "imagenet"): {k: 3 * n for k, n in GRID.items()} | {1: 7, 100: 8},
+    **{(family, dataset): {0: 4} for family in ("ConvNeXtFlex", "ViTFlex") for dataset in ("imagenet", "ecoset")},
+    ("ResNetFlex", "imagenet"): {0: 34},
+    ("ResNetFlex", "ecoset"): {0: 33},
+}
+
+
+@pytest.fixture(scope="module")
+def gokce(tmp_path_factory):
+    """The published study, its images nowhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("IMAGENET", "ECOSET", "IMAGENET21KP", "WEBVISIONP", "WEBVISION", "PLACES365", "INATURALIST"):
+            patch.delenv(f"{name}_ROOT", raising=False)
+        patch.setenv("NEUROSCALING_STORE", str(tmp_path_factory.mktemp("store")))
+        study = load_study(GOKCE, planning=True)
+        assert study.runs
+    return study
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(STUDY.format(store=tmp_path / "store"))
+    return path
+
+
+def plan(capsys, *arguments):
+    status = main(["plan", *map(str, arguments)])
+    return (status, *capsys.readouterr())
+
+
+def counts(rows):
+    """Rows of (family, dataset, k) as those of PUBLISHED."""
+    found: dict = {}
+    for family, dataset, k in rows:
+        cell = found.setdefault((family, dataset), {})
+        cell[k] = cell.get(k, 0) + 1
+    return found
+
+
+def supervised(study):
+    """The runs of the 620: supervised, on all classes of ImageNet and EcoSet."""
+    return [
+        run for run in study.runs.values()
+        if run.recipe["objective"] == "supervised" and run.dataset in ("imagenet", "ecoset")
+    ]  # fmt: skip
+
+
+def rate(arch="resnet18", **values):
+    cost = cost_of(arch)
+    known = {"device": "A GPU", "arch": arch, "definition": definition_of(arch), "family": "ResNet"}
+    known |= {"precision": "bf16", "size": 224, "macs": cost.macs, "batch": 256, "steps": 30, "torch": "2"}
+    return TrainingRate(**(known | {"train": 1000.0, "evaluate": 4000.0} | values))
+
+
+def test_the_published_study_has_its_620_supervised_networks(gokce):
+    runs = supervised(gokce)
+    assert len(runs) == 620 and sum(sum(cell.values()) for cell in PUBLISHED.values()) == 620
+    rows = [(run.family, run.dataset, 0 if run.samples_per_class == "all" else run.samples_per_class) for run in runs]
+    assert counts(rows) == PUBLISHED
+
+
+def test_the_published_study_has_its_other_networks(gokce):
+    objectives = [run.recipe["objective"] for run in gokce.runs.values()]
+    assert {name: objectives.count(name) for name in set(objectives)} == {
+        "supervised": 656, "simclr": 36, "dino": 3, "adversarial": 35
+    }  # fmt: skip
+    assert len(gokce.runs) == 730
+    assert sum(run.subset == "c1000" for run in gokce.runs.values()) == 3
+
+
+def test_counts_and_images_seen_are_those_of_the_published_table(gokce, published_dir):
+    table = pd.read_csv(published_dir / "benchmark_scores.csv").drop_duplicates("model_id")
+    flags = ["is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation"]
+    table = table[~table[flags].any(axis=1) & table["dataset"].isin(["imagenet", "ecoset"])]
+    keys = table[["arch_family", "dataset", "samples_per_class"]]
+    assert counts(keys.itertuples(index=False, name=None)) == PUBLISHED
+    found = estimates(gokce, Speeds("a100"))
+    ours = {
+        (one.run.arch, one.run.dataset, one.run.subset, one.run.seed): one.work.images_seen
+        for one in found if one.run.recipe["objective"] == "supervised"
+    }  # fmt: skip
+    for row in table.itertuples():
+        subset = "all" if row.samples_per_class == 0 else str(row.samples_per_class)
+        assert ours[row.arch, row.dataset, subset, row.seed] == row.n_samples_seen, row.model_id
+
+
+def test_other_data_sets_have_as_many_images_as_published(gokce, published_dir):
+    table = pd.read_csv(published_dir / "benchmark_scores.csv").drop_duplicates("model_id")
+    flags = ["is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation"]
+    others = table[
+        ~table[flags].any(axis=1) & ~table["dataset"].isin(["imagenet", "ecoset", "imagenet21kP-class-1000"])
+    ]
+    ours = [
+        (one.run.arch, one.run.dataset, one.work.n_samples)
+        for one in estimates(gokce, Speeds("a100"))
+        if one.run.dataset not in ("imagenet", "ecoset") and one.run.subset != "c1000"
+    ]
+    assert sorted(ours) == sorted(others[["arch", "dataset", "n_samples"]].itertuples(index=False, name=None))
+
+
+def test_every_network_of_the_published_study_is_in_the_shipped_table(gokce):
+    archs = dict.fromkeys(run.arch for run in gokce.runs.values())
+    assert [arch for arch in archs if listed_cost(arch) is None] == []
+
+
+@pytest.mark.parametrize("arch", ["resnet_w8", "resnet18", "deitflex-l-3"])
+def test_the_shipped_table_holds_what_is_counted(arch):
+    counted = count(arch)
+    assert listed_cost(arch) == ArchCost(counted["n_params"], counted["macs"])
+
+
+def test_time_limits_of_the_published_study_need_no_torch():
+    code = (
+        f"import sys; from neuroscaling.study import load_study; study = load_study({GOKCE!r}, planning=True);"
+        "from neuroscaling.calibration.jobs import job_minutes;"
+        "found = [job_minutes(study, [run]) for run in study.runs.values()];"
+        "assert min(found) >= 10 and max(found) > 600;"
+        "print([name for name in ('torch', 'timm', 'pandas', 'PIL') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_tokens_of_subsets_are_counted():
+    size = DatasetSize(1000, 1_281_167, 50_000)
+    found = [samples(token, size) for token in ("10", "p10", "all", "n5000", "c100", "n9000000", "5000")]
+    assert found == [10_000, 10_000, 1_281_167, 5000, 128_117, 1_281_167, 1_281_167]
+
+
+def test_digits_are_counted_and_what_is_nowhere_is_taken_as_declared():
+    assert dataset_size("digits", {"format": "digits"}) == DatasetSize(10, 1438, 359)
+    declared = {"format": "imagefolder", "root": "", "classes": 565, "images": 1_444_911}
+    assert dataset_size("ecoset", declared) == DatasetSize(565, 1_444_911, 28_250)
+    with pytest.raises(DataError, match="no root"):
+        dataset_size("ecoset", {"format": "imagefolder", "root": ""})
+
+
+def run_of(gokce, arch, subset, objective="supervised"):
+    return next(
+        run for run in gokce.runs.values()
+        if (run.arch, run.dataset, run.subset, run.recipe["objective"]) == (arch, "imagenet", subset, objective)
+    )  # fmt: skip
+
+
+def test_work_is_that_of_the_recipe(gokce):
+    cost = ArchCost(10, 100)
+    work = work_of(run_of(gokce, "resnet18", "1"), IMAGENET, cost)
+    assert (work.n_samples, work.images_seen, work.passes) == (1000, 100_000, 1)
+    assert work.flops == 3 * 2 * 100 * 100_000
+    assert work.evaluated % 50_000 == 0 and work.evaluated < 100 * 50_000  # not after each of 100 epochs
+    # SGD keeps one number more for each parameter; two states of four bytes a number.
+    assert work.states == 2 * 4 * 2 * 10 and work.weights == 4 * 10 * work.checkpoints
+    average = work_of(run_of(gokce, "deit_tiny", "all"), IMAGENET, cost)
+    assert average.images_seen == 300 * 1_281_167 and average.states == 2 * 4 * 4 * 10
+
+
+def test_other_objectives_cost_more_passes(gokce):
+    cost = ArchCost(10, 100)
+    simclr = work_of(run_of(gokce, "resnet18", "1", "simclr"), IMAGENET, cost)
+    adversarial = work_of(run_of(gokce, "resnet18", "1", "adversarial"), IMAGENET, cost)
+    dino = work_of(run_of(gokce, "resnet50", "all", "dino"), IMAGENET, cost)
+    assert simclr.passes == 2 and adversarial.passes == pytest.approx(5 / 3) and dino.passes > 3
+    assert simclr.flops == 2 * 6 * 100 * simclr.images_seen and adversarial.images_seen == 10 * 1000
+    # Without labels validation images are compared with training images, at most so many.
+    evaluations = dino.evaluated / (50_000 + BANK)
+    assert evaluations == int(evaluations) and simclr.evaluated % 51_000 == 0
+
+
+def test_the_bank_is_that_of_evaluation():
+    from neuroscaling.training import evaluate
+
+    assert BANK == evaluate.BANK
+
+
+@pytest.mark.parametrize("gpu", GPUS)
+def test_stated_rates_are_shares_of_the_peak_until_feeding_limits(gpu):
+    train, evaluate = stated_rates(gpu, "ResNet", 10**12, 224)
+    assert train.expected == pytest.approx(0.17 * GPUS[gpu].peak / 6e12)
+    assert train.low < train.expected < train.high and evaluate.expected == pytest.approx(3 * train.expected)
+    tiny, _ = stated_rates(gpu, "ResNet", 1000, 224)
+    assert tiny == FEEDING and stated_rates(gpu, "ResNet", 1000, 112)[0].expected == 4 * FEEDING.expected
+
+
+def test_measured_rates_come_before_scaled_ones_and_these_before_stated_ones(gokce):
+    speeds = Speeds("a100", (rate(), rate("resnet152", train=100.0, evaluate=400.0)))
+    run = run_of(gokce, "resnet18", "all")
+    own = speeds.of(run, cost_of("resnet18").macs)
+    assert (own.source, own.train) == ("measured", Interval(1000 / MEASURED, 1000, 1000 * MEASURED))
+    nearest = speeds.of(run_of(gokce, "resnet101", "all"), cost_of("resnet101").macs)
+    expected = 100 * cost_of("resnet152").macs / cost_of("resnet101").macs
+    assert nearest.source == "scaled from resnet152" and nearest.train.expected == pytest.approx(expected)
+    assert nearest.evaluate.high == pytest.approx(4 * expected * SCALED)
+    assert speeds.of(run_of(gokce, "deit_tiny", "all"), 10**9).source == "35 % of NVIDIA A100"
+    other = Speeds("a100", (rate(precision="fp32"),))
+    assert other.of(run, cost_of("resnet18").macs).source == "17 % of NVIDIA A100"
+
+
+def test_seconds_are_images_divided_by_rates(gokce):
+    run = run_of(gokce, "resnet18", "1", "simclr")
+    work = work_of(run, IMAGENET, cost_of("resnet18"))
+    seconds = run_seconds(work, Speeds("a100", (rate(),)).of(run, work.macs))
+    assert seconds.expected == pytest.approx(2 * work.images_seen / 1000 + work.evaluated / 4000)
+    assert seconds.high == pytest.approx(seconds.expected * MEASURED)
+    assert seconds.low == pytest.approx(seconds.expected / MEASURED)
+
+
+def test_rates_are_kept_by_device_and_forgotten_where_a_network_is_defined_anew(tmp_path):
+    kept = rate(device="NVIDIA H100 80GB HBM3")
+    write_rate(tmp_path, kept)
+    write_rate(tmp_path, rate("resnet34", device=kept.device, definition="other"))
+    assert devices(tmp_path) == ["nvidia-h100-80gb-hbm3"] and read_rates(tmp_path, devices(tmp_path)[0]) == [kept]
+    rate_file(tmp_path, kept.device, "resnet50", "bf16").write_text('{"format": "rates/1"}')
+    broken = json.loads(rate_file(tmp_path, kept.device, "resnet18", "bf16").read_text()) | {"train": 0}
+    rate_file(tmp_path, kept.device, "resnet18", "bf16").write_text(json.dumps(broken))
+    with pytest.raises(DataError) as error:
+        read_rates(tmp_path, "nvidia-h100-80gb-hbm3")
+    assert [problem.what for problem in error.value.problems] == ["not a number above 0", "not a rate of training"]
+
+
+def test_jobs_fill_the_gpus_the_longest_first():
+    jobs = [Job((str(seconds),), 1, Interval(seconds, seconds, 2 * seconds)) for seconds in (2, 3, 2, 1)]
+    assert wall_seconds(jobs, 1) == Interval(8, 8, 16)
+    assert wall_seconds(jobs, 2) == Interval(4, 4, 8)
+    assert wall_seconds(jobs, 9) == Interval(3, 3, 6)
+    two = Job(("both",), 2, Interval(3, 3, 3))
+    assert wall_seconds([two, *jobs], 2).expected == 7 and wall_seconds([two], 1).expected == 6
+
+
+def test_small_runs_share_jobs_and_pay_one_start(small):
+    study = load_study(small)
+    runs = estimates(study, Speeds("a100"))
+    jobs = jobs_of(study, runs)
+    assert sorted(len(job.runs) for job in jobs) == [1, 4, 4, 4]
+    assert sorted(name for job in jobs for name in job.runs) == sorted(study.runs)
+    assert sum(job.seconds.expected for job in jobs) == pytest.approx(
+        sum(one.seconds.expected for one in runs) + 4 * START.expected
+    )
+    alone = replace(study, config=study.config.model_copy(update={"training": study.config.training.model_copy(
+        update={"small": 0, "gpus": 2})}))  # fmt: skip
+    assert all(job.gpus == 2 and len(job.runs) == 1 for job in jobs_of(alone, runs)) and len(jobs_of(alone, runs)) == 13
+
+
+def test_time_limits_have_a_margin_in_steps_of_ten_minutes():
+    assert limit_minutes(Interval(1, 1, 1)) == 10
+    assert limit_minutes(Interval(1, 1, 3600)) == 80 and 60 * MARGIN == 78
+
+
+def test_a_study_without_a_gpu_has_no_estimated_limits(small, gokce):
+    study = load_study(small)
+    runs = list(study.runs.values())
+    assert job_minutes(study, runs) == UNKNOWN_MINUTES
+    large = run_of(gokce, "deit_large", "all")
+    assert job_minutes(gokce, [large], gpus=8) < job_minutes(gokce, [large]) / 7
+    assert job_minutes(gokce, [large, large]) > 1.9 * job_minutes(gokce, [large])
+
+
+def test_the_plan_begins_with_training_and_its_rows_add_up(small, capsys):
+    status, out, error = plan(capsys, small, "--format", "json", "--gpu", "h100", "--gpus", "2")
+    sections = json.loads(out)
+    assert status == 0 and list(sections) == ["training", "extraction"] and "NVIDIA H100" in error
+    *rows, total = sections["training"]
+    assert [(row["objective"], row["family"], row["runs"]) for row in rows] == [
+        ("supervised", "ResNet", 6), ("supervised", "ViT", 6), ("simclr", "ResNet", 1)
+    ]  # fmt: skip
+    assert total["runs"] == 13 and total["rate"] == "stated"
+    for key in ("images_seen", "evaluated"):
+        assert total[key] == sum(row[key] for row in rows)
+    for key in ("flops", "hours_low", "hours", "hours_high", "weights_gb"):
+        assert total[key] == pytest.approx(sum(row[key] for row in rows), rel=0.02)
+    assert all(row["hours_low"] < row["hours"] < row["hours_high"] for row in rows)
+    assert total["wall_hours"] < total["hours"]
+
+
+def test_sections_and_rows_can_be_chosen(small, capsys):
+    _, out, _ = plan(capsys, small, "--stage", "training", "--by", "run", "--format", "json")
+    rows = json.loads(out)
+    assert len(rows) == 14 and set(load_study(small).runs) == {row["run"] for row in rows[:-1]}
+    _, out, error = plan(capsys, small, "--stage", "extraction", "--format", "json")
+    assert [row["arch"] for row in json.loads(out)] == ["all"] and error == ""
+    _, out, _ = plan(capsys, small, "--format", "csv", "--by", "arch")
+    lines = out.splitlines()
+    assert lines[0].startswith("stage,objective,arch,") and lines[1].startswith("training,supervised,resnet_w8,")
+    _, out, _ = plan(capsys, small)
+    assert out.startswith("training\n") and "\n\nextraction\n" in out
+
+
+def test_a_study_that_trains_nothing_has_no_training_to_plan(tmp_path, capsys):
+    path = tmp_path / "none.yaml"
+    path.write_text(f"study: none\nstore: {tmp_path}/store\nruns: [{{untrained: [resnet_w8]}}]\n")
+    status, out, error = plan(capsys, path, "--format", "json")
+    assert status == 0 and isinstance(json.loads(out), list) and error == ""
+
+
+def test_options_that_mean_nothing_are_named(small, capsys):
+    status, _, error = plan(capsys, small, "--gpus", "0", "--archs", "resnet_w8")
+    assert status == 1 and "--gpus" in error and "add --calibrate" in error
+    status, _, error = plan(capsys, small, "--gpu", "h10")
+    assert status == 1 and "h100" in error and "--calibrate" in error
+    status, _, error = plan(capsys, small, "--calibrate", "--stage", "training", "--archs", "resnet_w9")
+    assert status == 1 and "does not train this architecture" in error and "resnet_w8" in error
+
+
+def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys, monkeypatch):
+    from neuroscaling.calibration import training_measure as module
+
+    # Few steps: what is measured is not how fast this machine is.
+    monkeypatch.setattr(module, "WARM_UP", 1)
+    monkeypatch.setattr(module, "SECONDS", {"cpu": 0.0})
+    arguments = (small, "--stage", "training", "--by", "arch", "--format", "json")
+    status, out, _ = plan(capsys, *arguments, "--calibrate", "--device", "cpu", "--archs", "resnet_w8")
+    sources = {(row["objective"], row["arch"]): row["rate"] for row in json.loads(out)}
+    assert status == 0 and sources["supervised", "resnet_w8"] == sources["simclr", "resnet_w8"] == "measured"
+    assert sources["supervised", "vit_w16"].startswith("35 %")
+    (folder,) = devices(load_study(small).config.store)
+    (kept,) = read_rates(load_study(small).config.store, folder)
+    assert kept.train > 0 and kept.evaluate > kept.train and "CPU" in kept.device
+    status, again, error = plan(capsys, *arguments)
+    assert status == 0 and json.loads(again) == json.loads(out) and "1 calibrated network on" in error
+
+
+def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
+    study = load_study(small)
+    runs = {one.run.run: one for one in estimates(study, Speeds("a100"))}
+    done = [name for name, one in runs.items() if one.run.family == "ViT"][:3]
+    for i, name in enumerate(done):
+        folder = study.store.run(name)
+        folder.mkdir(parents=True)
+        record = {"status": "failed", "seconds": None} if i == 2 else {"seconds": runs[name].seconds.expected * (2 - i)}
+        (folder / "run.json").write_text(json.dumps(record))
+    status, out, _ = plan(capsys, small, "--compare", "--format", "json")
+    row, total = json.loads(out)
+    assert status == 0 and (row["family"], row["runs"], row["finished"]) == ("ViT", 6, 2)
+    estimated = sum(runs[name].seconds.expected for name in done[:2])
+    recorded = 2 * runs[done[0]].seconds.expected + runs[done[1]].seconds.expected
+    assert row["error_percent"] == pytest.approx(100 * (estimated / recorded - 1), rel=0.01) and row["within"] >= 0.5
+    assert total["finished"] == 2 and total["runs"] == 13
