@@ -15,6 +15,7 @@ from neuroscaling.datasets.packs.reading import open_pack
 from neuroscaling.datasets.packs.staging import staged
 from neuroscaling.datasets.packs.writing import write_pack
 from neuroscaling.datasets.source import open_source
+from neuroscaling.datasets.split import SPLITS
 from neuroscaling.errors import DataError
 from neuroscaling.training.feeding import open_training_feed
 from neuroscaling.training.feeding.interface import Request
@@ -45,14 +46,16 @@ def settings(root, **more):
 
 
 def pack(root, folder, size=STORED, form="jpeg", **more):
-    return write_pack("photographs", settings(root, **more), folder, size, form)
+    for split in SPLITS:
+        write_pack("photographs", settings(root, **more), split, folder, size, form)
+    return folder
 
 
 @pytest.mark.parametrize(("size", "form"), [(STORED, "jpeg"), (None, "jpeg"), (96, "jpeg"), (STORED, "decoded")])
 def test_a_pack_has_the_images_of_the_data_set_in_their_order(root, tmp_path, size, form):
-    manifest = pack(root, tmp_path, size, form)
+    folder = pack(root, tmp_path, size, form)
     for split, n in (("train", 18), ("validation", 6)):
-        original, packed = open_source("photographs", settings(root), split), open_pack(manifest, split)
+        original, packed = open_source("photographs", settings(root), split), open_pack(folder, split)
         assert len(packed.index) == n
         assert list(packed.index.image_ids) == list(original.index.image_ids)
         assert packed.index.labels.tolist() == original.index.labels.tolist()
@@ -63,7 +66,7 @@ def test_a_pack_has_the_images_of_the_data_set_in_their_order(root, tmp_path, si
                 assert min(found.shape[1:]) == STORED
                 wanted, found = square(wanted, STORED), square(found, STORED)
             assert (wanted.float() - found.float()).abs().mean() < (0.01 if form == "decoded" or size != STORED else 6)
-    assert len(pack_facts(manifest)["splits"]["train"]["shards"]) == 3
+    assert len(pack_facts(folder, "train")["shards"]) == 3
 
 
 def test_images_that_are_small_keep_their_files(root, tmp_path):
@@ -72,13 +75,14 @@ def test_images_that_are_small_keep_their_files(root, tmp_path):
 
 
 def test_pixels_are_packed_without_loss(tmp_path):
-    packed = open_pack(write_pack("digits", {"format": "digits"}, tmp_path, splits=["validation"]), "validation")
+    packed = open_pack(write_pack("digits", {"format": "digits"}, "validation", tmp_path).parent, "validation")
     original = open_source("digits", {"format": "digits"}, "validation")
     assert all(np.array_equal(packed.decoded(row), original.decoded(row)) for row in (0, 100))
 
 
 def test_a_killed_packing_goes_on_where_it_was(root, tmp_path):
-    manifest = pack(root, tmp_path)
+    folder = pack(root, tmp_path)
+    manifest = folder / "train.json"
     content = manifest.read_bytes()
     manifest.unlink()
     (tmp_path / "train-00001.json").unlink()
@@ -101,20 +105,20 @@ def test_corrupt_images_are_named_and_above_the_limit_refused(tmp_path):
     spoilt.write_bytes(spoilt.read_bytes()[:200])
     with pytest.raises(DataError, match=str(spoilt)):
         pack(tmp_path / "images", tmp_path / "pack")
-    manifest = pack(tmp_path / "images", tmp_path / "pack", corrupt_limit=1)
-    assert pack_facts(manifest)["splits"]["train"]["corrupt"] == ["flower/02.jpg"]
-    packed = open_pack(manifest, "train")
+    folder = pack(tmp_path / "images", tmp_path / "pack", corrupt_limit=1)
+    assert pack_facts(folder, "train")["corrupt"] == ["flower/02.jpg"]
+    packed = open_pack(folder, "train")
     row = list(packed.index.image_ids).index("flower/02.jpg")
     with pytest.raises(DataError, match=r"flower/02.jpg: image could not be decoded when it was packed"):
         decode(packed, row)
 
 
 def test_files_that_are_missing_or_cut_short_are_all_named(root, tmp_path):
-    manifest = pack(root, tmp_path)
+    folder = pack(root, tmp_path)
     (tmp_path / "train-00000.bin").unlink()
     os.truncate(tmp_path / "train-00001.bin", 10)
     with pytest.raises(DataError) as raised:
-        open_pack(manifest, "train")
+        open_pack(folder, "train")
     assert "train-00000.bin: file of a pack is missing" in str(raised.value)
     assert "train-00001.bin: file of a pack is cut short" in str(raised.value)
 
@@ -136,57 +140,57 @@ def fed(root, operating):
 def test_a_run_is_fed_the_same_from_decoded_squares_and_nearly_so_from_jpegs(root, tmp_path, resident_gb):
     files = fed(root, {})
     for form, reach in (("decoded", 0), ("jpeg", 0.15)):
-        manifest = pack(root, tmp_path / form, STORED, form)
-        packed = fed(root, {"packs": {"photographs": str(manifest)}, "resident_gb": resident_gb})
+        folder = pack(root, tmp_path / form, STORED, form)
+        packed = fed(root, {"packs": {"photographs": str(folder)}, "resident_gb": resident_gb})
         assert (files - packed).abs().mean() <= reach
 
 
 def test_crops_of_originals_pass_by_a_pack_of_resized_images(root, tmp_path):
     run, _ = photograph_run(root, CROPS)
     resized, whole = pack(root, tmp_path / "a"), pack(root, tmp_path / "b", None)
-    for manifest, smallest, taken in (
+    for folder, smallest, taken in (
         (resized, None, False),
         (whole, None, True),
         (resized, STORED, True),
         (resized, 38, False),
     ):
-        source = run_source(run, "train", smallest, {"packs": {"photographs": str(manifest)}})
+        source = run_source(run, "train", smallest, {"packs": {"photographs": str(folder)}})
         assert hasattr(source, "shards") == taken
 
 
 def test_a_pack_of_other_images_is_refused(root, tmp_path):
     other = photographs(tmp_path / "other", per_class=4)
-    manifest = pack(other, tmp_path / "pack")
+    folder = pack(other, tmp_path / "pack")
     run, _ = photograph_run(root, CROPS)
     with pytest.raises(DataError, match="the pack is of other images than the run's"):
-        run_source(run, "train", STORED, {"packs": {"photographs": str(manifest)}})
+        run_source(run, "train", STORED, {"packs": {"photographs": str(folder)}})
 
 
 def test_a_pack_is_staged_once_by_processes_that_start_together(root, tmp_path, monkeypatch):
-    manifest = pack(root, tmp_path / "pack")
+    folder = pack(root, tmp_path / "pack")
     copies = []
     real = staging._copy
     monkeypatch.setattr(staging, "_copy", lambda *args: copies.append(args[1].name) or real(*args))
     operating = {"stage": "disk", "scratch": str(tmp_path / "scratch")}
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: staged(manifest, operating), range(4)))
+        found = set(pool.map(lambda _: staged(folder, "train", operating), range(4)))
     (copy,) = found
     assert copy.is_relative_to(tmp_path / "scratch")
-    assert len(copies) == len(set(copies)) == 6  # shards and indexes of both splits
-    assert open_pack(copy, "train").encoded(5) == open_pack(manifest, "train").encoded(5)
-    assert staged(manifest, {"stage": "none"}) == manifest
+    assert len(copies) == len(set(copies)) == 4  # the index and three shards
+    assert open_pack(copy, "train").encoded(5) == open_pack(folder, "train").encoded(5)
+    assert staged(folder, "train", {"stage": "none"}) == folder
 
 
 def test_a_damaged_shard_is_not_staged(root, tmp_path):
-    manifest = pack(root, tmp_path / "pack")
+    folder = pack(root, tmp_path / "pack")
     shard = tmp_path / "pack" / "train-00001.bin"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     with pytest.raises(DataError, match=r"train-00001.bin: file of a pack is damaged"):
-        staged(manifest, {"stage": "disk", "scratch": str(tmp_path / "scratch")})
+        staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")})
 
 
 def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkeypatch, caplog):
-    manifest = pack(root, tmp_path / "pack")
+    folder = pack(root, tmp_path / "pack")
     monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
-    assert staged(manifest, {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == manifest
+    assert staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == folder
     assert "no room" in caplog.text

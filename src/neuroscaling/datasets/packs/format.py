@@ -1,7 +1,7 @@
 """What the files of a pack are called and say; `writing` makes them, `reading` opens them (docs/formats.md).
 
-manifest.json names the shards and the index of each split, with sizes and checksums. A shard `jpeg` is the bytes of
-image files, one after another; `decoded` is an .npy array uint8 (n, size, size, 3).
+A folder has a manifest for each split, which names its index and its shards with their sizes and checksums. A shard
+`jpeg` is the bytes of image files, one after another; `decoded` is an .npy array uint8 (n, size, size, 3).
 """
 
 from pathlib import Path
@@ -12,18 +12,24 @@ from neuroscaling.files import read_json
 
 FORMAT = "pack/1"
 FORMS = ("jpeg", "decoded")
-MANIFEST = "manifest.json"
 # Columns of a split's index, in the order of the data set. offset: in bytes, or rows of a decoded shard; length: in
 # bytes, or 1; 0 where an image is corrupt.
 COLUMNS = ("image_id", "label", "shard", "offset", "length")
 
 
-def pack_facts(manifest: Path) -> dict[str, Any]:
-    """What the manifest says: dataset, fingerprint, form, size (None: files as they were), class_names, splits ....
+def manifest_file(folder: Path, split: str) -> Path:
+    """The manifest of a split in the folder of a pack."""
+    return Path(folder) / f"{split}.json"
 
-    splits: for each its index and shards, each with file, bytes and sha256, and the ids of corrupt images. Raises
-    DataError when it is missing or of another format.
+
+def pack_facts(folder: Path, split: str) -> dict[str, Any]:
+    """What the manifest of a split says.
+
+    dataset, fingerprint, split, class_names, n_images; form, size (None: files as they were), quality; corrupt: ids of
+    images that are missing; index and shards: file, bytes and sha256 of each. Raises DataError when it is missing or of
+    another format.
     """
+    manifest = manifest_file(folder, split)
     facts = read_json(manifest)
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         found = facts.get("format") if isinstance(facts, dict) else facts
@@ -32,8 +38,8 @@ def pack_facts(manifest: Path) -> dict[str, Any]:
 
 
 def pack_files(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Shards and indexes of all splits."""
-    return [file for split in facts["splits"].values() for file in (split["index"], *split["shards"])]
+    """The index and all shards."""
+    return [facts["index"], *facts["shards"]]
 
 
 def check_form(form: str, size: int | None) -> None:

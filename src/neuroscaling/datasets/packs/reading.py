@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.datasets.names import pack_names
-from neuroscaling.datasets.packs.format import pack_facts
+from neuroscaling.datasets.packs.format import pack_facts, pack_files
 from neuroscaling.datasets.readers import decode
 from neuroscaling.datasets.split import DatasetIndex
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.errors import DataError, Problem
 
 
 @dataclass
@@ -62,26 +62,20 @@ class PackSource:
         return self._maps[shard]
 
 
-def open_pack(manifest: Path, split: str) -> PackSource:
-    """The images of one split of a pack. Raises DataError with all files that are missing or cut short."""
+def open_pack(folder: Path, split: str) -> PackSource:
+    """The images of one split of the pack in `folder`. Raises DataError with all files missing or cut short."""
     import pyarrow.parquet as pq
 
-    manifest = Path(manifest)
-    facts = pack_facts(manifest)
-    if split not in facts["splits"]:
-        known = list(facts["splits"])
-        raise DataError(
-            Problem("the pack has no such split", str(manifest), split, ", ".join(known), nearest(split, known))
-        )
-    parts = facts["splits"][split]
-    _check_files(manifest.parent, [parts["index"], *parts["shards"]])
-    table = pq.read_table(manifest.parent / parts["index"]["file"])
+    folder = Path(folder)
+    facts = pack_facts(folder, split)
+    _check_files(folder, pack_files(facts))
+    table = pq.read_table(folder / facts["index"]["file"])
     columns = {name: table[name].to_numpy() for name in ("label", "shard", "offset", "length")}
     names = pack_names(table["image_id"].to_pylist())
     index = DatasetIndex(
         facts["dataset"], split, names, columns.pop("label"), facts["class_names"], facts["fingerprint"]
     )
-    shards = [manifest.parent / shard["file"] for shard in parts["shards"]]
+    shards = [folder / shard["file"] for shard in facts["shards"]]
     return PackSource(index, facts["form"] == "jpeg", shards, **columns)
 
 

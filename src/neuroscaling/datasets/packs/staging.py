@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.datasets.packs.format import pack_facts, pack_files
+from neuroscaling.datasets.packs.format import manifest_file, pack_facts, pack_files
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, write_json
 from neuroscaling.hashing import content_hash
@@ -21,42 +21,40 @@ BLOCK = 2**24
 log = logging.getLogger(__name__)
 
 
-def staged(manifest: Path, operating: dict[str, Any]) -> Path:
-    """The manifest of a copy of the pack, made unless it is there, as `operating["stage"]` says.
+def staged(folder: Path, split: str, operating: dict[str, Any]) -> Path:
+    """The folder of a copy of one split of a pack, made unless it is there, as `operating["stage"]` says.
 
     `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `operating["scratch"]`. Where there is no
     room, the pack is read where it is. Raises DataError when a copied file is not what the manifest says.
     """
-    manifest, where = Path(manifest), operating.get("stage") or "none"
+    folder, where = Path(folder), operating.get("stage") or "none"
     if where == "none":
-        return manifest
+        return folder
     if where == "disk" and not operating.get("scratch"):
-        raise DataError(
-            Problem("`stage: disk` needs a folder", "scratch", fix="set `scratch:` to one on the node's disk")
-        )
+        what = "`stage: disk` needs a folder"
+        raise DataError(Problem(what, "scratch", fix="set `scratch:` to one on the node's own disk"))
     base = MEMORY / f"neuroscaling-{os.getuid()}" if where == "memory" else Path(operating["scratch"])
-    facts = pack_facts(manifest)
-    folder = base / f"pack-{content_hash(facts, 16)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(base / f"{folder.name}.lock"):
-        return _copied(manifest, facts, folder)
+    facts = pack_facts(folder, split)
+    copy = base / f"pack-{content_hash(facts, 16)}"
+    copy.mkdir(parents=True, exist_ok=True)
+    with _alone(base / f"{copy.name}.lock"):
+        return copy if _copied(folder, facts, copy) else folder
 
 
-def _copied(manifest: Path, facts: dict[str, Any], folder: Path) -> Path:
-    copy = folder / manifest.name
-    if copy.exists():  # the manifest is the last file that is written
-        return copy
-    missing = [file for file in pack_files(facts) if _size(folder / file["file"]) != file["bytes"]]
-    needed, free = sum(file["bytes"] for file in missing), shutil.disk_usage(folder).free
+def _copied(folder: Path, facts: dict[str, Any], copy: Path) -> bool:
+    """Copy what is missing; False where there is no room for it."""
+    manifest = manifest_file(copy, facts["split"])
+    if manifest.exists():  # it is the last file that is written
+        return True
+    missing = [file for file in pack_files(facts) if _size(copy / file["file"]) != file["bytes"]]
+    needed, free = (n / 1e9 for n in (sum(file["bytes"] for file in missing), shutil.disk_usage(copy).free))
     if needed > free:
-        log.warning(
-            "no room for %s in %s (%.1f of %.1f GB): it is read where it is", manifest, folder, needed / 1e9, free / 1e9
-        )
-        return manifest
+        log.warning("no room for %s in %s (%.1f of %.1f GB): it is read where it is", folder, copy, needed, free)
+        return False
     for file in missing:
-        _copy(manifest.parent / file["file"], folder / file["file"], file["sha256"])
-    write_json(copy, facts)
-    return copy
+        _copy(folder / file["file"], copy / file["file"], file["sha256"])
+    write_json(manifest, facts)
+    return True
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:

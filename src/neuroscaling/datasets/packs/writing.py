@@ -1,8 +1,8 @@
 """Writing a data set once into few large files: shard by shard, so that a killed job goes on where it was."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,8 @@ from PIL import Image
 from torch.nn import functional
 
 from neuroscaling.datasets.decode import decode, square
-from neuroscaling.datasets.fingerprint import fingerprint
-from neuroscaling.datasets.packs.format import COLUMNS, FORMAT, MANIFEST, check_form
+from neuroscaling.datasets.packs.format import COLUMNS, FORMAT, check_form, manifest_file
 from neuroscaling.datasets.source import Source, open_source
-from neuroscaling.datasets.split import SPLITS
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, read_json, write_json
 from neuroscaling.hashing import content_hash, file_sha256
@@ -30,65 +28,66 @@ SHOWN = 50
 def write_pack(
     name: str,
     settings: dict[str, Any],
+    split: str,
     folder: Path,
     size: int | None = 256,
     form: Literal["jpeg", "decoded"] = "jpeg",
-    splits: Sequence[str] = SPLITS,
+    threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> Path:
-    """Store the data set `name` in `folder`; returns the path of its manifest.
+    """Store one split of the data set `name` in `folder`; returns the path of its manifest, `<split>.json`.
 
     form: `jpeg`: images whose short side is longer than `size` pixels are made that small (bilinear, antialiased) and
     encoded with quality 90, the others are stored as they are; `decoded`: central squares of `size`, as pixels. size
-    None: all files as they are. Shards that are there from an earlier call are kept. Raises DataError when more
-    images are corrupt than the data set's `corrupt_limit`, naming them.
+    None: all files as they are. threads: by default one for each processor; cache_dir: as for `load_index`. Shards
+    that are there from an earlier call are kept. Raises DataError when more images are corrupt than the data set's
+    `corrupt_limit`, naming them.
     """
     check_form(form, size)
     folder = Path(folder)
-    known = fingerprint(name, settings, cache_dir)
-    sources = {split: open_source(name, settings, split, known, cache_dir) for split in splits}
-    facts = {"format": FORMAT, "dataset": name, "fingerprint": known, "form": form, "size": size, "quality": QUALITY}
-    parts, problems = {}, []
-    for split, source in sources.items():
-        records = [_shard(source, rows, folder / f"{split}-{i:05d}", facts) for i, rows in _shards(source, form, size)]
-        problems += [Problem(fault["what"], fault["where"]) for record in records for fault in record["corrupt"]]
-        parts[split] = _split(source, records, folder / f"{split}.parquet")
-    _refuse(name, problems, settings.get("corrupt_limit", 0))
-    class_names = sources[splits[0]].index.class_names
-    write_json(folder / MANIFEST, facts | {"class_names": class_names, "splits": parts})
-    return folder / MANIFEST
+    source = open_source(name, settings, split, cache_dir=cache_dir)
+    facts = {"format": FORMAT, "dataset": name, "fingerprint": source.index.fingerprint, "split": split}
+    facts |= {"form": form, "size": size, "quality": QUALITY}
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        shards = enumerate(_shards(len(source.index), form, size))
+        records = [_shard(source, rows, folder / f"{split}-{i:05d}", facts, pool) for i, rows in shards]
+    _refuse(name, [Problem(**fault) for record in records for fault in record["corrupt"].values()], settings)
+    facts |= {"class_names": source.index.class_names, "n_images": len(source.index)}
+    write_json(manifest_file(folder, split), facts | _files(source, records, folder / f"{split}.parquet"))
+    return manifest_file(folder, split)
 
 
-def _shards(source: Source, form: str, size: int | None) -> Iterator[tuple[int, range]]:
+def _shards(n: int, form: str, size: int | None) -> Iterator[range]:
+    """The images of each shard, in their order."""
     at_once = SHARD_IMAGES if form == "jpeg" else max(1, SHARD_BYTES // (size * size * 3))
-    starts = range(0, len(source.index), at_once)
-    return enumerate(range(start, min(start + at_once, len(source.index))) for start in starts)
+    return (range(start, min(start + at_once, n)) for start in range(0, n, at_once))
 
 
-def _shard(source: Source, rows: range, stem: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def _shard(source: Source, rows: range, stem: Path, facts: dict[str, Any], pool: Executor) -> dict[str, Any]:
     """The record of a shard, which is written unless it is there: file, bytes, sha256, lengths and corrupt images."""
     data = stem.with_suffix(".bin" if facts["form"] == "jpeg" else ".npy")
     record_file = stem.with_suffix(".json")
-    ids = content_hash([source.index.image_ids[row] for row in rows], 32)
-    key = content_hash([facts, SHARD_IMAGES, SHARD_BYTES, ids], 32)
+    key = content_hash([facts, [source.index.image_ids[row] for row in rows]], 32)
     if record_file.exists() and data.exists():
         record = read_json(record_file)
         if record["key"] == key and record["bytes"] == data.stat().st_size:
             return record
     write = _write_files if facts["form"] == "jpeg" else _write_pixels
     with atomic_path(data) as temporary:
-        lengths, faults = write(source, rows, temporary, facts["size"])
-    corrupt = [{"row": row, "what": fault.what, "where": fault.where} for row, fault in faults.items()]
+        lengths, faults = write(source, rows, temporary, facts["size"], pool)
+    corrupt = {str(row): {"what": fault.what, "where": fault.where} for row, fault in faults.items()}
     record = {"key": key, "file": data.name, "bytes": data.stat().st_size, "sha256": file_sha256(data)}
     record |= {"lengths": lengths, "corrupt": corrupt}
     write_json(record_file, record)
     return record
 
 
-def _write_files(source: Source, rows: range, path: Path, size: int | None) -> tuple[list[int], dict[int, Problem]]:
+def _write_files(
+    source: Source, rows: range, path: Path, size: int | None, pool: Executor
+) -> tuple[list[int], dict[int, Problem]]:
     """Image files one after another; their lengths in bytes, 0 for corrupt images, and what is wrong with these."""
     lengths, faults = [], {}
-    with _pool() as pool, open(path, "wb") as file:
+    with open(path, "wb") as file:
         for row, content in zip(rows, pool.map(lambda row: _file(source, row, size), rows), strict=True):
             if isinstance(content, Problem):
                 faults[row], content = content, b""
@@ -97,7 +96,9 @@ def _write_files(source: Source, rows: range, path: Path, size: int | None) -> t
     return lengths, faults
 
 
-def _write_pixels(source: Source, rows: range, path: Path, size: int) -> tuple[list[int], dict[int, Problem]]:
+def _write_pixels(
+    source: Source, rows: range, path: Path, size: int, pool: Executor
+) -> tuple[list[int], dict[int, Problem]]:
     """Squares in an .npy file; 1 for each, 0 for corrupt images, and what is wrong with these."""
     out = np.lib.format.open_memmap(path, "w+", np.uint8, (len(rows), size, size, 3))
 
@@ -108,8 +109,7 @@ def _write_pixels(source: Source, rows: range, path: Path, size: int) -> tuple[l
             return error.problems[0]
         return None
 
-    with _pool() as pool:
-        found = dict(zip(rows, pool.map(write, rows), strict=True))
+    found = dict(zip(rows, pool.map(write, rows), strict=True))
     out.flush()
     return [int(found[row] is None) for row in rows], {row: fault for row, fault in found.items() if fault}
 
@@ -133,38 +133,33 @@ def _file(source: Source, row: int, size: int | None) -> bytes | Problem:
     return stored.getvalue()
 
 
-def _split(source: Source, records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
-    """What the manifest says of a split, whose index is written to `path`."""
+def _files(source: Source, records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
+    """What the manifest says of the index, which is written to `path`, of the shards and of corrupt images."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     lengths = [np.array(record["lengths"], np.int64) for record in records]
-    starts = [
-        np.cumsum(part) - part if records[0]["file"].endswith(".bin") else np.arange(len(part)) for part in lengths
-    ]
+    in_bytes = records[0]["file"].endswith(".bin")
+    offsets = [np.cumsum(part) - part if in_bytes else np.arange(len(part)) for part in lengths]
     shard = np.repeat(np.arange(len(records)), [len(part) for part in lengths])
-    values = (list(source.index.image_ids), source.index.labels, shard, np.concatenate(starts), np.concatenate(lengths))
+    names = pa.array(source.index.image_ids, pa.string())
+    values = (names, source.index.labels, shard, np.concatenate(offsets), np.concatenate(lengths))
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(dict(zip(COLUMNS, values, strict=True))), temporary)
     index = {"file": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
     shards = [{key: record[key] for key in ("file", "bytes", "sha256")} for record in records]
-    corrupt = [source.index.image_ids[fault["row"]] for record in records for fault in record["corrupt"]]
-    return {"n_images": len(source.index), "index": index, "shards": shards, "corrupt": corrupt}
+    corrupt = [source.index.image_ids[int(row)] for record in records for row in record["corrupt"]]
+    return {"index": index, "shards": shards, "corrupt": corrupt}
 
 
-def _refuse(name: str, problems: list[Problem], limit: int) -> None:
+def _refuse(name: str, problems: list[Problem], settings: dict[str, Any]) -> None:
+    limit = settings.get("corrupt_limit", 0)
     if len(problems) <= limit:
         return
+    what, allowed = f"{len(problems)} images can't be decoded", f"corrupt_limit: {limit}"
     fix = "replace these files or move them away, or raise the data set's `corrupt_limit`; what is packed stays"
-    total = Problem(
-        f"{len(problems)} images can't be decoded", f"dataset {name}", allowed=f"corrupt_limit: {limit}", fix=fix
-    )
-    raise DataError([total, *problems[:SHOWN]])
+    raise DataError([Problem(what, f"dataset {name}", allowed=allowed, fix=fix), *problems[:SHOWN]])
 
 
 def _picture(image: torch.Tensor) -> Image.Image:
     return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-
-
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.datasets.packs.format import pack_facts
+from neuroscaling.datasets.packs.format import manifest_file, pack_facts
 from neuroscaling.datasets.packs.reading import open_pack
 from neuroscaling.datasets.packs.staging import staged
 from neuroscaling.datasets.source import Source, open_source
@@ -28,18 +28,16 @@ def run_source(run: dict[str, Any], split: str, smallest: int | None, operating:
 
 
 def _pack(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Path | None:
-    """The manifest of the pack that serves, if there is one."""
+    """The folder of the pack that serves, if there is one."""
     named = (operating.get("packs") or {}).get(run["dataset"])
-    if not named:
+    if not named or not manifest_file(Path(named), split).exists():
         return None
-    facts = pack_facts(Path(named))
-    resized = facts["size"] is not None
-    serves = split in facts["splits"] and (not resized or (smallest is not None and facts["size"] >= smallest))
-    return Path(named) if serves else None
+    size = pack_facts(Path(named), split)["size"]
+    return Path(named) if size is None or (smallest is not None and size >= smallest) else None
 
 
 def _open_pack(run: dict[str, Any], split: str, pack: Path, operating: dict[str, Any]) -> Source:
-    source = open_pack(staged(pack, operating), split)
+    source = open_pack(staged(pack, split, operating), split)
     if source.index.fingerprint != run["fingerprint"]:
         found, what = source.index.fingerprint, "the pack is of other images than the run's"
         raise DataError(Problem(what, str(pack), found, run["fingerprint"], fix="delete it and pack again"))

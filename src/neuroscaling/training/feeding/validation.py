@@ -58,7 +58,8 @@ def open_validation(
     to = validation_resize(recipe, run["arch"], size)
     how = {"size": size, "to": to, "squash": recipe is not None and recipe.validation_resize == "squash"}
     how["interpolation"] = recipe.validation_interpolation if recipe else "bilinear"
-    source = run_source(run, "validation", to, operating)
+    # A pack may have squares, whose sides are cut off: no use for squashing.
+    source = run_source(run, "validation", None if how["squash"] else to, operating)
     what = [run["dataset"], run["dataset_settings"], run["fingerprint"], operating.get("packs"), how]
     key = content_hash([*what, list(classes) if classes else None, str(device)], 16)
     if key not in _kept:
