@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.models.names import OWN, TORCHVISION, architecture
+from neuroscaling.models.dotted import is_dotted
+from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, architecture
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -65,8 +66,10 @@ def _own(run: dict[str, Any]) -> Preprocessing:
     arch = architecture(run["arch"])
     if run["kind"] != "pretrained":
         return Preprocessing(arch.input_size)
-    if arch.timm_name.startswith(OWN):
-        return Preprocessing(arch.input_size, "bicubic", 1.0, CLIP_MEAN, CLIP_STD)  # as ONE-PEACE was published
+    if arch.timm_name == ONE_PEACE:
+        return Preprocessing(arch.input_size, "bicubic", 1.0, CLIP_MEAN, CLIP_STD)  # as it was published
+    if is_dotted(arch.timm_name) or arch.timm_name.startswith(OWN):  # weights of which only a folder has any
+        return Preprocessing(arch.input_size)
     published = _of_torchvision if arch.timm_name.startswith(TORCHVISION) else _of_timm
     return published(arch.timm_name, arch.input_size)
 

@@ -36,7 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "bytes of activations that a study will write, and hours that it takes; nothing is computed but shapes"
     calibrate.add_options(_add(commands, "plan", _plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
-    _add(commands, "models", _models, "the architectures known by name", formats=True)
+    models = _add(commands, "models", _models, "the architectures known by name, and what they cost", formats=True)
+    text = "these alone: names of the list, of timm, or package.module:function of your own"
+    models.add_argument("names", nargs="*", metavar="NAME", help=text)
+    text = "leave out parameters and multiply-accumulates, which take about half a minute for the whole list"
+    models.add_argument("--no-cost", dest="cost", action="store_false", help=text)
     _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
     text = "score a run on a benchmark by both engines, and print the difference"
     audit = _add(commands, "audit", _audit, text, formats=True)
@@ -103,12 +107,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from neuroscaling.models.encoding_models import encoding_models
-    from neuroscaling.models.names import architecture, names
+    from neuroscaling.cli.models import models
 
-    known = [architecture(name) for name in dict.fromkeys([*names(), *(model.name for model in encoding_models())])]
-    keys = ("name", "family", "timm_name", "input_size", "readout")
-    show([{key: getattr(arch, key) for key in keys} for arch in known], options.format)
+    show(models(options.names, options.cost), options.format)
 
 
 def _benchmarks(options: argparse.Namespace) -> None:

@@ -11,7 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.models.build import classifier_name, create, skeleton
-from neuroscaling.models.names import ONE_PEACE, TORCHVISION, architecture
+from neuroscaling.models.dotted import is_dotted
+from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, architecture
 from neuroscaling.models.one_peace.checkpoint import vision_names
 from neuroscaling.models.weight_files import METADATA, SAFETENSORS, safetensors_header
 from neuroscaling.models.weights import load_tensors, read_weights
@@ -72,7 +73,7 @@ def _classes(tensors: dict[str, torch.Tensor], metadata: dict[str, str], arch: s
     name = classifier_name(skeleton(arch))
     if f"{name}.weight" in tensors:
         return tensors[f"{name}.weight"].shape[0]
-    headless = not architecture(arch).timm_name.startswith(TORCHVISION)
+    headless = not _is_torchvisions_or_dotted(arch)
     if headless and set(skeleton(arch, 0).state_dict()) <= set(tensors):
         return 0
     what, found = f"weights of another architecture: no `{name}.weight`", metadata.get("arch")
@@ -85,7 +86,7 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
     name = architecture(arch).timm_name
     if name == ONE_PEACE:
         return vision_names(tensors)
-    if name.startswith(TORCHVISION):
+    if _is_torchvisions_or_dotted(arch) or name.startswith(OWN):
         return tensors
     model = skeleton(arch)
     head = f"{classifier_name(model)}."
@@ -96,3 +97,9 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
         return rename(dict(tensors), model) if rename else tensors
     except Exception:  # timm's filters meet any error in names that they don't know; loading names these
         return tensors
+
+
+def _is_torchvisions_or_dotted(arch: str) -> bool:
+    """Of these a network is known with a head alone, and weights under the names of its own modules alone."""
+    name = architecture(arch).timm_name
+    return is_dotted(name) or name.startswith(TORCHVISION)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from neuroscaling.errors import Problem, StudyError
+from neuroscaling.errors import Problem, StudyError, nearest
 
 FAMILIES = ("resnetflexfilters", "convnextflex", "deitflex")  # how their names start
 FORMS = (
@@ -52,7 +52,9 @@ def entry(name: str) -> dict[str, Any]:
     if kind == "l" and len(numbers) == 1 and numbers[0] < 4:
         factor = _factor(1, 8, 5, numbers[0] + 1)  # the first, the full width, has no name
         return _convnext(factor) if match[4] == "convnextflex" else _vit(factor)
-    raise StudyError(Problem("not a name of a flex family", value=name, allowed=FORMS))
+    raise StudyError(
+        Problem("not a name of a flex family", value=name, allowed=FORMS, nearest=nearest(name, PUBLISHED))
+    )
 
 
 def _factor(*numbers: int) -> float | None:

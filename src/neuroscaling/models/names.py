@@ -88,11 +88,24 @@ def architecture(name: str) -> Architecture:
 
 def known(name: str) -> bool:
     """Is there an architecture of this name?"""
+    return not problems(name)
+
+
+def problems(name: str) -> list[Problem]:
+    """What is wrong with the name of an architecture; nothing where there is one."""
     try:
         architecture(name)
-    except StudyError:
-        return False
-    return True
+    except StudyError as error:
+        return error.problems
+    return []
+
+
+def is_own(name: str) -> bool:
+    """Is this a network that nobody published weights of: written here, of a flex family, or of a dotted path?"""
+    if flex.is_flex(name) or dotted.is_dotted(name):
+        return True
+    timm_name = architecture(name).timm_name
+    return timm_name.startswith(OWN) and timm_name != ONE_PEACE
 
 
 def names() -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neuroscaling.errors import Problem, listing, nearest
+from neuroscaling.models import names
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".bin", ".pt", ".pth", ".pkl")
@@ -49,6 +50,9 @@ def weights_problems(arch: str, path: Path | None) -> list[Problem]:
 
 
 def _unfetchable(arch: str) -> list[Problem]:
+    if names.is_own(arch):
+        fix = "train it, leave it untrained, or name a folder that has its weights with `weights:`"
+        return [Problem("no weights of it are published", "runs", arch, fix=fix)]
     if arch not in OFFICIAL:
         return []
     fix = f"get {OFFICIAL[arch][0]} from {SOURCES[arch]} and name its folder with `weights:`"
