@@ -112,6 +112,14 @@ def test_decoding_is_checked_again_when_the_folder_changed(folder, tmp_path):
     assert "dog_0002.png" in str(deep_problems("pets", settings_of(folder), tmp_path / "cache")[1])
 
 
+def test_corrupt_images_up_to_the_limit_are_let_pass(folder, tmp_path):
+    (folder / "train" / "cat" / "cat_0001.png").write_bytes(b"no image")
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        assert deep_problems("pets", settings_of(folder) | {"corrupt_limit": 1}, cache) == []
+        found = deep_problems("pets", settings_of(folder) | {"corrupt_limit": 0}, cache)
+        assert "1 of 6 images can't be decoded" in str(found[0]) and "cat_0001.png" in str(found[1])
+
+
 def test_a_sound_folder_has_no_problems(folder):
     assert messages(folder, [1, 3, "all"]) == ""
     assert light_problems("digits", DIGITS, [1, 100, "all"]) == []

@@ -36,10 +36,10 @@ def light_problems(
 
 
 def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -> list[Problem]:
-    """Images that can't be decoded, in both splits; each is opened. The result is kept while the files don't change.
+    """Images that can't be decoded where a split has more of them than `corrupt_limit`; each image is opened.
 
-    Splits of more than 20,000 images are left out: theirs are checked as training reads them. Raises DataError when
-    images are missing.
+    Their number is kept while the files don't change. Splits of more than 20,000 images are left out: theirs are
+    checked as training reads them. Raises DataError when images are missing.
     """
     if not located(settings):
         return [] if declared(settings) else [no_root(name, settings)]
@@ -77,10 +77,9 @@ def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_di
     source = unnamed_source(name, settings, split, found)
     key = files_key(state_key(name, settings, [split]), source)
     kept = cache_file(cache_dir, f"decoding-{split}", place(settings))
-    if read_cache(kept, key) == "sound":
+    limit, n_known = settings.get("corrupt_limit", 0), read_cache(kept, key)
+    if isinstance(n_known, int) and n_known <= limit:
         return []
     faults = undecodable(source)
-    if faults:
-        return shortened(faults, len(found.names), f"dataset {name}, {split}")
-    write_cache(kept, key, "sound")
-    return []
+    write_cache(kept, key, len(faults))
+    return shortened(faults, len(found.names), f"dataset {name}, {split}") if len(faults) > limit else []
