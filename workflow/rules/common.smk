@@ -1,4 +1,5 @@
 # What the rules share: the study, its targets, and what params, resources and environments are made of.
+import functools
 import json
 import os
 import sys
@@ -75,7 +76,7 @@ wildcard_constraints:
     dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
     samples=r"[pnc]?\d+|all",
     form=r"jpeg|decoded",
-    size=r"\d+",
+    size=r"\d+|originals",
     split=r"train|validation",
     seed=r"\d+",
     brain=r"simulated-[A-Za-z0-9.-]+",
@@ -89,6 +90,7 @@ wildcard_constraints:
     slice=r"\d+",
 
 
+@functools.cache
 def code(script):
     """Fingerprint of a script and of the library behind it: what makes a job stale when a formula changes."""
     return code_fingerprint(RULES.parent / "scripts" / f"{script}.py")
