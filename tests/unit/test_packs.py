@@ -2,11 +2,13 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from neuroscaling.datasets.decode import decode, square
 from neuroscaling.datasets.packs import staging, writing
@@ -194,3 +196,33 @@ def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkey
     monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
     assert staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == folder
     assert "no room" in caplog.text
+
+
+def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys):
+    from neuroscaling.cli.main import main
+
+    root = photographs(tmp_path / "images")
+    study = tmp_path / "study.yaml"
+    text = yaml.safe_dump(
+        {
+            "study": "s",
+            "store": str(tmp_path / "store"),
+            "datasets": {"photographs": settings(root)},
+            "runs": [
+                {
+                    "archs": ["resnet18"],
+                    "datasets": ["photographs"],
+                    "recipe": "digits",
+                    "samples_per_class": [1],
+                    "seeds": [0],
+                }
+            ],
+        }
+    )
+    study.write_text(text)
+    assert main(["data", "pack", str(study), "photographs", "--size", "48"]) == 0
+    train, validation = capsys.readouterr().out.splitlines()
+    assert train.startswith(f"{tmp_path}/store/packs/photographs-")
+    assert len(open_pack(Path(validation).parent, "validation").index) == 6
+    assert main(["data", "pack", str(study), "photograph"]) == 1
+    assert "nearest:  photographs" in capsys.readouterr().err

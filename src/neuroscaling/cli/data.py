@@ -1,4 +1,4 @@
-"""`neuroscaling data check|rebuild`: is a folder of fMRI what it should be, and its withheld test split from NSD."""
+"""`neuroscaling data check|rebuild|pack`: look at fMRI before its use, complete it from NSD; store images in packs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from neuroscaling.cli.output import FORMATS, show
-from neuroscaling.errors import DataError
+from neuroscaling.errors import DataError, Problem, StudyError, nearest
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `data check` and `data rebuild` to the subcommands."""
+    """Add `data check`, `data rebuild` and `data pack` to the subcommands."""
     text = "look at data sets of your own before a study uses them"
     data = commands.add_parser("data", help=text, description=text)
     verbs = data.add_subparsers(required=True, metavar="COMMAND")
@@ -28,6 +28,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     rebuild.add_argument("nsd", type=Path, metavar="NSD_ROOT", help="the folder with nsddata and nsddata_betas")
     rebuild.add_argument("root", type=Path, metavar="ALGONAUTS_ROOT", help="the folder with subj01, subj02, ...")
     rebuild.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="all of the tree without it")
+    _add_pack(verbs)
+
+
+def _add_pack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "store the images of a study's data set once, in few large files; goes on where it was stopped"
+    pack = verbs.add_parser("pack", help=text, description=text)
+    pack.set_defaults(command=_pack)
+    pack.add_argument("study", type=Path, metavar="STUDY", help="the study file")
+    pack.add_argument("dataset", metavar="DATASET", help="a data set of the study")
+    text = "pixels of the short side (jpeg) or of the squares (decoded); by default what the study says, or 256"
+    pack.add_argument("--size", type=int, metavar="PIXELS", help=text)
+    text = "re-encoded files (the default unless the study says otherwise), or squares of pixels"
+    pack.add_argument("--form", choices=("jpeg", "decoded"), help=text)
 
 
 def _add(
@@ -68,3 +81,22 @@ def _check_nsd(options: argparse.Namespace) -> None:
     if problems:
         raise DataError(problems)
     print(f"{options.root}: no problem found")
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from neuroscaling.config.training import DatasetPack
+    from neuroscaling.datasets.packs.writing import write_pack
+    from neuroscaling.datasets.split import SPLITS
+    from neuroscaling.study import load_study
+
+    study = load_study(options.study)
+    name, known = options.dataset, study.config.datasets
+    if name not in known:
+        allowed = ", ".join(known)
+        raise StudyError(Problem("no such data set", str(options.study), name, allowed, nearest(name, known)))
+    wanted = study.config.training.packs.get(name, DatasetPack())
+    size, form = options.size or wanted.size, options.form or wanted.form
+    for split in SPLITS:
+        place = study.store.pack(name, study.fingerprints[name], form, size, split)
+        settings = known[name].model_dump(mode="json")
+        print(write_pack(name, settings, split, place.parent, size, form, cache_dir=study.store.cache()))
