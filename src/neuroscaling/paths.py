@@ -14,9 +14,9 @@ class Store:
         """List of training images: `dataset` with its fingerprint, the subset's token, drawn with `seed`."""
         return self.root / "subsets" / f"{dataset}-{fingerprint}" / f"{token}-s{seed}.parquet"
 
-    def pack(self, dataset: str, fingerprint: str, form: str, size: int, split: str) -> Path:
-        """Manifest of a split of a data set that was written into few large files."""
-        return self.root / "packs" / f"{dataset}-{fingerprint}" / f"{form}-{size}" / f"{split}.json"
+    def pack(self, dataset: str, fingerprint: str, form: str, size: int | None, split: str) -> Path:
+        """Manifest of a split of a data set that was written into few large files; size None: files as they were."""
+        return self.root / "packs" / f"{dataset}-{fingerprint}" / f"{form}-{size or 'originals'}" / f"{split}.json"
 
     def run(self, run: str) -> Path:
         """Folder of a run: weights, history, run.json."""

@@ -26,10 +26,9 @@ PACKED_DATASETS = {
 config["training"] = {
     **TRAINING.operating(),
     "packs": {
-        name: {split: str(path) for split, path in paths.items()}
-        for name, paths in PACKED_DATASETS.items()
+        name: str(paths["train"].parent) for name, paths in PACKED_DATASETS.items()
     },
-    "cache": str(STUDY.store.cache()),
+    "cache_dir": str(STUDY.store.cache()),
 }
 
 

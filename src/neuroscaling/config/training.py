@@ -11,7 +11,9 @@ from neuroscaling.config.base import OptionalFolder, Section
 class DatasetPack(Section):
     """A data set written once into few large files, read in place of its images."""
 
-    size: int = Field(256, ge=8, description="Pixels of the short side (jpeg) or of the square (decoded).")
+    size: int | None = Field(
+        256, ge=8, description="Pixels of the short side (jpeg) or of the square (decoded); null: files as they are."
+    )
     form: Literal["jpeg", "decoded"] = Field(
         "jpeg", description="`jpeg`: re-encoded at quality 90; `decoded`: squares of pixels, ready for a GPU."
     )
@@ -26,7 +28,7 @@ class Training(Section):
         description="Small runs of one data set and recipe that a job trains in one process, one after another.",
     )
     small: int = Field(
-        310_000, ge=0, description="Images seen (training images times epochs) up to which a run counts as small."
+        5_000_000, ge=0, description="Images seen (training images times epochs) up to which a run counts as small."
     )
     side_by_side: int = Field(1, ge=1, description="Runs of such a job at one time, each in a process of its own.")
     gpus: int = Field(1, ge=1, description="GPUs for a run that is not small, on each node.")
