@@ -1,0 +1,133 @@
+"""Crops and changes of colour against torchvision's own, one image at a time."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms.v2 import functional as reference
+
+from neuroscaling.training.feeding import colours
+from neuroscaling.training.feeding.crops import COLUMNS, crop_each, crop_together, random_boxes
+from neuroscaling.training.feeding.interface import Request
+from neuroscaling.training.feeding.normal import normalised
+from neuroscaling.training.feeding.views import finished
+from neuroscaling.training.objectives.views import ViewSpec
+
+SCALE, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
+FACTORS = torch.tensor([0.0, 0.5, 0.9, 1.2, 1.8])
+
+
+@pytest.fixture(scope="module")
+def squares():
+    china, flower = (torch.tensor(array).permute(2, 0, 1) for array in load_sample_images().images)
+    places = ((china, 40, 90), (flower, 120, 200), (china, 100, 300), (flower, 0, 10), (china, 60, 0))
+    return torch.stack([image[:, top : top + 256, left : left + 256] for image, top, left in places])
+
+
+@pytest.fixture(scope="module")
+def unit(squares):
+    return squares[:, :, 100:160, 80:140].float() / 255
+
+
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (256, 256), (90, 500)])
+def test_boxes_are_distributed_as_torchvisions(height, width):
+    ours = random_boxes(np.random.default_rng(0).random((20_000, COLUMNS)), height, width, SCALE)
+    torch.manual_seed(0)
+    image = torch.empty(3, height, width)
+    theirs = np.array([RandomResizedCrop.get_params(image, SCALE, ASPECT) for _ in range(4_000)])
+    for measure in (lambda b: b[:, 2] * b[:, 3] / (height * width), lambda b: np.log(b[:, 3] / b[:, 2]), *by_column()):
+        one, other = measure(ours), measure(theirs)
+        assert abs(one.mean() - other.mean()) < 4 * other.std() / np.sqrt(len(other)) + 1e-9
+        levels = (0.1, 0.5, 0.9)
+        assert np.allclose(np.quantile(one, levels), np.quantile(other, levels), atol=0.1 * other.std() + 1e-9)
+    assert (ours[:, :2] >= 0).all()
+    assert (ours[:, :2] + ours[:, 2:] <= [height, width]).all()
+
+
+def by_column():
+    return [lambda boxes, i=i: boxes[:, i].astype(float) for i in range(4)]
+
+
+@pytest.mark.parametrize(("interpolation", "reach"), [("bilinear", 1), ("bicubic", 12), ("lanczos", 16)])
+@pytest.mark.parametrize("size", [224, 96])
+def test_both_ways_to_the_pixels_of_a_crop_agree_to_rounding(squares, size, interpolation, reach):
+    boxes = random_boxes(np.random.default_rng(1).random((5, COLUMNS)), 256, 256, SCALE)
+    flips = np.array([True, False, True, False, False])
+    one = crop_each(squares.unbind(0), boxes, flips, size, interpolation)
+    other = crop_together(squares, boxes, flips, size, interpolation)
+    difference = (one.float() - other.float()).abs()
+    assert difference.mean() < 0.3
+    assert difference.max() <= reach  # filters with negative parts overshoot, and are cut off between their two passes
+
+
+def test_a_crop_is_what_torchvision_makes_of_its_box(squares):
+    boxes = random_boxes(np.random.default_rng(2).random((5, COLUMNS)), 256, 256, SCALE)
+    found = crop_each(squares.unbind(0), boxes, np.arange(5) < 2, 64, "bilinear")
+    for i, (image, box) in enumerate(zip(squares, boxes.tolist(), strict=True)):
+        wanted = reference.resized_crop(image, *box, [64, 64], antialias=True)
+        assert torch.equal(found[i], reference.hflip(wanted) if i < 2 else wanted)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_factors_of_colour_do_what_torchvisions_do(unit, name):
+    found = getattr(colours, name)(unit.clone(), FACTORS)
+    change = getattr(reference, f"adjust_{name}")
+    wanted = torch.stack([change(image, factor.item()) for image, factor in zip(unit, FACTORS, strict=True)])
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_hue_and_blur_and_solarisation_do_what_torchvisions_do(unit):
+    turns = torch.tensor([-0.5, -0.1, 0.0, 0.2, 0.5])
+    wanted = torch.stack([reference.adjust_hue(image, turn.item()) for image, turn in zip(unit, turns, strict=True)])
+    assert torch.allclose(colours.hue(unit, turns), wanted, atol=1e-4)
+    sigma = torch.tensor([0.1, 0.5, 1.0, 1.5, 2.0])
+    blurs = [reference.gaussian_blur(image, 13, s.item()) for image, s in zip(unit, sigma, strict=True)]
+    assert torch.allclose(colours.blurred(unit, sigma, 6), torch.stack(blurs), atol=1e-5)
+    assert torch.allclose(colours.solarized(unit, 128), reference.solarize(unit, 128 / 255), atol=1e-6)
+
+
+def test_grey_images_stay_grey_whatever_their_hue_is_turned_by():
+    image = torch.full((1, 3, 4, 4), 0.4)
+    assert torch.allclose(colours.hue(image, torch.tensor([0.3])), image)
+
+
+def test_normalised_values_are_those_of_torchvision(squares):
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    wanted = reference.normalize(squares.float() / 255, mean, std)
+    assert torch.allclose(normalised(squares), wanted, atol=1e-5)
+    odd = squares[:, :, :31, :17]
+    assert torch.allclose(normalised(odd), wanted[:, :, :31, :17], atol=1e-5)
+
+
+def shares(spec: ViewSpec, measure, n: int = 400) -> float:
+    image = torch.full((1, 3, 16, 16), 90, dtype=torch.uint8)
+    image[:, 0, 4:12] = 220
+    images = image.expand(n, -1, -1, -1)
+    request = Request(0, np.arange(n), slice(0, n))
+    plain = finished(images, ViewSpec(16), 0, request, 0)
+    return float(measure(finished(images, spec, 0, request, 0), plain).float().mean())
+
+
+@pytest.mark.parametrize(
+    ("spec", "share"),
+    [
+        (ViewSpec(16, gray=0.2), 0.2),
+        (ViewSpec(16, blur=0.5), 0.5),
+        (ViewSpec(16, solarize=0.3), 0.3),
+        (ViewSpec(16, erasing=0.25), 0.25),
+        (ViewSpec(16, jitter=(0.4, 0.4, 0.2, 0.1), jitter_probability=0.8), 0.8),
+    ],
+)
+def test_changes_come_with_the_probability_that_the_view_says(spec, share):
+    def measure(view, plain):
+        return (view - plain).abs().flatten(1).amax(1) > 1e-4
+
+    assert abs(shares(spec, measure) - share) < 0.075  # three standard deviations of 400 draws
+
+
+def test_no_change_leaves_the_image_as_it_is():
+    assert (
+        shares(ViewSpec(16, jitter=(0.4, 0.0, 0.0, 0.0), jitter_probability=0.0), lambda a, b: (a - b).abs() > 1e-5)
+        == 0
+    )
