@@ -14,6 +14,7 @@ from PIL import Image
 
 from neuroscaling.datasets import catalogue, checks, digits, folders
 from neuroscaling.datasets import fingerprint as fingerprints
+from neuroscaling.datasets import names as packing
 from neuroscaling.datasets.checks import deep_problems, light_problems
 from neuroscaling.datasets.declared import NO_ROOT, declared, declared_fingerprint
 from neuroscaling.datasets.digits import load_digits
@@ -298,6 +299,13 @@ def test_packed_names_are_a_sequence(names):
     assert [packed[i - len(names)] for i in range(len(names))] == names
     with pytest.raises(IndexError):
         packed[len(names)]
+
+
+def test_packed_names_are_unpacked_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(packing, "CHUNK", 3)
+    names = ["a", "", "bc", "é", "", "", "def", "g"]
+    for n in range(len(names) + 1):
+        assert list(pack_names(names[:n])) == names[:n]
 
 
 def test_what_a_snakefile_imports_is_light():

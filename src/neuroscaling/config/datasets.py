@@ -17,7 +17,7 @@ class ImageDataset(Section):
     classes: OptionalCount = Field(None, description="Number of classes; another number than that is an error.")
     images: OptionalCount = Field(None, description="Number of training images; another number than that is an error.")
     corrupt_limit: int = Field(
-        0, ge=0, description="Images that can't be decoded which a run leaves out; with one more it is refused."
+        0, ge=0, description="Images that can't be decoded which a run replaces by others; with one more it is refused."
     )
 
 

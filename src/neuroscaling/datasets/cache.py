@@ -58,8 +58,7 @@ def write_split(path: Path | None, key: str, split: Split) -> None:
     """Keep `split` (whose names are `Names`) under `key`; a cache that can't be written to is no error."""
     if path is None:
         return
-    names = split.names if isinstance(split.names, Names) else pack_names(split.names)
-    classes = pack_names(split.class_names)
+    names, classes = pack_names(split.names), pack_names(split.class_names)
     arrays = {
         "key": np.array(key),
         "text": names.text,

@@ -6,7 +6,7 @@ which files are found has no part in the choice. Only `published` differs: it re
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -71,11 +71,8 @@ def validation_rows(index: DatasetIndex, class_names: Sequence[str] | None) -> t
 def _ranks(names: Sequence[str], seed: int) -> np.ndarray:
     """The first 64 bits of sha256 of seed and name: sorted by them, names are in the order of their hashes."""
     prefix = f"{seed}\0".encode()
-    return np.frombuffer(b"".join(_heads(prefix, encoded_names(names))), ">u8")
-
-
-def _heads(prefix: bytes, names: Iterable[bytes]) -> Iterable[bytes]:
-    return (hashlib.sha256(prefix + name).digest()[:8] for name in names)
+    heads = (int.from_bytes(hashlib.sha256(prefix + name).digest()[:8]) for name in encoded_names(names))
+    return np.fromiter(heads, np.uint64, len(names))
 
 
 def _published(labels: np.ndarray, k: int, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from neuroscaling.datasets.cache import cache_file, read_cache, write_cache
 from neuroscaling.datasets.catalogue import FILES_LOOKED_AT, listing, place, state_key
 from neuroscaling.datasets.declared import declared, declared_fingerprint, located, no_root
 from neuroscaling.datasets.formats import format_of
-from neuroscaling.datasets.names import encoded_names
+from neuroscaling.datasets.names import pack_names
 from neuroscaling.datasets.readers import FileSource
 from neuroscaling.datasets.source import Source
 from neuroscaling.datasets.split import DatasetIndex, Split
@@ -82,10 +82,11 @@ def _hash_files(split: Split, source: Source) -> str:
 
 def _hash_names(split: Split, source: Source) -> str:
     total = hashlib.sha256()
-    for names in (split.names, split.class_names):
-        total.update(b"\0".join(encoded_names(names)) + b"\0\0")
-    total.update(split.labels.astype("<i8").tobytes())
-    total.update(_sizes(split, source).astype("<i8").tobytes())
+    names, classes = pack_names(split.names), pack_names(split.class_names)
+    for text in (names.text, classes.text):
+        total.update(text.tobytes())
+    for numbers in (names.ends, classes.ends, split.labels, _sizes(split, source)):
+        total.update(numbers.astype("<i8").tobytes())
     return total.hexdigest()[:8]
 
 
@@ -96,12 +97,11 @@ def _sizes(split: Split, source: Source) -> np.ndarray:
     if not isinstance(source, FileSource):
         return np.empty(0, np.int64)
     rows = np.unique(split.labels, return_index=True)[1].tolist()
-    return np.array([len_of(source, row) for row in rows], np.int64)
+    return np.array([_size(source, row) for row in rows], np.int64)
 
 
-def len_of(source: FileSource, row: int) -> int:
-    """Bytes of an image's file. Raises DataError when it is missing."""
+def _size(source: FileSource, row: int) -> int:
     try:
         return os.stat(source.path(row)).st_size
     except OSError:
-        return len(source.encoded(row))
+        return len(source.encoded(row))  # says what is wrong

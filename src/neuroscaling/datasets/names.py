@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+CHUNK = 65_536  # names that are unpacked at once
+
 
 class Names(Sequence[str]):
     """An immutable sequence of names that are decoded when they are looked at.
@@ -34,14 +36,19 @@ class Names(Sequence[str]):
 
     def encoded(self) -> Iterator[bytes]:
         """The names as bytes, in order; faster than one by one."""
-        text, start = self.text.tobytes(), 0
-        for end in self.ends.tolist():
-            yield text[start:end]
-            start = end
+        start = 0
+        for first in range(0, len(self), CHUNK):
+            ends = self.ends[first : first + CHUNK].tolist()
+            offset, text = start, self.text[start : ends[-1]].tobytes()
+            for end in ends:
+                yield text[start - offset : end - offset]
+                start = end
 
 
 def pack_names(names: Iterable[str]) -> Names:
     """`names` in their order."""
+    if isinstance(names, Names):
+        return names
     encoded = [os.fsencode(name) for name in names]
     return names_of(b"".join(encoded), [len(name) for name in encoded])
 
