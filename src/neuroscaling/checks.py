@@ -64,20 +64,18 @@ def _run_problems(study: Study, where: str) -> Iterator[Problem]:
         if isinstance(group, BaselineRuns):
             continue
         for arch in _archs(group):
-            if not names.known(arch):
-                yield Problem(
-                    "unknown architecture",
-                    place,
-                    arch,
-                    "names from `neuroscaling models`, or any timm name",
-                    names.nearest(arch),
-                )
+            yield from _name_problems(arch, place)
         if isinstance(group, TrainedRuns):
             yield from _trained_problems(group, study, place)
         if isinstance(group, PretrainedRuns):
             for arch in filter(names.known, group.pretrained):
                 found = weights_problems(arch, group.weights / f"{arch}.safetensors" if group.weights else None)
                 yield from (replace(problem, where=f"{place}, {problem.where}") for problem in found)
+
+
+def _name_problems(arch: str, place: str) -> Iterator[Problem]:
+    for problem in names.problems(arch):
+        yield replace(problem, where=f"{place}, {problem.where}" if problem.where else place)
 
 
 def _archs(group: TrainedRuns | UntrainedRuns | PretrainedRuns) -> list[str]:
@@ -104,9 +102,7 @@ def _trained_problems(group: TrainedRuns, study: Study, place: str) -> Iterator[
 def _layer_problems(study: Study, where: str) -> Iterator[Problem]:
     for arch, layers in study.layers.items():
         place = f"{where}: layers.{arch}"
-        if not names.known(arch):
-            yield Problem("unknown architecture", place, arch, nearest=names.nearest(arch))
-            continue
+        yield from _name_problems(arch, place)
         for region in layers.regions:
             if region not in ids.REGIONS:
                 yield Problem("unknown region", place, region, listing(ids.REGIONS), nearest(region, ids.REGIONS))

@@ -100,12 +100,9 @@ def problems(name: str) -> list[Problem]:
     return []
 
 
-def is_own(name: str) -> bool:
-    """Is this a network that nobody published weights of: written here, of a flex family, or of a dotted path?"""
-    if flex.is_flex(name) or dotted.is_dotted(name):
-        return True
-    timm_name = architecture(name).timm_name
-    return timm_name.startswith(OWN) and timm_name != ONE_PEACE
+def in_library(name: str) -> bool:
+    """Is this a name of timm's or, prefixed, of torchvision's? Only these have weights to fetch."""
+    return _split(name)[0] in _library()
 
 
 def names() -> list[str]:

@@ -50,11 +50,11 @@ def weights_problems(arch: str, path: Path | None) -> list[Problem]:
 
 
 def _unfetchable(arch: str) -> list[Problem]:
-    if names.is_own(arch):
-        fix = "train it, leave it untrained, or name a folder that has its weights with `weights:`"
-        return [Problem("no weights of it are published", "runs", arch, fix=fix)]
-    if arch not in OFFICIAL:
+    if names.in_library(arch):
         return []
+    if arch not in OFFICIAL:
+        fix = "take a name of timm's or torchvision's, or name a folder that has its weights with `weights:`"
+        return [Problem("no weights are published under this name", "runs", arch, fix=fix)]
     fix = f"get {OFFICIAL[arch][0]} from {SOURCES[arch]} and name its folder with `weights:`"
     return [Problem("its published weights are on no hub that timm knows", "runs", arch, fix=fix)]
 
