@@ -10,13 +10,25 @@ import pytest
 
 from neuroscaling.calibration.campaign import Job, estimates, jobs_of, wall_seconds
 from neuroscaling.calibration.costs import ArchCost, cost_of, definition_of, listed_cost
-from neuroscaling.calibration.gpus import FEEDING, GPUS, Interval, stated_rates
+from neuroscaling.calibration.feeding import BY_POLICY, STREAMED, feeding_rate
+from neuroscaling.calibration.gpus import CEILING, GPUS, Interval, stated_rates
 from neuroscaling.calibration.jobs import UNKNOWN_MINUTES, job_minutes
 from neuroscaling.calibration.sizes import DatasetSize, dataset_size, samples
-from neuroscaling.calibration.training import MARGIN, MEASURED, SCALED, START, Speeds, limit_minutes, run_seconds
+from neuroscaling.calibration.training import (
+    MARGIN,
+    MEASURED,
+    SCALED,
+    START,
+    Speeds,
+    limit_minutes,
+    run_seconds,
+    waits_for_images,
+)
 from neuroscaling.calibration.training_rates import TrainingRate, devices, rate_file, read_rates, write_rate
 from neuroscaling.calibration.work import BANK, work_of
+from neuroscaling.calibration.work import MARGIN as MARGIN_OF_SQUARES
 from neuroscaling.cli.main import main
+from neuroscaling.config import Training
 from neuroscaling.errors import DataError
 from neuroscaling.models.cost import count
 from neuroscaling.study import load_study
@@ -210,19 +222,20 @@ def test_other_objectives_cost_more_passes(gokce):
     assert evaluations == int(evaluations) and simclr.evaluated % 51_000 == 0
 
 
-def test_the_bank_is_that_of_evaluation():
+def test_numbers_of_modules_that_import_torch_are_theirs():
     from neuroscaling.training import evaluate
+    from neuroscaling.training.feeding import sizes
 
-    assert BANK == evaluate.BANK
+    assert BANK == evaluate.BANK and MARGIN_OF_SQUARES == sizes.MARGIN
 
 
 @pytest.mark.parametrize("gpu", GPUS)
-def test_stated_rates_are_shares_of_the_peak_until_feeding_limits(gpu):
+def test_stated_rates_are_shares_of_the_peak_up_to_a_ceiling(gpu):
     train, evaluate = stated_rates(gpu, "ResNet", 10**12, 224)
     assert train.expected == pytest.approx(0.17 * GPUS[gpu].peak / 6e12)
     assert train.low < train.expected < train.high and evaluate.expected == pytest.approx(3 * train.expected)
     tiny, _ = stated_rates(gpu, "ResNet", 1000, 224)
-    assert tiny == FEEDING and stated_rates(gpu, "ResNet", 1000, 112)[0].expected == 4 * FEEDING.expected
+    assert tiny == CEILING and stated_rates(gpu, "ResNet", 1000, 112)[0].expected == 4 * CEILING.expected
 
 
 def test_measured_rates_come_before_scaled_ones_and_these_before_stated_ones(gokce):
@@ -246,6 +259,27 @@ def test_seconds_are_images_divided_by_rates(gokce):
     assert seconds.expected == pytest.approx(2 * work.images_seen / 1000 + work.evaluated / 4000)
     assert seconds.high == pytest.approx(seconds.expected * MEASURED)
     assert seconds.low == pytest.approx(seconds.expected / MEASURED)
+
+
+def test_feeding_limits_what_is_not_decoded_once(gokce):
+    cost = ArchCost(10, 100)
+    kept, streamed, changed = (
+        work_of(run_of(gokce, *one), IMAGENET, cost)
+        for one in (("resnet18", "1"), ("resnet18", "all"), ("deit_tiny", "1"))
+    )
+    assert (kept.stored_side, kept.from_squares, kept.by_policy, changed.by_policy) == (256, True, False, True)
+    assert feeding_rate(kept, Training(cpus=16)) is None
+    assert feeding_rate(streamed, Training(cpus=16)) == STREAMED.times(16)
+    assert feeding_rate(streamed, Training(cpus=16, resident_gb=252)) is None
+    assert feeding_rate(kept, Training(cpus=16, resident_gb=0.1)) == STREAMED.times(16)
+    assert feeding_rate(changed, Training(cpus=2)) == BY_POLICY.times(2)
+    assert feeding_rate(streamed, Training(cpus=16, gpus=4)) == STREAMED.times(4)
+    speed = Speeds("a100", (rate(),)).of(run_of(gokce, "resnet18", "all"), cost_of("resnet18").macs)
+    slow, fast = Interval(10, 20, 40), Interval(10_000, 20_000, 40_000)
+    assert waits_for_images(streamed, speed, slow) and not waits_for_images(streamed, speed, fast)
+    evaluation = streamed.evaluated / 4000
+    assert run_seconds(streamed, speed, slow).expected == pytest.approx(streamed.images_seen / 20 + evaluation)
+    assert run_seconds(streamed, speed, fast) == run_seconds(streamed, speed)
 
 
 def test_rates_are_kept_by_device_and_forgotten_where_a_network_is_defined_anew(tmp_path):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuroscaling.calibration.costs import ArchCost, cost_of
+from neuroscaling.calibration.feeding import feeding_rate
 from neuroscaling.calibration.gpus import Interval
 from neuroscaling.calibration.sizes import size_of
-from neuroscaling.calibration.training import Speed, Speeds, job_seconds, run_seconds
+from neuroscaling.calibration.training import Speed, Speeds, job_seconds, run_seconds, waits_for_images
 from neuroscaling.calibration.work import Work, work_of
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
@@ -16,12 +17,13 @@ from neuroscaling.study import LoadedStudy
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one run does, how fast, and seconds on one GPU without the start of its job."""
+    """What one run does, how fast, and seconds on one GPU without the start of its job; waits: for its images."""
 
     run: Run
     work: Work
     speed: Speed
     seconds: Interval
+    waits: bool
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost] | N
     found, cache_dir = [], study.store.cache()
     for run in trained(study):
         work = work_of(run, size_of(run, cache_dir), (costs or {}).get(run.arch) or cost_of(run.arch))
-        speed = speeds.of(run, work.macs)
-        found.append(Estimate(run, work, speed, run_seconds(work, speed)))
+        speed, feed = speeds.of(run, work.macs), feeding_rate(work, study.config.training)
+        found.append(Estimate(run, work, speed, run_seconds(work, speed, feed), waits_for_images(work, speed, feed)))
     return found
 
 

@@ -33,6 +33,10 @@ class Interval:
         """Seconds an image from images a second, and back."""
         return Interval(1 / self.high, 1 / self.expected, 1 / self.low)
 
+    def at_least(self, other: "Interval") -> "Interval":
+        """The larger one of each of the numbers."""
+        return Interval(max(self.low, other.low), max(self.expected, other.expected), max(self.high, other.high))
+
     def at_most(self, other: "Interval") -> "Interval":
         """The smaller one of each of the numbers."""
         return Interval(min(self.low, other.low), min(self.expected, other.expected), min(self.high, other.high))
@@ -56,10 +60,10 @@ UTILISATION = {
 }
 TOKENS = ("ViT", "ViTFlex", "DeiT", "Swin")
 DEPTHWISE = ("EfficientNet", "MobileNet", "MobileNetV3", "MobileViT", "FastViT", "GhostNet", "MnasNet")
-# Images of 224 x 224 pixels a second that a job can feed to one GPU, and start steps for: 16 cores decode about 19,000
-# JPEGs; tiny networks wait for kernels to be launched. Validation images are decoded once and stay on the GPU.
-FEEDING = Interval(7_000, 14_000, 20_000)
-FEEDING_SIZE = 224
+# Images of 224 x 224 pixels a second that the smallest networks reach: their steps wait for kernels to be launched.
+# Evaluation launches fewer.
+CEILING = Interval(7_000, 14_000, 20_000)
+CEILING_SIZE = 224
 FORWARD_SHARE = 3
 """A training step is worth three forward passes."""
 
@@ -80,8 +84,8 @@ def stated_rates(name: str, family: str, macs: int, size: int) -> tuple[Interval
     """Images a second in training and in evaluation, of a network of `macs` at `size` pixels, on the GPU `name`."""
     step = 2 * FORWARD_SHARE * max(macs, 1)
     computed = UTILISATION[kind_of_family(family)].times(gpu(name).peak / step)
-    fed = FEEDING.times((FEEDING_SIZE / size) ** 2)
-    return computed.at_most(fed), computed.times(FORWARD_SHARE).at_most(fed.times(2))
+    ceiling = CEILING.times((CEILING_SIZE / size) ** 2)
+    return computed.at_most(ceiling), computed.times(FORWARD_SHARE).at_most(ceiling.times(2))
 
 
 def widened(rate: float, factor: float) -> Interval:

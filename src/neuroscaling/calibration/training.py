@@ -1,6 +1,7 @@
 """Seconds of trainings, from what they do and from how fast a device is. Light: no torch, safe while a study is parsed.
 
-`hours = sum over runs of (images seen x passes / training rate + images evaluated / evaluation rate + start) / 3600`
+`hours = sum over runs of (images seen x passes / training rate + images evaluated / evaluation rate + start) / 3600`,
+where the first term is images seen / feeding rate if that is longer.
 """
 
 from collections.abc import Iterable
@@ -28,6 +29,10 @@ class Speed:
     evaluate: Interval
     source: str
 
+    def computing(self, work: Work) -> Interval:
+        """Seconds that a device computes for training."""
+        return self.train.inverse().times(work.images_seen * work.passes)
+
 
 @dataclass(frozen=True)
 class Speeds:
@@ -53,11 +58,20 @@ class Speeds:
         return Speed(*stated_rates(self.gpu, run.family, macs, size), f"{100 * share:g} % of {GPUS[self.gpu].title}")
 
 
-def run_seconds(work: Work, speed: Speed) -> Interval:
-    """Seconds of one run on one device, the job's start not counted."""
-    return (
-        speed.train.inverse().times(work.images_seen * work.passes).plus(speed.evaluate.inverse().times(work.evaluated))
-    )
+def run_seconds(work: Work, speed: Speed, feed: Interval | None = None) -> Interval:
+    """Seconds of one run on one device, the job's start not counted.
+
+    feed: images a second that its job's CPUs feed; None: images that are decoded once.
+    """
+    train = speed.computing(work)
+    if feed:
+        train = train.at_least(feed.inverse().times(work.images_seen))
+    return train.plus(speed.evaluate.inverse().times(work.evaluated))
+
+
+def waits_for_images(work: Work, speed: Speed, feed: Interval | None) -> bool:
+    """Whether feeding, and not the device, is what limits a run."""
+    return feed is not None and work.images_seen / feed.expected > speed.computing(work).expected
 
 
 def job_seconds(runs: Iterable[Interval], gpus: int = 1) -> Interval:

@@ -8,10 +8,12 @@ from neuroscaling.calibration.sizes import DatasetSize, samples
 from neuroscaling.hashing import canonical_json
 from neuroscaling.models.names import architecture
 from neuroscaling.runs import Run
-from neuroscaling.training.objectives.views import image_passes
+from neuroscaling.training.objectives.views import image_passes, views_of
 from neuroscaling.training.recipe import Recipe
 
 FLOAT_BYTES = 4
+MARGIN = 256 / 224
+"""Decoded photographs are kept larger than a network's input (`training.feeding.sizes`)."""
 # Numbers that an optimiser keeps for each parameter.
 MOMENTS = {"sgd": 1, "lars": 1, "adamw": 2}
 BANK = 100_000
@@ -27,7 +29,9 @@ class Work:
 
     n_samples: training images; images_seen: in all epochs, nominal; passes: cost of a training image, in units of one
     image's forward and backward pass; evaluated: images, in all evaluations; macs, n_params: of the network;
-    checkpoints: files of weights that are kept; states: bytes of states to resume from, while it trains.
+    checkpoints: files of weights that are kept; states: bytes of states to resume from, while it trains; stored_side:
+    pixels of each side of a decoded training image; from_squares: random crops are taken of these and not of the
+    originals; by_policy: a policy changes images one by one.
     """
 
     n_samples: int
@@ -38,6 +42,9 @@ class Work:
     n_params: int
     checkpoints: int
     states: int
+    stored_side: int
+    from_squares: bool
+    by_policy: bool
 
     @property
     def flops(self) -> float:
@@ -62,6 +69,9 @@ class RecipeFacts:
     checkpoints: int
     passes: float
     copies: int
+    stored_side: int
+    from_squares: bool
+    by_policy: bool
 
 
 def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
@@ -78,6 +88,9 @@ def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
         n_params=cost.n_params,
         checkpoints=facts.checkpoints,
         states=STATES * FLOAT_BYTES * facts.copies * cost.n_params,
+        stored_side=facts.stored_side,
+        from_squares=facts.from_squares,
+        by_policy=facts.by_policy,
     )
 
 
@@ -91,6 +104,8 @@ def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
     from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
 
     loaded = Recipe.model_validate_json(recipe)
+    views = views_of(loaded, size)
+    crops = any(view.crop == "random" for view in views)
     return RecipeFacts(
         name=loaded.name,
         objective=loaded.objective,
@@ -101,4 +116,7 @@ def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
         passes=image_passes(loaded, size),
         # A moving average, and DINO's teacher, are another network each.
         copies=1 + MOMENTS[loaded.optimizer] + (loaded.ema is not None) + (loaded.objective == "dino"),
+        stored_side=round(size * MARGIN) if crops else size,
+        from_squares=loaded.crops == "stored" or not crops,
+        by_policy=any(view.auto_augment for view in views),
     )

@@ -48,6 +48,8 @@ def plan(options: argparse.Namespace) -> None:
 
 def _show(sections: dict[str, list[dict[str, Any]]], form: str) -> None:
     """One section as rows; two as tables one below the other, as CSV with a column `stage`, or as JSON by stage."""
+    if form == "table":
+        sections = {stage: [plan_training.readable(row) for row in rows] for stage, rows in sections.items()}
     if len(sections) < 2:
         show(next(iter(sections.values()), []), form)
     elif form == "json":
@@ -59,7 +61,7 @@ def _show(sections: dict[str, list[dict[str, Any]]], form: str) -> None:
     else:
         for i, (stage, rows) in enumerate(sections.items()):
             print("\n" * (i > 0) + stage)
-            show([plan_training.readable(row) for row in rows], form)
+            show(rows, form)
 
 
 def _refuse(options: argparse.Namespace) -> None:

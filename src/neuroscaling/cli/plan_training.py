@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.calibration.gpus import DEFAULT, GPUS, gpu
+from neuroscaling.calibration.gpus import GPUS, gpu
 from neuroscaling.calibration.training import limit_minutes
 from neuroscaling.calibration.training_rates import devices, read_rates, slug
 from neuroscaling.errors import Problem, StudyError, nearest
@@ -33,6 +33,7 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     Without `--gpu` it is the one that was just measured, else the study's, else the only one that was calibrated, else
     the default. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
     """
+    from neuroscaling.calibration.jobs import stated_name
     from neuroscaling.calibration.training import Speeds
 
     store = study.config.store
@@ -47,8 +48,7 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
             what, fix = "unknown GPU, and none that was calibrated", "`--calibrate` measures the device of this machine"
             raise StudyError(Problem(what, "--gpu", wanted, ", ".join(names), nearest(wanted, names), fix))
     measured = tuple(read_rates(store, found[0])) if found else ()
-    stated = next((name for name in GPUS if name == wanted or (found and name in found[0].replace("-", ""))), DEFAULT)
-    return Speeds(stated, measured)
+    return Speeds(stated_name(wanted, found), measured)
 
 
 def _this_device(options: argparse.Namespace) -> str:
@@ -63,8 +63,8 @@ def _this_device(options: argparse.Namespace) -> str:
 def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:
     """One row for each group of trainings and one of all; empty where nothing is trained.
 
-    hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs;
-    limit_minutes: time limit of the row's longest job.
+    hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs; waiting:
+    GPU-hours of runs that their images come too slowly for; limit_minutes: time limit of the row's longest job.
     """
     from neuroscaling.calibration.campaign import estimates, jobs_of
 
@@ -111,6 +111,7 @@ def note(speeds: Speeds, gpus: int) -> str:
         f"Hours of training are estimates from {basis}; hours_low and hours_high: how far off that may be.\n"
         f"wall_hours: on {gpus} GPU{'s' if gpus > 1 else ''}, the longest job first; "
         "limit_minutes: 1.3 times the slow end of the longest job.\n"
+        "waiting: hours of runs that wait for images, fed by `training: cpus`.\n"
         "`--gpu` names another device; `--calibrate` measures 30 steps of each network on this machine's."
     )
 
@@ -131,6 +132,7 @@ def _row(study: LoadedStudy, group: list[Estimate], jobs: list[Job], gpus: int) 
         "hours": _rounded(hours[1]),
         "hours_high": _rounded(hours[2]),
         "wall_hours": _rounded(wall_seconds(jobs_of(study, group), gpus).expected / HOUR),
+        "waiting": _rounded(sum(one.seconds.expected for one in group if one.waits) / HOUR),
         "limit_minutes": max(limit_minutes(job.seconds) for job in own),
         "weights_gb": _rounded(sum(one.work.weights for one in group) / GIGA),
         "state_gb": _rounded(max(one.work.states for one in group) / GIGA),
@@ -192,11 +194,14 @@ def _recipe(one: Estimate) -> dict[str, Any]:
 
 
 def readable(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for people: large numbers in three digits."""
-    return {
-        key: f"{value:.3g}" if isinstance(value, int | float) and value >= 10**6 else value
-        for key, value in row.items()
-    }
+    """A row for people: large numbers in three digits, no zeros behind the point."""
+    return {key: _readable(value) for key, value in row.items()}
+
+
+def _readable(value: Any) -> Any:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    return f"{value:.3g}" if value >= 10**6 else f"{value:g}"
 
 
 def _rounded(value: float) -> float:
