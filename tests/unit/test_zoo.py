@@ -98,6 +98,7 @@ def test_names_of_the_flex_families_are_read_number_by_number(name, kwargs):
         "resnetflexfilters-f-1-16-20-20",
         "resnetflexfilters-f-1-16-20",
         "resnetflexfilters-f-0-16-20-1",
+        "resnetflexfilters-f-1-200-2-1",
         "resnetflexfilters-d-0-0-0-0",
         "resnetflexfilters-wr-4-1-2-4-0",
         "convnextflex-l-4",

@@ -45,16 +45,24 @@ def entry(name: str) -> dict[str, Any]:
     kind = match and (match[2] or match[3] or match[5])
     if kind == "d" and len(numbers) == 4 and any(numbers):
         return _resnet(list(FILTERS), numbers)
-    if kind == "f" and (factor := _factor(*numbers)):
-        return _resnet([int(width * 2 / factor) for width in FILTERS], [2, 2, 2, 2])
-    if kind == "wr" and (factor := _factor(*numbers[1:])):
-        return _resnet([_multiple(width * numbers[0] / factor, 8) for width in FILTERS], [2, 2, 2, 2])
+    filters = _filters(kind, numbers)
+    if filters and all(filters):
+        return _resnet(filters, [2, 2, 2, 2])
     if kind == "l" and len(numbers) == 1 and numbers[0] < 4:
         factor = _factor(1, 8, 5, numbers[0] + 1)  # the first, the full width, has no name
         return _convnext(factor) if match[4] == "convnextflex" else _vit(factor)
     raise StudyError(
         Problem("not a name of a flex family", value=name, allowed=FORMS, nearest=nearest(name, PUBLISHED))
     )
+
+
+def _filters(kind: str | None, numbers: list[int]) -> list[int]:
+    """Channels of the stem and the four stages; of `f` truncated, of `wr` rounded, as published."""
+    if kind == "f" and (factor := _factor(*numbers)):
+        return [int(width * 2 / factor) for width in FILTERS]
+    if kind == "wr" and (factor := _factor(*numbers[1:])):
+        return [_multiple(width * numbers[0] / factor, 8) for width in FILTERS]
+    return []
 
 
 def _factor(*numbers: int) -> float | None:
