@@ -1,5 +1,6 @@
 """The files that a study wants, stage by stage. The rules and `neuroscaling status` both read them from here."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def packs(study: LoadedStudy) -> list[Pack]:
         groups.setdefault(name, []).append(run.run)
     size = study.config.pack
     return [
-        Pack(f"{name}-{i // size}", tuple(runs[i : i + size]))
+        Pack(f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{i // size}", tuple(runs[i : i + size]))
         for name, runs in groups.items()
         for i in range(0, len(runs), size)
     ]

@@ -2,7 +2,13 @@
 import re
 
 from neuroscaling.calibration.jobs import job_minutes
-from neuroscaling.training_jobs import is_small, read_jobs, training_jobs, write_jobs
+from neuroscaling.training_jobs import (
+    failed_before,
+    is_small,
+    read_jobs,
+    training_jobs,
+    write_jobs,
+)
 
 TRAINING = STUDY.config.training
 # Jobs on a cluster read this file again, when some of the runs are there already; they must see the same jobs.
@@ -64,6 +70,15 @@ def dataset_packs_of(wildcards):
     """Manifests of the packed data set that a run reads."""
     run = RUNS[wildcards.run]
     return list(PACKED_DATASETS.get(run.dataset, {}).values())
+
+
+def tried_again(job):
+    """Runs whose failure may be mended by now, and when they failed."""
+
+    def failed(wildcards):
+        return failed_before(STUDY, [wildcards.run] if job is None else job.runs)
+
+    return failed
 
 
 def training_gpus(job):

@@ -73,6 +73,8 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             nodes=training_nodes(JOB),
             mem_mb=memory(4000),
             runtime=training_minutes(JOB),
+        params:
+            failed=tried_again(JOB),
         message:
             f"Train {title_of(JOB)}"
         script:
