@@ -10,10 +10,8 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
-from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import draw, write_subset
 from neuroscaling.hashing import file_sha256
-from neuroscaling.training.recipe import load_recipe
+from tests.unit.digit_runs import digit_run, digit_subset
 
 DRIVER = """
 import json, logging, sys
@@ -21,7 +19,8 @@ from pathlib import Path
 from neuroscaling.training.train import train
 logging.basicConfig(level=logging.INFO)
 run, subset, out, every = sys.argv[1:]
-train(json.loads(run), Path(subset), Path(out), device="cpu", threads=1, checkpoint_steps=int(every))
+operating = {"device": "cpu", "threads": 1, "checkpoint_steps": int(every)}
+train(json.loads(run), Path(subset), Path(out), operating)
 """
 EPOCHS = 12
 WEIGHTS = f"weights-ep{EPOCHS}.safetensors"
@@ -31,23 +30,9 @@ WEIGHTS = f"weights-ep{EPOCHS}.safetensors"
 def job(tmp_path_factory):
     """A run with its subset, and the checksum of the weights that it ends with when nobody disturbs it."""
     folder = tmp_path_factory.mktemp("training")
-    index = load_index("digits", {"format": "digits"}, "train")
-    write_subset(folder / "30-s0.parquet", index, draw(index, 30, 0), 30, 0)
-    recipe = load_recipe("digits").model_copy(update={"epochs": EPOCHS, "augmentation": "shift", "batch_size": 32})
-    run = {
-        "run": "resnet_w8_digits_30_s0-00000000",
-        "kind": "trained",
-        "arch": "resnet_w8",
-        "family": "ResNet",
-        "dataset": "digits",
-        "dataset_settings": {"format": "digits"},
-        "fingerprint": index.fingerprint,
-        "samples_per_class": 30,
-        "subset_seed": 0,
-        "seed": 0,
-        "recipe": recipe.model_dump(mode="json"),
-    }
-    job = (json.dumps(run), str(folder / "30-s0.parquet"))
+    changes = {"epochs": EPOCHS, "augmentation": "shift", "batch_size": 32, "micro_batch": 16}
+    run = digit_run(k=30, **changes, ema=0.9, mixup=0.8, loss="soft_target", gradient_clip=1.0)
+    job = (json.dumps(run), str(digit_subset(folder, run)))
     process = start(job, folder / "whole", every=10_000)
     assert process.wait(120) == 0
     return job, file_sha256(folder / "whole" / WEIGHTS)
@@ -94,10 +79,11 @@ def test_killed_twice_and_resumed(job, tmp_path):
     assert history["epoch"] == list(range(EPOCHS + 1)) and history["step"][-1] == EPOCHS * 10
 
 
-def test_terminated_saves_its_state_and_resumes(job, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_told_to_stop_saves_its_state_and_resumes(job, tmp_path, number):
     settings, expected = job
     out = tmp_path / "run"
-    assert interrupt(start(settings, out, every=15), out, signal.SIGTERM, 15) == 128 + signal.SIGTERM
+    assert interrupt(start(settings, out, every=15), out, number, 15) == 128 + number
     saved = int(states(out)[-1].stem.removeprefix("step-"))
     assert not (out / "state" / "lock").exists()
     assert finish(settings, out) == expected

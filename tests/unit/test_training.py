@@ -21,13 +21,14 @@ from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.models.weights import load_weights, save_weights
 from neuroscaling.training.augment import augmented, central, normalised, stored_size
+from neuroscaling.training.evaluate import evaluate
+from neuroscaling.training.feeding import open_validation
 from neuroscaling.training.lock import run_lock
-from neuroscaling.training.recipe import load_recipe
+from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.schedule import batches, epoch_order, generator
 from neuroscaling.training.state import load_state, save_state
 from neuroscaling.training.train import train
-
-DIGITS = {"format": "digits"}
+from tests.unit.digit_runs import digit_run, digit_subset
 
 
 @pytest.fixture(autouse=True)
@@ -38,33 +39,8 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def a_run(arch="resnet_w8", k=10, seed=0, **changes):
-    recipe = load_recipe("digits").model_copy(update={"epochs": 4, "warmup_epochs": 0.5, **changes})
-    return {
-        "run": f"{arch}_digits_{k}_s{seed}-00000000",
-        "kind": "trained",
-        "arch": arch,
-        "family": "ResNet",
-        "dataset": "digits",
-        "dataset_settings": DIGITS,
-        "fingerprint": load_index("digits", DIGITS, "train").fingerprint,
-        "samples_per_class": k,
-        "subset_seed": seed,
-        "seed": seed,
-        "recipe": recipe.model_dump(mode="json"),
-    }
-
-
-def a_subset(folder, run):
-    index = load_index("digits", DIGITS, "train")
-    path = folder / f"{run['samples_per_class']}-s{run['subset_seed']}.parquet"
-    rows = draw(index, run["samples_per_class"], run["subset_seed"])
-    write_subset(path, index, rows, run["samples_per_class"], run["subset_seed"])
-    return path
-
-
 def untrained(**changes):
-    return a_run() | {"kind": "untrained", "samples_per_class": 0, "recipe": None} | changes
+    return digit_run() | {"kind": "untrained", "samples_per_class": 0, "recipe": None} | changes
 
 
 # Schedules and batches
@@ -113,11 +89,12 @@ def test_without_augmentation_the_centre_is_taken():
 
 
 def test_training_learns_and_writes_what_the_format_says(tmp_path):
-    run = a_run(k=30)
-    train(run, a_subset(tmp_path, run), tmp_path / "run")
+    run = digit_run(k=30)
+    train(run, digit_subset(tmp_path, run), tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     history = pq.read_table(tmp_path / "run" / "history.parquet").to_pydict()
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "finished",
         "history.parquet",
         "run.json",
         "weights-ep4.safetensors",
@@ -128,16 +105,20 @@ def test_training_learns_and_writes_what_the_format_says(tmp_path):
     assert record["acc"] == history["val_accuracy"][4] and record["n_classes"] == 10
     assert (record["n_samples"], record["n_epochs"], record["n_samples_seen"]) == (300, 4, 1200)
     assert record["macs"] == count("resnet_w8")["macs"] and record["flops"] == 2 * record["macs"]
-    assert record["total_flops"] == 3 * record["flops"] * 1200
+    assert record["total_flops"] == 3 * record["flops"] * 1200 and record["image_passes"] == 1
+    assert (record["format"], record["status"], record["acc_kind"]) == ("run/2", "done", "top1")
+    assert record["checkpoints"] == [
+        {"epoch": 4, "file": "weights-ep4.safetensors", "sha256": record["weights_sha256"]}
+    ]
     assert record["weights_sha256"] == file_sha256(tmp_path / "run" / "weights-ep4.safetensors")
     load_weights(build("resnet_w8", 10, 9), tmp_path / "run" / "weights-ep4.safetensors", "resnet_w8")
 
 
 @pytest.mark.parametrize("arch, augmentation", [("resnet_w8", "shift"), ("vit_w16", "none")])
 def test_equal_settings_give_equal_weights_and_other_seeds_do_not(tmp_path, arch, augmentation):
-    run, other = a_run(arch, augmentation=augmentation), a_run(arch, seed=1, augmentation=augmentation)
-    subset = a_subset(tmp_path, run)
-    for name, settings, images in (("a", run, subset), ("b", run, subset), ("c", other, a_subset(tmp_path, other))):
+    run, other = digit_run(arch, augmentation=augmentation), digit_run(arch, seed=1, augmentation=augmentation)
+    subset = digit_subset(tmp_path, run)
+    for name, settings, images in (("a", run, subset), ("b", run, subset), ("c", other, digit_subset(tmp_path, other))):
         torch.manual_seed(ord(name))
         train(settings, images, tmp_path / name)
     first, again, third = (file_sha256(tmp_path / name / "weights-ep4.safetensors") for name in "abc")
@@ -155,7 +136,7 @@ def test_photographs_are_trained_on_with_random_crops(tmp_path):
     settings = {"format": "imagefolder", "root": str(tmp_path / "pets")}
     index = load_index("pets", settings, "train")
     write_subset(tmp_path / "4.parquet", index, draw(index, 4, 0), 4, 0)
-    run = a_run(k=4, epochs=12, augmentation="crop_flip", precision="bf16")
+    run = digit_run(k=4, epochs=12, augmentation="crop_flip", precision="bf16")
     run |= {"dataset": "pets", "dataset_settings": settings, "fingerprint": index.fingerprint}
     train(run, tmp_path / "4.parquet", tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -164,14 +145,15 @@ def test_photographs_are_trained_on_with_random_crops(tmp_path):
     with pytest.raises(DataError, match="different classes") as caught:
         train(run, tmp_path / "4.parquet", tmp_path / "again")
     assert "dark, dim" in str(caught.value)
+    (tmp_path / "pets" / "val" / "dim").rename(tmp_path / "pets" / "val" / "dark")
     (tmp_path / "pets" / "train" / "dark" / "0.png").rename(tmp_path / "pets" / "train" / "dark" / "9.png")
     with pytest.raises(DataError, match="not where they were"):
         train(run, tmp_path / "4.parquet", tmp_path / "again")
 
 
 def test_a_complete_run_is_left_as_it_is_and_a_damaged_one_made_anew(tmp_path):
-    run = a_run(epochs=1)
-    subset, weights = a_subset(tmp_path, run), tmp_path / "run" / "weights-ep1.safetensors"
+    run = digit_run(epochs=1)
+    subset, weights = digit_subset(tmp_path, run), tmp_path / "run" / "weights-ep1.safetensors"
     train(run, subset, tmp_path / "run")
     before, digest = weights.stat().st_mtime_ns, file_sha256(weights)
     train(run, subset, tmp_path / "run")
@@ -184,16 +166,103 @@ def test_a_complete_run_is_left_as_it_is_and_a_damaged_one_made_anew(tmp_path):
     assert (tmp_path / "run" / "history.parquet").is_file()
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_place(tmp_path):
-    run = a_run(optimizer="sgd", learning_rate=1e30, warmup_epochs=0)
-    with pytest.raises(DataError, match=r"epoch 1, step 2, learning rate 9\.505e\+29"):
-        train(run, a_subset(tmp_path, run), tmp_path / "run")
-    assert not (tmp_path / "run" / "run.json").exists() and not list((tmp_path / "run").glob("weights*"))
+def test_a_run_that_diverges_is_marked_failed_with_the_place(tmp_path):
+    run = digit_run(optimizer="sgd", learning_rate=1e30, warmup_epochs=0)
+    problem = train(run, digit_subset(tmp_path, run), tmp_path / "run", {"nan_steps": 3})
+    assert "epoch 1, step 2, learning rate 9.505e+29" in problem
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["step"], record["weights"]) == ("failed", 2, None) and "finite" in record[
+        "problem"
+    ]
+    assert record["learning_rate"] == pytest.approx(9.505e29, rel=1e-3) and len(set(record["batch"])) == 36
+    assert not list((tmp_path / "run").glob("weights*"))
+    before = (tmp_path / "run" / "run.json").stat().st_mtime_ns
+    assert train(run, tmp_path / "nowhere.parquet", tmp_path / "run") is None  # it would fail again
+    assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_run_that_diverges_keeps_its_last_sound_state(tmp_path):
+    run = digit_run(optimizer="sgd", learning_rate=1e30, warmup_epochs=2, epochs=6)
+    train(run, digit_subset(tmp_path, run), tmp_path / "run", {"checkpoint_steps": 1})
+    states = sorted((tmp_path / "run" / "state").glob("step-*"))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert states and int(states[-1].stem.removeprefix("step-")) == record["step"] - 1
+
+
+def test_what_a_failed_job_deletes_is_published_again(tmp_path):
+    run = digit_run(epochs=1)
+    train(run, digit_subset(tmp_path, run), tmp_path / "run")
+    files = [tmp_path / "run" / name for name in ("run.json", "history.parquet")]
+    before = [path.read_bytes() for path in files]
+    for path in files:
+        path.unlink()
+    train(run, tmp_path / "nowhere.parquet", tmp_path / "run")
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_follows_full_precision(tmp_path, precision):
+    losses = {}
+    for name in ("fp32", precision):
+        run = digit_run(k=10, precision=name)
+        train(run, digit_subset(tmp_path, run), tmp_path / name)
+        losses[name] = pq.read_table(tmp_path / name / "history.parquet")["train_loss"].to_pylist()[1:]
+    assert losses[precision] != losses["fp32"]
+    assert losses[precision] == pytest.approx(losses["fp32"], rel=0.1)
+
+
+def test_gradients_of_micro_batches_add_up_to_those_of_the_batch(tmp_path):
+    losses = []
+    for micro_batch in (None, 16):
+        run = digit_run("vit_w16", k=10, optimizer="sgd", micro_batch=micro_batch, gradient_clip=1.0)
+        train(run, digit_subset(tmp_path, run), tmp_path / str(micro_batch))
+        losses.append(pq.read_table(tmp_path / str(micro_batch) / "history.parquet")["train_loss"].to_pylist()[1:])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0][-1] < losses[0][0]
+
+
+def test_the_moving_average_is_what_is_kept_and_evaluated(tmp_path):
+    run = digit_run(k=10, ema=0.5, checkpoints="published", evaluations="published", epochs=3)
+    train(run, digit_subset(tmp_path, run), tmp_path / "run")
+    plain = digit_run(k=10, epochs=3, name="-plain")
+    train(plain, digit_subset(tmp_path, plain), tmp_path / "plain")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    histories = [pq.read_table(tmp_path / name / "history.parquet").to_pydict() for name in ("run", "plain")]
+    assert [kept["epoch"] for kept in record["checkpoints"]] == [1, 2, 3]
+    assert histories[0]["train_loss"] == histories[1]["train_loss"]
+    assert histories[0]["val_loss"][3] != histories[1]["val_loss"][3] and None not in histories[0]["val_loss"]
+    model = build("resnet_w8", 10, 0)
+    load_weights(model, tmp_path / "run" / record["weights"], "resnet_w8")
+    validation = open_validation(run, 32, Recipe.model_validate(run["recipe"]), torch.device("cpu"), {})
+    assert evaluate(model, validation, "fp32", torch.device("cpu"))[1] == record["acc"]
+
+
+def test_images_really_seen_are_counted_beside_the_nominal_number(tmp_path):
+    run = digit_run(k=30, epochs=2, repeated_augmentation=3, drop_last=True, batch_size=100, warmup_epochs=0)
+    train(run, digit_subset(tmp_path, run), tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    # Of 300 images an epoch of repeated augmentation takes 256, of which two batches are whole.
+    assert (record["n_samples_seen"], record["n_samples_nominal"]) == (400, 600)
+    assert record["total_flops"] == 3 * record["flops"] * 400
+
+
+@pytest.mark.parametrize("recipe, k", [("digits_simclr", 20), ("digits_dino", 10), ("digits_ffgsm", 10)])
+def test_the_other_objectives_train_with_falling_loss_and_a_score(tmp_path, recipe, k):
+    base = digit_run(k=k, epochs=2)
+    run = digit_run(k=k, recipe=recipe, name=f"-{recipe}", epochs=4)
+    if run["recipe"]["objective"] == "adversarial":
+        train(base, digit_subset(tmp_path, base), tmp_path / "base")
+        run["start"] = base["run"]
+    train(run, digit_subset(tmp_path, run), tmp_path / "run", base=tmp_path / "base")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    losses = pq.read_table(tmp_path / "run" / "history.parquet")["train_loss"].to_pylist()
+    assert losses[-1] < losses[1] and 0.1 < record["acc"] <= 1
+    assert record["acc_kind"] == ("top1" if run["start"] else "knn")
+    load_weights(build("resnet_w8", 10, 1), tmp_path / "run" / record["weights"], "resnet_w8")
 
 
 def test_a_subset_of_other_images_is_refused(tmp_path):
-    run = a_run()
-    subset = a_subset(tmp_path, run)
+    run = digit_run()
+    subset = digit_subset(tmp_path, run)
     with pytest.raises(DataError, match="fingerprint is not the run's"):
         train(run | {"fingerprint": "ffffffff"}, subset, tmp_path / "run")
     with pytest.raises(DataError, match="samples_per_class is not the run's"):
@@ -262,7 +331,10 @@ def test_the_last_two_states_are_kept_and_a_damaged_one_is_passed_over(tmp_path)
 HOLDER = """
 import sys, time
 from pathlib import Path
+from neuroscaling.training.evaluate import evaluate
+from neuroscaling.training.feeding import open_validation
 from neuroscaling.training.lock import run_lock
+from neuroscaling.training.recipe import Recipe
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

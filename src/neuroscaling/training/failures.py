@@ -1,5 +1,6 @@
 """Runs that can't be made with the settings that they have: they are marked failed, and others go on."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from neuroscaling.errors import DataError, Problem
@@ -11,7 +12,7 @@ class RunFailed(DataError):
     lasting: would the same settings fail again, whatever is done about files?
     """
 
-    def __init__(self, problem: Problem, lasting: bool, **facts: Any):
-        super().__init__(problem)
+    def __init__(self, problems: Problem | Iterable[Problem], lasting: bool, **facts: Any):
+        super().__init__(problems)
         self.lasting = lasting
         self.facts = facts

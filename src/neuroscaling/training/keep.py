@@ -4,30 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neuroscaling.hashing import file_sha256
 from neuroscaling.models.weights import save_weights
 from neuroscaling.training.distributed import rank
 from neuroscaling.training.loop import Training
 from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.schedule import LOG_EVALUATIONS
-
-# The published checkpoints: 28 in 100 epochs, 32 in 300.
-PUBLISHED = (*range(1, 11), *range(15, 101, 5), *range(150, 301, 50))
-
-
-def kept_epochs(recipe: Recipe) -> set[int]:
-    """Epochs whose weights are kept; the last is one of them."""
-    epochs = recipe.epochs
-    match recipe.checkpoints:
-        case "log":
-            spaced = np.geomspace(1, epochs, LOG_EVALUATIONS).round().astype(int).tolist()
-        case "published":
-            spaced = [epoch for epoch in PUBLISHED if epoch < epochs]
-        case _:
-            spaced = []
-    return {*spaced, epochs}
+from neuroscaling.training.schedule import checkpoint_epochs
 
 
 def weights_name(epoch: int) -> str:
@@ -37,7 +19,7 @@ def weights_name(epoch: int) -> str:
 
 def keeper(run: dict[str, Any], out: Path, recipe: Recipe) -> Callable[[Training, int], dict[str, Any] | None]:
     """What writes the weights of an epoch, where they are kept: gives `epoch, file, sha256` of the file in `out`."""
-    epochs = kept_epochs(recipe)
+    epochs = checkpoint_epochs(recipe)
 
     def keep(training: Training, epoch: int) -> dict[str, Any] | None:
         if epoch not in epochs or rank() > 0:

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subsets import read_subset
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.failures import FAILED
 from neuroscaling.files import read_json
 from neuroscaling.models.build import build
@@ -42,6 +43,7 @@ def prepare(
 
     base: folder of the run that it starts from. Raises DataError for unfit data, or RunFailed where `base` failed.
     """
+    _check_classes(run)
     recipe = Recipe.model_validate(run["recipe"])
     columns, facts = read_subset(subset)
     size = architecture(run["arch"]).input_size
@@ -103,6 +105,20 @@ def chosen_device(operating: dict[str, Any]) -> torch.device:
         torch.cuda.set_device(device)
         return device
     return torch.device(name)
+
+
+def _check_classes(run: dict[str, Any]) -> None:
+    # Labels are positions among the class names: with other names, accuracy would be of other classes.
+    splits = ("train", "validation")
+    names = [
+        set(load_index(run["dataset"], run["dataset_settings"], split, run["fingerprint"]).class_names)
+        for split in splits
+    ]
+    differing = sorted(names[0] ^ names[1])
+    if differing:
+        what = "training and validation images have different classes"
+        where = f"dataset {run['dataset']}"
+        raise DataError(Problem(what, where, listing(differing), fix="both need the same folders"))
 
 
 def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> None:

@@ -72,7 +72,7 @@ def train(
             problem = _trained(run, subset, out, base, device, operating)
         elif rank() == 0:
             _not_trained(run, out, device, operating)
-        if rank() == 0 and is_complete(run, out):
+        if rank() == 0 and problem is None:  # the last sound state of a run that failed tells what went wrong
             shutil.rmtree(out / "state")
         together()
     return problem

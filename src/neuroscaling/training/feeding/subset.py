@@ -10,6 +10,7 @@ import numpy as np
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.datasets.subsets import read_subset
 from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.training.failures import RunFailed
 
 SHOWN = 50
 
@@ -25,9 +26,10 @@ class Subset:
 
     def alternatives(self, position: int) -> Iterator[int]:
         """`position`, then the other images of its class: those behind it in the subset, then from the start."""
+        yield position  # without a look at the others, which are hardly ever needed
         members = self._members(int(self.labels[position]))
         first = int(np.searchsorted(members, position))
-        yield from np.roll(members, -first).tolist()
+        yield from np.roll(members, -first).tolist()[1:]
 
     def sound(self, corrupt: set[int]) -> np.ndarray:
         """For each position the one whose image is used, int64 (n,): its own, or the next that is not corrupt.
@@ -74,7 +76,7 @@ def read_checked(run: dict[str, Any], path: Path, index: DatasetIndex) -> Subset
 
 
 def refuse_corrupt(problems: list[Problem], limit: int, dataset: str) -> None:
-    """Raise DataError with all of `problems` (of corrupt images) when they are more than `limit`."""
+    """Raise RunFailed with all of `problems` (of corrupt images) when they are more than `limit`."""
     if len(problems) <= limit:
         return
     total = Problem(
@@ -83,4 +85,4 @@ def refuse_corrupt(problems: list[Problem], limit: int, dataset: str) -> None:
         allowed=f"corrupt_limit: {limit}",
         fix="replace these files or move them away, or raise the data set's `corrupt_limit`",
     )
-    raise DataError([total, *problems[:SHOWN]])
+    raise RunFailed([total, *problems[:SHOWN]], lasting=False, corrupt=[problem.where for problem in problems])
