@@ -1,6 +1,7 @@
 """A training that is killed goes on where it was and ends with the weights of an uninterrupted one, to the last bit."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -9,21 +10,25 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from neuroscaling.hashing import file_sha256
+from neuroscaling.training.many import Job, train_many, write_plainly
+from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
 
-DRIVER = """
-import json, logging, sys
-from pathlib import Path
-from neuroscaling.training.train import train
-logging.basicConfig(level=logging.INFO)
-run, subset, out, every = sys.argv[1:]
-operating = {"device": "cpu", "threads": 1, "checkpoint_steps": int(every)}
-train(json.loads(run), Path(subset), Path(out), operating)
-"""
 EPOCHS = 12
 WEIGHTS = f"weights-ep{EPOCHS}.safetensors"
+PATIENCE = 240  # seconds; starting takes long on a busy machine
+OPERATING = {"device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +37,19 @@ def job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
     changes = {"epochs": EPOCHS, "augmentation": "shift", "batch_size": 32, "micro_batch": 16}
     run = digit_run(k=30, **changes, ema=0.9, mixup=0.8, loss="soft_target", gradient_clip=1.0)
-    job = (json.dumps(run), str(digit_subset(folder, run)))
-    process = start(job, folder / "whole", every=10_000)
-    assert process.wait(120) == 0
-    return job, file_sha256(folder / "whole" / WEIGHTS)
+    subset = digit_subset(folder, run)
+    train(run, subset, folder / "whole", OPERATING)
+    return run, subset, file_sha256(folder / "whole" / WEIGHTS)
 
 
-def start(job, out, every=3):
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out.with_suffix(".log"), "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-c", DRIVER, *job, str(out), str(every)], stdout=log, stderr=log, env=os.environ
-        )
+def start(jobs, folder, every=3):
+    """A process that trains `jobs`, and saves a state every so many steps."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "jobs.json"
+    path.write_text(write_plainly(jobs, OPERATING | {"checkpoint_steps": every}))
+    with open(folder / "log", "ab") as log:
+        command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
+        return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)
 
 
 def states(out):
@@ -52,55 +58,76 @@ def states(out):
 
 def interrupt(process, out, number, after_step):
     """Send the signal once a state of step `after_step` or later is there; returns the exit status."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not states(out) or int(states(out)[-1].stem.removeprefix("step-")) < after_step:
         assert process.poll() is None, "the training ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(number)
-    return process.wait(60)
+    return process.wait(PATIENCE)
 
 
-def finish(job, out):
-    assert start(job, out).wait(120) == 0, out.with_suffix(".log").read_text()
+def finish(run, subset, out, caplog):
+    """Train to the end in this process; the checksum of the weights, and what was logged."""
+    with caplog.at_level(logging.INFO):
+        train(run, subset, out, OPERATING)
     assert not (out / "state").exists()
-    return file_sha256(out / WEIGHTS)
+    return file_sha256(out / WEIGHTS), caplog.text
 
 
-def test_killed_twice_and_resumed(job, tmp_path):
-    settings, expected = job
+def test_killed_twice_and_resumed(job, tmp_path, caplog):
+    run, subset, expected = job
     out = tmp_path / "run"
     for step in (20, 60):
-        assert interrupt(start(settings, out), out, signal.SIGKILL, step) == -signal.SIGKILL
+        process = start([Job(run, subset, out)], tmp_path)
+        assert interrupt(process, out, signal.SIGKILL, step) == -signal.SIGKILL
         assert not (out / "run.json").exists() and not (out / WEIGHTS).exists()
-    assert finish(settings, out) == expected
-    assert "resumes at step" in out.with_suffix(".log").read_text()
+    weights, logged = finish(run, subset, out, caplog)
+    assert weights == expected and "resumes at step" in logged
     history = pq.read_table(out / "history.parquet").to_pydict()
     assert history["epoch"] == list(range(EPOCHS + 1)) and history["step"][-1] == EPOCHS * 10
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_told_to_stop_saves_its_state_and_resumes(job, tmp_path, number):
-    settings, expected = job
+def test_told_to_stop_saves_its_state_and_resumes(job, tmp_path, caplog):
+    run, subset, expected = job
     out = tmp_path / "run"
-    assert interrupt(start(settings, out, every=15), out, number, 15) == 128 + number
+    for number, step in ((signal.SIGTERM, 15), (signal.SIGUSR1, 60)):
+        process = start([Job(run, subset, out)], tmp_path, every=15)
+        assert interrupt(process, out, number, step) == 128 + number
+        assert not (out / "state" / "lock").exists()
     saved = int(states(out)[-1].stem.removeprefix("step-"))
-    assert not (out / "state" / "lock").exists()
-    assert finish(settings, out) == expected
-    assert f"resumes at step {saved}" in out.with_suffix(".log").read_text()
+    weights, logged = finish(run, subset, out, caplog)
+    assert weights == expected and f"resumes at step {saved}" in logged
 
 
 @pytest.mark.parametrize("which", ["the newest", "all"])
-def test_damaged_states_are_passed_over(job, tmp_path, which):
-    settings, expected = job
+def test_damaged_states_are_passed_over(job, tmp_path, which, caplog):
+    run, subset, expected = job
     out = tmp_path / "run"
-    interrupt(start(settings, out), out, signal.SIGKILL, 30)
+    interrupt(start([Job(run, subset, out)], tmp_path), out, signal.SIGKILL, 30)
     assert len(states(out)) >= 2
     older = int(states(out)[-2].stem.removeprefix("step-"))
     damaged = states(out) if which == "all" else states(out)[-1:]
     for path in damaged:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert finish(settings, out) == expected
-    text = out.with_suffix(".log").read_text()
-    assert text.count("damaged or cut short") == len(damaged)
-    assert (f"resumes at step {older}" in text) == (which == "the newest")
+    weights, logged = finish(run, subset, out, caplog)
+    assert weights == expected
+    assert logged.count("damaged or cut short") == len(damaged)
+    assert (f"resumes at step {older}" in logged) == (which == "the newest")
+
+
+def test_of_a_job_of_many_runs_that_is_killed_only_the_unfinished_ones_are_made_again(job, tmp_path, caplog):
+    run, subset, _ = job
+    jobs = [Job(run | {"run": name}, subset, tmp_path / name) for name in ("first", "second", "third")]
+    interrupt(start(jobs, tmp_path), tmp_path / "second", signal.SIGKILL, 30)
+    made = [tmp_path / "first" / name for name in (WEIGHTS, "run.json", "history.parquet")]
+    before = [path.stat().st_mtime_ns for path in made[:1]], [path.read_bytes() for path in made]
+    for path in made[1:]:  # as Snakemake does with what a failed job declares
+        path.unlink()
+    with caplog.at_level(logging.INFO):
+        assert train_many(jobs, OPERATING) == []
+    assert ([path.stat().st_mtime_ns for path in made[:1]], [path.read_bytes() for path in made]) == before
+    assert "first is complete" in caplog.text and "second resumes at step" in caplog.text
+    for name in ("second", "third"):
+        weights = json.loads((tmp_path / name / "run.json").read_text())["weights"]
+        assert (tmp_path / name / weights).is_file() and not (tmp_path / name / "state").exists()

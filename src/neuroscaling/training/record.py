@@ -6,6 +6,7 @@ runs of the job. A copy in `finished/` stays, and a repeated job publishes it ag
 
 import shutil
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,8 @@ def write_failed_run(
 
 def counts(run: dict[str, Any]) -> dict[str, Any]:
     """`n_params`, `macs`, `paper_macs` and `flops = 2 macs` of one forward pass; 0 for a baseline."""
-    if run["kind"] == "baseline":
-        cost = {"n_params": 0, "macs": 0, "paper_macs": 0}
-    else:
-        cost = {"paper_macs": None, **count(run["arch"])}
+    baseline = {"n_params": 0, "macs": 0, "paper_macs": 0}
+    cost = baseline if run["kind"] == "baseline" else _counted(run["arch"])
     return {**cost, "flops": 2 * cost["macs"]}
 
 
@@ -110,6 +109,12 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """Write one row an epoch; missing numbers are null."""
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(history, schema=SCHEMA), temporary)
+
+
+@cache
+def _counted(arch: str) -> dict[str, int]:
+    """Of the runs of a job many have the same network."""
+    return count(arch)
 
 
 def _common(run: dict[str, Any], facts: dict[str, Any], device: str) -> dict[str, Any]:

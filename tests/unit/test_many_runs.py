@@ -1,0 +1,103 @@
+"""Many runs in one job: each with its own outputs, and none touched by what befalls another."""
+
+import json
+
+import pytest
+import torch
+
+from neuroscaling.errors import DataError
+from neuroscaling.hashing import file_sha256
+from neuroscaling.training.many import Job, read_plainly, train_many, write_plainly
+from tests.unit.digit_runs import digit_run, digit_subset
+from tests.unit.photographs import photograph_run, photographs
+
+OPERATING = {"device": "cpu", "threads": 1}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def job_of(folder, **changes):
+    run = digit_run(epochs=1, warmup_epochs=0, **changes)
+    return Job(run, digit_subset(folder, run), folder / run["run"])
+
+
+def record(job):
+    return json.loads((job.out / "run.json").read_text())
+
+
+def test_runs_of_one_job_end_as_those_of_a_job_each(tmp_path):
+    alone, packed = tmp_path / "alone", tmp_path / "packed"
+    settings = [{"k": 3}, {"arch": "vit_w16", "k": 10}, {"k": 10}]
+    for change in settings:
+        assert train_many([job_of(alone, **change)], OPERATING) == []
+    jobs = [job_of(packed, **change) for change in settings]
+    assert train_many(jobs, OPERATING) == []
+    for job in jobs:
+        weights = record(job)["weights"]
+        assert file_sha256(job.out / weights) == file_sha256(alone / job.out.name / weights)
+
+
+def test_a_run_that_diverges_leaves_the_others_alone(tmp_path):
+    bad = job_of(tmp_path, optimizer="sgd", learning_rate=1e30, batch_size=10)
+    jobs = [job_of(tmp_path, k=3), bad, job_of(tmp_path, k=1)]
+    (failure,) = train_many(jobs, OPERATING)
+    assert failure.run == bad.run["run"] and "no longer finite" in failure.problem
+    assert [record(job)["status"] for job in jobs] == ["done", "failed", "done"]
+    assert (bad.out / "history.parquet").is_file()
+    follower = Job(jobs[0].run | {"run": "after", "start": bad.run["run"]}, jobs[0].subset, tmp_path / "after", bad.out)
+    (failure,) = train_many([follower], OPERATING)
+    assert failure.run == "after" and "starts from failed" in failure.problem
+
+
+def test_missing_data_are_told_at_the_end_by_run_and_only_that_run_is_made_again(tmp_path):
+    jobs = [job_of(tmp_path, k=3), job_of(tmp_path, k=10), job_of(tmp_path, k=1)]
+    lost = jobs[1].subset.rename(tmp_path / "elsewhere.parquet")
+    with pytest.raises(DataError, match=rf"run {jobs[1].run['run']}: .*subset is missing"):
+        train_many(jobs, OPERATING)
+    assert record(jobs[2])["status"] == "done" and not (jobs[1].out / "run.json").exists()
+    times = [(job.out / "run.json").stat().st_mtime_ns for job in (jobs[0], jobs[2])]
+    lost.rename(jobs[1].subset)
+    assert train_many(jobs, OPERATING) == []
+    assert [(job.out / "run.json").stat().st_mtime_ns for job in (jobs[0], jobs[2])] == times
+
+
+def test_damaged_images_fail_their_run_until_they_are_mended(tmp_path):
+    from neuroscaling.training.feeding.squares import forget_squares
+    from neuroscaling.training.recipe import Recipe
+
+    root = photographs(tmp_path / "photographs")
+    image = next((root / "train").rglob("*.jpg"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[:-600])
+    keys = {"name": "r", "epochs": 1, "batch_size": 18, "optimizer": "sgd", "learning_rate": 0.01}
+    settings, subset = photograph_run(root, Recipe.model_validate(keys), k=6)
+    job = Job(settings | {"kind": "trained", "arch": "resnet_w8"}, subset, tmp_path / "run")
+    (failure,) = train_many([job], OPERATING)
+    assert "can't be decoded" in failure.problem and record(job)["status"] == "failed"
+    assert [image.name in entry for entry in record(job)["corrupt"]] == [True]
+    image.write_bytes(whole)
+    forget_squares()
+    assert train_many([job], OPERATING) == [] and record(job)["status"] == "done"
+
+
+def test_runs_side_by_side_end_as_those_one_after_another(tmp_path):
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    train_many([job_of(apart, k=k) for k in (1, 3)], OPERATING)
+    jobs = [job_of(together, k=k) for k in (1, 3)]
+    assert train_many(jobs, OPERATING | {"side_by_side": 2}) == []
+    for job in jobs:
+        assert (
+            record(job)["weights_sha256"]
+            == json.loads((apart / job.out.name / "run.json").read_text())["weights_sha256"]
+        )
+
+
+def test_jobs_are_the_same_from_their_file(tmp_path):
+    jobs = [job_of(tmp_path, k=3), Job({"run": "a"}, None, tmp_path / "a", tmp_path / "b")]
+    assert read_plainly(write_plainly(jobs, OPERATING)) == (jobs, OPERATING)
