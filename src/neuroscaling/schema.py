@@ -66,7 +66,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             config.Published,
         ],
     ),
-    ("A recipe (config/recipes/)", [recipe.Recipe]),
+    ("A recipe (config/recipes/)", [recipe.Recipe, recipe.Simclr, recipe.Dino, recipe.Adversarial, recipe.Start]),
     ("A file of fits (config/fits/)", [laws_config.FitFile, laws_config.Fit]),
 ]
 

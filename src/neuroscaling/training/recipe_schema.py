@@ -55,7 +55,9 @@ class Recipe(BaseModel):
         description="`none`; `shift`: by up to an eighth of the side; `crop_flip`: random resized crop and horizontal "
         "flip. Self-supervised objectives have their own.",
     )
-    crop_scale: Fraction = Field((0.08, 1.0), description="Area of the crops of `crop_flip`, as shares of the image.")
+    crop_scale: Fraction = Field(
+        (0.08, 1.0), description="Area of crops (`crop_flip`, SimCLR), as shares of the image."
+    )
     color_jitter: float = Field(0.0, ge=0, description="Reach of random brightness, contrast and saturation.")
     color_jitter_hue: float = Field(0.0, ge=0, le=0.5, description="Reach of random hue.")
     auto_augment: str | None = Field(
@@ -77,12 +79,15 @@ class Recipe(BaseModel):
         description="Random crops are taken of squares of 256/224 of the input, decoded once, or of the originals.",
     )
     drop_path: dict[str, float] = Field(
-        default_factory=dict, description="Stochastic depth of each architecture; 0 where there is none."
+        default_factory=dict,
+        description="Stochastic depth by architecture; others have what they come with.",
     )
     drop_path_form: Literal["linear", "constant"] = Field(
         "linear", description="Stochastic depth grows from 0 to its value with depth, or is the same in all blocks."
     )
-    drop_last: bool = Field(False, description="Leave out an epoch's last batch where it is smaller than the others.")
+    drop_last: bool = Field(
+        False, description="Leave out an epoch's last batch where it is smaller, but not an only one."
+    )
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is scored."
     )
