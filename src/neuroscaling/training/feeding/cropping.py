@@ -13,8 +13,13 @@ SHIFT = 8  # `shift` moves by up to one part in this many of the side
 AT_ONCE = 256  # images that a GPU crops together, so that what is between takes little memory
 
 
-def cropped(squares: torch.Tensor, spec: ViewSpec, seed: int, request: Request, view: int) -> torch.Tensor:
-    """Squares uint8 (b, 3, s, s) of this process's images of a step, cropped as `spec` says: (b, 3, size, size)."""
+def cropped(
+    squares: torch.Tensor | list[torch.Tensor], spec: ViewSpec, seed: int, request: Request, view: int
+) -> torch.Tensor:
+    """Squares of this process's images of a step, cropped as `spec` says: uint8 (b, 3, size, size).
+
+    squares: uint8 (b, 3, s, s); or, for random crops on a CPU, b times (3, s, s).
+    """
     match spec.crop:
         case "none":
             return central(squares, spec.size)
@@ -23,7 +28,7 @@ def cropped(squares: torch.Tensor, spec: ViewSpec, seed: int, request: Request, 
             offsets = uniform("shift", seed, request, view, 2)
             return _shifted(central(squares, spec.size), (offsets * (2 * reach + 1)).astype(int), reach)
         case _:
-            side = squares.shape[2]
+            side = squares[0].shape[-1]
             boxes = random_boxes(crop_numbers(seed, request, view), side, side, spec.crop_scale)
             return _parts(squares, boxes, mirrored(spec, seed, request, view), spec)
 
@@ -34,9 +39,11 @@ def central(images: torch.Tensor, size: int) -> torch.Tensor:
     return images[:, :, top : top + size, left : left + size]
 
 
-def _parts(squares: torch.Tensor, boxes: np.ndarray, flipped: np.ndarray, spec: ViewSpec) -> torch.Tensor:
-    if not squares.is_cuda:
-        return crop_each(squares.unbind(0), boxes, flipped, spec.size, spec.interpolation)
+def _parts(
+    squares: torch.Tensor | list[torch.Tensor], boxes: np.ndarray, flipped: np.ndarray, spec: ViewSpec
+) -> torch.Tensor:
+    if not squares[0].is_cuda:
+        return crop_each(squares, boxes, flipped, spec.size, spec.interpolation)
     slices = [slice(start, start + AT_ONCE) for start in range(0, len(squares), AT_ONCE)]
     parts = [crop_together(squares[s], boxes[s], flipped[s], spec.size, spec.interpolation) for s in slices]
     return torch.cat(parts)

@@ -14,14 +14,16 @@ from neuroscaling.training.feeding.subset import Subset, refuse_corrupt
 from neuroscaling.training.feeding.views import finished
 from neuroscaling.training.objectives.views import ViewSpec
 
+Pixels = torch.Tensor | list[torch.Tensor]
+
 
 class Supply(Protocol):
     """Pixels of the images of each request: their square, or one crop for each view. faults: corrupt ones by row."""
 
     faults: dict[int, Problem]
 
-    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
-        """Each request with uint8 (b, 3, s, s) on the device."""
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[Pixels]]]:
+        """Each request with uint8 (b, 3, s, s) on the device, or b times (3, s, s)."""
         ...
 
     def close(self) -> None:
@@ -30,18 +32,18 @@ class Supply(Protocol):
 
 
 class Resident:
-    """Squares that are in memory."""
+    """Squares that are in memory. apart: given one by one, uncopied, for crops that are made one by one."""
 
-    def __init__(self, squares: Squares, subset: Subset):
-        asked = {int(row) for row in subset.rows} & set(squares.faults)
+    def __init__(self, squares: Squares, subset: Subset, apart: bool):
+        asked = {int(row) for row in subset.rows} & set(squares.faults) if squares.faults else set()
         self.faults = {row: squares.faults[row] for row in asked}
-        self._squares = squares
         self._rows = subset.rows[subset.sound(asked)] if asked else subset.rows
+        self._batch = squares.each if apart else squares.batch
 
-    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[Pixels]]]:
         """Each request with its squares."""
         for request in requests:
-            yield request, [self._squares.batch(self._rows[request.rows[request.mine]])]
+            yield request, [self._batch(self._rows[request.rows[request.mine]])]
 
     def close(self) -> None:
         """The squares stay for the next run of this process."""
@@ -72,20 +74,24 @@ class ViewFeed:
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
         """The batch of each request. Raises DataError when more images are corrupt than the data set may have."""
+        for request, crops in self.crops(requests):
+            labels = self._labels[torch.from_numpy(request.rows[request.mine])]
+            numbered = enumerate(zip(crops, self._specs, strict=True))
+            views = [finished(crop, spec, self._seed, request, view) for view, (crop, spec) in numbered]
+            yield Batch(views, labels.to(crops[0].device, non_blocking=True))
+
+    def crops(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
+        """Each request with the crops of its views, uint8 (b, 3, size, size), before their colours are changed."""
         for request, pixels in self._supply.batches(requests):
             self._corrupt.check(self._supply.faults)
-            labels = self._labels[torch.from_numpy(request.rows[request.mine])]
-            views = [self._view(pixels, request, view) for view in range(len(self._specs))]
-            yield Batch(views, labels.to(pixels[0].device, non_blocking=True))
+            if self._from_squares:
+                views = enumerate(self._specs)
+                pixels = [cropped(pixels[0], spec, self._seed, request, view) for view, spec in views]
+            yield request, pixels
 
     def close(self) -> None:
         """Give back worker processes and memory."""
         self._supply.close()
-
-    def _view(self, pixels: list[torch.Tensor], request: Request, view: int) -> torch.Tensor:
-        spec = self._specs[view]
-        crop = cropped(pixels[0], spec, self._seed, request, view) if self._from_squares else pixels[view]
-        return finished(crop, spec, self._seed, request, view)
 
 
 class Corrupt:

@@ -10,7 +10,7 @@ from neuroscaling.training.feeding.feeds import Corrupt, Resident, Supply, ViewF
 from neuroscaling.training.feeding.interface import Feed
 from neuroscaling.training.feeding.sizes import stored_size
 from neuroscaling.training.feeding.sources import run_source
-from neuroscaling.training.feeding.squares import kept_squares
+from neuroscaling.training.feeding.squares import Squares, kept_squares
 from neuroscaling.training.feeding.subset import Subset, read_checked
 from neuroscaling.training.feeding.workers import Preparation, Workers
 from neuroscaling.training.objectives.views import views_of
@@ -33,7 +33,9 @@ def open_training_feed(
     source = run_source(run, "train", None if originals else stored, operating)
     images = read_checked(run, subset, source.index)
     from_squares = not originals and not any(spec.auto_augment for spec in specs)
-    supply = _resident(run, source, images, stored, device, operating) if from_squares else None
+    apart = device.type == "cpu" and all(spec.crop == "random" for spec in specs)
+    squares = _squares(run, source, images, stored, device, operating) if from_squares else None
+    supply: Supply | None = Resident(squares, images, apart) if squares else None
     if supply is None:
         prepared = () if from_squares else specs
         supply = _workers(
@@ -43,12 +45,11 @@ def open_training_feed(
     return ViewFeed(images, specs, run["seed"], supply, from_squares, corrupt)
 
 
-def _resident(
+def _squares(
     run: dict[str, Any], source: Source, images: Subset, side: int, device: torch.device, operating: dict[str, Any]
-) -> Supply | None:
+) -> Squares | None:
     what = [run["dataset"], run["dataset_settings"], run["fingerprint"], operating.get("packs"), "train"]
-    squares = kept_squares(source, what, side, images.rows, device, operating.get("resident_gb"))
-    return Resident(squares, images) if squares else None
+    return kept_squares(source, what, side, images.rows, device, operating.get("resident_gb"))
 
 
 def _workers(

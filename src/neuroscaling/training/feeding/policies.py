@@ -1,6 +1,8 @@
 """timm's policies of automatic augmentation (RandAugment, ThreeAugment ...), image by image, by PIL."""
 
 import random
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -14,32 +16,35 @@ from neuroscaling.training.objectives.views import ViewSpec
 TRANSLATION = 0.45  # of the side, at most: as in timm's own training transforms
 
 
-class Policy:
-    """A view's `auto_augment`. timm draws from Python's and numpy's global states: they are seeded and put back."""
+@cache
+def policy(spec: ViewSpec) -> Callable[[torch.Tensor, int], torch.Tensor]:
+    """A view's `auto_augment`: changes an image uint8 (3, s, s) as a seed says.
 
-    def __init__(self, spec: ViewSpec):
-        words = spec.auto_augment
-        options = {
-            "translate_const": int(spec.size * TRANSLATION),
-            "img_mean": tuple(min(255, round(255 * mean)) for mean in MEAN),
-            "interpolation": str_to_pil_interp(spec.interpolation),
-        }
-        if words.startswith("rand"):
-            self._change = rand_augment_transform(words, options)
-        elif words.startswith("augmix"):
-            self._change = augment_and_mix_transform(words, options | {"translate_pct": 0.3})
-        else:
-            self._change = auto_augment_transform(words, options)
+    timm draws from Python's and numpy's global states: they are seeded and put back.
+    """
+    change = _policy(spec)
 
-    def __call__(self, images: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
-        """Images uint8 (n, 3, s, s), each changed as its seed says."""
+    def changed(image: torch.Tensor, seed: int) -> torch.Tensor:
         before = random.getstate(), np.random.get_state()
-        out = torch.empty_like(images)
-        for i, seed in enumerate(seeds.tolist()):
-            random.seed(seed)
-            np.random.seed(seed)
-            changed = self._change(Image.fromarray(images[i].permute(1, 2, 0).contiguous().numpy()))
-            out[i] = torch.from_numpy(np.array(changed)).permute(2, 0, 1)
+        random.seed(seed)
+        np.random.seed(seed)
+        picture = change(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
         random.setstate(before[0])
         np.random.set_state(before[1])
-        return out
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+    return changed
+
+
+def _policy(spec: ViewSpec) -> Callable[[Image.Image], Image.Image]:
+    words = spec.auto_augment
+    options = {
+        "translate_const": int(spec.size * TRANSLATION),
+        "img_mean": tuple(min(255, round(255 * mean)) for mean in MEAN),
+        "interpolation": str_to_pil_interp(spec.interpolation),
+    }
+    if words.startswith("rand"):
+        return rand_augment_transform(words, options)
+    if words.startswith("augmix"):
+        return augment_and_mix_transform(words, options | {"translate_pct": 0.3})
+    return auto_augment_transform(words, options)

@@ -46,6 +46,10 @@ class Squares:
         place = torch.from_numpy(self.place[rows]).to(self.pixels.device)
         return self.pixels[place].to(self.device).permute(0, 3, 1, 2)
 
+    def each(self, rows: np.ndarray) -> list[torch.Tensor]:
+        """The same squares, (3, size, size) each, where they are: nothing is copied."""
+        return [self.pixels[place].permute(2, 0, 1) for place in self.place[rows].tolist()]
+
     def _joined(self, fresh: torch.Tensor) -> torch.Tensor:
         if fits_device(fresh.nbytes, self.device):
             fresh = fresh.to(self.device)

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from neuroscaling.datasets.decode import decode, square
 from neuroscaling.datasets.source import Source
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.training.feeding.crops import crop_each, random_boxes
+from neuroscaling.training.feeding.crops import crop_into, random_box
 from neuroscaling.training.feeding.draws import crop_numbers, mirrored, seeds
 from neuroscaling.training.feeding.interface import Request
-from neuroscaling.training.feeding.policies import Policy
+from neuroscaling.training.feeding.policies import policy
 from neuroscaling.training.feeding.subset import Subset
 from neuroscaling.training.objectives.views import ViewSpec
 
@@ -33,7 +33,7 @@ Prepared = tuple[torch.Tensor, list[tuple[int, Problem]], list[Problem]]
 
 @dataclass(frozen=True)
 class Task:
-    """Some images of a step: positions in the subset (n,), and for each view what `crops` and `Policy` draw from."""
+    """Some images of a step: positions in the subset (n,), and for each view what `crops` and `policies` draw from."""
 
     positions: np.ndarray
     crops: list[np.ndarray]
@@ -57,12 +57,16 @@ class Preparation(Dataset):
     def __getitem__(self, task: Task) -> Prepared:
         """The images of `task`. Errors are returned: a worker process would raise their text alone."""
         faults: dict[int, Problem] = {}
+        sizes = [spec.size for spec in self.specs] or [self.side]
+        views = [torch.empty((len(task.positions), size, size, 3), dtype=torch.uint8) for size in sizes]
         try:
-            images = [self._image(int(position), faults) for position in task.positions]
+            for i, position in enumerate(task.positions.tolist()):
+                image = self._image(position, faults)  # cropped while it is in the processor's cache
+                for view, pixels in enumerate(views):
+                    self._write(pixels[i].permute(2, 0, 1), image, task, view, i)
         except DataError as error:
             return torch.empty(0, dtype=torch.uint8), list(faults.items()), error.problems
-        views = [self._view(images, task, view) for view in range(len(self.specs))] or [torch.stack(images)]
-        flat = [view.permute(0, 2, 3, 1).reshape(-1) for view in views]
+        flat = [view.view(-1) for view in views]
         return (flat[0] if len(flat) == 1 else torch.cat(flat)), list(faults.items()), []
 
     def _image(self, position: int, faults: dict[int, Problem]) -> torch.Tensor:
@@ -77,13 +81,16 @@ class Preparation(Dataset):
             return square(image, self.side) if self.side else image
         raise DataError([Problem("all images of a class are corrupt"), *faults.values()])
 
-    def _view(self, images: list[torch.Tensor], task: Task, view: int) -> torch.Tensor:
-        spec = self.specs[view]
-        sides = [image.shape[1:] for image in images]
-        rows = task.crops[view]
-        boxes = [random_boxes(rows[i : i + 1], *sides[i], spec.crop_scale) for i in range(len(images))]
-        cropped = crop_each(images, np.concatenate(boxes), task.flips[view], spec.size, spec.interpolation)
-        return Policy(spec)(cropped, task.policies[view]) if spec.auto_augment else cropped
+    def _write(self, out: torch.Tensor, image: torch.Tensor, task: Task, view: int, i: int) -> None:
+        """Write the `view` of the task's image number i to `out`, uint8 (3, size, size)."""
+        if not self.specs:
+            out.copy_(image)
+            return
+        spec, (height, width) = self.specs[view], image.shape[1:]
+        box = random_box(task.crops[view][i].tolist(), height, width, spec.crop_scale)
+        crop_into(out, image, box, bool(task.flips[view][i]), spec.interpolation)
+        if spec.auto_augment:
+            out.copy_(policy(spec)(out, int(task.policies[view][i])))
 
 
 class Tasks(Sampler):
@@ -151,11 +158,9 @@ class Workers:
 
     def _views(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
         pixels = [3 * size * size for size in self.sizes]
-        counts = [len(part) // sum(pixels) for part in parts]
-        views = [torch.empty((sum(counts), s, s, 3), dtype=torch.uint8, device=self.device) for s in self.sizes]
-        start = 0
-        for part, count in zip(parts, counts, strict=True):
-            for view, some in zip(views, part.split([count * n for n in pixels]), strict=True):
-                view[start : start + count].copy_(some.view(count, *view.shape[1:]), non_blocking=True)
-            start += count
-        return [view.permute(0, 3, 1, 2) for view in views]
+        moved: list[list[torch.Tensor]] = [[] for _ in pixels]
+        for part in parts:
+            count = len(part) // sum(pixels)
+            for view, some, size in zip(moved, part.split([count * n for n in pixels]), self.sizes, strict=True):
+                view.append(some.view(count, size, size, 3).to(self.device, non_blocking=True))
+        return [(view[0] if len(view) == 1 else torch.cat(view)).permute(0, 3, 1, 2) for view in moved]
