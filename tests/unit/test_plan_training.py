@@ -30,6 +30,7 @@ from neuroscaling.calibration.work import MARGIN as MARGIN_OF_SQUARES
 from neuroscaling.cli.main import main
 from neuroscaling.config import Training
 from neuroscaling.errors import DataError
+from neuroscaling.models import names
 from neuroscaling.models.cost import count
 from neuroscaling.study import load_study
 
@@ -104,7 +105,15 @@ def supervised(study):
 def rate(arch="resnet18", **values):
     cost = cost_of(arch)
     known = {"device": "A GPU", "arch": arch, "definition": definition_of(arch), "family": "ResNet"}
-    known |= {"precision": "bf16", "size": 224, "macs": cost.macs, "batch": 256, "steps": 30, "torch": "2"}
+    known |= {
+        "precision": "bf16",
+        "size": 224,
+        "macs": cost.macs,
+        "batch": 256,
+        "steps": 30,
+        "torch": "2",
+        "compiled": False,
+    }
     return TrainingRate(**(known | {"train": 1000.0, "evaluate": 4000.0} | values))
 
 
@@ -157,6 +166,11 @@ def test_other_data_sets_have_as_many_images_as_published(gokce, published_dir):
 def test_every_network_of_the_published_study_is_in_the_shipped_table(gokce):
     archs = dict.fromkeys(run.arch for run in gokce.runs.values())
     assert [arch for arch in archs if listed_cost(arch) is None] == []
+
+
+def test_every_network_of_the_zoo_is_in_the_shipped_table():
+    missing = [arch for arch in names.names() if listed_cost(arch) is None]
+    assert missing == [], "make it anew: python -m neuroscaling.calibration.costs"
 
 
 @pytest.mark.parametrize("arch", ["resnet_w8", "resnet18", "deitflex-l-3"])

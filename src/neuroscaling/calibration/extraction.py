@@ -3,9 +3,9 @@
 from functools import cache
 from typing import Any
 
+from neuroscaling.calibration.costs import cost_of
 from neuroscaling.calibration.rates import Rates
 from neuroscaling.models.build import skeleton
-from neuroscaling.models.cost import count
 
 
 def extraction_seconds(
@@ -32,10 +32,9 @@ def total_seconds(parts: dict[str, float]) -> float:
     return max(parts["forward"], parts["decode"], parts["write"]) + parts["gram"]
 
 
-@cache
 def operations(arch: str) -> int:
     """Operations of the forward pass of an image: two for each multiplication with an addition."""
-    return 2 * count(arch)["macs"]
+    return 2 * cost_of(arch).macs
 
 
 @cache

@@ -6,7 +6,7 @@ from neuroscaling.config import Training
 
 # Images a second for each core, stated: read from JPEG files or from a pack of 256 pixels, cropped and resized; and
 # where timm's policies (RandAugment, ThreeAugment) change images one by one on top of it.
-STREAMED = Interval(600, 1100, 1900)
+STREAMED = Interval(400, 1000, 1900)
 BY_POLICY = Interval(150, 300, 500)
 RESIDENT = 64e9
 """Bytes of decoded images that a job is taken to have room for, where the study does not say (`resident_gb`)."""

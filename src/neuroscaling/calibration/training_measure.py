@@ -60,6 +60,7 @@ def measure_training(
         train=train,
         evaluate=evaluate,
         torch=torch.__version__,
+        compiled=bool(operating.get("compile")),
     )
 
 

@@ -21,7 +21,7 @@ class TrainingRate:
     """Images a second that `device` trained and evaluated, resident synthetic images, warm-up apart.
 
     definition: hash of the architecture that was measured; precision: `fp32`, `bf16` or `fp16`; batch: images at once;
-    size: pixels of each side; steps: that were timed; torch: its version.
+    size: pixels of each side; steps: that were timed; torch: its version; compiled: whether by torch.compile.
     """
 
     device: str
@@ -36,6 +36,7 @@ class TrainingRate:
     train: float
     evaluate: float
     torch: str
+    compiled: bool
 
 
 def rate_file(store: Path, device: str, arch: str, precision: str) -> Path:

@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
     _add(commands, "status", _status, "what is done and what is left, stage by stage", study=True, formats=True)
-    text = "bytes of activations that a study will write, and hours that it takes; nothing is computed but shapes"
+    text = "what a study costs before it runs: hours of training, bytes of activations; nothing is computed but shapes"
     calibrate.add_options(_add(commands, "plan", _plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     models = _add(commands, "models", _models, "the architectures known by name, and what they cost", formats=True)
