@@ -8,6 +8,7 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as reference
 
 from neuroscaling.training.feeding import colours
+from neuroscaling.training.feeding.cropping import central, cropped
 from neuroscaling.training.feeding.crops import COLUMNS, crop_each, crop_together, random_boxes
 from neuroscaling.training.feeding.interface import Request
 from neuroscaling.training.feeding.normal import normalised
@@ -131,3 +132,32 @@ def test_no_change_leaves_the_image_as_it_is():
         shares(ViewSpec(16, jitter=(0.4, 0.0, 0.0, 0.0), jitter_probability=0.0), lambda a, b: (a - b).abs() > 1e-5)
         == 0
     )
+
+
+def request(n: int) -> Request:
+    return Request(0, np.arange(n), slice(0, n))
+
+
+def test_shift_moves_by_at_most_an_eighth_and_fills_with_black():
+    images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
+    images[:, :, 16, 16] = 255
+    moved = cropped(images, ViewSpec(32, "shift"), 0, request(200), 0)
+    _, rows, columns = torch.nonzero(moved[:, 0] == 255, as_tuple=True)
+    assert len(rows) == 200
+    assert {*rows.tolist()} == {*columns.tolist()} == set(range(12, 21))
+    assert moved.unique().tolist() == [0, 255]
+
+
+def test_random_crops_mirror_half_and_stay_within_the_values_of_the_image():
+    ramp = torch.linspace(0, 200, 32).to(torch.uint8).expand(300, 3, 32, 32)
+    views = cropped(ramp, ViewSpec(28, flip=0.5), 0, request(300), 0)
+    assert views.shape == (300, 3, 28, 28)
+    mirrored = views[:, 0, 14, 0] > views[:, 0, 14, -1]
+    assert 0.4 < mirrored.float().mean() < 0.6
+    assert views.max() <= 200
+
+
+def test_without_random_crops_the_centre_is_taken():
+    images = torch.arange(36, dtype=torch.uint8).view(1, 1, 6, 6).expand(2, 3, 6, 6)
+    assert central(images, 4)[0, 0].tolist() == images[0, 0, 1:5, 1:5].tolist()
+    assert torch.equal(cropped(images, ViewSpec(4, "none"), 0, request(2), 0), central(images, 4))

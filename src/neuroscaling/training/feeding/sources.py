@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.datasets.catalogue import state_key
 from neuroscaling.datasets.packs.format import manifest_file, pack_facts
 from neuroscaling.datasets.packs.reading import open_pack
 from neuroscaling.datasets.packs.staging import staged
@@ -20,7 +21,9 @@ def run_source(run: dict[str, Any], split: str, smallest: int | None, operating:
     resized images is passed by. Raises DataError when a pack is of other images than the run's.
     """
     pack = _pack(run, split, smallest, operating)
-    asked = [run["dataset"], run["dataset_settings"], split, run["fingerprint"], str(pack)]
+    # Between two runs of a process, files may come and go.
+    state = None if pack else state_key(run["dataset"], run["dataset_settings"], [split])
+    asked = [run["dataset"], run["dataset_settings"], split, run["fingerprint"], str(pack), state]
     key = content_hash(asked, 16)
     if key not in _opened:
         _opened[key] = _open_pack(run, split, pack, operating) if pack else _open_files(run, split, operating)

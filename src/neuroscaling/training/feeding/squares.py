@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,9 @@ def kept_squares(
     what: JSON that tells the images from others of this process. Other images make room where there is none.
     """
     key = content_hash([what, size, str(device)], 16)
-    squares = _kept.get(key) or Squares(source, size, device)
+    squares = _kept.get(key)
+    if squares is None or squares.source is not source:
+        squares = Squares(source, size, device)
     if not _room(squares, rows, resident_gb):
         forget_squares()
         squares = Squares(source, size, device)
@@ -99,7 +102,7 @@ def _limit(resident_gb: float | None, held: int) -> float:
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if resident_gb is not None:
         return resident_gb * 1e9 / beside
-    return HOST_SHARE * (_available() + held) / beside
+    return HOST_SHARE * min(_available() + held, *_granted()) / beside
 
 
 def _available() -> int:
@@ -109,3 +112,13 @@ def _available() -> int:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _granted() -> list[float]:
+    """What a SLURM job, and a control group (a container), may use in all; a job that takes more is killed."""
+    slurm = float(os.environ.get("SLURM_MEM_PER_NODE") or "inf") * 2**20
+    try:
+        group = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        group = "max"
+    return [slurm, float("inf") if group == "max" else float(group)]
