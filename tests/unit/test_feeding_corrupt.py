@@ -97,4 +97,4 @@ def test_corrupt_validation_images_are_refused_or_left_out(tmp_path):
     allowed = run | {"dataset_settings": run["dataset_settings"] | {"corrupt_limit": 2}}
     validation = open_validation(allowed, 32, WAYS["resident"], CPU, {"scratch": str(tmp_path / "scratch")})
     assert torch.cat([labels for _, labels in validation.chunks(2)]).tolist() == [0, 0, 1, 2]
-    assert not (tmp_path / "scratch").exists()  # what is left of a damaged set is not kept for others
+    assert not list((tmp_path / "scratch").iterdir())  # what is left of a damaged set is not kept for others

@@ -37,8 +37,9 @@ def _add_pack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     pack.set_defaults(command=_pack)
     pack.add_argument("study", type=Path, metavar="STUDY", help="the study file")
     pack.add_argument("dataset", metavar="DATASET", help="a data set of the study")
-    text = "pixels of the short side (jpeg) or of the squares (decoded); by default what the study says, or 256"
-    pack.add_argument("--size", type=int, metavar="PIXELS", help=text)
+    text = "pixels of the short side (jpeg) or of the squares (decoded), or `originals`: all files as they are; by "
+    text += "default what the study says, or 256"
+    pack.add_argument("--size", metavar="PIXELS", help=text)
     text = "re-encoded files (the default unless the study says otherwise), or squares of pixels"
     pack.add_argument("--form", choices=("jpeg", "decoded"), help=text)
 
@@ -95,8 +96,19 @@ def _pack(options: argparse.Namespace) -> None:
         allowed = ", ".join(known)
         raise StudyError(Problem("no such data set", str(options.study), name, allowed, nearest(name, known)))
     wanted = study.config.training.packs.get(name, DatasetPack())
-    size, form = options.size or wanted.size, options.form or wanted.form
+    size, form = _pack_size(options.size, wanted.size), options.form or wanted.form
     for split in SPLITS:
         place = study.store.pack(name, study.fingerprints[name], form, size, split)
         settings = known[name].model_dump(mode="json")
         print(write_pack(name, settings, split, place.parent, size, form, cache_dir=study.store.cache()))
+
+
+def _pack_size(given: str | None, wanted: int | None) -> int | None:
+    """The size that the command line gives, else the study's; None: files as they are."""
+    if given is None:
+        return wanted
+    if given == "originals":
+        return None
+    if not given.isdigit():
+        raise StudyError(Problem("not a size", "--size", given, "pixels such as 256, or originals"))
+    return int(given)

@@ -103,16 +103,22 @@ def _pixels(
     every = np.ones(len(rows), bool)
     if file and file.exists():
         return np.load(file, mmap_mode="c"), every
-    out = np.zeros((len(rows), how["size"], how["size"], 3), np.uint8)
-    faults = decode_into(out, source, rows, partial(_prepared, **how))
+    shape = (len(rows), how["size"], how["size"], 3)
+    if file is None:
+        out = np.zeros(shape, np.uint8)
+        faults = decode_into(out, source, rows, partial(_prepared, **how))
+    else:
+        with atomic_path(file) as temporary:  # the disk has room for what the memory may not hold
+            out = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+            faults = decode_into(out, source, rows, partial(_prepared, **how))
+            out.flush()
+    if faults and file:
+        file.unlink()  # others would not know which images are missing
     refuse_corrupt(list(faults.values()), limit, source.index.name)
-    if faults:
-        sound = ~np.isin(rows, list(faults))
-        return out[sound], sound
-    if file:
-        with atomic_path(file) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, out)
-    return out, every
+    if not faults:
+        return (out if file is None else np.load(file, mmap_mode="c")), every
+    sound = ~np.isin(rows, list(faults))
+    return out[sound], sound
 
 
 def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolation: str) -> torch.Tensor:
