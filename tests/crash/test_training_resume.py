@@ -42,11 +42,11 @@ def job(tmp_path_factory):
     return run, subset, file_sha256(folder / "whole" / WEIGHTS)
 
 
-def start(jobs, folder, every=3):
+def start(jobs, folder, every=3, gpus=1):
     """A process that trains `jobs`, and saves a state every so many steps."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "jobs.json"
-    path.write_text(write_plainly(jobs, OPERATING | {"checkpoint_steps": every}))
+    path.write_text(write_plainly(jobs, OPERATING | {"checkpoint_steps": every, "gpus": gpus}))
     with open(folder / "log", "ab") as log:
         command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
         return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)

@@ -6,7 +6,7 @@ import torch
 from timm.layers import convert_sync_batchnorm
 from torch import nn
 
-from neuroscaling.training.distributed import unit_size, unit_sum
+from neuroscaling.training.distributed import rank, summed, unit_size, unit_sum
 
 
 def share_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
@@ -21,6 +21,48 @@ def share_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.forward = functools.partial(_forward, layer)
     return module
+
+
+class RunningStatistics:
+    """Running statistics as if one process had seen all micro batches of a step, in their order.
+
+    Processes have micro batches of their own, so each has seen some of the step's statistics s only. n updates turn r
+    into (1 - m)^n r + the sum of m (1 - m)^(updates behind it) s: that sum is put together from its parts.
+    """
+
+    def __init__(self, module: nn.Module):
+        self.layers = [
+            layer
+            for layer in module.modules()
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats and layer.momentum
+        ]
+        self.values, self.updates = self._values(), self._updates()
+
+    def merge(self, units: tuple[tuple[int, ...], ...]) -> None:
+        """Give all processes the whole. units: the ranks that share each of the step's micro batches."""
+        if not self.layers or len(units) == 1:  # of a micro batch that all share, all have the same already
+            return
+        places = [i for i, unit in enumerate(units) if rank() in unit]
+        sharing = len(units[places[0]])
+        updates = (self._updates() - self.updates) / len(places)  # by one micro batch, (layers,)
+        keep = torch.tensor([1 - layer.momentum for layer in self.layers], device=updates.device)
+        kept, behind = keep ** (updates * len(places)), keep ** (updates * (len(units) - 1 - places[-1]))
+        pairs = zip(self._values(), self.values, strict=True)
+        parts = [behind[i // 2] * (now - kept[i // 2] * before) / sharing for i, (now, before) in enumerate(pairs)]
+        sums = summed(torch.cat(parts)).split([len(part) for part in parts])
+        kept, updates = keep ** (updates * len(units)), (updates * len(units)).round().long()
+        for i, layer in enumerate(self.layers):
+            layer.running_mean.copy_(kept[i] * self.values[2 * i] + sums[2 * i])
+            layer.running_var.copy_(kept[i] * self.values[2 * i + 1] + sums[2 * i + 1])
+            layer.num_batches_tracked.copy_(self.updates[i].long() + updates[i])
+
+    def _values(self) -> list[torch.Tensor]:
+        return [value.clone() for layer in self.layers for value in (layer.running_mean, layer.running_var)]
+
+    def _updates(self) -> torch.Tensor:
+        """Updates of each layer so far, float64 (layers,)."""
+        counts = [layer.num_batches_tracked for layer in self.layers]
+        return torch.stack(counts).double() if counts else torch.zeros(0)
 
 
 def _forward(layer: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.Tensor:

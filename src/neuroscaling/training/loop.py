@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neuroscaling.errors import Problem
+from neuroscaling.training.batchnorm import RunningStatistics
 from neuroscaling.training.distributed import share_units, summed, unit_group, world
 from neuroscaling.training.failures import RunFailed
 from neuroscaling.training.feeding.interface import Batch, Feed, Request
@@ -51,8 +52,9 @@ class Progress:
 class Training:
     """All that a training works with. module: the objective, or what spreads it over processes.
 
-    image_ids: of the subset's images; evaluate: validation loss (None where there is none) and accuracy at the end of
-    an epoch, None where the epoch is not evaluated; keep: writes the weights of an epoch where they are kept.
+    memory: layout of images; image_ids: of the subset's images; evaluate: validation loss (None where there is none)
+    and accuracy at the end of an epoch, None where the epoch is not evaluated; keep: writes the weights of an epoch
+    where they are kept.
     """
 
     run: str
@@ -69,6 +71,7 @@ class Training:
     n_classes: int
     evaluate: Callable[["Training", int], tuple[float | None, float] | None]
     keep: Callable[["Training", int], dict[str, Any] | None]
+    memory: torch.memory_format = torch.channels_last
     nan_steps: int = 5
     progress: Progress = field(default_factory=Progress)
     pending: list[tuple[int, torch.Tensor]] = field(default_factory=list)
@@ -172,10 +175,13 @@ def _step(training: Training, request: Request, batch: Batch) -> torch.Tensor:
     share = training.plan.share(len(request.rows))
     share_units(share.units)
     _share_statistics(training.module)
+    statistics = RunningStatistics(training.objective) if world() > 1 else None
     training.objective.before_step(request.step)
     training.optimizer.zero_grad(set_to_none=True)
     losses = [_micro_batch(training, request, batch, part, last=part is share.parts[-1]) for part in share.parts]
     _update(training)
+    if statistics is not None:
+        statistics.merge(share.units)
     training.objective.after_step(request.step)
     if training.ema is not None:
         training.ema.update(training.objective.network, step=request.step + 1)
@@ -188,9 +194,8 @@ def _micro_batch(training: Training, request: Request, batch: Batch, part: slice
     rng = generator("network", training.plan.seed, request.step, part.start)
     torch.manual_seed(int(rng.integers(SEEDS)))
     mine = slice(part.start - request.mine.start, part.stop - request.mine.start)
-    views, targets = training.objective.mixed(
-        [view[mine] for view in batch.views], batch.labels[mine], int(rng.integers(SEEDS))
-    )
+    views = [view[mine].contiguous(memory_format=training.memory) for view in batch.views]
+    views, targets = training.objective.mixed(views, batch.labels[mine], int(rng.integers(SEEDS)))
     with _waiting(training.module, last):
         with autocast(training.recipe.precision, training.device):
             loss = training.module(views, targets)

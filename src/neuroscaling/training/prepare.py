@@ -74,6 +74,7 @@ def prepare(
         n_classes=facts["n_classes"],
         evaluate=evaluator(run, subset, size, recipe, device, operating, facts["class_names"]),
         keep=keeper(run, out, recipe),
+        memory=memory,
         nan_steps=operating.get("nan_steps", 5),
     )
 
@@ -140,6 +141,7 @@ def _spread(objective: nn.Module, recipe: Recipe, device: torch.device) -> nn.Mo
     return DistributedDataParallel(
         objective,
         device_ids=[device.index] if device.type == "cuda" else None,
+        broadcast_buffers=False,  # running statistics are put together after each step
         gradient_as_bucket_view=True,
         find_unused_parameters=recipe.objective in WITH_UNUSED_PARTS,
     )

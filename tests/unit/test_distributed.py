@@ -1,0 +1,92 @@
+"""Several processes train one run as one process does; those here talk by gloo, on the CPU."""
+
+import json
+import signal
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from neuroscaling.training.many import Job, train_many
+from neuroscaling.training.steps import Plan
+from tests.crash.test_training_resume import interrupt, start
+from tests.unit.digit_runs import digit_run, digit_subset
+
+# Batch normalisation of torch sums in another order, and less exactly, where channels are last.
+OPERATING = {"device": "cpu", "threads": 1, "channels_last": False}
+SGD = {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 3, "warmup_epochs": 0, "evaluations": 1}
+RUNS = {
+    "vit": {"arch": "vit_w16", "optimizer": "adamw", "learning_rate": 1e-3},
+    "whole micro batches": {"micro_batch": 16, "gradient_clip": 1.0},
+    "a shared micro batch": {"ema": 0.5},
+    "three micro batches": {
+        "batch_size": 48,
+        "micro_batch": 16,
+        "loss": "soft_target",
+        "mixup": 0.8,
+        "drop_last": True,
+    },
+    # Its loss amplifies rounding from epoch to epoch.
+    "simclr": {"recipe": "digits_simclr", "learning_rate": 1e-3, "epochs": 2},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def histories(tmp_path_factory):
+    """History of each run by one process and by two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    found = {}
+    for processes in (1, 2):
+        jobs = {name: job_of(folder, name, processes) for name in RUNS}
+        assert train_many(list(jobs.values()), OPERATING | {"gpus": processes}) == []
+        for name, job in jobs.items():
+            found[name, processes] = pq.read_table(job.out / "history.parquet").to_pydict()
+    return found
+
+
+def job_of(folder, name, processes):
+    run = digit_run(k=10, **(SGD | RUNS[name]))
+    return Job(run | {"run": name}, digit_subset(folder, run), folder / f"{name}-{processes}")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_give_the_curves_of_one(histories, name):
+    for column in ("train_loss", "val_loss", "val_accuracy"):
+        one, two = ([x for x in histories[name, n][column] if x is not None] for n in (1, 2))
+        assert two == pytest.approx(one, rel=1e-5), column
+    assert histories[name, 1]["images_seen"] == histories[name, 2]["images_seen"]
+
+
+def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
+    run = digit_run("vit_w16", k=30, epochs=6)
+    subset, out = digit_subset(tmp_path, run), tmp_path / "two"
+    process = start([Job(run, subset, out)], tmp_path, every=4, gpus=2)
+    assert interrupt(process, out, signal.SIGTERM, 8) == 128 + signal.SIGTERM
+    saved = [int(path.stem.removeprefix("step-")) for path in (out / "state").glob("step-*.state")]
+    assert max(saved) >= 8 and not (out / "state" / "lock").exists()
+    train_many([Job(run, subset, out)], OPERATING)  # by one process now: the number is no part of a run
+    train_many([Job(run, subset, tmp_path / "one")], OPERATING)
+    losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
+    assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
+    assert json.loads((out / "run.json").read_text())["n_samples_seen"] == 1800
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("n, micro_batch", [(256, 64), (232, 64), (100, None), (129, 64), (48, 16)])
+def test_every_image_of_a_step_has_one_process(world, n, micro_batch):
+    plans = [Plan(0, 1000, 1, 256, micro_batch, world=world, rank=rank) for rank in range(world)]
+    parts = [part for plan in plans for part in plan.share(n).parts]
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
+    units = plans[0].share(n).units
+    assert len({plan.share(n).units for plan in plans}) == 1 and {rank for unit in units for rank in unit} == {
+        *range(world)
+    }
+    assert all(len(plan.share(n).parts) == sum(plan.rank in unit for unit in units) for plan in plans)
