@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuroscaling.brainscore import ids
+from neuroscaling.calibration.speeds import stored_speeds
 from neuroscaling.config import (
     BaselineRuns,
     BrainScore,
@@ -126,6 +127,11 @@ def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
             for _, token in group.subsets()
         }
         yield from light_problems(name, dataset.model_dump(mode="json"), sorted(wanted), cache)
+    if study.training.gpu is not None:
+        try:
+            stored_speeds(study.training.gpu, study.store)
+        except NeuroscalingError as error:
+            yield from (replace(problem, where=f"{where}: training.gpu") for problem in error.problems)
     for name in study.training.packs:
         if name not in study.datasets:
             allowed = list(study.datasets)

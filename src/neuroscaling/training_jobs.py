@@ -39,16 +39,20 @@ def training_jobs(study: LoadedStudy) -> TrainingJobs:
 
     Runs that are there, finished or failed, belong to no job: nothing but their absence makes them be trained.
     """
-    left = [run for run in study.runs.values() if not is_there(study.store.run(run.run))]
+    return jobs_for(study, [run for run in study.runs.values() if not is_there(study.store.run(run.run))])
+
+
+def jobs_for(study: LoadedStudy, runs: list[Run]) -> TrainingJobs:
+    """The jobs that make `runs`: small ones of a data set and recipe packed, the others by themselves."""
     settings = study.config.training
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for run in left if settings.runs_per_job > 1 else []:
+    for run in runs if settings.runs_per_job > 1 else []:
         if is_small(study, run):
             recipe = run.recipe["name"] if run.recipe else None
             groups.setdefault((run.kind, run.dataset, recipe), []).append(run.run)
-    packs = [_pack(key, chunk) for key, runs in groups.items() for chunk in _chunks(runs, settings.runs_per_job)]
+    packs = [_pack(key, chunk) for key, names in groups.items() for chunk in _chunks(names, settings.runs_per_job)]
     packed = {run for pack in packs for run in pack.runs}
-    return TrainingJobs(tuple(packs), tuple(run.run for run in left if run.run not in packed))
+    return TrainingJobs(tuple(packs), tuple(run.run for run in runs if run.run not in packed))
 
 
 def is_there(folder: Path) -> bool:

@@ -107,7 +107,8 @@ def training_minutes(job):
     def runtime(wildcards, attempt):
         runs = [wildcards.run] if job is None else job.runs
         gpus = training_gpus(job)(wildcards) * training_nodes(job)(wildcards)
-        return job_minutes(STUDY, [RUNS[run] for run in runs], max(gpus, 1)) * attempt
+        wanted = job_minutes(STUDY, [RUNS[run] for run in runs], max(gpus, 1)) * attempt
+        return min(wanted, TRAINING.max_minutes or wanted)
 
     return runtime
 

@@ -1,9 +1,8 @@
 """The trainings of a study as jobs: seconds of each run and of each job, and how long all of them take on N GPUs."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from neuroscaling.calibration.costs import ArchCost, cost_of
 from neuroscaling.calibration.feeding import feeding_rate
@@ -13,6 +12,7 @@ from neuroscaling.calibration.training import Speed, Speeds, job_seconds, run_se
 from neuroscaling.calibration.work import Work, work_of
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
+from neuroscaling.training_jobs import is_small, jobs_for
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,12 @@ def estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost] | N
 
 def jobs_of(study: LoadedStudy, runs: list[Estimate]) -> list[Job]:
     """The jobs of these runs: small ones of a data set and recipe packed as `training:` says, others by themselves."""
-    settings = study.config.training
+    settings, named = study.config.training, {one.run.run: one for one in runs}
+    jobs = jobs_for(study, [one.run for one in runs])
+    packs = [_job([named[run] for run in pack.runs], 1) for pack in jobs.packs]
+    alone = [named[run] for run in jobs.alone]
     gpus = settings.gpus * settings.nodes
-    groups: dict[tuple[Any, ...], list[Estimate]] = {}
-    jobs = []
-    for one in runs:
-        if one.work.images_seen <= settings.small:
-            groups.setdefault((one.run.dataset, (one.run.recipe or {}).get("name")), []).append(one)
-        else:
-            jobs.append(_job([one], gpus))
-    packs = [pack for group in groups.values() for pack in _chunks(group, settings.runs_per_job)]
-    return jobs + [_job(pack, 1) for pack in packs]
+    return [*(_job([one], 1 if is_small(study, one.run) else gpus) for one in alone), *packs]
 
 
 def wall_seconds(jobs: Iterable[Job], gpus: int) -> Interval:
@@ -91,7 +86,3 @@ def _makespan(jobs: list[tuple[Interval, int]], end: str, gpus: int) -> float:
 
 def _job(runs: list[Estimate], gpus: int) -> Job:
     return Job(tuple(one.run.run for one in runs), gpus, job_seconds((one.seconds for one in runs), gpus))
-
-
-def _chunks(runs: list[Estimate], size: int) -> Iterator[list[Estimate]]:
-    return (runs[i : i + size] for i in range(0, len(runs), size))

@@ -1,15 +1,13 @@
 """Time limits of training jobs, for the scheduler. Light: asked for while the Snakefile is read, no torch."""
 
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
 from neuroscaling.calibration.costs import listed_cost
 from neuroscaling.calibration.feeding import feeding_rate
-from neuroscaling.calibration.gpus import DEFAULT, GPUS, Interval, gpu
+from neuroscaling.calibration.gpus import Interval
 from neuroscaling.calibration.sizes import size_of
+from neuroscaling.calibration.speeds import stored_speeds
 from neuroscaling.calibration.training import Speeds, job_seconds, limit_minutes, run_seconds
-from neuroscaling.calibration.training_rates import devices, read_rates
 from neuroscaling.calibration.work import work_of
 from neuroscaling.errors import NeuroscalingError
 from neuroscaling.runs import Run
@@ -31,24 +29,6 @@ def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
     found = [_seconds(study, run, speeds) for run in runs if run.kind == "trained"]
     known = [seconds for seconds in found if seconds is not None]
     return limit_minutes(job_seconds(known, gpus)) if len(known) == len(found) else UNKNOWN_MINUTES
-
-
-@cache
-def stored_speeds(name: str, store: Path) -> Speeds:
-    """What the store's calibrations say of the GPU `name`: of the first device whose name holds this word.
-
-    For the rest a stated utilisation. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
-    """
-    found = [device for device in devices(store) if name in device or name in device.replace("-", "")]
-    if not found:
-        gpu(name)
-    return Speeds(stated_name(name, found), tuple(read_rates(store, found[0])) if found else ())
-
-
-def stated_name(name: str | None, found: list[str]) -> str:
-    """Which of GPUS stands in for what was not measured, for a device of this `name` or of these folders."""
-    named = [key for key in GPUS if key == name or any(key in device.replace("-", "") for device in found)]
-    return named[0] if named else DEFAULT
 
 
 def _seconds(study: LoadedStudy, run: Run, speeds: Speeds) -> Interval | None:

@@ -33,7 +33,7 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     Without `--gpu` it is the one that was just measured, else the study's, else the only one that was calibrated, else
     the default. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
     """
-    from neuroscaling.calibration.jobs import stated_name
+    from neuroscaling.calibration.speeds import stated_name
     from neuroscaling.calibration.training import Speeds
 
     store = study.config.store

@@ -38,6 +38,9 @@ class Training(Section):
         None,
         description="Kind of GPU that time limits are estimated for: a100, h100, h200, rtx3090. None: 10 hours a job.",
     )
+    max_minutes: int | None = Field(
+        None, ge=1, description="Longest time limit that the cluster allows; what needs more goes on in the next try."
+    )
     compile: bool = Field(False, description="torch.compile; the runs of a machine share what was compiled.")
     channels_last: bool = Field(True, description="Memory layout that convolutions like.")
     packs: dict[str, DatasetPack] = Field({}, description="Data sets that are packed first, by name.")
