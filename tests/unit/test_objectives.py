@@ -95,7 +95,7 @@ def losses(objective, recipe, subset, steps, steps_per_epoch=5):
         ("digits", "vit_w16", 30, {"loss": "bce", "mixup": 0.8, "cutmix": 1.0}),
         ("digits", "resnet_w8", 15, {"loss": "soft_target", "label_smoothing": 0.1, "cutmix": 1.0}),
         ("digits_ffgsm", "resnet_w8", 20, {}),
-        ("digits_dino", "resnet_w8", 30, {}),
+        ("digits_dino", "resnet_w8", 30, {"learning_rate": 1e-2}),
     ],
 )
 def test_the_loss_falls_on_digits(subset, name, arch, steps, changes):
