@@ -2,6 +2,7 @@
 import re
 
 from neuroscaling.calibration.jobs import job_minutes
+from neuroscaling.calibration.memory import job_memory_mb
 from neuroscaling.training_jobs import (
     failed_before,
     is_small,
@@ -99,6 +100,16 @@ def training_nodes(job):
         return TRAINING.nodes if job is None and _large(wildcards.run) else 1
 
     return nodes
+
+
+def training_memory(job):
+    """Memory of a training job: the images that it keeps decoded, and what its processes need."""
+
+    def mem_mb(wildcards, attempt):
+        runs = [wildcards.run] if job is None else job.runs
+        return job_memory_mb(STUDY, [RUNS[run] for run in runs]) * attempt
+
+    return mem_mb
 
 
 def training_minutes(job):

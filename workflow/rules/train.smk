@@ -71,7 +71,7 @@ for JOB in [None, *TRAIN_JOBS.packs]:
         resources:
             gpu=training_gpus(JOB),
             nodes=training_nodes(JOB),
-            mem_mb=memory(4000),
+            mem_mb=training_memory(JOB),
             runtime=training_minutes(JOB),
         params:
             failed=tried_again(JOB),

@@ -19,7 +19,7 @@ from neuroscaling.training.failures import RunFailed
 from neuroscaling.training.feeding.interface import Batch, Feed, Request
 from neuroscaling.training.objectives.base import Objective
 from neuroscaling.training.optimise import learning_rate, set_rates
-from neuroscaling.training.precision import autocast, collapsed
+from neuroscaling.training.precision import autocast, collapsed, seed_torch
 from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.schedule import generator
 from neuroscaling.training.steps import Plan
@@ -192,7 +192,7 @@ def _micro_batch(training: Training, request: Request, batch: Batch, part: slice
     """Gradients of some images of the step, added to those that are there; the sum of their losses."""
     # Dropout and the like draw from torch's own generators, seeded here so that a resumed run draws the same.
     rng = generator("network", training.plan.seed, request.step, part.start)
-    torch.manual_seed(int(rng.integers(SEEDS)))
+    seed_torch(int(rng.integers(SEEDS)), training.device)
     mine = slice(part.start - request.mine.start, part.stop - request.mine.start)
     views = [view[mine].contiguous(memory_format=training.memory) for view in batch.views]
     views, targets = training.objective.mixed(views, batch.labels[mine], int(rng.integers(SEEDS)))

@@ -46,6 +46,16 @@ def compile_in_place(module: nn.Module, operating: dict[str, Any]) -> None:
     module.compile(dynamic=False)
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's generators of the CPU and of `device`.
+
+    (torch.manual_seed also notes, with a stack trace, what to do for GPUs that are never used: 2 ms a call.)
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
     """On a CPU, deterministic algorithms for the length of the block; on a GPU, the fastest ones.

@@ -1,0 +1,76 @@
+"""Memory of training jobs, for the scheduler: what is decoded is kept. Light: no torch."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from neuroscaling.calibration.sizes import DatasetSize, samples, size_of
+from neuroscaling.errors import NeuroscalingError
+from neuroscaling.hashing import canonical_json
+from neuroscaling.models.names import architecture
+from neuroscaling.runs import Run
+from neuroscaling.study import LoadedStudy
+
+LEAST_MB = 4000
+PROCESS_MB = 3000
+"""Of a training process with the libraries and a large network's optimiser on the host."""
+WORKER_MB = 500
+"""Of a process that decodes images."""
+RESIDENT_GB = 64.0
+"""Decoded training images that a job asks memory for, where the study does not say; more are decoded each step."""
+SHARE = 0.6
+"""Of a job's memory that decoded training images may take (training/feeding/squares.py)."""
+MARGIN = 256 / 224
+COLOURS = 3
+
+
+def job_memory_mb(study: LoadedStudy, runs: Iterable[Run]) -> int:
+    """Megabytes of a job that trains `runs` in one process: images kept decoded, processes that decode, the rest."""
+    settings = study.config.training
+    trained = [run for run in runs if run.kind == "trained"]
+    try:
+        sizes = {run.run: size_of(run, study.store.cache()) for run in trained}
+    except NeuroscalingError:
+        return LEAST_MB
+    kept = _training_bytes(trained, sizes)
+    if kept > (settings.resident_gb or RESIDENT_GB) * 1e9:
+        kept = 0
+    validation = 0 if settings.scratch else _validation_bytes(trained, sizes)
+    processes = settings.gpus * PROCESS_MB + (settings.cpus - 1) * WORKER_MB
+    return max(LEAST_MB, round(processes + (kept / SHARE + validation) / 1e6))
+
+
+def _training_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
+    """Squares of all images that the runs take, of each size; subsets of different seeds may have none in common."""
+    images: dict[tuple[str | None, int], dict[tuple[str | None, int], int]] = {}
+    most: dict[tuple[str | None, int], int] = {}
+    for run in runs:
+        if not _is_kept(canonical_json(run.recipe)):
+            continue
+        key, seed = (run.dataset, architecture(run.arch).input_size), run.subset_seed
+        counted = images.setdefault(key, {})
+        kind = (str(run.subset)[0] if str(run.subset)[0] in "pnc" else None, seed)
+        # Subsets of one seed are nested.
+        counted[kind] = max(counted.get(kind, 0), samples(str(run.subset), sizes[run.run]))
+        most[key] = sizes[run.run].images
+    return sum(
+        min(sum(counted.values()), most[key]) * (key[1] * MARGIN) ** 2 * COLOURS for key, counted in images.items()
+    )
+
+
+def _validation_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
+    """The two largest sets of validation images that the runs look at."""
+    found = {
+        (run.dataset, size): sizes[run.run].validation * size**2 * COLOURS
+        for run in runs
+        for size in [architecture(run.arch).input_size]
+    }
+    return sum(sorted(found.values())[-2:])
+
+
+@cache
+def _is_kept(recipe: str) -> bool:
+    """Whether the images of a recipe are kept decoded, if they fit."""
+    from neuroscaling.training.recipe import Recipe
+
+    loaded = Recipe.model_validate_json(recipe)
+    return loaded.crops == "stored" and not loaded.auto_augment

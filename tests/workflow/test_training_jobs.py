@@ -1,0 +1,153 @@
+"""Small runs in one job: each has its own outputs, one that diverges holds up nothing, a killed job goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, SMALL, Workdir, make_workdir
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+RUNS = {"archs": ["resnet_w8"], "datasets": ["digits"], "samples_per_class": [1, 3], "seeds": [0, 1]}
+
+
+def study(**changes):
+    """Two packs: four runs that are trained as they should be, and two that diverge."""
+    wild = {**RUNS, "recipe": "recipes/wild.yaml", "samples_per_class": [3]}
+    laws = {"name": "accuracy", "form": "power_law", "x": "n_samples", "bootstraps": 20, "holdout": "largest"}
+    return {
+        "study": "packed",
+        "store": "store",
+        "datasets": SMALL["datasets"],
+        "runs": [{**RUNS, "recipe": "recipes/brief.yaml"}, wild],
+        "training": {"runs_per_job": 4, "checkpoint_seconds": 1},
+        "simulated": SMALL["simulated"],
+        "brainscore": SMALL["brainscore"],
+        "reduction": SMALL["reduction"],
+        "accuracy": True,
+        "fits": ["fits/accuracy.yaml"],
+        "laws": laws,
+    } | changes
+
+
+def prepared(folder: Path, **changes) -> Workdir:
+    workdir = make_workdir(folder)
+    content = study(**changes)
+    law = {**content.pop("laws"), "filters": {"benchmark": "validation"}, "group_by": ["run"]}
+    (folder / "fits/accuracy.yaml").write_text(yaml.safe_dump({"fits": [law]}))
+    brief = yaml.safe_load((folder / "recipes/brief.yaml").read_text())
+    wild = {**brief, "optimizer": "sgd", "learning_rate": 1e20, "warmup_epochs": 0, "epochs": 8}
+    (folder / "recipes/wild.yaml").write_text(yaml.safe_dump(wild))
+    workdir.write_study(content, "packed.yaml")
+    return workdir
+
+
+def records(workdir: Workdir) -> dict[str, dict]:
+    files = workdir.path.glob("store/runs/*/run.json")
+    return {path.parent.name: json.loads(path.read_text()) for path in files}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    workdir = prepared(tmp_path_factory.mktemp("packed") / "work")
+    workdir.snakemake(study="packed.yaml")
+    return workdir
+
+
+def test_runs_of_one_job_have_their_own_folders_and_those_that_diverge_are_marked(packed):
+    found = records(packed)
+    assert Counter(record["status"] for record in found.values()) == Counter(done=4, failed=2)
+    failed = [record for record in found.values() if record["status"] == "failed"]
+    assert all("no longer finite" in record["problem"] and record["weights"] is None for record in failed)
+    assert all(record["learning_rate"] > 1e18 and record["batch"] for record in failed)
+    logs = sorted(path.name for path in (packed.path / "logs/train").glob("*.log"))
+    assert len(logs) == 2, "six runs were trained by two jobs"
+
+
+def test_scores_of_failed_runs_are_missing_by_name_and_the_rest_is_there(packed):
+    failed = {name for name, record in records(packed).items() if record["status"] == "failed"}
+    table = pd.read_parquet(packed.path / "results/packed/scores.parquet")
+    assert not failed & set(table["run"]) and table["run"].nunique() == 4
+    fit = json.loads((packed.path / "results/packed/fits/accuracy.json").read_text())
+    assert set(fit["left_out"]["runs missing: their training failed"]) == failed
+    assert (packed.path / "results/packed/report/index.html").is_file()
+
+
+def test_nothing_is_left_to_do_and_more_runs_train_those_alone(packed):
+    assert packed.planned("packed.yaml") == Counter()
+    more = study()
+    more["runs"][0] |= {"samples_per_class": [1, 3, 10]}
+    more.pop("laws")
+    packed.write_study(more, "packed.yaml")
+    rules = [rule for rule in packed.planned("packed.yaml") if rule.startswith("train")]
+    names = [line for line in packed.planned_jobs("packed.yaml").splitlines() if line.startswith("Train")]
+    assert len(rules) == 1 and names == [f"Train 2 networks ({rules[0].removeprefix('train_').replace('_', '-')})"]
+
+
+def test_a_packed_job_that_is_killed_repeats_only_what_is_unfinished(tmp_path):
+    runs = [{**RUNS, "recipe": "recipes/long.yaml", "samples_per_class": ["all"], "seeds": [0, 1, 2]}]
+    workdir = prepared(tmp_path / "work", runs=runs, brainscore=None, simulated={})
+    brief = yaml.safe_load((workdir.path / "recipes/brief.yaml").read_text())
+    (workdir.path / "recipes/long.yaml").write_text(yaml.safe_dump({**brief, "epochs": 20}))
+    command = workdir.command("--until", *packed_rules(workdir), study="packed.yaml")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+    driver = subprocess.Popen(command, cwd=workdir.path, env=environment, start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    wait_for(lambda: len(records(workdir)) == 1)
+    kill_all(driver, workdir.path)
+    first = next(iter(records(workdir)))
+    weights = next((workdir.path / "store/runs" / first).glob("weights-*"))
+    before = weights.stat().st_mtime_ns
+    workdir.snakemake("--unlock", study="packed.yaml")
+    log = workdir.snakemake(study="packed.yaml").stdout
+    assert len(records(workdir)) == 3 and weights.stat().st_mtime_ns == before
+    assert f": {first}" not in log, "a finished run is in no job"
+
+
+def packed_rules(workdir: Workdir) -> list[str]:
+    return [rule for rule in workdir.planned("packed.yaml") if rule.startswith("train")]
+
+
+def kill_all(driver: subprocess.Popen, folder: Path) -> None:
+    for process in [driver.pid, *(p.pid for p in psutil.process_iter() if belongs(p, folder))]:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    driver.wait()
+
+
+def belongs(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.cwd() == str(folder)
+    except psutil.Error:
+        return False
+
+
+def wait_for(condition, seconds: float = 240):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def test_a_study_without_its_images_can_be_planned_and_dry_run_but_not_started(tmp_path):
+    workdir = make_workdir(tmp_path / "work")
+    images = {"format": "imagefolder", "root": "", "classes": 5, "images": 100}
+    runs = [{"archs": ["resnet18"], "datasets": ["mine"], "recipe": "sgd100", "samples_per_class": [1, "all"]}]
+    workdir.write_study({"study": "away", "store": "store", "datasets": {"mine": images}, "runs": runs}, "away.yaml")
+    refused = workdir.snakemake("--dry-run", study="away.yaml", check=False)
+    assert refused.returncode != 0 and "no root" in refused.stdout
+    planned = workdir.snakemake("--dry-run", "--config", "study=away.yaml", "planning=true", study=None)
+    assert "train" in planned.stdout
+    started = workdir.snakemake("--config", "study=away.yaml", "planning=true", study=None, check=False)
+    assert started.returncode != 0 and "no root" in started.stdout
+    assert not list(workdir.path.glob("store/runs/*")) and (ROOT / "Snakefile").is_file()
