@@ -159,16 +159,19 @@ def test_graph_is_drawn_without_graphviz(tmp_path, monkeypatch):
 
 def test_timings(tmp_path):
     for name, seconds, memory in (
-        ("train/a-1", 2, "100"),
-        ("train/a-2", 4, "-"),
-        ("train/b-1", 9, "1"),
+        ("v4/a-1", 2, "100"),
+        ("v4/a-2", 4, "-"),
+        ("v4/b-1", 9, "1"),
+        ("train/a-1", 7, "1"),
         ("table", 1, "5"),
     ):
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:0{seconds}\t{memory}\n")
-    assert read_timings([tmp_path], ["a-1", "a-2"]) == [
-        Timing("train", 2, 3.0, 6.0, 100.0),
+    records = [{"run": "a-1", "seconds": 5.0}, {"run": "a-2", "seconds": 1.0}, {"run": "a-3", "seconds": 0.0}]
+    assert read_timings([tmp_path], ["a-1", "a-2"], records) == [
+        Timing("train", 2, 3.0, 6.0, None),
+        Timing("v4", 2, 3.0, 6.0, 100.0),
         Timing("table", 1, 1.0, 1.0, 5.0),
     ]
 

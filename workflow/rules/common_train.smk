@@ -6,6 +6,7 @@ from neuroscaling.calibration.memory import job_memory_mb
 from neuroscaling.training_jobs import (
     failed_before,
     is_small,
+    jobs_for,
     read_jobs,
     training_jobs,
     write_jobs,
@@ -14,11 +15,12 @@ from neuroscaling.training_jobs import (
 TRAINING = STUDY.config.training
 # Jobs on a cluster read this file again, when some of the runs are there already; they must see the same jobs.
 FROZEN = Path(".snakemake") / "neuroscaling" / f"{STUDY.config.study}-training.json"
-TRAIN_JOBS = (
-    training_jobs(STUDY)
-    if workflow.is_main_process or not FROZEN.is_file()
-    else read_jobs(FROZEN)
-)
+if config.get("whole"):  # for the graph of the rules: as if no run were there
+    TRAIN_JOBS = jobs_for(STUDY, list(RUNS.values()))
+elif workflow.is_main_process or not FROZEN.is_file():
+    TRAIN_JOBS = training_jobs(STUDY)
+else:
+    TRAIN_JOBS = read_jobs(FROZEN)
 # Runs that have a job of their own; a pattern that nothing matches where there are none.
 ALONE = "|".join(map(re.escape, TRAIN_JOBS.alone)) or "(?!)"
 PACKED_DATASETS = {

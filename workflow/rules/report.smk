@@ -18,7 +18,7 @@ rule rulegraph:
         "Draw the graph of the rules"
     shell:
         f"{sys.executable} -m snakemake --snakefile {workflow.main_snakefile} --nolock --quiet all"
-        f" --rulegraph dot --config study={config['study']}"
+        f" --rulegraph dot --config study={config['study']} whole=true"
         " >{output.dot} 2>{log}"
 
 

@@ -41,14 +41,15 @@ def write_report(
     benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study;
     encoding: list of figures of voxel-wise encoding.
     """
+    records = [read_json(path) for path in runs]
     build_report(
         page,
         read_table(table),
         [read_json(path) for path in fits],
         study,
-        read_timings(benchmarks, study["jobs"]),
+        read_timings(benchmarks, study["jobs"], records),
         Path(rulegraph).read_text(encoding="utf-8"),
-        [read_json(path) for path in runs],
+        records,
         _figures(Path(published)) if published else None,
         _figures(Path(encoding)) if encoding else None,
     )

@@ -43,8 +43,8 @@ def parse_dot(text: str) -> Graph:
 
 
 def merged(graph: Graph) -> Graph:
-    """The graph with the rules of packs (`activations_1`, `brainscore_2_1`, ...) as one node."""
-    stem = {node: re.sub(r"(_\d+)+$", "", label) for node, label in graph.labels.items()}
+    """The graph with the rules of packs (`activations_1`, `train_trained_digits_3f9a1c07`, ...) as one node."""
+    stem = {node: re.sub(r"(_\d+)+$|(?<=^train)_.*", "", label) for node, label in graph.labels.items()}
     first: dict[str, str] = {}
     for node, label in stem.items():
         first.setdefault(label, node)

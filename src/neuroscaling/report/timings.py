@@ -1,16 +1,17 @@
-"""What each stage cost, from the benchmark files that Snakemake writes."""
+"""What each stage cost: of training what the runs say, of the rest the benchmark files that Snakemake writes."""
 
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STAGES = [
     "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding", "v4",
     "accuracy", "submission", "table", "published_table", "fit", "encoding_figures", "published_figures", "report",
 ]  # fmt: skip
 # Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.
-STAGES_OF_RUNS = {"train", "activations", "brainscore", "encoding", "v4"}
+STAGES_OF_RUNS = {"activations", "brainscore", "encoding", "v4"}
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,20 @@ class Timing:
     max_rss_mb: float | None
 
 
-def read_timings(folders: Iterable[str | Path], runs: Iterable[str]) -> list[Timing]:
-    """Timings of all stages below `folders`, in the order of the pipeline; of other studies' runs none."""
+def read_timings(
+    folders: Iterable[str | Path], runs: Iterable[str], records: Iterable[dict[str, Any]] = ()
+) -> list[Timing]:
+    """Timings of all stages below `folders`, in the order of the pipeline; of other studies' runs none.
+
+    records: run.json of the runs. Training is timed run by run, since small runs share jobs, each time other ones.
+    """
     rows: dict[str, list[tuple[float, float | None]]] = {}
     known = tuple(runs)
+    rows["train"] = [(record["seconds"], None) for record in records if record.get("seconds")]
     for folder in map(Path, folders):
         for path in sorted(folder.rglob("*.tsv")):
             stage, _, rest = path.relative_to(folder).with_suffix("").as_posix().partition("/")
-            if stage not in STAGES_OF_RUNS or rest.startswith(known):
+            if stage != "train" and (stage not in STAGES_OF_RUNS or rest.startswith(known)):
                 rows.setdefault(stage, []).extend(_read(path))
     found = [_timing(stage, values) for stage, values in rows.items() if values]
     order = {stage: i for i, stage in enumerate(STAGES)}
