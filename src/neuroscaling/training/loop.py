@@ -177,8 +177,7 @@ def _step(training: Training, request: Request, batch: Batch) -> torch.Tensor:
     _share_statistics(training.module)
     statistics = RunningStatistics(training.objective) if world() > 1 else None
     training.objective.before_step(request.step)
-    training.optimizer.zero_grad(set_to_none=True)
-    losses = [_micro_batch(training, request, batch, part, last=part is share.parts[-1]) for part in share.parts]
+    losses = [_micro_batch(training, request, batch, part, share.parts) for part in share.parts]
     _update(training)
     if statistics is not None:
         statistics.merge(share.units)
@@ -188,17 +187,21 @@ def _step(training: Training, request: Request, batch: Batch) -> torch.Tensor:
     return torch.stack(losses).sum()
 
 
-def _micro_batch(training: Training, request: Request, batch: Batch, part: slice, last: bool) -> torch.Tensor:
-    """Gradients of some images of the step, added to those that are there; the sum of their losses."""
+def _micro_batch(
+    training: Training, request: Request, batch: Batch, part: slice, parts: Sequence[slice]
+) -> torch.Tensor:
+    """Gradients of one of the `parts` of a step, added to those of the parts before it; the sum of its losses."""
     # Dropout and the like draw from torch's own generators, seeded here so that a resumed run draws the same.
     rng = generator("network", training.plan.seed, request.step, part.start)
     seed_torch(int(rng.integers(SEEDS)), training.device)
     mine = slice(part.start - request.mine.start, part.stop - request.mine.start)
     views = [view[mine].contiguous(memory_format=training.memory) for view in batch.views]
     views, targets = training.objective.mixed(views, batch.labels[mine], int(rng.integers(SEEDS)))
-    with _waiting(training.module, last):
+    with _waiting(training.module, part is parts[-1]):
         with autocast(training.recipe.precision, training.device):
             loss = training.module(views, targets)
+        if part is parts[0]:  # after the forward pass: memory that is given back before it costs a CPU page faults
+            training.optimizer.zero_grad(set_to_none=True)
         count = part.stop - part.start
         # Gradients are averaged over processes: times their number, they are of the mean over the whole batch.
         training.scaler.scale(loss * (world() * count / len(request.rows))).backward()

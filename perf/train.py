@@ -1,0 +1,247 @@
+"""The trainer against a bare PyTorch loop, and many small runs in a job against a process for each.
+
+Overhead: SIMULATED images in memory, the same network, batches, steps and optimiser; both sides in turns, on one
+thread, CPU seconds of the median. Small tier: runs on few real digits, packed in one process with log-spaced
+evaluations against a process for each run with an evaluation every epoch; wall and CPU seconds from command to weights;
+agreement: of the final validation accuracies. `--device cuda` measures, at 224 pixels with SIMULATED images in a GPU's
+memory, the time of a training step beside timm's.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import report, row
+from torch.nn import functional
+
+from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.subsets import draw, write_subset
+from neuroscaling.models.build import build
+from neuroscaling.models.names import architecture
+from neuroscaling.training.feeding.interface import Batch
+from neuroscaling.training.loop import Training, fit
+from neuroscaling.training.many import Job, write_plainly
+from neuroscaling.training.objectives.make import make_objective
+from neuroscaling.training.optimise import learning_rate, make_optimizer
+from neuroscaling.training.precision import autocast, make_scaler, reproducible
+from neuroscaling.training.recipe import Recipe, load_recipe
+from neuroscaling.training.steps import Plan
+
+DIGITS = {"format": "digits"}
+CASES = (("resnet_w16", 32, 64), ("resnet18", 64, 32))  # architecture, pixels, batch
+ON_GPU = {"resnet18": 1024, "resnet50": 512, "vit_small": 512, "convnext_tiny": 256}
+
+
+class Held:
+    """A feed of the same batches over and over: what is left is the trainer."""
+
+    def __init__(self, batches: list[Batch]):
+        self.corrupt: list[str] = []
+        self.held, self.n_images = batches, sum(len(batch.labels) for batch in batches)
+
+    def batches(self, requests: Any) -> Any:
+        return (self.held[request.step % len(self.held)] for request in requests)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def held(size: int, batch: int, steps: int, device: torch.device, n_classes: int = 10) -> Held:
+    """SIMULATED images, normal noise: what a step costs does not depend on them."""
+    draws = torch.Generator().manual_seed(0)
+    batches = []
+    for _ in range(steps):
+        images = torch.randn(batch, 3, size, size, generator=draws).to(device, memory_format=torch.channels_last)
+        batches.append(Batch([images], torch.randint(0, n_classes, (batch,), generator=draws).to(device)))
+    return Held(batches)
+
+
+def ours(arch: str, feed: Held, recipe: Recipe, device: torch.device, compile: bool = False) -> list[float]:
+    """The trainer over the batches of `feed`; the loss of each epoch."""
+    network = build(arch, 10, 0).to(device, memory_format=torch.channels_last)
+    plan = Plan(0, feed.n_images, recipe.epochs, recipe.batch_size)
+    objective = make_objective(recipe, network, arch, 10, plan.n_steps, 0)
+    if compile:
+        objective.compile(dynamic=False)
+    training = Training(
+        run=arch,
+        objective=objective,
+        module=objective,
+        optimizer=make_optimizer(recipe, objective, device),
+        scaler=make_scaler(recipe, device),
+        ema=None,
+        recipe=recipe,
+        plan=plan,
+        feed=feed,
+        device=device,
+        image_ids=[],
+        n_classes=10,
+        evaluate=lambda training, epoch: None,
+        keep=lambda training, epoch: None,
+    )
+    with reproducible(device):
+        fit(training, lambda: None, lambda: None)
+    return [line["train_loss"] for line in training.progress.history[1:]]
+
+
+def bare(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> list[float]:
+    """The same by a loop of nothing but torch."""
+    network = build(arch, 10, 0).to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=recipe.learning_rate, momentum=0.9)
+    losses, step = [], 0
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    for _ in range(recipe.epochs):
+        total = 0.0
+        for batch in feed.held:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, step, len(feed.held))
+            with autocast(recipe.precision, device):
+                loss = functional.cross_entropy(network(batch.views[0]).float(), batch.labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+            step += 1
+        losses.append(total / len(feed.held))
+    torch.use_deterministic_algorithms(False)
+    return losses
+
+
+def overhead(quick: bool) -> list[dict[str, Any]]:
+    """CPU seconds of trainer and bare loop, in turns."""
+    rows, device = [], torch.device("cpu")
+    for arch, size, batch in CASES[: 1 if quick else None]:
+        feed = held(size, batch, 4 if quick or size > 32 else 20, device)
+        recipe = Recipe(
+            name="perf", epochs=1 if quick or size > 32 else 2, batch_size=batch, optimizer="sgd", learning_rate=0.01
+        )
+        times: dict[Any, list[float]] = {ours: [], bare: []}
+        for repeat in range(3 if quick else 6):
+            for side in (ours, bare) if repeat % 2 else (bare, ours):
+                start = time.process_time()
+                losses = side(arch, feed, recipe, device)
+                times[side].append(time.process_time() - start)
+                if side is ours:
+                    found = losses
+                else:
+                    expected = losses
+        worst = max(abs(a - b) / b for a, b in zip(found, expected, strict=True))
+        rows.append(row(f"step, {arch} at {size} px", *(statistics.median(times[s]) for s in (ours, bare)), worst))
+    return rows
+
+
+def small_tier(quick: bool) -> list[dict[str, Any]]:
+    """Seconds of one job of many small runs, and of a process for each with an evaluation every epoch."""
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [tier(Path(folder) / way, way, 2 if quick else 6) for way in ("packed", "alone")]
+        measured = []
+        for jobs, evaluate_alone in zip(sides, (False, True), strict=True):
+            start, cpu = time.monotonic(), _children()
+            for group in [[job] for job in jobs] if evaluate_alone else [jobs]:
+                _process(group, Path(folder))
+            measured.append((time.monotonic() - start, _children() - cpu))
+        accuracies = [[_accuracy(job) for job in jobs] for jobs in sides]
+    worst = max(abs(a - b) for a, b in zip(*accuracies, strict=True))
+    (wall, cpu), (other_wall, other_cpu) = measured
+    what = f"{len(sides[0])} small runs in a job"
+    return [row(f"{what}, wall", wall, other_wall, worst, "s"), row(f"{what}, CPU", cpu, other_cpu, worst)]
+
+
+def tier(folder: Path, way: str, n: int) -> list[Job]:
+    """Runs on 1 to 10 digits a class; the same weights whatever the evaluations."""
+    index = load_index("digits", DIGITS, "train")
+    evaluations = "log" if way == "packed" else "published"
+    recipe = load_recipe("digits").model_copy(update={"epochs": 100, "evaluations": evaluations})
+    jobs = []
+    for seed in range(n):
+        k = (1, 3, 10)[seed % 3]
+        subset = folder / f"{k}-s{seed}.parquet"
+        write_subset(subset, index, draw(index, k, seed), k, seed)
+        run = {"run": f"resnet_w8-{k}-s{seed}", "kind": "trained", "arch": "resnet_w8", "family": "ResNet"}
+        run |= {"dataset": "digits", "dataset_settings": DIGITS, "fingerprint": index.fingerprint, "seed": seed}
+        run |= {"samples_per_class": k, "subset": str(k), "subset_seed": seed, "start": None}
+        jobs.append(Job(run | {"recipe": recipe.model_dump(mode="json")}, subset, folder / run["run"]))
+    return jobs
+
+
+def on_gpu() -> list[dict[str, Any]]:
+    """Images per second of a step, ours and timm's, at 224 pixels in bf16, compiled."""
+    rows, device = [], torch.device("cuda")
+    for arch, batch in ON_GPU.items():
+        recipe = Recipe(name="perf", epochs=5, batch_size=batch, optimizer="sgd", learning_rate=0.01, precision="bf16")
+        feed = held(architecture(arch).input_size, batch, 40, device)
+        ours(arch, feed, recipe.model_copy(update={"epochs": 1}), device, compile=True)
+        torch.cuda.synchronize()
+        start = time.monotonic()
+        ours(arch, feed, recipe, device, compile=True)
+        torch.cuda.synchronize()
+        rate = recipe.epochs * feed.n_images / (time.monotonic() - start)
+        rows.append(row(f"step, {arch} at 224 px", 1e3 / rate, 1e3 / timm_rate(arch, batch), 0.0, "ms/image"))
+    return rows
+
+
+def timm_rate(arch: str, batch: int) -> float:
+    """Images per second of timm's step, as its benchmark.py times it: forward, loss, backward, optimiser."""
+    import timm
+    from timm.optim import create_optimizer_v2
+
+    device = torch.device("cuda")
+    network = timm.create_model(architecture(arch).timm_name, num_classes=10).to(
+        device, memory_format=torch.channels_last
+    )
+    network = torch.compile(network.train())
+    optimizer = create_optimizer_v2(network, opt="sgd", lr=1e-4)
+    images = torch.randn(batch, 3, 224, 224, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (batch,), device=device)
+    for step in range(240):
+        if step == 40:
+            torch.cuda.synchronize()
+            start = time.monotonic()
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = functional.cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+    torch.cuda.synchronize()
+    return 200 * batch / (time.monotonic() - start)
+
+
+def _process(jobs: list[Job], folder: Path) -> None:
+    path = folder / "jobs.json"
+    path.write_text(write_plainly(jobs, {"device": "cpu", "threads": 1}))
+    command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _accuracy(job: Job) -> float:
+    return json.loads((job.out / "run.json").read_text())["acc"]
+
+
+def main() -> None:
+    """Compare, print, and keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smaller problem")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.device == "cuda":
+        report("train_cuda", on_gpu())
+    else:
+        report("train", overhead(options.quick) + small_tier(options.quick))
+
+
+if __name__ == "__main__":
+    main()
