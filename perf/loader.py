@@ -68,7 +68,7 @@ def photographs(root: Path, n: int) -> None:
             part.save(root / split / "one" / f"{i:04d}.jpg", quality=90)
 
 
-def feed_of(root: Path, n: int, crops: str, operating: dict) -> ViewFeed:
+def feed_of(root: Path, n: int, crops: str, operating: dict, device: str = "cpu") -> ViewFeed:
     """A training's feed: crops of originals, of stored squares in memory, or of squares that are decoded each time."""
     settings = {"format": "imagefolder", "root": str(root)}
     recipe = Recipe(
@@ -80,7 +80,7 @@ def feed_of(root: Path, n: int, crops: str, operating: dict) -> ViewFeed:
     run = {"run": "r", "arch": "resnet18", "dataset": NAME, "dataset_settings": settings, "seed": 0, "subset_seed": 0}
     run |= {"fingerprint": index.fingerprint, "samples_per_class": n, "subset": str(n)}
     forget_squares()
-    return open_training_feed(run, subset, SIZE, recipe, torch.device("cpu"), operating)
+    return open_training_feed(run, subset, SIZE, recipe, torch.device(device), operating)
 
 
 def requests(n: int) -> list[Request]:

@@ -3,12 +3,14 @@
 Overhead: SIMULATED images in memory, the same network, batches, steps and optimiser; both sides in turns, on one
 thread, CPU seconds of the median. Small tier: runs on few real digits, packed in one process with log-spaced
 evaluations against a process for each run with an evaluation every epoch; wall and CPU seconds from command to weights;
-agreement: of the final validation accuracies. `--device cuda` measures, at 224 pixels with SIMULATED images in a GPU's
-memory, the time of a training step beside timm's.
+agreement: of the final validation accuracies. `--device cuda` measures at 224 pixels, with SIMULATED images in a GPU's
+memory, the time of a training step beside timm's; and the same step fed with photographs, decoded once or for each
+step, beside it fed with SIMULATED images.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -20,6 +22,7 @@ from typing import Any
 
 import torch
 from common import report, row
+from loader import SIZE, feed_of, photographs
 from torch.nn import functional
 
 from neuroscaling.datasets.index import load_index
@@ -140,7 +143,7 @@ def overhead(quick: bool) -> list[dict[str, Any]]:
 def small_tier(quick: bool) -> list[dict[str, Any]]:
     """Seconds of one job of many small runs, and of a process for each with an evaluation every epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        sides = [tier(Path(folder) / way, way, 2 if quick else 6) for way in ("packed", "alone")]
+        sides = [tier(Path(folder) / way, way, 2 if quick else 24) for way in ("packed", "alone")]
         measured = []
         for jobs, evaluate_alone in zip(sides, (False, True), strict=True):
             start, cpu = time.monotonic(), _children()
@@ -185,6 +188,32 @@ def on_gpu() -> list[dict[str, Any]]:
         rate = recipe.epochs * feed.n_images / (time.monotonic() - start)
         rows.append(row(f"step, {arch} at 224 px", 1e3 / rate, 1e3 / timm_rate(arch, batch), 0.0, "ms/image"))
     return rows
+
+
+def end_to_end(archs: dict[str, int], device: torch.device, workers: int, n: int = 2048) -> list[dict[str, Any]]:
+    """Milliseconds an image of a step fed with photographs, and fed with SIMULATED images that are there already."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        photographs(Path(folder), n)
+        for arch, batch in archs.items():
+            recipe = Recipe(name="perf", epochs=3, batch_size=batch, optimizer="sgd", learning_rate=0.01)
+            recipe = recipe.model_copy(update={"precision": "bf16" if device.type == "cuda" else "fp32"})
+            resident = _milliseconds(arch, held(SIZE, batch, n // batch, device), recipe, device)
+            for title, crops in (("decoded once", "stored"), ("from JPEG files", "originals")):
+                feed = feed_of(Path(folder), n, crops, {"workers": workers}, device.type)
+                fed = _milliseconds(arch, feed, recipe, device)
+                feed.close()
+                rows.append(row(f"{arch}, {title}", fed, resident, 0.0, "ms/image"))
+    return rows
+
+
+def _milliseconds(arch: str, feed: Any, recipe: Recipe, device: torch.device) -> float:
+    """Wall milliseconds an image of three epochs; one before them warms up."""
+    compile = device.type == "cuda"
+    ours(arch, feed, recipe.model_copy(update={"epochs": 1}), device, compile)
+    start = time.monotonic()
+    ours(arch, feed, recipe, device, compile)
+    return 1e3 * (time.monotonic() - start) / (recipe.epochs * feed.n_images)
 
 
 def timm_rate(arch: str, batch: int) -> float:
@@ -237,7 +266,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.device == "cuda":
-        report("train_cuda", on_gpu())
+        cores = len(os.sched_getaffinity(0))
+        report("train_cuda", on_gpu() + end_to_end(ON_GPU, torch.device("cuda"), cores - 1))
     else:
         report("train", overhead(options.quick) + small_tier(options.quick))
 

@@ -128,13 +128,14 @@ def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str
         fit(training, checkpoints.after_step, checkpoints.after_epoch)
     if rank() == 0:
         history = training.progress.history
-        write_run(run, out, history, training.device.type, **_trained_facts(run, training))
+        write_run(run, out, history, training.device.type, **_trained_facts(run, training, operating))
         log.info("%s: validation accuracy %.3f", run["run"], history[-1]["val_accuracy"])
 
 
-def _trained_facts(run: dict[str, Any], training: Training) -> dict[str, Any]:
+def _trained_facts(run: dict[str, Any], training: Training, operating: dict[str, Any]) -> dict[str, Any]:
     """What run.json says of a trained run; `total_flops = 3 flops n_samples_seen image_passes`."""
     recipe, progress = training.recipe, training.progress
+    pack = (operating.get("packs") or {}).get(run["dataset"])
     passes = image_passes(recipe, architecture(run["arch"]).input_size)
     last = progress.checkpoints[-1]
     return {
@@ -150,6 +151,7 @@ def _trained_facts(run: dict[str, Any], training: Training) -> dict[str, Any]:
         "weights_sha256": last["sha256"],
         "checkpoints": progress.checkpoints,
         "corrupt": sorted(training.feed.corrupt),
+        "pack": Path(pack).name if pack else None,
         "seconds": round(training.seconds, 3),
     }
 
