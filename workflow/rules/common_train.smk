@@ -85,12 +85,15 @@ def tried_again(job):
 
 
 def training_gpus(job):
-    """GPUs of a training job on each node: those that the study gives to large runs; one for a pack."""
+    """GPUs of a training job on all of its nodes: those that the study gives to large runs; one for a pack."""
 
     def gpu(wildcards):
         if job is not None:
             return max(gpus_of(SimpleNamespace(run=run)) for run in job.runs)
-        return gpus_of(wildcards) * (TRAINING.gpus if _large(wildcards.run) else 1)
+        nodes = training_nodes(job)(wildcards)
+        return gpus_of(wildcards) * (
+            TRAINING.gpus * nodes if _large(wildcards.run) else 1
+        )
 
     return gpu
 
@@ -119,8 +122,8 @@ def training_minutes(job):
 
     def runtime(wildcards, attempt):
         runs = [wildcards.run] if job is None else job.runs
-        gpus = training_gpus(job)(wildcards) * training_nodes(job)(wildcards)
-        wanted = job_minutes(STUDY, [RUNS[run] for run in runs], max(gpus, 1)) * attempt
+        gpus = max(training_gpus(job)(wildcards), 1)
+        wanted = job_minutes(STUDY, [RUNS[run] for run in runs], gpus) * attempt
         return min(wanted, TRAINING.max_minutes or wanted)
 
     return runtime

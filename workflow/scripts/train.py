@@ -2,7 +2,7 @@
 
 input: subsets (of runs of kind trained), starts (run.json of runs that others start from); output: runs (run.json;
 weights are written beside it), histories; config: runs (settings), located (where images and weights lie), training
-(how jobs, machines and disks are used); resources: gpu and nodes; threads; log[0].
+(how jobs, machines and disks are used); resources: gpu (on all nodes) and nodes; threads; log[0].
 """
 
 from pathlib import Path
@@ -23,9 +23,10 @@ with script_logging(snakemake.log[0]):
         place = (f"{run['dataset']}-{run['fingerprint']}", f"{run['subset']}-s{run['subset_seed']}.parquet")
         return Job(run, subsets.get(place), out, out.parent / run["start"] if run["start"] else None)
 
+    nodes = snakemake.resources.get("nodes", 1)
     operating = snakemake.config["training"] | {
-        "gpus": max(1, snakemake.resources.get("gpu", 1)),
-        "nodes": snakemake.resources.get("nodes", 1),
+        "gpus": max(1, snakemake.resources.get("gpu", 1) // nodes),
+        "nodes": nodes,
         "threads": snakemake.threads,
     }
     train_many([job_of(Path(path).parent) for path in snakemake.output.runs], operating)

@@ -1,0 +1,53 @@
+"""Training on a real Slurm: small runs share a job, and one run has two GPUs, on one node and on two.
+
+The GPUs of the test cluster are fake: the processes of a run speak gloo and compute on the CPU.
+"""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .lab import HERE, Driver
+from .test_study import copy_workflow
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+RUNS = {"datasets": ["digits"], "recipe": "recipe.yaml", "seeds": [0]}
+STUDY = {
+    "store": "store",
+    "datasets": {"digits": {"format": "digits"}},
+    "runs": [
+        {**RUNS, "archs": ["resnet_w8", "vit_w32"], "samples_per_class": [1, 3]},
+        {**RUNS, "archs": ["resnet_w8"], "samples_per_class": ["all"]},
+    ],
+    "accuracy": True,
+}
+
+
+def finished(start, folder: Path, nodes: int, gpus: int) -> Driver:
+    """A study whose large run has so many GPUs on each of so many nodes, run to its end."""
+    folder.mkdir()
+    shutil.copy(HERE / "study/recipe.yaml", folder)
+    copy_workflow(folder)
+    training = {"runs_per_job": 4, "small": 100, "nodes": nodes, "gpus": gpus}
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"study": "trained", "training": training}))
+    driver = start(folder, "--config", "study=study.yaml", snakefile=folder / "Snakefile")
+    driver.finish(timeout=300)
+    return driver
+
+
+@pytest.mark.parametrize(("nodes", "gpus"), [(1, 2), (2, 1)])
+def test_small_runs_share_a_job_and_a_large_one_has_its_gpus(start, tmp_path, nodes, gpus):
+    driver = finished(start, tmp_path / "work", nodes, gpus)
+    trained = [job for job in driver.jobs() if job.rule.startswith("train")]
+    assert Counter(job.gpus for job in trained) == Counter({1: 1, 2: 1})
+    assert {job.state for job in trained} == {"COMPLETED"}
+    large = next(job for job in trained if job.gpus == 2)
+    assert large.rule == "train" and ("gpu[1-2]" in large.node) == (nodes == 2)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "work/store/runs").glob("*/run.json")]
+    assert len(records) == 5 and {record["status"] for record in records} == {"done"}
+    log = next((tmp_path / "work/logs/train").glob("resnet_w8_digits_all*.log")).read_text()
+    assert "run 1 of 1" in log
