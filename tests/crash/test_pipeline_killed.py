@@ -19,7 +19,7 @@ STUDY = {
     "datasets": {"digits": {"format": "digits"}},
     "runs": [
         {
-            "archs": ["vit_w32"],
+            "archs": ["vit_w16"],
             "datasets": ["digits"],
             "recipe": "recipe.yaml",
             "samples_per_class": ["all"],
@@ -38,7 +38,7 @@ def prepare(folder: Path) -> Path:
     """A working directory with a study of two trainings of some seconds each."""
     folder.mkdir()
     recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"name": "killed", "epochs": 40}))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"name": "killed", "epochs": 24}))
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     return folder
 

@@ -107,6 +107,17 @@ def training_nodes(job):
     return nodes
 
 
+def steps_of_nodes(job):
+    """What lets a job start a process on each of its nodes: without `mpi` the plugin runs it in a step on one node."""
+    if job is not None or TRAINING.nodes == 1:
+        return {}
+
+    def mpi(wildcards):
+        return "srun" if _large(wildcards.run) else ""
+
+    return {"mpi": mpi, "tasks": training_nodes(job), "tasks_per_gpu": 0}
+
+
 def training_memory(job):
     """Memory of a training job: the images that it keeps decoded, and what its processes need."""
 

@@ -69,6 +69,7 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             "../../envs/main.yaml"
         threads: TRAINING.cpus
         resources:
+            **steps_of_nodes(JOB),
             gpu=training_gpus(JOB),
             nodes=training_nodes(JOB),
             mem_mb=training_memory(JOB),

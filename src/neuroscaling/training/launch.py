@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from neuroscaling.errors import DataError, Problem
 
@@ -83,15 +83,29 @@ def _file(text: str, folder: Path | None = None) -> Iterator[Path]:
 
 
 def _all_end(commands: list[list[str]], what: str) -> None:
-    """Run `commands` at the same time until all have ended; raises DataError when one of them failed."""
-    running = [subprocess.Popen(command, start_new_session=True) for command in commands]
+    """Run `commands` at the same time until all have ended; raises DataError when one of them failed.
+
+    What they print goes to this process's log, which is the job's.
+    """
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    running = [subprocess.Popen(command, start_new_session=True, **pipe) for command in commands]
+    readers = [threading.Thread(target=_log_lines, args=(process.stdout,)) for process in running]
     with _passing_on(running) as told:
+        for reader in readers:
+            reader.start()
         statuses = [process.wait() for process in running]
+        for reader in readers:
+            reader.join()
     if told:
         raise SystemExit(128 + told[0])
     failed = [status for status in statuses if status]
     if failed:
         raise DataError(Problem(what, "training", f"exit status {failed[0]}", fix="the lines above say what it was"))
+
+
+def _log_lines(lines: IO[str]) -> None:
+    for line in lines:
+        log.info("%s", line.rstrip())
 
 
 @contextmanager
