@@ -1,7 +1,7 @@
 """How images are read: files below a folder, or pixels that are there already."""
 
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, UnsupportedOperation
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,8 +49,8 @@ class PixelSource:
         return self.index.image_ids[row]
 
     def encoded(self, row: int) -> bytes:
-        """There is no file: raises NotImplementedError."""
-        raise NotImplementedError(f"{self.index.name} has pixels and no files")
+        """There is no file: raises UnsupportedOperation."""
+        raise UnsupportedOperation(f"{self.index.name} has pixels and no files")
 
     def decoded(self, row: int) -> np.ndarray:
         """Pixels, uint8 (h, w, 3): the three channels are equal."""

@@ -23,7 +23,7 @@ class Source(Protocol):
         """The image's place, for messages."""
 
     def encoded(self, row: int) -> bytes:
-        """Bytes of the file (JPEG, PNG ...). Raises DataError; NotImplementedError where there are only pixels."""
+        """Bytes of the file (JPEG, PNG ...). Raises DataError; UnsupportedOperation where there are only pixels."""
 
     def decoded(self, row: int) -> np.ndarray:
         """Pixels, uint8 (h, w, 3), RGB. Raises DataError that names the image when it can't be decoded."""

@@ -6,8 +6,7 @@ program (G. Loosli, S. Canu, L. Bottou, 2007), whose deformations are others.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -26,26 +25,13 @@ DIGITS_OF_ID = 7
 IMAGES = 1_200_000
 
 
-@dataclass(frozen=True)
-class DeformedSource:
-    """Training images. originals: uint8 (n, 28, 28)."""
-
-    index: DatasetIndex
-    originals: np.ndarray
-    is_encoded: ClassVar[bool] = False
-
-    def where(self, row: int) -> str:
-        """The image's id, for messages."""
-        return self.index.image_ids[row]
-
-    def encoded(self, row: int) -> bytes:
-        """There is no file: raises NotImplementedError."""
-        raise NotImplementedError(f"{self.index.name} has pixels and no files")
+class DeformedSource(PixelSource):
+    """Training images, each made from one of the originals: pixels uint8 (n, 28, 28)."""
 
     def decoded(self, row: int) -> np.ndarray:
         """Pixels, uint8 (28, 28, 3); the same ones each time."""
-        original = self.originals[row % len(self.originals)]
-        return grey_to_rgb(original if row < len(self.originals) else deformed(original, row))
+        original = self.pixels[row % len(self.pixels)]
+        return grey_to_rgb(original if row < len(self.pixels) else deformed(original, row))
 
 
 def identity(settings: dict[str, Any]) -> str:

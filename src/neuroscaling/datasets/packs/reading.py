@@ -1,6 +1,7 @@
 """Images out of a pack, with the interface of any other source."""
 
 from dataclasses import dataclass, field
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ class PackSource:
         return f"{self.shards[self.shard[row]]}: {self.index.image_ids[row]}"
 
     def encoded(self, row: int) -> bytes:
-        """The image's file. Raises DataError when it was corrupt; NotImplementedError where pixels were packed."""
+        """The image's file. Raises DataError when it was corrupt; UnsupportedOperation where pixels were packed."""
         if not self.is_encoded:
-            raise NotImplementedError(f"{self.shards[0].parent} has pixels and no files")
+            raise UnsupportedOperation(f"{self.shards[0].parent} has pixels and no files")
         start, length = int(self.offset[row]), self._length(row)
         return self._map(int(self.shard[row]))[start : start + length].tobytes()
 
