@@ -14,7 +14,7 @@ from neuroscaling.report import content, figures
 from neuroscaling.report.rulegraph import draw_rulegraph
 from neuroscaling.report.style import DASHES
 from neuroscaling.report.timings import Timing, read_timings
-from neuroscaling.table import read_table
+from neuroscaling.table import VALIDATION, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,8 @@ def build_report(
     text = _render(
         study=study,
         simulated=bool(table["simulated"].any()),
-        all_simulated=bool(table["simulated"].all()),
+        all_simulated=bool(len(table) and table["simulated"].all()),
+        accuracy_alone=bool(len(table) and (table["benchmark"] == VALIDATION).all()),
         counts={"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)},
         published=published,
         encoding=encoding,
