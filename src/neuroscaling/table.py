@@ -60,6 +60,8 @@ SCORE_COLUMNS = {
 }
 COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
 ADDED = ("paper_macs", "n_samples_nominal", "acc_kind")  # not in run.json of a first format
+VALIDATION = "validation"
+"""Benchmark of the rows of validation accuracy."""
 FAILED_RUNS = "failed_runs"
 """Attribute of the table: facts of the runs that failed in training, with `problem`; they have no rows."""
 KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
@@ -140,7 +142,7 @@ def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
     """What a row of validation accuracy says of itself; none of it is simulated."""
     about = {
         "data": run["dataset"],
-        "benchmark": "validation",
+        "benchmark": VALIDATION,
         "region": "accuracy",
         "metric": run["acc_kind"] or "top1",
     }
