@@ -69,15 +69,20 @@ def ordered_runs(encoding: Encoding, rows: pd.DataFrame) -> list[str]:
 
 
 def draw(encoding: Encoding, rows: pd.DataFrame, runs: list[str], regions: list[str]) -> Figure:
-    """Networks over all vertices, by ROI, and by subject."""
-    looks = run_looks(runs)
+    """By ROI, and where all vertices are reported networks and subjects over all of them."""
+    looks, whole = run_looks(runs), rows[rows["region"] == ALL_VERTICES]
     subjects = sorted(set(encoding.accuracy["subject"]))
     height = 0.9 + 0.16 * len(runs) * max(2, min(len(regions), 6)) ** 0.5 + 0.12 * max(len(regions), len(subjects))
-    figure, (left, middle, right) = panels(1, 3, panel=(3.3, max(2.6, height)), foot=0.3 + 0.1 * len(runs))
-    _networks(left, encoding, rows[rows["region"] == ALL_VERTICES], looks)
-    _regions(middle, rows, regions, looks)
-    _subjects(right, encoding.accuracy, subjects, looks)
-    for ax in (left, middle, right):
+    size, foot = (3.3, max(2.6, height)), 0.3 + 0.1 * len(runs)
+    if whole.empty:
+        figure, axes = panels(1, 1, panel=(2 * size[0], size[1]), foot=foot)
+        _regions(axes[0], rows, regions, looks)
+    else:
+        figure, axes = panels(1, 3, panel=size, foot=foot)
+        _networks(axes[0], encoding, whole, looks)
+        _regions(axes[1], rows, regions, looks)
+        _subjects(axes[2], encoding.accuracy, subjects, looks)
+    for ax in axes:
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     figure.get_layout_engine().set(w_pad=0.12)
     names = encoding.names()
@@ -104,8 +109,6 @@ def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: dict[str,
     ax.set_yticks(range(len(looks)), [_short(names.get(run, run)) for run in looks], fontsize=6.5)
     ax.set_ylim(len(looks) - 0.5, -0.5)
     label(ax, "All vertices", PERCENT)
-    if rows.empty:
-        ax.text(0.5, 0.5, "not reported", transform=ax.transAxes, ha="center", fontsize=8)
 
 
 def _short(name: str, most: int = 26) -> str:
