@@ -5,6 +5,7 @@ Snakemake sees edits of a script but not of the library it calls; and it can't t
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,35 +22,47 @@ def code_fingerprint(script: str | Path, digits: int = 12) -> str:
 
     Comments, docstrings and layout don't count. Equal only within one minor version of Python, whose trees differ.
     """
-    trees = {"script": _tree(Path(script))}
-    todo = list(_imports(Path(script)))
+    parts = {"script": _parsed(Path(script))}
+    todo = list(parts["script"].imports)
     while todo:
         module = todo.pop()
-        if module not in trees:
-            trees[module] = _tree(SOURCE / module)
-            todo += _imports(SOURCE / module)
-    text = "\n".join(f"{name} {tree}" for name, tree in sorted(trees.items()))
+        if module not in parts:
+            parts[module] = _parsed(SOURCE / module)
+            todo += parts[module].imports
+    text = "\n".join(f"{name} {part.digest}" for name, part in sorted(parts.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
-@cache
-def _tree(path: Path) -> str:
-    return ast.dump(_WithoutDocstrings().visit(ast.parse(path.read_text(encoding="utf-8"))))
+@dataclass(frozen=True)
+class Parsed:
+    """digest: of a file's syntax tree; imports: files of this package that it imports, relative to the package."""
+
+    digest: str
+    imports: frozenset[str]
 
 
 @cache
-def _imports(path: Path) -> frozenset[str]:
-    """Files of this package that `path` imports, anywhere in it, relative to the package."""
+def _parsed(path: Path) -> Parsed:
+    """A file is parsed once: every cluster job does this again, for some two hundred files."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = frozenset(_imports(tree))
+    text = ast.dump(_WithoutDocstrings().visit(tree))
+    return Parsed(hashlib.sha256(text.encode()).hexdigest(), imports)
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    """Files of this package that are imported anywhere in `tree`, relative to the package."""
     files: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             files |= {file for alias in node.names for file in _files(alias.name)}
         elif isinstance(node, ast.ImportFrom) and node.module:
             files |= set(_files(node.module))
             files |= {file for alias in node.names for file in _files(f"{node.module}.{alias.name}")}
-    return frozenset(files)
+    return files
 
 
+@cache
 def _files(module: str) -> list[str]:
     """The files of a dotted module of this package; none for other packages, names and silent modules."""
     parts = module.split(".")

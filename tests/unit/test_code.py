@@ -36,8 +36,8 @@ def fingerprint(tmp_path, monkeypatch):
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new))
         monkeypatch.setattr(code, "SOURCE", copy)
-        code._tree.cache_clear()
-        code._imports.cache_clear()
+        code._parsed.cache_clear()
+        code._files.cache_clear()
         return code.code_fingerprint(script)
 
     take.script = script
