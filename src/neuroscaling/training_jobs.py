@@ -78,8 +78,6 @@ def failed_before(study: LoadedStudy, runs: Iterable[str]) -> list[list[str]]:
 
 def _record(folder: Path) -> dict[str, Any]:
     """run.json; empty where there is none, or none that can be read."""
-    if not (folder / RECORD).is_file():
-        return {}
     try:
         return read_json(folder / RECORD)
     except NeuroscalingError:

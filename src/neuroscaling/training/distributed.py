@@ -74,11 +74,6 @@ def summed(tensor: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def mean_over_processes(tensor: torch.Tensor) -> torch.Tensor:
-    """The mean of `tensor` over all processes, without gradients."""
-    return summed(tensor) / world() if world() > 1 else tensor
-
-
 def share_units(groups: tuple[tuple[int, ...], ...]) -> None:
     """Say which processes share a micro batch from here on: `groups` of ranks, each process in one of them."""
     global _unit
