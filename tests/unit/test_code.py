@@ -1,11 +1,12 @@
 """The fingerprint of code: comments don't count, formulas do, also those of modules behind modules."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from neuroscaling import code
+from neuroscaling import code, syntax
 
 SOURCE = {
     "__init__.py": '"""Package."""\n',
@@ -36,7 +37,6 @@ def fingerprint(tmp_path, monkeypatch):
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new))
         monkeypatch.setattr(code, "SOURCE", copy)
-        code._parsed.cache_clear()
         code._files.cache_clear()
         return code.code_fingerprint(script)
 
@@ -68,3 +68,39 @@ def test_the_script_itself_counts(fingerprint):
     before = fingerprint()
     Path(fingerprint.script).write_text("from neuroscaling.a import f\nf(2)\n")
     assert fingerprint() != before
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The file in which parsed sources are kept, and a function that forgets what this process has read of it."""
+    monkeypatch.setattr(syntax, "KEPT", tmp_path / "cache" / "syntax.json")
+    syntax._kept.cache_clear()
+    yield syntax.KEPT
+    syntax._kept.cache_clear()
+
+
+def test_what_was_parsed_is_kept_for_the_next_process(tmp_path, kept):
+    (tmp_path / "m.py").write_text("from neuroscaling.a import f\n")
+    first = syntax.read_syntax([tmp_path / "m.py"])
+    (key,) = json.loads(kept.read_text())["files"]
+    kept.write_text(kept.read_text().replace(first[0].digest, "as kept"))
+    syntax._kept.cache_clear()
+    assert syntax.read_syntax([tmp_path / "m.py"])[0].digest == "as kept"
+    (tmp_path / "m.py").write_text("from neuroscaling.a import g\n")
+    assert syntax.read_syntax([tmp_path / "m.py"])[0].imports == ["neuroscaling.a", "neuroscaling.a.g"]
+    assert key in json.loads(kept.read_text())["files"]
+
+
+@pytest.mark.parametrize("damaged", ["", "{", '{"reader": "another version", "files": {}}'])
+def test_what_is_kept_may_be_damaged_or_of_another_version(tmp_path, kept, damaged):
+    (tmp_path / "m.py").write_text("x = 1\n")
+    whole = syntax.read_syntax([tmp_path / "m.py"])
+    kept.write_text(damaged)
+    syntax._kept.cache_clear()
+    assert syntax.read_syntax([tmp_path / "m.py"]) == whole
+
+
+def test_an_installation_that_cannot_be_written_to_is_parsed_each_time(tmp_path, kept):
+    (tmp_path / "m.py").write_text("x = 1\n")
+    kept.parent.write_text("a file where the folder would be")
+    assert syntax.read_syntax([tmp_path / "m.py"])[0].digest
