@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from neuroscaling.errors import StudyError
+from neuroscaling.models import names
 from neuroscaling.models.build import build
 from neuroscaling.training.averaging import make_ema
-from neuroscaling.training.objectives.views import image_passes, views_of
+from neuroscaling.training.feeding.policies import policy
+from neuroscaling.training.objectives.views import ViewSpec, image_passes, views_of
 from neuroscaling.training.optimise import annealed, learning_rate, make_optimizer, set_rates, weight_decay
 from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe, recipe_names
 from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
@@ -85,6 +88,16 @@ def test_interpolations_of_both_protocols():
     assert load_recipe("dino", "parity").dino.local_crops == load_recipe("dino").dino.local_crops == 8
 
 
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_two_names_of_a_network_have_one_stochastic_depth_and_one_micro_batch(name):
+    recipe = load_recipe(name)
+    for key in ("drop_path", "micro_batches"):
+        by_network = {}
+        for arch in names.names():
+            by_network.setdefault(str(names.definition(arch)), set()).add(getattr(recipe, key).get(arch))
+        assert all(len(numbers) == 1 for numbers in by_network.values())
+
+
 # Faults
 
 
@@ -107,6 +120,19 @@ def test_all_faults_of_a_recipe_come_at_once(tmp_path):
     assert len(caught.value.problems) == 5
     assert "mine.yaml: epochs" in text and "mine.yaml: optimizer" in text and "nearest:  learning_rate" in text
     assert "mine.yaml: dino.bottlneck" in text and "nearest:  bottleneck" in text and "nearest:  precision" in text
+    path.write_text(
+        "epochs: -3\nbatch_size: 64\noptimizer: adammw\nlearning_rate: fast\nwarmup_epoch: 2\n"
+        "augmentation: crop_flipp\nauto_augment: rand-m9-mstdd0.5\nevaluations: publised\nstart: {recipes: digits}\n"
+    )
+    with pytest.raises(StudyError) as caught:
+        load_recipe(str(path))
+    near = {problem.where.rpartition(": ")[2]: problem.nearest for problem in caught.value.problems}
+    assert near == {
+        "epochs": "", "optimizer": "adamw", "learning_rate": "", "warmup_epoch": "warmup_epochs",
+        "augmentation": "crop_flip", "auto_augment": "", "evaluations": "published", "start.recipes": "recipe",
+        "start.recipe": "",
+    }  # fmt: skip
+    assert "unknown option `mstdd0.5` of the policy `rand`" in str(caught.value)
     path.write_text("epochs: [1\n")
     with pytest.raises(StudyError, match="not valid YAML"):
         load_recipe(str(path))
@@ -140,11 +166,38 @@ def test_all_contradictions_come_at_once(tmp_path):
         {"crop_scale": (0.5, 0.2)},
         {"start": {"recipe": "digits"}},
         {"weight_decay": 0, "final_weight_decay": 0.1},
+        {"crop_scale": (0.5, 1.0)},
+        {"objective": "simclr", "label_smoothing": 0.1},
+        {"objective": "simclr", "augmentation": "crop_flip", "auto_augment": "3a"},
+        {"objective": "dino", "random_erasing": 0.25},
+        {"objective": "dino", "crop_scale": (0.5, 1.0)},
     ],
 )
 def test_recipes_that_contradict_themselves(change):
     with pytest.raises(ValidationError):
         changed("digits", **change)
+
+
+@pytest.mark.parametrize(
+    "words, known",
+    [
+        ("rand-m9-mstd0.5-inc1", True), ("rand", True), ("rand-n3-p0.7-mmax12-tweights", True), ("3a", True),
+        ("augmix-m5-w4-d2", True), ("originalr-mstd0.5", True), ("raand-m9", False), ("rand-m9-incc1", False),
+        ("rand-m9.5", False), ("3a-m9", False),
+    ],
+)  # fmt: skip
+def test_policies_are_those_that_timm_knows(words, known):
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    with nullcontext() if known else pytest.raises((AssertionError, ValueError)):
+        policy(ViewSpec(8, auto_augment=words))(image, 0)
+    with nullcontext() if known else pytest.raises(ValidationError, match="auto_augment"):
+        changed("sgd100", auto_augment=words)
+
+
+@pytest.mark.parametrize("words", ["rand-m9-mstd", "rand-tweight"])
+def test_options_that_timm_passes_over_are_refused(words):
+    with pytest.raises(ValidationError, match="unknown option"):
+        changed("sgd100", auto_augment=words)
 
 
 # Schedules
@@ -199,14 +252,14 @@ def test_evaluations_and_checkpoints_on_the_published_schedule_or_log_spaced():
 def test_norms_biases_and_positions_decay_only_where_the_recipe_says_so(arch):
     network = build(arch, 10, 0)
     free, decaying = make_optimizer(changed("digits", decay_norms_and_biases=False), network).param_groups
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    kept = {names[id(parameter)] for parameter in decaying["params"]}
+    of = {id(parameter): name for name, parameter in network.named_parameters()}
+    kept = {of[id(parameter)] for parameter in decaying["params"]}
     assert kept and all(name.endswith("weight") and network.get_parameter(name).ndim > 1 for name in kept)
-    exempt = {names[id(parameter)] for parameter in free["params"]}
-    assert exempt | kept == set(names.values()) and not exempt & kept
+    exempt = {of[id(parameter)] for parameter in free["params"]}
+    assert exempt | kept == set(of.values()) and not exempt & kept
     assert arch != "vit_w16" or {"pos_embed", "cls_token"} <= exempt
     (everything,) = make_optimizer(changed("digits", decay_norms_and_biases=True), network).param_groups
-    assert len(everything["params"]) == len(names) and everything["weight_decay"] == 0.05
+    assert len(everything["params"]) == len(of) and everything["weight_decay"] == 0.05
 
 
 def test_rates_are_set_in_every_group_and_parameters_that_do_not_train_have_none():

@@ -1,8 +1,8 @@
 """Training recipes by name: read from YAML and checked. Light: imports no torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -66,8 +66,7 @@ def _both(path: Path, content: dict[str, Any]) -> dict[str, Recipe]:
         try:
             recipes[protocol] = Recipe.model_validate({"name": path.stem, **settings})
         except ValidationError as error:
-            found = [problem for fault in error.errors() for problem in _problems(path, fault)]
-            problems |= {str(problem): problem for problem in found}
+            problems |= {str(problem): problem for problem in _problems(path, error)}
     if problems:
         raise StudyError(problems.values())
     return recipes
@@ -83,21 +82,41 @@ def _merged(content: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _problems(path: Path, fault: dict) -> Iterable[Problem]:
-    raised = fault.get("ctx", {}).get("error")
-    if isinstance(raised, Contradictions):
-        return [Problem(what, f"{path}: {key}") for key, what in raised.faults]
-    return [_problem(path, fault)]
+def _problems(path: Path, error: ValidationError) -> Iterator[Problem]:
+    """One problem for each faulty key, however many types it might have had."""
+    faults: dict[str, list[dict]] = {}
+    for fault in error.errors():
+        raised = fault.get("ctx", {}).get("error")
+        if isinstance(raised, Contradictions):
+            yield from (Problem(what, f"{path}: {key}") for key, what in raised.faults)
+        else:
+            faults.setdefault(".".join(_keys(fault)), []).append(fault)
+    yield from (_problem(path, key, of_key) for key, of_key in faults.items())
 
 
-def _problem(path: Path, fault: dict) -> Problem:
+def _keys(fault: dict) -> list[str]:
+    """The keys that lead to a fault, without what pydantic adds for each type that a value might have had."""
     keys = [str(part) for part in fault["loc"]]
-    where = f"{path}: {'.'.join(keys)}" if keys else str(path)
-    inner = SECTIONS.get(keys[0]) if len(keys) > 1 else None
-    model: type[BaseModel] = inner or Recipe
-    key = keys[1] if inner else keys[0] if keys else ""
-    if fault["type"] == "extra_forbidden":
+    field = Recipe.model_fields.get(keys[0]) if keys else None
+    return keys[:1] if field and _words(field.annotation) else keys[:2]
+
+
+def _problem(path: Path, key: str, faults: list[dict]) -> Problem:
+    where, (first, *rest) = f"{path}: {key}" if key else str(path), key.split(".")
+    model: type[BaseModel] = SECTIONS[first] if rest and first in SECTIONS else Recipe
+    name = rest[0] if model is not Recipe else first
+    if faults[0]["type"] == "extra_forbidden":
         fields = list(model.model_fields)
-        return Problem("unknown key", where, allowed=listing(fields, 60), nearest=nearest(key, fields))
-    field = model.model_fields.get(key)
-    return Problem(fault["msg"], where, fault["input"] if key else None, field.description or "" if field else "")
+        return Problem("unknown key", where, allowed=listing(fields, 60), nearest=nearest(name, fields))
+    field = model.model_fields.get(name)
+    value = faults[0]["input"] if key else None
+    near = nearest(value, _words(field.annotation)) if field and isinstance(value, str) else ""
+    what = ", or: ".join(str(fault.get("ctx", {}).get("error", fault["msg"])) for fault in faults)
+    return Problem(what, where, value, field.description or "" if field else "", near)
+
+
+def _words(annotation: Any) -> list[str]:
+    """The words that a key of this type may have."""
+    if get_origin(annotation) is Literal:
+        return [word for word in get_args(annotation) if isinstance(word, str)]
+    return [word for part in get_args(annotation) for word in _words(part)]

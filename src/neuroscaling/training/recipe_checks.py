@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from neuroscaling.training.recipe_schema import Recipe
 
 
+# Objectives with views and losses of their own, and the keys that these take the place of.
+OWN_VIEWS = ("simclr", "dino")
+OF_LABELS = (
+    "loss",
+    "label_smoothing",
+    "augmentation",
+    "color_jitter",
+    "color_jitter_hue",
+    "auto_augment",
+    "random_erasing",
+)
+OF_CROPS = ("crop_scale", "auto_augment", "random_erasing", "color_jitter", "color_jitter_hue")
+
+
 class Contradictions(ValueError):
     """All of a recipe's contradictions. faults: (key, what is wrong) each."""
 
@@ -67,8 +81,10 @@ def _of_losses(recipe: Recipe) -> list[tuple[str, str]]:
         faults.append(("mixup", f"mixup and cutmix are of `supervised` training, not of `{recipe.objective}`"))
     if recipe.objective == "adversarial" and recipe.loss != "cross_entropy":
         faults.append(("loss", "adversarial training has `cross_entropy`"))
-    if recipe.objective in ("simclr", "dino") and recipe.ema is not None:
+    if recipe.objective in OWN_VIEWS and recipe.ema is not None:
         faults.append(("ema", f"not of `{recipe.objective}`: a moving average is of networks that learn from labels"))
+    if recipe.objective in OWN_VIEWS:
+        faults += [(key, f"`{recipe.objective}` doesn't use it") for key in _changed(recipe, OF_LABELS)]
     faults += [
         (section, f"a section of `objective: {section}`, not of `{recipe.objective}`")
         for section in ("simclr", "dino", "adversarial")
@@ -91,10 +107,17 @@ def _of_images(recipe: Recipe) -> list[tuple[str, str]]:
         for arch, rate in recipe.drop_path.items()
         if not 0 <= rate < 1
     ]
-    changing = recipe.augmentation != "crop_flip" and recipe.objective in ("supervised", "adversarial")
-    if changing and (recipe.auto_augment or recipe.random_erasing or recipe.color_jitter or recipe.color_jitter_hue):
-        faults.append(("augmentation", "auto_augment, random_erasing and color_jitter go with `crop_flip`"))
+    unused = _changed(recipe, OF_CROPS) if recipe.augmentation != "crop_flip" else []
+    if unused and recipe.objective not in OWN_VIEWS:
+        faults.append(("augmentation", f"{', '.join(unused)}: only with `crop_flip`"))
+    if recipe.objective == "dino" and _changed(recipe, ("crop_scale",)):
+        faults.append(("crop_scale", "`dino` has global_scale and local_scale in its own section"))
     return faults
+
+
+def _changed(recipe: Recipe, keys: tuple[str, ...]) -> list[str]:
+    """Those of `keys` that say something else than where they are left out."""
+    return [key for key in keys if getattr(recipe, key) != type(recipe).model_fields[key].default]
 
 
 def _of_starts(recipe: Recipe) -> list[tuple[str, str]]:

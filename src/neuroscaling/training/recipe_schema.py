@@ -1,10 +1,11 @@
 """The keys of a recipe: every setting of training that determines the weights. Light: imports no torch."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from neuroscaling.training.recipe_checks import Contradictions, contradictions
+from neuroscaling.training.recipe_policies import checked_policy
 from neuroscaling.training.recipe_sections import Adversarial, Dino, Fraction, Simclr, Start
 
 
@@ -60,7 +61,7 @@ class Recipe(BaseModel):
     )
     color_jitter: float = Field(0.0, ge=0, description="Reach of random brightness, contrast and saturation.")
     color_jitter_hue: float = Field(0.0, ge=0, le=0.5, description="Reach of random hue.")
-    auto_augment: str | None = Field(
+    auto_augment: Annotated[str | None, AfterValidator(checked_policy)] = Field(
         None, description="Policy in timm's words: `rand-m9-mstd0.5-inc1` (RandAugment), `3a` (ThreeAugment)."
     )
     random_erasing: float = Field(0.0, ge=0, le=1, description="Probability of erasing a rectangle with noise.")
