@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.split import SPLITS
 from neuroscaling.datasets.subsets import read_subset
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.failures import FAILED
@@ -43,7 +44,7 @@ def prepare(
 
     base: folder of the run that it starts from. Raises DataError for unfit data, or RunFailed where `base` failed.
     """
-    _check_classes(run)
+    _check_classes(run, operating)
     recipe = Recipe.model_validate(run["recipe"])
     columns, facts = read_subset(subset)
     size = architecture(run["arch"]).input_size
@@ -108,12 +109,12 @@ def chosen_device(operating: dict[str, Any]) -> torch.device:
     return torch.device(name)
 
 
-def _check_classes(run: dict[str, Any]) -> None:
+def _check_classes(run: dict[str, Any], operating: dict[str, Any]) -> None:
     # Labels are positions among the class names: with other names, accuracy would be of other classes.
-    splits = ("train", "validation")
+    cache = Path(operating["cache_dir"]) if operating.get("cache_dir") else None
     names = [
-        set(load_index(run["dataset"], run["dataset_settings"], split, run["fingerprint"]).class_names)
-        for split in splits
+        set(load_index(run["dataset"], run["dataset_settings"], split, run["fingerprint"], cache).class_names)
+        for split in SPLITS
     ]
     differing = sorted(names[0] ^ names[1])
     if differing:

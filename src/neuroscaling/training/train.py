@@ -173,7 +173,7 @@ def _not_trained(run: dict[str, Any], out: Path, device: torch.device, operating
     started = time.monotonic()
     model, history, n_classes = None, [], CLASSES_WITHOUT_DATASET
     if run["kind"] == "untrained":
-        n_classes = _n_classes(run) if run["dataset"] else CLASSES_WITHOUT_DATASET
+        n_classes = _n_classes(run, operating) if run["dataset"] else CLASSES_WITHOUT_DATASET
         model = build(run["arch"], n_classes, run["seed"]).to(device)
         history = _before_training(run, model, device, operating) if run["dataset"] else []
     elif run["kind"] == "pretrained":
@@ -199,8 +199,10 @@ def _other_facts(run: dict[str, Any], model: torch.nn.Module | None, out: Path, 
     }
 
 
-def _n_classes(run: dict[str, Any]) -> int:
-    return len(load_index(run["dataset"], run["dataset_settings"], "validation", run["fingerprint"]).class_names)
+def _n_classes(run: dict[str, Any], operating: dict[str, Any]) -> int:
+    cache = Path(operating["cache_dir"]) if operating.get("cache_dir") else None
+    found = load_index(run["dataset"], run["dataset_settings"], "validation", run["fingerprint"], cache)
+    return len(found.class_names)
 
 
 def _before_training(
