@@ -163,6 +163,14 @@ def test_classes_that_differ_between_the_splits(folder):
     assert "nearest:  dogs" in text
 
 
+def test_names_that_are_not_in_utf_8_are_refused(folder):
+    os.rename(folder / "train" / "cat" / "cat_0001.png", os.fsencode(folder / "train" / "cat") + b"/caf\xe9.png")
+    (folder / "val" / "dog" / "dog_0001.png").rename(folder / "val" / "dog" / "größe.png")
+    text = messages(folder)
+    assert "1 names of train images or classes are not in UTF-8" in text and r"cat/caf\xe9.png" in text
+    assert "validation" not in text
+
+
 def test_swapped_class_folders_are_noticed(folder):
     (folder / "val" / "dog").rename(folder / "val" / "other")
     (folder / "val" / "cat").rename(folder / "val" / "dog")

@@ -199,7 +199,30 @@ def test_validation_is_decoded_once_for_a_process_and_once_for_a_machine(root, t
         assert torch.equal(one[1], other[1])
 
 
+def test_decoded_validation_images_of_other_files_are_not_taken(tmp_path):
+    from PIL import Image
+
+    run, _ = photograph_run(photographs(tmp_path / "images"), RECIPES["none"])
+    operating = {"scratch": str(tmp_path / "scratch")}
+    open_validation(run, SIZE, RECIPES["none"], CPU, operating)
+    forget_validation()
+    Image.new("RGB", (96, 72)).save(tmp_path / "images" / "val" / "china" / "00.jpg")
+    pixels, _ = next(open_validation(run, SIZE, RECIPES["none"], CPU, operating).chunks(2))
+    assert pixels[0].std() < 0.3 < pixels[1].std()
+
+
 def test_validation_of_some_classes_has_their_positions_as_labels(root):
     run, _ = photograph_run(root, RECIPES["none"])
     some = open_validation(run, SIZE, RECIPES["none"], CPU, {}, ["mixed", "china"])
     assert torch.cat([labels for _, labels in some.chunks(3)]).tolist() == [1, 1, 0, 0]
+
+
+def test_a_large_data_set_is_listed_once_for_all_runs(root, tmp_path, monkeypatch):
+    from neuroscaling.datasets import catalogue, folders
+    from neuroscaling.training.prepare import _check_classes
+
+    run, _ = photograph_run(root, RECIPES["none"])
+    monkeypatch.setattr(catalogue, "FILES_LOOKED_AT", 5)
+    _check_classes(run, {"cache_dir": str(tmp_path)})
+    monkeypatch.setattr(folders, "read_folders", None)
+    _check_classes(run, {"cache_dir": str(tmp_path)})

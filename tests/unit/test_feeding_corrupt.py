@@ -89,7 +89,7 @@ def test_the_last_of_a_class_is_replaced_by_its_first():
     assert list(subset.alternatives(3)) == [3, 1]
 
 
-def test_corrupt_validation_images_are_refused_or_left_out(tmp_path):
+def test_corrupt_validation_images_are_refused_or_left_out(tmp_path, caplog):
     spoil(photographs(tmp_path), "val")
     run, _ = photograph_run(tmp_path, WAYS["resident"])
     with pytest.raises(DataError, match="2 images can't be decoded"):
@@ -97,4 +97,5 @@ def test_corrupt_validation_images_are_refused_or_left_out(tmp_path):
     allowed = run | {"dataset_settings": run["dataset_settings"] | {"corrupt_limit": 2}}
     validation = open_validation(allowed, 32, WAYS["resident"], CPU, {"scratch": str(tmp_path / "scratch")})
     assert torch.cat([labels for _, labels in validation.chunks(2)]).tolist() == [0, 0, 1, 2]
+    assert "2 validation images can't be decoded" in caplog.text and "flower/01.jpg" in caplog.text
     assert not list((tmp_path / "scratch").iterdir())  # what is left of a damaged set is not kept for others

@@ -174,6 +174,20 @@ def test_faults_of_a_file_list_are_named(lists, tmp_path):
     assert "file is missing" in problems(lists)
 
 
+def test_lists_as_other_systems_write_them(lists, tmp_path):
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbfd/one 1.png dog\r\nd/two.png cat\r\n")
+    index = load_index("some", lists, "train")
+    assert list(index.image_ids) == ["d/one 1.png", "d/two.png"] and index.class_names == ["cat", "dog"]
+
+
+def test_files_of_a_list_that_are_not_there_are_all_named(lists, tmp_path):
+    (tmp_path / "train.txt").write_text("d/two.png cat\nthree.png dog\ngone1.png dog\ngone2.png cat\n")
+    with pytest.raises(DataError) as raised:
+        fingerprint("some", lists, None)
+    text = str(raised.value)
+    assert "2 of 4 images can't be read" in text and "gone1.png" in text and "gone2.png" in text
+
+
 def test_the_fingerprint_of_a_file_list_follows_labels_and_bytes(lists, tmp_path):
     first = fingerprint("some", lists, tmp_path / "cache")
     assert fingerprint("other", lists, None) == first
@@ -204,10 +218,17 @@ def test_faults_of_shards_are_named(shards, tmp_path):
     assert "without a label" in text and "lonely" in text and "train-01.tar" in text
     write_shard(path, [("set/0a.cls", b"cat"), ("set/0a.png", png(2))])
     assert "images that are named twice" in problems(shards)
+    write_shard(path, [("a.cls", b"cat"), ("a.png", png(1)), ("a.jpg", b"another"), ("b.cls", b"\n"), ("b.png", b"")])
+    text = problems(shards)
+    assert "several images or labels" in text and "without a label" in text
+    write_shard(path, [("a.cls", b"cat"), ("a.png", png(1)), ("a.cls", b"dog")])
+    assert "several images or labels" in problems(shards)
     path.write_bytes(gzip.compress(b"no tar"))
     assert "shard can't be read" in problems(shards)
     path.unlink()
-    assert "file is missing" in problems(shards)
+    (tmp_path / "shards" / "train-02.tar").unlink()
+    text = problems(shards)
+    assert text.count("2 of 3 shards are missing") == 1 and "train-01.tar" in text and "train-02.tar" in text
     assert "no shards" in problems(shards | {"train": f"{tmp_path}/none-*.tar"})
 
 
@@ -283,6 +304,19 @@ def test_infinite_digits_take_the_files_of_mnist(tmp_path, packed):
         file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"cut short|can't be unpacked"):
         open_source("some", settings, "train")
+
+
+def test_digits_of_mnist_without_a_label_are_refused(tmp_path):
+    for prefix, n in (("train", 6), ("t10k", 6)):
+        (tmp_path / f"{prefix}-images-idx3-ubyte").write_bytes(idx(np.zeros((n, 28, 28), np.uint8)))
+        (tmp_path / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.zeros(5, np.uint8)))
+    with pytest.raises(DataError, match="6 images have 5 labels"):
+        open_source("some", {"format": "infimnist", "images": 10, "mnist": str(tmp_path)}, "train")
+    packed = bytearray(gzip.compress(np.random.default_rng(0).integers(0, 7, 5000, dtype=np.uint8).tobytes()))
+    packed[100:200] = bytes(100)
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(packed)
+    assert "can't be unpacked" in problems({"format": "infimnist", "images": 10, "mnist": str(tmp_path)})
 
 
 def test_mnist_that_is_missing_says_which_file(tmp_path):

@@ -115,6 +115,18 @@ def test_corrupt_images_are_named_and_above_the_limit_refused(tmp_path):
         decode(packed, row)
 
 
+@pytest.mark.parametrize("form", ["jpeg", "decoded"])
+def test_an_image_that_took_the_place_of_a_corrupt_one_is_packed(tmp_path, form):
+    path = photographs(tmp_path / "images") / "val" / "flower" / "01.jpg"  # of which the fingerprint says nothing
+    sound = path.read_bytes()
+    path.write_bytes(sound[:200])
+    with pytest.raises(DataError, match="1 images can't be decoded"):
+        pack(tmp_path / "images", tmp_path / "pack", form=form)
+    path.write_bytes(sound)
+    packed = open_pack(pack(tmp_path / "images", tmp_path / "pack", form=form), "validation")
+    assert decode(packed, 3).any()
+
+
 def test_files_that_are_missing_or_cut_short_are_all_named(root, tmp_path):
     folder = pack(root, tmp_path)
     (tmp_path / "train-00000.bin").unlink()
@@ -181,6 +193,16 @@ def test_a_pack_is_staged_once_by_processes_that_start_together(root, tmp_path, 
     assert len(copies) == len(set(copies)) == 4  # the index and three shards
     assert open_pack(copy, "train").encoded(5) == open_pack(folder, "train").encoded(5)
     assert staged(folder, "train", {"stage": "none"}) == folder
+
+
+def test_what_is_missing_of_a_staged_copy_is_copied_again(root, tmp_path):
+    folder, operating = pack(root, tmp_path / "pack"), {"stage": "disk", "scratch": str(tmp_path / "scratch")}
+    copy = staged(folder, "train", operating)
+    assert copy.parent == tmp_path / "scratch" / f"neuroscaling-{os.getuid()}"  # others of the node have their own
+    (copy / "train-00001.bin").unlink()  # as what clears a node's disk does
+    (copy / ".train-00001.bin.0.partial").write_bytes(b"of a job that was killed")
+    assert open_pack(staged(folder, "train", operating), "train").encoded(7)
+    assert not list(copy.glob(".*"))
 
 
 def test_a_damaged_shard_is_not_staged(root, tmp_path):

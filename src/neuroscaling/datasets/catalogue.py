@@ -46,7 +46,7 @@ def state_key(name: str, settings: dict[str, Any], splits: list[str]) -> str:
         try:
             states.append(form.state(settings, split))
         except DataError as error:
-            problems += error.problems
+            problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         raise DataError(problems)
     return content_hash(states, 32)

@@ -1,6 +1,6 @@
 """What can be wrong with a data set, all faults at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,13 @@ from neuroscaling.datasets.catalogue import FILES_LOOKED_AT, listing, place, sta
 from neuroscaling.datasets.declared import declared, declared_problems, located, no_root
 from neuroscaling.datasets.fingerprint import files_key, unnamed_source
 from neuroscaling.datasets.formats import format_of
-from neuroscaling.datasets.split import SPLITS
+from neuroscaling.datasets.names import names_not_in_utf8
+from neuroscaling.datasets.split import SPLITS, Split
 from neuroscaling.datasets.tokens import token_problems
 from neuroscaling.errors import NeuroscalingError, Problem
+from neuroscaling.errors import listing as listed
+
+SHOWN = 5
 
 
 def light_problems(
@@ -52,11 +56,22 @@ def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> t
     found = read_cache(kept, key)
     if found is None:
         splits = {split: listing(name, settings, split, cache_dir) for split in SPLITS}
-        problems = [asdict(problem) for problem in format_of(name, settings).problems(settings, splits)]
+        problems = [asdict(problem) for problem in _faults(name, settings, splits)]
         found = {"counts": list(splits["train"].counts().items()), "problems": problems}
         if len(splits["train"].names) > FILES_LOOKED_AT:
             write_cache(kept, key, found)
     return dict(found["counts"]), [Problem(**problem) for problem in found["problems"]]
+
+
+def _faults(name: str, settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+    yield from format_of(name, settings).problems(settings, splits)
+    for kind, found in splits.items():
+        # They could be written to no file of the store, and another machine might read them otherwise.
+        strange = names_not_in_utf8(found.class_names) + names_not_in_utf8(found.names)
+        if strange:
+            what = f"{len(strange)} names of {kind} images or classes are not in UTF-8"
+            fix = "rename them, as `convmv -r -f latin1 -t utf8 --notest FOLDER` does"
+            yield Problem(what, f"dataset {name}", listed(strange, SHOWN), fix=fix)
 
 
 def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | str]) -> list[Problem]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from neuroscaling.datasets.source import Source
 from neuroscaling.errors import DataError, Problem
 
 JPEG = b"\xff\xd8\xff"
+# Of images that are more than this many times as long as wide, only the middle is made larger: all that a square cut
+# out of the centre shows of them. A strip of 1 x 20,000 pixels would take 10 GB otherwise.
+LONGEST = 32
 
 
 def decode(source: Source, row: int) -> torch.Tensor:
@@ -29,6 +33,7 @@ def decode(source: Source, row: int) -> torch.Tensor:
 
 def square(image: torch.Tensor, size: int) -> torch.Tensor:
     """An image uint8 (3, h, w) resized so that its short side is `size` (bilinear, antialiased), cut at the centre."""
+    image = without_ends(image)
     height, width = image.shape[1:]
     scale = size / min(height, width)
     sides = (max(size, round(height * scale)), max(size, round(width * scale)))
@@ -36,6 +41,25 @@ def square(image: torch.Tensor, size: int) -> torch.Tensor:
         image = functional.interpolate(image[None], sides, mode="bilinear", antialias=True)[0]
     top, left = (sides[0] - size) // 2, (sides[1] - size) // 2
     return image[:, top : top + size, left : left + size]
+
+
+def without_ends(image: torch.Tensor) -> torch.Tensor:
+    """The middle of an image (3, h, w) that is very long; any other as it is."""
+    longest = LONGEST * min(image.shape[1:])
+    top, left = (max(0, side - longest) // 2 for side in image.shape[1:])
+    return image[:, top : top + longest, left : left + longest]
+
+
+def squares_file(path: Path, n: int, size: int) -> np.memmap:
+    """A new .npy file of `n` squares of `size`, uint8 (n, size, size, 3), mapped for writing.
+
+    Its room is taken at once: a full disk is an OSError here, and would later end the process without a word.
+    """
+    out = np.lib.format.open_memmap(path, "w+", np.uint8, (n, size, size, 3))
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return out
 
 
 def decode_into(

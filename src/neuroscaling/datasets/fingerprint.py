@@ -15,8 +15,10 @@ from neuroscaling.datasets.names import pack_names
 from neuroscaling.datasets.readers import FileSource
 from neuroscaling.datasets.source import Source
 from neuroscaling.datasets.split import DatasetIndex, Split
-from neuroscaling.errors import DataError
+from neuroscaling.errors import DataError, Problem
 from neuroscaling.hashing import content_hash
+
+SHOWN = 50
 
 
 def fingerprint(name: str, settings: dict[str, Any], cache_dir: Path | None) -> str:
@@ -59,10 +61,11 @@ def files_key(state: str, source: Source) -> str:
     """`state`, and size and date of each file where images are files."""
     if not isinstance(source, FileSource):
         return state
-    return content_hash([state, *(_file_state(source.path(row)) for row in range(len(source.index)))], 32)
+    return content_hash([state, *(file_state(source.path(row)) for row in range(len(source.index)))], 32)
 
 
-def _file_state(path: Path) -> list[Any]:
+def file_state(path: Path) -> list[Any]:
+    """Name, size and date of a file; its name alone where it can't be looked at."""
     try:
         stat = os.stat(path)
     except OSError:
@@ -71,12 +74,18 @@ def _file_state(path: Path) -> list[Any]:
 
 
 def _hash_files(split: Split, source: Source) -> str:
-    total = hashlib.sha256()
+    total, problems = hashlib.sha256(), []
     for row, (image_id, label) in enumerate(zip(split.names, split.labels.tolist(), strict=True)):
         name = split.class_names[label]
         line = image_id if image_id.startswith(f"{name}/") else f"{name}\t{image_id}"
         total.update(f"{line}\0".encode(errors="surrogateescape"))
-        total.update(hashlib.sha256(source.encoded(row)).digest())
+        try:
+            total.update(hashlib.sha256(source.encoded(row)).digest())
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        what = f"{len(problems)} of {len(split.names)} images can't be read"
+        raise DataError([Problem(what, f"dataset {source.index.name}"), *problems[:SHOWN]])
     return total.hexdigest()[:8]
 
 

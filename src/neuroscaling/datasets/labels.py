@@ -41,7 +41,7 @@ class Coder:
 def open_text(path: Path, key: str) -> TextIO:
     """A text file that the study names under `key`. Raises DataError when it is missing."""
     try:
-        return open(path, encoding="utf-8", errors="surrogateescape")
+        return open(path, encoding="utf-8-sig", errors="surrogateescape")  # some editors put a mark at the start
     except OSError as error:
         fix = f"check `{key}:` in the study file"
         raise DataError(Problem("file is missing or can't be read", str(path), fix=fix)) from error

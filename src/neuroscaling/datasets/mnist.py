@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def load_originals(folder: str | None, split: str) -> tuple[np.ndarray, np.ndarr
     if folder is None:
         images, labels, _ = load_digits(split)
         return np.stack([_enlarged(image) for image in images]), labels
-    return _read_idx(idx_file(folder, split, 3), 3), load_labels(folder, split)
+    images, labels = _read_idx(idx_file(folder, split, 3), 3), load_labels(folder, split)
+    if len(images) != len(labels):
+        what = f"{len(images)} images have {len(labels)} labels"
+        raise DataError(Problem(what, str(idx_file(folder, split, 1)), fix="fetch both files again"))
+    return images, labels
 
 
 def load_labels(folder: str | None, split: str) -> np.ndarray:
@@ -78,7 +83,7 @@ def _unpacked(path: Path) -> bytes:
     """The file's bytes. Raises DataError when it is cut short."""
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(Problem(f"file can't be unpacked: {error}", str(path), fix="fetch the file again")) from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 CHUNK = 65_536  # names that are unpacked at once
+ASCII = 128
 
 
 class Names(Sequence[str]):
@@ -78,6 +79,22 @@ def numbered_names(prefix: str, n: int, digits: int) -> Names:
 def encoded_names(names: Sequence[str]) -> Iterable[bytes]:
     """The names as bytes, of any sequence."""
     return names.encoded() if isinstance(names, Names) else map(os.fsencode, names)
+
+
+def names_not_in_utf8(names: Sequence[str]) -> list[str]:
+    """Those of `names` that are no text in UTF-8, as on disks of another encoding; in escapes, to be printed."""
+    if isinstance(names, Names) and names.text.max(initial=0) < ASCII:
+        return []
+    strange = (name for name in encoded_names(names) if not name.isascii() and not _is_utf8(name))
+    return [name.decode(errors="backslashreplace") for name in strange]
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _ends(lengths: Iterable[int], n: int) -> np.ndarray:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from io import BytesIO, UnsupportedOperation
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    from PIL import Image  # not while a study is parsed
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def file_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(Problem("image can't be read", str(path), fix="check the file's permissions")) from error
+        fix = "is the file there, and may you read it?"
+        raise DataError(Problem(f"image can't be read: {error.strerror}", str(path), fix=fix)) from error
 
 
 def decode(file: Path | bytes, where: str) -> np.ndarray:
@@ -76,8 +80,19 @@ def decode(file: Path | bytes, where: str) -> np.ndarray:
 
     try:
         with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(_eight_bits(image).convert("RGB"))
     except UnidentifiedImageError as error:
         raise DataError(Problem("image can't be decoded: of no known format", where)) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(Problem(f"image can't be decoded: {error}", where)) from error
+
+
+def _eight_bits(image: "Image.Image") -> "Image.Image":
+    """An image of 16 bits a pixel by its upper eight: PIL would cut its values off at 255, which leaves it white."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its values (PIL's mode {image.mode}) have no known range: store 8 or 16 bits a pixel")
+    return image

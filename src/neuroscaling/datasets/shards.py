@@ -15,7 +15,7 @@ import numpy as np
 
 from neuroscaling.datasets.folders import EXTENSIONS
 from neuroscaling.datasets.labels import Coded, Coder
-from neuroscaling.datasets.lists import repeated_names
+from neuroscaling.datasets.lists import file_state, repeated_names
 from neuroscaling.datasets.names import Names, pack_names
 from neuroscaling.datasets.readers import decode
 from neuroscaling.datasets.split import DatasetIndex
@@ -34,6 +34,20 @@ def shard_paths(pattern: str, key: str) -> list[Path]:
     if not found:
         raise DataError(Problem("no shards", pattern, fix=f"check `{key}:` in the study file"))
     return found
+
+
+def shard_states(pattern: str, key: str) -> list[list[str | int]]:
+    """Name, size and date of each shard that `pattern` names. Raises DataError that names all missing ones."""
+    states, missing = [], []
+    for path in shard_paths(pattern, key):
+        try:
+            states.append(file_state(path, key))
+        except DataError:
+            missing.append(path)
+    if missing:
+        what = f"{len(missing)} of {len(missing) + len(states)} shards are missing"
+        raise DataError(Problem(what, pattern, listing(missing, SHOWN), fix=f"check `{key}:` in the study file"))
+    return states
 
 
 def scan_shards(paths: list[Path]) -> tuple[Names, Coded, dict[str, np.ndarray]]:
@@ -123,23 +137,29 @@ def _scan_shard(path: Path) -> tuple[list[tuple[str, str, int, int]], list[Probl
     """Key, label, offset and size of each image of a shard, in the order of the images; and what is wrong with it."""
     images: dict[str, tuple[int, int]] = {}
     labels: dict[str, str] = {}
+    repeated: set[str] = set()
     try:
         for key, extension, offset, size, content in _members(path):
+            if key in (labels if extension == LABEL else images):
+                repeated.add(key)
             if extension == LABEL:
                 labels[key] = content
-            elif extension in EXTENSIONS:
+            else:
                 images[key] = (offset, size)
     except DataError as error:
         return [], error.problems
-    unpaired = sorted(images.keys() ^ labels.keys())
-    if unpaired:
-        what = "keys without a label (.cls) or without an image"
-        return [], [Problem(what, str(path), listing(unpaired, SHOWN), f"<key>{LABEL} beside <key>.jpg")]
-    return [(key, labels[key], *place) for key, place in images.items()], []
+    unpaired = images.keys() ^ {key for key, label in labels.items() if label}
+    faults = {
+        "keys without a label (.cls) or without an image": unpaired,
+        "keys with several images or labels": repeated,
+    }
+    allowed, found = f"<key>{LABEL} beside <key>.jpg", [(what, sorted(keys)) for what, keys in faults.items() if keys]
+    problems = [Problem(what, str(path), listing(keys, SHOWN), allowed) for what, keys in found]
+    return [] if problems else [(key, labels[key], *place) for key, place in images.items()], problems
 
 
 def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
-    """Key, extension, offset, size and (of labels) content of each file in a shard."""
+    """Key, extension, offset, size and (of labels) content of each image and label in a shard."""
     try:
         # "r:": a packed tar has no offsets to read from.
         with tarfile.open(path, "r:") as tar, open(path, "rb") as file:
@@ -151,6 +171,8 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
                 stem, dot, extension = base.partition(".")
                 key = f"{folder}/{stem}" if folder else stem
                 extension = f"{dot}{extension}".lower()
+                if extension != LABEL and extension not in EXTENSIONS:
+                    continue
                 content = os.pread(file.fileno(), member.size, member.offset_data) if extension == LABEL else b""
                 yield key, extension, member.offset_data, member.size, content.decode(errors="replace").strip()
     except (OSError, tarfile.TarError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from neuroscaling.datasets.labels import empty_classes, number_labels, read_class_names
 from neuroscaling.datasets.lists import file_state
-from neuroscaling.datasets.shards import ShardSource, scan_shards, shard_paths
+from neuroscaling.datasets.shards import ShardSource, scan_shards, shard_paths, shard_states
 from neuroscaling.datasets.split import DatasetIndex, Split
 from neuroscaling.errors import Problem
 
@@ -22,7 +22,7 @@ def identity(settings: dict[str, Any]) -> None:
 def state(settings: dict[str, Any], split: str) -> Any:
     """Size and date of each shard; of the training shards too, whose classes count. Raises DataError."""
     keys = ["train", *([split] if split != "train" else [])]
-    states = [file_state(path, key) for key in keys for path in shard_paths(settings[key], key)]
+    states = [state for key in keys for state in shard_states(settings[key], key)]
     names = settings.get("class_names")
     return [*states, *([file_state(Path(names), "class_names")] if names else [])]
 

@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 def staged(folder: Path, split: str, operating: dict[str, Any]) -> Path:
     """The folder of a copy of one split of a pack, made unless it is there, as `operating["stage"]` says.
 
-    `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `operating["scratch"]`. Where there is no
-    room, the pack is read where it is. Raises DataError when a copied file is not what the manifest says.
+    `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `operating["scratch"]`; both in a folder of
+    the user's own. Where there is no room, the pack is read where it is. Raises DataError when a copied file is not
+    what the manifest says.
     """
     folder, where = Path(folder), operating.get("stage") or "none"
     if where == "none":
@@ -33,7 +34,7 @@ def staged(folder: Path, split: str, operating: dict[str, Any]) -> Path:
     if where == "disk" and not operating.get("scratch"):
         what = "`stage: disk` needs a folder"
         raise DataError(Problem(what, "scratch", fix="set `scratch:` to one on the node's own disk"))
-    base = MEMORY / f"neuroscaling-{os.getuid()}" if where == "memory" else Path(operating["scratch"])
+    base = (MEMORY if where == "memory" else Path(operating["scratch"])) / f"neuroscaling-{os.getuid()}"
     facts = pack_facts(folder, split)
     copy = base / f"pack-{content_hash(facts, 16)}"
     copy.mkdir(parents=True, exist_ok=True)
@@ -44,9 +45,12 @@ def staged(folder: Path, split: str, operating: dict[str, Any]) -> Path:
 def _copied(folder: Path, facts: dict[str, Any], copy: Path) -> bool:
     """Copy what is missing; False where there is no room for it."""
     manifest = manifest_file(copy, facts["split"])
-    if manifest.exists():  # it is the last file that is written
-        return True
+    # Whatever clears a node's disk of old files may have taken some and left others.
     missing = [file for file in pack_files(facts) if _size(copy / file["file"]) != file["bytes"]]
+    if manifest.exists() and not missing:
+        return True
+    for left in copy.glob(".*.partial"):  # by a job that was killed: it would take memory until the node restarts
+        left.unlink()
     needed, free = (n / 1e9 for n in (sum(file["bytes"] for file in missing), shutil.disk_usage(copy).free))
     if needed > free:
         log.warning("no room for %s in %s (%.1f of %.1f GB): it is read where it is", folder, copy, needed, free)

@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from neuroscaling.datasets.decode import decode, square
+from neuroscaling.datasets.catalogue import state_key
+from neuroscaling.datasets.decode import decode, square, squares_file
+from neuroscaling.datasets.fingerprint import file_state
 from neuroscaling.datasets.packs.format import COLUMNS, FORMAT, check_form, manifest_file
+from neuroscaling.datasets.readers import FileSource
 from neuroscaling.datasets.source import Source, open_source
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, read_json, write_json
@@ -40,17 +43,19 @@ def write_pack(
     form: `jpeg`: images whose short side is longer than `size` pixels are made that small (bilinear, antialiased) and
     encoded with quality 90, the others are stored as they are; `decoded`: central squares of `size`, as pixels. size
     None: all files as they are. threads: by default one for each processor; cache_dir: as for `load_index`. Shards
-    that are there from an earlier call are kept. Raises DataError when more images are corrupt than the data set's
-    `corrupt_limit`, naming them.
+    that are there from an earlier call are kept, unless the size or date of one of their files has changed. Raises
+    DataError when more images are corrupt than the data set's `corrupt_limit`, naming them.
     """
     check_form(form, size)
     folder = Path(folder)
     source = open_source(name, settings, split, cache_dir=cache_dir)
     facts = {"format": FORMAT, "dataset": name, "fingerprint": source.index.fingerprint, "split": split}
     facts |= {"form": form, "size": size, "quality": QUALITY}
+    state = state_key(name, settings, [split])
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         shards = enumerate(_shards(len(source.index), form, size))
-        records = [_shard(source, rows, folder / f"{split}-{i:05d}", facts, pool) for i, rows in shards]
+        stem = folder / split
+        records = [_shard(source, rows, Path(f"{stem}-{i:05d}"), facts, state, pool) for i, rows in shards]
     _refuse(name, [Problem(**fault) for record in records for fault in record["corrupt"].values()], settings)
     facts |= {"class_names": source.index.class_names, "n_images": len(source.index)}
     write_json(manifest_file(folder, split), facts | _files(source, records, folder / f"{split}.parquet"))
@@ -63,11 +68,18 @@ def _shards(n: int, form: str, size: int | None) -> Iterator[range]:
     return (range(start, min(start + at_once, n)) for start in range(0, n, at_once))
 
 
-def _shard(source: Source, rows: range, stem: Path, facts: dict[str, Any], pool: Executor) -> dict[str, Any]:
-    """The record of a shard, which is written unless it is there: file, bytes, sha256, lengths and corrupt images."""
+def _shard(
+    source: Source, rows: range, stem: Path, facts: dict[str, Any], state: str, pool: Executor
+) -> dict[str, Any]:
+    """The record of a shard, which is written unless it is there: file, bytes, sha256, lengths and corrupt images.
+
+    It is written anew when its images have changed: the fingerprint tells neither of validation images nor of a file
+    of a large set that took the place of a corrupt one.
+    """
     data = stem.with_suffix(".bin" if facts["form"] == "jpeg" else ".npy")
     record_file = stem.with_suffix(".json")
-    key = content_hash([facts, [source.index.image_ids[row] for row in rows]], 32)
+    images = [file_state(source.path(row)) for row in rows] if isinstance(source, FileSource) else state
+    key = content_hash([facts, [source.index.image_ids[row] for row in rows], images], 32)
     if record_file.exists() and data.exists():
         record = read_json(record_file)
         if record["key"] == key and record["bytes"] == data.stat().st_size:
@@ -100,7 +112,7 @@ def _write_pixels(
     source: Source, rows: range, path: Path, size: int, pool: Executor
 ) -> tuple[list[int], dict[int, Problem]]:
     """Squares in an .npy file; 1 for each, 0 for corrupt images, and what is wrong with these."""
-    out = np.lib.format.open_memmap(path, "w+", np.uint8, (len(rows), size, size, 3))
+    out = squares_file(path, len(rows), size)
 
     def write(row: int) -> Problem | None:
         try:

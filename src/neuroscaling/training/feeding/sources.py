@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.datasets.catalogue import state_key
+from neuroscaling.datasets.catalogue import FILES_LOOKED_AT, state_key
+from neuroscaling.datasets.fingerprint import files_key
 from neuroscaling.datasets.packs.format import manifest_file, pack_facts
-from neuroscaling.datasets.packs.reading import open_pack
+from neuroscaling.datasets.packs.reading import PackSource, open_pack
 from neuroscaling.datasets.packs.staging import staged
 from neuroscaling.datasets.source import Source, open_source
 from neuroscaling.errors import DataError, Problem
@@ -28,6 +29,17 @@ def run_source(run: dict[str, Any], split: str, smallest: int | None, operating:
     if key not in _opened:
         _opened[key] = _open_pack(run, split, pack, operating) if pack else _open_files(run, split, operating)
     return _opened[key]
+
+
+def source_state(run: dict[str, Any], split: str, source: Source) -> str:
+    """Changes when the images do that `source` reads: what is kept of them under it is of these very ones.
+
+    Where a pack or large sets are read, a file that is overwritten by another one in place goes unnoticed.
+    """
+    if isinstance(source, PackSource):
+        return content_hash(pack_facts(source.shards[0].parent, split), 32)
+    state = state_key(run["dataset"], run["dataset_settings"], [split])
+    return files_key(state, source) if len(source.index) <= FILES_LOOKED_AT else state
 
 
 def _pack(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Path | None:

@@ -1,5 +1,6 @@
 """Validation images: resized and cut once, and shared by the runs of a process and by those that come after it."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,20 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from neuroscaling.datasets.decode import decode_into
+from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
 from neuroscaling.datasets.draws import validation_rows
 from neuroscaling.datasets.source import Source
+from neuroscaling.errors import listing
 from neuroscaling.files import atomic_path
 from neuroscaling.hashing import content_hash
 from neuroscaling.training.feeding.cropping import central
 from neuroscaling.training.feeding.crops import resized
 from neuroscaling.training.feeding.normal import normalised
 from neuroscaling.training.feeding.sizes import validation_resize
-from neuroscaling.training.feeding.sources import run_source
+from neuroscaling.training.feeding.sources import run_source, source_state
 from neuroscaling.training.feeding.squares import fits_device
-from neuroscaling.training.feeding.subset import refuse_corrupt
+from neuroscaling.training.feeding.subset import SHOWN, refuse_corrupt
 from neuroscaling.training.recipe import Recipe
 
+log = logging.getLogger(__name__)
 KEPT = 2  # sets of images that a process keeps: those of the last runs
 _kept: dict[str, "Images"] = {}
 
@@ -84,10 +87,9 @@ def _load(
 ) -> Images:
     rows, labels = validation_rows(source.index, classes)
     ids = content_hash([source.index.image_ids[row] for row in rows.tolist()], 16)
-    pack = (operating.get("packs") or {}).get(run["dataset"])
-    place = content_hash([run["dataset"], run["dataset_settings"], how, ids, pack], 16)
+    kept_under = [run["dataset"], run["dataset_settings"], how, ids, source_state(run, "validation", source)]
     scratch = operating.get("scratch")
-    file = Path(scratch) / f"validation-{place}.npy" if scratch else None
+    file = Path(scratch) / f"validation-{content_hash(kept_under, 16)}.npy" if scratch else None
     limit = run["dataset_settings"].get("corrupt_limit", 0)
     pixels, sound = _pixels(source, rows, how, file, limit)
     kept = torch.from_numpy(pixels)
@@ -109,7 +111,7 @@ def _pixels(
         faults = decode_into(out, source, rows, partial(_prepared, **how))
     else:
         with atomic_path(file) as temporary:  # the disk has room for what the memory may not hold
-            out = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+            out = squares_file(temporary, len(rows), how["size"])
             faults = decode_into(out, source, rows, partial(_prepared, **how))
             out.flush()
     if faults and file:
@@ -117,12 +119,14 @@ def _pixels(
     refuse_corrupt(list(faults.values()), limit, source.index.name)
     if not faults:
         return (out if file is None else np.load(file, mmap_mode="c")), every
+    log.warning("%d validation images can't be decoded: %s", len(faults), listing([*map(source.where, faults)], SHOWN))
     sound = ~np.isin(rows, list(faults))
     return out[sound], sound
 
 
 def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolation: str) -> torch.Tensor:
     """The central `size` pixels of an image uint8 (3, h, w) whose short side, or (squash) both sides were made `to`."""
+    image = image if squash else without_ends(image)
     height, width = image.shape[1:]
     scale = to / min(height, width)
     sides = (to, to) if squash else (max(to, round(height * scale)), max(to, round(width * scale)))
