@@ -58,7 +58,7 @@ class DinoTraining(Objective):
     @torch.no_grad()
     def after_step(self, step: int) -> None:
         """Move the centre to the mean of what the teacher said, over all processes, and the teacher to the student."""
-        total = summed(torch.cat([self._sum, self._sum.new_tensor([float(self._count)])]))
+        total = summed(torch.cat([self._sum, self._sum.new_full((1,), self._count)]))
         self.center.lerp_(total[:-1] / total[-1], 1 - self.numbers.center_momentum)
         share = 1 - self.momentum(step)
         pairs = [(self.teacher, self.network), (self.teacher_head, self.head)]
