@@ -7,6 +7,7 @@ from timm.layers import convert_sync_batchnorm
 from torch import nn
 
 from neuroscaling.training.distributed import rank, summed, unit_size, unit_sum
+from neuroscaling.training.moving import moved
 
 
 def share_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
@@ -45,7 +46,7 @@ class RunningStatistics:
         places = [i for i, unit in enumerate(units) if rank() in unit]
         sharing = len(units[places[0]])
         updates = (self._updates() - self.updates) / len(places)  # by one micro batch, (layers,)
-        keep = torch.tensor([1 - layer.momentum for layer in self.layers], device=updates.device)
+        keep = moved([1 - layer.momentum for layer in self.layers], updates.device)
         kept, behind = keep ** (updates * len(places)), keep ** (updates * (len(units) - 1 - places[-1]))
         pairs = zip(self._values(), self.values, strict=True)
         parts = [behind[i // 2] * (now - kept[i // 2] * before) / sharing for i, (now, before) in enumerate(pairs)]

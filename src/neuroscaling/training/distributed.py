@@ -75,11 +75,15 @@ def summed(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def share_units(groups: tuple[tuple[int, ...], ...]) -> None:
-    """Say which processes share a micro batch from here on: `groups` of ranks, each process in one of them."""
+    """Say which processes share a micro batch from here on: `groups` of ranks, each process in one of them.
+
+    A process that has its micro batches to itself has a group of its own: without one, torch's SyncBatchNorm would take
+    its statistics over all processes.
+    """
     global _unit
     _unit = next((group for group in groups if rank() in group), ())
-    for group in groups:  # every process has to make every group, in the same order
-        if len(group) > 1 and group not in _units:
+    for group in groups if world() > 1 else ():  # every process has to make every group, in the same order
+        if group not in _units:
             _units[group] = distributed.new_group(list(group), timeout=PATIENCE)
 
 
@@ -89,7 +93,7 @@ def unit_size() -> int:
 
 
 def unit_group() -> Any:
-    """Those processes, for torch.distributed; None where this one has its micro batches to itself."""
+    """Those processes, for torch.distributed; None where one process alone trains."""
     return _units.get(_unit)
 
 

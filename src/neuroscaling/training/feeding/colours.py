@@ -6,12 +6,14 @@ The formulas are those of torchvision's `adjust_*` functions, which take one fac
 import torch
 from torch.nn import functional
 
+from neuroscaling.training.moving import moved
+
 GREY = (0.2989, 0.587, 0.114)  # shares of red, green and blue in brightness
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:
     """Brightness, (b, 1, h, w)."""
-    shares = torch.tensor(GREY, device=images.device).view(3, 1, 1)
+    shares = moved(GREY, images.device).view(3, 1, 1)
     return (images * shares).sum(1, keepdim=True)
 
 
@@ -39,7 +41,7 @@ def hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     angle = torch.where(high == red, after_red, torch.where(high == green, after_green, after_blue))
     angle = angle + 6 * turns.view(-1, 1, 1)  # in sixths of a circle
     # Red, green and blue lie 5, 3 and 1 sixths from where a channel is lowest.
-    offset = torch.tensor((5.0, 3.0, 1.0), device=images.device).view(3, 1, 1)
+    offset = moved((5.0, 3.0, 1.0), images.device).view(3, 1, 1)
     k = (offset + angle[:, None]) % 6
     down = torch.minimum(k, 4 - k).clamp_(0, 1)
     return high[:, None] - (high - low)[:, None] * down

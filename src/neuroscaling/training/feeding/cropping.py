@@ -7,6 +7,7 @@ from torch.nn import functional
 from neuroscaling.training.feeding.crops import crop_each, crop_together, random_boxes
 from neuroscaling.training.feeding.draws import crop_numbers, mirrored, uniform
 from neuroscaling.training.feeding.interface import Request
+from neuroscaling.training.moving import moved
 from neuroscaling.training.objectives.views import ViewSpec
 
 SHIFT = 8  # `shift` moves by up to one part in this many of the side
@@ -53,7 +54,7 @@ def _shifted(images: torch.Tensor, offsets: np.ndarray, reach: int) -> torch.Ten
     """Each image moved along both sides by its offset (b, 2), `reach` being none; what comes in is black."""
     n, channels, height, width = images.shape
     padded = functional.pad(images, (reach, reach, reach, reach))
-    place = torch.from_numpy(offsets).to(images.device)
+    place = moved(offsets, images.device)
     rows = place[:, 0].view(n, 1, 1, 1) + torch.arange(height, device=images.device).view(1, 1, height, 1)
     columns = place[:, 1].view(n, 1, 1, 1) + torch.arange(width, device=images.device).view(1, 1, 1, width)
     image = torch.arange(n, device=images.device).view(n, 1, 1, 1)

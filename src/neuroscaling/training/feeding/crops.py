@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from neuroscaling.training.moving import moved
+
 ASPECT = (3 / 4, 4 / 3)
 ATTEMPTS = 10
 COLUMNS = 2 * ATTEMPTS + 2  # uniform numbers that a box takes: area and aspect of each attempt, then its place
@@ -83,8 +85,8 @@ def crop_together(
     """As `crop_each`, of squares uint8 (n, 3, s, s) that lie together on a device."""
     # Half precision holds 0 ... 255 exactly; its weights are off by less than 1/2000, an eighth of a grey level.
     dtype = torch.float16 if images.is_cuda else torch.float32
-    box = torch.from_numpy(boxes).to(images.device, torch.float32)
-    flip = torch.from_numpy(mirrored).to(images.device)
+    box = moved(boxes, images.device, torch.float32)
+    flip = moved(mirrored, images.device)
     rows = _weights(box[:, 0], box[:, 2], images.shape[2], size, interpolation)
     columns = _weights(box[:, 1], box[:, 3], images.shape[3], size, interpolation)
     columns = torch.where(flip[:, None, None], columns.flip(1), columns)

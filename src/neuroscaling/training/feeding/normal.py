@@ -2,6 +2,8 @@
 
 import torch
 
+from neuroscaling.training.moving import moved
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # On a CPU, values are converted and scaled while they are in its cache.
@@ -12,7 +14,7 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
     """uint8 (b, 3, h, w) to float32, channels last, with ImageNet's mean and standard deviation as published."""
     n, channels, height, width = images.shape
     out = torch.empty((n, height, width, channels), device=images.device)
-    scale, shift = (numbers.repeat(width).to(images.device) for numbers in _constants())
+    scale, shift = (moved(numbers.repeat(width), images.device) for numbers in _constants())
     at_once = n if images.is_cuda else max(1, CACHED // (channels * height * width))
     for start in range(0, n, at_once):
         part = out[start : start + at_once]
@@ -23,7 +25,7 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 
 def of_unit_range(images: torch.Tensor) -> torch.Tensor:
     """float32 (b, 3, h, w) in [0, 1], with the same mean and standard deviation."""
-    scale, shift = (numbers.to(images.device).view(3, 1, 1) for numbers in _constants())
+    scale, shift = (moved(numbers, images.device).view(3, 1, 1) for numbers in _constants())
     return images * (255 * scale) + shift
 
 

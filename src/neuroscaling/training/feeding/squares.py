@@ -12,6 +12,7 @@ from neuroscaling.datasets.decode import decode_into, square
 from neuroscaling.datasets.source import Source
 from neuroscaling.errors import Problem
 from neuroscaling.hashing import content_hash
+from neuroscaling.training.moving import moved
 
 HOST_SHARE = 0.6  # of the memory that is free, for all processes of this host
 DEVICE_SHARE = 0.4  # of a GPU's free memory, for each of training and validation images
@@ -22,42 +23,60 @@ _kept: dict[str, "Squares"] = {}
 class Squares:
     """Squares uint8 of some images of a split, by row of its index; more are decoded when they are asked for.
 
-    faults: what is wrong with images that can't be decoded, by row.
+    blocks: the squares (n, size, size, 3) that were decoded together, each on the GPU where it fits beside those that
+    are there, or in the host's memory; blocks are not put together, which would take their memory twice. place: block
+    of each row, and position in it, -1: none; faults: what is wrong with images that can't be decoded, by row.
     """
 
     def __init__(self, source: Source, size: int, device: torch.device, prepare: Callable | None = None):
         self.source, self.size, self.device = source, size, device
         self.prepare = prepare or (lambda image: square(image, size))
-        self.pixels = torch.empty((0, size, size, 3), dtype=torch.uint8)
-        self.place = np.full(len(source.index), -1, np.int64)
+        self.blocks: list[torch.Tensor] = []
+        self.place = np.full((len(source.index), 2), -1, np.int64)
         self.faults: dict[int, Problem] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all squares, wherever they are."""
+        return sum(block.nbytes for block in self.blocks)
+
+    def missing(self, rows: np.ndarray) -> np.ndarray:
+        """Those of `rows` that are not decoded yet, each once."""
+        return np.unique(rows[self.place[rows, 0] < 0])
 
     def require(self, rows: np.ndarray) -> None:
         """Decode those images of `rows` that are not there yet."""
-        missing = np.unique(rows[self.place[rows] < 0])
+        missing = self.missing(rows)
         if not len(missing):
             return
         fresh = np.zeros((len(missing), self.size, self.size, 3), np.uint8)
         self.faults |= decode_into(fresh, self.source, missing, self.prepare)
-        self.place[missing] = len(self.pixels) + np.arange(len(missing))
-        self.pixels = self._joined(torch.from_numpy(fresh))
+        self.place[missing, 0], self.place[missing, 1] = len(self.blocks), np.arange(len(missing))
+        there = sum(block.nbytes for block in self.blocks if block.is_cuda)
+        block = torch.from_numpy(fresh)
+        self.blocks.append(block.to(self.device) if fits_device(block.nbytes, self.device, there) else block)
 
     def batch(self, rows: np.ndarray) -> torch.Tensor:
         """Squares (b, 3, size, size), channels last, on the device that trains."""
-        place = torch.from_numpy(self.place[rows]).to(self.pixels.device)
-        return self.pixels[place].to(self.device).permute(0, 3, 1, 2)
+        numbers, places = self.place[rows].T
+        found = {int(number): np.flatnonzero(numbers == number) for number in np.unique(numbers)}
+        parts = [self._taken(self.blocks[number], places[mine]) for number, mine in found.items()]
+        if len(parts) == 1:
+            return parts[0].permute(0, 3, 1, 2)
+        order = np.argsort(np.concatenate(list(found.values())))
+        return torch.cat(parts)[moved(order, self.device)].permute(0, 3, 1, 2)
 
     def each(self, rows: np.ndarray) -> list[torch.Tensor]:
         """The same squares, (3, size, size) each, where they are: nothing is copied."""
-        return [self.pixels[place].permute(2, 0, 1) for place in self.place[rows].tolist()]
+        return [self.blocks[number][place].permute(2, 0, 1) for number, place in self.place[rows].tolist()]
 
-    def _joined(self, fresh: torch.Tensor) -> torch.Tensor:
-        if fits_device(fresh.nbytes, self.device):
-            fresh = fresh.to(self.device)
-        if not len(self.pixels):
-            return fresh
-        together = self.device if fresh.is_cuda and self.pixels.is_cuda else torch.device("cpu")
-        return torch.cat([self.pixels.to(together), fresh.to(together)])
+    def _taken(self, block: torch.Tensor, places: np.ndarray) -> torch.Tensor:
+        """The squares at `places` of a block, on the device that trains."""
+        if block.device.type == self.device.type:
+            return block[moved(places, block.device)]
+        # Pinned memory is sent while the GPU is at work.
+        chosen = torch.empty((len(places), *block.shape[1:]), dtype=block.dtype, pin_memory=True)
+        return moved(torch.index_select(block, 0, torch.from_numpy(places), out=chosen), self.device)
 
 
 def kept_squares(
@@ -86,15 +105,17 @@ def forget_squares() -> None:
     _kept.clear()
 
 
-def fits_device(n_bytes: int, device: torch.device) -> bool:
-    """Whether a GPU has room for so many bytes of images beside its work; a CPU's memory is another matter."""
-    return device.type == "cuda" and n_bytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+def fits_device(n_bytes: int, device: torch.device, there: int = 0) -> bool:
+    """Whether a GPU has room for so many bytes of images beside its work; a CPU's memory is another matter.
+
+    there: bytes of the same kind of images that it holds already.
+    """
+    return device.type == "cuda" and n_bytes + there < DEVICE_SHARE * (torch.cuda.mem_get_info(device)[0] + there)
 
 
 def _room(squares: Squares, rows: np.ndarray, resident_gb: float | None) -> bool:
-    missing = np.unique(rows[squares.place[rows] < 0])
-    held = sum(others.pixels.nbytes for others in _kept.values())
-    return held + len(missing) * squares.size**2 * 3 <= _limit(resident_gb, held)
+    held = sum(others.nbytes for others in _kept.values())
+    return held + len(squares.missing(rows)) * squares.size**2 * 3 <= _limit(resident_gb, held)
 
 
 def _limit(resident_gb: float | None, held: int) -> float:

@@ -10,6 +10,7 @@ from neuroscaling.training.feeding import colours
 from neuroscaling.training.feeding.draws import seeds, uniform
 from neuroscaling.training.feeding.interface import Request
 from neuroscaling.training.feeding.normal import normalised, of_unit_range
+from neuroscaling.training.moving import moved
 from neuroscaling.training.objectives.views import ViewSpec
 
 JITTERS = (colours.brightness, colours.contrast, colours.saturation, colours.hue)
@@ -86,8 +87,8 @@ def _erase(batch: torch.Tensor, probability: float, own: np.ndarray) -> None:
 
 
 def _rows(chosen: np.ndarray, x: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(np.flatnonzero(chosen)).to(x.device, non_blocking=True)
+    return moved(np.flatnonzero(chosen), x.device)
 
 
 def _numbers(values: np.ndarray, x: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(values).to(x.device, x.dtype, non_blocking=True)
+    return moved(values, x.device, x.dtype)

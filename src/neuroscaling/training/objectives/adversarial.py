@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuroscaling.training.feeding.normal import MEAN, STD
+from neuroscaling.training.moving import moved
 from neuroscaling.training.objectives.supervised import Supervised
 from neuroscaling.training.precision import autocast
 from neuroscaling.training.recipe import Recipe
@@ -35,7 +36,7 @@ def ffgsm(network: nn.Module, images: Tensor, labels: Tensor, epsilon: float, al
     `epsilon` and to 0 to 1. The network is in evaluation mode for it, as torchattacks has it in the published study;
     its parameters get no gradients.
     """
-    mean, std = (torch.tensor(numbers, device=images.device).view(3, 1, 1) for numbers in (MEAN, STD))
+    mean, std = (moved(numbers, images.device).view(3, 1, 1) for numbers in (MEAN, STD))
     pixels = images * std + mean
     draws = torch.Generator(images.device).manual_seed(seed)
     start = (pixels + torch.empty_like(pixels).uniform_(-epsilon, epsilon, generator=draws)).clamp_(0, 1)
