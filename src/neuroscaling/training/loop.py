@@ -178,6 +178,7 @@ def _step(training: Training, request: Request, batch: Batch) -> torch.Tensor:
     statistics = RunningStatistics(training.objective) if world() > 1 else None
     training.objective.before_step(request.step)
     losses = [_micro_batch(training, request, batch, part, share.parts) for part in share.parts]
+    training.objective.after_backward(request.step)
     _update(training)
     if statistics is not None:
         statistics.merge(share.units)

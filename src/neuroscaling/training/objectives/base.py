@@ -27,6 +27,9 @@ class Objective(nn.Module):
     def before_step(self, step: int) -> None:
         """Called ahead of the first micro-batch of step `step` (from 0)."""
 
+    def after_backward(self, step: int) -> None:
+        """Called when the gradients of step `step` are complete, before they are clipped."""
+
     def after_step(self, step: int) -> None:
         """Called when the optimiser has taken step `step`."""
 

@@ -2,6 +2,7 @@
 
 import copy
 from itertools import groupby
+from math import sqrt
 
 import torch
 from timm.layers import DropPath
@@ -47,13 +48,15 @@ class DinoTraining(Objective):
             return cross_entropy_of_pairs(wanted, predicted / self.numbers.student_temperature, len(views))
 
     def before_step(self, step: int) -> None:
-        """The teacher's temperature of this step; the head's last layer is not trained in the first epochs."""
-        numbers, epoch = self.numbers, step * self.epochs / self.n_steps
-        share = min(1.0, epoch / numbers.temperature_epochs) if numbers.temperature_epochs else 1.0
-        first, last = numbers.first_temperature, numbers.teacher_temperature
-        self.temperature.fill_(first + share * (last - first))
-        self.head.trained.fill_(float(epoch >= numbers.frozen_epochs))
+        """The teacher's temperature of this step's epoch."""
+        first, last = self.numbers.first_temperature, self.numbers.teacher_temperature
+        self.temperature.fill_(first + self._warmth(self._epoch(step)) * (last - first))
         self._sum, self._count = torch.zeros_like(self.center), 0
+
+    def after_backward(self, step: int) -> None:
+        """In the first epochs, take away the gradients of the head's last layer: the optimiser passes it over."""
+        if self._epoch(step) < self.numbers.frozen_epochs:
+            self.head.last.grad = None
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
@@ -68,13 +71,22 @@ class DinoTraining(Objective):
     def momentum(self, step: int) -> float:
         """Share of the teacher that step `step` keeps: along a cosine to 1 at the end, by steps or by epochs."""
         first = self.numbers.teacher_momentum
-        if self.numbers.momentum_by_epoch:
-            return annealed("cosine", first, 1.0, step * self.epochs // self.n_steps, self.epochs)
+        if self.numbers.momentum_by_epoch:  # 1 in the last epoch, as in lightly
+            return annealed("cosine", first, 1.0, self._epoch(step), self.epochs - 1)
         return annealed("cosine", first, 1.0, step, self.n_steps)
 
     def scored(self) -> nn.Module:
         """The teacher's network."""
         return self.teacher
+
+    def _epoch(self, step: int) -> int:
+        """Epochs before that of `step`."""
+        return step * self.epochs // self.n_steps
+
+    def _warmth(self, epoch: int) -> float:
+        """Share of the way from the first temperature to the last, which the last epoch of the rise reaches."""
+        length = self.numbers.temperature_epochs - 1
+        return min(1.0, epoch / length) if length > 0 else float(epoch > length)
 
     def _remember(self, said: Tensor) -> None:
         if self._sum is not None:
@@ -98,20 +110,21 @@ class Head(nn.Module):
             nn.Linear(hidden, numbers.bottleneck),
         )
         self.last = nn.Parameter(torch.empty(numbers.output, numbers.bottleneck))
-        self.register_buffer("trained", torch.tensor(1.0), persistent=False)  # 0: the last layer gets no gradients
         self._initialise()
 
     def forward(self, features: Tensor) -> Tensor:
         """Outputs (b, output), from -1 to 1."""
-        last = self.trained * self.last + (1 - self.trained) * self.last.detach()
-        return functional.linear(functional.normalize(self.layers(features), dim=1), functional.normalize(last, dim=1))
+        last = functional.normalize(self.last, dim=1)
+        return functional.linear(functional.normalize(self.layers(features), dim=1), last)
 
     def _initialise(self) -> None:
-        for parameter in (self.last, *(layer.weight for layer in self.layers if isinstance(layer, nn.Linear))):
-            nn.init.trunc_normal_(parameter, std=0.02)
+        """As in DINO's own code, where the last layer has what torch gives linear layers."""
+        nn.init.kaiming_uniform_(self.last, a=sqrt(5))
         for layer in self.layers:
-            if isinstance(layer, nn.Linear) and layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
 
 def through(network: nn.Module, views: list[Tensor]) -> Tensor:
