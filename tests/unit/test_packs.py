@@ -19,7 +19,7 @@ from neuroscaling.datasets.packs.writing import write_pack
 from neuroscaling.datasets.source import open_source
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.errors import DataError
-from neuroscaling.training.feeding import open_training_feed
+from neuroscaling.training.feeding import open_training_feed, sources, training_pack
 from neuroscaling.training.feeding.interface import Request
 from neuroscaling.training.feeding.sources import run_source
 from neuroscaling.training.feeding.squares import forget_squares
@@ -170,6 +170,21 @@ def test_crops_of_originals_pass_by_a_pack_of_resized_images(root, tmp_path):
     ):
         source = run_source(run, "train", smallest, {"packs": {"photographs": str(folder)}})
         assert hasattr(source, "shards") == taken
+
+
+@pytest.mark.parametrize(
+    ("size", "crops", "read"), [(37, "stored", True), (38, "stored", False), (None, "originals", True)]
+)
+def test_a_record_names_the_pack_that_was_read_and_no_other(root, tmp_path, size, crops, read, caplog, monkeypatch):
+    monkeypatch.setattr(sources, "_opened", {})
+    caplog.set_level("INFO")
+    operating = {"packs": {"photographs": str(pack(root, tmp_path / "jpeg-x", STORED if size else None))}}
+    recipe = Recipe.model_validate(RECIPE | {"augmentation": "crop_flip", "crops": crops})
+    run, subset = photograph_run(root, recipe)
+    open_training_feed(run, subset, round((size or STORED) * 224 / 256), recipe, torch.device("cpu"), operating)
+    found = training_pack(run, round((size or STORED) * 224 / 256), recipe, operating)
+    assert (found is not None and found.name == "jpeg-x") == read
+    assert ("its pack has not images of 38 pixels" in caplog.text) == (not read)
 
 
 def test_a_pack_of_other_images_is_refused(root, tmp_path):

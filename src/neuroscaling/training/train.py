@@ -19,7 +19,7 @@ from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
 from neuroscaling.training.distributed import any_of, rank, together
 from neuroscaling.training.evaluate import accuracy_kind, evaluate
 from neuroscaling.training.failures import RunFailed
-from neuroscaling.training.feeding import open_validation
+from neuroscaling.training.feeding import open_validation, training_pack
 from neuroscaling.training.keep import write_weights
 from neuroscaling.training.lock import run_lock
 from neuroscaling.training.loop import Training, fit, restore
@@ -135,8 +135,8 @@ def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str
 def _trained_facts(run: dict[str, Any], training: Training, operating: dict[str, Any]) -> dict[str, Any]:
     """What run.json says of a trained run; `total_flops = 3 flops n_samples_seen image_passes`."""
     recipe, progress = training.recipe, training.progress
-    pack = (operating.get("packs") or {}).get(run["dataset"])
-    passes = image_passes(recipe, architecture(run["arch"]).input_size)
+    size = architecture(run["arch"]).input_size
+    pack, passes = training_pack(run, size, recipe, operating), image_passes(recipe, size)
     last = progress.checkpoints[-1]
     return {
         "n_classes": training.n_classes,
@@ -151,7 +151,7 @@ def _trained_facts(run: dict[str, Any], training: Training, operating: dict[str,
         "weights_sha256": last["sha256"],
         "checkpoints": progress.checkpoints,
         "corrupt": sorted(training.feed.corrupt),
-        "pack": Path(pack).name if pack else None,
+        "pack": pack.name if pack else None,
         "seconds": round(training.seconds, 3),
     }
 

@@ -9,7 +9,7 @@ from neuroscaling.datasets.source import Source
 from neuroscaling.training.feeding.feeds import Corrupt, Resident, Supply, ViewFeed
 from neuroscaling.training.feeding.interface import Feed
 from neuroscaling.training.feeding.sizes import stored_size
-from neuroscaling.training.feeding.sources import run_source
+from neuroscaling.training.feeding.sources import pack_of, run_source
 from neuroscaling.training.feeding.squares import Squares, kept_squares
 from neuroscaling.training.feeding.subset import Subset, read_checked
 from neuroscaling.training.feeding.workers import Preparation, Workers
@@ -28,21 +28,29 @@ def open_training_feed(
     worker processes prepare each step. Raises DataError when the subset is of other images than the run's, or more
     images are corrupt than the data set's `corrupt_limit`.
     """
-    specs, stored = views_of(recipe, size), stored_size(recipe, size)
-    originals = recipe.crops == "originals" and any(spec.crop == "random" for spec in specs)
-    source = run_source(run, "train", None if originals else stored, operating)
+    specs, stored = views_of(recipe, size), _stored(recipe, size)
+    source = run_source(run, "train", stored, operating)
     images = read_checked(run, subset, source.index)
-    from_squares = not originals and not any(spec.auto_augment for spec in specs)
+    from_squares = stored is not None and not any(spec.auto_augment for spec in specs)
     apart = device.type == "cpu" and all(spec.crop == "random" for spec in specs)
-    squares = _squares(run, source, images, stored, device, operating) if from_squares else None
+    squares = _squares(run, source, images, stored, device, operating) if stored and from_squares else None
     supply: Supply | None = Resident(squares, images, apart) if squares else None
     if supply is None:
         prepared = () if from_squares else specs
-        supply = _workers(
-            run, Preparation(source, images, prepared, None if originals else stored), recipe, device, operating
-        )
+        supply = _workers(run, Preparation(source, images, prepared, stored), recipe, device, operating)
     corrupt = Corrupt(run["dataset"], run["dataset_settings"].get("corrupt_limit", 0), source.index.image_ids)
     return ViewFeed(images, specs, run["seed"], supply, from_squares, corrupt)
+
+
+def training_pack(run: dict[str, Any], size: int, recipe: Recipe, operating: dict[str, Any]) -> Path | None:
+    """The folder of the pack that the training images are read from; None where it is the data set's own files."""
+    return pack_of(run, "train", _stored(recipe, size), operating)
+
+
+def _stored(recipe: Recipe, size: int) -> int | None:
+    """Side of the squares that images are made into before anything else; None where crops are of the originals."""
+    random = any(spec.crop == "random" for spec in views_of(recipe, size))
+    return None if random and recipe.crops == "originals" else stored_size(recipe, size)
 
 
 def _squares(

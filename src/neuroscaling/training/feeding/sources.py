@@ -1,5 +1,6 @@
 """Where a run's images are read: the data set's own files, or a pack of them."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from neuroscaling.datasets.source import Source, open_source
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.hashing import content_hash
 
+log = logging.getLogger(__name__)
 _opened: dict[str, Source] = {}  # by what was asked for: listings of large data sets take their time
 
 
@@ -21,12 +23,15 @@ def run_source(run: dict[str, Any], split: str, smallest: int | None, operating:
     smallest: pixels that the short side has to have in a pack; None: nothing but the originals will do, and a pack of
     resized images is passed by. Raises DataError when a pack is of other images than the run's.
     """
-    pack = _pack(run, split, smallest, operating)
+    pack = pack_of(run, split, smallest, operating)
     # Between two runs of a process, files may come and go.
     state = None if pack else state_key(run["dataset"], run["dataset_settings"], [split])
     asked = [run["dataset"], run["dataset_settings"], split, run["fingerprint"], str(pack), state]
     key = content_hash(asked, 16)
     if key not in _opened:
+        if not pack and (operating.get("packs") or {}).get(run["dataset"]):
+            needed = f"images of {smallest} pixels" if smallest else "the originals"
+            log.info("%s images are read from the data set's own files: its pack has not %s", split, needed)
         _opened[key] = _open_pack(run, split, pack, operating) if pack else _open_files(run, split, operating)
     return _opened[key]
 
@@ -42,8 +47,8 @@ def source_state(run: dict[str, Any], split: str, source: Source) -> str:
     return files_key(state, source) if len(source.index) <= FILES_LOOKED_AT else state
 
 
-def _pack(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Path | None:
-    """The folder of the pack that serves, if there is one."""
+def pack_of(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Path | None:
+    """The folder of the pack that serves `run_source`, if there is one."""
     named = (operating.get("packs") or {}).get(run["dataset"])
     if not named or not manifest_file(Path(named), split).exists():
         return None
