@@ -26,8 +26,8 @@ study-%: env
 	@$(MAIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 	@echo "The report: $(CURDIR)/results/$*/report/index.html"
 
-test: env ## run the whole test suite
-	@$(MAIN)/python -m pytest
+test: env ## run the whole test suite, CORES tests at once
+	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
 lint: env ## ruff, snakefmt and snakemake --lint
 	@$(MAIN)/ruff check .

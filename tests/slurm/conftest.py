@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .lab import HERE, Driver, drive, kill_node, slurm, wait_until
+from .lab import HERE, Driver, drive, kill_node, kill_processes, slurm, wait_until
 
 # Ends the cluster also where the test session is killed: waits for the session's process, then stops what is left.
 WATCH = 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; [ ! -d "$2" ] || "$3" "$2"'
@@ -35,6 +35,8 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run([stop, folder], timeout=60, check=True)
+        for node in ("gpu1", "gpu2", "cpu1"):
+            kill_processes(node)
         watch.terminate()
         watch.wait()
 

@@ -154,6 +154,11 @@ def most_at_once(jobs: list[Job]) -> int:
 def kill_node(node: str, folder: Path) -> None:
     """Let a node die: its daemon, and all processes of its jobs. Only processes of the test cluster are ended."""
     os.kill(int((folder / f"run/slurmd-{node}.pid").read_text()), signal.SIGKILL)
+    kill_processes(node)
+
+
+def kill_processes(node: str) -> None:
+    """End all processes of a node's jobs, also those that Slurm lost when their parents were cancelled (no cgroups)."""
     for pid in processes_of(node):
         try:
             os.kill(pid, signal.SIGKILL)
