@@ -5,11 +5,22 @@ Light: scoring imports it in both environments.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from neuroscaling.errors import NeuroscalingError
 from neuroscaling.files import read_json, write_json
 
 FORMAT = "failure/1"
 FAILED = "failed"
+
+
+def record_of(path: str | Path) -> dict[str, Any]:
+    """The run.json at `path`; empty where there is none, or none that can be read."""
+    try:
+        record = read_json(path)
+    except NeuroscalingError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def failure_of(record: str | Path) -> str | None:

@@ -7,8 +7,7 @@ from typing import Any
 
 from neuroscaling.calibration.sizes import size_of
 from neuroscaling.calibration.work import samples
-from neuroscaling.errors import NeuroscalingError
-from neuroscaling.failures import FAILED
+from neuroscaling.failures import FAILED, record_of
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.runs import Run
@@ -60,28 +59,10 @@ def is_there(folder: Path) -> bool:
 
     A run that failed for good is there; one whose failure may be mended, such as damaged images, is not.
     """
-    record = _record(folder)
+    record = record_of(folder / RECORD)
     if record.get("status") == FAILED:
         return bool(record.get("lasting"))
     return bool(record) and (record.get("weights") is None or (folder / record["weights"]).is_file())
-
-
-def failed_before(study: LoadedStudy, runs: Iterable[str]) -> list[list[str]]:
-    """Those of `runs` that failed and are tried again, each with the time of its failure in nanoseconds.
-
-    Snakemake sees their records and thinks that all is done; this list, as a parameter, tells it otherwise.
-    """
-    folders = {run: study.store.run(run) for run in runs}
-    failed = [run for run, folder in folders.items() if _record(folder).get("status") == FAILED]
-    return [[run, str((folders[run] / RECORD).stat().st_mtime_ns)] for run in failed]
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    """run.json; empty where there is none, or none that can be read."""
-    try:
-        return read_json(folder / RECORD)
-    except NeuroscalingError:
-        return {}
 
 
 def is_small(study: LoadedStudy, run: Run) -> bool:

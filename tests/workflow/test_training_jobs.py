@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -79,6 +80,27 @@ def test_scores_of_failed_runs_are_missing_by_name_and_the_rest_is_there(packed)
     fit = json.loads((packed.path / "results/packed/fits/accuracy.json").read_text())
     assert set(fit["left_out"]["runs missing: their training failed"]) == failed
     assert (packed.path / "results/packed/report/index.html").is_file()
+
+
+@pytest.mark.parametrize("lost", ["run", "record", "weights", "content"])
+def test_a_run_that_is_gone_or_damaged_is_trained_again_whatever_was_made_from_it(packed, tmp_path, lost):
+    """Also in a working directory that knows nothing of how the store's files were made."""
+    folder = tmp_path / "work"
+    shutil.copytree(packed.path, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
+    workdir = Workdir(folder)
+    run = next(name for name, record in records(workdir).items() if record["status"] == "done")
+    match lost:
+        case "run":
+            shutil.rmtree(folder / "store/runs" / run)
+        case "record":
+            (folder / "store/runs" / run / "run.json").unlink()
+        case "weights":
+            next((folder / "store/runs" / run).glob("weights-*")).unlink()
+        case "content":
+            (folder / "store/runs" / run / "run.json").write_text("[]")
+    planned = workdir.planned("packed.yaml")
+    assert sum(number for rule, number in planned.items() if rule.startswith("train")) == 1
+    assert planned["table"] == planned["report"] == 1
 
 
 def test_nothing_is_left_to_do_and_more_runs_train_those_alone(packed):

@@ -1,10 +1,10 @@
 # What the rules of training share: which runs are left, and what their jobs need.
 import re
+import time
 
 from neuroscaling.calibration.jobs import job_minutes
 from neuroscaling.calibration.memory import job_memory_mb
 from neuroscaling.training_jobs import (
-    failed_before,
     is_small,
     jobs_for,
     read_jobs,
@@ -15,6 +15,12 @@ from neuroscaling.training_jobs import (
 TRAINING = STUDY.config.training
 # Jobs on a cluster read this file again, when some of the runs are there already; they must see the same jobs.
 FROZEN = Path(".snakemake") / "neuroscaling" / f"{STUDY.config.study}-training.json"
+# Runs that have a job are not there, and must be made. Snakemake would make none whose record is damaged or tells of a
+# failure, nor one that is gone while results made from it are there. An input that is newer than all tells it otherwise.
+NOW = FROZEN.with_name(f"{STUDY.config.study}-now")
+if workflow.is_main_process:
+    NOW.parent.mkdir(parents=True, exist_ok=True)
+    NOW.write_text(str(time.time_ns()))
 if config.get("whole"):  # for the graph of the rules: as if no run were there
     TRAIN_JOBS = jobs_for(STUDY, list(RUNS.values()))
 elif workflow.is_main_process or not FROZEN.is_file():
@@ -73,15 +79,6 @@ def dataset_packs_of(wildcards):
     """Manifests of the packed data set that a run reads."""
     run = RUNS[wildcards.run]
     return list(PACKED_DATASETS.get(run.dataset, {}).values())
-
-
-def tried_again(job):
-    """Runs whose failure may be mended by now, and when they failed."""
-
-    def failed(wildcards):
-        return failed_before(STUDY, [wildcards.run] if job is None else job.runs)
-
-    return failed
 
 
 def training_gpus(job):

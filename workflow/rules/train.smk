@@ -45,7 +45,7 @@ rule pack:
 
 
 # The weights and the state that a killed training resumes from are not declared: Snakemake would delete them when
-# a job fails. run.json names the weights and their checksum. Runs that are there belong to no job (training/jobs.py):
+# a job fails. run.json names the weights and their checksum. Runs that are there belong to no job (training_jobs.py):
 # neither another pack nor another study makes them anew.
 for JOB in [None, *TRAIN_JOBS.packs]:
 
@@ -56,6 +56,7 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             subsets=of_runs(subset_of, JOB),
             starts=of_runs(start_of, JOB),
             packs=of_runs(dataset_packs_of, JOB),
+            now=NOW,
         output:
             runs=for_runs(STORE / "runs/{run}/run.json", JOB),
             histories=for_runs(STORE / "runs/{run}/history.parquet", JOB),
@@ -74,8 +75,6 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             nodes=training_nodes(JOB),
             mem_mb=training_memory(JOB),
             runtime=training_minutes(JOB),
-        params:
-            failed=tried_again(JOB),
         message:
             f"Train {title_of(JOB)}"
         script:

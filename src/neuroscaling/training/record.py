@@ -13,9 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neuroscaling.errors import NeuroscalingError
-from neuroscaling.failures import FAILED
-from neuroscaling.files import atomic_path, read_json, write_json
+from neuroscaling.failures import FAILED, record_of
+from neuroscaling.files import atomic_path, write_json
 from neuroscaling.hashing import file_sha256
 from neuroscaling.models.cost import count
 from neuroscaling.provenance import provenance
@@ -48,7 +47,7 @@ def is_complete(run: dict[str, Any], out: Path) -> bool:
 
     So it does when the run failed for good. A failure that may be mended, such as damaged images, is not the end.
     """
-    record = _read(out / RECORD)
+    record = record_of(out / RECORD)
     if record.get("run") != run["run"] or not (out / HISTORY).is_file():
         return False
     if record.get("status") == FAILED:
@@ -59,7 +58,7 @@ def is_complete(run: dict[str, Any], out: Path) -> bool:
 def publish_again(run: dict[str, Any], out: Path) -> bool:
     """Put the kept copy of a finished run back in its place; whether there is one, whole."""
     kept = out / FINISHED
-    record = _read(kept / RECORD)
+    record = record_of(kept / RECORD)
     if record.get("run") != run["run"] or not (kept / HISTORY).is_file():
         return False
     for name in (HISTORY, RECORD):
@@ -136,11 +135,3 @@ def _weights(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield record["weights"], record["weights_sha256"]
     for kept in record.get("checkpoints") or []:
         yield kept["file"], kept["sha256"]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = read_json(path)
-    except NeuroscalingError:
-        return {}
-    return record if isinstance(record, dict) else {}
