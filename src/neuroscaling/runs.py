@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from neuroscaling.config import BaselineRuns, PretrainedRuns, Section, Study, TrainedRuns, UntrainedRuns
+from neuroscaling.errors import Problem, StudyError
 from neuroscaling.hashing import content_hash
 from neuroscaling.models import names
 from neuroscaling.training.recipe import Recipe, load_recipe
@@ -67,9 +68,9 @@ def _expand_group(group: Section, study: Study, fingerprints: dict[str, str]) ->
 
 
 def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str]) -> Iterator[Run]:
-    """The runs of a group, each behind the run that it starts from, where its recipe names one."""
+    """The runs of a group, each behind those that it starts from, where its recipe names one."""
     recipe = load_recipe(group.recipe, study.protocol)
-    start = load_recipe(recipe.start.recipe, study.protocol) if recipe.start else None
+    before = _before(recipe, study.protocol)
     for arch, dataset, (k, token), seed in product(group.archs, group.datasets, group.subsets(), group.seeds):
         images = {
             "dataset": dataset,
@@ -78,11 +79,26 @@ def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str]) -> 
             "subset_seed": seed if group.subset_seed is None else group.subset_seed,
         }
         base = None
-        if start:
-            first = recipe.start.samples_per_class
-            base = _one(arch, start, first, _token(first, str(first), study.protocol), seed, images)
+        for stage, subset in before:
+            base = _one(arch, stage, subset, _token(subset, str(subset), study.protocol), seed, images, base)
             yield base
         yield _one(arch, recipe, k, _token(k, token, study.protocol), seed, images, base)
+
+
+def _before(recipe: Recipe, protocol: str) -> list[tuple[Recipe, int | str]]:
+    """Recipe and images per class of the runs that one of `recipe` starts from, in the order of their training.
+
+    Raises StudyError where they start from each other.
+    """
+    chain, subsets = [recipe], []
+    while chain[-1].start:
+        start = chain[-1].start
+        subsets.append(start.samples_per_class)
+        chain.append(load_recipe(start.recipe, protocol))
+        if chain[-1] in chain[:-1]:
+            circle = " from ".join(stage.name for stage in chain)
+            raise StudyError(Problem("recipes that start from each other", f"recipe {recipe.name}: start", circle))
+    return [*zip(reversed(chain[1:]), reversed(subsets), strict=True)]
 
 
 def _token(k: int | str | None, token: str, protocol: str) -> str:

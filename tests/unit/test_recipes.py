@@ -11,9 +11,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from neuroscaling.config import Study
 from neuroscaling.errors import StudyError
 from neuroscaling.models import names
 from neuroscaling.models.build import build
+from neuroscaling.runs import expand
 from neuroscaling.training.averaging import make_ema
 from neuroscaling.training.feeding.policies import policy
 from neuroscaling.training.objectives.views import ViewSpec, image_passes, views_of
@@ -198,6 +200,46 @@ def test_policies_are_those_that_timm_knows(words, known):
 def test_options_that_timm_passes_over_are_refused(words):
     with pytest.raises(ValidationError, match="unknown option"):
         changed("sgd100", auto_augment=words)
+
+
+# Fine-tuning
+
+
+def runs_of(folder, recipe, **starts):
+    """The runs of a study of `recipe`, where recipe `a` of `starts` (a=b) starts from 10 images a class of recipe b."""
+    for name, start in starts.items():
+        path = start if start in recipe_names() else folder / f"{start}.yaml"
+        (folder / f"{name}.yaml").write_text(
+            f"epochs: 1\nbatch_size: 8\noptimizer: sgd\nlearning_rate: 0.1\n"
+            f"start: {{recipe: {path}, samples_per_class: 10}}\n"
+        )
+    group = {
+        "archs": ["resnet_w8"],
+        "datasets": ["digits"],
+        "samples_per_class": [5],
+        "recipe": f"{folder}/{recipe}.yaml",
+    }
+    study = {"study": "s", "datasets": {"digits": {"format": "digits"}}, "runs": [group]}
+    return expand(Study.model_validate(study), {"digits": "0" * 16})
+
+
+def test_fine_tuning_of_a_fine_tuned_network_trains_all_that_lead_to_it(tmp_path):
+    runs = runs_of(tmp_path, "twice", twice="once", once="digits")
+    assert [run.recipe["name"] for run in runs] == ["digits", "once", "twice"]
+    assert [run.start for run in runs] == [None, runs[0].run, runs[1].run]
+    assert [run.samples_per_class for run in runs] == [10, 10, 5]
+
+
+def test_recipes_that_start_from_each_other_are_refused(tmp_path):
+    with pytest.raises(StudyError, match="start from each other") as caught:
+        runs_of(tmp_path, "one", one="two", two="one")
+    assert caught.value.problems[0].value == "one from two from one"
+
+
+@pytest.mark.parametrize("k", ["al", 0, -2])
+def test_the_subset_of_the_first_run_is_a_number_or_all(k):
+    with pytest.raises(ValidationError, match="samples_per_class"):
+        changed("digits_ffgsm", start={"recipe": "digits", "samples_per_class": k})
 
 
 # Schedules

@@ -1,6 +1,8 @@
 """Sections of a recipe that one objective alone reads, and where fine-tuning starts. Light: imports no torch."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Fraction = tuple[float, float]
 
@@ -53,4 +55,6 @@ class Start(Section):
     """Where fine-tuning starts: the run of the same architecture, data set and seed with this recipe and subset."""
 
     recipe: str = Field(description="Recipe of the run whose weights are taken.")
-    samples_per_class: int | str = Field("all", description="Subset of that run: images a class, or `all`.")
+    samples_per_class: Literal["all"] | PositiveInt = Field(
+        "all", description="Subset of that run: images a class, or `all`."
+    )
