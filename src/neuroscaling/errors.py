@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import PurePath
 from typing import Any
 
 
@@ -64,5 +65,5 @@ def listing(values: Sequence[object], limit: int = 12) -> str:
 
 
 def _short(value: object, limit: int = 200) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = str(value) if isinstance(value, str | PurePath) else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."

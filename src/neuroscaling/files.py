@@ -11,6 +11,8 @@ from typing import Any
 
 from neuroscaling.errors import DataError, Problem
 
+ANOTHER_STORE = "choose another `store:`"
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -58,9 +60,13 @@ def require_writable(folder: str | Path, what: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:
-        raise _disk_error(error, folder, what) from error
+        known = _disk_error(error, folder, what)
+        if not isinstance(known, DataError):
+            known = DataError(Problem(f"the {what} can't be written: {error.strerror}", str(folder), fix=ANOTHER_STORE))
+        raise known from error
     finally:
-        probe.unlink(missing_ok=True) if os.access(folder, os.W_OK) else None
+        with suppress(OSError):
+            probe.unlink()
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -92,7 +98,7 @@ def _disk_error(error: OSError, path: Path, what: str = "file") -> Exception:
             Problem(
                 f"the {what} can't be written: no permission",
                 str(path),
-                fix="choose another `store:` or ask for rights",
+                fix=f"{ANOTHER_STORE} or ask for rights",
             )
         )
     return error

@@ -50,6 +50,9 @@ def _read_yaml(path: Path) -> Any:
         raise StudyError(
             Problem("study file is missing", str(path), nearest=nearest(path, others), fix="give --config study=FILE")
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"not a readable study file ({error.strerror if isinstance(error, OSError) else 'no text'})"
+        raise StudyError(Problem(what, str(path), fix="give --config study=FILE, a YAML file")) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)

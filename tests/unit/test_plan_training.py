@@ -13,6 +13,7 @@ from neuroscaling.calibration.costs import ArchCost, cost_of, definition_of, lis
 from neuroscaling.calibration.feeding import BY_POLICY, STREAMED, feeding_rate
 from neuroscaling.calibration.gpus import CEILING, GPUS, Interval, stated_rates
 from neuroscaling.calibration.jobs import UNKNOWN_MINUTES, job_minutes
+from neuroscaling.calibration.memory import job_memory_mb
 from neuroscaling.calibration.sizes import DatasetSize, dataset_size, samples
 from neuroscaling.calibration.training import (
     MARGIN,
@@ -26,7 +27,6 @@ from neuroscaling.calibration.training import (
 )
 from neuroscaling.calibration.training_rates import TrainingRate, devices, rate_file, read_rates, write_rate
 from neuroscaling.calibration.work import BANK, work_of
-from neuroscaling.calibration.work import MARGIN as MARGIN_OF_SQUARES
 from neuroscaling.cli.main import main
 from neuroscaling.config import Training
 from neuroscaling.errors import DataError
@@ -238,9 +238,8 @@ def test_other_objectives_cost_more_passes(gokce):
 
 def test_numbers_of_modules_that_import_torch_are_theirs():
     from neuroscaling.training import evaluate
-    from neuroscaling.training.feeding import sizes
 
-    assert BANK == evaluate.BANK and MARGIN_OF_SQUARES == sizes.MARGIN
+    assert BANK == evaluate.BANK
 
 
 @pytest.mark.parametrize("gpu", GPUS)
@@ -337,6 +336,16 @@ def test_time_limits_have_a_margin_in_steps_of_ten_minutes():
     assert limit_minutes(Interval(1, 1, 3600)) == 80 and 60 * MARGIN == 78
 
 
+def test_a_job_asks_for_the_memory_of_the_images_that_it_keeps_decoded(gokce):
+    named = {(run.arch, run.dataset, run.subset): run for run in gokce.runs.values() if run.seed == 0}
+    kept, validation, processes = 100_000 * 256**2 * 3e-6, 50_000 * 224**2 * 3e-6, 3000 + 15 * 500
+    run, changed = named["alexnet", "imagenet", "100"], named["deit_tiny", "imagenet", "100"]
+    whole = replace(run, recipe=run.recipe | {"augmentation": "none", "crops": "originals"})
+    # A policy changes images one by one: none is kept.
+    for one, squares in ((run, kept), (changed, 0), (whole, kept * (224 / 256) ** 2)):
+        assert job_memory_mb(gokce, [one]) == pytest.approx(processes + squares / 0.6 + validation, abs=1)
+
+
 def test_a_study_without_a_gpu_has_no_estimated_limits(small, gokce):
     study = load_study(small)
     runs = list(study.runs.values())
@@ -388,6 +397,10 @@ def test_options_that_mean_nothing_are_named(small, capsys):
     assert status == 1 and "--gpus" in error and "add --calibrate" in error
     status, _, error = plan(capsys, small, "--gpu", "h10")
     assert status == 1 and "h100" in error and "--calibrate" in error
+    status, _, error = plan(capsys, small, "--compare", "--calibrate")
+    assert status == 1 and "leave out --calibrate" in error
+    status, _, error = plan(capsys, small, "--stage", "extraction", "--gpu", "a100")
+    assert status == 1 and "--gpu: says nothing to the stage extraction" in error
     status, _, error = plan(capsys, small, "--calibrate", "--stage", "training", "--archs", "resnet_w9")
     assert status == 1 and "does not train this architecture" in error and "resnet_w8" in error
 

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from neuroscaling.config import Study
-from neuroscaling.errors import StudyError
+from neuroscaling.errors import DataError, StudyError
+from neuroscaling.files import require_writable
 from neuroscaling.study_file import read_study_file
 
 GOOD = {
@@ -78,6 +79,21 @@ def test_missing_file_names_the_nearest(tmp_path):
     (tmp_path / "demo.yaml").write_text("")
     with pytest.raises(StudyError, match=r"missing[\s\S]*demo.yaml"):
         read_study_file(tmp_path / "dmo.yaml")
+
+
+def test_a_folder_or_a_binary_file_is_no_study(tmp_path):
+    with pytest.raises(StudyError, match=r"not a readable study file \(Is a directory\)"):
+        read_study_file(tmp_path)
+    (tmp_path / "study.yaml").write_bytes(b"\x7fELF\xff\xfe")
+    with pytest.raises(StudyError, match=r"not a readable study file \(no text\)"):
+        read_study_file(tmp_path / "study.yaml")
+
+
+def test_a_store_at_or_below_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "store"):
+        with pytest.raises(DataError, match=rf"{folder}: the store can't be written[\s\S]*next: .*another `store:`"):
+            require_writable(folder, "store")
 
 
 def test_broken_yaml_names_the_line(tmp_path):

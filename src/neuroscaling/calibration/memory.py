@@ -1,11 +1,10 @@
 """Memory of training jobs, for the scheduler: what is decoded is kept. Light: no torch."""
 
 from collections.abc import Iterable
-from functools import cache
 
 from neuroscaling.calibration.sizes import DatasetSize, samples, size_of
+from neuroscaling.calibration.work import recipe_facts
 from neuroscaling.errors import NeuroscalingError
-from neuroscaling.hashing import canonical_json
 from neuroscaling.models.names import architecture
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
@@ -19,7 +18,6 @@ RESIDENT_GB = 64.0
 """Decoded training images that a job asks memory for, where the study does not say; more are decoded each step."""
 SHARE = 0.6
 """Of a job's memory that decoded training images may take (training/feeding/squares.py)."""
-MARGIN = 256 / 224
 COLOURS = 3
 
 
@@ -44,17 +42,16 @@ def _training_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
     images: dict[tuple[str | None, int], dict[tuple[str | None, int], int]] = {}
     most: dict[tuple[str | None, int], int] = {}
     for run in runs:
-        if not _is_kept(canonical_json(run.recipe)):
+        facts = recipe_facts(run)
+        if not facts.from_squares or facts.by_policy:
             continue
-        key, seed = (run.dataset, architecture(run.arch).input_size), run.subset_seed
+        key, seed = (run.dataset, facts.stored_side), run.subset_seed
         counted = images.setdefault(key, {})
         kind = (str(run.subset)[0] if str(run.subset)[0] in "pnc" else None, seed)
         # Subsets of one seed are nested.
         counted[kind] = max(counted.get(kind, 0), samples(str(run.subset), sizes[run.run]))
         most[key] = sizes[run.run].images
-    return sum(
-        min(sum(counted.values()), most[key]) * (key[1] * MARGIN) ** 2 * COLOURS for key, counted in images.items()
-    )
+    return sum(min(sum(counted.values()), most[key]) * key[1] ** 2 * COLOURS for key, counted in images.items())
 
 
 def _validation_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
@@ -65,12 +62,3 @@ def _validation_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
         for size in [architecture(run.arch).input_size]
     }
     return sum(sorted(found.values())[-2:])
-
-
-@cache
-def _is_kept(recipe: str) -> bool:
-    """Whether the images of a recipe are kept decoded, if they fit."""
-    from neuroscaling.training.recipe import Recipe
-
-    loaded = Recipe.model_validate_json(recipe)
-    return loaded.crops == "stored" and not loaded.auto_augment

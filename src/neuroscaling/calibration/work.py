@@ -8,12 +8,10 @@ from neuroscaling.calibration.sizes import DatasetSize, samples
 from neuroscaling.hashing import canonical_json
 from neuroscaling.models.names import architecture
 from neuroscaling.runs import Run
-from neuroscaling.training.objectives.views import image_passes, views_of
+from neuroscaling.training.objectives.views import has_random_crops, image_passes, stored_size, views_of
 from neuroscaling.training.recipe import Recipe
 
 FLOAT_BYTES = 4
-MARGIN = 256 / 224
-"""Decoded photographs are kept larger than a network's input (`training.feeding.sizes`)."""
 # Numbers that an optimiser keeps for each parameter.
 MOMENTS = {"sgd": 1, "lars": 1, "adamw": 2}
 BANK = 100_000
@@ -104,8 +102,6 @@ def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
     from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
 
     loaded = Recipe.model_validate_json(recipe)
-    views = views_of(loaded, size)
-    crops = any(view.crop == "random" for view in views)
     return RecipeFacts(
         name=loaded.name,
         objective=loaded.objective,
@@ -116,7 +112,7 @@ def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
         passes=image_passes(loaded, size),
         # A moving average, and DINO's teacher, are another network each.
         copies=1 + MOMENTS[loaded.optimizer] + (loaded.ema is not None) + (loaded.objective == "dino"),
-        stored_side=round(size * MARGIN) if crops else size,
-        from_squares=loaded.crops == "stored" or not crops,
-        by_policy=any(view.auto_augment for view in views),
+        stored_side=stored_size(loaded, size),
+        from_squares=loaded.crops == "stored" or not has_random_crops(loaded, size),
+        by_policy=any(view.auto_augment for view in views_of(loaded, size)),
     )

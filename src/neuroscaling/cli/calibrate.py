@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from neuroscaling.study import LoadedStudy
 
 HOUR = 3600
+NOT_OF = {"training": ("rates", "save"), "extraction": ("archs", "gpu")}
+"""Options that say nothing to a stage."""
 HOURS = ("extraction_hours", "encoding_hours")
 
 
@@ -136,8 +138,18 @@ def contradictions(options: argparse.Namespace) -> Iterator["Problem"]:
     """Options that contradict each other."""
     from neuroscaling.errors import Problem
 
+    def given(name: str) -> Any:
+        value = getattr(options, name)
+        return " ".join(value) if isinstance(value, list) else value
+
     if options.rates and options.calibrate:
         yield Problem("rates are read or measured, not both", "--rates, --calibrate")
-    for name in ("device", "save"):
+    for name in ("archs", "device", "save"):
         if getattr(options, name) and not options.calibrate:
-            yield Problem("belongs to a measurement", f"--{name}", getattr(options, name), fix="add --calibrate")
+            yield Problem("belongs to a measurement", f"--{name}", given(name), fix="add --calibrate")
+    for name in NOT_OF.get(options.stage, ()):
+        if getattr(options, name):
+            yield Problem(f"says nothing to the stage {options.stage}", f"--{name}", given(name), fix="leave it out")
+    if options.compare and (options.calibrate or options.rates or options.stage == "extraction"):
+        what = "estimates of training are compared with finished runs; nothing is measured, extraction is not planned"
+        yield Problem(what, "--compare", fix="leave out --calibrate, --rates and --stage extraction")

@@ -69,8 +69,6 @@ def _refuse(options: argparse.Namespace) -> None:
     problems = list(contradictions(options))
     if options.gpus < 1:
         problems.append(Problem("at least one GPU", "--gpus", options.gpus, "a whole number above 0"))
-    if options.archs and not options.calibrate:
-        problems.append(Problem("belongs to a measurement", "--archs", " ".join(options.archs), fix="add --calibrate"))
     if problems:
         raise StudyError(problems)
 

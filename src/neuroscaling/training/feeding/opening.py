@@ -8,12 +8,11 @@ import torch
 from neuroscaling.datasets.source import Source
 from neuroscaling.training.feeding.feeds import Corrupt, Resident, Supply, ViewFeed
 from neuroscaling.training.feeding.interface import Feed
-from neuroscaling.training.feeding.sizes import stored_size
 from neuroscaling.training.feeding.sources import pack_of, run_source
 from neuroscaling.training.feeding.squares import Squares, kept_squares
 from neuroscaling.training.feeding.subset import Subset, read_checked
 from neuroscaling.training.feeding.workers import Preparation, Workers
-from neuroscaling.training.objectives.views import views_of
+from neuroscaling.training.objectives.views import stored_size, views_of
 from neuroscaling.training.recipe import Recipe
 
 

@@ -13,6 +13,9 @@ from neuroscaling.training.recipe import Dino, Recipe, Simclr
 SIMCLR_JITTER = (0.8, 0.8, 0.8, 0.2)
 DINO_JITTER = (0.4, 0.4, 0.2, 0.1)
 
+# Photographs are kept larger than the network's input, as 256 is to 224.
+MARGIN = 256 / 224
+
 
 @dataclass(frozen=True)
 class ViewSpec:
@@ -51,6 +54,16 @@ def views_of(recipe: Recipe, size: int) -> tuple[ViewSpec, ...]:
             return _dino(recipe, recipe.dino, size)
         case _:
             return (_supervised(recipe, size),)
+
+
+def has_random_crops(recipe: Recipe, size: int) -> bool:
+    """Whether any view of an image is a random part of it."""
+    return any(view.crop == "random" for view in views_of(recipe, size))
+
+
+def stored_size(recipe: Recipe, size: int) -> int:
+    """Side of the squares that training images are kept as, for a network whose input has `size` pixels a side."""
+    return round(size * MARGIN) if has_random_crops(recipe, size) else size
 
 
 def image_passes(recipe: Recipe, size: int) -> float:
