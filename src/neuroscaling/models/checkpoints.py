@@ -33,15 +33,6 @@ def build_with(arch: str, weights: Path) -> nn.Module:
     return model
 
 
-def classes_in(weights: Path, arch: str) -> int:
-    """Number of outputs of the classifier in the weights file of a network of architecture `arch`; 0 without one.
-
-    Raises DataError when the weights are of another network.
-    """
-    tensors, metadata = read_weights(weights)
-    return _classes(_own_names(arch, tensors), metadata, arch, weights)
-
-
 def tensor_problems(arch: str, file: Path) -> list[Problem]:
     """What of the tensors in a safetensors file doesn't fit a network of `arch`, from names and shapes alone.
 
