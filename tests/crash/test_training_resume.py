@@ -14,8 +14,10 @@ import torch
 
 from neuroscaling.hashing import file_sha256
 from neuroscaling.training.many import Job, train_many, write_plainly
+from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
+from tests.unit.photographs import photograph_run, photographs
 
 EPOCHS = 12
 WEIGHTS = f"weights-ep{EPOCHS}.safetensors"
@@ -42,28 +44,28 @@ def job(tmp_path_factory):
     return run, subset, file_sha256(folder / "whole" / WEIGHTS)
 
 
-def start(jobs, folder, every=3, gpus=1):
-    """A process that trains `jobs`, and saves a state every so many steps."""
+def start(jobs, folder, every=3, **operating):
+    """A process, in a group of its own, that trains `jobs` and saves a state every so many steps."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "jobs.json"
-    path.write_text(write_plainly(jobs, OPERATING | {"checkpoint_steps": every, "gpus": gpus}))
+    path.write_text(write_plainly(jobs, OPERATING | {"checkpoint_steps": every} | operating))
     with open(folder / "log", "ab") as log:
         command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
-        return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)
+        return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ, start_new_session=True)
 
 
 def states(out):
     return sorted((out / "state").glob("step-*.state"))
 
 
-def interrupt(process, out, number, after_step):
+def interrupt(process, out, number, after_step, send=os.kill):
     """Send the signal once a state of step `after_step` or later is there; returns the exit status."""
     deadline = time.monotonic() + PATIENCE
     while not states(out) or int(states(out)[-1].stem.removeprefix("step-")) < after_step:
         assert process.poll() is None, "the training ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    process.send_signal(number)
+    send(process.pid, number)
     return process.wait(PATIENCE)
 
 
@@ -98,6 +100,18 @@ def test_told_to_stop_saves_its_state_and_resumes(job, tmp_path, caplog):
     saved = int(states(out)[-1].stem.removeprefix("step-"))
     weights, logged = finish(run, subset, out, caplog)
     assert weights == expected and f"resumes at step {saved}" in logged
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_all_processes_of_a_job_finds_its_state_saved(tmp_path, number):
+    """As a scheduler sends it: those that decode images get it too."""
+    keys = {"epochs": 10_000, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.01, "evaluations": 10_000}
+    recipe = Recipe(name="r", augmentation="crop_flip", crops="originals", **keys)
+    run, subset = photograph_run(photographs(tmp_path / "photographs", 12), recipe, k=12)
+    run |= {"kind": "trained", "arch": "resnet_w8", "family": "ResNet"}
+    process = start([Job(run, subset, tmp_path / "run")], tmp_path, every=5, workers=2)
+    assert interrupt(process, tmp_path / "run", number, 30, os.killpg) == 128 + number
+    assert f"told to stop ({number.name}) after step" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("which", ["the newest", "all"])

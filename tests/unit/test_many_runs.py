@@ -7,7 +7,7 @@ import torch
 
 from neuroscaling.errors import DataError
 from neuroscaling.hashing import file_sha256
-from neuroscaling.training.many import Job, read_plainly, train_many, write_plainly
+from neuroscaling.training.many import Job, _dealt, _part_of_cpus, read_plainly, train_many, write_plainly
 from tests.unit.digit_runs import digit_run, digit_subset
 from tests.unit.photographs import photograph_run, photographs
 
@@ -101,3 +101,11 @@ def test_runs_side_by_side_end_as_those_one_after_another(tmp_path):
 def test_jobs_are_the_same_from_their_file(tmp_path):
     jobs = [job_of(tmp_path, k=3), Job({"run": "a"}, None, tmp_path / "a", tmp_path / "b")]
     assert read_plainly(write_plainly(jobs, OPERATING)) == (jobs, OPERATING)
+
+
+def test_processes_of_a_host_share_its_cpus(tmp_path):
+    jobs = [job_of(tmp_path, k=k) for k in (1, 3, 10)]
+    dealt = [read_plainly(text)[1] for text in _dealt(jobs, {"side_by_side": 2, "threads": 8, "workers": 7})]
+    assert dealt == [{"side_by_side": 1, "threads": 4, "workers": 3}] * 2
+    few = _part_of_cpus({"threads": 2, "workers": 1, "gpus": 4}, 4)
+    assert few == {"threads": 1, "workers": 1, "gpus": 4} and _part_of_cpus({"workers": 0}, 4) == {"workers": 0}

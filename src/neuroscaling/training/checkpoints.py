@@ -1,5 +1,6 @@
 """When the state of a training is saved, and what happens when it is told to stop."""
 
+import logging
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from neuroscaling.training.distributed import any_of, rank
 from neuroscaling.training.loop import Training, is_sound, snapshot
 from neuroscaling.training.state import save_state
 
+log = logging.getLogger(__name__)
 # Epochs can take less than a tenth of a second; what is lost with a killed run is then less than writing its state.
 EPOCH_SECONDS = 2.0
 # States of large networks take long to write: at most one second in this many goes into them.
@@ -45,7 +47,9 @@ class Checkpoints:
         if stop or due:
             self.save()
         if stop:
-            raise SystemExit(128 + (self.stop or signal.SIGTERM))
+            number = signal.Signals(self.stop or signal.SIGTERM)
+            log.warning("%s: told to stop (%s) after step %d; goes on there", self.training.run, number.name, step)
+            raise SystemExit(128 + number)
 
     def after_epoch(self) -> None:
         """Save, unless a state was saved a moment ago or training is over."""

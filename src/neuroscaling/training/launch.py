@@ -54,7 +54,10 @@ def side_by_side(jobs: list[str]) -> None:
 
     with ExitStack() as stack:
         paths = [stack.enter_context(_file(text)) for text in jobs]
-        _all_end([[sys.executable, "-m", WORKER, str(path)] for path in paths], "training side by side failed")
+        commands = [[sys.executable, "-m", WORKER, str(path)] for path in paths]
+        # As torchrun says it: processes that share a host share its memory.
+        shared = os.environ | {"LOCAL_WORLD_SIZE": str(len(jobs))}
+        _all_end(commands, "training side by side failed", shared)
 
 
 def _meeting(nodes: int) -> list[str]:
@@ -82,13 +85,13 @@ def _file(text: str, folder: Path | None = None) -> Iterator[Path]:
         yield path
 
 
-def _all_end(commands: list[list[str]], what: str) -> None:
+def _all_end(commands: list[list[str]], what: str, environment: dict[str, str] | None = None) -> None:
     """Run `commands` at the same time until all have ended; raises DataError when one of them failed.
 
     What they print goes to this process's log, which is the job's.
     """
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    running = [subprocess.Popen(command, start_new_session=True, **pipe) for command in commands]
+    running = [subprocess.Popen(command, start_new_session=True, env=environment, **pipe) for command in commands]
     readers = [threading.Thread(target=_log_lines, args=(process.stdout,)) for process in running]
     with _passing_on(running) as told:
         for reader in readers:

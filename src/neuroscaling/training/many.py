@@ -37,7 +37,8 @@ def train_many(jobs: list[Job], operating: dict[str, Any] | None = None) -> list
     """Make the runs of `jobs`, in their order; complete ones are left as they are, or published again.
 
     operating: see `training.train`, and `gpus` (of each node), `nodes`: one process for each of them, all for one run
-    at a time; `side_by_side`: runs at one time, each in a process of its own. A run that fails for a reason of its own
+    at a time; `side_by_side`: runs at one time, each in a process of its own. `threads` and `workers` are those of all
+    processes of a host. A run that fails for a reason of its own
     is marked and returned. Other errors of a run (such as missing data) don't keep the others from being made: they are
     raised as one DataError at the end.
     """
@@ -46,7 +47,8 @@ def train_many(jobs: list[Job], operating: dict[str, Any] | None = None) -> list
         return []
     if processes_wanted(operating) > 1 and processes() == 1:
         jobs[0].out.mkdir(parents=True, exist_ok=True)
-        on_many_gpus(write_plainly(jobs, operating), operating, jobs[0].out)
+        each = _part_of_cpus(operating, operating.get("gpus", 1))
+        on_many_gpus(write_plainly(jobs, each), operating, jobs[0].out)
     elif operating.get("side_by_side", 1) > 1 and len(jobs) > 1 and processes() == 1:
         side_by_side(_dealt(jobs, operating))
     else:
@@ -110,7 +112,15 @@ def _dealt(jobs: list[Job], operating: dict[str, Any]) -> list[str]:
         hand = place.get(job.run.get("start") or "", min(range(len(hands)), key=lambda i: len(hands[i])))
         place[job.run["run"]] = hand
         hands[hand].append(job)
-    return [write_plainly(hand, operating | {"side_by_side": 1}) for hand in hands if hand]
+    hands = [hand for hand in hands if hand]
+    each = _part_of_cpus(operating, len(hands)) | {"side_by_side": 1}
+    return [write_plainly(hand, each) for hand in hands]
+
+
+def _part_of_cpus(operating: dict[str, Any], n: int) -> dict[str, Any]:
+    """`operating` for each of `n` processes that share a host: `threads` and `workers` are of all of them."""
+    shared = {key: max(1, operating[key] // n) for key in ("threads", "workers") if operating.get(key)}
+    return operating | shared
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 A task says all that its images depend on, so a worker has no state, and a resumed run needs none of it.
 """
 
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from neuroscaling.training.feeding.draws import crop_numbers, mirrored, seeds
 from neuroscaling.training.feeding.interface import Request
 from neuroscaling.training.feeding.policies import policy
 from neuroscaling.training.feeding.subset import Subset
+from neuroscaling.training.launch import SIGNALS
 from neuroscaling.training.objectives.views import ViewSpec
 
 TASK = 32  # images that a worker prepares in one go
@@ -135,6 +137,7 @@ class Workers:
             batch_size=None,
             num_workers=workers,
             pin_memory=device.type == "cuda",
+            worker_init_fn=_heed_no_signals,
             generator=torch.Generator(),  # the loader draws a seed, which is of no use here, from torch's own otherwise
             **options,
         )
@@ -164,3 +167,9 @@ class Workers:
             for view, some, size in zip(moved, part.split([count * n for n in pixels]), self.sizes, strict=True):
                 view.append(some.view(count, size, size, 3).to(self.device, non_blocking=True))
         return [(view[0] if len(view) == 1 else torch.cat(view)).permute(0, 3, 1, 2) for view in moved]
+
+
+def _heed_no_signals(_: int) -> None:
+    """A scheduler tells all processes of a job to end; a worker that did would keep its parent from saving the state."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
