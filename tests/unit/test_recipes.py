@@ -169,6 +169,7 @@ def test_all_contradictions_come_at_once(tmp_path):
         {"start": {"recipe": "digits"}},
         {"weight_decay": 0, "final_weight_decay": 0.1},
         {"crop_scale": (0.5, 1.0)},
+        {"augmentation": "crop_flip", "auto_augment": "rand-m9", "interpolation": "lanczos"},
         {"objective": "simclr", "label_smoothing": 0.1},
         {"objective": "simclr", "augmentation": "crop_flip", "auto_augment": "3a"},
         {"objective": "dino", "random_erasing": 0.25},
@@ -194,6 +195,12 @@ def test_policies_are_those_that_timm_knows(words, known):
         policy(ViewSpec(8, auto_augment=words))(image, 0)
     with nullcontext() if known else pytest.raises(ValidationError, match="auto_augment"):
         changed("sgd100", auto_augment=words)
+
+
+@pytest.mark.parametrize("words", ["rand-m10-n1-p1-inc1", "rand-m0-n1-p1", "rand-m12-mmax12-n1-p1-inc1"])
+def test_the_strongest_posterisation_is_black(words):
+    change, image = policy(ViewSpec(8, auto_augment=words)), torch.full((3, 8, 8), 120, dtype=torch.uint8)
+    assert any(not change(image, seed).any() for seed in range(100))  # and none of the others fails
 
 
 @pytest.mark.parametrize("words", ["rand-m9-mstd", "rand-tweight"])

@@ -110,6 +110,8 @@ def _of_images(recipe: Recipe) -> list[tuple[str, str]]:
     unused = _changed(recipe, OF_CROPS) if recipe.augmentation != "crop_flip" else []
     if unused and recipe.objective not in OWN_VIEWS:
         faults.append(("augmentation", f"{', '.join(unused)}: only with `crop_flip`"))
+    if recipe.interpolation == "lanczos" and recipe.auto_augment and not recipe.auto_augment.startswith("3a"):
+        faults.append(("interpolation", "`lanczos` can't turn images, as auto_augment does: bilinear or bicubic"))
     if recipe.objective == "dino" and _changed(recipe, ("crop_scale",)):
         faults.append(("crop_scale", "`dino` has global_scale and local_scale in its own section"))
     return faults

@@ -3,11 +3,12 @@
 import random
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from timm.data.auto_augment import augment_and_mix_transform, auto_augment_transform, rand_augment_transform
+from timm.data.auto_augment import augment_and_mix_transform, auto_augment_transform, posterize, rand_augment_transform
 from timm.data.transforms import str_to_pil_interp
 
 from neuroscaling.training.feeding.normal import MEAN
@@ -22,7 +23,7 @@ def policy(spec: ViewSpec) -> Callable[[torch.Tensor, int], torch.Tensor]:
 
     timm draws from Python's and numpy's global states: they are seeded and put back.
     """
-    change = _policy(spec)
+    change = _with_black(_policy(spec))
 
     def changed(image: torch.Tensor, seed: int) -> torch.Tensor:
         before = random.getstate(), np.random.get_state()
@@ -48,3 +49,16 @@ def _policy(spec: ViewSpec) -> Callable[[Image.Image], Image.Image]:
     if words.startswith("augmix"):
         return augment_and_mix_transform(words, options | {"translate_pct": 0.3})
     return auto_augment_transform(words, options)
+
+
+def _with_black(change: Callable) -> Callable:
+    """timm's policy, whose strongest posterisation keeps no bits: black in older Pillows, an error in Pillow 13."""
+    operations = change.ops if hasattr(change, "ops") else [one for several in change.policy for one in several]
+    for operation in operations:
+        if operation.aug_fn is posterize:
+            operation.aug_fn = _posterized
+    return change
+
+
+def _posterized(image: Image.Image, bits_to_keep: int, **options: Any) -> Image.Image:
+    return posterize(image, bits_to_keep, **options) if bits_to_keep > 0 else Image.new(image.mode, image.size)
