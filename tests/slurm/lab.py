@@ -27,6 +27,7 @@ class Job:
     partition: str
     node: str
     memory: str
+    minutes: int
     cpus: int
     gpus: int
     start: datetime | None
@@ -134,6 +135,7 @@ def job_of(line: str) -> Job:
         partition=fields["Partition"],
         node=fields.get("NodeList", ""),
         memory=memory.group(1) if memory else "",
+        minutes=_minutes(fields["TimeLimit"]),
         cpus=int(fields["CPUs/Task"]),
         gpus=int(gpus.group(1)) if gpus else 0,
         start=_time(fields.get("StartTime")),
@@ -195,6 +197,13 @@ def _status(pid: int, field: str) -> str:
         return re.search(rf"^{field}:\s*(\S+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)
     except OSError:
         return ""
+
+
+def _minutes(limit: str) -> int:
+    """Of `1-02:30:00` or `02:30:00`."""
+    days, _, clock = limit.rpartition("-")
+    hours, minutes, _ = map(int, clock.split(":"))
+    return 60 * (24 * int(days or 0) + hours) + minutes
 
 
 def _time(text: str | None) -> datetime | None:

@@ -34,7 +34,9 @@ def finished(start, folder: Path, nodes: int, gpus: int) -> Driver:
     copy_workflow(folder)
     training = {"runs_per_job": 4, "small": 100, "nodes": nodes, "gpus": gpus}
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"study": "trained", "training": training}))
-    driver = start(folder, "--config", "study=study.yaml", snakefile=folder / "Snakefile")
+    # Of a site, for all trainings; an expression may ask for the run, of which a job of many has no wildcard.
+    site = ["--set-resources", "train:mem_mb=4100", "train:runtime=33 if 'digits' in wildcards.run else 0"]
+    driver = start(folder, *site, "--config", "study=study.yaml", snakefile=folder / "Snakefile")
     driver.finish(timeout=300)
     return driver
 
@@ -45,6 +47,8 @@ def test_small_runs_share_a_job_and_a_large_one_has_its_gpus(start, tmp_path, no
     trained = [job for job in driver.jobs() if job.rule.startswith("train")]
     assert Counter(job.gpus for job in trained) == Counter({1: 1, 2: 1})
     assert {job.state for job in trained} == {"COMPLETED"}
+    memory = {job.memory for job in trained}  # of a job on all of its nodes
+    assert memory == {"4100M", f"{4100 * nodes}M"} and {job.minutes for job in trained} == {33}
     large = next(job for job in trained if job.gpus == 2)
     assert large.rule == "train" and ("gpu[1-2]" in large.node) == (nodes == 2)
     records = [json.loads(path.read_text()) for path in (tmp_path / "work/store/runs").glob("*/run.json")]

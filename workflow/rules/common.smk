@@ -181,6 +181,28 @@ def of_first_run(function, pack):
     return of_job
 
 
+def resources_of(rule, pack, **asked):
+    """What a job asks for, and in place of it what `set-resources` of a profile says of `rule`.
+
+    Snakemake itself sees to `rule`, but not to those of packs, whose names no profile can know.
+    """
+    given = (
+        {}
+        if pack is None
+        else workflow.resource_settings.overwrite_resources.get(rule, {})
+    )
+    return asked | {name: given_for(value, pack) for name, value in given.items()}
+
+
+def given_for(resource, pack):
+    """A profile's resource; an expression sees the first run of the pack (all are of one kind) as `wildcards.run`."""
+
+    def value(wildcards, **known):
+        return resource.evaluate(SimpleNamespace(run=pack.runs[0]), **known).value
+
+    return value
+
+
 def simulation_of(wildcards):
     """Settings of a simulated brain, by its name in the store."""
     brains = {STUDY.simulated_name(name): name for name in STUDY.config.simulated}

@@ -120,7 +120,8 @@ def training_memory(job):
 
     def mem_mb(wildcards, attempt):
         runs = [wildcards.run] if job is None else job.runs
-        return job_memory_mb(STUDY, [RUNS[run] for run in runs]) * attempt
+        # A run beyond the longest time limit goes on in many tries, and needs no more memory in each.
+        return job_memory_mb(STUDY, [RUNS[run] for run in runs]) * min(attempt, 3)
 
     return mem_mb
 

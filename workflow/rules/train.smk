@@ -70,11 +70,15 @@ for JOB in [None, *TRAIN_JOBS.packs]:
             "../../envs/main.yaml"
         threads: TRAINING.cpus
         resources:
-            **steps_of_nodes(JOB),
-            gpu=training_gpus(JOB),
-            nodes=training_nodes(JOB),
-            mem_mb=training_memory(JOB),
-            runtime=training_minutes(JOB),
+            **resources_of(
+                "train",
+                JOB,
+                **steps_of_nodes(JOB),
+                gpu=training_gpus(JOB),
+                nodes=training_nodes(JOB),
+                mem_mb=training_memory(JOB),
+                runtime=training_minutes(JOB),
+            ),
         message:
             f"Train {title_of(JOB)}"
         script:
