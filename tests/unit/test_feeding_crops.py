@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_sample_images
+from torch.nn import functional
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as reference
 
@@ -68,6 +69,18 @@ def test_a_crop_is_what_torchvision_makes_of_its_box(squares):
     for i, (image, box) in enumerate(zip(squares, boxes.tolist(), strict=True)):
         wanted = reference.resized_crop(image, *box, [64, 64], antialias=True)
         assert torch.equal(found[i], reference.hflip(wanted) if i < 2 else wanted)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_a_whole_image_is_a_crop_too_however_it_lies_in_memory(squares, interpolation, layout):
+    image = squares[:1].clone(memory_format=layout)
+    side, still = image.shape[-1], np.array([False])
+    (crop,) = crop_each(image, np.array([[0, 0, side, side]]), still, 24, interpolation)
+    if interpolation == "lanczos":
+        assert crop.shape == (3, 24, 24)
+    else:
+        torch.testing.assert_close(crop, functional.interpolate(image, (24, 24), mode=interpolation, antialias=True)[0])
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])

@@ -62,6 +62,8 @@ def crop_into(out: torch.Tensor, image: torch.Tensor, box: list[int], mirrored: 
     top, left, height, width = box
     part, size = image[:, top : top + height, left : left + width], out.shape[1:]
     if interpolation in RESIZE_INTO:
+        if part.is_contiguous():  # a whole image, plane by plane: torch fails to write it to another layout
+            part = part[None].contiguous(memory_format=torch.channels_last)[0]
         RESIZE_INTO[interpolation](part[None], size, False, out=out[None])
     else:
         out.copy_(resized(part, tuple(size), interpolation))
