@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from neuroscaling.training.many import Job, train_many
+from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.steps import Plan
 from tests.crash.test_training_resume import interrupt, start
 from tests.unit.digit_runs import digit_run, digit_subset
+from tests.unit.photographs import photograph_run, photographs
 
 # Batch normalisation of torch sums in another order, and less exactly, where channels are last.
 OPERATING = {"device": "cpu", "threads": 1, "channels_last": False}
@@ -28,6 +30,7 @@ RUNS = {
     },
     # Its loss amplifies rounding from epoch to epoch.
     "simclr": {"recipe": "digits_simclr", "learning_rate": 1e-3, "epochs": 2},
+    "dino": {"recipe": "digits_dino", "epochs": 2, "learning_rate": 1e-3},
 }
 
 
@@ -77,6 +80,18 @@ def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
     losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
     assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
     assert json.loads((out / "run.json").read_text())["n_samples_seen"] == 1800
+
+
+def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):
+    recipe = Recipe.model_validate(
+        {"name": "r", "epochs": 1, "batch_size": 18, "optimizer": "sgd", "learning_rate": 0.01}
+        | {"augmentation": "crop_flip", "crops": "originals"}
+    )
+    run, subset = photograph_run(photographs(tmp_path), recipe, k=6)
+    run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
+    (tmp_path / "train" / "flower" / "03.jpg").write_bytes(b"not an image")
+    (failure,) = train_many([Job(run, subset, tmp_path / "run")], OPERATING | {"gpus": 2})
+    assert "1 images can't be decoded" in failure.problem and "03.jpg" in failure.problem
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])

@@ -33,8 +33,6 @@ from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.steps import Plan
 
 log = logging.getLogger(__name__)
-# Their networks have parts that a step may leave out: the classifier, or what is frozen at first.
-WITH_UNUSED_PARTS = ("simclr", "dino")
 
 
 def prepare(
@@ -63,7 +61,7 @@ def prepare(
     return Training(
         run=run["run"],
         objective=objective,
-        module=_spread(objective, recipe, device),
+        module=_spread(objective, device),
         optimizer=make_optimizer(recipe, objective, device),
         scaler=make_scaler(recipe, device),
         ema=ema,
@@ -135,14 +133,13 @@ def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> N
     log.info("%s starts from %s", run["run"], run["start"])
 
 
-def _spread(objective: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+def _spread(objective: nn.Module, device: torch.device) -> nn.Module:
     """The objective, or what averages its gradients over the processes."""
     if world() == 1:
         return objective
     return DistributedDataParallel(
         objective,
         device_ids=[device.index] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # running statistics are put together after each step
+        forward_sync_buffers=False,  # running statistics are put together after each step
         gradient_as_bucket_view=True,
-        find_unused_parameters=recipe.objective in WITH_UNUSED_PARTS,
     )

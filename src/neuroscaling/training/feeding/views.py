@@ -12,6 +12,7 @@ from neuroscaling.training.feeding.interface import Request
 from neuroscaling.training.feeding.normal import normalised, of_unit_range
 from neuroscaling.training.moving import moved
 from neuroscaling.training.objectives.views import ViewSpec
+from neuroscaling.training.precision import seed_torch
 
 JITTERS = (colours.brightness, colours.contrast, colours.saturation, colours.hue)
 HUE = 3
@@ -81,7 +82,7 @@ def _erase(batch: torch.Tensor, probability: float, own: np.ndarray) -> None:
     with torch.random.fork_rng(devices=[batch.device] if batch.is_cuda else []):
         for image, number in zip(batch, own.tolist(), strict=True):
             random.seed(number)
-            torch.manual_seed(number)
+            seed_torch(number, batch.device)
             erasing(image)
     random.setstate(before)
 

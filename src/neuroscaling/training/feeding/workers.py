@@ -170,6 +170,6 @@ class Workers:
 
 
 def _heed_no_signals(_: int) -> None:
-    """A scheduler tells all processes of a job to end; a worker that did would keep its parent from saving the state."""
+    """A scheduler tells all processes of a job to end; workers that did would keep the state from being saved."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
