@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from neuroscaling.datasets.subsets import read_subset
 from neuroscaling.errors import DataError
+from neuroscaling.files import read_json
 from neuroscaling.training.feeding import open_training_feed, open_validation
 from neuroscaling.training.feeding.interface import Request
 from neuroscaling.training.feeding.squares import forget_squares
 from neuroscaling.training.feeding.subset import Subset
 from neuroscaling.training.feeding.validation import forget_validation
+from neuroscaling.training.prepare import make_plan
 from neuroscaling.training.recipe import Recipe
 from tests.unit.photographs import photograph_run, photographs
 
@@ -87,6 +90,31 @@ def test_the_last_of_a_class_is_replaced_by_its_first():
     subset = Subset(np.array([5, 6, 7, 8]), np.array([0, 1, 0, 1]))
     assert subset.sound({7, 6}).tolist() == [0, 3, 0, 3]
     assert list(subset.alternatives(3)) == [3, 1]
+
+
+def test_what_was_found_before_an_interruption_is_in_the_record(tmp_path, monkeypatch):
+    from neuroscaling.training import loop, train
+
+    photographs(tmp_path)
+    wanted = WAYS["streamed"].model_copy(update={"batch_size": 6})
+    run, subset = photograph_run(tmp_path, wanted, k=6, corrupt_limit=1)
+    run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
+    first = read_subset(subset)[0]["image_id"][make_plan(run, wanted, 18).rows(0)[0]]
+    cut_short(tmp_path / "train" / first)
+    take = loop._take
+
+    def interrupted(training, request, batch):
+        if request.step == 2:
+            raise KeyboardInterrupt
+        take(training, request, batch)
+
+    monkeypatch.setattr(loop, "_take", interrupted)
+    operating = {"device": "cpu", "checkpoint_steps": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train.train(run, subset, tmp_path / "run", operating)
+    monkeypatch.setattr(loop, "_take", take)
+    train.train(run, subset, tmp_path / "run", operating)
+    assert read_json(tmp_path / "run" / "run.json")["corrupt"] == [first]
 
 
 def test_corrupt_validation_images_are_refused_or_left_out(tmp_path, caplog):

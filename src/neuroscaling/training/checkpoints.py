@@ -43,7 +43,10 @@ class Checkpoints:
         """Save when it is time to; when told to stop, save and leave with the signal's exit status."""
         step = self.training.progress.step
         in_step = bool(self.every_steps and step % self.every_steps == 0)
-        stop, due = any_of(self.stop is not None, in_step or self._age() >= self._pause(self.every_seconds))
+        over_time = in_step or self._age() >= self._pause(self.every_seconds)
+        stop, due, refused = any_of(self.stop is not None, over_time, self.training.feed.refused)
+        if refused:
+            self.training.feed.settle()
         if stop or due:
             self.save()
         if stop:

@@ -65,6 +65,15 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple(bool(word) for word in words)
 
 
+def of_all(value: Any) -> list[Any]:
+    """What each process has for `value`, in the order of their numbers."""
+    if world() == 1:
+        return [value]
+    found = [None] * world()
+    distributed.all_gather_object(found, value, group=_words)
+    return found
+
+
 def summed(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of `tensor` over all processes, without gradients."""
     if world() == 1:

@@ -34,7 +34,8 @@ class Progress:
     """Where a training stands: `step` steps are done, and `epoch` (from 1) is the first whose end is not dealt with.
 
     loss_sum, loss_images: of this epoch's finite losses so far; bad: steps in a row, up to now, without one; seconds:
-    spent until the last start; checkpoints: weights that were kept on the way.
+    spent until the last start; checkpoints: weights that were kept on the way; corrupt: images that could not be
+    decoded until the last start.
     """
 
     epoch: int = 1
@@ -46,6 +47,7 @@ class Progress:
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -81,6 +83,11 @@ class Training:
     def seconds(self) -> float:
         """Seconds spent, those before an interruption included."""
         return self.progress.seconds + time.monotonic() - self.started
+
+    @property
+    def corrupt(self) -> list[str]:
+        """Images that could not be decoded, those before an interruption included."""
+        return sorted({*self.progress.corrupt, *self.feed.corrupt})
 
     @property
     def steps_per_epoch(self) -> int:
@@ -145,7 +152,7 @@ def snapshot(training: Training, definition: str) -> dict[str, Any]:
         "optimizer": training.optimizer.state_dict(),
         "scaler": training.scaler.state_dict(),
         "ema": training.ema.state_dict() if training.ema is not None else None,
-        "progress": asdict(training.progress) | {"seconds": training.seconds},
+        "progress": asdict(training.progress) | {"seconds": training.seconds, "corrupt": training.corrupt},
     }
 
 

@@ -126,6 +126,7 @@ def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str
     checkpoints = Checkpoints(training, out / "state", definition, seconds, steps)
     with heeding_signals(checkpoints):
         fit(training, checkpoints.after_step, checkpoints.after_epoch)
+    training.feed.settle()
     if rank() == 0:
         history = training.progress.history
         write_run(run, out, history, training.device.type, **_trained_facts(run, training, operating))
@@ -150,7 +151,7 @@ def _trained_facts(run: dict[str, Any], training: Training, operating: dict[str,
         "weights": last["file"],
         "weights_sha256": last["sha256"],
         "checkpoints": progress.checkpoints,
-        "corrupt": sorted(training.feed.corrupt),
+        "corrupt": training.corrupt,
         "pack": pack.name if pack else None,
         "seconds": round(training.seconds, 3),
     }

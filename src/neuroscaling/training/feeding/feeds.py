@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from neuroscaling.errors import Problem
+from neuroscaling.training.distributed import of_all, world
 from neuroscaling.training.feeding.cropping import cropped
 from neuroscaling.training.feeding.interface import Batch, Request
 from neuroscaling.training.feeding.squares import Squares
@@ -73,12 +74,26 @@ class ViewFeed:
         return self._corrupt.ids(self._supply.faults)
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
-        """The batch of each request. Raises DataError when more images are corrupt than the data set may have."""
+        """The batch of each request. Raises RunFailed when more images are corrupt than the data set may have.
+
+        One of several processes must not leave the others waiting: there `refused` says so, and `settle` raises.
+        """
         for request, crops in self.crops(requests):
             labels = self._labels[torch.from_numpy(request.rows[request.mine])]
             numbered = enumerate(zip(crops, self._specs, strict=True))
             views = [finished(crop, spec, self._seed, request, view) for view, (crop, spec) in numbered]
             yield Batch(views, labels.to(crops[0].device, non_blocking=True))
+
+    @property
+    def refused(self) -> bool:
+        """Whether this process found more corrupt images than the data set may have."""
+        return self._corrupt.refused
+
+    def settle(self) -> None:
+        """Put together what all processes found corrupt. Raises RunFailed, in all of them, when it is too much."""
+        for faults in of_all(self._supply.faults):
+            self._supply.faults |= faults
+        self._corrupt.refuse(self._supply.faults)
 
     def crops(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
         """Each request with the crops of its views, uint8 (b, 3, size, size), before their colours are changed."""
@@ -95,13 +110,20 @@ class ViewFeed:
 
 
 class Corrupt:
-    """How many images of a data set may be corrupt, and their names. image_ids: by row."""
+    """How many images of a data set may be corrupt, and their names. image_ids: by row; refused: are there more?"""
 
     def __init__(self, dataset: str, limit: int, image_ids: object):
         self._dataset, self._limit, self._image_ids = dataset, limit, image_ids
+        self.refused = False
 
     def check(self, faults: dict[int, Problem]) -> None:
-        """Raise DataError with all faults when they are more than the limit."""
+        """Raise RunFailed with all faults when they are more than the limit; one of several processes only notes it."""
+        self.refused = len(faults) > self._limit
+        if world() == 1:
+            self.refuse(faults)
+
+    def refuse(self, faults: dict[int, Problem]) -> None:
+        """Raise RunFailed with all faults when they are more than the limit."""
         refuse_corrupt(list(faults.values()), self._limit, self._dataset)
 
     def ids(self, faults: dict[int, Problem]) -> list[str]:

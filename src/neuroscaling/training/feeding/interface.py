@@ -34,13 +34,18 @@ class Batch:
 
 
 class Feed(Protocol):
-    """The training images of a run. corrupt: ids of images that could not be decoded so far."""
+    """The training images of a run. corrupt: ids of images that could not be decoded so far; refused: too many?"""
 
     n_images: int
     corrupt: list[str]
+    refused: bool
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
         """The batch of each request, in their order. May work ahead; keeps no state from one request to the next."""
+        ...
+
+    def settle(self) -> None:
+        """Put together what all processes found corrupt. Raises RunFailed, in all of them, when it is too much."""
         ...
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
 from neuroscaling.datasets.draws import validation_rows
 from neuroscaling.datasets.source import Source
-from neuroscaling.errors import listing
+from neuroscaling.errors import Problem, listing
 from neuroscaling.files import atomic_path
 from neuroscaling.hashing import content_hash
 from neuroscaling.training.feeding.cropping import central
@@ -105,23 +106,38 @@ def _pixels(
     every = np.ones(len(rows), bool)
     if file and file.exists():
         return np.load(file, mmap_mode="c"), every
-    shape = (len(rows), how["size"], how["size"], 3)
     if file is None:
-        out = np.zeros(shape, np.uint8)
+        out = np.zeros((len(rows), how["size"], how["size"], 3), np.uint8)
         faults = decode_into(out, source, rows, partial(_prepared, **how))
     else:
-        with atomic_path(file) as temporary:  # the disk has room for what the memory may not hold
-            out = squares_file(temporary, len(rows), how["size"])
-            faults = decode_into(out, source, rows, partial(_prepared, **how))
-            out.flush()
-    if faults and file:
-        file.unlink()  # others would not know which images are missing
+        out, faults = _on_disk(file, source, rows, how)
     refuse_corrupt(list(faults.values()), limit, source.index.name)
     if not faults:
-        return (out if file is None else np.load(file, mmap_mode="c")), every
+        return out, every
     log.warning("%d validation images can't be decoded: %s", len(faults), listing([*map(source.where, faults)], SHOWN))
     sound = ~np.isin(rows, list(faults))
     return out[sound], sound
+
+
+class _Incomplete(Exception):
+    """Others would not know which images are missing."""
+
+
+def _on_disk(
+    file: Path, source: Source, rows: np.ndarray, how: dict[str, Any]
+) -> tuple[np.ndarray, dict[int, Problem]]:
+    """Pixels of `rows`, mapped from `file` (the disk has room for what the memory may not hold), and what is wrong.
+
+    The file is kept for others where all images are sound.
+    """
+    faults: dict[int, Problem] = {}
+    with suppress(_Incomplete), atomic_path(file) as temporary:
+        out = squares_file(temporary, len(rows), how["size"])
+        faults = decode_into(out, source, rows, partial(_prepared, **how))
+        out.flush()
+        if faults:
+            raise _Incomplete
+    return (out if faults else np.load(file, mmap_mode="c")), faults
 
 
 def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolation: str) -> torch.Tensor:
