@@ -1,13 +1,26 @@
 """Many runs in one job: each with its own outputs, and none touched by what befalls another."""
 
 import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import torch
 
 from neuroscaling.errors import DataError
 from neuroscaling.hashing import file_sha256
-from neuroscaling.training.many import Job, _dealt, _part_of_cpus, read_plainly, train_many, write_plainly
+from neuroscaling.training.lock import run_lock
+from neuroscaling.training.many import (
+    Job,
+    _dealt,
+    _part_of_cpus,
+    _publish_finished,
+    read_plainly,
+    train_many,
+    write_plainly,
+)
 from tests.unit.digit_runs import digit_run, digit_subset
 from tests.unit.photographs import photograph_run, photographs
 
@@ -53,6 +66,36 @@ def test_a_run_that_diverges_leaves_the_others_alone(tmp_path):
     follower = Job(jobs[0].run | {"run": "after", "start": bad.run["run"]}, jobs[0].subset, tmp_path / "after", bad.out)
     (failure,) = train_many([follower], OPERATING)
     assert failure.run == "after" and "starts from failed" in failure.problem
+
+
+def test_a_run_that_another_driver_trains_comes_last_and_is_waited_for(tmp_path, monkeypatch, caplog):
+    from neuroscaling.training import many
+
+    monkeypatch.setattr(many, "WAIT_SECONDS", 0.05)
+    jobs = [job_of(tmp_path, k=3), job_of(tmp_path, k=1)]
+    caplog.set_level("INFO")
+    with ExitStack() as other, ThreadPoolExecutor(1) as pool:
+        other.enter_context(run_lock(jobs[0].out / "state" / "lock"))
+        done = pool.submit(train_many, jobs, OPERATING)
+        while "waiting for the process" not in caplog.text and not done.done():
+            time.sleep(0.05)
+        assert (jobs[1].out / "run.json").is_file() and not (jobs[0].out / "run.json").exists()
+        other.close()
+        assert done.result(timeout=120) == []
+    assert [record(job)["status"] for job in jobs] == ["done", "done"]
+    with run_lock(jobs[0].out / "state" / "lock"), pytest.raises(DataError, match="being trained already"):
+        (jobs[0].out / "run.json").unlink()
+        shutil.rmtree(jobs[0].out / "finished")
+        train_many(jobs[:1], OPERATING)
+
+
+def test_records_that_were_deleted_are_back_before_a_run_is_trained(tmp_path):
+    """Snakemake deletes those of all runs of a job that it starts; another driver may want them."""
+    jobs = [job_of(tmp_path, k=3), job_of(tmp_path, k=1)]
+    train_many(jobs[1:], OPERATING)
+    (jobs[1].out / "run.json").unlink()
+    _publish_finished(jobs)
+    assert record(jobs[1])["status"] == "done" and not jobs[0].out.exists()
 
 
 def test_missing_data_are_told_at_the_end_by_run_and_only_that_run_is_made_again(tmp_path):

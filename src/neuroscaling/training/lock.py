@@ -18,9 +18,13 @@ HEARTBEAT_SECONDS = 20.0
 STALE_SECONDS = 300.0
 
 
+class RunHeld(DataError):
+    """Another process trains the run."""
+
+
 @contextmanager
 def run_lock(path: Path) -> Iterator[None]:
-    """Hold the lock at `path` for the length of the block. Raises DataError, naming the holder, when it is held.
+    """Hold the lock at `path` for the length of the block. Raises RunHeld, naming the holder, when it is held.
 
     The kernel frees the lock of a process that died, however it died. Not all network disks share such locks between
     machines, so the holder also writes down who it is and touches the file regularly; a lock of another machine that
@@ -85,10 +89,10 @@ def _holder(path: Path) -> dict[str, Any]:
     return holder if isinstance(holder, dict) else {}
 
 
-def _held(path: Path) -> DataError:
+def _held(path: Path) -> RunHeld:
     holder = _holder(path)
     who = f"process {holder.get('pid', '?')} on {holder.get('host', 'an unknown machine')}"
-    return DataError(
+    return RunHeld(
         Problem(
             "this run is being trained already", str(path.parent.parent), who, fix="wait for it, or end that process"
         )

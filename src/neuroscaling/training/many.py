@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from neuroscaling.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.failures import failure_of
 from neuroscaling.logs import FORMAT
 from neuroscaling.training.launch import on_many_gpus, processes, processes_wanted, side_by_side
+from neuroscaling.training.lock import RunHeld
 
 log = logging.getLogger(__name__)
+WAIT_SECONDS = 30
+"""Between two looks at a run that another driver trains."""
 
 
 @dataclass(frozen=True)
@@ -73,29 +77,67 @@ def read_plainly(text: str) -> tuple[list[Job], dict[str, Any]]:
 
 
 def _one_after_another(jobs: list[Job], operating: dict[str, Any]) -> None:
-    """The runs in this process, or in each of those that train every run together."""
+    """The runs in this process, or in each of those that train every run together.
+
+    Runs of a job of many that another driver trains at this time come last; this one waits for them.
+    """
     from neuroscaling.training.distributed import joined
     from neuroscaling.training.prepare import chosen_device
-    from neuroscaling.training.train import train
 
-    problems = []
+    problems: list[Problem] = []
+    held: list[Job] | None = [] if len(jobs) > 1 else None
     with joined(chosen_device(operating)):
+        _publish_finished(jobs)
         for number, job in enumerate(jobs, 1):
             log.info("run %d of %d: %s", number, len(jobs), job.run["run"])
-            try:
-                train(job.run, job.subset, job.out, operating, job.base)
-            except NeuroscalingError as error:
-                if processes() > 1:  # the others wait for this one: they have to end too
-                    raise
-                log.error("%s", error)
-                problems += [_of_run(job, problem) for problem in error.problems]
-            except Exception as error:
-                if processes() > 1 or len(jobs) == 1:
-                    raise
-                log.exception("%s", job.run["run"])
-                problems.append(Problem(f"{type(error).__name__}: {error}", f"run {job.run['run']}"))
+            problems += _make(job, operating, held)
+        for job in held or []:
+            problems += _make_when_free(job, operating)
     if problems:
         raise DataError(problems)
+
+
+def _publish_finished(jobs: list[Job]) -> None:
+    """Before a run is trained: the records that Snakemake deleted may be those that another driver's jobs wait for."""
+    from neuroscaling.training.record import RECORD, publish_again
+
+    for job in jobs if processes() == 1 else []:
+        if not (job.out / RECORD).is_file():
+            publish_again(job.run, job.out)
+
+
+def _make(job: Job, operating: dict[str, Any], held: list[Job] | None) -> list[Problem]:
+    """Make one run; what went wrong. A run that another process holds goes to `held` (None: of a job of one run)."""
+    from neuroscaling.training.train import train
+
+    try:
+        train(job.run, job.subset, job.out, operating, job.base)
+    except NeuroscalingError as error:
+        if processes() > 1:  # the others wait for this one: they have to end too
+            raise
+        if held is not None and isinstance(error, RunHeld):
+            log.info("%s", error)
+            held.append(job)
+            return []
+        log.error("%s", error)
+        return [_of_run(job, problem) for problem in error.problems]
+    except Exception as error:
+        if processes() > 1 or held is None:
+            raise
+        log.exception("%s", job.run["run"])
+        return [Problem(f"{type(error).__name__}: {error}", f"run {job.run['run']}")]
+    return []
+
+
+def _make_when_free(job: Job, operating: dict[str, Any]) -> list[Problem]:
+    """Wait for the process that trains the run, and make it if that did not."""
+    while True:
+        log.info("%s: waiting for the process that trains it", job.run["run"])
+        held: list[Job] = []
+        problems = _make(job, operating, held)
+        if not held:
+            return problems
+        time.sleep(WAIT_SECONDS)
 
 
 def _of_run(job: Job, problem: Problem) -> Problem:
