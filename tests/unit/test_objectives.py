@@ -27,7 +27,7 @@ from neuroscaling.training.objectives.make import make_objective
 from neuroscaling.training.objectives.simclr import nt_xent
 from neuroscaling.training.objectives.views import views_of
 from neuroscaling.training.optimise import annealed, make_optimizer, set_rates
-from neuroscaling.training.recipe import Recipe, load_recipe
+from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe
 from neuroscaling.training.schedule import batches, epoch_order
 
 CPU = torch.device("cpu")
@@ -103,6 +103,19 @@ def test_the_loss_falls_on_digits(subset, name, arch, steps, changes):
     recipe = changed(name, epochs=8, **changes)
     found = losses(objective_of(recipe, arch), recipe, subset, steps)
     assert all(map(math.isfinite, found)) and np.mean(found[-5:]) < 0.9 * np.mean(found[:5])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", ["sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"])
+def test_every_published_recipe_is_fed_and_takes_a_step(subset, name, protocol):
+    recipe = load_recipe(name, protocol).model_dump() | {"epochs": 3, "batch_size": 300, "warmup_epochs": 0}
+    recipe |= {"micro_batch": None, "micro_batches": {}, "start": None}
+    if name == "dino":
+        recipe["dino"] |= {"output": 32, "hidden": 16, "bottleneck": 8, "local_share": 0.5}
+    recipe = Recipe.model_validate(recipe)
+    objective = objective_of(recipe, "vit_w16" if name in ("deit300", "simclr100_vit", "dino") else "resnet_w8", 3)
+    assert all(map(math.isfinite, losses(objective, recipe, subset, 1)))
+    assert sum(len(batch.labels) for batch in digits(subset, recipe)) == 900
 
 
 def test_contrasts_alone_let_features_tell_digits_apart_better(subset):
@@ -221,6 +234,13 @@ def test_a_backbone_gives_what_its_classifier_is_given(arch, features):
 def test_a_network_without_a_linear_classifier_has_no_features():
     with pytest.raises(StudyError, match="linear classifier"):
         as_backbone(nn.Sequential(nn.Conv2d(3, 4, 3)), "mine")
+
+
+def test_small_crops_that_are_no_whole_number_of_patches_are_refused():
+    numbers = {"output": 32, "hidden": 16, "bottleneck": 8}  # 14 of 32 pixels
+    with pytest.raises(StudyError, match=r"vit_w16.*(?s:.)*14 pixels(?s:.)*multiples of 8(?s:.)*local_share: 0.5"):
+        objective_of(changed("digits_dino", dino=numbers), "vit_w16")
+    objective_of(changed("digits_dino", dino=numbers), "resnet_w8")
 
 
 @pytest.mark.parametrize("arch", ["vit_w16", "deit_tiny"])

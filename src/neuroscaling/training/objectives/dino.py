@@ -6,9 +6,12 @@ from math import sqrt
 
 import torch
 from timm.layers import DropPath
+from timm.models import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neuroscaling.errors import Problem, StudyError
+from neuroscaling.models.names import architecture
 from neuroscaling.training.distributed import summed
 from neuroscaling.training.objectives.backbone import allow_any_size, as_backbone
 from neuroscaling.training.objectives.base import Objective
@@ -26,6 +29,7 @@ class DinoTraining(Objective):
         self.numbers, self.epochs, self.n_steps = recipe.dino, recipe.epochs, n_steps
         features = as_backbone(network, arch)
         allow_any_size(network)
+        _check_small_crops(network, arch, recipe.dino.local_share)
         self.head = Head(features, recipe.dino)
         self.teacher, self.teacher_head = copy.deepcopy(network), copy.deepcopy(self.head)
         _without_drop_path(self.teacher)
@@ -146,6 +150,17 @@ def cross_entropy_of_pairs(wanted: Tensor, logits: Tensor, n_views: int) -> Tens
         if student != i
     ]
     return torch.stack(pairs).mean()
+
+
+def _check_small_crops(network: nn.Module, arch: str, share: float) -> None:
+    """Raise StudyError where small crops are no whole number of a transformer's patches."""
+    patch = network.patch_embed.patch_size[0] if isinstance(network, VisionTransformer) else 1
+    whole = architecture(arch).input_size
+    if (size := round(whole * share)) % patch:
+        fix = f"local_share: {max(1, round(size / patch)) * patch / whole:.6g}"
+        raise StudyError(
+            Problem("small crops of DINO are cut by patches", arch, f"{size} pixels", f"multiples of {patch}", fix=fix)
+        )
 
 
 def _without_drop_path(teacher: nn.Module) -> None:
