@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from neuroscaling.config import Study
 from neuroscaling.errors import Problem, StudyError, nearest
+from neuroscaling.yaml_text import load_yaml
 
 DATASETS = {"digits", "imagefolder", "filelist", "places365", "inaturalist", "infimnist", "webdataset"}
 BRANCHES = {*DATASETS, "algonauts2023", "v4", "int", "literal['all']", "list[str]", "str"}
@@ -44,7 +45,7 @@ def validate(model: type[BaseModel], raw: Any, file: str) -> tuple[Any, list[Pro
 def _read_yaml(path: Path) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            return yaml.safe_load(file)
+            return load_yaml(file)
     except FileNotFoundError as error:
         others = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise StudyError(

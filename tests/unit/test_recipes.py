@@ -138,6 +138,9 @@ def test_all_faults_of_a_recipe_come_at_once(tmp_path):
     path.write_text("epochs: [1\n")
     with pytest.raises(StudyError, match="not valid YAML"):
         load_recipe(str(path))
+    path.write_text("epochs: 1\nbatch_size: 64\noptimizer: sgd\nlearning_rate: 0.1\nlearning_rate: 0.2\n")
+    with pytest.raises(StudyError, match=r"line 5(?s:.)*`learning_rate` is there twice, first in line 4"):
+        load_recipe(str(path))
 
 
 def test_all_contradictions_come_at_once(tmp_path):

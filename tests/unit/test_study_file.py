@@ -30,6 +30,22 @@ def test_a_good_file_is_read(tmp_path):
     assert isinstance(study, Study) and study.runs[0].samples_per_class == [1, "all"]
 
 
+def test_a_key_that_is_there_twice_is_no_silent_choice(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("study: s\nruns: &runs\n  - {untrained: [resnet_w8], seeds: [0], seeds: [1]}\n")
+    with pytest.raises(StudyError, match=r"line 3(?s:.)*`seeds` is there twice"):
+        read_study_file(path)
+
+
+def test_a_merged_mapping_may_change_keys(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "study: s\nruns:\n  - &first {untrained: [resnet_w8], seeds: [0]}\n  - &second {<<: *first, seeds: [1]}\n"
+        "  - {<<: *second, seeds: [2]}\n"
+    )
+    assert [group.seeds for group in read_study_file(path).runs] == [[0], [1], [2]]
+
+
 def test_unknown_key_names_the_nearest(tmp_path):
     (problem,) = faults(tmp_path, brainscor={})
     assert problem.what == "unknown key" and problem.nearest == "brainscore" and problem.value == "brainscor"

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from neuroscaling.errors import Problem, StudyError, listing, nearest
 from neuroscaling.study_file import validate
 from neuroscaling.table import COLUMNS
+from neuroscaling.yaml_text import load_yaml
 
 FORM_NAMES = sorted(path.stem for path in (Path(__file__).parent / "forms").glob("[a-z]*.py") if path.stem != "base")
 TWO_VARIABLES = ("chinchilla",)
@@ -227,7 +228,7 @@ def _jobs(fit: Fit) -> Iterator[FitJob]:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         others = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         fix = "correct the path under `fits:`"

@@ -11,6 +11,7 @@ from neuroscaling.errors import Problem, StudyError, listing, nearest
 from neuroscaling.training.recipe_checks import Contradictions
 from neuroscaling.training.recipe_schema import Recipe
 from neuroscaling.training.recipe_sections import Adversarial, Dino, Simclr, Start
+from neuroscaling.yaml_text import load_yaml
 
 __all__ = ["FOLDER", "PROTOCOLS", "Adversarial", "Dino", "Recipe", "Simclr", "Start", "load_recipe", "recipe_names"]
 
@@ -48,9 +49,11 @@ def load_recipe(name_or_path: str, protocol: Literal["corrected", "parity"] = "c
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise StudyError(Problem(f"not valid YAML: {error}", str(path))) from error
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise StudyError(Problem("not valid YAML", where, str(getattr(error, "problem", error)))) from error
     if not isinstance(content, dict):
         raise StudyError(Problem("a recipe is a list of `key: value`", str(path), content))
     return content
