@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,11 +40,14 @@ def machine() -> dict[str, Any]:
     """The machine, as far as it tells."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
+    described = {
         "processor": model[0] if model else platform.processor(),
         "cores": os.cpu_count(),
         "system": platform.system(),
     }
+    torch = sys.modules.get("torch")
+    there = torch is not None and torch.cuda.is_available()
+    return described | ({"gpu": torch.cuda.get_device_name()} if there else {})
 
 
 def report(topic: str, rows: list[dict[str, Any]]) -> None:

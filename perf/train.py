@@ -4,8 +4,9 @@ Overhead: SIMULATED images in memory, the same network, batches, steps and optim
 thread, CPU seconds of the median. Small tier: runs on few real digits, packed in one process with log-spaced
 evaluations against a process for each run with an evaluation every epoch; wall and CPU seconds from command to weights;
 agreement: of the final validation accuracies. `--device cuda` measures at 224 pixels, with SIMULATED images in a GPU's
-memory, the time of a training step beside timm's; and the same step fed with photographs, decoded once or for each
-step, beside it fed with SIMULATED images.
+memory, the time of a training step beside timm's; the same step fed with photographs, decoded once or for each step,
+beside it fed with SIMULATED images (both from the end of the first epoch on: before it, networks are built, compiled
+and tried out); and the small tier there.
 """
 
 import argparse
@@ -44,11 +45,11 @@ ON_GPU = {"resnet18": 1024, "resnet50": 512, "vit_small": 512, "convnext_tiny": 
 
 
 class Held:
-    """A feed of the same batches over and over: what is left is the trainer."""
+    """A feed of the same batches over and over, `rounds` times an epoch: what is left is the trainer."""
 
-    def __init__(self, batches: list[Batch]):
+    def __init__(self, batches: list[Batch], rounds: int = 1):
         self.corrupt: list[str] = []
-        self.held, self.n_images = batches, sum(len(batch.labels) for batch in batches)
+        self.held, self.n_images = batches, rounds * sum(len(batch.labels) for batch in batches)
 
     def batches(self, requests: Any) -> Any:
         return (self.held[request.step % len(self.held)] for request in requests)
@@ -57,26 +58,43 @@ class Held:
         """Nothing to give back."""
 
 
-def held(size: int, batch: int, steps: int, device: torch.device, n_classes: int = 10) -> Held:
+def held(size: int, batch: int, steps: int, device: torch.device, n_classes: int = 10, rounds: int = 1) -> Held:
     """SIMULATED images, normal noise: what a step costs does not depend on them."""
     draws = torch.Generator().manual_seed(0)
     batches = []
     for _ in range(steps):
         images = torch.randn(batch, 3, size, size, generator=draws).to(device, memory_format=torch.channels_last)
         batches.append(Batch([images], torch.randint(0, n_classes, (batch,), generator=draws).to(device)))
-    return Held(batches)
+    return Held(batches, rounds)
 
 
-def ours(
-    arch: str, feed: Held, recipe: Recipe, device: torch.device, compile: bool = False
-) -> tuple[float, list[float]]:
+def ours(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> tuple[float, list[float]]:
     """The trainer over the batches of `feed`; its CPU seconds and the loss of each epoch."""
+    training, start = trainer(arch, feed, recipe, device), time.process_time()
+    with reproducible(device):
+        fit(training, lambda: None, lambda: None)
+    return time.process_time() - start, [line["train_loss"] for line in training.progress.history[1:]]
+
+
+def steady(arch: str, feed: Any, recipe: Recipe, device: torch.device) -> float:
+    """Wall milliseconds an image, from the end of the first epoch on; compiled on a GPU.
+
+    An epoch ends when its losses are read, which waits for the GPU.
+    """
+    training, ends = trainer(arch, feed, recipe, device, compile=device.type == "cuda"), []
+    with reproducible(device):
+        fit(training, lambda: None, lambda: ends.append(time.monotonic()))
+    return 1e3 * (ends[-1] - ends[0]) / ((len(ends) - 1) * feed.n_images)
+
+
+def trainer(arch: str, feed: Any, recipe: Recipe, device: torch.device, compile: bool = False) -> Training:
+    """A training that is fed by `feed`, and neither evaluated nor kept."""
     network = build(arch, 10, 0).to(device, memory_format=torch.channels_last)
     plan = Plan(0, feed.n_images, recipe.epochs, recipe.batch_size)
     objective = make_objective(recipe, network, arch, 10, plan.n_steps, 0)
     if compile:
         objective.compile(dynamic=False)
-    training = Training(
+    return Training(
         run=arch,
         objective=objective,
         module=objective,
@@ -92,10 +110,6 @@ def ours(
         evaluate=lambda training, epoch: None,
         keep=lambda training, epoch: None,
     )
-    start = time.process_time()
-    with reproducible(device):
-        fit(training, lambda: None, lambda: None)
-    return time.process_time() - start, [line["train_loss"] for line in training.progress.history[1:]]
 
 
 def bare(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> tuple[float, list[float]]:
@@ -140,7 +154,7 @@ def overhead(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def small_tier(quick: bool) -> list[dict[str, Any]]:
+def small_tier(quick: bool, device: str = "cpu") -> list[dict[str, Any]]:
     """Seconds of one job of many small runs, and of a process for each with an evaluation every epoch."""
     with tempfile.TemporaryDirectory() as folder:
         sides = [tier(Path(folder) / way, way, 2 if quick else 24) for way in ("packed", "alone")]
@@ -148,7 +162,7 @@ def small_tier(quick: bool) -> list[dict[str, Any]]:
         for jobs, evaluate_alone in zip(sides, (False, True), strict=True):
             start, cpu = time.monotonic(), _children()
             for group in [[job] for job in jobs] if evaluate_alone else [jobs]:
-                _process(group, Path(folder))
+                _process(group, Path(folder), device)
             measured.append((time.monotonic() - start, _children() - cpu))
         accuracies = [[_accuracy(job) for job in jobs] for jobs in sides]
     worst = max(abs(a - b) for a, b in zip(*accuracies, strict=True))
@@ -178,42 +192,28 @@ def on_gpu() -> list[dict[str, Any]]:
     """Images per second of a step, ours and timm's, at 224 pixels in bf16, compiled."""
     rows, device = [], torch.device("cuda")
     for arch, batch in ON_GPU.items():
-        recipe = Recipe(name="perf", epochs=5, batch_size=batch, optimizer="sgd", learning_rate=0.01, precision="bf16")
-        feed = held(architecture(arch).input_size, batch, 40, device)
-        ours(arch, feed, recipe.model_copy(update={"epochs": 1}), device, compile=True)
-        torch.cuda.synchronize()
-        start = time.monotonic()
-        ours(arch, feed, recipe, device, compile=True)
-        torch.cuda.synchronize()
-        rate = recipe.epochs * feed.n_images / (time.monotonic() - start)
-        rows.append(row(f"step, {arch} at 224 px", 1e3 / rate, 1e3 / timm_rate(arch, batch), 0.0, "ms/image"))
+        recipe = Recipe(name="perf", epochs=6, batch_size=batch, optimizer="sgd", learning_rate=0.01, precision="bf16")
+        feed = held(architecture(arch).input_size, batch, 8, device, rounds=5)
+        title = f"step, {arch} at 224 px"
+        rows.append(row(title, steady(arch, feed, recipe, device), 1e3 / timm_rate(arch, batch), 0.0, "ms/image"))
     return rows
 
 
-def end_to_end(archs: dict[str, int], device: torch.device, workers: int, n: int = 2048) -> list[dict[str, Any]]:
+def end_to_end(archs: dict[str, int], device: torch.device, workers: int, n: int = 8192) -> list[dict[str, Any]]:
     """Milliseconds an image of a step fed with photographs, and fed with SIMULATED images that are there already."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         photographs(Path(folder), n)
         for arch, batch in archs.items():
-            recipe = Recipe(name="perf", epochs=3, batch_size=batch, optimizer="sgd", learning_rate=0.01)
+            recipe = Recipe(name="perf", epochs=6, batch_size=batch, optimizer="sgd", learning_rate=0.01)
             recipe = recipe.model_copy(update={"precision": "bf16" if device.type == "cuda" else "fp32"})
-            resident = _milliseconds(arch, held(SIZE, batch, n // batch, device), recipe, device)
+            resident = steady(arch, held(SIZE, batch, n // batch, device), recipe, device)
             for title, crops in (("decoded once", "stored"), ("from JPEG files", "originals")):
                 feed = feed_of(Path(folder), n, crops, {"workers": workers}, device.type)
-                fed = _milliseconds(arch, feed, recipe, device)
+                fed = steady(arch, feed, recipe, device)
                 feed.close()
                 rows.append(row(f"{arch}, {title}", fed, resident, 0.0, "ms/image"))
     return rows
-
-
-def _milliseconds(arch: str, feed: Any, recipe: Recipe, device: torch.device) -> float:
-    """Wall milliseconds an image of three epochs; one before them warms up."""
-    compile = device.type == "cuda"
-    ours(arch, feed, recipe.model_copy(update={"epochs": 1}), device, compile)
-    start = time.monotonic()
-    ours(arch, feed, recipe, device, compile)
-    return 1e3 * (time.monotonic() - start) / (recipe.epochs * feed.n_images)
 
 
 def timm_rate(arch: str, batch: int) -> float:
@@ -242,9 +242,9 @@ def timm_rate(arch: str, batch: int) -> float:
     return 200 * batch / (time.monotonic() - start)
 
 
-def _process(jobs: list[Job], folder: Path) -> None:
+def _process(jobs: list[Job], folder: Path, device: str) -> None:
     path = folder / "jobs.json"
-    path.write_text(write_plainly(jobs, {"device": "cpu", "threads": 1}))
+    path.write_text(write_plainly(jobs, {"device": device, "threads": 1}))
     command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
@@ -267,7 +267,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.device == "cuda":
         cores = len(os.sched_getaffinity(0))
-        report("train_cuda", on_gpu() + end_to_end(ON_GPU, torch.device("cuda"), cores - 1))
+        fed = end_to_end(ON_GPU, torch.device("cuda"), cores - 1)
+        report("train_cuda", on_gpu() + fed + small_tier(options.quick, "cuda"))
     else:
         report("train", overhead(options.quick) + small_tier(options.quick))
 
