@@ -235,6 +235,16 @@ def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkey
     assert "no room" in caplog.text
 
 
+def test_a_copy_in_memory_leaves_a_slurm_job_the_memory_to_train(root, tmp_path, monkeypatch, caplog):
+    folder = pack(root, tmp_path / "pack")
+    monkeypatch.setattr(staging, "MEMORY", tmp_path / "shm")
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "2000")
+    assert staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) != folder
+    assert staged(folder, "train", {"stage": "memory"}) == folder and "no room" in caplog.text
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "4000")
+    assert staged(folder, "train", {"stage": "memory"}).is_relative_to(tmp_path / "shm")
+
+
 def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys):
     from neuroscaling.cli.main import main
 

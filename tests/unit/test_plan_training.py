@@ -346,6 +346,22 @@ def test_a_job_asks_for_the_memory_of_the_images_that_it_keeps_decoded(gokce):
         assert job_memory_mb(gokce, [one]) == pytest.approx(processes + squares / 0.6 + validation, abs=1)
 
 
+def test_a_job_asks_for_the_memory_of_packs_that_it_copies_there(gokce):
+    run = next(run for run in gokce.runs.values() if run.dataset == "imagenet" and run.kind == "trained")
+    images = 1_281_167 + 50_000
+    for pack, each in (
+        ({"form": "decoded"}, 256**2 * 3),
+        ({"size": 224}, 0.4 * 224**2 * 4 / 3),
+        ({"size": None}, 120_000),
+    ):
+        asked = {}
+        for stage in ("memory", "disk"):
+            training = {"packs": {"imagenet": pack, "ecoset": pack}, "stage": stage, "scratch": "/scratch", "cpus": 9}
+            config = gokce.config.model_copy(update={"training": Training.model_validate(training)})
+            asked[stage] = job_memory_mb(replace(gokce, config=config), [run])
+        assert asked["memory"] - asked["disk"] == pytest.approx(images * each / 1e6, abs=2)
+
+
 def test_a_study_without_a_gpu_has_no_estimated_limits(small, gokce):
     study = load_study(small)
     runs = list(study.runs.values())

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from neuroscaling.calibration.sizes import DatasetSize, samples, size_of
 from neuroscaling.calibration.work import recipe_facts
+from neuroscaling.config.training import DatasetPack
 from neuroscaling.errors import NeuroscalingError
 from neuroscaling.models.names import architecture
 from neuroscaling.runs import Run
@@ -19,10 +20,17 @@ RESIDENT_GB = 64.0
 SHARE = 0.6
 """Of a job's memory that decoded training images may take (training/feeding/squares.py)."""
 COLOURS = 3
+JPEG_BYTES = 0.4
+"""Of a pixel in a pack of JPEG files (photographs of 4:3, quality 90), with a margin: 0.28 were measured at 256."""
+ORIGINAL_BYTES = 120_000
+"""Of an image in a pack of files as they are: those of ImageNet have 110,000 on average."""
 
 
 def job_memory_mb(study: LoadedStudy, runs: Iterable[Run]) -> int:
-    """Megabytes of a job that trains `runs` in one process: images kept decoded, processes that decode, the rest."""
+    """Megabytes of a job that trains `runs` in one process: images kept decoded, processes that decode, the rest.
+
+    Packs that are copied to /dev/shm count: a job's memory is what it writes there, and one that takes more is killed.
+    """
     settings = study.config.training
     trained = [run for run in runs if run.kind == "trained"]
     try:
@@ -34,7 +42,23 @@ def job_memory_mb(study: LoadedStudy, runs: Iterable[Run]) -> int:
         kept = 0
     validation = 0 if settings.scratch else _validation_bytes(trained, sizes)
     processes = settings.gpus * PROCESS_MB + (settings.cpus - 1) * WORKER_MB
-    return max(LEAST_MB, round(processes + (kept / SHARE + validation) / 1e6))
+    staged = _staged_bytes(study, {run.dataset: sizes[run.run] for run in trained})
+    return max(LEAST_MB, round(processes + (kept / SHARE + validation + staged) / 1e6))
+
+
+def _staged_bytes(study: LoadedStudy, sizes: dict[str | None, DatasetSize]) -> float:
+    """The packs of these data sets, where jobs copy them to memory."""
+    settings = study.config.training
+    if settings.stage != "memory":
+        return 0.0
+    packed = {name: pack for name, pack in settings.packs.items() if name in sizes}
+    return sum((sizes[name].images + sizes[name].validation) * _image_bytes(pack) for name, pack in packed.items())
+
+
+def _image_bytes(pack: DatasetPack) -> float:
+    if pack.size is None:
+        return ORIGINAL_BYTES
+    return pack.size**2 * (COLOURS if pack.form == "decoded" else JPEG_BYTES * 4 / 3)
 
 
 def _training_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:

@@ -17,6 +17,7 @@ from neuroscaling.hashing import content_hash
 
 MEMORY = Path("/dev/shm")
 BLOCK = 2**24
+PROCESS_BYTES = 3e9  # of a process that trains
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def _copied(folder: Path, facts: dict[str, Any], copy: Path) -> bool:
         return True
     for left in copy.glob(".*.partial"):  # by a job that was killed: it would take memory until the node restarts
         left.unlink()
-    needed, free = (n / 1e9 for n in (sum(file["bytes"] for file in missing), shutil.disk_usage(copy).free))
+    needed, free = (n / 1e9 for n in (sum(file["bytes"] for file in missing), _free(copy)))
     if needed > free:
         log.warning("no room for %s in %s (%.1f of %.1f GB): it is read where it is", folder, copy, needed, free)
         return False
@@ -72,6 +73,15 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
             raise DataError(
                 Problem("file of a pack is damaged", str(source), digest.hexdigest(), sha256, fix="pack again")
             )
+
+
+def _free(copy: Path) -> float:
+    """Bytes that may be written to `copy`; what a Slurm job writes to memory is its own, and too much of it its end."""
+    free = float(shutil.disk_usage(copy).free)
+    granted = os.environ.get("SLURM_MEM_PER_NODE")
+    if granted and copy.is_relative_to(MEMORY):
+        free = min(free, float(granted) * 2**20 - PROCESS_BYTES)
+    return free
 
 
 def _size(path: Path) -> int:
