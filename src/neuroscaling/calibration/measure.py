@@ -16,6 +16,7 @@ from torch import nn
 
 from neuroscaling.activations.preprocess import Preprocessing
 from neuroscaling.calibration.rates import Rates
+from neuroscaling.devices import device_of
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.regression.voxelwise.cost import SPECTRUM
@@ -40,7 +41,7 @@ def measure(device: str | None = None, folder: Path | None = None, autocasts: tu
     device: torch's name; CUDA where there is one. folder: on the disk whose speed counts; the system's temporary folder
     by default. autocasts: types that networks compute in (`none`, `bf16`, `fp16`).
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_of(device)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         disk, pictures = _write(Path(temporary)), _decode(Path(temporary))
     return Rates(

@@ -11,6 +11,7 @@ from torch.nn import functional
 from neuroscaling.calibration.costs import cost_of, definition_of
 from neuroscaling.calibration.measure import machine, wait
 from neuroscaling.calibration.training_rates import TrainingRate
+from neuroscaling.devices import device_of
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
 from neuroscaling.training.optimise import make_optimizer
@@ -32,9 +33,9 @@ def measure_training(
 
     device: torch's name; CUDA where there is one. operating: `compile` and `channels_last`, as trainings are told.
     Images and labels are random and stay on the device: what feeding costs is not in it. Raises StudyError for an
-    unknown architecture.
+    unknown architecture or device, DataError for a GPU that is not there.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_of(device)
     size, operating = architecture(arch).input_size, operating or {}
     batch = _batch(recipe, arch, size, place)
     with reproducible(place):

@@ -102,15 +102,14 @@ def calibrate_training(options: argparse.Namespace, study: "LoadedStudy") -> Non
 
     Raises StudyError for an architecture that the study does not train.
     """
-    import torch
-
     from neuroscaling.calibration.measure import machine
     from neuroscaling.calibration.training_measure import measure_training
     from neuroscaling.calibration.training_rates import rate_file, write_rate
+    from neuroscaling.devices import device_of
     from neuroscaling.training.recipe import Recipe
 
     store, training = study.config.store, study.config.training
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(options.device)
     for arch, recipe in _wanted(options, study):
         if not rate_file(store, machine(device), arch, recipe["precision"]).is_file():
             rate = measure_training(arch, Recipe.model_validate(recipe), options.device, training.operating())

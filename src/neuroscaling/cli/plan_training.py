@@ -53,11 +53,10 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
 
 def _this_device(options: argparse.Namespace) -> str:
     """Folder of the device that `--calibrate` measures."""
-    import torch
-
     from neuroscaling.calibration.measure import machine
+    from neuroscaling.devices import device_of
 
-    return slug(machine(torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))))
+    return slug(machine(device_of(options.device)))
 
 
 def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.datasets.subsets import read_subset
+from neuroscaling.devices import device_of, lost_gpu
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.failures import FAILED
 from neuroscaling.files import read_json
@@ -98,13 +100,24 @@ def make_plan(run: dict[str, Any], recipe: Recipe, n_images: int) -> Plan:
 
 
 def chosen_device(operating: dict[str, Any]) -> torch.device:
-    """The device of this process: the one that is asked for, or its GPU, where there is one, or the CPU."""
-    name = operating.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    """The device of this process: the one that is asked for, or its GPU, where there is one, or the CPU.
+
+    Raises DataError where there are fewer GPUs than processes, or StudyError for an unknown name.
+    """
+    device = device_of(operating.get("device"))
+    if device.type == "cuda":
+        index = device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
+        device = device_of(f"cuda:{index}")
         torch.cuda.set_device(device)
-        return device
-    return torch.device(name)
+    elif not operating.get("device") and (told := lost_gpu()):
+        _warn_of_cpu(told)
+    return device
+
+
+@cache
+def _warn_of_cpu(told: str) -> None:
+    """Once a process, however many runs it trains."""
+    log.warning("torch finds no GPU, though the job's environment says %s: this trains on the CPU", told)
 
 
 def _check_classes(run: dict[str, Any], operating: dict[str, Any]) -> None:
