@@ -50,6 +50,8 @@ def load_recipe(name_or_path: str, protocol: Literal["corrected", "parity"] = "c
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(Problem(f"not a readable recipe: {error}", str(path), fix="a YAML file in UTF-8")) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
@@ -112,6 +114,8 @@ def _problem(path: Path, key: str, faults: list[dict]) -> Problem:
         fields = list(model.model_fields)
         return Problem("unknown key", where, allowed=listing(fields, 60), nearest=nearest(name, fields))
     field = model.model_fields.get(name)
+    if field and faults[0]["type"] == "missing" and isinstance(faults[0]["input"], dict):
+        return Problem("key is missing", where, allowed=field.description or "")
     value = faults[0]["input"] if key else None
     near = nearest(value, _words(field.annotation)) if field and isinstance(value, str) else ""
     what = ", or: ".join(str(fault.get("ctx", {}).get("error", fault["msg"])) for fault in faults)

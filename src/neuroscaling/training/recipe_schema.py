@@ -12,7 +12,7 @@ from neuroscaling.training.recipe_sections import Adversarial, Dino, Fraction, S
 class Recipe(BaseModel):
     """How a network is trained. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(description="Name of the recipe; that of its file without `.yaml`.")
     objective: Literal["supervised", "simclr", "dino", "adversarial"] = Field(

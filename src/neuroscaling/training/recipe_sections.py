@@ -10,7 +10,7 @@ Fraction = tuple[float, float]
 class Section(BaseModel):
     """Base of the sections: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Simclr(Section):
