@@ -20,7 +20,7 @@ SCORE_COLUMNS = [
 ]  # fmt: skip
 RUN_COLUMNS = [
     "run", "kind", "arch", "family", "acc", "n_params", "n_samples", "total_flops", "dataset", "samples_per_class",
-    "seed", "n_epochs", "n_samples_seen", "macs", "seconds",
+    "seed", "n_epochs", "n_samples_seen", "macs", "seconds", "problem",
 ]  # fmt: skip
 MOST_ROWS = 20_000
 
