@@ -105,7 +105,7 @@ def test_truncated_images_are_all_named_and_counted(folder):
         path.write_bytes(path.read_bytes()[:400])
     _, faults = squares(folder, range(6), 16)
     found = "\n".join(map(str, deep_problems("pets", settings_of(folder), None)))
-    assert "2 of 6 images can't be decoded" in found and sorted(faults) == [1, 5]
+    assert "2 of 6 images can't be decoded" in found and "corrupt_limit: 0" in found and sorted(faults) == [1, 5]
     for text in (found, "\n".join(map(str, faults.values()))):
         assert "cat_0001.png" in text and "dog_0002.png" in text and "cat_0000.png" not in text
 

@@ -254,7 +254,10 @@ def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys
         {
             "study": "s",
             "store": str(tmp_path / "store"),
-            "datasets": {"photographs": settings(root)},
+            "datasets": {
+                "photographs": settings(root),
+                "elsewhere": {"format": "imagefolder", "root": "", "classes": 2, "images": 10},
+            },
             "runs": [
                 {
                     "archs": ["resnet18"],
@@ -272,4 +275,6 @@ def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys
     assert train.startswith(f"{tmp_path}/store/packs/photographs-")
     assert len(open_pack(Path(validation).parent, "validation").index) == 6
     assert main(["data", "pack", str(study), "photograph"]) == 1
-    assert "nearest:  photographs" in capsys.readouterr().err
+    assert main(["data", "pack", str(study), "elsewhere"]) == 1
+    shown = capsys.readouterr().err
+    assert "nearest:  photographs" in shown and "dataset elsewhere: root: no root" in shown

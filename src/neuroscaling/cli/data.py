@@ -90,7 +90,7 @@ def _pack(options: argparse.Namespace) -> None:
     from neuroscaling.datasets.split import SPLITS
     from neuroscaling.study import load_study
 
-    study = load_study(options.study)
+    study = load_study(options.study, planning=True)  # other data sets of the study may be elsewhere
     name, known = options.dataset, study.config.datasets
     if name not in known:
         allowed = ", ".join(known)

@@ -97,4 +97,4 @@ def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_di
         return []
     faults = undecodable(source)
     write_cache(kept, key, len(faults))
-    return shortened(faults, len(found.names), f"dataset {name}, {split}") if len(faults) > limit else []
+    return shortened(faults, len(found.names), f"dataset {name}, {split}", limit) if len(faults) > limit else []

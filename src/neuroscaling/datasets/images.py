@@ -23,7 +23,8 @@ def undecodable(source: Source) -> list[Problem]:
         return [problem for problems in pool.map(attempt, range(len(source.index))) for problem in problems]
 
 
-def shortened(faults: list[Problem], n_images: int, where: str) -> list[Problem]:
-    """The first faults and, ahead of them, how many there are."""
-    what = f"{len(faults)} of {n_images} images can't be decoded"
-    return [Problem(what, where, fix="replace these files or move them away"), *faults[:FAULTS_SHOWN]]
+def shortened(faults: list[Problem], n_images: int, where: str, limit: int) -> list[Problem]:
+    """The first faults and, ahead of them, how many there are, and may be."""
+    what, allowed = f"{len(faults)} of {n_images} images can't be decoded", f"corrupt_limit: {limit}"
+    fix = "replace these files or move them away, or raise the data set's `corrupt_limit`"
+    return [Problem(what, where, allowed=allowed, fix=fix), *faults[:FAULTS_SHOWN]]
