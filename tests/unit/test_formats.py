@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from torchvision import datasets as torchvision_datasets
 
+from neuroscaling.datasets import checks
 from neuroscaling.datasets.checks import deep_problems, light_problems
 from neuroscaling.datasets.digits import load_digits
 from neuroscaling.datasets.fingerprint import fingerprint
@@ -172,6 +173,16 @@ def test_faults_of_a_file_list_are_named(lists, tmp_path):
     assert "validation labels of no class" in problems(lists) and "nearest:  cat" in problems(lists)
     (tmp_path / "val.txt").unlink()
     assert "file is missing" in problems(lists)
+
+
+def test_images_of_a_large_list_that_were_missing_are_looked_for_again(lists, tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "FILES_LOOKED_AT", 1)
+    (tmp_path / "three.png").rename(tmp_path / "elsewhere.png")
+    (tmp_path / "train.txt").write_text("three.png dog\nd/two.png cat\n")
+    assert "three.png" in str(light_problems("some", lists, ["all"], tmp_path / "cache"))
+    (tmp_path / "elsewhere.png").rename(tmp_path / "three.png")
+    for _ in range(2):
+        assert light_problems("some", lists, ["all"], tmp_path / "cache") == []
 
 
 def test_lists_as_other_systems_write_them(lists, tmp_path):

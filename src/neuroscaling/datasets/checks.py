@@ -54,11 +54,12 @@ def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> t
     """Training images of each class, and what is wrong with the names of files and folders."""
     kept, key = cache_file(cache_dir, "look", place(settings)), state_key(name, settings, list(SPLITS))
     found = read_cache(kept, key)
-    if found is None:
+    if found is None or found["problems"]:
         splits = {split: listing(name, settings, split, cache_dir) for split in SPLITS}
         problems = [asdict(problem) for problem in _faults(name, settings, splits)]
         found = {"counts": list(splits["train"].counts().items()), "problems": problems}
-        if len(splits["train"].names) > FILES_LOOKED_AT:
+        # Images may be put where they are missing without a change of the list that names them.
+        if len(splits["train"].names) > FILES_LOOKED_AT and not problems:
             write_cache(kept, key, found)
     return dict(found["counts"]), [Problem(**problem) for problem in found["problems"]]
 
