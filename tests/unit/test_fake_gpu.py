@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._pytree import tree_map
 
+from neuroscaling.calibration import training_measure
 from neuroscaling.training import loop, prepare
 from neuroscaling.training.distributed import _units, share_units
 from neuroscaling.training.evaluate import evaluate
@@ -124,6 +125,17 @@ def test_a_state_that_was_read_to_the_host_goes_on_on_the_gpu(monkeypatch, folde
         waits.seen.clear()
         steps(again, 1)
         assert waits.seen == []
+
+
+def test_calibration_measures_on_the_gpu(monkeypatch):
+    monkeypatch.setattr(training_measure, "build", real(training_measure.build))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Pretended")
+    recipe = Recipe.model_validate(load_recipe("sgd100").model_dump() | {"precision": "fp16"})
+    with fake_gpu(monkeypatch):
+        rate = training_measure.measure_training("resnet_w8", recipe, "cuda", {}, 1)
+    assert (rate.device, rate.precision, rate.batch) == ("NVIDIA Pretended", "fp16", 256)
 
 
 @pytest.mark.parametrize(("micro_batch", "shared"), [(4, False), (8, True)])

@@ -23,6 +23,7 @@ from neuroscaling.models.weights import load_weights, save_weights
 from neuroscaling.training.evaluate import evaluate
 from neuroscaling.training.feeding import open_validation
 from neuroscaling.training.lock import run_lock
+from neuroscaling.training.objectives.supervised import Supervised
 from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.schedule import batches, epoch_order
 from neuroscaling.training.state import load_state, save_state
@@ -230,6 +231,16 @@ def test_the_other_objectives_train_with_falling_loss_and_a_score(tmp_path, reci
     assert losses[-1] < losses[1] and 0.1 < record["acc"] <= 1
     assert record["acc_kind"] == ("top1" if run["start"] else "knn")
     load_weights(build("resnet_w8", 10, 1), tmp_path / "run" / record["weights"], "resnet_w8")
+
+
+def test_a_network_that_is_too_large_for_a_gpu_is_named_with_its_images(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Supervised, "forward", refuse)
+    run = digit_run(micro_batch=16)
+    with pytest.raises(DataError, match=r"(?s)memory of cpu does not suffice.*16 images of resnet_w8 at once"):
+        train(run, digit_subset(tmp_path, run), tmp_path / "run")
 
 
 def test_a_subset_of_other_images_is_refused(tmp_path):

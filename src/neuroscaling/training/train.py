@@ -26,6 +26,7 @@ from neuroscaling.training.loop import Training, fit, restore
 from neuroscaling.training.objectives.views import image_passes
 from neuroscaling.training.precision import reproducible
 from neuroscaling.training.prepare import chosen_device, prepare
+from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.record import counts, is_complete, publish_again, write_failed_run, write_run
 from neuroscaling.training.state import load_state
 from neuroscaling.training.version import TRAINING_VERSION
@@ -109,10 +110,20 @@ def _trained(
         if rank() == 0:
             _write_failure(run, out, device, failure, history, seconds)
         return str(failure)
+    except torch.OutOfMemoryError as error:
+        raise _too_large(run, device) from error
     finally:
         if training is not None:
             training.feed.close()
     return None
+
+
+def _too_large(run: dict[str, Any], device: torch.device) -> DataError:
+    """The error of a network whose images do not fit a GPU."""
+    recipe = Recipe.model_validate(run["recipe"])
+    images = f"{recipe.images_at_once(run['arch'])} images of {run['arch']} at once"
+    fix = "a GPU with more memory, more GPUs, or in the recipe `micro_batches:` with a smaller number for it"
+    return DataError(Problem(f"the memory of {device} does not suffice", run["run"], images, fix=fix))
 
 
 def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str, Any]) -> None:
