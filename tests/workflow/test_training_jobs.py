@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, SMALL, Workdir, make_workdir
+from tests.workflow.conftest import ROOT, SMALL, Workdir, jobs, make_workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 RUNS = {"archs": ["resnet_w8"], "datasets": ["digits"], "samples_per_class": [1, 3], "seeds": [0, 1]}
@@ -159,6 +160,18 @@ def wait_for(condition, seconds: float = 240):
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.05)
+
+
+def test_what_a_profile_says_of_a_rule_holds_for_its_jobs_of_several_runs(tmp_path):
+    workdir = prepared(tmp_path / "work", pack=4)
+    rules = ("train", "activations")
+    site = [f"{rule}:runtime=print('{rule} of', wildcards.run) or 7" for rule in rules]
+    text = workdir.snakemake("--dry-run", "--set-resources", *site, study="packed.yaml").stdout
+    planned = jobs(text)
+    for rule in rules:
+        assert planned[rule] == 0, "all of them are packs"
+        packs = sum(number for name, number in planned.items() if name.startswith(f"{rule}_"))
+        assert len(re.findall(rf"^{rule} of resnet_w8_digits_\w+-\w+$", text, re.M)) == packs > 0
 
 
 def test_a_study_without_its_images_can_be_planned_and_dry_run_but_not_started(tmp_path):

@@ -56,9 +56,13 @@ for PACK in PACKS:
             "../../envs/main.yaml"
         threads: 1
         resources:
-            gpu=gpus_for(PACK),
-            mem_mb=memory(4000),
-            runtime=minutes(60),
+            **resources_of(
+                "activations",
+                PACK,
+                gpu=gpus_for(PACK),
+                mem_mb=memory(4000),
+                runtime=minutes(60),
+            ),
         params:
             layers=of_first_run(layers_of, PACK),
             reduction=STUDY.config.reduction.settings(),

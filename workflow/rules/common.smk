@@ -195,10 +195,13 @@ def resources_of(rule, pack, **asked):
 
 
 def given_for(resource, pack):
-    """A profile's resource; an expression sees the first run of the pack (all are of one kind) as `wildcards.run`."""
+    """A profile's resource; an expression sees the first run of the pack that needs a GPU as `wildcards.run`."""
+    first = SimpleNamespace(
+        run=max(pack.runs, key=lambda run: gpus_of(SimpleNamespace(run=run)))
+    )
 
     def value(wildcards, **known):
-        return resource.evaluate(SimpleNamespace(run=pack.runs[0]), **known).value
+        return resource.evaluate(first, **known).value
 
     return value
 
