@@ -20,6 +20,7 @@ from neuroscaling.training.objectives.views import image_passes, views_of
 from neuroscaling.training.optimise import annealed, learning_rate, make_optimizer, set_rates, weight_decay
 from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe, recipe_names
 from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
+from neuroscaling.training.steps import Plan
 
 PUBLISHED = {"sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"}
 TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"}
@@ -181,6 +182,12 @@ def test_evaluations_and_checkpoints_on_the_published_schedule_or_log_spaced():
     assert [len(files[name]) for name in ("sgd100", "convnext300", "ffgsm10")] == [28, 32, 10]
     assert {10, 15, 100} <= files["sgd100"] and files["convnext300"] - files["sgd100"] == {150, 200, 250, 300}
     assert {1, 100} <= checkpoint_epochs(changed("sgd100", checkpoints="log"))
+
+
+@pytest.mark.parametrize("n, sizes", [(128, [64, 64]), (129, [64, 64]), (191, [64, 64]), (65, [64]), (63, [63])])
+def test_a_last_batch_that_is_left_out_leaves_none_of_its_images_to_another(n, sizes):
+    plan = Plan(seed=0, n_images=n, epochs=1, batch_size=64, drop_last=True)
+    assert [len(request.rows) for request in plan.requests(0)] == sizes
 
 
 # Optimisers

@@ -53,7 +53,8 @@ class Plan:
     def batches(self) -> list[slice]:
         """The steps of an epoch, as slices of its order. A data set that is smaller than a batch is not dropped."""
         slices = batches(self.images_per_epoch, self.batch_size)
-        whole = [rows for rows in slices if rows.stop - rows.start >= self.batch_size]
+        starts = [rows.start for rows in slices if rows.stop - rows.start >= self.batch_size]
+        whole = [slice(start, start + self.batch_size) for start in starts]  # without a single image left over
         return whole if self.drop_last and whole else slices
 
     @property
