@@ -61,7 +61,7 @@ def _read_yaml(path: Path) -> Any:
 
 
 def _expand(value: Any, where: str) -> tuple[Any, list[Problem]]:
-    """Replace $NAME, ${NAME} and ${NAME:-default} in all strings; unset variables are problems."""
+    """Replace $NAME, ${NAME}, ${NAME:-default} and a leading ~/ in all strings; unset variables are problems."""
     if isinstance(value, dict):
         pairs = {key: _expand(item, f"{where}: {key}") for key, item in value.items()}
         return {k: v for k, (v, _) in pairs.items()}, [p for _, found in pairs.values() for p in found]
@@ -79,7 +79,8 @@ def _expand(value: Any, where: str) -> tuple[Any, list[Problem]]:
             problems.append(Problem(f"the variable ${name} is not set", where, value, fix=f"export {name}=..."))
         return found or ""
 
-    return VARIABLE.sub(replace, value), problems
+    expanded = VARIABLE.sub(replace, value)
+    return (os.path.expanduser(expanded) if expanded.startswith("~/") else expanded), problems
 
 
 def _problem(fault: Any, model: type[BaseModel], file: str) -> Problem:

@@ -87,6 +87,9 @@ def test_variables_are_replaced_and_unset_ones_named(tmp_path, monkeypatch):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(GOOD | {"store": "${NS_TEST_UNSET:-fallback}/$NS_TEST_ROOT"}))
     assert str(read_study_file(path).store) == "fallback/some/where"
+    monkeypatch.setenv("HOME", "/home/of/mine")
+    path.write_text(yaml.safe_dump(GOOD | {"store": "~/store"}))
+    assert str(read_study_file(path).store) == "/home/of/mine/store"
     (problem,) = faults(tmp_path, store="$NS_TEST_UNSET/x")
     assert "$NS_TEST_UNSET is not set" in problem.what and "export" in problem.fix
 
