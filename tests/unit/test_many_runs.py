@@ -1,8 +1,10 @@
 """Many runs in one job: each with its own outputs, and none touched by what befalls another."""
 
+import gc
 import json
 import shutil
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -11,6 +13,7 @@ import torch
 
 from neuroscaling.errors import DataError
 from neuroscaling.hashing import file_sha256
+from neuroscaling.training import train as train_module
 from neuroscaling.training.lock import run_lock
 from neuroscaling.training.many import (
     Job,
@@ -152,3 +155,22 @@ def test_processes_of_a_host_share_its_cpus(tmp_path):
     assert dealt == [{"side_by_side": 1, "threads": 4, "workers": 3}] * 2
     few = _part_of_cpus({"threads": 2, "workers": 1, "gpus": 4}, 4)
     assert few == {"threads": 1, "workers": 1, "gpus": 4} and _part_of_cpus({"workers": 0}, 4) == {"workers": 0}
+
+
+def test_a_compiled_network_is_gone_before_the_next_one_is_made(tmp_path, monkeypatch):
+    networks, alive, made, compile = [], [], train_module.prepare, torch.nn.Module.compile
+
+    def prepared(*arguments):
+        alive.append([network() is not None for network in networks])
+        training = made(*arguments)
+        networks.append(weakref.ref(training.objective.network))
+        return training
+
+    monkeypatch.setattr(train_module, "prepare", prepared)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compile(module, backend="eager"))
+    gc.disable()
+    try:
+        assert train_many([job_of(tmp_path, k=k) for k in (1, 3)], OPERATING | {"compile": True}) == []
+    finally:
+        gc.enable()
+    assert alive == [[], [False]]

@@ -1,5 +1,6 @@
 """One run of the run table, whatever its kind: trained, untrained, pretrained or a baseline."""
 
+import gc
 import logging
 import shutil
 import time
@@ -99,6 +100,7 @@ def _trained(
     if subset is None:
         raise DataError(Problem("a trained run needs its subset", run["run"]))
     started, training = time.monotonic(), None
+    gc.collect()  # a compiled network refers to itself, and would stay in a GPU's memory beside that of the next run
     try:
         with reproducible(device):
             training = prepare(run, Path(subset), out, base, device, operating)
