@@ -1,3 +1,3 @@
 """Version of what training computes. Raise it when weights change for equal settings: every run gets a new name."""
 
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
