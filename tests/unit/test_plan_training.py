@@ -27,24 +27,15 @@ from neuroscaling.calibration.training import (
 )
 from neuroscaling.calibration.training_rates import TrainingRate, devices, rate_file, read_rates, write_rate
 from neuroscaling.calibration.work import BANK, work_of
-from neuroscaling.cli.main import main
 from neuroscaling.config import Training
 from neuroscaling.errors import DataError
 from neuroscaling.models import names
 from neuroscaling.models.cost import count
 from neuroscaling.study import load_study
+from tests.unit.small_plan import write_small
 
 GOKCE = "config/studies/gokce2025.yaml"
 IMAGENET = DatasetSize(1000, 1_281_167, 50_000)
-STUDY = """
-study: small
-store: {store}
-datasets: {{digits: {{format: digits}}}}
-training: {{runs_per_job: 4}}
-runs:
-  - {{archs: [resnet_w8, vit_w16], datasets: [digits], recipe: digits, samples_per_class: [1, 10], seeds: [0, 1, 2]}}
-  - {{archs: [resnet_w8], datasets: [digits], recipe: digits_simclr, samples_per_class: [10]}}
-"""
 # Supervised networks of the published study: family, data set -> k (0: all) -> number of models.
 GRID = {0: 3, 1: 3, 3: 1, 10: 3, 30: 1, 100: 3, 300: 1}
 PUBLISHED = {
@@ -75,14 +66,7 @@ def gokce(tmp_path_factory):
 
 @pytest.fixture
 def small(tmp_path):
-    path = tmp_path / "small.yaml"
-    path.write_text(STUDY.format(store=tmp_path / "store"))
-    return path
-
-
-def plan(capsys, *arguments):
-    status = main(["plan", *map(str, arguments)])
-    return (status, *capsys.readouterr())
+    return write_small(tmp_path)
 
 
 def counts(rows):
@@ -351,8 +335,8 @@ def test_a_job_asks_for_the_memory_of_packs_that_it_copies_there(gokce):
     images = 1_281_167 + 50_000
     for pack, each in (
         ({"form": "decoded"}, 256**2 * 3),
-        ({"size": 224}, 0.4 * 224**2 * 4 / 3),
-        ({"size": None}, 120_000),
+        ({"size": 224}, 1.4 * 0.28 * 224**2 * 4 / 3),
+        ({"size": None}, 1.4 * 110_000),
     ):
         asked = {}
         for stage in ("memory", "disk"):
@@ -369,89 +353,3 @@ def test_a_study_without_a_gpu_has_no_estimated_limits(small, gokce):
     large = run_of(gokce, "deit_large", "all")
     assert job_minutes(gokce, [large], gpus=8) < job_minutes(gokce, [large]) / 7
     assert job_minutes(gokce, [large, large]) > 1.9 * job_minutes(gokce, [large])
-
-
-def test_the_plan_begins_with_training_and_its_rows_add_up(small, capsys):
-    status, out, error = plan(capsys, small, "--format", "json", "--gpu", "h100", "--gpus", "2")
-    sections = json.loads(out)
-    assert status == 0 and list(sections) == ["training", "extraction"] and "NVIDIA H100" in error
-    *rows, total = sections["training"]
-    assert [(row["objective"], row["family"], row["runs"]) for row in rows] == [
-        ("supervised", "ResNet", 6), ("supervised", "ViT", 6), ("simclr", "ResNet", 1)
-    ]  # fmt: skip
-    assert total["runs"] == 13 and total["rate"] == "stated"
-    for key in ("images_seen", "evaluated"):
-        assert total[key] == sum(row[key] for row in rows)
-    for key in ("flops", "hours_low", "hours", "hours_high", "weights_gb"):
-        assert total[key] == pytest.approx(sum(row[key] for row in rows), rel=0.02)
-    assert all(row["hours_low"] < row["hours"] < row["hours_high"] for row in rows)
-    assert total["wall_hours"] < total["hours"]
-
-
-def test_sections_and_rows_can_be_chosen(small, capsys):
-    _, out, _ = plan(capsys, small, "--stage", "training", "--by", "run", "--format", "json")
-    rows = json.loads(out)
-    assert len(rows) == 14 and set(load_study(small).runs) == {row["run"] for row in rows[:-1]}
-    _, out, error = plan(capsys, small, "--stage", "extraction", "--format", "json")
-    assert [row["arch"] for row in json.loads(out)] == ["all"] and error == ""
-    _, out, _ = plan(capsys, small, "--format", "csv", "--by", "arch")
-    lines = out.splitlines()
-    assert lines[0].startswith("stage,objective,arch,") and lines[1].startswith("training,supervised,resnet_w8,")
-    _, out, _ = plan(capsys, small)
-    assert out.startswith("training\n") and "\n\nextraction\n" in out
-
-
-def test_a_study_that_trains_nothing_has_no_training_to_plan(tmp_path, capsys):
-    path = tmp_path / "none.yaml"
-    path.write_text(f"study: none\nstore: {tmp_path}/store\nruns: [{{untrained: [resnet_w8]}}]\n")
-    status, out, error = plan(capsys, path, "--format", "json")
-    assert status == 0 and isinstance(json.loads(out), list) and error == ""
-
-
-def test_options_that_mean_nothing_are_named(small, capsys):
-    status, _, error = plan(capsys, small, "--gpus", "0", "--archs", "resnet_w8")
-    assert status == 1 and "--gpus" in error and "add --calibrate" in error
-    status, _, error = plan(capsys, small, "--gpu", "h10")
-    assert status == 1 and "h100" in error and "--calibrate" in error
-    status, _, error = plan(capsys, small, "--compare", "--calibrate")
-    assert status == 1 and "leave out --calibrate" in error
-    status, _, error = plan(capsys, small, "--stage", "extraction", "--gpu", "a100")
-    assert status == 1 and "--gpu: says nothing to the stage extraction" in error
-    status, _, error = plan(capsys, small, "--calibrate", "--stage", "training", "--archs", "resnet_w9")
-    assert status == 1 and "does not train this architecture" in error and "resnet_w8" in error
-
-
-def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys, monkeypatch):
-    from neuroscaling.calibration import training_measure as module
-
-    # Few steps: what is measured is not how fast this machine is.
-    monkeypatch.setattr(module, "WARM_UP", 1)
-    monkeypatch.setattr(module, "SECONDS", {"cpu": 0.0})
-    arguments = (small, "--stage", "training", "--by", "arch", "--format", "json")
-    status, out, _ = plan(capsys, *arguments, "--calibrate", "--device", "cpu", "--archs", "resnet_w8")
-    sources = {(row["objective"], row["arch"]): row["rate"] for row in json.loads(out)}
-    assert status == 0 and sources["supervised", "resnet_w8"] == sources["simclr", "resnet_w8"] == "measured"
-    assert sources["supervised", "vit_w16"].startswith("35 %")
-    (folder,) = devices(load_study(small).config.store)
-    (kept,) = read_rates(load_study(small).config.store, folder)
-    assert kept.train > 0 and kept.evaluate > kept.train and "CPU" in kept.device
-    status, again, error = plan(capsys, *arguments)
-    assert status == 0 and json.loads(again) == json.loads(out) and "1 calibrated network on" in error
-
-
-def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
-    study = load_study(small)
-    runs = {one.run.run: one for one in estimates(study, Speeds("a100"))}
-    done = [name for name, one in runs.items() if one.run.family == "ViT"][:3]
-    for i, name in enumerate(done):
-        folder = study.store.run(name)
-        folder.mkdir(parents=True)
-        record = {"status": "failed", "seconds": None} if i == 2 else {"seconds": runs[name].seconds.expected * (2 - i)}
-        (folder / "run.json").write_text(json.dumps(record))
-    status, out, _ = plan(capsys, small, "--compare", "--format", "json")
-    row, total = json.loads(out)
-    assert status == 0 and (row["family"], row["runs"], row["finished"]) == ("ViT", 6, 2)
-    estimated = sum(runs[name].seconds.expected for name in done[:2])
-    recorded = 2 * runs[done[0]].seconds.expected + runs[done[1]].seconds.expected
-    assert row["error_percent"] == pytest.approx(100 * (estimated / recorded - 1), rel=0.01) and row["within"] >= 0.5
-    assert total["finished"] == 2 and total["runs"] == 13

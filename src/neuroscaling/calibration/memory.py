@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from neuroscaling.calibration.packs import COLOURS, pack_bytes
 from neuroscaling.calibration.sizes import DatasetSize, samples, size_of
 from neuroscaling.calibration.work import recipe_facts
-from neuroscaling.config.training import DatasetPack
 from neuroscaling.errors import NeuroscalingError
 from neuroscaling.models.names import architecture
 from neuroscaling.runs import Run
@@ -19,11 +19,8 @@ RESIDENT_GB = 64.0
 """Decoded training images that a job asks memory for, where the study does not say; more are decoded each step."""
 SHARE = 0.6
 """Of a job's memory that decoded training images may take (training/feeding/squares.py)."""
-COLOURS = 3
-JPEG_BYTES = 0.4
-"""Of a pixel in a pack of JPEG files (photographs of 4:3, quality 90), with a margin: 0.28 were measured at 256."""
-ORIGINAL_BYTES = 120_000
-"""Of an image in a pack of files as they are: those of ImageNet have 110,000 on average."""
+PACK_MARGIN = 1.4
+"""Of a pack of JPEG files over what is expected: a job that takes more memory than it asked for is killed."""
 
 
 def job_memory_mb(study: LoadedStudy, runs: Iterable[Run]) -> int:
@@ -52,13 +49,8 @@ def _staged_bytes(study: LoadedStudy, sizes: dict[str | None, DatasetSize]) -> f
     if settings.stage != "memory":
         return 0.0
     packed = {name: pack for name, pack in settings.packs.items() if name in sizes}
-    return sum((sizes[name].images + sizes[name].validation) * _image_bytes(pack) for name, pack in packed.items())
-
-
-def _image_bytes(pack: DatasetPack) -> float:
-    if pack.size is None:
-        return ORIGINAL_BYTES
-    return pack.size**2 * (COLOURS if pack.form == "decoded" else JPEG_BYTES * 4 / 3)
+    margins = {name: 1 if pack.form == "decoded" else PACK_MARGIN for name, pack in packed.items()}
+    return sum(pack_bytes(pack, sizes[name]) * margins[name] for name, pack in packed.items())
 
 
 def _training_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:

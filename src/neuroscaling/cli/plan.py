@@ -37,7 +37,7 @@ def plan(options: argparse.Namespace) -> None:
             calibrate_training(options, study)
         speeds = plan_training.speeds_of(options, study)
         sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
-        notes.append(plan_training.note(speeds, options.gpus))
+        notes.append(plan_training.note(study, speeds, options.gpus))
     if options.stage != "training":
         rates = rates_of(options, study)
         sections["extraction"] = plan_rows(study, rates)

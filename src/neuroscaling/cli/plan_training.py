@@ -99,8 +99,11 @@ def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> lis
     return [row for row in rows if row["finished"]]
 
 
-def note(speeds: Speeds, gpus: int) -> str:
-    """What the hours mean, in a few lines."""
+def note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
+    """What the hours mean, in a few lines, and the disk that packed data sets take."""
+    from neuroscaling.calibration.packs import packs_of
+
+    packs = ", ".join(f"{name} {_rounded(size / GIGA):g} GB" for name, size in packs_of(study).items())
     basis = f"a stated utilisation of {gpu(speeds.gpu).title}"
     if speeds.measured:
         count = len(speeds.measured)
@@ -111,7 +114,9 @@ def note(speeds: Speeds, gpus: int) -> str:
         f"wall_hours: on {gpus} GPU{'s' if gpus > 1 else ''}, the longest job first; "
         "limit_minutes: 1.3 times the slow end of the longest job.\n"
         "waiting: hours of runs that wait for images, fed by `training: cpus`.\n"
-        "`--gpu` names another device; `--calibrate` measures 30 steps of each network on this machine's."
+        "weights_gb: of all runs, kept; state_gb: of the largest run, while it is trained."
+        + f" Packed data sets, about: {packs}." * bool(packs)
+        + "\n`--gpu` names another device; `--calibrate` measures 30 steps of each network on this machine's."
     )
 
 
