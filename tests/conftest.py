@@ -1,6 +1,7 @@
 """Paths and data that several suites use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,14 @@ def brainscore_python() -> str:
     if not path.exists():
         pytest.skip("no Brain-Score environment: make env")
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums in one order: what is trained twice is equal to the last bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -10,7 +10,6 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from neuroscaling.hashing import file_sha256
 from neuroscaling.training.many import Job, train_many, write_plainly
@@ -25,12 +24,7 @@ PATIENCE = 240  # seconds; starting takes long on a busy machine
 OPERATING = {"device": "cpu", "threads": 1}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

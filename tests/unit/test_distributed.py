@@ -5,7 +5,6 @@ import signal
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from neuroscaling.training.many import Job, train_many
 from neuroscaling.training.recipe import Recipe
@@ -34,12 +33,7 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,7 @@ from tests.unit.photographs import photograph_run, photographs
 OPERATING = {"device": "cpu", "threads": 1}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def job_of(folder, **changes):

@@ -30,13 +30,7 @@ from neuroscaling.training.state import load_state, save_state
 from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def untrained(**changes):
