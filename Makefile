@@ -27,7 +27,7 @@ study-%: env
 	@echo "The report: $(CURDIR)/results/$*/report/index.html"
 
 test: env ## run the whole test suite, CORES tests at once
-	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: env ## ruff, snakefmt and snakemake --lint
 	@$(MAIN)/ruff check .
