@@ -30,6 +30,7 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subsets import draw, write_subset
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
+from neuroscaling.training.allocation import keep_freed_memory
 from neuroscaling.training.feeding.interface import Batch
 from neuroscaling.training.loop import Training, fit
 from neuroscaling.training.many import Job, write_plainly
@@ -138,10 +139,15 @@ def bare(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> tuple[f
 def overhead(quick: bool) -> list[dict[str, Any]]:
     """CPU seconds of trainer and bare loop, in turns."""
     rows, device = [], torch.device("cpu")
+    keep_freed_memory()  # as every training does; of the whole process, so the bare loop has it too
     for arch, size, batch in CASES[: 1 if quick else None]:
         feed = held(size, batch, 4 if quick or size > 32 else 20, device)
         recipe = Recipe(
-            name="perf", epochs=1 if quick or size > 32 else 2, batch_size=batch, optimizer="sgd", learning_rate=0.01
+            name="perf",
+            epochs=1 if quick else 8 if size <= 32 else 4,
+            batch_size=batch,
+            optimizer="sgd",
+            learning_rate=0.01,
         )
         times: dict[Any, list[float]] = {ours: [], bare: []}
         losses: dict[Any, list[float]] = {}

@@ -16,6 +16,7 @@ from neuroscaling.hashing import content_hash
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
 from neuroscaling.models.pretrained import build_pretrained
+from neuroscaling.training.allocation import keep_freed_memory
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
 from neuroscaling.training.distributed import any_of, rank, together
 from neuroscaling.training.evaluate import accuracy_kind, evaluate
@@ -65,6 +66,8 @@ def train(
     if operating.get("threads"):
         torch.set_num_threads(operating["threads"])
     device = chosen_device(operating)
+    if device.type == "cpu":
+        keep_freed_memory()
     with run_lock(out / "state" / "lock") if rank() == 0 else nullcontext():
         together()
         if not _is_left(run, out):  # another process may have made it in the meantime
