@@ -12,7 +12,7 @@ from neuroscaling.training.feeding.sources import pack_of, run_source
 from neuroscaling.training.feeding.squares import Squares, kept_squares
 from neuroscaling.training.feeding.subset import Subset, read_checked
 from neuroscaling.training.feeding.workers import Preparation, Workers
-from neuroscaling.training.objectives.views import stored_size, views_of
+from neuroscaling.training.objectives.views import has_random_crops, stored_size, views_of
 from neuroscaling.training.recipe import Recipe
 
 
@@ -32,7 +32,7 @@ def open_training_feed(
     images = read_checked(run, subset, source.index)
     from_squares = stored is not None and not any(spec.auto_augment for spec in specs)
     apart = device.type == "cpu" and all(spec.crop == "random" for spec in specs)
-    squares = _squares(run, source, images, stored, device, operating) if stored and from_squares else None
+    squares = _squares(run, source, images, stored, device, operating) if from_squares else None
     supply: Supply | None = Resident(squares, images, apart) if squares else None
     if supply is None:
         prepared = () if from_squares else specs
@@ -48,8 +48,8 @@ def training_pack(run: dict[str, Any], size: int, recipe: Recipe, operating: dic
 
 def _stored(recipe: Recipe, size: int) -> int | None:
     """Side of the squares that images are made into before anything else; None where crops are of the originals."""
-    random = any(spec.crop == "random" for spec in views_of(recipe, size))
-    return None if random and recipe.crops == "originals" else stored_size(recipe, size)
+    originals = recipe.crops == "originals" and has_random_crops(recipe, size)
+    return None if originals else stored_size(recipe, size)
 
 
 def _squares(
