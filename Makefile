@@ -44,7 +44,7 @@ schema: env ## write config/README.md and config/schema.json from the definition
 	@$(MAIN)/neuroscaling schema
 
 lock: ## resolve the environments anew and write the locks
-	@envs/lock.sh
+	@envs/lock.sh --upgrade
 
 perf: env ## run the side-by-side speed comparisons
 	@for script in perf/*.py; do [ -e "$$script" ] || continue; $(MAIN)/python $$script || exit 1; done

@@ -47,6 +47,6 @@ esac
 echo "Building $folder from $lock (several minutes and about 7 GB, once)"
 rm -rf "$folder"
 "$python" -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$lock"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock"
 install_project
 echo "$wanted" > "$folder/.installed"

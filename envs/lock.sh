@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Resolve envs/NAME.in anew and write envs/NAME.lock.txt, and the pins of envs/NAME.yaml.
+# Write envs/NAME.lock.txt, with the hashes of all files of each release, and the pins of envs/NAME.yaml. What is locked
+# keeps its version and what envs/NAME.in asks for anew is added; with --upgrade all are resolved anew (make lock).
 set -euo pipefail
 python=${PYTHON:-python3.11}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$python" -m venv "$folder"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv
 for name in main brainscore; do
-  folder=$(mktemp -d)
-  "$python" -m venv "$folder"
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade -r "envs/$name.in"
-  "$folder/bin/python" -m pip check
-  "$folder/bin/python" -m pip freeze --all --exclude pip > "envs/$name.lock.txt"
-  rm -rf "$folder"
+  "$folder/bin/uv" pip compile --quiet --no-config --python "$python" --generate-hashes --no-annotate --no-header "$@" \
+    --output-file "envs/$name.lock.txt" "envs/$name.in" >/dev/null
 done
 "$python" envs/pins.py

@@ -20,8 +20,14 @@ def canonical(name: str) -> str:
 
 def locked(name: str) -> dict[str, str]:
     """Versions of the lock of environment `name`, by canonical package name."""
-    lines = (FOLDER / f"{name}.lock.txt").read_text().splitlines()
-    return {canonical(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+    return {canonical(package): version for package, version, _ in pinned(name)}
+
+
+def pinned(name: str) -> list[tuple[str, str, list[str]]]:
+    """What the lock of environment `name` pins, in its order: package, version, and the hashes of all its files."""
+    text = (FOLDER / f"{name}.lock.txt").read_text().replace("\\\n", " ")
+    pins = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(*requirement.split("=="), [h.removeprefix("--hash=") for h in hashes]) for requirement, *hashes in pins]
 
 
 def asked(name: str) -> list[str]:
