@@ -9,6 +9,7 @@ from neuroscaling.regression import scores
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
+from neuroscaling.regression.split_halves import split_half_ceilings
 
 
 def planted(n=300, p=40, t=6, noise=0.5, seed=0):
@@ -67,19 +68,67 @@ def test_spearman_brown_undoes_itself(r, factor):
     assert scores.spearman_brown(r) == pytest.approx(2 * r / (1 + r))
 
 
-def test_repeat_ceiling_finds_planted_reliability():
-    rng = np.random.default_rng(0)
-    signal, noise = np.array([2.0, 1.0, 0.0]), 2.0
-    repeats = signal[:, None, None] * rng.standard_normal((3, 4000, 1)) + noise * rng.standard_normal((3, 4000, 8))
-    repeats[:, ::2, 6:] = np.nan
-    expected = signal**2 / (signal**2 + noise**2 / 7)
-    np.testing.assert_allclose(scores.repeat_ceiling(repeats), expected, atol=0.03)
+def unequal_repeats(numbers, signal=1.0, noise=2.0, targets=150, seed=0):
+    """Responses (targets, images, repeats) of planted variances, NaN after each image's number of repeats."""
+    rng = np.random.default_rng(seed)
+    numbers = np.asarray(numbers)
+    repeats = np.sqrt(signal) * rng.standard_normal((targets, len(numbers), 1))
+    repeats = repeats + np.sqrt(noise) * rng.standard_normal((targets, len(numbers), numbers.max()))
+    repeats[:, np.arange(numbers.max()) >= numbers[:, None]] = np.nan
+    return repeats
+
+
+NUMBERS = {
+    "equal": np.full(600, 8),
+    "odd": np.full(600, 3),
+    "2 to 10": 2 + np.arange(600) % 9,
+    "1 to 5": 1 + np.arange(600) % 5,
+    "half 1, half 19": np.where(np.arange(600) % 2, 1, 19),
+}
+
+
+@pytest.mark.parametrize("numbers", NUMBERS.values(), ids=NUMBERS)
+def test_ceilings_find_the_planted_reliability_of_averages_over_unequal_repeats(numbers):
+    # Of an average over n repeats the noise is the n-th part: over images it is the mean of 1 / n that counts.
+    expected = 1 / (1 + 2 * np.mean(1 / numbers))
+    repeats = unequal_repeats(numbers)
+    assert scores.repeat_ceiling(repeats).mean() == pytest.approx(expected, abs=0.012)
+    assert scores.ncsnr_ceiling(np.sqrt(0.5), dict(zip(*np.unique(numbers, return_counts=True), strict=True))) == (
+        pytest.approx(expected)
+    )
+    image, column = np.nonzero(np.isfinite(repeats[0]))
+    trials = repeats[:, image, column].T
+    draws = split_half_ceilings(trials, image)
+    assert draws.shape == (10, len(repeats))
+    assert draws.mean() == pytest.approx(expected, abs=0.012)
+    # Each draw halves the repetitions anew, so that the draws tell how much the halves matter.
+    assert 1e-4 < np.median(draws, axis=1).std() < 0.02
+    shuffled = np.random.default_rng(5).permutation(len(trials))
+    names = np.array([f"image{number}" for number in image])
+    again = split_half_ceilings(trials[shuffled], names[shuffled]).mean()
+    assert again == pytest.approx(draws.mean(), abs=0.003)
+
+
+def test_repeat_ceiling_by_hand():
+    # Variances of repeats 2 and 8, mean of 1 / n (1/2 + 1/2 + 1) / 3, means 2, 7 and 2 of variance 25 / 3.
+    repeats = np.array([[[1, 3], [5, 9], [2, np.nan], [np.nan, np.nan]]])
+    assert scores.repeat_ceiling(repeats)[0] == pytest.approx((25 / 3 - 5 * 2 / 3) / (25 / 3))
+    assert scores.repeat_ceiling(repeats[:, :3])[0] == pytest.approx(0.6)
+
+
+def test_halves_need_two_repeated_stimuli():
+    with pytest.raises(ValueError, match="1 stimuli were repeated"):
+        split_half_ceilings(np.zeros((4, 2)), np.array([0, 0, 1, 2]))
 
 
 def test_repeat_ceiling_needs_two_repeats():
     repeats = np.full((1, 5, 2), np.nan)
     repeats[..., 0] = 1
     with pytest.raises(ValueError, match="two repeats"):
+        scores.repeat_ceiling(repeats)
+    repeats[:, 0, :] = 1, 2
+    repeats[:, 1:] = np.nan
+    with pytest.raises(ValueError, match="one image alone"):
         scores.repeat_ceiling(repeats)
 
 

@@ -100,6 +100,15 @@ def test_raw_repeats_must_average_to_the_responses(root):
         load_session(root, "111111")
 
 
+def test_repeats_that_give_no_ceiling_are_refused(root):
+    raw = np.load(responses_file(root, "raw"))
+    raw[2, :, 1:] = np.nan
+    np.save(responses_file(root, "raw"), raw)
+    np.save(responses_file(root, "repeat_averaged"), np.nanmean(raw, axis=2))
+    with pytest.raises(DataError, match=r"no ceiling from 1 neurons[\s\S]*neurons 2"):
+        load_session(root, "111111")
+
+
 def test_damaged_archives_and_arrays_are_named(root):
     file = root / "images" / "images_111111.zip"
     file.write_bytes(file.read_bytes()[:200])
@@ -254,6 +263,6 @@ def test_shifted_responses_of_real_neurons_are_at_chance(tmp_path):
 @needs_recordings
 def test_ceiling_of_a_real_session_with_raw_repeats():
     session = load_session(REAL, "210325")
-    assert np.median(session.ceiling) == pytest.approx(0.767, abs=0.001)
-    assert session.ceiling.mean() == pytest.approx(0.746, abs=0.001)
+    assert np.median(session.ceiling) == pytest.approx(0.7646, abs=0.0005)
+    assert session.ceiling.mean() == pytest.approx(0.7438, abs=0.0005)
     assert pooled_score(np.full(50, 0.5), session.ceiling) == pytest.approx(0.25 / session.ceiling.mean())

@@ -100,7 +100,7 @@ def _compute_ceiling(entry: Benchmark, load: Callable[[str], Any], folder: Path,
     from neuroscaling.brainscore.scoring import ceiling_key
 
     loaded = load(entry.benchmark)
-    keep_ceilings(loaded, folder, ceiling_key(entry.benchmark, hashed))
+    keep_ceilings(loaded, folder, ceiling_key(entry, hashed))
     _ = loaded.ceiling
 
 

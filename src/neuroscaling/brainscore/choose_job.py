@@ -110,7 +110,7 @@ def _loaded(own: Asked, options: argparse.Namespace) -> Any:
     name = own.entry.benchmark
     loaded = load(name, own.definitions)
     folder = options.ceilings / own.data if options.ceilings else None
-    keep_ceilings(loaded, folder, ceiling_key(name, own.data_hash))
+    keep_ceilings(loaded, folder, ceiling_key(own.entry, own.data_hash))
     return loaded
 
 

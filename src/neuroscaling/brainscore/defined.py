@@ -13,6 +13,7 @@ import numpy as np
 from neuroscaling.brainscore.definitions import SPLIT_METRICS, Definition, require_files
 from neuroscaling.brainscore.local import check_assembly, load_stimuli
 from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.regression.split_halves import split_half_ceilings
 
 
 def build(definition: Definition) -> Any:
@@ -32,13 +33,11 @@ def build(definition: Definition) -> Any:
 
 
 def _neural(definition: Definition, trials: Any, averaged: Any) -> Any:
-    from brainscore_vision import load_ceiling, load_metric
+    from brainscore_vision import load_metric
     from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark
 
     splits = {"stratification_coord": definition.stratified_by}
-    ceiling: Callable[[], Any] = _no_ceiling
-    if definition.ceiling != "none":
-        ceiling = partial(load_ceiling("internal_consistency"), halves_of_repetitions(trials, definition.assembly))
+    ceiling = _no_ceiling if definition.ceiling == "none" else _consistency(trials, definition.assembly)
     return NeuralBenchmark(
         identifier=definition.name,
         version=1,
@@ -76,30 +75,37 @@ def _rsa(definition: Definition, trials: Any, averaged: Any) -> Any:
     )
 
 
-def halves_of_repetitions(trials: Any, path: Path) -> Any:
-    """`trials` as the ceiling splits them in halves.
+def _consistency(trials: Any, path: Path) -> Callable[[], Any]:
+    """The ceiling from halves of the repetitions: Brain-Score's own where all stimuli were repeated equally often.
 
-    Where stimuli were repeated unequally often, random halves of the repetitions would lack stimuli. Then repetitions
-    are relabelled 0 and 1 in turns, stimulus by stimulus, as Brain-Score does for Cowley2026, and stimuli that were
-    shown once are left out. Raises DataError where nothing was repeated.
+    Brain-Score halves repetitions by their numbers, and where these are unequal such halves lack stimuli. (Cowley2026
+    takes them in turns: one split, whose error is 0 by construction, without the stimuli that were shown once.) Then
+    halves are drawn stimulus by stimulus. Raises DataError where fewer than two stimuli were repeated.
     """
+    from brainscore_vision import load_ceiling
+
     if "repetition" not in _coords(trials, "presentation"):
         raise _no_repetitions(path, "no coordinate `repetition`")
-    stimuli = trials["stimulus_id"].values
-    _, which, counts = np.unique(stimuli, return_inverse=True, return_counts=True)
-    if counts.max() < 2:
-        raise _no_repetitions(path, f"{len(counts)} stimuli, each shown once")
-    repetitions = trials["repetition"].values
-    if len(np.unique(repetitions)) * len(counts) == len(stimuli):
-        return trials
-    rank = np.empty(len(stimuli), int)
-    for stimulus in range(len(counts)):
-        rows = np.flatnonzero(which == stimulus)
-        rank[rows[np.argsort(repetitions[rows], kind="stable")]] = np.arange(len(rows))
-    names = list(trials.indexes["presentation"].names)
-    relabelled = trials.reset_index("presentation")
-    relabelled["repetition"] = "presentation", rank % 2
-    return relabelled.set_index(presentation=names).isel(presentation=np.flatnonzero(counts[which] > 1))
+    counts = np.unique(trials["stimulus_id"].values, return_counts=True)[1]
+    if (counts > 1).sum() < 2:
+        raise _no_repetitions(path, f"{len(counts)} stimuli, {int((counts > 1).sum())} shown more than once")
+    if len(np.unique(trials["repetition"].values)) * len(counts) == trials.sizes["presentation"]:
+        return partial(load_ceiling("internal_consistency"), trials)
+    return partial(_unequal_consistency, trials)
+
+
+def _unequal_consistency(trials: Any) -> Any:
+    """Reliabilities from halves that are drawn, aggregated as Brain-Score does: median of neuroids, mean of splits."""
+    from brainscore_core import Score
+    from brainscore_core.supported_data_standards.brainio.assemblies import walk_coords
+    from brainscore_vision.metric_helpers.transformations import Split, apply_aggregate
+
+    trials = trials.transpose("presentation", "neuroid")
+    values = split_half_ceilings(trials.values, trials["stimulus_id"].values)
+    coords = {name: (dims, own) for name, dims, own in walk_coords(trials) if dims == ("neuroid",)}
+    coords["split"] = ("split", np.arange(len(values)))
+    raw = Score(values, coords=coords, dims=("split", "neuroid"))
+    return apply_aggregate(Split.aggregate, apply_aggregate(lambda own: own.median("neuroid"), raw))
 
 
 def _no_repetitions(path: Path, found: str) -> DataError:

@@ -30,6 +30,8 @@ from neuroscaling.provenance import provenance
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
 PROTOCOLS = ("corrected", "parity")
 ENGINES = ("kernel", "stock")
+CEILING_VERSION = 2
+"""Of how ceilings are made here: 2 draws halves of unequal repetitions, which 1 took in turns."""
 COMPONENTS = 25
 """Of Brain-Score's `pls` metric; scikit-learn asks for as many features."""
 
@@ -132,7 +134,7 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
     with _quiet():
         stock = load(benchmark.benchmark)
         _check_memory(stock, benchmark, job, names)
-        keep_ceilings(stock, job.ceilings, ceiling_key(benchmark.benchmark, job.data_hash))
+        keep_ceilings(stock, job.ceilings, ceiling_key(benchmark, job.data_hash))
         used = _prepare(stock, benchmark, job, layers)
         sessions = _record_sessions(stock)
         # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
@@ -149,9 +151,10 @@ def ceiling_scale(benchmark: Benchmark, protocol: str) -> str:
     return fixed.get(benchmark.kind) or {"corrected": "r2/c", "parity": "(r/c)2"}[protocol]
 
 
-def ceiling_key(benchmark: str, data_hash: str) -> str:
-    """Tells a benchmark's ceiling from that of other recordings or of another brainscore_vision."""
-    return content_hash([benchmark, data_hash, brainscore_version()], 16)
+def ceiling_key(benchmark: Benchmark, data_hash: str) -> str:
+    """Tells a benchmark's ceiling from that of other recordings, another brainscore_vision, or older code of ours."""
+    facts = [benchmark.benchmark, benchmark.region, data_hash, brainscore_version(), CEILING_VERSION]
+    return content_hash(facts, 16)
 
 
 def brainscore_version() -> str:

@@ -145,6 +145,11 @@ def _raw_problems(averaged: np.ndarray, raw: np.ndarray, file: Path) -> Iterator
         yield Problem(f"{without} images have no repeat", str(file))
     elif not np.allclose(np.nanmean(raw, axis=2), averaged, rtol=1e-6, atol=1e-9):
         yield Problem("raw responses don't average to the repeat averages", str(file), fix="fetch both files again")
+    unrepeated = np.flatnonzero((np.isfinite(raw).sum(2) < 2).all(1))
+    if len(unrepeated):
+        what = f"no ceiling from {len(unrepeated)} neurons: none of their images has two repeats"
+        fix = "without this file the session is scored without a ceiling"
+        yield Problem(what, str(file), f"neurons {listing(unrepeated.tolist())}", fix=fix)
 
 
 def _load(file: Path) -> np.ndarray:

@@ -37,23 +37,33 @@ def spearman_brown(correlation: np.ndarray, factor: float = 2.0) -> np.ndarray:
 def repeat_ceiling(repeats: np.ndarray) -> np.ndarray:
     """Explainable share of the variance of repeat averages, (t,) in 0..1.
 
-    repeats: (t, images, repeats), NaN for missing ones. Raises ValueError where no image has two repeats.
-    Noise variance: variance over repeats (ddof 1), averaged over images. Signal variance: variance of the image means
-    minus noise variance / mean number of repeats, not below 0. Allen and others, Nat. Neurosci. 25 (2022), ncsnr.
+    repeats: (t, images, repeats), NaN for missing ones; images without any don't count. Noise variance: variance over
+    repeats (ddof 1), averaged over images with two or more. Of an average over n repeats it is the n-th part, so that
+    signal variance is the variance of the image means (ddof 1) minus noise variance times the mean of 1 / n over
+    images, not below 0. Allen and others, Nat. Neurosci. 25 (2022), ncsnr; Algonauts 2023 for unequal n. Raises
+    ValueError for a target that has no image with two repeats, or one image alone.
     """
-    counts = np.isfinite(repeats).sum(2)
+    made = np.isfinite(repeats)
+    counts = made.sum(2)
     if (counts < 2).all(1).any():
         raise ValueError("a target has no image with two repeats")
-    with np.errstate(invalid="ignore"):
-        noise = np.nanmean(np.where(counts > 1, _nanvar(repeats, counts), np.nan), axis=1)
-    noise_of_mean = noise / counts.mean(1)
-    signal = np.maximum(np.nanmean(repeats, axis=2).var(1, ddof=1) - noise_of_mean, 0.0)
+    if ((counts > 0).sum(1) < 2).any():
+        raise ValueError("a target has repeats of one image alone")
+    repeats = np.where(made, repeats, 0.0)
+    means = repeats.sum(2) / np.maximum(counts, 1)
+    deviations = np.where(made, repeats - means[..., None], 0.0)
+    variances = (deviations**2).sum(2) / np.maximum(counts - 1, 1)
+    noise = _mean_where(variances, counts > 1)
+    noise_of_mean = noise * _mean_where(1 / np.maximum(counts, 1), counts > 0)
+    spread = np.where(counts > 0, means - _mean_where(means, counts > 0)[:, None], 0.0)
+    variance_of_means = (spread**2).sum(1) / ((counts > 0).sum(1) - 1)
+    signal = np.maximum(variance_of_means - noise_of_mean, 0.0)
     return signal / np.maximum(signal + noise_of_mean, np.finfo(np.float64).tiny)
 
 
-def _nanvar(repeats: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    mean = np.nansum(repeats, axis=2) / np.maximum(counts, 1)
-    return np.nansum((repeats - mean[..., None]) ** 2, axis=2) / np.maximum(counts - 1, 1)
+def _mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Mean of each row over the columns that count, (t,)."""
+    return np.where(where, values, 0.0).sum(1) / where.sum(1)
 
 
 def ncsnr_ceiling(ncsnr: np.ndarray, images_by_repeats: dict[int, int]) -> np.ndarray:
