@@ -27,6 +27,7 @@ from neuroscaling.activations.images import load
 from neuroscaling.activations.networks import exact_and_fast, normalise
 from neuroscaling.activations.preprocess import Preprocessing
 from neuroscaling.hashing import file_sha1
+from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 
@@ -97,7 +98,8 @@ def prepare(folder: Path, n: int) -> list[Path]:
 def forward_alone(paths: list[Path]) -> Callable[[], None]:
     """The network's forward pass over all images, decoded beforehand."""
     model, device = build(ARCH, 1000, 0).eval(), torch.device("cpu")
-    portions = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    files = [ImageFile(path) for path in paths]
+    portions = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
     batches = [normalise(images, device) for images in load(portions, Preprocessing(SIZE))]
 
     def run() -> None:

@@ -15,6 +15,7 @@ from neuroscaling.activations.networks import normalise
 from neuroscaling.activations.reductions import reduce
 from neuroscaling.activations.store import open_store
 from neuroscaling.errors import DataError, StudyError
+from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 
@@ -50,8 +51,8 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
     run, model = a_run(tmp_path, arch)
     extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
     stored = open_store(tmp_path / "test.json")
-    paths = [stimuli.parent / "images" / f"{i}.png" for i in range(N)]
-    images = np.concatenate(list(batches(paths, 32)))
+    files = [ImageFile(stimuli.parent / "images" / f"{i}.png") for i in range(N)]
+    images = np.concatenate(list(batches(files, 32)))
     with torch.no_grad():
         features = model.forward_features(normalise(images, torch.device("cpu")))
         logits = model.forward_head(features, pre_logits=True)
@@ -119,7 +120,7 @@ def test_truncated_image_and_missing_image_are_named(stimuli, tmp_path):
     run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
     whole = (tmp_path / "images" / "5.png").read_bytes()
     (tmp_path / "images" / "5.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"5\.png: the image can't be decoded"):
+    with pytest.raises(DataError, match=r"5\.png: another image than was prepared, by its sha1"):
         extract(run, tmp_path, [tmp_path / "manifest.json"], [tmp_path / "out.json"])
     (tmp_path / "images" / "5.png").unlink()
     with pytest.raises(DataError, match=r"1 of 70 images are missing"):

@@ -11,6 +11,7 @@ from neuroscaling.activations.options import Request
 from neuroscaling.activations.plan import peak_scratch, planned
 from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.errors import DataError, StudyError
+from neuroscaling.images import ImageFile
 from neuroscaling.models import names, torchvision_table
 from neuroscaling.models.build import build, classifier_name, skeleton
 from neuroscaling.models.capture import capturing, probe
@@ -163,7 +164,7 @@ def test_published_weights_get_the_images_that_they_were_published_with():
 def test_the_middle_is_cut_out(tmp_path):
     ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None, None], (64, 64, 3))
     Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / "ramp.png")
-    found = Preprocessing(32, crop=0.5).load(tmp_path / "ramp.png")
+    found = Preprocessing(32, crop=0.5).load(ImageFile(tmp_path / "ramp.png"))
     assert found.shape == (32, 32, 3) and found[0, 0, 0] == 16 and found[-1, 0, 0] == 47
 
 
@@ -173,9 +174,10 @@ def test_images_come_in_order_from_threads_and_processes_and_faults_are_named(wo
         Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i:02}.png")
     paths = sorted(tmp_path.iterdir())
     paths[11].write_bytes(b"no image")
-    images = load([paths[start : start + 5] for start in range(0, 12, 5)], Preprocessing(8), workers)
+    files = [ImageFile(path) for path in paths]
+    images = load([files[start : start + 5] for start in range(0, 12, 5)], Preprocessing(8), workers)
     assert [next(images)[:, 0, 0, 0].tolist() for _ in range(2)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
-    with pytest.raises(DataError, match=r"11\.png: the image can't be decoded"):
+    with pytest.raises(DataError, match=r"11\.png: image can't be decoded"):
         next(images)
 
 

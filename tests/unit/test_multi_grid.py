@@ -20,6 +20,7 @@ from neuroscaling.activations.preprocess import IMAGENET_MEAN, preprocessing
 from neuroscaling.activations.reductions import Reducer, pooled
 from neuroscaling.activations.store import open_store
 from neuroscaling.errors import DataError
+from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 
@@ -189,8 +190,8 @@ def test_without_normalisation_values_stay_between_0_and_1_and_without_crop_the_
     assert preprocessing(cropped).crop == 0.9 and preprocessing(run, normalise=False).crop == 0.9
     ramp = np.broadcast_to(np.arange(224, dtype=np.uint8)[:, None, None], (224, 224, 3))
     Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / "ramp.png")
-    assert plain.load(tmp_path / "ramp.png")[:, 0, 0].tolist() == list(range(224))
-    assert preprocessing(cropped).load(tmp_path / "ramp.png")[0, 0, 0] > 8
+    assert plain.load(ImageFile(tmp_path / "ramp.png"))[:, 0, 0].tolist() == list(range(224))
+    assert preprocessing(cropped).load(ImageFile(tmp_path / "ramp.png"))[0, 0, 0] > 8
 
 
 def test_the_switches_change_the_values_and_what_the_manifest_says(folder, grids, tmp_path):

@@ -21,7 +21,7 @@ from neuroscaling.encoding.nsd.rows import split_rows
 from neuroscaling.errors import DataError
 from neuroscaling.regression.scores import ncsnr_ceiling, pearson, repeat_ceiling
 from neuroscaling.simulate.nsd import NsdSettings, image_features, write_nsd_tree
-from neuroscaling.stimuli.prepare import image_paths
+from neuroscaling.stimuli.manifest import image_files
 from neuroscaling.stimuli.prepare import prepare as prepare_stimuli
 
 SPACES = ("func1pt8mm", "nativesurface", "fsaverage")
@@ -143,10 +143,10 @@ def test_responses_follow_the_planted_features_of_their_images_and_of_no_neighbo
 
 def test_pixels_of_the_stimulus_set_are_those_that_the_responses_follow(simulated, recordings, tmp_path):
     manifest = prepare_stimuli({"kind": "nsd", "root": str(simulated / "nsd"), "subjects": ["subj01"]}, 8.0, tmp_path)
-    paths = image_paths(manifest)
+    files = image_files(manifest)
     recording = open_recording(recordings["nativesurface"])
-    assert set(paths) == {*recording.training.stimulus_ids, *recording.test.stimulus_ids}
-    pixels = np.stack([np.asarray(Image.open(paths[stimulus])) for stimulus in recording.test.stimulus_ids])
+    assert set(files) == {*recording.training.stimulus_ids, *recording.test.stimulus_ids}
+    pixels = np.stack([np.asarray(Image.open(files[stimulus].path)) for stimulus in recording.test.stimulus_ids])
     _, weights = _planted(simulated, "subj01", "nativesurface", recording)
     features = image_features(pixels)
     features = (features - features.mean(0)) / features.std(0)

@@ -1,5 +1,6 @@
 """Stored stimulus sets: unique, checked, in a fixed order, at the model's visual angle."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from neuroscaling.activations.images import batches, stimulus_images
+from neuroscaling.activations.preprocess import Preprocessing
 from neuroscaling.errors import DataError
 from neuroscaling.files import write_json
 from neuroscaling.hashing import file_sha1
-from neuroscaling.stimuli.prepare import image_paths, prepare, read_manifest
+from neuroscaling.stimuli.manifest import image_files, read_manifest
+from neuroscaling.stimuli.prepare import prepare
 from neuroscaling.stimuli.screen import place_on_screen
 from tests.brainscore_data import as_official
 
@@ -63,14 +67,15 @@ def test_brainscore_sets_merge_into_one_at_the_models_angle(
     assert (rows["a"]["degrees"], rows["b"]["degrees"]) == (8.0, 4.0)
     placed = np.asarray(Image.open(tmp_path / "set" / "images" / rows["b"]["filename"]))
     assert (placed[:8] == 128).all() and (placed[8:24, 8:24] == 20).all()
-    assert all(file_sha1(path) == rows[s]["sha1"] for s, path in image_paths(tmp_path / "set").items())
+    files = image_files(tmp_path / "set")
+    assert all(file_sha1(file.path) == file.sha1 == rows[s]["sha1"] for s, file in files.items())
     assert sorted(root.rglob("*")) == before
 
 
 def test_only_the_named_sets_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     root = _official(tmp_path, monkeypatch)
     source = {"kind": "brainscore", "root": str(root), "stimulus_sets": ["FreemanZiemba2013.aperture-public"]}
-    assert list(image_paths(prepare(source, 8.0, tmp_path / "set"))) == ["b", "c"]
+    assert list(image_files(prepare(source, 8.0, tmp_path / "set"))) == ["b", "c"]
     with pytest.raises(DataError, match="nearest:  hvm-public"):
         prepare(source | {"stimulus_sets": ["hvm_public"]}, 8.0, tmp_path / "none")
     with pytest.raises(DataError, match=r"stimulus_objectome_public\.csv"):
@@ -122,7 +127,7 @@ def test_jobs_that_prepare_the_same_set_at_once_leave_one_whole_set(tmp_path: Pa
     jobs = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [(job.communicate(timeout=60)[1], job.returncode) for job in jobs] == [("", 0)] * 2
     assert [path.name for path in (tmp_path / "sets").iterdir()] == ["set"]
-    assert sorted(image_paths(tmp_path / "sets" / "set")) == ["a", "b", "c"]
+    assert sorted(image_files(tmp_path / "sets" / "set")) == ["a", "b", "c"]
 
 
 def test_a_set_of_other_content_takes_the_place_of_the_old_one(tmp_path: Path):
@@ -175,9 +180,9 @@ def _v4_zip(root: Path, numbers: list[int]) -> dict[str, str]:
 
 def test_v4_images_are_ordered_by_number(tmp_path: Path):
     source = _v4_zip(tmp_path, [100, 20, *range(1, 20), *range(21, 100)])
-    paths = image_paths(prepare(source, None, tmp_path / "set"))
-    assert list(paths) == [f"190923-{number:04d}" for number in range(1, 101)]
-    red = [np.asarray(Image.open(path))[0, 0, 0] for path in paths.values()]
+    files = image_files(prepare(source, None, tmp_path / "set"))
+    assert list(files) == [f"190923-{number:04d}" for number in range(1, 101)]
+    red = [np.asarray(Image.open(file.path))[0, 0, 0] for file in files.values()]
     assert np.abs(np.array(red, int) - np.arange(1, 101)).max() <= 2
 
 
@@ -205,6 +210,60 @@ def test_one_id_for_two_images_is_refused(tmp_path: Path):
         prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set")
 
 
+ALIKE = [
+    *("scene 1[a]", "scene 1(a)", "scene_1_a_", "Scene_1_a_", "SCENE_1_A_"),
+    *("a/b", "a\\b", "a:b", "a_b", "..", ".", ".a", "-", "NA", "null", "nan"),
+    *("\u00e9", "e\u0301", "\u56f3", "x" * 250, "x" * 249 + "y", "a.png", "a", "A.png"),
+]
+ORDINARY = ["scene_1", "NA", "null", "nan", "im-1.v2", "a", "-"]
+
+
+def test_ids_that_look_alike_have_a_file_each_and_ordinary_ones_their_own_name(tmp_path: Path):
+    stimuli = list(dict.fromkeys(ALIKE + ORDINARY))
+    for value in range(len(stimuli)):
+        _image(tmp_path / "images" / f"{value}.png", value)
+    with open(tmp_path / "table.csv", "w", newline="", encoding="utf-8") as file:
+        rows = [("stimulus_id", "filename"), *((stimulus, f"{i}.png") for i, stimulus in enumerate(stimuli))]
+        csv.writer(file).writerows(rows)
+    source = {"kind": "folder", "root": str(tmp_path), "csv": tmp_path / "table.csv", "images": tmp_path / "images"}
+    files = image_files(prepare(source, 8.0, tmp_path / "set"))
+    assert list(files) == stimuli
+    assert len({file.path.name.lower() for file in files.values()}) == len(stimuli)
+    shown = [Preprocessing(16).load(files[stimulus])[0, 0, 0] for stimulus in stimuli]
+    assert shown == list(range(len(stimuli)))
+    assert [files[stimulus].path.name for stimulus in ORDINARY] == [f"{stimulus}.png" for stimulus in ORDINARY]
+    assert all(len(file.path.name) <= 204 for file in files.values())
+
+
+def test_an_image_that_is_not_the_prepared_one_is_named_with_both_sha1s(tmp_path: Path):
+    manifest = prepare({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set")
+    file = image_files(manifest)["b"]
+    _image(file.path, 21)
+    with pytest.raises(DataError) as error:
+        next(batches(list(image_files(manifest).values()), 8))
+    (problem,) = error.value.problems
+    assert (problem.where, problem.value, problem.allowed) == (str(file.path), file_sha1(file.path), file.sha1)
+    assert problem.fix == f"delete {tmp_path / 'set'} and run again"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"filename": "a.png"}, "several stimuli share one filename"),
+        ({"stimulus_id": "a"}, "several stimuli share one stimulus_id"),
+        ({"filename": "../b.png"}, "lacks a key"),
+        ({"sha1": None}, "lacks a key"),
+    ],
+)
+def test_a_manifest_that_is_not_whole_is_refused(tmp_path: Path, change: dict, message: str):
+    manifest = prepare({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set")
+    content = read_manifest(manifest)
+    content["stimuli"][1] |= change
+    write_json(manifest, content)
+    with pytest.raises(DataError, match=message):
+        stimulus_images(manifest)
+
+
 def test_a_simulated_source_makes_a_simulated_set(tmp_path: Path):
     root = _brainscore(tmp_path / "brain" / "brainscore")
     write_json(tmp_path / "brain" / "manifest.json", {"simulated": True})
@@ -227,4 +286,4 @@ def test_a_missing_stored_image_is_named(tmp_path: Path):
     prepare({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set")
     (tmp_path / "set" / "images" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b\.png"):
-        image_paths(tmp_path / "set")
+        image_files(tmp_path / "set")

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from neuroscaling.activations.images import batches
 from neuroscaling.errors import Problem, StudyError, nearest
+from neuroscaling.images import ImageFile
 
 PIXELS_SIZE = 28
 # Gabor energy: pixels of an image resized to GABOR_SIZE; sigma and stride in wavelengths.
@@ -20,10 +20,10 @@ REACH = 4.0
 GRID = 6
 
 
-def baseline_batches(name: str, paths: Sequence[Path]) -> Iterator[dict[str, np.ndarray]]:
+def baseline_batches(name: str, files: Sequence[ImageFile]) -> Iterator[dict[str, np.ndarray]]:
     """Batches {name: float32 (b, features)} of the baseline `name`. Raises StudyError for an unknown one."""
     size, features = _baseline(name)
-    for images in batches(paths, size, "L"):
+    for images in batches(files, size, "L"):
         yield {name: features(images.astype(np.float32) / 255)}
 
 

@@ -105,7 +105,7 @@ class _Job:
         write_store(
             self.output,
             self.images.stimulus_ids,
-            self.source.batches(self.images.paths),
+            self.source.batches(self.images.files),
             reduction=self.wanted["reduction"],
             facts=self.wanted | self.source.facts(),
             provenance=lambda: self._provenance("cpu"),
@@ -117,7 +117,7 @@ class _Job:
         extractor, options = self.source.extractor, self.options
         check_ids(self.images.stimulus_ids, self.output)
         steps = passes.plan_passes(
-            layouts_of(extractor.widths(), len(self.images.paths), options),
+            layouts_of(extractor.widths(), len(self.images.files), options),
             options["scratch_gb"] * 1e9 if options["keep"] == "gram" else None,
         )
         shapes = [[layer, *layout.shape] for step in steps for layer, layout in step.layouts.items()]
@@ -127,7 +127,7 @@ class _Job:
     def _write_slice(self, partial: Partial, step: passes.Pass, part: tuple[int, int]) -> None:
         (i, parts), shards = part, next(iter(step.layouts.values())).shards
         chosen = range(i * shards // parts, (i + 1) * shards // parts)
-        passes.write_missing(self.source.extractor, partial, step, self.images.paths, chosen, self.options)
+        passes.write_missing(self.source.extractor, partial, step, self.images.files, chosen, self.options)
         log.info("slice %d of %d of %s: %d shards", i + 1, parts, self.output, len(chosen))
 
     def _entries(self, partial: Partial, step: passes.Pass, write: bool) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ class _Job:
             return made
         if write:
             shards = range(next(iter(step.layouts.values())).shards)
-            passes.write_missing(extractor, partial, step, self.images.paths, shards, self.options)
+            passes.write_missing(extractor, partial, step, self.images.files, shards, self.options)
         entries = passes.layer_entries(partial, step)
         if keep == "features":
             return entries
@@ -151,7 +151,7 @@ class _Job:
         made = self._provenance(str(extractor.device))
         write_manifest(self.output, self.images.stimulus_ids, flat, self.wanted["reduction"], facts, made)
         seconds = time.perf_counter() - self.start
-        log.info("%d stimuli written to %s in %.2f s", len(self.images.paths), self.output, seconds)
+        log.info("%d stimuli written to %s in %.2f s", len(self.images.files), self.output, seconds)
 
     def _provenance(self, device: str) -> dict[str, Any]:
         return provenance(PACKAGES, time.perf_counter() - self.start, device=device)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.activations.background import Background
@@ -13,6 +12,7 @@ from neuroscaling.activations.layout import Layout, split_entry
 from neuroscaling.activations.partial import Partial
 from neuroscaling.activations.writing import LayerShards, layer_entry
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.images import ImageFile
 
 if TYPE_CHECKING:
     from neuroscaling.activations.networks import Extractor
@@ -52,7 +52,12 @@ def feature_bytes(layout: Layout) -> int:
 
 
 def write_missing(
-    extractor: "Extractor", partial: Partial, one: Pass, paths: Sequence[Path], shards: Sequence[int], options: dict
+    extractor: "Extractor",
+    partial: Partial,
+    one: Pass,
+    files: Sequence[ImageFile],
+    shards: Sequence[int],
+    options: dict,
 ) -> None:
     """Extract those of `shards` that are not finished."""
     layout = next(iter(one.layouts.values()))
@@ -64,7 +69,7 @@ def write_missing(
         for shard in missing
         for start in range(*layout.rows(shard), options["batch"])
     ]
-    images = load([paths[start:stop] for _, start, stop in pieces], extractor.preprocess, options["workers"])
+    images = load([files[start:stop] for _, start, stop in pieces], extractor.preprocess, options["workers"])
     writer = _Writer(partial, one)
     try:
         with Background() as background:

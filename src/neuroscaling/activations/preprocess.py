@@ -1,13 +1,12 @@
 """What is done to an image before a network sees it."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.images import ImageFile, picture
 from neuroscaling.models.dotted import is_dotted
 from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, architecture
 
@@ -31,18 +30,17 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     mode: str = "RGB"
 
-    def load(self, path: Path) -> np.ndarray:
-        """The image as uint8 (size, size, 3), or (size, size) for mode "L". Raises DataError for a damaged file."""
+    def load(self, file: ImageFile) -> np.ndarray:
+        """The image as uint8 (size, size, 3), or (size, size) for mode "L".
+
+        Raises DataError for a damaged file, and for one that holds another image than it should.
+        """
         side = int(self.size / self.crop)
-        try:
-            with Image.open(path) as image:
-                image = image.convert("RGB").convert(self.mode)
-                if image.size != (side, side):
-                    image = image.resize((side, side), Image.Resampling[self.interpolation.upper()])
-                edge = round((side - self.size) / 2)
-                return np.asarray(image)[edge : edge + self.size, edge : edge + self.size]
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise DataError(Problem(f"the image can't be decoded: {error}", str(path))) from error
+        image = picture(file.read(), str(file.path)).convert("RGB").convert(self.mode)
+        if image.size != (side, side):
+            image = image.resize((side, side), Image.Resampling[self.interpolation.upper()])
+        edge = round((side - self.size) / 2)
+        return np.asarray(image)[edge : edge + self.size, edge : edge + self.size]
 
     def facts(self) -> dict[str, Any]:
         """For the manifest."""

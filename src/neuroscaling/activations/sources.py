@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.activations.baselines import baseline_batches
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.writing import Batch
+from neuroscaling.images import ImageFile
 
 if TYPE_CHECKING:
     from neuroscaling.activations.networks import Extractor
@@ -20,9 +21,9 @@ class Baseline:
 
     name: str
 
-    def batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
-        """Features of the images at `paths`, batch by batch."""
-        return baseline_batches(self.name, paths)
+    def batches(self, files: Sequence[ImageFile]) -> Iterator[Batch]:
+        """Features of the images in `files`, batch by batch."""
+        return baseline_batches(self.name, files)
 
     def facts(self) -> dict[str, Any]:
         """What was done to the images, for the manifest."""

@@ -17,6 +17,7 @@ from torch import nn
 from neuroscaling.activations.preprocess import Preprocessing
 from neuroscaling.calibration.rates import Rates
 from neuroscaling.devices import device_of
+from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.regression.voxelwise.cost import SPECTRUM
@@ -98,12 +99,12 @@ def _decode(folder: Path) -> float:
     """As extraction decodes: in threads, half as many as cores."""
     pixels = np.random.default_rng(0).integers(0, 256, (PICTURE // 5, PICTURE // 5, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels).resize((PICTURE, PICTURE), Image.Resampling.BICUBIC)
-    paths = [folder / f"{i}.png" for i in range(PICTURES)]
-    for path in paths:
-        picture.save(path)
+    files = [ImageFile(folder / f"{i}.png") for i in range(PICTURES)]
+    for file in files:
+        picture.save(file.path)
     preprocess = Preprocessing(224, "bicubic")
     with ThreadPoolExecutor(max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)) as pool:
-        seconds = _fastest(lambda: list(pool.map(preprocess.load, paths)), torch.device("cpu"))
+        seconds = _fastest(lambda: list(pool.map(preprocess.load, files)), torch.device("cpu"))
     return PICTURES / seconds
 
 

@@ -1,4 +1,4 @@
-"""From image files to pixels: torchvision's JPEG decoder where it can, PIL for the rest."""
+"""From image files to pixels: torchvision's JPEG decoder for plain files, the reader of all images for the rest."""
 
 import os
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from neuroscaling.datasets.source import Source
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.images import is_plain_jpeg
 
-JPEG = b"\xff\xd8\xff"
 # Of images that are more than this many times as long as wide, only the middle is made larger: all that a square cut
 # out of the centre shows of them. A strip of 1 x 20,000 pixels would take 10 GB otherwise.
 LONGEST = 32
@@ -23,11 +23,11 @@ def decode(source: Source, row: int) -> torch.Tensor:
     """The image `row`: uint8 (3, h, w), RGB. Raises DataError that names it when it can't be decoded."""
     if source.is_encoded:
         content = source.encoded(row)
-        if content.startswith(JPEG):
+        if is_plain_jpeg(content):
             try:
                 return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
             except RuntimeError:
-                pass  # a rare colour space, or a broken file: PIL decodes it or says what is wrong
+                pass  # a broken file: the reader of all images decodes it or says what is wrong
     return torch.from_numpy(np.array(source.decoded(row))).permute(2, 0, 1)
 
 

@@ -17,9 +17,9 @@ from neuroscaling.datasets.folders import EXTENSIONS
 from neuroscaling.datasets.labels import Coded, Coder
 from neuroscaling.datasets.lists import file_state, repeated_names
 from neuroscaling.datasets.names import Names, pack_names
-from neuroscaling.datasets.readers import decode
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.images import rgb_pixels
 
 LABEL = ".cls"
 SHOWN = 5
@@ -103,7 +103,7 @@ class ShardSource:
 
     def decoded(self, row: int) -> np.ndarray:
         """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
-        return decode(self.encoded(row), self.where(row))
+        return rgb_pixels(self.encoded(row), self.where(row))
 
     def __getstate__(self) -> dict[str, Any]:
         """Open files stay behind when a source is pickled."""

@@ -3,7 +3,7 @@
 from neuroscaling.brainscore.targets import StimulusSet
 from neuroscaling.config import SimulatedBrain
 from neuroscaling.errors import DataError
-from neuroscaling.stimuli.prepare import read_manifest
+from neuroscaling.stimuli.manifest import read_manifest
 from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study import LoadedStudy
 

@@ -14,14 +14,16 @@ from typing import Any
 from PIL import Image
 
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path, read_json, write_json
+from neuroscaling.files import atomic_path, write_json
+from neuroscaling.images import eight_bits, load_image
 from neuroscaling.provenance import provenance
+from neuroscaling.stimuli.manifest import FORMAT, file_stems, image_files, read_manifest
 from neuroscaling.stimuli.screen import place_on_screen
 from neuroscaling.stimuli.sources import Stimulus, find_stimuli, is_simulated
 
-FORMAT = "stimuli/1"
 PLACES = ("root", "csv", "images")
 """Keys of a source that say where it lies, which the manifest leaves out."""
+SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 MAX_NAMED = 50
 """Damaged images that an error names; it counts them all."""
 
@@ -85,77 +87,55 @@ def _put(built: Path, out: Path) -> None:
 def _is_same_set(built: Path, out: Path) -> bool:
     try:
         ours, theirs = read_manifest(built), read_manifest(out)
-        image_paths(out)
+        image_files(out)
     except DataError:
         return False
     return all(ours[key] == theirs[key] for key in ("set", "degrees", "stimuli", "simulated"))
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """The manifest of a stimulus set; `path` is its folder or the manifest. Raises DataError for another format."""
-    path = Path(path)
-    path = path / "manifest.json" if path.is_dir() else path
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(Problem("not the manifest of a stimulus set", str(path), None, FORMAT))
-    return manifest
-
-
-def image_paths(path: str | Path) -> dict[str, Path]:
-    """Image file of each stimulus id, in the order of the manifest. Raises DataError for files that are missing."""
-    path = Path(path)
-    folder = (path if path.is_dir() else path.parent) / "images"
-    paths = {row["stimulus_id"]: folder / row["filename"] for row in read_manifest(path)["stimuli"]}
-    missing = [str(file) for file in paths.values() if not file.is_file()]
-    if missing:
-        raise DataError(Problem(f"{len(missing)} images are missing", str(folder), listing(missing, 5)))
-    return paths
-
-
 def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     damaged, conflicts = [], []
+    stems = file_stems([stimulus.stimulus_id for stimulus in stimuli])
     for stimulus in stimuli:
-        stored = _store(stimulus, degrees, folder)
-        if stored is None:
-            damaged.append(stimulus.name)
-        elif rows.setdefault(stimulus.stimulus_id, stored)["sha1"] != stored["sha1"]:
+        try:
+            row, data = _row(stimulus, degrees, stimulus.read(), stems[stimulus.stimulus_id])
+        except DataError as error:
+            damaged += error.problems
+            continue
+        known = rows.get(stimulus.stimulus_id)
+        if known is None:
+            rows[stimulus.stimulus_id] = row
+            with open(folder / row["filename"], "xb") as file:  # never the file of another id
+                file.write(data)
+        elif known["sha1"] != row["sha1"]:
             conflicts.append(stimulus.stimulus_id)
     if damaged:
-        summary = Problem(
-            f"{len(damaged)} of {len(stimuli)} images can't be decoded", fix="copy or download them again"
-        )
-        raise DataError([*(Problem("can't be decoded", name) for name in damaged[:MAX_NAMED]), summary])
+        what = f"{len(damaged)} of {len(stimuli)} images can't be read or decoded"
+        raise DataError([*damaged[:MAX_NAMED], Problem(what, fix="copy or download them again")])
     if conflicts:
         raise DataError(Problem(f"{len(conflicts)} ids stand for two images", "stimuli", listing(conflicts, 10)))
     return list(rows.values())
 
 
-def _store(stimulus: Stimulus, degrees: float | None, folder: Path) -> dict[str, Any] | None:
-    """Write one image and return its row, or None when it can't be decoded."""
-    data = stimulus.read()
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            shown = image if None in (degrees, stimulus.degrees) else place_on_screen(image, stimulus.degrees, degrees)
-            size, suffix = shown.size, stimulus.suffix
-            if shown is not image:
-                data, suffix = _png(shown), ".png"
-    except (OSError, SyntaxError, ValueError):
-        return None
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", stimulus.stimulus_id) + suffix
-    sha1 = hashlib.sha1(data).hexdigest()
-    path = folder / name
-    if not path.exists():
-        path.write_bytes(data)
-    return {
+def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> tuple[dict[str, Any], bytes]:
+    """The row of an image, and the bytes that are stored. Raises DataError when it can't be decoded."""
+    image = load_image(data, stimulus.name)
+    shown = eight_bits(image, stimulus.name)  # ahead of a cut: one of CMYK or of 16 bits could not be read again
+    width, height = image.size
+    suffix = stimulus.suffix if SUFFIX.fullmatch(stimulus.suffix) else f".{(image.format or 'image').lower()}"
+    if None not in (degrees, stimulus.degrees) and degrees != stimulus.degrees:
+        shown = place_on_screen(shown, stimulus.degrees, degrees)
+        (width, height), data, suffix = shown.size, _png(shown), ".png"
+    row = {
         "stimulus_id": stimulus.stimulus_id,
-        "filename": name,
-        "sha1": sha1,
-        "width": size[0],
-        "height": size[1],
+        "filename": stem + suffix,
+        "sha1": hashlib.sha1(data).hexdigest(),
+        "width": width,
+        "height": height,
         "degrees": stimulus.degrees,
     }
+    return row, data
 
 
 def _png(image: Image.Image) -> bytes:

@@ -12,6 +12,7 @@ from neuroscaling.brainscore.ids import STIMULUS_SETS
 from neuroscaling.brainscore.sources import StimulusFiles, all_files, sha1_problems
 from neuroscaling.brainscore.sources import find_stimuli as find_set
 from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.images import file_bytes
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
@@ -40,7 +41,7 @@ class Stimulus:
         """The bytes of the image file. Raises DataError when it is missing or its zip is damaged."""
         try:
             if self.member is None:
-                return self.file.read_bytes()
+                return file_bytes(self.file)
             return _archive(self.file).read(self.member)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(Problem(f"image can't be read: {error}", self.name)) from error

@@ -9,9 +9,9 @@ import numpy as np
 
 from neuroscaling.datasets.names import pack_names
 from neuroscaling.datasets.packs.format import pack_facts, pack_files
-from neuroscaling.datasets.readers import decode
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.images import rgb_pixels
 
 
 @dataclass
@@ -46,7 +46,7 @@ class PackSource:
     def decoded(self, row: int) -> np.ndarray:
         """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image was corrupt."""
         if self.is_encoded:
-            return decode(self.encoded(row), self.where(row))
+            return rgb_pixels(self.encoded(row), self.where(row))
         self._length(row)
         return self._map(int(self.shard[row]))[int(self.offset[row])]
 

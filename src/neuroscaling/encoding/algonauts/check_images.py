@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import IMAGE_SIZE
-from neuroscaling.errors import Problem, listing
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.images import file_bytes, load_image
 
 SAMPLE = 20
 """Pictures of a split that are decoded unless all are asked for: first, last, and some at equal distances between."""
@@ -40,8 +39,7 @@ def _sample(files: list[Path]) -> list[Path]:
 def _kind(file: Path) -> str | None:
     """Mode and size, or None for a file that can't be decoded."""
     try:
-        with Image.open(file) as image:
-            image.load()
-            return f"{image.mode} {image.width} x {image.height}"
-    except (OSError, SyntaxError, ValueError):
+        image = load_image(file_bytes(file), str(file))
+    except DataError:
         return None
+    return f"{image.mode} {image.width} x {image.height}"

@@ -1,0 +1,78 @@
+"""The manifest of a stimulus set, and the names of its image files."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.files import read_json
+from neuroscaling.images import ImageFile
+
+FORMAT = "stimuli/1"
+KEYS = ("stimulus_id", "filename", "sha1")
+"""What each row says as text; `width`, `height` and `degrees` beside it."""
+AGAIN = "delete this folder and run again"
+SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+READABLE = 80
+"""Characters of an unusual id that the name of its file shows."""
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest of a stimulus set; `path` is its folder or the manifest.
+
+    Raises DataError for another format, for rows that lack a key, and where two stimuli share an id or a file.
+    """
+    path = Path(path)
+    path = path / "manifest.json" if path.is_dir() else path
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(Problem("not the manifest of a stimulus set", str(path), None, FORMAT))
+    rows = manifest.get("stimuli")
+    whole = isinstance(rows, list) and all(isinstance(row, dict) and _is_row(row) for row in rows)
+    if not whole or not isinstance(manifest.get("set"), str):
+        raise DataError(
+            Problem("manifest of a stimulus set that lacks a key", str(path), None, listing(KEYS), fix=AGAIN)
+        )
+    for key in ("stimulus_id", "filename"):
+        shared = [value for value, count in Counter(row[key] for row in rows).items() if count > 1]
+        if shared:
+            raise DataError(Problem(f"several stimuli share one {key}", str(path), listing(shared, 5), fix=AGAIN))
+    return manifest
+
+
+def image_files(path: str | Path) -> dict[str, ImageFile]:
+    """Image of each stimulus id, in the order of the manifest. Raises DataError for files that are missing."""
+    path = Path(path)
+    folder = (path if path.is_dir() else path.parent) / "images"
+    rows = read_manifest(path)["stimuli"]
+    files = {row["stimulus_id"]: ImageFile(folder / row["filename"], row["sha1"]) for row in rows}
+    missing = [file.path.name for file in files.values() if not file.path.is_file()]
+    if missing:
+        what = f"{len(missing)} of {len(files)} images are missing"
+        raise DataError(Problem(what, str(folder), listing(missing, 5), fix="prepare the stimulus set again"))
+    return files
+
+
+def file_stems(stimulus_ids: Sequence[str]) -> dict[str, str]:
+    """Name of the image file of each id, without its ending: no two are equal, on no file system.
+
+    An ordinary id is its own name. One with other characters than A-Z, a-z, 0-9, `.`, `_` and `-`, a very long one, and
+    those that differ from another only by case, show what they can of it and end with a hash of it.
+    """
+    lower = Counter(stimulus.lower() for stimulus in dict.fromkeys(stimulus_ids))
+    return {
+        stimulus: stimulus if SAFE.fullmatch(stimulus) and lower[stimulus.lower()] == 1 else _with_hash(stimulus)
+        for stimulus in stimulus_ids
+    }
+
+
+def _with_hash(stimulus: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9._-]", "_", stimulus).lstrip(".")[:READABLE]
+    return f"{readable}-{hashlib.sha1(stimulus.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    return all(isinstance(row.get(key), str) for key in KEYS) and Path(row["filename"]).name == row["filename"]
