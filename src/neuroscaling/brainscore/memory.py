@@ -2,10 +2,10 @@
 
 import os
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.job_memory import GROUPS, NO_LIMIT, job_memory
 
 MB = 1_000_000
 IMPORTS_MB = 500
@@ -18,8 +18,6 @@ SQUARES = {"kernel": 4, "stock": 1}
 """Arrays (stimuli x stimuli) in float64 at the same time: Gram matrix, its training part, factor, workspace."""
 COPIES = {"kernel": 3, "stock": 7}
 """Copies of the features in float64 at the same time; of stock PLS measured at seven times float32 activations."""
-NO_LIMIT = 1 << 60
-CGROUP_FILES = ("memory.max", "memory/memory.limit_in_bytes")
 
 
 def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, kept: tuple[str, ...]) -> int:
@@ -40,9 +38,9 @@ def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, ke
     return IMPORTS_MB + (work + targets) // MB + 1
 
 
-def limit_mb(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """MB that this process may take: the smallest of the cgroup's, SLURM's, the shell's and the machine's limits."""
-    limits = [*_cgroup(root), *_slurm(), resource.getrlimit(resource.RLIMIT_AS)[0], _physical()]
+def limit_mb(root: Path = GROUPS) -> int:
+    """MB that this process may take: the smallest of the job's, the shell's and the machine's limits."""
+    limits = [job_memory(root) or NO_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[0], _physical()]
     return min(limit for limit in limits if 0 < limit < NO_LIMIT) // MB
 
 
@@ -56,39 +54,6 @@ def refuse_above_limit(estimate: int, layer: str, benchmark: str) -> None:
             "(`reduction: {kind: projection}`), or ask for more (`mem_mb`)"
         )
         raise DataError(Problem(what, "memory", estimate, f"up to {limit}", fix=fix))
-
-
-def _cgroup(root: Path) -> Iterator[int]:
-    """Limits of the process's own group and of all groups above it, in version 2 and 1."""
-    for file in CGROUP_FILES:
-        folder, _, name = file.rpartition("/")
-        for group in _groups(root / folder):
-            try:
-                yield int((group / name).read_text())
-            except (OSError, ValueError):  # absent, or the word `max`
-                continue
-
-
-def _groups(root: Path) -> Iterator[Path]:
-    yield root
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for path in {line.split(":", 2)[2].strip("/") for line in lines}:
-        group = root / path
-        while path and group != root:
-            yield group
-            group = group.parent
-
-
-def _slurm() -> Iterator[int]:
-    """SLURM's limits, given in MiB."""
-    node, cpu = os.environ.get("SLURM_MEM_PER_NODE"), os.environ.get("SLURM_MEM_PER_CPU")
-    if node and node.isdigit():
-        yield int(node) << 20
-    if cpu and cpu.isdigit():
-        yield (int(cpu) << 20) * int(os.environ.get("SLURM_CPUS_ON_NODE", "1"))
 
 
 def _physical() -> int:

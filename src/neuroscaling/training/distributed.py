@@ -5,7 +5,7 @@ the group of those that share it: batch statistics and contrasts are taken over 
 processes changes nothing.
 """
 
-import os
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch import distributed
 
+from neuroscaling.training.launch import left_over, processes
+
+log = logging.getLogger(__name__)
 # A first epoch's decoding, or a compilation, may keep the others waiting.
 PATIENCE = timedelta(hours=1)
 _words: Any = None  # a group for short words between the hosts, whatever the network speaks
@@ -33,9 +36,14 @@ def rank() -> int:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, for the length of the block: NCCL between GPUs, gloo on CPUs."""
+    """Join the processes that torchrun started, for the length of the block: NCCL between GPUs, gloo on CPUs.
+
+    A process that torchrun did not start is alone, whatever its environment says of a group.
+    """
     global _words
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+    if left_over():
+        log.warning("torchrun did not start this process, which trains alone: %s is not heeded", left_over())
+    if processes() == 1 or distributed.is_initialized():
         yield
         return
     on_gpu = device.type == "cuda"

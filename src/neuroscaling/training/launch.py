@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,9 +24,37 @@ PORT = 29400  # of the rendezvous between nodes
 GRACE_SECONDS = 300
 
 
+# What torchrun tells the processes that it starts. A shell, a container or a batch script may have left the same names.
+OF_A_GROUP = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
+BESIDE = "NEUROSCALING_SIDE_BY_SIDE"  # how many processes `side_by_side` started, this one among them
+# What another launcher means for its own processes; torchrun takes PET_* for its options.
+OTHERS = (*OF_A_GROUP, BESIDE, "MASTER_ADDR", "MASTER_PORT", "GROUP_*", "ROLE_*", "PET_*", "TORCHELASTIC_*")
+
+
 def processes() -> int:
-    """Processes of the group that torchrun started this one in."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Processes of the group that torchrun started this one in; 1 where this one was started alone."""
+    return int(os.environ["WORLD_SIZE"]) if _by_torchrun() else 1
+
+
+def local_rank() -> int:
+    """Number of this process, from 0, among those of its group on this host."""
+    return int(os.environ["LOCAL_RANK"]) if _by_torchrun() else 0
+
+
+def processes_of_host() -> int:
+    """Processes that share this host's memory, of one group or side by side."""
+    return int(os.environ["LOCAL_WORLD_SIZE"] if _by_torchrun() else os.environ.get(BESIDE, "1"))
+
+
+def left_over() -> str | None:
+    """What the environment says of a group of processes that this one is none of, in words; None: nothing."""
+    found = [] if _by_torchrun() else [f"{name}={os.environ[name]}" for name in OF_A_GROUP if os.environ.get(name)]
+    return ", ".join(found) or None
+
+
+def _by_torchrun() -> bool:
+    return bool(os.environ.get(BY_TORCHRUN)) and all(os.environ.get(name, "").isdecimal() for name in OF_A_GROUP)
 
 
 def processes_wanted(operating: dict[str, Any]) -> int:
@@ -55,16 +84,14 @@ def side_by_side(jobs: list[str]) -> None:
     with ExitStack() as stack:
         paths = [stack.enter_context(_file(text)) for text in jobs]
         commands = [[sys.executable, "-m", WORKER, str(path)] for path in paths]
-        # As torchrun says it: processes that share a host share its memory.
-        shared = os.environ | {"LOCAL_WORLD_SIZE": str(len(jobs))}
-        _all_end(commands, "training side by side failed", shared)
+        _all_end(commands, "training side by side failed", {BESIDE: str(len(jobs))})
 
 
 def _meeting(nodes: int) -> list[str]:
     """Where the launchers of the nodes meet; one alone needs no agreement."""
     if nodes == 1:
         return ["--standalone"]
-    job = os.environ.get("SLURM_JOB_ID", "neuroscaling")
+    job = os.environ.get("SLURM_JOB_ID") or "neuroscaling"
     return [
         f"--nnodes={nodes}",
         "--rdzv-backend=c10d",
@@ -85,22 +112,25 @@ def _file(text: str, folder: Path | None = None) -> Iterator[Path]:
         yield path
 
 
-def _all_end(commands: list[list[str]], what: str, environment: dict[str, str] | None = None) -> None:
+def _all_end(commands: list[list[str]], what: str, told: dict[str, str] | None = None) -> None:
     """Run `commands` at the same time until all have ended; raises DataError when one of them failed.
 
+    told: what their environment has besides this one's, of which nothing on other groups of processes is passed on.
     What they print goes to this process's log, which is the job's.
     """
+    others = {name for name in os.environ if any(fnmatch(name, pattern) for pattern in OTHERS)}
+    environment = {name: os.environ[name] for name in os.environ.keys() - others} | (told or {})
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     running = [subprocess.Popen(command, start_new_session=True, env=environment, **pipe) for command in commands]
     readers = [threading.Thread(target=_log_lines, args=(process.stdout,)) for process in running]
-    with _passing_on(running) as told:
+    with _passing_on(running) as signals:
         for reader in readers:
             reader.start()
         statuses = [process.wait() for process in running]
         for reader in readers:
             reader.join()
-    if told:
-        raise SystemExit(128 + told[0])
+    if signals:
+        raise SystemExit(128 + signals[0])
     failed = [status for status in statuses if status]
     if failed:
         raise DataError(Problem(what, "training", f"exit status {failed[0]}", fix="the lines above say what it was"))

@@ -1,7 +1,6 @@
 """All that a training works with, from the settings of its run."""
 
 import logging
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from neuroscaling.training.evaluate import evaluator
 from neuroscaling.training.failures import RunFailed
 from neuroscaling.training.feeding import open_training_feed
 from neuroscaling.training.keep import keeper
+from neuroscaling.training.launch import local_rank
 from neuroscaling.training.loop import Training
 from neuroscaling.training.objectives.make import make_objective
 from neuroscaling.training.optimise import make_optimizer
@@ -106,7 +106,7 @@ def chosen_device(operating: dict[str, Any]) -> torch.device:
     """
     device = device_of(operating.get("device"))
     if device.type == "cuda":
-        index = device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
+        index = device.index if device.index is not None else local_rank()
         device = device_of(f"cuda:{index}")
         torch.cuda.set_device(device)
     elif not operating.get("device") and (told := lost_gpu()):

@@ -14,6 +14,7 @@ from neuroscaling.datasets.packs.format import manifest_file, pack_facts, pack_f
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, write_json
 from neuroscaling.hashing import content_hash
+from neuroscaling.job_memory import job_memory
 
 MEMORY = Path("/dev/shm")
 BLOCK = 2**24
@@ -76,12 +77,10 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
 
 
 def _free(copy: Path) -> float:
-    """Bytes that may be written to `copy`; what a Slurm job writes to memory is its own, and too much of it its end."""
+    """Bytes that may be written to `copy`; what a job writes to memory is its own, and too much of it is its end."""
     free = float(shutil.disk_usage(copy).free)
-    granted = os.environ.get("SLURM_MEM_PER_NODE")
-    if granted and copy.is_relative_to(MEMORY):
-        free = min(free, float(granted) * 2**20 - PROCESS_BYTES)
-    return free
+    granted = job_memory() if copy.is_relative_to(MEMORY) else None
+    return min(free, granted - PROCESS_BYTES) if granted else free
 
 
 def _size(path: Path) -> int:

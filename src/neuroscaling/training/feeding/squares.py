@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from neuroscaling.datasets.decode import decode_into, square
 from neuroscaling.datasets.source import Source
 from neuroscaling.errors import Problem
 from neuroscaling.hashing import content_hash
+from neuroscaling.job_memory import job_memory
+from neuroscaling.training.launch import processes_of_host
 from neuroscaling.training.moving import moved
 
 HOST_SHARE = 0.6  # of the memory that is free, for all processes of this host
@@ -120,10 +122,10 @@ def _room(squares: Squares, rows: np.ndarray, resident_gb: float | None) -> bool
 
 def _limit(resident_gb: float | None, held: int) -> float:
     """Bytes that this process may hold; processes that share a host share its memory."""
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    beside = processes_of_host()
     if resident_gb is not None:
         return resident_gb * 1e9 / beside
-    return HOST_SHARE * min(_available() + held, *_granted()) / beside
+    return HOST_SHARE * min(_available() + held, job_memory() or inf) / beside
 
 
 def _available() -> int:
@@ -133,13 +135,3 @@ def _available() -> int:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def _granted() -> list[float]:
-    """What a SLURM job, and a control group (a container), may use in all; a job that takes more is killed."""
-    slurm = float(os.environ.get("SLURM_MEM_PER_NODE") or "inf") * 2**20
-    try:
-        group = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        group = "max"
-    return [slurm, float("inf") if group == "max" else float(group)]

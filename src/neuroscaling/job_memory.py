@@ -1,0 +1,74 @@
+"""How much memory this job has: the limits of Slurm and of control groups (containers). Light: imports no library."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+GROUPS = Path("/sys/fs/cgroup")
+GROUP_FILES = ("memory.max", "memory/memory.limit_in_bytes")
+NO_LIMIT = 1 << 60
+"""Control groups of version 1 say that there is no limit by a number near 2^63."""
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+PER_CPU = ("SLURM_CPUS_ON_NODE", "SLURM_CPUS_PER_TASK")
+
+
+def job_memory(root: Path | None = None) -> int | None:
+    """Bytes that the processes of this job may use on this node; None where no limit is known.
+
+    It is the smallest of the limits of Slurm and of the control groups that this process is in. root: the folder where
+    control groups are mounted.
+    """
+    limits = [*_of_groups(root or GROUPS), *_of_slurm()]
+    return min((limit for limit in limits if 0 < limit < NO_LIMIT), default=None)
+
+
+def slurm_memory(text: str | None) -> int | None:
+    """Bytes that a variable of Slurm such as SLURM_MEM_PER_NODE stands for: MiB, or a number with K, M, G or T.
+
+    None where it says nothing: it is not set, empty, no amount, or 0, by which Slurm means all memory of the node.
+    """
+    found = re.fullmatch(r"([0-9]+(?:[.][0-9]+)?)([KMGT]?)B?", (text or "").strip().upper())
+    return int(float(found[1]) * UNITS[found[2] or "M"]) or None if found else None
+
+
+def slurm_count(*names: str) -> int | None:
+    """The first of Slurm's variables `names` that is a number above 0; None where there is none."""
+    found = (os.environ.get(name, "").strip() for name in names)
+    return next((int(text) for text in found if re.fullmatch("[0-9]+", text) and int(text)), None)
+
+
+def _of_slurm() -> Iterator[int]:
+    """What Slurm says of a node, of each CPU and of each GPU of the job on it."""
+    node, cpu, gpu = (slurm_memory(os.environ.get(f"SLURM_MEM_PER_{unit}")) for unit in ("NODE", "CPU", "GPU"))
+    if node:
+        yield node
+    if cpu:
+        yield cpu * (slurm_count(*PER_CPU) or len(os.sched_getaffinity(0)))
+    gpus = slurm_count("SLURM_GPUS_ON_NODE")
+    if gpu and gpus:
+        yield gpu * gpus
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """Limits of the process's own control group and of all groups above it, in version 2 and 1."""
+    for file in GROUP_FILES:
+        folder, _, name = file.rpartition("/")
+        for group in _groups(root / folder):
+            try:
+                yield int((group / name).read_text())
+            except (OSError, ValueError):  # absent, or the word `max`
+                continue
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    yield root
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for path in {line.split(":", 2)[2].strip("/") for line in lines}:
+        group = root / path
+        while path and group != root:
+            yield group
+            group = group.parent

@@ -1,0 +1,82 @@
+"""Who belongs to a group of processes: those that torchrun started, whatever else the environment says."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from neuroscaling.training import launch
+
+ALONE = """
+import json, logging, os, sys, torch
+from neuroscaling.training import distributed, launch, prepare
+logging.basicConfig(stream=sys.stderr, format="%(message)s")
+for left in json.loads(sys.argv[1]):
+    os.environ.update(left)
+    with distributed.joined(torch.device("cpu")):
+        numbers = launch.processes(), distributed.world(), launch.local_rank(), launch.processes_of_host()
+        print(*numbers, prepare.chosen_device({"device": "cpu"}))
+    for name in left:
+        del os.environ[name]
+"""
+# As exported by a shell, by a batch script, by a container's operator, and by a launcher of several hosts.
+LEFT = [
+    {"WORLD_SIZE": "4"},
+    {"WORLD_SIZE": "4", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"},
+    {"WORLD_SIZE": "8", "RANK": "3", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "8", "MASTER_ADDR": "10.255.255.1"},
+    {"WORLD_SIZE": "", "RANK": "none"},
+    {"TORCHELASTIC_RUN_ID": "old", "WORLD_SIZE": "two"},
+]
+
+
+@pytest.fixture(autouse=True)
+def no_group(monkeypatch):
+    for name in (*launch.OF_A_GROUP, launch.BY_TORCHRUN, launch.BESIDE):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_job_with_another_groups_variables_trains_alone_and_says_what_it_found():
+    command = [sys.executable, "-c", ALONE, json.dumps(LEFT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines() == ["1 1 0 1 cpu"] * len(LEFT)
+    told = [line for line in done.stderr.splitlines() if "which trains alone" in line]
+    assert len(told) == len(LEFT) and "WORLD_SIZE=4, RANK=0 is not heeded" in told[1] and "RANK=none" in told[3]
+
+
+def test_torchrun_tells_a_process_its_place(monkeypatch):
+    assert launch.processes() == launch.processes_of_host() == 1 and launch.left_over() is None
+    of_torchrun = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "6", "RANK": "4"}
+    for name, value in (of_torchrun | {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "3"}).items():
+        monkeypatch.setenv(name, value)
+    assert (launch.processes(), launch.local_rank(), launch.processes_of_host()) == (6, 1, 3)
+    assert launch.left_over() is None
+
+
+@pytest.mark.parametrize("told", [None, {launch.BESIDE: "2"}])
+def test_a_launcher_passes_nothing_of_other_groups_on(told, monkeypatch, tmp_path):
+    """torchrun takes PET_NNODES for its own option, and would wait for other hosts."""
+    others = {"PET_NNODES": "2", "PET_RDZV_ENDPOINT": "far:1", "TORCHELASTIC_RUN_ID": "x", "GROUP_RANK": "1"}
+    for left in (*LEFT[:3], others):
+        for name, value in left.items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NEUROSCALING_STORE", "kept")
+    file = tmp_path / "environment.json"
+    code = f"import json, os; open({str(file)!r}, 'w').write(json.dumps(dict(os.environ)))"
+    launch._all_end([[sys.executable, "-c", code]], "it failed", told)
+    found = json.loads(file.read_text())
+    expected = set(os.environ) - {name for left in (*LEFT, others) for name in left} | set(told or {})
+    assert expected <= set(found) and found["NEUROSCALING_STORE"] == "kept"
+    assert not set(found) & {name for left in (*LEFT, others) for name in left}
+
+
+def test_processes_side_by_side_share_the_memory_of_their_host(monkeypatch):
+    monkeypatch.setenv(launch.BESIDE, "2")
+    assert launch.processes_of_host() == 2 and launch.processes() == 1 and launch.left_over() is None
+
+
+@pytest.mark.parametrize("job", ["", "77"])
+def test_launchers_of_several_nodes_meet_under_the_name_of_their_job(job, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    assert launch._meeting(2)[-1] == f"--rdzv-id={job or 'neuroscaling'}"
