@@ -20,6 +20,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
     return [
         *_damaged_images(study),
+        *_single_images(study),
         *_weights(study),
         *_recordings(study),
         *_layers(study),
@@ -32,6 +33,25 @@ def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
     used = {name for group in study.config.runs if isinstance(group, TrainedRuns) for name in group.datasets}
     for name in sorted(used):
         yield from image_problems(name, study.config.datasets[name].model_dump(mode="json"), study.store.cache())
+
+
+def _single_images(study: LoadedStudy) -> Iterator[Problem]:
+    """Runs whose network has batch normalisation that steps of one image give no statistics."""
+    from neuroscaling.calibration.campaign import trained
+    from neuroscaling.calibration.sizes import samples, size_of
+    from neuroscaling.training.recipe import Recipe
+    from neuroscaling.training.single_images import single_image_problem, trains_on_one_image
+    from neuroscaling.training.steps import Plan
+
+    found: dict[tuple[str, str, int], tuple[Recipe, list[str]]] = {}
+    for run in trained(study):
+        recipe, size = Recipe.model_validate(run.recipe), size_of(run, study.store.cache())
+        n_images = samples(run.subset or str(run.samples_per_class), size)
+        if Plan.of(recipe, run.arch, run.seed, n_images).smallest_unit() == 1:
+            found.setdefault((run.arch, recipe.name, size.classes), (recipe, []))[1].append(run.run)
+    for (arch, _, classes), (recipe, runs) in found.items():
+        if not trains_on_one_image(arch, recipe, classes):
+            yield single_image_problem(f"{study.file}: {listing(runs, 3)}", recipe, arch)
 
 
 def _weights(study: LoadedStudy) -> Iterator[Problem]:

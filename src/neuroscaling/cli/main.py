@@ -95,6 +95,7 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.notes import average_notes
     from neuroscaling.deep_checks import deep_problems
     from neuroscaling.errors import StudyError
     from neuroscaling.study import load_study
@@ -103,7 +104,11 @@ def _check(options: argparse.Namespace) -> None:
     problems = deep_problems(study)
     if problems:
         raise StudyError(problems)
-    print(f"{study.file}: {len(study.runs)} runs, {len(study.fits)} fits, no problem found")
+    print(
+        f"{study.file}: {len(study.runs)} runs, {len(study.fits)} fits, no problem found",
+        *average_notes(study),
+        sep="\n",
+    )
 
 
 def _models(options: argparse.Namespace) -> None:

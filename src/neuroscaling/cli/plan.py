@@ -12,6 +12,7 @@ from neuroscaling.brainscore.choice import extracted_layers
 from neuroscaling.brainscore.targets import StimulusSet
 from neuroscaling.cli import plan_training
 from neuroscaling.cli.calibrate import HOURS, calibrate_training, contradictions, hours_of, note, rates_of
+from neuroscaling.cli.notes import average_notes
 from neuroscaling.cli.output import show
 from neuroscaling.errors import Problem, StudyError
 from neuroscaling.study import LoadedStudy
@@ -37,7 +38,7 @@ def plan(options: argparse.Namespace) -> None:
             calibrate_training(options, study)
         speeds = plan_training.speeds_of(options, study)
         sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
-        notes.append(plan_training.note(study, speeds, options.gpus))
+        notes += [plan_training.note(study, speeds, options.gpus), *average_notes(study)]
     if options.stage != "training":
         rates = rates_of(options, study)
         sections["extraction"] = plan_rows(study, rates)

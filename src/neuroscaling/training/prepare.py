@@ -19,7 +19,7 @@ from neuroscaling.files import read_json
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
 from neuroscaling.models.weights import load_weights
-from neuroscaling.training.averaging import make_ema
+from neuroscaling.training.averaging import make_ema, start_note
 from neuroscaling.training.batchnorm import share_batch_norm
 from neuroscaling.training.distributed import rank, world
 from neuroscaling.training.evaluate import evaluator
@@ -57,6 +57,8 @@ def prepare(
     network = network.to(device, memory_format=memory)
     objective = make_objective(recipe, network, run["arch"], facts["n_classes"], plan.n_steps, run["seed"])
     ema = make_ema(recipe, network)
+    if (note := start_note(recipe, plan.n_steps)) and rank() == 0:
+        log.warning("%s: %s", run["run"], note)
     if world() > 1:
         objective = share_batch_norm(objective, device)
     compile_in_place(objective, operating)
@@ -82,17 +84,7 @@ def prepare(
 
 def make_plan(run: dict[str, Any], recipe: Recipe, n_images: int) -> Plan:
     """The steps of `run` on this process. Raises DataError where there are more processes than images for them."""
-    plan = Plan(
-        seed=run["seed"],
-        n_images=n_images,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        micro_batch=recipe.images_at_once(run["arch"]),
-        drop_last=recipe.drop_last,
-        repeats=recipe.repeated_augmentation,
-        world=world(),
-        rank=rank(),
-    )
+    plan = Plan.of(recipe, run["arch"], run["seed"], n_images, world(), rank())
     if plan.smallest_part() < 1:
         what = "too few images in a step for so many processes"
         raise DataError(Problem(what, run["run"], f"{world()} processes", fix="train it on fewer GPUs"))

@@ -17,6 +17,8 @@ __all__ = ["FOLDER", "PROTOCOLS", "Adversarial", "Dino", "Recipe", "Simclr", "St
 
 FOLDER = Path(__file__).parents[3] / "config" / "recipes"
 PROTOCOLS = ("corrected", "parity")
+# What `parity` has where the file says nothing, other than `corrected`: averages as published, from the first step on.
+PARITY = {"ema_warmup": False}
 SECTIONS = {"simclr": Simclr, "dino": Dino, "adversarial": Adversarial, "start": Start}
 
 
@@ -67,7 +69,7 @@ def _both(path: Path, content: dict[str, Any]) -> dict[str, Recipe]:
     if not isinstance(overlay, dict):
         raise StudyError(Problem("`parity:` is a list of `key: value`", str(path), overlay))
     recipes, problems = {}, {}
-    for protocol, settings in (("corrected", content), ("parity", _merged(content, overlay))):
+    for protocol, settings in (("corrected", content), ("parity", PARITY | _merged(content, overlay))):
         try:
             recipes[protocol] = Recipe.model_validate({"name": path.stem, **settings})
         except ValidationError as error:

@@ -92,7 +92,11 @@ class Recipe(BaseModel):
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of a moving average of the weights, which is then what is scored."
     )
-    ema_warmup: bool = Field(False, description="The decay grows with the steps up to `ema`.")
+    ema_warmup: bool = Field(
+        False,
+        description="The decay grows with the steps up to `ema`. Where it is left out: true with an `ema`, but false "
+        "under `protocol: parity`.",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="`fp32`, or automatic mixed precision: `bf16`, or `fp16` with a scaled loss."
     )
@@ -118,9 +122,12 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_section(cls, keys: Any) -> Any:
-        """The objective's section with its defaults, where the recipe has none: what is hashed is what happens."""
-        objective = keys.get("objective") if isinstance(keys, dict) else None
+    def _with_defaults(cls, keys: Any) -> Any:
+        """What follows from other keys, section and warm-up, written out: what is hashed is what happens."""
+        if not isinstance(keys, dict):
+            return keys
+        objective = keys.get("objective")
+        keys = {"ema_warmup": keys.get("ema") is not None, **keys}
         if objective in ("simclr", "dino", "adversarial") and keys.get(objective) is None:
             return {**keys, objective: {}}
         return keys

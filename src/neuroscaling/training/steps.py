@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neuroscaling.training.feeding.interface import Request
+from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.schedule import batches, epoch_order
 
 # As timm's RepeatAugSampler: an epoch of repeated augmentation has a multiple of this many images.
@@ -41,6 +42,15 @@ class Plan:
     repeats: int = 1
     world: int = 1
     rank: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe, arch: str, seed: int, n_images: int, world: int = 1, rank: int = 0) -> "Plan":
+        """The steps of `recipe` with `arch` on `n_images`."""
+        at_once = recipe.images_at_once(arch)
+        return cls(
+            seed, n_images, recipe.epochs, recipe.batch_size, at_once, recipe.drop_last, recipe.repeated_augmentation,
+            world, rank,
+        )  # fmt: skip
 
     @property
     def images_per_epoch(self) -> int:
@@ -99,6 +109,11 @@ class Plan:
         edges = np.linspace(unit.start, unit.stop, len(group) + 1).round().astype(int).tolist()
         place = group.index(self.rank)
         return Share((slice(edges[place], edges[place + 1]),), groups)
+
+    def smallest_unit(self) -> int:
+        """Images that go through the network at once at least, on one process or on several that share them."""
+        sizes = {rows.stop - rows.start for rows in self.batches}
+        return min(unit.stop - unit.start for n in sizes for unit in batches(n, self.micro_batch or n))
 
     def smallest_part(self) -> int:
         """Images that a process has at least in any of its micro batches; 0: there are too many processes."""

@@ -30,6 +30,7 @@ from neuroscaling.training.precision import reproducible
 from neuroscaling.training.prepare import chosen_device, prepare
 from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.record import counts, is_complete, publish_again, write_failed_run, write_run
+from neuroscaling.training.single_images import single_images_told
 from neuroscaling.training.state import load_state
 from neuroscaling.training.version import TRAINING_VERSION
 
@@ -107,7 +108,8 @@ def _trained(
     try:
         with reproducible(device):
             training = prepare(run, Path(subset), out, base, device, operating)
-            _run(run, training, out, operating)
+            with single_images_told(run["run"], training.recipe, run["arch"]):
+                _run(run, training, out, operating)
     except RunFailed as failure:
         log.error("%s", failure)
         seconds = training.seconds if training else time.monotonic() - started
