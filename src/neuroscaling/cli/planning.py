@@ -22,7 +22,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     predict = _add(
         commands, "predict", _predict, "the run that reaches a score, or the score of a run, by a finished fit"
     )
-    predict.add_argument("--target-score", type=float, metavar="S", help="a score below 1: what does it need?")
+    predict.add_argument("--target-score", type=float, metavar="S", help="a score (or another y): what does it need?")
     predict.add_argument("--compute", type=float, metavar="FLOPS", help="a budget: which run, and which score?")
     text = "the variables of the fit, in its order: which score?"
     predict.add_argument("--x", type=float, nargs="+", metavar="X", help=text)

@@ -99,12 +99,14 @@ def allocation(
     mode: str = "corrected",
     grid: Any = None,
     scales: tuple[float, float, float] = SCALES,
+    invert_y: bool = True,
 ) -> dict[str, Any]:
     """Cost, exponents of N and D in C, and the optimum over a grid of compute, each with 95 % intervals.
 
     samples: E, A, alpha, B, beta of the resamples (k, 5); params: of the fit (5,); n_params, n_samples_seen, compute:
     the fitted runs (n,); weights: (k, n), the runs in each resample; grid: FLOPs (q,), by default 100 points from 1e14
-    to 3e20. In mode "parity", or without weights, the cost is held fixed and has no interval (None). Resamples without
+    to 3e20. invert_y: whether the law describes 1 - y, so that the curve's `score` is y, or y itself, which it then
+    holds. In mode "parity", or without weights, the cost is held fixed and has no interval (None). Resamples without
     an optimum are left out of the intervals and counted as `dropped`. Raises NotTestable where the fit itself has no
     optimum, and DataError as `cost_law` does. Source: Gokce & Schrimpf 2025; the differences: head of this file.
     """
@@ -121,7 +123,7 @@ def allocation(
         "mode": mode,
         "cost": _about_cost(cost[0], costs[used] if refit else None),
         "exponents": _exponents(params, cost, samples[used], costs[used]),
-        "curve": _curve((params, cost), (samples[used], costs[used]), grid, mode, scales),
+        "curve": _curve((params, cost), (samples[used], costs[used]), grid, mode, scales, invert_y),
         "dropped": int((~used).sum()),
     }
 
@@ -185,14 +187,20 @@ def _exponents(params: Array, cost: Array, samples: Array, costs: Array) -> dict
 
 
 def _curve(
-    fitted: tuple[Array, Array], resampled: tuple[Array, Array], grid: Any, mode: str, scales: tuple[float, ...]
+    fitted: tuple[Array, Array],
+    resampled: tuple[Array, Array],
+    grid: Any,
+    mode: str,
+    scales: tuple[float, float, float],
+    invert_y: bool,
 ) -> dict[str, Any]:
     """The optimum at each compute of the grid: N, D and score, of the fit and as percentiles of the resamples."""
     compute = np.geomspace(*GRID) if grid is None else np.atleast_1d(np.asarray(grid, dtype=np.float64))
     rows = []
     for params, cost in (fitted, resampled):
         n, d = run_at_compute(params, cost, compute, mode, scales)
-        rows.append((n, d, 1.0 - params[:, :1] - _reducible(params, n / scales[0], d / scales[1])))
+        left = params[:, :1] + _reducible(params, n / scales[0], d / scales[1])
+        rows.append((n, d, 1.0 - left if invert_y else left))
     columns = {name: _band(fit[0], values) for name, fit, values in zip((*NAMES, "score"), *rows, strict=True)}
     return {"compute": compute.tolist(), **columns}
 

@@ -125,7 +125,7 @@ def noise(law: FinishedLaw) -> Noise:
     can pass through as many points.
     """
     residuals = on_loss_scale(law, law.observed) - on_loss_scale(law, law.predict(law.params, law.x))
-    total = max(_robust(residuals, law.params.shape[1]), 1e-9)
+    total = max(_robust(residuals, law.params.shape[1]), 1e-9 * (1.0 if is_log(law) else np.abs(law.observed).max()))
     columns: list[Any] = list(law.x.T)
     columns += [law.fit["points"][name] for name in CELL if law.fit["points"].get(name) is not None]
     cells: dict[tuple[Any, ...], list[float]] = {}

@@ -23,8 +23,9 @@ class FinishedLaw:
     """A law of v variables with p parameters, fitted to n points.
 
     params (1, p), samples (k, p): natural parameters of the fit and of its usable resamples; dropped: resamples with a
-    parameter that is not finite. x (n, v), observed (n,): the points. inverted: whether the law describes 1 - y, as
-    usual, or y itself. cost (1, 2), costs (k, 2): exponent and factor of the measured cost, None where not known.
+    parameter that is not finite. x (n, v), observed (n,): the points. inverted: whether power laws and logarithmic
+    losses take 1 - y, as usual, or y itself. cost (1, 2), costs (k, 2): exponent and factor of the measured cost, None
+    where not known.
     """
 
     name: str
@@ -52,7 +53,17 @@ class FinishedLaw:
         columns = [np.broadcast_to(params[..., j], shape).T for j in range(params.shape[-1])]
         with np.errstate(all="ignore"):
             curve = self.form.curve(points if len(self.variables) > 1 else points[..., 0].T, *columns).T
-        return curve if self.inverted else 1.0 - curve
+        return 1.0 - curve if self.falls else curve
+
+    @property
+    def falls(self) -> bool:
+        """Whether this is a power law of y itself, such as a loss, of which less is better."""
+        return self.form.space == "misalignment" and not self.inverted
+
+    @property
+    def highest(self) -> float:
+        """What no y of this law can reach: 1 for a power law of 1 - y."""
+        return 1.0 if self.form.space == "misalignment" and self.inverted else float("inf")
 
     @property
     def has_saturation(self) -> bool:
@@ -93,7 +104,7 @@ def read_law(fit: dict[str, Any], bootstraps: pd.DataFrame) -> FinishedLaw:
         variables=variables,
         scales=np.atleast_1d(np.asarray(fit["x_scale"], dtype=np.float64)),
         y=fit["y"],
-        inverted=bool(fit.get("invert_y", True)) or form.space == "score",
+        inverted=bool(fit.get("invert_y", True)),
         loss=str(fit.get("loss_name") or form.loss),
         params=params,
         samples=samples[usable],

@@ -38,9 +38,12 @@ def fit(
 
     x_scale: unit of x in the natural form, by default the power of ten at or below the smallest x. loss: by default the
     form's own; "weighted" needs y_error (n,), the standard error of each score. invert_y: power laws describe 1 - y; if
-    false, y itself. clusters: one label a point; points with equal labels are resampled together. hierarchy: labels of
-    the points for each level of a hierarchical bootstrap, outermost first. mode: `corrected` keeps parameters within
-    the form's bounds; `parity` does not, as published.
+    false, y itself, as all other forms do. clusters: one label a point; points with equal labels are resampled
+    together. hierarchy: labels of the points for each level of a hierarchical bootstrap, outermost first. mode:
+    `corrected` keeps parameters within the form's bounds; `parity` does not, as published.
+
+    A y that is no misalignment (any y but that of a law, or of a loss, of ln(1 - y)) may have any unit: it is fitted in
+    a unit of its own (`LawFit.y_unit`), in which the bounds hold, so that c y gives c times the law of y.
 
     Raises DataError for impossible points and NotTestable for too few; see `inputs.checked_points`.
     """
@@ -49,9 +52,12 @@ def fit(
     law = form_by_name(form)
     chosen = loss_by_name(loss or law.loss)
     x, y = checked_points(x, y, law, chosen, clusters, invert_y)
+    y_unit = 1.0
+    if not (invert_y and "misalignment" in (law.space, chosen.space)):
+        y_unit, law = _unit(y), law.in_units_of_data()
     scale = _scale(x, x_scale)
     centre = np.exp(np.mean(np.log(x), axis=0))
-    data = _data(law, x / centre, y if invert_y else 1.0 - y, chosen, y_error)
+    data = _data(law, x / centre, y / y_unit, chosen, invert_y, _weights(chosen, y_error, y, y_unit))
     bounded = mode == "corrected"
     minima, values = solver.multi_start(data, bounded)
     if not len(minima):
@@ -60,8 +66,8 @@ def fit(
     what = "hierarchy" if hierarchy else "points" if clusters is None else "clusters"
     units = len(y) if what == "points" else len(set(clusters if clusters is not None else hierarchy[0]))
     return LawFit(
-        data, x, y, scale, centre, float(values[0]), mode, minima, refit.theta, refit.loss, seed, what, units,
-        invert_y, refit.warm_enough,
+        data, x, y, scale, centre, float(values[0]) * y_unit**chosen.power, mode, minima, refit.theta,
+        refit.loss * y_unit**chosen.power, seed, what, units, invert_y, refit.warm_enough, y_unit,
     )  # fmt: skip
 
 
@@ -75,9 +81,25 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
     return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
 
 
-def _data(form: Form, x: Array, y: Array, loss: Loss, y_error: Any) -> solver.Data:
-    weights = 1.0 / _checked_errors(y_error, y) ** 2 if loss.name == "weighted" else None
-    return solver.Data(form, np.ascontiguousarray(np.log(x).T), y, loss, weights)
+def _unit(y: Array) -> float:
+    """The unit in which a y without a scale of its own is fitted: the upper quartile of its size.
+
+    Most values then lie within 1, as misalignments and scores do. It is one of the values, so that repeated points
+    change nothing; outliers don't move it, nor do runs that still score 0, up to three quarters of all.
+    """
+    size = np.abs(y)
+    return float(np.quantile(size, 0.75, method="inverted_cdf") or size.max() or 1.0)
+
+
+def _data(form: Form, x: Array, y: Array, loss: Loss, invert_y: bool, weights: Array | None) -> solver.Data:
+    """x in units of its mean and y in its unit, as the solver takes them: a law of misalignment sees 1 less it."""
+    scores = 1.0 - y if form.space == "misalignment" and not invert_y else y
+    direct = form.space == "score" and not invert_y
+    return solver.Data(form, np.ascontiguousarray(np.log(x).T), scores, loss, weights, direct)
+
+
+def _weights(loss: Loss, y_error: Any, y: Array, y_unit: float) -> Array | None:
+    return 1.0 / (_checked_errors(y_error, y) / y_unit) ** 2 if loss.name == "weighted" else None
 
 
 def _checked_errors(errors: Any, y: Array) -> Array:

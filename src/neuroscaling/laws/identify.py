@@ -1,7 +1,8 @@
 """Which parameters the data identify. A number at a bound, on a flat loss or on a ridge is not a finding.
 
-Everything is judged with x in units of its mean, so that the unit of x changes no flag: bounds and profiles in the
-inner coordinates, intervals and correlations in the natural ones.
+Everything is judged with x in units of its mean, and with y in its unit (`LawFit.y_unit`), so that the units of x and
+of a y that is no misalignment change no flag: bounds and profiles in the inner coordinates, intervals and correlations
+in the natural ones.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WIDE_RIDGE = 4.0
 LARGE = 1e6  # stands for what overflowed
 FEWEST = 20  # bootstraps from which a correlation is taken
 WITHIN = 3.84  # rise of the deviance within a 95 % profile interval: the quantile of chi-square with one freedom
-SMALL_GAIN = 1e-3
+SMALL_GAIN = 1e-3  # in the unit of y
 PROFILE_POINTS = 25
 STARTS = 3  # minima from which a profile is started
 NO_SATURATION = "no saturation within the data"
@@ -65,7 +66,7 @@ def flags(law: LawFit) -> dict[str, dict[str, Any]]:
 def bounds_reached(law: LawFit) -> list[list[tuple[str, str]]]:
     """For each parameter the sides ("lower", "upper") on which it reaches its bound, each with how that shows."""
     return [
-        [*_bound_reasons(parameter, law.resampled[:, j]), *_profile_reasons(law, j)]
+        [*_bound_reasons(parameter, law.resampled[:, j], law.y_unit), *_profile_reasons(law, j)]
         for j, parameter in enumerate(law.form.parameters)
     ]
 
@@ -113,13 +114,13 @@ def asymptote_profile(law: LawFit) -> dict[str, Any] | None:
         levels = np.linspace(TINY_ASYMPTOTE, max(1.0 - top, 2 * TINY_ASYMPTOTE), PROFILE_POINTS)
     else:
         levels = np.linspace(top, top + 2 * max(np.ptp(law.data.y), SMALL_GAIN), PROFILE_POINTS)
-    fitted = max(law.params[parameter.name], TINY_ASYMPTOTE if parameter.positive else -np.inf)
+    fitted = max(law.params[parameter.name] / law.y_unit, TINY_ASYMPTOTE if parameter.positive else -np.inf)
     levels = np.unique(np.append(levels, fitted))
     saturation = 1.0 - levels if law.form.space == "misalignment" else levels
     loss = _profile(law, j, np.log(levels) if parameter.positive else levels)
     return {
-        "saturation": (saturation if law.invert_y else 1.0 - saturation).tolist(),
-        "loss": loss.tolist(),
+        "saturation": law.reported(saturation).tolist(),
+        "loss": (loss * law.loss_unit).tolist(),
         "within_noise": (_rise(law, loss) <= WITHIN).tolist(),
     }
 
@@ -129,13 +130,13 @@ def _profile(law: LawFit, parameter: int, values: Array) -> Array:
 
 
 def _rise(law: LawFit, loss: Array) -> Array:
-    """How much the deviance of the resampled units rises from the minimum to `loss`."""
-    n = law.units
-    return law.data.loss.deviance(loss, n) - law.data.loss.deviance(law.loss_value, n)
+    """How much the deviance of the resampled units rises from the minimum to `loss`, as the solver sees it."""
+    n, least = law.units, law.loss_value / law.loss_unit
+    return law.data.loss.deviance(loss, n) - law.data.loss.deviance(least, n)
 
 
 def _gains(law: LawFit) -> float:
-    """Lower end of the interval of the rise over the data, in score."""
+    """Lower end of the interval of the rise over the data, in the unit of y."""
     ends = np.array([law.x.min(axis=0), law.x.max(axis=0)])
     values = law.form.score(law.form.inner(law.resampled, np.log(ends / law.centre).T)[0])
     return interval(values[:, 1] - values[:, 0])[0]
@@ -143,26 +144,26 @@ def _gains(law: LawFit) -> float:
 
 def _out_of_sight(law: LawFit) -> bool:
     """Whether the asymptote's interval reaches further above the data than the data themselves have risen."""
-    top = interval(law.asymptotes if law.invert_y else 1.0 - law.asymptotes)[1]
-    ends = law.predict(np.array([law.x.min(axis=0), law.x.max(axis=0)]))
-    first, last = ends if law.invert_y else 1.0 - ends
-    return not np.isfinite(top) or bool(top - last > max(last - first, SMALL_GAIN))
+    sign = 1.0 if law.upright else -1.0
+    top = interval(sign * law.asymptotes)[1]
+    first, last = sign * law.predict(np.array([law.x.min(axis=0), law.x.max(axis=0)]))
+    return not np.isfinite(top) or bool(top - last > max(last - first, SMALL_GAIN * law.y_unit))
 
 
-def _bound_text(parameter: Parameter, side: str) -> str:
+def _bound_text(parameter: Parameter, side: str, y_unit: float) -> str:
     if parameter.inner is not None:
         return f"{side} bound of its {parameter.inner}"
     if parameter.unit not in ("1", "score"):
         return f"{side} bound"
-    return f"{side} bound {parameter.natural_bounds()[side == 'upper']:.3g}"
+    return f"{side} bound {parameter.natural_bounds(y_unit)[side == 'upper']:.3g}"
 
 
-def _bound_reasons(parameter: Parameter, samples: Array) -> list[tuple[str, str]]:
+def _bound_reasons(parameter: Parameter, samples: Array, y_unit: float) -> list[tuple[str, str]]:
     low, high = parameter.bounds
     margin = NEAR_BOUND * (high - low)
     first, last = interval(samples)
     sides = [side for side, touched in (("lower", first <= low + margin), ("upper", last >= high - margin)) if touched]
-    return [(side, f"its interval reaches the {_bound_text(parameter, side)}") for side in sides]
+    return [(side, f"its interval reaches the {_bound_text(parameter, side, y_unit)}") for side in sides]
 
 
 def _profile_reasons(law: LawFit, j: int) -> Iterator[tuple[str, str]]:
@@ -172,7 +173,7 @@ def _profile_reasons(law: LawFit, j: int) -> Iterator[tuple[str, str]]:
     rise = _rise(law, _profile(law, j, np.array(parameter.bounds)))
     for side, value in zip(("lower", "upper"), rise, strict=True):
         if value <= WITHIN:
-            yield side, f"the loss is flat up to the {_bound_text(parameter, side)}"
+            yield side, f"the loss is flat up to the {_bound_text(parameter, side, law.y_unit)}"
 
 
 def _width_reasons(parameter: Parameter, samples: Array) -> list[str]:

@@ -177,7 +177,10 @@ def _best_sizes(
     columns = {"cost_exponent": np.broadcast_to(exponent, k), "cost_factor": np.broadcast_to(factor, k)}
     try:
         params = np.array(list(law.params.values()))
-        return allocation(law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales), columns
+        found = allocation(
+            law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales, invert_y=law.invert_y
+        )
+        return found, columns
     except NotTestable as error:
         logger.warning("%s has no allocation: %s", settings["name"], error)
         return None, columns

@@ -32,7 +32,8 @@ class LawFit:
     the natural form, a number or (2,); loss_value: sum over points, as minimised; minima (s, p): distinct minima in
     inner parameters, best first; resampled (k, p), resampled_loss (k,): the bootstraps; centre: geometric mean of x.
     resampling: what was drawn ("points", "clusters", "hierarchy"); units: how many of them; warm_enough: whether warm
-    starts were found to be enough for the bootstraps.
+    starts were found to be enough for the bootstraps. y_unit: what 1 is in y where the solver saw it; losses are in y's
+    own unit.
     """
 
     data: Data = field(repr=False)
@@ -50,11 +51,22 @@ class LawFit:
     units: int = 0
     invert_y: bool = True
     warm_enough: bool = True
+    y_unit: float = 1.0
 
     @property
     def form(self) -> Form:
         """The form of the law."""
         return self.data.form
+
+    @property
+    def upright(self) -> bool:
+        """Whether more of y is better for the law: not for a power law of y itself, such as a loss."""
+        return self.invert_y or self.form.space == "score"
+
+    @property
+    def loss_unit(self) -> float:
+        """What 1 of the solver's loss is in the unit of y."""
+        return self.y_unit**self.data.loss.power
 
     @property
     def theta(self) -> Array:
@@ -95,14 +107,14 @@ class LawFit:
     @cached_property
     def asymptote(self) -> float | None:
         """y for infinite x as the parameters have it, whether or not the data identify it."""
-        levels = self.form.saturation(self._natural(self.theta[None]))
-        return None if levels is None else float(self._reported(levels)[0])
+        levels = self.form.saturation(self._natural(self.theta[None]), self.invert_y)
+        return None if levels is None else float(levels[0])
 
     @cached_property
     def asymptotes(self) -> Array:
         """The asymptote of each bootstrap (k,); empty for a form without one."""
-        levels = self.form.saturation(self.samples)
-        return np.empty(0) if levels is None else self._reported(levels)
+        levels = self.form.saturation(self.samples, self.invert_y)
+        return np.empty(0) if levels is None else levels
 
     @cached_property
     def saturation_statement(self) -> str | None:
@@ -196,6 +208,7 @@ class LawFit:
                 "aicc": self.aicc(),
                 "mode": self.mode,
                 "invert_y": self.invert_y,
+                "y_unit": self.y_unit,
                 "bootstraps": {
                     "n": len(self.resampled) if np.isfinite(self.resampled_loss).all() else 0,
                     "infinite": int((~np.isfinite(self.samples)).any(1).sum()),
@@ -213,15 +226,16 @@ class LawFit:
         return {name: values.tolist() for name, values in columns.items()}
 
     def _natural(self, theta: Array) -> Array:
-        return self.form.natural(theta, self.x_scale / self.centre)
+        return self.form.natural(theta, self.x_scale / self.centre, self.y_unit)
 
     def _values(self, theta: Array, x: Array) -> Array:
         with np.errstate(over="ignore"):
             scores = self.form.score(self.form.inner(theta, np.log(x / self.centre).T)[0])
-        return self._reported(scores)
+        return self.reported(scores)
 
-    def _reported(self, scores: Array) -> Array:
-        return scores if self.invert_y else 1.0 - scores
+    def reported(self, scores: Array) -> Array:
+        """y from the scores of the inner law."""
+        return self.y_unit * (scores if self.upright else 1.0 - scores)
 
 
 def finite(value: Any) -> Any:

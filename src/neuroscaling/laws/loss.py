@@ -22,6 +22,7 @@ class Loss:
     """A loss: the space of its residuals ("misalignment": ln(1 - score), or "score"), value and derivative of each.
 
     scale: what a point's loss is divided by before its logarithm is taken; count: logarithms a point (see `deviance`).
+    power: by what power of the factor the loss grows when y is multiplied by one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Loss:
     values: Callable[[Array], tuple[Array, Array]] = field(repr=False)
     scale: float
     count: float
+    power: int
 
     def target(self, y: Array) -> Array:
         """Scores y (n,) in the space of the residuals."""
@@ -58,9 +60,9 @@ def least_squares(residuals: Array) -> tuple[Array, Array]:
 LOSSES = {
     loss.name: loss
     for loss in (
-        Loss("huber", "misalignment", huber, DELTA, 2.0),
-        Loss("least_squares", "score", least_squares, 0.5, 1.0),
-        Loss("weighted", "score", least_squares, 0.5, 1.0),
+        Loss("huber", "misalignment", huber, DELTA, 2.0, 0),
+        Loss("least_squares", "score", least_squares, 0.5, 1.0, 2),
+        Loss("weighted", "score", least_squares, 0.5, 1.0, 0),
     )
 }
 

@@ -78,14 +78,16 @@ class Plan:
 
 
 def plan_for_score(fit: dict[str, Any], bootstraps: pd.DataFrame, target: float) -> Plan:
-    """The run that reaches the score `target` (< 1): x, or for the law of N and D the cheapest N, D and its FLOPs.
+    """The run that reaches the y `target`: x, or for the law of N and D the cheapest N, D and its FLOPs.
 
-    fit, bootstraps: content of the fit's two files. Raises DataError for an impossible target and for a fit without a
-    law; a target beyond the asymptote is an answer (infinite), said in the plan's statements.
+    fit, bootstraps: content of the fit's two files. Raises DataError for an impossible target (a score of 1 and above
+    for a power law of 1 - y) and for a fit without a law; a target beyond the asymptote is an answer (infinite), said
+    in the plan's statements.
     """
     law = read_law(fit, bootstraps)
-    if not (np.isfinite(target) and target < 1):
-        raise DataError(Problem("no law reaches this score", "target score", target, "a number below 1"))
+    if not (np.isfinite(target) and target < law.highest):
+        allowed = "a finite number" if np.isinf(law.highest) else f"a number below {law.highest:g}"
+        raise DataError(Problem("no law reaches this score", "target score", target, allowed))
     needed, samples, dropped = _needed(law, target)
     run = {name: Estimate(float(value[0]), *_interval(values)) for name, (value, values) in needed.items()}
     never = float(np.mean(np.isinf(next(iter(needed.values()))[1])))
@@ -148,7 +150,7 @@ def _needed(law: FinishedLaw, target: float) -> tuple[dict[str, tuple[Array, Arr
     if len(law.variables) == 1:
         return {law.variables[0]: tuple(needed_x(law, p, target) for p in (law.params, law.samples))}, law.samples, 0
     used, cost, costs = _with_cost(law)
-    score = target if law.inverted else 1.0 - target
+    score = 1.0 - target if law.falls else target
     fitted = allocate.run_at_score(law.params, cost, score, law.mode, _scales(law))
     resampled = allocate.run_at_score(law.samples[used], costs, score, law.mode, _scales(law))
     names = (*law.variables, COMPUTE)

@@ -32,7 +32,7 @@ def parameters(law: LawFit) -> Parameters:
     found = _model(law).make_params(**law.params)
     for parameter in law.form.parameters:
         if parameter.unit in ("1", "score") and parameter.inner is None:
-            low, high = parameter.natural_bounds()
+            low, high = parameter.natural_bounds(law.y_unit)
             found[parameter.name].set(min=low, max=high)
         elif parameter.positive and law.params[parameter.name] < LARGEST:
             found[parameter.name].set(min=0.0)
@@ -59,7 +59,7 @@ def least_squares(law: LawFit) -> ModelResult:
 
     A check of a robust fit, and a start for whatever else lmfit offers; its errors assume normal residuals.
     """
-    scores = law.y if law.invert_y else 1.0 - law.y
+    scores = law.y if law.upright else 1.0 - law.y
     return _model(law).fit(scores, parameters(law), x=law.x / law.x_scale)
 
 

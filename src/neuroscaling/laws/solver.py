@@ -7,6 +7,7 @@ Shapes: m problems, p parameters, n points, k weightings.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ ROOM = 1 << 24  # numbers that their losses may take
 class Data:
     """What a law is fitted to: log_x (n,) or (d, n), scores y (n,), the loss, and optional weights (n,) of the points.
 
-    point_weights: 1 / error^2 for the loss `weighted`.
+    point_weights: 1 / error^2 for the loss `weighted`. direct: whether a logarithmic loss of a form of the score takes
+    ln y, as for a y that is no score, and not ln(1 - y).
     """
 
     form: Form
@@ -45,6 +47,12 @@ class Data:
     y: Array
     loss: Loss
     point_weights: Array | None = None
+    direct: bool = False
+
+    @cached_property
+    def target(self) -> Array:
+        """y (n,) in the space of the residuals."""
+        return np.log(self.y) if self.direct and self.loss.space == "misalignment" else self.loss.target(self.y)
 
     @property
     def n(self) -> int:
@@ -72,8 +80,8 @@ def evaluate(data: Data, theta: Array) -> tuple[Array, Slopes]:
     if data.form.space == data.loss.space:
         return values, slopes
     if data.form.space == "score":
-        left = 1.0 - values
-        return np.log(np.where(left > 0, left, np.nan)), tuple(-slope / left for slope in slopes)
+        left, sign = (values, 1.0) if data.direct else (1.0 - values, -1.0)
+        return np.log(np.where(left > 0, left, np.nan)), tuple(sign * slope / left for slope in slopes)
     left = np.exp(values)
     return 1.0 - left, tuple(-slope * left for slope in slopes)
 
@@ -81,7 +89,7 @@ def evaluate(data: Data, theta: Array) -> tuple[Array, Slopes]:
 def point_losses(data: Data, theta: Array) -> tuple[Array, Array, Slopes]:
     """Loss and its derivative at each point (m, n), and the slopes of the law, at theta (m, p)."""
     values, slopes = evaluate(data, theta)
-    rho, derivative = data.loss.values(values - data.loss.target(data.y))
+    rho, derivative = data.loss.values(values - data.target)
     if data.point_weights is not None:
         rho, derivative = rho * data.point_weights, derivative * data.point_weights
     return rho, derivative, slopes

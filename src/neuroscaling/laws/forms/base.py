@@ -6,14 +6,14 @@ in x / x_scale. Shapes: m candidates, p parameters, n points, d variables.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Slopes = Sequence[Array]
-# Below this misalignment no score can be told from a perfect one.
+# Below this misalignment no score can be told from a perfect one, and no level from 0, in units of the data.
 TINY_ASYMPTOTE = 1e-4
 
 
@@ -24,7 +24,8 @@ class Parameter:
     unit: "score", "1" (a pure number), or what it is measured in. bounds: of the inner coordinate, in mode `corrected`.
     positive: whether the inner coordinate is the logarithm of the natural one. inner: meaning of the inner coordinate
     where it is more than the natural value or its logarithm. follows: a parameter on which its natural value hangs, so
-    that it is not identified where that one is not.
+    that it is not identified where that one is not. data_bounds: in place of `bounds` where y is measured in units of
+    the data; None: the same numbers in those units.
     """
 
     name: str
@@ -34,11 +35,17 @@ class Parameter:
     positive: bool = False
     inner: str | None = None
     follows: str | None = None
+    data_bounds: tuple[float, float] | None = None
 
-    def natural_bounds(self) -> tuple[float, float]:
-        """The bounds in the natural form, for parameters whose unit is not one of x."""
-        low, high = self.bounds
-        return (float(np.exp(low)), float(np.exp(high))) if self.positive else (low, high)
+    @property
+    def of_y(self) -> bool:
+        """Whether the natural value is measured in the unit of y."""
+        return self.unit.startswith("score")
+
+    def natural_bounds(self, y_unit: float = 1.0) -> tuple[float, float]:
+        """The bounds in the natural form, for parameters whose unit is not one of x; y_unit: as in `Form.natural`."""
+        low, high = (np.exp(self.bounds) if self.positive else np.array(self.bounds)) * (y_unit if self.of_y else 1.0)
+        return float(low), float(high)
 
 
 def _same(natural: Array, ratio: Array) -> Array:
@@ -81,15 +88,22 @@ class Form:
         """Inner bounds (p, 2)."""
         return np.array([parameter.bounds for parameter in self.parameters])
 
-    def natural(self, theta: Array, ratio: Array | float) -> Array:
+    def in_units_of_data(self) -> "Form":
+        """This form for a y without a scale of its own, such as a loss: bounds are those in units of the data."""
+        own = [replace(p, bounds=p.data_bounds or p.bounds) for p in self.parameters]
+        return replace(self, parameters=tuple(own))
+
+    def natural(self, theta: Array, ratio: Array | float, y_unit: float = 1.0) -> Array:
         """Natural parameters (m, p) in x / x_scale from inner ones (m, p) in x / c.
 
-        ratio: x_scale / c, a number, or (d,) for several variables. Values too large for a float are inf.
+        ratio: x_scale / c, a number, or (d,) for several variables. y_unit: what one unit of the inner law is in y.
+        Values too large for a float are inf.
         """
         positive = np.array([parameter.positive for parameter in self.parameters])
+        units = np.where([parameter.of_y for parameter in self.parameters], y_unit, 1.0)
         with np.errstate(over="ignore", invalid="ignore"):
             values = np.where(positive, np.exp(np.where(positive, theta, 0.0)), theta)
-            return self.rescale(values, np.asarray(ratio, dtype=np.float64))
+            return self.rescale(values, np.asarray(ratio, dtype=np.float64)) * units
 
     def target(self, y: Array) -> Array:
         """What the inner law is compared with: ln(1 - y) or y."""
@@ -99,12 +113,15 @@ class Form:
         """Scores from the inner law's values."""
         return -np.expm1(values) if self.space == "misalignment" else values
 
-    def saturation(self, natural: Array) -> Array | None:
-        """Score for infinite x (m,) from natural parameters (m, p); None for a form without asymptote."""
+    def saturation(self, natural: Array, invert_y: bool = True) -> Array | None:
+        """y for infinite x (m,) from natural parameters (m, p); None for a form without asymptote.
+
+        invert_y: whether a law of misalignment describes 1 - y, or y itself.
+        """
         if self.asymptote is None:
             return None
         values = natural[:, self.names.index(self.asymptote)]
-        return 1.0 - values if self.space == "misalignment" else values
+        return 1.0 - values if self.space == "misalignment" and invert_y else values
 
 
 def product(*axes: Sequence[float] | Array) -> Array:
@@ -139,5 +156,6 @@ MISALIGNMENT = Parameter(
 )
 AMPLITUDE = Parameter("A", "reducible part at x = x_scale", "score", (-20.0, 10.0), True, "reducible part at mean x")
 ALPHA = Parameter("alpha", "exponent: how fast the reducible part falls with x", "1", (0.0, 5.0))
-LEVEL = Parameter("L", "score that is reached for large x", "score", (-0.5, 2.0))
+# Of y in units of the data no perfect value is known: a level may lie ten times above most of them.
+LEVEL = Parameter("L", "score that is reached for large x", "score", (-0.5, 2.0), data_bounds=(-2.0, 10.0))
 LOG_X_BOUNDS = (-25.0, 25.0)

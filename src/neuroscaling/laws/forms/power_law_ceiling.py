@@ -1,8 +1,10 @@
 """score = C - A x^-alpha: a power law of the score with a free ceiling."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from neuroscaling.laws.forms.base import ALPHA, AMPLITUDE, Array, Form, Parameter, Slopes, product, scale_power
+from neuroscaling.laws.forms.base import ALPHA, AMPLITUDE, LEVEL, Array, Form, Slopes, product, scale_power
 
 
 def _inner(theta: Array, log_x: Array) -> tuple[Array, Slopes]:
@@ -24,7 +26,7 @@ FORM = Form(
     name="power_law_ceiling",
     expression="score = C - A x^-alpha",
     parameters=(
-        Parameter("C", "score that is reached for large x", "score", (-0.5, 2.0)),
+        replace(LEVEL, name="C"),
         AMPLITUDE,
         ALPHA,
     ),
