@@ -104,6 +104,6 @@
     draw();
   }
 
-  explorer("scores");
-  explorer("runs");
+  // A study has the tables that it has rows for: one that fits published scores has no runs of its own.
+  for (const table of document.querySelectorAll("[data-table]")) explorer(table.dataset.table);
 })();

@@ -1,0 +1,109 @@
+"""The page of each kind of study in Chromium: its tables are drawn and its console is clean."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.browser.chromium import MARKS, Tables, opened
+from tests.made_up_study import made_up_fits, made_up_tables
+from tests.unit import made_up_encoding
+from tests.unit.test_report import DOT, fits_of, simulated_study
+
+from neuroscaling.files import write_json
+from neuroscaling.report.encoding import index as encoding_index
+from neuroscaling.report.page import _figures, build_report
+from neuroscaling.report.published import index as published_index
+from neuroscaling.table import COLUMNS, read_table
+
+pytestmark = MARKS
+
+
+def build(folder, table, runs, fits=(), **parts):
+    study = {"name": "small", "title": "</script><script>throw new Error('title')</script>"}
+    build_report(folder / "index.html", table, list(fits), study, [], DOT, runs, **parts)
+    return folder / "index.html"
+
+
+def published(folder, patch):
+    """Scores that others published: claims and figures, and no run of the study's own."""
+    tables = dict(zip(("scores", "checkpoints", "brainscore"), made_up_tables(), strict=True))
+    tables["scores"].to_parquet(folder / "scores.parquet")
+    for name in ("checkpoints", "brainscore"):
+        tables[name].to_csv(folder / f"{name}.csv", index=False)
+    files = [folder / "fits" / f"{name}.json" for name in made_up_fits()]
+    for file, content in zip(files, made_up_fits().values(), strict=True):
+        write_json(file, content)
+    patch.setattr(published_index, "FIGURES", published_index.FIGURES[:1])
+    figures = folder / "figures" / "figures.json"
+    paths = (folder / "scores.parquet", folder / "checkpoints.csv", folder / "brainscore.csv")
+    published_index.write_index(figures, *paths, files)
+    table, _ = simulated_study()
+    return build(folder, table.assign(simulated=False), [], published=_figures(figures))
+
+
+def encoding(folder, patch):
+    """fMRI of three subjects: a figure, two that are left out, and an averaged submission."""
+    networks = made_up_encoding.runs()[:2]
+    patch.setattr(made_up_encoding, "runs", lambda: networks)
+    patch.setattr(made_up_encoding, "SIZES", [10, 1000])
+    scores, table, _, accuracy = made_up_encoding.write_study(folder)
+    figures, found = folder / "encoding" / "figures.json", encoding_index.all_figures
+    patch.setattr(encoding_index, "all_figures", lambda *given: list(found(*given))[:3])
+    row = {"subject": "all", "r": 0.4, "challenge": 41.0, "unclipped": 40.0}
+    submission = {"average": "mean", "simulated": True, "runs": ["a", "b"], "subjects": ["subj01"], "scores": [row]}
+    write_json(folder / "average.json", submission)
+    encoding_index.encoding_figures(scores, table, [], accuracy, figures, submissions=[folder / "average.json"])
+    return build(folder, read_table(table), networks, encoding=_figures(figures))
+
+
+def v4(folder, patch):
+    """One neuron's rows, without an architecture's counts: most cells are missing."""
+    table, runs = simulated_study()
+    table = table.assign(
+        simulated=False, region="V4", metric="ridge", n_params=pd.NA, ceiling=np.nan, total_flops=np.nan
+    )
+    return build(folder, table, [{"run": "pixels", "kind": "baseline"}, *runs[:3]])
+
+
+def failed(folder, patch):
+    """Some runs failed, with their reasons; scores are missing."""
+    table, runs = simulated_study()
+    table["score"] = np.nan
+    reason = 'loss is not finite\n    found: "nan"\n    next: <b>lower</b> the rate & try again'
+    runs = [{**run, "status": "failed", "problem": reason, "acc": None} for run in runs]
+    return build(folder, table, runs, fits_of(table))
+
+
+def empty(folder, patch):
+    return build(folder, pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS), [])
+
+
+# Rows of the tables of scores and of runs (None: there is no such table). The demo's page is in test_report.py.
+KINDS = {published: (84, None), encoding: (36, 2), v4: (84, 4), failed: (84, 42), empty: (0, None)}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_page_draws_its_tables_and_writes_nothing_to_the_console(kind, tmp_path, monkeypatch):
+    page = opened(kind(tmp_path, monkeypatch))
+    assert page.console == []
+    rows, (scores, runs) = Tables(page.html).rows, KINDS[kind]
+    assert len(rows["scores-table"]) == 1 + min(scores, 200)  # the rest is drawn on demand
+    assert f"{scores} of {scores} rows" in page.html
+    assert len(rows.get("runs-table", [])) == (0 if runs is None else 1 + runs)
+    if kind is published:
+        assert 'id="claims"' in page.html and 'id="figures"' in page.html
+    if kind is encoding:
+        assert "average.zip" in page.html and page.html.count("<figure") == 1 and "left out" in page.html
+    if kind is failed:
+        assert "loss is not finite" in str(rows["runs-table"])
+
+
+def test_addresses_of_tables_that_are_not_there_do_no_harm(tmp_path, monkeypatch):
+    page = empty(tmp_path, monkeypatch)
+    for address in ("#runs?sort=acc&order=descending", "#scores?sort=nothing&filter=(%5B", "#%E0%A4%A"):
+        assert opened(page, address).console == []
+
+
+def test_the_console_is_heard(tmp_path):
+    (tmp_path / "index.html").write_text("<script>console.warn('one\\ntwo'); undefined.three</script>")
+    said = opened(tmp_path / "index.html").console
+    assert said[0] == "one\ntwo" and "Uncaught TypeError" in said[1]
