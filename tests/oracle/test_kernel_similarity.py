@@ -125,6 +125,9 @@ def test_of_equal_units_the_first_is_taken_and_dead_ones_never(dtype, block, mon
     found = nearest_units(doubled, targets)
     assert found.min() >= 3 and found.max() < 43
     np.testing.assert_array_equal(found - 3, nearest_units(features.astype(dtype), targets))
+    # Also not where every other unit correlates below 0, and rounding lets equal numbers vary.
+    opposed = np.concatenate([np.full((50, 3), 0.1), -targets[:, :1]], axis=1).astype(dtype)
+    assert nearest_units(opposed, targets[:, :1]).tolist() == [3]
 
 
 def test_target_that_correlates_with_nothing_is_refused():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.cross_decomposition import PLSRegression
 
 from neuroscaling.regression.features import Features
+from neuroscaling.regression.finite import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.pls import KernelPLS, pls_predict, pls_splits
 
@@ -239,6 +240,28 @@ def test_faulty_numbers_and_shapes_are_refused(form):
     targets[3, 1] = np.nan
     with pytest.raises(ValueError, match="1 targets are not finite"):
         KernelPLS(shared).fit(rows, targets[:30])
+
+
+def test_one_nan_feature_is_one_of_one_stimulus():
+    features, targets = problem(50, 30, 3)
+    features[3, 5] = np.nan
+    message = r"features of 50 stimuli: NaN or infinite in 1 stimuli and 1 features: row 3 .feature 5."
+    with pytest.raises(ValueError, match=message):
+        KernelPLS(Features.of(features), 3).fit(np.arange(50), targets)
+    # Products of all stimuli are shared: what the fit does not see would reach it too.
+    with pytest.raises(ValueError, match=message):
+        KernelPLS(Features.of(features), 3).fit(np.arange(10, 50), targets[10:])
+
+
+def test_many_faulty_features_are_counted_and_the_first_are_named():
+    values = np.ones((9, 12), np.float32)
+    values[1:8, 2:11] = np.inf
+    words = not_finite_in_words(values, [f"image{i}" for i in range(9)], first_feature=100)
+    assert words.startswith("NaN or infinite in 7 stimuli and 9 features: image1 (feature 102, 103, 104, 105, 106, ..)")
+    assert words.endswith("image5 (feature 102, 103, 104, 105, 106, ..), ..")
+    # Sums of finite numbers may leave the range of their type.
+    assert finite_rows(np.full((2, 4), 6e4, np.float16)).all()
+    assert finite_rows(np.full((2, 4), 1e308)).all()
 
 
 def test_stimuli_without_features_are_counted():

@@ -207,3 +207,27 @@ def test_single_precision_agrees_with_double(n, p):
     assert single[3].dtype == np.float32
     scale = np.abs(double[3]).max()
     np.testing.assert_allclose(single[3][:, same], double[3][:, same], atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize(("score", "intercept"), [("r", False), ("r", True), ("r2", True)])
+@pytest.mark.parametrize(("n", "p"), [(600, 12), (60, 24), (40, 90)], ids=["quadratic", "basis", "hats"])
+def test_large_means_cost_no_digits_in_single_precision(n, p, score, intercept):
+    features, targets = problem(n + 20, p, 50)
+    features, targets = features + 3e4, targets + np.linspace(0, 1e6, 50)
+    rows, evaluate = np.arange(n), np.arange(n + 20)
+    settings = replace(EXACT, alphas=tuple(np.logspace(-1, 3, 5)), relative=True, score=score, intercept=intercept)
+    settings = replace(settings, scale="centre", dtype="float32")
+    labels = folds_of(n)
+    choices, scores, _, predicted = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, settings)[0]
+    curve, predictions = reference(features, targets, rows, labels, evaluate, settings)
+    if not intercept:
+        # Of features whose mean is 0 the targets' mean predicts nothing, and it costs the reference digits.
+        predictions = reference(features, targets - targets[rows].mean(0), rows, labels, evaluate, settings)[1]
+    columns = np.arange(50)
+    assert (scores != 0).all()
+    np.testing.assert_allclose(scores, curve.max(0), atol=1e-3)
+    assert (curve.max(0) - curve[choices, columns]).max() < 1e-3
+    expected, level = predictions[choices, :, columns].T, targets[rows].mean(0) if intercept else 0
+    # What a prediction can't hold in single precision beside the mean doesn't count.
+    allowed = 1e-4 * targets[rows].std(0) + np.finfo(np.float32).eps * np.abs(level)
+    assert (np.abs(predicted - expected) < allowed).all()

@@ -62,6 +62,23 @@ def test_pearson_equals_numpy_and_is_nan_without_variation():
     assert scores.prediction_correlation(x, y)[2] == 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_varies_is_judged_about_its_mean(dtype):
+    rng = np.random.default_rng(0)
+    constant = np.array([0.1, 1 / 3, 7e8, 0.0, -5e-9]) * np.ones((100, 1))
+    rounded = constant[:, :1] * (1 + np.finfo(dtype).eps * rng.integers(0, 2, (100, 1)))
+    varying = rng.standard_normal((100, 4)) * np.array([1, 1, 1e-12, 3]) + np.array([0, 5000, 0, 1e6])
+    values = np.hstack([constant, rounded, varying]).astype(dtype)
+    np.testing.assert_array_equal(scores.varies(values), [False] * 6 + [True] * 4)
+    other = rng.standard_normal((100, 10))
+    r = scores.pearson(values, other)
+    assert np.isnan(r[:6]).all()
+    np.testing.assert_allclose(r[6:], [np.corrcoef(values[:, i], other[:, i])[0, 1] for i in range(6, 10)], atol=1e-9)
+    np.testing.assert_array_equal(scores.bootstrap_correlations(values, other, 20, 0)[:, :6], 0)
+    assert (scores.bootstrap_correlations(values, other, 20, 0)[:, 6:] != 0).all()
+    np.testing.assert_array_equal(scores.r_squared(other[:, :6], values[:, :6]), 0)
+
+
 @given(r=st.floats(0.05, 0.95), factor=st.floats(1.5, 10))
 def test_spearman_brown_undoes_itself(r, factor):
     assert scores.spearman_brown(scores.spearman_brown(r, factor), 1 / factor) == pytest.approx(r)

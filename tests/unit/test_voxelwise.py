@@ -216,8 +216,15 @@ def with_nan(shape, *places):
 
 
 CASES = {
-    "NaN in features": ({"features": with_nan((50, 6), (3, 2), (17, 0))}, "2 rows.*rows 3, 17"),
-    "NaN in many features": ({"features": with_nan((50, 90), (3, 2))}, "1 rows.*rows 3"),
+    "NaN in features": (
+        {"features": with_nan((50, 6), (3, 2), (17, 0))},
+        "2 stimuli and 2 features: row 3 .feature 2., row 17 .feature 0.",
+    ),
+    "NaN in many features": ({"features": with_nan((50, 90), (3, 2))}, "1 stimuli and 1 features: row 3 .feature 2."),
+    "NaN in a later block": (
+        {"source": FeatureBlocks(lambda: [np.ones((50, 70)), with_nan((50, 20), (3, 2))], 50)},
+        "1 stimuli and 1 features: row 3 .feature 72.",
+    ),
     "NaN in targets": ({"targets": with_nan((50, 9), (5, 4), (6, 4), (7, 8))}, "2 of the targets 0 to 8.*: 4, 8"),
     "too few targets": ({"targets": np.zeros((30, 9))}, r"shape \(30, 9\), expected all rows"),
     "row outside": ({"rows": np.arange(20, 60)}, "row 50 of 50"),

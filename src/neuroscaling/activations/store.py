@@ -60,7 +60,7 @@ class Activations:
         and for NaN (counted).
         """
         values = read_array(group_path(self.path), layer, self._features(layer))
-        _refuse_nan(values, layer, self.path)
+        self._refuse_nan(values, layer)
         return values
 
     def rows_of(self, stimulus_ids: Sequence[str]) -> np.ndarray:
@@ -80,8 +80,10 @@ class Activations:
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
         """The features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
         entry = self._features(layer)
+        first = 0
         for block in column_blocks(group_path(self.path), layer, entry):
-            _refuse_nan(block, layer, self.path)
+            self._refuse_nan(block, layer, first)
+            first += block.shape[1]
             yield block
 
     def gram(self, layer: str) -> "Gram":
@@ -102,6 +104,14 @@ class Activations:
         """Compare every file with its checksum. Raises DataError for the first fault."""
         for entry in self.manifest["layers"]:
             verify_layer(group_path(self.path), entry)
+
+    def _refuse_nan(self, values: np.ndarray, layer: str, first_feature: int = 0) -> None:
+        if bad := not_finite(values):
+            from neuroscaling.regression.finite import not_finite_in_words
+
+            what = f"layer {layer}: {bad} of {np.size(values)} activations are NaN or infinite"
+            words = not_finite_in_words(values, self.stimulus_ids, first_feature)
+            raise DataError(Problem(what, str(self.path), words))
 
     def _entry(self, layer: str) -> dict[str, Any]:
         for entry in self.manifest["layers"]:
@@ -156,10 +166,3 @@ def _read_ids(folder: Path) -> list[str]:
         raise DataError(
             Problem("the stimulus ids can't be read", str(folder / STIMULUS_ID), str(error), fix=AGAIN)
         ) from error
-
-
-def _refuse_nan(values: np.ndarray, layer: str, path: Path) -> None:
-    if bad := not_finite(values):
-        raise DataError(
-            Problem(f"layer {layer}: {bad} of {np.size(values)} activations are NaN or infinite", str(path))
-        )

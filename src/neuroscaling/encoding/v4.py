@@ -16,7 +16,7 @@ import numpy as np
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.hashing import file_sha256
-from neuroscaling.regression.scores import repeat_ceiling
+from neuroscaling.regression.scores import repeat_ceiling, varies
 
 CHECKSUMS = Path(__file__).with_name("v4_checksums.json")
 NUMBER = re.compile(r"(\d+)\.jpe?g$", re.IGNORECASE)
@@ -126,7 +126,7 @@ def _inconsistent(averaged: np.ndarray, raw: np.ndarray | None, numbers: list[in
     if len(broken):
         count = int((~np.isfinite(averaged)).sum())
         yield Problem(f"{count} responses are NaN or infinite", where, f"neurons {listing(broken.tolist())}")
-    silent = np.flatnonzero(np.nan_to_num(averaged).std(1) == 0)
+    silent = np.flatnonzero(~varies(np.nan_to_num(averaged).T))
     if len(silent):
         yield Problem(
             f"{len(silent)} neurons answer equally to every image", where, f"neurons {listing(silent.tolist())}"

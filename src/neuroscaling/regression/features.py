@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from neuroscaling.regression.finite import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import Gram
 
 
@@ -22,7 +23,12 @@ class Features:
         fit centres again with its own training rows.
         """
         values = np.asarray(values, dtype=np.float64)
-        return cls(values - values.mean(0))
+        mean = values.mean(0)
+        if not np.isfinite(mean).all():
+            # A stimulus with a NaN must not make this feature NaN for all others.
+            finite = np.isfinite(values)
+            mean = np.where(finite, values, 0.0).sum(0) / np.maximum(finite.sum(0), 1)
+        return cls(values - mean)
 
     @cached_property
     def gram(self) -> np.ndarray:
@@ -37,7 +43,7 @@ class Features:
     @cached_property
     def finite(self) -> np.ndarray:
         """Whether a stimulus has neither NaN nor infinity among its features, (n,)."""
-        return np.isfinite(self.values.sum(1))
+        return finite_rows(self.values)
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,22 @@ def products_of(features: Features | Gram) -> np.ndarray:
 def check_numbers(features: Features | Gram, rows: np.ndarray, targets: np.ndarray) -> None:
     """Raise ValueError for targets whose shape doesn't fit `rows`, and for NaN or infinity on either side.
 
-    One NaN feature of a stimulus makes its own inner product NaN, so that a Gram is checked by its diagonal.
+    The message names stimuli by their rows, and the features. One NaN feature of a stimulus makes its own inner product
+    NaN, so that a Gram is checked by its diagonal.
     """
     if targets.ndim != 2 or len(targets) != len(rows):
         raise ValueError(f"targets have the shape {targets.shape}, expected {len(rows)} rows and any number of columns")
-    finite = features.finite if isinstance(features, Features) else np.isfinite(features.products.diagonal())
-    faulty = int((~finite[rows]).sum())
-    if faulty:
-        raise ValueError(f"features of {faulty} of {len(rows)} training rows are not finite")
-    if not np.isfinite(targets).all():
-        raise ValueError(f"{int((~np.isfinite(targets)).sum())} targets are not finite")
+    if isinstance(features, Features) and not features.finite.all():
+        # Of all stimuli, since their products are shared: a NaN would reach predictions from other rows.
+        words = not_finite_in_words(features.values, [f"row {row}" for row in range(len(features.values))])
+        raise ValueError(f"features of {len(features.values)} stimuli: {words}")
+    if isinstance(features, Gram):
+        faulty = rows[~np.isfinite(features.products.diagonal())[rows]]
+        if len(faulty):
+            named = ", ".join(map(str, faulty[:10])) + (", .." if len(faulty) > 10 else "")
+            raise ValueError(f"features of {len(faulty)} of {len(rows)} training rows are not finite: rows {named}")
+    broken = ~np.isfinite(targets)
+    if broken.any():
+        columns = np.flatnonzero(broken.any(0))
+        named = ", ".join(map(str, columns[:10])) + (", .." if len(columns) > 10 else "")
+        raise ValueError(f"{len(columns)} targets are not finite, in {int(broken.sum())} responses: targets {named}")

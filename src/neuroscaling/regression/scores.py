@@ -5,15 +5,25 @@ import numpy as np
 
 def pearson(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """Pearson correlation of each column of two arrays (n, t); NaN where a column doesn't vary."""
-    x, y = predictions - predictions.mean(0), responses - responses.mean(0)
-    spread = np.sqrt((x**2).sum(0) * (y**2).sum(0))
+    both = varies(predictions) & varies(responses)
+    x, y = (np.asarray(values, dtype=np.float64) for values in (predictions, responses))
+    x, y = x - x.mean(0), y - y.mean(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(_varies(predictions) & _varies(responses), (x * y).sum(0) / spread, np.nan)
+        # Each side is divided by its length first: a product of squares can leave the range of numbers.
+        x, y = (values / np.sqrt((values**2).sum(0)) for values in (x, y))
+        return np.where(both, (x * y).sum(0), np.nan)
 
 
-def _varies(values: np.ndarray) -> np.ndarray:
-    # Rounding makes a constant column vary a little: compare with the size of its values.
-    return values.std(0) > 1e-12 * np.abs(values).max(0)
+def varies(values: np.ndarray) -> np.ndarray:
+    """Whether each column of an array (n, t) varies by more than rounding, (t,).
+
+    Judged by the largest and the smallest value: the spread of equal numbers is not always 0. Rounding is 1e-12 of the
+    largest value, four units in the last place in float32; beyond that the size of the mean doesn't matter.
+    """
+    values = np.asarray(values)
+    eps = 1e-12 if values.dtype.kind != "f" or values.itemsize >= 8 else 4 * np.finfo(values.dtype).eps
+    highest, lowest = values.max(0), values.min(0)
+    return highest - lowest > eps * np.maximum(np.abs(highest), np.abs(lowest))
 
 
 def prediction_correlation(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -25,7 +35,8 @@ def r_squared(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """1 - residual / total sum of squares of each column; 0 where a response doesn't vary (as in himalaya)."""
     total = ((responses - responses.mean(0)) ** 2).sum(0)
     residual = ((responses - predictions) ** 2).sum(0)
-    return np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), 0.0)
+    varying = varies(responses) & (total > 0)
+    return np.where(varying, 1 - residual / np.where(varying, total, 1), 0.0)
 
 
 def spearman_brown(correlation: np.ndarray, factor: float = 2.0) -> np.ndarray:
@@ -103,7 +114,7 @@ def pooled_score(correlation: np.ndarray, ceiling: np.ndarray | None) -> float:
 
 
 def bootstrap_correlations(predictions: np.ndarray, responses: np.ndarray, n_bootstraps: int, seed: int) -> np.ndarray:
-    """Correlations (n_bootstraps, t) over resampled rows (test images), through weighted moments."""
+    """Correlations (n_bootstraps, t) over resampled rows (test images), by weighted moments; 0 of what is constant."""
     n = len(predictions)
     draws = np.random.default_rng(seed).integers(n, size=(n_bootstraps, n))
     weights = np.stack([np.bincount(draw, minlength=n) for draw in draws]) / n
@@ -111,4 +122,5 @@ def bootstrap_correlations(predictions: np.ndarray, responses: np.ndarray, n_boo
     mean_x, mean_y = weights @ x, weights @ y
     covariance = weights @ (x * y) - mean_x * mean_y
     spread = (weights @ (x * x) - mean_x**2) * (weights @ (y * y) - mean_y**2)
-    return np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
+    varying = varies(predictions) & varies(responses) & (spread > 0)
+    return np.where(varying, covariance / np.sqrt(np.where(varying, spread, 1)), 0.0)

@@ -6,6 +6,7 @@ from scipy.stats import rankdata
 
 from neuroscaling.regression.features import Features, products_of
 from neuroscaling.regression.gram import Gram, centre
+from neuroscaling.regression.scores import varies
 
 UNITS_BLOCK = 4096
 PAIRS_BLOCK = 1024
@@ -101,9 +102,10 @@ def _block_best(block: np.ndarray, targets: np.ndarray, directions: np.ndarray) 
 
 def _directions(values: np.ndarray) -> np.ndarray:
     """Columns less their mean, of length 1; NaN for columns that don't vary."""
+    varying = varies(values)
     values = values - values.mean(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return values / norm(values, axis=0, check_finite=False)
+        return values / np.where(varying, norm(values, axis=0, check_finite=False), np.nan)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:

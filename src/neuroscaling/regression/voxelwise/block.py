@@ -2,33 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from neuroscaling.regression.voxelwise.problem import Size
-
 ROWS = 1024
+
+
+# Numbers that differ by so many units in their last place, or less, are equal up to rounding.
+ROUNDING = 4
 
 
 @dataclass(frozen=True)
 class Block:
-    """Targets `start` to `stop`: values (N, b) minus offset (b,), which is 0 where no intercept is fitted."""
+    """Targets `start` to `stop`: values (N, b) minus offset (b,), which is 0 where `read_block` doesn't centre; floor
+    (b,): variances up to this are rounding of what was read, float64."""
 
     start: int
     stop: int
     values: torch.Tensor
     offset: torch.Tensor
+    floor: torch.Tensor
 
 
 class HeldOut(NamedTuple):
-    """One fold's targets. n: held-out rows; sums, squares (b,) over them; mean (b,) of the training targets (0 without
-    an intercept); constant (b,): whether a training target doesn't vary, so that nothing can be learnt; float64."""
+    """One fold's targets, less the block's offset. n: held-out rows; sums (b,) over them; spread (b,): sum of squared
+    deviations from their mean, and varies (b,): whether that is more than rounding; mean (b,) of the training targets
+    (without an intercept where 0 lies); constant (b,): whether a training target doesn't vary, so that nothing can be
+    learnt; float64."""
 
     n: int
     sums: torch.Tensor
-    squares: torch.Tensor
+    spread: torch.Tensor
+    varies: torch.Tensor
     mean: torch.Tensor
     constant: torch.Tensor
 
@@ -39,17 +47,19 @@ def read_block(
     stop: int,
     rows: torch.Tensor,
     like: torch.Tensor,
-    centre: bool,
+    centre: bool = True,
 ) -> Block:
     """Read targets of all rows; `rows` are those of the mapping, `like` has the type and device.
 
-    Their mean over `rows` is removed (an intercept makes that harmless, and it saves digits) if `centre` is set.
-    Raises ValueError for another shape, and for targets that aren't finite, by their numbers.
+    Their mean over `rows` is removed if `centre` is set, before they are rounded to the type of `like`: whether a
+    target varies, and how much, must not depend on the size of its mean. Raises ValueError for another shape, and for
+    targets that aren't finite, by their numbers.
     """
     raw = np.asarray(targets(start, stop))
     if raw.ndim != 2 or raw.shape[1] != stop - start or len(raw) <= int(rows.max()):
         raise ValueError(f"targets {start} to {stop}: shape {raw.shape}, expected all rows and {stop - start} columns")
-    values = torch.tensor(raw, dtype=like.dtype, device=like.device)
+    wide = torch.float64 if raw.dtype == np.float64 else like.dtype
+    values = torch.tensor(raw, dtype=wide, device=like.device)
     total = torch.zeros(stop - start, dtype=torch.float64, device=like.device)
     for part in rows.split(ROWS):
         total += values[part].sum(0)
@@ -57,7 +67,8 @@ def read_block(
     offset = (total / len(rows) if centre else torch.zeros_like(total)).to(like.dtype)
     if centre:
         values -= offset
-    return Block(start, stop, values, offset)
+    floor = (ROUNDING * torch.finfo(wide).eps * total / len(rows)) ** 2
+    return Block(start, stop, values.to(like.dtype), offset, floor)
 
 
 def _check_finite(total: torch.Tensor, start: int, stop: int) -> None:
@@ -69,47 +80,72 @@ def _check_finite(total: torch.Tensor, start: int, stop: int) -> None:
         )
 
 
-class FoldSums:
-    """Sums and sums of squares of the targets of each fold, grown by stretches of rows."""
+class Moments(NamedTuple):
+    """Of some rows of targets: their number, sums (b,), and squared deviations from their mean (b,), float64."""
 
-    def __init__(self) -> None:
-        self.sums: dict[int, torch.Tensor] = {}
-        self.squares: dict[int, torch.Tensor] = {}
+    n: int
+    sums: torch.Tensor
+    spread: torch.Tensor
+
+    @classmethod
+    def of(cls, values: torch.Tensor) -> "Moments":
+        """From rows (n, b): in two passes, so that the size of the mean costs no digits."""
+        n, sums = len(values), values.sum(0).double()
+        rest = values - (sums / n).to(values.dtype)
+        spread = (rest * rest).sum(0).double() - rest.sum(0).double() ** 2 / n
+        return cls(n, sums, spread.clamp_min_(0))
+
+    def with_more(self, other: "Moments") -> "Moments":
+        """Of the rows of both (Chan, Golub and LeVeque, Am. Stat. 37 (1983) 242-247)."""
+        n = self.n + other.n
+        apart = self.sums / self.n - other.sums / other.n
+        return Moments(n, self.sums + other.sums, self.spread + other.spread + apart**2 * (self.n * other.n / n))
+
+    def columns(self, columns: slice) -> "Moments":
+        """The same of some targets."""
+        return Moments(self.n, self.sums[columns], self.spread[columns])
+
+    def varies(self, floor: torch.Tensor, eps: float) -> torch.Tensor:
+        """Whether targets vary by more than rounding: of what was read (floor), or of the numbers about the offset."""
+        return self.spread / self.n > floor + (ROUNDING * eps * self.sums / self.n) ** 2
+
+
+class FoldSums:
+    """Sums and spreads of the targets of each fold in one block, grown by stretches of rows."""
+
+    def __init__(self, block: Block, intercept: bool) -> None:
+        self.folds: dict[int, Moments] = {}
+        self.intercept = intercept
+        self.offset, self.floor = block.offset.double(), block.floor
+        self.eps = torch.finfo(block.values.dtype).eps
 
     def add(self, fold: int, values: torch.Tensor) -> None:
         """Add rows (some, b) of a fold."""
-        for table, values_sum in ((self.sums, values.sum(0)), (self.squares, (values * values).sum(0))):
-            table[fold] = table[fold] + values_sum.double() if fold in table else values_sum.double()
+        own = Moments.of(values)
+        self.folds[fold] = self.folds[fold].with_more(own) if fold in self.folds else own
 
     def total(self) -> torch.Tensor:
         """Sum over all rows, (b,)."""
-        return sum(self.sums.values())
+        return sum(own.sums for own in self.folds.values())
 
-    def held_out(self, size: Size, fold: int, intercept: bool, columns: slice) -> HeldOut:
+    def held_out(self, fold: int, columns: slice) -> HeldOut:
         """What scores need of a fold, for some columns of the block."""
-        n = int((size.labels == fold).sum())
-        training = size.n - n
-        train_sum = self._others(self.sums, fold, columns)
-        mean = train_sum / training
-        constant = _constant(train_sum, self._others(self.squares, fold, columns), training, intercept)
-        mean = mean if intercept else torch.zeros_like(mean)
-        return HeldOut(n, self.sums[fold][columns], self.squares[fold][columns], mean, constant)
+        own = self.folds[fold].columns(columns)
+        others = _together([other.columns(columns) for name, other in self.folds.items() if name != fold])
+        # Without an intercept targets are predicted as they are: what counts as no prediction is 0.
+        mean = others.sums / others.n if self.intercept else -self.offset[columns]
+        varies = own.varies(self.floor[columns], self.eps)
+        return HeldOut(own.n, own.sums, own.spread, varies, mean, self._constant(others, columns))
 
-    def constant(self, size: Size, intercept: bool) -> torch.Tensor:
-        """Whether a target doesn't vary over all mapping rows of the size, (b,)."""
-        return _constant(self.total(), sum(self.squares.values()), size.n, intercept)
+    def constant(self) -> torch.Tensor:
+        """Whether a target doesn't vary over all mapping rows, (b,)."""
+        return self._constant(_together(list(self.folds.values())), slice(None))
 
-    def _others(self, table: dict[int, torch.Tensor], fold: int, columns: slice) -> torch.Tensor:
-        # Summed rather than subtracted: a fold with large values would take the digits of the others.
-        return sum(values[columns] for other, values in table.items() if other != fold)
-
-
-def _constant(sums: torch.Tensor, squares: torch.Tensor, n: int, intercept: bool) -> torch.Tensor:
-    if not intercept:
-        return torch.zeros_like(sums, dtype=torch.bool)
-    return ~varies(sums, squares, n)
+    def _constant(self, moments: Moments, columns: slice) -> torch.Tensor:
+        if not self.intercept:
+            return torch.zeros_like(moments.sums, dtype=torch.bool)
+        return ~moments.varies(self.floor[columns], self.eps)
 
 
-def varies(sums: torch.Tensor, squares: torch.Tensor, n: int) -> torch.Tensor:
-    """Whether values vary by more than the rounding of float32 sums: their squared deviations against their squares."""
-    return squares - sums**2 / n > 1e-6 * squares
+def _together(parts: list[Moments]) -> Moments:
+    return reduce(Moments.with_more, parts)

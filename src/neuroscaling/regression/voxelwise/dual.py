@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk
 
+from neuroscaling.regression.finite import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import mirror
 from neuroscaling.regression.voxelwise.problem import Size
 from neuroscaling.regression.voxelwise.solving import Training
@@ -101,8 +102,10 @@ def _accumulate(
     empty = {"dtype": torch.float64, "device": device}
     pairs = [(torch.zeros(size.n, size.n, **empty), torch.zeros(len(evaluate), size.n, **empty)) for size in sizes]
     rows = np.union1d(np.concatenate([size.rows for size in sizes]), evaluate).astype(np.int64)
+    first_feature = 0
     for block in source.column_blocks():
-        check_finite(block, rows)
+        check_finite(block, rows, first_feature)
+        first_feature += block.shape[1]
         for size, (own, other) in zip(sizes, pairs, strict=True):
             x, rest = (
                 torch.from_numpy(values).to(device) for values in scaled(block, size.rows, evaluate, standardise)
@@ -140,12 +143,13 @@ def scaled(
     return x, rest
 
 
-def check_finite(values: np.ndarray, rows: np.ndarray) -> None:
-    """Raise ValueError for features that aren't finite in some rows, by their number."""
-    faulty = [row for part in _parts(rows) for row in part[~np.isfinite(values[part].sum(1))]]
+def check_finite(values: np.ndarray, rows: np.ndarray, first_feature: int = 0) -> None:
+    """Raise ValueError for features that aren't finite in some rows, by the numbers of both."""
+    faulty = [row for part in _parts(rows) for row in part[~finite_rows(values[part])]]
     if faulty:
-        named = ", ".join(map(str, faulty[:10])) + (", .." if len(faulty) > 10 else "")
-        raise ValueError(f"features of {len(faulty)} rows are not finite (NaN or infinity): rows {named}")
+        raise ValueError(
+            f"features: {not_finite_in_words(values[faulty], [f'row {row}' for row in faulty], first_feature)}"
+        )
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:

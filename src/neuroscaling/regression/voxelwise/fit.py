@@ -163,9 +163,10 @@ class _Sweep:
         self, group: list[Part], ready: list[Hats | Basis | Quadratic | Refit], start: int, stop: int
     ) -> Iterator[SizeFit]:
         like = torch.empty(0, dtype=self.dtype, device=self.device)
-        block = read_block(self.targets, start, stop, self.rows, like, self.settings.intercept)
-        cross = CrossProducts(self.design, block) if any(part.primal for part in group) else None
-        sums, size = FoldSums(), None
+        block = read_block(self.targets, start, stop, self.rows, like)
+        intercept = self.settings.intercept
+        cross = CrossProducts(self.design, block, intercept) if any(part.primal for part in group) else None
+        sums, size = FoldSums(block, intercept), None
         for part, prepared in zip(group, ready, strict=True):
             if part.size is not size:
                 size = part.size
@@ -179,7 +180,7 @@ class _Sweep:
         if part.primal:
             cross.advance(part.size)
             return cross.sums
-        sums = FoldSums()
+        sums = FoldSums(block, self.settings.intercept)
         for fold in part.size.folds:
             sums.add(int(fold), block.values[self._rows(part.size.rows[part.size.held_out(fold)])])
         return sums
@@ -195,14 +196,16 @@ class _Sweep:
         trained = self._rows(part.size.rows[part.size.training(part.fold)])
         form = self.forms[part.size.index]
         for columns in _strips(block.stop - block.start, part.order + len(held_out), self.device):
-            about = sums.held_out(part.size, part.fold, self.settings.intercept, columns)
+            about = sums.held_out(part.fold, columns)
             if part.route == "quadratic":
                 scores = scorer.score(self.settings.score, about, *cross.products(part.fold, columns))
             else:
                 if part.primal:
-                    right = cross.training(part.fold, form.centres[part.fold], columns)
+                    right = cross.training(part.fold, form, columns)
                 else:
                     right = block.values[:, columns][trained]
+                    if not self.settings.intercept:
+                        right += block.offset[columns]
                 scores = scorer.score(self.settings.score, about, right, block.values[:, columns][held_out])
             curve[:, columns] += scores / len(part.size.folds)
 
@@ -210,8 +213,9 @@ class _Sweep:
         form = self.forms[part.size.index]
         curve = self.curves[part.size.index][:, block.start : block.stop]
         choice = curve.argmax(0)
-        mean = sums.total() / part.size.n if self.settings.intercept else torch.zeros_like(sums.total())
-        constant = sums.constant(part.size, self.settings.intercept)
+        # Without an intercept the offset adds nothing to predictions: the features' mean over the mapping rows is 0.
+        mean = sums.total() / part.size.n + block.offset if self.settings.intercept else torch.zeros_like(sums.total())
+        constant = sums.constant()
         whole = cross.of_all(form.mean) if part.primal else _rows_of(block, self._rows(part.size.rows))
 
         def predict(mask: np.ndarray) -> np.ndarray:
@@ -219,7 +223,7 @@ class _Sweep:
             predicted = refit.predict(lambda part: whole(chosen[part]), choice[chosen])
             # Of a target that doesn't vary rounding alone is left on the right side.
             predicted[:, constant[chosen]] = 0
-            predicted += (mean[chosen] + block.offset[chosen]).to(self.dtype)
+            predicted += mean[chosen].to(self.dtype)
             return predicted.cpu().numpy()
 
         score = curve.gather(0, choice[None])[0]

@@ -33,8 +33,9 @@ class Design:
         self.mean = (total / len(rows)).to(dtype)
 
     def centred(self, rows: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
-        """Rows (len(rows), p), minus the common mean."""
-        return self._rows(rows).to(dtype).sub_(self.mean)
+        """Rows (len(rows), p), minus the common mean, which goes before digits do."""
+        wide = torch.promote_types(self.values.dtype, dtype)
+        return self._rows(rows).to(wide).sub_(self.mean).to(dtype)
 
     def gram(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Inner products of the features (p, p) and their sums (p,) over `rows`, float64."""
@@ -62,11 +63,13 @@ def _square(x: torch.Tensor) -> torch.Tensor:
 
 
 class Sums(NamedTuple):
-    """Held-out rows, centred with `centre` (p,) and scaled: products (p, p) of their features, sums (p,); float64."""
+    """Held-out rows, centred with `centre` (p,) and scaled: products (p, p) of their features, sums (p,); ones (p,):
+    the right side of a target of ones in training, None where that is 0 by an intercept; float64."""
 
     products: torch.Tensor
     sums: torch.Tensor
     centre: torch.Tensor
+    ones: torch.Tensor | None
 
 
 class Side(NamedTuple):
@@ -80,13 +83,15 @@ class PrimalSize:
     """One mapping size as problems in the features. Holds its Gram matrix between `open` and `close`.
 
     centres: {fold: what its training features are centred with}, their own mean, or without intercept that of all rows;
-    unit: trace of the Gram matrix over rows, the unit of relative penalties.
+    ones: {fold: right side of a target of ones}, which is there without intercept alone; unit: trace of the Gram matrix
+    over rows, the unit of relative penalties.
     """
 
     def __init__(self, size: Size, design: Design, standardise: bool, intercept: bool) -> None:
         self.size, self.design, self.intercept = size, design, intercept
         self.standardise = standardise
         self.centres: dict[int, torch.Tensor] = {}
+        self.ones: dict[int, torch.Tensor] = {}
         self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def open(self) -> None:
@@ -128,13 +133,15 @@ class PrimalSize:
         n, centre = int((self.size.labels == fold).sum()), self.centres[fold]
         self._centre(products, sums, centre, n)
         sums = sums - n * centre
-        return training, Sums(products, sums if self.scale is None else sums * self.scale, centre)
+        return training, Sums(products, sums if self.scale is None else sums * self.scale, centre, self.ones.get(fold))
 
     def _training(self, fold: int, rows: np.ndarray) -> tuple[Training, tuple[torch.Tensor, torch.Tensor]]:
         held_out = self.size.rows[self.size.held_out(fold)]
         products, sums = self.kept.pop(fold) if fold in self.kept else self.design.gram(held_out)
         n = self.size.n - len(held_out)
         self.centres[fold] = (self.sums - sums) / n if self.intercept else self.mean
+        if not self.intercept:
+            self.ones[fold] = self.sums - sums - n * self.mean
         name = f"mapping size {self.size.n}, fold {fold}"
         problem = self._problem(name, self.gram - products, self.sums - sums, self.centres[fold], n, rows)
         return problem, (products, sums)
@@ -163,15 +170,15 @@ class PrimalSize:
 class CrossProducts:
     """X'Y of each fold for one block of targets; a size that extends the one before adds its further rows only."""
 
-    def __init__(self, design: Design, block: Block) -> None:
-        self.design, self.block = design, block
+    def __init__(self, design: Design, block: Block, intercept: bool) -> None:
+        self.design, self.block, self.intercept = design, block, intercept
         self.size: Size | None = None
 
     def advance(self, size: Size) -> None:
         """Go on to a size: from here on sums and products are those of its rows."""
         if self.size is None or not size.extends(self.size):
             self.folds: dict[int, torch.Tensor] = {}
-            self.sums = FoldSums()
+            self.sums = FoldSums(self.block, self.intercept)
             done = 0
         else:
             done = self.size.n
@@ -191,15 +198,18 @@ class CrossProducts:
             else:
                 self.folds[fold] = x.T @ y
 
-    def training(self, fold: int, centre: torch.Tensor, columns: slice) -> torch.Tensor:
-        """(X - 1c')'Y of the training rows of a fold, (p, columns)."""
+    def training(self, fold: int, form: PrimalSize, columns: slice) -> torch.Tensor:
+        """(X - 1c')'Y of the training rows of a fold, (p, columns): of targets as they are, with their offset."""
         products = self.total[:, columns] - self.folds[fold][:, columns]
-        sums = sum(values[columns] for other, values in self.sums.sums.items() if other != fold)
-        return _centre(products, centre, sums)
+        sums = sum(own.sums[columns] for other, own in self.sums.folds.items() if other != fold)
+        products = _centre(products, form.centres[fold], sums)
+        if fold in form.ones:
+            products.addr_(form.ones[fold].to(products.dtype), self.block.offset[columns])
+        return products
 
     def products(self, fold: int, columns: slice) -> tuple[Side, Side]:
         """Raw right sides of all mapping rows and of those that a fold holds out."""
-        own, everything = self.sums.sums[fold][columns], self.sums.total()[columns]
+        own, everything = self.sums.folds[fold].sums[columns], self.sums.total()[columns]
         return (
             Side(self.total[:, columns], everything.to(self.total.dtype)),
             Side(self.folds[fold][:, columns], own.to(self.total.dtype)),

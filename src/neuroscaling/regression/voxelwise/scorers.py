@@ -74,6 +74,7 @@ class Quadratic:
         self.factor = (unit + alphas)[:, None]
         self.basis, self.shrink = spectrum.basis.to(dtype), spectrum.shrink.to(dtype)
         self.centre = (spectrum.basis @ held_out.centre).to(dtype)
+        self.ones = None if held_out.ones is None else (spectrum.basis @ held_out.ones).to(dtype)
         self.sums = (spectrum.shrink * (held_out.sums @ spectrum.vectors)).to(dtype)
         products = spectrum.vectors.T @ held_out.products @ spectrum.vectors
         for start in range(0, len(products), STRIP):
@@ -85,6 +86,8 @@ class Quadratic:
         within = self.basis @ held_out.products
         coordinates = (self.basis @ whole.products).sub_(within)
         coordinates.addr_(self.centre, whole.sums - held_out.sums, alpha=-1)
+        if self.ones is not None:
+            coordinates.addr_(self.ones, targets.mean.to(coordinates.dtype), alpha=-1)
         within.addr_(self.centre, held_out.sums, alpha=-1)
         products = self.shrink @ within.mul_(coordinates)
         squares = coordinates.new_zeros(len(self.shrink), coordinates.shape[1])
