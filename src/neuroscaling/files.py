@@ -9,7 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.json_text import read_json, read_object
 from neuroscaling.errors import DataError, Problem
+
+__all__ = ["atomic_path", "read_json", "read_object", "require_writable", "write_json"]
 
 ANOTHER_STORE = "choose another `store:`"
 
@@ -38,18 +41,6 @@ def write_json(path: str | Path, value: Any) -> None:
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file. Raises DataError, naming the file, when it is missing or cut short."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(path))) from error
-    except json.JSONDecodeError as error:
-        raise DataError(
-            Problem(f"not valid JSON (line {error.lineno})", str(path), fix="delete the file and run again")
-        ) from error
 
 
 def require_writable(folder: str | Path, what: str) -> None:

@@ -1,7 +1,18 @@
 """Where each artefact lies. One place knows the layout of the store and of a study's results."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from neuroscaling.errors import Problem
+
+
+def brace_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
+    """Folders with a brace in their path, by what they are: Snakemake takes what is in braces for a wildcard."""
+    for name, folder in folders.items():
+        if set("{}") & set(str(folder)):
+            what, fix = f"braces in the path of the {name}", "name a folder without { and }, or move it"
+            yield Problem(what, name, str(folder), "any other character", fix=fix)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from neuroscaling.hashing import content_hash
 from neuroscaling.laws.config import FitJob, load_fit_file
 from neuroscaling.laws.config import expand as expand_fits
 from neuroscaling.listing import listing_of
-from neuroscaling.paths import Results, Store
+from neuroscaling.paths import Results, Store, brace_problems
 from neuroscaling.runs import Run, expand
 from neuroscaling.study_file import read_study_file
 
@@ -118,7 +118,7 @@ def load_study(path: str | Path, planning: bool = False) -> LoadedStudy:
     """
     path = find_file(Path(path))
     config = read_study_file(path)
-    problems = checks.study_problems(config, path)
+    problems = [*checks.study_problems(config, path), *brace_problems({"store": config.store})]
     if planning:
         problems = [problem for problem in problems if problem.what != NO_ROOT or not _declared(config, problem)]
     if problems:

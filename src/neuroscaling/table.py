@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.parquet import read_frame
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.failures import FAILED
 from neuroscaling.files import atomic_path, read_json
@@ -104,15 +105,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a score table. Raises DataError, naming the file, when it is missing or no parquet."""
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(path))) from error
-    except (OSError, ValueError) as error:
-        fix = "delete the file and run again"
-        raise DataError(Problem(f"not a readable parquet file ({error})", str(path), fix=fix)) from error
+    return read_frame(path)
 
 
 def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:

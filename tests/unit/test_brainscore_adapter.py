@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from neuroscaling.activations.store import write_store
 from neuroscaling.brainscore import ids
+from neuroscaling.brainscore.job_files import ScoringJob, write_job
 from neuroscaling.brainscore.sources import find_files
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.simulate.brain import simulate_brain
@@ -270,42 +272,47 @@ def test_bad_input_is_named(results: dict, case: str, words: list[str]):
 
 
 @pytest.fixture()
-def command(brain: Path, stores: dict[str, Path], tmp_path: Path) -> list[str]:
-    script = REPOSITORY / "workflow" / "scripts" / "score_brainscore.py"
-    options = {
-        "--activations": stores["truth"],
-        "--data": brain / "brainscore",
-        "--data-name": "simulated-toy",
-        "--layers": json.dumps(LAYERS),
-        "--readout": "behavior.0",
-        "--log": tmp_path / "log",
-        "--ceilings": tmp_path / "ceilings",
-    }
-    return [str(part) for part in (script, "--simulated", *(p for pair in options.items() for p in pair))]
+def scoring(brain: Path, stores: dict[str, Path], tmp_path: Path) -> ScoringJob:
+    return ScoringJob(
+        activations=[stores["truth"]],
+        outputs=[],
+        data=brain / "brainscore",
+        data_name="simulated-toy",
+        simulated=True,
+        layers=LAYERS,
+        readout="behavior.0",
+        ceilings=tmp_path / "ceilings",
+    )
 
 
-def _output(command: list[str], folder: Path, benchmark: str) -> Path:
-    """Where the score of the command's run belongs: `<run>/<data>/<benchmark>.json`."""
-    run = Path(command[command.index("--activations") + 1]).parent.name
-    return folder / run / "simulated-toy" / f"{benchmark}.json"
+def _score(job: ScoringJob, folder: Path, *outputs: Path, **options: object) -> subprocess.CompletedProcess:
+    """Run the command of the `brainscore` rule; its log is `folder`/log."""
+    path = write_job(folder / "job.json", replace(job, outputs=list(outputs), **options))
+    return _run(REPOSITORY / "workflow" / "scripts" / "score_brainscore.py", path, folder / "log")
+
+
+def _output(job: ScoringJob, folder: Path, benchmark: str) -> Path:
+    """Where the score of the job's run belongs: `<run>/<data>/<benchmark>.json`."""
+    return folder / job.activations[0].parent.name / "simulated-toy" / f"{benchmark}.json"
 
 
 @needs_brainscore
-def test_the_command_keeps_what_the_same_code_did_and_its_ceilings(command: list[str], tmp_path: Path, results: dict):
-    output, another = _output(command, tmp_path / "first", IT), _output(command, tmp_path / "second", IT)
-    other = _output(command, tmp_path / "first", V1)
-    first = _run(*command, "--code", "a", "--outputs", output)
+def test_the_command_keeps_what_the_same_code_did_and_its_ceilings(
+    scoring: ScoringJob, stores: dict[str, Path], tmp_path: Path, results: dict
+):
+    output, other = _output(scoring, tmp_path / "first", IT), _output(scoring, tmp_path / "first", V1)
+    first = _score(scoring, tmp_path, output, code="a")
     assert first.returncode == 0, first.stderr
     assert json.loads(output.read_text())["rows"] == results[f"truth {IT}"]["rows"]
     written, first_targets = output.stat().st_mtime_ns, output.with_name(f"{IT}.targets.parquet").read_bytes()
-    second = _run(*command, "--code", "a", "--outputs", output, other)
+    second = _score(scoring, tmp_path, output, other, code="a")
     assert second.returncode == 0 and f"{IT}: kept" in (tmp_path / "log").read_text()
     assert output.stat().st_mtime_ns == written and other.exists()
-    other_code = _run(*command, "--code", "b", "--outputs", output)
+    other_code = _score(scoring, tmp_path, output, code="b")
     assert other_code.returncode == 0 and output.stat().st_mtime_ns > written
-    place = command.index("--activations") + 1
-    command[place] = command[place].replace("truth", "shuffled")
-    third = _run(*command, "--outputs", another)
+    shuffled = replace(scoring, activations=[stores["shuffled"]])
+    another = _output(scoring, tmp_path / "second", IT)
+    third = _score(shuffled, tmp_path, another)
     # Scored from the ceiling that the first process kept, to the last digit.
     assert third.returncode == 0 and json.loads(another.read_text())["rows"] == results[f"truth {IT}"]["rows"]
     assert len(list((tmp_path / "ceilings").iterdir())) == 2
@@ -313,9 +320,8 @@ def test_the_command_keeps_what_the_same_code_did_and_its_ceilings(command: list
 
 
 @needs_brainscore
-def test_the_command_fails_with_one_message_and_writes_nothing(command: list[str], tmp_path: Path):
-    command[command.index("--layers") + 1] = '{"IT": "layer4"}'
-    failed = _run(*command, "--outputs", _output(command, tmp_path / "scores", IT))
+def test_the_command_fails_with_one_message_and_writes_nothing(scoring: ScoringJob, tmp_path: Path):
+    failed = _score(scoring, tmp_path, _output(scoring, tmp_path / "scores", IT), layers={"IT": "layer4"})
     assert failed.returncode == 1
     assert "no such layer" in failed.stderr and "Traceback" not in failed.stderr
     assert "no such layer" in (tmp_path / "log").read_text()
@@ -323,8 +329,8 @@ def test_the_command_fails_with_one_message_and_writes_nothing(command: list[str
 
 
 @needs_brainscore
-def test_an_output_of_a_run_without_activations_is_named(command: list[str], tmp_path: Path):
-    failed = _run(*command, "--outputs", tmp_path / "stranger-00000000" / "simulated-toy" / f"{IT}.json")
+def test_an_output_of_a_run_without_activations_is_named(scoring: ScoringJob, tmp_path: Path):
+    failed = _score(scoring, tmp_path, tmp_path / "stranger-00000000" / "simulated-toy" / f"{IT}.json")
     assert failed.returncode == 1 and "stranger-00000000" in failed.stderr
 
 

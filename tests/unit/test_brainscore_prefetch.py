@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.brainscore import ids, prefetch, sources
+from neuroscaling.brainscore.job_files import PrefetchJob, write_job
 from neuroscaling.errors import DataError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha1
@@ -121,10 +122,10 @@ def test_brainscores_code_fetches_without_credentials(
 
 def test_without_a_network_one_message_names_what_could_not_be_had(brainscore_python: str, tmp_path: Path):
     script = REPOSITORY / "workflow" / "scripts" / "prefetch_brainscore.py"
-    arguments = ("--benchmarks", "MajajHong2015public.IT-pls", "--root", tmp_path / "data")
+    asked = PrefetchJob(["MajajHong2015public.IT-pls"], tmp_path / "data", tmp_path / "manifest.json")
     ran = run_in_brainscore(
         brainscore_python,
-        *(script, *arguments, "--manifest", tmp_path / "manifest.json"),
+        *(script, write_job(tmp_path / "job.json", asked), tmp_path / "log"),
         AWS_ENDPOINT_URL_S3="http://127.0.0.1:9",
         AWS_EC2_METADATA_DISABLED="true",
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from neuroscaling.activations.store import write_store
 from neuroscaling.brainscore import ids
 from neuroscaling.brainscore.audit import largest_difference
-from neuroscaling.brainscore.job import commitment_path, parse, read_commitment
+from neuroscaling.brainscore.job import commitment_path, read_commitment
+from neuroscaling.brainscore.job_files import ScoringJob
 from neuroscaling.brainscore.score_file import main_layer, targets_path
-from neuroscaling.errors import DataError, StudyError
+from neuroscaling.errors import DataError
 from neuroscaling.files import write_json
 from tests import brainscore_data
 
@@ -176,19 +178,16 @@ def test_the_layer_of_most_splits_stands_for_all():
 
 
 def test_layers_come_from_the_commitment_of_the_reference(tmp_path: Path):
-    arguments = ["--activations", "run/set.json", "--data", "d", "--data-name", "data", "--outputs", "run/data/x.json"]
-    chosen = ["--commitments", str(tmp_path), "--choice", "abc", "--references", '{"run": "teacher"}']
+    plain = ScoringJob([Path("run/set.json")], [Path("run/data/x.json")], Path("d"), "data")
+    chosen = replace(plain, commitments=tmp_path, choice="abc", references={"run": "teacher"})
     path = tmp_path / "teacher" / "data" / f"{IT}-abc.json"
     write_json(path, {"layers": EACH_SPLIT})
-    assert commitment_path(parse(arguments + chosen), "run", ids.benchmark(IT)) == path
+    assert commitment_path(chosen, "run", ids.benchmark(IT)) == path
     assert read_commitment(path) == EACH_SPLIT
-    assert commitment_path(parse(arguments), "run", ids.benchmark(IT)) is None
-    assert commitment_path(parse(arguments + chosen), "another", ids.benchmark(IT)) is None
-    assert commitment_path(parse(arguments + chosen), "run", ids.benchmark(BEHAVIOR)) is None
-    named = [*arguments, *chosen, "--layers", '{"IT": "wide"}']
-    assert commitment_path(parse(named), "run", ids.benchmark(IT)) is None
+    assert commitment_path(plain, "run", ids.benchmark(IT)) is None
+    assert commitment_path(chosen, "another", ids.benchmark(IT)) is None
+    assert commitment_path(chosen, "run", ids.benchmark(BEHAVIOR)) is None
+    assert commitment_path(replace(chosen, layers={"IT": "wide"}), "run", ids.benchmark(IT)) is None
     write_json(path, {"layers": []})
     with pytest.raises(DataError, match="no layers are committed to"):
         read_commitment(path)
-    with pytest.raises(StudyError, match="not valid JSON"):
-        parse([*arguments, "--references", "{run"])

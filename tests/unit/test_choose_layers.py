@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neuroscaling.activations.store import write_store
+from neuroscaling.brainscore.job_files import ChoiceJob, ChosenSet, ScoringJob, write_job
 from neuroscaling.simulate.brain import simulate_brain
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,9 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(script: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+def run(script: str, job: ChoiceJob | ScoringJob, folder: Path, check: bool = True) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
-    command = [PYTHON, REPOSITORY / "workflow/scripts" / script, *arguments]
+    files = [write_job(folder / "job.json", job), folder / "log"]
+    command = [PYTHON, REPOSITORY / "workflow/scripts" / script, *files]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
     assert not check or done.returncode == 0, done.stderr
     return done
@@ -51,12 +53,23 @@ def outputs(folder: Path, key: str) -> list[Path]:
     return [folder / "commitments" / RUN / DATA / f"{benchmark}-{key}.json" for benchmark in (V1, IT)]
 
 
-def choose(folder: Path, key: str, check: bool = True, **choice: object) -> subprocess.CompletedProcess:
+def choice_job(
+    folder: Path, outputs: list[Path], benchmarks: tuple[str, ...] = (V1, IT), **choice: object
+) -> ChoiceJob:
     manifest = folder / "activations" / RUN / f"{SET}.json"
+    sets = [ChosenSet(SET, folder / "brain/brainscore", DATA, list(benchmarks))]
     asked = {"way": "nested", "hierarchy": False, "inner_splits": 2} | choice
-    job = ["--job", SET, folder / "brain/brainscore", DATA, f"{V1},{IT}"]
-    log = ["--ceilings", folder / "ceilings", "--log", folder / "log", "--outputs", *outputs(folder, key)]
-    return run("choose_layers.py", "--activations", manifest, *job, "--choice", json.dumps(asked), *log, check=check)
+    return ChoiceJob([manifest], outputs, sets, asked, ceilings=folder / "ceilings")
+
+
+def choose(folder: Path, key: str, **choice: object) -> None:
+    run("choose_layers.py", choice_job(folder, outputs(folder, key), **choice), folder)
+
+
+def scoring_job(folder: Path, name: str, **options: object) -> ScoringJob:
+    manifest, output = folder / "activations" / RUN / f"{SET}.json", folder / name / RUN / DATA / f"{IT}.json"
+    kept = {"ceilings": folder / "ceilings" / DATA, "commitments": folder / "commitments"}
+    return ScoringJob([manifest], [output], folder / "brain/brainscore", DATA, references={RUN: RUN}, **kept, **options)
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +105,7 @@ def test_parity_takes_the_layer_with_the_best_reported_score(folder: Path):
     choose(folder, "reported", way="reported")
     v1, it = (json.loads(path.read_text()) for path in outputs(folder, "reported"))
     assert (v1["layers"], it["layers"]) == (["V1.signal"], ["IT.signal"])
-    options = {
-        "--activations": folder / "activations" / RUN / f"{SET}.json",
-        "--data": folder / "brain/brainscore",
-        "--data-name": DATA,
-        "--ceilings": folder / "ceilings" / DATA,
-        "--commitments": folder / "commitments",
-        "--choice": "reported",
-        "--references": json.dumps({RUN: RUN}),
-        "--outputs": folder / "scores" / RUN / DATA / f"{IT}.json",
-    }
-    arguments = [part for pair in options.items() for part in pair]
-    run("score_brainscore.py", *arguments)
+    run("score_brainscore.py", scoring_job(folder, "scores", choice="reported"), folder)
     score = json.loads((folder / "scores" / RUN / DATA / f"{IT}.json").read_text())
     assert score["rows"][0]["layer"] == "IT.signal"
     assert len(list((folder / "ceilings" / DATA).iterdir())) == 2  # one a benchmark, for the choice and the score
@@ -111,28 +113,13 @@ def test_parity_takes_the_layer_with_the_best_reported_score(folder: Path):
 
 
 def test_an_output_that_is_not_asked_for_is_named(folder: Path):
-    failed = run(
-        "choose_layers.py", "--activations", folder / "activations" / RUN / f"{SET}.json", "--job", SET,
-        folder / "brain/brainscore", DATA, V1, "--choice", '{"way": "nested", "hierarchy": false, "inner_splits": 2}',
-        "--outputs", folder / "commitments" / RUN / DATA / f"{IT}-x.json", check=False,
-    )  # fmt: skip
+    output = folder / "commitments" / RUN / DATA / f"{IT}-x.json"
+    failed = run("choose_layers.py", choice_job(folder, [output], (V1,)), folder, check=False)
     assert failed.returncode == 1 and "no output for this benchmark" in failed.stderr and V1 in failed.stderr
 
 
 def test_a_layer_that_the_study_names_stands_above_a_choice_and_a_missing_choice_is_named(folder: Path, nested: dict):
-    def score(name: str, *others: str, check: bool = True) -> subprocess.CompletedProcess:
-        options = {
-            "--activations": folder / "activations" / RUN / f"{SET}.json",
-            "--data": folder / "brain/brainscore",
-            "--data-name": DATA,
-            "--ceilings": folder / "ceilings" / DATA,
-            "--commitments": folder / "commitments",
-            "--references": json.dumps({RUN: RUN}),
-            "--outputs": folder / name / RUN / DATA / f"{IT}.json",
-        }
-        return run("score_brainscore.py", *(part for pair in options.items() for part in pair), *others, check=check)
-
-    score("named", "--choice", "nested", "--layers", json.dumps({"IT": "noise"}))
+    run("score_brainscore.py", scoring_job(folder, "named", choice="nested", layers={"IT": "noise"}), folder)
     assert json.loads((folder / "named" / RUN / DATA / f"{IT}.json").read_text())["rows"][0]["layer"] == "noise"
-    failed = score("absent", "--choice", "absent", check=False)
+    failed = run("score_brainscore.py", scoring_job(folder, "absent", choice="absent"), folder, check=False)
     assert failed.returncode == 1 and f"{IT}-absent.json" in failed.stderr and "file is missing" in failed.stderr

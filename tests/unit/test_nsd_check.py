@@ -51,7 +51,7 @@ def test_everything_is_told_at_once(tree):
     text = _told(tree)
     assert "rh.betas_session02.mgh: file is missing" in text
     assert "lh.ncsnr.mgh: file is missing" in text
-    assert "betas_session01.hdf5: can't be read, or is cut short" in text
+    assert "betas_session01.hdf5: not an HDF5 file, or cut short" in text
     assert "rh.nsdgeneral.mgz: file is missing" in text
     assert "nsd_stimuli.hdf5: file is missing" in text
     assert "subj01" not in _told(tree, ["subj02"])
@@ -116,7 +116,7 @@ def test_a_file_of_images_without_images_is_named(tree):
         file["images"] = np.zeros(3)
     assert "allowed:  images" in _told(tree)
     stimuli_file(tree).write_bytes(b"cut")
-    with pytest.raises(DataError, match="can't be read, or is cut short"):
+    with pytest.raises(DataError, match="not an HDF5 file, or cut short"):
         find_stimuli({"kind": "nsd", "root": str(tree)})
 
 
@@ -140,7 +140,7 @@ def test_rois_and_ncsnr_of_another_space_and_broken_tables_are_named(tree):
     assert "streams.mgz.ctab: not a table of ROIs" in text
     assert "prf-visualrois.mgz.ctab: file is missing" in text
     assert "lh.ncsnr.mgh: ncsnr is of another space than the responses" in text
-    assert "streams.nii.gz: can't be read, or is cut short" in text
+    assert "streams.nii.gz: not an image that nibabel reads, or cut short" in text
 
 
 def test_a_table_of_rois_may_have_comments_and_colours(tmp_path):

@@ -112,7 +112,7 @@ def test_repeats_that_give_no_ceiling_are_refused(root):
 def test_damaged_archives_and_arrays_are_named(root):
     file = root / "images" / "images_111111.zip"
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"images_111111\.zip: not a zip archive"):
+    with pytest.raises(DataError, match=r"images_111111\.zip: not a zip file"):
         load_session(root, "111111")
     file = responses_file(root, "repeat_averaged")
     file.write_bytes(file.read_bytes()[:-8])

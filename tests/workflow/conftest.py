@@ -57,6 +57,7 @@ class Workdir:
     """A working directory with a copy of the workflow."""
 
     path: Path
+    python: Path = Path(sys.executable)
 
     def snakemake(self, *arguments: str, check: bool = True, study: str = "small.yaml", **options):
         """Run snakemake to its end; returns the finished process with all its output in `stdout`."""
@@ -64,7 +65,7 @@ class Workdir:
 
     def command(self, *arguments: str, study: str = "small.yaml") -> list[str]:
         """The command line of a run."""
-        base = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        base = [str(self.python), "-m", "snakemake", "--cores", "2", *arguments]
         return base if study is None else [*base, "--config", f"study={study}"]
 
     def write_study(self, study: dict, name: str = "small.yaml") -> None:

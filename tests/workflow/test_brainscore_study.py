@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.simulate.settings import BENCHMARKS
-from tests.workflow.conftest import make_workdir, run
+from tests.workflow.conftest import Workdir, make_workdir, run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 BRAIN = {
@@ -31,13 +32,17 @@ STUDY = {
         "layers": {"choose": "nested", "inner_splits": 1},
     },
 }
+# The folder of the clone, the study, the store, the recordings and the interpreter.
+AWKWARD = "My Drive - lab/$(touch pwned) `touch pwned` 'q' \"d\" & ü; # *"
 LAYERS = {"layer1.0", "layer2.0", "layer3.0", "layer4.0"}
 
 
 @pytest.fixture(scope="module")
 def five(tmp_path_factory, brainscore_python):
     """The study, run to its report."""
-    workdir = make_workdir(tmp_path_factory.mktemp("five") / "work")
+    workdir = make_workdir(tmp_path_factory.mktemp("five") / AWKWARD)
+    (workdir.path / "python").symlink_to(Path(sys.prefix))
+    workdir = Workdir(workdir.path, workdir.path / "python" / "bin" / "python")
     simulate_brain(workdir.path / "recordings", BRAIN)
     workdir.write_study(STUDY, "five.yaml")
     workdir.snakemake(study="five.yaml")
@@ -47,6 +52,10 @@ def five(tmp_path_factory, brainscore_python):
 def rewritten(workdir, **brainscore):
     workdir.write_study(STUDY | {"brainscore": STUDY["brainscore"] | brainscore}, "five.yaml")
     return workdir
+
+
+def test_no_shell_reads_the_paths(five):
+    assert not list(five.path.parents[1].rglob("pwned")) and (five.path / "results/five/report/index.html").is_file()
 
 
 def scores(workdir) -> dict[str, dict]:

@@ -21,10 +21,8 @@ if PREFETCHED:
             benchmarks=benchmarks_of_set,
         message:
             "Download the recordings and images of {params.benchmarks}"
-        shell:
-            f"{python('brainscore')} {RULES.parent / 'scripts/prefetch_brainscore.py'}"
-            f" --benchmarks {{params.benchmarks}} --root {STUDY.store.brainscore()}"
-            " --manifest {output.manifest} --log {log}"
+        script:
+            "../scripts/start_prefetch.py"
 
 
 rule v4_assembly:
@@ -96,24 +94,17 @@ if CHOSEN:
                 mem_mb=memory(SCORING_MB),
                 runtime=minutes(120),
             params:
-                choice=json.dumps(
-                    {
-                        "way": choice.way(STUDY.config),
-                        "hierarchy": STUDY.config.brainscore.layers.hierarchy,
-                        "inner_splits": STUDY.config.brainscore.layers.inner_splits,
-                    }
-                ),
-                definitions=json.dumps(DEFINITIONS, sort_keys=True),
+                choice={
+                    "way": choice.way(STUDY.config),
+                    "hierarchy": STUDY.config.brainscore.layers.hierarchy,
+                    "inner_splits": STUDY.config.brainscore.layers.inner_splits,
+                },
+                definitions=DEFINITIONS,
                 code=code("choose_layers"),
             message:
                 f"Choose layers of {title_of(ON)} for Brain-Score"
-            shell:
-                f"{python('brainscore')} {RULES.parent / 'scripts/choose_layers.py'}"
-                " --activations {input.activations}"
-                f" {' '.join(job_option(job) for job in JOBS if job.stimuli.name in CHOSEN)}"
-                f" --ceilings {STORE / 'ceilings'}"
-                " --choice {params.choice:q} --definitions {params.definitions:q} --code {params.code}"
-                " --log {log} --outputs {output}"
+            script:
+                "../scripts/start_choice.py"
 
 
 # All benchmarks of a stimulus set are scored in one process, since starting it costs more than a score. `update` keeps
@@ -154,21 +145,13 @@ for JOB in JOBS:
                 layers=of_first_run(region_layers_of, PACK),
                 readout=of_first_run(readout_of, PACK),
                 data=JOB.data,
-                simulated="--simulated" if JOB.simulated else "",
+                simulated=JOB.simulated,
                 references=references_for(JOB, PACK),
-                definitions=json.dumps(DEFINITIONS, sort_keys=True),
+                definitions=DEFINITIONS,
                 engine=STUDY.config.brainscore.engine,
                 protocol=STUDY.config.protocol,
                 code=code("score_brainscore"),
             message:
                 f"Score {title_of(PACK)} with Brain-Score on {JOB.data}"
-            # What is told of the job comes by params: this text is put together when a job runs, and JOB is the last then.
-            shell:
-                f"{python('brainscore')} {RULES.parent / 'scripts/score_brainscore.py'}"
-                f" --folders {FOLDERS} --ceilings {STORE / 'ceilings'}/{{params.data}}"
-                f" --commitments {STORE / 'commitments'} --choice {CHOICE or 'none'}"
-                " --data-name {params.data} {params.simulated}"
-                " --activations {input.activations}"
-                " --references {params.references:q} --definitions {params.definitions:q}"
-                " --layers {params.layers:q} {params.readout} --engine {params.engine} --protocol {params.protocol}"
-                " --code {params.code} --log {log} --outputs {output}"
+            script:
+                "../scripts/start_scoring.py"

@@ -2,12 +2,19 @@
 import functools
 import json
 import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
+# Snakemake puts the path of its interpreter into shell commands as it is, which a clone in a folder with a space breaks.
+INTERPRETER = (
+    shlex.split(sys.executable)[0] if sys.executable[:1] == "'" else sys.executable
+)
+sys.executable = shlex.quote(INTERPRETER)
 RULES = Path(str(workflow.current_basedir))
 SOURCE = RULES.parents[1] / "src"
 if SOURCE.is_dir():
@@ -25,12 +32,16 @@ from neuroscaling.code import code_fingerprint
 from neuroscaling.encoding.targets import encoding_jobs
 from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
+from neuroscaling.paths import brace_problems
 from neuroscaling.study import load_study
 
 try:
     # `--config planning=true`: a dry run of a study whose images are not here yet.
     STUDY = load_study(config["study"], planning=bool(config.get("planning")))
-    if found := list(choice.choice_problems(STUDY)):
+    if found := [
+        *brace_problems({"clone": RULES.parents[1]}),
+        *choice.choice_problems(STUDY),
+    ]:
         raise StudyError(found)
     JOBS = brainscore_jobs(STUDY)
     SUBJECTS = encoding_jobs(STUDY)
@@ -65,6 +76,7 @@ config["located"] = {
         else ""
     ),
     "v4": str(STUDY.v4_dir or STUDY.store.v4()),
+    "snakefile": str(workflow.main_snakefile),
 }
 
 
@@ -97,12 +109,10 @@ def code(script):
 
 
 def python(environment):
-    """The interpreter of an environment for shell commands: conda's where conda is used, else that of `make env`.
+    """The interpreter of an environment that `make env` built, or that is named.
 
-    For the text of a command and not for params: a checkout that moves must not make results stale.
+    For the config and not for params: a checkout that moves must not make results stale.
     """
-    if uses_conda():
-        return "python"
     path = config.get("pythons", {}).get(environment) or os.environ.get(
         f"NEUROSCALING_{environment.upper()}_PYTHON"
     )
@@ -266,15 +276,14 @@ def manifest_of(data):
 
 
 def region_layers_of(wildcards):
-    """Layers of regions that the study names or that were published, as JSON."""
+    """Layers of regions that the study names or that were published."""
     fixed = choice.fixed_layers(STUDY.config, RUNS[wildcards.run])
-    return json.dumps(fixed["regions"], sort_keys=True)
+    return dict(sorted(fixed["regions"].items()))
 
 
 def readout_of(wildcards):
-    """The behavioural readout that the study names or that was published, as an option."""
-    readout = choice.fixed_layers(STUDY.config, RUNS[wildcards.run])["readout"]
-    return f"--readout {readout}" if readout else ""
+    """The behavioural readout that the study names or that was published; empty for the last layer."""
+    return choice.fixed_layers(STUDY.config, RUNS[wildcards.run])["readout"] or ""
 
 
 def v4_inputs(wildcards):
@@ -321,9 +330,8 @@ def minutes(minutes):
 
 
 onstart:
-    shell(
-        "{python} -m neuroscaling.cli.main check {study}".format(
-            python=sys.executable, study=config["study"]
-        )
+    subprocess.run(
+        [INTERPRETER, "-m", "neuroscaling.cli.main", "check", config["study"]],
+        check=True,
     )
     write_jobs(FROZEN, TRAIN_JOBS)

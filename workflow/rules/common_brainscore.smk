@@ -1,5 +1,4 @@
-# What the rules of Brain-Score share: jobs, the networks that layers are chosen on, and options of their commands.
-import shlex
+# What the rules of Brain-Score share: jobs, the networks that layers are chosen on, and where their data lie.
 
 CHOSEN = {
     job.stimuli.name: found
@@ -25,14 +24,36 @@ REFERENCES = (
 DEFINITIONS = (
     {
         name: entry.model_dump(mode="json")
-        for name, entry in STUDY.config.brainscore.define.items()
+        for name, entry in sorted(STUDY.config.brainscore.define.items())
     }
     if JOBS
     else {}
 )
-# Where the recordings lie, by their names: for the text of commands and not for params, so that moving a folder makes
-# nothing stale.
-FOLDERS = " ".join(shlex.quote(f"{job.data}={job.folder}") for job in JOBS)
+
+
+def chosen_set(job):
+    """What the command for layers is told of a job: set, folder, name of the data, benchmarks."""
+    return {
+        "stimuli": job.stimuli.name,
+        "folder": str(job.folder),
+        "data": job.data,
+        "benchmarks": list(CHOSEN[job.stimuli.name]),
+    }
+
+
+# Where things lie: in the config and not in params, so that moving a folder or a checkout makes nothing stale. Without
+# an interpreter the scripts take their own: conda has started them in Brain-Score's environment.
+if JOBS:
+    config["located"]["brainscore"] = {
+        "python": "" if uses_conda() else python("brainscore"),
+        "scripts": str(RULES.parent / "scripts"),
+        "root": str(STUDY.store.brainscore()),
+        "folders": {job.data: str(job.folder) for job in JOBS},
+        "ceilings": str(STORE / "ceilings"),
+        "commitments": str(STORE / "commitments"),
+        "choice": CHOICE or "none",
+        "sets": [chosen_set(job) for job in JOBS if job.stimuli.name in CHOSEN],
+    }
 SCORING_MB = STUDY.config.brainscore.mem_mb if JOBS else 0
 
 
@@ -66,19 +87,13 @@ def commitments_for(job, pack):
 
 
 def references_for(job, pack):
-    """Which run's layers each run of a job takes, as JSON."""
+    """Which run's layers each run of a job takes."""
 
     def of_job(wildcards):
         runs = [wildcards.run] if pack is None else pack.runs
-        return json.dumps({run: REFERENCES[run] for run in runs}, sort_keys=True)
+        return {run: REFERENCES[run] for run in sorted(runs)}
 
-    return of_job if job.stimuli.name in CHOSEN else "{}"
-
-
-def job_option(job):
-    """How the command for layers is told of a job: set, folder, name of the data, benchmarks."""
-    folder, names = shlex.quote(str(job.folder)), ",".join(CHOSEN[job.stimuli.name])
-    return f"--job {job.stimuli.name} {folder} {job.data} {names}"
+    return of_job if job.stimuli.name in CHOSEN else {}
 
 
 def benchmarks_of_set(wildcards):

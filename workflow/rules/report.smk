@@ -16,10 +16,8 @@ rule rulegraph:
         stages=sorted({score.stage for score in SCORES}),
     message:
         "Draw the graph of the rules"
-    shell:
-        f"{sys.executable} -m snakemake --snakefile {workflow.main_snakefile} --nolock --quiet all"
-        f" --rulegraph dot --config study={config['study']} whole=true"
-        " >{output.dot} 2>{log}"
+    script:
+        "../scripts/rulegraph.py"
 
 
 rule report:

@@ -1,30 +1,20 @@
-"""Download Brain-Score's files of benchmarks; a plain command for the brainscore environment's interpreter.
+"""Download Brain-Score's files of benchmarks: JOB LOG; a plain command for the brainscore environment's interpreter.
 
---benchmarks ID [ID ...] --root FOLDER --manifest FILE [--log FILE]
+JOB: a file with a PrefetchJob (neuroscaling/brainscore/job_files.py).
 """
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
 from neuroscaling.logs import script_logging
 
-
-def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Download the files of Brain-Score benchmarks; needs a network.")
-    parser.add_argument("--benchmarks", nargs="+", required=True, help="registered ids")
-    parser.add_argument("--root", required=True, type=Path, help="data directory, in the layout of BRAINIO_HOME")
-    parser.add_argument("--manifest", required=True, type=Path, help="list of the files, written when all are there")
-    parser.add_argument("--log", help="log file")
-    return parser.parse_args()
-
-
-with script_logging(sys.argv[sys.argv.index("--log") + 1] if "--log" in sys.argv[:-1] else None):
+with script_logging(sys.argv[2]):
     from neuroscaling.brainscore import environment
+    from neuroscaling.brainscore.job_files import PrefetchJob, read_job
     from neuroscaling.brainscore.prefetch import prefetch
 
-    given = options()
+    job = read_job(sys.argv[1], PrefetchJob)
     with tempfile.TemporaryDirectory(prefix="neuroscaling-prefetch-") as scratch:
         environment.prepare(Path(scratch))
-        prefetch(given.benchmarks, given.root, given.manifest)
+        prefetch(job.benchmarks, job.root, job.manifest)

@@ -1,11 +1,10 @@
 """One benchmark by both engines, side by side: what the kernel engine computes, and what unmodified Brain-Score does.
 
-    python -m neuroscaling.brainscore.audit --activations MANIFEST --data FOLDER --benchmark ID --layer LAYER
+    python -m neuroscaling.brainscore.audit JOB
 
-prints JSON. To be run with the interpreter of Brain-Score's environment.
+prints JSON; JOB: a file with an AuditJob. To be run with the interpreter of Brain-Score's environment.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -20,7 +19,8 @@ from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.definitions import benchmark, check_definitions
 from neuroscaling.brainscore.ids import Benchmark
-from neuroscaling.brainscore.job import data_hash, json_option
+from neuroscaling.brainscore.job import data_hash
+from neuroscaling.brainscore.job_files import AuditJob, read_job
 from neuroscaling.errors import DataError, NeuroscalingError, Problem
 
 INNER_PRODUCTS = ("pls", "ridge", "ridgecv", "dual_ridge", "dual_ridgecv")
@@ -126,40 +126,29 @@ def _timed(entry: Benchmark, load: Callable[[str], Any], job: Any) -> tuple[dict
     return values | {"seconds": seconds}, numbers + [target["raw"] for target in targets]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the audit as JSON: {benchmark, layers, rows}, or the problem on standard error with status 1."""
-    options = _parse(arguments)
+def main(path: str) -> int:
+    """Print the audit of a job file as JSON: {benchmark, layers, rows}. Status 1: the problem, on standard error."""
     with tempfile.TemporaryDirectory(prefix="neuroscaling-audit-") as scratch:
         environment.prepare(Path(scratch))
         from neuroscaling.brainscore.local import load, register_benchmark
 
         try:
-            definitions = check_definitions(json_option(options.definitions, "--definitions"), options.data)
-            entry = benchmark(options.benchmark, definitions)
-            if options.benchmark not in definitions:
-                register_benchmark(options.data, entry)
-            layers = options.layer[0] if len(options.layer) == 1 else options.layer
-            hashed = data_hash(options.data, entry, definitions)
-            kept = options.ceilings or Path(scratch) / "ceilings"
-            store = open_store(options.activations)
+            job = read_job(path, AuditJob)
+            definitions = check_definitions(job.definitions, job.data)
+            entry = benchmark(job.benchmark, definitions)
+            if job.benchmark not in definitions:
+                register_benchmark(job.data, entry)
+            layers = job.layers[0] if len(job.layers) == 1 else job.layers
+            hashed = data_hash(job.data, entry, definitions)
+            kept = job.ceilings or Path(scratch) / "ceilings"
+            store = open_store(job.activations)
             rows = audit(store, layers, entry, lambda name: load(name, definitions), kept, hashed)
         except NeuroscalingError as error:
             print(error, file=sys.stderr)
             return 1
-    print(json.dumps({"benchmark": options.benchmark, "layers": options.layer, "rows": rows}, indent=1))
+    print(json.dumps({"benchmark": job.benchmark, "layers": job.layers, "rows": rows}, indent=1))
     return 0
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Score one benchmark with both engines, and print the difference.")
-    parser.add_argument("--activations", required=True, type=Path, help="manifest of the stored activations")
-    parser.add_argument("--data", required=True, type=Path, help="folder of the recordings")
-    parser.add_argument("--benchmark", required=True, help="registered id, or a name from --definitions")
-    parser.add_argument("--layer", required=True, nargs="+", help="one layer, or one for each split")
-    parser.add_argument("--definitions", default="{}", help="benchmarks that the study defines, by name, as JSON")
-    parser.add_argument("--ceilings", type=Path, help="folder of kept ceilings")
-    return parser.parse_args(arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

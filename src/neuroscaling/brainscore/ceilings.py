@@ -5,13 +5,14 @@ session of a combined one), an `.npz` of plain arrays: the value, its numeric at
 aggregated from with all their coordinates. Import after `neuroscaling.brainscore.environment.prepare`.
 """
 
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npz
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path
 
@@ -79,13 +80,17 @@ def write_ceiling(ceiling: Any, path: Path) -> None:
 
 def read_ceiling(path: Path) -> Any | None:
     """The ceiling written at `path` as a Score; None where there is none or the file is damaged."""
+    try:
+        arrays = read_npz(path)
+        with reading(path, "a kept ceiling"):
+            return _ceiling(arrays)
+    except DataError:
+        return None
+
+
+def _ceiling(arrays: dict[str, np.ndarray]) -> Any:
     from brainscore_core import Score
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
     ceiling = Score(arrays["value"])
     if RAW in arrays:
         ceiling.attrs[RAW] = _raw(arrays)

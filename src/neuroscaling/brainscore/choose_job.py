@@ -1,6 +1,5 @@
 """Layers of one or several runs, chosen on Brain-Score's benchmarks: what the script of the `layers` rule calls."""
 
-import argparse
 import logging
 import tempfile
 import time
@@ -13,7 +12,8 @@ from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.definitions import Definition, benchmark, check_definitions
 from neuroscaling.brainscore.ids import Benchmark
-from neuroscaling.brainscore.job import data_hash, is_done, json_option, split_layers
+from neuroscaling.brainscore.job import data_hash, is_done, split_layers
+from neuroscaling.brainscore.job_files import ChoiceJob, ChosenSet
 from neuroscaling.errors import Problem, StudyError, listing
 from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.files import write_json
@@ -36,12 +36,12 @@ class Asked:
     definitions: dict[str, Definition]
 
 
-def choose_all(options: argparse.Namespace) -> None:
-    """Choose the layers of each run of `options.activations` for all benchmarks of `options.job`; one file each.
+def choose_all(options: ChoiceJob) -> None:
+    """Choose the layers of each run of `options.activations` for all benchmarks of `options.sets`; one file each.
 
     Files that were made from the same inputs are kept. Raises DataError and StudyError as scoring does.
     """
-    asked = [own for job in options.job for own in _asked(*job, options.definitions)]
+    asked = [own for chosen in options.sets for own in _asked(chosen, options.definitions)]
     with tempfile.TemporaryDirectory(prefix="neuroscaling-layers-") as scratch:
         environment.prepare(Path(scratch))
         from neuroscaling.brainscore.local import register_benchmark
@@ -54,14 +54,14 @@ def choose_all(options: argparse.Namespace) -> None:
             _choose(run, manifests, asked, options)
 
 
-def _asked(stimuli: str, folder: str, data: str, names: str, definitions: dict[str, Any]) -> list[Asked]:
-    defined = check_definitions(definitions, folder)
-    entries = [benchmark(name, defined) for name in names.split(",")]
-    hashes = [data_hash(Path(folder), entry, defined) for entry in entries]
-    return [Asked(e, stimuli, Path(folder), data, h, defined) for e, h in zip(entries, hashes, strict=True)]
+def _asked(chosen: ChosenSet, definitions: dict[str, Any]) -> list[Asked]:
+    folder, defined = chosen.folder, check_definitions(definitions, chosen.folder)
+    entries = [benchmark(name, defined) for name in chosen.benchmarks]
+    hashes = [data_hash(folder, entry, defined) for entry in entries]
+    return [Asked(e, chosen.stimuli, folder, chosen.data, h, defined) for e, h in zip(entries, hashes, strict=True)]
 
 
-def _choose(run: str, manifests: dict[str, Path], asked: Sequence[Asked], options: argparse.Namespace) -> None:
+def _choose(run: str, manifests: dict[str, Path], asked: Sequence[Asked], options: ChoiceJob) -> None:
     from neuroscaling.brainscore.commitment import FORMAT, Swept, commitments
 
     outputs = {own.entry.benchmark: _output(run, own, options.outputs) for own in asked}
@@ -91,7 +91,7 @@ def _choose(run: str, manifests: dict[str, Path], asked: Sequence[Asked], option
         log.info("%s, %s: %s (near-ties: %s)", run, name, content["layer"], listing(list(content["near_ties"])) or "-")
 
 
-def _sweep(own: Asked, stored: Activations, candidates: list[str], options: argparse.Namespace) -> list[Any]:
+def _sweep(own: Asked, stored: Activations, candidates: list[str], options: ChoiceJob) -> list[Any]:
     from neuroscaling.brainscore.local import load
     from neuroscaling.brainscore.sweep import nested_scores, reported_scores
 
@@ -101,7 +101,7 @@ def _sweep(own: Asked, stored: Activations, candidates: list[str], options: argp
     return [reported_scores(_loaded(own, options), stored, candidates, entry.region, entry.degrees)]
 
 
-def _loaded(own: Asked, options: argparse.Namespace) -> Any:
+def _loaded(own: Asked, options: ChoiceJob) -> Any:
     """Brain-Score's benchmark, with the ceiling that scoring keeps: computing it costs more than a score."""
     from neuroscaling.brainscore.ceilings import keep_ceilings
     from neuroscaling.brainscore.local import load
@@ -114,7 +114,7 @@ def _loaded(own: Asked, options: argparse.Namespace) -> Any:
     return loaded
 
 
-def _inputs(own: Asked, stored: Activations, options: argparse.Namespace) -> str:
+def _inputs(own: Asked, stored: Activations, options: ChoiceJob) -> str:
     """Hash of everything that determines the choice."""
     values = [entry for entry in stored.manifest["layers"] if entry["name"] in split_layers(stored)[0]]
     facts = [values, stored.manifest.get("stimulus_ids_sha256"), own.data_hash, options.choice, options.code]
@@ -128,22 +128,4 @@ def _output(run: str, own: Asked, outputs: Sequence[Path]) -> Path:
         if is_own and path.stem.rpartition("-")[0] == own.entry.benchmark:
             return path
     allowed = listing([str(path) for path in outputs], 4)
-    raise StudyError(Problem("no output for this benchmark", f"--outputs of {run}", own.entry.benchmark, allowed))
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Options of the command line. Raises StudyError for options that can't be read."""
-    parser = argparse.ArgumentParser(description="Choose the layers that stand for regions, from stored activations.")
-    parser.add_argument("--activations", nargs="+", required=True, type=Path, help="one a run and stimulus set")
-    job = ("SET", "FOLDER", "DATA", "BENCHMARKS")
-    parser.add_argument("--job", nargs=4, action="append", required=True, metavar=job, help="benchmarks by commas")
-    parser.add_argument("--choice", required=True, help='{"way": "nested", "hierarchy": false, "inner_splits": 3}')
-    parser.add_argument("--definitions", default="{}", help="benchmarks that the study defines, by name, as JSON")
-    parser.add_argument("--ceilings", type=Path, help="folder of kept ceilings, one folder for each name of data")
-    parser.add_argument("--code", help="fingerprint of the code: choices of other code are made again")
-    parser.add_argument("--log", help="log file")
-    parser.add_argument("--outputs", nargs="+", required=True, type=Path, help="<run>/<data>/<benchmark>-<choice>.json")
-    options = parser.parse_args(arguments)
-    options.choice = json_option(options.choice, "--choice")
-    options.definitions = json_option(options.definitions, "--definitions")
-    return options
+    raise StudyError(Problem("no output for this benchmark", f"outputs of {run}", own.entry.benchmark, allowed))

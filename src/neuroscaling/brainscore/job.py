@@ -1,7 +1,5 @@
 """All benchmarks of one or several runs in one process: what the script of the `brainscore` rule calls."""
 
-import argparse
-import json
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -11,9 +9,10 @@ from typing import Any
 from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.brainscore import environment, ids
 from neuroscaling.brainscore.definitions import Definition, benchmark, check_definitions, require_files
+from neuroscaling.brainscore.job_files import ScoringJob
 from neuroscaling.brainscore.sources import find_benchmark, remote_files
 from neuroscaling.brainscore.tokens import Layers
-from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.errors import DataError, Problem, StudyError, listing
 from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash, file_sha256
@@ -31,12 +30,13 @@ class Recordings:
     hashes: dict[str, str]
 
 
-def score_all(options: argparse.Namespace) -> None:
+def score_all(options: ScoringJob) -> None:
     """Score each run of `options.activations` on the benchmarks of its outputs; each file is written when it is done.
 
     A file that stands there already for the same inputs is kept. Raises DataError and StudyError as `score_benchmark`.
     """
     definitions = check_definitions(options.definitions, options.data)
+    _refuse_regions(options.layers)
     names = sorted({benchmark_of(path) for path in options.outputs})
     benchmarks = {name: benchmark(name, definitions) for name in names}
     _refuse_strangers(options)
@@ -53,15 +53,21 @@ def score_all(options: argparse.Namespace) -> None:
             _score_run(manifest, recordings, options)
 
 
-def _refuse_strangers(options: argparse.Namespace) -> None:
+def _refuse_strangers(options: ScoringJob) -> None:
     runs = [manifest.parent.name for manifest in options.activations]
     strangers = sorted({run_of_score(path) for path in options.outputs} - set(runs))
     if strangers:
         what = "outputs of runs whose activations are not given"
-        raise StudyError(Problem(what, "--outputs", listing(strangers), listing(runs)))
+        raise StudyError(Problem(what, "outputs", listing(strangers), listing(runs)))
 
 
-def _score_run(manifest: Path, recordings: Recordings, options: argparse.Namespace) -> None:
+def _refuse_regions(layers: dict[str, str]) -> None:
+    """Raise StudyError for layers of what is no region."""
+    if unknown := sorted(set(layers) - set(ids.REGIONS)):
+        raise StudyError(Problem("not a region", "layers", listing(unknown), f"regions: {', '.join(ids.REGIONS)}"))
+
+
+def _score_run(manifest: Path, recordings: Recordings, options: ScoringJob) -> None:
     from neuroscaling.brainscore.local import load
     from neuroscaling.brainscore.score_file import targets_path, write_score
     from neuroscaling.brainscore.scoring import score_benchmark
@@ -89,7 +95,7 @@ def _score_run(manifest: Path, recordings: Recordings, options: argparse.Namespa
         logger.info("%s, %s: score %s, raw %s", run, entry.benchmark, row["score"], row["raw"])
 
 
-def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: argparse.Namespace) -> Any:
+def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: ScoringJob) -> Any:
     from neuroscaling.brainscore.scoring import Job
 
     layers, readout = layers_by_depth(stored.activations, options.layers, options.readout)
@@ -112,8 +118,8 @@ def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: a
     )
 
 
-def commitment_path(options: argparse.Namespace, run: str, entry: ids.Benchmark) -> Path | None:
-    """Where the chosen layers of a benchmark lie, of the run that `--references` names.
+def commitment_path(options: ScoringJob, run: str, entry: ids.Benchmark) -> Path | None:
+    """Where the chosen layers of a benchmark lie, of the run that `references` names.
 
     None where none are chosen: for behaviour, for regions whose layer the study names, and without a choice.
     """
@@ -145,40 +151,6 @@ def benchmark_of(output: Path) -> str:
 def run_of_score(output: Path) -> str:
     """The run that a score file belongs to: `scores/<run>/<data>/<benchmark>.json`."""
     return output.parents[1].name
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Options of the command line. Raises StudyError for an unknown benchmark and for `--layers` that can't be read."""
-    parser = argparse.ArgumentParser(description="Score runs on Brain-Score benchmarks from stored activations.")
-    parser.add_argument("--activations", nargs="+", required=True, type=Path, metavar="JSON", help="one a run")
-    parser.add_argument("--data", type=Path, help="folder of the recordings, local or as BRAINIO_HOME")
-    parser.add_argument("--folders", nargs="+", default=[], metavar="NAME=FOLDER", help="--data, by --data-name")
-    parser.add_argument("--data-name", required=True, help="name of the data in the score file")
-    parser.add_argument("--simulated", action="store_true", help="the data are simulated")
-    parser.add_argument("--layers", default="{}", help='layer of regions as JSON: {"IT": "layer4.0"}; others by depth')
-    parser.add_argument("--readout", help="layer of the behavioural readout; by default the last one stored")
-    parser.add_argument("--protocol", choices=("corrected", "parity"), default="corrected")
-    parser.add_argument("--engine", choices=("kernel", "stock"), default="kernel")
-    parser.add_argument("--commitments", type=Path, help="chosen layers: <run>/<data>/<benchmark>-<choice>.json")
-    parser.add_argument("--choice", default="none", help="which choice of layers; `none`: by --layers alone")
-    parser.add_argument("--references", default="{}", help="run on whose scores each run's layers were chosen, as JSON")
-    parser.add_argument("--definitions", default="{}", help="benchmarks that the study defines, by name, as JSON")
-    parser.add_argument("--ceilings", type=Path, help="folder where ceilings are kept for the next run")
-    parser.add_argument("--code", help="fingerprint of the code: scores of other code are made again")
-    parser.add_argument("--log", help="log file")
-    parser.add_argument(
-        "--outputs",
-        nargs="+",
-        required=True,
-        type=Path,
-        help="<run>/<data>/<benchmark>.json, for each run and benchmark",
-    )
-    options = parser.parse_args(arguments)
-    options.data = options.data or _folder(options.data_name, options.folders)
-    options.layers = _layers(options.layers)
-    options.references = json_option(options.references, "--references")
-    options.definitions = json_option(options.definitions, "--definitions")
-    return options
 
 
 def layers_by_depth(
@@ -216,29 +188,3 @@ def is_done(out: Path, inputs: str) -> bool:
         return out.is_file() and read_json(out).get("inputs") == inputs
     except DataError:
         return False
-
-
-def _folder(name: str, folders: list[str]) -> Path:
-    named = dict(pair.split("=", 1) for pair in folders if "=" in pair)
-    if name not in named:
-        where = "--folders (or give --data)"
-        raise StudyError(Problem("no folder for these data", where, name, listing(list(named)), nearest(name, named)))
-    return Path(named[name])
-
-
-def _layers(text: str) -> dict[str, str]:
-    layers = json_option(text, "--layers")
-    if not set(layers) <= set(ids.REGIONS):
-        raise StudyError(Problem("not a layer for each region", "--layers", text, f"regions: {', '.join(ids.REGIONS)}"))
-    return layers
-
-
-def json_option(text: str, option: str) -> dict[str, Any]:
-    """The JSON object that an option of the command line holds. Raises StudyError for another text."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise StudyError(Problem("not valid JSON", option, text)) from error
-    if not isinstance(value, dict):
-        raise StudyError(Problem("not a JSON object", option, text))
-    return value

@@ -5,7 +5,6 @@ file is changed. Stimulus sets come from their CSV: scoring shows a model no ima
 """
 
 import importlib
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,6 +16,7 @@ import numpy as np
 from neuroscaling.brainscore import ids
 from neuroscaling.brainscore.definitions import Definition
 from neuroscaling.brainscore.sources import WITH_GAPS, Files, StimulusFiles, find_benchmark
+from neuroscaling.core.archives import Zip
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.hashing import file_sha1
 
@@ -180,11 +180,8 @@ def _image_names(images: Path) -> set[str]:
     """Names of the images in a folder or a zip. Raises DataError for a zip that can't be read."""
     if images.is_dir():
         return {path.name for path in images.iterdir()}
-    try:
-        with zipfile.ZipFile(images) as archive:
-            return {Path(name).name for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(Problem(f"not a zip, or cut short: {error}", str(images), fix="fetch it again")) from error
+    with Zip(images) as archive:
+        return {Path(name).name for name in archive.names}
 
 
 def _nan_problems(assembly: Any, path: Path) -> list[Problem]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from neuroscaling.calibration.rates import Rates
 from neuroscaling.config import FmriEncoding, SimulatedBrain, SimulatedData
+from neuroscaling.core.npy import npy_shape
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.encoding.targets import EncodingJob
@@ -107,6 +108,5 @@ def _seconds(fit: Fit, p: int, targets: int, alphas: int, folds: int, rates: Rat
 
 
 def _columns(file: Path) -> int:
-    import numpy as np
 
-    return np.load(file, mmap_mode="r").shape[1]
+    return npy_shape(file)[1]

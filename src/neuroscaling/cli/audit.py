@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.brainscore.job_files import AuditJob, with_source, write_job
 from neuroscaling.brainscore.targets import BrainScoreJob, brainscore_jobs
 from neuroscaling.cli.output import show
 from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
@@ -28,7 +30,7 @@ def audit(options: argparse.Namespace) -> None:
     study = load_study(options.study)
     job = _job_of(study, options.benchmark)
     _require("unknown run", options.run, list(study.runs))
-    content = json.loads(_run(_command(study, job, options.run, options.benchmark)))
+    content = json.loads(_run(_audit_job(study, job, options.run, options.benchmark)))
     rows = [{key: row[key] for key in COLUMNS} for row in content["rows"]]
     if options.format == "table":
         print(f"{options.benchmark}, {options.run}, layers: {listing(content['layers'])}")
@@ -50,24 +52,21 @@ def _require(what: str, value: str, allowed: list[str]) -> None:
         )
 
 
-def _command(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str) -> list[str]:
+def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str) -> AuditJob:
     """The audit with the layers of the score that is there."""
     assert study.config.brainscore is not None
     score = study.store.score(run, job.data, benchmark)
     if not score.is_file():
         raise DataError(Problem("not scored yet", str(score), fix="run the study first; the audit takes its layers"))
     row = read_json(score)["rows"][0]
-    definitions = {name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()}
-    options = {
-        "--activations": str(study.store.activations(run, job.stimuli.name)),
-        "--data": str(job.folder),
-        "--benchmark": benchmark,
-        "--definitions": json.dumps(definitions),
-        "--ceilings": str(study.store.root / "ceilings" / job.data),
-    }
-    pairs = [part for pair in options.items() for part in pair]
-    layers = row.get("layers") or [row["layer"]]
-    return [str(_python()), "-m", "neuroscaling.brainscore.audit", *pairs, "--layer", *layers]
+    return AuditJob(
+        activations=study.store.activations(run, job.stimuli.name),
+        data=job.folder,
+        benchmark=benchmark,
+        layers=row.get("layers") or [row["layer"]],
+        definitions={name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()},
+        ceilings=study.store.root / "ceilings" / job.data,
+    )
 
 
 def _python() -> Path:
@@ -80,10 +79,11 @@ def _python() -> Path:
     return path
 
 
-def _run(command: list[str]) -> str:
-    source = str(Path(__file__).parents[2])
-    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ":".join(paths)})
+def _run(job: AuditJob) -> str:
+    with tempfile.TemporaryDirectory(prefix="neuroscaling-audit-") as folder:
+        path = write_job(Path(folder) / "job.json", job)
+        command = [str(_python()), "-m", "neuroscaling.brainscore.audit", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, env=with_source())
     if done.returncode:
         raise DataError(Problem(f"the audit failed\n{done.stderr.strip()[-4000:]}", "audit"))
     return done.stdout

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npz
+from neuroscaling.core.reading import reading
 from neuroscaling.datasets.names import Names, pack_names
 from neuroscaling.datasets.split import Split
 from neuroscaling.errors import DataError, NeuroscalingError
@@ -44,13 +45,14 @@ def read_split(path: Path | None, key: str) -> Split | None:
     if path is None or not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = read_npz(path)
+        with reading(path, "a kept data set"):
             if str(file["key"]) != key:
                 return None
-            columns = {name.removeprefix("column_"): file[name] for name in file.files if name.startswith("column_")}
+            columns = {name.removeprefix("column_"): values for name, values in file.items() if "column_" in name[:7]}
             classes = list(Names(file["class_text"], file["class_ends"]))
             return Split(Names(file["text"], file["ends"]), file["labels"].astype(np.int64), classes, columns)
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+    except DataError:
         return None
 
 

@@ -2,18 +2,19 @@
 
 import gzip
 import hashlib
-import zlib
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.reading import reading
 from neuroscaling.datasets.deform import SIZE
 from neuroscaling.datasets.digits import load_digits
 from neuroscaling.errors import DataError, Problem
 
 FILES = {"train": "train", "validation": "t10k"}
 INSIDE = 20  # pixels: MNIST's digits are 20 x 20, with a margin of 4
+AGAIN = "fetch the file again"
 MAGIC = {3: 0x803, 1: 0x801}  # unsigned bytes, of three axes or one
 
 
@@ -67,24 +68,20 @@ def idx_file(folder: str, split: str, axes: int) -> Path:
 
 def _read_idx(path: Path, axes: int) -> np.ndarray:
     """An idx file: big-endian magic number and sizes, then bytes (the format is described on MNIST's page)."""
-    try:
-        data = _unpacked(path)
+    data = _unpacked(path)
+    with reading(path, "an idx file", AGAIN):
         magic, *shape = np.frombuffer(data, ">i4", 1 + axes).tolist()
         values = np.frombuffer(data, np.uint8, offset=4 * (1 + axes))
-    except ValueError as error:
-        raise DataError(Problem(f"not an idx file: {error}", str(path), fix="fetch the file again")) from error
     if magic != MAGIC[axes] or len(values) != np.prod(shape) or shape[1:] != [SIZE] * (axes - 1):
         what = "not MNIST's file, or cut short"
-        raise DataError(Problem(what, str(path), f"{len(values)} values of shape {shape}", fix="fetch the file again"))
+        raise DataError(Problem(what, str(path), f"{len(values)} values of shape {shape}", fix=AGAIN))
     return values.reshape(shape)
 
 
 def _unpacked(path: Path) -> bytes:
     """The file's bytes. Raises DataError when it is cut short."""
-    try:
+    with reading(path, "an idx file that can be unpacked", AGAIN):
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(Problem(f"file can't be unpacked: {error}", str(path), fix="fetch the file again")) from error
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

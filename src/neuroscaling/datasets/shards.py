@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-import tarfile
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from neuroscaling.core.archives import tar_bytes, tar_members
+from neuroscaling.core.reading import require_file
 from neuroscaling.datasets.folders import EXTENSIONS
 from neuroscaling.datasets.labels import Coded, Coder
 from neuroscaling.datasets.lists import file_state, repeated_names
@@ -22,6 +23,7 @@ from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.images import rgb_pixels
 
 LABEL = ".cls"
+LONGEST_LABEL = 100_000  # bytes
 SHOWN = 5
 SCANNED_AT_ONCE = 16
 KEPT_OPEN = 400  # files of a process: a process may usually have 1,024
@@ -160,21 +162,15 @@ def _scan_shard(path: Path) -> tuple[list[tuple[str, str, int, int]], list[Probl
 
 def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
     """Key, extension, offset, size and (of labels) content of each image and label in a shard."""
-    try:
-        # "r:": a packed tar has no offsets to read from.
-        with tarfile.open(path, "r:") as tar, open(path, "rb") as file:
-            while (member := tar.next()) is not None:
-                tar.members = []  # tarfile keeps every header it has seen
-                if not member.isfile():
-                    continue
-                folder, _, base = member.name.rpartition("/")
-                stem, dot, extension = base.partition(".")
-                key = f"{folder}/{stem}" if folder else stem
-                extension = f"{dot}{extension}".lower()
-                if extension != LABEL and extension not in EXTENSIONS:
-                    continue
-                content = os.pread(file.fileno(), member.size, member.offset_data) if extension == LABEL else b""
-                yield key, extension, member.offset_data, member.size, content.decode(errors="replace").strip()
-    except (OSError, tarfile.TarError) as error:
-        fix = "shards must be whole tar files that are not compressed"
-        raise DataError(Problem(f"shard can't be read: {error}", str(path), fix=fix)) from error
+    require_file(path)
+    with open(path, "rb") as file:
+        for member in tar_members(path, "shards must be whole tar files that are not compressed"):
+            folder, _, base = member.name.rpartition("/")
+            stem, dot, extension = base.partition(".")
+            key = f"{folder}/{stem}" if folder else stem
+            extension = f"{dot}{extension}".lower()
+            if extension == LABEL and member.size > LONGEST_LABEL:
+                raise DataError(Problem("too long for a label", f"{path}: {member.name}", f"{member.size} bytes"))
+            if extension == LABEL or extension in EXTENSIONS:
+                content = tar_bytes(path, member, file) if extension == LABEL else b""
+                yield key, extension, member.offset, member.size, content.decode(errors="replace").strip()

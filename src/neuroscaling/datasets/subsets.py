@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.parquet import FIX, metadata, read_parquet
+from neuroscaling.core.reading import reading
 from neuroscaling.datasets.draws import draw, draw_token, validation_rows
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.datasets.tokens import count_problems, parse_token
@@ -64,17 +66,13 @@ def read_subset(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     (of a class subset; else None) and checksum. Raises DataError when the file is missing, damaged or of another
     format, or its images are not those of its checksum.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-        facts = _facts(json.loads(table.schema.metadata[METADATA]), table.num_rows)
+    if not Path(path).exists():
+        raise DataError(Problem("subset is missing", str(path)))
+    table = read_parquet(path, COLUMNS)
+    with reading(path, "a subset file", FIX):
+        facts = _facts(metadata(table, METADATA, path), table.num_rows)
         columns = {name: table[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
-    except FileNotFoundError as error:
-        raise DataError(Problem("subset is missing", str(path))) from error
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise DataError(Problem("not a subset file, or cut short", str(path), fix="delete it and run again")) from error
+        facts["checksum"], facts["format"]
     if facts["format"] not in FORMATS:
         raise DataError(Problem("of another version", str(path), facts["format"], ", ".join(FORMATS)))
     found = checksum(columns["image_id"].tolist())

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.parquet import column_names, read_columns
 from neuroscaling.encoding.accuracy import ALL_IMAGES, MEASURES
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import atomic_path, read_json
 
 Key = tuple[str, str, str, str]
+AGAIN = "delete the score file beside it and run again"
 COLUMNS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
 
 
@@ -69,7 +71,7 @@ def read_accuracy(score_file: Path) -> SubjectAccuracy:
     """Of one run and subject. Raises DataError for what is missing."""
     content = read_json(score_file)
     run, data, source, subject = _key(score_file, content)
-    table = read_columns(accuracy_file(score_file), COLUMNS)
+    table = read_columns(accuracy_file(score_file), COLUMNS, AGAIN)
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
     sizes, size = np.unique(np.array(table["n_mapping"], dtype=np.int64), return_inverse=True)
     draw = np.array(table["draw"], dtype=np.int64) - ALL_IMAGES
@@ -91,17 +93,6 @@ def subject_of(score_file: Path, content: dict[str, Any]) -> str:
     return subjects[0]
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> dict[str, Any]:
-    """Columns of a parquet file as arrays. Raises DataError where the file or one of the columns is missing."""
-    import pyarrow.parquet
-
-    problems = _header_problems(path, columns)
-    if problems:
-        raise DataError(problems)
-    table = pyarrow.parquet.read_table(path, columns=list(columns))
-    return {name: table[name].to_numpy() for name in columns}
-
-
 def write_columns(path: Path, columns: dict[str, Any], types: dict[str, str] | None = None) -> None:
     """Write a parquet file, whole or not at all. types: of each column, by pyarrow's names; else from the values."""
     import pyarrow
@@ -120,18 +111,12 @@ def _key(score_file: Path, content: dict[str, Any]) -> Key:
 
 def _header_problems(path: Path, columns: Sequence[str] = COLUMNS) -> list[Problem]:
     """What of a parquet file is missing."""
-    import pyarrow
-    import pyarrow.parquet
-
     try:
-        names = pyarrow.parquet.read_schema(path).names
-    except FileNotFoundError:
-        return [Problem("file is missing", str(path), fix="score the run on the subject again")]
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        return [Problem(f"not a readable parquet file ({error})", str(path), fix="delete it and score again")]
-    fix = "delete the score file beside it and run again"
+        names = column_names(path, AGAIN)
+    except DataError as error:
+        return error.problems
     absent = [name for name in columns if name not in names]
-    return [Problem("column is missing", str(path), name, listing(names, 20), fix=fix) for name in absent]
+    return [Problem("column is missing", str(path), name, listing(names, 20), fix=AGAIN) for name in absent]
 
 
 def _numbered(labels: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], np.ndarray]:

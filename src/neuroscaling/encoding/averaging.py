@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from neuroscaling.encoding.accuracy_files import read_columns, subject_of
+from neuroscaling.core.npy import read_npy
+from neuroscaling.core.parquet import read_columns
+from neuroscaling.encoding.accuracy_files import AGAIN, subject_of
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.predictions import prediction_file
 from neuroscaling.errors import DataError, Problem
@@ -37,7 +39,7 @@ def average_predictions(score_files: Sequence[Path], average: Average) -> dict[s
         raise DataError(problems)
     averaged = {}
     for side in HEMISPHERES:
-        predictions = [np.load(prediction_file(file, side), mmap_mode="r") for file in files]
+        predictions = [read_npy(prediction_file(file, side), mapped=True) for file in files]
         width = predictions[0].shape[1]
         weights = np.stack([_weights(file, side, width, average) for file in files])
         averaged[side] = weighted_mean(predictions, weights)
@@ -69,7 +71,7 @@ def _weights(score_file: Path, side: str, width: int, average: Average) -> np.nd
 
 def _targets(score_file: Path) -> dict[str, Any]:
     path = score_file.with_name(f"{score_file.stem}.targets.parquet")
-    return read_columns(path, ("hemisphere", "vertex", "n_mapping", "cv"))
+    return read_columns(path, ("hemisphere", "vertex", "n_mapping", "cv"), AGAIN)
 
 
 def _problems(files: Sequence[Path]) -> Iterator[Problem]:
@@ -92,11 +94,9 @@ def _array_problems(files: Sequence[Path]) -> Iterator[Problem]:
     shapes: dict[Path, tuple[int, ...]] = {}
     for file in files:
         try:
-            shapes[file] = np.load(file, mmap_mode="r").shape
-        except FileNotFoundError:
-            yield Problem("file is missing", str(file), fix="score the run on the subject again")
-        except (OSError, ValueError, EOFError) as error:
-            yield Problem(f"not a NumPy file, or cut short: {error}", str(file), fix="score the run again")
+            shapes[file] = read_npy(file, mapped=True, fix="score the run on the subject again").shape
+        except DataError as error:
+            yield from error.problems
     for file, shape in shapes.items():
         first = next(iter(shapes))
         if shape != shapes[first] or len(shape) != 2:

@@ -4,9 +4,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.core.npy import npy_header
+from neuroscaling.core.reading import reading
 
 # What NumPy needs to rebuild an array that holds one dictionary of numbers and strings.
 ALLOWED = {
@@ -16,15 +15,11 @@ ALLOWED = {
 
 def read_mapping(path: Path) -> dict[int, str]:
     """{integer in the mask: name of the ROI}. Raises DataError for a file that holds anything else."""
-    try:
+    with reading(path, "a mapping of ROIs {integer: name}"):
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            reader(file)
+            npy_header(file)
             content = _Unpickler(file).load().item()
         return {int(value): str(name) for value, name in content.items()}
-    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
-        raise DataError(Problem(f"not a mapping of ROIs: {error}", str(path), allowed="{integer: name}")) from error
 
 
 class _Unpickler(pickle.Unpickler):

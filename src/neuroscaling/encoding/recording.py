@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
 from neuroscaling.regression.scores import ncsnr_ceiling
 
 
@@ -22,7 +23,7 @@ class Responses:
 
     @cached_property
     def _arrays(self) -> tuple[np.ndarray, ...]:
-        return tuple(np.load(file, mmap_mode="r") for file in self.files)
+        return tuple(read_npy(file, mapped=True) for file in self.files)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -4,14 +4,18 @@
 Source: the challenge's development kit (github.com/gifale95/algonauts_2023).
 """
 
+import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.archives import Zip
+from neuroscaling.core.npy import KIND as NPY
+from neuroscaling.core.npy import npy_header, npy_shape, read_npy
+from neuroscaling.core.reading import reading
 from neuroscaling.encoding.algonauts import layout, subjects_of
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.errors import DataError, Problem, listing, nearest
@@ -19,13 +23,7 @@ from neuroscaling.files import atomic_path
 
 TOP = "algonauts_2023_challenge_submission"
 Shapes = Mapping[str, Mapping[str, tuple[int, int]]]
-DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-)  # the last: encrypted, or packed by an unknown method
+WRITE_AGAIN = "write the submission again"
 # Bytes of a zip must not depend on when it was written: the earliest time that the format knows.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
 
@@ -50,12 +48,21 @@ def expected_shapes(root: Path, subjects: Sequence[str] | str = "all") -> dict[s
         shapes[subject] = {}
         for side, file in zip(HEMISPHERES, layout.response_files(root / subject, "training"), strict=True):
             try:
-                shapes[subject][side] = (n_test, np.load(file, mmap_mode="r").shape[1])
-            except (OSError, ValueError, IndexError) as error:
-                problems.append(Problem(f"training responses tell no number of vertices: {error}", str(file)))
+                shapes[subject][side] = (n_test, _vertices(file))
+            except DataError as error:
+                problems += error.problems
     if problems:
         raise DataError(problems)
     return shapes
+
+
+def _vertices(file: Path) -> int:
+    shape = npy_shape(file)
+    if len(shape) != 2:
+        raise DataError(
+            Problem("training responses tell no number of vertices", str(file), shape, "(images, vertices)")
+        )
+    return shape[1]
 
 
 def write_submission(
@@ -90,21 +97,21 @@ def zip_problems(path: Path, shapes: Shapes) -> list[Problem]:
     if not Path(path).is_file():
         return [Problem("file is missing", str(path))]
     try:
-        with zipfile.ZipFile(path) as archive:
+        with Zip(path, WRITE_AGAIN) as archive:
             return [*_name_problems(archive, path, shapes), *_content_problems(archive, path, shapes)]
-    except DAMAGED as error:
-        return [Problem(f"not a zip file, or cut short: {error}", str(path), fix="write the submission again")]
+    except DataError as error:
+        return error.problems
 
 
-def read_prediction(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """One array of an open zip. Raises ValueError for a file with pickled objects, or that is no NumPy file."""
-    with archive.open(name) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+def read_prediction(archive: Zip, name: str) -> np.ndarray:
+    """One array of an open zip. Raises DataError for a file with pickled objects, or that is no NumPy file."""
+    with reading(archive.path, NPY, WRITE_AGAIN, f"{archive.path}: {name}"):
+        return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
 
 
-def _name_problems(archive: zipfile.ZipFile, path: Path, shapes: Shapes) -> Iterator[Problem]:
+def _name_problems(archive: Zip, path: Path, shapes: Shapes) -> Iterator[Problem]:
     """Files that are missing, twice, in another folder, or that nobody asked for."""
-    names = [name for name in archive.namelist() if not name.endswith("/")]
+    names = [name for name in archive.names if not name.endswith("/")]
     wanted = [member(subject, side) for subject in shapes for side in HEMISPHERES]
     extra = sorted(set(names) - set(wanted))
     tops = sorted({name.split("/")[0] if "/" in name else "no folder" for name in names} - {TOP, "__MACOSX"})
@@ -122,36 +129,29 @@ def _name_problems(archive: zipfile.ZipFile, path: Path, shapes: Shapes) -> Iter
         yield Problem(what, str(path), listing(strangers), f"{TOP}/subj0X/{{lh,rh}}_pred_test.npy", fix="remove them")
 
 
-def _content_problems(archive: zipfile.ZipFile, path: Path, shapes: Shapes) -> Iterator[Problem]:
+def _content_problems(archive: Zip, path: Path, shapes: Shapes) -> Iterator[Problem]:
     """Faults of each prediction that is there; its header first, so that nothing odd is read whole."""
     for subject in shapes:
         for side in HEMISPHERES:
             name = member(subject, side)
-            if name in archive.namelist():
+            if name in archive.names:
                 yield from _member_problems(archive, f"{path}: {name}", name, shapes[subject], side)
 
 
 def _member_problems(
-    archive: zipfile.ZipFile, where: str, name: str, shapes: Mapping[str, tuple[int, int]], side: str
+    archive: Zip, where: str, name: str, shapes: Mapping[str, tuple[int, int]], side: str
 ) -> Iterator[Problem]:
     try:
-        shape, fortran, dtype = _header(archive, name)
+        with reading(archive.path, NPY, WRITE_AGAIN, where), archive.open(name) as file:
+            shape, fortran, dtype = npy_header(file)
         problems = list(_array_problems(where, shape, dtype, shapes, side))
         if fortran and len(shape) == 2 and min(shape) > 1:
             problems.append(
                 Problem("columns come first", where, "Fortran order", "C order", fix="np.ascontiguousarray")
             )
         yield from problems or _value_problems(where, read_prediction(archive, name))
-    except (*DAMAGED, ValueError) as error:
-        yield Problem(f"not a NumPy file, or cut short: {error}", where, fix="write the submission again")
-
-
-def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether the order is Fortran's, and dtype of a .npy file in a zip."""
-    with archive.open(name) as file:
-        if np.lib.format.read_magic(file) == (1, 0):
-            return np.lib.format.read_array_header_1_0(file)
-        return np.lib.format.read_array_header_2_0(file)
+    except DataError as error:
+        yield from error.problems
 
 
 def _prediction_problems(predictions: Mapping[str, Mapping[str, Any]], shapes: Shapes) -> Iterator[Problem]:
@@ -169,8 +169,8 @@ def _prediction_problems(predictions: Mapping[str, Mapping[str, Any]], shapes: S
                 continue
             try:
                 array = _load(given)
-            except (OSError, ValueError, EOFError) as error:
-                yield Problem(f"not a NumPy file, or cut short: {error}", where, str(given))
+            except DataError as error:
+                yield from error.problems
                 continue
             problems = list(_array_problems(where, array.shape, array.dtype, shapes[subject], side))
             yield from problems or _value_problems(where, array)
@@ -195,7 +195,7 @@ def _value_problems(where: str, array: np.ndarray) -> Iterator[Problem]:
 
 
 def _load(given: np.ndarray | str | Path) -> np.ndarray:
-    return given if isinstance(given, np.ndarray) else np.load(given, mmap_mode="r", allow_pickle=False)
+    return given if isinstance(given, np.ndarray) else read_npy(given, mapped=True)
 
 
 def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

@@ -1,12 +1,13 @@
 """A submission scored at home, where the tree has the test responses and noise ceilings that the challenge withheld."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.archives import Zip
+from neuroscaling.core.npy import npy_shape, read_npy
 from neuroscaling.encoding.accuracy import BOTH, accuracy_of
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
@@ -36,14 +37,14 @@ def score_submission(path: Path, root: Path, subjects: list[str] | str = "all") 
         problems += _truth_problems(Path(root) / subject)
     if problems:
         raise DataError(problems)
-    with zipfile.ZipFile(path) as archive:
+    with Zip(path) as archive:
         rows = [_row(archive, Path(root), subject, side) for subject in shapes for side in HEMISPHERES]
     return [*rows, _total(rows)]
 
 
-def _row(archive: zipfile.ZipFile, root: Path, subject: str, side: str) -> dict[str, Any]:
+def _row(archive: Zip, root: Path, subject: str, side: str) -> dict[str, Any]:
     number = HEMISPHERES.index(side)
-    responses, ceiling = (np.load(files[number]) for files in _files(root / subject))
+    responses, ceiling = (read_npy(files[number]) for files in _files(root / subject))
     usable = np.isfinite(responses).all(0) & np.isfinite(ceiling)
     predictions = read_prediction(archive, member(subject, side))[:, usable]
     hemisphere = np.full(int(usable.sum()), side)
@@ -74,12 +75,12 @@ def _truth_problems(folder: Path) -> Iterator[Problem]:
     if not all(file.is_file() for file in _truth_files(folder)):
         return
     n_test = len(layout.images(folder, "test"))
-    widths = [np.load(file, mmap_mode="r").shape[1] for file in layout.response_files(folder, "training")]
+    widths = [npy_shape(file)[1] for file in layout.response_files(folder, "training")]
     responses, ceilings = _files(folder)
     for file, shape in zip(
         (*responses, *ceilings), [(n_test, w) for w in widths] + [(w,) for w in widths], strict=True
     ):
-        found = np.load(file, mmap_mode="r").shape
+        found = npy_shape(file)
         if found != shape:
             yield Problem("shape doesn't fit the test images and the training responses", str(file), found, f"{shape}")
 

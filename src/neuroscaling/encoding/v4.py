@@ -7,13 +7,14 @@ responses_raw/responses_<session>.npy                   (neurons, images, repeat
 
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.archives import Zip
+from neuroscaling.core.npy import read_npy
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.hashing import file_sha256
 from neuroscaling.regression.scores import repeat_ceiling, varies
@@ -72,8 +73,8 @@ def load_session(root: Path, session: str) -> Session:
         )
     files = {kind: root / name for kind, name in session_files(session).items()}
     problems = list(_altered(root, session))
-    averaged = _load(files["responses"])
-    raw = _load(files["raw"]) if files["raw"].is_file() else None
+    averaged = read_npy(files["responses"])
+    raw = read_npy(files["raw"]) if files["raw"].is_file() else None
     numbers = image_numbers(files["images"])
     problems += _inconsistent(averaged, raw, numbers, files)
     if problems:
@@ -94,11 +95,8 @@ def image_numbers(archive: Path) -> list[int]:
 
     The archives list their files in various orders, one of them below a folder, so only the number in a name counts.
     """
-    try:
-        with zipfile.ZipFile(archive) as file:
-            names = [name for name in file.namelist() if "__MACOSX" not in name]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(Problem(f"not a zip archive, or cut short: {error}", str(archive))) from error
+    with Zip(archive) as file:
+        names = [name for name in file.names if "__MACOSX" not in name]
     return sorted(int(match[1]) for match in map(NUMBER.search, names) if match)
 
 
@@ -150,10 +148,3 @@ def _raw_problems(averaged: np.ndarray, raw: np.ndarray, file: Path) -> Iterator
         what = f"no ceiling from {len(unrepeated)} neurons: none of their images has two repeats"
         fix = "without this file the session is scored without a ceiling"
         yield Problem(what, str(file), f"neurons {listing(unrepeated.tolist())}", fix=fix)
-
-
-def _load(file: Path) -> np.ndarray:
-    try:
-        return np.load(file)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(Problem(f"not a NumPy file, or cut short: {error}", str(file))) from error

@@ -4,12 +4,13 @@
 """
 
 import csv
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.archives import Zip
+from neuroscaling.core.npy import read_npy
 from neuroscaling.encoding.v4 import NUMBER, Session, load_session, session_files, stimulus_id
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, write_json
@@ -60,7 +61,7 @@ def _averages(session: Session) -> tuple[np.ndarray, list[str], None]:
 
 def _trials(session: Session, raw: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Trials that were made (presentations, neurons), stimulus by stimulus, and which repetition each is."""
-    repeats = np.load(raw)
+    repeats = read_npy(raw)
     made = np.isfinite(repeats)
     if (made.any(0) != made.all(0)).any():
         n = int((made.any(0) != made.all(0)).sum())
@@ -91,8 +92,8 @@ def _write_images(archive: Path, session: str, folder: Path) -> dict[str, str]:
     """Copy the images out of their zip; returns file names by stimulus id, in the order of the numbers."""
     folder.mkdir()
     members = {}
-    with zipfile.ZipFile(archive) as file:
-        for name in file.namelist():
+    with Zip(archive) as file:
+        for name in file.names:
             match = NUMBER.search(name)
             if match and "__MACOSX" not in name:
                 members[int(match[1])] = name

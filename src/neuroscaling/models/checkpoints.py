@@ -9,12 +9,13 @@ from timm.models import model_entrypoint
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from neuroscaling.core.tensors import METADATA, safetensors_header
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.models.build import classifier_name, create, skeleton
 from neuroscaling.models.dotted import is_dotted
 from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, architecture
 from neuroscaling.models.one_peace.checkpoint import vision_names
-from neuroscaling.models.weight_files import METADATA, SAFETENSORS, safetensors_header
+from neuroscaling.models.weight_files import SAFETENSORS
 from neuroscaling.models.weights import load_tensors, read_weights
 
 DRAWS = {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_, torch.Tensor.random_}
@@ -39,10 +40,13 @@ def tensor_problems(arch: str, file: Path) -> list[Problem]:
     In a second, however large the file; of a file of torch.save nothing is known without reading it. Raises StudyError
     for an unknown architecture.
     """
-    header = safetensors_header(file) if file.suffix == SAFETENSORS else None
-    if header is None:
+    if file.suffix != SAFETENSORS:
         return []
-    metadata = header.pop(METADATA, {})
+    try:
+        header = safetensors_header(file)
+    except DataError:  # weights_problems tells of it
+        return []
+    metadata = header.pop(METADATA)
     shapes = {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
     try:
         tensors = _own_names(arch, shapes)

@@ -1,12 +1,12 @@
 """Files of published weights: where they are looked for, and what is wrong with them. Light: checks import it."""
 
-import json
 import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from neuroscaling.errors import Problem, listing, nearest
+from neuroscaling.core.tensors import METADATA, safetensors_header
+from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.models import names
 
 SAFETENSORS = ".safetensors"
@@ -17,8 +17,6 @@ HUB = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", 
 OFFICIAL = {"one_peace_vision": ("one-peace-vision.pkl", "one-peace.pt")}
 SOURCES = {"one_peace_vision": "the README of OFA-Sys/ONE-PEACE on GitHub (Apache License 2.0)"}
 POINTER = b"version https://git-lfs"
-METADATA = "__metadata__"  # beside the tensors of a safetensors header
-LONGEST_HEADER = 100_000_000  # safetensors' own limit
 
 
 def weights_file(path: Path, arch: str) -> Path | None:
@@ -83,24 +81,10 @@ def _faults(file: Path, arch: str) -> Iterator[Problem]:
 
 
 def _safetensors_faults(file: Path, arch: str) -> Iterator[Problem]:
-    header, size = safetensors_header(file), file.stat().st_size
-    if header is None:
-        yield Problem("not a safetensors file, or cut short", str(file), f"{size} bytes", fix="fetch the file again")
+    try:
+        said = safetensors_header(file)[METADATA].get("arch", arch)
+    except DataError as error:
+        yield from error.problems
         return
-    said = header.pop(METADATA, {}).get("arch", arch)
     if said != arch:
         yield Problem("weights of another architecture", str(file), said, arch)
-
-
-def safetensors_header(file: Path) -> dict | None:
-    """Names, shapes and offsets of a safetensors file and its `__metadata__`; None where it is none, or cut short."""
-    size = file.stat().st_size
-    with open(file, "rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        text = opened.read(length) if length <= min(size, LONGEST_HEADER) else b""
-    try:
-        header = json.loads(text)
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return header if ends and 8 + length + max(ends) <= size else None

@@ -1,15 +1,14 @@
 """Weights files: safetensors with the run, architecture and epoch in their metadata; equal weights, equal bytes."""
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from neuroscaling.core.tensors import load_torch, read_safetensors
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import atomic_path
 from neuroscaling.models.weight_files import SAFETENSORS
@@ -64,22 +63,13 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     path = Path(path)
     if path.suffix != SAFETENSORS and path.is_file():
         return _saved_by_torch(path), {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise DataError(Problem("weights are missing", str(path))) from error
-    except (SafetensorError, OSError) as error:
-        raise DataError(Problem(f"not a safetensors file, or cut short: {error}", str(path))) from error
+    if not path.exists():
+        raise DataError(Problem("weights are missing", str(path)))
+    return read_safetensors(path)
 
 
 def _saved_by_torch(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        what = f"not a file of tensors alone, or cut short: {str(error).splitlines()[0][:200]}"
-        fix = "only files that torch.load reads with weights_only are loaded: others can run any code"
-        raise DataError(Problem(what, str(path), fix=fix)) from error
+    content = load_torch(path)
     while isinstance(content, dict) and (inner := next((key for key in INNER if key in content), None)):
         content = content[inner]
     if not isinstance(content, dict) or not any(isinstance(value, torch.Tensor) for value in content.values()):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.hdf5 import dataset, hdf5_dataset, open_hdf5
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.stimuli.sources import Stimulus
 
@@ -33,10 +35,8 @@ class NsdStimulus(Stimulus):
         """The image as a PNG, the same bytes at each call. Raises DataError when it can't be read."""
         from PIL import Image
 
-        try:
+        with reading(self.file, "an image in an HDF5 file", where=self.name):
             pixels = _images(self.file)[self.row]
-        except OSError as error:
-            raise DataError(Problem(f"image can't be read: {error}", self.name)) from error
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
@@ -74,8 +74,8 @@ def stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
     """What is wrong with the file of images, by its header."""
     file = stimuli_file(root)
     try:
-        with _open(file) as opened:
-            shape, dtype = opened[DATASET].shape, opened[DATASET].dtype
+        with hdf5_dataset(file, DATASET) as images:
+            shape, dtype = images.shape, images.dtype
     except DataError as error:
         return error.problems
     allowed = "(images, height, width, 3) uint8" if simulated else f"{NSD_SHAPE} uint8"
@@ -106,21 +106,5 @@ _open_files: dict[Path, Any] = {}
 def _images(file: Path) -> Any:
     """The images (n, height, width, 3) uint8 in the file, opened once a process and never read whole."""
     if file not in _open_files:
-        _open_files[file] = _open(file)
-    return _open_files[file][DATASET]
-
-
-def _open(file: Path) -> Any:
-    import h5py
-
-    if not file.is_file():
-        raise DataError(Problem("file is missing", str(file), fix="see docs/nsd.md"))
-    try:
-        opened = h5py.File(file, "r")
-    except OSError as error:
-        raise DataError(Problem(f"can't be read, or is cut short: {error}", str(file))) from error
-    if DATASET not in opened:
-        there = ", ".join(opened)
-        opened.close()
-        raise DataError(Problem("no such data in the file", str(file), DATASET, there))
-    return opened
+        _open_files[file] = dataset(open_hdf5(file), DATASET, file)
+    return _open_files[file]

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from neuroscaling.brainscore.ids import STIMULUS_SETS
 from neuroscaling.brainscore.sources import StimulusFiles, all_files, sha1_problems
 from neuroscaling.brainscore.sources import find_stimuli as find_set
+from neuroscaling.core.archives import Zip
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.images import file_bytes
 
@@ -39,12 +39,9 @@ class Stimulus:
 
     def read(self) -> bytes:
         """The bytes of the image file. Raises DataError when it is missing or its zip is damaged."""
-        try:
-            if self.member is None:
-                return file_bytes(self.file)
+        if self.member is not None:
             return _archive(self.file).read(self.member)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(Problem(f"image can't be read: {error}", self.name)) from error
+        return file_bytes(self.file)
 
 
 def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
@@ -97,7 +94,7 @@ def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
     problems = list(sha1_problems(files))
     if problems:
         raise DataError(problems)
-    members = {Path(name).name: name for name in _archive(files.images).namelist()} if files.official else {}
+    members = {Path(name).name: name for name in _archive(files.images).names} if files.official else {}
     for row in _rows(files.csv):
         identifier, name = row.get("stimulus_id") or row["image_id"], row["filename"]
         if files.official:
@@ -145,7 +142,7 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
     """The images of a session by NUMBER (zips list them out of order); column i of the responses is image i + 1."""
     path = Path(source["root"]) / "images" / f"images_{source['session']}.zip"
     found = {}
-    for name in _archive(path).namelist():
+    for name in _archive(path).names:
         match = V4_IMAGE.fullmatch(name)
         if match and "__MACOSX" not in name:
             found[int(match[1])] = name
@@ -171,16 +168,11 @@ KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
     "v4": _v4,
 }
 
-_open_archives: dict[Path, zipfile.ZipFile] = {}
+_open_archives: dict[Path, Zip] = {}
 
 
-def _archive(path: Path) -> zipfile.ZipFile:
+def _archive(path: Path) -> Zip:
     """The zip at `path`, opened once a process. Raises DataError when it is missing or damaged."""
     if path not in _open_archives:
-        try:
-            _open_archives[path] = zipfile.ZipFile(path)
-        except FileNotFoundError as error:
-            raise DataError(Problem("file is missing", str(path))) from error
-        except zipfile.BadZipFile as error:
-            raise DataError(Problem("not a zip, or cut short", str(path), fix="copy or download it again")) from error
+        _open_archives[path] = Zip(path)
     return _open_archives[path]

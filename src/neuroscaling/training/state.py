@@ -5,7 +5,6 @@ A file is the sha256 of what follows (64 hexadecimal characters) and a `torch.sa
 """
 
 import hashlib
-import io
 import logging
 import os
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from neuroscaling.core.tensors import load_torch
 from neuroscaling.files import atomic_path
 
 KEPT = 2
@@ -44,7 +44,7 @@ def load_state(folder: Path, definition: str) -> dict[str, Any] | None:
         if hashlib.sha256(content[DIGEST:]).hexdigest().encode() != bytes(content[:DIGEST]):
             log.warning("%s is damaged or cut short; an earlier state is used", path)
             continue
-        state = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
+        state = load_torch(path, content[DIGEST:])
         if state["definition"] == definition:
             return state
         log.warning("%s is of other settings; it is not used", path)

@@ -7,10 +7,12 @@ A folder has a manifest for each split, which names its index and its shards wit
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem, nearest
 from neuroscaling.files import read_json
 
 FORMAT = "pack/1"
+AGAIN = "pack again"
 FORMS = ("jpeg", "decoded")
 # Columns of a split's index, in the order of the data set. offset: in bytes, or rows of a decoded shard; length: in
 # bytes, or 1; 0 where an image is corrupt.
@@ -34,6 +36,10 @@ def pack_facts(folder: Path, split: str) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         found = facts.get("format") if isinstance(facts, dict) else facts
         raise DataError(Problem("not a pack that this version reads", str(manifest), found, FORMAT, fix="pack again"))
+    with reading(manifest, "the manifest of a pack", AGAIN):
+        for file in pack_files(facts):
+            file["file"], file["bytes"], file["sha256"]
+        facts["dataset"], facts["class_names"], facts["fingerprint"], facts["form"]
     return facts
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
+from neuroscaling.core.parquet import read_parquet
+from neuroscaling.core.reading import reading
 from neuroscaling.datasets.names import pack_names
-from neuroscaling.datasets.packs.format import pack_facts, pack_files
+from neuroscaling.datasets.packs.format import AGAIN, COLUMNS, pack_facts, pack_files
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.images import rgb_pixels
@@ -59,18 +62,16 @@ class PackSource:
     def _map(self, shard: int) -> np.ndarray:
         if shard not in self._maps:
             path = self.shards[shard]
-            self._maps[shard] = np.memmap(path, np.uint8, "r") if self.is_encoded else np.load(path, mmap_mode="r")
+            self._maps[shard] = _bytes(path) if self.is_encoded else read_npy(path, mapped=True)
         return self._maps[shard]
 
 
 def open_pack(folder: Path, split: str) -> PackSource:
     """The images of one split of the pack in `folder`. Raises DataError with all files missing or cut short."""
-    import pyarrow.parquet as pq
-
     folder = Path(folder)
     facts = pack_facts(folder, split)
     _check_files(folder, pack_files(facts))
-    table = pq.read_table(folder / facts["index"]["file"])
+    table = read_parquet(folder / facts["index"]["file"], COLUMNS, AGAIN)
     columns = {name: table[name].to_numpy() for name in ("label", "shard", "offset", "length")}
     names = pack_names(table["image_id"].to_pylist())
     index = DatasetIndex(
@@ -78,6 +79,11 @@ def open_pack(folder: Path, split: str) -> PackSource:
     )
     shards = [folder / shard["file"] for shard in facts["shards"]]
     return PackSource(index, facts["form"] == "jpeg", shards, **columns)
+
+
+def _bytes(path: Path) -> np.ndarray:
+    with reading(path, "a shard of a pack", AGAIN):
+        return np.memmap(path, np.uint8, "r")
 
 
 def _check_files(folder: Path, files: list[dict[str, Any]]) -> None:

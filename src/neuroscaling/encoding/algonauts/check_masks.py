@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.headers import read_shape
 from neuroscaling.encoding.algonauts.layout import FSAVERAGE_VERTICES, HEMISPHERES
@@ -22,7 +23,7 @@ def mask_problems(folder: Path) -> Iterator[Problem]:
             yield from error.problems
             continue
         for file in layout.mask_files(folder, mask_class):
-            unnamed = sorted({int(value) for value in np.unique(np.load(file))} - set(named))
+            unnamed = sorted({int(value) for value in np.unique(read_npy(file))} - set(named))
             if unnamed:
                 what = "values that the mapping doesn't name"
                 yield Problem(what, str(file), listing(unnamed), listing([f"{v} {n}" for v, n in named.items()]))
@@ -32,7 +33,7 @@ def mask_problems(folder: Path) -> Iterator[Problem]:
 def _twin_problems(folder: Path, mask_class: str) -> Iterator[Problem]:
     """The challenge's mask is the one over fsaverage at the subject's vertices; swapped hemispheres show here."""
     files = layout.mask_files(folder, mask_class)
-    own = [np.load(file) for file in files]
+    own = [read_npy(file) for file in files]
     twins = [_at_vertices(folder, mask_class, side) for side in range(len(HEMISPHERES))]
     differing = [twin is not None and not np.array_equal(mask, twin) for mask, twin in zip(own, twins, strict=True)]
     if any(differing) and all(map(np.array_equal, own, twins[::-1])):
@@ -50,7 +51,7 @@ def _at_vertices(folder: Path, mask_class: str, side: int) -> np.ndarray | None:
     """Mask over fsaverage at the subject's vertices, or None where the tree lacks either file."""
     whole = layout.mask_files(folder, mask_class, "fsaverage")[side]
     places = layout.all_vertices_files(folder)[side]
-    return np.load(whole)[np.load(places) != 0] if whole.is_file() and places.is_file() else None
+    return read_npy(whole)[read_npy(places) != 0] if whole.is_file() and places.is_file() else None
 
 
 def class_notes(folder: Path) -> Iterator[Problem]:

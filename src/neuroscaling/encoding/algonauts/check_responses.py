@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.algonauts.scan import Scan
@@ -53,7 +54,7 @@ def _masked_problems(folder: Path, found: Scan) -> Iterator[Problem]:
 def _copy_problems(files: list[Path]) -> Iterator[Problem]:
     if not files[0].is_file():
         return
-    left, right = (np.load(file, mmap_mode="r") for file in files)
+    left, right = (read_npy(file, mapped=True) for file in files)
     rows = zip(left, right, strict=True)
     if left.shape == right.shape and all(np.array_equal(a, b, equal_nan=True) for a, b in rows):
         yield Problem("both hemispheres hold the same numbers", str(files[0].parent), fix="copy the right file again")
@@ -82,6 +83,6 @@ def _repeats_problems(folder: Path) -> Iterator[Problem]:
 
 
 def _range(file: Path) -> tuple[float, float]:
-    values = np.load(file)
+    values = read_npy(file)
     values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from neuroscaling.core.npy import npy_shape, read_npy
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.rois import CLASSES
-from neuroscaling.errors import Problem
+from neuroscaling.errors import DataError, Problem
 
 Shapes = dict[Path, tuple[int, ...]]
 
@@ -15,16 +16,14 @@ def read_shapes(folder: Path) -> tuple[Shapes, list[Problem]]:
 
     Mappings are left out: they hold no array.
     """
-    import numpy as np
-
     shapes, problems = {}, []
     for file, axes, allowed in _files(folder):
-        try:
-            array = np.load(file, mmap_mode="r")
-        except FileNotFoundError:
+        if not file.exists():
             continue
-        except (ValueError, OSError, EOFError) as error:
-            problems.append(Problem(f"not a NumPy file, or cut short: {error}", str(file), fix="copy it again"))
+        try:
+            array = read_npy(file, mapped=True)
+        except DataError as error:
+            problems += error.problems
             continue
         if array.dtype.name not in allowed:
             problems.append(Problem("wrong type of numbers", str(file), array.dtype.name, ", ".join(allowed)))
@@ -38,11 +37,9 @@ def read_shapes(folder: Path) -> tuple[Shapes, list[Problem]]:
 
 def read_shape(file: Path) -> tuple[int, ...]:
     """Shape of an array; () for a file that isn't there or can't be read."""
-    import numpy as np
-
     try:
-        return np.load(file, mmap_mode="r").shape
-    except (ValueError, OSError, EOFError):
+        return npy_shape(file)
+    except DataError:
         return ()
 
 

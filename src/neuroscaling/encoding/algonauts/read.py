@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import npy_shape, read_npy
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.algonauts.regions import region_masks
@@ -52,8 +53,8 @@ def count_problems(folder: Path) -> Iterator[Problem]:
     files = layout.all_vertices_files(folder)
     if not all(file.is_file() for file in files):
         return
-    counts = [int(np.count_nonzero(np.load(file))) for file in files]
-    widths = [np.load(file, mmap_mode="r").shape[1] for file in layout.response_files(folder, "training")]
+    counts = [int(np.count_nonzero(read_npy(file))) for file in files]
+    widths = [npy_shape(file)[1] for file in layout.response_files(folder, "training")]
     if counts != widths and counts == widths[::-1]:
         what = "the hemispheres of the responses are swapped"
         value, allowed = f"{widths[0]} and {widths[1]} vertices", f"{counts[0]} and {counts[1]}, as all-vertices has"
@@ -69,7 +70,7 @@ def _split(folder: Path, split: str, columns: tuple[np.ndarray, ...]) -> Split:
     files, repeats = layout.response_files(folder, split), layout.repeats_file(folder, split)
     return Split(
         layout.image_ids(folder, split),
-        np.load(repeats) if repeats.is_file() else None,
+        read_npy(repeats) if repeats.is_file() else None,
         Responses(tuple(files), columns) if files[0].is_file() else None,
     )
 
@@ -78,7 +79,7 @@ def _beside(files: list[Path], columns: tuple[np.ndarray, ...]) -> np.ndarray | 
     """One number a vertex from a file a hemisphere; None where there are no files."""
     if not files[0].is_file():
         return None
-    return np.concatenate([np.load(file)[chosen] for file, chosen in zip(files, columns, strict=True)])
+    return np.concatenate([read_npy(file)[chosen] for file, chosen in zip(files, columns, strict=True)])
 
 
 def _ceiling(
@@ -96,4 +97,4 @@ def _fsaverage(folder: Path, columns: tuple[np.ndarray, ...]) -> np.ndarray | No
     files = layout.all_vertices_files(folder)
     if not files[0].is_file():
         return None
-    return np.concatenate([np.flatnonzero(np.load(f))[chosen] for f, chosen in zip(files, columns, strict=True)])
+    return np.concatenate([np.flatnonzero(read_npy(f))[chosen] for f, chosen in zip(files, columns, strict=True)])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import npy_shape, read_npy
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.mapping import read_mapping
 from neuroscaling.encoding.rois import ALL_VERTICES, CLASSES, REGIONS
@@ -25,7 +26,7 @@ def region_masks(folder: Path, n_vertices: int) -> dict[str, np.ndarray]:
 
 def _class_masks(folder: Path, mask_class: str) -> dict[str, np.ndarray]:
     mapping = read_mapping(layout.mapping_file(folder, mask_class))
-    values = np.concatenate([np.load(file) for file in layout.mask_files(folder, mask_class)])
+    values = np.concatenate([read_npy(file) for file in layout.mask_files(folder, mask_class)])
     wanted = {region: names for region, (c, names) in REGIONS.items() if c == mask_class}
     return {
         region: np.isin(values, [value for value, name in mapping.items() if name in names])
@@ -44,5 +45,5 @@ def region_problems(root: Path, subjects: Sequence[str], regions: Sequence[str])
 
 
 def _filled(folder: Path) -> list[str]:
-    widths = [np.load(file, mmap_mode="r").shape[1] for file in layout.response_files(folder, "training")]
+    widths = [npy_shape(file)[1] for file in layout.response_files(folder, "training")]
     return [name for name, mask in region_masks(folder, sum(widths)).items() if mask.any()]

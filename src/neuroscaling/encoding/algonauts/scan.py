@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
 from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 
@@ -34,7 +35,7 @@ def scan(folder: Path) -> Scan:
         files = [layout.response_files(folder, split)[which] for split in layout.SPLITS]
         finite, varies = np.True_, np.True_
         for file in (file for file in files if file.is_file()):
-            responses = np.load(file, mmap_mode="r")
+            responses = read_npy(file, mapped=True)
             all_finite, low, high = column_summary(responses)
             width[side] = responses.shape[1]
             rows = [] if all_finite.any() else empty_rows(responses)
@@ -42,7 +43,7 @@ def scan(folder: Path) -> Scan:
                 empty[file] = rows
             finite, varies = finite & all_finite, varies & (low < high)
         for file in (layout.ceiling_files(folder)[which], layout.ncsnr_files(folder)[which]):
-            finite = finite & (np.isfinite(np.load(file)) if file.is_file() else True)
+            finite = finite & (np.isfinite(read_npy(file)) if file.is_file() else True)
         nan[side] = np.flatnonzero(~finite).tolist()
         constant[side] = np.flatnonzero(finite & ~varies).tolist()
     return Scan(nan, constant, width, empty)

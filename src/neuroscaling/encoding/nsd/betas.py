@@ -6,18 +6,19 @@ fsaverage mgh: (vertices, 1, 1, trials) float32
 int16 is per cent signal change times 300 (data manual, "Functional data (NSD)"); float32 is per cent signal change.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neuroscaling.encoding.nsd.nibabel_files import open_image, unreadable
+from neuroscaling.core.hdf5 import hdf5_dataset
+from neuroscaling.core.reading import reading
+from neuroscaling.encoding.nsd.nibabel_files import open_image
 from neuroscaling.errors import DataError, Problem
 
 INTEGERS_PER_CENT = 300.0
 DATASET = "betas"
+KIND = "a file of betas"
 _STRETCH = 4096
 """Vertices of a surface that are read at once from an HDF5 file."""
 _NUMBERS = 16_000_000
@@ -43,14 +44,12 @@ def read_betas(file: Path, targets: np.ndarray) -> np.ndarray:
     """
     trials, grid, dtype = _facts(file)
     out = np.empty((trials, len(targets)), np.float32)
-    try:
+    with reading(file, KIND):
         if file.suffix == ".hdf5":
-            with _hdf5(file) as betas:
+            with hdf5_dataset(file, DATASET) as betas:
                 (_read_volume if len(grid) == 3 else _read_surface)(betas, grid, targets, out)
         else:
             _read_trials(file, grid, targets, out)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(unreadable(file, error)) from error
     return out / np.float32(INTEGERS_PER_CENT) if dtype == np.int16 else out
 
 
@@ -69,14 +68,14 @@ def _facts(file: Path) -> tuple[int, tuple[int, ...], np.dtype]:
     if not file.is_file():
         raise DataError(Problem("file is missing", str(file), fix="see docs/nsd.md for the files of each space"))
     if file.suffix == ".hdf5":
-        with _hdf5(file) as betas:
+        with hdf5_dataset(file, DATASET) as betas:
             shape, dtype = betas.shape, betas.dtype
-        trials, grid = shape[0], tuple(reversed(shape[1:]))
+        trials, grid = next(iter(shape), 0), tuple(reversed(shape[1:]))
         allowed, fits = "(trials, vertices) or (trials, Z, Y, X)", len(shape) in (2, 4) and dtype == np.int16
     else:
         image = open_image(file)
         shape, dtype = image.shape, image.get_data_dtype()
-        trials, grid = shape[-1], shape[:-1]
+        trials, grid = next(iter(shape[-1:]), 0), shape[:-1]
         if file.suffix == ".mgh":
             allowed, fits = "(vertices, 1, 1, trials)", grid[1:] == (1, 1) and dtype == np.dtype(">f4")
             grid = grid[:1]
@@ -87,20 +86,6 @@ def _facts(file: Path) -> tuple[int, tuple[int, ...], np.dtype]:
         kind = "float32" if file.suffix == ".mgh" else "int16"
         raise DataError(Problem("not the betas of a scan session", str(file), f"{shape} {dtype}", f"{allowed} {kind}"))
     return int(trials), tuple(int(n) for n in grid), dtype
-
-
-@contextmanager
-def _hdf5(file: Path) -> Iterator[Any]:
-    import h5py
-
-    try:
-        opened = h5py.File(file, "r")
-    except OSError as error:
-        raise DataError(unreadable(file, error)) from error
-    with opened:
-        if DATASET not in opened:
-            raise DataError(Problem("no such data in the file", str(file), DATASET, ", ".join(opened)))
-        yield opened[DATASET]
 
 
 def _read_volume(betas: Any, grid: tuple[int, ...], targets: np.ndarray, out: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
 from neuroscaling.encoding.nsd.averages import blocks
 from neuroscaling.encoding.nsd.design import Design, read_design
 from neuroscaling.encoding.nsd.layout import HEMISPHERES, place, subject_problems, subjects_of
@@ -119,7 +120,7 @@ def _rebuild_hemisphere(
 ) -> Hemisphere:
     """Rebuild both splits, and compare the training split with that of the tree."""
     path = folder / "training_split" / "training_fmri" / f"{side}_training_fmri.npy"
-    published, vertices = _load(path), _vertices(folder, side, len(ncsnr))
+    published, vertices = read_npy(path, mapped=True), _vertices(folder, side, len(ncsnr))
     if published.shape != (len(splits["training"].ids), len(vertices)):
         expected = f"({len(splits['training'].ids)}, {len(vertices)})"
         raise DataError(Problem("not the training responses of this subject", str(path), published.shape, expected))
@@ -174,19 +175,10 @@ class Difference:
 def _vertices(folder: Path, side: str, n: int) -> np.ndarray:
     """fsaverage vertices of the challenge's columns."""
     path = folder / "roi_masks" / f"{side}.all-vertices_fsaverage_space.npy"
-    mask = _load(path)
+    mask = read_npy(path, mapped=True)
     if mask.shape != (n,):
         raise DataError(Problem("not a mask of the fsaverage vertices", str(path), mask.shape, f"({n},)"))
     return np.flatnonzero(np.asarray(mask) > 0)
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r")
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(path), fix="give the challenge's tree")) from error
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(Problem(f"not a NumPy file, or cut short: {error}", str(path))) from error
 
 
 def _arrays(folder: Path, splits: dict[str, Rows], hemispheres: dict[str, Hemisphere]) -> dict[Path, np.ndarray]:
@@ -202,7 +194,7 @@ def _arrays(folder: Path, splits: dict[str, Rows], hemispheres: dict[str, Hemisp
 def _write(arrays: dict[Path, np.ndarray]) -> list[Path]:
     """Write the files that aren't there. Raises DataError, before any is written, for those that say something else."""
     there = [path for path in arrays if path.exists()]
-    other = [path for path in there if not _is_same(_load(path), arrays[path])]
+    other = [path for path in there if not _is_same(read_npy(path, mapped=True), arrays[path])]
     if other:
         fix = "move the file away to have it written again"
         raise DataError([Problem("is there already and differs from what was rebuilt", str(p), fix=fix) for p in other])

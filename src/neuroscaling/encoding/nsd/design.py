@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.matlab import read_mat
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem
 
 PLANNED_SESSIONS = 40
@@ -40,20 +42,10 @@ def design_file(root: Path) -> Path:
 
 def read_design(root: Path) -> Design:
     """Read the design. Raises DataError with all that is wrong with the file."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     path = design_file(root)
-    if not path.is_file():
-        raise DataError(Problem("file is missing", str(path), fix="see docs/nsd.md"))
-    try:
-        content = loadmat(path, variable_names=VARIABLES)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise DataError(Problem(f"not a MATLAB file, or cut short: {error}", str(path))) from error
-    missing = [name for name in VARIABLES if name not in content]
-    if missing:
-        raise DataError(Problem("variables are missing", str(path), ", ".join(missing), ", ".join(VARIABLES)))
-    ordering, images, shared = (np.asarray(content[name], dtype=np.int64) for name in VARIABLES)
+    content = read_mat(path, VARIABLES)
+    with reading(path, "NSD's design"):
+        ordering, images, shared = (np.asarray(content[name], dtype=np.int64) for name in VARIABLES)
     problems = list(_problems(str(path), ordering.ravel(), images, shared.ravel()))
     if problems:
         raise DataError(problems)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.npy import read_npy
+from neuroscaling.core.parquet import read_columns
 from neuroscaling.encoding.nsd.prepare import FORMAT, MANIFEST, REGION, TARGETS
 from neuroscaling.encoding.nsd.rows import SPLITS
 from neuroscaling.encoding.recording import Recording, Responses, Split
@@ -22,7 +24,7 @@ def open_recording(folder: Path) -> Recording:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    table = _read_table(folder / TARGETS)
+    table = read_columns(folder / TARGETS, fix=FIX)
     problems = [problem for name in SPLITS for problem in _split_problems(folder, name, manifest)]
     if len(table["usable"]) != manifest["targets"]:
         problems.append(Problem("another number of targets", str(folder / TARGETS), len(table["usable"]), fix=FIX))
@@ -75,20 +77,9 @@ def _split_problems(folder: Path, name: str, manifest: dict[str, Any]) -> list[P
     file = folder / f"{name}.npy"
     expected = (len(manifest[name]["stimulus_ids"]), manifest["targets"])
     try:
-        array = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        return [Problem(f"missing or cut short: {error}", str(file), fix=FIX)]
+        array = read_npy(file, mapped=True, fix=FIX)
+    except DataError as error:
+        return error.problems
     if array.shape == expected and array.dtype == np.float32:
         return []
     return [Problem("not what the manifest says", str(file), f"{array.shape} {array.dtype}", f"{expected}", fix=FIX)]
-
-
-def _read_table(path: Path) -> dict[str, np.ndarray]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise DataError(Problem(f"missing or cut short: {error}", str(path), fix=FIX)) from error
-    return {name: table[name].to_numpy() for name in table.column_names}

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.reading import reading
 from neuroscaling.encoding.nsd.layout import FIX, Place
-from neuroscaling.encoding.nsd.nibabel_files import open_image, unreadable
+from neuroscaling.encoding.nsd.nibabel_files import KIND, open_image
 from neuroscaling.encoding.rois import ALL_VERTICES, REGIONS
 from neuroscaling.errors import DataError, Problem, listing, nearest
 
@@ -23,10 +24,8 @@ def read_map(file: Path) -> np.ndarray:
     Raises DataError for a file that is missing or can't be read.
     """
     image = open_image(file)
-    try:
+    with reading(file, KIND):
         values = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(unreadable(file, error)) from error
     return values[:, 0, 0] if values.shape[1:] == (1, 1) else values
 
 
@@ -35,13 +34,9 @@ def read_label_names(file: Path) -> dict[int, str]:
 
     Raises DataError for a file that is missing or has other lines.
     """
-    try:
+    with reading(file, "a table of ROIs with lines such as `1 V1v`", FIX):
         lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
         return {int(words[0]): words[1] for words in lines if words and not words[0].startswith("#")}
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(file), fix=FIX)) from error
-    except (ValueError, IndexError) as error:
-        raise DataError(Problem(f"not a table of ROIs: {error}", str(file), allowed="lines such as `1 V1v`")) from error
 
 
 def label_problems(place: Place, grids: Sequence[tuple[int, ...]]) -> list[Problem]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.parquet import column_names, read_frame
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import read_json
 from neuroscaling.report.encoding.order import finished
@@ -123,13 +124,12 @@ def _beside(files: list[tuple[Path, dict[str, Any]]], ending: str, columns: list
     A source of data without such files, or with other columns, gives no rows.
     """
     import pandas as pd
-    import pyarrow.parquet as pq
 
     frames = []
     for path, content in files:
         beside = path.with_name(f"{path.stem}.{ending}.parquet")
-        if beside.is_file() and set(columns) <= set(pq.read_schema(beside).names):
-            frame = keep(pd.read_parquet(beside, columns=columns))
+        if beside.is_file() and set(columns) <= set(column_names(beside)):
+            frame = keep(read_frame(beside, columns))
             frames.append(frame.assign(run=content["run"], subject=frame.get("subject", _subject(content, path))))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*columns, "run", "subject"])
 

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.parquet import read_frame
 from neuroscaling.files import read_json, write_json
 from neuroscaling.laws.law import finite
 from neuroscaling.report.published import (
@@ -91,12 +92,11 @@ def write_index(
     table: the score table (parquet); fit_files: fit JSON files, each with <name>.bootstraps.parquet beside it. A fit
     without that file has no interval on its bars.
     """
-    import pandas as pd
 
     paths = [Path(path) for path in fit_files]
     fits = {content["name"]: content for content in map(read_json, paths)}
     beside = {path.name.removesuffix(".json"): path.with_suffix(".bootstraps.parquet") for path in paths}
-    bootstraps = {name: pd.read_parquet(path) for name, path in beside.items() if path.is_file()}
+    bootstraps = {name: read_frame(path) for name, path in beside.items() if path.is_file()}
     described = write_figures(Path(index).parent, read_table(table), checkpoints_csv, brainscore_csv, fits, bootstraps)
     judged = claims(fits, bootstraps)
     write_json(index, finite({"figures": described, "claims": judged, "verdict_rule": VERDICT_RULE}))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from neuroscaling.core.reading import reading
 from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
 from neuroscaling.datasets.draws import validation_rows
 from neuroscaling.datasets.source import Source
@@ -105,7 +106,7 @@ def _pixels(
     """Pixels uint8 (n, size, size, 3) and which of `rows` they are: bool (n,)."""
     every = np.ones(len(rows), bool)
     if file and file.exists():
-        return np.load(file, mmap_mode="c"), every
+        return _mapped(file), every
     if file is None:
         out = np.zeros((len(rows), how["size"], how["size"], 3), np.uint8)
         faults = decode_into(out, source, rows, partial(_prepared, **how))
@@ -117,6 +118,12 @@ def _pixels(
     log.warning("%d validation images can't be decoded: %s", len(faults), listing([*map(source.where, faults)], SHOWN))
     sound = ~np.isin(rows, list(faults))
     return out[sound], sound
+
+
+def _mapped(file: Path) -> np.ndarray:
+    """The pixels that another job decoded, mapped; torch wants them writable, and what is written stays in memory."""
+    with reading(file, "a NumPy file", "delete the file and run again"):
+        return np.lib.format.open_memmap(file, mode="c")
 
 
 class _Incomplete(Exception):
@@ -137,7 +144,7 @@ def _on_disk(
         out.flush()
         if faults:
             raise _Incomplete
-    return (out if faults else np.load(file, mmap_mode="c")), faults
+    return (out if faults else _mapped(file)), faults
 
 
 def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolation: str) -> torch.Tensor:

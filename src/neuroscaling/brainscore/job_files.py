@@ -1,0 +1,168 @@
+"""Job files: what a rule asks of a command in Brain-Score's environment, as JSON.
+
+The command line holds the names of two files and goes through no shell, so that paths and names may hold any
+character. Light: rules and commands of both environments import it.
+"""
+
+import os
+import types
+import typing
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from neuroscaling.errors import DataError, NeuroscalingError, Problem, nearest
+from neuroscaling.files import read_json, write_json
+
+SOURCE = Path(__file__).parents[2]
+Job = TypeVar("Job")
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """Score runs on benchmarks of one set of recordings.
+
+    activations: manifest of each run's; outputs: `<run>/<data>/<benchmark>.json`; data: folder of the recordings;
+    data_name: its name in score files; layers: of regions, the others by depth; readout: by default the last layer;
+    commitments: folder of chosen layers, `<run>/<data>/<benchmark>-<choice>.json`; references: the run whose choice
+    each run takes; definitions: benchmarks that the study defines; ceilings: folder where they are kept; code:
+    fingerprint, scores of other code are made again.
+    """
+
+    activations: list[Path]
+    outputs: list[Path]
+    data: Path
+    data_name: str
+    simulated: bool = False
+    layers: dict[str, str] = field(default_factory=dict)
+    readout: str | None = None
+    protocol: str = "corrected"
+    engine: str = "kernel"
+    commitments: Path | None = None
+    choice: str = "none"
+    references: dict[str, str] = field(default_factory=dict)
+    definitions: dict[str, dict] = field(default_factory=dict)
+    ceilings: Path | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class ChosenSet:
+    """A stimulus set that layers are chosen on: where its recordings lie, their name, and its benchmarks."""
+
+    stimuli: str
+    folder: Path
+    data: str
+    benchmarks: list[str]
+
+
+@dataclass(frozen=True)
+class ChoiceJob:
+    """Choose layers of runs.
+
+    activations: a manifest for each run and stimulus set; outputs: `<run>/<data>/<benchmark>-<choice>.json`;
+    choice: {way, hierarchy, inner_splits}; ceilings: folder with a folder for each name of data; others as ScoringJob.
+    """
+
+    activations: list[Path]
+    outputs: list[Path]
+    sets: list[ChosenSet]
+    choice: dict[str, Any]
+    definitions: dict[str, dict] = field(default_factory=dict)
+    ceilings: Path | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class PrefetchJob:
+    """Download the files of registered benchmarks below `root`; `manifest` lists them when all are there."""
+
+    benchmarks: list[str]
+    root: Path
+    manifest: Path
+
+
+@dataclass(frozen=True)
+class AuditJob:
+    """Score one benchmark by both engines. layers: one, or one for each split; others as ScoringJob."""
+
+    activations: Path
+    data: Path
+    benchmark: str
+    layers: list[str]
+    definitions: dict[str, dict] = field(default_factory=dict)
+    ceilings: Path | None = None
+
+
+def write_job(path: str | Path, job: Any) -> Path:
+    """Write a job of one of the kinds above as JSON."""
+    write_json(path, _plain(asdict(job)))
+    return Path(path)
+
+
+def read_job(path: str | Path, kind: type[Job]) -> Job:
+    """The job of `kind` at `path`. Raises DataError for a file that is none."""
+    return _read(read_json(path), kind, str(path))
+
+
+def become(python: str | Path, script: str | Path, job: Any, log: str | Path) -> typing.NoReturn:
+    """Write `job` beside `log`, and let `script JOB LOG` under the interpreter `python` take this process's place."""
+    path = write_job(Path(log).with_suffix(".job.json"), job)
+    os.execve(python, [str(python), str(script), str(path), str(log)], with_source())
+
+
+def with_source() -> dict[str, str]:
+    """This process's environment, for one that imports this library from where it lies."""
+    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _read(content: Any, kind: type[Job], where: str) -> Job:
+    """`content` as a dataclass; everything that is wrong with it at once."""
+    if not isinstance(content, dict):
+        raise DataError(Problem("not a job file", where, content, "a JSON object"))
+    known = {own.name: own for own in fields(kind)}  # type: ignore[arg-type]
+    types_ = typing.get_type_hints(kind)
+    problems = [
+        Problem("unknown key in a job file", f"{where}, {key}", None, ", ".join(known), nearest(key, known))
+        for key in content
+        if key not in known
+    ]
+    values = {}
+    for name, own in known.items():
+        if name in content:
+            try:
+                values[name] = _value(content[name], types_[name], f"{where}, {name}")
+            except NeuroscalingError as error:
+                problems += error.problems
+        elif own.default is MISSING and own.default_factory is MISSING:
+            problems.append(Problem("key is missing in a job file", f"{where}, {name}"))
+    if problems:
+        raise DataError(problems)
+    return kind(**values)
+
+
+def _value(value: Any, kind: Any, where: str) -> Any:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:  # X | None
+        return None if value is None else _value(value, inner[0], where)
+    if origin is list and isinstance(value, list):
+        return [_value(part, inner[0], f"{where}[{i}]") for i, part in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return {key: _value(part, inner[1], f"{where}.{key}") for key, part in value.items()}
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is Any or (kind in (str, bool, dict) and isinstance(value, kind)):
+        return value
+    if hasattr(kind, "__dataclass_fields__"):
+        return _read(value, kind, where)
+    named = getattr(kind, "__name__", kind) if origin is None else kind
+    raise DataError(Problem("not allowed in a job file", where, value, f"{named}"))

@@ -1,0 +1,61 @@
+"""netCDF files, tried in a process of their own: the C library ends the interpreter at some damaged ones.
+
+    python -m neuroscaling.core.netcdf FILE
+
+reads every variable; exit status 0 where that worked.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from neuroscaling.core.hdf5 import LOCKING
+from neuroscaling.core.reading import AGAIN, LONGEST, require_file
+from neuroscaling.errors import DataError, Problem
+
+PATIENCE = 3600
+"""Seconds; a damaged file may also keep the library busy for ever."""
+NUMBERS = 16_000_000
+"""Numbers that are read at once."""
+SOURCE = Path(__file__).parents[2]
+
+
+def require_netcdf(path: str | Path, fix: str = AGAIN, patience: float = PATIENCE) -> None:
+    """Read every variable of a netCDF file in another process. Raises DataError for a damaged file."""
+    require_file(path)
+    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {LOCKING: "FALSE", "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": ""}
+    command = [sys.executable, "-m", "neuroscaling.core.netcdf", str(path)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=environment, timeout=patience
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"reading this netCDF file came to no end in {patience:g} s"
+        raise DataError(Problem(what, str(path), fix=fix)) from error
+    if done.returncode:
+        last = next(iter(done.stderr.strip().splitlines()[-1:]), "")[:LONGEST]
+        said = last if done.returncode > 0 else "the netCDF library crashes at it"
+        raise DataError(Problem(f"not a netCDF file, or cut short: {said}", str(path), fix=fix))
+
+
+def _read(path: str) -> None:
+    import netCDF4
+
+    with netCDF4.Dataset(path) as opened:
+        opened.set_auto_mask(False)
+        for variable in opened.variables.values():
+            if not variable.ndim:
+                variable[...]
+                continue
+            row = 1
+            for length in variable.shape[1:]:
+                row *= length
+            step = max(1, NUMBERS // max(row, 1))
+            for start in range(0, variable.shape[0], step):
+                variable[start : start + step]
+
+
+if __name__ == "__main__":
+    _read(sys.argv[1])

@@ -1,0 +1,14 @@
+"""Start prefetch_brainscore.py in Brain-Score's environment, with a job file.
+
+output: manifest; params: benchmarks; config: located.brainscore (python, scripts, root); log[0].
+"""
+
+import sys
+from pathlib import Path
+
+from neuroscaling.brainscore.job_files import PrefetchJob, become
+
+located = snakemake.config["located"]["brainscore"]
+job = PrefetchJob(list(snakemake.params.benchmarks), located["root"], snakemake.output.manifest)
+script = Path(located["scripts"], "prefetch_brainscore.py")
+become(located["python"] or sys.executable, script, job, snakemake.log[0])
