@@ -25,8 +25,8 @@ from neuroscaling.config import (
     V4Encoding,
 )
 from neuroscaling.datasets.checks import light_problems
-from neuroscaling.encoding import v4
 from neuroscaling.encoding.study_checks import fmri_problems
+from neuroscaling.encoding.v4_checks import v4_problems
 from neuroscaling.errors import DataError, NeuroscalingError, Problem, StudyError, listing, nearest
 from neuroscaling.files import require_writable
 from neuroscaling.laws.config import load_fit_file
@@ -188,19 +188,15 @@ def _data_problems(data: BrainScoreData, study: Study, place: str) -> Iterator[P
         )
     if isinstance(data, LocalData) and not data.local.is_dir():
         yield Problem("folder is missing", place, str(data.local), fix="docs/data.md says what it must hold")
-    if isinstance(data, V4Data) and data.local_dir and not data.local_dir.is_dir():
-        yield Problem("folder is missing", f"{place}.local_dir", str(data.local_dir), fix="see docs/data.md")
 
 
 def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:
     for i, entry in enumerate(study.encoding):
         place = f"{where}: encoding[{i}]"
-        match entry:
-            case FmriEncoding():
-                yield from _data_problems(entry.data, study, place)
-                yield from fmri_problems(study, entry, place)
-            case V4Encoding():
-                yield from _v4_problems(entry, place)
+        if isinstance(entry, FmriEncoding):
+            yield from _data_problems(entry.data, study, place)
+            yield from fmri_problems(study, entry, place)
+    yield from v4_problems(study, where)
 
 
 def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
@@ -220,22 +216,6 @@ def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
 def _metric(settings: BrainScore, benchmark: str) -> str:
     defined, registered = settings.define.get(benchmark), ids.BENCHMARKS.get(benchmark)
     return (defined and defined.metric) or (registered and registered.metric) or ""
-
-
-def _v4_problems(entry: V4Encoding, place: str) -> Iterator[Problem]:
-    if entry.local_dir is None:
-        if entry.sessions == "all":
-            yield Problem("`all` needs `local_dir`", place, fix="name the sessions, e.g. sessions: ['190923']")
-        return
-    if not entry.local_dir.is_dir():
-        yield Problem("folder is missing", f"{place}.local_dir", str(entry.local_dir), fix="see docs/data.md")
-        return
-    found = v4.sessions(entry.local_dir)
-    if not found:
-        yield Problem("no session in this folder", f"{place}.local_dir", str(entry.local_dir), fix="see docs/data.md")
-    for session in found if entry.sessions == "all" else entry.sessions:
-        if session not in found:
-            yield Problem("unknown session", f"{place}.sessions", session, listing(found), nearest(session, found))
 
 
 def _published_problems(study: Study, where: str) -> Iterator[Problem]:

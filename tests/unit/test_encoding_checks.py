@@ -5,6 +5,7 @@ import pytest
 from neuroscaling.config import Study
 from neuroscaling.deep_checks import deep_problems
 from neuroscaling.encoding.study_checks import fmri_problems, size_problems
+from neuroscaling.encoding.v4_checks import v4_problems
 from neuroscaling.simulate.nsd import NsdSettings, write_nsd_tree
 from neuroscaling.study import LoadedStudy
 from tests.unit.test_algonauts import write_tree
@@ -81,3 +82,42 @@ def test_too_little_memory_for_the_inner_products_of_a_real_subject(tmp_path):
     config = study(entry, extraction={"keep": "gram"})
     (problem,) = deep_problems(LoadedStudy(tmp_path / "checks.yaml", config))
     assert "9841 mapping images need" in problem.what and "memory_mb" in problem.fix
+
+
+def v4_folder(path, *sessions):
+    for folder, name in (("images", "images_{}.zip"), ("responses_repeat_averaged", "responses_{}.npy")):
+        (path / folder).mkdir(parents=True)
+        for session in sessions:
+            (path / folder / name.format(session)).touch()
+    return path
+
+
+def v4_found(*folders, sessions=("190923",)):
+    """Problems of a study whose `encoding` and whose `brainscore` name these folders (None for neither)."""
+    encoding, brainscore = ({"local_dir": str(folder)} if folder else {} for folder in folders)
+    defined = {"region": "V4", "metric": "pls", "degrees": 11.2}
+    defined |= {"assembly": "190923/assembly.nc", "stimuli": "190923/stimuli.csv", "images": "190923/images"}
+    own = {"data": {"v4": list(sessions)} | brainscore, "define": {"mine": defined}, "benchmarks": ["mine"]}
+    config = study({"source": "v4", "sessions": list(sessions)} | encoding, brainscore=own)
+    return [str(problem) for problem in v4_problems(config, "study.yaml")]
+
+
+def test_v4_recordings_of_two_folders_are_refused_with_both(tmp_path):
+    one, other = (v4_folder(tmp_path / name, "190923") for name in ("one", "other"))
+    (problem,) = v4_found(one, other)
+    assert "in two folders" in problem and str(one) in problem and str(other) in problem
+    assert "study.yaml: brainscore.data.local_dir" in problem and "encoding[0]" in problem
+    (tmp_path / "link").symlink_to(one)
+    assert v4_found(one, one) == v4_found(one, tmp_path / "link") == v4_found(None, None) == []
+
+
+@pytest.mark.parametrize("folders", [("one", None), (None, "one"), ("one", "one")])
+def test_v4_sessions_that_the_one_folder_lacks_are_told_for_each_entry(tmp_path, folders):
+    folder = v4_folder(tmp_path / "one", "190923")
+    folders = [folder if name else None for name in folders]
+    assert v4_found(*folders) == []
+    problems = v4_found(*folders, sessions=("190924",))
+    assert ["unknown session" in problem and "nearest:  190923" in problem for problem in problems] == [True, True]
+    assert "encoding[0].sessions" in problems[0] and "brainscore.data.v4" in problems[1]
+    (problem,) = v4_found(*(folder and tmp_path / "nowhere" for folder in folders))
+    assert "folder is missing" in problem and "local_dir" in problem

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.laws.finished import FinishedLaw
+from neuroscaling.percent import percent
 
 Array = NDArray[np.float64]
 
@@ -16,7 +17,7 @@ def about_target(law: FinishedLaw, target: float, needed: float, never: float) -
     elif needed == 0:
         words.append(f"the law is at or beyond the target {target:g} for every {law.variables[0]}")
     if never > 0:
-        words.append(f"in {_percent(never)} of the resamples the target is never reached")
+        words.append(f"in {percent(never)} of the resamples the target is never reached")
     return words
 
 
@@ -57,7 +58,3 @@ def _beyond(law: FinishedLaw) -> str:
     low, high = law.fit.get("saturation_ci95") or (None, None)
     ends = "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
     return f"lies beyond the asymptote {law.fit['saturation']:.3g}{ends}"
-
-
-def _percent(share: float) -> str:
-    return "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.laws.forms import form_by_name
+from neuroscaling.percent import percent
 from neuroscaling.report.figures import panel_title
 from neuroscaling.report.style import axis_label
 
@@ -154,7 +155,9 @@ def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
     sentences = []
     if table["simulated"].any():
         share = table["simulated"].mean()
-        sentences.append(f"{share:.0%} of the scores are of SIMULATED recordings: they test the pipeline, not a brain.")
+        sentences.append(
+            f"{percent(share)} of the scores are of SIMULATED recordings: they test the pipeline, not a brain."
+        )
     empty = int(table["score"].isna().sum())
     if empty:
         sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so.")

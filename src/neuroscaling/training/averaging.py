@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuroscaling.percent import percent
 from neuroscaling.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -44,6 +45,6 @@ def start_note(recipe: Recipe, n_steps: int) -> str | None:
     if share <= MUCH:
         return None
     return (
-        f"after {n_steps} steps, {100 * share:.0f} % of the average that is scored (`ema: {recipe.ema:g}`) is still "
+        f"after {n_steps} steps, {percent(share)} of the average that is scored (`ema: {recipe.ema:g}`) is still "
         "what training starts from; `ema_warmup: true` or a smaller `ema` changes that"
     )

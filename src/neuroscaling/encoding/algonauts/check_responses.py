@@ -10,6 +10,7 @@ from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.algonauts.scan import Scan
 from neuroscaling.errors import Problem, listing
+from neuroscaling.percent import percent
 
 MOST_MASKED = 0.5
 """Share of a hemisphere's vertices; where more can't be used, the file is damaged rather than the vertices."""
@@ -48,7 +49,7 @@ def _masked_problems(folder: Path, found: Scan) -> Iterator[Problem]:
         masked = len(found.masked(side))
         if masked > MOST_MASKED * found.width[side]:
             what = f"{masked} of {found.width[side]} {side} vertices have NaN or don't vary"
-            yield Problem(what, str(folder), allowed=f"at most {MOST_MASKED:.0%} of a hemisphere")
+            yield Problem(what, str(folder), allowed=f"at most {percent(MOST_MASKED)} of a hemisphere")
 
 
 def _copy_problems(files: list[Path]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neuroscaling.percent import percent
 from neuroscaling.report.encoding.data import Encoding
 from neuroscaling.report.encoding.entry import Drawing, LeftOut, sentences
 from neuroscaling.report.encoding.order import CHAINS, shown
@@ -52,7 +53,7 @@ def _figure(encoding: Encoding, run: str, name: str) -> Drawing | LeftOut:
         f"{encoding.names()[run]}: share of an ROI's vertices that chose a layer (0: first, 1: last of "
         f"{len(encoding.layers[run])}; left) and a grid size (middle), by cross-validation inside the mapping images; "
         f"mean over {mine['subject'].nunique()} subjects. Right: mean relative depth, a dot a subject. Vertices with r "
-        f"above {MIN_R} on the evaluated images: {kept:.0%} of {len(mine):,}. {chain_words(members)}"
+        f"above {MIN_R} on the evaluated images: {percent(kept)} of {len(mine):,}. {chain_words(members)}"
     )
     limits = sentences(
         "Neighbouring layers predict nearly alike, so a choice tells a range of layers and no one of them; wider "

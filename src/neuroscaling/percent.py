@@ -1,0 +1,15 @@
+"""Shares as per cent, for sentences."""
+
+
+def percent(share: float) -> str:
+    """A share in 0..1 as whole per cent; 0 % and 100 % are only said of none and of all.
+
+    What would be rounded to them has one digit after the point: 99.8 %, or 'more than 99.9 %'.
+    """
+    if share in (0, 1) or 0.5 <= 100 * share < 99.5:
+        return f"{100 * share:.0f} %"
+    if 0 < share < 0.0005:
+        return "less than 0.1 %"
+    if 0.9995 <= share < 1:
+        return "more than 99.9 %"
+    return f"{100 * share:.1f} %"
