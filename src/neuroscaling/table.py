@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.parquet import read_frame
+from neuroscaling.core.scales import NONE, OLD_KEY, SCALES, has_ceiling, old_file
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.failures import FAILED
 from neuroscaling.files import atomic_path, read_json
@@ -55,7 +56,8 @@ SCORE_COLUMNS = {
     "raw": "float64",
     "ceiling": "float64",
     "error": "float64",
-    "ceiling_scale": "string",
+    "scale": "string",
+    "reason": "string",
     "protocol": "string",
     "engine": "string",
 }
@@ -73,10 +75,10 @@ def build_table(
 ) -> pd.DataFrame:
     """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
 
-    Numbers that are null stay missing (NaN). The rows are sorted by `KEY`, so the order of the files is of no matter.
-    accuracy: whether each run's validation accuracy is a row too. Runs that failed have no rows and stand in the
-    table's attribute `failed_runs`. Raises DataError for a score of a run without run.json, for a number given twice
-    and for two scales of ceiling.
+    Numbers that are null stay missing (NaN); a score that is null has its reason. The rows are sorted by `KEY`, so the
+    order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too. Runs that failed
+    have no rows and stand in the table's attribute `failed_runs`. Raises DataError for a score of a run without
+    run.json, for a number given twice, for files of an earlier version, and for two scales with ceilings.
     """
     import pandas as pd
 
@@ -85,7 +87,8 @@ def build_table(
     score_paths = [Path(path) for path in score_files]
     contents = [(path, content) for path in score_paths for content in [read_json(path)] if not _failed(content)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
-    problems += _mixed_scales(contents)
+    problems += [_old(path) for path, content in contents if OLD_KEY in content]
+    problems += [] if problems else _mixed_scales(contents)
     if problems:
         raise DataError(problems)
     rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
@@ -104,8 +107,11 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a score table. Raises DataError, naming the file, when it is missing or no parquet."""
-    return read_frame(path)
+    """Read a score table. Raises DataError, naming the file, where it is missing, no parquet, or of an old version."""
+    table = read_frame(path)
+    if OLD_KEY in table:
+        raise DataError(old_file(str(path), "delete the table and run again: it is made of the score files"))
+    return table
 
 
 def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:
@@ -139,7 +145,7 @@ def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
         "region": "accuracy",
         "metric": run["acc_kind"] or "top1",
     }
-    return dict.fromkeys(SCORE_COLUMNS) | about | {"simulated": False, "score": run["acc"], "ceiling_scale": "none"}
+    return dict.fromkeys(SCORE_COLUMNS) | about | {"simulated": False, "score": run["acc"], "scale": NONE}
 
 
 def _recipe(record: dict[str, Any]) -> dict[str, Any]:
@@ -186,13 +192,23 @@ def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     """Rows of a score file. What a row says of itself (such as its metric) stands above what the file says."""
     common = {name: content[name] for name in SCORE_COLUMNS if name in content}
     rows = [{**common, **row} for row in content["rows"]]
-    for row in rows:
-        absent = [
-            name for name in ("region", "score", "benchmark", "metric", "data", "ceiling_scale") if name not in row
-        ]
-        if absent:
-            raise DataError(Problem("key is missing", str(path), listing(absent), fix="delete the file and run again"))
+    problems = [problem for row in rows for problem in _row_problems(row, path)]
+    if problems:
+        raise DataError(problems)
     return [{name: row.get(name) for name in SCORE_COLUMNS} for row in rows]
+
+
+def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
+    fix = "delete the file and run again"
+    absent = [name for name in ("region", "score", "benchmark", "metric", "data", "scale") if name not in row]
+    if absent:
+        yield Problem("key is missing", str(path), listing(absent), fix=fix)
+    elif row["scale"] not in SCALES:
+        near = nearest(row["scale"], SCALES)
+        yield Problem("unknown scale of a score", f"{path}: scale", row["scale"], listing(list(SCALES)), near, fix)
+    elif (row["score"] is None) != bool(row.get("reason")):
+        what = "a score is null without a reason" if row["score"] is None else "a score has a reason for being null"
+        yield Problem(what, f"{path}: region {row['region']}", row.get("reason"), fix=fix)
 
 
 def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:
@@ -200,21 +216,29 @@ def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> P
     return Problem("a score of a run without run.json", str(path), content["run"], allowed, fix="train or list the run")
 
 
+def _old(path: Path) -> Problem:
+    return old_file(str(path), "delete the file and run again: its activations stay")
+
+
 def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
-    """r/c and r2/c are different numbers: the scores of one metric on one source of data must be on one scale."""
+    """r2/c and (r/c)2 of one metric on one source of data are two ways of scoring; one of them was not meant.
+
+    Rows without a ceiling may stand beside rows with one: recordings without repetitions have none. What pools rows
+    asks for one scale (`laws.rows.scale_of`).
+    """
     scales: dict[tuple[str, str], dict[str, Path]] = {}
     for path, content in contents:
-        if any(row.get("ceiling") is not None for row in content["rows"]):
-            found = scales.setdefault((content["data"], content["metric"]), {})
-            found.setdefault(content["ceiling_scale"], path)
+        for row in ({**content, **row} for row in content["rows"]):
+            if has_ceiling(str(row.get("scale"))):
+                scales.setdefault((row["data"], row["metric"]), {}).setdefault(row["scale"], path)
     return [_mixed(key, found) for key, found in scales.items() if len(found) > 1]
 
 
 def _mixed(key: tuple[str, str], found: dict[str, Path]) -> Problem:
     examples = "; ".join(f"{scale} in {path}" for scale, path in found.items())
-    where = f"ceiling_scale of {key[0]}, metric {key[1]}"
+    where = f"scale of {key[0]}, metric {key[1]}"
     fix = "score all of them under one `protocol:`"
-    return Problem("scores of two ceiling scales in one table", where, examples, "one scale", fix=fix)
+    return Problem("scores on two scales with a ceiling in one table", where, examples, "one scale", fix=fix)
 
 
 def _check_duplicates(table: pd.DataFrame) -> None:

@@ -298,7 +298,7 @@ def test_subjects_have_numbers_of_their_own(results: dict):
     assert {row["subject"] for row in targets} == {"subj01", "subj02"}
     rdm = results["rdm kernel"][0]
     assert [row["subject"] for row in rdm["subjects"]] == ["subj01", "subj02"]
-    assert rdm["rows"][0]["ceiling_lower"] < rdm["rows"][0]["ceiling"] and rdm["ceiling_scale"] == "r/c"
+    assert rdm["rows"][0]["ceiling_lower"] < rdm["rows"][0]["ceiling"] and rdm["rows"][0]["scale"] == "r/c"
 
 
 def test_a_constant_neuroid_has_no_correlation(results: dict):

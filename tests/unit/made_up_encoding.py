@@ -91,14 +91,14 @@ def _write_subject(path, run, subject):
         for region, r in values.items():
             rows.append(
                 {"region": region, "subject": subject, "metric": "ridge", "n_mapping": n, "n_targets": 600, "raw": r,
-                 "score": r * r / 0.5, "ceiling": 0.5, "error": 0.01,
+                 "score": r * r / 0.5, "ceiling": 0.5, "error": 0.01, "scale": "r2/c", "reason": None,
                  "layer": "blocks.1@4"}
             )  # fmt: skip
             accuracies += _accuracies(region, n, r, rng)
     write_json(
         path,
-        {"format": "score/1", "run": run["run"], "data": "data", "simulated": True, "benchmark": "algonauts2023",
-         "metric": "ridge", "engine": "neuroscaling", "protocol": "corrected", "ceiling_scale": "r2/c", "rows": rows,
+        {"format": "score/3", "run": run["run"], "data": "data", "simulated": True, "benchmark": "algonauts2023",
+         "metric": "ridge", "engine": "neuroscaling", "protocol": "corrected", "rows": rows,
          "details": {"candidates": CANDIDATES}, "provenance": {}},
     )  # fmt: skip
     pd.DataFrame(accuracies).to_parquet(path.with_name(f"{path.stem}.accuracy.parquet"))

@@ -212,14 +212,14 @@ def test_the_order_of_the_stored_stimuli_does_not_matter(results: dict, benchmar
 def test_a_score_says_what_it_is(results: dict):
     score = results[f"truth {IT}"]
     row = score["rows"][0]
-    expected = ("score/2", True, "pls", "kernel")
+    expected = ("score/3", True, "pls", "kernel")
     assert (score["format"], score["simulated"], score["metric"], score["engine"]) == expected
     assert (row["n_targets"], row["n_mapping"], row["layer"]) == (8, 108, "IT.0")
     assert row["score"] == pytest.approx(row["raw"] ** 2 / row["ceiling"], rel=1e-12)
     assert score["versions"] == {"brainscore_vision": ids.BRAINSCORE_VERSION, "benchmark": 4}
     assert score["provenance"]["versions"]["brainscore_vision"] == ids.BRAINSCORE_VERSION
     behavior = results[f"truth {BEHAVIOR}"]
-    assert behavior["ceiling_scale"] == "r/sqrt(c)" and behavior["rows"][0]["n_targets"] is None
+    assert behavior["rows"][0]["scale"] == "r/sqrt(c)" and behavior["rows"][0]["n_targets"] is None
 
 
 @needs_brainscore
@@ -248,7 +248,7 @@ def test_neuroids_are_written_beside_the_score(results: dict, brain: Path):
 @needs_brainscore
 def test_parity_is_on_the_published_scale(results: dict):
     old, new = results["parity"], results[f"truth {IT}"]
-    assert (old["ceiling_scale"], new["ceiling_scale"]) == ("(r/c)2", "r2/c")
+    assert (old["rows"][0]["scale"], new["rows"][0]["scale"]) == ("(r/c)2", "r2/c")
     assert old["rows"][0]["score"] * new["rows"][0]["ceiling"] == pytest.approx(new["rows"][0]["score"], rel=1e-12)
 
 

@@ -39,15 +39,19 @@ from neuroscaling.activations.store import open_store
 from neuroscaling.brainscore.audit import audit
 from neuroscaling.brainscore.ceilings import keep_ceilings, read_ceiling
 from neuroscaling.brainscore.local import load, register_benchmark
+from neuroscaling.brainscore.definitions import check_definitions
 from neuroscaling.brainscore.scoring import Job, score_benchmark
 from neuroscaling.errors import NeuroscalingError
 
 results, store = {}, open_store(root / "set.json")
 
-def scored(name, **settings):
+def scored(name, load=load, definitions=None, **settings):
     job = Job("toy", "toy", True, "x", store, {"IT": "wide"}, "narrow", **settings)
-    content, _ = score_benchmark(ids.benchmark(name), load, job)
-    return {key: content[key] for key in ("rows", "subjects", "ceiling_scale")}
+    benchmark = (definitions or {}).get(name)
+    benchmark = benchmark.benchmark if benchmark else ids.benchmark(name)
+    content, _ = score_benchmark(benchmark, load, job)
+    json.dumps(content, allow_nan=False)
+    return {key: content[key] for key in ("rows", "subjects")}
 
 for name in sys.argv[2:]:
     register_benchmark(root / "data", ids.benchmark(name))
@@ -77,6 +81,54 @@ for name in sys.argv[2:]:
         thread.join()
     results[name]["mended"] = float(read_ceiling(path)) == float(computed)
     results[name]["at once"] = [float(other.ceiling) == float(computed) for other in others]
+def with_ceiling(change):
+    def loaded(name):
+        benchmark = load(name)
+        ceiling = benchmark._ceiling_func()
+        change(ceiling)
+        benchmark._ceiling_func = lambda: ceiling
+        return benchmark
+    return loaded
+
+def moved_to(value):
+    def change(ceiling):
+        ceiling.attrs["raw"].values += value - float(ceiling)
+        ceiling.values[...] = value
+    return change
+
+def agreement(upper, lower):
+    def change(ceiling):
+        ceiling.values[...] = upper
+        ceiling.attrs["lower_bound_loo"] = lower
+    return change
+
+def first_half(value):
+    def change(ceiling):
+        ceiling.attrs["raw"].values[0] = value
+        ceiling.values[...] = ceiling.attrs["raw"].values.mean()
+    return change
+
+for case, (name, change) in {
+    "negative": (sys.argv[2], moved_to(-0.035)),
+    "nan": (sys.argv[2], moved_to(float("nan"))),
+    "tiny": (sys.argv[2], moved_to(7e-8)),
+    "small": (sys.argv[2], moved_to(0.0007)),
+    "subjects": (sys.argv[4], moved_to(-0.1)),
+    "rdm negative": (sys.argv[3], agreement(-0.1, -0.2)),
+    "rdm by chance": (sys.argv[3], agreement(0.7, 0.001)),
+    "people": (sys.argv[5], first_half(-0.02)),
+}.items():
+    for protocol in ("corrected", "parity"):
+        results[f"{case} {protocol}"] = scored(name, with_ceiling(change), protocol=protocol)
+    if case == "negative":
+        results[f"{case} stock"] = scored(name, with_ceiling(change), engine="stock")
+files = {"assembly": "assy_dicarlo_MajajHong2015_public.nc", "stimuli": "stimulus_hvm-public.csv"}
+own = {"region": "IT", "metric": "pls", "degrees": 8, "images": "stimulus_hvm-public", "time_window": [70, 170]}
+defined = check_definitions({"noise": own | files, "none": own | files | {"ceiling": "none"}}, root / "noise")
+for name in defined:
+    for protocol in ("corrected", "parity"):
+        found = scored(name, lambda name: load(name, defined), defined, protocol=protocol)
+        results[f"{name} {protocol}"] = found
 inner = open_store(root / "gram.json")
 for case, (name, where, layers) in {
     "audit": (sys.argv[2], store, "wide"),
@@ -103,6 +155,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = brainscore_data.write_majajhong(root / "data", one)
     ids |= brainscore_data.write_rajalingham(root / "data", two)
     ids |= brainscore_data.write_allen(root / "data", three, four)
+    brainscore_data.write_majajhong(root / "noise", one, noise=1e4)
     latent = np.concatenate([one, two, three, four])
     names = [stimulus for stimuli in ids.values() for stimulus in stimuli]
     layers = {"narrow": latent @ rng.standard_normal((10, 30)), "wide": latent @ rng.standard_normal((10, 120))}
@@ -140,11 +193,53 @@ def test_a_ceiling_cut_short_is_computed_again_by_two_at_once(results: dict, ben
 def test_the_published_scale_counts_subject_by_subject(results: dict):
     old, new = results[RIDGE]["parity"], results[RIDGE]["kept"]
     squares = [(part["raw"] / part["ceiling"]) ** 2 for part in new["subjects"]]
-    assert old["rows"][0]["score"] == pytest.approx(np.mean(squares)) and old["ceiling_scale"] == "(r/c)2"
-    assert new["rows"][0]["score"] == pytest.approx(np.mean([part["score"] for part in new["subjects"]]))
+    assert old["rows"][0]["score"] == pytest.approx(np.mean(squares)) and old["rows"][0]["scale"] == "(r/c)2"
+    for found in (old, new):
+        assert found["rows"][0]["score"] == pytest.approx(np.mean([part["score"] for part in found["subjects"]]))
+        assert {part["scale"] for part in found["subjects"]} == {found["rows"][0]["scale"]}
     for benchmark, scale in ((RDM, "r/c"), (BEHAVIOR, "r/sqrt(c)")):
         assert results[benchmark]["parity"] == results[benchmark]["kept"]
-        assert results[benchmark]["parity"]["ceiling_scale"] == scale
+        assert results[benchmark]["parity"]["rows"][0]["scale"] == scale
+
+
+@needs_brainscore
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("negative corrected", "the ceiling is not above 0: -0.035"),
+        ("negative parity", "the ceiling is not above 0: -0.035"),
+        ("negative stock", "the ceiling is not above 0: -0.035"),
+        ("nan corrected", "the ceiling is not finite: nan"),
+        ("nan parity", "the ceiling is not finite: nan"),
+        ("tiny corrected", "the ceiling is as small as rounding: 7e-08"),
+        ("tiny parity", "the ceiling is as small as rounding: 7e-08"),
+        ("small corrected", "the ceiling is not significantly above 0: 0.0007"),
+        ("small parity", "the ceiling is not significantly above 0: 0.0007"),
+        ("subjects corrected", "the ceiling is not above 0: -"),
+        ("subjects parity", "the ceiling is not above 0: -"),
+        ("rdm negative corrected", "the ceiling is not above 0: -0.1"),
+        ("rdm by chance corrected", "the agreement of each subject with the mean of the others is not significantly"),
+        ("people corrected", "the agreement of two halves of the people is not above 0: -0.02"),
+        ("noise corrected", "the ceiling is not "),
+        ("noise parity", "the ceiling is not "),
+    ],
+)
+def test_a_ceiling_that_cannot_divide_gives_no_score_but_a_reason(results: dict, case: str, reason: str):
+    (row,) = results[case]["rows"]
+    assert row["score"] is None and row["reason"].startswith(reason)
+    assert row["raw"] is not None and (row["ceiling"] is None) == case.startswith("nan")
+    for part in results[case]["subjects"]:
+        assert (part["score"] is None) == (part["reason"] is not None)
+    if "subjects" in case:
+        assert row["reason"].endswith("of 2)") and "subj" in row["reason"]
+
+
+@needs_brainscore
+def test_a_score_without_a_ceiling_says_so_in_its_scale(results: dict):
+    for protocol in ("corrected", "parity"):
+        (row,) = results[f"none {protocol}"]["rows"]
+        assert (row["scale"], row["reason"], row["ceiling"]) == ("r2", None, None)
+        assert row["score"] == pytest.approx(row["raw"] ** 2, rel=1e-12)
 
 
 @needs_brainscore

@@ -88,9 +88,10 @@ def test_planted_truth_is_found_with_the_right_layer_for_each_vertex(tree, tmp_p
 
 def test_score_file_says_what_the_formats_page_says(tree, tmp_path):
     content, targets = score(tree, tmp_path, {"all": latent})
-    assert content["format"] == "score/1"
+    assert content["format"] == "score/3"
     assert content["simulated"] is True
-    assert (content["metric"], content["protocol"], content["ceiling_scale"]) == ("ridge", "corrected", "r2/c")
+    assert (content["metric"], content["protocol"]) == ("ridge", "corrected")
+    assert {(row["scale"], row["reason"]) for row in content["rows"]} == {("r2/c", None)}
     rows = {row["region"]: row for row in content["rows"]}
     assert rows.keys() == {"V1", "hV4", "early", "ventral", "all-vertices"}
     row = rows["V1"]
@@ -111,8 +112,24 @@ def test_without_ceiling_the_score_is_the_raw_square(tmp_path):
     content, targets = score(tree, tmp_path, {"all": latent}, regions=["V1"])
     (row,) = content["rows"]
     r = np.array([r for r, regions in zip(targets["r"], targets["regions"], strict=True) if "V1" in regions.split("|")])
-    assert row["ceiling"] is None
+    assert (row["ceiling"], row["scale"], row["reason"]) == (None, "r2", None)
     assert row["score"] == pytest.approx((r**2).mean())
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "reason"), [(0.0, "not above 0: 0"), (7e-8, "as small as rounding: 7e-08"), (1e-3, None)]
+)
+def test_a_region_whose_mean_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_path, ceiling, reason):
+    tree = write_tree(tmp_path, ("subj01",), N_TRAIN, N_TEST, respond)
+    for file in (tree / "subj01/test_split/noise_ceiling").glob("*_noise_ceiling.npy"):
+        np.save(file, np.full(len(np.load(file)), ceiling, np.float32))
+    content, _ = score(tree, tmp_path, {"all": latent}, regions=["V1", "V2"])
+    mine, lacking = content["rows"]
+    assert mine["raw"] > 0.5 and mine["ceiling"] == pytest.approx(ceiling) and mine["scale"] == "r2/c"
+    assert mine["reason"] == (reason and f"the mean ceiling of the region is {reason}")
+    nothing = (mine["score"], mine["error"], mine["unclipped_score"]) == (None, None, None)
+    assert nothing == bool(reason) and mine["challenge_score"] == pytest.approx(100)  # the challenge's own rule
+    assert lacking["score"] is None and lacking["reason"] == "the subject has no target of this region: V2"
 
 
 @pytest.mark.parametrize("evaluate", ["test", "validation"])

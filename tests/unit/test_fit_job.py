@@ -203,11 +203,56 @@ def test_a_number_that_stands_twice_with_two_values_is_an_error():
         fit_table(pd.concat([table, other], ignore_index=True), job())
 
 
-def test_a_fit_over_two_ceiling_scales_is_refused_and_one_over_either_is_not():
-    table = score_table()
-    scales = np.where(np.arange(len(table)) % 2, "r2/c", "(r/c)2")
-    with pytest.raises(DataError, match="two ceiling scales in one fit") as caught:
-        fit_table(table.assign(ceiling_scale=scales), job())
-    assert "(r/c)2 in 30 rows; r2/c in 30 rows" in str(caught.value) and "`protocol:`" in str(caught.value)
-    neural_and_behavior = np.where(np.arange(len(table)) % 2, "r2/c", "r/sqrt(c)")
-    assert fit_table(table.assign(ceiling_scale=neural_and_behavior), job())[0]["status"] == "fitted"
+def with_scales(table, first, second, by="run"):
+    """The scales take turns: run by run, or region by region."""
+    turns = table.groupby(by, sort=False).ngroup() % 2
+    return table.assign(scale=np.where(turns == 0, first, second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("r2/c", "r2"), ("r2/c", "(r/c)2"), ("r2/c", "r/sqrt(c)"), ("r/c", "r"), ("r", "r2"), ("r2/c", "none")],
+)
+@pytest.mark.parametrize("group_by", [["run"], []])
+def test_a_fit_over_points_on_two_scales_is_refused(first, second, group_by):
+    table = with_scales(score_table(), first, second)
+    for allowed in (False, True):  # which lets a point be a mean over scales, and never points differ
+        with pytest.raises(DataError, match="scores on 2 scales in one fit") as caught:
+            fit_table(table, job(filters={"region": "IT"}, group_by=group_by, mean_over_scales=allowed))
+    text = str(caught.value)
+    assert f"{first} in 15 (run00, run02, ...)" in text and f"{second} in 15 (run01, run03, ...)" in text
+    assert "filter the fit by `scale`" in text and "`y: raw`" in text
+    one = fit_table(table, job(filters={"region": "IT", "scale": second}, group_by=group_by))[0]
+    assert one["n"] == 15 and one["scale"] == second
+    raw = fit_table(table.assign(raw=table["score"]), job(filters={"region": "IT"}, group_by=group_by, y="raw"))[0]
+    assert raw["n"] == 30 and raw["scale"] == "r"
+
+
+def test_a_mean_over_scales_is_refused_unless_it_is_meant():
+    table = with_scales(score_table(), "r2/c", "r/sqrt(c)", by="region")
+    with pytest.raises(DataError, match="each point is a mean of scores on 2 scales") as caught:
+        fit_table(table, job())
+    assert "r/sqrt(c) and r2/c" in str(caught.value) and "mean_over_scales: true" in str(caught.value)
+    content = fit_table(table, job(mean_over_scales=True))[0]
+    assert content["status"] == "fitted" and content["n"] == 30 and content["scale"] == "r/sqrt(c) and r2/c"
+    assert fit_table(table, job(filters={"region": "IT"}))[0]["scale"] == "r/sqrt(c)"
+
+
+def test_what_is_left_out_for_a_ceiling_is_counted_by_the_reason():
+    table = score_table().assign(scale="r2/c", reason=None)
+    table.loc[[0, 4], ["score", "reason"]] = [np.nan, "the ceiling is not above 0: -0.035"]
+    table.loc[2, ["score", "reason"]] = [np.nan, "the ceiling is not significantly above 0: 0.05, standard error 0.04"]
+    table = table.astype({"score": float})
+    not_above, not_sure = "the ceiling is not above 0", "the ceiling is not significantly above 0"
+    means = fit_table(table, job())[0]
+    among = "points with an empty score among their rows"
+    assert means["dropped"] == {f"{among}: {not_above}": 2, f"{among}: {not_sure}": 1} and means["n"] == 27
+    single = fit_table(table, job(group_by=[], filters={"region": "V1"}))[0]
+    assert single["dropped"] == {f"points without score: {not_above}": 2, f"points without score: {not_sure}": 1}
+    parity = fit_table(table, job(mode="parity"))[0]
+    partly = "points whose mean leaves out an empty score (parity: as published)"
+    assert parity["n"] == 30 and parity["dropped"] == {f"{partly}: {not_above}": 2, f"{partly}: {not_sure}": 1}
+    raw = fit_table(table.assign(raw=0.4), job(y="raw"))[0]
+    assert raw["dropped"] == {}
+    nothing = table.assign(score=np.nan, reason="the ceiling is not above 0: -0.1")
+    assert "30 points with an empty score among their rows: the ceiling" in fit_table(nothing, job())[0]["reason"]

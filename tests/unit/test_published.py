@@ -148,8 +148,8 @@ def test_columns_and_types_are_those_of_a_score_table(table, tmp_path):
     assert not table.duplicated(KEY).any()
     assert set(table["metric"]) == {"pls", "i2n", "ridge"}
     behavior = table["region"] == "Behavioral"
-    assert set(table.loc[behavior, "ceiling_scale"]) == {"published: r/sqrt(c)"}
-    assert set(table.loc[~behavior, "ceiling_scale"]) == {"published: (r/c)^2", "none: r"}
+    assert set(table.loc[behavior, "scale"]) == {"r/sqrt(c)"}
+    assert set(table.loc[~behavior, "scale"]) == {"(r/c)2", "r"}
     write_table(tmp_path / "scores.parquet", table)
     pd.testing.assert_frame_equal(read_table(tmp_path / "scores.parquet"), table)
 

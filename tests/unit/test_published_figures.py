@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neuroscaling.errors import DataError
 from neuroscaling.files import write_json
 from neuroscaling.report.published import frame, index
 from neuroscaling.report.published.canvas import drawing, lean
@@ -52,6 +53,14 @@ def listed(files):
     inputs = [files / name for name in ("scores.parquet", "checkpoints.csv", "brainscore.csv")]
     index.write_index(path, *inputs, sorted((files / "fits").glob("*.json")))
     return path
+
+
+def test_networks_of_one_region_on_two_scales_are_refused(files):
+    table = pd.read_parquet(files / "scores.parquet")
+    mixed = table.assign(scale=["(r/c)2" if i % 7 else "r2/c" for i in range(len(table))])
+    with pytest.raises(DataError, match="one region on more than one scale") as caught:
+        frame.models(mixed)
+    assert "(r/c)2 in" in str(caught.value) and "r2/c in" in str(caught.value)
 
 
 def drawn(name, study):

@@ -9,7 +9,7 @@ import pytest
 
 from neuroscaling.laws.config import FitFile, expand
 from neuroscaling.laws.job import fit_table
-from neuroscaling.report import rulegraph
+from neuroscaling.report import figures, rulegraph
 from neuroscaling.report.content import number, table_data
 from neuroscaling.report.page import build_report
 from neuroscaling.report.style import looks
@@ -49,7 +49,7 @@ def simulated_study():
                 {**run, "arch_family": family, "flops": 2.0 * run["macs"], "is_pretrained": False, "is_random": not n,
                  "data": "simulated-demo-00000000", "simulated": True, "benchmark": f"x.{region}-pls", "metric": "pls",
                  "region": region, "n_mapping": 180, "n_targets": 20, "score": score, "raw": score**0.5, "ceiling": 0.9,
-                 "error": 0.01, "ceiling_scale": "r2/c", "protocol": "corrected", "engine": "stock"}
+                 "error": 0.01, "scale": "r2/c", "protocol": "corrected", "engine": "stock"}
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS), runs
 
@@ -127,6 +127,25 @@ def test_figure_of_real_data_does_not_say_simulated(tmp_path):
     build_report(tmp_path / "index.html", table, fits_of(table), {"name": "s", "title": ""}, [], DOT, runs)
     assert "SIMULATED" not in (tmp_path / "index.html").read_text()
     assert "No measured times" in (tmp_path / "index.html").read_text()
+
+
+def test_page_tells_scales_apart_and_why_scores_are_missing(tmp_path):
+    table, runs = simulated_study()
+    in_it = table["region"] == "IT"
+    table.loc[in_it, "scale"] = "r/sqrt(c)"
+    table.loc[0, ["score", "reason"]] = [float("nan"), "the ceiling is not above 0: -0.035"]
+    table.loc[2, ["score", "reason"]] = [float("nan"), "the ceiling is not above 0: -0.2"]
+    by_region = {"name": "samples", "form": "power_law", "x": "n_samples", "by": {"region": ["V1", "IT"]}}
+    jobs = expand(FitFile(fits=[{**by_region, "filters": {"kind": "trained"}, "bootstraps": 0}]))
+    fits = [fit_table(table, job.settings)[0] for job in jobs]
+    build_report(tmp_path / "index.html", table, fits, {"name": "s", "title": ""}, [], DOT, runs)
+    text = (tmp_path / "index.html").read_text()
+    assert "scale of the scores: r2/c; r/sqrt(c) (panels of one scale share their y axis)" in text
+    assert "fits leave them out and say so: 2 because the ceiling is not above 0." in text
+    assert "the ceiling is not above 0: -0.035" in text and "left out: 2 points with an empty score" in text
+    assert [figures.y_label(fit) for fit in fits] == ["Score (r2/c)", "Score (r/sqrt(c))"]
+    low, high = (figures.y_limits(figures.on_scale_of(fit, fits)) for fit in fits)
+    assert low[1] < high[1] and low == figures.y_limits(fits[:1])
 
 
 def test_study_without_laws(tmp_path):

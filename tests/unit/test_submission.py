@@ -229,6 +229,18 @@ def test_the_unclipped_mean_is_over_vertices_with_a_ceiling_alone(tree, tmp_path
     assert rows[-1]["unclipped"] == pytest.approx(np.mean(values), rel=1e-5)
 
 
+def test_a_ceiling_of_rounding_counts_as_none_but_in_the_challenges_own_number(tree, tmp_path):
+    file, predictions = tree / "subj01/test_split/noise_ceiling/lh_noise_ceiling.npy", made_up()
+    rows = {}
+    for small in (0.0, 7e-8):
+        np.save(file, np.r_[np.full(9, small), np.full(5, 0.2)].astype("f4"))
+        rows[small] = score_submission(written(tmp_path, predictions), tree)
+    for mine, theirs in zip(rows[7e-8], rows[0.0], strict=True):
+        assert mine["n_with_ceiling"] == theirs["n_with_ceiling"]
+        assert mine["unclipped"] == pytest.approx(theirs["unclipped"])
+        assert mine["challenge"] == pytest.approx(theirs["challenge"], abs=0.01)
+
+
 def test_vertices_without_response_or_ceiling_are_left_out_and_counted(tree, tmp_path):
     place = tree / "subj01" / "test_split"
     response, ceiling = place / "test_fmri/lh_test_fmri.npy", place / "noise_ceiling/lh_noise_ceiling.npy"

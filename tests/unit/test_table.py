@@ -20,9 +20,10 @@ def run_record(name="resnet_w8_digits_10_s0-00000000", **changes):
 
 def score_record(run="resnet_w8_digits_10_s0-00000000", **changes):
     row = {"region": "IT", "subject": None, "score": 0.4, "raw": 0.5, "ceiling": 0.8, "error": 0.01,
-           "layer": "layer4", "n_targets": 20, "n_mapping": 90}  # fmt: skip
+           "layer": "layer4", "n_targets": 20, "n_mapping": 90, "scale": "r2/c", "reason": None}  # fmt: skip
+    row_changes = {key: changes.pop(key) for key in list(changes) if key in row}
     record = {"run": run, "data": "simulated-demo-00000000", "simulated": True, "benchmark": "b-pls", "metric": "pls",
-              "engine": "stock", "protocol": "corrected", "ceiling_scale": "r2/c", "rows": [row]}  # fmt: skip
+              "engine": "stock", "protocol": "corrected", "rows": [row | row_changes]}  # fmt: skip
     return record | changes
 
 
@@ -48,7 +49,7 @@ def test_has_exactly_the_columns_of_the_formats_page(write):
 
 def test_null_numbers_stay_missing_and_all_is_0(write):
     score = score_record()
-    score["rows"][0] |= {"score": None, "ceiling": None}
+    score["rows"][0] |= {"score": None, "ceiling": None, "reason": "the ceiling is not finite: nan"}
     run = run_record(kind="untrained", dataset=None, samples_per_class="all", acc=None)
     table = build_table([write("s.json", score)], [write("r.json", run)])
     assert table[["score", "ceiling", "acc"]].isna().all(axis=None)
@@ -77,17 +78,55 @@ def test_score_of_a_run_without_record_is_refused_by_name(write):
 def test_two_ceiling_scales_are_refused(write):
     paths = [
         write("a.json", score_record(benchmark="V1-pls")),
-        write("b.json", score_record(benchmark="IT-pls", ceiling_scale="r/c")),
+        write("b.json", score_record(benchmark="IT-pls", scale="r/c")),
     ]
-    with pytest.raises(DataError, match="two ceiling scales") as caught:
+    with pytest.raises(DataError, match="two scales with a ceiling") as caught:
         build_table(paths, [write("r.json", run_record())])
     assert "r/c in" in str(caught.value) and "r2/c in" in str(caught.value)
+
+
+def test_rows_with_and_without_a_ceiling_stand_beside_each_other_and_say_so(write):
+    without = score_record(benchmark="190923", scale="r2", ceiling=None)
+    table = build_table([write("a.json", score_record()), write("b.json", without)], [write("r.json", run_record())])
+    assert dict(zip(table["benchmark"], table["scale"], strict=True)) == {"b-pls": "r2/c", "190923": "r2"}
+
+
+def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
+    reason = "the ceiling is not above 0: -0.035"
+    record = score_record(score=None, reason=reason)
+    table = build_table([write("s.json", record)], [write("r.json", run_record(acc_kind="top1"))], accuracy=True)
+    write_table(tmp_path / "t.parquet", table)
+    again = read_table(tmp_path / "t.parquet").set_index("region")
+    assert again.loc["IT", "reason"] == reason and again.loc["IT", "raw"] == 0.5
+    assert again.loc["accuracy", "scale"] == "none" and again["reason"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"score": None}, ["a score is null without a reason", "s.json", "region IT", "delete the file"]),
+        ({"reason": "why not"}, ["a score has a reason for being null", "why not"]),
+        ({"scale": "r2/C"}, ["unknown scale", "r2/C", "nearest:  r2/c"]),
+        ({"ceiling_scale": "r2/c"}, ["ceiling_scale", "s.json", "delete the file and run again"]),
+    ],
+)
+def test_rows_that_break_the_contract_are_refused_with_the_next_step(write, changes, words):
+    with pytest.raises(DataError) as caught:
+        build_table([write("s.json", score_record(**changes))], [write("r.json", run_record())])
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_table_of_an_earlier_version_is_refused(write, tmp_path):
+    table = build_table([write("s.json", score_record())], [write("r.json", run_record())])
+    write_table(tmp_path / "t.parquet", table.rename(columns={"scale": "ceiling_scale"}))
+    with pytest.raises(DataError, match="delete the table and run again"):
+        read_table(tmp_path / "t.parquet")
 
 
 def test_scales_of_different_metrics_may_differ(write):
     paths = [
         write("a.json", score_record()),
-        write("b.json", score_record(benchmark="x", metric="i2n", ceiling_scale="r/c")),
+        write("b.json", score_record(benchmark="x", metric="i2n", scale="r/c")),
     ]
     assert len(build_table(paths, [write("r.json", run_record())])) == 2
 

@@ -1,9 +1,11 @@
 """V4 recordings: reading with its checks, fetching, and scores; on the real data where they are at hand."""
 
 import io
+import json
 import logging
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image
 
 from neuroscaling.activations.baselines import GABOR_SIZE, gabor
 from neuroscaling.activations.store import open_store, write_store
-from neuroscaling.encoding import v4, v4_data
+from neuroscaling.encoding import v4, v4_data, v4_score
 from neuroscaling.encoding.v4 import Session, load_session, sessions
 from neuroscaling.encoding.v4_data import fetch_session
 from neuroscaling.encoding.v4_score import score_session, usable_samples
@@ -195,6 +197,33 @@ def test_choosing_among_many_layers_stays_at_chance(tmp_path):
         assert len(set(outcome.layers)) > 1
         # Below 0 rather than above: what fits by chance in the training images is missing in the held-out ones.
         assert -0.15 < outcome.correlations.mean() < 0.08
+
+
+NOISE = np.maximum(0.2 * np.random.default_rng(0).standard_normal(8), 0)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "scale", "reason"),
+    [
+        (None, "r2", None),
+        (np.full(8, 0.7), "r2/c", None),
+        (np.zeros(8), "r2/c", "not above 0: 0"),
+        (np.full(8, np.nan), "r2/c", "not finite: nan"),
+        (np.full(8, 7e-8), "r2/c", "as small as rounding: 7e-08"),
+        (NOISE, "r2/c", "not significantly above 0: 0.0"),
+    ],
+)
+def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_path, monkeypatch, ceiling, scale, reason):
+    session, hidden = planted_session()
+    stored(tmp_path, session.stimulus_ids, {"x": hidden})
+    monkeypatch.setattr(v4_score, "load_session", lambda *_: replace(session, ceiling=ceiling))
+    v4_score.score_v4(tmp_path / "v4-1.json", tmp_path, "1", tmp_path / "1.json", "run", ["all"], ["ridge"])
+    content = json.loads((tmp_path / "1.json").read_text())
+    (row,) = content["rows"]
+    assert (content["format"], row["scale"]) == ("score/3", scale) and row["raw"] > 0.9
+    assert (row["score"] is None, row["error"] is None) == (bool(reason), bool(reason))
+    expected = reason and f"the mean ceiling of the neurons is {reason}"
+    assert row["reason"] == expected if not reason else row["reason"].startswith(expected)
 
 
 def test_order_of_stored_stimuli_does_not_matter(tmp_path):

@@ -62,7 +62,7 @@ def audit(
     ceilings: Path,
     hashed: str = "",
 ) -> list[dict[str, Any]]:
-    """A row an engine: {engine, features, score, raw, ceiling, error, seconds, difference}.
+    """A row an engine: {engine, features, score, raw, ceiling, error, reason, seconds, difference}.
 
     layers: one, or one a split; load: makes Brain-Score's object (local.load); ceilings: folder of kept ceilings, where
     the benchmark's is computed beforehand, so that `seconds` are of scores; hashed: of the data, by job.data_hash.
@@ -122,7 +122,7 @@ def _timed(entry: Benchmark, load: Callable[[str], Any], job: Any) -> tuple[dict
     seconds = round(time.perf_counter() - started, 3)
     row = content["rows"][0]
     numbers = [row["score"], row["raw"]] + [part["raw"] for part in (*content["splits"], *content["subjects"])]
-    values = {key: row[key] for key in ("score", "raw", "ceiling", "error")}
+    values = {key: row[key] for key in ("score", "raw", "ceiling", "error", "reason")}
     return values | {"seconds": seconds}, numbers + [target["raw"] for target in targets]
 
 

@@ -54,8 +54,6 @@ def _computed(compute: Callable[[], Any], path: Path | None, name: str) -> Any:
         raise DataError(_no_ceiling(name, f"{type(error).__name__}: {error}"[:200])) from error
     if ceiling is None:
         return None
-    if not np.isfinite(ceiling.values).all():
-        raise DataError(_no_ceiling(name, f"a ceiling of {ceiling.values}"))
     if path:
         write_ceiling(ceiling, path)
     return ceiling

@@ -92,7 +92,8 @@ def _score_run(manifest: Path, recordings: Recordings, options: ScoringJob) -> N
         content, targets = score_benchmark(entry, lambda name: load(name, recordings.definitions), job)
         write_score(out, content, targets)
         row = content["rows"][0]
-        logger.info("%s, %s: score %s, raw %s", run, entry.benchmark, row["score"], row["raw"])
+        why = f" because {row['reason']}" if row["reason"] else ""
+        logger.info("%s, %s: score %s%s, raw %s", run, entry.benchmark, row["score"], why, row["raw"])
 
 
 def _job(run: str, stored: Layers, entry: ids.Benchmark, hashed: str, options: ScoringJob) -> Any:

@@ -1,4 +1,4 @@
-"""What a score file says (docs/formats.md, `score/2`), read from Brain-Score's Score objects."""
+"""What a score file says (docs/formats.md, "A score file"), read from Brain-Score's Score objects."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,6 @@ import numpy as np
 
 from neuroscaling.files import atomic_path, write_json
 
-FORMAT = "score/2"
 TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
 
 
@@ -19,7 +18,8 @@ class Part:
     """One subject's (or session's, or the only) share of a score, as Brain-Score made it.
 
     subject: its name, or a session's, or None; score, raw, ceiling: Brain-Score's numbers; values: raw values (split,
-    neuroid) or (split,), or None; ceilings: what the ceiling was aggregated from, with or without splits, or None.
+    neuroid) or (split,), or None; ceilings: what the ceiling was aggregated from, with or without splits, or None;
+    reason: why there is no score (divisors.judged), or None.
     """
 
     subject: str | None
@@ -28,11 +28,18 @@ class Part:
     ceiling: float | None
     values: Any = None
     ceilings: Any = None
+    reason: str | None = None
 
-    @property
-    def numbers(self) -> dict[str, Any]:
+    def on(self, scale: str) -> float | None:
+        """The score on `scale`, one that Brain-Score has now or had; None where there is a reason for none."""
+        if self.reason:
+            return None
+        return _ratio(self.raw, self.ceiling) ** 2 if scale == "(r/c)2" else self.score
+
+    def row(self, scale: str) -> dict[str, Any]:
         """As a row of `subjects` of a score file."""
-        return {"subject": self.subject, "score": self.score, "raw": self.raw, "ceiling": self.ceiling}
+        numbers = {"score": self.on(scale), "raw": self.raw, "ceiling": self.ceiling}
+        return {"subject": self.subject, **numbers, "scale": scale, "reason": self.reason}
 
 
 def parts_of(score: Any, subjects: Sequence[str], sessions: dict[str, Any] | None = None) -> list[Part]:
@@ -89,12 +96,6 @@ def target_rows(parts: Sequence[Part], region: str) -> Iterator[dict[str, Any]]:
                 yield {"target": target, "subject": part.subject, "region": region, "split": split} | numbers
 
 
-def parity_score(parts: Sequence[Part]) -> float | None:
-    """Mean over the parts of (raw / ceiling)^2, the scale of brainscore_vision up to 2.3.12."""
-    values = [_ratio(part.raw, part.ceiling) for part in parts]
-    return None if None in values else float(np.mean(np.square(values)))
-
-
 def main_layer(layers: Sequence[str]) -> str:
     """The layer that most splits use; of equals the one that comes first."""
     return Counter(layers).most_common(1)[0][0]
@@ -131,8 +132,9 @@ def number(value: Any) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def _ratio(raw: float | None, ceiling: float | None) -> float | None:
-    return None if raw is None or not ceiling else raw / ceiling
+def _ratio(raw: float | None, ceiling: float | None) -> float:
+    """raw / ceiling, NaN where one of them is missing or the ceiling is 0; `Part.reason` says whether it counts."""
+    return float("nan") if raw is None or not ceiling else raw / ceiling
 
 
 def _ceiling_of_each(values: Any, ceilings: Any) -> list[float | None]:

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy.stats import ConstantInputWarning
 
 from neuroscaling.activations.store import Activations
 from neuroscaling.brainscore import score_file
 from neuroscaling.brainscore.adapter import StoredBrainModel
 from neuroscaling.brainscore.ceilings import keep_ceilings
+from neuroscaling.brainscore.divisors import judged, reason_of
 from neuroscaling.brainscore.ids import Benchmark
 from neuroscaling.brainscore.kernel import LayerOfFit, one_layer, parts, use_kernel
 from neuroscaling.brainscore.memory import estimate_mb, refuse_above_limit
 from neuroscaling.brainscore.tokens import Layers, View
+from neuroscaling.core.scales import SCORE_FILE
 from neuroscaling.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.hashing import content_hash
 from neuroscaling.provenance import provenance
@@ -106,7 +109,7 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
     started = time.perf_counter()
     scored = run_benchmark(benchmark, load, job)
     content = {
-        "format": score_file.FORMAT,
+        "format": SCORE_FILE,
         "run": job.run,
         "data": job.data,
         "simulated": job.simulated,
@@ -114,11 +117,10 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
         "metric": benchmark.metric,
         "engine": job.engine,
         "protocol": job.protocol,
-        "ceiling_scale": ceiling_scale(benchmark, job.protocol),
         "versions": {"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
         "rows": [_row(benchmark, job.protocol, scored)],
         "splits": score_file.split_rows(scored.parts, scored.layers),
-        "subjects": [_subject(benchmark, part) for part in scored.parts if part.subject is not None],
+        "subjects": [_subject(benchmark, job.protocol, part) for part in scored.parts if part.subject is not None],
         "inputs": job.inputs(benchmark),
         "provenance": provenance(PACKAGES, time.perf_counter() - started),
     }
@@ -140,11 +142,12 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
         # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
         score = stock(used)
     fits = [layers] if isinstance(layers, str) else list(layers)
-    return Scored(score, stock, score_file.parts_of(score, _subjects(stock), sessions), fits)
+    shares = score_file.parts_of(score, _subjects(stock), sessions)
+    return Scored(score, stock, judged(benchmark, shares, score.attrs["ceiling"], _ceiling_images(stock)), fits)
 
 
-def ceiling_scale(benchmark: Benchmark, protocol: str) -> str:
-    """How raw value and ceiling make the score."""
+def scale_of(benchmark: Benchmark, protocol: str) -> str:
+    """How raw value and ceiling make the score (`scales.SCALES`)."""
     if benchmark.ceiling == "none":
         return "r" if benchmark.kind == "rsa" else "r2"
     fixed = {"behavior": "r/sqrt(c)", "rsa": "r/c"}
@@ -226,13 +229,19 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
     score = scored.score
     ceiling = None if benchmark.ceiling == "none" else score_file.number(score.attrs["ceiling"])
     raw = score_file.number(score.attrs["raw"])
+    scale, reason = scale_of(benchmark, protocol), reason_of(scored.parts)
+    value = None if reason else _scaled(scale, scored)
+    if value is None and reason is None:
+        reason = f"the score is not finite: {scored.score.values}"
     row = {
         "region": benchmark.region,
         "subject": None,
-        "score": _scaled(benchmark, protocol, scored),
+        "score": value,
         "raw": raw,
         "ceiling": ceiling,
         "error": score_file.number(score.attrs.get("error")),
+        "scale": scale,
+        "reason": reason,
         "layer": score_file.main_layer(scored.layers),
         **_sizes(benchmark, scored),
     }
@@ -242,13 +251,15 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
     return row if lower is None else row | {"ceiling_lower": score_file.number(lower)}
 
 
-def _subject(benchmark: Benchmark, part: score_file.Part) -> dict[str, Any]:
-    return part.numbers | ({"ceiling": None} if benchmark.ceiling == "none" else {})
+def _subject(benchmark: Benchmark, protocol: str, part: score_file.Part) -> dict[str, Any]:
+    return part.row(scale_of(benchmark, protocol)) | ({"ceiling": None} if benchmark.ceiling == "none" else {})
 
 
-def _scaled(benchmark: Benchmark, protocol: str, scored: Scored) -> float | None:
-    scale = ceiling_scale(benchmark, protocol)
-    return score_file.parity_score(scored.parts) if scale == "(r/c)2" else score_file.number(scored.score)
+def _scaled(scale: str, scored: Scored) -> float | None:
+    """Brain-Score's own number; on the scale of brainscore_vision up to 2.3.12 the mean over the parts."""
+    if scale == "(r/c)2":
+        return score_file.number(np.mean([part.on(scale) for part in scored.parts]))
+    return score_file.number(scored.score)
 
 
 def _sizes(benchmark: Benchmark, scored: Scored) -> dict[str, int | None]:
@@ -269,6 +280,13 @@ def _inner(stock: Any) -> list[Any]:
 def _assembly(part: Any) -> Any:
     """The recordings that a benchmark fits or compares."""
     return part.train_assembly if hasattr(part, "train_assembly") else part._assembly
+
+
+def _ceiling_images(stock: Any) -> list[int]:
+    """Different images that the ceiling of each inner benchmark rests on: those of the test where there is one."""
+    inner = [getattr(part, "_benchmark", part) for part in getattr(stock, "_sessions", [stock])]
+    found = [part.test_assembly if hasattr(part, "test_assembly") else part._assembly for part in inner]
+    return [len(np.unique(assembly["stimulus_id"].values)) for assembly in found]
 
 
 def _fitted_images(part: Any, assembly: Any) -> int | None:

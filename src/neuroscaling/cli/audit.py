@@ -17,7 +17,7 @@ from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.files import read_json
 from neuroscaling.study import REPOSITORY, LoadedStudy
 
-COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "seconds", "difference")
+COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "reason", "seconds", "difference")
 
 
 def audit(options: argparse.Namespace) -> None:

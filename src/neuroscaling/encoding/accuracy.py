@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.regression.denominators import divides
 from neuroscaling.regression.scores import (
     algonauts_score,
     bootstrap_correlations,
@@ -38,9 +39,10 @@ def accuracy_of(
     predictions, responses: (images, vertices); regions: boolean (vertices,) by name; hemisphere (vertices,): `lh`,
     `rh` or `both`; ceiling (vertices,) in 0..1, or None. Vertices whose ceiling is below min_ceiling are left out
     (0: none is). Columns: region, hemisphere, draw (-1: all images; 0, 1, ...: resampled ones, the same for any
-    predictions of as many images with one seed), n_vertices, n_with_ceiling (those above 0, which `unclipped` is the
-    mean of), and MEASURES; what needs a ceiling is NaN without. Regions without vertices have no row. Sums are in
-    float64, memory is bounded in blocks of vertices. Raises DataError with all faults of shape and value.
+    predictions of as many images with one seed), n_vertices, n_with_ceiling (those whose ceiling can divide,
+    `denominators.divides`, which `unclipped` is the mean of), and MEASURES; what needs a ceiling is NaN without.
+    Regions without vertices have no row. Sums are in float64, memory is bounded in blocks of vertices. Raises DataError
+    with all faults of shape and value.
 
     challenge: negative r set to 0, r^2 / ceiling, at most 100 %, mean over vertices (Gifford and others, arXiv
     2301.03198); zeroing and clipping both lift noisy vertices, hence `unclipped` and the pooled `normalised` beside it.
@@ -119,7 +121,7 @@ def _values(r: np.ndarray, ceiling: np.ndarray | None) -> dict[str, np.ndarray]:
     values = {"r": r, "explained": r * np.abs(r)}
     if ceiling is not None:
         values["challenge"] = algonauts_score(r, ceiling)
-        values["unclipped"] = 100 * np.where(ceiling > 0, normalised(r, ceiling), 0.0)
+        values["unclipped"] = 100 * np.where(divides(ceiling), normalised(r, ceiling), 0.0)
     return values
 
 
@@ -130,8 +132,9 @@ def _means(sums: dict[str, np.ndarray], members: np.ndarray, ceiling: np.ndarray
     if ceiling is None:
         return means | {m: np.full_like(sums[m], np.nan) for m in ("normalised", "challenge", "unclipped")}
     with np.errstate(invalid="ignore", divide="ignore"):
-        means["normalised"] = np.where(ceiling @ members > 0, sums["explained"] / (ceiling @ members), np.nan)
-        with_ceiling = (ceiling > 0) @ members
+        total = ceiling @ members
+        means["normalised"] = np.where(divides(total / n), sums["explained"] / total, np.nan)
+        with_ceiling = divides(ceiling) @ members
         means["unclipped"] = np.where(with_ceiling > 0, sums["unclipped"] / with_ceiling, np.nan)
     return means | {"challenge": sums["challenge"] / n}
 
@@ -141,7 +144,7 @@ def _table(
 ) -> dict[str, np.ndarray]:
     """Draws of a group stand together, all images first."""
     rows = 1 + n_draws
-    with_ceiling = [0 if ceiling is None else int((ceiling[mask] > 0).sum()) for mask in groups.values()]
+    with_ceiling = [0 if ceiling is None else int(divides(ceiling[mask]).sum()) for mask in groups.values()]
     return {
         "region": np.repeat(np.array([region for region, _ in groups], dtype=str), rows),
         "hemisphere": np.repeat(np.array([side for _, side in groups], dtype=str), rows),

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.scales import SCORE_FILE
 from neuroscaling.files import atomic_path, write_json
 from neuroscaling.provenance import provenance
 
 PACKAGES = ("numpy", "scipy", "himalaya", "scikit-learn", "zarr")
-# Rows carry this for every number; `null` where there is none.
-CEILING_SCALE = "r2/c"
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,13 @@ def write_scores(
     details: dict[str, Any],
     seconds: float,
 ) -> None:
-    """Write `path` (JSON) and `<benchmark>.targets.parquet` beside it; numbers that don't exist become null."""
+    """Write `path` (JSON) and `<benchmark>.targets.parquet` beside it; numbers that don't exist become null.
+
+    rows: each with `scale`, and with `reason`, why its score is null, or None.
+    """
     write_parquet(path.with_name(f"{path.stem}.targets.parquet"), targets)
     content = {
-        "format": "score/1",
+        "format": SCORE_FILE,
         "run": header.run,
         "data": header.data,
         "simulated": header.simulated,
@@ -48,7 +50,6 @@ def write_scores(
         "metric": "+".join(header.metrics),
         "engine": header.engine,
         "protocol": header.protocol,
-        "ceiling_scale": CEILING_SCALE,
         "rows": rows,
         "details": details,
         "provenance": provenance(PACKAGES, seconds),
@@ -65,6 +66,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def scale_of(ceiling: np.ndarray | None) -> str:
+    """Scale of the mean signed r^2 over targets, which the mean ceiling divides where there is one."""
+    return "r2" if ceiling is None else "r2/c"
 
 
 def most_frequent(layers: Sequence[str]) -> str | None:

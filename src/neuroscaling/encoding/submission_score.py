@@ -13,6 +13,7 @@ from neuroscaling.encoding.algonauts import layout
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.submission import expected_shapes, member, read_prediction, zip_problems
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.regression.denominators import divides
 
 MEASURES = ("r", "explained", "challenge", "unclipped")
 ALL = "all"
@@ -27,7 +28,8 @@ def score_submission(path: Path, root: Path, subjects: list[str] | str = "all") 
     """A row for each subject and hemisphere, and one over all vertices of all subjects: the challenge's final figure.
 
     Keys: subject, hemisphere, n_images, n_vertices, left_out (vertices without a finite response or ceiling), r (mean
-    Pearson), explained (mean signed r^2), challenge (per cent: the official, clipped metric), unclipped (per cent).
+    Pearson), explained (mean signed r^2), challenge (per cent: the official, clipped metric, which must equal the
+    challenge's and so counts a ceiling of 0 as 1e-14), unclipped (per cent; of vertices whose ceiling can divide).
     The last row's means are over vertices and not over subjects, as the challenge concatenates them. Raises DataError
     with all problems of the zip, or of the tree where it can't score.
     """
@@ -50,13 +52,13 @@ def _row(archive: Zip, root: Path, subject: str, side: str) -> dict[str, Any]:
     hemisphere = np.full(int(usable.sum()), side)
     table = accuracy_of(predictions, responses[:, usable], {ALL: hemisphere == side}, hemisphere, ceiling[usable], 0, 0)
     counts = {"n_images": len(responses), "n_vertices": len(hemisphere), "left_out": int((~usable).sum())}
-    counts["n_with_ceiling"] = int((ceiling[usable] > 0).sum())
+    counts["n_with_ceiling"] = int(divides(ceiling[usable]).sum())
     means = {measure: float(table[measure][0]) if len(hemisphere) else float("nan") for measure in MEASURES}
     return {"subject": subject, "hemisphere": side} | counts | means
 
 
 def _total(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over all vertices; `unclipped` over those with a ceiling above 0."""
+    """Means over all vertices; `unclipped` over those whose ceiling can divide."""
     total: dict[str, Any] = {"subject": ALL, "hemisphere": BOTH, "n_images": None}
     total |= {key: sum(row[key] for row in rows) for key in ("n_vertices", "left_out", "n_with_ceiling")}
     for measure in MEASURES:

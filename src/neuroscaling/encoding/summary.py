@@ -9,9 +9,11 @@ import numpy as np
 from neuroscaling.encoding.accuracy import MEASURES, accuracy_of
 from neuroscaling.encoding.encode import Encoded
 from neuroscaling.encoding.recording import Recording
-from neuroscaling.encoding.score_file import most_frequent
+from neuroscaling.encoding.score_file import most_frequent, scale_of
 from neuroscaling.encoding.settings import SEED
+from neuroscaling.regression.denominators import unusable
 
+MEAN_CEILING = "the mean ceiling of the region"
 KEYS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", "n_with_ceiling")
 
 
@@ -87,17 +89,21 @@ def _row(
 ) -> dict[str, Any]:
     n_mapping, mask = evaluated.sizes[size], recording.regions.get(region, np.zeros(recording.n_targets, bool))
     row = {"region": region, "subject": recording.name, "metric": "ridge", "n_mapping": n_mapping}
-    row["n_targets"] = int(mask.sum())
+    row |= {"n_targets": int(mask.sum()), "scale": scale_of(evaluated.ceiling)}
     if not mask.any():
-        return row | dict.fromkeys(("score", "raw", "ceiling", "error", "layer"))
+        reason = f"the subject has no target of this region: {region}"
+        return row | dict.fromkeys(("score", "raw", "ceiling", "error", "layer")) | {"reason": reason}
     mine = (accuracy["region"] == region) & (accuracy["hemisphere"] == "both") & (accuracy["n_mapping"] == n_mapping)
     whole, draws = mine & (accuracy["draw"] < 0), mine & (accuracy["draw"] >= 0)
     measure = "explained" if evaluated.ceiling is None else "normalised"
+    ceiling = None if evaluated.ceiling is None else evaluated.ceiling[mask].mean(dtype=np.float64)
     row |= {
         "score": accuracy[measure][whole][0],
         "raw": accuracy["r"][whole][0],
-        "ceiling": None if evaluated.ceiling is None else evaluated.ceiling[mask].mean(dtype=np.float64),
+        "ceiling": ceiling,
         "error": accuracy[measure][draws].std() if draws.any() else None,
+        # The ceilings come from a file, without errors.
+        "reason": None if ceiling is None else unusable(ceiling, what=MEAN_CEILING),
         "layer": most_frequent([candidates[i] for i in evaluated.found[0][size].candidate[mask]]),
     }
     if evaluated.ceiling is not None:

@@ -17,10 +17,11 @@ import numpy as np
 from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.encoding.encode import Task, candidates_of, encode
 from neuroscaling.encoding.sampling import Draw
-from neuroscaling.encoding.score_file import ScoreHeader, most_frequent, write_scores
+from neuroscaling.encoding.score_file import ScoreHeader, most_frequent, scale_of, write_scores
 from neuroscaling.encoding.settings import PENALTIES, SCORE
 from neuroscaling.encoding.v4 import Session, load_session
 from neuroscaling.errors import Problem, StudyError, nearest
+from neuroscaling.regression.denominators import repeat_ceiling_error, unusable
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
@@ -178,19 +179,30 @@ MAPPINGS: dict[str, Callable[[Activations, Session, Sequence[Task]], list[Outcom
 
 def _row(session: Session, outcome: Outcome) -> dict[str, Any]:
     """A row of the score file: mean over folds; its error is the standard error over folds."""
+    reason = ceiling_reason(session)
     scores = [pooled_score(correlation, session.ceiling) for correlation in outcome.correlations]
     return {
         "region": "V4",
         "subject": session.name,
         "metric": outcome.metric,
-        "score": np.mean(scores),
+        "score": None if reason else np.mean(scores),
         "raw": outcome.correlations.mean(),
         "ceiling": None if session.ceiling is None else session.ceiling.mean(),
-        "error": np.std(scores, ddof=1) / np.sqrt(len(scores)),
+        "error": None if reason else np.std(scores, ddof=1) / np.sqrt(len(scores)),
+        "scale": scale_of(session.ceiling),
+        "reason": reason,
         "layer": most_frequent(outcome.layers),
         "n_targets": outcome.correlations.shape[1],
         "n_mapping": outcome.n_mapping,
     }
+
+
+def ceiling_reason(session: Session) -> str | None:
+    """Why the mean ceiling of a session can't divide; None where it can, and without raw repeats."""
+    if session.ceiling is None:
+        return None
+    error, by_chance = repeat_ceiling_error(session.ceiling, len(session.stimulus_ids))
+    return unusable(session.ceiling.mean(), error, by_chance, "the mean ceiling of the neurons")
 
 
 def _table(session: Session, outcomes: Sequence[Outcome]) -> dict[str, Any]:

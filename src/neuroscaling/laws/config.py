@@ -70,6 +70,11 @@ class Fit(BaseModel):
     invert_y: bool = Field(
         True, description="The power laws describe 1 - y; with `false` y itself, a quantity that falls with x."
     )
+    mean_over_scales: bool = Field(
+        False,
+        description="Let each point be the mean of scores on several scales, the same for every point, as the average "
+        "of neural and behavioural scores in Gokce & Schrimpf 2025; otherwise scores on one scale alone are fitted.",
+    )
     filters: dict[str, Filter] = Field(
         {}, description="Rows to keep, by column: a value, a list of values, or {min: , max: , not: }."
     )

@@ -86,6 +86,7 @@ def _about(selection: Selection) -> dict[str, Any]:
     return {
         "simulated": selection.simulated,
         "data": selection.data,
+        "scale": selection.scale,
         "n_rows": selection.rows,
         "dropped": {reason: len(names) for reason, names in selection.dropped.items()},
         "left_out": selection.dropped,

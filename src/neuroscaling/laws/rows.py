@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroscaling.core.scales import SEPARATOR, examples
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws.inputs import NotTestable
 from neuroscaling.table import FAILED_RUNS, KEY
@@ -14,8 +15,6 @@ from neuroscaling.table import FAILED_RUNS, KEY
 if TYPE_CHECKING:
     import pandas as pd
 
-OLD_AND_NEW = ("(r/c)2", "r2/c")
-"""Ceiling scales of neural scores in brainscore_vision up to 2.3.12, and since."""
 FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
 
 
@@ -90,17 +89,38 @@ def check_duplicates(rows: pd.DataFrame) -> None:
         raise DataError(Problem(what, "table", where, f"each {', '.join(keys[:8])} once", fix=fix))
 
 
-def check_scales(rows: pd.DataFrame) -> None:
-    """Raise DataError where the rows of one fit are on both ceiling scales: equal scores would mean unequal things."""
-    if "ceiling_scale" not in rows:
-        return
-    found = [scale for scale in OLD_AND_NEW if (rows["ceiling_scale"] == scale).any()]
+def with_scales(rows: pd.DataFrame) -> pd.Series:
+    """Scale of each row's score; empty strings where the table, which then isn't ours, names none."""
+    import pandas as pd
+
+    if "scale" not in rows:
+        return pd.Series("", index=rows.index)
+    return rows["scale"].astype("string").fillna("")
+
+
+def scale_of(points: pd.DataFrame, together: bool) -> str | None:
+    """The one scale of points that have a column `scale`, names of scales joined by SEPARATOR; None where it is empty.
+
+    together: whether a point may be a mean over several scales. Raises DataError, naming scales and points, where the
+    points differ, and where a point is a mean over several that the fit doesn't allow.
+    """
+    found = sorted(set(points["scale"]))
+    several = sorted({one for name in found for one in name.split(SEPARATOR)})
     if len(found) > 1:
-        counts = "; ".join(f"{scale} in {int((rows['ceiling_scale'] == scale).sum())} rows" for scale in found)
-        fix = "filter the fit by `ceiling_scale`, or score all runs under one `protocol:`"
+        fix = "filter the fit by `scale`, or fit `y: raw`, the correlation itself"
+        count = f"{len(several)} scales" if len(several) > 1 else "more than one mixture of scales"
         raise DataError(
-            Problem("scores of two ceiling scales in one fit", "ceiling_scale", counts, "one scale", fix=fix)
+            Problem(f"scores on {count} in one fit", "scale", examples(points, names_of(points)), "one scale", fix=fix)
         )
+    if len(several) > 1 and not together:
+        fix = (
+            "fit one scale (filters: {scale: ...}), or `y: raw`, or say that each point is meant to be the mean of "
+            "these: `mean_over_scales: true`"
+        )
+        what = f"each point is a mean of scores on {len(several)} scales"
+        value = examples(points, names_of(points))
+        raise DataError(Problem(what, "scale", value, "one scale", fix=fix))
+    return found[0] or None if found else None
 
 
 def names_of(rows: pd.DataFrame) -> list[str]:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroscaling.core.scales import NONE, SEPARATOR, category
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws.inputs import NotTestable
 from neuroscaling.laws.rows import (
     check_columns,
     check_duplicates,
-    check_scales,
     failed_runs,
     filtered,
     merged_families,
     names_of,
+    scale_of,
+    with_scales,
 )
 
 if TYPE_CHECKING:
@@ -29,13 +31,18 @@ FACTS = [
 ]  # fmt: skip
 
 
+OTHER_SCALES = {"raw": "r", "acc": NONE}
+"""Scales of what a law can describe besides the score."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The points of a law, one row each, with the columns x and y; which rows were left out and why.
 
     points: x (and x2 for a law of two variables), y, error, and what is constant within a point (arch, family, ...);
     clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: names of the rows
-    or groups that were left out, by reason in words; simulated, data: of the rows used.
+    or groups that were left out, by reason in words; simulated, data: of the rows used; scale: of y, names of scales
+    joined by "and" where each point is a mean over several, None where the table says none.
     """
 
     points: pd.DataFrame = field(repr=False)
@@ -45,6 +52,7 @@ class Selection:
     rows: int
     simulated: bool
     data: list[str]
+    scale: str | None = None
 
     @property
     def x(self) -> NDArray[np.float64]:
@@ -67,20 +75,22 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     """The points that `settings` (of a FitJob) select from the score table.
 
     In mode `parity` groups with an empty key vanish and means skip empty scores, as published (both are counted); in
-    mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted. Raises
-    DataError for unknown columns and for columns that vary within a group, NotTestable where nothing is left.
+    mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted; empty
+    scores are counted by the reasons that the table has for them. Raises DataError for unknown columns, for columns
+    that vary within a group, and for scores on more than one scale; NotTestable where nothing is left.
     """
     keys = settings["group_by"]
     check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
     rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
     check_duplicates(rows)
-    check_scales(rows)
+    rows = rows.assign(scale=with_scales(rows), reason=_reasons(rows, settings["y"]))
     dropped: dict[str, list[str]] = {}
     if failed := failed_runs(table, settings["filters"], settings["merge_families"]):
         dropped["runs missing: their training failed"] = failed
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)
+    scale = scale_of(points, settings.get("mean_over_scales", False)) if settings["y"] == "score" else None
     clusters = [" ".join(map(str, row)) for row in points[settings["cluster"]].itertuples(index=False)]
     return Selection(
         points,
@@ -90,6 +100,7 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
         len(rows),
         bool(rows["simulated"].any()) if "simulated" in rows else False,
         sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
+        OTHER_SCALES.get(settings["y"], scale),
     )
 
 
@@ -110,6 +121,15 @@ def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) ->
             raise DataError(Problem("needs both columns", "samples_per_class_of", list(points.columns), fix=fix))
         points = points[(points["arch_family"] != family) | points["samples_per_class"].isin(values)]
     return points
+
+
+def _reasons(rows: pd.DataFrame, y: str) -> pd.Series:
+    """Why y is empty, without the numbers of the single row; empty where it isn't, or where the table doesn't say."""
+    import pandas as pd
+
+    if y != "score" or "reason" not in rows:
+        return pd.Series("", index=rows.index)
+    return rows["reason"].astype("string").fillna("").map(category).where(rows[y].isna().to_numpy(), "")
 
 
 def _as_points(rows: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
@@ -135,11 +155,23 @@ def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, li
     constant = [*_x_columns(settings), *_labels(settings)]
     facts = [c for c in dict.fromkeys([*constant, *FACTS]) if c in rows and c not in keys]
     _check_constant(groups, constant, keys)
-    points = groups.agg(y=(y, "mean"), n_rows=(y, "size"), n_empty=(y, lambda s: int(s.isna().sum())))
+    aggregates = {
+        "y": (y, "mean"),
+        "n_rows": (y, "size"),
+        "n_empty": (y, lambda s: int(s.isna().sum())),
+        "scale": ("scale", lambda s: SEPARATOR.join(sorted(set(s)))),
+        # Of several reasons one names the group, so that it is counted once.
+        "reason": ("reason", "max"),
+    }
+    points = groups.agg(**{name: how for name, how in aggregates.items() if name not in keys})
     if "error" in rows:
         points["error"] = groups["error"].agg(_error_of_mean)
     points = _with_x(points.join(groups[facts].first()).reset_index(), settings)
-    return points if parity else _complete_groups(points, y, dropped)
+    if not parity:
+        return _complete_groups(points, y, dropped)
+    partly = points[(points["reason"] != "") & (points["n_empty"] < points["n_rows"])]
+    _drop(partly, f"points whose mean leaves out an empty {y} (parity: as published)", dropped)
+    return points
 
 
 def _error_of_mean(errors: pd.Series) -> float:
@@ -158,20 +190,26 @@ def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, list[str]]
     """A mean over fewer regions, or over other subjects, is no mean that can be compared with the others."""
     empty = points["n_empty"] > 0
     short = ~empty & (points["n_rows"] < points["n_rows"].max())
-    if empty.any():
-        dropped[f"points with an empty {y} among their rows"] = names_of(points[empty])
+    _drop(points[empty], f"points with an empty {y} among their rows", dropped)
     if short.any():
         dropped["points with fewer rows than the others"] = names_of(points[short])
     return points[~(empty | short)]
+
+
+def _drop(points: pd.DataFrame, what: str, dropped: dict[str, list[str]]) -> None:
+    """Count `points` as left out, apart by what their column `reason` says."""
+    for reason, own in points.groupby("reason", sort=True):
+        dropped[f"{what}: {reason}" if reason else what] = names_of(own)
 
 
 def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, list[str]]) -> pd.DataFrame:
     names = dict(zip(("x", "x2"), _x_columns(settings), strict=False)) | {"y": settings["y"]}
     for axis, column in names.items():
         missing = ~np.isfinite(points[axis].to_numpy(dtype=float, na_value=np.nan))
-        if missing.any():
-            dropped[f"points without {column}"] = names_of(points[missing])
-            points = points[~missing]
+        _drop(
+            points[missing] if axis == "y" else points[missing].assign(reason=""), f"points without {column}", dropped
+        )
+        points = points[~missing]
     if points.empty:
         reasons = "; ".join(f"{len(names)} {reason}" for reason, names in dropped.items())
         raise NotTestable(Problem("no point is left", "table", reasons))

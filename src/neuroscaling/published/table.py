@@ -101,7 +101,7 @@ def _score_rows(scores: pd.DataFrame) -> pd.DataFrame:
         benchmark=scores["benchmark_name"],
         metric=behavior.map({True: "i2n", False: "pls"}),
         subject="",
-        ceiling_scale=behavior.map({True: "published: r/sqrt(c)", False: "published: (r/c)^2"}),
+        scale=behavior.map({True: "r/sqrt(c)", False: "(r/c)2"}),
         protocol="parity",
         engine="stock",
         total_flops_pretrained=_with_pretraining(scores),
@@ -142,7 +142,7 @@ def _seed_rows(seed: pd.DataFrame) -> pd.DataFrame:
         "metric": "ridge",
         "region": "all-vertices",
         "layer": SEED_LAYER,
-        "ceiling_scale": "none: r",
+        "scale": "r",
         "protocol": "parity",
         "engine": "published",
     }

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from neuroscaling.regression.denominators import divides
+
 
 def pearson(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """Pearson correlation of each column of two arrays (n, t); NaN where a column doesn't vary."""
@@ -88,15 +90,16 @@ def ncsnr_ceiling(ncsnr: np.ndarray, images_by_repeats: dict[int, int]) -> np.nd
 
 
 def normalised(correlation: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
-    """Signed r^2 / ceiling, not clipped; NaN where the ceiling is 0."""
+    """Signed r^2 / ceiling, not clipped; NaN where the ceiling can't divide (`denominators.divides`)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(ceiling > 0, correlation * np.abs(correlation) / ceiling, np.nan)
+        return np.where(divides(ceiling), correlation * np.abs(correlation) / ceiling, np.nan)
 
 
 def algonauts_score(correlation: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
     """The challenge's noise-normalised accuracy in per cent: negative r set to 0, r^2 / ceiling, at most 100.
 
-    A ceiling of 0 counts as 1e-14 (Gifford and others, arXiv 2301.03198). Clipping favours noisy vertices.
+    A ceiling of 0 counts as 1e-14 (Gifford and others, arXiv 2301.03198): the challenge's own rule, kept so that the
+    number equals the challenge's, whatever `denominators` says. Clipping favours noisy vertices.
     """
     positive = np.maximum(correlation, 0.0)
     return np.minimum(100.0, 100.0 * positive**2 / np.where(ceiling > 0, ceiling, 1e-14))
@@ -105,12 +108,13 @@ def algonauts_score(correlation: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
 def pooled_score(correlation: np.ndarray, ceiling: np.ndarray | None) -> float:
     """Explained over explainable variance of a region: mean signed r^2, divided by the mean ceiling where there is one.
 
-    A ratio of means stays stable where single targets have ceilings near 0. correlation: (..., t), ceiling: (t,).
+    A ratio of means stays stable where single targets have ceilings near 0. correlation: (..., t), ceiling: (t,). NaN
+    where the mean ceiling can't divide; `denominators.unusable` says why, and judges its error too.
     """
     explained = float(np.mean(correlation * np.abs(correlation)))
     if ceiling is None:
         return explained
-    return explained / float(np.mean(ceiling)) if np.mean(ceiling) > 0 else float("nan")
+    return explained / float(np.mean(ceiling)) if divides(np.mean(ceiling)) else float("nan")
 
 
 def bootstrap_correlations(predictions: np.ndarray, responses: np.ndarray, n_bootstraps: int, seed: int) -> np.ndarray:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.scales import NONE, SEPARATOR, category
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.percent import percent
 from neuroscaling.report.figures import panel_title
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 Fit = dict[str, Any]
 SCORE_COLUMNS = [
     "run", "region", "subject", "score", "raw", "ceiling", "error", "benchmark", "metric", "n_mapping", "n_targets",
-    "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "ceiling_scale",
+    "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "scale", "reason",
 ]  # fmt: skip
 RUN_COLUMNS = [
     "run", "kind", "arch", "family", "acc", "n_params", "n_samples", "total_flops", "dataset", "samples_per_class",
@@ -45,6 +47,13 @@ def common_filters(fits: list[Fit]) -> str:
     """Which rows of the score table all fits of a group use, in words."""
     shared = {k: v for k, v in fits[0]["filters"].items() if all(fit["filters"].get(k) == v for fit in fits)}
     return "; ".join(f"{column} {_condition(value)}" for column, value in shared.items()) or "all"
+
+
+def scales(fits: list[Fit]) -> str:
+    """The scales that a group of fits has its scores on, in words; empty where the fits don't say."""
+    found = list(dict.fromkeys(fit["scale"] for fit in fits if fit.get("scale") not in (None, NONE)))
+    named = [f"mean of {scale}" if SEPARATOR in scale else scale for scale in found]
+    return "; ".join(named) + (" (panels of one scale share their y axis)" if len(named) > 1 else "")
 
 
 def _condition(value: Any) -> str:
@@ -160,7 +169,7 @@ def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
         )
     empty = int(table["score"].isna().sum())
     if empty:
-        sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so.")
+        sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so{_why(table)}.")
     untestable = [fit["name"] for fit in fits if fit["status"] != "fitted"]
     if untestable:
         sentences.append(f"{len(untestable)} laws are not testable with these data: {', '.join(untestable)}.")
@@ -171,6 +180,14 @@ def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
             f"{', '.join(unsaturated)}."
         )
     return sentences + STANDING_LIMITS
+
+
+def _why(table: pd.DataFrame) -> str:
+    """The reasons of missing scores, each with its number."""
+    if "reason" not in table:
+        return ""
+    counts = Counter(map(category, table["reason"].dropna()))
+    return ": " + "; ".join(f"{count} because {reason}" for reason, count in counts.most_common()) if counts else ""
 
 
 STANDING_LIMITS = [
@@ -186,6 +203,6 @@ STANDING_LIMITS = [
 
 def sources(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Data, benchmark, protocol and engine of the scores, with the number of rows of each."""
-    keys = ["data", "benchmark", "metric", "protocol", "engine", "ceiling_scale", "simulated"]
+    keys = ["data", "benchmark", "metric", "protocol", "engine", "scale", "simulated"]
     counted = table.groupby(keys, dropna=False).size().reset_index(name="scores")
     return [{key: plain(value) for key, value in row.items()} for row in counted.to_dict("records")]

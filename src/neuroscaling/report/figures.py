@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroscaling.core.scales import NONE, SEPARATOR
 from neuroscaling.files import atomic_path
 from neuroscaling.report.style import CURVE, DASHES, MUTED, SETTINGS, WARNING, Look, axis_label, looks
 
@@ -53,7 +54,7 @@ def group_looks(fits: list[Fit]) -> dict[str, Look]:
 def panel_svg(fit: Fit, limits: tuple[float, float] | None) -> str:
     """One panel as SVG text for the page, its letters as text: small, and read by the browser with its own fonts.
 
-    limits: range of the y axis, shared by the panels of a group.
+    limits: range of the y axis, shared by the panels of a group whose scores are on one scale.
     """
     with _figure(1, 1, fit["name"], fonttype="none") as (figure, axes):
         draw_panel(axes[0], fit, limits)
@@ -71,7 +72,7 @@ def write_figure(fits: list[Fit], title: str, stem: Path) -> list[Path]:
     foot = 0.2 * (2 + (len(group_looks(fits)) + len(other_forms(fits))) // 2)
     with _figure(rows, columns, title, foot) as (figure, axes):
         for ax, fit in zip(axes, fits, strict=False):
-            draw_panel(ax, fit, y_limits(fits))
+            draw_panel(ax, fit, y_limits(on_scale_of(fit, fits)))
         for ax in axes[len(fits) :]:
             ax.set_axis_off()
         _legend(figure, fits)
@@ -90,6 +91,11 @@ def other_forms(fits: list[Fit]) -> dict[str, dict[str, Any]]:
     return {row["form"]: row for row in sorted(rows, key=lambda row: row["form"])}
 
 
+def on_scale_of(fit: Fit, fits: list[Fit]) -> list[Fit]:
+    """Those of `fits` whose scores are on the scale of `fit`: equal heights in other panels would mean other things."""
+    return [other for other in fits if other.get("scale") == fit.get("scale")]
+
+
 def y_limits(fits: list[Fit]) -> tuple[float, float] | None:
     """A range of scores that holds the points and bands of all fits; None where there is no point."""
     values = [v for fit in fits for v in fit.get("points", {}).get("y", [])]
@@ -105,7 +111,7 @@ def draw_panel(ax: Axes, fit: Fit, limits: tuple[float, float] | None) -> None:
     """Points, curve and band of one fit on `ax`; what can't be tested shows its points and says so."""
     ax.set_title(panel_title(fit), fontsize=9.5)
     ax.set_xlabel(axis_label(fit["x"]))
-    ax.set_ylabel(axis_label(fit["y"]))
+    ax.set_ylabel(y_label(fit))
     ax.set_xscale("log")
     _points(ax, fit.get("points", {}))
     if fit.get("curve"):
@@ -113,6 +119,14 @@ def draw_panel(ax: Axes, fit: Fit, limits: tuple[float, float] | None) -> None:
     if limits:
         ax.set_ylim(*limits)
     _notes(ax, fit)
+
+
+def y_label(fit: Fit) -> str:
+    """Label of the y axis, with the scale: `Score (r2/c)`; of means over several `Score (mean of scales)`."""
+    scale = fit.get("scale")
+    if fit["y"] != "score" or scale in (None, NONE):
+        return axis_label(fit["y"])
+    return f"{axis_label('score')} ({'mean of scales' if SEPARATOR in scale else scale})"
 
 
 def panel_title(fit: Fit) -> str:

@@ -113,7 +113,6 @@ def _figures(index: Path) -> dict[str, Any]:
 def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """A group of laws as the template needs it; writes the group's figure."""
     fits = [figures.on_one_axis(fit) for fit in fits]
-    limits = figures.y_limits(fits)
     files = figures.write_figure(fits, content.group_title(fits), folder / name)
     fitted = next((fit for fit in fits if fit["status"] == "fitted"), None)
     return {
@@ -129,10 +128,15 @@ def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any
         "bootstraps": fitted and {**fitted["bootstraps"], "of": _drawn(fits)},
         "legend": [{"family": family, "look": look} for family, look in figures.group_looks(fits).items()],
         "other_forms": [(DASHES[form][1], row["expression"]) for form, row in figures.other_forms(fits).items()],
-        "panels": [{"src": _data_uri(figures.panel_svg(fit, limits)), "alt": _alt(fit)} for fit in fits],
+        "panels": [{"src": _data_uri(_panel(fit, fits)), "alt": _alt(fit)} for fit in fits],
+        "scales": content.scales(fits),
         "files": [path.name for path in files],
         "rows": [content.law_row(fit) for fit in fits],
     }
+
+
+def _panel(fit: dict[str, Any], fits: list[dict[str, Any]]) -> str:
+    return figures.panel_svg(fit, figures.y_limits(figures.on_scale_of(fit, fits)))
 
 
 def _drawn(fits: list[dict[str, Any]]) -> str:

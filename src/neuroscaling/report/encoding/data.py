@@ -75,7 +75,7 @@ class Encoding:
 def read_encodings(
     score_files: Sequence[str | Path], table: pd.DataFrame, intervals: pd.DataFrame, fits: Iterable[dict[str, Any]]
 ) -> list[Encoding]:
-    """One Encoding for each source of data among `score_files` (score/1), in alphabetical order.
+    """One Encoding for each source of data among `score_files`, in alphabetical order.
 
     table: the score table; intervals: the table of accuracies over subjects. `<stem>.accuracy.parquet` and
     `<stem>.targets.parquet` are read where they lie beside a score file. Raises DataError for absent columns.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.scales import examples
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.laws.rows import merged_families
 from neuroscaling.table import absent_columns
@@ -61,6 +62,7 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
     require(table, ["run", "region", "score", *FACTS], "score table")
     rows = table[table["region"].isin(REGIONS)]
     _check_unique(rows, ["run", "region"])
+    _check_scales(rows)
     facts = rows.drop_duplicates("run").set_index("run")[FACTS]
     return _with_family(facts.join(_means(rows, "run"))).sort_index().reset_index()
 
@@ -119,6 +121,20 @@ def _means(rows: pd.DataFrame, keys: str | list[str]) -> pd.DataFrame:
 def _with_family(frame: pd.DataFrame) -> pd.DataFrame:
     family = merged_families(frame)["arch_family"]
     return frame.assign(family=family, flex=(family != frame["arch_family"]).astype(bool))
+
+
+def _check_scales(rows: pd.DataFrame) -> None:
+    """Raise DataError where networks of one region are on different scales; `average` mixes regions, as published."""
+    if "scale" not in rows:
+        return
+    problems = []
+    for region, own in rows.groupby("region"):
+        if own["scale"].nunique(dropna=False) > 1:
+            what, fix = "scores of one region on more than one scale", "filter the table by `scale`"
+            found = examples(own, own["run"].astype(str).tolist())
+            problems.append(Problem(what, f"score table: region {region}", found, "one scale", fix=fix))
+    if problems:
+        raise DataError(problems)
 
 
 def _check_unique(rows: pd.DataFrame, keys: list[str]) -> None:
