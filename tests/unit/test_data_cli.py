@@ -13,14 +13,19 @@ NUMBERS = list(range(50, 70))
 
 @pytest.fixture
 def tree(tmp_path):
+    return small_tree(tmp_path / "tree")
+
+
+def small_tree(root):
+    """A SIMULATED tree of two subjects in the challenge's layout."""
     images = {number: np.full((425, 425, 3), number, np.uint8) for number in NUMBERS}
     features = {"a": np.random.default_rng(0).standard_normal((len(NUMBERS), 4))}
     plans = [
         Plan("subj01", NUMBERS[:14], NUMBERS[14:], {"lh": 6, "rh": 7}),
         Plan("subj02", NUMBERS[:13], NUMBERS[15:], {"lh": 5, "rh": 7}, nan={"rh": (2,)}),
     ]
-    write_tree(tmp_path / "tree", images, features, [Stretch(1, "a", rois=("V1v",))], plans)
-    return tmp_path / "tree"
+    write_tree(root, images, features, [Stretch(1, "a", rois=("V1v",))], plans)
+    return root
 
 
 def test_a_sound_tree_prints_a_row_a_subject(tree, capsys):

@@ -23,12 +23,13 @@ COLUMNS = ("index", "image_id", "label", "class_name")
 FORMATS = ("subset/1", "subset/2")
 
 
-def write_subset(path: Path, index: DatasetIndex, rows: np.ndarray, token: int | str, seed: int) -> None:
+def write_subset(path: str | Path, index: DatasetIndex, rows: np.ndarray, token: int | str, seed: int) -> None:
     """Write the images of `rows`, which were drawn for `token` and `seed`, to a parquet file.
 
     Labels are positions in the index's class names; where the token chooses classes (`c100`) they are positions among
     the chosen ones, whose names are in the facts.
     """
+    path = Path(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,13 +60,14 @@ def write_subset(path: Path, index: DatasetIndex, rows: np.ndarray, token: int |
         pq.write_table(table, temporary)
 
 
-def read_subset(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_subset(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Columns (`index` and `label` int64, `image_id` and `class_name` str, each (n,)) and facts of a subset file.
 
     Facts: dataset, fingerprint, subset (token), strategy, samples_per_class, seed, n_images, n_classes, class_names
     (of a class subset; else None) and checksum. Raises DataError when the file is missing, damaged or of another
     format, or its images are not those of its checksum.
     """
+    path = Path(path)
     if not Path(path).exists():
         raise DataError(Problem("subset is missing", str(path)))
     table = read_parquet(path, COLUMNS)

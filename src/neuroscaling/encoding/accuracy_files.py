@@ -67,8 +67,9 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
     return dict(sorted(found))
 
 
-def read_accuracy(score_file: Path) -> SubjectAccuracy:
+def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
     """Of one run and subject. Raises DataError for what is missing."""
+    score_file = Path(score_file)
     content = read_json(score_file)
     run, data, source, subject = _key(score_file, content)
     table = read_columns(accuracy_file(score_file), COLUMNS, AGAIN)

@@ -27,12 +27,14 @@ COMPARISON = (
 )
 
 
-def write_accuracy(score_files: Sequence[Path], out: Path) -> None:
+def write_accuracy(score_files: Sequence[str | Path], out: str | Path) -> None:
     """Write `out` (accuracy.parquet) and `comparisons.parquet` beside it from the score files of runs and subjects.
 
     Beside each score file `<stem>.accuracy.parquet` is read, one run at a time. Raises DataError with all files that
     are unfit.
     """
+    score_files = [Path(file) for file in score_files]
+    out = Path(out)
     rows: list[dict[str, Any]] = []
     of_both: list[SubjectAccuracy] = []
     for _, found in groupby(listed(score_files).items(), key=lambda item: item[0][:3]):

@@ -23,7 +23,7 @@ Average = Literal["plain", "weighted"]
 AVERAGES = ("plain", "weighted")
 
 
-def average_predictions(score_files: Sequence[Path], average: Average) -> dict[str, np.ndarray]:
+def average_predictions(score_files: Sequence[str | Path], average: Average) -> dict[str, np.ndarray]:
     """Mean over the runs of one subject: {hemisphere: (test images, vertices) float32}.
 
     score_files: one a run; beside each lie `<stem>.{lh,rh}_pred_test.npy` and, for weights, `<stem>.targets.parquet`.
@@ -31,6 +31,7 @@ def average_predictions(score_files: Sequence[Path], average: Average) -> dict[s
     where all are 0, equally. The weights touch no test image. The order of the files doesn't matter.
     Raises DataError with all files that are missing or don't fit each other.
     """
+    score_files = [Path(file) for file in score_files]
     if average not in AVERAGES:
         raise DataError(Problem("no such average", "submission: average", average, ", ".join(AVERAGES)))
     files = sorted(map(Path, score_files), key=lambda file: (read_json(file)["run"], file))

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 
 def score_all(
-    activations: Sequence[Path],
-    outputs: Sequence[Path],
+    activations: Sequence[str | Path],
+    outputs: Sequence[str | Path],
     job: dict[str, Any],
     located: dict[str, dict[str, str]],
     protocol: str,
@@ -36,6 +36,7 @@ def score_all(
     failed runs say so. Raises DataError as
     `score_subject`.
     """
+    activations, outputs = [Path(file) for file in activations], [Path(file) for file in outputs]
     manifests = {(path.parent.name, path.stem): path for path in activations}
     settings = EncodingSettings.of(job["entry"], protocol)
     for benchmark in dict.fromkeys(path.stem for path in outputs):

@@ -33,9 +33,9 @@ PARTS = REGIONS.keys() - COARSE.keys()
 
 
 def score_subject(
-    activations: Path,
+    activations: str | Path,
     recording: Recording,
-    output: Path,
+    output: str | Path,
     header: ScoreHeader,
     settings: EncodingSettings,
     regions: Sequence[str] | str = "all",
@@ -47,6 +47,7 @@ def score_subject(
     the file. Raises DataError for images without activations, unknown regions, withheld responses, and sizes that the
     subject can't give.
     """
+    activations, output = Path(activations), Path(output)
     start = time.perf_counter()
     chosen = _regions(recording, regions)
     _report_masked(recording)

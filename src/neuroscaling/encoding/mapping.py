@@ -13,8 +13,9 @@ ALLOWED = {
 } | {("numpy", "ndarray"), ("numpy", "dtype")}
 
 
-def read_mapping(path: Path) -> dict[int, str]:
+def read_mapping(path: str | Path) -> dict[int, str]:
     """{integer in the mask: name of the ROI}. Raises DataError for a file that holds anything else."""
+    path = Path(path)
     with reading(path, "a mapping of ROIs {integer: name}"):
         with open(path, "rb") as file:
             npy_header(file)

@@ -33,12 +33,12 @@ def member(subject: str, hemisphere: str) -> str:
     return f"{TOP}/{subject}/{hemisphere}_pred_test.npy"
 
 
-def expected_shapes(root: Path, subjects: Sequence[str] | str = "all") -> dict[str, dict[str, tuple[int, int]]]:
+def expected_shapes(root: str | Path, subjects: Sequence[str] | str = "all") -> dict[str, dict[str, tuple[int, int]]]:
     """(test images, vertices) by subject and hemisphere, from an Algonauts tree; test responses aren't needed.
 
     Raises DataError with all that is missing: subjects, test images, training responses.
     """
-    root = Path(root)
+    root, root = Path(root), Path(root)
     shapes: dict[str, dict[str, tuple[int, int]]] = {}
     problems = []
     for subject in subjects_of(root, subjects):
@@ -66,7 +66,7 @@ def _vertices(file: Path) -> int:
 
 
 def write_submission(
-    predictions: Mapping[str, Mapping[str, np.ndarray | str | Path]], out: Path, shapes: Shapes
+    predictions: Mapping[str, Mapping[str, np.ndarray | str | Path]], out: str | Path, shapes: Shapes
 ) -> None:
     """Write the zip `out`: predictions {subject: {lh, rh: (test images, vertices) float32, or a .npy file of it}}.
 
@@ -74,6 +74,7 @@ def write_submission(
     times are fixed. Raises DataError with all faults of names, dtype, shape and values, before anything is written;
     the zip is read again before it takes its place.
     """
+    out = Path(out)
     problems = list(_prediction_problems(predictions, shapes))
     if problems:
         raise DataError(problems)
@@ -87,13 +88,15 @@ def write_submission(
             raise DataError(problems)
 
 
-def check_submission(path: Path, root: Path) -> list[Problem]:
+def check_submission(path: str | Path, root: str | Path) -> list[Problem]:
     """Everything that is wrong with a zip for the challenge, against an Algonauts tree with all its subjects."""
+    path, root = Path(path), Path(root)
     return zip_problems(Path(path), expected_shapes(root))
 
 
-def zip_problems(path: Path, shapes: Shapes) -> list[Problem]:
+def zip_problems(path: str | Path, shapes: Shapes) -> list[Problem]:
     """Everything that is wrong with a zip: names, dtypes, order, shapes, values that aren't finite, damage."""
+    path = Path(path)
     if not Path(path).is_file():
         return [Problem("file is missing", str(path))]
     try:

@@ -19,7 +19,9 @@ from neuroscaling.provenance import provenance
 log = logging.getLogger(__name__)
 
 
-def write_averaged_submission(score_files: Sequence[Path], out: Path, root: Path, average: Average) -> None:
+def write_averaged_submission(
+    score_files: Sequence[str | Path], out: str | Path, root: str | Path, average: Average
+) -> None:
     """Write the zip `out` and, beside it, `<stem>.json` that says what is in it (format submission/1).
 
     score_files: of runs and subjects, each run with each subject. root: the Algonauts tree. JSON: zip, sha256,
@@ -27,6 +29,8 @@ def write_averaged_submission(score_files: Sequence[Path], out: Path, root: Path
     scores (`score_submission`; null where the tree lacks test responses or ceilings). Raises DataError for runs that
     lack a subject, and for whatever averaging and writing refuse.
     """
+    score_files = [Path(file) for file in score_files]
+    out, root = Path(out), Path(root)
     by_subject = _by_subject(score_files)
     contents = [read_json(file) for files in by_subject.values() for file in files]
     shapes = expected_shapes(root, list(by_subject))

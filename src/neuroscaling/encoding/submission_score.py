@@ -19,12 +19,13 @@ MEASURES = ("r", "explained", "challenge", "unclipped")
 ALL = "all"
 
 
-def can_be_scored(root: Path, subject: str) -> bool:
+def can_be_scored(root: str | Path, subject: str) -> bool:
     """Whether a tree has the test responses and noise ceilings of a subject."""
+    root = Path(root)
     return all(file.is_file() for file in _truth_files(Path(root) / subject))
 
 
-def score_submission(path: Path, root: Path, subjects: list[str] | str = "all") -> list[dict[str, Any]]:
+def score_submission(path: str | Path, root: str | Path, subjects: list[str] | str = "all") -> list[dict[str, Any]]:
     """A row for each subject and hemisphere, and one over all vertices of all subjects: the challenge's final figure.
 
     Keys: subject, hemisphere, n_images, n_vertices, left_out (vertices without a finite response or ceiling), r (mean
@@ -33,6 +34,7 @@ def score_submission(path: Path, root: Path, subjects: list[str] | str = "all") 
     The last row's means are over vertices and not over subjects, as the challenge concatenates them. Raises DataError
     with all problems of the zip, or of the tree where it can't score.
     """
+    path, root = Path(path), Path(root)
     shapes = expected_shapes(root, subjects)
     problems = zip_problems(path, shapes)
     for subject in shapes:

@@ -37,8 +37,9 @@ class Session:
     pinned: bool
 
 
-def sessions(root: Path) -> list[str]:
+def sessions(root: str | Path) -> list[str]:
     """Ids of the sessions that a folder holds images and responses of."""
+    root = Path(root)
     images = {file.stem.removeprefix("images_") for file in (Path(root) / "images").glob("images_*.zip")}
     averaged = (Path(root) / "responses_repeat_averaged").glob("responses_*.npy")
     return sorted(images & {file.stem.removeprefix("responses_") for file in averaged})
@@ -58,14 +59,14 @@ def session_files(session: str) -> dict[str, str]:
     }
 
 
-def load_session(root: Path, session: str) -> Session:
+def load_session(root: str | Path, session: str) -> Session:
     """Read a session with its checks.
 
     Raises DataError with all that is wrong: unknown session (nearest), altered file, images and responses that differ
     in number, numbers of images that aren't 1 to n, NaN responses (named and counted), raw repeats that don't average
     to the responses. The ceiling is None where there are no raw repeats.
     """
-    root = Path(root)
+    root, root = Path(root), Path(root)
     if session not in sessions(root):
         found = sessions(root)
         raise DataError(

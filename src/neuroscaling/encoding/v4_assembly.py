@@ -22,13 +22,14 @@ WINDOW = (50, 150)
 """Milliseconds after the onset of an image in which its spikes were counted."""
 
 
-def write_assembly(root: Path, session: str, out: Path) -> Path:
+def write_assembly(root: str | Path, session: str, out: str | Path) -> Path:
     """Write session `session` of the folder `root` (public layout) as an assembly to the folder `out`.
 
     Single trials with the coordinate `repetition` where the session has raw repeats, else averages (a ceiling can't
     be had from these). Stimulus ids are those of the prepared images (`210325-0001`). Returns the manifest's path.
     Raises DataError as `load_session`, and for repeats that were made for some neurons only.
     """
+    root, out = Path(root), Path(out)
     recorded = load_session(root, session)
     files = session_files(session)
     raw = Path(root) / files["raw"]

@@ -18,13 +18,14 @@ OFFLINE = "check the network, or give `local_dir` with the files"
 log = logging.getLogger(__name__)
 
 
-def fetch_session(session: str, root: Path, source: str | Path = SOURCE) -> list[Path]:
+def fetch_session(session: str, root: str | Path, source: str | Path = SOURCE) -> list[Path]:
     """Bring the files of `session` into `root` (layout of the repository) and return them.
 
     source: a URL, or a folder to copy from. Raw repeats, which give a noise ceiling, come along where there are any.
     Each file is checked against its known sha256; files without one are accepted and logged. Files that are there and
     sound are kept. Raises DataError when a file can't be had or isn't the known one.
     """
+    root = Path(root)
     fetched = []
     for kind, name in session_files(session).items():
         target = Path(root) / name

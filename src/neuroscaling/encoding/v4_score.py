@@ -50,10 +50,10 @@ class Outcome:
 
 
 def score_v4(
-    activations: Path,
-    root: Path,
+    activations: str | Path,
+    root: str | Path,
     session: str,
-    output: Path,
+    output: str | Path,
     run: str,
     samples: Sequence[int | str] = SAMPLES,
     metrics: Sequence[str] = METRICS,
@@ -63,6 +63,7 @@ def score_v4(
     activations: manifest of the run's activations to the session's images. Raises DataError for faulty recordings and
     for images without activations, StudyError for an unknown metric.
     """
+    activations, root, output = Path(activations), Path(root), Path(output)
     start = time.perf_counter()
     recording = load_session(root, session)
     outcomes = score_session(open_store(activations), recording, samples, metrics)

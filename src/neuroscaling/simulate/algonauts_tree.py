@@ -71,7 +71,7 @@ def unequal_plans(numbers: Sequence[int], n_subjects: int = 8, n_test: int = 12,
 
 
 def write_tree(
-    root: Path,
+    root: str | Path,
     images: Mapping[int, bytes | np.ndarray],
     features: Mapping[str, np.ndarray],
     stretches: Sequence[Stretch],
@@ -87,6 +87,7 @@ def write_tree(
     files. Raises DataError for a folder that holds something, and for sets, ROIs and images that a plan names and that
     aren't there.
     """
+    root = Path(root)
     problems = [*_folder_problems(root), *_feature_problems(images, features, stretches)]
     problems += [*_roi_problems(stretches, plans), *_image_problems(images, plans)]
     if problems:

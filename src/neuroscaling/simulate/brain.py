@@ -20,12 +20,13 @@ STREAMS = ("brain", "scenes", "objects", "textures", "choices", "fmri")
 """Each part draws from a stream of its own, so that changing one setting leaves the other parts as they were."""
 
 
-def simulate_brain(out: Path, settings: dict[str, Any]) -> Path:
+def simulate_brain(out: str | Path, settings: dict[str, Any]) -> Path:
     """Write a simulated brain to the folder `out`; the folder is whole or absent. Returns the manifest's path.
 
     settings: those of BrainSettings; what is left out has its default. The arrays depend on the settings alone.
     Raises StudyError for settings that can't be used.
     """
+    out = Path(out)
     brain = check_settings(settings)
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)

@@ -74,12 +74,13 @@ class Part:
     labels: dict[str, np.ndarray]
 
 
-def write_nsd_tree(root: Path, settings: NsdSettings | None = None) -> Path:
+def write_nsd_tree(root: str | Path, settings: NsdSettings | None = None) -> Path:
     """Write a SIMULATED tree, the challenge's tree of it and the truth to `root`; returns the folder of the NSD tree.
 
     Response = offset + gain of the session x (signal + noise), of variance 1 before z-scoring; signal is a weighted
     sum of the features of the pixels, of variance ncsnr^2 / (1 + ncsnr^2).
     """
+    root = Path(root)
     settings = settings or NsdSettings()
     rng = np.random.default_rng(settings.seed)
     plan = _plan(settings, rng)

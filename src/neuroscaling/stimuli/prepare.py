@@ -28,7 +28,7 @@ MAX_NAMED = 50
 """Damaged images that an error names; it counts them all."""
 
 
-def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float | None, out: Path) -> Path:
+def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float | None, out: str | Path) -> Path:
     """Write the stimuli of one or several sources as one set to the folder `out`; returns the manifest's path.
 
     degrees: width of the models' field of view; images of Brain-Score's sets are placed on such a screen, those of
@@ -37,6 +37,7 @@ def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float |
     several jobs that prepare the same set at once, the first one's folder stays. Raises DataError naming all images
     that can't be decoded, and ids that stand for two different images.
     """
+    out = Path(out)
     sources = [sources] if isinstance(sources, dict) else list(sources)
     stimuli = [stimulus for source in sources for stimulus in find_stimuli(source)]
     built = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.built")

@@ -43,10 +43,10 @@ DEFINING = ("run", "arch", "fingerprint", "samples_per_class", "subset", "subset
 
 def train(
     run: dict[str, Any],
-    subset: Path | None,
+    subset: str | Path | None,
     out: Path,
     operating: dict[str, Any] | None = None,
-    base: Path | None = None,
+    base: str | Path | None = None,
 ) -> str | None:
     """Make the run `run` in the folder `out`: weights, history and run.json; a complete one is left as it is.
 
@@ -59,6 +59,8 @@ def train(
     damaged images, gets a run.json that says so, and the reason is returned. Raises DataError for missing or unfit
     data, or another process at work on this run.
     """
+    subset = None if subset is None else Path(subset)
+    base = None if base is None else Path(base)
     out, operating = Path(out), operating or {}
     if run["kind"] not in KINDS:
         raise DataError(Problem("unknown kind", run["run"], run["kind"], ", ".join(KINDS), nearest(run["kind"], KINDS)))

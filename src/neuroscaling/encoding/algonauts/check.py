@@ -31,17 +31,20 @@ class Report:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def check(root: Path, subjects: Sequence[str] | str = "all") -> list[Problem]:
+def check(root: str | Path, subjects: Sequence[str] | str = "all") -> list[Problem]:
     """Everything that is wrong with the subjects of a tree; see `inspect`."""
+    root = Path(root)
     return inspect(root, subjects).problems
 
 
-def inspect(root: Path, subjects: Sequence[str] | str = "all", images: Literal["sample", "all"] = "sample") -> Report:
+def inspect(
+    root: str | Path, subjects: Sequence[str] | str = "all", images: Literal["sample", "all"] = "sample"
+) -> Report:
     """Check the subjects of a tree: names, headers, every response, mask and ceiling, and the pictures.
 
     images: whether a sample of each split's pictures is decoded, or all. Memory is that of a block of rows.
     """
-    root = Path(root)
+    root, root = Path(root), Path(root)
     report = Report(problems=list(subject_problems(root, subjects)))
     found = layout.subject_folders(root)
     for name in found if subjects == "all" else [name for name in subjects if name in found]:

@@ -16,13 +16,14 @@ from neuroscaling.errors import DataError, Problem
 from neuroscaling.regression.scores import ncsnr_ceiling
 
 
-def read_recording(root: Path, subject: str) -> Recording:
+def read_recording(root: str | Path, subject: str) -> Recording:
     """One subject, both hemispheres side by side. Raises DataError with all problems of its folder.
 
     Vertices with NaN in a response, a ceiling or a signal-to-noise ratio, or whose responses don't vary, are left out
     and listed in `masked`. Test responses, ceilings, signal-to-noise ratios and numbers of repetitions are None where
     the tree lacks them; the ceiling follows from the last two where it has no file of its own.
     """
+    root = Path(root)
     folder = Path(root) / subject
     problems = folder_problems(folder, needs_test_responses=False) or list(count_problems(folder))
     if problems:

@@ -13,8 +13,9 @@ from neuroscaling.errors import DataError, Problem, listing, nearest
 LAYOUT = "see docs/data.md for the layout"
 
 
-def subjects_of(root: Path, subjects: Sequence[str] | str = "all") -> list[str]:
+def subjects_of(root: str | Path, subjects: Sequence[str] | str = "all") -> list[str]:
     """Names of the subjects to read. Raises DataError for those that aren't there, or when there are none."""
+    root = Path(root)
     problems = list(subject_problems(Path(root), subjects))
     if problems:
         raise DataError(problems)

@@ -97,13 +97,15 @@ def place(root: str | Path, subject: str, space: str) -> Place:
     return Place(root, subject, space)
 
 
-def spaces_of(root: Path, subject: str) -> list[str]:
+def spaces_of(root: str | Path, subject: str) -> list[str]:
     """Spaces of which the tree has responses of a subject."""
+    root = Path(root)
     return [space for space in SPACES if Place(Path(root), subject, space).sessions()]
 
 
-def subjects_of(root: Path) -> list[str]:
+def subjects_of(root: str | Path) -> list[str]:
     """Subjects of which the tree has a folder of responses."""
+    root = Path(root)
     folder = Path(root) / "nsddata_betas" / "ppdata"
     return sorted(path.name for path in folder.glob("subj*") if path.is_dir())
 

@@ -31,7 +31,7 @@ CHOICES = {"repeats": ("average", "keep"), "test": ("shared1000", "challenge")}
 def prepare(
     root: str | Path,
     subject: str,
-    out: Path,
+    out: str | Path,
     space: str,
     sessions: Sequence[int] | str = "all",
     repeats: Repeats = "average",
@@ -47,6 +47,7 @@ def prepare(
     kept in the files and left out by the reader. regions: targets in any of them (docs/nsd.md). memory_mb: bound of
     what is held at once. Raises DataError with everything that is wrong with the files that this needs.
     """
+    out = Path(out)
     source = place(root, subject, space)
     _check_choices(repeats=repeats, test=test)
     design = read_design(source.root)

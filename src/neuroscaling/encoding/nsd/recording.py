@@ -17,12 +17,12 @@ from neuroscaling.hashing import file_sha256
 FIX = "prepare the subject again"
 
 
-def open_recording(folder: Path) -> Recording:
+def open_recording(folder: str | Path) -> Recording:
     """The subject of a prepared folder; responses stay on the disk until they are asked for.
 
     Raises DataError where the folder is of another format, or its files don't belong together.
     """
-    folder = Path(folder)
+    folder, folder = Path(folder), Path(folder)
     manifest = read_manifest(folder)
     table = read_columns(folder / TARGETS, fix=FIX)
     problems = [problem for name in SPLITS for problem in _split_problems(folder, name, manifest)]
@@ -47,8 +47,9 @@ def open_recording(folder: Path) -> Recording:
     )
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: str | Path) -> dict[str, Any]:
     """The manifest of a prepared folder. Raises DataError for a missing one, or one of another format."""
+    folder = Path(folder)
     path = Path(folder) / MANIFEST
     manifest = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -56,8 +57,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def damaged_files(folder: Path) -> list[Problem]:
+def damaged_files(folder: str | Path) -> list[Problem]:
     """Files whose content isn't what was written, by their sha256: every byte is read."""
+    folder = Path(folder)
     recorded = read_manifest(folder)["sha256"]
     files = {name: Path(folder) / name for name in recorded}
     return [
