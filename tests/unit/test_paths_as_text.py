@@ -63,7 +63,7 @@ def test_a_subset_comes_back_from_text(tmp_path):
 
 def test_score_files_and_sessions_that_are_absent_are_told_of_alike(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = [outcome(averaging.average_predictions, [kind("absent.json")], "mean") for kind in (str, Path)]
+    told = [outcome(averaging.average_predictions, [kind("absent.json")], "plain") for kind in (str, Path)]
     assert told[0] == told[1] and "absent.json" in told[0][1]
     told = [outcome(v4_data.fetch_session, "000000", kind("absent")) for kind in (str, Path)]
     assert told[0] == told[1] and "000000" in told[0][1]
