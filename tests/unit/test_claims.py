@@ -212,8 +212,9 @@ def test_share_of_data_is_that_of_the_optimum():
     assert f"share of data 0.600 ({low:.3f} to {high:.3f})" in text
 
 
-def bias(strong, weak):
-    return both("region_avg_group1", strong) | both("region_avg_group2", weak)
+def bias(strong, weak, **changes):
+    made = both("region_avg_group1", strong) | both("region_avg_group2", weak)
+    return made | {"many_images_group1": strong, "many_images_group2": weak} | changes
 
 
 def test_bias_flips_with_the_curves():
@@ -228,6 +229,21 @@ def test_bias_flips_with_the_curves():
 def test_bias_that_turns_with_the_form_depends_on_it():
     line = row("log_linear", {"a": 0.6, "b": 0.05}, aicc=0.5)
     made = bias(law((0.4, 0.4, 0.15)), law((0.5, 0.4, 0.15), others=[line]))
+    assert verdict(made, BIAS) == "depends on the form"
+
+
+def test_bias_that_rests_on_few_images_is_supported_in_part():
+    high, low = law((0.4, 0.4, 0.15)), law((0.5, 0.4, 0.15))
+    claim = judged(bias(high, low, many_images_group2=high))[BIAS]
+    assert claim["verdict"] == "supported in part"
+    assert claim["evidence"][2]["text"].startswith("Trained on 300 images a class or on all, both. Strong minus weak")
+    assert "half of the strong had 790 images a class or more, half of the weak 30" in claim["limits"]
+
+
+def test_bias_that_turns_with_the_form_among_many_images_depends_on_it():
+    line = row("log_linear", {"a": 0.6, "b": 0.05}, aicc=0.5)
+    high, low = law((0.4, 0.4, 0.15)), law((0.5, 0.4, 0.15))
+    made = bias(high, low, many_images_group2=law((0.5, 0.4, 0.15), others=[line]))
     assert verdict(made, BIAS) == "depends on the form"
 
 

@@ -46,6 +46,9 @@ def test_fit_of_a_table_says_what_it_used():
     content, bootstraps = fit_table(score_table(), job(filters={"region": "IT"}))
     assert content["status"] == "fitted" and content["simulated"] and content["data"] == ["simulated-x"]
     assert content["n"] == 30 and content["dropped"] == {}
+    assert "[[Note]] SIMULATED data" in content["report"]
+    real = fit_table(score_table().assign(simulated=False), job(filters={"region": "IT"}))[0]
+    assert "SIMULATED" not in real["report"] and not real["simulated"]
     assert len(bootstraps) == 20 and list(bootstraps) == ["E", "A", "alpha", "loss"]
     assert content["holdout"]["n_held_out"] > 0 and content["holdout"]["mae"] < 0.05
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from neuroscaling import laws
 from neuroscaling.errors import DataError
+from neuroscaling.laws.allocate import cost_law
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.identify import NO_GROWTH, NO_SATURATION
 from neuroscaling.laws.loss import LOSSES
@@ -114,6 +115,24 @@ def test_the_profile_of_the_asymptote_has_its_minimum_at_the_fit():
 def test_points_that_no_law_describes_are_named(x, y, message):
     with pytest.raises(DataError, match=message):
         fit(x, y)
+
+
+def test_what_a_masked_array_masks_is_missing_and_no_point():
+    x, y = X.copy(), noisy("power_law")
+    mask = np.arange(X.size) == 20
+    y[20] = 0.99
+    for points in ((x, np.ma.masked_array(y, mask)), (np.ma.masked_array(x, mask), y)):
+        with pytest.raises(DataError, match=r"points without a number: 1 of 36") as caught:
+            fit(*points)
+        assert "rows 20" in str(caught.value)
+    errors = np.ma.masked_array(np.full(X.size, 0.1), mask)
+    with pytest.raises(DataError, match="standard errors must be positive"):
+        fit(x, y, form="log_linear", loss="weighted", y_error=errors)
+    with pytest.raises(DataError, match="n_params must be a number above 0: 1 are not"):
+        cost_law(np.ma.masked_array(x, mask), x, x)
+    law = fit(x[~mask], np.ma.masked_array(y, mask)[~mask], bootstraps=0)
+    assert law.params == fit(x[~mask], y[~mask], bootstraps=0).params
+    assert np.isnan(law.predict(np.ma.masked_array(x, mask))).tolist() == mask.tolist()
 
 
 def test_unknown_names_get_the_nearest():

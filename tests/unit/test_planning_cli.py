@@ -122,6 +122,27 @@ def test_next_runs_stays_within_a_budget(fit, candidates, capsys):
     assert (status, out) == (0, "nothing\n") and "no candidate within the budget" in notes
 
 
+def test_what_is_said_of_a_simulated_fit_says_so_and_of_a_real_one_not(tmp_path, candidates, capsys):
+    """In text, JSON and CSV alike: numbers of a simulated brain must not travel without that word."""
+    word = "SIMULATED data: the law says whether the pipeline works, and nothing about brains"
+    for simulated in (True, False):
+        path = write(tmp_path, simulated=simulated)
+        for question in (("--target-score", 0.5), ("--x", 1e20), ("--compute", 1e20)):
+            _, out, _ = run(capsys, "predict", path, *question)
+            assert (word in out) == simulated and ("SIMULATED" in out.splitlines()[0]) == simulated
+            plan = json.loads(run(capsys, "predict", path, *question, "--format", "json")[1])
+            assert plan["simulated"] is simulated and (word in plan["statements"]) == simulated
+        arguments = ("next-runs", path, "--candidates", candidates)
+        for more in ((), ("--budget", 1.5e20)):
+            _, out, notes = run(capsys, *arguments, *more)
+            assert (f"- {word}" in notes.splitlines()) == simulated
+            assert out.splitlines()[0].split()[-1] == "simulated" and f" {simulated}" in out.splitlines()[1]
+            rows = json.loads(run(capsys, *arguments, *more, "--format", "json")[1])
+            assert rows and all(row["simulated"] is simulated for row in rows)
+            table = run(capsys, *arguments, *more, "--format", "csv")[1].splitlines()
+            assert table[0].endswith(",simulated") and table[1].endswith(f",{simulated}")
+
+
 def test_wrong_candidates_are_named(fit, candidates, capsys, tmp_path):
     candidates.write_text(CANDIDATES.replace("total_flops", "total_flop"))
     status, _, error = run(capsys, "next-runs", fit, "--candidates", candidates)

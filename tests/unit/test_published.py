@@ -322,6 +322,9 @@ def test_allocation_differs_between_regions_only_in_the_scores(table):
     assert list(first["model_id"]) == list(second["model_id"]) and len(first) == 444
     assert (first["y"] != second["y"]).all()
     assert len(select(table, JOBS["many_images_neuro"]).points) == 444
+    many = [select(table, JOBS[f"many_images_group{group}"]).points for group in (1, 2)]
+    assert [len(points) for points in many] == [147, 80]
+    assert all(set(points["samples_per_class"]) == {0, 300} for points in many)
 
 
 def test_study_file_is_the_public_tables_and_their_fits():

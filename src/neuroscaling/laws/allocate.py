@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws.bootstrap import interval
-from neuroscaling.laws.inputs import MODES, NotTestable
+from neuroscaling.laws.inputs import MODES, NotTestable, numbers
 
 Array = NDArray[np.float64]
 SCALES = (1e5, 1e4, 1e9)
@@ -129,12 +129,12 @@ def allocation(
 
 
 def _positive(name: str, values: Any) -> Array:
-    numbers = np.asarray(values, dtype=np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))
+    plain = numbers(values)
+    wrong = np.flatnonzero(~(np.isfinite(plain) & (plain > 0)))
     if wrong.size:
-        found = f"rows {listing(wrong)}: {listing(numbers[wrong], 3)}"
+        found = f"rows {listing(wrong)}: {listing(plain[wrong], 3)}"
         raise DataError(Problem(f"{name} must be a number above 0: {wrong.size} are not", name, found, "finite, > 0"))
-    return numbers
+    return plain
 
 
 def _regression(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:

@@ -36,6 +36,22 @@ def resample_weights(
     return _drawn(int(membership.max()) + 1, count, generator)[:, membership]
 
 
+def undetermined(x: Array, weights: Counts, parameters: int) -> float:
+    """Share of the resamples (k, n) of points at x (n,) or (n, d) that can't determine a law with so many parameters.
+
+    They hold fewer different x than the law has parameters; or, of a law that is a sum of terms of d variables, fewer
+    different values of one variable than its term and the constant have parameters. A continuum of laws then fits them
+    equally well, and which one a solver returns is its choice. Without resamples the points are judged: 0 or 1.
+    """
+    columns = x[:, None] if x.ndim == 1 else x
+    d = columns.shape[1]
+    weights = weights if len(weights) else np.ones((1, len(columns)), dtype=np.uint16)
+    lacking = _different(columns, weights) < parameters
+    for axis in columns.T if d > 1 else ():
+        lacking |= _different(axis[:, None], weights) < 1 + (parameters - 1) // d
+    return float(lacking.mean())
+
+
 def interval(samples: Array) -> list[float]:
     """2.5 and 97.5 percentiles of the finite `samples` (k,); NaN where there are none."""
     finite = samples[np.isfinite(samples)]
@@ -51,6 +67,17 @@ def _drawn(n: int, count: int, generator: np.random.Generator) -> Counts:
         drawn = generator.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
         weights[first : first + rows] = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
     return weights
+
+
+def _different(columns: Array, weights: Counts) -> NDArray[np.intp]:
+    """How many different rows of `columns` (n, d) each resample (k, n) holds: (k,)."""
+    _, number = np.unique(columns, axis=0, return_inverse=True)
+    order = np.argsort(number.ravel(), kind="stable")
+    first = np.flatnonzero(np.diff(number.ravel()[order], prepend=-1))
+    step = max(1, DRAWN // len(columns))
+    rows = range(0, len(weights), step)
+    counts = [np.logical_or.reduceat(weights[row : row + step][:, order] > 0, first, axis=1).sum(1) for row in rows]
+    return np.concatenate(counts)
 
 
 def _hierarchical(n: int, count: int, generator: np.random.Generator, hierarchy: Sequence[Sequence[object]]) -> Counts:

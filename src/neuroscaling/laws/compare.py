@@ -13,17 +13,18 @@ Array = NDArray[np.float64]
 HOLDOUTS = ("top_decade", "largest", "largest_of_cluster")
 
 
-def aicc(loss: Loss, total: float, n: int, parameters: int) -> float | None:
-    """Akaike's criterion with the small-sample term: deviance + 2 k + 2 k (k + 1) / (n - k - 1).
+def aicc(loss: Loss, total: float, n: int, parameters: int, units: int | None = None) -> float | None:
+    """Akaike's criterion with the small-sample term: deviance + 2 k + 2 k (k + 1) / (u - k - 1).
 
-    total: the loss summed over the n points; k counts the parameters and the scale of the noise. The deviance is
-    n ln(RSS / n) for squares and 2 n ln(mean |r|) for the Huber loss (Laplace noise), so only forms fitted to the same
-    points under the same loss can be compared. None where n <= k + 1.
+    total: the loss summed over the n points; units: how many of them, u, are independent: the cells that the bootstrap
+    draws, by default all points. k counts the parameters and the scale of the noise. The deviance is u ln(RSS / n) for
+    squares and 2 u ln(mean |r|) for the Huber loss (Laplace noise), so only forms fitted to the same points under the
+    same loss can be compared. None where u <= k + 1.
     """
-    k = parameters + 1
-    if n <= k + 1:
+    k, u = parameters + 1, n if units is None else units
+    if u <= k + 1:
         return None
-    return float(loss.deviance(total, n)) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+    return float(loss.deviance(total, n)) * u / n + 2 * k + 2 * k * (k + 1) / (u - k - 1)
 
 
 def held_out(x: Array, rule: str | dict[str, int], clusters: Sequence[object] | None = None) -> NDArray[np.bool_]:

@@ -66,6 +66,11 @@ class FinishedLaw:
         return 1.0 if self.form.space == "misalignment" and self.inverted else float("inf")
 
     @property
+    def simulated(self) -> bool:
+        """Whether scores of a simulated brain are among the points."""
+        return bool(self.fit.get("simulated"))
+
+    @property
     def has_saturation(self) -> bool:
         """Whether the form ends in an asymptote and the fit reports one."""
         return self.form.asymptote is not None and self.fit.get("saturation") is not None

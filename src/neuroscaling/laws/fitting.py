@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from neuroscaling.errors import DataError, Problem, nearest
 from neuroscaling.laws import solver
-from neuroscaling.laws.bootstrap import resample_weights
+from neuroscaling.laws.bootstrap import resample_weights, undetermined
 from neuroscaling.laws.forms import Form, form_by_name
-from neuroscaling.laws.inputs import MODES, NotTestable, checked_points
+from neuroscaling.laws.inputs import MODES, NotTestable, checked_points, numbers
 from neuroscaling.laws.law import LawFit
 from neuroscaling.laws.loss import Loss, loss_by_name
 
@@ -62,12 +62,14 @@ def fit(
     minima, values = solver.multi_start(data, bounded)
     if not len(minima):
         raise NotTestable(Problem("no starting point led to a finite loss", form, fix="choose another form"))
-    refit = _bootstraps(data, minima, bounded, resample_weights(len(y), bootstraps, seed, clusters, hierarchy))
+    weights = resample_weights(len(y), bootstraps, seed, clusters, hierarchy)
+    refit = _bootstraps(data, minima, bounded, weights)
     what = "hierarchy" if hierarchy else "points" if clusters is None else "clusters"
     units = len(y) if what == "points" else len(set(clusters if clusters is not None else hierarchy[0]))
     return LawFit(
         data, x, y, scale, centre, float(values[0]) * y_unit**chosen.power, mode, minima, refit.theta,
         refit.loss * y_unit**chosen.power, seed, what, units, invert_y, refit.warm_enough, y_unit,
+        undetermined(x, weights, len(law.parameters)),
     )  # fmt: skip
 
 
@@ -105,7 +107,7 @@ def _weights(loss: Loss, y_error: Any, y: Array, y_unit: float) -> Array | None:
 def _checked_errors(errors: Any, y: Array) -> Array:
     if errors is None:
         raise DataError(Problem("the loss `weighted` needs the standard error of each score", "y_error", None))
-    errors = np.asarray(errors, dtype=np.float64)
+    errors = numbers(errors)
     wrong = errors.shape != y.shape or not np.all(np.isfinite(errors) & (errors > 0))
     if wrong:
         bad = f"{int(np.sum(~(errors > 0)))} of {errors.size}" if errors.shape == y.shape else f"shape {errors.shape}"

@@ -17,6 +17,7 @@ from neuroscaling.laws import solver
 from neuroscaling.laws.bootstrap import interval
 from neuroscaling.laws.forms import Parameter
 from neuroscaling.laws.forms.base import TINY_ASYMPTOTE
+from neuroscaling.percent import percent
 
 if TYPE_CHECKING:
     from neuroscaling.laws.law import LawFit
@@ -32,23 +33,28 @@ WITHIN = 3.84  # rise of the deviance within a 95 % profile interval: the quanti
 SMALL_GAIN = 1e-3  # in the unit of y
 PROFILE_POINTS = 25
 STARTS = 3  # minima from which a profile is started
+MANY = 0.05  # of the resamples: as many as a 95 % interval leaves out
 NO_SATURATION = "no saturation within the data"
+NOT_DETERMINED = "not determined: too few different x"
 NO_GROWTH = "growth is not established"
 
 
 def flags(law: LawFit) -> dict[str, dict[str, Any]]:
     """For each parameter whether it is identified, and if not, why.
 
-    Not identified: an interval that touches a bound or spans decades; a loss that stays within what noise explains
-    up to a bound (profile over the other parameters); a ridge, that is a rank correlation of 0.98 with another
-    parameter along which it grows more than fourfold; an asymptote out of sight of the data. trades_off_with:
-    parameters of such a correlation, whether or not the interval is wide.
+    Not identified: every parameter where a continuum of laws fits more than 5 % of the resamples. Else one whose
+    interval touches a bound or spans decades; whose loss stays within what noise explains up to a bound (profile over
+    the other parameters); that lies on a ridge, that is has a rank correlation of 0.98 with another parameter along
+    which it grows more than fourfold; an asymptote out of sight of the data. trades_off_with: parameters of such a
+    correlation, whether or not the interval is wide.
     """
     found: dict[str, dict[str, Any]] = {}
     samples = _centred(law)
+    few = [_continuum(law)] if law.undetermined > MANY else []
     for j, parameter in enumerate(law.form.parameters):
         partners = _partners(law.form.names, samples, j)
         reasons = [
+            *few,
             *(reason for _, reason in law.bounds_reached[j]),
             *_width_reasons(parameter, samples[:, j]),
             *_ridge_reasons(parameter, samples[:, j], partners),
@@ -72,7 +78,9 @@ def bounds_reached(law: LawFit) -> list[list[tuple[str, str]]]:
 
 
 def saturation_statement(law: LawFit) -> str | None:
-    """Why there is no number for the saturation, or None: the asymptote ran to a bound or is out of sight."""
+    """Why there is no number for the saturation, or None: too few x, or the asymptote is at a bound or out of sight."""
+    if law.undetermined > MANY:
+        return NOT_DETERMINED
     if _gains(law) < SMALL_GAIN:
         return NO_GROWTH
     perfect = "lower" if law.form.space == "misalignment" else "upper"
@@ -95,9 +103,19 @@ def notes(law: LawFit) -> list[str]:
     distinct = min(np.unique(axis).size for axis in axes)
     if distinct < 5:
         found.append(f"x takes only {distinct} values")
+    if law.undetermined > 0:
+        found.append(_continuum(law))
     if len(law.y) < 10:
         found.append(f"only {len(law.y)} points: intervals and exponents say little")
     return found
+
+
+def _continuum(law: LawFit) -> str:
+    """In which share of the resamples the data leave the law to the solver."""
+    if not np.isfinite(law.resampled_loss).all():
+        return "too few different x: a continuum of laws fits them equally well"
+    share = percent(law.undetermined)
+    return f"in {share} of the resamples too few different x are left: a continuum of laws fits them equally well"
 
 
 def asymptote_profile(law: LawFit) -> dict[str, Any] | None:

@@ -17,6 +17,12 @@ class NotTestable(DataError):
     """The data are sound but too few, or too alike, for this law."""
 
 
+def numbers(values: object) -> Array:
+    """`values` as float64; what a masked array masks is missing, and so NaN, never the number below the mask."""
+    plain = np.ma.filled(values.astype(np.float64), np.nan) if isinstance(values, np.ma.MaskedArray) else values
+    return np.asarray(plain, dtype=np.float64)
+
+
 def checked_points(
     x: object, y: object, form: Form, loss: Loss, clusters: Sequence[object] | None = None, invert_y: bool = True
 ) -> tuple[Array, Array]:
@@ -25,7 +31,7 @@ def checked_points(
     Raises DataError for points that this form or this loss can't describe, NotTestable for fewer points (or
     clusters) than parameters + 1 and for an x that is constant.
     """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    x, y = numbers(x), numbers(y)
     shape = (len(y),) if form.variables == 1 else (len(y), form.variables)
     if y.ndim != 1 or x.shape != shape:
         allowed = f"y of shape (n,), x of shape {'(n,)' if form.variables == 1 else f'(n, {form.variables})'}"

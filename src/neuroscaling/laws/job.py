@@ -19,6 +19,7 @@ from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.inputs import NotTestable
 from neuroscaling.laws.law import LawFit, finite
 from neuroscaling.laws.select import Selection, select
+from neuroscaling.laws.statements import SIMULATED
 from neuroscaling.provenance import provenance
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _fitted(selection: Selection, settings: dict[str, Any]) -> tuple[dict[str, A
     law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
     best_sizes, cost = _best_sizes(selection, settings, law)
     result = {"status": "fitted", **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
-    return result | {"report": law.fit_report(), "least_squares": _least_squares(law)}, _bootstraps(law, cost)
+    report = law.fit_report() + (f"\n[[Note]] {SIMULATED}" if selection.simulated else "")
+    return result | {"report": report, "least_squares": _least_squares(law)}, _bootstraps(law, cost)
 
 
 def write_fit(
@@ -103,6 +105,7 @@ def _plain(value: Any) -> Any:
 
 def _fit(selection: Selection, settings: dict[str, Any], form: str, bootstraps: int, rows: Any = slice(None)) -> LawFit:
     """The law `form` fitted to the points `rows`; all forms under the loss of the first, so that AICc compares."""
+    whole = isinstance(rows, slice)
     return fit(
         selection.x[rows],
         selection.y[rows],
@@ -112,9 +115,9 @@ def _fit(selection: Selection, settings: dict[str, Any], form: str, bootstraps: 
         y_error=None if selection.y_error is None else selection.y_error[rows],
         invert_y=settings["invert_y"],
         bootstraps=bootstraps,
-        # Labels serve the bootstraps alone.
-        clusters=selection.clusters if bootstraps else None,
-        hierarchy=selection.hierarchy if bootstraps else None,
+        # Labels serve the bootstraps and AICc alone, which no fit to a part of the points has.
+        clusters=selection.clusters if whole else None,
+        hierarchy=selection.hierarchy if whole else None,
         seed=settings["seed"],
         mode=settings["mode"],
     )

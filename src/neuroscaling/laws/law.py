@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.laws import compare, identify
 from neuroscaling.laws.bootstrap import LEVELS, interval
+from neuroscaling.laws.inputs import numbers
 from neuroscaling.laws.solver import Data
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class LawFit:
     inner parameters, best first; resampled (k, p), resampled_loss (k,): the bootstraps; centre: geometric mean of x.
     resampling: what was drawn ("points", "clusters", "hierarchy"); units: how many of them; warm_enough: whether warm
     starts were found to be enough for the bootstraps. y_unit: what 1 is in y where the solver saw it; losses are in y's
-    own unit.
+    own unit. undetermined: share of the resamples that a continuum of laws fits equally well.
     """
 
     data: Data = field(repr=False)
@@ -52,6 +53,7 @@ class LawFit:
     invert_y: bool = True
     warm_enough: bool = True
     y_unit: float = 1.0
+    undetermined: float = 0.0
 
     @property
     def form(self) -> Form:
@@ -130,11 +132,11 @@ class LawFit:
 
     def predict(self, x: Any) -> Array:
         """y (q,) that the law gives at x (q,) or (q, 2), all > 0."""
-        return self._values(self.theta[None], np.atleast_1d(np.asarray(x, dtype=np.float64)))[0]
+        return self._values(self.theta[None], np.atleast_1d(numbers(x)))[0]
 
     def band(self, x: Any, levels: tuple[float, ...] = LEVELS) -> Array:
         """Percentiles (len(levels), q) of the bootstraps' curves at x (q,) or (q, 2)."""
-        curves = self._values(self.resampled, np.atleast_1d(np.asarray(x, dtype=np.float64)))
+        curves = self._values(self.resampled, np.atleast_1d(numbers(x)))
         return np.percentile(curves, levels, axis=0)
 
     def curve(self) -> dict[str, list[float]] | None:
@@ -180,8 +182,8 @@ class LawFit:
         return fit_report(self)
 
     def aicc(self) -> float | None:
-        """Akaike's criterion with the small-sample term, under this fit's own loss."""
-        return compare.aicc(self.data.loss, self.loss_value, len(self.y), len(self.form.parameters))
+        """Akaike's criterion with the small-sample term, under this fit's own loss, over the units of the bootstrap."""
+        return compare.aicc(self.data.loss, self.loss_value, len(self.y), len(self.form.parameters), self.units)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything about the fit that JSON can hold; numbers that are not finite are null."""
@@ -216,6 +218,7 @@ class LawFit:
                     "of": self.resampling,
                     "units": self.units,
                     "starts": "warm" if self.warm_enough else "many",
+                    "undetermined": self.undetermined,
                 },
             }
         )

@@ -16,6 +16,7 @@ from neuroscaling.laws.candidates import COST, Candidate, check_candidates, tota
 from neuroscaling.laws.expected_width import After, Noise, Outlook, after_run, is_log, median_penalty, noise, outlook
 from neuroscaling.laws.finished import FinishedLaw, read_law
 from neuroscaling.laws.law import finite
+from neuroscaling.laws.statements import about_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +30,12 @@ class Choice:
     """Candidates as rows: of `rank` best first, of `choose` in the order of choice, each with the width after it.
 
     Columns of the rows: rank, label, the variables, seeds, cost (FLOPs of all seeds), expected_width, reduction (share
-    of the width today) and effective_resamples. parameter: name of the asymptote; width: of its 95 % interval today;
-    noise: of a run, on the scale of the loss.
+    of the width today), effective_resamples and simulated. simulated: whether the law is one of simulated data.
+    parameter: name of the asymptote; width: of its 95 % interval today; noise: of a run, on the scale of the loss.
     """
 
     fit: str
+    simulated: bool
     parameter: str
     width: float
     noise: Noise
@@ -124,14 +126,15 @@ def _row(question: _Question, i: int, position: int, after: After) -> dict[str, 
         "expected_width": after.width,
         "reduction": 1.0 - after.width / today if today > 0 else 0.0,
         "effective_resamples": after.effective,
+        "simulated": question.law.simulated,
     }
 
 
 def _choice(question: _Question, rows: list[dict[str, Any]], words: tuple[str, ...] = ()) -> Choice:
     law, view = question.law, question.view
-    all_words = [*words, *_statements(question, rows)]
+    all_words = [*about_data(law), *words, *_statements(question, rows)]
     assert law.form.asymptote is not None
-    return Choice(law.name, law.form.asymptote, view.width, question.noise, rows, tuple(all_words))
+    return Choice(law.name, law.simulated, law.form.asymptote, view.width, question.noise, rows, tuple(all_words))
 
 
 def _statements(question: _Question, rows: list[dict[str, Any]]) -> list[str]:

@@ -16,6 +16,7 @@ from neuroscaling.errors import DataError, Problem
 from neuroscaling.laws import allocate, statements
 from neuroscaling.laws.bootstrap import interval
 from neuroscaling.laws.finished import COST_COLUMNS, FinishedLaw, read_law
+from neuroscaling.laws.inputs import numbers
 from neuroscaling.laws.law import finite
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class Estimate:
 class Plan:
     """An answer. given: the question; run: the sizes it leads to, by column of the score table; score: of that run.
 
-    asymptote: score for infinite x, None where there is none or the data show none. never_reached: share of the
-    resamples in which the target is never reached, None where there is no target. statements: what to know before use.
+    simulated: whether the law is one of simulated data. asymptote: score for infinite x, None where there is none or
+    the data show none. never_reached: share of the resamples in which the target is never reached, None where there is
+    no target. statements: what to know before use.
     """
 
     fit: str
     mode: str
+    simulated: bool
     given: dict[str, float]
     run: dict[str, Estimate]
     y: str
@@ -72,7 +75,8 @@ class Plan:
         rows = [*self.run.items(), (f"{self.y} of this run", self.score), ("asymptote", self.asymptote)]
         known = [(name, str(estimate)) for name, estimate in rows if estimate is not None]
         width = max((len(name) for name, _ in known), default=0)
-        lines = [f"{self.fit} ({self.mode}), for {given}; 95 % intervals of {self.resamples} resamples"]
+        kind = f"{self.mode}, SIMULATED data" if self.simulated else self.mode
+        lines = [f"{self.fit} ({kind}), for {given}; 95 % intervals of {self.resamples} resamples"]
         lines += [f"  {name.ljust(width)}  {text}" for name, text in known]
         return "\n".join(lines + [f"- {statement}" for statement in self.statements])
 
@@ -117,7 +121,7 @@ def plan_for_compute(fit: dict[str, Any], bootstraps: pd.DataFrame, compute: flo
 def plan_for_x(fit: dict[str, Any], bootstraps: pd.DataFrame, x: Any) -> Plan:
     """The score at x, one positive number for each variable of the law. Raises DataError for others."""
     law = read_law(fit, bootstraps)
-    values = np.atleast_1d(np.asarray(x, dtype=np.float64))
+    values = np.atleast_1d(numbers(x))
     if values.shape != (len(law.variables),) or not (np.isfinite(values) & (values > 0)).all():
         allowed = f"one number above 0 for each of {', '.join(law.variables)}"
         raise DataError(Problem("the law can't be taken here", law.name, values.tolist(), allowed))
@@ -181,11 +185,16 @@ def _plan(
 ) -> Plan:  # fmt: skip
     point = np.array([run[name].value if name in run else given[name] for name in law.variables])
     dropped += law.dropped
-    words = [*words, *statements.about_range(law, point), *statements.about_law(law, len(samples), dropped)]
+    words = [
+        *statements.about_data(law),
+        *words,
+        *statements.about_range(law, point),
+        *statements.about_law(law, len(samples), dropped),
+    ]
     return Plan(
-        fit=law.name, mode=law.mode, given=given, run=run, y=law.y, score=_score(law, samples, point),
-        asymptote=_asymptote(law), never_reached=never, resamples=len(samples), dropped=dropped,
-        statements=tuple(words),
+        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.y,
+        score=_score(law, samples, point), asymptote=_asymptote(law), never_reached=never, resamples=len(samples),
+        dropped=dropped, statements=tuple(words),
     )  # fmt: skip
 
 

@@ -7,6 +7,12 @@ from neuroscaling.laws.finished import FinishedLaw
 from neuroscaling.percent import percent
 
 Array = NDArray[np.float64]
+SIMULATED = "SIMULATED data: the law says whether the pipeline works, and nothing about brains"
+
+
+def about_data(law: FinishedLaw) -> list[str]:
+    """Whether the scores that the law rests on are of a simulated brain."""
+    return [SIMULATED] if law.simulated else []
 
 
 def about_target(law: FinishedLaw, target: float, needed: float, never: float) -> list[str]:
