@@ -263,7 +263,7 @@ def test_parity_is_on_the_published_scale(results: dict):
         ("layer", ["no such layer", "IT.1", "nearest:  IT.0"]),
         ("region", ["no layer for this region", "IT", "V1"]),
         ("benchmark", ["unknown benchmark", f"nearest:  {IT}"]),
-        ("nan", ["1 responses are NaN, in 1 neuroids", "IT-0009 (1)", "assy_dicarlo_MajajHong2015_public.nc"]),
+        ("nan", ["responses are NaN", "nan of neuroid IT-0009", "assy_dicarlo_MajajHong2015_public.nc"]),
         ("silent", ["1 stimuli have no recorded response", "hvm-digit-"]),
     ],
 )

@@ -13,7 +13,8 @@ from neuroscaling.brainscore.preflight import recording_problems
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha1
-from tests import brainscore_data
+from tests import awkward_recordings, brainscore_data
+from tests.awkward_recordings import MINE
 
 REPOSITORY = Path(__file__).parents[2]
 REGISTERED = (
@@ -71,9 +72,9 @@ def local(tmp_path: Path) -> Path:
     """Simulated MajajHong and Allen recordings in the local layout."""
     root = tmp_path / "local"
     root.mkdir()
-    features = np.random.default_rng(0).standard_normal((24, 5))
+    features = np.random.default_rng(0).standard_normal((80, 5))
     brainscore_data.write_majajhong(root, features)
-    brainscore_data.write_allen(root, features[:16], features[16:])
+    brainscore_data.write_allen(root, features[:16], features[16:24])
     return root
 
 
@@ -139,12 +140,57 @@ def test_preflight_finds_what_is_wrong_with_recordings_of_ones_own(local: Path):
     values[0, :2] = np.nan
     values.to_netcdf(path)
     csv = local / "stimulus_hvm-public.csv"
-    csv.write_text(csv.read_text().replace("MajajHong2015-public-0003", "another"))
+    csv.write_text(csv.read_text().replace("MajajHong2015-public-0003,", "another,"))
     found = [
         str(problem) for problem in recording_problems(local, ["MajajHong2015public.IT-pls", "Allen2022_fmri.V1-ridge"])
     ]
     assert len(found) == 3
     assert "MajajHong2015-public-0003" in found[1] and "another" in found[0] and "2 of" in found[2]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated MajajHong recordings of 80 images."""
+    root = tmp_path_factory.mktemp("sound")
+    brainscore_data.write_majajhong(root, np.random.default_rng(3).standard_normal((80, 5)))
+    return root
+
+
+@pytest.mark.parametrize("name", awkward_recordings.SOUND)
+def test_preflight_takes_tables_and_recordings_as_people_have_them(sound: Path, tmp_path: Path, name: str):
+    root = awkward_recordings.copied(sound, tmp_path / "changed")
+    assert list(recording_problems(root, ["mine"], {"mine": MINE})) == []
+    awkward_recordings.SOUND[name](root)
+    assert list(recording_problems(root, ["mine"], {"mine": MINE})) == []
+
+
+@pytest.mark.parametrize("name", awkward_recordings.REFUSED)
+def test_preflight_refuses_with_file_line_and_column_what_scoring_would_fail_at(sound: Path, tmp_path: Path, name: str):
+    change, definition, words = awkward_recordings.REFUSED[name]
+    root = awkward_recordings.copied(sound, tmp_path / "changed")
+    change(root)
+    told = "\n".join(map(str, recording_problems(root, ["mine"], {"mine": MINE | definition})))
+    assert [word for word in words if word not in told] == [], told
+
+
+@pytest.mark.parametrize("name", ["inf", "latin-1", "no image", "class of one", "id twice"])
+def test_preflight_looks_as_closely_at_files_under_registered_names(sound: Path, tmp_path: Path, name: str):
+    change, _, words = awkward_recordings.REFUSED[name]
+    root = awkward_recordings.copied(sound, tmp_path / "changed")
+    change(root)
+    told = "\n".join(map(str, recording_problems(root, ["MajajHong2015public.IT-pls"])))
+    assert [word for word in words if word not in told] == [], told
+
+
+def test_under_registered_names_text_in_bytes_is_refused_and_a_missing_column_named(sound: Path, tmp_path: Path):
+    root = awkward_recordings.copied(sound, tmp_path / "changed")
+    awkward_recordings.SOUND["text in bytes"](root)
+    awkward_recordings.in_table(awkward_recordings.replaced("object_name", "object"))(root)
+    found = [problem.what for problem in recording_problems(root, ["MajajHong2015public.IT-pls"])]
+    assert found == [
+        "coordinates whose text is stored as bytes",
+        "MajajHong2015public.IT-pls balances its splits by a column that is missing",
+    ]
 
 
 def test_the_hash_of_official_files_needs_no_files_and_that_of_local_ones_only_its_own(local: Path):
@@ -159,18 +205,6 @@ def test_the_hash_of_official_files_needs_no_files_and_that_of_local_ones_only_i
 
 
 # --- benchmarks defined in a study
-
-MINE = {
-    "region": "IT",
-    "metric": "pls",
-    "assembly": "assy_dicarlo_MajajHong2015_public.nc",
-    "stimuli": "stimulus_hvm-public.csv",
-    "images": "stimulus_hvm-public",
-    "degrees": 8,
-    "stratified_by": "object_name",
-    "time_window": [70, 170],
-    "trials": 50,
-}
 
 
 def test_a_definition_is_an_entry_of_the_table(tmp_path: Path):

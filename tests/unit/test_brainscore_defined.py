@@ -14,7 +14,8 @@ import xarray as xr
 
 from neuroscaling.brainscore import ids
 from neuroscaling.files import read_json
-from tests import brainscore_data
+from tests import awkward_recordings, brainscore_data
+from tests.awkward_recordings import MINE
 
 REGISTERED = (
     "MajajHong2015public.IT-pls",
@@ -28,17 +29,6 @@ REGISTERED = (
     "Hebart2023_fmri.IT-ridge",
     "Cowley2026.V4-pls",
 )
-MINE = {
-    "region": "IT",
-    "metric": "pls",
-    "assembly": "assy_dicarlo_MajajHong2015_public.nc",
-    "stimuli": "stimulus_hvm-public.csv",
-    "images": "stimulus_hvm-public",
-    "degrees": 8,
-    "stratified_by": "object_name",
-    "time_window": [70, 170],
-    "trials": 50,
-}
 
 DRIVER = """
 import json, sys, tempfile
@@ -56,6 +46,7 @@ from neuroscaling.errors import NeuroscalingError
 given = json.loads(Path(sys.argv[1]).read_text())
 stored = np.load(given["features"])
 named = {str(stimulus): i for i, stimulus in enumerate(stored["ids"])}
+renamed = {new: named[old] for new, old in given["renamed"].items()}
 numbered = {str(1000 + i): i for i in range(len(named))}
 for table, entries in (("DATA_SETS", given["data_sets"]), ("STIMULUS_SETS", given["stimulus_sets"])):
     for name, changed in entries.items():
@@ -88,7 +79,7 @@ def summary(benchmark, degrees=None):
 
 def load(case):
     global rows
-    rows = numbered if case.get("root", "").endswith("numbered") else named
+    rows = numbered if case.get("root", "").endswith("numbered") else named | renamed
     if "define" in case:
         known = definitions.check_definitions({"mine": case["define"]}, case["root"])
         benchmark = local.load("mine", known)
@@ -158,8 +149,17 @@ def loaded(brainscore_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
     cases["region"] = {"root": str(root), "define": MINE | {"region": "V2"}}
     cases["window"] = {"root": str(root), "define": MINE | {"time_window": [200, 300]}}
     cases["column"] = {"root": str(root), "define": MINE | {"stratified_by": "object_names"}}
+    for name, changes in awkward_recordings.TOGETHER.items():
+        changed_root = awkward_recordings.copied(root, folder / name)
+        for change in changes:
+            awkward_recordings.SOUND[change](changed_root)
+        cases[name] = {"root": str(changed_root), "define": MINE}
     (folder / "driver.py").write_text(DRIVER)
-    given = {"cases": cases, "features": str(folder / "features.npz"), **changed}
+    digits = {f"{awkward_recordings.PREFIX}{i:02d}": f"{i:04d}" for i in range(80)}
+    awkward_recordings.with_renamed_ids(awkward_recordings.copied(root, folder / "digits"), digits)
+    cases["digits"] = {"root": str(folder / "digits"), "benchmark": "MajajHong2015public.IT-pls", "score": True}
+    renamed = {new: old for ids in (awkward_recordings.RENAMED, digits) for old, new in ids.items()}
+    given = {"cases": cases, "features": str(folder / "features.npz"), "renamed": renamed, **changed}
     (folder / "given.json").write_text(json.dumps(given))
     ran = brainscore_data.run_in_brainscore(
         brainscore_python, folder / "driver.py", folder / "given.json", folder / "out.json"
@@ -253,6 +253,17 @@ def test_a_definition_of_a_registered_benchmark_scores_the_same(loaded: dict):
 @pytest.mark.slow
 def test_ids_that_are_numbers_and_coordinates_of_trials_change_nothing(loaded: dict):
     assert loaded["numbered"] == loaded["mine"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", awkward_recordings.TOGETHER)
+def test_tables_and_recordings_as_people_have_them_score_the_same(loaded: dict, name: str):
+    assert loaded[name] == loaded["mine"]
+
+
+@pytest.mark.slow
+def test_ids_that_are_text_of_digits_stay_text_under_registered_names(loaded: dict):
+    assert loaded["digits"] == loaded["MajajHong2015public.IT-pls"]
 
 
 @pytest.mark.slow

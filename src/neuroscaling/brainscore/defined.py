@@ -5,30 +5,35 @@ Import after `neuroscaling.brainscore.environment.prepare`.
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neuroscaling.brainscore.definitions import SPLIT_METRICS, Definition, require_files
-from neuroscaling.brainscore.local import check_assembly, load_stimuli
-from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.brainscore.local import stimulus_set
+from neuroscaling.brainscore.recording_checks import definition_problems
+from neuroscaling.brainscore.recordings import DIMS, Recordings, read_recordings
+from neuroscaling.errors import DataError
 from neuroscaling.regression.split_halves import split_half_ceilings
+from neuroscaling.stimuli.tables import read_stimulus_table
+from neuroscaling.text_tables import TextTable
 
 
 def build(definition: Definition) -> Any:
     """NeuralBenchmark (pls, ridge, neuron_to_neuron) or RSABenchmark (rdm, cka) on the recordings of `definition`.
 
     With `ceiling: none` the object's ceiling is 1, so that its score is the squared raw value (the raw value of rdm
-    and cka). Raises DataError for missing files, coordinates, neuroids of the region, bins in the window, and for a
-    ceiling where no stimulus is repeated.
+    and cka). Raises DataError for missing files, and for all that `recordings.definition_problems` finds.
     """
     from brainscore_vision.benchmark_helpers.neural_common import average_repetition
 
     require_files(definition)
-    trials = _in_window(_of_region(_load(definition), definition), definition)
+    recordings, table = read_recordings(definition.assembly), read_stimulus_table(definition.stimuli)
+    problems = definition_problems(definition, recordings, table)
+    if problems:
+        raise DataError(problems)
+    trials = _in_window(_of_region(_assembly(recordings, table, definition), definition), definition)
     averaged = average_repetition(trials) if "repetition" in _coords(trials, "presentation") else trials
-    _require_column(averaged, definition)
     return (_neural if definition.metric in SPLIT_METRICS else _rsa)(definition, trials, averaged)
 
 
@@ -37,7 +42,7 @@ def _neural(definition: Definition, trials: Any, averaged: Any) -> Any:
     from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark
 
     splits = {"stratification_coord": definition.stratified_by}
-    ceiling = _no_ceiling if definition.ceiling == "none" else _consistency(trials, definition.assembly)
+    ceiling = _no_ceiling if definition.ceiling == "none" else _consistency(trials)
     return NeuralBenchmark(
         identifier=definition.name,
         version=1,
@@ -56,11 +61,6 @@ def _rsa(definition: Definition, trials: Any, averaged: Any) -> Any:
     from brainscore_vision import load_metric
     from brainscore_vision.benchmark_helpers.neural_common import RSABenchmark
 
-    n_subjects = len(set(averaged["subject"].values.tolist()))
-    if definition.ceiling != "none" and n_subjects < 2:
-        what = "Brain-Score's ceiling of dissimilarity matrices compares subjects"
-        where = str(definition.assembly)
-        raise DataError(Problem(what, where, f"{n_subjects} subject", "at least 2", fix="set `ceiling: none`"))
     parts = {"rdm": lambda values: values, "similarity": load_metric("cka")} if definition.metric == "cka" else {}
     return RSABenchmark(
         identifier=definition.name,
@@ -75,21 +75,17 @@ def _rsa(definition: Definition, trials: Any, averaged: Any) -> Any:
     )
 
 
-def _consistency(trials: Any, path: Path) -> Callable[[], Any]:
+def _consistency(trials: Any) -> Callable[[], Any]:
     """The ceiling from halves of the repetitions: Brain-Score's own where all stimuli were repeated equally often.
 
     Brain-Score halves repetitions by their numbers, and where these are unequal such halves lack stimuli. (Cowley2026
     takes them in turns: one split, whose error is 0 by construction, without the stimuli that were shown once.) Then
-    halves are drawn stimulus by stimulus. Raises DataError where fewer than two stimuli were repeated.
+    halves are drawn stimulus by stimulus.
     """
     from brainscore_vision import load_ceiling
 
-    if "repetition" not in _coords(trials, "presentation"):
-        raise _no_repetitions(path, "no coordinate `repetition`")
-    counts = np.unique(trials["stimulus_id"].values, return_counts=True)[1]
-    if (counts > 1).sum() < 2:
-        raise _no_repetitions(path, f"{len(counts)} stimuli, {int((counts > 1).sum())} shown more than once")
-    if len(np.unique(trials["repetition"].values)) * len(counts) == trials.sizes["presentation"]:
+    n_stimuli = len(np.unique(trials["stimulus_id"].values))
+    if len(np.unique(trials["repetition"].values)) * n_stimuli == trials.sizes["presentation"]:
         return partial(load_ceiling("internal_consistency"), trials)
     return partial(_unequal_consistency, trials)
 
@@ -108,11 +104,6 @@ def _unequal_consistency(trials: Any) -> Any:
     return apply_aggregate(Split.aggregate, apply_aggregate(lambda own: own.median("neuroid"), raw))
 
 
-def _no_repetitions(path: Path, found: str) -> DataError:
-    fix = "give the single trials with a coordinate `repetition`, or set `ceiling: none`"
-    return DataError(Problem("a ceiling needs repetitions, which these recordings lack", str(path), found, fix=fix))
-
-
 def _no_ceiling() -> Any:
     """A ceiling of 1, which divides nothing away."""
     from brainscore_core import Score
@@ -122,54 +113,34 @@ def _no_ceiling() -> Any:
     return ceiling
 
 
-def _load(definition: Definition) -> Any:
+def _assembly(recordings: Recordings, table: TextTable, definition: Definition) -> Any:
     """The recordings as (presentation, neuroid, time_bin), with the columns of the stimuli as coordinates."""
-    import xarray as xr
     from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 
-    stimuli = load_stimuli(definition.stimuli, definition.images, definition.name, text_ids=True)
-    try:
-        with xr.open_dataarray(definition.assembly) as opened:
-            values = opened.load()
-    except (ValueError, OSError) as error:
-        raise DataError(Problem(f"not an assembly: {str(error)[:200]}", str(definition.assembly))) from error
-    _require_coords(values, definition)
-    if "time_bin" not in values.dims:
-        values = values.expand_dims("time_bin", -1)
-    values = values.transpose("presentation", "neuroid", "time_bin")
-    assembly = NeuroidAssembly(values.values, coords=_coordinates(values, stimuli), dims=values.dims)
+    stimuli = stimulus_set(table, definition.images, definition.name, text_ids=True)
+    values, dims = recordings.values, recordings.dims
+    if "time_bin" not in dims:
+        values, dims = values[..., None], (*dims, "time_bin")
+    values = values.transpose([dims.index(dim) for dim in DIMS])
+    assembly = NeuroidAssembly(values, coords=_coordinates(recordings, values.shape, stimuli), dims=DIMS)
     assembly.attrs |= {"stimulus_set": stimuli, "stimulus_set_identifier": definition.name}
-    return check_assembly(assembly, definition.assembly)
+    return assembly
 
 
-def _coordinates(values: Any, stimuli: Any) -> dict[str, tuple[str, Any]]:
+def _coordinates(recordings: Recordings, shape: tuple[int, ...], stimuli: Any) -> dict[str, tuple[str, Any]]:
     """Coordinates by name, each along one dimension.
 
     Of a presentation only its stimulus, its repetition and the columns of the stimuli count: Brain-Score averages the
     trials that agree in all coordinates but the repetition.
     """
-    flat = {name: (coord.dims[0], coord.values) for name, coord in values.coords.items() if len(coord.dims) == 1}
     kept = ("stimulus_id", "repetition")
-    coords = {name: entry for name, entry in flat.items() if entry[0] != "presentation" or name in kept}
+    coords = {name: entry for name, entry in recordings.coords.items() if entry[0] != "presentation" or name in kept}
     coords["stimulus_id"] = ("presentation", coords["stimulus_id"][1].astype(str))
-    coords.setdefault("time_bin_start", ("time_bin", np.zeros(values.sizes["time_bin"], int)))
-    coords.setdefault("time_bin_end", ("time_bin", np.zeros(values.sizes["time_bin"], int)))
-    coords.setdefault("subject", ("neuroid", ["all"] * values.sizes["neuroid"]))
-    shown = stimuli.drop_duplicates("stimulus_id").set_index("stimulus_id").reindex(coords["stimulus_id"][1])
+    coords.setdefault("time_bin_start", ("time_bin", np.zeros(shape[2], int)))
+    coords.setdefault("time_bin_end", ("time_bin", np.zeros(shape[2], int)))
+    coords.setdefault("subject", ("neuroid", np.array(["all"] * shape[1])))
+    shown = stimuli.set_index("stimulus_id").reindex(coords["stimulus_id"][1])
     return coords | {column: ("presentation", shown[column].values) for column in shown if column not in kept}
-
-
-def _require_coords(values: Any, definition: Definition) -> None:
-    allowed = {"presentation", "neuroid", "time_bin"}
-    if not {"presentation", "neuroid"} <= set(values.dims) <= allowed:
-        where = str(definition.assembly)
-        raise DataError(
-            Problem("recordings of other dimensions", where, listing(values.dims), listing(sorted(allowed)))
-        )
-    lacking = [name for name in ("stimulus_id", "neuroid_id") if name not in values.coords]
-    if lacking:
-        found = listing(sorted(map(str, values.coords)))
-        raise DataError(Problem("coordinates are missing", str(definition.assembly), found, listing(lacking)))
 
 
 def _of_region(assembly: Any, definition: Definition) -> Any:
@@ -179,15 +150,7 @@ def _of_region(assembly: Any, definition: Definition) -> Any:
         flat = assembly.reset_index("neuroid")
         flat = flat.assign_coords(region=("neuroid", [definition.region] * assembly.sizes["neuroid"]))
         return flat.set_index(neuroid=[*names, "region"])
-    regions = assembly["region"].values
-    rows = np.flatnonzero(regions == definition.region)
-    if len(rows) == 0:
-        found = sorted(set(regions.tolist()))
-        near = nearest(definition.region, found)
-        raise DataError(
-            Problem("no neuroid of this region", str(definition.assembly), definition.region, listing(found), near)
-        )
-    return assembly.isel(neuroid=rows)
+    return assembly.isel(neuroid=np.flatnonzero(assembly["region"].values == definition.region))
 
 
 def _in_window(assembly: Any, definition: Definition) -> Any:
@@ -195,9 +158,6 @@ def _in_window(assembly: Any, definition: Definition) -> Any:
     start, end = (assembly[name].values for name in ("time_bin_start", "time_bin_end"))
     low, high = definition.time_window or (start.min(), end.max())
     inside = np.flatnonzero((start >= low) & (end <= high))
-    if len(inside) == 0:
-        found = f"bins from {start.min()} to {end.max()} ms"
-        raise DataError(Problem("no time bin in the window", str(definition.assembly), [low, high], found))
     mean = assembly.values[:, :, inside].mean(2, keepdims=True)
     coords = {
         name: (dim, assembly[name].values) for dim in ("presentation", "neuroid") for name in _coords(assembly, dim)
@@ -206,16 +166,6 @@ def _in_window(assembly: Any, definition: Definition) -> Any:
     averaged = type(assembly)(mean, coords=coords, dims=assembly.dims).squeeze("time_bin")
     averaged.attrs |= assembly.attrs
     return averaged
-
-
-def _require_column(assembly: Any, definition: Definition) -> None:
-    names = _coords(assembly, "presentation")
-    if definition.stratified_by and definition.stratified_by not in names:
-        where = f"brainscore.define.{definition.name}.stratified_by"
-        near = nearest(definition.stratified_by, names)
-        raise DataError(
-            Problem("the stimuli have no such column", where, definition.stratified_by, listing(names), near)
-        )
 
 
 def _coords(assembly: Any, dim: str) -> list[str]:

@@ -5,20 +5,21 @@ file is changed. Stimulus sets come from their CSV: scoring shows a model no ima
 """
 
 import importlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neuroscaling.brainscore import ids
 from neuroscaling.brainscore.definitions import Definition
+from neuroscaling.brainscore.recording_checks import response_problems
+from neuroscaling.brainscore.recordings import has_text_ids
 from neuroscaling.brainscore.sources import WITH_GAPS, Files, StimulusFiles, find_benchmark
 from neuroscaling.core.archives import Zip
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.hashing import file_sha1
+from neuroscaling.stimuli.tables import FILE, ID, OLD_ID, image_problems, read_stimulus_table
+from neuroscaling.text_tables import TextTable, frame
 
 _paths: dict[str, Path] = {}
 
@@ -37,7 +38,7 @@ def register(files: Files) -> None:
     from brainscore_vision import data_registry
 
     data_set = files.data_set
-    register_stimuli(files.stimuli)
+    register_stimuli(files.stimuli, not files.official and has_text_ids(files.assembly))
     # Importing the plugin later would overwrite the entry made here.
     importlib.import_module(f"brainscore_vision.data.{data_set.plugin}")
     stock = data_registry[data_set.data]
@@ -46,13 +47,13 @@ def register(files: Files) -> None:
     data_registry[data_set.data] = _once(partial(_load_assembly, files, load_stock), load_stock)
 
 
-def register_stimuli(files: StimulusFiles) -> None:
-    """Make Brain-Score load `files` for the id of their stimulus set."""
+def register_stimuli(files: StimulusFiles, text_ids: bool = False) -> None:
+    """Make Brain-Score load `files` for the id of their stimulus set; text_ids: as for `stimulus_set`."""
     from brainscore_vision import stimulus_set_registry
 
     importlib.import_module(f"brainscore_vision.data.{files.stimulus_set.plugin}")
-    known = (files.stimulus_set.csv_sha1, files.csv) if files.official else None
-    load_set = partial(load_stimuli, files.csv, files.images, files.stimulus_set.identifier, known)
+    known = files.stimulus_set.csv_sha1 if files.official else None
+    load_set = partial(load_stimuli, files.csv, files.images, files.stimulus_set.identifier, known, text_ids)
     stimulus_set_registry[files.stimulus_set.stimulus_set] = _once(load_set)
 
 
@@ -70,40 +71,55 @@ def load(name: str, definitions: Mapping[str, Definition] | None = None) -> Any:
     return load_benchmark(ids.benchmark(name).benchmark)
 
 
-def load_stimuli(
-    csv: Path, images: Path, identifier: str, known: tuple[str, Path] | None = None, text_ids: bool = False
-) -> Any:
+def load_stimuli(csv: Path, images: Path, identifier: str, known: str | None = None, text_ids: bool = False) -> Any:
     """Brain-Score's StimulusSet of a CSV whose images lie in a folder or a zip, which stays packed.
 
-    known: sha1 and path of a file to check first; text_ids: numbers among the ids stay as they are written. Raises
-    DataError for another content, a CSV without the columns stimulus_id (or image_id) and filename, and images that
-    are missing.
+    known: sha1 of a file of Brain-Score, which is read as Brain-Score reads it; text_ids: as for `stimulus_set`.
+    Raises DataError for another content, what `read_stimulus_table` refuses, and images that are missing.
     """
+    if known is None:
+        return stimulus_set(read_stimulus_table(csv), images, identifier, text_ids)
     import pandas as pd
-    from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet, StimulusSetLoader
+    from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSetLoader
 
-    if known:
-        _require_sha1(*known)
-    table = pd.read_csv(csv, dtype={"stimulus_id": str, "image_id": str, "filename": str} if text_ids else None)
+    _require_sha1(known, csv)
+    table = pd.read_csv(csv)
     StimulusSetLoader.correct_stimulus_id_name(table)
-    lacking = [column for column in ("stimulus_id", "filename") if column not in table]
-    if lacking:
-        raise DataError(Problem("columns are missing", str(csv), listing(list(table)), listing(lacking)))
-    stored = _image_names(images)
-    missing = [str(name) for name in table["filename"] if Path(str(name)).name not in stored]
+    stored = _members(images)
+    missing = [str(name) for name in table[FILE] if Path(str(name)).name not in stored]
     if missing:
         raise DataError(Problem(f"{len(missing)} images of the table are missing", str(images), listing(missing, 5)))
+    return _as_stimulus_set(table, images, identifier)
+
+
+def stimulus_set(table: TextTable, images: Path, identifier: str, text_ids: bool) -> Any:
+    """Brain-Score's StimulusSet of a table of one's own, with the images in a folder.
+
+    text_ids: numbers among the ids stay as they are written. Raises DataError for images that are missing.
+    """
+    problems = image_problems(table, images)
+    if problems:
+        raise DataError(problems)
+    return _as_stimulus_set(frame(table, [ID, OLD_ID, FILE] if text_ids else [FILE]), images, identifier)
+
+
+def _as_stimulus_set(table: Any, images: Path, identifier: str) -> Any:
+    from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+
     stimuli = StimulusSet(table)
-    pairs = zip(table["stimulus_id"], table["filename"], strict=True)
+    pairs = zip(table[ID], table[FILE], strict=True)
     stimuli.stimulus_paths = {stimulus: images / str(name) for stimulus, name in pairs}
     stimuli.identifier = identifier
     return stimuli
 
 
 def check_assembly(assembly: Any, path: Path, gaps: bool = False) -> Any:
-    """`assembly`, loaded. Raises DataError for stimuli without responses, the reverse, and, without gaps, for NaN."""
+    """`assembly`, loaded. Raises DataError for stimuli without responses, the reverse, and responses not finite.
+
+    gaps: NaN is allowed.
+    """
     assembly.load()
-    problems = [*([] if gaps else _nan_problems(assembly, path)), *_stimulus_problems(assembly, path)]
+    problems = [*_response_problems(assembly, path, gaps), *_stimulus_problems(assembly, path)]
     if problems:
         raise DataError(problems)
     return assembly
@@ -176,23 +192,16 @@ def _copy(loaded: Any) -> Any:
     return copied
 
 
-def _image_names(images: Path) -> set[str]:
-    """Names of the images in a folder or a zip. Raises DataError for a zip that can't be read."""
-    if images.is_dir():
-        return {path.name for path in images.iterdir()}
+def _members(images: Path) -> set[str]:
+    """Names of the images in a zip. Raises DataError for one that can't be read."""
     with Zip(images) as archive:
         return {Path(name).name for name in archive.names}
 
 
-def _nan_problems(assembly: Any, path: Path) -> list[Problem]:
-    values = assembly.values
-    if values.dtype.kind != "f" or not np.isnan(values).any():
-        return []
-    where = np.argwhere(np.isnan(values))
-    counted = Counter(assembly["neuroid_id"].values[where[:, assembly.dims.index("neuroid")]].tolist())
-    named = listing([f"{neuroid} ({count})" for neuroid, count in counted.most_common()], 8)
-    what = f"{len(where)} responses are NaN, in {len(counted)} neuroids"
-    return [Problem(what, str(path), named, "finite numbers", fix="mask or drop these neuroids in the file")]
+def _response_problems(assembly: Any, path: Path, gaps: bool) -> list[Problem]:
+    named = {name for dim in assembly.indexes for name in assembly.indexes[dim].names}
+    coords = {name: assembly[name].values for name in ("neuroid_id", "stimulus_id") if name in named}
+    return response_problems(assembly.values, assembly.dims, coords, str(path), gaps)
 
 
 def _stimulus_problems(assembly: Any, path: Path) -> list[Problem]:

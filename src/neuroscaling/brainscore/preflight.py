@@ -3,17 +3,24 @@
 Scoring looks again through Brain-Score's own loaders; this is so that hundreds of trainings don't end in a NaN.
 """
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neuroscaling.brainscore import definitions as defined
-from neuroscaling.brainscore.ids import BENCHMARKS
-from neuroscaling.brainscore.sources import WITH_GAPS, Files, find_benchmark, sha1_problems
-from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing
+from neuroscaling.brainscore.ids import BENCHMARKS, Benchmark
+from neuroscaling.brainscore.recording_checks import (
+    definition_problems,
+    response_problems,
+    stimulus_problems,
+    strata_problems,
+)
+from neuroscaling.brainscore.recordings import Recordings, read_recordings
+from neuroscaling.brainscore.sources import WITH_GAPS, Files, StimulusFiles, find_benchmark, sha1_problems
+from neuroscaling.core.netcdf import require_netcdf
+from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing, nearest
+from neuroscaling.stimuli.tables import image_problems, read_stimulus_table
+from neuroscaling.text_tables import TextTable
 
 
 def recording_problems(
@@ -21,8 +28,10 @@ def recording_problems(
 ) -> Iterator[Problem]:
     """What is wrong with the files that `benchmarks` need below `root`.
 
-    Missing files, NaN, stimuli without a response (in files of one's own), and a content that is not the one of the
-    table (in Brain-Score's). definitions: settings of benchmarks that the study defines, by name.
+    Missing files; in files of one's own tables that can't be read, missing images, responses that are not finite,
+    stimuli without a response, columns that can't balance the splits, and what else keeps a benchmark from being
+    scored; in Brain-Score's files a content that is not the one of the table. definitions: settings of benchmarks that
+    the study defines, by name.
     """
     definitions = definitions or {}
     seen: set[Path] = set()
@@ -47,56 +56,57 @@ def _registered_problems(root: Path, benchmark: str, seen: set[Path]) -> Iterato
             continue
         seen.add(path)
         yield from sha1_problems(entry)
-        if isinstance(entry, Files) and not entry.official:
-            yield from _assembly_problems(entry.assembly, entry.csv, entry.data_set.data in WITH_GAPS)
+        if not entry.official:
+            yield from _own_problems(entry, BENCHMARKS[benchmark])
+
+
+def _own_problems(entry: Files | StimulusFiles, benchmark: Benchmark) -> Iterator[Problem]:
+    """What is wrong with files of one's own under the names of a registered data set."""
+    try:
+        table = read_stimulus_table(entry.csv)
+        yield from image_problems(table, entry.images)
+        if isinstance(entry, Files):
+            require_netcdf(entry.assembly)
+            recordings = read_recordings(entry.assembly)
+            yield from _assembly_problems(recordings, table, entry.data_set.data in WITH_GAPS)
+            yield from _balance_problems(recordings, table, benchmark)
+    except DataError as error:
+        yield from error.problems
+
+
+def _assembly_problems(recordings: Recordings, table: TextTable, gaps: bool) -> Iterator[Problem]:
+    path, coords = recordings.path, {name: values for name, (_, values) in recordings.coords.items()}
+    if recordings.in_bytes:  # Brain-Score's own loader reads these files, and compares them with text
+        what, fix = "coordinates whose text is stored as bytes", "store them as strings"
+        yield Problem(what, str(path), listing(recordings.in_bytes), fix=fix)
+    yield from response_problems(recordings.values, recordings.dims, coords, str(path), gaps)
+    if "stimulus_id" not in coords and "image_id" not in coords:
+        found = listing(sorted(coords))
+        yield Problem("coordinate is missing", str(path), found, "stimulus_id", nearest("stimulus_id", coords))
+        return
+    recorded = coords.get("stimulus_id", coords.get("image_id"))
+    yield from stimulus_problems([str(value) for value in recorded], table, path)
+
+
+def _balance_problems(recordings: Recordings, table: TextTable, benchmark: Benchmark) -> list[Problem]:
+    """Why the splits can't be balanced by the benchmark's column, of the table or of the recordings."""
+    column = benchmark.stratified_by
+    if column is None or column in recordings.coords:
+        return []
+    if column not in table.columns:
+        where, found = f"{table.path}: line 1", listing(table.columns)
+        what = f"{benchmark.benchmark} balances its splits by a column that is missing"
+        return [Problem(what, where, found, column, nearest(column, table.columns))]
+    return strata_problems(column, table.column(column), f"{table.path}: {column}")
 
 
 def _defined_problems(root: Path, name: str, settings: Mapping[str, Any]) -> Iterator[Problem]:
     try:
         definition = defined.check_definitions({name: settings}, root)[name]
         defined.require_files(definition)
+        table = read_stimulus_table(definition.stimuli)
+        yield from image_problems(table, definition.images)
+        require_netcdf(definition.assembly)
+        yield from definition_problems(definition, read_recordings(definition.assembly), table)
     except NeuroscalingError as error:
         yield from error.problems
-        return
-    yield from _assembly_problems(definition.assembly, definition.stimuli, gaps=False)
-
-
-def _assembly_problems(assembly: Path, table: Path, gaps: bool) -> Iterator[Problem]:
-    import netCDF4
-
-    try:
-        with netCDF4.Dataset(assembly) as dataset:
-            dataset.set_auto_mask(False)
-            yield from () if gaps else _nan_problems(dataset, assembly)
-            recorded = set(_text(dataset["stimulus_id"]))
-    except (OSError, IndexError) as error:
-        yield Problem("not an assembly of recordings, or cut short", str(assembly), str(error)[:200])
-        return
-    with open(table, newline="", encoding="utf-8") as file:
-        listed = {row.get("stimulus_id") or row.get("image_id", "") for row in csv.DictReader(file)}
-    for what, ids, where in (
-        ("stimuli without a recorded response", listed - recorded, table),
-        ("recorded stimuli that the stimulus set does not list", recorded - listed, assembly),
-    ):
-        if ids:
-            yield Problem(f"{len(ids)} {what}", str(where), listing(sorted(ids)), fix="complete the files")
-
-
-def _nan_problems(dataset: object, path: Path) -> Iterator[Problem]:
-    for name, variable in dataset.variables.items():
-        if variable.ndim < 2 or variable.dtype.kind != "f":
-            continue
-        found = int(np.isnan(variable[:]).sum())
-        if found:
-            size = int(np.prod(variable.shape))
-            fix = "remove the neuroids or presentations concerned"
-            yield Problem(f"{found} of {size} responses are NaN", f"{path}: {name}", fix=fix)
-
-
-def _text(variable: object) -> list[str]:
-    import netCDF4
-
-    values = variable[:]
-    if values.dtype.kind == "S":
-        values = netCDF4.chartostring(values)
-    return [str(value) for value in values]

@@ -1,6 +1,5 @@
 """Where stimuli come from: Brain-Score's files, folders, the Algonauts 2023 layout, the V4 recordings' zips."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from neuroscaling.brainscore.sources import find_stimuli as find_set
 from neuroscaling.core.archives import Zip
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.images import file_bytes
+from neuroscaling.stimuli.tables import FILE, ID, read_stimulus_table
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
@@ -95,8 +95,8 @@ def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
     if problems:
         raise DataError(problems)
     members = {Path(name).name: name for name in _archive(files.images).names} if files.official else {}
-    for row in _rows(files.csv):
-        identifier, name = row.get("stimulus_id") or row["image_id"], row["filename"]
+    for row in read_stimulus_table(files.csv, published=files.official).rows:
+        identifier, name = row[ID], row[FILE]
         if files.official:
             yield Stimulus(identifier, files.images, members.get(name, name), files.degrees)
         else:
@@ -111,13 +111,8 @@ def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
         raise DataError(
             [Problem("file is missing", path, fix="docs/brainscore.md: a benchmark of one's own") for path in absent]
         )
-    for row in _rows(table):
-        yield Stimulus(row["stimulus_id"], images / row["filename"], None, source.get("degrees"))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    for row in read_stimulus_table(table).rows:
+        yield Stimulus(row[ID], images / row[FILE], None, source.get("degrees"))
 
 
 def _algonauts(source: dict[str, Any]) -> Iterator[Stimulus]:
