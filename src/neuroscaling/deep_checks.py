@@ -6,7 +6,7 @@ from pathlib import Path
 from neuroscaling.brainscore.choice import fixed_layers
 from neuroscaling.brainscore.memory import estimate_mb
 from neuroscaling.brainscore.targets import brainscore_jobs
-from neuroscaling.config import LocalData, TrainedRuns
+from neuroscaling.config import LocalData, TrainedRuns, V4Data
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.errors import Problem, listing
 from neuroscaling.study import LoadedStudy
@@ -68,11 +68,14 @@ def _weights(study: LoadedStudy) -> Iterator[Problem]:
 
 def _recordings(study: LoadedStudy) -> Iterator[Problem]:
     brainscore = study.config.brainscore
-    if brainscore and isinstance(brainscore.data, LocalData):
-        from neuroscaling.brainscore.preflight import recording_problems
+    if brainscore and isinstance(brainscore.data, LocalData | V4Data):
+        from neuroscaling.brainscore.preflight import recording_problems, session_problems
 
         definitions = {name: entry.model_dump(mode="json") for name, entry in brainscore.define.items()}
-        yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
+        if isinstance(brainscore.data, V4Data):
+            yield from session_problems(brainscore.benchmarks, definitions, study.v4_dir)
+        else:
+            yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
 
 
 def _layers(study: LoadedStudy) -> Iterator[Problem]:

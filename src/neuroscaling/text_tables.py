@@ -24,7 +24,7 @@ SHOWN = 5
 class TextTable:
     """Rows of a table: the text of each cell by the name of its column, and the line of the file that each row is on.
 
-    A column without a name is called `Unnamed: <its number from 0>`, as pandas does.
+    A column without a name is called `Unnamed: <its number from 0>`, as pandas does; empty ones at the end don't count.
     """
 
     path: Path
@@ -55,7 +55,8 @@ def read_text_table(path: str | Path, required: Sequence[str] = ()) -> TextTable
     if not cells:
         raise DataError(Problem("the table is empty", str(path), allowed="a header and rows"))
     (_, header), *body = cells
-    width = max((i + 1 for i, name in enumerate(header) if name.strip()), default=0)
+    in_use = [i for i, name in enumerate(header) if name.strip() or any(row[i : i + 1] != [""] for _, row in body)]
+    width = in_use[-1] + 1 if in_use else 0
     columns = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header[:width])]
     problems = [*_header_problems(columns, required, path), *_length_problems(body, columns, path)]
     if problems:

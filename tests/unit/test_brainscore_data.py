@@ -9,7 +9,7 @@ import xarray as xr
 import yaml
 
 from neuroscaling.brainscore import definitions, ids, sources
-from neuroscaling.brainscore.preflight import recording_problems
+from neuroscaling.brainscore.preflight import recording_problems, session_problems
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha1
@@ -159,7 +159,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", awkward_recordings.SOUND)
 def test_preflight_takes_tables_and_recordings_as_people_have_them(sound: Path, tmp_path: Path, name: str):
     root = awkward_recordings.copied(sound, tmp_path / "changed")
-    assert list(recording_problems(root, ["mine"], {"mine": MINE})) == []
     awkward_recordings.SOUND[name](root)
     assert list(recording_problems(root, ["mine"], {"mine": MINE})) == []
 
@@ -221,10 +220,27 @@ def test_a_definition_is_an_entry_of_the_table(tmp_path: Path):
 def test_the_example_of_the_page_is_a_definition(tmp_path: Path):
     page = (Path(__file__).parents[2] / "docs" / "brainscore.md").read_text()
     example, further = re.findall(r"```yaml\n(.*?)```", page, re.S)
-    settings = yaml.safe_load(example + further)["brainscore"]
-    found = definitions.check_definitions(settings["define"], tmp_path)
+    parts = [yaml.safe_load(part)["brainscore"] for part in (example, further)]
+    found = definitions.check_definitions({k: v for part in parts for k, v in part["define"].items()}, tmp_path)
     assert found["our-IT"].time_window == (70.0, 170.0) and found["v4-210325"].metric == "pls"
-    assert [definitions.benchmark(name, found).region for name in settings["benchmarks"]] == ["IT", "IT"]
+    names = [name for part in parts for name in part["benchmarks"]]
+    assert [definitions.benchmark(name, found).region for name in names] == ["IT", "IT", "V4"]
+
+
+def test_definitions_that_a_v4_session_cannot_serve_are_told_before_it_is_there(tmp_path: Path):
+    paths = {"assembly": "210325/assembly.nc", "stimuli": "210325/stimuli.csv", "images": "210325/images"}
+    fine = paths | {"region": "V4", "metric": "pls", "degrees": 11.2}
+    told = fine | {"region": "IT", "stratified_by": "category", "time_window": [50, 149]}
+    without = fine | {key: value.replace("210325", "190923") for key, value in paths.items()}
+    settings = {"fine": fine, "told": told, "without": without, "unused": told}
+    found = list(session_problems(["fine", "told", "without"], settings, None))
+    assert [problem.where.removeprefix("brainscore.define.") for problem in found] == [
+        *("told.stratified_by", "told.region", "told.time_window"),
+        "without.ceiling",
+    ]
+    assert [problem.where for problem in session_problems(["fine"], settings, tmp_path)] == [
+        "brainscore.define.fine.ceiling"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,12 @@ def test_what_is_said_of_a_simulated_fit_says_so_and_of_a_real_one_not(tmp_path,
             assert table[0].endswith(",simulated") and table[1].endswith(f",{simulated}")
 
 
+def test_candidates_of_a_spreadsheet_are_those_of_commas(fit, candidates, capsys):
+    _, expected, _ = run(capsys, "next-runs", fit, "--candidates", candidates)
+    candidates.write_text(CANDIDATES.replace(",", ";"), encoding="utf-8-sig")
+    assert run(capsys, "next-runs", fit, "--candidates", candidates)[:2] == (0, expected)
+
+
 def test_wrong_candidates_are_named(fit, candidates, capsys, tmp_path):
     candidates.write_text(CANDIDATES.replace("total_flops", "total_flop"))
     status, _, error = run(capsys, "next-runs", fit, "--candidates", candidates)
@@ -152,7 +158,7 @@ def test_wrong_candidates_are_named(fit, candidates, capsys, tmp_path):
     assert status == 1 and "candidates, total_flops: 1 impossible values" in error and "rows 1: -1" in error
     candidates.write_text("")
     status, _, error = run(capsys, "next-runs", fit, "--candidates", candidates)
-    assert status == 1 and "not a readable CSV file" in error
+    assert status == 1 and "runs.csv: the table is empty" in error
     status, _, error = run(capsys, "next-runs", fit, "--candidates", tmp_path / "none.csv")
     assert status == 1 and "file is missing" in error
     candidates.write_text(CANDIDATES)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.brainscore import definitions as defined
+from neuroscaling.brainscore.definitions import SPLIT_METRICS
 from neuroscaling.brainscore.ids import BENCHMARKS, Benchmark
 from neuroscaling.brainscore.recording_checks import (
     definition_problems,
@@ -18,6 +19,8 @@ from neuroscaling.brainscore.recording_checks import (
 from neuroscaling.brainscore.recordings import Recordings, read_recordings
 from neuroscaling.brainscore.sources import WITH_GAPS, Files, StimulusFiles, find_benchmark, sha1_problems
 from neuroscaling.core.netcdf import require_netcdf
+from neuroscaling.encoding.v4 import checksums, session_files
+from neuroscaling.encoding.v4_assembly import WINDOW
 from neuroscaling.errors import DataError, NeuroscalingError, Problem, listing, nearest
 from neuroscaling.stimuli.tables import image_problems, read_stimulus_table
 from neuroscaling.text_tables import TextTable
@@ -40,6 +43,35 @@ def recording_problems(
             yield from _defined_problems(root, benchmark, definitions[benchmark])
         elif benchmark in BENCHMARKS:
             yield from _registered_problems(root, benchmark, seen)
+
+
+def session_problems(
+    benchmarks: Iterable[str], definitions: Mapping[str, Mapping[str, Any]], root: Path | None
+) -> Iterator[Problem]:
+    """What keeps benchmarks on V4 sessions from being scored, before their assemblies are made.
+
+    root: folder with the sessions' files; None where they are downloaded.
+    """
+    for name in benchmarks:
+        entry, place = definitions.get(name), f"brainscore.define.{name}"
+        if entry is None:
+            continue
+        session = Path(entry["assembly"]).parts[0]
+        raw = session_files(session)["raw"]
+        if entry.get("stratified_by"):
+            what, fix = "V4 sessions have no columns that balance the splits", "leave it out"
+            yield Problem(what, f"{place}.stratified_by", entry["stratified_by"], fix=fix)
+        if entry["region"] != "V4":
+            yield Problem("no neuroid of this region", f"{place}.region", entry["region"], "V4")
+        low, high = entry.get("time_window") or WINDOW
+        if not (low <= WINDOW[0] and WINDOW[1] <= high):
+            found = f"one bin from {WINDOW[0]} to {WINDOW[1]} ms"
+            yield Problem("no time bin in the window", f"{place}.time_window", [low, high], found, fix="leave it out")
+        if entry.get("ceiling", "internal_consistency") != "none" and entry["metric"] in SPLIT_METRICS:
+            there = raw in checksums() if root is None else (root / raw).is_file()
+            if not there:
+                what, fix = "a ceiling needs repetitions, which this session lacks", "set `ceiling: none`"
+                yield Problem(what, f"{place}.ceiling", session, f"sessions with {raw}", fix=fix)
 
 
 def _registered_problems(root: Path, benchmark: str, seen: set[Path]) -> Iterator[Problem]:

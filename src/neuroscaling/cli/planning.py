@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.cli.output import FORMATS, show
 from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.text_tables import frame, read_text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,14 +104,9 @@ def _next_runs(options: argparse.Namespace) -> None:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     if not path.is_file():
         raise DataError(Problem("file is missing", str(path), fix="give a CSV file with a row for each run"))
-    try:
-        return pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(Problem(f"not a readable CSV file: {error}", str(path))) from error
+    return frame(read_text_table(path), gaps=True)
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
