@@ -51,6 +51,10 @@ class DataError(NeuroscalingError):
     """Data are missing, damaged or inconsistent."""
 
 
+class FullDiskError(DataError):
+    """No space is left for what is to be written."""
+
+
 def nearest(value: object, allowed: Iterable[object]) -> str:
     """The allowed value that is written most like `value`, or an empty string."""
     matches = get_close_matches(str(value), [str(a) for a in allowed], n=1, cutoff=0.5)

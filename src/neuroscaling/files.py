@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under a temporary name beside their place, then renamed."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,13 +8,28 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.json_text import read_json, read_object
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.errors import DataError, FullDiskError, NeuroscalingError, Problem
 
-__all__ = ["atomic_path", "read_json", "read_object", "require_writable", "write_json"]
+if TYPE_CHECKING:
+    import numpy as np
 
+__all__ = [
+    "atomic_path",
+    "full_disk_named",
+    "is_full_disk",
+    "new_memmap",
+    "read_json",
+    "read_object",
+    "require_writable",
+    "write_json",
+]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space, none of the user's share, none below the limit on the size of files."""
+PROBE = 2**18
 ANOTHER_STORE = "choose another `store:`"
 
 
@@ -22,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary sibling of `path` to write a file or a directory to; it takes the place of `path` at the end.
 
     If the block raises, what was written is removed and what stood at `path` before is still there.
-    Raises DataError when the disk is full or the folder can't be written to.
+    Raises FullDiskError when the disk is full, and DataError when the folder can't be written to.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -30,10 +46,39 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _replace(temporary, path)
-    except OSError as error:
-        raise _disk_error(error, path) from error
+    except Exception as error:
+        if (known := _disk_error(error, path)) is not error:
+            raise known from error
+        raise
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def full_disk_named(path: str | Path) -> Iterator[None]:
+    """Around code that writes to the folder of `path`: raises FullDiskError where it fails since the disk is full."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, FullDiskError) and is_full_disk(error, Path(path)):
+            raise _full_disk(Path(path)) from error
+        raise
+
+
+def new_memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> "np.memmap":
+    """A .npy file to write to as it is mapped, for which the disk has room: else a write would end the process."""
+    import numpy as np
+
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if not hasattr(os, "posix_fallocate"):
+        return array
+    with open(path, "rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(os.stat(path).st_size, 1))
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+    return array
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -79,12 +124,37 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _disk_error(error: OSError, path: Path, what: str = "file") -> Exception:
-    import errno
+def is_full_disk(error: BaseException, path: Path) -> bool:
+    """Is `error`, or one behind it, of a full disk? Libraries wrap it, or lose it: then the disk is tried."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if getattr(behind, "errno", None) in FULL or os.strerror(errno.ENOSPC) in str(behind):
+            return True
+        behind = behind.__cause__ or behind.__context__
+    return not isinstance(error, NeuroscalingError) and _has_no_room(path.parent)
 
-    if error.errno == errno.ENOSPC:
-        return DataError(Problem("no space left on the disk", str(path), fix="free space and run again"))
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+
+def _has_no_room(folder: Path) -> bool:
+    probe = folder / f".room-{uuid.uuid4().hex[:8]}"
+    try:
+        probe.write_bytes(b"\0" * PROBE)
+    except OSError as error:
+        return error.errno in FULL
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    return False
+
+
+def _full_disk(path: Path) -> FullDiskError:
+    return FullDiskError(Problem("no space left on the disk", str(path), fix="free space and run again"))
+
+
+def _disk_error(error: Exception, path: Path, what: str = "file") -> Exception:
+    """What to tell of an error of writing; the error itself where the disk has no part in it."""
+    if is_full_disk(error, path):
+        return error if isinstance(error, FullDiskError) else _full_disk(path)
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DataError(
             Problem(
                 f"the {what} can't be written: no permission",

@@ -15,7 +15,7 @@ from neuroscaling.activations.sources import Baseline, Network
 from neuroscaling.activations.store import is_stored, write_store
 from neuroscaling.activations.writing import check_ids, check_layer, complete_group, write_manifest
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import read_json
+from neuroscaling.files import full_disk_named, is_full_disk, read_json
 from neuroscaling.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ def extract(
     Raises DataError for missing images, weights of another network, unknown layers, and NaN activations.
     """
     for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, Request.of(layers, reduction, options), device, code):
-        job.extract(part)
+        with full_disk_named(job.output):
+            job.extract(part)
 
 
 def finish(
@@ -67,7 +68,8 @@ def finish(
     Raises DataError, naming the shards, where slices are missing.
     """
     for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, Request.of(layers, reduction, options), device, code):
-        job.finish()
+        with full_disk_named(job.output):
+            job.finish()
 
 
 class _Job:
@@ -90,8 +92,8 @@ class _Job:
                 self._write_slice(partial, steps[0], part)
             else:
                 self._complete(partial, [self._entries(partial, step, write=True) for step in steps])
-        except DataError:
-            if part is None:
+        except DataError as error:
+            if part is None and not is_full_disk(error, self.output):
                 partial.drop()  # it would be the same again; what a signal ends stays
             raise
 

@@ -13,6 +13,7 @@ from neuroscaling.brainscore.definitions import SPLIT_METRICS, Definition, requi
 from neuroscaling.brainscore.local import stimulus_set
 from neuroscaling.brainscore.recording_checks import definition_problems
 from neuroscaling.brainscore.recordings import DIMS, Recordings, read_recordings
+from neuroscaling.core.netcdf import require_netcdf
 from neuroscaling.errors import DataError
 from neuroscaling.regression.split_halves import split_half_ceilings
 from neuroscaling.stimuli.tables import read_stimulus_table
@@ -28,6 +29,7 @@ def build(definition: Definition) -> Any:
     from brainscore_vision.benchmark_helpers.neural_common import average_repetition
 
     require_files(definition)
+    require_netcdf(definition.assembly)
     recordings, table = read_recordings(definition.assembly), read_stimulus_table(definition.stimuli)
     problems = definition_problems(definition, recordings, table)
     if problems:

@@ -6,6 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from neuroscaling.core.netcdf import without_locks
+
 UPSTREAM_WARNINGS = (
     "xarray subclass .* should explicitly define __slots__",
     "'multi_class' was deprecated",
@@ -23,6 +25,7 @@ def prepare(scratch: Path) -> None:
     """
     if "brainscore_core" in sys.modules or "result_caching" in sys.modules:
         raise RuntimeError("neuroscaling.brainscore.environment.prepare must run before brainscore_vision is imported")
+    without_locks()
     os.environ.update(
         BS_INSTALL_DEPENDENCIES="no",
         BRAINIO_HOME=str(scratch / "brainio"),

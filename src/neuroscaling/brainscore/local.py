@@ -16,6 +16,7 @@ from neuroscaling.brainscore.recording_checks import response_problems
 from neuroscaling.brainscore.recordings import has_text_ids
 from neuroscaling.brainscore.sources import WITH_GAPS, Files, StimulusFiles, find_benchmark
 from neuroscaling.core.archives import Zip
+from neuroscaling.core.netcdf import require_netcdf
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.hashing import file_sha1
 from neuroscaling.stimuli.tables import FILE, ID, OLD_ID, image_problems, read_stimulus_table
@@ -128,6 +129,8 @@ def check_assembly(assembly: Any, path: Path, gaps: bool = False) -> Any:
 def _load_assembly(files: Files, load: Callable[[], Any]) -> Any:
     if files.official:
         _require_sha1(files.data_set.sha1, files.assembly)
+    else:
+        require_netcdf(files.assembly)
     assembly = _explained(load, files.assembly)
     if files.official:  # what the source publishes is taken as it is, gaps and all
         return assembly.load()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.netcdf import without_locks
 from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.stimuli.tables import ID, OLD_ID
@@ -83,6 +84,7 @@ def text(values: np.ndarray) -> np.ndarray:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file; whatever is raised while it is read becomes a DataError that names it."""
+    without_locks()
     import netCDF4
 
     with reading(path, "an assembly of recordings"), netCDF4.Dataset(path) as dataset:

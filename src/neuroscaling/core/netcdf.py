@@ -40,6 +40,11 @@ def require_netcdf(path: str | Path, fix: str = AGAIN, patience: float = PATIENC
         raise DataError(Problem(f"not a netCDF file, or cut short: {said}", str(path), fix=fix))
 
 
+def without_locks() -> None:
+    """Let netCDF, where it is imported afterwards, read without locks, unless the environment says otherwise."""
+    os.environ.setdefault(LOCKING, "FALSE")
+
+
 def _read(path: str) -> None:
     import netCDF4
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 KIND = "a NumPy file"
 NUMBERS = "biuf"
+AS_NUMBERS = "save it as numbers, array.astype('float32')"
 ALLOWED = "numbers: bool, whole ones, float32 or float64"
 
 
@@ -27,7 +28,7 @@ def read_npy(path: str | Path, mapped: bool = False, fix: str = AGAIN) -> "np.nd
         array = _mapped(path)
         if array.dtype.kind in NUMBERS and array.dtype != np.float16:
             return array if mapped else np.array(array, order="K", subok=False)
-    raise DataError(Problem("wrong type of numbers", str(path), str(array.dtype), ALLOWED, fix=fix))
+    raise DataError(Problem("wrong type of numbers", str(path), str(array.dtype), ALLOWED, fix=AS_NUMBERS))
 
 
 def npy_shape(path: str | Path) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import pickle
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ DEEPEST = 32
 """Dictionaries and lists within each other that a checkpoint may have; more is a loop, or a trap."""
 SAFETENSORS = "a safetensors file"
 SAVED = "a file of tensors alone"
+STATE = "save the state dictionary alone: torch.save(network.state_dict(), file)"
 UNSAFE = "only files that torch.load reads with weights_only are loaded: others can run any code"
 
 
@@ -57,7 +60,13 @@ def load_torch(path: str | Path, content: bytes | memoryview | None = None) -> A
 
     with reading(path, SAVED, UNSAFE):
         source = path if content is None else io.BytesIO(content)
-        loaded = torch.load(source, map_location="cpu", weights_only=True)
+        try:
+            loaded = torch.load(source, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            if not (named := re.search(r"GLOBAL ([\w.]+)", str(error))):
+                raise
+            what = "not a file of tensors alone: it holds a Python object, whose code loading it would run"
+            raise DataError(Problem(what, str(path), named[1], "tensors and plain data", fix=STATE)) from error
     _require_shallow(loaded, str(path))
     return loaded
 
@@ -71,8 +80,7 @@ def _require_shallow(value: Any, where: str) -> None:
         level = list({id(part): part for part in level}.values())
         if not level:
             return
-    fix = "save the state dictionary alone: torch.save(network.state_dict(), file)"
-    raise DataError(Problem("containers that hold themselves, or are nested too deeply", where, fix=fix))
+    raise DataError(Problem("containers that hold themselves, or are nested too deeply", where, fix=STATE))
 
 
 def _parts(value: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from neuroscaling.datasets.source import Source
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.files import new_memmap
 from neuroscaling.images import is_plain_jpeg
 
 # Of images that are more than this many times as long as wide, only the middle is made larger: all that a square cut
@@ -55,11 +56,7 @@ def squares_file(path: Path, n: int, size: int) -> np.memmap:
 
     Its room is taken at once: a full disk is an OSError here, and would later end the process without a word.
     """
-    out = np.lib.format.open_memmap(path, "w+", np.uint8, (n, size, size, 3))
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return out
+    return new_memmap(path, np.uint8, (n, size, size, 3))
 
 
 def decode_into(

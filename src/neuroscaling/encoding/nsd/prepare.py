@@ -18,7 +18,7 @@ from neuroscaling.encoding.nsd.regions import GENERAL, chosen, read_regions
 from neuroscaling.encoding.nsd.rows import Repeats, Rows, Test, split_rows
 from neuroscaling.encoding.nsd.sessions import Grid, chosen_sessions, read_grids, read_ncsnr
 from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.files import atomic_path, new_memmap, write_json
 from neuroscaling.hashing import file_sha256
 from neuroscaling.provenance import provenance
 from neuroscaling.regression.scores import ncsnr_ceiling
@@ -98,9 +98,7 @@ def _write_responses(
     """Write both splits, block after block; returns which targets (targets,) are finite and vary in every session."""
     usable = np.empty(len(selected), bool)
     arrays = {
-        name: np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(len(rows.ids), len(selected))
-        )
+        name: new_memmap(folder / f"{name}.npy", np.float32, (len(rows.ids), len(selected)))
         for name, rows in splits.items()
     }
     first = 0
