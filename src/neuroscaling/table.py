@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.json_text import require_rows
 from neuroscaling.core.parquet import read_frame
 from neuroscaling.core.scales import NONE, OLD_KEY, SCALES, has_ceiling, old_file
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.failures import FAILED
-from neuroscaling.files import atomic_path, read_json
+from neuroscaling.files import atomic_path, read_object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,7 @@ SCORE_COLUMNS = {
     "engine": "string",
 }
 COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
+TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
 ADDED = ("paper_macs", "n_samples_nominal", "acc_kind")  # not in run.json of a first format
 VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
@@ -82,10 +84,11 @@ def build_table(
     """
     import pandas as pd
 
-    records = [(path, read_json(path)) for path in run_files]
-    runs = {record["run"]: _run_columns(record, path) for path, record in records if not _failed(record)}
+    records = [(path, read_object(path, "run")) for path in run_files]
+    columns = [_run_columns(record, path) for path, record in records if not _failed(record)]
+    runs = {own["run"]: own for own in columns}
     score_paths = [Path(path) for path in score_files]
-    contents = [(path, content) for path in score_paths for content in [read_json(path)] if not _failed(content)]
+    contents = [(path, content) for path in score_paths for content in [_score(path)] if not _failed(content)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
     problems += [_old(path) for path, content in contents if OLD_KEY in content]
     problems += [] if problems else _mixed_scales(contents)
@@ -98,6 +101,28 @@ def build_table(
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
     table.attrs[FAILED_RUNS] = [_failed_run(record) for _, record in records if _failed(record)]
     return table
+
+
+def _score(path: Path) -> dict[str, Any]:
+    """A score file, or the record of a failure in its place."""
+    content = read_object(path, "run")
+    if not _failed(content):
+        require_rows(content, path)
+        _typed({"run": content["run"]}, path)
+        if OLD_KEY not in content:
+            _score_rows(content, path)
+    return content
+
+
+def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """`row`. Raises DataError for values that its columns can't hold."""
+    wrong = [name for name, value in row.items() if name in COLUMNS and not isinstance(value, TYPES[COLUMNS[name]])]
+    if wrong:
+        what, allowed = "not a value of this column", COLUMNS[wrong[0]]
+        raise DataError(
+            Problem(what, f"{path}, {wrong[0]}", row[wrong[0]], allowed, fix="delete the file and run again")
+        )
+    return row
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -162,9 +187,8 @@ def _recipe(record: dict[str, Any]) -> dict[str, Any]:
 
 def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
     """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
-    samples = record["samples_per_class"]
-    kind = record["kind"]
     try:
+        samples, kind = record["samples_per_class"], record["kind"]
         columns = {
             "arch_family": record["family"],
             "samples_per_class": 0 if samples in ("all", None) else samples,
@@ -176,7 +200,7 @@ def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
             **{name: record.get(name) for name in ADDED},
         }
         same = [name for name in RUN_COLUMNS if name not in columns]
-        return {**columns, **{name: record[name] for name in same}}
+        return _typed({**columns, **{name: record[name] for name in same}}, path)
     except KeyError as error:
         raise DataError(
             Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")
@@ -191,7 +215,7 @@ def _flops(record: dict[str, Any]) -> float | None:
 def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     """Rows of a score file. What a row says of itself (such as its metric) stands above what the file says."""
     common = {name: content[name] for name in SCORE_COLUMNS if name in content}
-    rows = [{**common, **row} for row in content["rows"]]
+    rows = [_typed({**common, **row}, path) for row in content["rows"]]
     problems = [problem for row in rows for problem in _row_problems(row, path)]
     if problems:
         raise DataError(problems)

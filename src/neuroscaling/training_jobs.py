@@ -7,6 +7,7 @@ from typing import Any
 
 from neuroscaling.calibration.sizes import size_of
 from neuroscaling.calibration.work import samples
+from neuroscaling.core.reading import reading
 from neuroscaling.failures import FAILED, record_of
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash
@@ -80,8 +81,9 @@ def write_jobs(path: Path, jobs: TrainingJobs) -> None:
 def read_jobs(path: Path) -> TrainingJobs:
     """The jobs that were kept. Raises DataError for a file that is missing or damaged."""
     content = read_json(path)
-    packs = [TrainingPack(pack["name"], tuple(pack["runs"])) for pack in content["packs"]]
-    return TrainingJobs(tuple(packs), tuple(content["alone"]))
+    with reading(path, "a list of training jobs", "start the study again"):
+        packs = [TrainingPack(pack["name"], tuple(pack["runs"])) for pack in content["packs"]]
+        return TrainingJobs(tuple(packs), tuple(content["alone"]))
 
 
 def _pack(key: tuple[Any, ...], runs: list[str]) -> TrainingPack:

@@ -200,3 +200,23 @@ def test_validation_accuracy_is_a_row_where_asked_for(write):
         ["a-00000000", "validation", "accuracy", "top1", 0.5]
     ]
     assert not table["simulated"].any()
+
+
+@pytest.mark.parametrize("of", ["score", "run"])
+def test_records_that_lack_a_key_or_are_damaged_are_named_or_read(write, of, tmp_path):
+    contents = {"score": score_record(), "run": run_record()}
+    files = {name: write(f"{name}.json", content) for name, content in contents.items()}
+    whole = files[of].read_bytes()
+    lacking = [{k: v for k, v in contents[of].items() if k != key} for key in contents[of]]
+    broken = [json.dumps(content).encode() for content in [*lacking, [], None, 3, {"run": 3}, {"rows": [3]}]]
+    broken += [json.dumps(contents[of] | {key: ["x"]}).encode() for key in contents[of]]
+    broken += [whole[:place] + b"~" + whole[place + 1 :] for place in range(0, len(whole), 7)]
+    refused = 0
+    for content in broken:
+        files[of].write_bytes(content)
+        try:
+            build_table([files["score"]], [files["run"]])
+        except DataError as error:
+            refused += 1
+            assert ".json" in str(error)
+    assert refused > 20

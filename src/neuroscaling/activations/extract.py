@@ -15,7 +15,7 @@ from neuroscaling.activations.sources import Baseline, Network
 from neuroscaling.activations.store import is_stored, write_store
 from neuroscaling.activations.writing import check_ids, check_layer, complete_group, write_manifest
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import full_disk_named, is_full_disk, read_json
+from neuroscaling.files import full_disk_named, is_full_disk, read_object
 from neuroscaling.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -186,5 +186,5 @@ def _source(run: dict, run_dir: Path, request: Request, device: str | None) -> t
     facts = {"run": run["run"], "kind": run["kind"], "arch": run["arch"], "weights_sha256": None}
     if run["kind"] == "baseline":
         return Baseline(run["arch"]), facts
-    facts["weights_sha256"] = read_json(run_dir / "run.json")["weights_sha256"]
+    facts["weights_sha256"] = read_object(run_dir / "run.json", "weights_sha256")["weights_sha256"]
     return Network(run, run_dir, request, device), facts

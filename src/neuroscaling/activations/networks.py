@@ -16,7 +16,7 @@ from neuroscaling.activations.options import Request
 from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import read_json
+from neuroscaling.files import read_object
 from neuroscaling.models.capture import Output, capturing, module_of, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
@@ -87,7 +87,7 @@ def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: s
 
     Raises DataError when there are no weights, when they are of another network, and for layers that it doesn't have.
     """
-    record, arch = read_json(run_dir / "run.json"), run["arch"]
+    record, arch = read_object(run_dir / "run.json"), run["arch"]
     if not record.get("weights"):
         raise DataError(Problem("the run has no weights", str(run_dir / "run.json"), fix="train the run again"))
     path = run_dir / record["weights"]

@@ -14,9 +14,19 @@ import numpy as np
 import zarr
 
 from neuroscaling.activations.arrays import column_blocks, read_array, verify_layer
-from neuroscaling.activations.layout import FORMAT, GRAM, ROW_SUMS, STIMULUS_ID, group_path, ids_sha256, not_finite
+from neuroscaling.activations.layout import (
+    FORMAT,
+    GRAM,
+    ROW_SUMS,
+    STIMULUS_ID,
+    Layout,
+    group_path,
+    ids_sha256,
+    not_finite,
+)
 from neuroscaling.activations.shards import AGAIN
 from neuroscaling.activations.writing import Batch, write_store
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem, nearest
 from neuroscaling.files import read_json
 
@@ -139,6 +149,10 @@ def open_store(json_path: str | Path) -> Activations:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
         raise DataError(Problem("not a manifest of activations", str(path), found, FORMAT, fix=AGAIN))
+    with reading(path, "a manifest of activations", AGAIN):
+        manifest["stimulus_ids_sha256"], manifest["reduction"]
+        for entry in manifest["layers"]:
+            entry["name"], entry["kept"], entry["shape"], Layout.from_entry(entry)
     if not group_path(path).is_dir():
         raise DataError(Problem("the activations are missing", str(group_path(path)), fix=AGAIN))
     stimulus_ids = _read_ids(group_path(path))
@@ -160,9 +174,6 @@ def is_stored(json_path: str | Path, wanted: dict[str, Any]) -> bool:
 
 
 def _read_ids(folder: Path) -> list[str]:
-    try:
+    metadata = folder / STIMULUS_ID / "zarr.json"
+    with reading(metadata, "readable stimulus ids", AGAIN):
         return [str(stimulus) for stimulus in zarr.open_array(folder / STIMULUS_ID, mode="r")[:]]
-    except Exception as error:  # zarr's codecs raise many kinds for a damaged chunk
-        raise DataError(
-            Problem("the stimulus ids can't be read", str(folder / STIMULUS_ID), str(error), fix=AGAIN)
-        ) from error

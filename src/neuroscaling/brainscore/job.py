@@ -14,7 +14,7 @@ from neuroscaling.brainscore.sources import find_benchmark, remote_files
 from neuroscaling.brainscore.tokens import Layers
 from neuroscaling.errors import DataError, Problem, StudyError, listing
 from neuroscaling.failures import failure_of, write_failure
-from neuroscaling.files import read_json
+from neuroscaling.files import read_object
 from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.depths import region_layers
 
@@ -133,7 +133,7 @@ def commitment_path(options: ScoringJob, run: str, entry: ids.Benchmark) -> Path
 
 def read_commitment(path: Path) -> list[str]:
     """The layer of each split. Raises DataError for a file that says none."""
-    layers = read_json(path).get("layers")
+    layers = read_object(path).get("layers")
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, str) for layer in layers):
         raise DataError(Problem("no layers are committed to in this file", str(path), layers, "a list of layers"))
     return layers
@@ -186,6 +186,6 @@ def data_hash(root: Path, entry: ids.Benchmark, definitions: dict[str, Definitio
 def is_done(out: Path, inputs: str) -> bool:
     """Whether the score at `out` was made from `inputs`."""
     try:
-        return out.is_file() and read_json(out).get("inputs") == inputs
+        return out.is_file() and read_object(out).get("inputs") == inputs
     except DataError:
         return False

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.json_text import require_rows
 from neuroscaling.core.parquet import column_names, read_columns
 from neuroscaling.encoding.accuracy import ALL_IMAGES, MEASURES
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path, read_json
+from neuroscaling.files import atomic_path, read_object
 
 Key = tuple[str, str, str, str]
+FACTS = ("run", "data", "benchmark", "simulated")
 AGAIN = "delete the score file beside it and run again"
 COLUMNS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
 
@@ -55,7 +57,7 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
     found, problems = [], []
     for path in map(Path, score_files):
         try:
-            found.append((_key(path, read_json(path)), path))
+            found.append((_key(path, read_object(path, *FACTS)), path))
             problems += _header_problems(accuracy_file(path))
         except DataError as error:
             problems += error.problems
@@ -70,7 +72,7 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
 def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
     """Of one run and subject. Raises DataError for what is missing."""
     score_file = Path(score_file)
-    content = read_json(score_file)
+    content = read_object(score_file, *FACTS)
     run, data, source, subject = _key(score_file, content)
     table = read_columns(accuracy_file(score_file), COLUMNS, AGAIN)
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
@@ -86,7 +88,8 @@ def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
 
 def subject_of(score_file: Path, content: dict[str, Any]) -> str:
     """The one subject of a score file. Raises DataError where it has none or several."""
-    subjects = sorted({str(row["subject"]) for row in content["rows"]})
+    require_rows(content, score_file)
+    subjects = sorted({str(row.get("subject")) for row in content["rows"]})
     if len(subjects) != 1:
         raise DataError(
             Problem("not the score file of one subject", str(score_file), listing(subjects) or "no row", "one subject")

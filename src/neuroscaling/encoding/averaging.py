@@ -17,7 +17,7 @@ from neuroscaling.encoding.accuracy_files import AGAIN, subject_of
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
 from neuroscaling.encoding.predictions import prediction_file
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import read_json
+from neuroscaling.files import read_object
 
 Average = Literal["plain", "weighted"]
 AVERAGES = ("plain", "weighted")
@@ -34,7 +34,7 @@ def average_predictions(score_files: Sequence[str | Path], average: Average) -> 
     score_files = [Path(file) for file in score_files]
     if average not in AVERAGES:
         raise DataError(Problem("no such average", "submission: average", average, ", ".join(AVERAGES)))
-    files = sorted(map(Path, score_files), key=lambda file: (read_json(file)["run"], file))
+    files = sorted(map(Path, score_files), key=lambda file: (read_object(file, "run")["run"], file))
     problems = list(_problems(files))
     if problems:
         raise DataError(problems)
@@ -80,7 +80,7 @@ def _problems(files: Sequence[Path]) -> Iterator[Problem]:
     if not files:
         yield Problem("no predictions to average", "submission")
         return
-    contents = [(file, read_json(file)) for file in files]
+    contents = [(file, read_object(file, "run")) for file in files]
     runs = [content["run"] for _, content in contents]
     for file, content in contents:
         if subject_of(file, content) != subject_of(files[0], contents[0][1]):

@@ -14,7 +14,7 @@ from neuroscaling.encoding.score_file import ScoreHeader
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.errors import DataError
 from neuroscaling.failures import failure_of, write_failure
-from neuroscaling.files import read_json
+from neuroscaling.files import read_object
 from neuroscaling.hashing import file_sha256
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,10 @@ def open_subject(place: dict[str, str]) -> Recording:
 def is_scored(output: Path, facts: dict[str, Any], predictions: bool) -> bool:
     """Whether all files of a score stand there, made from `facts`."""
     try:
-        content = read_json(output)
+        details = read_object(output, "details")["details"]
     except DataError:
         return False
     beside = [output.with_name(f"{output.stem}.{kind}.parquet") for kind in ("targets", "accuracy")]
     if predictions:
-        beside += [prediction_file(output, hemisphere) for hemisphere in content["details"].get("masked_vertices", {})]
-    return content.get("details", {}).get("facts") == facts and all(path.is_file() for path in beside)
+        beside += [prediction_file(output, hemisphere) for hemisphere in details.get("masked_vertices", {})]
+    return details.get("facts") == facts and all(path.is_file() for path in beside)

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.files import atomic_path, read_json
+from neuroscaling.files import atomic_path, read_object
 from neuroscaling.provenance import provenance
 from neuroscaling.report import content, figures
 from neuroscaling.report.rulegraph import draw_rulegraph
@@ -41,11 +41,11 @@ def write_report(
     benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study;
     encoding: list of figures of voxel-wise encoding.
     """
-    records = [read_json(path) for path in runs]
+    records = [read_object(path, "run") for path in runs]
     build_report(
         page,
         read_table(table),
-        [read_json(path) for path in fits],
+        [read_object(path, "name", "status") for path in fits],
         study,
         read_timings(benchmarks, study["jobs"], records),
         Path(rulegraph).read_text(encoding="utf-8"),
@@ -103,7 +103,7 @@ def build_report(
 
 def _figures(index: Path) -> dict[str, Any]:
     """Figures of a list with their images inside, what else the list holds, and the name of its `folder`."""
-    content = {**read_json(index), "folder": index.parent.name}
+    content = {**read_object(index, "figures"), "folder": index.parent.name}
     for figure in content["figures"]:
         image = next(name for name in figure["files"] if name.endswith(".svg"))
         figure["src"] = _data_uri((index.parent / image).read_text(encoding="utf-8"))

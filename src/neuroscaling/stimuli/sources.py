@@ -65,10 +65,10 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
 
 def is_simulated(source: dict[str, Any]) -> bool:
     """Whether the source is part of a simulated brain: the manifest one level up says so."""
-    from neuroscaling.files import read_json
+    from neuroscaling.files import read_object
 
     manifest = Path(source["root"]).parent / "manifest.json"
-    return manifest.is_file() and bool(read_json(manifest).get("simulated"))
+    return manifest.is_file() and bool(read_object(manifest).get("simulated"))
 
 
 def _brainscore_local(source: dict[str, Any]) -> Iterator[Stimulus]:

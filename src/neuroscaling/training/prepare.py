@@ -15,7 +15,7 @@ from neuroscaling.datasets.subsets import read_subset
 from neuroscaling.devices import device_of, lost_gpu
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.failures import FAILED
-from neuroscaling.files import read_json
+from neuroscaling.files import read_object
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
 from neuroscaling.models.weights import load_weights
@@ -130,7 +130,7 @@ def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> N
     """The final weights of the run that this one starts from."""
     if base is None:
         raise DataError(Problem("the folder of the run that this one starts from is needed", run["run"], run["start"]))
-    record = read_json(base / "run.json")
+    record = read_object(base / "run.json", "run")
     if record.get("status") == FAILED:
         problem = Problem("the run that it starts from failed", run["run"], run["start"], fix=record.get("problem"))
         raise RunFailed(problem, lasting=bool(record.get("lasting")))

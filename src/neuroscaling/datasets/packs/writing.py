@@ -19,7 +19,7 @@ from neuroscaling.datasets.packs.format import COLUMNS, FORMAT, check_form, mani
 from neuroscaling.datasets.readers import FileSource
 from neuroscaling.datasets.source import Source, open_source
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import atomic_path, read_json, write_json
+from neuroscaling.files import atomic_path, read_object, write_json
 from neuroscaling.hashing import content_hash, file_sha256
 
 QUALITY = 90
@@ -81,8 +81,8 @@ def _shard(
     images = [file_state(source.path(row)) for row in rows] if isinstance(source, FileSource) else state
     key = content_hash([facts, [source.index.image_ids[row] for row in rows], images], 32)
     if record_file.exists() and data.exists():
-        record = read_json(record_file)
-        if record["key"] == key and record["bytes"] == data.stat().st_size:
+        record = _record(record_file)
+        if record.get("key") == key and record.get("bytes") == data.stat().st_size:
             return record
     write = _write_files if facts["form"] == "jpeg" else _write_pixels
     with atomic_path(data) as temporary:
@@ -92,6 +92,14 @@ def _shard(
     record |= {"lengths": lengths, "corrupt": corrupt}
     write_json(record_file, record)
     return record
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What was written of a shard; empty where it can't be read, so that the shard is written anew."""
+    try:
+        return read_object(path, "key", "file", "bytes", "sha256", "lengths", "corrupt")
+    except DataError:
+        return {}
 
 
 def _write_files(

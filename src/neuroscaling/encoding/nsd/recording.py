@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.json_text import require_keys
 from neuroscaling.core.npy import read_npy
 from neuroscaling.core.parquet import read_columns
 from neuroscaling.encoding.nsd.prepare import FORMAT, MANIFEST, REGION, TARGETS
@@ -54,6 +55,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     manifest = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(Problem("not the manifest of a prepared recording", str(path), None, FORMAT, fix=FIX))
+    require_keys(manifest, path, ("subject", "training", "test", "targets", "masked", "simulated", "sha256"))
     return manifest
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.json_text import read_object, require_rows
 from neuroscaling.core.parquet import column_names, read_frame
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import read_json
 from neuroscaling.report.encoding.order import finished
 from neuroscaling.report.published.frame import require
 
@@ -83,13 +83,19 @@ def read_encodings(
     require(table, ROW_COLUMNS, "score table")
     require(intervals, INTERVAL_COLUMNS, "table of accuracies")
     paths = [Path(path) for path in score_files]
-    contents = [(path, read_json(path)) for path in paths]
+    contents = [(path, _score_file(path)) for path in paths]
     named = {content["name"]: content for content in fits}
     sources = sorted({content["data"] for _, content in contents})
     found = (
         _encoding(data, [c for c in contents if c[1]["data"] == data], table, intervals, named) for data in sources
     )
     return [encoding for encoding in found if len(encoding.rows)]
+
+
+def _score_file(path: Path) -> dict[str, Any]:
+    content = read_object(path, "run", "data", "benchmark", "simulated")
+    require_rows(content, path)
+    return content
 
 
 def _without_hash(run: str) -> str:

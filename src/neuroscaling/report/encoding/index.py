@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.encoding.accuracy_files import read_columns
-from neuroscaling.files import read_json, write_json
+from neuroscaling.files import read_json, read_object, write_json
 from neuroscaling.laws.law import finite
 from neuroscaling.report.encoding import crossed, forms, normalised, parameters, preference, samples, surfaces
 from neuroscaling.report.encoding.data import INTERVAL_COLUMNS, Encoding, read_encodings
@@ -57,7 +57,7 @@ def encoding_figures(
 
 def submission_row(path: Path) -> dict[str, Any]:
     """One submission in a table: what was averaged, and its scores over all vertices, null where they aren't known."""
-    content = read_json(path)
+    content = read_object(path, "scores", "average", "simulated", "runs", "subjects")
     whole = next((row for row in content["scores"] or [] if row["subject"] == "all"), {})
     row = {"name": path.stem, "average": content["average"], "simulated": content["simulated"]}
     row |= {"runs": len(content["runs"]), "subjects": len(content["subjects"])}
