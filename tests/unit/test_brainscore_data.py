@@ -1,6 +1,8 @@
 """Brain-Score's data without Brain-Score: the table of ids, files in both layouts, definitions of benchmarks."""
 
+import fcntl
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +192,27 @@ def test_under_registered_names_text_in_bytes_is_refused_and_a_missing_column_na
         "coordinates whose text is stored as bytes",
         "MajajHong2015public.IT-pls balances its splits by a column that is missing",
     ]
+
+
+READ = """
+import sys, tempfile
+from pathlib import Path
+if sys.argv[2] == "scoring":
+    from neuroscaling.brainscore.environment import prepare
+    prepare(Path(tempfile.mkdtemp()))
+    import netCDF4
+from neuroscaling.brainscore.recordings import read_recordings
+print(read_recordings(sys.argv[1]).values.shape)
+"""
+
+
+@pytest.mark.parametrize("who", ["check", "scoring"])
+def test_recordings_on_a_disk_without_locks_are_read(sound: Path, tmp_path: Path, who: str):
+    root = awkward_recordings.copied(sound, tmp_path / "locked")
+    with open(root / MINE["assembly"], "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # nobody else gets a lock
+        ran = brainscore_data.run_in_brainscore(sys.executable, "-c", READ, root / MINE["assembly"], who)
+    assert (ran.stdout, ran.stderr) == ("(320, 12, 1)\n", "")
 
 
 def test_the_hash_of_official_files_needs_no_files_and_that_of_local_ones_only_its_own(local: Path):

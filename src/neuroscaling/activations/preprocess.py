@@ -1,6 +1,7 @@
 """What is done to an image before a network sees it."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,12 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     mode: str = "RGB"
 
-    def load(self, file: ImageFile) -> np.ndarray:
+    def load(self, file: ImageFile | Path) -> np.ndarray:
         """The image as uint8 (size, size, 3), or (size, size) for mode "L".
 
         Raises DataError for a damaged file, and for one that holds another image than it should.
         """
+        file = file if isinstance(file, ImageFile) else ImageFile(file)
         side = int(self.size / self.crop)
         image = picture(file.read(), str(file.path)).convert("RGB").convert(self.mode)
         if image.size != (side, side):
