@@ -22,7 +22,10 @@ v4: study-v4 ## run the study on real V4 neurons (NEUROSCALING_V4_DIR: a folder 
 
 published: study-published ## fit the laws of the published scores (NEUROSCALING_PUBLISHED_DIR: a folder with the tables)
 
-study-%: env
+study-%:
+	@[ -e "$(STUDY)" ] || { \
+		echo "$(STUDY): there is no such study; the studies: $$(ls config/studies | sed 's/[.]yaml$$//' | xargs)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory env
 	@$(MAIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 	@echo "The report: $(CURDIR)/results/$*/report/index.html"
 

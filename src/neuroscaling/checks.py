@@ -1,17 +1,15 @@
-"""What can be wrong with a study beyond its syntax: names that don't exist, data that aren't there.
+"""What can be wrong with a study beyond its names: data that aren't there, or can't give what is asked of them.
 
-`study_problems` is quick and runs whenever the Snakefile is parsed; `deep_problems` builds networks and decodes
-images and runs once, before the first job.
+Quick: `data_faults` runs whenever the Snakefile is parsed. `deep_checks` builds networks and decodes images, once,
+before the first job. Places are those of the study that is given, which may be a part of the file's.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from neuroscaling.brainscore import ids
 from neuroscaling.calibration.speeds import stored_speeds
 from neuroscaling.config import (
-    BaselineRuns,
     BrainScore,
     BrainScoreData,
     FmriEncoding,
@@ -20,104 +18,47 @@ from neuroscaling.config import (
     SimulatedData,
     Study,
     TrainedRuns,
-    UntrainedRuns,
     V4Data,
     V4Encoding,
 )
+from neuroscaling.config.runs import SUBSETS
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.encoding.study_checks import fmri_problems
-from neuroscaling.encoding.v4_checks import v4_problems
-from neuroscaling.errors import DataError, NeuroscalingError, Problem, StudyError, listing, nearest
+from neuroscaling.encoding.v4_checks import v4_faults
+from neuroscaling.errors import DataError, Fault, Location, NeuroscalingError, Problem, listing, nearest
 from neuroscaling.files import require_writable
-from neuroscaling.laws.config import load_fit_file
 from neuroscaling.models import names
 from neuroscaling.models.weight_files import weights_problems
-from neuroscaling.paths import Store
+from neuroscaling.paths import Store, brace_problems
 from neuroscaling.published import source
 from neuroscaling.simulate.settings import BENCHMARKS as SIMULATED_BENCHMARKS
-from neuroscaling.simulate.settings import check_settings
-from neuroscaling.training.recipe import load_recipe
 
 FEATURES_ALONE = "neuron_to_neuron"
 """The metric that inner products don't serve."""
 
 
-def study_problems(study: Study, file: Path) -> list[Problem]:
-    """Everything that is wrong with the names and the data in `study`, without decoding or building anything."""
-    where = str(file)
-    return [
-        *_run_problems(study, where),
-        *_layer_problems(study, where),
-        *_simulation_problems(study),
-        *_dataset_problems(study, where),
-        *_brainscore_problems(study, where),
-        *_encoding_problems(study, where),
-        *_keep_problems(study, where),
-        *_published_problems(study, where),
-        *_fit_problems(study, file),
-        *_store_problems(study),
-    ]
+def data_faults(study: Study) -> Iterator[Fault]:
+    """Everything that is wrong with the data of `study`, without decoding or building anything."""
+    yield from _weight_faults(study)
+    yield from _dataset_faults(study)
+    yield from _training_faults(study)
+    yield from _brainscore_faults(study)
+    yield from _encoding_faults(study)
+    yield from _repeated_sources(study)
+    yield from _keep_faults(study)
+    yield from _published_faults(study)
+    yield from _store_faults(study)
 
 
-def _run_problems(study: Study, where: str) -> Iterator[Problem]:
+def _weight_faults(study: Study) -> Iterator[Fault]:
     for i, group in enumerate(study.runs):
-        place = f"{where}: runs[{i}]"
-        if isinstance(group, BaselineRuns):
-            continue
-        for arch in _archs(group):
-            yield from _name_problems(arch, place)
-        if isinstance(group, TrainedRuns):
-            yield from _trained_problems(group, study, place)
-        if isinstance(group, PretrainedRuns):
-            for arch in filter(names.known, group.pretrained):
+        for j, arch in enumerate(group.pretrained if isinstance(group, PretrainedRuns) else ()):
+            if isinstance(group, PretrainedRuns) and names.known(arch):
                 found = weights_problems(arch, group.weights / f"{arch}.safetensors" if group.weights else None)
-                yield from (replace(problem, where=f"{place}, {problem.where}") for problem in found)
+                yield from (Fault(("runs", i, "pretrained", j), problem) for problem in found)
 
 
-def _name_problems(arch: str, place: str) -> Iterator[Problem]:
-    for problem in names.problems(arch):
-        yield replace(problem, where=f"{place}, {problem.where}" if problem.where else place)
-
-
-def _archs(group: TrainedRuns | UntrainedRuns | PretrainedRuns) -> list[str]:
-    match group:
-        case TrainedRuns():
-            return group.archs
-        case UntrainedRuns():
-            return group.untrained
-        case PretrainedRuns():
-            return group.pretrained
-
-
-def _trained_problems(group: TrainedRuns, study: Study, place: str) -> Iterator[Problem]:
-    for dataset in group.datasets:
-        if dataset not in study.datasets:
-            allowed = list(study.datasets)
-            yield Problem("unknown dataset", place, dataset, listing(allowed), nearest(dataset, allowed))
-    try:
-        load_recipe(group.recipe, study.protocol)
-    except NeuroscalingError as error:
-        yield from error.problems
-
-
-def _layer_problems(study: Study, where: str) -> Iterator[Problem]:
-    for arch, layers in study.layers.items():
-        place = f"{where}: layers.{arch}"
-        yield from _name_problems(arch, place)
-        for region in layers.regions:
-            if region not in ids.REGIONS:
-                yield Problem("unknown region", place, region, listing(ids.REGIONS), nearest(region, ids.REGIONS))
-
-
-def _simulation_problems(study: Study) -> Iterator[Problem]:
-    for name, brain in study.simulated.items():
-        try:
-            check_settings({"name": name, **brain.model_dump()})
-        except StudyError as error:
-            yield from error.problems
-
-
-def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
+def _dataset_faults(study: Study) -> Iterator[Fault]:
     cache = Store(study.store).cache()
     for name, dataset in study.datasets.items():
         wanted = {
@@ -126,44 +67,42 @@ def _dataset_problems(study: Study, where: str) -> Iterator[Problem]:
             if isinstance(group, TrainedRuns) and name in group.datasets
             for _, token in group.subsets()
         }
-        yield from light_problems(name, dataset.model_dump(mode="json"), sorted(wanted), cache)
+        found = light_problems(name, dataset.model_dump(mode="json"), sorted(wanted), cache)
+        for problem in found:
+            place = next(_asking(study, name, problem.value), ("datasets", name))
+            own = problem.where.removeprefix(f"dataset {name}").lstrip(" :,")
+            yield Fault(place, replace(problem, where=own if place[0] == "datasets" else problem.where))
+
+
+def _asking(study: Study, dataset: str, number: object) -> Iterator[Location]:
+    """Where the study asks for that many images or classes of a data set."""
+    for i, group in enumerate(study.runs):
+        for key in SUBSETS if isinstance(group, TrainedRuns) and dataset in group.datasets else ():
+            found = (j for j, asked in enumerate(getattr(group, key)) if asked != "all" and asked == number)
+            yield from (("runs", i, key, j) for j in found)
+
+
+def _training_faults(study: Study) -> Iterator[Fault]:
     if study.training.gpu is not None:
         try:
             stored_speeds(study.training.gpu, study.store)
         except NeuroscalingError as error:
-            yield from (replace(problem, where=f"{where}: training.gpu") for problem in error.problems)
-    for name in study.training.packs:
-        if name not in study.datasets:
-            allowed = list(study.datasets)
-            place = f"{where}: training.packs"
-            yield Problem("unknown dataset", place, name, listing(allowed), nearest(name, allowed))
+            yield from (Fault(("training", "gpu"), replace(problem, where="")) for problem in error.problems)
+    scratch = study.training.scratch
+    if scratch and (scratch.is_file() or not (scratch.is_absolute() or scratch.is_dir())):
+        # A folder of a node's own disk may not be seen from here, but then it is named from the root.
+        what = "this is a file" if scratch.is_file() else "folder is missing"
+        fix = "name a folder on the node's own disk, from `/` on"
+        yield Fault(("training", "scratch"), Problem(what, "", str(scratch), fix=fix))
 
 
-def _brainscore_problems(study: Study, where: str) -> Iterator[Problem]:
-    settings = study.brainscore
-    if settings is None:
-        return
-    place = f"{where}: brainscore"
-    for benchmark in settings.benchmarks:
-        if benchmark not in ids.BENCHMARKS and benchmark not in settings.define:
-            yield _unknown_benchmark(benchmark, [*settings.define, *ids.BENCHMARKS], f"{place}.benchmarks")
-    for benchmark in settings.define:
-        if benchmark in ids.BENCHMARKS or benchmark in ids.NOT_SERVED:
-            fix = "give it another name, or drop the definition to use the registered one"
-            yield Problem("a benchmark of this name is registered", f"{place}.define", benchmark, fix=fix)
-    yield from _data_problems(settings.data, study, f"{place}.data")
-    yield from _source_problems(settings, place)
+def _brainscore_faults(study: Study) -> Iterator[Fault]:
+    if study.brainscore is not None:
+        yield from _data_faults(study.brainscore.data, ("brainscore", "data"))
+        yield from _source_faults(study.brainscore)
 
 
-def _unknown_benchmark(benchmark: str, allowed: list[str], place: str) -> Problem:
-    if benchmark in ids.NOT_SERVED:
-        what = f"this benchmark is not served: {ids.NOT_SERVED[benchmark]}"
-        return Problem(what, place, benchmark, "`neuroscaling benchmarks` lists those that are")
-    fix = "`neuroscaling benchmarks` lists all; one of your own goes under `brainscore.define`"
-    return Problem("unknown benchmark", place, benchmark, listing(allowed), nearest(benchmark, allowed), fix)
-
-
-def _source_problems(settings: BrainScore, place: str) -> Iterator[Problem]:
+def _source_faults(settings: BrainScore) -> Iterator[Fault]:
     """Benchmarks that the recordings can't serve."""
     match settings.data:
         case SimulatedData():
@@ -172,34 +111,55 @@ def _source_problems(settings: BrainScore, place: str) -> Iterator[Problem]:
             served = [name for name, entry in settings.define.items() if entry.assembly.parts[0] in sessions]
         case _:
             return
-    for benchmark in settings.benchmarks:
+    for i, benchmark in enumerate(settings.benchmarks):
         known = benchmark in ids.BENCHMARKS or benchmark in settings.define
         if known and benchmark not in served:
             fix = "use `data: {local: ...}` or `data: {download: true}`"
             what = "these data don't serve this benchmark"
-            yield Problem(what, f"{place}.benchmarks", benchmark, listing(served), nearest(benchmark, served), fix)
+            problem = Problem(what, "", benchmark, listing(served), nearest(benchmark, served), fix)
+            yield Fault(("brainscore", "benchmarks", i), problem)
 
 
-def _data_problems(data: BrainScoreData, study: Study, place: str) -> Iterator[Problem]:
-    if isinstance(data, SimulatedData) and data.simulated not in study.simulated:
-        allowed = list(study.simulated)
-        yield Problem(
-            "unknown simulated brain", place, data.simulated, listing(allowed), nearest(data.simulated, allowed)
-        )
+def _data_faults(data: BrainScoreData, place: Location) -> Iterator[Fault]:
     if isinstance(data, LocalData) and not data.local.is_dir():
-        yield Problem("folder is missing", place, str(data.local), fix="docs/data.md says what it must hold")
+        fix = "docs/data.md says what it must hold"
+        yield Fault((*place, "local"), Problem("folder is missing", "", str(data.local), fix=fix))
 
 
-def _encoding_problems(study: Study, where: str) -> Iterator[Problem]:
+def _encoding_faults(study: Study) -> Iterator[Fault]:
     for i, entry in enumerate(study.encoding):
-        place = f"{where}: encoding[{i}]"
+        place: Location = ("encoding", i)
         if isinstance(entry, FmriEncoding):
-            yield from _data_problems(entry.data, study, place)
-            yield from fmri_problems(study, entry, place)
-    yield from v4_problems(study, where)
+            yield from _data_faults(entry.data, (*place, "data"))
+            yield from (Fault((*place, *key), problem) for key, problem in fmri_problems(study, entry))
+    yield from v4_faults(study)
 
 
-def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
+def _repeated_sources(study: Study) -> Iterator[Fault]:
+    """Sources and submissions that two entries ask for: their results would lie in one file."""
+    seen: dict[object, str] = {}
+    for i, entry in enumerate(study.encoding):
+        for key, place, what in _asked(entry):
+            other = seen.setdefault(key, f"encoding[{i}]")
+            if other != f"encoding[{i}]":
+                fix = f"drop it here or from {other}"
+                yield Fault(("encoding", i, *place), Problem(f"{what} is asked for twice", "", key[-1], fix=fix))
+
+
+def _asked(entry: FmriEncoding | V4Encoding) -> Iterator[tuple[tuple[object, ...], Location, str]]:
+    """What an entry's results are called by, where it says so, and what that is."""
+    if isinstance(entry, V4Encoding):
+        for session in entry.sessions if entry.sessions != "all" else ["all"]:
+            yield ("v4", session), ("sessions",), "this session"
+        return
+    about = entry.model_dump(mode="json", include={"source", "data", "space", "cortex", "trials", "test"})
+    for subject in entry.subjects if entry.subjects != "all" else ["all"]:
+        yield (str(about), subject), ("subjects",), "this subject"
+    for name in getattr(entry, "submissions", {}):
+        yield ("submission", name), ("submissions", name), "a submission of this name"
+
+
+def _keep_faults(study: Study) -> Iterator[Fault]:
     """What asks for features where only inner products are kept."""
     if study.extraction.keep != "gram":
         return
@@ -210,7 +170,8 @@ def _keep_problems(study: Study, where: str) -> Iterator[Problem]:
         needing += [name for name in study.brainscore.benchmarks if _metric(study.brainscore, name) == FEATURES_ALONE]
     for name in needing:
         fix = "`extraction: {keep: both}`, or `features`"
-        yield Problem("needs features, and only inner products are kept", f"{where}: extraction.keep", name, fix=fix)
+        problem = Problem("needs features, and only inner products are kept", "", name, fix=fix)
+        yield Fault(("extraction", "keep"), problem)
 
 
 def _metric(settings: BrainScore, benchmark: str) -> str:
@@ -218,35 +179,28 @@ def _metric(settings: BrainScore, benchmark: str) -> str:
     return (defined and defined.metric) or (registered and registered.metric) or ""
 
 
-def _published_problems(study: Study, where: str) -> Iterator[Problem]:
+def _published_faults(study: Study) -> Iterator[Fault]:
     folder = study.published.published_dir if study.published else None
     if folder is None:
         return
-    place = f"{where}: published.published_dir"
+    place = ("published", "published_dir")
     if not folder.is_dir():
-        yield Problem("folder doesn't exist", place, str(folder), fix="correct it, or leave it empty to download")
+        fix = "correct it, or leave it empty to download"
+        yield Fault(place, Problem("folder doesn't exist", "", str(folder), fix=fix))
         return
     for name, file in source.FILES.items():
         if file.source and not (folder / name).is_file():
             found = sorted(path.name for path in folder.glob("*.csv"))
             fix = "put the file there, or leave `published_dir` empty to download"
-            yield Problem(
-                "published table is missing", place, str(folder / name), listing(found), nearest(name, found), fix
-            )
+            what = "published table is missing"
+            yield Fault(place, Problem(what, "", str(folder / name), listing(found), nearest(name, found), fix))
 
 
-def _fit_problems(study: Study, file: Path) -> Iterator[Problem]:
-    from neuroscaling.study import find_file
-
-    for path in study.fits:
+def _store_faults(study: Study) -> Iterator[Fault]:
+    problems = list(brace_problems({"store": study.store}))
+    if not problems:
         try:
-            load_fit_file(find_file(path, file))
-        except NeuroscalingError as error:
-            yield from error.problems
-
-
-def _store_problems(study: Study) -> Iterator[Problem]:
-    try:
-        require_writable(study.store, "store")
-    except DataError as error:
-        yield from error.problems
+            require_writable(study.store, "store")
+        except DataError as error:
+            problems = error.problems
+    yield from (Fault(("store",), problem) for problem in problems)

@@ -14,7 +14,10 @@ SOURCE = Path(__file__).parent
 # Packages that load the files of their folder by listing it.
 LISTED = {"laws/forms/__init__.py"}
 # Modules that say how a job reports and not what it computes.
-SILENT = {"errors", "logs", "provenance", "code", "syntax", "config", "study", "study_file", "runs", "paths"}
+SILENT = {
+    "errors", "logs", "provenance", "code", "syntax", "config", "study", "study_file", "runs", "paths", "yaml_text",
+    "document", "validation",
+}  # fmt: skip
 
 
 def code_fingerprint(script: str | Path, digits: int = 12) -> str:

@@ -6,6 +6,9 @@ from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any
 
+Location = tuple[str | int, ...]
+"""The keys and list indices that lead to a value of a file: ("runs", 0, "recipe")."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -33,6 +36,18 @@ class Problem:
         if self.fix:
             lines.append(f"    next:     {self.fix}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A problem of a value in a file that a user wrote; the file's `Document` says in which line that is.
+
+    line: where the value stands, if that is not where its location leads.
+    """
+
+    location: Location
+    problem: Problem
+    line: int | None = None
 
 
 class NeuroscalingError(Exception):

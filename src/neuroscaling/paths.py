@@ -1,10 +1,13 @@
 """Where each artefact lies. One place knows the layout of the store and of a study's results."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuroscaling.errors import Problem
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def brace_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
@@ -124,3 +127,18 @@ class Results:
     def bootstraps(self, name: str) -> Path:
         """Bootstraps of a fit, one row a resample."""
         return self.root / "fits" / f"{name}.bootstraps.parquet"
+
+
+def find_file(path: Path, study: Path | None = None) -> Path:
+    """`path` as seen from the working directory, else from the study file's folder, that folder's parent, or the
+    repository: the one rule for files of fits, recipes and the like. As it is where it is nowhere."""
+    places = [Path.cwd()] + ([study.parent, study.parent.parent] if study else []) + [REPOSITORY]
+    found = next((place / path for place in places if _is_file(place / path)), path)
+    return Path(os.path.relpath(found)) if found.is_absolute() and not path.is_absolute() else found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # such as a name that no file system takes
+        return False

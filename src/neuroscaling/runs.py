@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from neuroscaling.config import BaselineRuns, PretrainedRuns, Section, Study, TrainedRuns, UntrainedRuns
@@ -42,19 +43,20 @@ class Run:
         return asdict(self)
 
 
-def expand(study: Study, fingerprints: dict[str, str]) -> list[Run]:
+def expand(study: Study, fingerprints: dict[str, str], file: Path | None = None) -> list[Run]:
     """All runs of `study`, each once, in the order of the file.
 
-    fingerprints: of each data set by its name; they enter the runs' names.
+    fingerprints: of each data set by its name; they enter the runs' names. file: of the study; recipes are looked up
+    from its folder too.
     """
-    runs = [run for group in study.runs for run in _expand_group(group, study, fingerprints)]
+    runs = [run for group in study.runs for run in _expand_group(group, study, fingerprints, file)]
     return list({run.run: run for run in runs}.values())
 
 
-def _expand_group(group: Section, study: Study, fingerprints: dict[str, str]) -> Iterator[Run]:
+def _expand_group(group: Section, study: Study, fingerprints: dict[str, str], file: Path | None) -> Iterator[Run]:
     match group:
         case TrainedRuns():
-            yield from _trained(group, study, fingerprints)
+            yield from _trained(group, study, fingerprints, file)
         case UntrainedRuns():
             for arch, seed in product(group.untrained, group.seeds):
                 yield _named(f"{arch}_untrained_s{seed}", "untrained", arch, seed=seed)
@@ -67,10 +69,10 @@ def _expand_group(group: Section, study: Study, fingerprints: dict[str, str]) ->
                 yield _named(f"{arch}_baseline", "baseline", arch)
 
 
-def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str]) -> Iterator[Run]:
+def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str], file: Path | None) -> Iterator[Run]:
     """The runs of a group, each behind those that it starts from, where its recipe names one."""
-    recipe = load_recipe(group.recipe, study.protocol)
-    before = _before(recipe, study.protocol)
+    recipe = load_recipe(group.recipe, study.protocol, file)
+    before = _before(recipe, study.protocol, file)
     for arch, dataset, (k, token), seed in product(group.archs, group.datasets, group.subsets(), group.seeds):
         images = {
             "dataset": dataset,
@@ -85,7 +87,7 @@ def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str]) -> 
         yield _one(arch, recipe, k, _token(k, token, study.protocol), seed, images, base)
 
 
-def _before(recipe: Recipe, protocol: str) -> list[tuple[Recipe, int | str]]:
+def _before(recipe: Recipe, protocol: str, file: Path | None = None) -> list[tuple[Recipe, int | str]]:
     """Recipe and images per class of the runs that one of `recipe` starts from, in the order of their training.
 
     Raises StudyError where they start from each other.
@@ -94,7 +96,7 @@ def _before(recipe: Recipe, protocol: str) -> list[tuple[Recipe, int | str]]:
     while chain[-1].start:
         start = chain[-1].start
         subsets.append(start.samples_per_class)
-        chain.append(load_recipe(start.recipe, protocol))
+        chain.append(load_recipe(start.recipe, protocol, file))
         if chain[-1] in chain[:-1]:
             circle = " from ".join(stage.name for stage in chain)
             raise StudyError(Problem("recipes that start from each other", f"recipe {recipe.name}: start", circle))

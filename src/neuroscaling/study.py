@@ -3,27 +3,27 @@
 Imported by the Snakefile, again in every cluster job: no torch, no xarray, no pandas.
 """
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from neuroscaling import checks
+from neuroscaling import checks, name_checks
 from neuroscaling.config import Data, FmriEncoding, SimulatedData, Study, V4Data, V4Encoding
 from neuroscaling.datasets.declared import NO_ROOT, declared, declared_fingerprint, located
 from neuroscaling.datasets.fingerprint import fingerprint
+from neuroscaling.document import Document
 from neuroscaling.encoding import v4
-from neuroscaling.errors import Problem, StudyError
+from neuroscaling.errors import Fault, Location, Problem, StudyError
 from neuroscaling.hashing import content_hash
+from neuroscaling.laws import fit_checks
 from neuroscaling.laws.config import FitJob, load_fit_file
 from neuroscaling.laws.config import expand as expand_fits
 from neuroscaling.listing import listing_of
-from neuroscaling.paths import Results, Store, brace_problems
+from neuroscaling.paths import Results, Store, find_file
 from neuroscaling.runs import Run, expand
-from neuroscaling.study_file import read_study_file
-
-REPOSITORY = Path(__file__).parents[2]
+from neuroscaling.study_file import STAND_INS, read_study_parts
+from neuroscaling.validation import partial
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LoadedStudy:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """The run table, by the runs' names."""
-        return {run.run: run for run in expand(self.config, self.fingerprints)}
+        return {run.run: run for run in expand(self.config, self.fingerprints, self.file)}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -108,6 +108,14 @@ class LoadedStudy:
         return (entry for entry in self.config.encoding if isinstance(entry, V4Encoding))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A study file as it was read: what is wrong with it, and what is left without that (None where nothing is)."""
+
+    study: LoadedStudy | None
+    problems: list[Problem]
+
+
 def load_study(path: str | Path, planning: bool = False) -> LoadedStudy:
     """Read and check a study file.
 
@@ -116,25 +124,43 @@ def load_study(path: str | Path, planning: bool = False) -> LoadedStudy:
     Raises StudyError with everything that is wrong with it and can be seen without decoding images or building
     networks (`neuroscaling check` looks deeper).
     """
+    reading = read_study(path, planning)
+    if reading.problems or reading.study is None:
+        raise StudyError(reading.problems)
+    return reading.study
+
+
+def read_study(path: str | Path, planning: bool = False) -> Reading:
+    """A study and everything that is wrong with it: see `load_study`. Raises StudyError for what is no YAML file."""
     path = find_file(Path(path))
-    config = read_study_file(path)
-    problems = [*checks.study_problems(config, path), *brace_problems({"store": config.store})]
-    if planning:
-        problems = [problem for problem in problems if problem.what != NO_ROOT or not _declared(config, problem)]
-    if problems:
-        raise StudyError(problems)
-    return LoadedStudy(path, config)
+    config, left, faults = read_study_parts(path)
+    faults = [*faults, *name_checks.name_faults(left.whole, path)]
+    if config is not None:
+        found = list(checks.data_faults(config))
+        if planning:
+            found = [fault for fault in found if fault.problem.what != NO_ROOT or not _declared(config, fault)]
+        faults += [replace(fault, location=left.in_file(fault.location)) for fault in found]
+    faults += fit_checks.fit_faults(left.whole, path)
+    if not faults and config is not None:
+        return Reading(LoadedStudy(path, config), [])
+    sound = _sound(left.whole, {fault.location for fault in faults})
+    return Reading(LoadedStudy(path, sound) if sound else None, left.problems(faults))
 
 
-def _declared(config: Study, problem: Problem) -> bool:
-    """Is the data set without a root that `problem` tells of known by its numbers?"""
-    where = (name for name in config.datasets if problem.where.startswith(f"dataset {name}:"))
-    return any(declared(config.datasets[name].model_dump(mode="json")) for name in where)
+def _sound(document: Document, faulty: set[Location]) -> Study | None:
+    """The study without what is faulty, and without the runs of data sets that are."""
+    study, left = partial(Study, document, faulty, STAND_INS)
+    if study is None:
+        return None
+    lost = {
+        left.in_file(("runs", i, "datasets", j))
+        for i, group in enumerate(study.runs)
+        for j, name in enumerate(getattr(group, "datasets", ()))
+        if name not in study.datasets
+    }
+    return partial(Study, document, faulty | lost, STAND_INS)[0] if lost else study
 
 
-def find_file(path: Path, study: Path | None = None) -> Path:
-    """`path` as seen from the working directory, else from the study file's folders, else from the repository."""
-    places = [Path.cwd()] + ([study.parent, study.parent.parent] if study else []) + [REPOSITORY]
-    candidates = [place / path for place in places]
-    found = next((c for c in candidates if c.is_file()), path)
-    return Path(os.path.relpath(found)) if found.is_absolute() and not path.is_absolute() else found
+def _declared(config: Study, fault: Fault) -> bool:
+    """Is the data set without a root that `fault` tells of known by its numbers?"""
+    return declared(config.datasets[str(fault.location[1])].model_dump(mode="json"))

@@ -1,11 +1,15 @@
 """What a study's entry for fMRI can't be: said before anything runs."""
 
+from pathlib import Path
+
 import pytest
 
 from neuroscaling.config import Study
 from neuroscaling.deep_checks import deep_problems
+from neuroscaling.document import Document
 from neuroscaling.encoding.study_checks import fmri_problems, size_problems
-from neuroscaling.encoding.v4_checks import v4_problems
+from neuroscaling.encoding.v4_checks import v4_faults
+from neuroscaling.name_checks import name_faults
 from neuroscaling.simulate.nsd import NsdSettings, write_nsd_tree
 from neuroscaling.study import LoadedStudy
 from tests.unit.test_algonauts import write_tree
@@ -18,7 +22,7 @@ def study(entry, **changes):
 
 def found(entry, **changes):
     config = study(entry, **changes)
-    return "\n".join(map(str, fmri_problems(config, config.encoding[0], "encoding[0]")))
+    return "\n".join(str(problem) for _, problem in fmri_problems(config, config.encoding[0]))
 
 
 def tree(root, **entry):
@@ -44,7 +48,7 @@ def test_sizes_and_equalised_numbers_above_what_a_subject_has(root):
 
 def test_sizes_are_checked_for_every_subject(root):
     (entry,) = study(tree(root, samples=[40])).encoding
-    where = [problem.allowed for problem in size_problems(entry, {"subj01": 60, "subj02": 30}, "here")]
+    where = [problem.allowed for _, problem in size_problems(entry, {"subj01": 60, "subj02": 30})]
     assert where == ["subj02: at most 30"]
 
 
@@ -64,8 +68,10 @@ def test_inner_products_cannot_be_standardised_and_brain_score_has_one_grid(root
 
 
 def test_a_submission_of_networks_that_the_study_does_not_have(root):
-    text = found(tree(root, submissions={"one": {"archs": ["resnet_w9"]}}))
-    assert "submissions.one" in text and "nearest:  resnet_w8" in text
+    entry = tree(root, submissions={"one": {"archs": ["resnet_w9"]}})
+    content = {"runs": [{"untrained": ["resnet_w8"]}], "encoding": [entry]}
+    (fault,) = name_faults(Document("s.yaml", content), Path("s.yaml"))
+    assert fault.location == ("encoding", 0, "submissions", "one", "archs", 0) and fault.problem.nearest == "resnet_w8"
 
 
 def test_nsd_without_the_space_or_the_subject(tmp_path):
@@ -99,7 +105,7 @@ def v4_found(*folders, sessions=("190923",)):
     defined |= {"assembly": "190923/assembly.nc", "stimuli": "190923/stimuli.csv", "images": "190923/images"}
     own = {"data": {"v4": list(sessions)} | brainscore, "define": {"mine": defined}, "benchmarks": ["mine"]}
     config = study({"source": "v4", "sessions": list(sessions)} | encoding, brainscore=own)
-    return [str(problem) for problem in v4_problems(config, "study.yaml")]
+    return [str(problem) for problem in Document("study.yaml", {}).problems(v4_faults(config))]
 
 
 def test_v4_recordings_of_two_folders_are_refused_with_both(tmp_path):

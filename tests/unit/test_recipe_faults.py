@@ -61,8 +61,8 @@ def test_wrong_words_get_the_nearest(tmp_path):
 def test_missing_keys_and_numbers_without_end(tmp_path):
     found = faults(tmp_path, "batch_size: 8\noptimizer: sgd\nlearning_rate: .inf\nstart: {}\ncrop_scale: [0.1]\n")
     assert {key: what for key, (what, _) in found.items()} == {
-        "epochs": "key is missing", "learning_rate": "Input should be a finite number",
-        "start.recipe": "key is missing", "crop_scale.1": "Field required",
+        "epochs": "key is missing", "learning_rate": "must be a number above 0, not inf",
+        "start.recipe": "key is missing", "crop_scale": "must be a list [a number, a number], not [0.1]",
     }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from neuroscaling import targets
 from neuroscaling.brainscore import choice
 from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.code import code_fingerprint
+from neuroscaling.config.options import named_study
 from neuroscaling.encoding.targets import encoding_jobs
 from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
@@ -37,7 +38,7 @@ from neuroscaling.study import load_study
 
 try:
     # `--config planning=true`: a dry run of a study whose images are not here yet.
-    STUDY = load_study(config["study"], planning=bool(config.get("planning")))
+    STUDY = load_study(named_study(config), planning=bool(config.get("planning")))
     if found := [
         *brace_problems({"clone": RULES.parents[1]}),
         *choice.choice_problems(STUDY),
@@ -50,7 +51,8 @@ try:
     RUNS, FITS = STUDY.runs, STUDY.fits
 except NeuroscalingError as error:
     raise WorkflowError(
-        f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started."
+        f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started. "
+        "`neuroscaling check STUDY` looks at the images and builds the networks too."
     )
 
 STORE = STUDY.config.store

@@ -95,15 +95,22 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from neuroscaling.brainscore.choice import choice_problems
     from neuroscaling.cli.notes import average_notes
     from neuroscaling.deep_checks import deep_problems
     from neuroscaling.errors import StudyError
-    from neuroscaling.study import load_study
+    from neuroscaling.study import read_study
 
-    study = load_study(options.study)
-    problems = deep_problems(study)
-    if problems:
-        raise StudyError(problems)
+    reading = read_study(options.study)
+    study, problems = reading.study, list(reading.problems)
+    if study is not None:
+        # What is sound is looked at in depth beside all that is not, so that a file is mended in one round.
+        try:
+            problems += [*choice_problems(study), *deep_problems(study)]
+        except NeuroscalingError as error:
+            problems += error.problems
+    if problems or study is None:
+        raise StudyError({str(problem): problem for problem in problems}.values())
     print(
         f"{study.file}: {len(study.runs)} runs, {len(study.fits)} fits, no problem found",
         *average_notes(study),

@@ -1,14 +1,17 @@
 """What is extracted of a network, and what is kept of it."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from neuroscaling.config.base import Section
+from neuroscaling.config.base import Names, Section, Seed, Text
 
 
 class Reduction(Section):
     """What is kept of a layer's activations; computed on the device, before anything is written."""
+
+    example: ClassVar[str] = "{kind: grid, size: 2}"
 
     kind: Literal["none", "grid", "max", "projection"] = Field(
         "none",
@@ -19,16 +22,17 @@ class Reduction(Section):
     sizes: list[Annotated[int, Field(ge=1, le=16)]] = Field(
         [], description="Several grids in one pass, in place of `size`: each layer is then kept as `<layer>@<size>`."
     )
-    components: int = Field(1000, ge=1, description="Components of the projection; narrower layers stay as they are.")
-    seed: int = Field(0, ge=0, description="Seed of the projection.")
+    components: int = Field(
+        1000, ge=1, le=1_000_000, description="Components of the projection; narrower layers stay as they are."
+    )
+    seed: Seed = Field(0, description="Seed of the projection.")
 
-    @model_validator(mode="after")
-    def _sizes_of_grids(self) -> "Reduction":
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Grids of a reduction that has none."""
         if self.sizes and self.kind not in ("grid", "max"):
-            raise ValueError(f"`sizes` are of `kind: grid` and `kind: max`, not of `{self.kind}`")
+            yield ("sizes", "kind"), f"`sizes` are of `kind: grid` and `kind: max`, not of `{self.kind}`"
         if len(set(self.sizes)) < len(self.sizes):
-            raise ValueError("`sizes` names a size twice")
-        return self
+            yield ("sizes",), "`sizes` names a size twice"
 
     def settings(self) -> dict[str, Any]:
         """What enters the results: the kind, and of the rest what the kind uses."""
@@ -39,6 +43,8 @@ class Reduction(Section):
 
 class Extraction(Section):
     """How activations are computed and stored."""
+
+    example: ClassVar[str] = "{keep: gram, batch: 64}"
 
     keep: Literal["features", "gram", "both"] = Field(
         "features",
@@ -53,10 +59,14 @@ class Extraction(Section):
     normalise: bool = Field(True, description="Subtract the mean colour and divide; false: values from 0 to 1.")
     crop: bool = Field(True, description="Cut the middle of images as published weights were; false: whole images.")
     codec: Literal["zstd", "none"] = Field("zstd", description="Compression of the stored features.")
-    batch: int = Field(64, ge=1, description="Images of a forward pass.")
-    workers: int = Field(0, ge=0, description="Processes that decode images; 0: threads of the job itself.")
-    scratch_gb: float = Field(50, gt=0, description="Disk for features that are not kept; more take several passes.")
-    slices: int = Field(1, ge=1, description="Jobs (GPUs or nodes) that share a stimulus set; needs `pack: 1`.")
+    batch: int = Field(64, ge=1, le=100_000, description="Images of a forward pass.")
+    workers: int = Field(0, ge=0, le=1_000, description="Processes that decode images; 0: threads of the job itself.")
+    scratch_gb: float = Field(
+        50, gt=0, le=1_000_000, description="Disk for features that are not kept; more take several passes."
+    )
+    slices: int = Field(
+        1, ge=1, le=10_000, description="Jobs (GPUs or nodes) that share a stimulus set; needs `pack: 1`."
+    )
 
     def determining(self) -> dict[str, Any]:
         """What changes the activations."""
@@ -70,12 +80,14 @@ class Extraction(Section):
 class Layers(Section):
     """Layers of one architecture, where its defaults don't suit."""
 
-    candidates: list[str] | str | None = Field(
+    example: ClassVar[str] = "{candidates: [layer1, layer2], regions: {IT: layer4}, readout: avgpool}"
+
+    candidates: Names | Text | None = Field(
         None,
         description="Layers to extract, early to late, or a pattern: `family`, `block`, `relu`, `conv`, `norm`, `all`.",
     )
-    regions: dict[str, str] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
-    readout: str | None = Field(None, description="Layer of the behavioural readout.")
+    regions: dict[str, Text] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
+    readout: Text | None = Field(None, description="Layer of the behavioural readout.")
 
     def named(self) -> list[str]:
         """Every layer that this section names."""

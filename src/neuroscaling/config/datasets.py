@@ -1,11 +1,10 @@
 """Which images: the data sets of a study (docs/datasets.md)."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from neuroscaling.config.base import OptionalFolder, Section
+from neuroscaling.config.base import NamedPath, OptionalFolder, Section
 
 ROOT = "The folder that holds it. Empty (`${IMAGENET_ROOT:-}` where it is unset): the study can be planned, not run."
 OptionalCount = Annotated[int, Field(ge=1)] | None
@@ -14,15 +13,21 @@ OptionalCount = Annotated[int, Field(ge=1)] | None
 class ImageDataset(Section):
     """What every format has."""
 
+    example: ClassVar[str] = "{format: imagefolder, root: FOLDER}"
+
     classes: OptionalCount = Field(None, description="Number of classes; another number than that is an error.")
     images: OptionalCount = Field(None, description="Number of training images; another number than that is an error.")
     corrupt_limit: int = Field(
-        0, ge=0, description="Images that can't be decoded which a run replaces by others; with one more it is refused."
+        0,
+        ge=0,
+        description="Images that can't be decoded which a run replaces by others; with one more it is refused.",
     )
 
 
 class DigitsDataset(ImageDataset):
     """scikit-learn's 1,797 handwritten digits (10 classes), bundled with the package: no download."""
+
+    example: ClassVar[str] = "{format: digits}"
 
     format: Literal["digits"] = Field(description="`digits`: scikit-learn's bundled handwritten digits.")
 
@@ -39,9 +44,9 @@ class FileListDataset(ImageDataset):
 
     format: Literal["filelist"] = Field(description="`filelist`: lists with a line `path label` for each image.")
     root: OptionalFolder = Field(description=f"{ROOT} The lists' paths are relative to it.")
-    train: Path = Field(description="List of the training images, below `root` unless it begins with `/`.")
-    validation: Path = Field(description="List of the validation images.")
-    class_names: Path | None = Field(
+    train: NamedPath = Field(description="List of the training images, below `root` unless it begins with `/`.")
+    validation: NamedPath = Field(description="List of the validation images.")
+    class_names: NamedPath | None = Field(
         None, description="File with a class name a line; labels that are numbers count its lines from 0."
     )
 
@@ -78,7 +83,7 @@ class WebDataset(ImageDataset):
     format: Literal["webdataset"] = Field(description="`webdataset`: tar shards.")
     train: str = Field(description="Training shards: a path with `{0000..0009}` or `*`. Empty: as an empty root.")
     validation: str = Field(description="Validation shards.")
-    class_names: Path | None = Field(
+    class_names: NamedPath | None = Field(
         None, description="File with a class name a line; labels that are numbers count its lines from 0."
     )
 

@@ -1,19 +1,25 @@
 """Encoding of fMRI and of recordings."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from neuroscaling.config.base import NAME, OptionalFolder, Section
+from neuroscaling.config.base import NAME, AsTuple, DistinctNames, Names, OptionalFolder, Section, once
 from neuroscaling.config.data import Data, LocalData
+from neuroscaling.encoding.limits import V4_SAMPLES
 
-Samples = list[Annotated[int, Field(ge=10)] | Literal["all"]]
+MOST = 1_000_000  # of images, draws and the like
+Samples = list[Annotated[int, Field(ge=10, le=MOST)] | Literal["all"]]
+V4Samples = list[Annotated[int, Field(ge=V4_SAMPLES, le=MOST)] | Literal["all"]]
 
 
 class Ridge(Section):
     """Ridge regression of every target, its penalty chosen by cross-validation. Empty keys follow `protocol`."""
 
-    penalties: tuple[float, float, int] | None = Field(
+    example: ClassVar[str] = "{penalties: [1e-3, 1e3, 10]}"
+
+    penalties: Annotated[tuple[float, float, Annotated[int, Field(ge=1, le=1_000)]], AsTuple] | None = Field(
         None,
         description="Lowest, highest and number of penalties, spaced by a constant factor. Without it: [1e-3, 1e3, 10] "
         "in units of `relative`, or in `parity` [1, 1e15, 30] as they are.",
@@ -21,7 +27,9 @@ class Ridge(Section):
     relative: bool | None = Field(
         None, description="Penalties in units of the mean squared length of the mapping images' features."
     )
-    folds: int | None = Field(None, ge=2, description="Folds: 5 shuffled ones, or in `parity` 8 stretches of rows.")
+    folds: int | None = Field(
+        None, ge=2, le=1_000, description="Folds: 5 shuffled ones, or in `parity` 8 stretches of rows."
+    )
     score: Literal["r2", "r"] | None = Field(
         None, description="What penalties, layers and grids are chosen by: R², or in `parity` the correlation."
     )
@@ -34,48 +42,55 @@ class Ridge(Section):
         "exact", description="`exact`: from sufficient statistics; `himalaya`: the field's library, slower."
     )
     gpu: bool = Field(False, description="Whether scoring jobs ask for a GPU.")
-    memory_mb: int = Field(2000, ge=100, description="Bound of a job's working memory beside features and predictions.")
+    memory_mb: int = Field(
+        2000, ge=100, le=100_000_000, description="Bound of a job's working memory beside features and predictions."
+    )
 
-    @model_validator(mode="after")
-    def _ascending(self) -> "Ridge":
-        if self.penalties and not (0 < self.penalties[0] <= self.penalties[1] and self.penalties[2] >= 1):
-            raise ValueError("`penalties` are [lowest, highest, number], above 0 and ascending")
-        return self
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Penalties that don't ascend."""
+        if self.penalties and not 0 < self.penalties[0] <= self.penalties[1]:
+            yield ("penalties",), "`penalties` are [lowest, highest, number], above 0 and ascending"
 
 
 class Submission(Section):
     """Predictions for the images of the challenge's test split, averaged over networks, as its zip file."""
 
+    example: ClassVar[str] = "{average: weighted}"
+
     average: Literal["plain", "weighted"] = Field(
         "weighted", description="Mean of the networks, or weighted by each vertex's cross-validated accuracy."
     )
-    archs: list[str] | Literal["all"] = Field("all", description="Architectures to average; `all` networks otherwise.")
+    archs: Names | Literal["all"] = Field("all", description="Architectures to average; `all` networks otherwise.")
 
 
 class FmriEncoding(Section):
     """What every source of fMRI is asked."""
 
-    subjects: list[str] | Literal["all"] = Field("all", description="`all`, or a list such as [subj01, subj02].")
-    regions: list[str] | Literal["all"] = Field("all", description="ROIs to report, e.g. [V1, V2, hV4, ventral].")
+    subjects: DistinctNames | Literal["all"] = Field("all", description="`all`, or a list such as [subj01, subj02].")
+    regions: DistinctNames | Literal["all"] = Field("all", description="ROIs to report, e.g. [V1, V2, hV4, ventral].")
     evaluate: Literal["test", "validation"] = Field(
         "test",
         description="Images that accuracy is reported on: the test split, or training images that are held out (where "
         "the responses to the test images are withheld).",
     )
     validation: int = Field(
-        500, ge=10, description="Training images held out with `evaluate: validation`, the same for all sizes."
+        500, ge=10, le=MOST, description="Training images held out with `evaluate: validation`, the same for all sizes."
     )
     samples: Samples = Field(["all"], min_length=1, description="Numbers of mapping images, nested.")
-    repeats: int = Field(1, ge=1, description="Draws of the nested subsets; accuracies are averaged over them.")
+    repeats: int = Field(
+        1, ge=1, le=10_000, description="Draws of the nested subsets; accuracies are averaged over them."
+    )
     equalise: int | None = Field(
-        None, ge=20, description="Training images used of every subject; by default all that each has."
+        None, ge=20, le=MOST, description="Training images used of every subject; by default all that each has."
     )
     ridge: Ridge = Field(Ridge(), description="How responses are predicted.")
-    draws: int = Field(200, ge=0, description="Bootstrap draws of the evaluated images.")
+    draws: int = Field(200, ge=0, le=MOST, description="Bootstrap draws of the evaluated images.")
 
 
 class AlgonautsEncoding(FmriEncoding):
     """Voxel-wise encoding of fMRI in the layout of the Algonauts 2023 Challenge."""
+
+    example: ClassVar[str] = "{source: algonauts2023, data: {local: FOLDER}}"
 
     source: Literal["algonauts2023"] = Field(description="`algonauts2023`.")
     data: Data = Field(description="`simulated: <name>` or `local: <folder with subj01, subj02, ...>`.")
@@ -87,12 +102,14 @@ class AlgonautsEncoding(FmriEncoding):
 class NsdEncoding(FmriEncoding):
     """Voxel-wise encoding of the Natural Scenes Dataset in its own layout (docs/nsd.md)."""
 
+    example: ClassVar[str] = "{source: nsd, data: {local: FOLDER}}"
+
     source: Literal["nsd"] = Field(description="`nsd`.")
     data: LocalData = Field(description="`local: <folder with nsddata, nsddata_betas, nsddata_stimuli>`.")
     space: Literal["func1pt8mm", "func1mm", "nativesurface", "fsaverage"] = Field(
         "fsaverage", description="Space of the betas."
     )
-    cortex: list[str] | Literal["nsdgeneral", "all-vertices"] = Field(
+    cortex: Names | Literal["nsdgeneral", "all-vertices"] = Field(
         "nsdgeneral", description="Which targets: NSD's own mask, all, or the union of named ROIs."
     )
     trials: Literal["average", "keep"] = Field(
@@ -106,19 +123,23 @@ class NsdEncoding(FmriEncoding):
 class V4Encoding(Section):
     """Real macaque V4 recordings to natural images (Cowley and others), predicted neuron by neuron."""
 
+    example: ClassVar[str] = "{source: v4, sessions: ['190923']}"
+
     source: Literal["v4"] = Field(description="`v4`.")
-    sessions: list[str] | Literal["all"] = Field(
+    sessions: DistinctNames | Literal["all"] = Field(
         "all", description="Session ids, e.g. ['190923']; `all` takes every session of `local_dir`."
     )
     local_dir: OptionalFolder = Field(
         None, description="Folder in the public repository's layout; without it the sessions are downloaded."
     )
-    samples: list[int | Literal["all"]] = Field(
+    samples: V4Samples = Field(
         [10, 30, 100, 300, "all"],
         min_length=1,
         description="Numbers of mapping images (training images of the mapping).",
     )
-    metrics: list[Literal["pls", "ridge"]] = Field(["pls", "ridge"], min_length=1, description="Mappings.")
+    metrics: Annotated[list[Literal["pls", "ridge"]], Field(min_length=1), once] = Field(
+        ["pls", "ridge"], description="Mappings."
+    )
 
 
 Encoding = Annotated[AlgonautsEncoding | NsdEncoding | V4Encoding, Field(discriminator="source")]

@@ -1,48 +1,44 @@
 """Which networks: groups of runs."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag
 
-from neuroscaling.config.base import OptionalFolder, Section
+from neuroscaling.config.base import Names, OptionalFolder, Section, Seed, Text, keys_of
+from neuroscaling.errors import nearest
 
-SamplesPerClass = int | Literal["all"]
+Count = Annotated[int, Field(ge=1)]
+SamplesPerClass = Count | Literal["all"]
+Seeds = Annotated[list[Seed], Field(min_length=1)]
 SUBSETS = ("samples_per_class", "images", "classes")
 
 
 class TrainedRuns(Section):
     """Networks trained here: every combination of the lists."""
 
-    archs: list[str] = Field(min_length=1, description="Architectures (`neuroscaling models` lists them).")
-    datasets: list[str] = Field(min_length=1, description="Names from `datasets:`.")
+    example: ClassVar[str] = "{archs: [resnet18], datasets: [imagenet], samples_per_class: [10, all], recipe: sgd100}"
+
+    archs: Names = Field(description="Architectures (`neuroscaling models` lists them).")
+    datasets: Names = Field(description="Names from `datasets:`.")
     samples_per_class: list[SamplesPerClass] = Field(
         [], description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
     )
-    images: list[int] = Field([], description="In place of it: training images in all, whatever their classes; nested.")
-    classes: list[int] = Field([], description="In place of it: all images of that many classes; nested.")
-    seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation, order and augmentation.")
-    recipe: str = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
-    subset_seed: int | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
+    # One image has no spread, and batch normalisation divides by it.
+    images: list[Annotated[int, Field(ge=2)]] = Field(
+        [], description="In place of it: training images in all, whatever their classes; nested."
+    )
+    classes: list[Count] = Field([], description="In place of it: all images of that many classes; nested.")
+    seeds: Seeds = Field([0], description="Seeds of initialisation, order and augmentation.")
+    recipe: Text = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
+    subset_seed: Seed | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
 
-    @field_validator("samples_per_class", "images", "classes")
-    @classmethod
-    def _positive(cls, values: list[SamplesPerClass], info: ValidationInfo) -> list[SamplesPerClass]:
-        for value in values:
-            if value != "all" and value < 1:
-                name = str(info.field_name).replace("_", " ")
-                raise ValueError(
-                    f"{name} must be at least 1{' or `all`' if '_' in str(info.field_name) else ''}, not {value}"
-                )
-        return values
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "TrainedRuns":
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Training images that are named in no way, or in several."""
         given = [key for key in SUBSETS if getattr(self, key)]
         if len(given) != 1:
-            raise ValueError(
-                f"one of {', '.join(SUBSETS)} says which images are trained on, not {' and '.join(given) or 'none'}"
-            )
-        return self
+            found = " and ".join(given) or "none"
+            yield SUBSETS, f"one of {', '.join(SUBSETS)} says which images are trained on, not {found}"
 
     def subsets(self) -> list[tuple[SamplesPerClass | None, str]]:
         """Samples per class (None where classes differ) and the subset's token: `10`, `all`, `n5000`, `c100`."""
@@ -56,14 +52,18 @@ class TrainedRuns(Section):
 class UntrainedRuns(Section):
     """Networks as initialised: the control for what training adds."""
 
-    untrained: list[str] = Field(min_length=1, description="Architectures to use without training.")
-    seeds: list[int] = Field([0], min_length=1, description="Seeds of initialisation.")
+    example: ClassVar[str] = "{untrained: [resnet18], seeds: [0]}"
+
+    untrained: Names = Field(description="Architectures to use without training.")
+    seeds: Seeds = Field([0], description="Seeds of initialisation.")
 
 
 class PretrainedRuns(Section):
     """Networks with published weights, fetched through timm (needs a network) or read from a folder."""
 
-    pretrained: list[str] = Field(min_length=1, description="timm names with tag, e.g. `resnet18.a1_in1k`.")
+    example: ClassVar[str] = "{pretrained: [resnet18.a1_in1k]}"
+
+    pretrained: Names = Field(description="timm names with tag, e.g. `resnet18.a1_in1k`.")
     weights: OptionalFolder = Field(
         None, description="Folder with `<name>.safetensors`; without it timm downloads from its hub."
     )
@@ -72,15 +72,21 @@ class PretrainedRuns(Section):
 class BaselineRuns(Section):
     """Image features that are no network."""
 
+    example: ClassVar[str] = "{baselines: [pixels, gabor]}"
+
     baselines: list[Literal["pixels", "gabor"]] = Field(min_length=1, description="`pixels` or `gabor` (energy).")
 
 
-def _kind_of_runs(value: Any) -> str:
-    keys = value if isinstance(value, dict) else value.__class__.model_fields
-    for kind in ("untrained", "pretrained", "baselines"):
-        if kind in keys:
-            return f"<{kind}>"
-    return "<archs>"
+KINDS = ("untrained", "pretrained", "baselines", "archs")
+
+
+def _kind_of_runs(value: Any) -> str | None:
+    keys = keys_of(value)
+    if keys is None:
+        return None
+    there = next((kind for kind in KINDS if kind in keys), None)
+    meant = (kind for key in keys for kind in KINDS if nearest(key, KINDS) == kind)
+    return f"<{there or next(meant, 'archs')}>"
 
 
 Runs = Annotated[

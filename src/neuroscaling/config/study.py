@@ -1,12 +1,13 @@
 """A study file as a whole."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from neuroscaling.config.activations import Extraction, Layers, Reduction
-from neuroscaling.config.base import NAME, OptionalFolder, Section
+from neuroscaling.config.base import NAME, AnyPath, NamedPath, OptionalFolder, Section, Text
 from neuroscaling.config.brainscore import BrainScore
 from neuroscaling.config.data import SimulatedBrain
 from neuroscaling.config.datasets import Dataset
@@ -18,6 +19,8 @@ from neuroscaling.config.training import Training
 class Published(Section):
     """Scores that others published, instead of networks of one's own: Gokce & Schrimpf 2025."""
 
+    example: ClassVar[str] = "{}"
+
     published_dir: OptionalFolder = Field(
         None, description="Folder with the public tables; without it they are downloaded (docs/data.md)."
     )
@@ -28,7 +31,9 @@ class Study(Section):
 
     study: str = Field(pattern=NAME, description="Name of the study; results go to results/<name>/.")
     title: str = Field("", description="Title of the report.")
-    store: Path = Field(Path("store"), description="Folder of runs, activations and scores; several studies share it.")
+    store: AnyPath = Field(
+        Path("store"), description="Folder of runs, activations and scores; several studies share it."
+    )
     protocol: Literal["corrected", "parity"] = Field(
         "corrected", description="`corrected`, or `parity`: as published, quirks included."
     )
@@ -38,7 +43,7 @@ class Study(Section):
         None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
     )
     training: Training = Field(Training(), description="How networks are trained; changes no weights.")
-    layers: dict[str, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
+    layers: dict[Text, Layers] = Field({}, description="Layers by architecture, where the defaults don't suit.")
     candidates: Literal["default", "family", "block", "relu", "conv", "norm", "all"] = Field(
         "default",
         description="Layers to extract where `layers:` names none: the architecture's own, the kinds that were chosen "
@@ -49,6 +54,7 @@ class Study(Section):
     pack: int = Field(
         1,
         ge=1,
+        le=100_000,
         description="Networks of one architecture whose extraction and Brain-Score scoring share a job: for small "
         "networks, whose jobs would spend their time starting up. Every network keeps its own files.",
     )
@@ -61,19 +67,15 @@ class Study(Section):
         False,
         description="Validation accuracy as rows of the score table too: benchmark `validation`, region `accuracy`.",
     )
-    fits: list[Path] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")
+    fits: list[NamedPath] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")
 
-    @model_validator(mode="after")
-    def _runs_or_published(self) -> "Study":
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Networks that are nowhere named, or named beside published scores; jobs that are split and joined."""
         if self.published is None and not self.runs:
-            raise ValueError("`runs:` is missing: name at least one group of networks")
+            yield ("runs",), "`runs:` is missing: name at least one group of networks"
         own = [key for key in ("runs", "datasets", "brainscore", "encoding", "simulated") if getattr(self, key)]
         if self.published is not None and own:
-            raise ValueError(f"`published` stands in place of runs and data: drop {', '.join(own)}")
-        return self
-
-    @model_validator(mode="after")
-    def _slices_or_packs(self) -> "Study":
+            yield ("published", *own), f"`published` stands in place of runs and data: drop {', '.join(own)}"
         if self.extraction.slices > 1 and self.pack > 1:
-            raise ValueError("`extraction: slices` splits a network's extraction and `pack` joins several: drop one")
-        return self
+            what = "`extraction: slices` splits a network's extraction and `pack` joins several: drop one"
+            yield ("extraction.slices", "pack"), what

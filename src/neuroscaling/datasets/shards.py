@@ -1,6 +1,7 @@
 """Images in tar files: where each lies, and reading it from there."""
 
 import glob
+import math
 import os
 import re
 from array import array
@@ -25,12 +26,16 @@ from neuroscaling.images import rgb_pixels
 LABEL = ".cls"
 LONGEST_LABEL = 100_000  # bytes
 SHOWN = 5
+MOST_SHARDS = 200_000  # LAION-5B, the largest public set, has 231,349 in three parts
+DIGITS = 19
+BRACES = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
 SCANNED_AT_ONCE = 16
 KEPT_OPEN = 400  # files of a process: a process may usually have 1,024
 
 
 def shard_paths(pattern: str, key: str) -> list[Path]:
     """The shards that `pattern` names: `{0000..0099}` counts, `*` is what is there. Raises DataError for none."""
+    _check_number(pattern, key)
     expanded = _expand(pattern)
     found = [Path(path) for part in expanded for path in (sorted(glob.glob(part)) if _is_glob(part) else [part])]
     if not found:
@@ -121,9 +126,18 @@ class ShardSource:
         return os.pread(self._open[shard], size, offset)
 
 
+def _check_number(pattern: str, key: str) -> None:
+    """Raise DataError where the braces of a pattern count more shards than any data set has."""
+    spans = [(int(first[:DIGITS]), int(last[:DIGITS])) for first, last in BRACES.findall(pattern)]
+    number = math.prod(max(last - first + 1, 0) for first, last in spans)
+    if number > MOST_SHARDS or any(len(text) >= DIGITS for pair in BRACES.findall(pattern) for text in pair):
+        what = "the braces count too many shards"
+        raise DataError(Problem(what, f"`{key}:`", pattern, f"at most {MOST_SHARDS:,}", fix="correct the last number"))
+
+
 def _expand(pattern: str) -> list[str]:
     """`a-{08..10}.tar` as a-08.tar, a-09.tar, a-10.tar; several braces give all combinations."""
-    match = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
+    match = BRACES.search(pattern)
     if match is None:
         return [pattern]
     first, last, width = int(match[1]), int(match[2]), len(match[1])

@@ -16,6 +16,7 @@ import numpy as np
 
 from neuroscaling.activations.store import Activations, open_store
 from neuroscaling.encoding.encode import Task, candidates_of, encode
+from neuroscaling.encoding.limits import V4_SAMPLES
 from neuroscaling.encoding.sampling import Draw
 from neuroscaling.encoding.score_file import ScoreHeader, most_frequent, scale_of, write_scores
 from neuroscaling.encoding.settings import PENALTIES, SCORE
@@ -33,7 +34,6 @@ N_FOLDS = 5
 N_INNER_FOLDS = 3
 SEED = 0
 MAX_COMPONENTS = 25
-MIN_SAMPLES = 6
 SAMPLES: tuple[int | str, ...] = (10, 30, 100, 300, "all")
 METRICS = ("pls", "ridge")
 
@@ -105,9 +105,9 @@ def usable_samples(samples: Sequence[int | str], n_training: int, session: str) 
     Larger numbers are logged and left out. Raises StudyError for numbers that leave nothing to choose penalties with.
     """
     numbers = sorted({size for size in samples if size != "all"})
-    if numbers and numbers[0] < MIN_SAMPLES:
+    if numbers and numbers[0] < V4_SAMPLES:
         raise StudyError(
-            Problem("too few mapping images", "v4: samples", numbers[0], f"{MIN_SAMPLES} or more, or `all`")
+            Problem("too few mapping images", "v4: samples", numbers[0], f"{V4_SAMPLES} or more, or `all`")
         )
     larger = [size for size in numbers if size >= n_training]
     if larger:

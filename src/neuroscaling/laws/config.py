@@ -3,19 +3,21 @@
 Light (pydantic and yaml, no numpy, no pandas): read whenever the Snakefile is parsed.
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError
 
-from neuroscaling.errors import Problem, StudyError, listing, nearest
-from neuroscaling.study_file import validate
+from neuroscaling.config.base import SHAPE_ONLY, Section, Seed
+from neuroscaling.document import Document, read_document
+from neuroscaling.errors import Fault, Problem, StudyError, listing, nearest
 from neuroscaling.table import COLUMNS
-from neuroscaling.yaml_text import load_yaml
+from neuroscaling.validation import validated
 
 FORM_NAMES = sorted(path.stem for path in (Path(__file__).parent / "forms").glob("[a-z]*.py") if path.stem != "base")
 TWO_VARIABLES = ("chinchilla",)
@@ -26,44 +28,60 @@ PUBLISHED_COLUMNS = [
 ]  # fmt: skip
 KNOWN_COLUMNS = [*COLUMNS, *PUBLISHED_COLUMNS]
 Scalar = bool | int | float | str
+MOST_FITS = 10_000
+LONGEST_NAME = 200
+LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
 
 def _filter(value: Any) -> Any:
     """A value, a list of values, or a mapping with min, max (both included) and not (a value or a list)."""
     if isinstance(value, dict):
-        unknown = sorted(set(value) - {"min", "max", "not"})
+        unknown = sorted(map(str, set(value) - {"min", "max", "not"}))
         if unknown or not value:
-            raise ValueError(f"a filter may hold `min`, `max` and `not`, found {unknown or 'nothing'}")
-        if any(not isinstance(value[key], int | float) for key in ("min", "max") if key in value):
+            raise ValueError(f"a filter may hold `min`, `max` and `not`, found {', '.join(unknown) or 'nothing'}")
+        if any(not _is_number(value[key]) for key in ("min", "max") if key in value):
             raise ValueError("`min` and `max` must be numbers")
         if "min" in value and "max" in value and value["min"] > value["max"]:
             raise ValueError("`min` is above `max`")
         return {**value, **({"not": _filter(value["not"])} if "not" in value else {})}
     if isinstance(value, list) and not value:
         raise ValueError("an empty list lets no row pass")
-    if any(not isinstance(item, Scalar) for item in (value if isinstance(value, list) else [value])):
+    if any(not _is_scalar(item) for item in (value if isinstance(value, list) else [value])):
         raise ValueError("a filter is a value, a list of values, or {min: , max: , not: }")
     return value
 
 
+def _is_scalar(value: Any) -> bool:
+    """Whether a cell of the table could be this: a number without an end could not."""
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
 Filter = Annotated[Any, AfterValidator(_filter)]
+Scale = Annotated[float, Field(gt=0)]
+HoldOut = Literal["top_decade", "largest", "largest_of_cluster"]
+LastOfX = dict[Literal["last"], Annotated[int, Field(ge=1)]]
+Column = Annotated[str, Field(min_length=1, max_length=100)]
 FormName = Literal[*FORM_NAMES]
 Mode = Literal["corrected", "parity"]
 
 
-class Fit(BaseModel):
+class Fit(Section):
     """One law, fitted to the rows that its filters let pass; with `by`, one law for each value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    example: ClassVar[str] = "{name: samples, form: power_law, x: n_samples}"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the fit and of its files.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", description="Name of the fit and of its files.")
     form: FormName | None = Field(None, description="The law; give either this or `forms`.")
     forms: list[FormName] = Field([], description="Laws to compare by AICc and held-out error; the first is drawn.")
-    x: str | list[str] = Field(
+    x: Column | list[Column] = Field(
         description="Column of the table on the x axis, e.g. n_samples, n_params, total_flops, n_mapping; two columns "
         "for `chinchilla`: [n_params, n_samples_seen]."
     )
-    x_scale: float | list[float] | None = Field(
+    x_scale: Scale | list[Scale] | None = Field(
         None, description="Unit of x in the law; by default the power of ten at or below the smallest x."
     )
     y: Literal["score", "raw", "acc"] = Field("score", description="Column that the law describes.")
@@ -75,28 +93,28 @@ class Fit(BaseModel):
         description="Let each point be the mean of scores on several scales, the same for every point, as the average "
         "of neural and behavioural scores in Gokce & Schrimpf 2025; otherwise scores on one scale alone are fitted.",
     )
-    filters: dict[str, Filter] = Field(
+    filters: dict[Column, Filter] = Field(
         {}, description="Rows to keep, by column: a value, a list of values, or {min: , max: , not: }."
     )
     merge_families: bool = Field(
         True, description="Count ResNetFlex as ResNet, ConvNeXtFlex as ConvNeXt and ViTFlex as ViT."
     )
-    samples_per_class_of: dict[str, list[int]] = Field(
+    samples_per_class_of: dict[str, list[Annotated[int, Field(ge=0)]]] = Field(
         {},
         description="Families that are kept only at these samples per class (0 is all data), others untouched, e.g. "
         "{ViT: [0, 300]}.",
     )
-    group_by: list[str] = Field(
+    group_by: list[Column] = Field(
         ["run"],
         description="One point for each combination of these columns: the mean of y over its rows. [] for none.",
     )
-    by: dict[str, list[Any]] = Field(
+    by: dict[Column, list[Any]] = Field(
         {}, description="One fit for each combination of these values, named <name>.<value>, e.g. {region: [V1, IT]}."
     )
-    cluster: list[str] = Field(
+    cluster: list[Column] = Field(
         [], description="Points that agree in these columns (such as the seeds of one cell) are resampled together."
     )
-    hierarchy: list[str] = Field(
+    hierarchy: list[Column] = Field(
         [],
         description="Columns of a hierarchical bootstrap, outermost first, e.g. [subject]: subjects are drawn, then "
         "points within each drawn subject.",
@@ -107,13 +125,15 @@ class Fit(BaseModel):
         "least_squares (of scores) otherwise. weighted: least squares in units of each score's own error.",
     )
     bootstraps: int = Field(1000, ge=0, le=100_000, description="Resamples for the intervals.")
-    seed: int = Field(42, ge=0, description="Seed of the resamples.")
-    holdout: Literal["top_decade", "largest", "largest_of_cluster"] | dict[Literal["last"], int] = Field(
+    seed: Seed = Field(42, description="Seed of the resamples.")
+    holdout: (
+        Literal["top_decade", "largest", "largest_of_cluster"] | dict[Literal["last"], Annotated[int, Field(ge=1)]]
+    ) = Field(
         "top_decade",
         description="Points kept out to test the extrapolation: x >= max / 10, the largest x, that of each cluster, or "
         "{last: k} for the k largest different x.",
     )
-    compute: str | None = Field(
+    compute: Column | None = Field(
         None, description="For `chinchilla`: column of the compute (total_flops); gives the compute-optimal allocation."
     )
     mode: Mode = Field(
@@ -127,39 +147,45 @@ class Fit(BaseModel):
         {}, description="With `modes`: keys that differ in the corrected fit; `filters` are merged, null drops one."
     )
 
-    @model_validator(mode="after")
-    def _one_way_to_name_the_form(self) -> "Fit":
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Keys that don't go together, also in the corrected one of two modes."""
         if bool(self.form) == bool(self.forms):
-            raise ValueError("give either `form` or `forms`")
-        if any(not values or any(not isinstance(v, Scalar) for v in values) for values in self.by.values()):
-            raise ValueError("`by` needs a list of values for each column")
-        return self
-
-    @model_validator(mode="after")
-    def _variables_suit_the_forms(self) -> "Fit":
-        for form in self.all_forms():
-            if (form in TWO_VARIABLES) != isinstance(self.x, list):
-                raise ValueError(f"{form} needs {'two columns' if form in TWO_VARIABLES else 'one column'} as `x`")
-        if isinstance(self.x, list) and len(self.x) != 2:
-            raise ValueError("`x` is one column or a list of two")
-        scales = self.x_scale if isinstance(self.x_scale, list) else [self.x_scale] * (self.x_scale is not None)
-        if scales and len(scales) != (2 if isinstance(self.x, list) else 1):
-            raise ValueError("`x_scale` needs one value for each column of `x`")
-        if any(scale <= 0 for scale in scales):
-            raise ValueError("`x_scale` must be above 0")
-        if self.compute and not isinstance(self.x, list):
-            raise ValueError("`compute` belongs to a law of two variables")
+            yield ("form", "forms"), "give either `form` or `forms`"
+        if any(not values or not all(map(_is_scalar, values)) for values in self.by.values()):
+            yield ("by",), "`by` needs a list of values for each column"
+        elif math.prod(map(len, self.by.values())) > MOST_FITS:
+            yield ("by",), f"`by` makes {math.prod(map(len, self.by.values())):,} fits, and {MOST_FITS:,} are the most"
+        yield from self._unlike_the_forms()
         if self.cluster and self.hierarchy:
-            raise ValueError("give either `cluster` or `hierarchy`")
-        return self
-
-    @model_validator(mode="after")
-    def _corrected_is_a_fit(self) -> "Fit":
+            yield ("cluster", "hierarchy"), "give either `cluster` or `hierarchy`"
+        if self.holdout == {}:
+            yield ("holdout",), "`holdout` is a word or {last: k}"
         if self.corrected and "corrected" not in self.modes:
-            raise ValueError("`corrected` needs `modes: [parity, corrected]`")
-        if self.corrected:
-            self.in_mode("corrected")
-        return self
+            yield ("corrected", "modes"), "`corrected` needs `modes: [parity, corrected]`"
+        elif self.corrected:
+            yield from self._faults_of_corrected()
+
+    def _unlike_the_forms(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        for form in self.all_forms() if self.form or self.forms else ():
+            if (form in TWO_VARIABLES) != isinstance(self.x, list):
+                needs = "two columns" if form in TWO_VARIABLES else "one column"
+                yield ("x", "form", "forms"), f"{form} needs {needs} as `x`"
+        if isinstance(self.x, list) and len(self.x) != 2:
+            yield ("x",), "`x` is one column or a list of two"
+        scales = self.x_scale if isinstance(self.x_scale, list) else [self.x_scale] * (self.x_scale is not None)
+        if (scales or self.x_scale == []) and len(scales) != (2 if isinstance(self.x, list) else 1):
+            yield ("x_scale", "x"), "`x_scale` needs one value for each column of `x`"
+        if self.compute and not isinstance(self.x, list):
+            yield ("compute", "x"), "`compute` belongs to a law of two variables"
+
+    def _faults_of_corrected(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        filters = self.corrected.get("filters")
+        if filters is not None and not isinstance(filters, dict):
+            yield ("corrected",), "`filters` of `corrected` must be a mapping"
+            return
+        for fault in validated(Fit, Document("", self.settings_in_mode("corrected")))[2]:
+            key = ".".join(map(str, fault.location))
+            yield ("corrected",), f"{key}: {fault.problem.what}" if key else fault.problem.what
 
     def all_forms(self) -> list[str]:
         """The law and the forms that it is compared with."""
@@ -179,18 +205,20 @@ class Fit(BaseModel):
 
     def in_mode(self, mode: str) -> "Fit":
         """This fit in one of its `modes`."""
+        return Fit(**self.settings_in_mode(mode))
+
+    def settings_in_mode(self, mode: str) -> dict[str, Any]:
+        """The keys of this fit in one of its `modes`, not looked at yet."""
         own = self.model_dump(exclude={"modes", "corrected"}, exclude_unset=True) | {"mode": mode}
         changes = self.corrected if mode == "corrected" else {}
         filters = {**self.filters, **(changes.get("filters") or {})}
         drop = {"form", "forms"} if {"form", "forms"} & set(changes) else set()
         own = {key: value for key, value in own.items() if key not in drop}
-        return Fit(**{**own, **changes, "filters": {k: v for k, v in filters.items() if v is not None}})
+        return {**own, **changes, "filters": {k: v for k, v in filters.items() if v is not None}}
 
 
-class FitFile(BaseModel):
+class FitFile(Section):
     """A file of fits: `fits:` holds a list."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fits: list[Fit] = Field(description="The laws to fit.")
 
@@ -205,13 +233,43 @@ class FitJob:
 
 def load_fit_file(path: str | Path) -> FitFile:
     """Read and check a file of fits. Raises StudyError with everything that is wrong with it."""
-    path = Path(path)
-    fit_file, problems = validate(FitFile, _read(path), str(path))
+    fit_file, document, faults = read_fit_file(path)
     if fit_file is not None:
-        problems = [*_column_problems(fit_file, path), *_name_problems(fit_file, path)]
-    if problems:
-        raise StudyError(problems)
+        faults = [*faults, *same_names([(fit_file, document)])]
+    if faults or fit_file is None:
+        raise StudyError(document.problems(faults))
     return fit_file
+
+
+def read_fit_file(path: str | Path) -> tuple[FitFile | None, Document, list[Fault]]:
+    """What can be used of a file of fits, its document, and what is wrong with it, except for names that are there
+    twice (`same_names`). Raises StudyError where the file is missing or no YAML.
+    """
+    document = read_document(path, "file of fits", "correct the path under `fits:`")
+    found, left, faults = validated(FitFile, document)
+    if found is not None:
+        columns = (Fault(left.in_file(fault.location), fault.problem) for fault in _column_faults(found))
+        faults = [*faults, *columns]
+    return found, left, faults
+
+
+def same_names(files: list[tuple[FitFile, Document]]) -> Iterator[Fault]:
+    """Fits of one name, in one file or in several, at the later one's place; and names that no file can have.
+
+    The faults are of the last of `files`; those of the others have been told.
+    """
+    seen: dict[str, str] = {}
+    for n, (fit_file, document) in enumerate(files, start=1):
+        for i, fit in enumerate(fit_file.fits):
+            if any(fit.contradictions()):
+                continue
+            place = document.in_file(("fits", i, "name"))
+            for name in _names(fit):
+                at = document.at(place)
+                fault = _name_fault(name, seen.get(name, ""))
+                if fault and n == len(files):
+                    yield Fault(place, fault)
+                seen.setdefault(name, at)
 
 
 def expand(fit_file: FitFile) -> list[FitJob]:
@@ -220,57 +278,88 @@ def expand(fit_file: FitFile) -> list[FitJob]:
 
 
 def _jobs(fit: Fit) -> Iterator[FitJob]:
+    for one, name, values in _expanded(fit):
+        common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
+        filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
+        yield FitJob(name, {**common, "name": name, "fit": fit.name, "forms": one.all_forms(), "filters": filters})
+
+
+def _names(fit: Fit) -> Iterator[str]:
+    return (name for _, name, _ in _expanded(fit))
+
+
+def _expanded(fit: Fit) -> Iterator[tuple[Fit, str, tuple[Any, ...]]]:
+    """A fit in each of its modes, with the name of its job and its values of `by`, for each of their combinations."""
     for mode in fit.modes or [fit.mode]:
         one = fit.in_mode(mode)
         ending = [mode] if len(fit.modes) > 1 and mode == "corrected" else []
-        common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
         for values in product(*one.by.values()):
-            name = ".".join([fit.name, *(str(value) for value in values), *ending])
-            filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
-            forms = one.all_forms()
-            yield FitJob(name, {**common, "name": name, "fit": fit.name, "forms": forms, "filters": filters})
+            yield one, ".".join([fit.name, *(str(value) for value in values), *ending]), values
 
 
-def _read(path: Path) -> Any:
-    try:
-        return load_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        others = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        fix = "correct the path under `fits:`"
-        raise StudyError(
-            Problem("file of fits is missing", str(path), nearest=nearest(path, others), fix=fix)
-        ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise StudyError(Problem("not valid YAML", where, str(getattr(error, "problem", error)))) from error
+def _name_fault(name: str, other: str) -> Problem | None:
+    if not set(name) <= LETTERS or len(name) > LONGEST_NAME:
+        allowed = f"letters, digits, `_`, `.` and `-`, {LONGEST_NAME} at most in all"
+        return Problem("a value of `by` can't be part of a file name", "", name, allowed)
+    if other:
+        return Problem("two fits of one name", "", name, fix=f"rename one of them; the other is in {other}")
+    return None
 
 
-def _column_problems(fit_file: FitFile, path: Path) -> Iterator[Problem]:
+def _column_faults(fit_file: FitFile) -> Iterator[Fault]:
     numbers = [name for name, kind in COLUMNS.items() if kind not in ("string", "bool")]
     for i, fit in enumerate(fit_file.fits):
-        named = [item for mode in fit.modes or [fit.mode] for item in fit.in_mode(mode).columns().items()]
+        named = [item for one in _views(fit) for item in one.columns().items()]
         for key in dict.fromkeys(key for key, _ in named):
-            where = f"{path}: fits[{i}].{key}"
             for column in dict.fromkeys(column for other, columns in named if other == key for column in columns):
+                place = ("fits", i, key, column) if key in ("filters", "by") else ("fits", i, key)
                 if column not in KNOWN_COLUMNS:
-                    yield Problem(
-                        "unknown column", where, column, listing(KNOWN_COLUMNS, 40), nearest(column, KNOWN_COLUMNS)
-                    )
+                    known, near = listing(KNOWN_COLUMNS, 40), nearest(column, KNOWN_COLUMNS)
+                    yield Fault(place, Problem("unknown column", "", column, known, near))
                 elif key in ("x", "compute") and COLUMNS.get(column) in ("string", "bool"):
-                    yield Problem("this column holds no numbers", where, column, listing(numbers, 40))
+                    yield Fault(place, Problem("this column holds no numbers", "", column, listing(numbers, 40)))
         for column in sorted(set(fit.by) & set(fit.filters)):
-            yield Problem(
-                "this column is filtered twice", f"{path}: fits[{i}].by", column, fix="drop it from `filters`"
-            )
+            problem = Problem("this column is filtered twice", "", column, fix="drop it from `filters`")
+            yield Fault(("fits", i, "by", column), problem)
+        for key, column, value in _conditions(fit):
+            if what := _unlike_column(column, value):
+                fix = f"write '{value}' in quotes" if isinstance(value, int | float) else ""
+                yield Fault(("fits", i, key, column), Problem(what, "", value, fix=fix))
 
 
-def _name_problems(fit_file: FitFile, path: Path) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for job in expand(fit_file):
-        if not set(job.name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"):
-            allowed = "letters, digits, `_`, `.` and `-`"
-            yield Problem("a value of `by` can't be part of a file name", f"{path}: fits", job.name, allowed)
-        if job.name in seen:
-            yield Problem("two fits of one name", f"{path}: fits", job.name, fix="rename one of them")
-        seen.add(job.name)
+def _views(fit: Fit) -> list[Fit]:
+    """A fit in each of its modes, as far as it is one there."""
+    found = []
+    for mode in fit.modes or [fit.mode]:
+        with suppress(ValidationError):  # told as a contradiction of `corrected`
+            found.append(Fit.model_validate(fit.settings_in_mode(mode), context={SHAPE_ONLY: True}))
+    return found
+
+
+def _conditions(fit: Fit) -> Iterator[tuple[str, str, Any]]:
+    """Key, column and each single value that `filters` and `by` compare a column with."""
+    for column, condition in fit.filters.items():
+        yield from (("filters", column, value) for value in single_values(condition))
+        yield from (("filters", column, condition[b]) for b in ("min", "max") if isinstance(condition, dict)
+                    and b in condition)  # fmt: skip
+    for column, values in fit.by.items():
+        yield from (("by", column, value) for value in values)
+
+
+def single_values(condition: Any) -> list[Any]:
+    """The values that a filter compares with, those behind `not` too; not `min` and `max`."""
+    if isinstance(condition, dict):
+        return single_values(condition["not"]) if "not" in condition else []
+    return condition if isinstance(condition, list) else [condition]
+
+
+def _unlike_column(column: str, value: Any) -> str:
+    """What is wrong with a value that no row can have since its column holds another kind of values."""
+    kind = COLUMNS.get(column)
+    if kind == "string" and not isinstance(value, str):
+        return "this column holds texts: no row has a value of another kind"
+    if kind == "bool" and not isinstance(value, bool):
+        return "this column holds true and false: no row has another value"
+    if kind not in (None, "string", "bool") and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return "this column holds numbers: no row has a value of another kind"
+    return ""

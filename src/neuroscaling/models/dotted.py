@@ -6,6 +6,7 @@ The module is found without being imported, so that a study is read in no time; 
 import ast
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from neuroscaling.hashing import file_sha256
 
 FAMILY = "own"
 INPUT_SIZE = 224
+SIZE = re.compile("[1-9][0-9]{0,4}")
 FORM = "package.module:function or package.module:function@SIZE, SIZE in pixels"
 
 
@@ -46,7 +48,7 @@ def find(name: str) -> Dotted:
     path, at, size = name.partition("@")
     module, _, function = path.partition(":")
     parts = module.split(".")
-    if not all(part.isidentifier() for part in [*parts, function]) or (at and not (size.isdigit() and int(size))):
+    if not all(part.isidentifier() for part in [*parts, function]) or (at and not SIZE.fullmatch(size)):
         raise StudyError(Problem("not the dotted path of a function", value=name, allowed=FORM))
     file = _file(parts)
     if file is None:

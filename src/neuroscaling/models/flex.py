@@ -27,7 +27,7 @@ PUBLISHED = (
 
 FILTERS = (64, 64, 128, 256, 512)  # of ResNet-18: the stem, then the four stages
 WIDTHS = (96, 192, 384, 768)  # of ConvNeXt-T
-PATTERN = re.compile(r"(?:(resnetflexfilters)(?:-(f|d)|_(wr))|(convnextflex|deitflex)-(l))((?:-\d+)+)")
+PATTERN = re.compile(r"(?:(resnetflexfilters)(?:-(f|d)|_(wr))|(convnextflex|deitflex)-(l))((?:-[0-9]{1,3})+)")
 
 
 def is_flex(name: str) -> bool:

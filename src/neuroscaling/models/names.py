@@ -125,6 +125,13 @@ def family(name: str) -> str:
     return architecture(name).family
 
 
+def families() -> set[str]:
+    """Every family that an architecture may be of, and that of no network."""
+    listed = {arch.family for arch in _zoo().values()} | {flex.entry(name)["family"] for name in flex.PUBLISHED}
+    library = {FAMILIES.get(model.module, model.module) for model in _library().values()}
+    return listed | library | {dotted.FAMILY, "baseline"}
+
+
 def layers(name: str) -> list[str]:
     """Candidate layers of `name`, early to late; empty for models that the zoo doesn't list."""
     return list(architecture(name).layers)

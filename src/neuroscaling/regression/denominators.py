@@ -7,7 +7,6 @@ estimate). What can't divide gives no score, and a reason in words.
 """
 
 import numpy as np
-from scipy.stats import mstats
 
 STANDARD_ERRORS = 1.96
 TINY = 1e-6
@@ -65,6 +64,8 @@ def split_half_error(reliabilities: np.ndarray, n_images: int) -> float:
     median = min(max(float(np.median(values)), 0.0), 1.0)
     half = median / (2 - median)
     single = correlation_error(half, n_images) * 2 / (1 + half) ** 2
+    from scipy.stats import mstats  # not while a study is parsed
+
     spread = float(mstats.mjci(values, prob=[0.5])[0]) if len(values) > 1 else 0.0
     return max(spread, np.sqrt(np.pi / 2) * single / np.sqrt(len(values)))
 

@@ -18,6 +18,7 @@ BENCHMARKS = (
 """Brain-Score's benchmarks whose recordings a simulated brain has."""
 
 LIMITS = {
+    "seed": (0, 2**32 - 1, "what numpy takes"),
     "stimuli": (100, MAX_IMAGES, "ten objects need ten test images in each of Brain-Score's 90/10 splits"),
     "neuroids_per_region": (2, 5000, ""),
     "repetitions": (2, 100, "the ceiling is the agreement of two halves of the repetitions"),
@@ -59,13 +60,19 @@ def check_settings(settings: dict[str, Any]) -> BrainSettings:
     problems += [
         problem for key, limits in LIMITS.items() for problem in _range_problem(key, getattr(brain, key), limits)
     ]
-    if not problems and brain.algonauts_train + brain.algonauts_test > MAX_IMAGES:
+    if not problems and (what := too_many_images(brain.algonauts_train, brain.algonauts_test)):
         total = brain.algonauts_train + brain.algonauts_test
-        allowed = f"at most {MAX_IMAGES} images (the validation split of the digits)"
-        problems.append(Problem("too many images", "simulated: algonauts_train + algonauts_test", total, allowed))
+        problems.append(Problem(what, "simulated: algonauts_train + algonauts_test", total))
     if problems:
         raise StudyError(problems)
     return brain
+
+
+def too_many_images(train: int, test: int) -> str:
+    """What is wrong with so many images of the simulated fMRI; empty where nothing is."""
+    if train + test <= MAX_IMAGES:
+        return ""
+    return f"too many images: {train} + {test}, and at most {MAX_IMAGES} (the validation split of the digits)"
 
 
 def _range_problem(key: str, value: Any, limits: tuple[int, int, str]) -> list[Problem]:

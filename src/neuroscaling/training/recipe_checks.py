@@ -24,14 +24,6 @@ OF_LABELS = (
 OF_CROPS = ("crop_scale", "auto_augment", "random_erasing", "color_jitter", "color_jitter_hue")
 
 
-class Contradictions(ValueError):
-    """All of a recipe's contradictions. faults: (key, what is wrong) each."""
-
-    def __init__(self, faults: list[tuple[str, str]]):
-        self.faults = faults
-        super().__init__("; ".join(f"{key}: {what}" for key, what in faults))
-
-
 def contradictions(recipe: Recipe) -> list[tuple[str, str]]:
     """The key and what is wrong, for each thing that can't be as the recipe says."""
     groups = (_of_schedules, _of_batches, _of_architectures, _of_losses, _of_images, _of_starts)
@@ -46,8 +38,6 @@ def _of_schedules(recipe: Recipe) -> list[tuple[str, str]]:
         faults.append(("min_learning_rate", f"{recipe.min_learning_rate} must not exceed learning_rate"))
     if recipe.final_weight_decay is not None and recipe.weight_decay == 0:
         faults.append(("final_weight_decay", "weight_decay must be above 0 for it to change"))
-    if isinstance(recipe.evaluations, int) and recipe.evaluations < 1:
-        faults.append(("evaluations", f"must be `log`, `published` or at least 1, not {recipe.evaluations}"))
     if recipe.ema_warmup and recipe.ema is None:
         faults.append(("ema_warmup", "there is no `ema` to warm up"))
     return faults

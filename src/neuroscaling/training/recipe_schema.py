@@ -1,20 +1,20 @@
 """The keys of a recipe: every setting of training that determines the weights. Light: imports no torch."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from neuroscaling.training.recipe_checks import Contradictions, contradictions
+from neuroscaling.config.base import Section, Text
+from neuroscaling.training.recipe_checks import contradictions
 from neuroscaling.training.recipe_policies import checked_policy
 from neuroscaling.training.recipe_sections import Adversarial, Dino, Fraction, Simclr, Start
 
 
-class Recipe(BaseModel):
+class Recipe(Section):
     """How a network is trained. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    name: str = Field(description="Name of the recipe; that of its file without `.yaml`.")
+    name: Text = Field(description="Name of the recipe; that of its file without `.yaml`.")
     objective: Literal["supervised", "simclr", "dino", "adversarial"] = Field(
         "supervised", description="What is learned; the section of the same name has its numbers."
     )
@@ -26,7 +26,7 @@ class Recipe(BaseModel):
         description="Images that go through the network at once, whatever the number of GPUs: batch statistics, "
         "partners of mixup and SimCLR's contrasts are of these. None: the whole batch.",
     )
-    micro_batches: dict[str, int] = Field(
+    micro_batches: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="The same for architectures that need another number."
     )
     optimizer: Literal["sgd", "adamw", "lars"] = Field(description="`sgd` (with momentum), `adamw` or `lars`.")
@@ -100,7 +100,7 @@ class Recipe(BaseModel):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="`fp32`, or automatic mixed precision: `bf16`, or `fp16` with a scaled loss."
     )
-    evaluations: Literal["log", "published"] | int = Field(
+    evaluations: Literal["log", "published"] | Annotated[int, Field(ge=1)] = Field(
         "log",
         description="When to evaluate on the validation images: `log`: about ten epochs, log-spaced; `published`: each "
         "epoch; n: every n.",
@@ -132,12 +132,10 @@ class Recipe(BaseModel):
             return {**keys, objective: {}}
         return keys
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Recipe":
-        faults = contradictions(self)
-        if faults:
-            raise Contradictions(faults)
-        return self
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Keys that contradict each other, or name an architecture that there isn't."""
+        for key, what in contradictions(self):
+            yield (key,), what
 
     def images_at_once(self, arch: str) -> int:
         """Images of `arch` that go through the network at once: its micro-batch, else the recipe's, else the batch."""

@@ -1,20 +1,18 @@
 """Sections of a recipe that one objective alone reads, and where fine-tuning starts. Light: imports no torch."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field
 
-Fraction = tuple[float, float]
+from neuroscaling.config.base import AsTuple, Section, Text
 
-
-class Section(BaseModel):
-    """Base of the sections: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+Fraction = Annotated[tuple[float, float], AsTuple]
 
 
 class Simclr(Section):
     """SimCLR (Chen et al. 2020): two views of each image attract each other, all others repel."""
+
+    example: ClassVar[str] = "{temperature: 0.1}"
 
     temperature: float = Field(0.5, gt=0, description="Temperature of the contrastive loss.")
     hidden: int = Field(2048, ge=1, description="Units of the head's hidden layer.")
@@ -25,6 +23,8 @@ class Simclr(Section):
 
 class Dino(Section):
     """DINO (Caron et al. 2021): a student predicts from any crop what a teacher, its average, says of large crops."""
+
+    example: ClassVar[str] = "{output: 65536}"
 
     output: int = Field(65536, ge=2, description="Units of the head's output.")
     hidden: int = Field(2048, ge=1, description="Units of the head's two hidden layers.")
@@ -47,6 +47,8 @@ class Dino(Section):
 class Adversarial(Section):
     """Training on images that FFGSM (Wong et al. 2020) has changed against the network."""
 
+    example: ClassVar[str] = "{epsilon: 0.004}"
+
     epsilon: float = Field(1 / 255, gt=0, description="Largest change of a pixel; pixels are 0 to 1.")
     alpha: float = Field(1.25 / 255, gt=0, description="Length of the one step along the sign of the gradient.")
 
@@ -54,7 +56,9 @@ class Adversarial(Section):
 class Start(Section):
     """Where fine-tuning starts: the run of the same architecture, data set and seed with this recipe and subset."""
 
-    recipe: str = Field(description="Recipe of the run whose weights are taken.")
-    samples_per_class: Literal["all"] | PositiveInt = Field(
+    example: ClassVar[str] = "{recipe: sgd100, samples_per_class: all}"
+
+    recipe: Text = Field(description="Recipe of the run whose weights are taken.")
+    samples_per_class: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
         "all", description="Subset of that run: images a class, or `all`."
     )
