@@ -230,6 +230,10 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
     elif row["scale"] not in SCALES:
         near = nearest(row["scale"], SCALES)
         yield Problem("unknown scale of a score", f"{path}: scale", row["scale"], listing(list(SCALES)), near, fix)
+    elif row["score"] is not None and has_ceiling(row["scale"]) != (row.get("ceiling") is not None):
+        what = "a score and its scale disagree on whether there is a ceiling"
+        value = f"scale {row['scale']}, ceiling {row.get('ceiling')}"
+        yield Problem(what, f"{path}: region {row['region']}", value, fix=fix)
     elif (row["score"] is None) != bool(row.get("reason")):
         what = "a score is null without a reason" if row["score"] is None else "a score has a reason for being null"
         yield Problem(what, f"{path}: region {row['region']}", row.get("reason"), fix=fix)

@@ -231,6 +231,21 @@ def test_a_fit_over_points_on_two_scales_is_refused(first, second, group_by):
     assert raw["n"] == 30 and raw["scale"] == "r"
 
 
+def test_a_table_with_the_old_key_is_refused():
+    with pytest.raises(DataError, match="gave rows without a ceiling the wrong scale") as caught:
+        fit_table(score_table().assign(ceiling_scale="r2/c"), job())
+    assert "make the table again" in str(caught.value)
+
+
+def test_a_score_that_lacks_the_ceiling_of_its_scale_is_refused_where_others_have_it():
+    table = score_table().assign(scale="r2/c", ceiling=0.7)
+    some = table.assign(ceiling=table["ceiling"].where(table["run"] != "run07"))
+    with pytest.raises(DataError, match="without the ceiling that their scale names") as caught:
+        fit_table(some, job())
+    assert "r2/c in 2 (run07)" in str(caught.value)
+    assert fit_table(table.assign(ceiling=np.nan), job())[0]["n"] == 30  # as in the published tables
+
+
 def test_a_mean_over_scales_is_refused_unless_it_is_meant():
     table = with_scales(score_table(), "r2/c", "r/sqrt(c)", by="region")
     with pytest.raises(DataError, match="each point is a mean of scores on 2 scales") as caught:

@@ -106,6 +106,8 @@ def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
     [
         ({"score": None}, ["a score is null without a reason", "s.json", "region IT", "delete the file"]),
         ({"reason": "why not"}, ["a score has a reason for being null", "why not"]),
+        ({"ceiling": None}, ["disagree on whether there is a ceiling", "scale r2/c, ceiling None"]),
+        ({"scale": "r2"}, ["disagree on whether there is a ceiling", "scale r2, ceiling 0.8"]),
         ({"scale": "r2/C"}, ["unknown scale", "r2/C", "nearest:  r2/c"]),
         ({"ceiling_scale": "r2/c"}, ["ceiling_scale", "s.json", "delete the file and run again"]),
     ],

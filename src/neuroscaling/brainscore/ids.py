@@ -102,6 +102,14 @@ class Benchmark:
     ceiling: str = "own"
 
 
+def scale_of(benchmark: Benchmark, protocol: str) -> str:
+    """Scale of the benchmark's scores (`scales.SCALES`): how raw value and ceiling make them."""
+    if benchmark.ceiling == "none":
+        return "r" if benchmark.kind == "rsa" else "r2"
+    fixed = {"behavior": "r/sqrt(c)", "rsa": "r/c"}
+    return fixed.get(benchmark.kind) or {"corrected": "r2/c", "parity": "(r/c)2"}[protocol]
+
+
 def _entry(benchmark: dict[str, Any]) -> Benchmark:
     return Benchmark(
         **benchmark | {"data": tuple(benchmark["data"]), "stimulus_sets": tuple(benchmark["stimulus_sets"])}

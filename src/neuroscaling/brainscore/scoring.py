@@ -21,7 +21,7 @@ from neuroscaling.brainscore import score_file
 from neuroscaling.brainscore.adapter import StoredBrainModel
 from neuroscaling.brainscore.ceilings import keep_ceilings
 from neuroscaling.brainscore.divisors import judged, reason_of
-from neuroscaling.brainscore.ids import Benchmark
+from neuroscaling.brainscore.ids import Benchmark, scale_of
 from neuroscaling.brainscore.kernel import LayerOfFit, one_layer, parts, use_kernel
 from neuroscaling.brainscore.memory import estimate_mb, refuse_above_limit
 from neuroscaling.brainscore.tokens import Layers, View
@@ -29,6 +29,7 @@ from neuroscaling.core.scales import SCORE_FILE
 from neuroscaling.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.hashing import content_hash
 from neuroscaling.provenance import provenance
+from neuroscaling.regression.denominators import unusable
 
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
 PROTOCOLS = ("corrected", "parity")
@@ -146,14 +147,6 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
     return Scored(score, stock, judged(benchmark, shares, score.attrs["ceiling"], _ceiling_images(stock)), fits)
 
 
-def scale_of(benchmark: Benchmark, protocol: str) -> str:
-    """How raw value and ceiling make the score (`scales.SCALES`)."""
-    if benchmark.ceiling == "none":
-        return "r" if benchmark.kind == "rsa" else "r2"
-    fixed = {"behavior": "r/sqrt(c)", "rsa": "r/c"}
-    return fixed.get(benchmark.kind) or {"corrected": "r2/c", "parity": "(r/c)2"}[protocol]
-
-
 def ceiling_key(benchmark: Benchmark, data_hash: str) -> str:
     """Tells a benchmark's ceiling from that of other recordings, another brainscore_vision, or older code of ours."""
     facts = [benchmark.benchmark, benchmark.region, data_hash, brainscore_version(), CEILING_VERSION]
@@ -230,6 +223,8 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
     ceiling = None if benchmark.ceiling == "none" else score_file.number(score.attrs["ceiling"])
     raw = score_file.number(score.attrs["raw"])
     scale, reason = scale_of(benchmark, protocol), reason_of(scored.parts)
+    if reason is None and benchmark.ceiling != "none" and ceiling is None:
+        reason = unusable(np.nan)
     value = None if reason else _scaled(scale, scored)
     if value is None and reason is None:
         reason = f"the score is not finite: {scored.score.values}"
