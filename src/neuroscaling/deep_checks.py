@@ -5,6 +5,7 @@ from pathlib import Path
 
 from neuroscaling.brainscore.choice import fixed_layers
 from neuroscaling.brainscore.memory import estimate_mb
+from neuroscaling.brainscore.scale_checks import scale_problems
 from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.config import LocalData, TrainedRuns, V4Data
 from neuroscaling.datasets.checks import deep_problems as image_problems
@@ -17,7 +18,7 @@ TARGETS = 1_000
 
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
-    """Everything wrong that `load_study` did not see: damaged images, layers that a network does not have."""
+    """Everything wrong that `load_study` did not see: damaged images, layers that a network lacks, mixed scales."""
     return [
         *_damaged_images(study),
         *_single_images(study),
@@ -25,6 +26,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_recordings(study),
         *_layers(study),
         *_memory(study),
+        *scale_problems(study),
         *_mappings(study),
     ]
 

@@ -51,7 +51,7 @@ def examples(rows: pd.DataFrame, names: list[str], limit: int = 2) -> str:
 
 def _example(scale: str, names: list[str], limit: int) -> str:
     some = list(dict.fromkeys(names))[:limit]
-    return f"{scale} in {len(names)} ({', '.join(some)}{', ...' if len(set(names)) > limit else ''})"
+    return f"{scale or 'no scale'} in {len(names)} ({', '.join(some)}{', ...' if len(set(names)) > limit else ''})"
 
 
 def old_file(where: str, fix: str) -> Problem:
