@@ -77,11 +77,28 @@ def test_check_and_plan_name_the_runs_whose_average_is_the_start(tmp_path, capsy
     study = study_of(tmp_path, "ema: 0.9999\nema_warmup: false\n", STUDY.replace("[1, 30]", "[300]"))
     for command, stream in (("check", "out"), ("plan", "err")):
         assert main([command, study]) == 0
-        lines = [line for line in getattr(capsys.readouterr(), stream).splitlines() if "of the average" in line]
+        lines = [line for line in getattr(capsys.readouterr(), stream).splitlines() if "that is scored" in line]
         assert len(lines) == 1 and lines[0].startswith("recipe mine: after 10 steps, 100 % of the average")
         assert "4 of its runs: resnet_w4_digits_n300_s0-" in lines[0]
     study = study_of(tmp_path, "ema: 0.9999\n", STUDY.replace("[1, 30]", "[300]"))
     assert main(["check", study]) == 0 and "average" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("by_epoch", [False, True])
+def test_the_share_of_the_start_is_that_of_dinos_teacher(by_epoch, tmp_path):
+    text = f"objective: dino\ndino: {{teacher_momentum: 0.9, momentum_by_epoch: {str(by_epoch).lower()}}}\n"
+    recipe, n_steps = recipe_of(tmp_path, text), 6
+    objective = make_objective(recipe, build("resnet_w4", 10, 0), "resnet_w4", 10, n_steps, 0)
+    weights = next(objective.teacher.parameters()), next(objective.network.parameters())
+    for weight, value in zip(weights, (1.0, 0.0), strict=True):
+        nn.init.constant_(weight, value)
+    for step in range(n_steps):
+        objective.before_step(step)
+        objective._count = 1
+        objective.after_step(step)
+    assert start_share(recipe, n_steps) == pytest.approx(weights[0].mean().item(), rel=1e-4)
+    assert "% of the teacher that is scored (`teacher_momentum: 0.9`)" in start_note(recipe, n_steps)
+    assert start_share(recipe, 10**6) == 0 and start_note(load_recipe("dino"), 500_500) is None
 
 
 def test_the_log_says_that_an_average_is_the_start_and_warm_up_helps(tmp_path, caplog):

@@ -12,14 +12,14 @@ SHOWN = 3
 
 
 def average_notes(study: LoadedStudy) -> list[str]:
-    """A line for each recipe with runs too short for its moving average: the shortest one, and which they are.
+    """A line for each recipe with runs too short for its average or its teacher: the shortest, and which they are.
 
     Raises DataError for a data set that is neither there nor declared.
     """
     found: dict[str, list[tuple[float, str, str]]] = {}
     for run in trained(study):
         recipe = Recipe.model_validate(run.recipe)
-        if recipe.ema is None or recipe.ema_warmup:
+        if recipe.objective != "dino" and (recipe.ema is None or recipe.ema_warmup):
             continue
         n_images = samples(run.subset or str(run.samples_per_class), size_of(run, study.store.cache()))
         n_steps = Plan.of(recipe, run.arch, run.seed, n_images).n_steps

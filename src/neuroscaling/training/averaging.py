@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuroscaling.percent import percent
 from neuroscaling.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
 MUCH = 0.05
 """Share of the start in what is scored that a user should know of."""
+NOTHING = 1e-6
 
 
 def make_ema(recipe: Recipe, network: nn.Module) -> ModelEmaV3 | None:
@@ -32,10 +32,13 @@ def make_ema(recipe: Recipe, network: nn.Module) -> ModelEmaV3 | None:
 
 
 def start_share(recipe: Recipe, n_steps: int) -> float:
-    """Share that the weights before training have in the average after `n_steps`: the product of the steps' decays.
+    """Share that the weights before training have in what is scored after `n_steps`: the product of the steps' decays.
 
-    0 without an average, and with `ema_warmup`, whose first step takes the network's weights as they are then.
+    0 without an average, and with `ema_warmup`, whose first step takes the network's weights as they are then. What
+    DINO scores is its teacher, an average whose decay is the momentum.
     """
+    if recipe.objective == "dino":
+        return _teacher_share(recipe, n_steps)
     return 0.0 if recipe.ema is None or recipe.ema_warmup else recipe.ema**n_steps
 
 
@@ -44,7 +47,20 @@ def start_note(recipe: Recipe, n_steps: int) -> str | None:
     share = start_share(recipe, n_steps)
     if share <= MUCH:
         return None
-    return (
-        f"after {n_steps} steps, {percent(share)} of the average that is scored (`ema: {recipe.ema:g}`) is still "
-        "what training starts from; `ema_warmup: true` or a smaller `ema` changes that"
-    )
+    average, less = f"average that is scored (`ema: {recipe.ema}`)", "`ema_warmup: true` or a smaller `ema`"
+    if recipe.objective == "dino":
+        momentum = recipe.dino.teacher_momentum
+        average, less = f"teacher that is scored (`teacher_momentum: {momentum}`)", "a smaller one or more epochs"
+    still = f"after {n_steps} steps, {100 * share:.0f} % of the {average} is still what training starts from"
+    return f"{still}; with {less} it is less"
+
+
+def _teacher_share(recipe: Recipe, n_steps: int) -> float:
+    from neuroscaling.training.objectives.dino import teacher_momentum
+
+    share = 1.0
+    for step in range(n_steps):
+        share *= teacher_momentum(recipe.dino, step, recipe.epochs, n_steps)
+        if share < NOTHING:
+            return 0.0
+    return share

@@ -74,10 +74,7 @@ class DinoTraining(Objective):
 
     def momentum(self, step: int) -> float:
         """Share of the teacher that step `step` keeps: along a cosine to 1 at the end, by steps or by epochs."""
-        first = self.numbers.teacher_momentum
-        if self.numbers.momentum_by_epoch:  # 1 in the last epoch, as in lightly
-            return annealed("cosine", first, 1.0, self._epoch(step), self.epochs - 1)
-        return annealed("cosine", first, 1.0, step, self.n_steps)
+        return teacher_momentum(self.numbers, step, self.epochs, self.n_steps)
 
     def scored(self) -> nn.Module:
         """The teacher's network."""
@@ -96,6 +93,13 @@ class DinoTraining(Objective):
         if self._sum is not None:
             self._sum = self._sum + said.sum(0)
             self._count += len(said)
+
+
+def teacher_momentum(numbers: Dino, step: int, epochs: int, n_steps: int) -> float:
+    """Share of the teacher that step `step` of `n_steps` in `epochs` keeps; see `DinoTraining.momentum`."""
+    if numbers.momentum_by_epoch:  # 1 in the last epoch, as in lightly
+        return annealed("cosine", numbers.teacher_momentum, 1.0, step * epochs // n_steps, epochs - 1)
+    return annealed("cosine", numbers.teacher_momentum, 1.0, step, n_steps)
 
 
 class Head(nn.Module):
