@@ -335,7 +335,7 @@ def test_an_output_of_a_run_without_activations_is_named(scoring: ScoringJob, tm
 
 
 @needs_brainscore
-def test_an_official_file_of_other_content_is_named(brain: Path, command: list[str], tmp_path: Path):
+def test_an_official_file_of_other_content_is_named(brain: Path, scoring: ScoringJob, tmp_path: Path):
     """Brain-Score looks for a file in the folder of its sha1 and compares it; a wrong one is not downloaded over."""
     official = tmp_path / "official"
     for sha1, name in OFFICIAL.items():
@@ -346,8 +346,7 @@ def test_an_official_file_of_other_content_is_named(brain: Path, command: list[s
             )
         else:
             shutil.copy(brain / "brainscore" / name, official / sha1)
-    command[command.index("--data") + 1] = str(official)
-    failed = _run(*command, "--outputs", _output(command, tmp_path, IT))
+    failed = _score(replace(scoring, data=official), tmp_path, _output(scoring, tmp_path, IT))
     assert failed.returncode == 1
     assert "SHA1 mismatch" in failed.stderr and "assy_dicarlo_MajajHong2015_public.nc" in failed.stderr
     assert sorted(path.name for path in official.rglob("*") if path.is_file()) == sorted(OFFICIAL.values())

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from neuroscaling.deep_checks import deep_problems
+from neuroscaling.errors import StudyError
 from neuroscaling.study import load_study
 
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
@@ -64,3 +65,8 @@ def test_in_parity_the_neural_scale_is_the_published_one(tmp_path):
 @pytest.mark.parametrize("name", ["gokce2025", "neuro", "demo"])
 def test_the_fits_that_come_with_the_project_pool_no_scales_unless_they_say_so(tmp_path, name):
     assert problems(tmp_path, {}, fits=[str(REPOSITORY / "config" / "fits" / f"{name}.yaml")]) == []
+
+
+def test_a_filter_by_a_scale_that_there_is_not_is_told_with_the_nearest(tmp_path):
+    with pytest.raises(StudyError, match="nearest:  r2/c"):
+        problems(tmp_path, {"filters": {"scale": "r^2/c"}})

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.brainscore import ids
+from neuroscaling.core.scales import SCALES
 from neuroscaling.datasets.declared import KNOWN as KNOWN_DATASETS
 from neuroscaling.document import Document
 from neuroscaling.encoding import rois, v4
@@ -78,6 +79,7 @@ def _columns(study: Any) -> dict[str, set[str]]:
         "arch_family": names.families(),
         "objective": set(OBJECTIVES),
         "protocol": {"corrected", "parity"},
+        "scale": set(SCALES),
         "dataset": {*keys_at(study, "datasets"), *KNOWN_DATASETS},
     }
     sources = {source for _, source in texts(study, ("encoding", EACH, "source"))}
