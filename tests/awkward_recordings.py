@@ -151,6 +151,10 @@ def with_numbers(lines: list[str]) -> list[str]:
     return [f"{line},{'pair' if i == 0 else i // 2}" for i, line in enumerate(lines)]
 
 
+def with_responses_of_text(values: xr.DataArray) -> xr.DataArray:
+    return values.astype(str).astype(object)
+
+
 REFUSED: dict[str, tuple[Callable[[Path], None], dict[str, object], tuple[str, ...]]] = {
     "inf": (
         response(np.inf),
@@ -200,6 +204,19 @@ REFUSED: dict[str, tuple[Callable[[Path], None], dict[str, object], tuple[str, .
         {},
         ("coordinates are missing", "neuroid_id"),
     ),
+    "responses of text": (in_assembly(with_responses_of_text), {}, ("the responses: not numbers",)),
+    "times of text": (
+        in_assembly(lambda values: values.assign_coords(time_bin_start=("time_bin", ["70 ms"]))),
+        {},
+        ("time_bin_start: not numbers",),
+    ),
+    "region of trials": (
+        in_assembly(lambda v: v.drop_vars("region").assign_coords(region=("presentation", ["IT"] * v.shape[0]))),
+        {},
+        ("region: coordinate along another dimension", "found:    presentation", "allowed:  neuroid"),
+    ),
+    "a file for the folder": (lambda root: None, {"images": TABLE}, ("not a folder of images", TABLE)),
+    "a folder for the table": (lambda root: None, {"stimuli": IMAGES}, (IMAGES, "a folder")),
     "cut short": (
         lambda root: (root / ASSEMBLY).write_bytes((root / ASSEMBLY).read_bytes()[:3000]),
         {},

@@ -1,6 +1,7 @@
 """Faults that only show when images are decoded and networks are built; looked for once, before the first job."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from neuroscaling.brainscore.choice import fixed_layers
@@ -9,7 +10,7 @@ from neuroscaling.brainscore.scale_checks import scale_problems
 from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.config import LocalData, TrainedRuns, V4Data
 from neuroscaling.datasets.checks import deep_problems as image_problems
-from neuroscaling.errors import Problem, listing
+from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.study import LoadedStudy
 
 WIDE = 1_000_000
@@ -78,6 +79,19 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
             yield from session_problems(brainscore.benchmarks, definitions, study.v4_dir)
         else:
             yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
+            yield from _stimuli(study)
+
+
+def _stimuli(study: LoadedStudy) -> Iterator[Problem]:
+    """Images of one's own that can't be shown to a network; those of a set that is prepared were looked at then."""
+    from neuroscaling.stimuli.prepare import image_faults
+
+    for stimuli in {job.stimuli.name: job.stimuli for job in brainscore_jobs(study) if job.of_ones_own}.values():
+        if (study.store.stimuli(stimuli.name) / "manifest.json").is_file():
+            continue
+        for source in stimuli.sources:
+            with suppress(DataError):  # tables and files that are missing are told already
+                yield from image_faults(source)
 
 
 def _layers(study: LoadedStudy) -> Iterator[Problem]:

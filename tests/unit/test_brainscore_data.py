@@ -2,6 +2,7 @@
 
 import fcntl
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from PIL import Image
 
 from neuroscaling.brainscore import definitions, ids, sources
 from neuroscaling.brainscore.preflight import recording_problems, session_problems
+from neuroscaling.brainscore.targets import brainscore_jobs
+from neuroscaling.deep_checks import deep_problems
 from neuroscaling.errors import DataError, StudyError
-from neuroscaling.files import read_json
+from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import file_sha1
+from neuroscaling.study import load_study
 from tests import awkward_recordings, brainscore_data
 from tests.awkward_recordings import MINE
 
@@ -192,6 +197,32 @@ def test_under_registered_names_text_in_bytes_is_refused_and_a_missing_column_na
         "coordinates whose text is stored as bytes",
         "MajajHong2015public.IT-pls balances its splits by a column that is missing",
     ]
+
+
+def test_check_decodes_ones_own_stimuli_until_they_are_prepared(sound: Path, tmp_path: Path):
+    root = awkward_recordings.copied(sound, tmp_path / "data")
+    (root / MINE["images"]).unlink()
+    shutil.copytree(sound / MINE["images"], root / MINE["images"])
+    deep = root / MINE["images"] / "MajajHong2015-public-0004.png"
+    Image.fromarray(np.ones((8, 8), np.float32)).save(deep, "TIFF")
+    brainscore = {"data": {"local": str(root)}, "define": {"mine": MINE}, "benchmarks": ["mine"]}
+    study = {
+        "study": "s",
+        "store": str(tmp_path / "store"),
+        "runs": [{"baselines": ["pixels"]}],
+        "brainscore": brainscore,
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    loaded = load_study(tmp_path / "study.yaml")
+    faults = deep_problems(loaded)
+    assert [problem.what for problem in faults] == [
+        "image can't be decoded: its values (PIL's mode F) have no known range",
+        "1 of 80 images can't be read or decoded",
+    ]
+    assert faults[0].where == str(deep)
+    (job,) = brainscore_jobs(loaded)
+    write_json(loaded.store.stimuli(job.stimuli.name) / "manifest.json", {})
+    assert deep_problems(loaded) == []
 
 
 READ = """

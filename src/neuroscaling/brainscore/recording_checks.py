@@ -17,6 +17,10 @@ from neuroscaling.errors import Problem, listing, nearest
 from neuroscaling.stimuli.tables import ID
 from neuroscaling.text_tables import SHOWN, TextTable
 
+TIMES = ("time_bin_start", "time_bin_end")
+ALONG = {"stimulus_id": "presentation", "repetition": "presentation"}
+ALONG |= dict.fromkeys(("neuroid_id", "region", "subject"), "neuroid") | dict.fromkeys(TIMES, "time_bin")
+"""The dimension of each coordinate that is looked at."""
 TRAIN_SHARE = 0.9
 """Of the stimuli, in each of Brain-Score's splits."""
 
@@ -26,7 +30,7 @@ def response_problems(
 ) -> list[Problem]:
     """Responses that are not finite, by neuroid and presentation; with `gaps` NaN is allowed.
 
-    coords: values by name, of which neuroid_id, stimulus_id and repetition are named where they are there.
+    coords: values by name, of which neuroid_id and stimulus_id are named where they are there.
     """
     if values.dtype.kind != "f":
         return []
@@ -36,9 +40,9 @@ def response_problems(
     places = np.argwhere(bad)
     named = [_place(dict(zip(dims, place, strict=True)), coords, values[tuple(place)]) for place in places[:SHOWN]]
     rest = [f"... and {len(places) - SHOWN} more"] if len(places) > SHOWN else []
-    counts = Counter(places[:, list(dims).index("neuroid")].tolist()) if "neuroid" in dims else {}
     what = f"{len(places)} of {values.size} responses are NaN or infinite"
-    what += f", in {len(counts)} neuroids" if counts else ""
+    if "neuroid" in dims:
+        what += f", in {len(np.unique(places[:, list(dims).index('neuroid')]))} neuroids"
     fix = "remove the neuroids or presentations concerned from the file"
     return [Problem(what, where, "; ".join([*named, *rest]), "finite numbers", fix=fix)]
 
@@ -118,6 +122,15 @@ def _form_problems(recordings: Recordings) -> list[Problem]:
     if lacking:
         found, near = sorted(recordings.coords), nearest(lacking[0], recordings.coords)
         problems.append(Problem("coordinates are missing", where, listing(found), listing(lacking), near))
+    along = {name: dim for name, (dim, _) in recordings.coords.items() if dim != ALONG.get(name, dim)}
+    for name, dim in along.items():
+        problems.append(Problem("coordinate along another dimension", f"{where}: {name}", dim, ALONG[name]))
+    numbers = {name: recordings.coord(name) for name in TIMES if name in recordings.coords}
+    for name, values in (numbers | {"the responses": recordings.values}).items():
+        if values.dtype.kind not in "biuf":
+            problems.append(Problem("not numbers", f"{where}: {name}", str(values.dtype)))
+    if not recordings.values.size:
+        problems.append(Problem("there are no responses", where, str(recordings.values.shape)))
     return problems
 
 
@@ -145,10 +158,9 @@ def _column_problems(definition: Definition, table: TextTable) -> list[Problem]:
 
 
 def _window_problems(definition: Definition, recordings: Recordings) -> list[Problem]:
-    lacking = {"time_bin_start", "time_bin_end"} - set(recordings.coords)
-    if definition.time_window is None or lacking:
+    if definition.time_window is None or not set(TIMES) <= set(recordings.coords):
         return []
-    (low, high), start, end = definition.time_window, *map(recordings.coord, ("time_bin_start", "time_bin_end"))
+    (low, high), start, end = definition.time_window, *map(recordings.coord, TIMES)
     if ((start >= low) & (end <= high)).any():
         return []
     found = f"bins from {start.min()} to {end.max()} ms"

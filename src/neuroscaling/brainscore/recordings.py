@@ -37,10 +37,6 @@ class Recordings:
         """Values of a coordinate."""
         return self.coords[name][1]
 
-    def along(self, dim: str) -> list[str]:
-        """Names of the coordinates along a dimension."""
-        return [name for name, (own, _) in self.coords.items() if own == dim]
-
 
 def read_recordings(path: str | Path) -> Recordings:
     """The recordings in a netCDF file. Raises DataError for another file, and for one with several arrays of responses.

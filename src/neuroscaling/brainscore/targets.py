@@ -40,6 +40,11 @@ class BrainScoreJob:
         """Whether the recordings come from a simulated brain."""
         return self.data.startswith("simulated-")
 
+    @property
+    def of_ones_own(self) -> bool:
+        """Whether the files are the user's, in a local folder, and no files of Brain-Score."""
+        return self.data.startswith("local-")
+
 
 def brainscore_jobs(study: LoadedStudy) -> list[BrainScoreJob]:
     """The Brain-Score jobs of each run, in the order of `brainscore.benchmarks`."""

@@ -8,6 +8,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import atomic_path, write_json
-from neuroscaling.images import eight_bits, load_image
+from neuroscaling.images import eight_bits, load_image, picture
 from neuroscaling.provenance import provenance
 from neuroscaling.stimuli.manifest import FORMAT, file_stems, image_files, read_manifest
 from neuroscaling.stimuli.screen import place_on_screen
@@ -50,6 +51,30 @@ def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float |
     finally:
         shutil.rmtree(built, ignore_errors=True)
     return out / "manifest.json"
+
+
+def image_faults(source: dict[str, Any]) -> list[Problem]:
+    """Images of a source that can't be read or shown faithfully, found by decoding all of them on all processors.
+
+    Raises DataError as `find_stimuli`.
+    """
+    stimuli = find_stimuli(source)
+
+    def attempt(stimulus: Stimulus) -> list[Problem]:
+        try:
+            picture(stimulus.read(), stimulus.name)
+        except DataError as error:
+            return error.problems
+        return []
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return _shortened([problem for faults in pool.map(attempt, stimuli) for problem in faults], len(stimuli))
+
+
+def _shortened(faults: list[Problem], n: int) -> list[Problem]:
+    """The first faults of `n` images, and how many there are."""
+    what = f"{len(faults)} of {n} images can't be read or decoded"
+    return [*faults[:MAX_NAMED], Problem(what, fix="copy or download them again")] if faults else []
 
 
 def _manifest(
@@ -112,8 +137,7 @@ def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> 
         elif known["sha1"] != row["sha1"]:
             conflicts.append(stimulus.stimulus_id)
     if damaged:
-        what = f"{len(damaged)} of {len(stimuli)} images can't be read or decoded"
-        raise DataError([*damaged[:MAX_NAMED], Problem(what, fix="copy or download them again")])
+        raise DataError(_shortened(damaged, len(stimuli)))
     if conflicts:
         raise DataError(Problem(f"{len(conflicts)} ids stand for two images", "stimuli", listing(conflicts, 10)))
     return list(rows.values())

@@ -3,6 +3,7 @@
 One reader for `check`, for the preparation of images and for scoring, in both environments.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,8 +42,12 @@ def read_stimulus_table(path: str | Path, published: bool = False) -> TextTable:
 
 
 def image_problems(table: TextTable, images: Path) -> list[Problem]:
-    """Images of the table that are not in the folder `images`."""
-    there = {path.name for path in images.iterdir()}
+    """Images of the table that are not in the folder `images`; or what is wrong with the folder."""
+    try:
+        there = set(os.listdir(images))
+    except OSError as error:
+        what, fix = f"not a folder of images: {error.strerror}", "name the folder that holds them"
+        return [Problem(what, str(images), fix=fix)]
     lacking = [i for i, name in enumerate(table.column(FILE)) if name not in there and not (images / name).is_file()]
     if not lacking:
         return []
