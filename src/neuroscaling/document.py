@@ -51,6 +51,28 @@ class Document:
             found.append((line, replace(fault.problem, where=f"{at}, {own}" if own else at)))
         return list({str(problem): problem for _, problem in sorted(found, key=lambda pair: pair[0])}.values())
 
+    def placed(self, problem: Problem) -> Problem:
+        """A problem that says `FILE: key`, or whose place is the name of a network, with the line of that key or name.
+
+        As it is where it says neither.
+        """
+        key = problem.where.removeprefix(f"{self.file}: ")
+        if key != problem.where:
+            place = next((place for place in self.lines if place and shown(place) == key), None)
+            return replace(problem, where=self.at(place)) if place else problem
+        named = [place for place in self.lines if problem.where in self._networks(place)]
+        place = min(named, key=lambda place: place[0] != "layers", default=None)
+        return replace(problem, where=f"{self.at(place)}, {problem.where}") if place else problem
+
+    def _networks(self, place: Location) -> tuple[Any, ...]:
+        """The network that a place in the file names: one of `layers:` by its key, one of `runs:` by its text."""
+        if len(place) == 2 and place[0] == "layers":
+            return place[1:]
+        value = self.content
+        for part in place if place[:1] == ("runs",) else ():
+            value = value[part]
+        return (value,) if isinstance(value, str) else ()
+
     def in_file(self, location: Location) -> Location:
         """A location in `content` as it is in the file."""
         found: Location = ()
@@ -131,7 +153,7 @@ def _neighbours(path: Path) -> list[str]:
     found: set[str] = set()
     for folder in (path.parent, REPOSITORY / path.parent):
         with suppress(OSError, ValueError):
-            found |= {os.path.join(path.parent, name) for name in os.listdir(folder) if name.endswith(".yaml")}
+            found |= {str(path.parent / name) for name in os.listdir(folder) if name.endswith(".yaml")}
     return sorted(found)
 
 

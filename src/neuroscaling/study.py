@@ -112,6 +112,7 @@ class LoadedStudy:
 class Reading:
     """A study file as it was read: what is wrong with it, and what is left without that (None where nothing is)."""
 
+    document: Document
     study: LoadedStudy | None
     problems: list[Problem]
 
@@ -142,9 +143,9 @@ def read_study(path: str | Path, planning: bool = False) -> Reading:
         faults += [replace(fault, location=left.in_file(fault.location)) for fault in found]
     faults += fit_checks.fit_faults(left.whole, path)
     if not faults and config is not None:
-        return Reading(LoadedStudy(path, config), [])
+        return Reading(left.whole, LoadedStudy(path, config), [])
     sound = _sound(left.whole, {fault.location for fault in faults})
-    return Reading(LoadedStudy(path, sound) if sound else None, left.problems(faults))
+    return Reading(left.whole, LoadedStudy(path, sound) if sound else None, left.problems(faults))
 
 
 def _sound(document: Document, faulty: set[Location]) -> Study | None:

@@ -210,7 +210,8 @@ def _fix(place: Location, allowed: list[Kind], value: Any) -> str:
 
 def _fix_of_scalar(types: set[Any], value: Any) -> str:
     if isinstance(value, str) and types & {int, float} and NUMBER.fullmatch(value):
-        return f"write {re.sub('[_,]', '', value)} without quotes"
+        digits = re.sub("[_,]", "", value)
+        return f"write {re.sub('(?<![0-9])0+(?=[0-9])', '', digits)} without quotes"
     if isinstance(value, float) and int in types and value.is_integer() and abs(value) < 1e15:
         return f"write {int(value)}"
     if isinstance(value, str) and bool in types and value.lower() in YES_AND_NO:

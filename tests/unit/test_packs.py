@@ -270,6 +270,9 @@ def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys
         }
     )
     study.write_text(text)
+    for size in ("3", "-1", "9" * 5000, "²", "10001"):  # as the study file's `size` has it
+        assert main(["data", "pack", str(study), "photographs", "--size", size]) == 1
+        assert "from 8 to 10,000" in capsys.readouterr().err
     assert main(["data", "pack", str(study), "photographs", "--size", "48"]) == 0
     train, validation = capsys.readouterr().out.splitlines()
     assert train.startswith(f"{tmp_path}/store/packs/photographs-")

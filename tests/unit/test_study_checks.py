@@ -87,7 +87,8 @@ def test_check_looks_deep_beside_what_is_faulty(folder, capsys):
     study = changed(pack="x", layers={"resnet_w4": {"candidates": ["layer9"]}}, fits=["none.yaml"])
     assert main(["check", str(write(folder / "s.yaml", study))]) == 1
     text = capsys.readouterr().err
-    assert "layer9" in text and "pack: must be" in text and "none.yaml" in text and "3 problems" in text
+    assert "line 18: layers.resnet_w4, resnet_w4: unknown layer" in text and "layer9" in text
+    assert "pack: must be" in text and "none.yaml" in text and "3 problems" in text
 
 
 def test_two_files_with_a_fit_of_one_name(folder):

@@ -99,6 +99,7 @@ def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
         ({"published": True}, "`published: {}`"),
         ({"pack": "3"}, "3 without quotes"), ({"pack": 3.0}, "write 3"), ({"accuracy": "yes"}, "write true"),
         ({"encoding": [V4 | {"sessions": [190923]}]}, "'190923' in quotes"), ({"pack": "1_000"}, "write 1000"),
+        ({"pack": "007"}, "write 7 without"), ({"pack": "100"}, "write 100 without"),
     ],
 )  # fmt: skip
 def test_a_common_slip_gets_the_yaml_to_write(tmp_path, changes, fix):

@@ -42,6 +42,13 @@ def test_forwarder_has_the_same_jobs_as_the_root(tmp_path):
     assert jobs(process.stdout) == direct and direct["train"] == 3
 
 
+def test_without_a_study_or_with_an_unknown_option_nothing_is_planned(tmp_path):
+    work = make_workdir(tmp_path / "work")
+    process = work.snakemake("--dry-run", "--config", "studdy=small.yaml", check=False, study=None)
+    assert process.returncode != 0 and "no study is named" in process.stdout and "make demo" in process.stdout
+    assert "nearest:  study" in process.stdout and not jobs(process.stdout)
+
+
 def test_parsing_imports_no_heavy_library(tmp_path):
     work = make_workdir(tmp_path / "work")
     code = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -105,10 +106,15 @@ def _pack(options: argparse.Namespace) -> None:
 
 def _pack_size(given: str | None, wanted: int | None) -> int | None:
     """The size that the command line gives, else the study's; None: files as they are."""
+    from neuroscaling.config.training import DatasetPack
+    from neuroscaling.config.words import in_words, kinds_at
+
     if given is None:
         return wanted
     if given == "originals":
         return None
-    if not given.isdigit():
-        raise StudyError(Problem("not a size", "--size", given, "pixels such as 256, or originals"))
+    allowed = kinds_at(DatasetPack, ("size",))
+    bounds = allowed[0].bounds
+    if not re.fullmatch("[0-9]{1,9}", given) or not bounds["ge"] <= int(given) <= bounds["le"]:
+        raise StudyError(Problem("not a size", "--size", given, f"{in_words(allowed[:1])}, or originals"))
     return int(given)

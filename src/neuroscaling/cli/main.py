@@ -102,13 +102,14 @@ def _check(options: argparse.Namespace) -> None:
     from neuroscaling.study import read_study
 
     reading = read_study(options.study)
-    study, problems = reading.study, list(reading.problems)
+    study, deeper = reading.study, []
     if study is not None:
         # What is sound is looked at in depth beside all that is not, so that a file is mended in one round.
         try:
-            problems += [*choice_problems(study), *deep_problems(study)]
+            deeper = [*choice_problems(study), *deep_problems(study)]
         except NeuroscalingError as error:
-            problems += error.problems
+            deeper = error.problems
+    problems = [*reading.problems, *map(reading.document.placed, deeper)]
     if problems or study is None:
         raise StudyError({str(problem): problem for problem in problems}.values())
     print(
