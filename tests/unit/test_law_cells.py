@@ -10,6 +10,7 @@ from neuroscaling.laws.bootstrap import resample_weights, undetermined
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import FORMS
 from neuroscaling.laws.identify import NOT_DETERMINED
+from neuroscaling.laws.inputs import NotTestable
 from neuroscaling.laws.job import fit_table
 from neuroscaling.laws.loss import LOSSES
 from neuroscaling.percent import percent
@@ -47,6 +48,19 @@ def test_compared_forms_of_a_study_count_the_same_cells():
     subjects = score_table().assign(subject=lambda t: "s" + (t["seed"] % 3).astype(str))
     settings = job(forms=["log_linear", "sqrt_saturating"], hierarchy=["subject"], filters={"region": "IT"})
     assert [row["aicc"] for row in fit_table(subjects, settings)[0]["compared"]] == [None, None]
+
+
+def test_one_cell_alone_leaves_its_points_as_observations():
+    """A hierarchy over one subject draws its points; without resamples one cluster is no hindrance."""
+    x, y = planted("log_linear", 12, 0.01)
+    one = fit(x, y, form="log_linear", bootstraps=0)
+    for labels in ({"hierarchy": [["s"] * 12]}, {"clusters": ["c"] * 12}):
+        law = fit(x, y, form="log_linear", bootstraps=0, **labels)
+        assert law.units == 12 and law.aicc() == one.aicc()
+    below = fit(x, y, form="log_linear", bootstraps=0, hierarchy=[["s"] * 12, list("abcdef") * 2])
+    assert below.units == 6
+    with pytest.raises(NotTestable, match="all points are of one cluster"):
+        fit(x, y, form="log_linear", bootstraps=5, clusters=["c"] * 12)
 
 
 def share_of_few(n, least):

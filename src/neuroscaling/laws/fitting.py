@@ -51,7 +51,7 @@ def fit(
         raise DataError(Problem("unknown mode", "mode", mode, ", ".join(MODES), nearest(mode, MODES)))
     law = form_by_name(form)
     chosen = loss_by_name(loss or law.loss)
-    x, y = checked_points(x, y, law, chosen, clusters, invert_y)
+    x, y = checked_points(x, y, law, chosen, clusters, invert_y, bootstraps > 0)
     y_unit = 1.0
     if not (invert_y and "misalignment" in (law.space, chosen.space)):
         y_unit, law = _unit(y), law.in_units_of_data()
@@ -65,7 +65,7 @@ def fit(
     weights = resample_weights(len(y), bootstraps, seed, clusters, hierarchy)
     refit = _bootstraps(data, minima, bounded, weights)
     what = "hierarchy" if hierarchy else "points" if clusters is None else "clusters"
-    units = len(y) if what == "points" else len(set(clusters if clusters is not None else hierarchy[0]))
+    units = _units(len(y), hierarchy or ([] if clusters is None else [clusters]))
     return LawFit(
         data, x, y, scale, centre, float(values[0]) * y_unit**chosen.power, mode, minima, refit.theta,
         refit.loss * y_unit**chosen.power, seed, what, units, invert_y, refit.warm_enough, y_unit,
@@ -81,6 +81,11 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
     if scale.shape not in ((), x.shape[1:]):
         raise DataError(Problem("x has another number of variables than its unit", "x_scale", given, x.shape[1:]))
     return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
+
+
+def _units(n: int, levels: Sequence[Sequence[object]]) -> int:
+    """How many of n points are independent: the units of the outermost level that has more than one."""
+    return next((units for labels in levels if (units := len(set(labels))) > 1), n)
 
 
 def _unit(y: Array) -> float:

@@ -112,7 +112,7 @@ def notes(law: LawFit) -> list[str]:
 
 def _continuum(law: LawFit) -> str:
     """In which share of the resamples the data leave the law to the solver."""
-    if not np.isfinite(law.resampled_loss).all():
+    if not np.isfinite(law.resampled_loss).any():
         return "too few different x: a continuum of laws fits them equally well"
     share = percent(law.undetermined)
     return f"in {share} of the resamples too few different x are left: a continuum of laws fits them equally well"

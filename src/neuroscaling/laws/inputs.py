@@ -24,12 +24,18 @@ def numbers(values: object) -> Array:
 
 
 def checked_points(
-    x: object, y: object, form: Form, loss: Loss, clusters: Sequence[object] | None = None, invert_y: bool = True
+    x: object,
+    y: object,
+    form: Form,
+    loss: Loss,
+    clusters: Sequence[object] | None = None,
+    invert_y: bool = True,
+    resampled: bool = True,
 ) -> tuple[Array, Array]:
     """x (n,), or (n, d) for a law of d variables, and y (n,) as float64.
 
-    Raises DataError for points that this form or this loss can't describe, NotTestable for fewer points (or
-    clusters) than parameters + 1 and for an x that is constant.
+    Raises DataError for points that this form or this loss can't describe, NotTestable for fewer points than
+    parameters + 1, for an x that is constant, and for a single cluster where clusters are resampled.
     """
     x, y = numbers(x), numbers(y)
     shape = (len(y),) if form.variables == 1 else (len(y), form.variables)
@@ -44,7 +50,7 @@ def checked_points(
     if problems:
         raise DataError(problems)
     for axis in columns.T:
-        _check_testable(axis, form, clusters)
+        _check_testable(axis, form, clusters if resampled else None)
     return x, y
 
 
