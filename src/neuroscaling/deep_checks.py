@@ -11,6 +11,7 @@ from neuroscaling.brainscore.targets import brainscore_jobs
 from neuroscaling.config import LocalData, TrainedRuns, V4Data
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.network_checks import network_problems
 from neuroscaling.study import LoadedStudy
 
 WIDE = 1_000_000
@@ -20,12 +21,14 @@ TARGETS = 1_000
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network lacks, mixed scales."""
+    of_networks = network_problems(study)
     return [
         *_damaged_images(study),
         *_single_images(study),
         *_weights(study),
         *_recordings(study),
-        *_layers(study),
+        *of_networks,
+        *(_layers(study) if not of_networks else ()),  # which runs the networks too
         *_memory(study),
         *scale_problems(study),
         *_mappings(study),

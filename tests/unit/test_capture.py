@@ -13,8 +13,9 @@ from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.images import ImageFile
 from neuroscaling.models import names, torchvision_table
-from neuroscaling.models.build import build, classifier_name, skeleton
+from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import capturing, probe
+from neuroscaling.models.heads import head_names
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 
 RESNET, CPU = "torchvision.resnet18", torch.device("cpu")
@@ -104,7 +105,7 @@ def test_every_layer_of_every_pattern_gives_a_row_an_image_early_to_late(arch):
 )
 def test_the_readout_of_torchvision_is_what_its_classifier_is_given(arch, readout):
     model = skeleton(arch).eval()
-    head = classifier_name(model)
+    (head,) = head_names(arch, model)
     assert readout_layer(arch, model) == readout
     reached = probe(model, [readout, f"{head}:input"], names.architecture(arch).input_size)
     assert torch.Size(reached[readout].shape[1:]).numel() == reached[f"{head}:input"].shape[1]

@@ -7,12 +7,14 @@ import torch
 
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.models import names, timm_table
-from neuroscaling.models.build import build, classifier_name, skeleton
+from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.cost import count
 from neuroscaling.models.depths import region_layers
-from neuroscaling.models.layers import _before_classifier, candidate_layers, check_layers, readout_layer
+from neuroscaling.models.heads import head_names
+from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
 from neuroscaling.models.pretrained import build_pretrained
+from neuroscaling.models.readout import before_classifier
 from neuroscaling.models.weights import load_weights, read_weights, save_weights
 
 SMALL = [name for name in names.names() if names.architecture(name).input_size == 32]
@@ -34,7 +36,8 @@ def test_layers_and_readout_of_the_zoo_exist(name):
         outputs = model(torch.empty(2, 3, entry.input_size, entry.input_size, device="meta"))
         hook.remove()
     assert outputs.shape == (2, 10) and readout["out"].ndim == 2
-    assert readout["out"].shape[1] == model.get_submodule(classifier_name(model)).in_features
+    (head,) = head_names(name, model)
+    assert readout["out"].shape[1] == model.get_submodule(head).in_features
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -118,7 +121,7 @@ def test_models_that_the_zoo_does_not_list_have_layers_too(name, first, readout)
 
 
 def test_the_vector_ahead_of_the_classifier_is_found_in_the_zoo_as_well():
-    assert _before_classifier(skeleton("resnet_w8"), 32) == names.architecture("resnet_w8").readout
+    assert before_classifier("resnet_w8", skeleton("resnet_w8")) == names.architecture("resnet_w8").readout
 
 
 def test_an_unknown_layer_gets_the_nearest():

@@ -17,7 +17,8 @@ from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import read_object
-from neuroscaling.models.capture import Output, capturing, module_of, probe, refuse_unreached
+from neuroscaling.models.batches import company_problems, exact, hooked, never_one
+from neuroscaling.models.capture import Output, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 
@@ -62,20 +63,24 @@ class Extractor:
         entries: of `widths`; all grids of a layer come from one output of it.
 
         The values are a copy, in `dtype`: later modules may compute in place. On a GPU they are on their way when
-        `sink` is called, and the function that it is given waits for them.
+        `sink` is called, and the function that it is given waits for them. The network never gets a single image,
+        whose dimension some of them squeeze away. Raises DataError where a layer is not reached as it should be.
         """
-
-        wanted = set(entries)
+        wanted, n = set(entries), len(images)
         layers = list(dict.fromkeys(split_entry(entry)[0] for entry in entries))
 
         def deliver(layer: str, output: torch.Tensor) -> None:
-            for entry, reduced in self.reducer.entries(layer, output).items():
+            for entry, reduced in self.reducer.entries(layer, output[:n]).items():
                 if entry in wanted:
                     sink(entry, reduced.numel() * self.dtype.itemsize, to_host(reduced, self.dtype))
 
-        calls = {module_of(layer): output.calls for layer, output in self.outputs.items()}
-        with exact_and_fast(self.device, self.autocast), capturing(self.model, layers, calls, deliver):
-            self.model(normalise(images, self.device, self.preprocess))
+        pixels = normalise(images, self.device, self.preprocess)
+        with exact_and_fast(self.device, self.autocast), hooked(self.model, self.outputs, layers, deliver) as missed:
+            self.model(never_one(pixels))
+            if missed():
+                what = "modules that run another number of times for some images than for others"
+                fix = "name layers whose modules run equally often"
+                raise DataError(Problem(what, "layers", listing(missed()), fix=fix))
 
     def facts(self) -> dict[str, Any]:
         """What was done to the images, for the manifest."""
@@ -85,7 +90,8 @@ class Extractor:
 def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: str | None) -> Extractor:
     """The network of `run` with the weights that `run_dir`/run.json names.
 
-    Raises DataError when there are no weights, when they are of another network, and for layers that it doesn't have.
+    Raises DataError when there are no weights, when they are of another network, for layers that it doesn't have, and
+    for features of an image that depend on the other images of its batch.
     """
     record, arch = read_object(run_dir / "run.json"), run["arch"]
     if not record.get("weights"):
@@ -93,7 +99,10 @@ def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: s
     path = run_dir / record["weights"]
     model = build_with(arch, path)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return network_extractor(model, run, request, place)
+    extractor = network_extractor(model, run, request, place)
+    if problems := company_problems(arch, extractor.model, extractor.outputs, extractor.preprocess.size):
+        raise DataError(problems)
+    return extractor
 
 
 def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, place: torch.device) -> Extractor:
@@ -144,7 +153,7 @@ def wanted_layers(arch: str, layers: Any, model: nn.Module, pattern: str) -> tup
         candidates = layers.get("candidates") or pattern
         if isinstance(candidates, str):
             candidates = [candidates]
-        named = [layer for item in candidates for layer in _expanded(arch, model, item)]
+        named = [layer for item in candidates for layer in _expanded(arch, model, item, layers)]
         named += (layers.get("regions") or {}).values()
         readout = layers.get("readout") or readout_layer(arch, model)
         return [*(layer for layer in dict.fromkeys(named) if layer != readout), readout], readout
@@ -187,12 +196,17 @@ def normalise(images: np.ndarray, device: torch.device, preprocess: Preprocessin
 @contextmanager
 def exact_and_fast(device: torch.device, autocast: str) -> Iterator[None]:
     """No gradients, and no TF32, so that a GPU gives what a CPU gives to float32 rounding; mixed precision if asked."""
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     kind = AUTOCAST[autocast]
     mixed = torch.autocast(device.type, dtype=kind) if kind else nullcontext()
-    with torch.inference_mode(), exact, mixed:
+    with exact(), mixed:
         yield
 
 
-def _expanded(arch: str, model: nn.Module, item: str) -> list[str]:
-    return candidate_layers(arch, model, item) if item in PATTERNS else [item]
+def _expanded(arch: str, model: nn.Module, item: str, section: dict[str, Any]) -> list[str]:
+    """Layers of a pattern, or the layer `item` itself. Where the study names layers of regions, none need be found."""
+    try:
+        return candidate_layers(arch, model, item) if item in PATTERNS else [item]
+    except DataError:
+        if section.get("candidates") or not section.get("regions"):
+            raise
+        return []

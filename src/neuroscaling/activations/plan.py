@@ -4,7 +4,7 @@ import json
 from functools import cache
 from typing import Any
 
-import torch
+from torch import nn
 
 from neuroscaling.activations.baselines import baseline_width
 from neuroscaling.activations.extract import layouts_of
@@ -12,7 +12,8 @@ from neuroscaling.activations.layout import split_entry
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.passes import feature_bytes, plan_passes
-from neuroscaling.models.build import skeleton
+from neuroscaling.models.build import with_shapes
+from neuroscaling.models.capture import device_of
 
 
 def planned(
@@ -65,6 +66,10 @@ def _widths(arch: str, request: Request, kind: str) -> tuple[dict[str, int], str
 @cache
 def _widths_of(arch: str, request: str, kind: str) -> tuple[dict[str, int], str]:
     """A pass of shapes through a network of a billion parameters takes seconds: once for all stimulus sets."""
-    run = {"arch": arch, "kind": kind}
-    extractor = network_extractor(skeleton(arch), run, Request.of(*json.loads(request)), torch.device("meta"))
-    return extractor.widths(), extractor.layers[-1]
+    run, wanted = {"arch": arch, "kind": kind}, Request.of(*json.loads(request))
+
+    def looked_at(model: nn.Module) -> tuple[dict[str, int], str]:
+        extractor = network_extractor(model, run, wanted, device_of(model))
+        return extractor.widths(), extractor.layers[-1]
+
+    return with_shapes(arch, looked_at)

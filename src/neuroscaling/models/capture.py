@@ -3,12 +3,14 @@
 A layer is the name of a module. Where a module runs several times in a pass (torchvision's residual blocks share one
 ReLU), its name means the last time, as in Brain-Score; `name:1` is the first time, `name:2` the second. `name:input` is
 what the module was given, for vectors that no module puts out (the class token ahead of torchvision's ViT head).
+
+A module may put out a tuple, a list or a dictionary: its output is the one tensor in there with a row an image.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import torch
@@ -17,15 +19,39 @@ from torch import nn
 from neuroscaling.errors import DataError, Problem
 
 INPUT = "input"
+IMAGES = 2  # of a trace
+Path = tuple[Any, ...]  # keys that lead to a tensor inside what a module puts out; () where it is the tensor itself
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a layer gives for two images: shape; how often its module runs; `last`: when, among all layers' outputs."""
+    """What a layer gives for two images: shape; how often its module runs; `last`: when, among all layers' outputs.
+
+    path: where the tensor lies in what the module puts out.
+    """
 
     shape: tuple[int, ...]
     calls: int
     last: int
+    path: Path = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a module was given or put out once: `what` in words, when, and its one tensor: shape (None: none), path."""
+
+    shape: tuple[int, ...] | None
+    when: int
+    what: str
+    path: Path = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a module was given and put out, each time that it ran."""
+
+    inputs: list[Seen] = field(default_factory=list)
+    outputs: list[Seen] = field(default_factory=list)
 
 
 def module_of(layer: str) -> str:
@@ -33,33 +59,37 @@ def module_of(layer: str) -> str:
     return layer.partition(":")[0]
 
 
-@dataclass(frozen=True)
-class Trace:
-    """What a module was given and put out, each time that it ran: shape (None for no tensor) and when."""
-
-    inputs: list[tuple[tuple[int, ...] | None, int]]
-    outputs: list[tuple[tuple[int, ...] | None, int]]
-
-
 @torch.no_grad()
 def trace(model: nn.Module, modules: Iterable[str], input_size: int) -> dict[str, Trace]:
     """Traces of `modules` for two images, in one forward pass; works on the meta device, without numbers."""
-    traces, clock = {name: Trace([], []) for name in modules}, count()
+    traces, clock = {name: Trace() for name in modules}, count()
     handles = []
     for name, one in traces.items():
         module = model.get_submodule(name)
-        handles.append(module.register_forward_pre_hook(_note(one.inputs, clock, lambda given: given[0])))
+        handles.append(module.register_forward_pre_hook(_note(one.inputs, clock, lambda given: _first(given[0]))))
         handles.append(module.register_forward_hook(_note(one.outputs, clock, lambda given: given[1])))
-    reference = next(model.parameters())
-    images = torch.zeros(2, 3, input_size, input_size, device=reference.device, dtype=reference.dtype)
-    training = model.training
     try:
-        model.eval()(images)
+        run(model, torch.zeros(IMAGES, 3, input_size, input_size, device=device_of(model)))
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     return traces
+
+
+def run(model: nn.Module, images: torch.Tensor) -> Any:
+    """What `model` gives for `images` in evaluation mode; it is left in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        return model.eval()(images)
+    finally:
+        for module in training:
+            module.training = True
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a network's tensors; the CPU where it has none."""
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str, Output]:
@@ -74,33 +104,49 @@ def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str,
 def found_in(traces: dict[str, Trace], layers: Iterable[str]) -> dict[str, Output]:
     """Outputs of `layers`, as `probe` gives them, from the traces of their modules."""
     found = {layer: _resolve(traces[module_of(layer)], layer.partition(":")[2]) for layer in layers}
-    reached = [(layer, *one, len(traces[module_of(layer)].outputs)) for layer, one in found.items() if one]
-    return {
-        layer: Output(shape, calls, when)
-        for layer, shape, when, calls in sorted(reached, key=lambda one: one[2])
-        if shape is not None and len(shape) > 1 and shape[0] == 2
+    outputs = {
+        layer: Output(seen.shape, len(traces[module_of(layer)].outputs), seen.when, seen.path)
+        for layer, seen in found.items()
+        if seen and seen.shape is not None and len(seen.shape) > 1 and seen.shape[0] == IMAGES
     }
+    return dict(sorted(outputs.items(), key=lambda item: item[1].last))
 
 
 @contextmanager
 def capturing(
-    model: nn.Module, layers: Iterable[str], calls: dict[str, int], deliver: Callable[[str, torch.Tensor], None]
-) -> Iterator[None]:
+    model: nn.Module,
+    layers: Iterable[str],
+    calls: dict[str, int],
+    deliver: Callable[[str, torch.Tensor], None],
+    paths: Mapping[str, Path] | None = None,
+) -> Iterator[Callable[[], list[str]]]:
     """Call `deliver(layer, output)` as each of `layers` is computed; calls: how often each module runs in a pass.
 
-    The output may be altered by the modules that follow: `deliver` takes a copy of what it keeps.
+    paths: where the tensors lie, of layers that put out more than a tensor. The output may be altered by the modules
+    that follow: `deliver` takes a copy of what it keeps. What is yielded gives the layers whose module has not run as
+    often as it should, or put out no tensor in its place.
     """
-    handles = []
+    handles, delivered, ran = [], set(), dict.fromkeys(calls, 0)
+
+    def hand_over(layer: str, output: Any) -> None:
+        tensor = _at((paths or {}).get(layer, ()), output)
+        if isinstance(tensor, torch.Tensor):
+            delivered.add(layer)
+            deliver(layer, tensor)
+
+    layers = list(layers)
     for layer in layers:
-        module = model.get_submodule(module_of(layer))
-        which = layer.partition(":")[2]
+        name, which = module_of(layer), layer.partition(":")[2]
+        module = model.get_submodule(name)
         if which == INPUT:
-            handles.append(module.register_forward_pre_hook(_input_hook(layer, deliver)))
+            handles.append(module.register_forward_pre_hook(_input_hook(layer, hand_over)))
         else:
-            number = int(which) if which else calls[module_of(layer)]
-            handles.append(module.register_forward_hook(_output_hook(layer, number, deliver)))
+            number = int(which) if which else calls[name]
+            handles.append(module.register_forward_hook(_output_hook(layer, number, hand_over, ran, name)))
     try:
-        yield
+        yield lambda: [
+            layer for layer in layers if layer not in delivered or (":" not in layer and ran[layer] != calls[layer])
+        ]
     finally:
         for handle in handles:
             handle.remove()
@@ -121,44 +167,81 @@ def refuse_unreached(layers: Iterable[str], reached: dict[str, Output]) -> None:
     """Raise DataError for layers that `probe` left out."""
     missing = [layer for layer in layers if layer not in reached]
     if missing:
-        what = "layers that a forward pass doesn't reach, or that give no tensor with a row an image"
+        what = "layers that a forward pass doesn't reach, or that give no one tensor with a row an image"
         raise DataError(Problem(what, "layers", ", ".join(missing)))
 
 
-def _output_hook(layer: str, number: int, deliver: Callable) -> Callable:
+def _output_hook(layer: str, number: int, deliver: Callable, ran: dict[str, int], name: str) -> Callable:
     seen = 0
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal seen
         seen += 1
+        ran[name] = seen
         if seen == number:
-            output = output[0] if isinstance(output, tuple | list) else output
-            if isinstance(output, torch.Tensor):
-                deliver(layer, output)
+            deliver(layer, output)
 
     return hook
 
 
 def _input_hook(layer: str, deliver: Callable) -> Callable:
     def hook(module: nn.Module, inputs: Any) -> None:
-        if inputs and isinstance(inputs[0], torch.Tensor):
-            deliver(layer, inputs[0])
+        deliver(layer, _first(inputs))
 
     return hook
 
 
-def _note(found: list, clock: Iterator[int], pick: Callable) -> Callable:
-    """A hook that appends the shape of what `pick` finds among what the module was given and, later, put out."""
+def _first(inputs: tuple[Any, ...]) -> Any:
+    return inputs[0] if inputs else None
+
+
+def _note(found: list[Seen], clock: Iterator[int], pick: Callable) -> Callable:
+    """A hook that appends what it finds in what the module was given and, later, put out."""
 
     def hook(module: nn.Module, *given: Any) -> None:
         value = pick(given)
-        value = value[0] if isinstance(value, tuple | list) and value else value
-        found.append((tuple(value.shape) if isinstance(value, torch.Tensor) else None, next(clock)))
+        path, tensor = _one_tensor(value) or ((), None)
+        found.append(Seen(None if tensor is None else tuple(tensor.shape), next(clock), _words(value), path))
 
     return hook
 
 
-def _resolve(one: Trace, which: str) -> tuple[tuple[int, ...] | None, int] | None:
+def _one_tensor(value: Any) -> tuple[Path, torch.Tensor] | None:
+    """The tensor that `value` is; or the one of floating point with a row an image in a tuple, list or dictionary."""
+    if isinstance(value, torch.Tensor):
+        return (), value
+    tensors = [(path, one) for path, one in _tensors(value) if one.is_floating_point() and one.shape[:1] == (IMAGES,)]
+    different = {id(one) for _, one in tensors}
+    return tensors[0] if len(different) == 1 else None
+
+
+def _tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, Mapping | tuple | list) and len(path) < 3:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, one in items:
+            yield from _tensors(one, (*path, key))
+
+
+def _at(path: Path, value: Any) -> Any:
+    """What lies at `path` in `value`; None where there is nothing."""
+    for key in path:
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            return None
+    return value
+
+
+def _words(value: Any) -> str:
+    """A module's output in words, for messages: `dict of 2 tensors`."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor {'x'.join(map(str, value.shape))}"
+    return f"a {type(value).__name__} of {len(list(_tensors(value)))} tensors"
+
+
+def _resolve(one: Trace, which: str) -> Seen | None:
     if which == INPUT:
         return one.inputs[-1] if one.inputs else None
     number = int(which) if which.isdigit() else len(one.outputs)

@@ -1,6 +1,10 @@
 """Networks with the weights of a file: under this package's names, timm's, or those of an original checkpoint."""
 
+import logging
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +14,52 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from neuroscaling.core.tensors import METADATA, safetensors_header
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.models.build import classifier_name, create, skeleton
-from neuroscaling.models.dotted import is_dotted
-from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, architecture
+from neuroscaling.errors import DataError, Problem, listing
+from neuroscaling.models.build import build, create, seeded, skeleton
+from neuroscaling.models.heads import class_axes, classes_of, head_names, takes_no_head
+from neuroscaling.models.names import ONE_PEACE, OWN, architecture, definition
 from neuroscaling.models.one_peace.checkpoint import vision_names
+from neuroscaling.models.state import not_loaded, shapes, without_counters
 from neuroscaling.models.weight_files import SAFETENSORS
-from neuroscaling.models.weights import load_tensors, read_weights
+from neuroscaling.models.weights import check_tensors, differences, load_tensors, read_weights
 
+log = logging.getLogger(__name__)
 DRAWS = {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_, torch.Tensor.random_}
+FIX = "check which weights belong to this architecture; train the run again if they are its own"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Tensors of a file under the names of a network, and the classes that they are for (0: no head).
+
+    prefix: what all their names in the file begin with.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    classes: int
+    prefix: str = ""
 
 
 def build_with(arch: str, weights: Path) -> nn.Module:
     """A network of architecture `arch` with the weights of a file, and as many outputs as those have (0: no head).
 
-    Raises DataError when the file is missing, damaged or of another architecture.
+    What the weights don't hold is as it was when the network was first made: the file of a run says from which seed.
+    Names may begin with a prefix (`module.`, `teacher.backbone.`) where one alone makes them fit. Raises DataError when
+    the file is missing, damaged or of another architecture, or fits in several ways.
     """
     tensors, metadata = read_weights(weights)
-    tensors = _own_names(arch, tensors)
-    with NoDraws():  # every number is read
-        model = create(architecture(arch), _classes(tensors, metadata, arch, weights))
-    load_tensors(model, tensors, metadata, arch, weights)
+    reading = _reading(arch, tensors, metadata, weights)
+    if reading.prefix:
+        left = len(tensors) - len(reading.tensors)
+        log.info("%s: what begins with `%s` is taken, %d other tensors are not", weights, reading.prefix, left)
+    model = _made(arch, reading.classes, metadata.get("seed", ""))
+    load_tensors(model, reading.tensors, metadata, arch, weights)
+    if unfilled := not_loaded(model):
+        what, fix = (
+            "parameters that the network keeps out of its state dictionary",
+            "they can't be loaded: let it keep them",
+        )
+        raise DataError(Problem(what, f"{arch}, {weights}", listing(unfilled), fix=fix))
     return model
 
 
@@ -47,33 +76,98 @@ def tensor_problems(arch: str, file: Path) -> list[Problem]:
     except DataError:  # weights_problems tells of it
         return []
     metadata = header.pop(METADATA)
-    shapes = {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
+    tensors = {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
     try:
-        tensors = _own_names(arch, shapes)
-        load_tensors(skeleton(arch, _classes(tensors, metadata, arch, file)), tensors, metadata, arch, file)
+        _reading(arch, tensors, metadata, file)
     except DataError as error:
         return error.problems
     return []
 
 
 class NoDraws(TorchFunctionMode):
-    """Within it modules are made without drawing initial weights, which takes minutes for billions of parameters."""
+    """Within it parameters are made without drawing initial weights, which takes minutes for billions of them.
+
+    They are loaded afterwards. What is no parameter is drawn: it may be in no file.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Let random functions that fill a tensor return it as it is."""
-        return args[0] if function in DRAWS else function(*args, **(kwargs or {}))
+        """Let random functions that fill a parameter return it as it is."""
+        if function in DRAWS and isinstance(args[0], nn.Parameter):
+            return args[0]
+        return function(*args, **(kwargs or {}))
 
 
-def _classes(tensors: dict[str, torch.Tensor], metadata: dict[str, str], arch: str, weights: Path) -> int:
-    name = classifier_name(skeleton(arch))
-    if f"{name}.weight" in tensors:
-        return tensors[f"{name}.weight"].shape[0]
-    headless = not _is_torchvisions_or_dotted(arch)
-    if headless and set(skeleton(arch, 0).state_dict()) <= set(tensors):
-        return 0
-    what, found = f"weights of another architecture: no `{name}.weight`", metadata.get("arch")
-    fix = "check which weights belong to this architecture; train the run again if they are its own"
-    raise DataError(Problem(what, str(weights), found, f"weights of {arch}", fix=fix))
+def _made(arch: str, classes: int, seed: str) -> nn.Module:
+    if seed.isdigit():
+        return build(arch, classes, int(seed))
+    with NoDraws(), seeded(0):
+        return create(architecture(arch), classes)
+
+
+def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str], file: Path) -> Reading:
+    """The one way to read `tensors` as a network of `arch`. Raises DataError where there is none, or several."""
+    plain = _read_as(arch, tensors, metadata)
+    ours = metadata.get("arch", arch) == arch
+    if plain and ours and not differences(skeleton(arch, plain.classes), plain.tensors, metadata):
+        return plain
+    found = [] if "arch" in metadata else _under_prefixes(arch, tensors, metadata)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        what = "the weights of several networks, and each would fit"
+        names = listing([f"`{reading.prefix}`" for reading in found])
+        fix = "write those that you want to a file of their own, with names that begin with no prefix"
+        raise DataError(Problem(what, str(file), f"names that begin with {names}", f"weights of one {arch}", fix=fix))
+    if plain is None:
+        raise DataError(_no_head(arch, tensors, metadata, file))
+    check_tensors(skeleton(arch, plain.classes), plain.tensors, metadata, arch, file)
+    raise AssertionError("tensors that fit were not taken")
+
+
+def _read_as(
+    arch: str, tensors: dict[str, torch.Tensor], metadata: Mapping[str, str], prefix: str = ""
+) -> Reading | None:
+    """`tensors` under the network's names, whether they fit or not; None where no number of classes would do."""
+    under = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    own = _own_names(arch, under)
+    said = metadata.get("classes", "")
+    classes = int(said) if said.isdigit() else classes_of(arch, shapes(own))
+    return None if classes is None else Reading(own, classes, prefix)
+
+
+def _under_prefixes(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> list[Reading]:
+    """All ways to read `tensors` with a prefix taken off, and without those that have another."""
+    wanted = _own_parts(arch)
+    anchor = max(wanted, key=len, default="")
+    prefixes = {name.removesuffix(anchor) for name in tensors if anchor and name.endswith(f".{anchor}")}
+    found: dict[frozenset[int], Reading] = {}
+    for prefix in sorted(prefixes | set(_common(tensors))):
+        reading = _read_as(arch, tensors, metadata, prefix)
+        if reading is None or not wanted <= set(reading.tensors):
+            continue
+        if not differences(skeleton(arch, reading.classes), reading.tensors, metadata):
+            found.setdefault(frozenset(map(id, reading.tensors.values())), reading)
+    return list(found.values())
+
+
+def _common(tensors: Mapping[str, Any]) -> list[str]:
+    """Prefixes, up to a dot each, that all names have."""
+    parts = [name.split(".")[:-1] for name in tensors]
+    shared: list[str] = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(f"{shared[-1] if shared else ''}{level[0]}.")
+    return shared
+
+
+def _no_head(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str], file: Path) -> Problem:
+    name = next(iter(class_axes(arch)), "")
+    what = f"weights of another architecture: no `{name}`" + (" that fits" if name in tensors else "")
+    prefixes = _common(tensors)
+    told = f"; all names begin with `{prefixes[-1]}`" if prefixes else ""
+    found = metadata.get("arch", f"{listing(list(tensors), 3)}{told}")
+    return Problem(what, str(file), found, f"weights of {arch}", fix=FIX)
 
 
 def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -81,20 +175,22 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
     name = architecture(arch).timm_name
     if name == ONE_PEACE:
         return vision_names(tensors)
-    if _is_torchvisions_or_dotted(arch) or name.startswith(OWN):
-        return tensors
-    model = skeleton(arch)
-    head = f"{classifier_name(model)}."
-    if {key for key in model.state_dict() if not key.startswith(head)} <= set(tensors):
+    if not takes_no_head(arch) or name.startswith(OWN) or _own_parts(arch) <= set(tensors):
         return tensors
     rename = getattr(sys.modules[model_entrypoint(name.partition(".")[0]).__module__], "checkpoint_filter_fn", None)
     try:
-        return rename(dict(tensors), model) if rename else tensors
+        return rename(dict(tensors), skeleton(arch)) if rename else tensors
     except Exception:  # timm's filters meet any error in names that they don't know; loading names these
         return tensors
 
 
-def _is_torchvisions_or_dotted(arch: str) -> bool:
-    """Of these a network is known with a head alone, and weights under the names of its own modules alone."""
-    name = architecture(arch).timm_name
-    return is_dotted(name) or name.startswith(TORCHVISION)
+def _own_parts(arch: str) -> frozenset[str]:
+    """Names of the network's tensors but for its heads and what older files don't have."""
+    return _parts(arch, str(definition(arch)))
+
+
+@cache
+def _parts(arch: str, definition: str) -> frozenset[str]:
+    model = skeleton(arch)
+    heads = tuple(f"{head}." for head in head_names(arch, model))
+    return frozenset(name for name in without_counters(model.state_dict()) if not name.startswith(heads))

@@ -9,7 +9,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from neuroscaling.models.build import skeleton
+from neuroscaling.models.build import with_shapes
+from neuroscaling.models.capture import device_of, run
 from neuroscaling.models.names import architecture
 
 NORM = 5  # what the published numbers count for each number that a normalisation is given
@@ -21,23 +22,35 @@ def count(arch: str, num_classes: int = 1000) -> dict[str, int]:
     As in the published tables they are those of the network with a head of 1,000 classes, whatever the data set it is
     trained on. `macs_of` says what the other two are. Raises StudyError for an unknown architecture.
     """
-    model = skeleton(arch, num_classes)
-    n_params = sum(parameter.numel() for parameter in model.parameters())
-    return {"n_params": n_params, **macs_of(model, architecture(arch).input_size)}
+    size = architecture(arch).input_size
+    return with_shapes(arch, lambda model: {"n_params": parameters_of(model), **macs_of(model, size)}, num_classes)
+
+
+def parameters_of(model: nn.Module) -> int:
+    """Numbers in the parameters of `model`; shared ones count once."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 @torch.no_grad()
 def macs_of(model: nn.Module, size: int) -> dict[str, int]:
-    """`macs` and `paper_macs` of one forward pass of one image of size x size pixels; model: on the meta device.
+    """`macs` and `paper_macs` of one forward pass of one image of size x size pixels.
 
+    model: on the meta device; or with numbers, where its forward pass looks at them: then it is given random ones.
     macs: by torch's flop counter, forward only (its backward count of grouped convolutions is wrong), products of
     attention included. paper_macs: as Gokce & Schrimpf 2025 count, whose numbers are met exactly: without the products
     of attention, but with 5 for each number that a normalisation is given, and 1 for each that is averaged over places.
     """
-    training = model.training
+    try:
+        return _macs_of(model, size, 1)
+    except Exception:  # networks that squeeze their maps can't take one image, and raise what comes of it
+        return {key: value // 2 for key, value in _macs_of(model, size, 2).items()}
+
+
+def _macs_of(model: nn.Module, size: int, n: int) -> dict[str, int]:
+    images = torch.empty(n, 3, size, size, device=device_of(model))
+    images = images if images.is_meta else torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False, custom_mapping=OTHERS) as counter, _Attention(counter) as attention:
-        model.eval()(torch.empty(1, 3, size, size, device="meta"))
-    model.train(training)
+        run(model, images)
     counts = counter.get_flop_counts()["Global"]
     others = sum(counts.pop(operation, 0) for operation in OTHERS)
     macs = sum(counts.values()) // 2

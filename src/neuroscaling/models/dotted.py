@@ -134,7 +134,8 @@ def _top_level(file: Path) -> Iterator[str]:
             yield from (alias.asname or alias.name for alias in node.names)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (target.id for target in targets if isinstance(target, ast.Name))
+            inside = (part for target in targets for part in ast.walk(target))  # of `first, second = ...` too
+            yield from (part.id for part in inside if isinstance(part, ast.Name))
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

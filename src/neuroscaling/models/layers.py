@@ -1,15 +1,16 @@
 """Which layers of a network are extracted, and which one stands for which region of the ventral stream."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-import torch
 from torch import nn
 
 from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.models.build import classifier_name, skeleton
-from neuroscaling.models.capture import INPUT, check_names, found_in, module_of, probe, trace
+from neuroscaling.models.build import with_shapes
+from neuroscaling.models.capture import check_names, found_in, module_of, probe, trace
+from neuroscaling.models.heads import head_names
 from neuroscaling.models.names import architecture
+from neuroscaling.models.readout import before_classifier
 
 # How timm's and torchvision's families call their blocks; the first pattern that finds two or more modules is taken.
 BLOCKS = (
@@ -22,6 +23,8 @@ BLOCKS = (
     r"encoder\.layers\.encoder_layer_\d+",
     r"features\.[1-9]\.\d+",
     r"features\.denseblock\d+\.denselayer\d+",
+    r"serial_blocks\d+\.\d+",
+    r".+\.(blocks|layers?)\.\d+",
 )
 # Layers that published commitments chose from, by family: names of modules, of timm or torchvision.
 FAMILY = {
@@ -39,7 +42,7 @@ def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "
     the kinds that published commitments chose from (conv, norm and relu; of ViTs the norms, attn.proj and
     mlp.act; of ConvNeXts blocks and their first convolutions); `all`: every module but containers and those that pass
     on what they are given. A module that runs several times in a pass is a layer for each time (`capture`).
-    Raises DataError for another pattern.
+    Raises DataError for another pattern, and where no block gives one tensor with a row an image.
     """
     if pattern not in PATTERNS:
         allowed = ", ".join(PATTERNS)
@@ -47,12 +50,11 @@ def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "
     listed = architecture(arch).layers
     if listed and pattern == "default":
         return list(listed)
-    model = model or skeleton(arch)
+    if model is None:
+        return with_shapes(arch, lambda model: candidate_layers(arch, model, pattern))
     size = architecture(arch).input_size
     if pattern in ("default", "block"):
-        blocks = _blocks(model)
-        reached = probe(model, blocks, size)
-        return [name for name in blocks if name in reached]
+        return _blocks(arch, model, size)
     chosen = _chooser(architecture(arch).family.removesuffix("Flex"), pattern)
     named = [name for name, module in model.named_modules() if name and chosen(name, module)]
     return _in_order(model, named, size)
@@ -61,13 +63,15 @@ def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "
 def readout_layer(arch: str, model: nn.Module | None = None) -> str:
     """The layer that gives one vector an image, just ahead of the classifier; its output is (images, features).
 
-    model: the network, where it is built already; otherwise it is built on the meta device. Raises DataError when
-    there is no such layer.
+    Of several classifiers it is the first that runs; a network without any has its last vector. model: the network,
+    where it is built already; otherwise it is built on the meta device. Raises DataError when there is no such layer.
     """
     definition = architecture(arch)
     if definition.readout:
         return definition.readout
-    name = _before_classifier(model or skeleton(arch), definition.input_size)
+    if model is None:
+        return with_shapes(arch, lambda model: readout_layer(arch, model))
+    name = before_classifier(arch, model)
     if not name:
         raise DataError(
             Problem("no layer ahead of the classifier gives a vector", arch, fix="name `readout:` in `layers:`")
@@ -77,7 +81,9 @@ def readout_layer(arch: str, model: nn.Module | None = None) -> str:
 
 def check_layers(arch: str, wanted: Iterable[str], model: nn.Module | None = None) -> list[Problem]:
     """A Problem for each of `wanted` that the network doesn't have, with the nearest of its layers."""
-    model, wanted = model or skeleton(arch), list(wanted)
+    wanted = list(wanted)
+    if model is None:
+        return with_shapes(arch, lambda model: check_layers(arch, wanted, model))
     allowed = [name for name, _ in model.named_modules() if name]
     problems = [
         Problem("unknown layer", arch, layer, listing(allowed), nearest(layer, allowed))
@@ -91,16 +97,40 @@ def check_layers(arch: str, wanted: Iterable[str], model: nn.Module | None = Non
     return problems
 
 
-def _blocks(model: nn.Module) -> list[str]:
-    names = [name for name, _ in model.named_modules()]
-    for pattern in BLOCKS:
-        blocks = [name for name in names if re.fullmatch(pattern, name)]
-        if len(blocks) > 1:
-            return blocks
-    if hasattr(model, "feature_info"):
-        return [stage["module"] for stage in model.feature_info]
-    activations = [name for name, module in model.named_modules() if _is_activation(module)]
-    return activations or [name for name, _ in model.named_children()]
+def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
+    """The blocks of a network, of the first pattern by which all those that run give a tensor.
+
+    Raises DataError, naming the blocks, where there is no such pattern.
+    """
+    refused: dict[str, str] = {}
+    for blocks in _kinds_of_blocks(arch, model):
+        traces = trace(model, blocks, size)
+        found = found_in(traces, blocks)
+        without = {name: traces[name].outputs[-1].what for name in blocks if traces[name].outputs and name not in found}
+        if found and not without:
+            return [name for name in blocks if name in found]
+        refused = refused or without
+    what = "no candidate layers: the blocks of this network give no one tensor with a row an image"
+    given = listing([f"{name} gives {what}" for name, what in refused.items()], 4) or "no block that runs"
+    fix = f"name layers that do: `layers: {{{arch!r}: {{candidates: [...]}}}}`, or return the tensor from the block"
+    raise DataError(Problem(what, arch, given, "a tensor, or a tuple or dictionary with one", fix=fix))
+
+
+def _kinds_of_blocks(arch: str, model: nn.Module) -> Iterator[list[str]]:
+    """Names of modules that may be taken for the blocks of a network, the best guess first."""
+    names = [name for name, _ in model.named_modules() if name]
+    found = [[name for name in names if re.fullmatch(pattern, name)] for pattern in BLOCKS]
+    found = [blocks for blocks in found if len(blocks) > 1]
+    if found:
+        yield from found
+        return
+    stages = [stage["module"] for stage in getattr(model, "feature_info", None) or []]
+    if stages and set(stages) <= set(names):
+        yield stages
+        return
+    activations = [name for name, module in model.named_modules() if name and _is_activation(module)]
+    heads = head_names(arch, model)
+    yield activations or [name for name, _ in model.named_children() if name not in heads]
 
 
 def _chooser(family: str, pattern: str) -> Callable[[str, nn.Module], bool]:
@@ -136,25 +166,3 @@ def _is_activation(module: nn.Module) -> bool:
 
 def _computes(module: nn.Module) -> bool:
     return not isinstance(module, nn.Sequential | nn.ModuleList | nn.Identity | nn.Dropout)
-
-
-@torch.no_grad()
-def _before_classifier(model: nn.Module, input_size: int) -> str:
-    """The last layer ahead of the classifier that gives one vector an image; the classifier's input where none does."""
-    head = classifier_name(model)
-    names = [name for name, _ in model.named_modules() if name and name != head and not name.startswith(f"{head}.")]
-    reached = probe(model, [*names, *([f"{head}:{INPUT}"] if head else [])], input_size)
-    given = reached.pop(f"{head}:{INPUT}", None)
-    if given is None:
-        return ""
-    before = [name for name, output in reached.items() if output.last < given.last]
-    before.sort(key=lambda name: reached[name].last)
-    vectors = [name for name in before if len(reached[name].shape) == 2]
-    if vectors:
-        return vectors[-1]
-    flat = [name for name in before if _size(reached[name].shape) == given.shape[1] == reached[name].shape[1]]
-    return flat[-1] if flat else f"{head}:{INPUT}" if len(given.shape) == 2 else ""
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return torch.Size(shape[1:]).numel()

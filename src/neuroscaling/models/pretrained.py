@@ -6,8 +6,10 @@ import timm
 from torch import nn
 
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.models.build import seeded
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.names import TORCHVISION, architecture
+from neuroscaling.models.plain import plain
 from neuroscaling.models.weight_files import weights_file, weights_problems
 
 
@@ -24,7 +26,8 @@ def build_pretrained(arch: str, weights: Path | None = None) -> nn.Module:
     if problems := weights_problems(arch, None):
         raise DataError(problems)
     try:
-        return _published(architecture(arch).timm_name)
+        with seeded(0):  # of what the weights don't hold
+            return plain(_published(architecture(arch).timm_name), arch)
     except Exception as error:  # a hub client raises errors of many libraries
         raise DataError(
             Problem(

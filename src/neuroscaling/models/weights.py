@@ -1,6 +1,7 @@
 """Weights files: safetensors with the run, architecture and epoch in their metadata; equal weights, equal bytes."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,33 @@ from torch import nn
 from neuroscaling.core.tensors import load_torch, read_safetensors
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import atomic_path
+from neuroscaling.models.state import (
+    aliases,
+    hidden_buffers,
+    places_of_buffers,
+    set_hidden,
+    shapes,
+    tensors_of,
+    without_counters,
+)
 from neuroscaling.models.weight_files import SAFETENSORS
 
+ALIASES = "aliases"
 INNER = ("state_dict_ema", "model_ema", "state_dict", "model", "module")  # where checkpoints keep the weights
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """Write the state of `model` (floating point as float32) with `metadata`; equal content gives equal bytes."""
-    tensors = {key: _plain(value) for key, value in model.state_dict().items()}
+    """Write the tensors of `model` (floating point as float32) with `metadata`; equal content gives equal bytes.
+
+    Beside those of the state dictionary there are the buffers that it leaves out. Tensors that are one in memory are
+    written once, under their first name; `aliases` in the metadata (JSON) gives the first name for each other one.
+    """
+    named = tensors_of(model)
+    again = aliases(named)
+    tensors = {name: _plain(value) for name, value in named.items() if name not in again}
+    shared = {ALIASES: json.dumps(again, sort_keys=True)} if again else {}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_with_metadata(save(tensors), metadata))
+        temporary.write_bytes(_with_metadata(save(tensors), metadata | shared))
 
 
 def load_weights(model: nn.Module, path: Path, arch: str) -> None:
@@ -36,22 +54,49 @@ def load_tensors(
     model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str], arch: str, path: Path
 ) -> None:
     """Load what `read_weights` gave of the file `path` into `model`. Raises DataError where it doesn't fit."""
-    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    differing = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
-    if differing or metadata.get("arch", arch) != arch:
-        lines = [f"{key}: {_shape(found.get(key))} instead of {_shape(expected.get(key))}" for key in differing]
-        raise DataError(
-            Problem(
-                "weights of another architecture",
-                str(path),
-                metadata.get("arch", "an architecture that the file doesn't name"),
-                f"{arch}; {len(differing)} of {len(expected)} entries differ"
-                + (f": {listing(lines, 3)}" if lines else ""),
-                fix="check which weights belong to this architecture (and its number of classes)",
-            )
+    check_tensors(model, tensors, metadata, arch, path)
+    found = _every_name(model, tensors, metadata)
+    state = model.state_dict()
+    model.load_state_dict({name: found.get(name, value) for name, value in state.items()})
+    set_hidden(model, {name: value for name, value in found.items() if name not in state})
+
+
+def check_tensors(
+    model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str], arch: str, path: Path
+) -> None:
+    """Raise DataError, with the entries that differ, where tensors of the file `path` don't fit `model`.
+
+    Buffers that are no part of a state dictionary may be missing, and so may the counters of batch normalisations:
+    files from elsewhere have neither.
+    """
+    differing = differences(model, tensors, metadata)
+    if not differing and metadata.get("arch", arch) == arch:
+        return
+    expected, found = shapes(tensors_of(model)), shapes(_every_name(model, tensors, metadata))
+    lines = [f"{key}: {_shape(found.get(key))} instead of {_shape(expected.get(key))}" for key in differing]
+    allowed = f"{arch}; {len(differing)} of {len(expected)} entries differ" + (
+        f": {listing(lines, 3)}" if lines else ""
+    )
+    raise DataError(
+        Problem(
+            "weights of another architecture",
+            str(path),
+            metadata.get("arch", "an architecture that the file doesn't name"),
+            allowed,
+            fix="check which weights belong to this architecture (and its number of classes)",
         )
-    model.load_state_dict(tensors)
+    )
+
+
+def differences(model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> list[str]:
+    """Names of tensors that a file and `model` don't both have, in the same shape, though they should."""
+    own, found = shapes(tensors_of(model)), shapes(_every_name(model, tensors, metadata))
+    places, hidden = places_of_buffers(model), set(hidden_buffers(model))
+    optional = hidden | (set(own) - without_counters(own))
+    differing = [key for key in own if own[key] != found.get(key) and not (key in optional and key not in found)]
+    # A buffer that a forward pass made, or made anew, may be of any shape.
+    differing = [key for key in differing if key not in hidden]
+    return differing + [key for key in found if key not in own and key not in places]
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -70,16 +115,46 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 def _saved_by_torch(path: Path) -> dict[str, torch.Tensor]:
     content = load_torch(path)
-    while isinstance(content, dict) and (inner := next((key for key in INNER if key in content), None)):
+    while isinstance(content, dict) and (inner := next((key for key in INNER if _holds(content, key)), None)):
         content = content[inner]
-    if not isinstance(content, dict) or not any(isinstance(value, torch.Tensor) for value in content.values()):
+    tensors = dict(_flat(content)) if isinstance(content, dict) else {}
+    if not tensors:
         raise DataError(Problem("no tensors in this file", str(path), type(content).__name__, "a state dictionary"))
-    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    return tensors
+
+
+def _holds(content: dict[Any, Any], key: str) -> bool:
+    return isinstance(content.get(key), dict)
+
+
+def _flat(content: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Tensors of a dictionary and of those inside, under names with dots: `teacher.backbone.conv1.weight`."""
+    for key, value in content.items():
+        if isinstance(value, torch.Tensor):
+            yield f"{prefix}{key}", value
+        elif isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+
+
+def _every_name(
+    model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
+) -> dict[str, torch.Tensor]:
+    """`tensors` under all their names: those that the file keeps of shared ones, and those that `model` shares."""
+    said, own = json.loads(metadata.get(ALIASES, "{}")), aliases(tensors_of(model))
+    named = {**tensors, **{name: tensors[owner] for name, owner in said.items() if owner in tensors}}
+    for name, owner in own.items():  # a file from elsewhere may have kept either
+        if name not in named and owner in named:
+            named[name] = named[owner]
+        elif owner not in named and name in named:
+            named[owner] = named[name]
+    return named
 
 
 def _plain(value: torch.Tensor) -> torch.Tensor:
     value = value.detach().cpu().contiguous()
-    return value.float() if value.is_floating_point() else value
+    value = value.float() if value.is_floating_point() else value
+    # A part of a larger tensor: the library refuses memory that is another's too.
+    return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
 
 
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:

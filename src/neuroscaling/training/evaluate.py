@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from neuroscaling.models.batches import never_one
 from neuroscaling.training.distributed import rank, summed, world
 from neuroscaling.training.feeding import open_training_feed, open_validation
 from neuroscaling.training.feeding.interface import Feed, Request, Validation
@@ -97,14 +98,14 @@ def neighbours_accuracy(
 
 
 def _outputs(model: nn.Module, chunks: Chunks, precision: str, device: torch.device) -> Iterator[Any]:
-    """What `model` gives in evaluation mode for each chunk, float32, with the labels."""
+    """What `model` gives in evaluation mode for each chunk, float32, with the labels; never of a single image."""
     was_training = model.training
     model.eval()
     try:
         for pixels, labels in chunks:
             with autocast(precision, device):
-                outputs = model(pixels)
-            yield outputs.float(), labels
+                outputs = model(never_one(pixels))
+            yield outputs[: len(labels)].float(), labels
     finally:
         model.train(was_training)
 

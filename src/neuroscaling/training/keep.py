@@ -24,13 +24,18 @@ def keeper(run: dict[str, Any], out: Path, recipe: Recipe) -> Callable[[Training
     def keep(training: Training, epoch: int) -> dict[str, Any] | None:
         if epoch not in epochs or rank() > 0:
             return None
-        return write_weights(run, training.scored, out, epoch)
+        return write_weights(run, training.scored, out, epoch, training.n_classes)
 
     return keep
 
 
-def write_weights(run: dict[str, Any], network: Any, out: Path, epoch: int) -> dict[str, Any]:
-    """Write the weights of `network` after `epoch` to the folder `out`; `epoch, file, sha256` of the file."""
+def write_weights(run: dict[str, Any], network: Any, out: Path, epoch: int, n_classes: int) -> dict[str, Any]:
+    """Write the weights of `network` after `epoch` to the folder `out`; `epoch, file, sha256` of the file.
+
+    With them goes what the network was made from: architecture, number of classes (0: without a head) and seed.
+    """
     path = out / weights_name(epoch)
-    save_weights(network, path, {"run": run["run"], "arch": run["arch"], "epoch": str(epoch)})
+    facts = {"run": run["run"], "arch": run["arch"], "epoch": str(epoch), "classes": str(n_classes)}
+    seed = {} if run.get("seed") is None or run["kind"] == "pretrained" else {"seed": str(run["seed"])}
+    save_weights(network, path, facts | seed)
     return {"epoch": epoch, "file": path.name, "sha256": file_sha256(path)}

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neuroscaling.errors import Problem
+from neuroscaling.models.state import copy_hidden, hidden_buffers, set_hidden
 from neuroscaling.training.batchnorm import RunningStatistics
 from neuroscaling.training.distributed import share_units, summed, unit_group, world
 from neuroscaling.training.failures import RunFailed
@@ -149,6 +150,7 @@ def snapshot(training: Training, definition: str) -> dict[str, Any]:
     return {
         "definition": definition,
         "objective": training.objective.state_dict(),
+        "hidden": hidden_buffers(training.objective),
         "optimizer": training.optimizer.state_dict(),
         "scaler": training.scaler.state_dict(),
         "ema": training.ema.state_dict() if training.ema is not None else None,
@@ -159,6 +161,7 @@ def snapshot(training: Training, definition: str) -> dict[str, Any]:
 def restore(training: Training, state: dict[str, Any]) -> None:
     """Put `training` back to where `snapshot` was taken."""
     training.objective.load_state_dict(state["objective"])
+    set_hidden(training.objective, state.get("hidden", {}))
     training.optimizer.load_state_dict(state["optimizer"])
     training.scaler.load_state_dict(state["scaler"])
     if training.ema is not None:
@@ -246,6 +249,8 @@ def _end_epoch(training: Training) -> None:
         raise _diverged(training, "no finite loss or weights at the end")
     rate = learning_rate(training.recipe, progress.step - 1, training.steps_per_epoch)
     mean_loss = progress.loss_sum / progress.loss_images if progress.loss_images else None
+    if training.ema is not None:  # which averages what the state dictionary has
+        copy_hidden(training.objective.network, training.ema.module)
     progress.history.append(_row(training, progress.epoch, rate, mean_loss))
     kept = training.keep(training, progress.epoch)
     progress.checkpoints += [kept] if kept else []

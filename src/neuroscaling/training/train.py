@@ -14,8 +14,10 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.errors import DataError, Problem, nearest
 from neuroscaling.hashing import content_hash
 from neuroscaling.models.build import build
+from neuroscaling.models.heads import classes_of
 from neuroscaling.models.names import architecture
 from neuroscaling.models.pretrained import build_pretrained
+from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.training.allocation import keep_freed_memory
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
 from neuroscaling.training.distributed import any_of, rank, together
@@ -199,16 +201,19 @@ def _not_trained(run: dict[str, Any], out: Path, device: torch.device, operating
         history = _before_training(run, model, device, operating) if run["dataset"] else []
     elif run["kind"] == "pretrained":
         model = build_pretrained(run["arch"], Path(run["weights"]) if run.get("weights") else None)
-    write_run(run, out, history, device.type, **_other_facts(run, model, out, time.monotonic() - started))
+        n_classes = _published_classes(run["arch"], model)
+    write_run(run, out, history, device.type, **_other_facts(run, model, n_classes, out, time.monotonic() - started))
 
 
-def _other_facts(run: dict[str, Any], model: torch.nn.Module | None, out: Path, seconds: float) -> dict[str, Any]:
+def _other_facts(
+    run: dict[str, Any], model: torch.nn.Module | None, n_classes: int, out: Path, seconds: float
+) -> dict[str, Any]:
     """What run.json says of a network that isn't trained here; nobody knows what a pretrained one has seen."""
     seen = None if run["kind"] == "pretrained" else 0
     keys = ("n_samples", "n_epochs", "n_samples_seen", "n_samples_nominal", "total_flops")
-    kept = write_weights(run, model, out, 0) if model is not None else {"file": None, "sha256": None}
+    kept = write_weights(run, model, out, 0, n_classes) if model is not None else {"file": None, "sha256": None}
     return {
-        "n_classes": getattr(model, "num_classes", None),
+        "n_classes": None if model is None else n_classes,
         **dict.fromkeys(keys, seen),
         "image_passes": 1.0,
         "acc_kind": "top1",
@@ -218,6 +223,14 @@ def _other_facts(run: dict[str, Any], model: torch.nn.Module | None, out: Path, 
         "corrupt": [],
         "seconds": round(seconds, 3),
     }
+
+
+def _published_classes(arch: str, model: torch.nn.Module) -> int:
+    """Outputs of the head that published weights have; 0 for none."""
+    n_classes = classes_of(arch, shapes(tensors_of(model)))
+    if n_classes is None:
+        raise DataError(Problem("no number of classes fits the head of these weights", arch))
+    return n_classes
 
 
 def _n_classes(run: dict[str, Any], operating: dict[str, Any]) -> int:

@@ -11,7 +11,7 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from neuroscaling.errors import Problem, StudyError
-from neuroscaling.models.build import classifier_name
+from neuroscaling.models.heads import head_names
 
 
 def as_backbone(network: nn.Module, arch: str) -> int:
@@ -19,9 +19,11 @@ def as_backbone(network: nn.Module, arch: str) -> int:
 
     The classifier is no longer trained. Raises StudyError for a network whose classifier is no linear layer.
     """
-    classifier = dict(network.named_modules()).get(classifier_name(network))
+    heads = head_names(arch, network)
+    classifier = network.get_submodule(heads[0]) if len(heads) == 1 else None
     if not isinstance(classifier, nn.Linear):
-        raise StudyError(Problem("self-supervised training needs a network with a linear classifier", arch))
+        what = "self-supervised training needs a network with one classifier, a linear one"
+        raise StudyError(Problem(what, arch, ", ".join(heads) or "none"))
     classifier.register_forward_hook(_input)
     classifier.requires_grad_(False)
     return classifier.in_features

@@ -1,0 +1,73 @@
+"""The layer that puts out what a network's classifier is given."""
+
+from collections import deque
+from typing import Any
+
+import torch
+from torch import nn
+
+from neuroscaling.models.capture import IMAGES, INPUT, device_of, run
+from neuroscaling.models.heads import head_names
+from neuroscaling.models.names import architecture
+
+RECENT = 32  # outputs of modules that are looked at: what a classifier is given left one of the last few
+
+
+@torch.no_grad()
+def before_classifier(arch: str, model: nn.Module) -> str:
+    """The last layer whose output is what the first classifier is given, or else `<classifier>:input`.
+
+    Where a network has no classifier it is the last layer that gives a vector. An empty string where there is none.
+    Works on the meta device.
+    """
+    heads, watch = head_names(arch, model), _Watch()
+    inside = tuple(f"{head}." for head in heads)
+    handles = []
+    for name, module in model.named_modules():
+        if name in heads:
+            handles.append(module.register_forward_pre_hook(watch.given(name)))
+        elif name and not name.startswith(inside):
+            handles.append(module.register_forward_hook(watch.put_out(name)))
+    size = architecture(arch).input_size
+    try:
+        run(model, torch.zeros(IMAGES, 3, size, size, device=device_of(model)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return watch.answer or ("" if heads else watch.last_vector)
+
+
+class _Watch:
+    """Remembers what modules put out, until the first classifier is given something."""
+
+    def __init__(self) -> None:
+        self.answer = self.last_vector = ""
+        self._recent: deque[tuple[str, torch.Tensor]] = deque(maxlen=RECENT)
+
+    def put_out(self, name: str) -> Any:
+        """A hook that remembers the output of the module `name`."""
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor) and not self.answer and len(output) == IMAGES:
+                self._recent.append((name, output))
+                self.last_vector = name if output.ndim == 2 else self.last_vector
+
+        return hook
+
+    def given(self, name: str) -> Any:
+        """A hook that finds which layer put out what the classifier `name` is given."""
+
+        def hook(module: nn.Module, inputs: Any) -> None:
+            if self.answer or not inputs or not isinstance(inputs[0], torch.Tensor):
+                return
+            same = [layer for layer, output in self._recent if _are_one(output, inputs[0])]
+            self.answer = same[-1] if same else f"{name}:{INPUT}"
+            self._recent.clear()
+
+        return hook
+
+
+def _are_one(output: torch.Tensor, given: torch.Tensor) -> bool:
+    """Are these the same numbers in memory, up to their shape? The storage of `output` is alive, so not reused."""
+    one, other = (tensor.untyped_storage()._cdata for tensor in (output, given))
+    return one == other and output.numel() == given.numel()

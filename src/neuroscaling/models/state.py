@@ -1,0 +1,110 @@
+"""What makes a network: the tensors of its state dictionary, and the buffers that it keeps out of that; shared ones."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from neuroscaling.errors import DataError, Problem, StudyError, listing
+
+COUNTERS = "num_batches_tracked"  # of batch normalisations, since torch 0.4.1; older files don't have them
+
+
+def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """All tensors of `model` by name: of its state dictionary, then its other buffers. Shared ones are one object.
+
+    Raises DataError for a state that is no tensor (`get_extra_state`).
+    """
+    state = model.state_dict(keep_vars=True)
+    strange = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if strange:
+        what, fix = "state that is no tensor can't be kept with the weights", "make it a buffer of the module"
+        raise DataError(Problem(what, type(model).__name__, listing(strange), "tensors", fix=fix))
+    return {**state, **hidden_buffers(model)}
+
+
+def hidden_buffers(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The buffers that are no part of the state dictionary (`persistent=False`), by name."""
+    state = model.state_dict(keep_vars=True)
+    named = model.named_buffers(remove_duplicate=False)
+    return {name: buffer for name, buffer in named if name not in state}
+
+
+def copy_hidden(source: nn.Module, target: nn.Module) -> None:
+    """Give `target`, a network of the same architecture, the buffers of `source` that no state dictionary has."""
+    set_hidden(target, hidden_buffers(source))
+
+
+def set_hidden(model: nn.Module, buffers: Mapping[str, torch.Tensor]) -> None:
+    """Put copies of `buffers` in the place of the model's own, on the device of those, where it has any."""
+    for name, value in buffers.items():
+        path, _, leaf = name.rpartition(".")
+        module = model.get_submodule(path)
+        before = module._buffers[leaf]
+        module._buffers[leaf] = value.detach().to(device=None if before is None else before.device, copy=True)
+
+
+def places_of_buffers(model: nn.Module) -> set[str]:
+    """Names of all buffers that `model` has a place for, those included that hold nothing yet."""
+    modules = model.named_modules(remove_duplicate=False)
+    return {f"{path}.{name}" if path else name for path, module in modules for name in module._buffers}
+
+
+def aliases(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Names that stand for the same numbers in memory as an earlier one, and that earlier name."""
+    first: dict[object, str] = {}
+    found = {}
+    for name, tensor in tensors.items():
+        owner = first.setdefault(_place(tensor), name)
+        if owner != name:
+            found[name] = owner
+    return found
+
+
+def refuse_unfilled(model: nn.Module, arch: str) -> None:
+    """Raise StudyError that names the tensors of a network just built which hold no numbers, or NaN.
+
+    Memory that nothing was written to holds NaN where torch's deterministic algorithms are on (`build` sees to it).
+    """
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    empty = [name for name, tensor in tensors.items() if is_lazy(tensor) or tensor.is_meta]
+    unfilled = [name for name, tensor in tensors.items() if name not in empty and _has_nan(tensor)]
+    problems = []
+    if empty:
+        what, fix = "parts without numbers: lazy modules, or of the device `meta`", "give their sizes when it is built"
+        problems.append(Problem(what, arch, listing(empty), fix=fix))
+    if unfilled:
+        what = "memory that nothing was written to, or NaN, in the network as it is built"
+        fix = "fill it where it is made, e.g. torch.zeros in place of torch.empty"
+        problems.append(Problem(what, arch, listing(unfilled), fix=fix))
+    if problems:
+        raise StudyError(problems)
+
+
+def not_loaded(model: nn.Module) -> list[str]:
+    """Parameters that are in no state dictionary: loading weights leaves them as they were."""
+    state = model.state_dict(keep_vars=True)
+    kept = {id(value) for value in state.values()}
+    return [name for name, parameter in model.named_parameters() if id(parameter) not in kept]
+
+
+def shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """Shapes by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def without_counters(names: Iterable[str]) -> set[str]:
+    """`names` but for the counters of batch normalisations."""
+    return {name for name in names if name.rpartition(".")[2] != COUNTERS}
+
+
+def _place(tensor: torch.Tensor) -> object:
+    if tensor.is_meta or not tensor.numel() or tensor.layout != torch.strided:
+        return id(tensor)
+    storage = tensor.untyped_storage().data_ptr()
+    return storage, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def _has_nan(tensor: torch.Tensor) -> bool:
+    return (tensor.is_floating_point() or tensor.is_complex()) and bool(tensor.isnan().any())

@@ -1,0 +1,192 @@
+"""What a study does with a network, tried on a few images before anything is trained: built, run, saved, read again."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.brainscore.choice import extracted_layers
+from neuroscaling.errors import NeuroscalingError, Problem, listing
+from neuroscaling.models import names
+from neuroscaling.study import LoadedStudy
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+CLASSES = 7
+IMAGES = 3
+PARAMETERS, MACS = 60e6, 5e9
+"""Networks with more are looked at without numbers: the trial of a larger one takes more than some seconds."""
+TOLERANCE = 1e-5
+"""Difference, of the norm, between features before saving and after reading: both are float32 of one processor."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the runs of a study do with an architecture: kinds of runs, objectives of training, what is extracted.
+
+    layers: as extraction is told of them, and {} for the defaults; None where no activations are extracted.
+    """
+
+    arch: str
+    kinds: frozenset[str]
+    objectives: frozenset[str]
+    layers: dict[str, Any] | None
+
+
+def network_problems(study: LoadedStudy) -> list[Problem]:
+    """What would go wrong with the networks of a study that this package's own tests don't know."""
+    problems = []
+    for use in _uses(study):
+        try:
+            problems += trial(use, study.config.extraction.model_dump())
+        except NeuroscalingError as error:
+            problems += [_of(use.arch, problem) for problem in error.problems]
+    return problems
+
+
+def _uses(study: LoadedStudy) -> Iterator[Use]:
+    """Architectures that are neither of the zoo nor of a flex family, with what is done with them."""
+    runs = [run for run in study.runs.values() if run.kind != "baseline"]
+    for arch in dict.fromkeys(run.arch for run in runs):
+        if names.architecture(arch).layers:
+            continue
+        mine = [run for run in runs if run.arch == arch]
+        yield Use(
+            arch,
+            frozenset(run.kind for run in mine),
+            frozenset(run.recipe["objective"] for run in mine if run.recipe),
+            extracted_layers(study.config, mine[0]) if study.config.brainscore or study.config.encoding else None,
+        )
+
+
+def trial(use: Use, options: dict[str, Any]) -> list[Problem]:
+    """What is wrong with one network. Raises NeuroscalingError for what ends the trial.
+
+    Networks of more than 60 million parameters or 5 billion multiply-adds are not run with numbers; the log says so.
+    """
+    from neuroscaling.models.build import skeleton
+    from neuroscaling.models.cost import count, parameters_of
+
+    if use.kinds == {"pretrained"}:  # its weights are known in time, and their tensors are looked at elsewhere
+        return _shapes_alone(use, options)
+    size = parameters_of(skeleton(use.arch))
+    if size > PARAMETERS or count(use.arch)["macs"] > MACS:
+        log.warning("%s is too large to be tried out: its layers are looked at, no image goes through it", use.arch)
+        return _shapes_alone(use, options)
+    return _tried(use, options)
+
+
+def _shapes_alone(use: Use, options: dict[str, Any]) -> list[Problem]:
+    from neuroscaling.models.build import with_shapes
+
+    if use.layers is not None:
+        with_shapes(use.arch, lambda model: _extractor(use, options, model))
+    return []
+
+
+def _tried(use: Use, options: dict[str, Any]) -> list[Problem]:
+    from neuroscaling.models.batches import company_problems
+    from neuroscaling.models.build import build, run_or_refuse
+    from neuroscaling.models.checkpoints import build_with
+    from neuroscaling.models.weights import save_weights
+
+    arch, size = use.arch, names.architecture(use.arch).input_size
+    problems = list(_training_problems(use)) if "trained" in use.kinds else []
+    model = build(arch, CLASSES, 0)
+    outputs = run_or_refuse(arch, lambda: _extractor(use, options, model)).outputs if use.layers is not None else {}
+    found = run_or_refuse(arch, lambda: company_problems(arch, model, outputs, size))
+    if found:
+        return problems + found
+    before = run_or_refuse(arch, lambda: _features(model, outputs, size))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_weights(model, path, {"arch": arch, "classes": str(CLASSES), "seed": "0"})
+        again = build_with(arch, path)
+    after = run_or_refuse(arch, lambda: _features(again, outputs, size))
+    changed = [layer for layer in before if not _equal(before[layer], after[layer])]
+    if changed:
+        what = "the network gives other features once its weights were written and read: part of it is in no tensor"
+        fix = "make what it computes with a parameter or a buffer (`register_buffer`)"
+        problems.append(Problem(what, arch, f"layers {listing(changed, 6)}", fix=fix))
+    return problems
+
+
+def _training_problems(use: Use) -> Iterator[Problem]:
+    """What is wrong with the network in training, for each objective of the study."""
+    for objective in sorted(use.objectives):
+        try:
+            yield from _objective_problems(use.arch, objective)
+        except NeuroscalingError as error:
+            yield from error.problems
+
+
+def _objective_problems(arch: str, objective: str) -> list[Problem]:
+    from neuroscaling.models.build import build, run_or_refuse
+    from neuroscaling.training.objectives.backbone import as_backbone
+
+    model = build(arch, CLASSES, 0)
+    width = as_backbone(model, arch) if objective in ("simclr", "dino") else CLASSES
+    what = f"a step of training ({objective}) fails"
+    return run_or_refuse(arch, lambda: _step_problems(arch, model, width), what)
+
+
+def _step_problems(arch: str, model: "nn.Module", width: int) -> list[Problem]:
+    import torch
+
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        fix = "name it under `untrained:`, or give its parameters gradients (`requires_grad`)"
+        return [Problem("a network without parameters that can be trained", arch, fix=fix)]
+    outputs = model.train()(_images(names.architecture(arch).input_size))
+    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (IMAGES, width):
+        given = f"a tensor {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        what = f"in training the network doesn't give logits of {width} classes for {IMAGES} images"
+        return [Problem(what, arch, given, f"a tensor ({IMAGES}, {width})")]
+    outputs.float().logsumexp(1).sum().backward()
+    return []
+
+
+def _extractor(use: Use, options: dict[str, Any], model: "nn.Module") -> Any:
+    """The network as its activations would be extracted. Raises what is wrong with its layers."""
+    from neuroscaling.activations.networks import network_extractor
+    from neuroscaling.activations.options import DEFAULTS, Request
+    from neuroscaling.models.capture import device_of
+
+    kept = {key: options[key] for key in ("candidates", "tokens") if key in options}
+    request = Request.of(use.layers or None, None, {**DEFAULTS, **kept})
+    return network_extractor(model, {"arch": use.arch, "kind": "untrained"}, request, device_of(model))
+
+
+def _features(model: "nn.Module", outputs: dict[str, Any], size: int) -> dict[str, "Tensor"]:
+    """What the network gives for a few images, always the same, and the layers of `outputs` on the way."""
+    import torch
+
+    from neuroscaling.models.batches import exact, hooked
+    from neuroscaling.models.capture import run
+
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(layer: str, output: torch.Tensor) -> None:
+        found[layer] = output.detach().clone()
+
+    with exact(), hooked(model, outputs, list(outputs), keep):
+        logits = run(model, _images(size))
+    return found | ({"(output)": logits} if isinstance(logits, torch.Tensor) else {})
+
+
+def _images(size: int) -> "Tensor":
+    """Images (3, 3, size, size) of normalised pixels."""
+    import torch
+
+    return torch.randn(IMAGES, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def _equal(one: "Tensor", other: "Tensor") -> bool:
+    return one.shape == other.shape and bool((one - other).norm() <= TOLERANCE * one.norm())
+
+
+def _of(arch: str, problem: Problem) -> Problem:
+    return problem if arch in problem.where else replace(problem, where=f"{arch}: {problem.where}".rstrip(": "))
