@@ -42,6 +42,18 @@ class HiddenBuffer(Base):
         return super().features(images) @ self.projection
 
 
+class HiddenCount(Base):
+    """Counts its passes in training in a buffer that is no part of the state dictionary, and computes with it."""
+
+    def __init__(self, num_classes: int):
+        super().__init__(num_classes)
+        self.register_buffer("passes", torch.zeros(()), persistent=False)
+
+    def features(self, images: Tensor) -> Tensor:
+        self.passes += self.training
+        return super().features(images) * (1 + 0.01 * self.passes)
+
+
 class HiddenAttribute(Base):
     """A projection that is neither a parameter nor a buffer, in a list."""
 
@@ -226,7 +238,7 @@ def _as(change: Callable[[nn.Module], Any], num_classes: int) -> Any:
     return change(Base(num_classes))
 
 
-hidden_buffer, hidden_attribute, counter = HiddenBuffer, HiddenAttribute, Counter
+hidden_buffer, hidden_attribute, counter, hidden_count = HiddenBuffer, HiddenAttribute, Counter, HiddenCount
 gain_afterwards, convolutional_head, two_heads = GainAfterwards, ConvolutionalHead, TwoHeads
 shared_module, no_parameters, looks_at_values = SharedModule, NoParameters, LooksAtValues
 squeezes, batch_statistics, noise, unfilled, dictionary = Squeezes, BatchStatistics, Noise, Unfilled, Dictionary

@@ -28,9 +28,13 @@ from neuroscaling.network_checks import Use, trial
 from neuroscaling.runs import _named
 from neuroscaling.study import LoadedStudy
 from neuroscaling.training import evaluate
+from neuroscaling.training.loop import fit, restore, snapshot
 from neuroscaling.training.objectives.make import make_objective
+from neuroscaling.training.prepare import prepare
 from neuroscaling.training.recipe import load_recipe
+from neuroscaling.training.state import load_state, save_state
 from neuroscaling.training.train import train
+from tests.unit.digit_runs import digit_run, digit_subset
 
 SIZE, CPU = 32, torch.device("cpu")
 WORK = [
@@ -172,6 +176,22 @@ def test_what_the_state_dictionary_leaves_out_is_kept_as_training_left_it(tmp_pa
     copy_hidden(model, other)
     assert torch.equal(other.projection, model.projection) and list(hidden_buffers(other)) == ["projection"]
     assert torch.equal(model.projection, build(arch, 10, 0).projection * 3)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_hidden_state_is_trained_averaged_and_resumed(tmp_path):
+    run = digit_run(own("hidden_count"), k=3, epochs=1, ema=0.5, name="hidden")
+    subset = digit_subset(tmp_path, run)
+    training = prepare(run, subset, tmp_path / "run", None, CPU, {})
+    network = training.objective.network
+    fit(training, lambda: None, lambda: None)
+    assert network.passes > 0 and torch.equal(training.scored.passes, network.passes)
+    kept = build_with(run["arch"], tmp_path / "run" / "weights-ep1.safetensors")
+    assert torch.equal(kept.passes, network.passes)
+    again = prepare(run, subset, tmp_path / "again", None, CPU, {})
+    save_state(tmp_path / "state", 1, snapshot(training, "this"))
+    restore(again, load_state(tmp_path / "state", "this"))
+    assert torch.equal(again.objective.network.passes, network.passes)
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> None:

@@ -55,10 +55,8 @@ def build_with(arch: str, weights: Path) -> nn.Module:
     model = _made(arch, reading.classes, metadata.get("seed", ""))
     load_tensors(model, reading.tensors, metadata, arch, weights)
     if unfilled := not_loaded(model):
-        what, fix = (
-            "parameters that the network keeps out of its state dictionary",
-            "they can't be loaded: let it keep them",
-        )
+        what = "parameters that the network keeps out of its state dictionary, so that they can't be loaded"
+        fix = "let the module's state dictionary hold all its parameters"
         raise DataError(Problem(what, f"{arch}, {weights}", listing(unfilled), fix=fix))
     return model
 

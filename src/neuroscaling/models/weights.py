@@ -140,7 +140,7 @@ def _every_name(
     model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
 ) -> dict[str, torch.Tensor]:
     """`tensors` under all their names: those that the file keeps of shared ones, and those that `model` shares."""
-    said, own = json.loads(metadata.get(ALIASES, "{}")), aliases(tensors_of(model))
+    said, own = _said_aliases(metadata), aliases(tensors_of(model))
     named = {**tensors, **{name: tensors[owner] for name, owner in said.items() if owner in tensors}}
     for name, owner in own.items():  # a file from elsewhere may have kept either
         if name not in named and owner in named:
@@ -148,6 +148,15 @@ def _every_name(
         elif owner not in named and name in named:
             named[owner] = named[name]
     return named
+
+
+def _said_aliases(metadata: dict[str, str]) -> dict[str, str]:
+    """Names of shared tensors, and the first name of each, as `save_weights` writes them; nothing for other files."""
+    try:
+        said = json.loads(metadata.get(ALIASES, "{}"))
+    except ValueError:
+        return {}
+    return {str(name): str(owner) for name, owner in said.items()} if isinstance(said, dict) else {}
 
 
 def _plain(value: torch.Tensor) -> torch.Tensor:
