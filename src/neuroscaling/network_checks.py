@@ -3,13 +3,18 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling import __version__
 from neuroscaling.brainscore.choice import extracted_layers
 from neuroscaling.errors import NeuroscalingError, Problem, listing
+from neuroscaling.files import write_json
+from neuroscaling.hashing import content_hash
 from neuroscaling.models import names
+from neuroscaling.models.encoding_models import encoding_models
 from neuroscaling.study import LoadedStudy
 
 if TYPE_CHECKING:
@@ -38,21 +43,41 @@ class Use:
 
 
 def network_problems(study: LoadedStudy) -> list[Problem]:
-    """What would go wrong with the networks of a study that this package's own tests don't know."""
+    """What would go wrong with the networks of a study that this package's own tests don't know.
+
+    A network of timm's or torchvision's that was found sound is noted in the store's cache, and not tried out again
+    before the libraries change; one's own are tried out every time: their modules may import what nobody looks at.
+    """
     problems = []
     for use in _uses(study):
+        note = _note(study, use)
+        if note and note.exists():
+            continue
         try:
-            problems += trial(use, study.config.extraction.model_dump())
+            found = trial(use, study.config.extraction.model_dump())
         except NeuroscalingError as error:
-            problems += [_of(use.arch, problem) for problem in error.problems]
+            found = [_of(use.arch, problem) for problem in error.problems]
+        problems += found
+        if note and not found:
+            write_json(note, {"arch": use.arch, "sound": True})
     return problems
 
 
+def _note(study: LoadedStudy, use: Use) -> Path | None:
+    """The file that says that a network was found sound; None for one that anybody may edit."""
+    if not names.in_library(use.arch):
+        return None
+    uses = [sorted(use.kinds), sorted(use.objectives), use.layers, study.config.extraction.tokens]
+    versions = [__version__, *(version(package) for package in ("torch", "timm", "torchvision"))]
+    return study.store.cache() / "networks" / f"{content_hash([names.definition(use.arch), uses, versions])}.json"
+
+
 def _uses(study: LoadedStudy) -> Iterator[Use]:
-    """Architectures that are neither of the zoo nor of a flex family, with what is done with them."""
+    """Architectures that are not of the zoo, a flex family or the encoding study, with what is done with them."""
     runs = [run for run in study.runs.values() if run.kind != "baseline"]
+    tested = {model.name for model in encoding_models()}
     for arch in dict.fromkeys(run.arch for run in runs):
-        if names.architecture(arch).layers:
+        if names.architecture(arch).layers or arch in tested:
             continue
         mine = [run for run in runs if run.arch == arch]
         yield Use(
@@ -71,8 +96,6 @@ def trial(use: Use, options: dict[str, Any]) -> list[Problem]:
     from neuroscaling.models.build import skeleton
     from neuroscaling.models.cost import count, parameters_of
 
-    if use.kinds == {"pretrained"}:  # its weights are known in time, and their tensors are looked at elsewhere
-        return _shapes_alone(use, options)
     size = parameters_of(skeleton(use.arch))
     if size > PARAMETERS or count(use.arch)["macs"] > MACS:
         log.warning("%s is too large to be tried out: its layers are looked at, no image goes through it", use.arch)

@@ -19,7 +19,7 @@ from neuroscaling.models.build import build, create, seeded, skeleton
 from neuroscaling.models.heads import class_axes, classes_of, head_names, takes_no_head
 from neuroscaling.models.names import ONE_PEACE, OWN, architecture, definition
 from neuroscaling.models.one_peace.checkpoint import vision_names
-from neuroscaling.models.state import not_loaded, shapes, without_counters
+from neuroscaling.models.state import not_loaded, refuse_empty, shapes, without_counters
 from neuroscaling.models.weight_files import SAFETENSORS
 from neuroscaling.models.weights import check_tensors, differences, load_tensors, read_weights
 
@@ -99,7 +99,9 @@ def _made(arch: str, classes: int, seed: str) -> nn.Module:
     if seed.isdigit():
         return build(arch, classes, int(seed))
     with NoDraws(), seeded(0):
-        return create(architecture(arch), classes)
+        model = create(architecture(arch), classes)
+    refuse_empty(model, arch)
+    return model
 
 
 def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str], file: Path) -> Reading:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from neuroscaling.errors import DataError, Problem, StudyError, listing
 
@@ -62,24 +61,23 @@ def aliases(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
     return found
 
 
+def refuse_empty(model: nn.Module, arch: str) -> None:
+    """Raise StudyError that names the tensors of a network which are on the device `meta`, without numbers."""
+    if empty := [name for name, tensor in _named(model).items() if tensor.is_meta]:
+        fix = "make them on the CPU"
+        raise StudyError(Problem("tensors without numbers, on the device `meta`", arch, listing(empty), fix=fix))
+
+
 def refuse_unfilled(model: nn.Module, arch: str) -> None:
     """Raise StudyError that names the tensors of a network just built which hold no numbers, or NaN.
 
     Memory that nothing was written to holds NaN where torch's deterministic algorithms are on (`build` sees to it).
     """
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    empty = [name for name, tensor in tensors.items() if is_lazy(tensor) or tensor.is_meta]
-    unfilled = [name for name, tensor in tensors.items() if name not in empty and _has_nan(tensor)]
-    problems = []
-    if empty:
-        what, fix = "parts without numbers: lazy modules, or of the device `meta`", "give their sizes when it is built"
-        problems.append(Problem(what, arch, listing(empty), fix=fix))
-    if unfilled:
+    refuse_empty(model, arch)
+    if unfilled := [name for name, tensor in _named(model).items() if _has_nan(tensor)]:
         what = "memory that nothing was written to, or NaN, in the network as it is built"
         fix = "fill it where it is made, e.g. torch.zeros in place of torch.empty"
-        problems.append(Problem(what, arch, listing(unfilled), fix=fix))
-    if problems:
-        raise StudyError(problems)
+        raise StudyError(Problem(what, arch, listing(unfilled), fix=fix))
 
 
 def not_loaded(model: nn.Module) -> list[str]:
@@ -97,6 +95,10 @@ def shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 def without_counters(names: Iterable[str]) -> set[str]:
     """`names` but for the counters of batch normalisations."""
     return {name for name in names if name.rpartition(".")[2] != COUNTERS}
+
+
+def _named(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def _place(tensor: torch.Tensor) -> object:
