@@ -46,7 +46,6 @@ def _single_images(study: LoadedStudy) -> Iterator[Problem]:
     from neuroscaling.calibration.campaign import trained
     from neuroscaling.calibration.sizes import samples, size_of
     from neuroscaling.training.recipe import Recipe
-    from neuroscaling.training.single_images import single_image_problem, trains_on_one_image
     from neuroscaling.training.steps import Plan
 
     found: dict[tuple[str, str, int], tuple[Recipe, list[str]]] = {}
@@ -55,6 +54,10 @@ def _single_images(study: LoadedStudy) -> Iterator[Problem]:
         n_images = samples(run.subset or str(run.samples_per_class), size)
         if Plan.of(recipe, run.arch, run.seed, n_images).smallest_unit() == 1:
             found.setdefault((run.arch, recipe.name, size.classes), (recipe, []))[1].append(run.run)
+    if not found:  # as in most studies, which have no use for torch here
+        return
+    from neuroscaling.training.single_images import single_image_problem, trains_on_one_image
+
     for (arch, _, classes), (recipe, runs) in found.items():
         if not trains_on_one_image(arch, recipe, classes):
             yield single_image_problem(f"{study.file}: {listing(runs, 3)}", recipe, arch)

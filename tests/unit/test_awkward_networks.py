@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -317,3 +319,13 @@ def test_a_sound_network_of_a_library_is_tried_out_once(tmp_path, monkeypatch):
     assert network_checks.network_problems(study) == []
     monkeypatch.setattr(network_checks, "trial", lambda *given: pytest.fail("tried out again"))
     assert network_checks.network_problems(study) == []
+
+
+def test_checking_a_study_of_the_zoo_takes_no_torch(tmp_path):
+    """It runs at every start of the workflow: networks of the zoo are known to be sound."""
+    study = Path("config/studies/demo.yaml").resolve()
+    code = (
+        "import sys\nfrom neuroscaling.cli.main import main\n"
+        f"sys.exit(main(['check', {str(study)!r}]) or ('torch' in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

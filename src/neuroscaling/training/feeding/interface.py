@@ -6,10 +6,12 @@ an image. So one process and two, an interrupted run and one that was not, are f
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Request:
 class Batch:
     """views: normalised float32 (b, 3, size, size) each, channels last; labels: int64 (b,). All on the device."""
 
-    views: list[torch.Tensor]
-    labels: torch.Tensor
+    views: "list[torch.Tensor]"
+    labels: "torch.Tensor"
 
 
 class Feed(Protocol):
@@ -58,6 +60,6 @@ class Validation(Protocol):
 
     n_images: int
 
-    def chunks(self, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def chunks(self, batch: int) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
         """All images in order, `batch` at a time: normalised float32 (b, 3, size, size) and labels int64 (b,)."""
         ...
