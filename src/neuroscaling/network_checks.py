@@ -176,7 +176,7 @@ def _extractor(use: Use, options: dict[str, Any], model: "nn.Module") -> Any:
     """The network as its activations would be extracted. Raises what is wrong with its layers."""
     from neuroscaling.activations.networks import network_extractor
     from neuroscaling.activations.options import DEFAULTS, Request
-    from neuroscaling.models.capture import device_of
+    from neuroscaling.models.state import device_of
 
     kept = {key: options[key] for key in ("candidates", "tokens") if key in options}
     request = Request.of(use.layers or None, None, {**DEFAULTS, **kept})

@@ -117,6 +117,18 @@ class TwoHeads(Base):
         return self.fc(vector) + self.other(vector)
 
 
+class TwoVectors(Base):
+    """One module gives the vector of each of two classifiers, one after the other."""
+
+    def __init__(self, num_classes: int):
+        super().__init__(num_classes)
+        self.other = nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        vectors = [self.features(images), self.flat(self.pool(self.conv2(self.maps(images))))]
+        return self.fc(vectors[0]) + self.other(vectors[1])
+
+
 class SharedModule(Base):
     """One block under two names, and a weight that two convolutions share."""
 
@@ -240,6 +252,7 @@ def _as(change: Callable[[nn.Module], Any], num_classes: int) -> Any:
 
 hidden_buffer, hidden_attribute, counter, hidden_count = HiddenBuffer, HiddenAttribute, Counter, HiddenCount
 gain_afterwards, convolutional_head, two_heads = GainAfterwards, ConvolutionalHead, TwoHeads
+two_vectors = TwoVectors
 shared_module, no_parameters, looks_at_values = SharedModule, NoParameters, LooksAtValues
 squeezes, batch_statistics, noise, unfilled, dictionary = Squeezes, BatchStatistics, Noise, Unfilled, Dictionary
 compiled = partial(_as, lambda model: torch.compile(model, backend="eager"))

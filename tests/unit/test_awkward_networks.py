@@ -41,8 +41,8 @@ from tests.unit.digit_runs import digit_run, digit_subset
 
 SIZE, CPU = 32, torch.device("cpu")
 WORK = [
-    *("hidden_buffer", "hidden_attribute", "gain_afterwards", "convolutional_head", "two_heads", "shared_module"),
-    *("no_parameters", "looks_at_values", "squeezes", "compiled", "parallel", "half", "double"),
+    *("hidden_buffer", "hidden_attribute", "gain_afterwards", "convolutional_head", "two_heads", "two_vectors"),
+    *("shared_module", "no_parameters", "looks_at_values", "squeezes", "compiled", "parallel", "half", "double"),
     *("dictionaries", "tuples", "dictionary"),
 ]
 # Names whose last linear layer is not the one classifier, or that share modules, or whose blocks give tuples.

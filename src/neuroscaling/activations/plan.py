@@ -13,7 +13,7 @@ from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.passes import feature_bytes, plan_passes
 from neuroscaling.models.build import with_shapes
-from neuroscaling.models.capture import device_of
+from neuroscaling.models.state import device_of
 
 
 def planned(

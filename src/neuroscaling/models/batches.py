@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from neuroscaling.errors import Problem, listing
-from neuroscaling.models.capture import Output, capturing, device_of, module_of, run
+from neuroscaling.models.capture import Output, capturing, module_of, run
+from neuroscaling.models.state import device_of
 
 TOLERANCE = 1e-3
 """Difference of an image's features in two batches, of their size (both as Euclidean norms), that is no rounding.

@@ -10,17 +10,18 @@ A module may put out a tuple, a list or a dictionary: its output is the one tens
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import count
 from typing import Any
 
 import torch
 from torch import nn
 
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.models.state import device_of
 
 INPUT = "input"
 IMAGES = 2  # of a trace
-Path = tuple[Any, ...]  # keys that lead to a tensor inside what a module puts out; () where it is the tensor itself
+Keys = tuple[Any, ...]  # keys that lead to a tensor inside what a module puts out; () where it is the tensor itself
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Output:
     shape: tuple[int, ...]
     calls: int
     last: int
-    path: Path = ()
+    path: Keys = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Seen:
     shape: tuple[int, ...] | None
     when: int
     what: str
-    path: Path = ()
+    path: Keys = ()
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,6 @@ def run(model: nn.Module, images: torch.Tensor) -> Any:
             module.training = True
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """The device of a network's tensors; the CPU where it has none."""
-    first = next(chain(model.parameters(), model.buffers()), None)
-    return torch.device("cpu") if first is None else first.device
-
-
 def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str, Output]:
     """Outputs of `layers` for two images, in the order in which they come; `trace` says how.
 
@@ -118,7 +113,7 @@ def capturing(
     layers: Iterable[str],
     calls: dict[str, int],
     deliver: Callable[[str, torch.Tensor], None],
-    paths: Mapping[str, Path] | None = None,
+    paths: Mapping[str, Keys] | None = None,
 ) -> Iterator[Callable[[], list[str]]]:
     """Call `deliver(layer, output)` as each of `layers` is computed; calls: how often each module runs in a pass.
 
@@ -206,7 +201,7 @@ def _note(found: list[Seen], clock: Iterator[int], pick: Callable) -> Callable:
     return hook
 
 
-def _one_tensor(value: Any) -> tuple[Path, torch.Tensor] | None:
+def _one_tensor(value: Any) -> tuple[Keys, torch.Tensor] | None:
     """The tensor that `value` is; or the one of floating point with a row an image in a tuple, list or dictionary."""
     if isinstance(value, torch.Tensor):
         return (), value
@@ -215,7 +210,7 @@ def _one_tensor(value: Any) -> tuple[Path, torch.Tensor] | None:
     return tensors[0] if len(different) == 1 else None
 
 
-def _tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, torch.Tensor]]:
+def _tensors(value: Any, path: Keys = ()) -> Iterator[tuple[Keys, torch.Tensor]]:
     if isinstance(value, torch.Tensor):
         yield path, value
     elif isinstance(value, Mapping | tuple | list) and len(path) < 3:
@@ -224,7 +219,7 @@ def _tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, torch.Tensor]]
             yield from _tensors(one, (*path, key))
 
 
-def _at(path: Path, value: Any) -> Any:
+def _at(path: Keys, value: Any) -> Any:
     """What lies at `path` in `value`; None where there is nothing."""
     for key in path:
         try:

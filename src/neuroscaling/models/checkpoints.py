@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from neuroscaling.core.tensors import METADATA, safetensors_header
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.models.build import build, create, seeded, skeleton
+from neuroscaling.models.dotted import is_dotted
 from neuroscaling.models.heads import class_axes, classes_of, head_names, takes_no_head
 from neuroscaling.models.names import ONE_PEACE, OWN, architecture, definition
 from neuroscaling.models.one_peace.checkpoint import vision_names
@@ -43,7 +44,7 @@ class Reading:
 def build_with(arch: str, weights: Path) -> nn.Module:
     """A network of architecture `arch` with the weights of a file, and as many outputs as those have (0: no head).
 
-    What the weights don't hold is as it was when the network was first made: the file of a run says from which seed.
+    What the weights of one's own network don't hold is as it was when it was made: a run's file says from which seed.
     Names may begin with a prefix (`module.`, `teacher.backbone.`) where one alone makes them fit. Raises DataError when
     the file is missing, damaged or of another architecture, or fits in several ways.
     """
@@ -96,7 +97,8 @@ class NoDraws(TorchFunctionMode):
 
 
 def _made(arch: str, classes: int, seed: str) -> nn.Module:
-    if seed.isdigit():
+    """The network as it was made, of one's own; what others compute with is all in their files."""
+    if seed.isdigit() and is_dotted(arch):
         return build(arch, classes, int(seed))
     with NoDraws(), seeded(0):
         model = create(architecture(arch), classes)

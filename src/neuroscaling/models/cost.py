@@ -10,8 +10,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from neuroscaling.models.build import with_shapes
-from neuroscaling.models.capture import device_of, run
+from neuroscaling.models.capture import run
 from neuroscaling.models.names import architecture
+from neuroscaling.models.state import device_of
 
 NORM = 5  # what the published numbers count for each number that a normalisation is given
 

@@ -1,6 +1,7 @@
 """What makes a network: the tensors of its state dictionary, and the buffers that it keeps out of that; shared ones."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import torch
 from torch import nn
@@ -35,13 +36,23 @@ def copy_hidden(source: nn.Module, target: nn.Module) -> None:
     set_hidden(target, hidden_buffers(source))
 
 
+@torch.no_grad()
 def set_hidden(model: nn.Module, buffers: Mapping[str, torch.Tensor]) -> None:
-    """Put copies of `buffers` in the place of the model's own, on the device of those, where it has any."""
+    """Write `buffers` into the model's own; where it has none yet, or of another shape, a copy takes the place."""
     for name, value in buffers.items():
         path, _, leaf = name.rpartition(".")
         module = model.get_submodule(path)
         before = module._buffers[leaf]
-        module._buffers[leaf] = value.detach().to(device=None if before is None else before.device, copy=True)
+        if before is not None and before.shape == value.shape:
+            before.copy_(value)
+        else:
+            module._buffers[leaf] = value.detach().clone().to(device_of(model))
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a network's tensors; the CPU where it has none."""
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def places_of_buffers(model: nn.Module) -> set[str]:

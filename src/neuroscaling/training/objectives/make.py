@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from neuroscaling.errors import Problem, StudyError
-from neuroscaling.models.capture import device_of
+from neuroscaling.models.state import device_of
 from neuroscaling.training.objectives.adversarial import AdversarialTraining
 from neuroscaling.training.objectives.base import Objective
 from neuroscaling.training.objectives.dino import DinoTraining
