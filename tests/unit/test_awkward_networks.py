@@ -298,7 +298,7 @@ def test_a_trial_passes_what_works(name):
 def test_self_supervision_needs_one_linear_classifier():
     use = Use(own("two_heads"), frozenset({"trained"}), frozenset({"simclr"}), None)
     (problem,) = trial(use, {})
-    assert "one classifier, a linear one" in problem.what and problem.value == "fc, other.1"
+    assert "one linear classifier" in problem.what and problem.value == "fc, other.1"
 
 
 def test_check_names_the_networks_that_would_fail_before_anything_is_trained(tmp_path):

@@ -227,8 +227,10 @@ def test_a_backbone_gives_what_its_classifier_is_given(arch, features):
 
 
 def test_a_network_without_a_linear_classifier_has_no_features():
-    with pytest.raises(StudyError, match="linear classifier"):
-        as_backbone(nn.Sequential(nn.Conv2d(3, 4, 3)), "mine")
+    for name in ("no_parameters", "convolutional_head"):
+        arch = f"tests.unit.awkward_networks:{name}@32"
+        with pytest.raises(StudyError, match="linear classifier"):
+            as_backbone(build(arch, 10, 0), arch)
 
 
 def test_small_crops_that_are_no_whole_number_of_patches_are_refused():

@@ -22,7 +22,7 @@ def as_backbone(network: nn.Module, arch: str) -> int:
     heads = head_names(arch, network)
     classifier = network.get_submodule(heads[0]) if len(heads) == 1 else None
     if not isinstance(classifier, nn.Linear):
-        what = "self-supervised training needs a network with one classifier, a linear one"
+        what = "self-supervised training needs a network with one linear classifier"
         raise StudyError(Problem(what, arch, ", ".join(heads) or "none"))
     classifier.register_forward_hook(_input)
     classifier.requires_grad_(False)
