@@ -6,8 +6,9 @@ def percent(share: float) -> str:
 
     What would be rounded to them has one digit after the point: 99.8 %, or 'more than 99.9 %'.
     """
-    if share in (0, 1) or 0.5 <= 100 * share < 99.5:
-        return f"{100 * share:.0f} %"
+    whole = f"{100 * share:.0f}"
+    if share in (0, 1) or whole not in ("0", "100"):
+        return f"{whole} %"
     if 0 < share < 0.0005:
         return "less than 0.1 %"
     if 0.9995 <= share < 1:

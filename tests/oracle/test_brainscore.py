@@ -31,6 +31,7 @@ for path, source, target, out in json.loads(sys.argv[1]):
 
 PRECOMPUTED = """
 import json, sys, tempfile
+from dataclasses import replace
 from pathlib import Path
 from neuroscaling.brainscore import environment, ids
 environment.prepare(Path(tempfile.mkdtemp()))
@@ -52,10 +53,24 @@ coords["layer"] = ("neuroid", ["all"] * values.shape[1])
 features = NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
 theirs = load_benchmark(benchmark.benchmark)(PrecomputedFeatures(features, visual_degrees=benchmark.degrees))
 results["theirs"] = [float(theirs), float(theirs.raw), float(theirs.ceiling), float(theirs.attrs["error"])]
+
+def with_components(name, number):
+    made = load(name)
+    made._similarity_metric.regression._regression.n_components = number
+    return made
+
+
 for engine in ("stock", "kernel"):
     job = Job("toy", "toy", True, "toy", store, {"IT": "all"}, "all", engine=engine)
     row = score_benchmark(benchmark, load, job)[0]["rows"][0]
     results[engine] = [row[key] for key in ("score", "raw", "ceiling", "error")]
+    results[f"{engine} components"] = row.get("n_components")
+    dead = replace(job, layers={"IT": "dead"})
+    row = score_benchmark(benchmark, load, dead)[0]["rows"][0]
+    results[f"{engine} dead"] = [row[key] for key in ("score", "raw", "ceiling", "error")]
+    results[f"{engine} dead components"] = row.get("n_components")
+row = score_benchmark(benchmark, lambda name: with_components(name, 6), replace(dead, engine="stock"))[0]["rows"][0]
+results["stock 6 components"] = [row[key] for key in ("score", "raw", "ceiling", "error")]
 Path(sys.argv[3]).write_text(json.dumps(results))
 """
 
@@ -92,9 +107,17 @@ def test_stored_activations_score_as_brain_scores_precomputed_features(tmp_path:
     values = latent @ rng.standard_normal((10, 40)) + 0.3 * rng.standard_normal((80, 40))
     order = rng.permutation(80)
     ids = [stimuli[i] for i in order]
-    write_store(tmp_path / "store.json", ids, [{"all": values[order].astype(np.float32)}], reduction={"kind": "none"})
+    # Six of forty units are alive.
+    dead = np.where(np.arange(40) < 6, values, 0)
+    layers = {"all": values[order].astype(np.float32), "dead": dead[order].astype(np.float32)}
+    write_store(tmp_path / "store.json", ids, [layers], reduction={"kind": "none"})
     _run("-c", PRECOMPUTED, tmp_path / "data", tmp_path / "store.json", tmp_path / "results.json")
     results = json.loads((tmp_path / "results.json").read_text())
     assert np.allclose(results["stock"], results["theirs"], rtol=1e-12, atol=0)
     assert np.allclose(results["kernel"], results["theirs"], rtol=0, atol=1e-6)
     assert results["theirs"][1] > 0.2
+    assert (results["kernel components"], results["stock components"]) == (25, None)
+    # Beyond the rank of a layer scikit-learn predicts what rounding left: the engines part, and the file says why.
+    assert (results["kernel dead components"], results["stock dead components"]) == (6, None)
+    assert np.allclose(results["kernel dead"], results["stock 6 components"], rtol=0, atol=1e-6)
+    assert results["kernel dead"][1] > results["stock dead"][1] + 0.02

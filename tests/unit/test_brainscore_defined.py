@@ -68,6 +68,7 @@ def summary(benchmark, degrees=None):
     part = getattr(benchmark, "_sessions", [benchmark])[0]
     recordings = part._assembly if hasattr(part, "_assembly") else part.train_assembly
     found = {"class": type(benchmark).__name__, "sizes": dict(recordings.sizes), "ceiling": float(benchmark.ceiling)}
+    found["left out"] = list(benchmark.left_out)
     found["ceiling error"] = float(benchmark.ceiling.attrs.get("error", 0))
     raw = benchmark.ceiling.attrs.get("raw")
     found["ceiling dims"] = None if raw is None else [str(dim) for dim in raw.dims]
@@ -145,6 +146,11 @@ def loaded(brainscore_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
     cases["rdm ceiling"] = {"root": str(root), "define": geometry | {"ceiling": "internal_consistency"}}
     cases["numbered"] = {"root": str(_numbered(root, folder / "numbered")), "define": MINE}
     cases["unequal"] = {"root": str(unequal), "define": MINE}
+    silent = _with_silent_sites(root, folder / "silent")
+    cases["silent"] = {"root": str(silent), "define": MINE}
+    cases["silent registered"] = {"root": str(silent), "benchmark": "MajajHong2015public.IT-pls", "score": True}
+    cases["silent rdm"] = {"root": str(silent), "define": geometry}
+    cases["all silent"] = {"root": str(_with_silent_sites(root, folder / "mute", every=1)), "define": MINE}
     cases["once"] = {"root": str(once), "define": MINE}
     cases["region"] = {"root": str(root), "define": MINE | {"region": "V2"}}
     cases["window"] = {"root": str(root), "define": MINE | {"time_window": [200, 300]}}
@@ -203,6 +209,18 @@ def _without_some_repetitions(root: Path, out: Path, keep: int | None = None) ->
     number = np.array([int(stimulus[-4:]) for stimulus in trials["stimulus_id"].values])
     limit = np.where(number % 5 == 0, 1 + number % 3, 4) if keep is None else keep
     trials[trials["repetition"].values < limit].to_netcdf(out / MINE["assembly"])
+    return out
+
+
+def _with_silent_sites(root: Path, out: Path, every: int = 3) -> Path:
+    """MajajHong2015 where every third site answers .1 to everything."""
+    out.mkdir()
+    for name in ("stimulus_hvm-public.csv", "stimulus_hvm-public"):
+        (out / name).symlink_to(root / name)
+    with xr.open_dataarray(root / MINE["assembly"]) as opened:
+        trials = opened.load()
+    trials.values[:, np.arange(trials.sizes["neuroid"]) % every == 0] = 0.1
+    trials.to_netcdf(out / MINE["assembly"])
     return out
 
 
@@ -282,6 +300,18 @@ def test_unequal_repetitions_are_halved_at_random_and_none_is_refused(loaded: di
     assert loaded["unequal"]["ceiling dims"] == loaded["mine"]["ceiling dims"]
     assert loaded["unequal"]["sizes"] == loaded["mine"]["sizes"]
     assert "a ceiling needs repetitions" in loaded["once"]["error"] and "ceiling: none" in loaded["once"]["error"]
+
+
+@pytest.mark.slow
+def test_sites_that_do_not_vary_are_left_out_and_named(loaded: dict):
+    mine, registered = loaded["silent"], loaded["silent registered"]
+    n = loaded["mine"]["sizes"]["neuroid"]
+    assert mine["sizes"]["neuroid"] + len(mine["left out"]) == n and 0 < len(mine["left out"]) < n
+    # The same rule, the same sites and the same score, whether the benchmark is registered or defined.
+    assert mine == registered and mine["raw"] > 0.5
+    assert loaded["silent rdm"]["left out"] == mine["left out"]
+    assert loaded["mine"]["left out"] == loaded["unequal"]["left out"] == []
+    assert "neuroids answer equally to every stimulus" in loaded["all silent"]["error"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroscaling.regression import scores
+from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
@@ -50,6 +51,23 @@ def test_pls_finds_planted_truth():
     predictions = pls_predict(Features.of(features), targets, rows, others, 10)
     expected = np.sqrt(1 / (1 + 0.3**2))
     assert scores.pearson(predictions, targets[200:]).mean() == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("p", [6, 60])
+def test_leave_one_out_errors_are_those_of_fits_without_each_row(p):
+    # Rows far from the others weigh on their own fit, so that the weights of the residuals matter.
+    features, targets = planted(n=24, p=p)
+    features[:3] *= 6
+    shared, rows, alphas = Features.of(features), np.arange(24), (0.5, 8.0, 200.0)
+    model = DualRidgeCV(shared, alphas).fit(rows, targets)
+    errors = np.zeros((len(alphas), 24))
+    for i, alpha in enumerate(alphas):
+        for row in rows:
+            others = np.delete(rows, row)
+            predicted = DualRidge(shared, alpha).fit(others, targets[others]).predict(rows[[row]])
+            errors[i, row] = ((predicted - targets[row]) ** 2).mean()
+    np.testing.assert_allclose(model.errors_, errors.mean(1), rtol=1e-9)
+    assert model.alpha_ == alphas[errors.mean(1).argmin()]
 
 
 def test_pearson_equals_numpy_and_is_nan_without_variation():

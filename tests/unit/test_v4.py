@@ -17,8 +17,9 @@ from neuroscaling.activations.store import open_store, write_store
 from neuroscaling.encoding import v4, v4_data, v4_score
 from neuroscaling.encoding.v4 import Session, load_session, sessions
 from neuroscaling.encoding.v4_data import fetch_session
-from neuroscaling.encoding.v4_score import score_session, usable_samples
+from neuroscaling.encoding.v4_score import Outcome, score_session, usable_samples
 from neuroscaling.errors import DataError, StudyError
+from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.scores import pooled_score
 
 N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5
@@ -93,6 +94,22 @@ def test_nan_responses_are_counted_and_their_neurons_named(root):
 
     change(responses_file(root, "repeat_averaged"), edit)
     with pytest.raises(DataError, match=r"2 responses are NaN or infinite[\s\S]*neurons 2"):
+        load_session(root, "111111")
+
+
+def test_neurons_that_do_not_vary_are_left_out_and_named(root, caplog):
+    raw = np.load(responses_file(root, "raw"))
+    raw[1] = np.where(np.isfinite(raw[1]), 0.1, np.nan)
+    np.save(responses_file(root, "raw"), raw)
+    np.save(responses_file(root, "repeat_averaged"), np.nanmean(raw, axis=2))
+    session = load_session(root, "111111")
+    assert session.left_out == (1,) and session.neurons.tolist() == [0, 2, 3]
+    assert session.responses.shape == (N_IMAGES, 3) and session.ceiling.shape == (3,)
+    assert "1 of 4 neurons answer equally to every image and are left out: 1" in caplog.text
+    raw[:] = np.where(np.isfinite(raw), 2.0, np.nan)
+    np.save(responses_file(root, "raw"), raw)
+    np.save(responses_file(root, "repeat_averaged"), np.nanmean(raw, axis=2))
+    with pytest.raises(DataError, match="all 4 neurons answer equally"):
         load_session(root, "111111")
 
 
@@ -224,6 +241,60 @@ def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_pat
     assert (row["score"] is None, row["error"] is None) == (bool(reason), bool(reason))
     expected = reason and f"the mean ceiling of the neurons is {reason}"
     assert row["reason"] == expected if not reason else row["reason"].startswith(expected)
+
+
+@pytest.mark.parametrize("metric", ["pls", "ridge"])
+def test_held_out_responses_reach_neither_the_choice_of_a_layer_nor_the_fit(tmp_path, metric):
+    session, hidden = planted_session(neurons=5)
+    rng = np.random.default_rng(1)
+    # Layers that are alike: which is best differs from images to images.
+    layers = {f"layer{i}": hidden + 2 * rng.standard_normal(hidden.shape) for i in range(8)}
+    activations = stored(tmp_path, session.stimulus_ids, layers)
+    folds = shuffled_folds(150, 5, 0)
+    tasks = [v4_score._task(train, test, [40], fold) for fold, (train, test) in enumerate(folds)]
+    for task in tasks:
+        (before,) = v4_score.MAPPINGS[metric](activations, session, [task])
+        changed = session.responses.copy()
+        changed[task.evaluate] = rng.standard_normal(changed[task.evaluate].shape) * 5
+        (after,) = v4_score.MAPPINGS[metric](activations, replace(session, responses=changed), [task])
+        assert before.layers == after.layers
+        assert not np.allclose(before.correlations, after.correlations)
+
+
+def test_correlations_are_of_each_fold_and_of_all_folds_together(tmp_path):
+    session, hidden = planted_session()
+    outcomes = score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [30])
+    held = [held_out for _, held_out in shuffled_folds(150, 5, 0)]
+    for outcome in outcomes:
+        assert outcome.correlations.shape == (5, 8) and outcome.pooled.shape == (8,)
+        assert np.abs(outcome.pooled - outcome.correlations.mean(0)).max() < 0.1
+    rng = np.random.default_rng(0)
+    predicted = [rng.standard_normal((len(rows), 8)) + i for i, rows in enumerate(held)]
+    made = Outcome.of("pls", 30, predicted, [session.responses[rows] for rows in held], ["x"] * 5)
+    everything = np.concatenate(held)
+    expected = [np.corrcoef(np.concatenate(predicted)[:, i], session.responses[everything, i])[0, 1] for i in range(8)]
+    np.testing.assert_allclose(made.pooled, expected)
+    np.testing.assert_allclose(
+        made.correlations[2, 3], np.corrcoef(predicted[2][:, 3], session.responses[held[2], 3])[0, 1]
+    )
+
+
+def test_components_that_a_layer_has_are_told(tmp_path, caplog):
+    session, hidden = planted_session()
+    few = np.hstack([hidden[:, :3], np.zeros((150, 40))])
+    activations = stored(tmp_path, session.stimulus_ids, {"few": few})
+    small, large = score_session(activations, session, [30, "all"], ["pls"])
+    assert small.components == large.components == (3,) * 5
+    assert v4_score._row(session, large)["n_components"] == 3
+    assert "session 1, 120 mapping images: layers few have 3 of 25 components" in caplog.text
+    caplog.clear()
+    wide = stored(
+        tmp_path / "wide", session.stimulus_ids, {"wide": np.random.default_rng(0).standard_normal((150, 40))}
+    )
+    (full,) = score_session(wide, session, ["all"], ["pls"])
+    assert full.components == (25,) * 5 and caplog.text == ""
+    (ridge,) = score_session(wide, session, ["all"], ["ridge"])
+    assert "n_components" not in v4_score._row(session, ridge)
 
 
 def test_order_of_stored_stimuli_does_not_matter(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.brainscore.constant import without_constant
 from neuroscaling.brainscore.definitions import SPLIT_METRICS, Definition, require_files
 from neuroscaling.brainscore.local import stimulus_set
 from neuroscaling.brainscore.recording_checks import definition_problems
@@ -24,7 +25,8 @@ def build(definition: Definition) -> Any:
     """NeuralBenchmark (pls, ridge, neuron_to_neuron) or RSABenchmark (rdm, cka) on the recordings of `definition`.
 
     With `ceiling: none` the object's ceiling is 1, so that its score is the squared raw value (the raw value of rdm
-    and cka). Raises DataError for missing files, and for all that `recordings.definition_problems` finds.
+    and cka). Neuroids that don't vary are left out; the object's `left_out` has their ids. Raises DataError for missing
+    files, for all that `recordings.definition_problems` finds, and where no neuroid varies.
     """
     from brainscore_vision.benchmark_helpers.neural_common import average_repetition
 
@@ -36,7 +38,12 @@ def build(definition: Definition) -> Any:
         raise DataError(problems)
     trials = _in_window(_of_region(_assembly(recordings, table, definition), definition), definition)
     averaged = average_repetition(trials) if "repetition" in _coords(trials, "presentation") else trials
-    return (_neural if definition.metric in SPLIT_METRICS else _rsa)(definition, trials, averaged)
+    varying, left_out = without_constant(averaged, definition.assembly)
+    if left_out:
+        trials, averaged = trials.isel(neuroid=varying), averaged.isel(neuroid=varying)
+    benchmark = (_neural if definition.metric in SPLIT_METRICS else _rsa)(definition, trials, averaged)
+    benchmark.left_out = left_out
+    return benchmark
 
 
 def _neural(definition: Definition, trials: Any, averaged: Any) -> Any:

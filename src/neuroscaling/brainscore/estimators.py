@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from neuroscaling.brainscore.splits import AlignedSplit
 from neuroscaling.brainscore.tokens import View
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
-from neuroscaling.regression.pls import KernelPLS, pls_splits
+from neuroscaling.regression.pls import KernelPLS, pls_splits_counted
 from neuroscaling.regression.similarity import nearest_units
 
 Layered = str | Sequence[str]
@@ -38,24 +38,33 @@ def estimator_maker(regression: Any, view: View) -> Callable[[str], Any] | None:
     return None
 
 
-def together_maker(regression: Any) -> Callable[..., list[np.ndarray]] | None:
+Together = Callable[..., list[tuple[np.ndarray, int | None]]]
+"""Inputs, targets and splits -> predictions of each split, with the number of PLS components that were found."""
+
+
+def together_maker(regression: Any) -> Together | None:
     """Of a regression as Brain-Score holds it: a function of inputs, targets and splits, for all splits at once.
 
     It gives what the estimator gives split by split, sharing work between the splits; None where there is none.
     """
     match regression:
         case PLSRegression(scale=False):
-            return partial(pls_splits, n_components=regression.n_components)
+            return partial(pls_splits_counted, n_components=regression.n_components)
         case Ridge(fit_intercept=True) | stock.DualRidgeRegression():
-            return partial(ridge_splits, alpha=regression.alpha)
+            return partial(_ridge_together, regression.alpha)
     return None
+
+
+def _ridge_together(alpha: float, *arguments: Any) -> list[tuple[np.ndarray, None]]:
+    return [(predictions, None) for predictions in ridge_splits(*arguments, alpha=alpha)]
 
 
 class KernelRegression:
     """A regression of Brain-Score's on token assemblies: fitted on rows with an estimator of a layer.
 
-    layers: one, or one for each call of `fit`, in their order; `used`: the layers of the fits so far; view: whose rows
-    the estimators know; together: (inputs, targets, splits) -> predictions of all splits, where they can share work.
+    layers: one, or one for each call of `fit`, in their order; `used`: the layers of the fits so far; `components`: the
+    PLS components that each fit found, None of other estimators; view: whose rows the estimators know; together: the
+    predictions of all splits, where they can share work.
     """
 
     def __init__(
@@ -63,13 +72,14 @@ class KernelRegression:
         estimator_of: Callable[[str], Any],
         layers: Layered,
         view: View,
-        together: Callable[..., list[np.ndarray]] | None = None,
+        together: Together | None = None,
     ):
         self.estimator_of = estimator_of
         self.layers = layers
         self.view = view
         self.together = together
         self.used: list[str] = []
+        self.components: list[int | None] = []
         self._layer: str | None = None
         self._fitted: Any = None
 
@@ -79,6 +89,7 @@ class KernelRegression:
         if layer != self._layer:
             self._layer, self._fitted = layer, self.estimator_of(layer)
         self._fitted.fit(self.view.rows(source), np.asarray(target, dtype=np.float64))
+        self.components.append(getattr(self._fitted, "n_found", None))
         return self
 
     def predict(self, source: Any) -> np.ndarray:
@@ -100,13 +111,15 @@ class KernelRegression:
             targets[rows[split.source_test]] = values[split.target_test]
         folds = [(rows[split.source_train], rows[split.source_test]) for split in splits]
         layers = [self._next_layer() for _ in folds]
-        predictions: list = [None] * len(folds)
+        found: list = [(None, None)] * len(folds)
         for layer in dict.fromkeys(layers):
             own = [i for i, other in enumerate(layers) if other == layer]
-            found = self.together(self.view.inputs(layer), targets, [folds[i] for i in own])
-            for i, prediction in zip(own, found, strict=True):
-                predictions[i] = prediction
-        return predictions
+            for i, result in zip(
+                own, self.together(self.view.inputs(layer), targets, [folds[i] for i in own]), strict=True
+            ):
+                found[i] = result
+        self.components += [components for _, components in found]
+        return [predictions for predictions, _ in found]
 
     @property
     def alpha_(self) -> float:

@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuroscaling.brainscore import ids
+from neuroscaling.brainscore.constant import without_constant
 from neuroscaling.brainscore.definitions import Definition
 from neuroscaling.brainscore.recording_checks import response_problems
 from neuroscaling.brainscore.recordings import has_text_ids
@@ -23,6 +26,8 @@ from neuroscaling.stimuli.tables import FILE, ID, OLD_ID, image_problems, read_s
 from neuroscaling.text_tables import TextTable, frame
 
 _paths: dict[str, Path] = {}
+_left_out: dict[str, list[tuple[str, str | None]]] = {}
+"""Of local recordings by their id: neuroids that don't vary, with their region."""
 
 
 def register_benchmark(root: str | Path, benchmark: ids.Benchmark) -> None:
@@ -61,7 +66,8 @@ def register_stimuli(files: StimulusFiles, text_ids: bool = False) -> None:
 def load(name: str, definitions: Mapping[str, Definition] | None = None) -> Any:
     """Brain-Score's benchmark object: one defined in the study, or the registered one, whose data are registered.
 
-    Raises StudyError for an unknown or unserved id and DataError for what is wrong with the recordings.
+    Its `left_out` has the ids of neuroids that don't vary, which recordings of one's own are scored without. Raises
+    StudyError for an unknown or unserved id and DataError for what is wrong with the recordings.
     """
     if definitions and name in definitions:
         from neuroscaling.brainscore.defined import build
@@ -69,7 +75,11 @@ def load(name: str, definitions: Mapping[str, Definition] | None = None) -> Any:
         return build(definitions[name])
     from brainscore_vision import load_benchmark
 
-    return load_benchmark(ids.benchmark(name).benchmark)
+    entry = ids.benchmark(name)
+    benchmark = load_benchmark(entry.benchmark)
+    of_region = (None, entry.region)
+    benchmark.left_out = [own for data in entry.data for own, place in _left_out.get(data, []) if place in of_region]
+    return benchmark
 
 
 def load_stimuli(csv: Path, images: Path, identifier: str, known: str | None = None, text_ids: bool = False) -> Any:
@@ -127,6 +137,7 @@ def check_assembly(assembly: Any, path: Path, gaps: bool = False) -> Any:
 
 
 def _load_assembly(files: Files, load: Callable[[], Any]) -> Any:
+    _left_out.pop(files.data_set.data, None)
     if files.official:
         _require_sha1(files.data_set.sha1, files.assembly)
     else:
@@ -134,7 +145,22 @@ def _load_assembly(files: Files, load: Callable[[], Any]) -> Any:
     assembly = _explained(load, files.assembly)
     if files.official:  # what the source publishes is taken as it is, gaps and all
         return assembly.load()
-    return check_assembly(assembly, files.assembly, files.data_set.data in WITH_GAPS)
+    checked = check_assembly(assembly, files.assembly, files.data_set.data in WITH_GAPS)
+    return _without_constant(checked, files)
+
+
+def _without_constant(assembly: Any, files: Files) -> Any:
+    if "neuroid" not in assembly.dims or assembly.dtype.kind != "f":
+        return assembly
+    varying, left_out = without_constant(assembly, files.assembly)
+    if not left_out:
+        return assembly
+    others = np.setdiff1d(np.arange(assembly.sizes["neuroid"]), varying)
+    # A level of the neuroids' index, which is an attribute and not among the coordinates.
+    has_region = hasattr(assembly, "region") and assembly["region"].dims == ("neuroid",)
+    regions = assembly["region"].values[others].tolist() if has_region else [None] * len(others)
+    _left_out[files.data_set.data] = list(zip(left_out, regions, strict=True))
+    return assembly.isel(neuroid=varying)
 
 
 def _serve(identifier: str, path: Path) -> None:

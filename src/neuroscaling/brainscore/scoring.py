@@ -6,6 +6,7 @@ brainscore_vision on the full features. Import after `neuroscaling.brainscore.en
 
 import contextlib
 import io
+import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from neuroscaling.hashing import content_hash
 from neuroscaling.provenance import provenance
 from neuroscaling.regression.denominators import unusable
 
+logger = logging.getLogger("neuroscaling")
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
 PROTOCOLS = ("corrected", "parity")
 ENGINES = ("kernel", "stock")
@@ -91,12 +93,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Scored:
-    """What Brain-Score made of a benchmark: its Score, its object, the parts of the score and the layer of each fit."""
+    """What Brain-Score made of a benchmark: its Score, its object, the parts of the score and the layer of each fit.
+
+    components: of PLS by engine `kernel`, those that each fit found; empty for others, which don't tell.
+    """
 
     score: Any
     stock: Any
     parts: list[score_file.Part]
     layers: list[str]
+    components: list[int]
 
 
 def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) -> tuple[dict, list[dict]]:
@@ -121,6 +127,7 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
         "versions": {"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
         "rows": [_row(benchmark, job.protocol, scored)],
         "splits": score_file.split_rows(scored.parts, scored.layers),
+        "left_out": list(getattr(scored.stock, "left_out", [])),
         "subjects": [_subject(benchmark, job.protocol, part) for part in scored.parts if part.subject is not None],
         "inputs": job.inputs(benchmark),
         "provenance": provenance(PACKAGES, time.perf_counter() - started),
@@ -143,8 +150,28 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
         # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
         score = stock(used)
     fits = [layers] if isinstance(layers, str) else list(layers)
+    components = _components(stock)
+    if components and min(components) < COMPONENTS:
+        what = "run %s, %s: layers %s have %d of %d components for partial least squares (fewer in %d of %d fits)"
+        of_each = fits * len(components) if len(fits) == 1 else fits
+        short = [layer for layer, found in zip(of_each, components, strict=True) if found < COMPONENTS]
+        facts = (", ".join(dict.fromkeys(short)), min(components), COMPONENTS, len(short), len(components))
+        logger.warning(what, job.run, benchmark.benchmark, *facts)
     shares = score_file.parts_of(score, _subjects(stock), sessions)
-    return Scored(score, stock, judged(benchmark, shares, score.attrs["ceiling"], _ceiling_images(stock)), fits)
+    shares = judged(benchmark, shares, score.attrs["ceiling"], _ceiling_images(stock))
+    return Scored(score, stock, shares, fits, components)
+
+
+def _components(stock: Any) -> list[int]:
+    """Components of partial least squares that each fit of the kernel engine found; empty for other metrics."""
+    metrics = [getattr(part, "_similarity_metric", None) for part in _inner(stock)] if _holds_metric(stock) else []
+    regressions = [getattr(getattr(metric, "regression", None), "_regression", None) for metric in metrics]
+    found = [count for regression in regressions for count in getattr(regression, "components", [])]
+    return [] if None in found else found
+
+
+def _holds_metric(stock: Any) -> bool:
+    return hasattr(stock, "_sessions") or hasattr(stock, "_similarity_metric")
 
 
 def ceiling_key(benchmark: Benchmark, data_hash: str) -> str:
@@ -242,6 +269,8 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
     }
     if len(set(scored.layers)) > 1:
         row["layers"] = list(scored.layers)
+    if scored.components:
+        row["n_components"] = min(scored.components)
     lower = score.attrs["ceiling"].attrs.get("lower_bound_loo") if ceiling is not None else None
     return row if lower is None else row | {"ceiling_lower": score_file.number(lower)}
 

@@ -6,6 +6,7 @@ responses_raw/responses_<session>.npy                   (neurons, images, repeat
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from neuroscaling.hashing import file_sha256
 from neuroscaling.regression.scores import repeat_ceiling, varies
 
 CHECKSUMS = Path(__file__).with_name("v4_checksums.json")
+log = logging.getLogger(__name__)
 NUMBER = re.compile(r"(\d+)\.jpe?g$", re.IGNORECASE)
 
 
@@ -27,7 +29,8 @@ NUMBER = re.compile(r"(\d+)\.jpe?g$", re.IGNORECASE)
 class Session:
     """A recording session: responses (images, neurons) in the order of `stimulus_ids`, ceiling (neurons,) or None.
 
-    pinned: whether every file has the sha256 that the library knows for it.
+    pinned: whether every file has the sha256 that the library knows for it; left_out: numbers (from 0) of neurons that
+    answer equally to every image, of which nothing can be predicted.
     """
 
     name: str
@@ -35,6 +38,12 @@ class Session:
     responses: np.ndarray
     ceiling: np.ndarray | None
     pinned: bool
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def neurons(self) -> np.ndarray:
+        """Numbers (from 0) in the file of the neurons that are here."""
+        return np.setdiff1d(np.arange(self.responses.shape[1] + len(self.left_out)), self.left_out)
 
 
 def sessions(root: str | Path) -> list[str]:
@@ -64,7 +73,8 @@ def load_session(root: str | Path, session: str) -> Session:
 
     Raises DataError with all that is wrong: unknown session (nearest), altered file, images and responses that differ
     in number, numbers of images that aren't 1 to n, NaN responses (named and counted), raw repeats that don't average
-    to the responses. The ceiling is None where there are no raw repeats.
+    to the responses, no neuron that varies. Single neurons that don't vary are left out, with a line in the log. The
+    ceiling is None where there are no raw repeats.
     """
     root, root = Path(root), Path(root)
     if session not in sessions(root):
@@ -80,10 +90,16 @@ def load_session(root: str | Path, session: str) -> Session:
     problems += _inconsistent(averaged, raw, numbers, files)
     if problems:
         raise DataError(problems)
-    ceiling = None if raw is None else repeat_ceiling(raw)
+    varying = varies(averaged.T)
+    if not varying.all():
+        what = "session %s: %d of %d neurons answer equally to every image and are left out: %s"
+        log.warning(what, session, int((~varying).sum()), len(varying), listing(np.flatnonzero(~varying).tolist()))
+    ceiling = None if raw is None else repeat_ceiling(raw[varying])
     known = checksums()
     pinned = all(name in known for kind, name in session_files(session).items() if files[kind].is_file())
-    return Session(session, [stimulus_id(session, number) for number in numbers], averaged.T.copy(), ceiling, pinned)
+    ids = [stimulus_id(session, number) for number in numbers]
+    left_out = tuple(np.flatnonzero(~varying).tolist())
+    return Session(session, ids, averaged[varying].T.copy(), ceiling, pinned, left_out)
 
 
 def stimulus_id(session: str, number: int) -> str:
@@ -125,11 +141,8 @@ def _inconsistent(averaged: np.ndarray, raw: np.ndarray | None, numbers: list[in
     if len(broken):
         count = int((~np.isfinite(averaged)).sum())
         yield Problem(f"{count} responses are NaN or infinite", where, f"neurons {listing(broken.tolist())}")
-    silent = np.flatnonzero(~varies(np.nan_to_num(averaged).T))
-    if len(silent):
-        yield Problem(
-            f"{len(silent)} neurons answer equally to every image", where, f"neurons {listing(silent.tolist())}"
-        )
+    if not varies(averaged.T).any():
+        yield Problem(f"all {len(averaged)} neurons answer equally to every image", where)
     if raw is not None and not len(broken):
         yield from _raw_problems(averaged, raw, files["raw"])
 

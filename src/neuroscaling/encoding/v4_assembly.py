@@ -33,7 +33,8 @@ def write_assembly(root: str | Path, session: str, out: str | Path) -> Path:
     recorded = load_session(root, session)
     files = session_files(session)
     raw = Path(root) / files["raw"]
-    values, ids, repetitions = _trials(recorded, raw) if raw.is_file() else _averages(recorded)
+    averaged = Path(root) / files["responses"]
+    values, ids, repetitions = _trials(recorded, raw) if raw.is_file() else _averages(recorded, averaged)
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)
         names = _write_images(Path(root) / files["images"], session, folder / IMAGES)
@@ -56,8 +57,9 @@ def write_assembly(root: str | Path, session: str, out: str | Path) -> Path:
     return out / MANIFEST
 
 
-def _averages(session: Session) -> tuple[np.ndarray, list[str], None]:
-    return session.responses, session.stimulus_ids, None
+def _averages(session: Session, file: Path) -> tuple[np.ndarray, list[str], None]:
+    # All neurons: a benchmark leaves out those that don't vary, and its score file names them.
+    return read_npy(file).T, session.stimulus_ids, None
 
 
 def _trials(session: Session, raw: Path) -> tuple[np.ndarray, list[str], np.ndarray]:

@@ -25,7 +25,7 @@ from neuroscaling.errors import Problem, StudyError, nearest
 from neuroscaling.regression.denominators import repeat_ceiling_error, unusable
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.folds import shuffled_folds
-from neuroscaling.regression.pls import pls_predict
+from neuroscaling.regression.pls import KernelPLS
 from neuroscaling.regression.scores import normalised, pooled_score, prediction_correlation
 from neuroscaling.regression.voxelwise.settings import RidgeSettings
 
@@ -41,12 +41,32 @@ METRICS = ("pls", "ridge")
 @dataclass(frozen=True)
 class Outcome:
     """One metric at one number of mapping images: correlations (folds, neurons) and the layers chosen, in each fold for
-    all neurons or for each."""
+    all neurons or for each. pooled (neurons,): correlations over the held-out predictions of all folds together;
+    components: of PLS, those that each fold found.
+    """
 
     metric: str
     n_mapping: int
     correlations: np.ndarray
     layers: list[str]
+    pooled: np.ndarray
+    components: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        metric: str,
+        n_mapping: int,
+        predictions: Sequence[np.ndarray],
+        held_out: Sequence[np.ndarray],
+        layers: list[str],
+        components: Sequence[int] = (),
+    ) -> "Outcome":
+        """From the predictions and the responses (held-out images, neurons) of each fold."""
+        pairs = zip(predictions, held_out, strict=True)
+        correlations = np.stack([prediction_correlation(predicted, held) for predicted, held in pairs])
+        pooled = prediction_correlation(np.concatenate(predictions), np.concatenate(held_out))
+        return cls(metric, n_mapping, correlations, layers, pooled, tuple(components))
 
 
 def score_v4(
@@ -70,6 +90,7 @@ def score_v4(
     header = ScoreHeader(run, "v4", False, output.stem, tuple(metrics))
     details = {
         "pinned": recording.pinned,
+        "left_out": list(recording.left_out),
         "folds": N_FOLDS,
         "inner_folds": N_INNER_FOLDS,
         "seed": SEED,
@@ -133,10 +154,10 @@ def ridge(stored: Activations, session: Session, tasks: Sequence[Task]) -> list[
     outcomes = []
     for size in range(len(tasks[0].draw.n_images)):
         fits = [fold[size] for fold in found]
-        pairs = [(fit.predictions, responses[task.evaluate]) for fit, task in zip(fits, tasks, strict=True)]
-        r = np.stack([prediction_correlation(predicted.astype(np.float64), held) for predicted, held in pairs])
         layers = [candidates[i].name for fit in fits for i in fit.candidate]
-        outcomes.append(Outcome("ridge", min(fit.n_images for fit in fits), r, layers))
+        predictions = [fit.predictions.astype(np.float64) for fit in fits]
+        held_out = [responses[task.evaluate] for task in tasks]
+        outcomes.append(Outcome.of("ridge", min(fit.n_images for fit in fits), predictions, held_out, layers))
     return outcomes
 
 
@@ -147,39 +168,61 @@ def pls(stored: Activations, session: Session, tasks: Sequence[Task]) -> list[Ou
     for size in range(len(tasks[0].draw.n_images)):
         rows = [np.sort(task.draw.orders[size]) for task in tasks]
         results = [_fold(layers, session.responses, r, task.evaluate) for r, task in zip(rows, tasks, strict=True)]
-        correlations = np.stack([correlation for correlation, _ in results])
-        outcomes.append(Outcome("pls", min(map(len, rows)), correlations, [layer for _, layer in results]))
+        predictions, chosen, components = zip(*results, strict=True)
+        held_out = [session.responses[task.evaluate] for task in tasks]
+        n_mapping = min(map(len, rows))
+        _tell_of_few_components(session, n_mapping, chosen, components)
+        outcomes.append(Outcome.of("pls", n_mapping, predictions, held_out, list(chosen), components))
     return outcomes
+
+
+def _tell_of_few_components(session: Session, n: int, layers: Sequence[str], components: Sequence[int]) -> None:
+    asked = n_components(n)
+    few = [layer for layer, found in zip(layers, components, strict=True) if found < asked]
+    if few:
+        what = "session %s, %d mapping images: layers %s have %d of %d components for partial least squares"
+        log.warning(what, session.name, n, ", ".join(dict.fromkeys(few)), min(components), asked)
 
 
 def _fold(
     layers: dict[str, Features], responses: np.ndarray, rows: np.ndarray, test: np.ndarray
-) -> tuple[np.ndarray, str]:
-    """Correlations (neurons,) on the held-out images, from the layer that was best inside the mapping images."""
+) -> tuple[np.ndarray, str, int]:
+    """Predictions (held-out images, neurons) by the layer that was best inside the mapping images, that layer, and the
+    number of its components."""
     best = next(iter(layers))
     if len(layers) > 1:
         best = max(layers, key=lambda layer: _inner_score(layers[layer], responses, rows))
-    return prediction_correlation(_predict(layers[best], responses, rows, test), responses[test]), best
+    fit = _fit(layers[best], responses, rows)
+    return fit.predict(test), best, fit.n_found
 
 
 def _inner_score(features: Features, responses: np.ndarray, rows: np.ndarray) -> float:
     """How well a layer does inside `rows`: cross-validated correlation, mean over neurons."""
     parts = [(rows[train], rows[held]) for train, held in shuffled_folds(len(rows), N_INNER_FOLDS, SEED)]
-    predicted = [_predict(features, responses, train, held) for train, held in parts]
+    predicted = [_fit(features, responses, train).predict(held) for train, held in parts]
     pairs = zip(predicted, parts, strict=True)
     return float(np.mean([prediction_correlation(values, responses[held]).mean() for values, (_, held) in pairs]))
 
 
-def _predict(features: Features, responses: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Predictions for `others` by PLS: 25 components, or a third of the mapping images where those are fewer."""
-    return pls_predict(features, responses, rows, others, max(1, min(MAX_COMPONENTS, len(rows) // 3)))
+def _fit(features: Features, responses: np.ndarray, rows: np.ndarray) -> KernelPLS:
+    """PLS on some images."""
+    return KernelPLS(features, n_components(len(rows))).fit(rows, responses[rows])
+
+
+def n_components(n_mapping: int) -> int:
+    """Components that PLS is asked for: 25, or a third of the mapping images where those are fewer."""
+    return max(1, min(MAX_COMPONENTS, n_mapping // 3))
 
 
 MAPPINGS: dict[str, Callable[[Activations, Session, Sequence[Task]], list[Outcome]]] = {"pls": pls, "ridge": ridge}
 
 
 def _row(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """A row of the score file: mean over folds; its error is the standard error over folds."""
+    """A row of the score file: mean over folds; its error is the standard error over folds.
+
+    `raw_pooled` is what `raw` would be with the held-out predictions of all folds taken together.
+    """
+    found = {"n_components": min(outcome.components)} if outcome.components else {}
     reason = ceiling_reason(session)
     scores = [pooled_score(correlation, session.ceiling) for correlation in outcome.correlations]
     return {
@@ -195,6 +238,8 @@ def _row(session: Session, outcome: Outcome) -> dict[str, Any]:
         "layer": most_frequent(outcome.layers),
         "n_targets": outcome.correlations.shape[1],
         "n_mapping": outcome.n_mapping,
+        "raw_pooled": outcome.pooled.mean(),
+        **found,
     }
 
 
@@ -213,7 +258,7 @@ def _table(session: Session, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "metric": np.repeat([outcome.metric for outcome in outcomes], n),
         "n_mapping": np.repeat([outcome.n_mapping for outcome in outcomes], n),
-        "neuron": np.tile(np.arange(n), len(outcomes)),
+        "neuron": np.tile(session.neurons, len(outcomes)),
         "r": np.concatenate(r),
         "ceiling": np.tile(ceiling, len(outcomes)),
         "score": np.concatenate([normalised(one, ceiling) for one in r]),

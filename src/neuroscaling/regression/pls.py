@@ -1,7 +1,8 @@
 """Partial least squares on rows of stimuli, equal to scikit-learn's PLSRegression(n_components, scale=False).
 
-Two forms of one algorithm (nipals.py): covariances of features where features are few, inner products of stimuli where
-they are many.
+Equal where the features have that many components. Of a layer with fewer (dead units, copies) scikit-learn goes on with
+what rounding left of it and predicts noise; here the components end, and their number is told. Two forms of one
+algorithm (nipals.py): covariances of features where features are few, inner products of stimuli where they are many.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,11 @@ class KernelPLS:
         self._fit, self.n_iter_ = _fit_one(self.features, rows, targets, self.n_components)
         return self
 
+    @property
+    def n_found(self) -> int:
+        """Components that the last fit found: fewer than asked for where targets or features were used up."""
+        return len(self.n_iter_)
+
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Predictions (len(rows), m)."""
         return self._fit.predict(np.asarray(rows))
@@ -56,6 +62,13 @@ def pls_splits(
     targets: (n, m), a row for each stimulus. The splits share their products with all targets and each pass over the
     inner products. Raises ValueError for faulty shapes or numbers.
     """
+    return [predictions for predictions, _ in pls_splits_counted(features, targets, splits, n_components)]
+
+
+def pls_splits_counted(
+    features: Features | Gram, targets: np.ndarray, splits: Sequence[Fold], n_components: int = 25
+) -> list[tuple[np.ndarray, int]]:
+    """As `pls_splits`, each split's predictions with the number of components that were found."""
     targets = np.asarray(targets, dtype=np.float64)
     everything = np.arange(len(targets))
     check_numbers(features, everything, targets)
@@ -64,7 +77,7 @@ def pls_splits(
         fits = [_fit_one(features, train, targets[train], n_components) for train, _ in splits]
     else:
         fits = _fit_together(features, targets, [train for train, _ in splits], n_components)
-    return [fit.predict(test) for (fit, _), (_, test) in zip(fits, splits, strict=True)]
+    return [(fit.predict(test), len(iterations)) for (fit, iterations), (_, test) in zip(fits, splits, strict=True)]
 
 
 def pls_predict(

@@ -17,14 +17,14 @@ def pearson(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
 
 
 def varies(values: np.ndarray) -> np.ndarray:
-    """Whether each column of an array (n, t) varies by more than rounding, (t,).
+    """Whether each column of an array (n, ..., t) varies by more than rounding, (..., t); NaN doesn't count.
 
     Judged by the largest and the smallest value: the spread of equal numbers is not always 0. Rounding is 1e-12 of the
     largest value, four units in the last place in float32; beyond that the size of the mean doesn't matter.
     """
     values = np.asarray(values)
     eps = 1e-12 if values.dtype.kind != "f" or values.itemsize >= 8 else 4 * np.finfo(values.dtype).eps
-    highest, lowest = values.max(0), values.min(0)
+    highest, lowest = np.fmax.reduce(values), np.fmin.reduce(values)
     return highest - lowest > eps * np.maximum(np.abs(highest), np.abs(lowest))
 
 
