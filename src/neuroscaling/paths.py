@@ -18,6 +18,14 @@ def brace_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
             yield Problem(what, name, str(folder), "any other character", fix=fix)
 
 
+def quote_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
+    """Folders with a single quote in their path: quoted by Snakemake, a cluster's shell runs what is in $() there."""
+    for name, folder in folders.items():
+        if "'" in str(folder):
+            what = f"a single quote in the path of the {name}, and jobs that are submitted to a cluster"
+            yield Problem(what, name, str(folder), "any other character", fix="move it, or run without a cluster")
+
+
 @dataclass(frozen=True)
 class Store:
     """The shared, content-addressed part: what is dear and can be used by several studies."""

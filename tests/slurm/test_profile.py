@@ -40,12 +40,14 @@ def test_profiles_agree_with_the_default_one(name):
 @pytest.mark.slurm
 @pytest.mark.slow
 def test_the_commented_settings_for_gpus_of_a_site_work(start, tmp_path):
-    site = tmp_path / "site"
-    site.mkdir()
+    # Of all that a job's command line holds, the folder alone is of the user's making.
+    folder = tmp_path / "My Drive - lab $(touch pwned) `touch pwned` & ü; x"
+    site = folder / "site"
+    site.mkdir(parents=True)
     (site / "config.yaml").write_text(yaml.safe_dump(commented_block("set-resources") | commented_block("set-threads")))
-    (tmp_path / "release").touch()
+    (folder / "release").touch()
     targets = ["net.train", "net.activations", "net_untrained_s0.train", "net_untrained_s0.activations"]
-    driver = start(tmp_path, *targets, "--profile", str(site))
+    driver = start(folder, *targets, "--profile", str(site))
     driver.finish()
     jobs = {(job.rule, "untrained" in job.wildcards): job for job in driver.jobs()}
     train, activations = jobs["train", False], jobs["activations", False]
@@ -53,4 +55,5 @@ def test_the_commented_settings_for_gpus_of_a_site_work(start, tmp_path):
     assert (activations.partition, activations.gpus, activations.cpus) == ("gpu", 1, 4)
     untrained = [job for (_, is_untrained), job in jobs.items() if is_untrained]
     assert [(job.partition, job.gpus) for job in untrained] == [("cpu", 0), ("cpu", 0)]
-    assert len((tmp_path / "net.notes").read_text().split()) == 4, "both saw their GPU in CUDA_VISIBLE_DEVICES"
+    assert len((folder / "net.notes").read_text().split()) == 4, "both saw their GPU in CUDA_VISIBLE_DEVICES"
+    assert not list(tmp_path.rglob("pwned"))

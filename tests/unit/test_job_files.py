@@ -10,6 +10,7 @@ import pytest
 
 from neuroscaling.brainscore.job_files import ChoiceJob, ChosenSet, ScoringJob, read_job, with_source, write_job
 from neuroscaling.errors import DataError
+from neuroscaling.paths import brace_problems, quote_problems
 
 AWKWARD = "$(touch pwned) `touch pwned`; touch pwned & 'q' \"d\" \\ * ü"
 RULES = Path(__file__).parents[2] / "workflow" / "rules"
@@ -63,3 +64,13 @@ def test_no_rule_hands_a_command_to_a_shell():
     """A path or a name that a shell reads is split at spaces and run where it holds `$(...)`."""
     for file in RULES.glob("*.smk"):
         assert not re.search(r"^\s*(shell|run):|\bshell\(", file.read_text(), re.M), file.name
+
+
+def test_braces_and_on_clusters_single_quotes_in_a_path_are_refused_by_name():
+    assert not list(brace_problems({"store": Path("$(a) 'b'")})) and not list(
+        quote_problems({"store": Path("$(a) {b}")})
+    )
+    (brace,) = brace_problems({"store": Path("a/{b}"), "clone": Path("/c")})
+    assert "braces" in brace.what and brace.where == "store" and brace.value == "a/{b}"
+    (quote,) = quote_problems({"store": Path("a"), "clone": Path("/lab's")})
+    assert "single quote" in quote.what and quote.value == "/lab's"

@@ -33,7 +33,7 @@ from neuroscaling.config.options import named_study
 from neuroscaling.encoding.targets import encoding_jobs
 from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
-from neuroscaling.paths import brace_problems
+from neuroscaling.paths import brace_problems, quote_problems
 from neuroscaling.study import load_study
 
 try:
@@ -332,6 +332,14 @@ def minutes(minutes):
 
 
 onstart:
+    PLACES = {
+        "clone": RULES.parents[1],
+        "working directory": Path.cwd(),
+        "study file": config["study"],
+        "store": STORE,
+    }
+    if workflow.non_local_exec and (found := list(quote_problems(PLACES))):
+        raise WorkflowError(str(StudyError(found)))
     subprocess.run(
         [INTERPRETER, "-m", "neuroscaling.cli.main", "check", config["study"]],
         check=True,
