@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError
 from neuroscaling.files import atomic_path
 
@@ -47,11 +48,12 @@ def read_syntax(paths: list[Path]) -> list[Syntax]:
 def _kept() -> dict[str, Syntax]:
     """Syntax by the hash of a file's contents; empty where nothing was kept by this very reader."""
     try:
-        found = json.loads(KEPT.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with reading(KEPT, "kept syntax"):
+            found = json.loads(KEPT.read_text(encoding="utf-8"))
+            same = found["reader"] == _reader() and len(found["files"]) < MANY
+            return {key: Syntax(*value) for key, value in found["files"].items()} if same else {}
+    except DataError:
         return {}
-    same = found["reader"] == _reader() and len(found["files"]) < MANY
-    return {key: Syntax(*value) for key, value in found["files"].items()} if same else {}
 
 
 def _keep() -> None:

@@ -104,3 +104,13 @@ def test_an_installation_that_cannot_be_written_to_is_parsed_each_time(tmp_path,
     (tmp_path / "m.py").write_text("x = 1\n")
     kept.parent.write_text("a file where the folder would be")
     assert syntax.read_syntax([tmp_path / "m.py"])[0].digest
+
+
+def test_a_damaged_file_of_kept_syntax_is_no_matter(tmp_path, monkeypatch):
+    expected = code.code_fingerprint(__file__)
+    for content in ("", "[]", "{}", '{"reader": 3}', f'{{"reader": "{syntax._reader()}", "files": {{"a": 3}}}}'):
+        (tmp_path / "kept.json").write_text(content)
+        monkeypatch.setattr(syntax, "KEPT", tmp_path / "kept.json")
+        syntax._kept.cache_clear()
+        assert code.code_fingerprint(__file__) == expected
+    syntax._kept.cache_clear()

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuroscaling.core.reading import reading
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.table import COLUMNS, absent_columns
 
@@ -52,16 +53,17 @@ def published_table(scores_csv: str | Path, seed_csv: str | Path | None = None) 
     return pd.concat([part.reindex(columns=list(dtypes)).astype(dtypes) for part in parts], ignore_index=True)
 
 
-def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
-    """The CSV file at `path`, which must hold `columns`."""
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """The published table at `path`. Raises DataError for a missing or damaged file."""
     import pandas as pd
 
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise DataError(Problem("file is missing", str(path), fix="see docs/data.md, the published tables")) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(Problem(f"not a readable CSV file ({error})", str(path), fix="fetch it again")) from error
+    with reading(path, "a readable CSV file", "fetch it again; see docs/data.md, the published tables"):
+        return pd.read_csv(path)
+
+
+def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """The CSV file at `path`, which must hold `columns`."""
+    table = read_csv(path)
     problems = absent_columns(table, columns, str(path))
     problems = problems or [*_type_problems(table, path), *_repeated(table, columns[:2], path)]
     if problems:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.files import read_object
 
 HEARTBEAT_SECONDS = 20.0
 # A lock of another machine counts as left behind when its heart has been silent for this long.
@@ -83,10 +84,9 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 def _holder(path: Path) -> dict[str, Any]:
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(path)
+    except DataError:
         return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 def _held(path: Path) -> RunHeld:

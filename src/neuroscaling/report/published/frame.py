@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.core.scales import examples
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.laws.rows import merged_families
+from neuroscaling.published.table import read_csv
 from neuroscaling.table import absent_columns
 
 if TYPE_CHECKING:
@@ -72,9 +73,8 @@ def checkpoints(path: str | Path) -> pd.DataFrame:
 
     Its column total_flops follows another convention than that of the score table and is not read (paper section 8).
     """
-    import pandas as pd
 
-    table = pd.read_csv(path)
+    table = read_csv(path)
     require(table, ["region", "score", *CHECKPOINT_FACTS], str(path))
     keys = ["model_id", "epochs"]
     _check_unique(table, [*keys, "region"])
@@ -87,9 +87,8 @@ def private(path: str | Path) -> pd.DataFrame:
 
     The averages in the file count missing leaves as 0 in some rows, so they are not read (paper section 8).
     """
-    import pandas as pd
 
-    table = pd.read_csv(path)
+    table = read_csv(path)
     require(table, ["model_id", *PRIVATE.values()], str(path))
     scores = table[["model_id", *PRIVATE.values()]].set_axis(["model_id", *PRIVATE], axis=1)
     return scores.assign(average=scores[REGIONS].mean(axis=1, skipna=False))
