@@ -74,6 +74,14 @@ def test_a_submission_of_networks_that_the_study_does_not_have(root):
     assert fault.location == ("encoding", 0, "submissions", "one", "archs", 0) and fault.problem.nearest == "resnet_w8"
 
 
+def test_simulated_subjects_and_their_sizes():
+    simulated = {"simulated": {"b": {"algonauts_subjects": 2, "algonauts_train": 200}}}
+    entry = {"source": "algonauts2023", "data": {"simulated": "b"}}
+    assert found(entry | {"samples": [10, 100, "all"]}, **simulated) == ""
+    text = found(entry | {"subjects": ["subj01", "subj03"], "samples": [300]}, **simulated)
+    assert "no such subject" in text and "subj03" in text and "more mapping images than the subject has" in text
+
+
 def test_nsd_without_the_space_or_the_subject(tmp_path):
     nsd = write_nsd_tree(tmp_path, NsdSettings(sessions=(("subj01", 40),), spaces=("func1pt8mm",)))
     entry = {"source": "nsd", "data": {"local": str(nsd)}, "space": "func1pt8mm"}

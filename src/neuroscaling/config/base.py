@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}$"
-NAME_IN_WORDS = "letters, digits, `.` and `-`, beginning with a letter or a digit, 100 at most"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,79}$"
+NAME_IN_WORDS = "letters, digits, `.` and `-`, beginning with a letter or a digit, 80 at most"
 LARGEST_SEED = 2**32 - 1
 PATH_BYTES = 1000  # of a whole path: the names of what lies below it come on top, and systems take 4,095
 NAME_BYTES = 255  # of one part of a path, everywhere
@@ -48,8 +48,12 @@ OptionalFolder = Annotated[AnyPath | None, BeforeValidator(lambda value: None if
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Names = Annotated[list[Text], Field(min_length=1)]
+# Run folders are called by architecture and data set, and a name on a disk has 255 bytes.
+Archs = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1)]
 once = AfterValidator(_once)
 DistinctNames = Annotated[Names, once]
+Session = Annotated[str, Field(pattern="^[A-Za-z0-9]{1,40}$")]
+Sessions = Annotated[list[Session], Field(min_length=1), once]
 # A list of numbers that JSON writes as such and Python keeps as a tuple.
 AsTuple = Field(strict=False)
 

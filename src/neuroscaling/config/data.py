@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from neuroscaling.config.base import AnyPath, DistinctNames, OptionalFolder, Section, Seed, Text, keys_of
+from neuroscaling.config.base import AnyPath, OptionalFolder, Section, Seed, Sessions, Text, keys_of
 from neuroscaling.simulate.settings import LIMITS, too_many_images
 
 
@@ -67,7 +67,7 @@ class V4Data(Section):
 
     example: ClassVar[str] = "{v4: ['210325']}"
 
-    v4: DistinctNames = Field(description="Session ids, e.g. ['210325'].")
+    v4: Sessions = Field(description="Session ids, e.g. ['210325'].")
     local_dir: OptionalFolder = Field(
         None, description="Folder in the public repository's layout; without it the sessions are downloaded."
     )

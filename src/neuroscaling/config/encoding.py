@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from neuroscaling.config.base import NAME, AsTuple, DistinctNames, Names, OptionalFolder, Section, once
+from neuroscaling.config.base import NAME, AsTuple, DistinctNames, Names, OptionalFolder, Section, Sessions, once
 from neuroscaling.config.data import Data, LocalData
 from neuroscaling.encoding.limits import V4_SAMPLES
 
@@ -126,7 +126,7 @@ class V4Encoding(Section):
     example: ClassVar[str] = "{source: v4, sessions: ['190923']}"
 
     source: Literal["v4"] = Field(description="`v4`.")
-    sessions: DistinctNames | Literal["all"] = Field(
+    sessions: Sessions | Literal["all"] = Field(
         "all", description="Session ids, e.g. ['190923']; `all` takes every session of `local_dir`."
     )
     local_dir: OptionalFolder = Field(

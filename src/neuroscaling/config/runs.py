@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from neuroscaling.config.base import Names, OptionalFolder, Section, Seed, Text, keys_of
+from neuroscaling.config.base import Archs, Names, OptionalFolder, Section, Seed, Text, keys_of
 from neuroscaling.errors import nearest
 
 Count = Annotated[int, Field(ge=1)]
@@ -19,7 +19,7 @@ class TrainedRuns(Section):
 
     example: ClassVar[str] = "{archs: [resnet18], datasets: [imagenet], samples_per_class: [10, all], recipe: sgd100}"
 
-    archs: Names = Field(description="Architectures (`neuroscaling models` lists them).")
+    archs: Archs = Field(description="Architectures (`neuroscaling models` lists them).")
     datasets: Names = Field(description="Names from `datasets:`.")
     samples_per_class: list[SamplesPerClass] = Field(
         [], description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
@@ -54,7 +54,7 @@ class UntrainedRuns(Section):
 
     example: ClassVar[str] = "{untrained: [resnet18], seeds: [0]}"
 
-    untrained: Names = Field(description="Architectures to use without training.")
+    untrained: Archs = Field(description="Architectures to use without training.")
     seeds: Seeds = Field([0], description="Seeds of initialisation.")
 
 
@@ -63,7 +63,7 @@ class PretrainedRuns(Section):
 
     example: ClassVar[str] = "{pretrained: [resnet18.a1_in1k]}"
 
-    pretrained: Names = Field(description="timm names with tag, e.g. `resnet18.a1_in1k`.")
+    pretrained: Archs = Field(description="timm names with tag, e.g. `resnet18.a1_in1k`.")
     weights: OptionalFolder = Field(
         None, description="Folder with `<name>.safetensors`; without it timm downloads from its hub."
     )

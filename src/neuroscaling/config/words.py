@@ -92,6 +92,8 @@ def _words(kind: Kind, sections: bool) -> str:
         return f"a mapping (name: {in_words(kinds(arguments[1]), sections)})"
     if origin is str and kind.bounds.get("pattern") == NAME:
         return f"a name ({NAME_IN_WORDS})"
+    if origin is str and kind.bounds.get("pattern"):
+        return f"a text of the form {kind.bounds['pattern'].strip('^$')}"
     plain = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
     words = plain.get(origin) or ("a path" if isinstance(origin, type) and issubclass(origin, Path) else "a value")
     return " ".join(filter(None, [words, _range(kind.bounds) if origin in (int, float) else ""]))

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from neuroscaling.config import AlgonautsEncoding, FmriEncoding, LocalData, NsdEncoding, Study
+from neuroscaling.config import AlgonautsEncoding, FmriEncoding, NsdEncoding, SimulatedData, Study
 from neuroscaling.encoding import rois
 from neuroscaling.encoding.algonauts import layout, tree_problems
 from neuroscaling.errors import Location, Problem, listing, nearest
+from neuroscaling.simulate.fmri_areas import subject_sizes
+from neuroscaling.simulate.settings import BrainSettings
 
 Found = Iterator[tuple[Location, Problem]]
 """Problems with the keys of the entry, or further keys below them, that they are about."""
@@ -15,11 +17,12 @@ Found = Iterator[tuple[Location, Problem]]
 def fmri_problems(study: Study, entry: FmriEncoding) -> Found:
     """Faulty trees, sizes that a subject can't give, and settings that don't go together."""
     yield from _setting_problems(study, entry)
-    if isinstance(entry, AlgonautsEncoding):
-        if isinstance(entry.data, LocalData) and entry.data.local.is_dir():
-            yield from _tree_problems(entry)
-    elif isinstance(entry, NsdEncoding) and entry.data.local.is_dir():
-        yield from _nsd_problems(entry)
+    if isinstance(entry, NsdEncoding):
+        yield from _nsd_problems(entry) if entry.data.local.is_dir() else ()
+    elif isinstance(entry, AlgonautsEncoding) and isinstance(entry.data, SimulatedData):
+        yield from _simulated_problems(study, entry, entry.data.simulated)
+    elif isinstance(entry, AlgonautsEncoding) and entry.data.local.is_dir():
+        yield from _tree_problems(entry)
 
 
 def size_problems(entry: FmriEncoding, n_training: dict[str, int]) -> Found:
@@ -47,6 +50,21 @@ def _setting_problems(study: Study, entry: FmriEncoding) -> Found:
         fix = "give `size`, or split the study"
         sizes = study.reduction.sizes
         yield (), Problem("Brain-Score's layers are of one grid", "reduction.sizes", sizes, fix=fix)
+
+
+def _simulated_problems(study: Study, entry: AlgonautsEncoding, brain: str) -> Found:
+    """Subjects that a simulated brain doesn't have, and sizes that they can't give."""
+    if brain not in study.simulated:
+        return
+    settings = BrainSettings(**study.simulated[brain].model_dump())
+    numbers = range(1, settings.algonauts_subjects + 1)
+    sizes = {f"subj{number:02d}": subject_sizes(settings, number)[0] for number in numbers}
+    wanted = list(sizes) if entry.subjects == "all" else entry.subjects
+    for subject in wanted:
+        if subject not in sizes:
+            allowed = list(sizes)
+            yield ("subjects",), Problem("no such subject", "", subject, listing(allowed), nearest(subject, allowed))
+    yield from size_problems(entry, {subject: sizes[subject] for subject in wanted if subject in sizes})
 
 
 def _tree_problems(entry: AlgonautsEncoding) -> Found:

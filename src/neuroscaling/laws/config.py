@@ -40,7 +40,7 @@ def _filter(value: Any) -> Any:
         if unknown or not value:
             raise ValueError(f"a filter may hold `min`, `max` and `not`, found {', '.join(unknown) or 'nothing'}")
         if any(not _is_number(value[key]) for key in ("min", "max") if key in value):
-            raise ValueError("`min` and `max` must be numbers")
+            raise ValueError("`min` and `max` must be finite numbers")
         if "min" in value and "max" in value and value["min"] > value["max"]:
             raise ValueError("`min` is above `max`")
         return {**value, **({"not": _filter(value["not"])} if "not" in value else {})}
@@ -57,7 +57,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Filter = Annotated[Any, AfterValidator(_filter)]

@@ -39,19 +39,21 @@ def load_recipe(
     if protocol not in PROTOCOLS:
         near = nearest(protocol, PROTOCOLS)
         raise StudyError(Problem("unknown protocol", "protocol", protocol, ", ".join(PROTOCOLS), near))
-    path = recipe_file(name_or_path, study)
     known = recipe_names()
-    if path.parent == FOLDER and path.stem not in known:
+    if not _is_path(name_or_path) and name_or_path not in known:
         where = listing(known) + ", or the path of a YAML file"
         near = nearest(name_or_path, known)
         raise StudyError(Problem("unknown recipe", value=name_or_path, allowed=where, nearest=near))
-    return _both(path)[protocol]
+    return _both(recipe_file(name_or_path, study))[protocol]
 
 
 def recipe_file(name_or_path: str, study: Path | None = None) -> Path:
     """Where a recipe is: `digits` in config/recipes/, `mine.yaml` as `paths.find_file` finds it."""
-    path = Path(name_or_path)
-    return find_file(path, study) if path.suffix in (".yaml", ".yml") else FOLDER / f"{name_or_path}.yaml"
+    return find_file(Path(name_or_path), study) if _is_path(name_or_path) else FOLDER / f"{name_or_path}.yaml"
+
+
+def _is_path(name_or_path: str) -> bool:
+    return Path(name_or_path).suffix in (".yaml", ".yml")
 
 
 def _both(path: Path) -> dict[str, Recipe]:
