@@ -303,3 +303,24 @@ def test_netcdf_files_are_tried_in_a_process_of_their_own(recording, tmp_path, m
         monkeypatch.setattr(netcdf.sys, "executable", str(interpreter))
         with pytest.raises(DataError, match=said):
             netcdf.require_netcdf(recording, patience=0.5)
+
+
+@pytest.mark.timeout(60)
+def test_damaged_activations_give_what_was_stored_or_one_error_that_names_them(tmp_path):
+    from neuroscaling.activations.store import open_store, write_store
+
+    manifest, ids = tmp_path / "a.json", [str(i) for i in range(12)]
+    write_store(manifest, ids, [{"layer": VALUES}], reduction={"kind": "none"}, keep="both")
+    files, rng = sorted(path for path in tmp_path.rglob("*") if path.is_file()), np.random.default_rng(0)
+    assert len(files) > 5
+    for path in files:
+        whole = path.read_bytes()
+        for content in (damaged(whole, rng) for _ in range(12)):
+            path.write_bytes(content)
+            try:
+                stored = open_store(manifest)
+                assert np.array_equal(stored.read("layer"), VALUES) and stored.stimulus_ids == ids
+                stored.gram("layer")
+            except DataError as error:
+                assert str(tmp_path) in str(error)
+        path.write_bytes(whole)
