@@ -78,7 +78,7 @@ def test_check_and_plan_name_the_runs_whose_average_is_the_start(tmp_path, capsy
     for command, stream in (("check", "out"), ("plan", "err")):
         assert main([command, study]) == 0
         lines = [line for line in getattr(capsys.readouterr(), stream).splitlines() if "that is scored" in line]
-        assert len(lines) == 1 and lines[0].startswith("recipe mine: after 10 steps, 100 % of the average")
+        assert len(lines) == 1 and lines[0].startswith("recipe mine: after 10 steps, 99.9 % of the average")
         assert "4 of its runs: resnet_w4_digits_n300_s0-" in lines[0]
     study = study_of(tmp_path, "ema: 0.9999\n", STUDY.replace("[1, 30]", "[300]"))
     assert main(["check", study]) == 0 and "average" not in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuroscaling.percent import percent
 from neuroscaling.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def start_note(recipe: Recipe, n_steps: int) -> str | None:
     if recipe.objective == "dino":
         momentum = recipe.dino.teacher_momentum
         average, less = f"teacher that is scored (`teacher_momentum: {momentum}`)", "a smaller one or more epochs"
-    still = f"after {n_steps} steps, {100 * share:.0f} % of the {average} is still what training starts from"
+    still = f"after {n_steps} steps, {percent(share)} of the {average} is still what training starts from"
     return f"{still}; with {less} it is less"
 
 

@@ -92,7 +92,9 @@ class Moments(NamedTuple):
         """From rows (n, b): in two passes, so that the size of the mean costs no digits."""
         n, sums = len(values), values.sum(0).double()
         rest = values - (sums / n).to(values.dtype)
-        spread = (rest * rest).sum(0).double() - rest.sum(0).double() ** 2 / n
+        # What rounding left of the mean in them; in place, since blocks are as large as memory allows.
+        left = rest.sum(0).double()
+        spread = rest.square_().sum(0).double() - left**2 / n
         return cls(n, sums, spread.clamp_min_(0))
 
     def with_more(self, other: "Moments") -> "Moments":
