@@ -223,6 +223,11 @@ def test_arrays_of_other_types_and_archives_of_arrays_are_refused_by_name(tmp_pa
         npy.read_npy(path)
 
 
+def test_names_of_rois_in_bytes_are_read_as_text(tmp_path):
+    np.save(tmp_path / "mapping.npy", np.array({0: b"Unknown", 1: "V1v"}, dtype=object), allow_pickle=True)
+    assert read_mapping(tmp_path / "mapping.npy") == {0: "Unknown", 1: "V1v"}
+
+
 def test_a_header_that_asks_for_more_than_the_file_has_takes_no_memory(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, VALUES)

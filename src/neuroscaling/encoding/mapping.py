@@ -20,7 +20,12 @@ def read_mapping(path: str | Path) -> dict[int, str]:
         with open(path, "rb") as file:
             npy_header(file)
             content = _Unpickler(file).load().item()
-        return {int(value): str(name) for value, name in content.items()}
+        return {int(value): _text(name) for value, name in content.items()}
+
+
+def _text(name: object) -> str:
+    """Names may be bytes, as Python 2 and MATLAB write them."""
+    return name.decode("utf-8") if isinstance(name, bytes) else str(name)
 
 
 class _Unpickler(pickle.Unpickler):
