@@ -28,7 +28,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_weights(study),
         *_recordings(study),
         *of_networks,
-        *(_layers(study) if not of_networks else ()),  # which runs the networks too
+        *_layers(study, of_networks),
         *_memory(study),
         *scale_problems(study),
         *_mappings(study),
@@ -100,8 +100,11 @@ def _stimuli(study: LoadedStudy) -> Iterator[Problem]:
                 yield from image_faults(source)
 
 
-def _layers(study: LoadedStudy) -> Iterator[Problem]:
-    """Layers that the study names, and published ones, that a network does not have."""
+def _layers(study: LoadedStudy, of_networks: list[Problem]) -> Iterator[Problem]:
+    """Layers that the study names, and published ones, that a network does not have.
+
+    Networks that `of_networks` tells of are left out: this runs them too.
+    """
     wanted = {arch: list(layers.named()) for arch, layers in study.config.layers.items()}
     for run in study.runs.values() if study.config.brainscore else ():
         fixed = fixed_layers(study.config, run)
@@ -113,7 +116,8 @@ def _layers(study: LoadedStudy) -> Iterator[Problem]:
     from neuroscaling.models.layers import check_layers
 
     for arch, layers in wanted.items():
-        yield from check_layers(arch, dict.fromkeys(layers))
+        if not any(arch in problem.where for problem in of_networks):
+            yield from check_layers(arch, dict.fromkeys(layers))
 
 
 def _memory(study: LoadedStudy) -> Iterator[Problem]:

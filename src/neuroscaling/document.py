@@ -52,7 +52,7 @@ class Document:
         return list({str(problem): problem for _, problem in sorted(found, key=lambda pair: pair[0])}.values())
 
     def placed(self, problem: Problem) -> Problem:
-        """A problem that says `FILE: key`, or whose place is the name of a network, with the line of that key or name.
+        """A problem that says `FILE: key`, or begins with the name of a network, with the line of that key or name.
 
         As it is where it says neither.
         """
@@ -60,7 +60,8 @@ class Document:
         if key != problem.where:
             place = next((place for place in self.lines if place and shown(place) == key), None)
             return replace(problem, where=self.at(place)) if place else problem
-        named = [place for place in self.lines if problem.where in self._networks(place)]
+        name = problem.where.partition(": ")[0]
+        named = [place for place in self.lines if name in self._networks(place)]
         place = min(named, key=lambda place: place[0] != "layers", default=None)
         return replace(problem, where=f"{self.at(place)}, {problem.where}") if place else problem
 
@@ -91,7 +92,9 @@ class Document:
         """The document without the values at `locations` (in the file)."""
         kept: dict[Location, list[int]] = {}
         whole = self.whole
-        return replace(whole, content=_without(whole.content, (), locations, kept), kept=kept, origin=whole)
+        touched = {location[:n] for location in locations for n in range(len(location) + 1)}
+        content = _without(whole.content, (), locations, touched, kept)
+        return replace(whole, content=content, kept=kept, origin=whole)
 
 
 def read_document(path: str | Path, what: str, fix: str, replaced: Callable[[str], Replaced] | None = None) -> Document:
@@ -157,16 +160,18 @@ def _neighbours(path: Path) -> list[str]:
     return sorted(found)
 
 
-def _without(value: Any, place: Location, locations: set[Location], kept: dict[Location, list[int]]) -> Any:
-    if not any(beneath(place, locations)):
+def _without(
+    value: Any, place: Location, locations: set[Location], touched: set[Location], kept: dict[Location, list[int]]
+) -> Any:
+    if place not in touched:
         return value
     if isinstance(value, dict):
         return {
-            key: _without(item, (*place, key), locations, kept)
+            key: _without(item, (*place, key), locations, touched, kept)
             for key, item in value.items()
             if (*place, key) not in locations
         }
     if isinstance(value, list):
         kept[place] = [i for i in range(len(value)) if (*place, i) not in locations]
-        return [_without(value[i], (*place, i), locations, kept) for i in kept[place]]
+        return [_without(value[i], (*place, i), locations, touched, kept) for i in kept[place]]
     return value

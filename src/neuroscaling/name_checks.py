@@ -24,8 +24,7 @@ def name_faults(document: Document, file: Path) -> Iterator[Fault]:
     content = document.content
     yield from _arch_faults(content)
     yield from _recipe_faults(content, file)
-    for pattern in (("runs", EACH, "datasets", EACH),):
-        yield from _unknown(content, pattern, "dataset", keys_at(content, "datasets"))
+    yield from _unknown(content, ("runs", EACH, "datasets", EACH), "dataset", keys_at(content, "datasets"))
     yield from _unknown_keys(content, ("training", "packs"), "dataset", keys_at(content, "datasets"))
     for pattern in (("brainscore", "data", "simulated"), ("encoding", EACH, "data", "simulated")):
         yield from _unknown(content, pattern, "simulated brain", keys_at(content, "simulated"))

@@ -109,17 +109,17 @@ def _shaped(model: type[Model], document: Document) -> Model | list[Fault]:
         by_place: dict[Location, list[Any]] = {}
         for fault in error.errors():
             by_place.setdefault(_location(fault, document.content), []).append(fault)
+        above = {place[:n] for place in by_place for n in range(len(place))}
         return [
             Fault(place, _problem(place, faults, model, document))
             for place, faults in by_place.items()
-            if not _is_other_branch(place, faults, by_place)
+            if not (place in above and _is_other_branch(faults))
         ]
 
 
-def _is_other_branch(place: Location, faults: list[Any], by_place: dict[Location, list[Any]]) -> bool:
+def _is_other_branch(faults: list[Any]) -> bool:
     """Whether a list or a mapping is only told not to be the word that might stand there too: an item is at fault."""
-    is_kind = all(fault["type"] == "literal_error" or fault["type"].endswith("_type") for fault in faults)
-    return is_kind and any(len(other) > len(place) and other[: len(place)] == place for other in by_place)
+    return all(fault["type"] == "literal_error" or fault["type"].endswith("_type") for fault in faults)
 
 
 def _location(fault: Any, content: Any) -> Location:
