@@ -139,6 +139,7 @@ def test_the_number_of_classes_follows_from_all_heads(arch):
     assert classes_of(arch, shapes(tensors_of(skeleton(arch, 7)))) == 7
     model = skeleton(arch)
     readout, blocks = readout_layer(arch, model), candidate_layers(arch, model)
+    assert not [block for block in blocks if block.startswith("classifier")]  # SqueezeNet's ReLU behind its head
     assert len(blocks) > 3 and not readout.startswith(tuple(f"{head}." for head in head_names(arch, model)))
     assert set(probe(model, [*blocks, readout], 224)) == {*blocks, readout}
 

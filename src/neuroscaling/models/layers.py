@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 
 from torch import nn
 
@@ -24,8 +25,8 @@ BLOCKS = (
     r"features\.[1-9]\.\d+",
     r"features\.denseblock\d+\.denselayer\d+",
     r"serial_blocks\d+\.\d+",
-    r".+\.(blocks|layers?)\.\d+",
 )
+INNER = r".+\.(blocks|layers?)\.\d+"  # blocks inside others, or inside an encoder
 # Layers that published commitments chose from, by family: names of modules, of timm or torchvision.
 FAMILY = {
     "ViT": r".*\.(norm1|norm2|ln_1|ln_2|mlp\.act|mlp\.1|attn\.proj)",
@@ -103,33 +104,36 @@ def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
     Raises DataError, naming the blocks, where there is no such pattern.
     """
     refused: dict[str, str] = {}
-    for blocks in _kinds_of_blocks(arch, model):
-        traces = trace(model, blocks, size)
-        found = found_in(traces, blocks)
-        without = {name: traces[name].outputs[-1].what for name in blocks if traces[name].outputs and name not in found}
+    heads = head_names(arch, model)
+    for blocks in _kinds_of_blocks(heads, model):
+        traces = trace(model, [*blocks, *heads], size)
+        given = [seen.when for head in heads for seen in traces[head].inputs]
+        before = min(given, default=inf)
+        found = {name: output for name, output in found_in(traces, blocks).items() if output.last < before}
+        ran = {name: traces[name].outputs[-1] for name in blocks if traces[name].outputs}
+        without = {name: seen.what for name, seen in ran.items() if seen.when < before and name not in found}
         if found and not without:
             return [name for name in blocks if name in found]
         refused = refused or without
     what = "no candidate layers: the blocks of this network give no one tensor with a row an image"
     given = listing([f"{name} gives {what}" for name, what in refused.items()], 4) or "no block that runs"
-    fix = f"name layers that do: `layers: {{{arch!r}: {{candidates: [...]}}}}`, or return the tensor from the block"
+    fix = f"`layers: {{{arch!r}: {{candidates: [...]}}}}` with layers that do (or `relu`, `conv`, `norm`)"
     raise DataError(Problem(what, arch, given, "a tensor, or a tuple or dictionary with one", fix=fix))
 
 
-def _kinds_of_blocks(arch: str, model: nn.Module) -> Iterator[list[str]]:
+def _kinds_of_blocks(heads: list[str], model: nn.Module) -> Iterator[list[str]]:
     """Names of modules that may be taken for the blocks of a network, the best guess first."""
     names = [name for name, _ in model.named_modules() if name]
     found = [[name for name in names if re.fullmatch(pattern, name)] for pattern in BLOCKS]
     found = [blocks for blocks in found if len(blocks) > 1]
+    inner = [name for name in names if re.fullmatch(INNER, name)]
+    stages = [stage["module"] for stage in getattr(model, "feature_info", None) or []]
+    stages = [] if found else [stage for stage in stages if stage in names]
+    found += [blocks for blocks in (stages, inner) if len(blocks) > 1]
     if found:
         yield from found
         return
-    stages = [stage["module"] for stage in getattr(model, "feature_info", None) or []]
-    if stages and set(stages) <= set(names):
-        yield stages
-        return
     activations = [name for name, module in model.named_modules() if name and _is_activation(module)]
-    heads = head_names(arch, model)
     yield activations or [name for name, _ in model.named_children() if name not in heads]
 
 
