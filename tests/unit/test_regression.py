@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroscaling.regression import scores
-from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV
+from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
@@ -58,7 +58,9 @@ def test_leave_one_out_errors_are_those_of_fits_without_each_row(p):
     # Rows far from the others weigh on their own fit, so that the weights of the residuals matter.
     features, targets = planted(n=24, p=p)
     features[:3] *= 6
-    shared, rows, alphas = Features.of(features), np.arange(24), (0.5, 8.0, 200.0)
+    # Of all sizes next to the penalties, down to eigenvalues of 0.
+    features *= np.geomspace(0.01, 1, p)
+    shared, rows, alphas = Features.of(features), np.arange(24), (0.02, 8.0, 200.0)
     model = DualRidgeCV(shared, alphas).fit(rows, targets)
     errors = np.zeros((len(alphas), 24))
     for i, alpha in enumerate(alphas):
@@ -68,6 +70,17 @@ def test_leave_one_out_errors_are_those_of_fits_without_each_row(p):
             errors[i, row] = ((predicted - targets[row]) ** 2).mean()
     np.testing.assert_allclose(model.errors_, errors.mean(1), rtol=1e-9)
     assert model.alpha_ == alphas[errors.mean(1).argmin()]
+
+
+@pytest.mark.parametrize("p", [6, 60])
+@pytest.mark.parametrize("alpha", [0.3, 400.0])
+def test_splits_from_one_factorisation_are_those_of_single_fits(p, alpha):
+    features, targets = planted(n=24, p=p)
+    shared = Features.of(features)
+    splits = shuffled_folds(24, 4, 0)
+    for predictions, (train, test) in zip(ridge_splits(shared, targets, splits, alpha), splits, strict=True):
+        expected = DualRidge(shared, alpha).fit(train, targets[train]).predict(test)
+        np.testing.assert_allclose(predictions, expected, rtol=1e-8, atol=1e-8)
 
 
 def test_pearson_equals_numpy_and_is_nan_without_variation():
@@ -95,6 +108,13 @@ def test_what_varies_is_judged_about_its_mean(dtype):
     np.testing.assert_array_equal(scores.bootstrap_correlations(values, other, 20, 0)[:, :6], 0)
     assert (scores.bootstrap_correlations(values, other, 20, 0)[:, 6:] != 0).all()
     np.testing.assert_array_equal(scores.r_squared(other[:, :6], values[:, :6]), 0)
+
+
+def test_r_squared_by_hand():
+    responses = np.array([[1.0, 5], [2, 5], [3, 5], [6, 5]])
+    predictions = np.array([[1.0, 5], [3, 5], [3, 5], [5, 4]])
+    # Residuals 0, 1, 0, 1 of a spread 4 + 1 + 0 + 9; of what doesn't vary nothing is explained.
+    np.testing.assert_allclose(scores.r_squared(predictions, responses), [1 - 2 / 14, 0])
 
 
 @given(r=st.floats(0.05, 0.95), factor=st.floats(1.5, 10))
