@@ -25,7 +25,7 @@ class TrainedRuns(Section):
         [], description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
     )
     # One image has no spread, and batch normalisation divides by it.
-    images: list[Annotated[int, Field(ge=2)]] = Field(
+    images: list[Count] = Field(
         [], description="In place of it: training images in all, whatever their classes; nested."
     )
     classes: list[Count] = Field([], description="In place of it: all images of that many classes; nested.")
