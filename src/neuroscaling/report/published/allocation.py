@@ -9,7 +9,7 @@ import numpy as np
 from neuroscaling.report.published.canvas import frame_y, label, legend, panels
 from neuroscaling.report.published.curves import DASHED as DASHES
 from neuroscaling.report.published.curves import DOTTED
-from neuroscaling.report.published.entry import ONE_SCALE, SEEDS, Entry
+from neuroscaling.report.published.entry import SEEDS, TWO_SCALES, Entry
 from neuroscaling.report.published.frame import Study, at_published_sizes, supervised
 from neuroscaling.report.published.marks import (
     FAMILY_ORDER,
@@ -166,7 +166,7 @@ FIGURES = [
         "The optimum is flat: very different splits reach nearly the same score. Above the dotted lines the best N and "
         "D are extrapolated. The law is fitted to runs with a fixed number of epochs, where more images means more "
         "different images. As published, the cost of a run as a "
-        f"function of N and D is held fixed in the bootstraps, so its bands are too narrow. {SEEDS} {ONE_SCALE}",
+        f"function of N and D is held fixed in the bootstraps, so its bands are too narrow. {SEEDS} {TWO_SCALES}",
         frontier,
         (LAW,),
         corrected=True,

@@ -32,7 +32,8 @@ RULE = (
 LIMITS = (
     "Families with a strong prior only (ResNet, EfficientNet, CORnet-S, AlexNet). A 10^-alpha is not a gain a decade: "
     "where the asymptote is uncertain it takes over that uncertainty. V1 and V2 are scored on textures, V4 and IT on "
-    "objects, behaviour on choices: a gain of one is not in the units of another beyond its own ceiling."
+    "objects, behaviour on choices: a gain of one is not in the units of another beyond its own ceiling. Nor are the "
+    "scales equal: neural scores are (r / ceiling)², that of behaviour is r / √ceiling."
 )
 
 

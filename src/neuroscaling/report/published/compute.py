@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.report.published.canvas import frame_y, label, legend, panels
 from neuroscaling.report.published.curves import CI70, draw_law, law_handles
-from neuroscaling.report.published.entry import BEYOND, DASHED, LEVEL, ONE_SCALE, SEEDS, Entry
+from neuroscaling.report.published.entry import BEYOND, DASHED, LEVEL, SEEDS, TWO_SCALES, Entry
 from neuroscaling.report.published.frame import Study, supervised
 from neuroscaling.report.published.marks import (
     BEHAVIOR_COLOR,
@@ -129,7 +129,7 @@ FIGURES = [
         "variant with a line for random embeddings; that score is not public, so the untrained networks stand here.",
         "Whether one quantity saturates and the other does not depends on the chosen law, and on pooling ConvNeXt and "
         f"ViT, which stay at the untrained level with one image a class, with the other families. {SEEDS} The layers "
-        f"were chosen on the benchmarks that are plotted. {ONE_SCALE} No model lies beyond the data.",
+        f"were chosen on the benchmarks that are plotted. {TWO_SCALES} No model lies beyond the data.",
         behavior_and_neural,
         ("compute_neuro", "compute_behavior"),
         corrected=True,

@@ -15,7 +15,10 @@ LEVEL = "Bands are pointwise 95 % intervals of the bootstraps."
 DASHED = "Thin dashed lines are the laws of the corrected mode."
 BEYOND = "Dotted lines continue the laws beyond the data."
 SEEDS = "Seeds of one network count as points of their own, and points have no error bars."
-ONE_SCALE = "Scores are on the ceiling scale of the publication, so asymptotes hold for that scale only."
+TWO_SCALES = (
+    "Neural scores are (r / ceiling)², that of behaviour is r / √ceiling, as published: asymptotes hold for their own "
+    "scale only, heights of the two are not comparable, and an average over both mixes them."
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.report.published.canvas import frame_y, label, legend, panels
 from neuroscaling.report.published.curves import draw_law, law_handles
-from neuroscaling.report.published.entry import DASHED, LEVEL, ONE_SCALE, SEEDS, Entry
+from neuroscaling.report.published.entry import DASHED, LEVEL, SEEDS, TWO_SCALES, Entry
 from neuroscaling.report.published.frame import Study, supervised
 from neuroscaling.report.published.marks import by_family, family_handles
 from neuroscaling.report.style import INK, axis_label
@@ -69,7 +69,7 @@ SIZES = Entry(
     "Alignment against model size at full data",
     f"Mean of the five benchmarks of {{full}} models trained with all images of ImageNet or ecoset. {LEVEL} {DASHED}",
     "At full data size and compute grow together, and families of different size differ in recipe. Parameters are "
-    f"those of a head with 1000 classes. {SEEDS} {ONE_SCALE}",
+    f"those of a head with 1000 classes. {SEEDS} {TWO_SCALES}",
     sizes,
     ("parameter_scaling",),
     corrected=True,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.report.published.canvas import frame_y, label, legend, panels
 from neuroscaling.report.published.curves import draw_law, law_handles
-from neuroscaling.report.published.entry import DASHED, LEVEL, ONE_SCALE, SEEDS, Entry
+from neuroscaling.report.published.entry import DASHED, LEVEL, SEEDS, TWO_SCALES, Entry
 from neuroscaling.report.published.frame import REGIONS, Study, supervised
 from neuroscaling.report.published.marks import dots, look_handles
 from neuroscaling.report.style import BLUE, INK, ORANGE, PURPLE, Look, axis_label
@@ -118,7 +118,7 @@ FIGURES = [
         "The bars are the misalignment that compute can still remove at C = 1e14 under the law. They are not a gain "
         "per decade, and they lean on the asymptote that the law assumes. In the shifted law of the weak priors only "
         f"the curve and its band can be read. Each region has its own ceiling and its own chosen layer. {SEEDS} "
-        f"{ONE_SCALE}",
+        f"{TWO_SCALES}",
         compared,
         tuple(f"region_{NAMES[region]}_{group}" for region in REGIONS for group in PRIORS),
         corrected=True,
