@@ -194,6 +194,14 @@ def test_resamples_without_an_optimum_are_counted():
     assert plan_for_compute(fit, bootstraps, 1e18).dropped == 1
 
 
+def test_a_plan_names_the_scale_of_its_score():
+    fit, bootstraps = one_variable()
+    named = plan_for_compute({**fit, "scale": "r2/c"}, bootstraps, 1e16)
+    assert named.to_dict()["scale"] == "r2/c" and "score of this run, r2/c" in named.describe()
+    unnamed = plan_for_compute(fit, bootstraps, 1e16)
+    assert unnamed.scale is None and "score of this run  " in unnamed.describe()
+
+
 def test_one_resample_gives_no_interval():
     fit, bootstraps = one_variable()
     plan = plan_for_score(fit, bootstraps[:1], 0.5)

@@ -47,9 +47,9 @@ class Estimate:
 class Plan:
     """An answer. given: the question; run: the sizes it leads to, by column of the score table; score: of that run.
 
-    simulated: whether the law is one of simulated data. asymptote: score for infinite x, None where there is none or
-    the data show none. never_reached: share of the resamples in which the target is never reached, None where there is
-    no target. statements: what to know before use.
+    simulated: whether the law is one of simulated data. scale: of the score (`scales.SCALES`), None where the fit names
+    none. asymptote: score for infinite x, None where there is none or the data show none. never_reached: share of the
+    resamples in which the target is never reached, None where there is no target. statements: what to know before use.
     """
 
     fit: str
@@ -58,6 +58,7 @@ class Plan:
     given: dict[str, float]
     run: dict[str, Estimate]
     y: str
+    scale: str | None
     score: Estimate | None
     asymptote: Estimate | None
     never_reached: float | None
@@ -72,7 +73,8 @@ class Plan:
     def describe(self) -> str:
         """The plan as text of a few lines."""
         given = ", ".join(f"{name} {_text(value)}" for name, value in self.given.items())
-        rows = [*self.run.items(), (f"{self.y} of this run", self.score), ("asymptote", self.asymptote)]
+        unit = f", {self.scale}" if self.y == "score" and self.scale else ""
+        rows = [*self.run.items(), (f"{self.y} of this run{unit}", self.score), ("asymptote", self.asymptote)]
         known = [(name, str(estimate)) for name, estimate in rows if estimate is not None]
         width = max((len(name) for name, _ in known), default=0)
         kind = f"{self.mode}, SIMULATED data" if self.simulated else self.mode
@@ -192,7 +194,7 @@ def _plan(
         *statements.about_law(law, len(samples), dropped),
     ]
     return Plan(
-        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.y,
+        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.y, scale=law.fit.get("scale"),
         score=_score(law, samples, point), asymptote=_asymptote(law), never_reached=never, resamples=len(samples),
         dropped=dropped, statements=tuple(words),
     )  # fmt: skip
