@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from neuroscaling.activations.extract import extract, finish
 from neuroscaling.activations.layout import group_path, partial_path
 from neuroscaling.activations.networks import Extractor
 from neuroscaling.activations.store import open_store
-from neuroscaling.errors import DataError
+from neuroscaling.errors import DataError, FullDiskError
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 
@@ -98,6 +99,29 @@ def cut_after(monkeypatch, shards):
 
     monkeypatch.setattr(passes.LayerShards, "close", failing)
     return lambda: monkeypatch.setattr(passes.LayerShards, "close", close)
+
+
+def test_a_full_disk_is_named_and_the_finished_shards_stay(folder, whole, forwarded, monkeypatch, tmp_path):
+    """A limit on the size of files stands in for the disk: writes fail in the same calls."""
+    close, done, before = passes.LayerShards.close, [], resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filling(self):
+        records = close(self)
+        done.append(1)
+        if len(done) == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+        return records
+
+    monkeypatch.setattr(passes.LayerShards, "close", filling)
+    try:
+        with pytest.raises(FullDiskError, match=r"set\.json: no space left on the disk"):
+            run_extract(folder, tmp_path / "set.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    monkeypatch.setattr(passes.LayerShards, "close", close)
+    forwarded.clear()
+    run_extract(folder, tmp_path / "set.json")
+    assert sum(forwarded) in (2 * BATCH, 3 * BATCH) and files_of(tmp_path / "set.json") == files_of(whole)
 
 
 def test_an_extraction_goes_on_at_the_first_missing_shard(folder, whole, forwarded, monkeypatch, tmp_path):
