@@ -164,6 +164,11 @@ def test_ceilings_find_the_planted_reliability_of_averages_over_unequal_repeats(
     assert again == pytest.approx(draws.mean(), abs=0.003)
 
 
+def test_the_ceiling_of_noise_alone_is_0_and_never_below():
+    ceilings = scores.repeat_ceiling(unequal_repeats(NUMBERS["1 to 5"], signal=0.0))
+    assert ceilings.min() == 0 and (ceilings == 0).mean() > 0.3 and ceilings.max() < 0.2
+
+
 def test_repeat_ceiling_by_hand():
     # Variances of repeats 2 and 8, mean of 1 / n (1/2 + 1/2 + 1) / 3, means 2, 7 and 2 of variance 25 / 3.
     repeats = np.array([[[1, 3], [5, 9], [2, np.nan], [np.nan, np.nan]]])
