@@ -37,3 +37,16 @@ def test_clusters_are_drawn_whole():
     np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
     np.testing.assert_array_equal(weights[:, 1], weights[:, 4])
     assert ((weights[:, 0] + weights[:, 1] + weights[:, 3]) == 3).all()
+
+
+def test_an_interval_is_of_the_finite_samples_and_of_none_not_a_number():
+    assert bootstrap.interval(np.array([np.nan, np.inf, *range(101)])) == pytest.approx([2.5, 97.5])
+    assert np.isnan(bootstrap.interval(np.array([np.nan, np.inf]))).all()
+
+
+def test_every_resample_holds_as_many_units_as_there_are():
+    assert (resample_weights(9, 30).sum(1) == 9).all()
+    hierarchy = [["a"] * 3 + ["b"] * 6, ["p", "q", "r"] * 3]
+    nested = resample_weights(9, 300, hierarchy=hierarchy)
+    # Two subjects are drawn, in each as many of its blocks as it has, in each block as many points as it has.
+    assert set(nested.sum(1).tolist()) == {6, 9, 12} and (nested.sum(0) > 0).all()
