@@ -144,7 +144,10 @@ def read_study(path: str | Path, planning: bool = False) -> Reading:
         found = list(checks.data_faults(config))
         if planning:
             found = [fault for fault in found if fault.problem.what != NO_ROOT or not _declared(config, fault)]
-        faults += [replace(fault, location=left.in_file(fault.location)) for fault in found]
+        told = {fault.location for fault in faults}
+        placed = (replace(fault, location=left.in_file(fault.location)) for fault in found)
+        # A value that is wrong itself was left out, and what stands in its place says nothing of the study.
+        faults += [fault for fault in placed if fault.location not in told]
     faults += fit_checks.fit_faults(left.whole, path)
     if not faults and config is not None:
         return Reading(left.whole, LoadedStudy(path, config), [])

@@ -155,6 +155,11 @@ def test_sources_and_submissions_that_two_entries_ask_for(folder):
     assert not problems(folder, changed(simulated={"b": {}, "c": {}}, encoding=[fmri, other]))
 
 
+def test_a_value_that_is_left_out_is_told_once(folder):
+    (problem,) = problems(folder, changed(encoding=[{"source": "v4", "sessions": []}])).values()
+    assert "not an empty list" in problem.what
+
+
 def test_scratch_that_is_not_there(folder):
     study = changed(training={"stage": "disk", "scratch": "nope/nope"})
     assert set(problems(folder, study)) == {"training.scratch"}

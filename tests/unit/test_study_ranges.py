@@ -40,7 +40,7 @@ def refused(tmp_path: Path, **changes):
         ({"accuracy": "yes"}, "accuracy"), ({"accuracy": 1}, "accuracy"), ({"title": 3}, "title"),
         *(({"runs": [RUN | {"seeds": [seed]}]}, "runs[0].seeds[0]") for seed in (-1, LARGEST_SEED + 1, 1.5, True, "0")),
         *(({"runs": [RUN | {"samples_per_class": [k]}]}, "runs[0].samples_per_class[0]") for k in ("yes", True, 2.0)),
-        ({"runs": [{**RUN, "samples_per_class": [], "images": [1]}]}, "runs[0].images[0]"),
+        ({"runs": [{**RUN, "samples_per_class": [], "images": [0]}]}, "runs[0].images[0]"),
         ({"runs": [RUN | {"subset_seed": -1}]}, "runs[0].subset_seed"),
         ({"encoding": [V4 | {"samples": [-5]}]}, "encoding[0].samples[0]"),
         ({"encoding": [V4 | {"samples": [3]}]}, "encoding[0].samples[0]"),

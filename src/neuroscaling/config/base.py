@@ -52,7 +52,8 @@ Names = Annotated[list[Text], Field(min_length=1)]
 Archs = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1)]
 once = AfterValidator(_once)
 DistinctNames = Annotated[Names, once]
-Session = Annotated[str, Field(pattern="^[A-Za-z0-9]{1,40}$")]
+SESSION = "^[A-Za-z0-9]{1,40}$"
+Session = Annotated[str, Field(pattern=SESSION)]
 Sessions = Annotated[list[Session], Field(min_length=1), once]
 # A list of numbers that JSON writes as such and Python keeps as a tuple.
 AsTuple = Field(strict=False)

@@ -24,7 +24,6 @@ class TrainedRuns(Section):
     samples_per_class: list[SamplesPerClass] = Field(
         [], description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
     )
-    # One image has no spread, and batch normalisation divides by it.
     images: list[Count] = Field(
         [], description="In place of it: training images in all, whatever their classes; nested."
     )

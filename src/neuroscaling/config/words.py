@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from neuroscaling.config.base import NAME, NAME_IN_WORDS
+from neuroscaling.config.base import NAME, NAME_IN_WORDS, SESSION
 from neuroscaling.errors import Location
 
+PATTERNS = {NAME: f"a name ({NAME_IN_WORDS})", SESSION: "a text of letters and digits"}
 WORDS = ("format", "source")
 """Keys whose word says which section a mapping is."""
 
@@ -90,10 +91,8 @@ def _words(kind: Kind, sections: bool) -> str:
         return f"a list [{', '.join(in_words(kinds(argument)) for argument in arguments)}]"
     if origin is dict:
         return f"a mapping (name: {in_words(kinds(arguments[1]), sections)})"
-    if origin is str and kind.bounds.get("pattern") == NAME:
-        return f"a name ({NAME_IN_WORDS})"
-    if origin is str and kind.bounds.get("pattern"):
-        return f"a text of the form {kind.bounds['pattern'].strip('^$')}"
+    if origin is str and kind.bounds.get("pattern") in PATTERNS:
+        return PATTERNS[kind.bounds["pattern"]]
     plain = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
     words = plain.get(origin) or ("a path" if isinstance(origin, type) and issubclass(origin, Path) else "a value")
     return " ".join(filter(None, [words, _range(kind.bounds) if origin in (int, float) else ""]))
