@@ -182,6 +182,8 @@ def test_evaluations_and_checkpoints_on_the_published_schedule_or_log_spaced():
     assert [len(files[name]) for name in ("sgd100", "convnext300", "ffgsm10")] == [28, 32, 10]
     assert {10, 15, 100} <= files["sgd100"] and files["convnext300"] - files["sgd100"] == {150, 200, 250, 300}
     assert {1, 100} <= checkpoint_epochs(changed("sgd100", checkpoints="log"))
+    published = checkpoint_epochs(changed("sgd100", checkpoints="published", epochs=201))
+    assert {epoch for epoch in published if epoch > 100} == {150, 200, 201}
 
 
 @pytest.mark.parametrize("n, sizes", [(128, [64, 64]), (129, [64, 64]), (191, [64, 64]), (65, [64]), (63, [63])])

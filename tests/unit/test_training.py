@@ -41,7 +41,7 @@ def untrained(**changes):
 
 
 def test_every_image_is_used_once_an_epoch_and_no_batch_has_one_image():
-    for n, size in ((10, 64), (129, 64), (128, 64), (130, 64), (1, 64)):
+    for n, size in ((10, 64), (129, 64), (128, 64), (130, 64), (1, 64), (6, 5), (16, 15)):
         order = epoch_order(0, 1, n)
         assert sorted(np.concatenate([order[rows] for rows in batches(n, size)])) == list(range(n))
         assert n == 1 or min(rows.stop - rows.start for rows in batches(n, size)) > 1
