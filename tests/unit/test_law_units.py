@@ -190,3 +190,10 @@ def test_lmfit_sees_the_law_in_the_unit_of_y():
         law = fit(x, values, form=form, loss="least_squares", invert_y=False, x_scale=SCALE, bootstraps=0)
         check = law.least_squares()
         assert check.params[law.form.asymptote].value == pytest.approx(law.params[law.form.asymptote], rel=1e-3)
+
+
+def test_a_bound_that_is_reached_is_named_in_the_unit_of_y():
+    """A loss that falls as a pure power law has no floor: E lies at its lower bound, .0001 of the unit."""
+    law = fit(X, 300 * (X / 10) ** -0.1, invert_y=False, bootstraps=20)
+    reasons = " ".join(law.flags["E"]["reasons"])
+    assert f"lower bound {1e-4 * law.y_unit:.3g}" in reasons and "upper bound" not in reasons and law.y_unit > 100
