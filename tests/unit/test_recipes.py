@@ -192,6 +192,14 @@ def test_a_last_batch_that_is_left_out_leaves_none_of_its_images_to_another(n, s
     assert [len(request.rows) for request in plan.requests(0)] == sizes
 
 
+@pytest.mark.parametrize("n, taken", [(600, 512), (256, 256), (100, 100)])
+def test_repeated_augmentation_takes_each_image_three_times_in_a_row(n, taken):
+    once, three = (Plan(seed=0, n_images=n, epochs=1, batch_size=64, repeats=repeats) for repeats in (1, 3))
+    order = three.order(1).tolist()
+    assert len(order) == taken and len(once.order(1)) == n
+    assert order == [image for image in once.order(1).tolist() for _ in range(3)][:taken]
+
+
 # Optimisers
 
 
