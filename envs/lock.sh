@@ -8,8 +8,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv
+# For Debian 12's Python 3.11.2: a package that asks for a later one would not be found there.
 for name in main brainscore; do
-  "$folder/bin/uv" pip compile --quiet --no-config --python "$python" --generate-hashes --no-annotate --no-header "$@" \
-    --output-file "envs/$name.lock.txt" "envs/$name.in" >/dev/null
+  "$folder/bin/uv" pip compile --quiet --no-config --python "$python" --python-version 3.11.2 --generate-hashes \
+    --no-annotate --no-header "$@" --output-file "envs/$name.lock.txt" "envs/$name.in" >/dev/null
 done
 "$python" envs/pins.py
