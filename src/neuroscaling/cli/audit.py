@@ -15,7 +15,8 @@ from neuroscaling.brainscore.targets import BrainScoreJob, brainscore_jobs
 from neuroscaling.cli.output import show
 from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.files import read_json
-from neuroscaling.study import REPOSITORY, LoadedStudy
+from neuroscaling.paths import REPOSITORY
+from neuroscaling.study import LoadedStudy
 
 COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "reason", "seconds", "difference")
 
