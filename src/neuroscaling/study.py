@@ -24,7 +24,7 @@ from neuroscaling.listing import listing_of
 from neuroscaling.paths import Results, Store, find_file
 from neuroscaling.runs import Run, expand
 from neuroscaling.study_file import STAND_INS, read_study_parts
-from neuroscaling.validation import partial
+from neuroscaling.validation import ROUNDS, partial
 
 MOST_NAMES = 200
 
@@ -151,22 +151,19 @@ def read_study(path: str | Path, planning: bool = False) -> Reading:
     faults += fit_checks.fit_faults(left.whole, path)
     if not faults and config is not None:
         return Reading(left.whole, LoadedStudy(path, config), [])
-    sound = _sound(left.whole, {fault.location for fault in faults})
+    sound = _sound(left.whole, {fault.location for fault in faults}, path)
     return Reading(left.whole, LoadedStudy(path, sound) if sound else None, left.problems(faults))
 
 
-def _sound(document: Document, faulty: set[Location]) -> Study | None:
-    """The study without what is faulty, and without the runs of data sets that are."""
-    study, left = partial(Study, document, faulty, STAND_INS)
-    if study is None:
-        return None
-    lost = {
-        left.in_file(("runs", i, "datasets", j))
-        for i, group in enumerate(study.runs)
-        for j, name in enumerate(getattr(group, "datasets", ()))
-        if name not in study.datasets
-    }
-    return partial(Study, document, faulty | lost, STAND_INS)[0] if lost else study
+def _sound(document: Document, faulty: set[Location], file: Path) -> Study | None:
+    """The study without what is faulty, and without what names something that is left out with it; None: nothing is."""
+    for _ in range(ROUNDS):
+        study, left = partial(Study, document, faulty, STAND_INS)
+        lost = {left.in_file(fault.location) for fault in name_checks.name_faults(left, file)} if study else set()
+        if not lost:
+            return study
+        faulty = faulty | lost
+    return None
 
 
 def _declared(config: Study, fault: Fault) -> bool:

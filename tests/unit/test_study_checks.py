@@ -91,6 +91,22 @@ def test_check_looks_deep_beside_what_is_faulty(folder, capsys):
     assert "pack: must be" in text and "none.yaml" in text and "3 problems" in text
 
 
+@pytest.mark.parametrize(
+    "brainscore",
+    [
+        {"data": {"v4": ["190923"]}, "define": {"mine": {"region": "V4", "metric": "pls", "assembly": ""}}},
+        {"data": {"simulated": "brain"}},
+    ],
+)
+def test_check_leaves_out_what_hangs_on_what_is_faulty(folder, capsys, brainscore):
+    study = changed(
+        simulated={"brain": {"seed": -1}},
+        brainscore={**brainscore, "benchmarks": ["mine" if "define" in brainscore else "MajajHong2015public.IT-pls"]},
+    )
+    assert main(["check", str(write(folder / "s.yaml", study))]) == 1
+    assert "simulated.brain.seed" in capsys.readouterr().err
+
+
 def test_two_files_with_a_fit_of_one_name(folder):
     first = [FIT, FIT | {"name": "b", "by": {"region": ["accuracy", "V1"]}}]
     found = problems(
