@@ -62,8 +62,6 @@ def _is_number(value: Any) -> bool:
 
 Filter = Annotated[Any, AfterValidator(_filter)]
 Scale = Annotated[float, Field(gt=0)]
-HoldOut = Literal["top_decade", "largest", "largest_of_cluster"]
-LastOfX = dict[Literal["last"], Annotated[int, Field(ge=1)]]
 Column = Annotated[str, Field(min_length=1, max_length=100)]
 FormName = Literal[*FORM_NAMES]
 Mode = Literal["corrected", "parity"]
