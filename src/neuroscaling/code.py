@@ -4,35 +4,58 @@ Snakemake sees edits of a script but not of the library it calls; and it can't t
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from neuroscaling.syntax import Syntax, read_syntax
 
 PACKAGE = "neuroscaling"
+SCRIPT = "script"
 SOURCE = Path(__file__).parent
 # Packages that load the files of their folder by listing it.
 LISTED = {"laws/forms/__init__.py"}
 # Modules that say how a job reports and not what it computes.
 SILENT = {
     "errors", "logs", "provenance", "code", "syntax", "config", "study", "study_file", "runs", "paths", "yaml_text",
-    "document", "validation",
+    "document", "validation", "versions",
 }  # fmt: skip
 
 
 def code_fingerprint(script: str | Path, digits: int = 12) -> str:
     """Hash of the syntax trees of `script` and of all modules of this package that it imports, directly or not.
 
-    Comments, docstrings and layout don't count. Equal only within one minor version of Python, whose trees differ.
+    Comments, docstrings and layout don't count, nor does the version of Python.
     """
-    parts = {"script": _syntax({"script": Path(script)})["script"]}
-    new = parts
+    return fingerprint_of(code_parts(script), digits)
+
+
+def code_parts(script: str | Path) -> dict[str, str]:
+    """What `code_fingerprint` is made of: a digest of `script`, under that name, and of each module behind it.
+
+    Modules are named by their files in this package, such as `models/build.py`.
+    """
+    return _behind({SCRIPT: Path(script)})
+
+
+def module_parts(modules: Iterable[str]) -> dict[str, str]:
+    """Digests of modules, such as `models/build.py`, and of all that they import, directly or not."""
+    return _behind({module: SOURCE / module for module in modules})
+
+
+def fingerprint_of(parts: Mapping[str, str], digits: int = 12) -> str:
+    """One hash of the digests of several modules."""
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(parts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def _behind(files: dict[str, Path]) -> dict[str, str]:
+    new = parts = _syntax(files)
     while new:
         modules = {file for part in new.values() for name in part.imports for file in _files(name)}
         new = _syntax({module: SOURCE / module for module in modules - set(parts)})
-        parts |= new
-    text = "\n".join(f"{name} {part.digest}" for name, part in sorted(parts.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+        parts = parts | new
+    return {name: part.digest for name, part in parts.items()}
 
 
 def _syntax(files: dict[str, Path]) -> dict[str, Syntax]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ SOURCE = {
     "sub/c.py": "def h(x):\n    return x + 1\n",
     "other.py": "VALUE = 1\n",
 }
+
+
+def interpreter(version):
+    """A Python of that version, of pyenv or on the PATH, that has what reading code needs; None where there is none."""
+    places = [*sorted(Path.home().glob(f".pyenv/versions/{version}*/bin/python")), shutil.which(f"python{version}")]
+    return next((str(place) for place in places if place), None)
 
 
 @pytest.fixture
@@ -64,10 +71,53 @@ def test_modules_that_are_not_imported_or_only_report_do_not_count(fingerprint):
     assert fingerprint(errors=("pass", "x = 1")) == before
 
 
+def test_the_parts_of_a_fingerprint_tell_which_module_changed(fingerprint):
+    fingerprint()
+    before = code.code_parts(fingerprint.script)
+    assert set(before) == {"script", "a.py", "sub/b.py", "sub/c.py", "sub/__init__.py"}
+    fingerprint(sub__c=("+ 1", "+ 2"))
+    after = code.code_parts(fingerprint.script)
+    assert [name for name in before if before[name] != after[name]] == ["sub/c.py"]
+
+
 def test_the_script_itself_counts(fingerprint):
     before = fingerprint()
     Path(fingerprint.script).write_text("from neuroscaling.a import f\nf(2)\n")
     assert fingerprint() != before
+
+
+# What versions of Python write differently: type parameters, texts beside each other in f-strings, `print` of characters
+# that one of them does not know yet, empty fields.
+ODDITIES = """
+def f(a, /, b: "int" = 1, *c, d=None, **e) -> None:
+    '''Doc.'''
+    x = f"{a!r:>{b}}" "tail" f"{b:}" u"z" "\U0001fae8"
+    match a:
+        case {"k": [1.5, None], **rest} if rest:
+            return (yield {**e, "s": -0.0, b"x": 1e300})
+    async def g(): return [i async for i in a if i]
+class C(object, metaclass=type):
+    '''Doc alone.'''
+    n: int
+    del a[1:2, ...]
+"""
+DIGEST = "d800f8cafc8441f7411033d8ffea5a9b26e5d9e42b73a5049ac84a3ce81b7b4b"
+OTHERS = [found for version in ("3.12", "3.13", "3.14") if (found := interpreter(version))]
+
+
+def test_a_tree_has_one_digest_in_every_python(tmp_path, kept):
+    (tmp_path / "m.py").write_text(ODDITIES, encoding="utf-8")
+    assert syntax.read_syntax([tmp_path / "m.py"])[0].digest == DIGEST
+
+
+@pytest.mark.skipif(not OTHERS, reason="no newer Python on this machine")
+def test_another_python_gives_the_same_fingerprint_of_a_script():
+    script = Path(code.SOURCE).parents[1] / "workflow" / "scripts" / "train.py"
+    said = "import sys; from neuroscaling.code import code_fingerprint; print(code_fingerprint(sys.argv[1]))"
+    environment = {"PYTHONPATH": str(Path(code.SOURCE).parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    for python in OTHERS:
+        other = subprocess.run([python, "-c", said, script], env=environment, capture_output=True, text=True, check=True)
+        assert other.stdout.strip() == code.code_fingerprint(script)
 
 
 @pytest.fixture
