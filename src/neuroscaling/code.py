@@ -13,8 +13,8 @@ from neuroscaling.syntax import Syntax, read_syntax
 PACKAGE = "neuroscaling"
 SCRIPT = "script"
 SOURCE = Path(__file__).parent
-# Packages that load the files of their folder by listing it.
-LISTED = {"laws/forms/__init__.py"}
+# Packages that load the files of their folder by their names.
+LISTED = {"laws/forms/__init__.py", "training/feeding/__init__.py"}
 # Modules that say how a job reports and not what it computes.
 SILENT = {
     "errors", "logs", "provenance", "code", "syntax", "config", "study", "study_file", "runs", "paths", "yaml_text",
