@@ -86,8 +86,8 @@ def test_the_script_itself_counts(fingerprint):
     assert fingerprint() != before
 
 
-# What versions of Python write differently: type parameters, texts beside each other in f-strings, `print` of characters
-# that one of them does not know yet, empty fields.
+# What versions of Python write differently: empty fields, texts beside each other in f-strings, characters that one of
+# them does not know yet.
 ODDITIES = """
 def f(a, /, b: "int" = 1, *c, d=None, **e) -> None:
     '''Doc.'''
@@ -116,7 +116,8 @@ def test_another_python_gives_the_same_fingerprint_of_a_script():
     said = "import sys; from neuroscaling.code import code_fingerprint; print(code_fingerprint(sys.argv[1]))"
     environment = {"PYTHONPATH": str(Path(code.SOURCE).parent), "PYTHONDONTWRITEBYTECODE": "1"}
     for python in OTHERS:
-        other = subprocess.run([python, "-c", said, script], env=environment, capture_output=True, text=True, check=True)
+        command = [python, "-c", said, script]
+        other = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert other.stdout.strip() == code.code_fingerprint(script)
 
 
