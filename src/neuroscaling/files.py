@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "atomic_path",
+    "disk_error",
     "full_disk_named",
     "is_full_disk",
     "new_memmap",
@@ -47,7 +48,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         _replace(temporary, path)
     except Exception as error:
-        if (known := _disk_error(error, path)) is not error:
+        if (known := disk_error(error, path)) is not error:
             raise known from error
         raise
     finally:
@@ -96,7 +97,7 @@ def require_writable(folder: str | Path, what: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:
-        known = _disk_error(error, folder, what)
+        known = disk_error(error, folder, what)
         if not isinstance(known, DataError):
             known = DataError(Problem(f"the {what} can't be written: {error.strerror}", str(folder), fix=ANOTHER_STORE))
         raise known from error
@@ -150,7 +151,7 @@ def _full_disk(path: Path) -> FullDiskError:
     return FullDiskError(Problem("no space left on the disk", str(path), fix="free space and run again"))
 
 
-def _disk_error(error: Exception, path: Path, what: str = "file") -> Exception:
+def disk_error(error: Exception, path: Path, what: str = "file") -> Exception:
     """What to tell of an error of writing; the error itself where the disk has no part in it."""
     if is_full_disk(error, path):
         return error if isinstance(error, FullDiskError) else _full_disk(path)
