@@ -1,4 +1,4 @@
-"""`neuroscaling runs|plan|check|status|models|benchmarks|audit|data|submission|schema|predict|next-runs`."""
+"""`neuroscaling runs|plan|check|status|models|benchmarks|audit|data|store|submission|schema|predict|next-runs`."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neuroscaling import __version__
-from neuroscaling.cli import calibrate, data, planning, submission
+from neuroscaling.cli import calibrate, data, planning, store, submission
 from neuroscaling.cli.output import FORMATS, show
 from neuroscaling.errors import NeuroscalingError
 
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
     schema.add_argument("--folder", type=Path, default=Path("config"))
     data.add_commands(commands)
+    store.add_commands(commands)
     submission.add_commands(commands)
     planning.add_commands(commands)
     return parser
