@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ __all__ = [
     "read_json",
     "read_object",
     "require_writable",
+    "share_as",
     "write_json",
 ]
 
@@ -44,6 +46,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
+        share_as(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _replace(temporary, path)
@@ -53,6 +56,30 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def share_as(folder: str | Path) -> None:
+    """Let all that this process makes from now on be writable for its group, where `folder` is.
+
+    A store that a lab shares says so by its own mode: whoever works in it makes folders and files that the others can
+    go on with, whatever the umask. A folder that is missing is like the one that it will be made in.
+    """
+    folder = Path(os.path.abspath(folder))
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    mode = folder.stat().st_mode
+    for_all = mode & stat.S_IWOTH and mode & stat.S_ISVTX  # /tmp is nobody's to share
+    if mode & stat.S_IWGRP and not for_all and (umask := _umask()) & stat.S_IRWXG:
+        os.umask(umask & ~stat.S_IRWXG)
+
+
+def _umask() -> int:
+    """This process's umask. Setting it, the only way elsewhere, would reach files that other threads make."""
+    try:
+        return int(Path("/proc/self/status").read_text().partition("Umask:")[2].split()[0], 8)
+    except (OSError, IndexError):
+        os.umask(umask := os.umask(0o077))
+        return umask
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from neuroscaling.core.holders import Holder, boot, job_has_ended, namespace, said, started, this_process
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import disk_error
+from neuroscaling.files import disk_error, share_as
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +160,7 @@ def _problem(path: Path, what: str, holder: Holder | None) -> Problem:
 def _created(path: Path, lock: Path) -> Lease | None:
     """The lease, where nobody holds it."""
     try:
+        share_as(lock.parent)
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
