@@ -1,4 +1,4 @@
-"""`neuroscaling store list|usage|unused`: what a store holds, and what of it nobody wants."""
+"""`neuroscaling store list|usage|unused|prune`: what a store holds, what of it nobody wants, and what can go."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     unused = _add(verbs, "unused", _unused, "artefacts that no study of the given folders names")
     text = "where studies are started (`results/` is in it), or study files: all of those that use the store"
     unused.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help=text)
+    _add_prune(verbs)
+
+
+def _add_prune(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "take artefacts out of the store; without --delete only list what would go"
+    prune = _add(verbs, "prune", _prune, text)
+    _add_selection(prune, required=True)
+    text = "only what no study names that was started in these folders, or is in these study files"
+    prune.add_argument("--unused", type=Path, nargs="+", metavar="FOLDER", help=text)
+    prune.add_argument("--older-than", type=float, metavar="DAYS", help="only what was written so long ago")
+    prune.add_argument("--delete", action="store_true", help="do it; never what a job makes or reads")
 
 
 def _add(
@@ -47,8 +58,9 @@ def _add(
     return parser
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stage", nargs="+", default=[], metavar="STAGE", help="these stages alone, e.g. activations")
+def _add_selection(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    text = "these stages alone, e.g. activations (docs/store.md lists them)"
+    parser.add_argument("--stage", nargs="+", default=[], required=required, metavar="STAGE", help=text)
     text = "runs whose names match, e.g. 'resnet18_*' (in quotes)"
     parser.add_argument("--run", metavar="PATTERN", help=text)
 
@@ -82,6 +94,29 @@ def _unused(options: argparse.Namespace) -> None:
     artefacts = unused(found, studies)
     _show([_row(artefact) for artefact in artefacts], options.format)
     _tell_sum(artefacts)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from neuroscaling.store import prune
+    from neuroscaling.store.unused import studies_of, unused
+
+    found = _contents(options)
+    only = unused(found, studies_of(options.unused)) if options.unused else None
+    going = prune.candidates(found, options.stage, only, options.run, options.older_than)
+    notes = prune.consequences(found, going)
+    if not options.delete:
+        _show([_row(artefact) | {"held_by": prune.holder_of(found, artefact)} for artefact in going], options.format)
+        _tell_sum(going, "would go; --delete removes what no job holds")
+        _tell(notes)
+        return 0
+    done = [prune.remove(found, artefact) for artefact in going]
+    gone = [removal.artefact for removal in done if removal.problem is None]
+    _show([_row(artefact) for artefact in gone], options.format)
+    _tell_sum(gone, "gone")
+    _tell(notes)
+    stay = [removal.problem for removal in done if removal.problem]
+    print(*stay, sep="\n", end="\n" if stay else "", file=sys.stderr)
+    return 1 if stay else 0
 
 
 def _contents(options: argparse.Namespace) -> Contents:
@@ -119,9 +154,15 @@ def _show(rows: Sequence[dict[str, Any]], form: str) -> None:
     show(rows, form)
 
 
-def _tell_sum(artefacts: Sequence[Artefact]) -> None:
+def _tell_sum(artefacts: Sequence[Artefact], what: str = "") -> None:
     count = f"{len(artefacts)} artefact{'' if len(artefacts) == 1 else 's'}"
-    print(f"{count}, {in_units(sum(artefact.bytes for artefact in artefacts))}", file=sys.stderr)
+    size = in_units(sum(artefact.bytes for artefact in artefacts))
+    print(f"{count}, {size}{': ' if what else ''}{what}", file=sys.stderr)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def in_units(size: int) -> str:
