@@ -15,10 +15,11 @@ SCRIPT = "script"
 SOURCE = Path(__file__).parent
 # Packages that load the files of their folder by their names.
 LISTED = {"laws/forms/__init__.py", "training/feeding/__init__.py"}
-# Modules that say how a job reports and not what it computes.
+# Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
-    "errors", "logs", "provenance", "code", "syntax", "config", "study", "study_file", "runs", "paths", "yaml_text",
-    "document", "validation", "versions",
+    "code", "config", "document", "errors", "failures", "files", "hashing", "logs", "paths", "provenance", "runs",
+    "study", "study_file", "syntax", "validation", "versions", "yaml_text",
+    "core.holders", "core.json_text", "core.leases", "core.names", "core.reading", "core.records",
 }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _syntax(files: dict[str, Path]) -> dict[str, Syntax]:
 def _files(name: str) -> list[str]:
     """The files of a dotted name of this package, relative to it; none for other packages and silent modules."""
     parts = name.split(".")
-    if parts[0] != PACKAGE or (len(parts) > 1 and parts[1] in SILENT):
+    if parts[0] != PACKAGE or any(".".join(parts[1:end]) in SILENT for end in (2, 3)):
         return []
     stem = Path(*parts[1:])
     candidates = [stem.with_suffix(".py")] if parts[1:] else []

@@ -2,24 +2,35 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from neuroscaling.config import BaselineRuns, PretrainedRuns, Section, Study, TrainedRuns, UntrainedRuns
+from neuroscaling.core.names import Name
 from neuroscaling.errors import Problem, StudyError
-from neuroscaling.hashing import content_hash
 from neuroscaling.models import names
+from neuroscaling.models.published_weights import published_weights
+from neuroscaling.models.weight_files import weights_identity
 from neuroscaling.training.recipe import Recipe, load_recipe
-from neuroscaling.training.version import TRAINING_VERSION
+from neuroscaling.versions import version_of
+
+# Stages whose code determines the weights of a run, by its kind.
+STAGES = {
+    "trained": ("networks", "subsets", "training"),
+    "untrained": ("networks",),
+    "pretrained": ("networks",),
+    "baseline": (),
+}
 
 
 @dataclass(frozen=True)
 class Run:
     """One network (or baseline) with everything that determines it; `run` is its name in the store.
 
-    subset: token of its training images, such as `10`, `all`, `n5000`, `c100`, and `p10` where they are drawn as
+    definition: what determines its weights, which the name ends in a hash of; where images and weights lie is not in
+    it. subset: token of its training images, such as `10`, `all`, `n5000`, `c100`, and `p10` where they are drawn as
     published; start: the run whose weights it starts from; samples_per_class: None where the classes differ.
     """
 
@@ -37,54 +48,136 @@ class Run:
     recipe: dict[str, Any] | None = field(default=None, hash=False)
     start: str | None = None
     weights: str | None = None
+    definition: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def settings(self) -> dict[str, Any]:
-        """The run as a dictionary that JSON can hold: what training and extraction are given."""
-        return asdict(self)
+        """The run as a dictionary that JSON can hold: what training and extraction are given.
+
+        Not a copy of what runs share, such as their recipe: there may be thousands of them.
+        """
+        return {name: getattr(self, name) for name in FIELDS}
 
 
-def expand(study: Study, fingerprints: dict[str, str], file: Path | None = None) -> list[Run]:
+FIELDS = tuple(entry.name for entry in fields(Run))
+
+
+def expand(
+    study: Study, fingerprints: dict[str, str], file: Path | None = None, cache: Path | None = None
+) -> list[Run]:
     """All runs of `study`, each once, in the order of the file.
 
     fingerprints: of each data set by its name; they enter the runs' names. file: of the study; recipes are looked up
-    from its folder too.
+    from its folder too. cache: folder in which the checksums of weights from outside are kept.
     """
-    runs = [run for group in study.runs for run in _expand_group(group, study, fingerprints, file)]
-    return list({run.run: run for run in runs}.values())
+    return list({run.run: run for run in _Expansion(study, fingerprints, file, cache).runs()}.values())
 
 
-def _expand_group(group: Section, study: Study, fingerprints: dict[str, str], file: Path | None) -> Iterator[Run]:
-    match group:
-        case TrainedRuns():
-            yield from _trained(group, study, fingerprints, file)
-        case UntrainedRuns():
-            for arch, seed in product(group.untrained, group.seeds):
-                yield _named(f"{arch}_untrained_s{seed}", "untrained", arch, seed=seed)
-        case PretrainedRuns():
-            for arch in group.pretrained:
-                weights = str(group.weights / f"{arch}.safetensors") if group.weights else None
-                yield _named(f"{arch}_pretrained", "pretrained", arch, weights=weights)
-        case BaselineRuns():
-            for arch in group.baselines:
-                yield _named(f"{arch}_baseline", "baseline", arch)
+class _Expansion:
+    """What the runs of a study share is found out once."""
 
+    def __init__(self, study: Study, fingerprints: dict[str, str], file: Path | None, cache: Path | None) -> None:
+        self.study, self.fingerprints, self.file, self.cache = study, fingerprints, file, cache
+        self.settings = {name: data.model_dump(mode="json") for name, data in study.datasets.items()}
+        self.networks: dict[str, tuple[str, dict[str, Any]]] = {}
 
-def _trained(group: TrainedRuns, study: Study, fingerprints: dict[str, str], file: Path | None) -> Iterator[Run]:
-    """The runs of a group, each behind those that it starts from, where its recipe names one."""
-    recipe = load_recipe(group.recipe, study.protocol, file)
-    before = _before(recipe, study.protocol, file)
-    for arch, dataset, (k, token), seed in product(group.archs, group.datasets, group.subsets(), group.seeds):
-        images = {
-            "dataset": dataset,
-            "dataset_settings": study.datasets[dataset].model_dump(mode="json"),
-            "fingerprint": fingerprints[dataset],
-            "subset_seed": seed if group.subset_seed is None else group.subset_seed,
+    def runs(self) -> Iterator[Run]:
+        for group in self.study.runs:
+            yield from self._of_group(group)
+
+    def _of_group(self, group: Section) -> Iterator[Run]:
+        match group:
+            case TrainedRuns():
+                yield from self._trained(group)
+            case UntrainedRuns():
+                for arch, seed in product(group.untrained, group.seeds):
+                    yield self._named(f"{arch}_untrained_s{seed}", "untrained", arch, seed=seed)
+            case PretrainedRuns():
+                for arch in group.pretrained:
+                    yield self._pretrained(arch, group.weights)
+            case BaselineRuns():
+                for arch in group.baselines:
+                    definition = {"kind": "baseline", "baseline": arch}
+                    name = Name(f"{arch}_baseline", definition)
+                    yield Run(str(name), "baseline", arch, "baseline", definition=definition)
+
+    def _trained(self, group: TrainedRuns) -> Iterator[Run]:
+        """The runs of a group, each behind those that it starts from, where its recipe names one."""
+        protocol = self.study.protocol
+        recipe = _Stage(load_recipe(group.recipe, protocol, self.file))
+        before = [(_Stage(recipe), subset) for recipe, subset in _before(recipe.recipe, protocol, self.file)]
+        for arch, dataset, (k, token), seed in product(group.archs, group.datasets, group.subsets(), group.seeds):
+            subset_seed = seed if group.subset_seed is None else group.subset_seed
+            base = None
+            for stage, subset in before:
+                images = _Images(dataset, subset, _token(subset, str(subset), protocol), subset_seed)
+                base = self._one(arch, stage, images, seed, base)
+                yield base
+            yield self._one(arch, recipe, _Images(dataset, k, _token(k, token, protocol), subset_seed), seed, base)
+
+    def _one(self, arch: str, stage: "_Stage", images: "_Images", seed: int, base: Run | None) -> Run:
+        readable = f"{arch}_{images.dataset}_{images.token}_s{seed}"
+        # Other objectives than supervised training name themselves, as the published ids do.
+        readable = readable if stage.objective == "supervised" else f"{stage.objective}_{readable}"
+        determines = {
+            "dataset": images.dataset,
+            "fingerprint": self.fingerprints[images.dataset],
+            "samples_per_class": images.samples_per_class,
+            "subset": images.token,
+            "subset_seed": images.seed,
+            "seed": seed,
+            "recipe": stage.content,
+            "start": base and base.run,
         }
-        base = None
-        for stage, subset in before:
-            base = _one(arch, stage, subset, _token(subset, str(subset), study.protocol), seed, images, base)
-            yield base
-        yield _one(arch, recipe, k, _token(k, token, study.protocol), seed, images, base)
+        settings = {"dataset_settings": self.settings[images.dataset], **determines}
+        return self._named(readable, "trained", arch, settings, **determines)
+
+    def _pretrained(self, arch: str, folder: Path | None) -> Run:
+        if folder is None:
+            published = published_weights(arch)
+            # As the library builds it, not as this package does: with or without its tag it is one network.
+            network = names.definition(arch) | {"timm_name": published["name"], "kwargs": {}}
+            readable = f"{_full(arch)}_pretrained"
+            return self._named(readable, "pretrained", arch, {}, network=network, published=published)
+        file = folder / f"{arch}.safetensors"
+        identity = weights_identity(file, arch, self.cache)
+        return self._named(f"{arch}_pretrained", "pretrained", arch, {"weights": str(file)}, weights=identity)
+
+    def _named(
+        self, readable: str, kind: str, arch: str, settings: dict[str, Any] | None = None, **determines: Any
+    ) -> Run:
+        """The run with its name. settings: those of the run where they are not `determines`."""
+        if arch not in self.networks:
+            self.networks[arch] = (names.family(arch), names.definition(arch))
+        family, network = self.networks[arch]
+        versions = {stage: version_of(stage) for stage in STAGES[kind]}
+        definition = {"kind": kind, "network": network, "versions": versions, **determines}
+        name = Name(re.sub("[^A-Za-z0-9._-]", "-", readable), definition)
+        return Run(
+            str(name), kind, arch, family, **(determines if settings is None else settings), definition=definition
+        )
+
+
+class _Stage:
+    """A recipe of a group of runs, as their definitions have it."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.objective, self.content = recipe, recipe.objective, recipe.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Training images of a run: the data set, how many of each class (None where they differ), the subset's token."""
+
+    dataset: str
+    samples_per_class: int | str | None
+    token: str
+    seed: int
+
+
+def _full(arch: str) -> str:
+    """An architecture's name with the tag of the published weights that it stands for."""
+    full = names.with_tag(arch)
+    return full if full.startswith(f"{arch}.") else arch
 
 
 def _before(recipe: Recipe, protocol: str, file: Path | None = None) -> list[tuple[Recipe, int | str]]:
@@ -106,28 +199,3 @@ def _before(recipe: Recipe, protocol: str, file: Path | None = None) -> list[tup
 def _token(k: int | str | None, token: str, protocol: str) -> str:
     """The subset's token; with k images per class `parity` draws as published."""
     return f"p{k}" if protocol == "parity" and isinstance(k, int) else token
-
-
-def _one(
-    arch: str,
-    recipe: Recipe,
-    k: int | str | None,
-    token: str,
-    seed: int,
-    images: dict[str, Any],
-    base: Run | None = None,
-) -> Run:
-    readable = f"{arch}_{images['dataset']}_{token}_s{seed}"
-    # Other objectives than supervised training name themselves, as the published ids do.
-    readable = readable if recipe.objective == "supervised" else f"{recipe.objective}_{readable}"
-    settings = {**images, "samples_per_class": k, "subset": token, "seed": seed, "start": base and base.run}
-    return _named(readable, "trained", arch, recipe=recipe.model_dump(mode="json"), **settings)
-
-
-def _named(readable: str, kind: str, arch: str, **settings: Any) -> Run:
-    """The run with its name: readable, plus a hash of what determines its weights (not of where images lie)."""
-    family = "baseline" if kind == "baseline" else names.family(arch)
-    determines = {key: value for key, value in settings.items() if key not in ("dataset_settings", "weights")}
-    definition = {} if kind == "baseline" else names.definition(arch)
-    key = content_hash({"kind": kind, "arch": definition, "version": TRAINING_VERSION, **determines})
-    return Run(f"{re.sub('[^A-Za-z0-9._-]', '-', readable)}-{key}", kind, arch, family, **settings)

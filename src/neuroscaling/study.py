@@ -49,7 +49,7 @@ class LoadedStudy:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """The run table, by the runs' names."""
-        return {run.run: run for run in expand(self.config, self.fingerprints, self.file)}
+        return {run.run: run for run in expand(self.config, self.fingerprints, self.file, self.store.cache())}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

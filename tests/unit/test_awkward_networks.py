@@ -28,7 +28,7 @@ from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import copy_hidden, hidden_buffers, shapes, tensors_of
 from neuroscaling.models.weights import read_weights, save_weights
 from neuroscaling.network_checks import Use, trial
-from neuroscaling.runs import _named
+from neuroscaling.runs import expand
 from neuroscaling.study import LoadedStudy
 from neuroscaling.training import evaluate
 from neuroscaling.training.loop import fit, restore, snapshot
@@ -71,7 +71,8 @@ def stimuli(tmp_path_factory) -> Path:
 
 def extracted(arch: str, stimuli: Path, folder: Path, batch: int) -> dict[str, np.ndarray]:
     """Features of an untrained run by layer, the readout last, as two extractions give them."""
-    run = _named("r", "untrained", arch, seed=5).settings()
+    study = {"study": "s", "runs": [{"untrained": [arch], "seeds": [5]}]}
+    run = expand(Study.model_validate(study), {})[0].settings()
     train(run, None, folder / "run", {"threads": 1})
     found = []
     for i in range(2):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from neuroscaling.config import Study
 from neuroscaling.config.activations import Layers
 from neuroscaling.errors import StudyError
 from neuroscaling.models import dotted, names
@@ -17,7 +18,7 @@ from neuroscaling.models.cost import count
 from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
 from neuroscaling.models.weight_files import weights_problems
 from neuroscaling.models.weights import save_weights
-from neuroscaling.runs import _named
+from neuroscaling.runs import expand
 
 MODULE = """
 from torch import nn
@@ -104,10 +105,14 @@ def test_an_import_that_fails_names_the_module_and_the_error(package: Path):
 
 
 def test_an_edited_module_makes_another_run(small: str, package: Path):
-    before, other = _named("r", "untrained", small).run, _named("r", "untrained", f"{small[:-2]}96").run
-    assert _named("r", "untrained", small).run == before != other
+    def named(arch: str) -> str:
+        (run,) = expand(Study.model_validate({"study": "s", "runs": [{"untrained": [arch]}]}), {})
+        return run.run.rpartition("-")[2]
+
+    before, other = named(small), named(f"{small[:-2]}96")
+    assert named(small) == before != other
     (package / "small.py").write_text(MODULE.replace("stride=4", "stride=2", 1))
-    assert _named("r", "untrained", small).run != before
+    assert named(small) != before
 
 
 def test_an_own_network_is_built_from_its_seed_costed_and_saved(small: str, tmp_path: Path):

@@ -56,7 +56,10 @@ class Architecture:
 
 @dataclass(frozen=True)
 class LibraryModel:
-    """A line of timm_names.txt or torchvision_names.txt: module, input size, input size of each tag of weights."""
+    """A line of timm_names.txt or torchvision_names.txt: module, input size, input size of each tag of weights.
+
+    The first tag is the one that a name without a tag stands for.
+    """
 
     module: str
     input_size: int
@@ -103,6 +106,19 @@ def problems(name: str) -> list[Problem]:
 def in_library(name: str) -> bool:
     """Is this a name of timm's or, prefixed, of torchvision's? Only these have weights to fetch."""
     return _split(name)[0] in _library()
+
+
+def with_tag(name: str) -> str:
+    """The full name, with a tag, of the weights of timm or torchvision that `name` stands for; without one as it is."""
+    found = architecture(name).timm_name
+    base, tag = _split(found)
+    listed = _library().get(base)
+    return found if tag or listed is None or not listed.tags else f"{base}.{next(iter(listed.tags))}"
+
+
+def published() -> list[str]:
+    """Full names of all weights of timm and torchvision."""
+    return [f"{name}.{tag}" for name, model in _library().items() for tag in model.tags]
 
 
 def names() -> list[str]:

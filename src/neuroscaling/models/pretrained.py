@@ -6,28 +6,34 @@ import timm
 from torch import nn
 
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.models import names
 from neuroscaling.models.build import seeded
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.names import TORCHVISION, architecture
 from neuroscaling.models.plain import plain
-from neuroscaling.models.weight_files import weights_file, weights_problems
+from neuroscaling.models.published_weights import require_published
+from neuroscaling.models.weight_files import require_sha256, weights_file, weights_problems
 
 
-def build_pretrained(arch: str, weights: Path | None = None) -> nn.Module:
+def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None = None) -> nn.Module:
     """A network with published weights: from the file `weights`, or fetched by timm or torchvision.
 
     arch: usually with the tag of the weights, e.g. `resnet18.a1_in1k`, `torchvision.resnet18.IMAGENET1K_V1`. weights:
     safetensors or what torch.save wrote, under this package's or timm's names or those of the original checkpoint,
-    with or without a classifier; `weight_files.weights_file` says where else it is looked for. Raises DataError when
-    the weights can't be had or don't fit.
+    with or without a classifier; `weight_files.weights_file` says where else it is looked for. sha256: what the run's
+    name says of the file. Raises DataError when the weights can't be had, don't fit, or are those of another file.
     """
     if weights is not None:
-        return build_with(arch, weights_file(weights, arch) or weights)
+        file = weights_file(weights, arch) or weights
+        if sha256 is not None:
+            require_sha256(file, sha256)
+        return build_with(arch, file)
     if problems := weights_problems(arch, None):
         raise DataError(problems)
+    require_published(arch)
     try:
         with seeded(0):  # of what the weights don't hold
-            return plain(_published(architecture(arch).timm_name), arch)
+            return plain(_published(names.with_tag(arch)), arch)
     except Exception as error:  # a hub client raises errors of many libraries
         raise DataError(
             Problem(

@@ -11,7 +11,10 @@ PATH = Path(__file__).with_name("timm_names.txt")
 
 
 def table() -> str:
-    """One line a model: name, module of timm, input size in pixels, and tags (`tag` or `tag@size` where it differs)."""
+    """One line a model: name, module of timm, input size in pixels, and tags (`tag` or `tag@size` where it differs).
+
+    The first tag is of the weights that timm takes where none is named.
+    """
     import timm
     from timm.models import model_entrypoint
 
@@ -22,7 +25,9 @@ def table() -> str:
     lines = [f"# models of timm {timm.__version__}: name, module, input size, tags of published weights"]
     for name in timm.list_models():
         size = _input_size(name)
-        listed = ",".join(_tag(name, tag, size) for tag in sorted(tags.get(name, [])) if tag)
+        default = timm.get_pretrained_cfg(name).tag
+        ordered = sorted(filter(None, tags.get(name, [])), key=lambda tag: (tag != default, tag))
+        listed = ",".join(_tag(name, tag, size) for tag in ordered)
         lines.append("\t".join([name, model_entrypoint(name).__module__.rsplit(".", 1)[-1], str(size), listed]))
     return "\n".join(lines) + "\n"
 

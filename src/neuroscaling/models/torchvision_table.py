@@ -11,7 +11,10 @@ PATH = Path(__file__).with_name("torchvision_names.txt")
 
 
 def table() -> str:
-    """One line a model: name, module of torchvision, input size in pixels, tags of published weights of that size."""
+    """One line a model: name, module of torchvision, input size in pixels, tags of published weights of that size.
+
+    The first tag is of torchvision's default weights, where these have that size.
+    """
     import torchvision
     from torchvision import models
 
@@ -21,7 +24,8 @@ def table() -> str:
         sizes = {entry.name: entry.transforms().crop_size[0] for entry in weights}
         size = sizes.get("IMAGENET1K_V1") or min(sizes.values())
         module = models.get_model_builder(name).__module__.rsplit(".", 1)[-1]
-        tags = ",".join(tag for tag, own in sizes.items() if own == size)
+        default = models.get_model_weights(name).DEFAULT.name
+        tags = ",".join(sorted((tag for tag, own in sizes.items() if own == size), key=lambda tag: tag != default))
         lines.append("\t".join([name, module, str(size), tags]))
     return "\n".join(lines) + "\n"
 

@@ -5,8 +5,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from neuroscaling.core.kept_hashes import kept_sha256
 from neuroscaling.core.tensors import METADATA, safetensors_header
 from neuroscaling.errors import DataError, Problem, listing, nearest
+from neuroscaling.hashing import file_sha256
 from neuroscaling.models import names
 
 SAFETENSORS = ".safetensors"
@@ -16,6 +18,8 @@ HUB = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", 
 # Official files of architectures that no hub has, and where they come from.
 OFFICIAL = {"one_peace_vision": ("one-peace-vision.pkl", "one-peace.pt")}
 SOURCES = {"one_peace_vision": "the README of OFA-Sys/ONE-PEACE on GitHub (Apache License 2.0)"}
+ABSENT = "absent"
+"""What a name says of weights that are not there yet."""
 POINTER = b"version https://git-lfs"
 
 
@@ -45,6 +49,21 @@ def weights_problems(arch: str, path: Path | None) -> list[Problem]:
         fix = fix or "put the file there as it comes from the hub, or drop `weights:` to let timm fetch it"
         return [Problem("weights are missing", str(path.parent), arch, f"one of {looked}", near, fix)]
     return list(_faults(file, arch))
+
+
+def weights_identity(path: Path, arch: str, cache: Path | None = None) -> str:
+    """sha256 of the file that holds the weights of `arch`, or `absent`. cache: folder that hashes are kept in."""
+    file = weights_file(path, arch)
+    return ABSENT if file is None else kept_sha256(file, cache)
+
+
+def require_sha256(file: Path, sha256: str) -> None:
+    """Raise DataError, naming both, unless a file of weights is the one that the run was named after."""
+    found = file_sha256(file)
+    if found != sha256:
+        what = "these are not the weights that the run is named after"
+        fix = "they were changed or added since the study was started: start it again, and it names them anew"
+        raise DataError(Problem(what, str(file), f"sha256 {found}", f"sha256 {sha256}", fix=fix))
 
 
 def _unfetchable(arch: str) -> list[Problem]:

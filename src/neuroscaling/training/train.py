@@ -34,7 +34,7 @@ from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.record import counts, is_complete, publish_again, write_failed_run, write_run
 from neuroscaling.training.single_images import single_images_told
 from neuroscaling.training.state import load_state
-from neuroscaling.training.version import TRAINING_VERSION
+from neuroscaling.versions import version_of
 
 log = logging.getLogger(__name__)
 KINDS = ("trained", "untrained", "pretrained", "baseline")
@@ -139,7 +139,7 @@ def _too_large(run: dict[str, Any], device: torch.device) -> DataError:
 
 def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str, Any]) -> None:
     """Train from the last state, if there is one, to the end, and write what the run leaves."""
-    definition = content_hash({"version": TRAINING_VERSION, **{key: run.get(key) for key in DEFINING}}, digits=32)
+    definition = content_hash({"version": version_of("training"), **{key: run.get(key) for key in DEFINING}}, digits=32)
     state = load_state(out / "state", definition)
     if state is not None:
         restore(training, state)
@@ -200,7 +200,8 @@ def _not_trained(run: dict[str, Any], out: Path, device: torch.device, operating
         model = build(run["arch"], n_classes, run["seed"]).to(device)
         history = _before_training(run, model, device, operating) if run["dataset"] else []
     elif run["kind"] == "pretrained":
-        model = build_pretrained(run["arch"], Path(run["weights"]) if run.get("weights") else None)
+        named = run.get("definition", {}).get("weights")
+        model = build_pretrained(run["arch"], Path(run["weights"]) if run.get("weights") else None, named)
         n_classes = _published_classes(run["arch"], model)
     write_run(run, out, history, device.type, **_other_facts(run, model, n_classes, out, time.monotonic() - started))
 

@@ -1,3 +1,0 @@
-"""Version of what training computes. Raise it when weights change for equal settings: every run gets a new name."""
-
-TRAINING_VERSION = 3
