@@ -3,37 +3,66 @@
 import os
 import platform
 import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from neuroscaling import __version__
 
+REPOSITORY = Path(__file__).parents[2]
+
 
 def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **facts: Any) -> dict[str, Any]:
-    """Versions of Python, this library and `packages`; git revision; machine; seconds; and `facts` as given."""
+    """Versions of Python, this library and `packages`; git revision; machine; seconds; and `facts` as given.
+
+    All but the last two are found out once a process.
+    """
     versions = {"python": platform.python_version(), "neuroscaling": __version__}
     versions |= {name: _version(name) for name in packages}
-    machine = {"system": platform.platform(), "processors": os.cpu_count()}
-    record = {"versions": versions, "git": git_revision(), "machine": machine, **facts}
+    record = {"versions": versions, "git": git_revision(), "machine": dict(_machine()), **facts}
     return record if seconds is None else record | {"seconds": round(seconds, 3)}
 
 
+@cache
 def git_revision() -> str | None:
-    """The commit of the source tree, with `+` where it has uncommitted changes; None outside a repository."""
-    root = Path(__file__).parent
-    commit = _git(root, "rev-parse", "--short=12", "HEAD")
-    return commit and commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
+    """The commit of this source tree, with `+` where it has uncommitted changes; None where it is no clone."""
+    if not (REPOSITORY / ".git").exists():  # a repository further up has this package installed, and is not its own
+        return None
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
     try:
-        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() if result.returncode == 0 else None
 
 
+def version_mix(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """How many of `records` (as artefacts have them) were made with which version of each package.
+
+    Of packages alone that they were made with several versions of: an upgrade is told. A package that a record doesn't
+    name, or that was not installed, counts for nothing.
+    """
+    found: dict[str, Counter[str]] = {}
+    for record in records:
+        made = record.get("provenance") or {}
+        for package, version in made.get("versions", {}).items():
+            if version is not None:
+                found.setdefault(package, Counter())[version] += 1
+    return {package: dict(sorted(versions.items())) for package, versions in sorted(found.items()) if len(versions) > 1}
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    found = platform.uname()
+    # Not platform.platform(), which starts a process to learn the processor's name.
+    system = "-".join(filter(None, [found.system, found.release, found.machine, *platform.libc_ver()]))
+    return {"host": found.node, "system": system, "processors": os.cpu_count()}
+
+
+@cache
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
