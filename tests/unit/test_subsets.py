@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroscaling.core.names import Name, key_of
 from neuroscaling.datasets.index import DatasetIndex, load_index
 from neuroscaling.datasets.subsets import METADATA, draw, draw_token, read_subset, validation_rows, write_subset
 from neuroscaling.errors import DataError
@@ -124,19 +125,6 @@ def test_a_class_subset_has_labels_of_its_own(tmp_path):
         validation_rows(validation, ["3", "eleven"])
 
 
-def test_subset_files_of_the_first_version_are_read(tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
-    path = tmp_path / "2-s0.parquet"
-    write_subset(path, index, draw(index, 2, 0), 2, 0)
-    table = pq.read_table(path)
-    facts = json.loads(table.schema.metadata[METADATA])
-    older = {key: value for key, value in facts.items() if key not in ("subset", "strategy", "class_names", "n_images")}
-    older["format"] = "subset/1"
-    pq.write_table(table.replace_schema_metadata({METADATA: json.dumps(older)}), path)
-    _, read = read_subset(path)
-    assert read == facts | {"format": "subset/1"}
-
-
 def test_too_many_samples_names_the_smallest_class():
     with pytest.raises(DataError, match=r"class `1` has only 3 images") as caught:
         draw(an_index([5, 3, 4]), 4, 0)
@@ -156,17 +144,51 @@ def test_a_subset_file_gives_back_what_was_written(tmp_path):
     assert (facts["dataset"], facts["fingerprint"], facts["samples_per_class"]) == ("digits", index.fingerprint, 3)
 
 
-def test_a_subset_with_exchanged_images_is_refused(tmp_path):
+@pytest.mark.parametrize("change", ["images", "order"])
+def test_a_subset_with_exchanged_images_is_refused(change, tmp_path):
     index = load_index("digits", {"format": "digits"}, "train")
     path = tmp_path / "2-s0.parquet"
     write_subset(path, index, draw(index, 2, 0), 2, 0)
     table = pq.read_table(path)
-    facts = json.loads(table.schema.metadata[METADATA])
-    write_subset(path, index, draw(index, 2, 1), 2, 0)
-    other = pq.read_table(path).replace_schema_metadata({METADATA: json.dumps(facts)})
-    pq.write_table(other, path)
-    with pytest.raises(DataError, match="not those of the checksum"):
+    record = table.schema.metadata[METADATA]
+    if change == "images":
+        write_subset(path, index, draw(index, 2, 1), 2, 0)
+    other = pq.read_table(path)
+    other = other.take([1, 0, *range(2, other.num_rows)]) if change == "order" else other
+    pq.write_table(other.replace_schema_metadata({METADATA: record}), path)
+    with pytest.raises(DataError, match="not those of the checksum") as raised:
         read_subset(path)
+    assert str(json.loads(record)["rows_sha256"]) in str(raised.value)
+
+
+def test_every_flipped_byte_that_changes_a_subset_is_refused(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    path = tmp_path / "2-s0.parquet"
+    write_subset(path, index, draw(index, 2, 0), 2, 0)
+    content = path.read_bytes()
+    columns, record = read_subset(path)
+    refused = 0
+    for at in range(0, len(content), max(len(content) // 400, 1)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        try:
+            found = read_subset(path)
+        except DataError:
+            refused += 1
+            continue
+        assert found[1] == record and all((found[0][name] == columns[name]).all() for name in columns), at
+    assert refused > 200
+
+
+def test_the_subset_of_another_definition_is_refused(tmp_path):
+    index, definition = load_index("digits", {"format": "digits"}, "train"), {"samples": 2, "seed": 0}
+    path = tmp_path / f"{Name('2-s0', definition)}.parquet"
+    write_subset(path, index, draw(index, 2, 0), 2, 0, definition)
+    assert read_subset(path)[1]["definition"] == definition
+    other = tmp_path / f"{Name('2-s0', definition | {'seed': 1})}.parquet"
+    path.rename(other)
+    with pytest.raises(DataError, match="another artefact stands under this name") as raised:
+        read_subset(other)
+    assert key_of(definition) in str(raised.value) and other.stem[-8:] in str(raised.value)
 
 
 def test_a_truncated_subset_is_refused(tmp_path):

@@ -1,8 +1,8 @@
-"""The file that says which images a run is trained on (docs/formats.md), with a checksum over their ids."""
+"""The file that says which images a run is trained on (docs/formats.md), with checksums of its rows and its record."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +10,34 @@ import numpy as np
 
 from neuroscaling.core.parquet import FIX, metadata, read_parquet
 from neuroscaling.core.reading import reading
+from neuroscaling.core.records import DEFINITION, require_checksum, require_name, sealed
 from neuroscaling.datasets.draws import draw, draw_token, validation_rows
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.datasets.tokens import count_problems, parse_token
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path
+from neuroscaling.provenance import provenance
 
 __all__ = ["count_problems", "draw", "draw_token", "read_subset", "validation_rows", "write_subset"]
 
 METADATA = b"neuroscaling"
 COLUMNS = ("index", "image_id", "label", "class_name")
-FORMATS = ("subset/1", "subset/2")
+FORMAT = "subset/3"
+ROWS = "rows_sha256"
 
 
-def write_subset(path: str | Path, index: DatasetIndex, rows: np.ndarray, token: int | str, seed: int) -> None:
-    """Write the images of `rows`, which were drawn for `token` and `seed`, to a parquet file.
+def write_subset(
+    path: str | Path,
+    index: DatasetIndex,
+    rows: np.ndarray,
+    token: int | str,
+    seed: int,
+    definition: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the images of `rows`, which were drawn for `token` and `seed`, to a parquet file with its record.
 
     Labels are positions in the index's class names; where the token chooses classes (`c100`) they are positions among
-    the chosen ones, whose names are in the facts.
+    the chosen ones, whose names are in the record. definition: what the file's name is a hash of, where it is one.
     """
     path = Path(path)
     import pyarrow as pa
@@ -40,8 +50,11 @@ def write_subset(path: str | Path, index: DatasetIndex, rows: np.ndarray, token:
     if wanted.strategy == "sample_classes":
         present, labels = np.unique(labels, return_inverse=True)
         chosen = [index.class_names[label] for label in present]
-    facts = {
-        "format": "subset/2",
+    columns = (pa.array(rows, pa.int64()), pa.array(image_ids, pa.string()), pa.array(labels, pa.int64()), classes)
+    table = pa.table(dict(zip(COLUMNS, columns, strict=True)))
+    record = {
+        "format": FORMAT,
+        DEFINITION: None if definition is None else dict(definition),
         "dataset": index.name,
         "fingerprint": index.fingerprint,
         "subset": str(token),
@@ -51,53 +64,51 @@ def write_subset(path: str | Path, index: DatasetIndex, rows: np.ndarray, token:
         "n_images": len(rows),
         "n_classes": len(index.class_names if chosen is None else chosen),
         "class_names": chosen,
-        "checksum": checksum(image_ids),
+        ROWS: rows_sha256({name: table[name].to_numpy(zero_copy_only=False) for name in COLUMNS}),
+        # Machine and revision are left out: two who draw the same subset write the same bytes.
+        "provenance": {"versions": provenance(("numpy", "pyarrow"))["versions"]},
     }
-    columns = (pa.array(rows, pa.int64()), pa.array(image_ids, pa.string()), pa.array(labels, pa.int64()), classes)
-    table = pa.table(dict(zip(COLUMNS, columns, strict=True)))
-    table = table.replace_schema_metadata({METADATA: json.dumps(facts, sort_keys=True).encode()})
+    table = table.replace_schema_metadata({METADATA: json.dumps(sealed(record), sort_keys=True).encode()})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
 
 
 def read_subset(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Columns (`index` and `label` int64, `image_id` and `class_name` str, each (n,)) and facts of a subset file.
+    """Columns (`index` and `label` int64, `image_id` and `class_name` str, each (n,)) and the record of a subset file.
 
-    Facts: dataset, fingerprint, subset (token), strategy, samples_per_class, seed, n_images, n_classes, class_names
-    (of a class subset; else None) and checksum. Raises DataError when the file is missing, damaged or of another
-    format, or its images are not those of its checksum.
+    Record: dataset, fingerprint, subset (token), strategy, samples_per_class, seed, n_images, n_classes, class_names
+    (of a class subset; else None), definition and checksums. Raises DataError when the file is missing, damaged or of
+    another format, and, naming both, when its rows, its record or its name are not those that it states.
     """
     path = Path(path)
-    if not Path(path).exists():
+    if not path.exists():
         raise DataError(Problem("subset is missing", str(path)))
     table = read_parquet(path, COLUMNS)
+    record = metadata(table, METADATA, path)
+    found = record.get("format") if isinstance(record, dict) else record
+    if found != FORMAT:
+        raise DataError(Problem("a subset of another format", str(path), found, FORMAT, fix=FIX))
+    require_checksum(record, path, FIX)
+    if record[DEFINITION] is not None:
+        require_name(record, path, path.stem, FIX)
     with reading(path, "a subset file", FIX):
-        facts = _facts(metadata(table, METADATA, path), table.num_rows)
         columns = {name: table[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
-        facts["checksum"], facts["format"]
-    if facts["format"] not in FORMATS:
-        raise DataError(Problem("of another version", str(path), facts["format"], ", ".join(FORMATS)))
-    found = checksum(columns["image_id"].tolist())
-    if found != facts["checksum"]:
-        raise DataError(
-            Problem(
-                "images are not those of the checksum",
-                str(path),
-                found,
-                facts["checksum"],
-                fix="delete it and run again",
-            )
-        )
-    return columns, facts
+        rows = rows_sha256(columns)
+    if rows != record[ROWS]:
+        what = "the file was altered: its images are not those of the checksum that it states"
+        raise DataError(Problem(what, f"{path}: {ROWS}", record[ROWS], rows, fix=FIX))
+    return columns, record
 
 
-def checksum(image_ids: Sequence[str]) -> str:
-    """sha256 over the sorted image ids, one a line."""
-    return hashlib.sha256("\n".join(sorted(image_ids)).encode(errors="surrogateescape")).hexdigest()
-
-
-def _facts(facts: dict[str, Any], n_images: int) -> dict[str, Any]:
-    """Facts as subset/2 has them: the files of subset/1 have images per class, or all."""
-    token = parse_token(facts["samples_per_class"] if facts["format"] == "subset/1" else facts["subset"])
-    older = {"subset": str(facts["samples_per_class"]), "strategy": token.strategy, "class_names": None}
-    return {**older, "n_images": n_images, **facts}
+def rows_sha256(columns: Mapping[str, np.ndarray]) -> str:
+    """sha256 over the rows of a subset in their order; texts by their lengths and characters."""
+    digest = hashlib.sha256()
+    for name in COLUMNS:
+        values = columns[name]
+        digest.update(f"{name} {values.dtype.str}\n".encode())
+        if values.dtype == object:
+            digest.update(np.fromiter(map(len, values), "<i8", len(values)).tobytes())
+            digest.update("".join(values).encode())
+        else:
+            digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
