@@ -343,7 +343,7 @@ def test_a_prepared_folder_says_when_it_was_changed(few, tmp_path):
 def test_a_folder_of_another_format_is_refused(tmp_path):
     with pytest.raises(DataError, match="file is missing"):
         open_recording(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"format": "stimuli/1"}')
+    (tmp_path / "manifest.json").write_text('{"format": "stimuli/2"}')
     with pytest.raises(DataError, match="not the manifest of a prepared recording"):
         open_recording(tmp_path)
 

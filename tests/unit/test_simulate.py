@@ -1,18 +1,22 @@
 """Simulated brains: what they are made of is what is stored, whole, and the same for the same settings."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from neuroscaling.core.names import Name
+from neuroscaling.core.records import write_record
 from neuroscaling.datasets.digits import load_digits
-from neuroscaling.errors import StudyError
+from neuroscaling.errors import DataError, StudyError
 from neuroscaling.hashing import file_sha256
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.simulate.fmri import noise_ceiling
 from neuroscaling.simulate.images import balanced_order, phase_scrambled
+from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.simulate.settings import check_settings
 from neuroscaling.simulate.tuning import draw_tuning
 
@@ -34,7 +38,8 @@ def brain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    return json.loads((folder / "manifest.json").read_text())["sha256"]
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    return {name: stated["sha256"] for name, stated in files.items()}
 
 
 def test_same_settings_give_the_same_arrays_and_another_seed_others(brain: Path, tmp_path: Path):
@@ -50,8 +55,61 @@ def test_everything_says_simulated_and_matches_its_checksum(brain: Path):
     assert manifest["simulated"] is True and manifest["settings"]["stimuli"] == 100
     assert "SIMULATED" in (brain / "README.md").read_text()
     files = {p.relative_to(brain).as_posix() for p in brain.rglob("*") if p.is_file()} - {"manifest.json"}
-    assert files == set(manifest["sha256"])
-    assert all(file_sha256(brain / name) == sha for name, sha in manifest["sha256"].items())
+    assert files == set(_checksums(brain))
+    assert all(file_sha256(brain / name) == sha for name, sha in _checksums(brain).items())
+    assert check_simulated(brain) == manifest
+
+
+def test_an_altered_file_of_a_brain_is_refused_by_who_reads_it(brain: Path, tmp_path: Path):
+    copy, name = tmp_path / "brain", "brainscore/assy_dicarlo_MajajHong2015_public.nc"
+    shutil.copytree(brain, copy)
+    content = bytearray((copy / name).read_bytes())
+    content[-1] ^= 1
+    (copy / name).write_bytes(content)
+    assert brain_of(copy / name) == copy and brain_of(tmp_path) is None
+    check_simulated(copy, [copy / "README.md"])
+    with pytest.raises(DataError, match="altered, by its sha256") as raised:
+        check_simulated(copy, [copy / name])
+    assert _checksums(brain)[name] in str(raised.value) and file_sha256(copy / name) in str(raised.value)
+    (copy / name).write_bytes(content[:-1])
+    with pytest.raises(DataError, match="by its size"):
+        check_simulated(copy)
+    (copy / name).unlink()
+    with pytest.raises(DataError, match="is missing"):
+        check_simulated(copy)
+    (copy / "brainscore" / "more.csv").write_text("")
+    with pytest.raises(DataError, match="does not have"):
+        check_simulated(copy, ["brainscore/more.csv"])
+
+
+def test_the_record_of_a_brain_states_its_definition_and_no_flip_is_read(brain: Path, tmp_path: Path):
+    definition = {"settings": SMALL}
+    folder = tmp_path / str(Name("brain", definition))
+    path = folder / "manifest.json"
+    folder.mkdir()
+    record = json.loads((brain / "manifest.json").read_text())
+    (folder / "truth").mkdir()
+    shutil.copy(brain / "truth" / "README.md", folder / "truth")
+    write_record(
+        path, record | {"definition": definition, "files": {"truth/README.md": record["files"]["truth/README.md"]}}
+    )
+    content, whole = path.read_bytes(), check_simulated(folder)
+    for at in range(0, len(content), 5):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        try:
+            assert check_simulated(folder) == whole, at
+        except DataError:
+            assert brain_of(folder) == folder  # it is not taken for a real one
+    path.write_bytes(content)
+    folder.rename(tmp_path / "brain-00000000")
+    with pytest.raises(DataError, match="another artefact"):
+        check_simulated(tmp_path / "brain-00000000")
+
+
+def test_a_brain_that_is_there_is_left_as_it_is(brain: Path):
+    before = (brain / "manifest.json").read_bytes()
+    assert simulate_brain(brain, SMALL) == brain / "manifest.json"
+    assert (brain / "manifest.json").read_bytes() == before
 
 
 def test_images_are_of_the_validation_split(brain: Path):

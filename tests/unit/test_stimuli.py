@@ -4,7 +4,6 @@ import csv
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -15,9 +14,12 @@ from PIL import Image
 
 from neuroscaling.activations.images import batches, stimulus_images
 from neuroscaling.activations.preprocess import Preprocessing
+from neuroscaling.core.names import Name
+from neuroscaling.core.records import sealed, write_record
 from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
 from neuroscaling.hashing import file_sha1
+from neuroscaling.simulate.record import FORMAT as BRAIN
+from neuroscaling.simulate.record import files_of
 from neuroscaling.stimuli.manifest import image_files, read_manifest
 from neuroscaling.stimuli.prepare import prepare
 from neuroscaling.stimuli.screen import place_on_screen
@@ -109,36 +111,67 @@ def test_a_folder_of_ones_own_is_placed_at_its_degrees(tmp_path: Path):
 RACE = """
 import sys, time
 from pathlib import Path
-from neuroscaling.stimuli.prepare import prepare
-while time.time() < float(sys.argv[3]):
-    pass
-for _ in range(20):
-    # As Snakemake does with the output of a rule that it runs.
-    Path(sys.argv[2], "manifest.json").unlink(missing_ok=True)
-    prepare({"kind": "brainscore_local", "root": sys.argv[1]}, 8.0, Path(sys.argv[2]))
+from neuroscaling.stimuli import prepare
+row = prepare._row
+
+def slowly(*arguments):
+    time.sleep(0.2)
+    with open(sys.argv[2] + ".made", "a") as made:
+        made.write("x")
+    return row(*arguments)
+
+prepare._row = slowly
+prepare.prepare({"kind": "brainscore_local", "root": sys.argv[1]}, 8.0, Path(sys.argv[2]))
 """
 
 
-def test_jobs_that_prepare_the_same_set_at_once_leave_one_whole_set(tmp_path: Path):
-    root = _brainscore(tmp_path / "data")
-    start = str(time.time() + 2)
-    command = [sys.executable, "-c", RACE, str(root), str(tmp_path / "sets" / "set"), start]
+def test_processes_that_prepare_one_set_at_once_make_it_once(tmp_path: Path):
+    root, out = _brainscore(tmp_path / "data"), tmp_path / "sets" / "set"
+    out.parent.mkdir()
+    command = [sys.executable, "-c", RACE, str(root), str(out)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-    jobs = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [(job.communicate(timeout=60)[1], job.returncode) for job in jobs] == [("", 0)] * 2
-    assert [path.name for path in (tmp_path / "sets").iterdir()] == ["set"]
-    assert sorted(image_files(tmp_path / "sets" / "set")) == ["a", "b", "c"]
+    jobs = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [(job.communicate(timeout=60)[1], job.returncode) for job in jobs] == [("", 0)] * 3
+    assert {path.name for path in out.parent.iterdir()} == {"set", "set.made"}
+    assert Path(f"{out}.made").read_text() == "xxx"  # each of the three images once
+    assert sorted(image_files(out)) == ["a", "b", "c"]
 
 
-def test_a_set_of_other_content_takes_the_place_of_the_old_one(tmp_path: Path):
-    root = _brainscore(tmp_path / "data")
+def test_a_set_that_is_there_stays_and_one_without_a_manifest_is_made_anew(tmp_path: Path):
+    root, out = _brainscore(tmp_path / "data"), tmp_path / "sets" / "set"
     source = {"kind": "brainscore_local", "root": str(root)}
-    prepare(source, 8.0, tmp_path / "sets" / "set")
+    before = prepare(source, 8.0, out).read_bytes()
     _image(root / "stimulus_hvm-public" / "a.png", 99)
-    rows = read_manifest(prepare(source, 8.0, tmp_path / "sets" / "set"))["stimuli"]
+    assert prepare(source, 8.0, out).read_bytes() == before
+    (out / "manifest.json").unlink()
+    rows = read_manifest(prepare(source, 8.0, out))["stimuli"]
     shown = next(row for row in rows if row["stimulus_id"] == "a")
-    assert np.asarray(Image.open(tmp_path / "sets" / "set" / "images" / shown["filename"]))[0, 0, 0] == 99
-    assert [path.name for path in (tmp_path / "sets").iterdir()] == ["set"]
+    assert np.asarray(Image.open(out / "images" / shown["filename"]))[0, 0, 0] == 99
+    assert [path.name for path in out.parent.iterdir()] == ["set"]
+
+
+def test_every_flip_in_a_manifest_is_refused_or_changes_nothing(tmp_path: Path):
+    definition = {"set": "mine", "degrees": 8}
+    out = tmp_path / str(Name("set", definition))
+    path = prepare({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, out, definition)
+    content, whole, refused = path.read_bytes(), read_manifest(path), 0
+    for at in range(0, len(content), 3):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        try:
+            assert read_manifest(path) == whole, at
+        except DataError:
+            refused += 1
+    assert refused > len(content) / 3 / 2
+
+
+def test_a_set_that_was_copied_over_another_is_refused(tmp_path: Path):
+    source = {"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}
+    one, other = (str(Name("set", {"degrees": degrees})) for degrees in (8, 4))
+    prepare(source, 8.0, tmp_path / one, {"degrees": 8})
+    (tmp_path / one).rename(tmp_path / other)
+    with pytest.raises(DataError, match="another artefact stands under this name") as error:
+        stimulus_images(tmp_path / other / "manifest.json")
+    assert one[-8:] in str(error.value) and other[-8:] in str(error.value)
 
 
 def test_a_larger_screen_pads_and_a_smaller_one_crops():
@@ -259,15 +292,23 @@ def test_a_manifest_that_is_not_whole_is_refused(tmp_path: Path, change: dict, m
     manifest = prepare({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set")
     content = read_manifest(manifest)
     content["stimuli"][1] |= change
-    write_json(manifest, content)
+    write_record(manifest, content)
     with pytest.raises(DataError, match=message):
         stimulus_images(manifest)
 
 
-def test_a_simulated_source_makes_a_simulated_set(tmp_path: Path):
+def test_a_simulated_source_makes_a_simulated_set_of_the_files_that_the_brain_states(tmp_path: Path):
     root = _brainscore(tmp_path / "brain" / "brainscore")
-    write_json(tmp_path / "brain" / "manifest.json", {"simulated": True})
-    assert read_manifest(prepare({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set"))["simulated"]
+    record = {"format": BRAIN, "definition": None, "simulated": True, "files": files_of(root.parent)}
+    write_record(root.parent / "manifest.json", record)
+    source = {"kind": "brainscore_local", "root": str(root)}
+    manifest = read_manifest(prepare(source, 8.0, tmp_path / "set"))
+    assert manifest["simulated"]
+    assert manifest["made_from"] == {"simulated/brain/manifest.json": sealed(record)["checksum"]}
+    _image(root / "stimulus_hvm-public" / "a.png", 99)
+    with pytest.raises(DataError, match=r"a\.png: a file of the simulated brain was altered"):
+        prepare(source, 8.0, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_missing_files_and_unknown_kinds_are_named(tmp_path: Path):

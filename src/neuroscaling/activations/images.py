@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.activations.preprocess import Preprocessing
+from neuroscaling.core.records import CHECKSUM
 from neuroscaling.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.hashing import content_hash
 from neuroscaling.images import ImageFile
-from neuroscaling.stimuli.manifest import image_files, read_manifest
+from neuroscaling.stimuli.manifest import MANIFEST, files_in, read_manifest
 
 AHEAD = 2
 BATCH = 64
@@ -22,16 +23,18 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class StimulusImages:
-    """Which images, in which order; `facts` go to the manifest."""
+    """Which images, in which order; `facts` go to the manifest, and `made_from`: checksum of what was read."""
 
     stimulus_ids: list[str]
     files: list[ImageFile]
     facts: dict[str, Any]
+    made_from: dict[str, str]
 
 
 def stimulus_images(manifest: str | Path) -> StimulusImages:
     """Read a stimulus set's `manifest.json`. Raises DataError for another file, and for images that are missing."""
-    content, files = read_manifest(manifest), image_files(manifest)
+    content = read_manifest(manifest)
+    files = files_in(content, Path(manifest).parent)
     identity = [[stimulus, file.sha1] for stimulus, file in files.items()]
     facts = {
         "set": content["set"],
@@ -39,7 +42,8 @@ def stimulus_images(manifest: str | Path) -> StimulusImages:
         "simulated": content.get("simulated"),
         "stimuli": content_hash(identity, 64),
     }
-    return StimulusImages(list(files), list(files.values()), facts)
+    read = {f"stimuli/{content['set']}/{MANIFEST}": content[CHECKSUM]}
+    return StimulusImages(list(files), list(files.values()), facts, read)
 
 
 def batches(files: Sequence[ImageFile], size: int, mode: str = "RGB", batch: int = BATCH) -> Iterator[np.ndarray]:

@@ -1,47 +1,62 @@
 """A whole simulated brain, written as the files that real data come in."""
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neuroscaling.files import atomic_path, write_json
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.records import DEFINITION, write_record
+from neuroscaling.files import atomic_path
 from neuroscaling.provenance import provenance
 from neuroscaling.simulate.behavior import write_choices
 from neuroscaling.simulate.electrophysiology import write_object_recordings, write_texture_recordings
 from neuroscaling.simulate.features import draw_bank
 from neuroscaling.simulate.fmri import write_subjects
 from neuroscaling.simulate.images import make_scenes
+from neuroscaling.simulate.record import FORMAT, MANIFEST, files_of
 from neuroscaling.simulate.settings import BrainSettings, check_settings
 from neuroscaling.simulate.truth import README, write_truth
 
+PACKAGES = ("numpy", "scikit-learn", "xarray", "netCDF4", "pillow")
 STREAMS = ("brain", "scenes", "objects", "textures", "choices", "fmri")
 """Each part draws from a stream of its own, so that changing one setting leaves the other parts as they were."""
 
 
-def simulate_brain(out: str | Path, settings: dict[str, Any]) -> Path:
-    """Write a simulated brain to the folder `out`; the folder is whole or absent. Returns the manifest's path.
+def simulate_brain(out: str | Path, settings: dict[str, Any], definition: Mapping[str, Any] | None = None) -> Path:
+    """Write a simulated brain to the folder `out`, whole or not at all, unless it is there; returns its record's path.
 
     settings: those of BrainSettings; what is left out has its default. The arrays depend on the settings alone.
-    Raises StudyError for settings that can't be used.
+    definition: what the folder's name is a hash of, where it is one. Raises StudyError for settings that can't be used.
     """
     out = Path(out)
     brain = check_settings(settings)
+    if (out / MANIFEST).exists():
+        return out / MANIFEST
+    with held(out, f"the simulated brain {out}") as lease:
+        if not (out / MANIFEST).exists():  # another process may have made it meanwhile
+            _make(out, brain, definition, lease)
+    return out / MANIFEST
+
+
+def _make(out: Path, brain: BrainSettings, definition: Mapping[str, Any] | None, lease: Lease) -> None:
+    start = time.perf_counter()
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)
         _write_parts(folder, brain)
         (folder / "README.md").write_text(README, encoding="utf-8")
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        manifest = {
-            "format": "simulated-brain/1",
+        record = {
+            "format": FORMAT,
+            DEFINITION: None if definition is None else dict(definition),
             "simulated": True,
             "settings": brain.to_dict(),
-            "sha256": {path.relative_to(folder).as_posix(): file_sha256(path) for path in files},
-            "provenance": provenance(("numpy", "scikit-learn", "xarray", "netCDF4", "pillow")),
+            "files": files_of(folder),
+            "provenance": provenance(PACKAGES, time.perf_counter() - start),
         }
-        write_json(folder / "manifest.json", manifest)
-    return out / "manifest.json"
+        write_record(folder / MANIFEST, record)
+        lease.check()
 
 
 def _write_parts(folder: Path, brain: BrainSettings) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.records import DEFINITION, read_record, require_name
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import read_json
 from neuroscaling.images import ImageFile
 
-FORMAT = "stimuli/1"
+FORMAT, MANIFEST = "stimuli/2", "manifest.json"
 KEYS = ("stimulus_id", "filename", "sha1")
 """What each row says as text; `width`, `height` and `degrees` beside it."""
 AGAIN = "delete this folder and run again"
@@ -23,13 +23,14 @@ READABLE = 80
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """The manifest of a stimulus set; `path` is its folder or the manifest.
 
-    Raises DataError for another format, for rows that lack a key, and where two stimuli share an id or a file.
+    Raises DataError for another format, for a manifest that was altered or belongs to another set than the folder is
+    named after, for rows that lack a key, and where two stimuli share an id or a file.
     """
     path = Path(path)
-    path = path / "manifest.json" if path.is_dir() else path
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(Problem("not the manifest of a stimulus set", str(path), None, FORMAT))
+    path = path / MANIFEST if path.is_dir() else path
+    manifest = read_record(path, FORMAT, AGAIN)
+    if manifest.get(DEFINITION) is not None:
+        require_name(manifest, path, path.absolute().parent.name, AGAIN)
     rows = manifest.get("stimuli")
     whole = isinstance(rows, list) and all(isinstance(row, dict) and _is_row(row) for row in rows)
     if not whole or not isinstance(manifest.get("set"), str):
@@ -46,8 +47,12 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 def image_files(path: str | Path) -> dict[str, ImageFile]:
     """Image of each stimulus id, in the order of the manifest. Raises DataError for files that are missing."""
     path = Path(path)
-    folder = (path if path.is_dir() else path.parent) / "images"
-    rows = read_manifest(path)["stimuli"]
+    return files_in(read_manifest(path), path if path.is_dir() else path.parent)
+
+
+def files_in(manifest: dict[str, Any], folder: Path) -> dict[str, ImageFile]:
+    """Image of each stimulus id of the set whose `manifest` was read in `folder`. Raises DataError as `image_files`."""
+    folder, rows = folder / "images", manifest["stimuli"]
     files = {row["stimulus_id"]: ImageFile(folder / row["filename"], row["sha1"]) for row in rows}
     missing = [file.path.name for file in files.values() if not file.path.is_file()]
     if missing:

@@ -1,26 +1,26 @@
 """Storing stimulus sets: every image checked, placed on the model's screen where needed, listed in a manifest."""
 
-import errno
 import hashlib
 import io
 import os
 import re
-import shutil
-import uuid
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.records import CHECKSUM, DEFINITION, write_record
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.files import atomic_path
 from neuroscaling.images import eight_bits, load_image, picture
 from neuroscaling.provenance import provenance
-from neuroscaling.stimuli.manifest import FORMAT, file_stems, image_files, read_manifest
+from neuroscaling.stimuli.manifest import FORMAT, MANIFEST, file_stems
 from neuroscaling.stimuli.screen import place_on_screen
-from neuroscaling.stimuli.sources import Stimulus, find_stimuli, is_simulated
+from neuroscaling.stimuli.sources import Stimulus, brain_record, find_stimuli, is_simulated
 
 PLACES = ("root", "csv", "images")
 """Keys of a source that say where it lies, which the manifest leaves out."""
@@ -29,28 +29,55 @@ MAX_NAMED = 50
 """Damaged images that an error names; it counts them all."""
 
 
-def prepare(sources: dict[str, Any] | Sequence[dict[str, Any]], degrees: float | None, out: str | Path) -> Path:
-    """Write the stimuli of one or several sources as one set to the folder `out`; returns the manifest's path.
+def prepare(
+    sources: dict[str, Any] | Sequence[dict[str, Any]],
+    degrees: float | None,
+    out: str | Path,
+    definition: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the stimuli of one or several sources as one set to the folder `out`, unless it is there.
 
-    degrees: width of the models' field of view; images of Brain-Score's sets are placed on such a screen, those of
-    other sources (shown whole, whatever their angle) stay as they are, and so does everything with None. An image that
-    is not changed keeps its file's bytes; a changed one is a PNG (Brain-Score would write JPEGs again, with loss). Of
-    several jobs that prepare the same set at once, the first one's folder stays. Raises DataError naming all images
-    that can't be decoded, and ids that stand for two different images.
+    Returns the path of its manifest. degrees: width of the models' field of view; images of Brain-Score's sets are
+    placed on such a screen, those of other sources (shown whole, whatever their angle) stay as they are, and so does
+    everything with None. definition: what the folder's name is a hash of, where it is one. An image that is not changed
+    keeps its file's bytes; a changed one is a PNG (Brain-Score would write JPEGs again, with loss). Raises DataError
+    naming all images that can't be decoded, ids that stand for two different images, and files of a simulated brain
+    that were altered.
     """
     out = Path(out)
-    sources = [sources] if isinstance(sources, dict) else list(sources)
-    stimuli = [stimulus for source in sources for stimulus in find_stimuli(source)]
-    built = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.built")
-    try:
-        with atomic_path(built) as folder:
-            (folder / "images").mkdir(parents=True)
-            rows = _store_all(stimuli, degrees, folder / "images")
-            write_json(folder / "manifest.json", _manifest(sources, degrees, out.name, rows))
-        _put(built, out)
-    finally:
-        shutil.rmtree(built, ignore_errors=True)
-    return out / "manifest.json"
+    if (out / MANIFEST).exists():
+        return out / MANIFEST
+    with held(out, f"the stimulus set {out}") as lease:
+        if not (out / MANIFEST).exists():  # another process may have made it meanwhile
+            _make([sources] if isinstance(sources, dict) else list(sources), degrees, out, definition, lease)
+    return out / MANIFEST
+
+
+def _make(
+    sources: Sequence[dict[str, Any]],
+    degrees: float | None,
+    out: Path,
+    definition: Mapping[str, Any] | None,
+    lease: Lease,
+) -> None:
+    start = time.perf_counter()
+    found = [find_stimuli(source) for source in sources]
+    brains = [brain_record(source, stimuli) for source, stimuli in zip(sources, found, strict=True)]
+    with atomic_path(out) as folder:
+        (folder / "images").mkdir(parents=True)
+        record = {
+            "format": FORMAT,
+            DEFINITION: None if definition is None else dict(definition),
+            "made_from": {f"simulated/{name}/{MANIFEST}": record[CHECKSUM] for name, record in filter(None, brains)},
+            "set": out.name,
+            "degrees": degrees,
+            "source": [{key: value for key, value in source.items() if key not in PLACES} for source in sources],
+            "simulated": any(is_simulated(source) for source in sources),
+            "stimuli": _store_all([one for stimuli in found for one in stimuli], degrees, folder / "images"),
+            "provenance": provenance(("pillow", "numpy"), time.perf_counter() - start),
+        }
+        write_record(folder / MANIFEST, record)
+        lease.check()
 
 
 def image_faults(source: dict[str, Any]) -> list[Problem]:
@@ -75,48 +102,6 @@ def _shortened(faults: list[Problem], n: int) -> list[Problem]:
     """The first faults of `n` images, and how many there are."""
     what = f"{len(faults)} of {n} images can't be read or decoded"
     return [*faults[:MAX_NAMED], Problem(what, fix="copy or download them again")] if faults else []
-
-
-def _manifest(
-    sources: Sequence[dict[str, Any]], degrees: float | None, name: str, rows: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "set": name,
-        "degrees": degrees,
-        "source": [{key: value for key, value in source.items() if key not in PLACES} for source in sources],
-        "simulated": any(is_simulated(source) for source in sources),
-        "stimuli": rows,
-        "provenance": provenance(("pillow", "numpy")),
-    }
-
-
-def _put(built: Path, out: Path) -> None:
-    """Give the folder `built` the name `out`, unless the same set is already there, made by another job meanwhile."""
-    while True:
-        try:
-            os.rename(built, out)
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        if _is_same_set(built, out):
-            return
-        aside = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.old")
-        try:
-            os.rename(out, aside)
-        except FileNotFoundError:  # another job has just moved it
-            continue
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _is_same_set(built: Path, out: Path) -> bool:
-    try:
-        ours, theirs = read_manifest(built), read_manifest(out)
-        image_files(out)
-    except DataError:
-        return False
-    return all(ours[key] == theirs[key] for key in ("set", "degrees", "stimuli", "simulated"))
 
 
 def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Where stimuli come from: Brain-Score's files, folders, the Algonauts 2023 layout, the V4 recordings' zips."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from neuroscaling.brainscore.sources import find_stimuli as find_set
 from neuroscaling.core.archives import Zip
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.images import file_bytes
+from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.stimuli.tables import FILE, ID, read_stimulus_table
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
@@ -64,11 +65,24 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
 
 
 def is_simulated(source: dict[str, Any]) -> bool:
-    """Whether the source is part of a simulated brain: the manifest one level up says so."""
+    """Whether the source is simulated, as part of a brain of the store or of another tree: a manifest says so."""
     from neuroscaling.files import read_object
 
     manifest = Path(source["root"]).parent / "manifest.json"
-    return manifest.is_file() and bool(read_object(manifest).get("simulated"))
+    return brain_of(source["root"]) is not None or (manifest.is_file() and bool(read_object(manifest).get("simulated")))
+
+
+def brain_record(source: dict[str, Any], stimuli: Sequence[Stimulus]) -> tuple[str, dict[str, Any]] | None:
+    """Name and record of the simulated brain that the source is part of; None where it is part of none.
+
+    Raises DataError where one of the files of `stimuli`, or of the tables that name them, is not as the record says.
+    """
+    root = Path(source["root"])
+    folder = brain_of(root)
+    if folder is None:
+        return None
+    files = {*(stimulus.file.absolute() for stimulus in stimuli), *root.absolute().glob("*.csv")}
+    return folder.name, check_simulated(folder, sorted(files))
 
 
 def _brainscore_local(source: dict[str, Any]) -> Iterator[Stimulus]:
