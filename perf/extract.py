@@ -26,10 +26,13 @@ from neuroscaling.activations.extract import extract
 from neuroscaling.activations.images import load
 from neuroscaling.activations.networks import exact_and_fast, normalise
 from neuroscaling.activations.preprocess import Preprocessing
-from neuroscaling.hashing import file_sha1
+from neuroscaling.core.records import write_record
+from neuroscaling.files import write_json
+from neuroscaling.hashing import file_sha1, file_sha256
 from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
+from neuroscaling.stimuli.manifest import FORMAT
 
 ROOT = Path(__file__).parents[1]
 BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
@@ -86,12 +89,13 @@ def prepare(folder: Path, n: int) -> list[Path]:
         paths.append(folder / "images" / f"{i:04}.png")
         coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(paths[-1])
         rows.append({"stimulus_id": f"s{i}", "filename": paths[-1].name, "sha1": file_sha1(paths[-1])})
-    content = {"format": "stimuli/1", "set": "noise", "degrees": 8, "simulated": True, "stimuli": rows}
-    (folder / "manifest.json").write_text(json.dumps(content))
+    content = {"format": FORMAT, "set": "noise", "degrees": 8, "simulated": True, "stimuli": rows}
+    write_record(folder / "manifest.json", content)
     model = build(ARCH, 1000, 0)
     save_weights(model, folder / "weights.safetensors", {"arch": ARCH})
     np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in model.state_dict().items()})
-    (folder / "run.json").write_text(json.dumps({"weights": "weights.safetensors", "weights_sha256": "random"}))
+    weights = {"weights": "weights.safetensors", "weights_sha256": file_sha256(folder / "weights.safetensors")}
+    write_json(folder / "run.json", weights)
     return paths
 
 

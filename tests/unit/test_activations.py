@@ -14,10 +14,14 @@ from neuroscaling.activations.images import batches
 from neuroscaling.activations.networks import normalise
 from neuroscaling.activations.reductions import reduce
 from neuroscaling.activations.store import open_store
+from neuroscaling.core.names import Name
 from neuroscaling.errors import DataError, StudyError
+from neuroscaling.hashing import file_sha256
 from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
+from neuroscaling.stimuli.manifest import read_manifest
+from tests.unit.prepared import write_run, write_set
 
 N = 70  # more than one batch
 
@@ -33,16 +37,13 @@ def stimuli(tmp_path_factory):
         coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / "images" / f"{i}.png")
         sha1 = hashlib.sha1((folder / "images" / f"{i}.png").read_bytes()).hexdigest()
         rows.append({"stimulus_id": f"s{i}", "filename": f"{i}.png", "sha1": sha1, "width": 40, "height": 40})
-    content = {"format": "stimuli/1", "set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
-    (folder / "manifest.json").write_text(json.dumps(content))
-    return folder / "manifest.json"
+    return write_set(folder, rows)
 
 
 def a_run(folder, arch, seed=3):
     model = build(arch, 10, seed)
     save_weights(model, folder / "weights-ep0.safetensors", {"arch": arch, "run": "r", "epoch": "0"})
-    record = {"weights": "weights-ep0.safetensors", "weights_sha256": f"sha-{arch}-{seed}"}
-    (folder / "run.json").write_text(json.dumps(record))
+    write_run(folder)
     return {"run": f"{arch}-00000000", "kind": "untrained", "arch": arch}, model.eval()
 
 
@@ -60,7 +61,11 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
     np.testing.assert_allclose(stored.read(stored.layers[-1]), logits.numpy(), atol=1e-5)
     assert len(stored.layers) == 5
     assert stored.manifest["degrees"] == 8
-    assert stored.manifest["weights_sha256"] == f"sha-{arch}-3"
+    assert stored.manifest["weights_sha256"] == file_sha256(tmp_path / "weights-ep0.safetensors")
+    assert stored.manifest["made_from"] == {
+        f"runs/{run['run']}/weights-ep0.safetensors": stored.manifest["weights_sha256"],
+        "stimuli/test/manifest.json": read_manifest(stimuli)["checksum"],
+    }
 
 
 @pytest.mark.parametrize(("arch", "features"), [("resnet_w8", [32, 64, 128, 64, 64]), ("vit_w32", [128] * 4 + [32])])
@@ -89,17 +94,41 @@ def test_one_pass_serves_chosen_layers_and_unknown_ones_are_named(stimuli, tmp_p
         extract(run, tmp_path, [stimuli], [tmp_path / "other.json"], ["layer5.0"], device="cpu")
 
 
-def test_sound_output_is_kept_and_other_weights_replace_it(stimuli, tmp_path):
+def test_what_is_there_is_left_as_it_is(stimuli, tmp_path):
     run, _ = a_run(tmp_path, "resnet_w8")
     output = tmp_path / "test.json"
     extract(run, tmp_path, [stimuli], [output], device="cpu")
-    first = output.stat().st_mtime_ns
-    extract(run, tmp_path, [stimuli], [output], device="cpu")
-    assert output.stat().st_mtime_ns == first
-    before = open_store(output).read("layer4.0")
+    before = output.read_bytes()
     a_run(tmp_path, "resnet_w8", seed=4)
     extract(run, tmp_path, [stimuli], [output], device="cpu")
-    assert np.abs(open_store(output).read("layer4.0") - before).max() > 0
+    assert output.read_bytes() == before
+
+
+def test_other_weights_than_those_of_the_record_are_refused_and_both_sums_named(stimuli, tmp_path):
+    run, _ = a_run(tmp_path, "resnet_w8")
+    (tmp_path / "other").mkdir()
+    a_run(tmp_path / "other", "resnet_w8", seed=4)
+    weights = tmp_path / "weights-ep0.safetensors"
+    own, flipped = weights.read_bytes(), bytearray(weights.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    for content in ((tmp_path / "other" / weights.name).read_bytes(), bytes(flipped)):
+        weights.write_bytes(content)
+        with pytest.raises(DataError, match="other weights than the run's record states") as raised:
+            extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
+        assert hashlib.sha256(own).hexdigest() in str(raised.value) and file_sha256(weights) in str(raised.value)
+        assert not (tmp_path / "test.json").exists()
+
+
+def test_activations_of_another_definition_are_refused(stimuli, tmp_path):
+    run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
+    definitions = [{"set": "test", "reduction": kind} for kind in ("none", "grid")]
+    first, second = (tmp_path / f"{Name('test', definition)}.json" for definition in definitions)
+    extract(run, tmp_path, [stimuli], [first], definitions=definitions[:1])
+    assert open_store(first).manifest["definition"] == definitions[0]
+    first.rename(second)
+    first.with_suffix(".zarr").rename(second.with_suffix(".zarr"))
+    with pytest.raises(DataError, match="another artefact stands under this name"):
+        open_store(second)
 
 
 def test_weights_of_another_architecture_are_refused(stimuli, tmp_path):
@@ -116,7 +145,7 @@ def test_truncated_image_and_missing_image_are_named(stimuli, tmp_path):
     for row in content["stimuli"]:
         source = stimuli.parent / "images" / row["filename"]
         (tmp_path / "images" / row["filename"]).write_bytes(source.read_bytes())
-    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    write_set(tmp_path, content["stimuli"])
     run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
     whole = (tmp_path / "images" / "5.png").read_bytes()
     (tmp_path / "images" / "5.png").write_bytes(whole[: len(whole) // 2])
@@ -157,6 +186,7 @@ def test_nan_activations_are_refused_with_layer_and_count_and_leave_nothing(stim
     with torch.no_grad():
         model.layer3[0].bn2.bias[0] = float("nan")
     save_weights(model, tmp_path / "weights-ep0.safetensors", {"arch": "resnet_w8"})
+    write_run(tmp_path)
     before = set(tmp_path.iterdir())
     with pytest.raises(DataError, match=r"layer layer3\.0: \d+ of \d+ activations are NaN or infinite"):
         extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu", options={"batch": 16})

@@ -38,6 +38,7 @@ from neuroscaling.training.recipe import load_recipe
 from neuroscaling.training.state import load_state, save_state
 from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
+from tests.unit.prepared import write_set
 
 SIZE, CPU = 32, torch.device("cpu")
 WORK = [
@@ -64,9 +65,7 @@ def stimuli(tmp_path_factory) -> Path:
         Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
         sha1 = hashlib.sha1((folder / "images" / f"{i}.png").read_bytes()).hexdigest()
         rows.append({"stimulus_id": f"s{i}", "filename": f"{i}.png", "sha1": sha1, "width": SIZE, "height": SIZE})
-    content = {"format": "stimuli/1", "set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
-    (folder / "manifest.json").write_text(json.dumps(content))
-    return folder / "manifest.json"
+    return write_set(folder, rows)
 
 
 def extracted(arch: str, stimuli: Path, folder: Path, batch: int) -> dict[str, np.ndarray]:

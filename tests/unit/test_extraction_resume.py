@@ -21,6 +21,7 @@ from neuroscaling.activations.store import open_store
 from neuroscaling.errors import DataError, FullDiskError
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
+from tests.unit.prepared import write_run, write_set
 
 N, BATCH = 40, 8  # five shards of one batch
 OPTIONS = {"batch": BATCH}
@@ -31,9 +32,16 @@ import json, sys, time
 from pathlib import Path
 from neuroscaling.activations import passes
 from neuroscaling.activations.extract import extract
-run, folder, stimuli, output, options, part, pause = json.loads(sys.argv[1])
+run, folder, stimuli, output, options, part, pause, made = json.loads(sys.argv[1])
 close = passes.LayerShards.close
-passes.LayerShards.close = lambda shards: (time.sleep(pause), close(shards))[1]
+
+def closing(shards):
+    time.sleep(pause)
+    with open(made, "a") as told:
+        told.write(f"{shards._shard}\\n")
+    return close(shards)
+
+passes.LayerShards.close = closing
 extract(run, Path(folder), [Path(stimuli)], [Path(output)], device="cpu", options=options, part=part)
 """
 
@@ -50,10 +58,9 @@ def folder(tmp_path_factory):
         rows.append(
             {"stimulus_id": f"s{i}", "filename": file.name, "sha1": hashlib.sha1(file.read_bytes()).hexdigest()}
         )
-    content = {"format": "stimuli/1", "set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
-    (folder / "manifest.json").write_text(json.dumps(content))
+    write_set(folder, rows)
     save_weights(build("resnet_w8", 10, 3), folder / "weights-ep0.safetensors", {"arch": "resnet_w8"})
-    (folder / "run.json").write_text(json.dumps({"weights": "weights-ep0.safetensors", "weights_sha256": "sha"}))
+    write_run(folder)
     return folder
 
 
@@ -185,6 +192,22 @@ def test_two_processes_share_a_set(folder, whole, forwarded, tmp_path):
     assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
 
 
+@pytest.mark.parametrize("parts", [(None, None), (None, [0, 2]), ([0, 2], [1, 3])])
+def test_processes_that_extract_one_set_at_once_make_it_once(parts, folder, whole, forwarded, tmp_path):
+    """As a whole, as a slice of a whole that is under way and the other way round, as slices that share shards."""
+    output, made = tmp_path / "set.json", tmp_path / "made"
+    processes = [_start(folder, output, part, pause=0.2, made=made) for part in parts]
+    outcomes = [(process.communicate(timeout=100)[1], process.returncode) for process in processes]
+    assert [code for _, code in outcomes] == [0, 0], outcomes
+    shards = made.read_text().split()
+    assert len(shards) == len(set(shards))
+    if None in parts:
+        assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
+        assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr", "made"}
+    run_extract(folder, output)
+    assert sum(forwarded) == (N - BATCH * len(shards)) and files_of(output) == files_of(whole)
+
+
 def test_missing_slices_are_named(folder, tmp_path):
     run_extract(folder, tmp_path / "set.json", part=(1, 2))
     with pytest.raises(DataError, match=r"2 of 5 shards are missing[\s\S]*0, 1"):
@@ -228,6 +251,7 @@ def test_slices_and_several_passes_exclude_each_other(folder, tmp_path):
         run_extract(folder, tmp_path / "set.json", options=options, part=(0, 2))
 
 
-def _start(folder, output, part, pause=0.0):
-    arguments = json.dumps([RUN, str(folder), str(folder / "manifest.json"), str(output), OPTIONS, part, pause])
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, arguments], env=os.environ | {"OMP_NUM_THREADS": "1"})
+def _start(folder, output, part, pause=0.0, made=os.devnull):
+    arguments = [RUN, str(folder), str(folder / "manifest.json"), str(output), OPTIONS, part, pause, str(made)]
+    command = [sys.executable, "-c", SCRIPT, json.dumps(arguments)]
+    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)

@@ -1,7 +1,6 @@
 """Several grids of each layer from one forward pass, and the switches of preprocessing."""
 
 import hashlib
-import json
 import logging
 
 import numpy as np
@@ -23,6 +22,7 @@ from neuroscaling.errors import DataError
 from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
+from tests.unit.prepared import write_run, write_set
 
 CPU = torch.device("cpu")
 N = 23
@@ -46,10 +46,9 @@ def folder(tmp_path_factory):
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file)
         sha1 = hashlib.sha1(file.read_bytes()).hexdigest()
         rows.append({"stimulus_id": f"s{i}", "filename": file.name, "sha1": sha1})
-    content = {"format": "stimuli/1", "set": "test", "degrees": 8, "simulated": True, "stimuli": rows}
-    (folder / "manifest.json").write_text(json.dumps(content))
+    write_set(folder, rows)
     save_weights(build("resnet_w8", 10, 3), folder / "weights-ep0.safetensors", {"arch": "resnet_w8"})
-    (folder / "run.json").write_text(json.dumps({"weights": "weights-ep0.safetensors", "weights_sha256": "sha"}))
+    write_run(folder)
     return folder
 
 

@@ -17,6 +17,7 @@ from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.simulate.algonauts_tree import Stretch, unequal_plans, write_tree
+from tests.unit.prepared import write_run, write_set
 from tests.unit.test_encoding import ENTRY
 
 N, N_TEST, SUBJECTS = 420, 80, ("subj01", "subj02", "subj03")
@@ -34,7 +35,7 @@ def scored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planted")
     images = _images(folder)
     save_weights(build("resnet_w8", 10, 0), folder / "weights-ep0.safetensors", {"arch": "resnet_w8"})
-    (folder / "run.json").write_text(json.dumps({"weights": "weights-ep0.safetensors", "weights_sha256": "sha"}))
+    write_run(folder)
     layers = ["layer1.0", "layer2.0", "layer4.0"]
     run, reduction = {"run": "r", "kind": "untrained", "arch": "resnet_w8"}, {"kind": "max", "sizes": [1, 2, 4]}
     extract(run, folder, [folder / "manifest.json"], [folder / "activations.json"], layers, reduction, device="cpu")
@@ -56,8 +57,7 @@ def _images(folder):
         Image.fromarray(images[i]).save(file)
         sha1 = hashlib.sha1(file.read_bytes()).hexdigest()
         rows.append({"stimulus_id": f"nsd-{i:05d}", "filename": file.name, "sha1": sha1})
-    manifest = {"format": "stimuli/1", "set": "planted", "degrees": None, "simulated": True, "stimuli": rows}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_set(folder, rows, "planted", None)
     return images
 
 

@@ -1,9 +1,11 @@
 """The Zarr store: what goes in comes out, and a store that was cut short or altered is refused."""
 
+import hashlib
 import json
 import tempfile
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import xarray
@@ -11,10 +13,12 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroscaling.activations import shards
 from neuroscaling.activations.layout import Layout, group_path
 from neuroscaling.activations.shards import ShardReader, ShardWriter
-from neuroscaling.activations.store import is_stored, open_store, write_store
+from neuroscaling.activations.store import open_store, write_store
 from neuroscaling.errors import DataError
+from neuroscaling.hashing import file_sha256
 
 IDS = [f"stimulus-{i}" for i in range(10)]
 LAYERS = {"layer1.0": 6, "blocks.3": 3, "global_pool": 1}
@@ -74,7 +78,7 @@ def test_xarray_opens_it_with_the_stimulus_ids_as_coordinate(tmp_path):
 
 def test_manifest_says_what_is_stored(tmp_path):
     manifest = json.loads(store(tmp_path, facts={"weights_sha256": "ab"}).read_text())
-    assert manifest["format"] == "activations/2"
+    assert manifest["format"] == "activations/3"
     assert manifest["weights_sha256"] == "ab"
     assert [(entry["name"], entry["shape"]) for entry in manifest["layers"]] == [
         (k, [10, p]) for k, p in LAYERS.items()
@@ -112,8 +116,9 @@ def test_an_altered_value_is_found(tmp_path):
 def test_altered_stimulus_ids_are_found(tmp_path):
     path, other = store(tmp_path), store(tmp_path / "other", ids=IDS[::-1])
     (group_path(path) / "stimulus_id/c/0").write_bytes((group_path(other) / "stimulus_id/c/0").read_bytes())
-    with pytest.raises(DataError, match="stimulus ids were altered"):
+    with pytest.raises(DataError, match="altered, by its sha256") as raised:
         open_store(path)
+    assert "stimulus_id/c/0" in str(raised.value)
 
 
 def test_nan_is_refused_with_layer_and_count_and_the_old_store_stays(tmp_path):
@@ -150,19 +155,11 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="missing"):
         open_store(tmp_path / "none.json")
     (tmp_path / "other.json").write_text('{"format": "run/1"}')
-    with pytest.raises(DataError, match=r"not a manifest of activations[\s\S]*run/1"):
+    with pytest.raises(DataError, match=r"another format[\s\S]*run/1[\s\S]*activations/3"):
         open_store(tmp_path / "other.json")
     path.rename(tmp_path / "alone.json")
     with pytest.raises(DataError, match="the activations are missing"):
         open_store(tmp_path / "alone.json")
-
-
-def test_is_stored_asks_for_the_same_facts_and_sound_values(tmp_path):
-    path = store(tmp_path, facts={"weights_sha256": "ab"})
-    assert is_stored(path, {"weights_sha256": "ab", "reduction": {"kind": "none"}})
-    assert not is_stored(path, {"weights_sha256": "cd"})
-    chunk_file(path).unlink()
-    assert not is_stored(path, {"weights_sha256": "ab"})
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -185,6 +182,68 @@ def test_rows_that_are_not_there_are_nan_for_zarr(tmp_path):
     chunk_file(path).unlink()
     values = zarr.open_group(group_path(path), mode="r")["blocks.3"][:]
     assert np.isnan(values).any(1).sum() == 4
+
+
+def test_a_shard_that_lacks_a_chunk_is_refused_and_nan_for_zarr(tmp_path):
+    """By a writer that left it out: the checksums are those of the file as it is."""
+    arrays = values(70, {"wide": 5000})
+    path = store(tmp_path, arrays, [f"s{i}" for i in range(70)], 32, codec="none")
+    file, layout = group_path(path) / "wide/c/1/0", Layout.from_entry(open_store(path).manifest["layers"][0])
+    index = np.frombuffer(file.read_bytes()[: -shards.CRC][-16 * int(np.prod(layout.grid)) :], "<u8").copy()
+    index[:2] = shards.ABSENT
+    chunks = file.read_bytes()[: -index.nbytes - shards.CRC]
+    crcs = [chunks[start + size - shards.CRC : start + size] for start, size in index[2:].reshape(-1, 2).tolist()]
+    tail = index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(shards.CRC, "little")
+    file.write_bytes(chunks + tail)
+    record = {"bytes": file.stat().st_size, "crc32c": f"{_extended([*crcs, tail[-shards.CRC :]]):08x}"}
+    assert not ShardReader(file, layout, 1, record).read(np.empty((32, 5000), np.float32))
+    shown = zarr.open_group(group_path(path), mode="r")["wide"][:]
+    assert np.isnan(shown[32:64]).sum() == 32 * layout.chunk[1] and not (shown == 0).any()
+
+
+def _extended(crcs):
+    total = 0
+    for crc in crcs:
+        total = google_crc32c.extend(total, crc)
+    return total
+
+
+def test_every_flip_in_a_store_is_refused_or_changes_nothing(tmp_path):
+    arrays = values()
+    path = store(tmp_path, arrays, keep="both")
+    whole = open_store(path)
+    grams = {layer: whole.gram(layer).products for layer in arrays}
+    files = sorted(file for file in tmp_path.rglob("*") if file.is_file())
+    assert {"set.json", "zarr.json", "0"} == {file.name for file in files}
+    for file in files:
+        content = file.read_bytes()
+        for at in range(0, len(content), max(len(content) // 12, 1)):
+            file.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+            try:
+                stored = open_store(path)
+                assert stored.manifest == whole.manifest and stored.stimulus_ids == IDS
+                for layer, array in arrays.items():
+                    np.testing.assert_array_equal(stored.read(layer), array)
+                    np.testing.assert_array_equal(stored.gram(layer).products, grams[layer])
+                stored.verify()
+            except DataError as error:
+                assert str(tmp_path) in str(error)
+            else:
+                assert file == path or file.name == "zarr.json", (file, at)  # white space, groups that none reads
+        file.write_bytes(content)
+    whole.verify()
+
+
+def test_an_altered_metadata_file_of_a_layer_is_named_with_both_sums(tmp_path):
+    path = store(tmp_path)
+    file = group_path(path) / "blocks.3" / "zarr.json"
+    before = file.read_bytes()
+    file.write_bytes(before.replace(b"float32", b"float64"))
+    with pytest.raises(DataError, match="altered, by its sha256") as raised:
+        open_store(path).read("blocks.3")
+    text = str(raised.value)
+    assert hashlib.sha256(before).hexdigest() in text and file_sha256(file) in text and "run again" in text
+    assert open_store(path).read("layer1.0").shape == (10, 6)
 
 
 @pytest.mark.parametrize("keep", ["features", "gram", "both"])

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from neuroscaling.activations import passes
 from neuroscaling.activations.images import StimulusImages, stimulus_images
 from neuroscaling.activations.layout import FORMAT, Layout
 from neuroscaling.activations.options import Request
-from neuroscaling.activations.partial import Partial
+from neuroscaling.activations.partial import Partial, making
 from neuroscaling.activations.sources import Baseline, Network
-from neuroscaling.activations.store import is_stored, write_store
-from neuroscaling.activations.writing import check_ids, check_layer, complete_group, write_manifest
+from neuroscaling.activations.writing import check_ids, check_layer, complete_group, write_manifest, write_store
+from neuroscaling.core.leases import Lease, LeaseLost
+from neuroscaling.core.records import DEFINITION
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import full_disk_named, is_full_disk, read_object
 from neuroscaling.provenance import provenance
@@ -30,7 +32,7 @@ def extract(
     layers: dict[str, Any] | Sequence[str] | None = None,
     reduction: dict[str, Any] | None = None,
     device: str | None = None,
-    code: str | None = None,
+    definitions: Sequence[Mapping[str, Any]] | None = None,
     options: dict[str, Any] | None = None,
     part: tuple[int, int] | None = None,
 ) -> None:
@@ -40,14 +42,16 @@ def extract(
     {"candidates", "regions", "readout"}; empty for what `options["candidates"]` finds and the readout. reduction:
     {"kind": "none"}, {"kind": "grid" or "max", "size": k} or {..., "sizes": [k, ...]}, one entry a size, or
     {"kind": "projection", "components": k, "seed": s}.
-    device: torch's name; CUDA where there is one. code: fingerprint of the code. options: see `options.DEFAULTS`.
-    part: (i, parts), to write only the i-th slice of the shards, from 0; several processes may write slices of one set,
-    and `finish` completes it. Sets whose output is sound and of the same weights, images, layers, reduction, options
-    and code are kept; an extraction that was cut short goes on at the first missing shard. Memory is that of one batch,
-    and with Gram matrices also of one such matrix.
-    Raises DataError for missing images, weights of another network, unknown layers, and NaN activations.
+    device: torch's name; CUDA where there is one. definitions: one for each output, what its name is a hash of, where
+    they are such names. options: see `options.DEFAULTS`. part: (i, parts), to write only the i-th slice of the shards,
+    from 0; several processes may write slices of one set, and `finish` completes it. Outputs that are there are left
+    as they are. Of several processes one makes an output, and the others wait for it; an extraction that was cut short
+    goes on at the first missing shard. Memory is that of one batch, and with Gram matrices also of one such matrix.
+    Raises DataError for missing images, weights that are not those of the run's record or of another network, unknown
+    layers, and NaN activations.
     """
-    for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, Request.of(layers, reduction, options), device, code):
+    request = Request.of(layers, reduction, options)
+    for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, request, device, definitions):
         with full_disk_named(job.output):
             job.extract(part)
 
@@ -60,30 +64,55 @@ def finish(
     layers: dict[str, Any] | Sequence[str] | None = None,
     reduction: dict[str, Any] | None = None,
     device: str | None = None,
-    code: str | None = None,
+    definitions: Sequence[Mapping[str, Any]] | None = None,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Complete sets whose slices `extract(..., part=...)` wrote, with the same arguments: Gram matrices and manifest.
 
     Raises DataError, naming the shards, where slices are missing.
     """
-    for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, Request.of(layers, reduction, options), device, code):
+    request = Request.of(layers, reduction, options)
+    for job in _jobs(run, Path(run_dir), stimulus_sets, outputs, request, device, definitions):
         with full_disk_named(job.output):
             job.finish()
 
 
+@dataclass(frozen=True)
 class _Job:
-    """One stimulus set of one run."""
+    """One stimulus set of one run. facts: of the manifest."""
 
-    def __init__(self, source: Baseline | Network, images: StimulusImages, output: Path, wanted: dict, options: dict):
-        self.source, self.images, self.output, self.wanted, self.options = source, images, output, wanted, options
-        self.start = time.perf_counter()
+    source: Baseline | Network
+    images: StimulusImages
+    output: Path
+    facts: dict[str, Any]
+    options: dict[str, Any]
+    start: float = field(default_factory=time.perf_counter)
 
     def extract(self, part: tuple[int, int] | None) -> None:
-        if isinstance(self.source, Baseline):
-            # So little work that the slices leave it to `finish`.
-            return self._write_baseline() if part is None else None
-        steps, partial = self._begin(part is None)
+        """Make the output, or a slice of its shards, unless it is there."""
+        if part is not None and isinstance(self.source, Baseline):
+            return  # so little work that the slices leave it to `finish`
+        with making(self.output, part) as lease:
+            if lease is None:
+                log.info("%s is there, made by another process", self.output)
+            elif isinstance(self.source, Baseline):
+                self._write_baseline(lease)
+            else:
+                self._extract(lease, part)
+
+    def finish(self) -> None:
+        """Complete the output of slices that are there."""
+        with making(self.output, None) as lease:
+            if lease is None:
+                log.info("%s is there, made by another process", self.output)
+            elif isinstance(self.source, Baseline):
+                self._write_baseline(lease)
+            else:
+                steps, partial = self._begin(lease, False)
+                self._complete(partial, [self._entries(partial, step, write=False) for step in steps])
+
+    def _extract(self, lease: Lease, part: tuple[int, int] | None) -> None:
+        steps, partial = self._begin(lease, part is None)
         if part is not None and len(steps) > 1:
             what, fix = "features take more room than `scratch_gb`, and slices can't take turns", "raise `scratch_gb`"
             raise DataError(Problem(what, str(self.output), self.options["scratch_gb"], fix=fix))
@@ -92,30 +121,27 @@ class _Job:
                 self._write_slice(partial, steps[0], part)
             else:
                 self._complete(partial, [self._entries(partial, step, write=True) for step in steps])
+        except LeaseLost:
+            raise
         except DataError as error:
             if part is None and not is_full_disk(error, self.output):
                 partial.drop()  # it would be the same again; what a signal ends stays
             raise
 
-    def finish(self) -> None:
-        if isinstance(self.source, Baseline):
-            return self._write_baseline()
-        steps, partial = self._begin(False)
-        self._complete(partial, [self._entries(partial, step, write=False) for step in steps])
-
-    def _write_baseline(self) -> None:
+    def _write_baseline(self, lease: Lease) -> None:
         write_store(
             self.output,
             self.images.stimulus_ids,
             self.source.batches(self.images.files),
-            reduction=self.wanted["reduction"],
-            facts=self.wanted | self.source.facts(),
+            reduction=self.facts["reduction"],
+            facts=self.facts | self.source.facts(),
             provenance=lambda: self._provenance("cpu"),
             codec=self.options["codec"],
             keep=self.options["keep"],
+            lease=lease,
         )
 
-    def _begin(self, alone: bool) -> tuple[list[passes.Pass], Partial]:
+    def _begin(self, lease: Lease, alone: bool) -> tuple[list[passes.Pass], Partial]:
         extractor, options = self.source.extractor, self.options
         check_ids(self.images.stimulus_ids, self.output)
         steps = passes.plan_passes(
@@ -123,8 +149,8 @@ class _Job:
             options["scratch_gb"] * 1e9 if options["keep"] == "gram" else None,
         )
         shapes = [[layer, *layout.shape] for step in steps for layer, layout in step.layouts.items()]
-        facts = {**self.wanted, **extractor.facts(), "all_options": options, "layers": shapes, "format": FORMAT}
-        return steps, Partial.begin(self.output, facts, alone)
+        facts = {**self.facts, **extractor.facts(), "all_options": options, "layers": shapes, "format": FORMAT}
+        return steps, Partial.begin(self.output, facts, lease, alone)
 
     def _write_slice(self, partial: Partial, step: passes.Pass, part: tuple[int, int]) -> None:
         (i, parts), shards = part, next(iter(step.layouts.values())).shards
@@ -147,11 +173,12 @@ class _Job:
 
     def _complete(self, partial: Partial, entries: list[list[dict[str, Any]]]) -> None:
         flat, extractor = [entry for one in entries for entry in one], self.source.extractor
-        complete_group(partial.group, self.images.stimulus_ids, flat, self.wanted["reduction"])
+        complete_group(partial.group, self.images.stimulus_ids, flat, self.facts["reduction"])
         partial.publish()
-        facts = {**self.wanted, **extractor.facts(), "passes": len(entries)}
+        facts = {**self.facts, **extractor.facts(), "passes": len(entries)}
         made = self._provenance(str(extractor.device))
-        write_manifest(self.output, self.images.stimulus_ids, flat, self.wanted["reduction"], facts, made)
+        write_manifest(self.output, self.images.stimulus_ids, flat, self.facts["reduction"], facts, made)
+        partial.drop()
         seconds = time.perf_counter() - self.start
         log.info("%d stimuli written to %s in %.2f s", len(self.images.files), self.output, seconds)
 
@@ -168,23 +195,44 @@ def layouts_of(widths: dict[str, int], n: int, options: dict[str, Any]) -> dict[
 
 
 def _jobs(
-    run: dict, run_dir: Path, sets: Sequence, outputs: Sequence, request: Request, device: str | None, code: str | None
+    run: dict,
+    run_dir: Path,
+    sets: Sequence,
+    outputs: Sequence,
+    request: Request,
+    device: str | None,
+    definitions: Sequence[Mapping[str, Any]] | None,
 ) -> list[_Job]:
     """The sets that are not stored yet."""
-    source, facts = _source(run, run_dir, request, device)
+    source, run_facts, weights = _source(run, run_dir, request, device)
     jobs = []
-    for one, output in zip([stimulus_images(manifest) for manifest in sets], outputs, strict=True):
-        wanted = {**facts, **one.facts, **request.facts(), "code": code}
-        if is_stored(output, wanted):
-            log.info("%s is kept: same weights, images, layers, reduction and options", output)
-        else:
-            jobs.append(_Job(source, one, Path(output), wanted, request.options))
+    for one, output, definition in zip(sets, outputs, definitions or [None] * len(outputs), strict=True):
+        if Path(output).exists():
+            log.info("%s is there", output)
+            continue
+        images = stimulus_images(one)
+        facts = {
+            **run_facts,
+            **images.facts,
+            **request.facts(),
+            DEFINITION: None if definition is None else dict(definition),
+            "made_from": {**weights, **images.made_from},
+        }
+        jobs.append(_Job(source, images, Path(output), facts, request.options))
     return jobs
 
 
-def _source(run: dict, run_dir: Path, request: Request, device: str | None) -> tuple[Baseline | Network, dict]:
+def _source(
+    run: dict, run_dir: Path, request: Request, device: str | None
+) -> tuple[Baseline | Network, dict[str, Any], dict[str, str]]:
+    """Where activations come from, what the manifest says of it, and the checksum of its weights by their name."""
     facts = {"run": run["run"], "kind": run["kind"], "arch": run["arch"], "weights_sha256": None}
     if run["kind"] == "baseline":
-        return Baseline(run["arch"]), facts
-    facts["weights_sha256"] = read_object(run_dir / "run.json", "weights_sha256")["weights_sha256"]
-    return Network(run, run_dir, request, device), facts
+        return Baseline(run["arch"]), facts, {}
+    record = read_object(run_dir / "run.json", "weights", "weights_sha256")
+    facts["weights_sha256"] = record["weights_sha256"]
+    return (
+        Network(run, run_dir, request, device),
+        facts,
+        {f"runs/{run['run']}/{record['weights']}": record["weights_sha256"]},
+    )

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = "activations/2"
+FORMAT = "activations/3"
 STIMULUS_ID = "stimulus_id"
 GRAM, ROW_SUMS = "gram", "row_sums"
+METADATA = "metadata_sha256"
 AT = "@"  # between a layer and the size of its grid; no module's name has it
 DTYPES = ("float32", "float16", "float64")
 CODECS = ("zstd", "none")

@@ -15,8 +15,10 @@ from neuroscaling.activations.layout import entry_name, split_entry
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
+from neuroscaling.core.reading import require_file
 from neuroscaling.errors import DataError, Problem, listing
 from neuroscaling.files import read_object
+from neuroscaling.hashing import file_sha256
 from neuroscaling.models.batches import company_problems, exact, hooked, never_one
 from neuroscaling.models.capture import Output, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
@@ -90,19 +92,30 @@ class Extractor:
 def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: str | None) -> Extractor:
     """The network of `run` with the weights that `run_dir`/run.json names.
 
-    Raises DataError when there are no weights, when they are of another network, for layers that it doesn't have, and
-    for features of an image that depend on the other images of its batch.
+    Raises DataError when there are no weights, when they are not those of the record or of another network, for layers
+    that it doesn't have, and for features of an image that depend on the other images of its batch.
     """
-    record, arch = read_object(run_dir / "run.json"), run["arch"]
-    if not record.get("weights"):
-        raise DataError(Problem("the run has no weights", str(run_dir / "run.json"), fix="train the run again"))
-    path = run_dir / record["weights"]
-    model = build_with(arch, path)
+    arch = run["arch"]
+    model = build_with(arch, checked_weights(run_dir))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     extractor = network_extractor(model, run, request, place)
     if problems := company_problems(arch, extractor.model, extractor.outputs, extractor.preprocess.size):
         raise DataError(problems)
     return extractor
+
+
+def checked_weights(run_dir: Path) -> Path:
+    """The weights file that `run_dir`/run.json names. Raises DataError, naming both sums, where it is another one."""
+    record = read_object(run_dir / "run.json")
+    if not record.get("weights"):
+        raise DataError(Problem("the run has no weights", str(run_dir / "run.json"), fix="train the run again"))
+    path = run_dir / record["weights"]
+    require_file(path, "train the run again")
+    found = file_sha256(path)
+    if found != record.get("weights_sha256"):
+        what, fix = "other weights than the run's record states, by their sha256", "delete them and train the run again"
+        raise DataError(Problem(what, str(path), found, str(record.get("weights_sha256")), fix=fix))
+    return path
 
 
 def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, place: torch.device) -> Extractor:

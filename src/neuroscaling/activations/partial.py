@@ -2,41 +2,87 @@
 
 `.<set>.zarr.partial/<hash of the facts>/` holds `facts.json`, the group as it grows, and `done/`: a JSON for each
 finished step with the records of its files. Every file is written whole under a temporary name and renamed, by one
-process only, so that several processes can share the folder. Other facts have another folder.
+process only, so that several processes can share the folder. Other facts have another folder. `making` sees to it that
+nobody writes where another process does.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neuroscaling.activations.layout import Layout, group_path, partial_path, shard_path
 from neuroscaling.activations.shards import ShardReader
+from neuroscaling.core.leases import Lease, held, lock_of, sweep
 from neuroscaling.errors import DataError
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash
 
 
+@contextmanager
+def making(path: Path, part: tuple[int, int] | None) -> Iterator[Lease | None]:
+    """Hold the lease of the store `path`, or of its slice `part` (i, parts); None where the store is there.
+
+    Others wait: those who make the whole for all slices, a slice for those that it shares shards with.
+    """
+    with ExitStack() as stack:
+        with ExitStack() as gate:
+            lease = gate.enter_context(held(path, f"activations {path}"))
+            for other in _slices(path):
+                if part is None or _overlap(part, other):
+                    with held(_slice(path, other), f"slice {other[0] + 1} of {other[1]} of {path}"):
+                        pass
+            if path.exists():
+                yield None
+                return
+            if part is None:
+                sweep(group_path(path))
+                stack.push(gate.pop_all())
+            else:
+                lease = stack.enter_context(held(_slice(path, part), f"slice {part[0] + 1} of {part[1]} of {path}"))
+        yield lease
+
+
+def _slice(path: Path, part: tuple[int, int]) -> Path:
+    """What the lease of a slice is named after; no such file is made."""
+    return partial_path(path) / f"slice-{part[0]}-{part[1]}"
+
+
+def _slices(path: Path) -> list[tuple[int, int]]:
+    """The slices that processes hold, or held when they died."""
+    locks = sorted(partial_path(path).glob(lock_of(Path("slice-*-*")).name))
+    numbers = [lock.name.removeprefix(".slice-").removesuffix(".lock").split("-") for lock in locks]
+    return [(int(i), int(parts)) for i, parts in numbers]
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    (i, parts), (j, others) = one, other
+    return i * others < (j + 1) * parts and j * parts < (i + 1) * others
+
+
 @dataclass(frozen=True)
 class Partial:
-    """The folder of one unfinished extraction."""
+    """The folder of one unfinished extraction, whose lease, or that of a slice, is held."""
 
     path: Path
     folder: Path
+    lease: Lease
 
     @classmethod
-    def begin(cls, path: Path, facts: dict[str, Any], alone: bool) -> "Partial":
+    def begin(cls, path: Path, facts: dict[str, Any], lease: Lease, alone: bool) -> "Partial":
         """Open the folder for `facts`, new or begun earlier; `alone` drops those that were begun for other facts."""
         root = partial_path(path)
         folder = root / content_hash(json.loads(json.dumps(facts)), 16)
         (folder / "done").mkdir(parents=True, exist_ok=True)
         for other in root.iterdir() if alone else ():
-            if other != folder:
+            if other != folder and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
         write_json(folder / "facts.json", facts)
-        return cls(path, folder)
+        return cls(path, folder, lease)
 
     @property
     def group(self) -> Path:
@@ -52,7 +98,8 @@ class Partial:
             return None
 
     def finish(self, step: str, record: Any) -> None:
-        """Say that a step is finished."""
+        """Say that a step is finished. Raises LeaseLost where another process took over."""
+        self.lease.check()
         write_json(self.folder / "done" / f"{step}.json", record)
 
     def shard_records(self, step: str, layouts: dict[str, Layout], shard: int) -> dict[str, Any] | None:
@@ -73,14 +120,12 @@ class Partial:
                 file.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Put the group, which is complete, in the place of whatever stands there, and remove the folder."""
+        """Put the group, which is complete, in its place. Raises LeaseLost where another process took over."""
+        self.lease.check()
         target = group_path(self.path)
-        self.path.unlink(missing_ok=True)  # a manifest never stands beside another group's values
-        if target.exists():
-            old = self.folder / "old.zarr"
-            os.replace(target, old)
+        if target.exists():  # without a manifest, so it is of no use
+            os.replace(target, self.folder / "old.zarr")
         os.replace(self.group, target)
-        self.drop()
 
     def drop(self) -> None:
         """Remove the folder, and those that were begun for other facts."""

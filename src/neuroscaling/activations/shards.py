@@ -116,7 +116,10 @@ class ShardReader:
         return "" if self.path.stat().st_size == self.record["bytes"] else "a file was cut short or altered"
 
     def chunks(self) -> list[Chunk] | None:
-        """The shard's chunks in the order of the file; None when they are not those of this very shard."""
+        """The shard's chunks in the order of the file; None when they are not those of this very shard, or some lack.
+
+        Zarr would show NaN for a chunk that is missing; here it is refused.
+        """
         total, found = 0, []
         with open(self.path, "rb", buffering=0) as file:
             descriptor = file.fileno()
@@ -125,7 +128,9 @@ class ShardReader:
                 crc = os.pread(descriptor, CRC, offset + size - CRC)
                 total = google_crc32c.extend(total, crc)
                 found.append(Chunk(row, column, offset, size - CRC, crc))
-        return found if f"{google_crc32c.extend(total, index_crc):08x}" == self.record["crc32c"] else None
+        first, stop = self.layout.rows(self.shard)
+        whole = len(found) == -(-(stop - first) // self.layout.chunk[0]) * self.layout.grid[1]
+        return found if whole and f"{google_crc32c.extend(total, index_crc):08x}" == self.record["crc32c"] else None
 
     def verify(self) -> bool:
         """Whether the file's bytes are those that were written; memory is that of a chunk."""

@@ -5,7 +5,7 @@ products are. Manifest: JSON beside it, written last; it holds the checksums of 
 cut short or altered is refused when it is read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from neuroscaling.activations.arrays import column_blocks, read_array, verify_la
 from neuroscaling.activations.layout import (
     FORMAT,
     GRAM,
+    METADATA,
     ROW_SUMS,
     STIMULUS_ID,
     Layout,
@@ -27,13 +28,17 @@ from neuroscaling.activations.layout import (
 from neuroscaling.activations.shards import AGAIN
 from neuroscaling.activations.writing import Batch, write_store
 from neuroscaling.core.reading import reading
+from neuroscaling.core.records import DEFINITION, read_record, require_name
 from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.files import read_json
+from neuroscaling.hashing import file_sha256
 
 if TYPE_CHECKING:
     from neuroscaling.regression.gram import Gram
 
-__all__ = ["Activations", "Batch", "is_stored", "open_store", "write_store"]
+__all__ = ["Activations", "Batch", "open_store", "write_store"]
+
+OPENED = ("zarr.json", STIMULUS_ID)
+"""What is read of a group when it is opened: its own metadata and the ids; a layer's are read with the layer."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class Activations:
         Raises DataError for an unknown layer, one whose features are not kept, a missing, cut or altered file (named),
         and for NaN (counted).
         """
-        values = read_array(group_path(self.path), layer, self._features(layer))
+        entry = self._features(layer)
+        self._check_metadata([layer])
+        values = read_array(group_path(self.path), layer, entry)
         self._refuse_nan(values, layer)
         return values
 
@@ -89,8 +96,8 @@ class Activations:
 
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
         """The features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
-        entry = self._features(layer)
-        first = 0
+        entry, first = self._features(layer), 0
+        self._check_metadata([layer])
         for block in column_blocks(group_path(self.path), layer, entry):
             self._refuse_nan(block, layer, first)
             first += block.shape[1]
@@ -107,13 +114,19 @@ class Activations:
         if GRAM not in entry["kept"]:
             return Gram.of_blocks(self.blocks(layer))
         folder = group_path(self.path)
+        self._check_metadata([f"{GRAM}/{layer}", f"{GRAM}/{ROW_SUMS}/{layer}"])
         sums = read_array(folder, f"{GRAM}/{ROW_SUMS}/{layer}", entry["gram"][ROW_SUMS])
         return Gram(read_array(folder, f"{GRAM}/{layer}", entry["gram"]), sums[:, 0], entry["shape"][1])
 
     def verify(self) -> None:
         """Compare every file with its checksum. Raises DataError for the first fault."""
+        check_files(group_path(self.path), self.manifest[METADATA])
         for entry in self.manifest["layers"]:
             verify_layer(group_path(self.path), entry)
+
+    def _check_metadata(self, arrays: Sequence[str]) -> None:
+        stated = self.manifest[METADATA]
+        check_files(group_path(self.path), {f"{array}/zarr.json": stated[f"{array}/zarr.json"] for array in arrays})
 
     def _refuse_nan(self, values: np.ndarray, layer: str, first_feature: int = 0) -> None:
         if bad := not_finite(values):
@@ -142,35 +155,37 @@ class Activations:
 def open_store(json_path: str | Path) -> Activations:
     """Open stored activations by their manifest.
 
-    Raises DataError when the manifest or the group is missing, of another format, or has other stimuli.
+    Raises DataError when the manifest or the group is missing or altered, of another format, or has other stimuli, and
+    when it is that of other activations than the file is named after.
     """
     path = Path(json_path)
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise DataError(Problem("not a manifest of activations", str(path), found, FORMAT, fix=AGAIN))
+    manifest = read_record(path, FORMAT, AGAIN)
+    if manifest.get(DEFINITION) is not None:
+        require_name(manifest, path, path.stem, AGAIN)
     with reading(path, "a manifest of activations", AGAIN):
         manifest["stimulus_ids_sha256"], manifest["reduction"]
+        opened = {name: sha for name, sha in manifest[METADATA].items() if name.partition("/")[0] in OPENED}
         for entry in manifest["layers"]:
             entry["name"], entry["kept"], entry["shape"], Layout.from_entry(entry)
     if not group_path(path).is_dir():
         raise DataError(Problem("the activations are missing", str(group_path(path)), fix=AGAIN))
+    check_files(group_path(path), opened)
     stimulus_ids = _read_ids(group_path(path))
     if ids_sha256(stimulus_ids) != manifest["stimulus_ids_sha256"]:
         raise DataError(Problem("the stimulus ids were altered", str(group_path(path) / STIMULUS_ID), fix=AGAIN))
     return Activations(path, manifest, stimulus_ids)
 
 
-def is_stored(json_path: str | Path, wanted: dict[str, Any]) -> bool:
-    """Whether sound activations stand at `json_path` whose manifest says everything that `wanted` says."""
-    try:
-        stored = open_store(json_path)
-        if any(stored.manifest.get(key) != value for key, value in wanted.items()):
-            return False
-        stored.verify()
-    except DataError:
-        return False
-    return True
+def check_files(group: Path, stated: Mapping[str, str]) -> None:
+    """Compare files of a group with their sha256, by their paths there. Raises DataError, naming both, for each."""
+    problems = []
+    for name, sha256 in stated.items():
+        found = file_sha256(group / name) if (group / name).is_file() else None
+        if found != sha256:
+            what = "a file of the activations is missing" if found is None else "a file was altered, by its sha256"
+            problems.append(Problem(what, str(group / name), found, sha256, fix=AGAIN))
+    if problems:
+        raise DataError(problems)
 
 
 def _read_ids(folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from neuroscaling.activations.layout import (
     DTYPES,
     FORMAT,
     GRAM,
+    METADATA,
     ROW_SUMS,
     STIMULUS_ID,
     Layout,
@@ -24,8 +25,11 @@ from neuroscaling.activations.layout import (
     shard_path,
 )
 from neuroscaling.activations.shards import ShardWriter, compressors
+from neuroscaling.core.leases import Lease
+from neuroscaling.core.records import DEFINITION, sealed
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path, write_json
+from neuroscaling.hashing import file_sha256
 
 Batch = dict[str, np.ndarray]
 RESERVED = ("", STIMULUS_ID, GRAM, ROW_SUMS, "zarr.json")
@@ -68,14 +72,15 @@ def write_store(
     provenance: Callable[[], dict[str, Any]] = dict,
     codec: str = "zstd",
     keep: str = "features",
+    lease: Lease | None = None,
 ) -> dict[str, Any]:
     """Write activations batch by batch and return the manifest; memory is that of one batch.
 
     batches: each a dictionary of layer -> (rows, features) in float32, float16 or float64, together in the order of
     `stimulus_ids`; all but the last of the same number of rows. facts: what else the manifest says (run, set,
-    weights_sha256, ...). keep: `features`, `gram` or `both`. The group is written under a temporary name, verified and
-    renamed; then the manifest. Raises DataError for NaN (layer and count), a layer that comes and goes, and too many
-    or too few rows.
+    made_from, definition, ...). keep: `features`, `gram` or `both`. lease: of the store, where several processes could
+    write it. The group is written under a temporary name, verified and renamed; then the manifest. Raises DataError for
+    NaN (layer and count), a layer that comes and goes, and too many or too few rows.
     """
     path, stimulus_ids = Path(json_path), [str(stimulus) for stimulus in stimulus_ids]
     check_ids(stimulus_ids, path)
@@ -86,6 +91,8 @@ def write_store(
             entries = entries if keep == "both" else [without_features(entry) for entry in entries]
             drop_features(folder, entries)
         complete_group(folder, stimulus_ids, entries, reduction)
+        if lease is not None:
+            lease.check()
         path.unlink(missing_ok=True)  # a manifest never stands beside another group's values
     return write_manifest(path, stimulus_ids, entries, reduction, facts or {}, provenance())
 
@@ -114,18 +121,31 @@ def write_manifest(
     facts: dict[str, Any],
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the manifest beside a complete group, and return it."""
-    manifest = {
+    """Write the manifest, a sealed record, beside a complete group, and return it.
+
+    Beside the checksums of the shards, which are in the `entries`, it has those of Zarr's metadata and of the ids.
+    """
+    record = {
+        DEFINITION: None,
+        "made_from": {},
         **facts,
         "format": FORMAT,
         "reduction": reduction,
         "layers": entries,
         "n_stimuli": len(stimulus_ids),
         "stimulus_ids_sha256": ids_sha256(stimulus_ids),
+        METADATA: metadata_sha256(group_path(path)),
         "provenance": provenance,
     }
+    manifest = sealed(record)
     write_json(path, manifest)
     return manifest
+
+
+def metadata_sha256(group: Path) -> dict[str, str]:
+    """sha256 of each file of a group that is no shard, by its path there: Zarr's metadata and the stimulus ids."""
+    files = {*group.rglob("zarr.json"), *(file for file in (group / STIMULUS_ID).rglob("*") if file.is_file())}
+    return {file.relative_to(group).as_posix(): file_sha256(file) for file in sorted(files)}
 
 
 def layer_entry(layer: str, layout: Layout, records: Sequence[dict[str, Any]]) -> dict[str, Any]:

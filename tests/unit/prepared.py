@@ -1,0 +1,23 @@
+"""Stimulus sets and runs as their stages would have left them, for tests of what reads them."""
+
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.records import write_record
+from neuroscaling.files import write_json
+from neuroscaling.hashing import file_sha256
+from neuroscaling.stimuli.manifest import FORMAT
+
+
+def write_set(folder: Path, rows: list[dict[str, Any]], name: str = "test", degrees: float | None = 8) -> Path:
+    """The manifest of the images that lie in `folder`/images; rows: `stimulus_id`, `filename` and `sha1` of each."""
+    content = {"format": FORMAT, "set": name, "degrees": degrees, "simulated": True, "stimuli": rows}
+    write_record(folder / "manifest.json", content)
+    return folder / "manifest.json"
+
+
+def write_run(folder: Path, weights: str = "weights-ep0.safetensors") -> str:
+    """The run.json of the weights that lie in `folder`; returns their sha256."""
+    sha256 = file_sha256(folder / weights)
+    write_json(folder / "run.json", {"weights": weights, "weights_sha256": sha256})
+    return sha256
