@@ -25,8 +25,7 @@ from neuroscaling.config.runs import SUBSETS
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.encoding.study_checks import fmri_problems
 from neuroscaling.encoding.v4_checks import v4_faults
-from neuroscaling.errors import DataError, Fault, Location, NeuroscalingError, Problem, listing, nearest
-from neuroscaling.files import require_writable
+from neuroscaling.errors import Fault, Location, NeuroscalingError, Problem, listing, nearest
 from neuroscaling.models import names
 from neuroscaling.models.weight_files import weights_problems
 from neuroscaling.paths import Store, brace_problems
@@ -59,7 +58,7 @@ def _weight_faults(study: Study) -> Iterator[Fault]:
 
 
 def _dataset_faults(study: Study) -> Iterator[Fault]:
-    cache = Store(study.store).cache()
+    cache = Store.of(study.store).cache()
     for name, dataset in study.datasets.items():
         wanted = {
             token
@@ -85,7 +84,7 @@ def _asking(study: Study, dataset: str, number: object) -> Iterator[Location]:
 def _training_faults(study: Study) -> Iterator[Fault]:
     if study.training.gpu is not None:
         try:
-            stored_speeds(study.training.gpu, study.store)
+            stored_speeds(study.training.gpu, Store.of(study.store).root)
         except NeuroscalingError as error:
             yield from (Fault(("training", "gpu"), replace(problem, where="")) for problem in error.problems)
     scratch = study.training.scratch
@@ -197,10 +196,9 @@ def _published_faults(study: Study) -> Iterator[Fault]:
 
 
 def _store_faults(study: Study) -> Iterator[Fault]:
-    problems = list(brace_problems({"store": study.store}))
-    if not problems:
-        try:
-            require_writable(study.store, "store")
-        except DataError as error:
-            problems = error.problems
-    yield from (Fault(("store",), problem) for problem in problems)
+    for i, folder in enumerate(Store.of(study.store).folders):
+        problems = list(brace_problems({"store": folder}))
+        if i > 0 and not folder.is_dir():
+            what, fix = "this folder of the store is missing", "name a folder that is there; only the first is made"
+            problems.append(Problem(what, "", str(folder), fix=fix))
+        yield from (Fault(("store",), problem) for problem in problems)

@@ -93,7 +93,7 @@ def _stimuli(study: LoadedStudy) -> Iterator[Problem]:
     from neuroscaling.stimuli.prepare import image_faults
 
     for stimuli in {job.stimuli.name: job.stimuli for job in brainscore_jobs(study) if job.of_ones_own}.values():
-        if (study.store.stimuli(stimuli.name) / "manifest.json").is_file():
+        if study.store.find(study.store.stimuli(stimuli.name) / "manifest.json").is_file():
             continue
         for source in stimuli.sources:
             with suppress(DataError):  # tables and files that are missing are told already

@@ -42,3 +42,9 @@ def write_failure(path: str | Path, run: str, reason: str) -> None:
 def sound(paths: Iterable[str | Path]) -> list[Path]:
     """Those of `paths` that hold results and not the record of a failure."""
     return [Path(path) for path in paths if failure_of(path) is None]
+
+
+def failed_run(folder: str | Path) -> str | None:
+    """Why the run in `folder` failed; None for one that did not."""
+    record = record_of(Path(folder) / "run.json")
+    return str(record.get("problem", "no reason is given")) if record.get("status") == FAILED else None

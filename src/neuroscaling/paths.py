@@ -1,7 +1,7 @@
 """Where each artefact lies. One place knows the layout of the store and of a study's results."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,41 @@ def quote_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class Store:
-    """The shared, content-addressed part: what is dear and can be used by several studies."""
+    """The shared part: what is dear and can be used by several studies.
+
+    root: the folder that things are written to; others: folders that are read too. The methods say where a thing is
+    written; `find` where it lies.
+    """
 
     root: Path
+    others: tuple[Path, ...] = ()
 
-    def subset(self, dataset: str, fingerprint: str, token: str, seed: int) -> Path:
-        """List of training images: `dataset` with its fingerprint, the subset's token, drawn with `seed`."""
-        return self.root / "subsets" / f"{dataset}-{fingerprint}" / f"{token}-s{seed}.parquet"
+    @classmethod
+    def of(cls, folders: Path | Sequence[Path]) -> "Store":
+        """The store of the folder, or of the folders, that a study names: the first is written to."""
+        first, *others = [folders] if isinstance(folders, Path) else folders
+        return cls(first, tuple(others))
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders, in the order in which they are looked through."""
+        return (self.root, *self.others)
+
+    def find(self, path: Path) -> Path:
+        """Where what is written to `path` lies: in the first folder that has it; `path` where none has."""
+        if not self.others or path.exists():
+            return path
+        inside = path.relative_to(self.root)
+        return next((folder / inside for folder in self.others if (folder / inside).exists()), path)
+
+    def name_of(self, path: Path) -> str:
+        """What a thing is called in the store, whichever folder it lies in: its path below that folder."""
+        folder = next(folder for folder in self.folders if path.is_relative_to(folder))
+        return path.relative_to(folder).as_posix()
+
+    def subset(self, dataset: str, fingerprint: str, name: str) -> Path:
+        """List of training images: `dataset` with its fingerprint, and the subset's name."""
+        return self.root / "subsets" / f"{dataset}-{fingerprint}" / f"{name}.parquet"
 
     def pack(self, dataset: str, fingerprint: str, form: str, size: int | None, split: str) -> Path:
         """Manifest of a split of a data set that was written into few large files; size None: files as they were."""
@@ -56,9 +84,9 @@ class Store:
         """Folder of a subject's responses, prepared from raw NSD."""
         return self.root / "recordings" / data / subject
 
-    def v4_assemblies(self) -> Path:
+    def v4_assemblies(self, name: str) -> Path:
         """Folder of the V4 recordings as assemblies, one folder a session."""
-        return self.root / "data" / "v4_assemblies"
+        return self.root / "recordings" / name
 
     def brainscore(self) -> Path:
         """Folder of Brain-Score's own files, in the layout that brainscore_vision looks in."""
@@ -68,9 +96,13 @@ class Store:
         """List of the fetched files of the benchmarks that share a stimulus set."""
         return self.root / "data" / "prefetched" / f"{stimulus_set}.json"
 
-    def commitment(self, run: str, data: str, benchmark: str, choice: str) -> Path:
-        """Layers chosen on `run` for a benchmark with the data `data`; `choice` tells how."""
-        return self.root / "commitments" / run / data / f"{benchmark}-{choice}.json"
+    def commitment(self, name: str, run: str) -> Path:
+        """Layers chosen on `run` for a benchmark; `name` says for which, and how."""
+        return self.root / "commitments" / name / f"{run}.json"
+
+    def ceilings(self) -> Path:
+        """Folder of the benchmarks' ceilings."""
+        return self.root / "ceilings"
 
     def published(self, name: str) -> Path:
         """A published table."""
@@ -80,13 +112,13 @@ class Store:
         """Folder of a prepared stimulus set."""
         return self.root / "stimuli" / stimulus_set
 
-    def activations(self, run: str, stimulus_set: str) -> Path:
-        """Manifest of a run's activations to a stimulus set."""
-        return self.root / "activations" / run / f"{stimulus_set}.json"
+    def activations(self, run: str, name: str) -> Path:
+        """Manifest of a run's activations to a stimulus set; `name` says to which, and how they were extracted."""
+        return self.root / "activations" / run / f"{name}.json"
 
-    def score(self, run: str, data: str, benchmark: str) -> Path:
-        """Score file of a run on a benchmark with the data `data`."""
-        return self.root / "scores" / run / data / f"{benchmark}.json"
+    def score(self, name: str, run: str) -> Path:
+        """Score file of a run; `name` says on which benchmark, and how it was scored."""
+        return self.root / "scores" / name / f"{run}.json"
 
     def cache(self) -> Path:
         """Folder of what can be thrown away: fingerprints of folders, results of image checks."""
@@ -98,6 +130,21 @@ class Results:
     """The study's own part: cheap and particular."""
 
     root: Path
+
+    @property
+    def artefacts(self) -> Path:
+        """What of the store the study wants, and what determines each thing: written whenever the study is started."""
+        return self.root / "artefacts.json"
+
+    @property
+    def last_artefacts(self) -> Path:
+        """The same as it was when the study last ended."""
+        return self.root / "artefacts.last.json"
+
+    @property
+    def wanted(self) -> Path:
+        """The score files and runs that the table is made of."""
+        return self.root / "wanted.json"
 
     @property
     def table(self) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neuroscaling import checks, name_checks
 from neuroscaling.config import Data, FmriEncoding, SimulatedData, Study, V4Data, V4Encoding
+from neuroscaling.core.names import Name
 from neuroscaling.datasets.declared import NO_ROOT, declared, declared_fingerprint, located
 from neuroscaling.datasets.fingerprint import fingerprint
 from neuroscaling.document import Document
@@ -25,6 +26,7 @@ from neuroscaling.paths import Results, Store, find_file
 from neuroscaling.runs import Run, expand
 from neuroscaling.study_file import STAND_INS, read_study_parts
 from neuroscaling.validation import ROUNDS, partial
+from neuroscaling.versions import version_of
 
 MOST_NAMES = 200
 
@@ -39,7 +41,7 @@ class LoadedStudy:
     @cached_property
     def store(self) -> Store:
         """Layout of the study's store."""
-        return Store(self.config.store)
+        return Store.of(self.config.store)
 
     @cached_property
     def results(self) -> Results:
@@ -69,7 +71,12 @@ class LoadedStudy:
 
     def simulated_name(self, brain: str) -> str:
         """Name of a simulated brain in the store."""
-        return f"simulated-{brain}-{content_hash(self.config.simulated[brain].model_dump(mode='json'))}"
+        return str(self.simulated_brain(brain))
+
+    def simulated_brain(self, brain: str) -> Name:
+        """What a simulated brain is called, and what determines it."""
+        settings = self.config.simulated[brain].model_dump(mode="json")
+        return Name(f"simulated-{brain}", {**settings, "version": version_of("simulated")})
 
     def data_name(self, data: Data) -> str:
         """Name of a source of recordings in the store: `simulated-<name>-<hash>` or `local-<hash>`."""

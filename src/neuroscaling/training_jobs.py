@@ -8,14 +8,13 @@ from typing import Any
 from neuroscaling.calibration.sizes import size_of
 from neuroscaling.calibration.work import samples
 from neuroscaling.core.reading import reading
-from neuroscaling.failures import FAILED, record_of
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.runs import Run
+from neuroscaling.store.absent import Absent
 from neuroscaling.study import LoadedStudy
 
 FORMAT = "training-jobs/1"
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,9 @@ class TrainingJobs:
     alone: tuple[str, ...]
 
 
-def training_jobs(study: LoadedStudy) -> TrainingJobs:
-    """The jobs that make the runs of `study` which its store does not have yet.
-
-    Runs that are there, finished or failed, belong to no job: nothing but their absence makes them be trained.
-    """
-    return jobs_for(study, [run for run in study.runs.values() if not is_there(study.store.run(run.run))])
+def training_jobs(absent: Absent) -> TrainingJobs:
+    """The jobs that make the runs which the store of a study does not have yet."""
+    return jobs_for(absent.targets.study, absent.runs)
 
 
 def jobs_for(study: LoadedStudy, runs: list[Run]) -> TrainingJobs:
@@ -53,17 +49,6 @@ def jobs_for(study: LoadedStudy, runs: list[Run]) -> TrainingJobs:
     packs = [_pack(key, chunk) for key, names in groups.items() for chunk in _chunks(names, settings.runs_per_job)]
     packed = {run for pack in packs for run in pack.runs}
     return TrainingJobs(tuple(packs), tuple(run.run for run in runs if run.run not in packed))
-
-
-def is_there(folder: Path) -> bool:
-    """Does the folder of a run hold its record, and the weights that the record names?
-
-    A run that failed for good is there; one whose failure may be mended, such as damaged images, is not.
-    """
-    record = record_of(folder / RECORD)
-    if record.get("status") == FAILED:
-        return bool(record.get("lasting"))
-    return bool(record) and (record.get("weights") is None or (folder / record["weights"]).is_file())
 
 
 def is_small(study: LoadedStudy, run: Run) -> bool:

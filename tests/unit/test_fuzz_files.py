@@ -115,7 +115,7 @@ def _study(path: Path) -> None:
     reading = read_study(path)
     study = reading.study
     if not reading.problems and study is not None and not list(choice_problems(study)):  # as the Snakefile goes on
-        assert targets.stimulus_sets(study) is not None and targets.scores(study) is not None
+        assert list(targets.Targets(study).all_paths())
         json.dumps([job.settings for job in study.fits.values()], allow_nan=False)
     texts = "\n".join(str(problem) for problem in reading.problems)
     for raw in ("Input should", "valid dictionary", "pydantic", "List should", "String should"):

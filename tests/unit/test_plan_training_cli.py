@@ -90,8 +90,8 @@ def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys
     sources = {(row["objective"], row["arch"]): row["rate"] for row in json.loads(out)}
     assert status == 0 and sources["supervised", "resnet_w8"] == sources["simclr", "resnet_w8"] == "measured"
     assert sources["supervised", "vit_w16"].startswith("35 %")
-    (folder,) = devices(load_study(small).config.store)
-    (kept,) = read_rates(load_study(small).config.store, folder)
+    (folder,) = devices(load_study(small).store.root)
+    (kept,) = read_rates(load_study(small).store.root, folder)
     assert kept.train > 0 and kept.evaluate > kept.train and "CPU" in kept.device
     status, again, error = plan(capsys, *arguments)
     assert status == 0 and json.loads(again) == json.loads(out) and "1 calibrated network on" in error

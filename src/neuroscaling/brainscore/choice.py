@@ -1,13 +1,11 @@
 """How a study's layers are chosen: which are named, which are found, and on which network. Light."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from neuroscaling.brainscore.targets import BrainScoreJob, region_of
 from neuroscaling.config import Study
 from neuroscaling.errors import DataError, Problem, StudyError
-from neuroscaling.hashing import content_hash
 from neuroscaling.models.commitments import published
 from neuroscaling.runs import Run
 from neuroscaling.study import LoadedStudy
@@ -76,28 +74,6 @@ def reference_run(study: LoadedStudy, run: Run) -> Run:
     what = "no network to choose the layers on: seed 0, all training images"
     fix = "add it to `runs:`, or choose per network: `brainscore: layers: {choose: nested, scope: run}`"
     raise StudyError(Problem(what, f"{study.file}: brainscore.layers", f"{run.arch} on {run.dataset}", fix=fix))
-
-
-def choice_key(study: LoadedStudy, jobs: Iterable[BrainScoreJob]) -> str:
-    """Tells one way of choosing from another; with a hierarchy the regions choose together, so all benchmarks count."""
-    assert study.config.brainscore is not None
-    layers = study.config.brainscore.layers
-    together = [[job.data, chosen_benchmarks(study, job)] for job in jobs] if layers.hierarchy else []
-    return content_hash([way(study.config), layers.inner_splits, together])
-
-
-def commitment_files(study: LoadedStudy, jobs: list[BrainScoreJob]) -> list[Path]:
-    """Every file of chosen layers that the scores of the study take."""
-    if not any(chosen_benchmarks(study, job) for job in jobs):
-        return []
-    runs = {reference_run(study, run).run for run in study.runs.values() if run.kind != "baseline"}
-    key = choice_key(study, jobs)
-    return [
-        study.store.commitment(run, job.data, benchmark, key)
-        for run in sorted(runs)
-        for job in jobs
-        for benchmark in chosen_benchmarks(study, job)
-    ]
 
 
 def choice_problems(study: LoadedStudy) -> Iterator[Problem]:

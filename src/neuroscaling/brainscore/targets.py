@@ -7,17 +7,44 @@ from pathlib import Path
 
 from neuroscaling.brainscore import ids, sources
 from neuroscaling.config import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
+from neuroscaling.core.names import Name
+from neuroscaling.encoding import v4
 from neuroscaling.hashing import content_hash
+from neuroscaling.store.code import code_of
 from neuroscaling.study import LoadedStudy
+from neuroscaling.versions import version_of
 
 
 @dataclass(frozen=True)
 class StimulusSet:
-    """A prepared stimulus set: its name in the store, where its images come from, and at which visual angle."""
+    """A prepared stimulus set: its name in the store, where its images come from, and at which visual angle.
 
-    name: str
+    needs: files that rules of ours write before it can be made.
+    """
+
+    made: Name
     sources: tuple[dict[str, object], ...]
     degrees: float | None
+    needs: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in the store."""
+        return str(self.made)
+
+    @classmethod
+    def of(
+        cls,
+        readable: str,
+        identity: object,
+        sources: tuple[dict[str, object], ...],
+        degrees: float | None = None,
+        needs: tuple[Path, ...] = (),
+    ) -> "StimulusSet":
+        """The set that is `identity` (JSON: what the images are, wherever they lie) shown at `degrees`."""
+        readable = readable if degrees is None else f"{readable}-{degrees:g}deg"
+        definition = {"images": identity, "degrees": degrees, "version": version_of("stimuli")}
+        return cls(Name(readable, definition), sources, degrees, needs)
 
 
 @dataclass(frozen=True)
@@ -46,6 +73,40 @@ class BrainScoreJob:
         return self.data.startswith("local-")
 
 
+def v4_stimuli(study: LoadedStudy, session: str) -> StimulusSet:
+    """The images of a V4 session, whole."""
+    root = study.v4_dir or study.store.v4()
+    source: dict[str, object] = {"kind": "v4", "root": str(root), "session": session}
+    identity = {"v4": v4_identity(study, session)}
+    return StimulusSet.of(f"v4-{session}", identity, (source,), needs=v4_files(study, session))
+
+
+def v4_identity(study: LoadedStudy, session: str) -> object:
+    """What tells a session's recordings from others: its id where their checksums are known, else names and sizes."""
+    names = v4.session_files(session).values()
+    known = v4.checksums()
+    if study.v4_dir is None or any(name in known for name in names):
+        return session
+    files = [study.v4_dir / name for name in names]
+    return [session, *([file.name, file.stat().st_size] for file in files if file.is_file())]
+
+
+def v4_files(study: LoadedStudy, session: str) -> tuple[Path, ...]:
+    """Files of a V4 session that are downloaded; none where the study has a folder with them."""
+    if study.v4_dir:
+        return ()
+    data = study.store.v4()
+    return (
+        data / f"images/images_{session}.zip",
+        data / f"responses_repeat_averaged/responses_{session}.npy",
+    )
+
+
+def v4_assembly(study: LoadedStudy) -> Name:
+    """Folder of the V4 recordings as assemblies for Brain-Score's classes."""
+    return Name("v4", {"code": code_of("v4_assembly")})
+
+
 def brainscore_jobs(study: LoadedStudy) -> list[BrainScoreJob]:
     """The Brain-Score jobs of each run, in the order of `brainscore.benchmarks`."""
     settings = study.config.brainscore
@@ -71,14 +132,16 @@ def region_of(study: LoadedStudy, benchmark: str) -> str:
 
 def _simulated(study: LoadedStudy, settings: BrainScore) -> BrainScoreJob:
     """A simulated brain's images, of the recordings and of the fMRI, are one set: extracted in one pass."""
-    data = study.data_name(settings.data)
-    root = study.store.simulated(data)
+    assert isinstance(settings.data, SimulatedData)
+    data, brain = study.data_name(settings.data), settings.data.simulated
+    root = study.store.find(study.store.simulated(data))
     parts: tuple[dict[str, object], ...] = (
         {"kind": "brainscore_local", "root": str(root / "brainscore")},
         {"kind": "algonauts2023", "root": str(root / "algonauts2023"), "subjects": "all"},
     )
-    stimuli = StimulusSet(_angled(data, settings), parts, settings.visual_degrees)
-    return BrainScoreJob(data, root / "brainscore", stimuli, tuple(settings.benchmarks), root / "manifest.json")
+    made = study.store.simulated(data) / "manifest.json"
+    stimuli = StimulusSet.of(f"simulated-{brain}", {"simulated": data}, parts, settings.visual_degrees, (made,))
+    return BrainScoreJob(data, root / "brainscore", stimuli, tuple(settings.benchmarks), made)
 
 
 def _by_stimuli(study: LoadedStudy, settings: BrainScore, folder: Path, downloaded: bool) -> Iterator[BrainScoreJob]:
@@ -105,9 +168,11 @@ def _registered(
     official = downloaded or sources.is_official(folder, benchmarks[0])
     key = sources.source_hash(None if official else folder, benchmarks[0])
     source = {"kind": "brainscore", "root": str(folder), "stimulus_sets": list(stimulus_sets)}
-    name = f"{stimulus_sets[0].replace('_', '-')}-{key}"
-    stimuli = StimulusSet(_angled(name, settings), (source,), settings.visual_degrees)
-    made = study.store.prefetched(name) if downloaded else None
+    readable = stimulus_sets[0].replace("_", "-")
+    made = study.store.prefetched(f"{readable}-{key}") if downloaded else None
+    identity = {"stimulus_sets": list(stimulus_sets), "files": key}
+    needs = (made,) if made else ()
+    stimuli = StimulusSet.of(readable, identity, (source,), settings.visual_degrees, needs)
     return BrainScoreJob(f"{'brainscore' if official else 'local'}-{key}", folder, stimuli, benchmarks, made)
 
 
@@ -117,26 +182,22 @@ def _defined(settings: BrainScore, folder: Path, benchmark: str) -> BrainScoreJo
     key = content_hash([[path.name, path.stat().st_size if path.is_file() else None] for path in files])
     paths = {"csv": str(files[1]), "images": str(folder / definition.images)}
     source = {"kind": "folder", "root": str(folder), **paths, "degrees": definition.degrees}
-    stimuli = StimulusSet(_angled(f"{_plain(benchmark)}-{key}", settings), (source,), settings.visual_degrees)
+    identity = {"folder": key, "degrees": definition.degrees}
+    stimuli = StimulusSet.of(_plain(benchmark), identity, (source,), settings.visual_degrees)
     return BrainScoreJob(f"local-{key}", folder, stimuli, (benchmark,))
 
 
 def _v4(study: LoadedStudy, settings: BrainScore) -> Iterator[BrainScoreJob]:
     """Benchmarks of each session: the images are those of `encoding: v4`, shown whole, so their activations serve."""
     assert isinstance(settings.data, V4Data)
-    folder = study.store.v4_assemblies()
-    root = str(study.v4_dir or study.store.v4())
+    name = str(v4_assembly(study))
     for session in settings.data.v4:
         benchmarks = tuple(b for b in settings.benchmarks if settings.define[b].assembly.parts[0] == session)
         if benchmarks:
-            stimuli = StimulusSet(f"v4-{session}", ({"kind": "v4", "root": root, "session": session},), None)
-            yield BrainScoreJob(
-                f"v4-{session}", folder, stimuli, benchmarks, folder / session / "manifest.json", session
-            )
-
-
-def _angled(name: str, settings: BrainScore) -> str:
-    return f"{name}-{settings.visual_degrees:g}deg"
+            made = study.store.v4_assemblies(name) / session / "manifest.json"
+            folder = study.store.find(made).parents[1]
+            stimuli = v4_stimuli(study, session)
+            yield BrainScoreJob(f"v4-{session}", folder, stimuli, benchmarks, made, session)
 
 
 def _plain(name: str) -> str:

@@ -25,7 +25,7 @@ def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
     name = study.config.training.gpu
     if name is None:
         return UNKNOWN_MINUTES
-    speeds = stored_speeds(name, study.config.store)
+    speeds = stored_speeds(name, study.store.root)
     found = [_seconds(study, run, speeds) for run in runs if run.kind == "trained"]
     known = [seconds for seconds in found if seconds is not None]
     return limit_minutes(job_seconds(known, gpus)) if len(known) == len(found) else UNKNOWN_MINUTES

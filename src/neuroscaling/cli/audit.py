@@ -17,6 +17,7 @@ from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.files import read_json
 from neuroscaling.paths import REPOSITORY
 from neuroscaling.study import LoadedStudy
+from neuroscaling.targets import Targets
 
 COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "reason", "seconds", "difference")
 
@@ -56,17 +57,18 @@ def _require(what: str, value: str, allowed: list[str]) -> None:
 def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str) -> AuditJob:
     """The audit with the layers of the score that is there."""
     assert study.config.brainscore is not None
-    score = study.store.score(run, job.data, benchmark)
+    targets, store = Targets(study), study.store
+    score = store.find(store.score(str(targets.names.score(study.runs[run], job, benchmark)), run))
     if not score.is_file():
         raise DataError(Problem("not scored yet", str(score), fix="run the study first; the audit takes its layers"))
     row = read_json(score)["rows"][0]
     return AuditJob(
-        activations=study.store.activations(run, job.stimuli.name),
+        activations=store.find(targets.activations(study.runs[run], job.stimuli)),
         data=job.folder,
         benchmark=benchmark,
         layers=row.get("layers") or [row["layer"]],
         definitions={name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()},
-        ceilings=study.store.root / "ceilings" / job.data,
+        ceilings=store.ceilings(),
     )
 
 

@@ -51,7 +51,7 @@ def rates_of(options: argparse.Namespace, study: "LoadedStudy") -> "Rates | None
     from neuroscaling.calibration.measure import measure
     from neuroscaling.calibration.rates import write_rates
 
-    store = study.config.store
+    store = study.store.root
     wanted = tuple(dict.fromkeys(("none", study.config.extraction.autocast)))
     rates = measure(options.device, store if store.is_dir() else None, wanted)
     if options.save:
@@ -108,7 +108,7 @@ def calibrate_training(options: argparse.Namespace, study: "LoadedStudy") -> Non
     from neuroscaling.devices import device_of
     from neuroscaling.training.recipe import Recipe
 
-    store, training = study.config.store, study.config.training
+    store, training = study.store.root, study.config.training
     device = device_of(options.device)
     for arch, recipe in _wanted(options, study):
         if not rate_file(store, machine(device), arch, recipe["precision"]).is_file():

@@ -82,7 +82,7 @@ def plan_rows(study: LoadedStudy, rates: Rates | None = None) -> list[dict[str, 
     """
     from neuroscaling.stimuli.counting import count_stimuli
 
-    sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in targets.stimulus_sets(study).values()]
+    sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in targets.Targets(study).sets.values()]
     rows = [
         _row(study, arch, runs, stimuli, n, rates) for arch, runs in _runs_by_arch(study).items() for stimuli, n in sets
     ]

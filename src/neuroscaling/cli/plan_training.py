@@ -36,7 +36,7 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     from neuroscaling.calibration.speeds import stated_name
     from neuroscaling.calibration.training import Speeds
 
-    store = study.config.store
+    store = study.store.root
     known = devices(store)
     wanted = options.gpu or (_this_device(options) if options.calibrate else study.config.training.gpu)
     if wanted is None:

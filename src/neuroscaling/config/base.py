@@ -44,6 +44,7 @@ AnyPath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 NamedPath = Annotated[AnyPath, AfterValidator(_named)]
 # A folder that `${VARIABLE:-}` may leave empty.
 OptionalFolder = Annotated[AnyPath | None, BeforeValidator(lambda value: None if value == "" else value)]
+Folders = AnyPath | Annotated[list[AnyPath], Field(min_length=1)]
 # What numpy and scikit-learn take; torch would take more.
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]

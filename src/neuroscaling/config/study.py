@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from neuroscaling.config.activations import Extraction, Layers, Reduction
-from neuroscaling.config.base import NAME, AnyPath, NamedPath, OptionalFolder, Section, Text
+from neuroscaling.config.base import NAME, Folders, NamedPath, OptionalFolder, Section, Text
 from neuroscaling.config.brainscore import BrainScore
 from neuroscaling.config.data import SimulatedBrain
 from neuroscaling.config.datasets import Dataset
@@ -31,8 +31,10 @@ class Study(Section):
 
     study: str = Field(pattern=NAME, description="Name of the study; results go to results/<name>/.")
     title: str = Field("", description="Title of the report.")
-    store: AnyPath = Field(
-        Path("store"), description="Folder of runs, activations and scores; several studies share it."
+    store: Folders = Field(
+        Path("store"),
+        description="Folder of runs, activations and scores; several studies share it. Of a list of folders all are "
+        "read, and the first is written to.",
     )
     protocol: Literal["corrected", "parity"] = Field(
         "corrected", description="`corrected`, or `parity`: as published, quirks included."

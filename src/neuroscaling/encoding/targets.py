@@ -6,7 +6,9 @@ from pathlib import Path
 
 from neuroscaling.brainscore.targets import StimulusSet, brainscore_jobs
 from neuroscaling.config import AlgonautsEncoding, FmriEncoding, LocalData, NsdEncoding, SimulatedData
+from neuroscaling.core.names import Name
 from neuroscaling.hashing import content_hash
+from neuroscaling.store.code import code_of
 from neuroscaling.study import LoadedStudy
 
 
@@ -52,17 +54,21 @@ def subjects_of(study: LoadedStudy, entry: FmriEncoding) -> list[str]:
 
 def data_name(study: LoadedStudy, entry: FmriEncoding) -> str:
     """Name of a source in the store."""
-    if isinstance(entry, NsdEncoding):
-        listed = [study.listing(folder) for folder in _nsd_folders(entry)]
-        return f"nsd-{content_hash([listed, entry.space, entry.cortex, entry.trials, entry.test])}"
-    return study.data_name(entry.data)
+    return str(nsd_recordings(study, entry)) if isinstance(entry, NsdEncoding) else study.data_name(entry.data)
+
+
+def nsd_recordings(study: LoadedStudy, entry: NsdEncoding) -> Name:
+    """What the prepared recordings of a tree of NSD are called, and what determines them."""
+    listed = content_hash([study.listing(folder) for folder in _nsd_folders(entry)], 16)
+    settings = {"space": entry.space, "regions": entry.cortex, "repeats": entry.trials, "test": entry.test}
+    return Name("nsd", {"files": listed, **settings, "code": code_of("nsd")})
 
 
 def algonauts_root(study: LoadedStudy, entry: AlgonautsEncoding) -> Path:
     """Folder with subj01, subj02, ..."""
     if isinstance(entry.data, LocalData):
         return entry.data.local
-    return study.store.simulated(study.data_name(entry.data)) / "algonauts2023"
+    return study.store.find(study.store.simulated(study.data_name(entry.data))) / "algonauts2023"
 
 
 def _jobs_of(study: LoadedStudy, entry: FmriEncoding) -> Iterator[EncodingJob]:
@@ -71,8 +77,9 @@ def _jobs_of(study: LoadedStudy, entry: FmriEncoding) -> Iterator[EncodingJob]:
     for subject in subjects_of(study, entry):
         benchmark, stimuli = f"{entry.source}-{subject}", _stimuli(study, entry, data, subject)
         if isinstance(entry, NsdEncoding):
-            folder = study.store.recording(data, subject)
-            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "recording", folder / "manifest.json")
+            made = study.store.recording(data, subject) / "manifest.json"
+            folder = study.store.find(made).parent
+            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "recording", made)
         else:
             made = study.store.simulated(data) / "manifest.json" if simulated else None
             folder = algonauts_root(study, entry)
@@ -91,7 +98,9 @@ def _stimuli(study: LoadedStudy, entry: FmriEncoding, data: str, subject: str) -
     subjects = [subject] if alone else entry.subjects
     name = f"{data}-{subject}" if alone else data
     root = entry.data.local if isinstance(entry, NsdEncoding) else algonauts_root(study, entry)
-    return StimulusSet(name, ({"kind": entry.source, "root": str(root), "subjects": subjects},), None)
+    source: dict[str, object] = {"kind": entry.source, "root": str(root), "subjects": subjects}
+    needs = (study.store.simulated(data) / "manifest.json",) if isinstance(entry.data, SimulatedData) else ()
+    return StimulusSet.of(name, {"kind": entry.source, "data": data, "subjects": subjects}, (source,), needs=needs)
 
 
 def _nsd_folders(entry: NsdEncoding) -> list[Path]:

@@ -14,10 +14,11 @@ def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
     None for a set whose files are not there yet.
     """
     try:
-        return len(read_manifest(study.store.stimuli(stimuli.name))["stimuli"])
+        return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name)))["stimuli"])
     except DataError:
         pass
-    brain = next((b for name, b in study.config.simulated.items() if study.simulated_name(name) in stimuli.name), None)
+    brains = {study.simulated_name(name): brain for name, brain in study.config.simulated.items()}
+    brain = next((brains[path.parent.name] for path in stimuli.needs if path.parent.name in brains), None)
     if brain:
         alone = all(source["kind"] == "algonauts2023" for source in stimuli.sources)
         return brain.algonauts_train + brain.algonauts_test if alone else simulated_stimuli(brain)

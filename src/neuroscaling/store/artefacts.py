@@ -1,0 +1,95 @@
+"""What a study wants of its store, written down whenever it is started.
+
+`results/<study>/wanted.json` lists the score files and runs that the table is made of; `artefacts.json` has every name,
+and what determines it, for `neuroscaling status --why` and `neuroscaling store unused`. Both are written only where
+they change, so that their dates say when the study changed.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.names import Name
+from neuroscaling.core.records import read_record, sealed, write_record
+from neuroscaling.errors import NeuroscalingError
+from neuroscaling.files import read_json
+from neuroscaling.hashing import content_hash
+from neuroscaling.paths import Store
+from neuroscaling.study import LoadedStudy
+from neuroscaling.targets import Targets
+
+WANTED, ARTEFACTS = "wanted/1", "artefacts/1"
+
+
+def wanted_names(study: LoadedStudy) -> list[str]:
+    """Everything that a study wants of its store: paths below it, sorted."""
+    return _all_names(Targets(study))
+
+
+def write_wanted(targets: Targets) -> None:
+    """Write both files of a study, where they are not there as they would be written."""
+    results, store = targets.study.results, targets.store
+    scores = [store.name_of(path) for path in targets.score_files]
+    of_fmri = [store.name_of(score.path(store)) for score in targets.scores if score.stage == "encoding"]
+    runs = [store.name_of(path) for path in targets.run_files]
+    _write_changed(results.wanted, {"format": WANTED, "runs": runs, "scores": scores, "encoding": of_fmri})
+    _write_changed(results.artefacts, _artefacts(targets))
+
+
+def read_wanted(path: str | Path, store: Store, what: str) -> list[Path]:
+    """Where the wanted `scores`, `runs` or scores of `encoding` lie. Raises DataError for a file that is none."""
+    return [store.find(store.root / name) for name in read_record(path, WANTED, "start the study again")[what]]
+
+
+def _all_names(targets: Targets) -> list[str]:
+    return sorted({targets.store.name_of(path) for path in targets.all_paths()})
+
+
+def _artefacts(targets: Targets) -> dict[str, Any]:
+    """All names, and definitions: each once, under what is made of it."""
+    study, names = targets.study, targets.names
+    runs, recipes = _runs(study)
+    return {
+        "format": ARTEFACTS,
+        "study": study.config.study,
+        "names": _all_names(targets),
+        "stages": {
+            "stimuli": {name: dict(one.made.definition) for name, one in targets.sets.items()},
+            "activations": {run.arch: names.extraction(run) for run in study.runs.values()},
+            "layers": {
+                str(one.name): dict(one.name.definition)
+                for run in targets.references
+                for one in targets.commitments(run)
+            },
+            "scores": {str(name): dict(name.definition) for name in _distinct(targets)},
+        },
+        "runs": runs,
+        "recipes": recipes,
+        "fits": {name: job.settings for name, job in study.fits.items()},
+    }
+
+
+def _distinct(targets: Targets) -> Iterable[Name]:
+    """The names of the scores, each once: all runs share them."""
+    return {id(score.name): score.name for score in targets.scores}.values()
+
+
+def _runs(study: LoadedStudy) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What determines each run, and the recipes of them, each once: runs have keys in their place."""
+    runs, recipes = {}, {}
+    for name, run in study.runs.items():
+        recipe = run.definition.get("recipe")
+        key = recipe and content_hash(recipe)
+        runs[name] = {**run.definition, "recipe": key}
+        if key:
+            recipes[key] = recipe
+    return runs, recipes
+
+
+def _write_changed(path: Path, content: dict[str, Any]) -> None:
+    try:
+        if read_json(path) == sealed(content):
+            return
+    except NeuroscalingError:
+        pass
+    write_record(path, content)

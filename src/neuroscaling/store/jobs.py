@@ -1,0 +1,234 @@
+"""What each job is given: one typed object for each thing that it makes. The rules ask for them, the scripts use them.
+
+Paths are those of the store's folders as they are when the job is planned. Light: the Snakefile imports it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, v4_assembly
+from neuroscaling.config import NsdEncoding
+from neuroscaling.encoding.targets import EncodingJob, nsd_recordings
+from neuroscaling.failures import failed_run
+from neuroscaling.runs import Run
+from neuroscaling.store.absent import Absent
+from neuroscaling.store.names import subset_name
+from neuroscaling.targets import Targets
+
+
+@dataclass(frozen=True)
+class SubsetJob:
+    """A list of training images to draw."""
+
+    path: Path
+    dataset: str
+    settings: dict[str, Any]
+    fingerprint: str
+    token: str
+    seed: int
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """A run to make: its settings, the file of its images, its folder, and that of the run it starts from."""
+
+    run: dict[str, Any]
+    subset: Path | None
+    out: Path
+    base: Path | None
+
+
+@dataclass(frozen=True)
+class StimuliJob:
+    """A stimulus set to prepare."""
+
+    folder: Path
+    sources: list[dict[str, object]]
+    degrees: float | None
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FolderJob:
+    """A folder of recordings to make: a simulated brain, a subject of NSD, a session of V4."""
+
+    folder: Path
+    settings: dict[str, Any]
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExtractionJob:
+    """Activations to extract: of the run in `folder` to the stimulus set of a manifest."""
+
+    run: dict[str, Any]
+    folder: Path
+    stimuli: Path
+    output: Path
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """A file to write for one run and benchmark, of scores or of chosen layers.
+
+    folder: of the run; stimuli: name of the set; activations: manifest of the run's activations to it; commitment: file
+    of the layers that a score takes, where they are chosen.
+    """
+
+    path: Path
+    run: str
+    folder: Path
+    data: str
+    benchmark: str
+    stimuli: str
+    activations: Path
+    definition: dict[str, Any]
+    commitment: Path | None = None
+
+
+def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
+    """Those of `jobs` whose runs did not fail: a failed run has no activations and no scores."""
+    return [job for job in jobs if failed_run(job.folder) is None]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a study, by what they make."""
+
+    absent: Absent
+
+    def subset(self, run: Run) -> SubsetJob:
+        """The job of a run's list of training images."""
+        name = subset_name(run)
+        assert run.dataset and run.fingerprint and run.subset and run.dataset_settings is not None
+        return SubsetJob(
+            self._targets.subset(run),
+            run.dataset,
+            run.dataset_settings,
+            run.fingerprint,
+            run.subset,
+            run.subset_seed,
+            dict(name.definition),
+        )
+
+    def run(self, run: Run) -> RunJob:
+        """The job of a run."""
+        store = self._targets.store
+        subset = store.find(self._targets.subset(run)) if run.kind == "trained" else None
+        base = self.absent.folder(run.start) if run.start else None
+        return RunJob(run.settings(), subset, store.run(run.run), base)
+
+    def stimuli(self, one: StimulusSet) -> StimuliJob:
+        """The job of a stimulus set."""
+        folder = self._targets.store.stimuli(one.name)
+        return StimuliJob(folder, list(one.sources), one.degrees, dict(one.made.definition))
+
+    def simulated(self, brain: str) -> FolderJob:
+        """The job of a simulated brain, by its name in the store."""
+        study = self._targets.study
+        name = next(name for name in study.config.simulated if study.simulated_name(name) == brain)
+        settings = {"name": name, **study.config.simulated[name].model_dump(mode="json")}
+        definition = dict(study.simulated_brain(name).definition)
+        return FolderJob(study.store.simulated(brain), settings, definition)
+
+    def nsd(self, data: str, subject: str) -> FolderJob:
+        """The job of a subject's responses in raw NSD; `root` is where the tree lies."""
+        study = self._targets.study
+        one = next(one for one in self._targets.names.subjects if (one.data, one.subject) == (data, subject))
+        entry = one.entry
+        assert isinstance(entry, NsdEncoding)
+        definition = {**nsd_recordings(study, entry).definition, "subject": subject}
+        settings = {key: definition[key] for key in ("space", "regions", "repeats", "test")}
+        root = {"root": str(entry.data.local)}
+        return FolderJob(study.store.recording(data, subject), root | settings, definition)
+
+    def v4_assembly(self, session: str) -> FolderJob:
+        """The job of a session of V4 as an assembly; `root` is where the recordings lie."""
+        study = self._targets.study
+        name = v4_assembly(study)
+        root = study.v4_dir or study.store.find(study.store.v4())
+        definition = {**name.definition, "session": session}
+        return FolderJob(study.store.v4_assemblies(str(name)) / session, {"root": str(root)}, definition)
+
+    def extraction(self, run: Run, one: StimulusSet) -> ExtractionJob:
+        """The job of a run's activations to a stimulus set."""
+        store, targets = self._targets.store, self._targets
+        stimuli = store.find(store.stimuli(one.name) / "manifest.json")
+        name = targets.names.activations(run, one)
+        folder = self.absent.folder(run.run)
+        return ExtractionJob(run.settings(), folder, stimuli, targets.activations(run, one), dict(name.definition))
+
+    def choices(self, run: Run) -> list[ScoreJob]:
+        """The files of layers that are chosen on a run."""
+        store = self._targets.store
+        return [
+            self._score(run, one.job, one.benchmark, one.path(store), dict(one.name.definition))
+            for one in self._targets.commitments(run)
+        ]
+
+    def brainscore(self, run: Run, job: BrainScoreJob) -> list[ScoreJob]:
+        """The score files of a run on the benchmarks of a job."""
+        targets = self._targets
+        names, store = targets.names, targets.store
+        found = []
+        for score in targets.brainscore(run, job):
+            commitment = None
+            if names.chooses(job, score.benchmark):
+                on = names.reference(run)
+                chosen = names.commitment(on, job, score.benchmark)
+                commitment = store.find(store.commitment(str(chosen), on.run))
+            path, definition = score.path(store), dict(score.name.definition)
+            found.append(self._score(run, job, score.benchmark, path, definition, commitment))
+        return found
+
+    def encoding(self, run: Run, subject: EncodingJob) -> ScoreJob:
+        """The score file of a run on a subject of fMRI."""
+        score = self._targets.encoding(run, subject)
+        path, definition = score.path(self._targets.store), dict(score.name.definition)
+        return self._score(run, subject, subject.benchmark, path, definition)
+
+    def v4(self, run: Run, session: str) -> list[ScoreJob]:
+        """The score files of a run on a session of V4 recordings."""
+        store, stimuli = self._targets.store, self._targets.sessions[session]
+        activations = store.find(self._targets.activations(run, stimuli))
+        folder = self.absent.folder(run.run)
+        return [
+            ScoreJob(
+                score.path(store),
+                run.run,
+                folder,
+                "v4",
+                session,
+                stimuli.name,
+                activations,
+                dict(score.name.definition),
+            )
+            for score in self._targets.v4(run, session)
+        ]
+
+    def left(self, jobs: Iterable[ScoreJob]) -> bool:
+        """Whether any file of `jobs` has to be made: it is absent, and its run did not fail."""
+        return any(self.absent(job.path) and job.run not in self.absent.failed for job in jobs)
+
+    def _score(
+        self,
+        run: Run,
+        job: BrainScoreJob | EncodingJob,
+        benchmark: str,
+        path: Path,
+        definition: dict[str, Any],
+        commitment: Path | None = None,
+    ) -> ScoreJob:
+        activations = self._targets.store.find(self._targets.activations(run, job.stimuli))
+        folder = self.absent.folder(run.run)
+        return ScoreJob(
+            path, run.run, folder, job.data, benchmark, job.stimuli.name, activations, definition, commitment
+        )
+
+    @property
+    def _targets(self) -> Targets:
+        return self.absent.targets

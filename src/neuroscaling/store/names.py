@@ -1,0 +1,205 @@
+"""What the artefacts of a study are called: everything that determines one is in the definition of its name.
+
+What is not in any definition: where things lie, what a job or a machine is like, seconds and dates. Light: the
+Snakefile imports it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from neuroscaling.brainscore.choice import FOUND, chosen_benchmarks, extracted_layers, fixed_layers, reference_run, way
+from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, brainscore_jobs, v4_identity
+from neuroscaling.config import FmriEncoding, V4Encoding
+from neuroscaling.core.names import Name
+from neuroscaling.encoding.targets import EncodingJob, encoding_jobs
+from neuroscaling.runs import Run
+from neuroscaling.store.code import code_of
+from neuroscaling.study import LoadedStudy
+from neuroscaling.versions import version_of
+
+ITSELF = "itself"
+"""In place of the run whose layers a score takes, where it is the run that is scored."""
+
+
+def subset_name(run: Run) -> Name:
+    """The list of training images of a run."""
+    definition = {
+        "dataset": run.dataset,
+        "fingerprint": run.fingerprint,
+        "subset": run.subset,
+        "seed": run.subset_seed,
+        "version": version_of("subsets"),
+    }
+    return Name(f"{run.subset}-s{run.subset_seed}", definition)
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of the things that the runs of a study share parts of: each part is put together once.
+
+    jobs: of Brain-Score; subjects: of fMRI.
+    """
+
+    study: LoadedStudy
+    jobs: list[BrainScoreJob]
+    subjects: list[EncodingJob]
+    _known: dict[Any, Any] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, study: LoadedStudy) -> "Names":
+        """The names of a study."""
+        return cls(study, brainscore_jobs(study), encoding_jobs(study))
+
+    def extraction(self, run: Run) -> dict[str, Any]:
+        """How activations of networks like `run` are extracted: what determines them beside the run and the images."""
+        settings = self.study.config
+        return self._once(
+            ("extraction", _group(run)),
+            lambda: {
+                "reduction": settings.reduction.settings(),
+                "options": settings.extraction.determining(),
+                "layers": extracted_layers(settings, run),
+                "version": version_of("extraction"),
+            },
+        )
+
+    def activations(self, run: Run, stimuli: StimulusSet) -> Name:
+        """Activations of a run to a stimulus set."""
+
+        def made() -> Name:
+            return Name(stimuli.name, {"run": run.run, "stimuli": stimuli.name, **self.extraction(run)})
+
+        return self._once(("activations", run.run, stimuli.name), made)
+
+    def commitment(self, run: Run, job: BrainScoreJob, benchmark: str) -> Name:
+        """Layers that are chosen for a benchmark on a run like `run`; with a hierarchy all benchmarks count."""
+        layers = self.study.config.brainscore.layers
+        extraction = self.extraction(run)
+
+        def made() -> Name:
+            together = [
+                [other.data, other.stimuli.name, name, self._defined(name)]
+                for other in self.jobs
+                for name in chosen_benchmarks(self.study, other)
+            ]
+            definition = {
+                **self._benchmark(job, benchmark),
+                "activations": extraction,
+                "choice": {
+                    "way": way(self.study.config),
+                    "hierarchy": layers.hierarchy,
+                    "inner_splits": layers.inner_splits,
+                    "together": together if layers.hierarchy else [],
+                },
+                "code": code_of("layers"),
+            }
+            return Name(benchmark, definition)
+
+        return self._once(("commitment", job.data, benchmark, _group(run)), made)
+
+    def score(self, run: Run, job: BrainScoreJob, benchmark: str) -> Name:
+        """The score of a run on a benchmark of Brain-Score."""
+        settings = self.study.config
+        extraction, fixed = self.extraction(run), self._fixed(run)
+        reference = self.reference(run) if self.chooses(job, benchmark) else None
+        choice = None if reference is None else str(self.commitment(reference, job, benchmark))
+        chosen_on = None if reference is None else ITSELF if reference.run == run.run else reference.run
+
+        def made() -> Name:
+            definition = {
+                **self._benchmark(job, benchmark),
+                "activations": extraction,
+                "layers": fixed["regions"],
+                "readout": fixed["readout"],
+                "choice": choice,
+                "reference": chosen_on,
+                "engine": settings.brainscore.engine,
+                "protocol": settings.protocol,
+                "code": code_of("brainscore"),
+            }
+            return Name(benchmark, definition)
+
+        return self._once(("score", job.data, benchmark, _group(run), choice, chosen_on), made)
+
+    def encoding(self, run: Run, subject: EncodingJob) -> Name:
+        """The scores of a run on a subject of fMRI."""
+        extraction = self.extraction(run)
+
+        def made() -> Name:
+            definition = {
+                "benchmark": subject.benchmark,
+                "data": subject.data,
+                "stimuli": subject.stimuli.name,
+                "activations": extraction,
+                "entry": entry_settings(subject.entry),
+                "protocol": self.study.config.protocol,
+                "code": code_of("encoding"),
+            }
+            return Name(subject.benchmark, definition)
+
+        return self._once(("encoding", id(subject.entry), subject.benchmark, _group(run)), made)
+
+    def v4(self, run: Run, entry: V4Encoding, session: str) -> Name:
+        """The scores of a run on a session of V4 recordings."""
+        extraction = self.extraction(run)
+
+        def made() -> Name:
+            definition = {
+                "session": v4_identity(self.study, session),
+                "activations": extraction,
+                **entry.model_dump(mode="json", include={"samples", "metrics"}),
+                "protocol": self.study.config.protocol,
+                "code": code_of("v4"),
+            }
+            return Name(f"v4-{session}", definition)
+
+        return self._once(("v4", id(entry), session, _group(run)), made)
+
+    def chooses(self, job: BrainScoreJob, benchmark: str) -> bool:
+        """Whether the layer of a benchmark is found by looking at scores."""
+        found = self._once(("chosen", job.data), lambda: frozenset(chosen_benchmarks(self.study, job)))
+        return benchmark in found
+
+    def reference(self, run: Run) -> Run:
+        """The run that the layers of a run are chosen on."""
+        return self._once(("reference", run.run), lambda: reference_run(self.study, run))
+
+    @property
+    def any_choice(self) -> bool:
+        """Whether any layer is found by looking at scores."""
+        return bool(self.jobs) and way(self.study.config) in FOUND
+
+    def _benchmark(self, job: BrainScoreJob, benchmark: str) -> dict[str, Any]:
+        """What a benchmark is: its name or definition, its recordings and its images."""
+        return {
+            "benchmark": benchmark,
+            "defined": self._defined(benchmark),
+            "data": job.data,
+            "stimuli": job.stimuli.name,
+        }
+
+    def _defined(self, benchmark: str) -> dict[str, Any] | None:
+        """What the study says of a benchmark of its own."""
+        entry = self.study.config.brainscore.define.get(benchmark)
+        return entry and entry.model_dump(mode="json")
+
+    def _fixed(self, run: Run) -> dict[str, Any]:
+        fixed = self._once(("fixed", _group(run)), lambda: fixed_layers(self.study.config, run))
+        return {"regions": dict(sorted(fixed["regions"].items())), "readout": fixed["readout"]}
+
+    def _once(self, key: Any, make: Any) -> Any:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+
+def _group(run: Run) -> tuple[str | None, ...]:
+    """Runs of one group have the same layers."""
+    return run.arch, run.kind, run.dataset, (run.recipe or {}).get("objective")
+
+
+def entry_settings(entry: FmriEncoding) -> dict[str, Any]:
+    """What a source of fMRI is asked, as JSON: all that determines scores beside the recordings themselves."""
+    settings = entry.model_dump(mode="json", exclude={"data", "subjects"})
+    ridge = {key: value for key, value in settings["ridge"].items() if key not in ("gpu", "memory_mb")}
+    return {**settings, "ridge": ridge, "submissions": bool(settings.get("submissions"))}
