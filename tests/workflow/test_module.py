@@ -54,7 +54,7 @@ def test_parsing_imports_no_heavy_library(tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'src')\n"
         "from neuroscaling.study import load_study\nfrom neuroscaling import targets\n"
-        "study = load_study('small.yaml'); targets.scores(study); targets.stimulus_sets(study); study.fits\n"
+        "study = load_study('small.yaml'); list(targets.Targets(study).all_paths()); study.fits\n"
         "print(sorted({'torch', 'xarray', 'pandas', 'timm', 'sklearn', 'scipy'} & set(sys.modules)))"
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=work.path, text=True, capture_output=True)

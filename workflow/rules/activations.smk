@@ -1,16 +1,42 @@
-# Activations of each run to each stimulus set: all layers in one pass. `update` keeps the runs of a pack that are done.
+# Activations of each run to each stimulus set: all layers in one pass.
 
 SLICES = STUDY.config.extraction.slices
 
+
+def before_extraction(pack):
+    """What extraction waits for: runs and stimuli that are absent."""
+
+    def markers(wildcards):
+        stimuli = STORE.stimuli(wildcards.set) / "manifest.json"
+        runs = {run.run for run in ABSENT.runs} & {
+            run.run for run in runs_of(wildcards, pack)
+        }
+        return [
+            *(marker(STORE.run(run) / targets.RECORD) for run in sorted(runs)),
+            *made(stimuli),
+        ]
+
+    return markers
+
+
+def extraction_jobs(pack):
+    """The activations that a job makes."""
+
+    def jobs(wildcards):
+        stimuli = SETS[wildcards.set]
+        return [ASKED.extraction(run, stimuli) for run in runs_of(wildcards, pack)]
+
+    return jobs
+
+
 if SLICES > 1:
 
-    # The shards that a slice writes are not declared: they lie in a partial store that a killed job goes on with.
+    # The shards that a slice writes lie in a partial store that a killed job goes on with.
     rule activations_slice:
         input:
-            runs=STORE / "runs/{run}/run.json",
-            stimuli=STORE / "stimuli/{set}/manifest.json",
+            before_extraction(None),
         output:
-            temp(touch(STORE / "activations/{run}/.{set}.slices/{slice}.done")),
+            touch(MADE / "activations/{run}/{set}.slices/{slice}"),
         log:
             "logs/activations/{run}/{set}-{slice}.log",
         benchmark:
@@ -23,11 +49,8 @@ if SLICES > 1:
             mem_mb=memory(4000),
             runtime=minutes(60),
         params:
-            layers=layers_of,
-            reduction=STUDY.config.reduction.settings(),
-            options=STUDY.config.extraction.determining(),
+            jobs=extraction_jobs(None),
             slices=SLICES,
-            code=code("activations"),
         message:
             f"Extract slice {{wildcards.slice}} of {SLICES} of {{wildcards.run}} to {{wildcards.set}}"
         script:
@@ -40,14 +63,13 @@ for PACK in PACKS:
         name:
             rule_name("activations", PACK)
         input:
-            runs=for_runs(STORE / "runs/{run}/run.json", PACK),
-            stimuli=STORE / "stimuli/{set}/manifest.json",
+            before_extraction(PACK),
             slices=[
-                STORE / f"activations/{{run}}/.{{set}}.slices/{i}.done"
+                MADE / f"activations/{{run}}/{{set}}.slices/{i}"
                 for i in range(SLICES if SLICES > 1 else 0)
             ],
         output:
-            update(for_runs(STORE / "activations/{run}/{set}.json", PACK)),
+            touch(for_runs(MADE / "activations/{run}/{set}", PACK)),
         log:
             f"logs/activations/{label_of(PACK)}/{{set}}.log",
         benchmark:
@@ -64,10 +86,7 @@ for PACK in PACKS:
                 runtime=minutes(60),
             ),
         params:
-            layers=of_first_run(layers_of, PACK),
-            reduction=STUDY.config.reduction.settings(),
-            options=STUDY.config.extraction.determining(),
-            code=code("activations"),
+            jobs=extraction_jobs(PACK),
         message:
             f"Extract the activations of {title_of(PACK)} to {{wildcards.set}}"
         script:

@@ -27,13 +27,17 @@ if SOURCE.is_dir():
 
 from neuroscaling import targets
 from neuroscaling.brainscore import choice
-from neuroscaling.brainscore.targets import brainscore_jobs
+from neuroscaling.brainscore.targets import v4_files
 from neuroscaling.code import code_fingerprint
 from neuroscaling.config.options import named_study
-from neuroscaling.encoding.targets import encoding_jobs
 from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
 from neuroscaling.paths import brace_problems, quote_problems
+from neuroscaling.store import session
+from neuroscaling.store.absent import Absent
+from neuroscaling.store.code import code_of
+from neuroscaling.store.inventory import Inventory
+from neuroscaling.store.jobs import Jobs
 from neuroscaling.study import load_study
 
 try:
@@ -44,55 +48,53 @@ try:
         *choice.choice_problems(STUDY),
     ]:
         raise StudyError(found)
-    JOBS = brainscore_jobs(STUDY)
-    SUBJECTS = encoding_jobs(STUDY)
-    SETS = targets.stimulus_sets(STUDY)
-    SCORES = targets.scores(STUDY)
-    RUNS, FITS = STUDY.runs, STUDY.fits
+    TARGETS = targets.Targets(STUDY)
+    # `--config whole=true`: for the graph of the rules, as if nothing were there.
+    WHOLE = bool(config.get("whole"))
+    ABSENT = Absent(TARGETS, Inventory(STUDY.store, empty=WHOLE))
+    if workflow.is_main_process and not WHOLE:
+        session.begin(ABSENT)
 except NeuroscalingError as error:
     raise WorkflowError(
         f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started. "
         "`neuroscaling check STUDY` looks at the images and builds the networks too."
     )
 
-STORE = STUDY.config.store
+STORE = STUDY.store
+ASKED = Jobs(ABSENT)
+JOBS, SUBJECTS = TARGETS.names.jobs, TARGETS.names.subjects
+SETS, RUNS, FITS = TARGETS.sets, STUDY.runs, STUDY.fits
+# What the jobs of the store declare: markers of this start. Of the store itself Snakemake knows nothing, and so deletes
+# nothing: an artefact that is there belongs to no job, and an absent one is asked for by its marker.
+MADE = session.markers(STUDY.config.study)
 # One rule for every run, or one rule for each pack of runs.
 PACKS = targets.packs(STUDY) if STUDY.config.pack > 1 else [None]
 NETWORK_PACKS = [
     pack for pack in PACKS if pack is None or RUNS[pack.runs[0]].kind != "baseline"
 ]
 RESULTS = STUDY.results.root
-# Where things lie on this machine. Scripts read it from the config and not from params: moving a data set must
-# not make a result stale.
-config["runs"] = {name: run.settings() for name, run in RUNS.items()}
+# Where things lie on this machine: in the config and not in params, so that the study's own files don't become stale
+# when a data set or the store is moved.
 config["located"] = {
-    "datasets": {
-        name: d.model_dump(mode="json") for name, d in STUDY.config.datasets.items()
-    },
-    "weights": {name: run.weights for name, run in RUNS.items() if run.weights},
-    "stimuli": {name: list(s.sources) for name, s in SETS.items()},
-    "encoding": {f"{s.data}/{s.benchmark}": s.located for s in SUBJECTS},
+    "store": [str(folder) for folder in STORE.folders],
     "published": (
         str(STUDY.config.published.published_dir or "")
         if STUDY.config.published
         else ""
     ),
-    "v4": str(STUDY.v4_dir or STUDY.store.v4()),
+    "v4": str(STUDY.v4_dir or STORE.find(STORE.v4())),
     "snakefile": str(workflow.main_snakefile),
 }
-
-
 config["extraction"] = STUDY.config.extraction.operating()
 
 
 wildcard_constraints:
     run=r"[A-Za-z0-9._-]+-[0-9a-f]{8}",
     dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
-    samples=r"[pnc]?\d+|all",
+    subset=r"[pnc]?[a-z0-9]+-s\d+-[0-9a-f]{8}",
     form=r"jpeg|decoded",
     size=r"\d+|originals",
     split=r"train|validation",
-    seed=r"\d+",
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
     nsd=r"nsd-[0-9a-f]{8}",
@@ -104,9 +106,19 @@ wildcard_constraints:
     slice=r"\d+",
 
 
+def marker(path):
+    """The marker of what is written to `path` in the store."""
+    return MADE / STORE.name_of(Path(path))
+
+
+def made(*paths):
+    """Markers of those of `paths` that are absent: what a job has to wait for."""
+    return [marker(path) for path in dict.fromkeys(paths) if ABSENT(path)]
+
+
 @functools.cache
 def code(script):
-    """Fingerprint of a script and of the library behind it: what makes a job stale when a formula changes."""
+    """Fingerprint of a script and of the library behind it: what makes the study's own files stale."""
     return code_fingerprint(RULES.parent / "scripts" / f"{script}.py")
 
 
@@ -182,17 +194,6 @@ def gpus_for(pack):
     return of_job
 
 
-def of_first_run(function, pack):
-    """`function` of the run's wildcards; for a pack, of its first run (all have one architecture)."""
-
-    def of_job(wildcards):
-        return function(
-            wildcards if pack is None else SimpleNamespace(run=pack.runs[0])
-        )
-
-    return of_job
-
-
 def resources_of(rule, pack, **asked):
     """What a job asks for, and in place of it what `set-resources` of a profile says of `rule`.
 
@@ -218,99 +219,52 @@ def given_for(resource, pack):
     return value
 
 
-def simulation_of(wildcards):
-    """Settings of a simulated brain, by its name in the store."""
-    brains = {STUDY.simulated_name(name): name for name in STUDY.config.simulated}
-    name = brains[wildcards.brain]
-    return {"name": name, **STUDY.config.simulated[name].model_dump(mode="json")}
+def runs_of(wildcards, pack):
+    """The runs of a job: the one of its wildcards, or those of its pack."""
+    return [RUNS[run] for run in ([wildcards.run] if pack is None else pack.runs)]
 
 
-def dataset_of(wildcards):
-    """Name of a data set without its fingerprint."""
-    return wildcards.dataset.rsplit("-", 1)[0]
+def labelled(packs):
+    """What the jobs of runs are called, by the run or by the pack, and their runs."""
+    for pack in packs:
+        if pack is not None:
+            yield pack.name, [RUNS[run] for run in pack.runs]
+        else:
+            yield from ((name, [run]) for name, run in RUNS.items())
 
 
-def stimulus_sources(wildcards):
-    """What a stimulus set is made from, where a rule of ours makes it."""
-    name = wildcards.set
-    made = [job.made for job in JOBS if job.stimuli.name == name and job.made]
-    if made and not name.startswith("v4-"):
-        return made
-    if name.startswith("v4-"):
-        return v4_files(name.removeprefix("v4-"))
-    if name.startswith("simulated-"):
-        return manifest_of(data_of_set(name))
-    return []
+def stimuli_job(wildcards):
+    """The stimulus set that a job prepares."""
+    return ASKED.stimuli(SETS[wildcards.set])
 
 
-def v4_files(session):
-    """Files of a V4 session that are downloaded; none where the study has a folder with them."""
-    if STUDY.v4_dir:
-        return []
-    data = STUDY.store.v4()
+def simulated_job(wildcards):
+    """The simulated brain that a job makes."""
+    return ASKED.simulated(wildcards.brain)
+
+
+def extracted(runs, stimuli):
+    """Markers of the activations of `runs` to a stimulus set that are absent."""
     return [
-        data / f"images/images_{session}.zip",
-        data / f"responses_repeat_averaged/responses_{session}.npy",
+        MADE / f"activations/{run.run}/{stimuli}"
+        for run in runs
+        if ABSENT(TARGETS.all_activations[run.run, stimuli])
     ]
 
 
-def data_of_set(name):
-    """The simulated brain that a stimulus set belongs to."""
-    return next(
-        brain
-        for brain in map(STUDY.simulated_name, STUDY.config.simulated)
-        if name.startswith(brain)
-    )
+def stimuli_needs(wildcards):
+    """What a stimulus set is made from, where a rule of ours makes it."""
+    return made(*SETS[wildcards.set].needs)
 
 
-def degrees_of(wildcards):
-    """Visual angle at which a stimulus set is shown; none where its images are used as they are."""
-    return SETS[wildcards.set].degrees
-
-
-def manifest_of(data):
-    """The manifest of a simulated brain; nothing for data that lie in a folder of the user."""
-    return (
-        STORE / "simulated" / data / "manifest.json"
-        if data.startswith("simulated-")
-        else []
-    )
-
-
-def region_layers_of(wildcards):
-    """Layers of regions that the study names or that were published."""
-    fixed = choice.fixed_layers(STUDY.config, RUNS[wildcards.run])
-    return dict(sorted(fixed["regions"].items()))
-
-
-def readout_of(wildcards):
-    """The behavioural readout that the study names or that was published; empty for the last layer."""
-    return choice.fixed_layers(STUDY.config, RUNS[wildcards.run])["readout"] or ""
-
-
-def v4_inputs(wildcards):
+def v4_needs(wildcards):
     """Downloaded files of a V4 session."""
-    return v4_files(wildcards.session)
-
-
-def v4_entry(wildcards):
-    """Numbers of mapping images and metrics that the study asks for."""
-    entry = next(
-        entry
-        for entry in STUDY.recordings
-        if wildcards.session in STUDY.v4_sessions(entry)
-    )
-    return entry.model_dump(mode="json", include={"samples", "metrics"})
+    return made(*v4_files(STUDY, wildcards.session))
 
 
 def fit_of(wildcards):
     """Settings of a fit, keys in a fixed order: writing them in another order makes no fit stale."""
     return json.loads(canonical_json(FITS[wildcards.fit].settings))
-
-
-def layers_of(wildcards):
-    """Layers that are extracted of a run; empty where the defaults serve."""
-    return choice.extracted_layers(STUDY.config, RUNS[wildcards.run])
 
 
 def memory(megabytes):
@@ -336,7 +290,7 @@ onstart:
         "clone": RULES.parents[1],
         "working directory": Path.cwd(),
         "study file": config["study"],
-        "store": STORE,
+        **{f"store {i}": folder for i, folder in enumerate(STORE.folders)},
     }
     if workflow.non_local_exec and (found := list(quote_problems(PLACES))):
         raise WorkflowError(str(StudyError(found)))
@@ -345,3 +299,7 @@ onstart:
         check=True,
     )
     write_jobs(FROZEN, TRAIN_JOBS)
+
+
+onsuccess:
+    session.end(STUDY.results)

@@ -1,26 +1,11 @@
-# What the rules of Brain-Score share: jobs, the networks that layers are chosen on, and where their data lie.
+# What the rules of Brain-Score share: what a job waits for, what it makes, and where its data lie.
 
-CHOSEN = {
-    job.stimuli.name: found
-    for job in JOBS
-    if (found := choice.chosen_benchmarks(STUDY, job))
-}
 # Benchmarks whose files are downloaded, by what the list of the files is called.
 PREFETCHED = {
     job.made.stem: job.benchmarks
     for job in JOBS
-    if job.made and job.made == STUDY.store.prefetched(job.made.stem)
+    if job.made and job.made == STORE.prefetched(job.made.stem)
 }
-CHOICE = choice.choice_key(STUDY, JOBS) if JOBS else ""
-REFERENCES = (
-    {
-        name: choice.reference_run(STUDY, run).run
-        for name, run in RUNS.items()
-        if run.kind != "baseline"
-    }
-    if CHOSEN
-    else {}
-)
 DEFINITIONS = (
     {
         name: entry.model_dump(mode="json")
@@ -29,30 +14,14 @@ DEFINITIONS = (
     if JOBS
     else {}
 )
-
-
-def chosen_set(job):
-    """What the command for layers is told of a job: set, folder, name of the data, benchmarks."""
-    return {
-        "stimuli": job.stimuli.name,
-        "folder": str(job.folder),
-        "data": job.data,
-        "benchmarks": list(CHOSEN[job.stimuli.name]),
-    }
-
-
-# Where things lie: in the config and not in params, so that moving a folder or a checkout makes nothing stale. Without
-# an interpreter the scripts take their own: conda has started them in Brain-Score's environment.
+# Without an interpreter the scripts take their own: conda has started them in Brain-Score's environment.
 if JOBS:
     config["located"]["brainscore"] = {
         "python": "" if uses_conda() else python("brainscore"),
         "scripts": str(RULES.parent / "scripts"),
-        "root": str(STUDY.store.brainscore()),
+        "root": str(STORE.brainscore()),
+        "ceilings": str(STORE.ceilings()),
         "folders": {job.data: str(job.folder) for job in JOBS},
-        "ceilings": str(STORE / "ceilings"),
-        "commitments": str(STORE / "commitments"),
-        "choice": CHOICE or "none",
-        "sets": [chosen_set(job) for job in JOBS if job.stimuli.name in CHOSEN],
     }
 SCORING_MB = STUDY.config.brainscore.mem_mb if JOBS else 0
 
@@ -62,40 +31,98 @@ def stage_of(job):
     return "brainscore" if len(JOBS) == 1 else f"brainscore_{JOBS.index(job) + 1}"
 
 
-def recordings_of(job):
-    """The file that a rule of ours writes when the recordings are there; nothing for a folder of the user."""
-    return job.made or []
+def references_in(pack):
+    """The runs of a pack that layers are chosen on."""
+    chosen_on = {run.run for run in TARGETS.references}
+    return targets.Pack(pack.name, tuple(run for run in pack.runs if run in chosen_on))
 
 
-def references_of(pack):
-    """The runs on which the layers of a pack's runs are chosen."""
-    return list(dict.fromkeys(REFERENCES[run] for run in pack.runs))
+def choice_marker(run):
+    """The marker of the job that chooses layers on a run."""
+    packs = {name: pack.name for pack in PACKS if pack for name in pack.runs}
+    return MADE / f"commitments/{packs.get(run, run)}"
 
 
-def commitments_for(job, pack):
-    """Chosen layers that the scores of a job take."""
+def before_choice(pack):
+    """What a choice of layers waits for: activations and recordings that are absent."""
 
-    def of_job(wildcards):
-        runs = [REFERENCES[wildcards.run]] if pack is None else references_of(pack)
-        return [
-            STUDY.store.commitment(run, job.data, benchmark, CHOICE)
-            for run in runs
-            for benchmark in CHOSEN[job.stimuli.name]
-        ]
+    def markers(wildcards):
+        runs = runs_of(wildcards, pack)
+        sets = dict.fromkeys(
+            job.stimuli.name
+            for job in JOBS
+            if any(TARGETS.names.chooses(job, name) for name in job.benchmarks)
+        )
+        data = made(*(job.made for job in JOBS if job.made))
+        return [*(path for name in sets for path in extracted(runs, name)), *data]
 
-    return of_job if job.stimuli.name in CHOSEN else []
+    return markers
 
 
-def references_for(job, pack):
-    """Which run's layers each run of a job takes."""
+def choices(pack):
+    """The files of chosen layers that a job makes."""
 
-    def of_job(wildcards):
-        runs = [wildcards.run] if pack is None else pack.runs
-        return {run: REFERENCES[run] for run in sorted(runs)}
+    def jobs(wildcards):
+        runs = runs_of(wildcards, pack)
+        return [job for run in runs for job in ASKED.choices(run)]
 
-    return of_job if job.stimuli.name in CHOSEN else {}
+    return jobs
+
+
+def before_scoring(job, pack):
+    """What a score waits for: activations, chosen layers and recordings that are absent."""
+
+    def markers(wildcards):
+        runs = runs_of(wildcards, pack)
+        wanted = [score for run in runs for score in ASKED.brainscore(run, job)]
+        missing = {one.commitment.stem for one in wanted if is_chosen_later(one)}
+        data = made(job.made) if job.made else []
+        layers = dict.fromkeys(choice_marker(run) for run in sorted(missing))
+        return [*extracted(runs, job.stimuli.name), *layers, *data]
+
+    return markers
+
+
+def is_chosen_later(score):
+    """Whether the layers that a score takes are chosen by a job of this start."""
+    return score.commitment is not None and not score.commitment.is_file()
+
+
+def brainscore_scores(job, pack):
+    """The score files that a job makes."""
+
+    def jobs(wildcards):
+        runs = runs_of(wildcards, pack)
+        return [score for run in runs for score in ASKED.brainscore(run, job)]
+
+    return jobs
+
+
+def region_layers_of(pack):
+    """Layers of regions that the study names or that were published."""
+
+    def layers(wildcards):
+        fixed = choice.fixed_layers(STUDY.config, runs_of(wildcards, pack)[0])
+        return dict(sorted(fixed["regions"].items()))
+
+    return layers
+
+
+def readout_of(pack):
+    """The behavioural readout that the study names or that was published; empty for the last layer."""
+
+    def readout(wildcards):
+        run = runs_of(wildcards, pack)[0]
+        return choice.fixed_layers(STUDY.config, run)["readout"] or ""
+
+    return readout
 
 
 def benchmarks_of_set(wildcards):
     """Benchmarks whose files are fetched together."""
     return PREFETCHED[wildcards.set]
+
+
+def v4_assembly_job(wildcards):
+    """The session of V4 that a job writes as an assembly."""
+    return ASKED.v4_assembly(wildcards.session)

@@ -27,35 +27,38 @@ def encoding_label(group, pack):
     return f"{label_of(pack)}-{group[0].data}{subject}"
 
 
-def encoding_activations(group, pack):
-    """Activations to the images of a group of subjects, each manifest once."""
-    sets = dict.fromkeys(job.stimuli.name for job in group)
-    return [
-        path
-        for name in sets
-        for path in for_runs(STUDY.store.activations("{run}", name), pack)
-    ]
+def encoding_marker(group):
+    """The marker of the job that scores a group of subjects, with the run's or the pack's name to come."""
+    subject = f"/{group[0].subject}" if len(group) == 1 else ""
+    return MADE / f"scores/fmri/{group[0].data}{subject}"
 
 
-def encoding_outputs(group, pack):
-    """Score files of a group of subjects."""
-    return [
-        path
-        for job in group
-        for path in for_runs(STUDY.store.score("{run}", job.data, job.benchmark), pack)
-    ]
+def before_encoding(group, pack):
+    """What scores of a group of subjects wait for: activations and recordings that are absent."""
+
+    def markers(wildcards):
+        runs = runs_of(wildcards, pack)
+        sets = dict.fromkeys(job.stimuli.name for job in group)
+        data = made(*(job.made for job in group if job.made))
+        return [*(path for name in sets for path in extracted(runs, name)), *data]
+
+    return markers
 
 
-def recordings_made(group):
-    """Files that rules of ours write when the recordings are there."""
-    return sorted({str(job.made) for job in group if job.made})
+def encoding_scores(group, pack):
+    """The score files that a job makes."""
+
+    def jobs(wildcards):
+        runs = runs_of(wildcards, pack)
+        return [ASKED.encoding(run, subject) for subject in group for run in runs]
+
+    return jobs
 
 
-def encoding_params(group):
-    """What determines the scores of a group beside activations and recordings: the study's entry, and each set."""
+def encoding_entry(group):
+    """What the study asks of the source of a group of subjects."""
     entry = group[0].entry.model_dump(mode="json", exclude={"data", "subjects"})
-    entry["submissions"] = bool(entry.get("submissions"))
-    return {"entry": entry, "sets": {job.benchmark: job.stimuli.name for job in group}}
+    return {**entry, "submissions": bool(entry.get("submissions"))}
 
 
 def encoding_gpus(group):
@@ -70,35 +73,33 @@ def encoding_memory(group):
 
 def nsd_job(wildcards):
     """The subject of raw NSD that a recording is prepared of."""
-    return next(
-        job
-        for job in SUBJECTS
-        if (job.data, job.subject) == (wildcards.nsd, wildcards.subject)
-    )
-
-
-def nsd_params(wildcards):
-    """How a subject's responses are prepared."""
-    entry = nsd_job(wildcards).entry
-    return {
-        "space": entry.space,
-        "regions": entry.cortex,
-        "repeats": entry.trials,
-        "test": entry.test,
-    }
+    return ASKED.nsd(wildcards.nsd, wildcards.subject)
 
 
 def submitted(wildcards):
-    """Score files of the networks and subjects of a submission; the predictions lie beside them."""
+    """Score files of the networks and subjects of a submission."""
     entry, submission = SUBMISSIONS[wildcards.submission]
-    runs = [
-        name
-        for name, run in RUNS.items()
-        if submission.archs == "all" or run.arch in submission.archs
-    ]
-    jobs = [job for job in SUBJECTS if job.entry is entry]
+    return TARGETS.submitted(entry, submission.archs)
+
+
+def submission_scores(wildcards):
+    """What these files are called in the store."""
+    return [STORE.name_of(path) for path in submitted(wildcards)]
+
+
+def before_submission(wildcards):
+    """What a submission waits for: the jobs of those of its scores that are absent."""
+    entry, _ = SUBMISSIONS[wildcards.submission]
+    return encoding_markers([group for group in GROUPS if group[0].entry is entry])
+
+
+def encoding_markers(groups):
+    """Markers of the jobs that make absent scores of fMRI."""
     return [
-        STUDY.store.score(run, job.data, job.benchmark) for job in jobs for run in runs
+        encoding_marker(group) / label
+        for group in groups
+        for label, runs in labelled(PACKS)
+        if ASKED.left(ASKED.encoding(run, job) for job in group for run in runs)
     ]
 
 
@@ -107,8 +108,10 @@ def submission_average(wildcards):
     return SUBMISSIONS[wildcards.submission][1].average
 
 
-config["located"]["nsd"] = {
-    f"{job.data}/{job.subject}": str(job.entry.data.local)
-    for job in SUBJECTS
-    if job.kind == "recording"
+config["located"]["encoding"] = {
+    f"{job.data}/{job.benchmark}": job.located for job in SUBJECTS
+}
+config["located"]["submissions"] = {
+    name: next(str(job.folder) for job in SUBJECTS if job.entry is entry)
+    for name, (entry, _) in SUBMISSIONS.items()
 }

@@ -1,12 +1,10 @@
 # What the rules of training share: which runs are left, and what their jobs need.
 import re
-import time
 
 from neuroscaling.calibration.jobs import job_minutes
 from neuroscaling.calibration.memory import job_memory_mb
 from neuroscaling.training_jobs import (
     is_small,
-    jobs_for,
     read_jobs,
     training_jobs,
     write_jobs,
@@ -14,26 +12,16 @@ from neuroscaling.training_jobs import (
 
 TRAINING = STUDY.config.training
 # Jobs on a cluster read this file again, when some of the runs are there already; they must see the same jobs.
-FROZEN = Path(".snakemake") / "neuroscaling" / f"{STUDY.config.study}-training.json"
-# Runs that have a job are not there, and must be made. Snakemake would make none whose record is damaged or tells of a
-# failure, nor one that is gone while results made from it are there. An input that is newer than all tells it otherwise.
-NOW = FROZEN.with_name(f"{STUDY.config.study}-now")
-if workflow.is_main_process:
-    NOW.parent.mkdir(parents=True, exist_ok=True)
-    NOW.write_text(str(time.time_ns()))
-if config.get("whole"):  # for the graph of the rules: as if no run were there
-    TRAIN_JOBS = jobs_for(STUDY, list(RUNS.values()))
-elif workflow.is_main_process or not FROZEN.is_file():
-    TRAIN_JOBS = training_jobs(STUDY)
+FROZEN = session.PRIVATE / STUDY.config.study / "training.json"
+if workflow.is_main_process or WHOLE or not FROZEN.is_file():
+    TRAIN_JOBS = training_jobs(ABSENT)
 else:
     TRAIN_JOBS = read_jobs(FROZEN)
 # Runs that have a job of their own; a pattern that nothing matches where there are none.
 ALONE = "|".join(map(re.escape, TRAIN_JOBS.alone)) or "(?!)"
 PACKED_DATASETS = {
     name: {
-        split: STUDY.store.pack(
-            name, STUDY.fingerprints[name], pack.form, pack.size, split
-        )
+        split: STORE.pack(name, STUDY.fingerprints[name], pack.form, pack.size, split)
         for split in ("train", "validation")
     }
     for name, pack in TRAINING.packs.items()
@@ -41,44 +29,61 @@ PACKED_DATASETS = {
 config["training"] = {
     **TRAINING.operating(),
     "packs": {
-        name: str(paths["train"].parent) for name, paths in PACKED_DATASETS.items()
+        name: str(STORE.find(paths["train"]).parent)
+        for name, paths in PACKED_DATASETS.items()
     },
-    "cache_dir": str(STUDY.store.cache()),
+    "cache_dir": str(STORE.cache()),
+}
+SUBSETS = {
+    (path.parent.name, path.stem): run
+    for run in RUNS.values()
+    if run.kind == "trained"
+    for path in [TARGETS.subset(run)]
 }
 
 
-def of_runs(function, job):
-    """`function` of the run's wildcards, or the files of all runs of a pack, each once."""
-
-    def files(wildcards):
-        runs = [wildcards.run] if job is None else job.runs
-        found = [path for run in runs for path in function(SimpleNamespace(run=run))]
-        # Ancient: a run's name says what it is made from; a touched file must not train it again.
-        return [ancient(path) for path in dict.fromkeys(found)]
-
-    return files
+def subset_job(wildcards):
+    """The list of images that a job draws."""
+    return ASKED.subset(SUBSETS[wildcards.dataset, wildcards.subset])
 
 
-def subset_of(wildcards):
-    """The subset that a run is trained on; none for the others."""
-    run = RUNS[wildcards.run]
-    if run.kind != "trained":
-        return []
-    return [
-        STUDY.store.subset(run.dataset, run.fingerprint, run.subset, run.subset_seed)
-    ]
+def dataset_of(wildcards):
+    """Name of a data set without its fingerprint."""
+    return wildcards.dataset.rsplit("-", 1)[0]
 
 
-def start_of(wildcards):
-    """run.json of the run that a run starts from."""
-    start = RUNS[wildcards.run].start
-    return [STUDY.store.run(start) / "run.json"] if start else []
+def dataset_settings(wildcards):
+    """What the study says of a data set."""
+    return STUDY.config.datasets[dataset_of(wildcards)].model_dump(mode="json")
 
 
-def dataset_packs_of(wildcards):
-    """Manifests of the packed data set that a run reads."""
-    run = RUNS[wildcards.run]
-    return list(PACKED_DATASETS.get(run.dataset, {}).values())
+def before_training(job):
+    """What a job waits for: subsets, runs that others start from, and packed data sets, where they are absent."""
+
+    def markers(wildcards):
+        runs = runs_of(wildcards, job)
+        own = {run.run for run in runs}
+        starts = {run.start for run in runs if run.start} - own
+        left = starts & {run.run for run in ABSENT.runs}
+        packs = [
+            path
+            for run in runs
+            for path in PACKED_DATASETS.get(run.dataset, {}).values()
+        ]
+        subsets = [TARGETS.subset(run) for run in runs if run.kind == "trained"]
+        records = [marker(STORE.run(run) / targets.RECORD) for run in sorted(left)]
+        return [*made(*subsets, *packs), *records]
+
+    return markers
+
+
+def run_jobs(job):
+    """The runs that a job makes."""
+
+    def jobs(wildcards):
+        return [ASKED.run(run) for run in runs_of(wildcards, job)]
+
+    return jobs
 
 
 def training_gpus(job):

@@ -3,7 +3,7 @@
 
 rule nsd:
     output:
-        manifest=STORE / "recordings/{nsd}/{subject}/manifest.json",
+        touch(MADE / "recordings/{nsd}/{subject}/manifest.json"),
     log:
         "logs/nsd/{nsd}-{subject}.log",
     benchmark:
@@ -15,8 +15,7 @@ rule nsd:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
-        settings=nsd_params,
-        code=code("nsd"),
+        job=nsd_job,
     message:
         "Prepare the NSD responses of {wildcards.subject}"
     script:
@@ -30,10 +29,9 @@ for GROUP in GROUPS:
             name:
                 rule_name(encoding_stage(GROUP), PACK)
             input:
-                activations=encoding_activations(GROUP, PACK),
-                data=recordings_made(GROUP),
+                before_encoding(GROUP, PACK),
             output:
-                update(encoding_outputs(GROUP, PACK)),
+                touch(encoding_marker(GROUP) / label_of(PACK)),
             log:
                 f"logs/encoding/{encoding_label(GROUP, PACK)}.log",
             benchmark:
@@ -46,10 +44,9 @@ for GROUP in GROUPS:
                 mem_mb=encoding_memory(GROUP),
                 runtime=minutes(240),
             params:
-                job=encoding_params(GROUP),
-                data=GROUP[0].data,
+                outputs=encoding_scores(GROUP, PACK),
+                entry=encoding_entry(GROUP),
                 protocol=STUDY.config.protocol,
-                code=code("encode"),
             message:
                 f"Predict fMRI ({', '.join(job.subject for job in GROUP)}) from {title_of(PACK)}"
             script:
@@ -60,7 +57,8 @@ if SUBJECTS:
 
     rule accuracy:
         input:
-            scores=targets.encoding_scores(STUDY),
+            encoding_markers(GROUPS),
+            wanted=STUDY.results.wanted,
         output:
             accuracy=STUDY.results.accuracy,
             comparisons=STUDY.results.accuracy.with_name("comparisons.parquet"),
@@ -83,7 +81,7 @@ if SUBJECTS:
 
     rule encoding_figures:
         input:
-            scores=targets.encoding_scores(STUDY),
+            wanted=STUDY.results.wanted,
             table=STUDY.results.table,
             fits=[STUDY.results.fit(name) for name in FITS],
             accuracy=STUDY.results.accuracy,
@@ -115,7 +113,7 @@ if SUBMISSIONS:
 
     rule submission:
         input:
-            scores=submitted,
+            before_submission,
         output:
             zip=RESULTS / "submissions/{submission}.zip",
             facts=RESULTS / "submissions/{submission}.json",
@@ -130,6 +128,7 @@ if SUBMISSIONS:
             mem_mb=memory(4000),
             runtime=minutes(60),
         params:
+            scores=submission_scores,
             average=submission_average,
             code=code("submission"),
         message:

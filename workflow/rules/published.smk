@@ -2,10 +2,13 @@
 
 if STUDY.config.published:
     TABLES = targets.published_tables(STUDY)
+    config["located"]["tables"] = {
+        key: str(STORE.find(path)) for key, path in TABLES.items()
+    }
 
     rule published_data:
         output:
-            table=STUDY.store.published("{name}"),
+            touch(MADE / "data/published/{name}"),
         log:
             "logs/published_data/{name}.log",
         retries: 2
@@ -15,6 +18,8 @@ if STUDY.config.published:
         resources:
             mem_mb=memory(500),
             runtime=minutes(30),
+        params:
+            table=STORE.published("{name}"),
         message:
             "Fetch {wildcards.name}"
         script:
@@ -22,7 +27,7 @@ if STUDY.config.published:
 
     rule published_table:
         input:
-            **{key: TABLES[key] for key in ("scores", "seed") if key in TABLES},
+            made(*TABLES.values()),
         output:
             table=STUDY.results.table,
         log:
@@ -45,8 +50,6 @@ if STUDY.config.published:
     rule published_figures:
         input:
             table=STUDY.results.table,
-            checkpoints=TABLES["checkpoints"],
-            brainscore=TABLES["brainscore"],
             fits=[STUDY.results.fit(name) for name in FITS],
             bootstraps=[STUDY.results.bootstraps(name) for name in FITS],
         output:

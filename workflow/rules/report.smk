@@ -13,7 +13,7 @@ rule rulegraph:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        stages=sorted({score.stage for score in SCORES}),
+        stages=sorted({score.stage for score in TARGETS.scores}),
     message:
         "Draw the graph of the rules"
     script:
@@ -23,7 +23,7 @@ rule rulegraph:
 rule report:
     input:
         table=STUDY.results.table,
-        runs=targets.run_files(STUDY),
+        wanted=STUDY.results.wanted,
         fits=[STUDY.results.fit(name) for name in FITS],
         published=STUDY.results.published if STUDY.config.published else [],
         encoding=STUDY.results.encoding if SUBJECTS else [],

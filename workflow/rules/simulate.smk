@@ -3,7 +3,7 @@
 
 rule simulate:
     output:
-        manifest=STORE / "simulated/{brain}/manifest.json",
+        touch(MADE / "simulated/{brain}/manifest.json"),
     log:
         "logs/simulate/{brain}.log",
     benchmark:
@@ -14,8 +14,7 @@ rule simulate:
         mem_mb=memory(2000),
         runtime=minutes(20),
     params:
-        settings=simulation_of,
-        code=code("simulate"),
+        job=simulated_job,
     message:
         "Make the SIMULATED brain {wildcards.brain}"
     script:
@@ -24,9 +23,9 @@ rule simulate:
 
 rule stimuli:
     input:
-        stimulus_sources,
+        stimuli_needs,
     output:
-        manifest=STORE / "stimuli/{set}/manifest.json",
+        touch(MADE / "stimuli/{set}/manifest.json"),
     log:
         "logs/stimuli/{set}.log",
     benchmark:
@@ -37,8 +36,7 @@ rule stimuli:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
-        degrees=degrees_of,
-        code=code("stimuli"),
+        job=stimuli_job,
     message:
         "Prepare the stimulus set {wildcards.set}"
     script:
@@ -47,8 +45,8 @@ rule stimuli:
 
 rule v4_data:
     output:
-        images=STORE / "data/v4/images/images_{session}.zip",
-        responses=STORE / "data/v4/responses_repeat_averaged/responses_{session}.npy",
+        touch(MADE / "data/v4/images/images_{session}.zip"),
+        touch(MADE / "data/v4/responses_repeat_averaged/responses_{session}.npy"),
     log:
         "logs/v4_data/{session}.log",
     benchmark:
@@ -59,6 +57,8 @@ rule v4_data:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(30),
+    params:
+        folder=STORE.v4(),
     message:
         "Download the V4 recordings of session {wildcards.session}"
     script:

@@ -3,11 +3,11 @@
 
 rule subset:
     output:
-        subset=STORE / "subsets/{dataset}/{samples}-s{seed}.parquet",
+        touch(MADE / "subsets/{dataset}/{subset}.parquet"),
     log:
-        "logs/subset/{dataset}-{samples}-s{seed}.log",
+        "logs/subset/{dataset}-{subset}.log",
     benchmark:
-        "benchmarks/subset/{dataset}-{samples}-s{seed}.tsv"
+        "benchmarks/subset/{dataset}-{subset}.tsv"
     localrule: True
     conda:
         "../../envs/main.yaml"
@@ -15,17 +15,16 @@ rule subset:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        dataset=dataset_of,
+        job=subset_job,
     message:
-        "Draw {wildcards.samples} images per class of {wildcards.dataset}, seed {wildcards.seed}"
+        "Draw the images {wildcards.subset} of {wildcards.dataset}"
     script:
         "../scripts/subset.py"
 
 
-# Shards that are whole stay when the job is killed: only the manifest is declared.
 rule pack:
     output:
-        manifest=STORE / "packs/{dataset}/{form}-{size}/{split}.json",
+        touch(MADE / "packs/{dataset}/{form}-{size}/{split}.json"),
     log:
         "logs/pack/{dataset}-{form}-{size}-{split}.log",
     benchmark:
@@ -38,28 +37,24 @@ rule pack:
         runtime=minutes(720),
     params:
         dataset=dataset_of,
+        settings=dataset_settings,
+        folder=STORE.root / "packs/{dataset}/{form}-{size}",
     message:
         "Pack the {wildcards.split} images of {wildcards.dataset}: {wildcards.form}, {wildcards.size} pixels"
     script:
         "../scripts/pack.py"
 
 
-# The weights and the state that a killed training resumes from are not declared: Snakemake would delete them when
-# a job fails. run.json names the weights and their checksum. Runs that are there belong to no job (training_jobs.py):
-# neither another pack nor another study makes them anew.
+# Runs that are there belong to no job (store/absent.py): neither another pack nor another study makes them anew.
 for JOB in [None, *TRAIN_JOBS.packs]:
 
     rule:
         name:
             "train" if JOB is None else f"train_{JOB.name.replace('-', '_')}"
         input:
-            subsets=of_runs(subset_of, JOB),
-            starts=of_runs(start_of, JOB),
-            packs=of_runs(dataset_packs_of, JOB),
-            now=NOW,
+            before_training(JOB),
         output:
-            runs=for_runs(STORE / "runs/{run}/run.json", JOB),
-            histories=for_runs(STORE / "runs/{run}/history.parquet", JOB),
+            touch(for_runs(MADE / "runs/{run}/run.json", JOB)),
         log:
             f"logs/train/{label_of(JOB)}.log",
         benchmark:
@@ -79,6 +74,8 @@ for JOB in [None, *TRAIN_JOBS.packs]:
                 mem_mb=training_memory(JOB),
                 runtime=training_minutes(JOB),
             ),
+        params:
+            jobs=run_jobs(JOB),
         message:
             f"Train {title_of(JOB)}"
         script:

@@ -1,12 +1,22 @@
 # Scores of V4 recordings.
 
 
+def before_v4(wildcards):
+    """What a score of a V4 session waits for: activations and recordings that are absent."""
+    stimuli = TARGETS.sessions[wildcards.session].name
+    return [*extracted([RUNS[wildcards.run]], stimuli), *v4_needs(wildcards)]
+
+
+def v4_scores(wildcards):
+    """The score files that a job makes."""
+    return ASKED.v4(RUNS[wildcards.run], wildcards.session)
+
+
 rule v4:
     input:
-        activations=STORE / "activations/{run}/v4-{session}.json",
-        data=v4_inputs,
+        before_v4,
     output:
-        scores=STORE / "scores/{run}/v4/{session}.json",
+        touch(MADE / "scores/v4/{session}/{run}"),
     log:
         "logs/v4/{run}-{session}.log",
     benchmark:
@@ -18,9 +28,7 @@ rule v4:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        entry=v4_entry,
-        protocol=STUDY.config.protocol,
-        code=code("score_v4"),
+        outputs=v4_scores,
     message:
         "Predict the V4 neurons of session {wildcards.session} from {wildcards.run}"
     script:

@@ -1,8 +1,7 @@
 """Accuracy over subjects with intervals, and paired comparisons of runs.
 
-input: scores (score files of runs and subjects; <stem>.accuracy.parquet lies beside each)
-output: accuracy (parquet; comparisons.parquet is written beside it)
-log: one file
+input: wanted (the score files of the study; <stem>.accuracy.parquet lies beside each); output: accuracy (parquet;
+comparisons.parquet is written beside it); config: located.store (folders of the store); log[0].
 """
 
 from pathlib import Path
@@ -11,8 +10,11 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.encoding.accuracy_summary import write_accuracy
-    from neuroscaling.failures import sound
+    from neuroscaling.paths import Store
+    from neuroscaling.store.artefacts import read_wanted
 
-    scores = sound(snakemake.input.scores)
+    store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
+    wanted = read_wanted(snakemake.input.wanted, store, "encoding")
+    scores = [path for path in wanted if path.is_file()]
     write_accuracy(scores, Path(str(snakemake.output.accuracy)))
-    logger.info("%d score files, %d of failed runs", len(scores), len(snakemake.input.scores) - len(scores))
+    logger.info("%d score files, %d of failed runs", len(scores), len(wanted) - len(scores))

@@ -1,23 +1,20 @@
 """Score one or several runs on one or several subjects of fMRI.
 
-input: activations (manifests of the runs' activations to the subjects' images), data (files that say the recordings
-are there); output: scores (JSON, one a run and subject; files beside them, see encoding/job.py)
-params: job ({entry: the study's entry, sets: stimulus set by name of the scores}), data (name), protocol, code
-config: located.encoding (where each subject's recordings lie); log[0].
+params: outputs (a ScoreJob for each score file; files beside them, see encoding/job.py), entry (what the study asks of
+the source), protocol; config: located.encoding (where each subject's recordings lie); log[0].
 """
-
-from pathlib import Path
 
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.encoding.batch import score_all
+    from neuroscaling.encoding.batch import EncodingOutput, score_all
+    from neuroscaling.store.jobs import sound
 
+    outputs = sound(snakemake.params.outputs)
+    located = snakemake.config["located"]["encoding"]
     score_all(
-        [Path(file) for file in snakemake.input.activations],
-        [Path(file) for file in snakemake.output],
-        dict(snakemake.params.job),
-        snakemake.config["located"]["encoding"],
+        [EncodingOutput(o.path, o.run, o.data, o.benchmark, o.activations, o.definition) for o in outputs],
+        snakemake.params.entry,
+        {one.benchmark: located[f"{one.data}/{one.benchmark}"] for one in outputs},
         snakemake.params.protocol,
-        snakemake.params.code,
     )

@@ -1,7 +1,7 @@
 """Write a split of a data set into few large files.
 
-output: manifest (JSON; the shards lie beside it); params: dataset (name); wildcards: split, form, size; config: located
-(where the images lie), training (cache_dir); threads; log[0].
+params: dataset (name), settings (of the data set), folder (the manifest and its shards lie there); wildcards: split,
+form, size; config: training (cache_dir); threads; log[0].
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ with script_logging(snakemake.log[0]):
 
     write_pack(
         snakemake.params.dataset,
-        snakemake.config["located"]["datasets"][snakemake.params.dataset],
+        snakemake.params.settings,
         snakemake.wildcards.split,
-        Path(snakemake.output.manifest).parent,
+        Path(snakemake.params.folder),
         None if snakemake.wildcards.size == "originals" else int(snakemake.wildcards.size),
         snakemake.wildcards.form,
         snakemake.threads,

@@ -1,7 +1,7 @@
 """Draw the figures of the published study.
 
-input: table (parquet), checkpoints, brainscore (published tables), fits (list of fit JSON; their bootstraps lie beside
-them); output: index (JSON that lists the figures; they are written beside it); log[0].
+input: table (parquet), fits (list of fit JSON; their bootstraps lie beside them); output: index (JSON that lists the
+figures; they are written beside it); config: located.tables (checkpoints, brainscore: published tables); log[0].
 """
 
 from neuroscaling.logs import script_logging
@@ -9,10 +9,11 @@ from neuroscaling.logs import script_logging
 with script_logging(snakemake.log[0]):
     from neuroscaling.report.published.index import write_index
 
+    tables = snakemake.config["located"]["tables"]
     write_index(
         snakemake.output.index,
         snakemake.input.table,
-        snakemake.input.checkpoints,
-        snakemake.input.brainscore,
+        tables["checkpoints"],
+        tables["brainscore"],
         list(snakemake.input.fits),
     )

@@ -1,6 +1,7 @@
 """The score table of the published study.
 
-input: scores (benchmark_scores.csv), seed (seed_data_scaling.csv; optional); output: table (parquet); log[0].
+config: located.tables (scores: benchmark_scores.csv, seed: seed_data_scaling.csv; optional); output: table (parquet);
+log[0].
 """
 
 from neuroscaling.logs import script_logging
@@ -9,6 +10,7 @@ with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.published.table import published_table
     from neuroscaling.table import write_table
 
-    table = published_table(snakemake.input.scores, snakemake.input.get("seed") or None)
+    tables = snakemake.config["located"]["tables"]
+    table = published_table(tables["scores"], tables.get("seed"))
     write_table(snakemake.output.table, table)
     logger.info("%d rows, %d models, %d empty scores", len(table), table["run"].nunique(), table["score"].isna().sum())

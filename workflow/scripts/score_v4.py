@@ -1,32 +1,19 @@
-"""Score a run on V4 recordings: one session, or several in one process.
+"""Score a run on a session of V4 recordings.
 
-input: activations (manifest of the run's activations to a session's images, or a list of them)
-output: scores (JSON, one for each session in the same order; per-neuron values go beside it as *.targets.parquet)
-params: entry ({samples: list of numbers and "all", metrics: list of "pls", "ridge"})
-wildcards: run; the folder of the recordings is config["located"]["v4"]
-The session is told by the manifest's file name, `v4-<session>.json`.
-log: one file
+params: outputs (a ScoreJob for each score file; per-neuron values go beside it as *.targets.parquet); config:
+located.v4 (folder of the recordings); log[0].
 """
 
 from pathlib import Path
 
-from neuroscaling.encoding.v4_score import score_v4
-from neuroscaling.failures import failure_of, write_failure
 from neuroscaling.logs import script_logging
 
-
-def paths(value) -> list[Path]:
-    """One path or several, as a list."""
-    return [Path(value)] if isinstance(value, str | Path) else [Path(path) for path in value]
-
-
 with script_logging(snakemake.log[0]):
-    entry = snakemake.params.entry
-    outputs = paths(snakemake.output.scores)
-    for activations, output in zip(paths(snakemake.input.activations), outputs, strict=True):
-        if reason := failure_of(activations):
-            write_failure(output, snakemake.wildcards.run, reason)
-            continue
-        session = activations.stem.removeprefix("v4-")
-        root = Path(snakemake.config["located"]["v4"])
-        score_v4(activations, root, session, output, snakemake.wildcards.run, entry["samples"], entry["metrics"])
+    from neuroscaling.encoding.v4_score import score_v4
+    from neuroscaling.store.jobs import sound
+
+    root = Path(snakemake.config["located"]["v4"])
+    for job in sound(snakemake.params.outputs):
+        asked = job.definition
+        samples, metrics = asked["samples"], asked["metrics"]
+        score_v4(job.activations, root, job.benchmark, job.path, job.run, samples, metrics, job.definition)

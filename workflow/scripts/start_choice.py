@@ -1,22 +1,32 @@
 """Start choose_layers.py in Brain-Score's environment, with a job file.
 
-input: activations (a manifest for each run and stimulus set), data; output: files of chosen layers
-params: choice, definitions, code; config: located.brainscore (python, scripts, sets, ceilings); log[0].
+params: outputs (a ScoreJob for each file of chosen layers), choice, definitions, code
+config: located.brainscore (python, scripts, folders, ceilings); log[0].
 """
 
 import sys
 from pathlib import Path
 
-from neuroscaling.brainscore.job_files import ChoiceJob, ChosenSet, become
+from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, become
+from neuroscaling.store.jobs import sound
 
 params, located = snakemake.params, snakemake.config["located"]["brainscore"]
+outputs = sound(params.outputs)
+benchmarks = {}
+for one in outputs:
+    benchmarks.setdefault((one.stimuli, one.data), {})[one.benchmark] = None
 job = ChoiceJob(
-    activations=list(snakemake.input.activations),
-    outputs=list(snakemake.output),
-    sets=[ChosenSet(**chosen) for chosen in located["sets"]],
+    outputs=[
+        ChoiceOutput(one.path, one.run, one.benchmark, one.stimuli, one.activations, one.definition) for one in outputs
+    ],
+    sets=[
+        ChosenSet(stimuli=stimuli, folder=Path(located["folders"][data]), data=data, benchmarks=list(names))
+        for (stimuli, data), names in benchmarks.items()
+    ],
     choice=params.choice,
     definitions=params.definitions,
-    ceilings=located["ceilings"],
+    ceilings=Path(located["ceilings"]),
     code=params.code,
 )
-become(located["python"] or sys.executable, Path(located["scripts"], "choose_layers.py"), job, snakemake.log[0])
+if outputs:
+    become(located["python"] or sys.executable, Path(located["scripts"], "choose_layers.py"), job, snakemake.log[0])

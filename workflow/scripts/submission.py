@@ -1,8 +1,8 @@
 """Average the final predictions of runs and write the challenge's submission.
 
-input: scores (score files of the runs and subjects; <stem>.{lh,rh}_pred_test.npy and <stem>.targets.parquet lie beside)
-output: zip (<stem>.json beside it says what is in it); params: average (plain or weighted)
-config: located.encoding (where each subject's recordings lie); log[0].
+params: scores (names of score files of runs and subjects; predictions and <stem>.targets.parquet lie beside them),
+average (plain or weighted); output: zip (<stem>.json beside it says what is in it); config: located.store, and
+located.encoding (where each subject's recordings lie); log[0].
 """
 
 from pathlib import Path
@@ -12,11 +12,13 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.encoding.submission_job import write_averaged_submission
-    from neuroscaling.failures import sound
+    from neuroscaling.paths import Store
 
-    scores = sound(snakemake.input.scores)
+    store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
+    wanted = [store.find(store.root / name) for name in snakemake.params.scores]
+    scores = [path for path in wanted if path.is_file()]
     if not scores:
         what, fix = "all runs of this submission failed", "name others in `submissions:`"
         raise DataError(Problem(what, str(snakemake.output.zip), fix=fix))
-    place = snakemake.config["located"]["encoding"][f"{scores[0].parent.name}/{scores[0].stem}"]
-    write_averaged_submission(scores, Path(str(snakemake.output.zip)), Path(place["folder"]), snakemake.params.average)
+    folder = Path(snakemake.config["located"]["submissions"][snakemake.wildcards.submission])
+    write_averaged_submission(scores, Path(str(snakemake.output.zip)), folder, snakemake.params.average)

@@ -1,14 +1,20 @@
 """Collect the scores in one table.
 
-input: scores (list of score files), runs (list of run.json); output: table (parquet); params: accuracy
-(whether validation accuracy is in it); log[0].
+input: wanted (the score files and runs of the study); output: table (parquet); params: accuracy (whether validation
+accuracy is in it); config: located.store (folders of the store); log[0].
 """
+
+from pathlib import Path
 
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
+    from neuroscaling.paths import Store
+    from neuroscaling.store.artefacts import read_wanted
     from neuroscaling.table import build_table, write_table
 
-    table = build_table(snakemake.input.scores, snakemake.input.runs, snakemake.params.accuracy)
+    store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
+    scores, runs = (read_wanted(snakemake.input.wanted, store, what) for what in ("scores", "runs"))
+    table = build_table(scores, runs, snakemake.params.accuracy)
     write_table(snakemake.output.table, table)
     logger.info("%d rows, %d runs, %d empty scores", len(table), table["run"].nunique(), table["score"].isna().sum())
