@@ -13,6 +13,7 @@ from pathlib import Path
 from neuroscaling.code import module_parts
 
 PATH = Path(__file__).with_suffix(".json")
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,20 @@ def version_of(stage: str) -> int:
 def stage_parts(stage: str) -> dict[str, str]:
     """Digests of the modules behind a stage: those where it begins and all that they import."""
     return module_parts(STAGES[stage].modules)
+
+
+def confirmed_path(stage: str, root: Path = ROOT) -> Path:
+    """The file that says for which code the version of a stage was confirmed; a clone has it."""
+    return root / "tools" / "confirmed" / f"{stage}.json"
+
+
+def unconfirmed(stage: str, root: Path = ROOT) -> list[str]:
+    """Modules behind a stage that are others than those its version was confirmed for, added and removed ones too."""
+    path = confirmed_path(stage, root)
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    before = record.get("parts", {}) if record.get("version") == version_of(stage) else {}
+    now = stage_parts(stage)
+    return sorted(module for module in before.keys() | now.keys() if before.get(module) != now.get(module))
 
 
 @cache
