@@ -144,6 +144,14 @@ def test_a_subset_file_gives_back_what_was_written(tmp_path):
     assert (facts["dataset"], facts["fingerprint"], facts["samples_per_class"]) == ("digits", index.fingerprint, 3)
 
 
+def test_a_subset_that_is_there_is_left_as_it_is(tmp_path):
+    index = load_index("digits", {"format": "digits"}, "train")
+    path = tmp_path / "2-s0.parquet"
+    for seed in (0, 1):
+        write_subset(path, index, draw(index, 2, seed), 2, seed)
+    assert read_subset(path)[1]["seed"] == 0 and list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("change", ["images", "order"])
 def test_a_subset_with_exchanged_images_is_refused(change, tmp_path):
     index = load_index("digits", {"format": "digits"}, "train")
@@ -152,6 +160,7 @@ def test_a_subset_with_exchanged_images_is_refused(change, tmp_path):
     table = pq.read_table(path)
     record = table.schema.metadata[METADATA]
     if change == "images":
+        path.unlink()
         write_subset(path, index, draw(index, 2, 1), 2, 0)
     other = pq.read_table(path)
     other = other.take([1, 0, *range(2, other.num_rows)]) if change == "order" else other

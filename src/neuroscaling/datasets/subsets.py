@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.leases import held
 from neuroscaling.core.parquet import FIX, metadata, read_parquet
 from neuroscaling.core.reading import reading
 from neuroscaling.core.records import DEFINITION, require_checksum, require_name, sealed
@@ -36,10 +37,21 @@ def write_subset(
 ) -> None:
     """Write the images of `rows`, which were drawn for `token` and `seed`, to a parquet file with its record.
 
-    Labels are positions in the index's class names; where the token chooses classes (`c100`) they are positions among
-    the chosen ones, whose names are in the record. definition: what the file's name is a hash of, where it is one.
+    A file that is there is left as it is; of several processes one writes it. Labels are positions in the index's class
+    names; where the token chooses classes (`c100`) they are positions among the chosen ones, whose names are in the
+    record. definition: what the file's name is a hash of, where it is one.
     """
     path = Path(path)
+    if path.exists():
+        return
+    with held(path, f"the subset {path}"):
+        if not path.exists():  # another process may have written it meanwhile
+            _write(path, index, rows, token, seed, definition)
+
+
+def _write(
+    path: Path, index: DatasetIndex, rows: np.ndarray, token: int | str, seed: int, definition: Mapping | None
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
