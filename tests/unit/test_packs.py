@@ -13,7 +13,7 @@ import yaml
 from neuroscaling.datasets.decode import decode, square
 from neuroscaling.datasets.packs import staging, writing
 from neuroscaling.datasets.packs.format import pack_facts
-from neuroscaling.datasets.packs.reading import open_pack
+from neuroscaling.datasets.packs.reading import PackSource, open_pack
 from neuroscaling.datasets.packs.staging import staged
 from neuroscaling.datasets.packs.writing import write_pack
 from neuroscaling.datasets.source import open_source
@@ -135,6 +135,52 @@ def test_files_that_are_missing_or_cut_short_are_all_named(root, tmp_path):
         open_pack(folder, "train")
     assert "train-00000.bin: file of a pack is missing" in str(raised.value)
     assert "train-00001.bin: file of a pack is cut short" in str(raised.value)
+
+
+@pytest.mark.parametrize("form", ["jpeg", "decoded"])
+def test_every_flip_in_a_pack_is_refused_or_changes_nothing(root, tmp_path, form):
+    write_pack("photographs", settings(root), "validation", tmp_path, STORED, form)
+    read = PackSource.encoded if form == "jpeg" else PackSource.decoded
+    whole = open_pack(tmp_path, "validation")
+    images = [bytes(read(whole, row)) for row in range(6)]
+    files = [path for path in sorted(tmp_path.iterdir()) if path.name != "validation-00000.json"]
+    assert len(files) == 3
+    for file in files:
+        content = file.read_bytes()
+        for at in range(0, len(content), max(len(content) // 60, 1)):
+            file.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+            try:
+                packed = open_pack(tmp_path, "validation")
+                assert list(packed.index.image_ids) == list(whole.index.image_ids)
+                assert [bytes(read(packed, row)) for row in range(6)] == images, (file, at)
+            except DataError as error:
+                assert str(tmp_path) in str(error)
+            else:
+                assert file.suffix in (".json", ".npy"), (file, at)  # white space, filling of the header
+        file.write_bytes(content)
+
+
+def test_an_altered_image_is_named_with_both_sums(root, tmp_path):
+    packed = open_pack(pack(root, tmp_path), "train")
+    shard = tmp_path / "train-00001.bin"
+    content = bytearray(shard.read_bytes())
+    content[int(packed.offset[8])] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match="image was altered in the pack") as raised:
+        decode(open_pack(tmp_path, "train"), 8)
+    assert packed.index.image_ids[8] in str(raised.value) and f"{packed.crc32c[8]:08x}" in str(raised.value)
+    assert decode(open_pack(tmp_path, "train"), 9).any()
+
+
+def test_what_a_killed_packing_left_is_swept_and_two_at_once_pack_once(root, tmp_path):
+    (tmp_path / ".train-00000.bin.1234.partial").write_bytes(b"of a writer that was killed")
+    shards = []
+    real = writing._write_files
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(writing, "_write_files", lambda *args: shards.append(args[2].name) or real(*args))
+        for made in [pool.submit(write_pack, "photographs", settings(root), "train", tmp_path, STORED) for _ in "ab"]:
+            made.result()
+    assert len(shards) == 3 and not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(("form", "size"), [("jpg", 256), ("decoded", None), ("jpeg", 0)])

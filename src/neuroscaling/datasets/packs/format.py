@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.reading import reading
+from neuroscaling.core.records import read_record
 from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.files import read_json
 
-FORMAT = "pack/1"
+FORMAT, SHARD_FORMAT = "pack/2", "pack-shard/1"
 AGAIN = "pack again"
 FORMS = ("jpeg", "decoded")
 # Columns of a split's index, in the order of the data set. offset: in bytes, or rows of a decoded shard; length: in
-# bytes, or 1; 0 where an image is corrupt.
-COLUMNS = ("image_id", "label", "shard", "offset", "length")
+# bytes, or 1; 0 where an image is corrupt. crc32c: of what is stored of the image.
+COLUMNS = ("image_id", "label", "shard", "offset", "length", "crc32c")
 
 
 def manifest_file(folder: Path, split: str) -> Path:
-    """The manifest of a split in the folder of a pack."""
+    """The manifest of a split, a record, in the folder of a pack."""
     return Path(folder) / f"{split}.json"
 
 
@@ -28,14 +28,11 @@ def pack_facts(folder: Path, split: str) -> dict[str, Any]:
     """What the manifest of a split says.
 
     dataset, fingerprint, split, class_names, n_images; form, size (None: files as they were), quality; corrupt: ids of
-    images that are missing; index and shards: file, bytes and sha256 of each. Raises DataError when it is missing or of
-    another format.
+    images that are missing; index and shards: file, bytes and sha256 of each. Raises DataError when it is missing,
+    altered or of another format.
     """
     manifest = manifest_file(folder, split)
-    facts = read_json(manifest)
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        found = facts.get("format") if isinstance(facts, dict) else facts
-        raise DataError(Problem("not a pack that this version reads", str(manifest), found, FORMAT, fix="pack again"))
+    facts = read_record(manifest, FORMAT, AGAIN)
     with reading(manifest, "the manifest of a pack", AGAIN):
         for file in pack_files(facts):
             file["file"], file["bytes"], file["sha256"]

@@ -5,6 +5,7 @@ from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 from neuroscaling.core.npy import read_npy
@@ -14,6 +15,7 @@ from neuroscaling.datasets.names import pack_names
 from neuroscaling.datasets.packs.format import AGAIN, COLUMNS, pack_facts, pack_files
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.errors import DataError, Problem
+from neuroscaling.hashing import file_sha256
 from neuroscaling.images import rgb_pixels
 
 
@@ -21,7 +23,7 @@ from neuroscaling.images import rgb_pixels
 class PackSource:
     """Images of one split of a pack. Shards are mapped when they are first read, in each process anew.
 
-    shards: their files; shard, offset, length: where each image is (see `format.COLUMNS`).
+    shards: their files; shard, offset, length, crc32c: where each image is, and its checksum (see `format.COLUMNS`).
     """
 
     index: DatasetIndex
@@ -30,6 +32,7 @@ class PackSource:
     shard: np.ndarray
     offset: np.ndarray
     length: np.ndarray
+    crc32c: np.ndarray
     _maps: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -40,18 +43,33 @@ class PackSource:
         return f"{self.shards[self.shard[row]]}: {self.index.image_ids[row]}"
 
     def encoded(self, row: int) -> bytes:
-        """The image's file. Raises DataError when it was corrupt; UnsupportedOperation where pixels were packed."""
+        """The image's file. Raises DataError when it was corrupt, or altered in the pack.
+
+        Raises UnsupportedOperation where pixels were packed.
+        """
         if not self.is_encoded:
             raise UnsupportedOperation(f"{self.shards[0].parent} has pixels and no files")
         start, length = int(self.offset[row]), self._length(row)
-        return self._map(int(self.shard[row]))[start : start + length].tobytes()
+        content = self._map(int(self.shard[row]))[start : start + length].tobytes()
+        self._check(row, content)
+        return content
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image was corrupt."""
+        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image was corrupt, or altered in the pack."""
         if self.is_encoded:
             return rgb_pixels(self.encoded(row), self.where(row))
         self._length(row)
-        return self._map(int(self.shard[row]))[int(self.offset[row])]
+        shard = int(self.shard[row])
+        with reading(self.shards[shard], "a shard of a pack", AGAIN, self.where(row)):
+            pixels = self._map(shard)[int(self.offset[row])]
+        self._check(row, pixels)
+        return pixels
+
+    def _check(self, row: int, content: bytes | np.ndarray) -> None:
+        found = google_crc32c.value(content)
+        if found != self.crc32c[row]:
+            what, stated = "image was altered in the pack, by its CRC-32C", f"{int(self.crc32c[row]):08x}"
+            raise DataError(Problem(what, self.where(row), f"{found:08x}", stated, fix=AGAIN))
 
     def _length(self, row: int) -> int:
         if not self.length[row]:
@@ -67,12 +85,19 @@ class PackSource:
 
 
 def open_pack(folder: Path, split: str) -> PackSource:
-    """The images of one split of the pack in `folder`. Raises DataError with all files missing or cut short."""
+    """The images of one split of the pack in `folder`, each of which is compared with its checksum when it is read.
+
+    Raises DataError with all files missing or cut short, and for an index that was altered.
+    """
     folder = Path(folder)
     facts = pack_facts(folder, split)
     _check_files(folder, pack_files(facts))
-    table = read_parquet(folder / facts["index"]["file"], COLUMNS, AGAIN)
-    columns = {name: table[name].to_numpy() for name in ("label", "shard", "offset", "length")}
+    file = folder / facts["index"]["file"]
+    if (found := file_sha256(file)) != facts["index"]["sha256"]:
+        what = "the index of a pack was altered, by its sha256"
+        raise DataError(Problem(what, str(file), found, facts["index"]["sha256"], fix=AGAIN))
+    table = read_parquet(file, COLUMNS, AGAIN)
+    columns = {name: table[name].to_numpy() for name in COLUMNS[1:]}
     names = pack_names(table["image_id"].to_pylist())
     index = DatasetIndex(
         facts["dataset"], split, names, columns.pop("label"), facts["class_names"], facts["fingerprint"]

@@ -7,21 +7,26 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
+import google_crc32c
 import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
 
+from neuroscaling.core.leases import held
+from neuroscaling.core.records import read_record, write_record
 from neuroscaling.datasets.catalogue import state_key
 from neuroscaling.datasets.decode import decode, square, squares_file
 from neuroscaling.datasets.fingerprint import file_state
-from neuroscaling.datasets.packs.format import COLUMNS, FORMAT, check_form, manifest_file
+from neuroscaling.datasets.packs.format import COLUMNS, FORMAT, SHARD_FORMAT, check_form, manifest_file
 from neuroscaling.datasets.readers import FileSource
 from neuroscaling.datasets.source import Source, open_source
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import atomic_path, read_object, write_json
+from neuroscaling.files import atomic_path
 from neuroscaling.hashing import content_hash, file_sha256
+from neuroscaling.provenance import provenance
 
+PACKAGES = ("numpy", "torch", "pillow")
 QUALITY = 90
 SHARD_IMAGES = 8192  # of a shard of files: 200 MB at 256 pixels
 SHARD_BYTES = 2**30  # of a decoded shard
@@ -43,11 +48,29 @@ def write_pack(
     form: `jpeg`: images whose short side is longer than `size` pixels are made that small (bilinear, antialiased) and
     encoded with quality 90, the others are stored as they are; `decoded`: central squares of `size`, as pixels. size
     None: all files as they are. threads: by default one for each processor; cache_dir: as for `load_index`. Shards
-    that are there from an earlier call are kept, unless the size or date of one of their files has changed. Raises
-    DataError when more images are corrupt than the data set's `corrupt_limit`, naming them.
+    that are there from an earlier call are kept, unless the size or date of one of their files has changed. Of several
+    processes one packs, and the others wait for it. Raises DataError when more images are corrupt than the data set's
+    `corrupt_limit`, naming them.
     """
     check_form(form, size)
     folder = Path(folder)
+    with held(manifest_file(folder, split), f"the {split} images of the pack {folder}"):
+        for left in folder.glob(f".{split}*.partial"):  # of a writer that is dead
+            left.unlink(missing_ok=True)
+        _write(name, settings, split, folder, size, form, threads, cache_dir)
+    return manifest_file(folder, split)
+
+
+def _write(
+    name: str,
+    settings: dict[str, Any],
+    split: str,
+    folder: Path,
+    size: int | None,
+    form: str,
+    threads: int | None,
+    cache_dir: Path | None,
+) -> None:
     source = open_source(name, settings, split, cache_dir=cache_dir)
     facts = {"format": FORMAT, "dataset": name, "fingerprint": source.index.fingerprint, "split": split}
     facts |= {"form": form, "size": size, "quality": QUALITY}
@@ -58,8 +81,8 @@ def write_pack(
         records = [_shard(source, rows, Path(f"{stem}-{i:05d}"), facts, state, pool) for i, rows in shards]
     _refuse(name, [Problem(**fault) for record in records for fault in record["corrupt"].values()], settings)
     facts |= {"class_names": source.index.class_names, "n_images": len(source.index)}
-    write_json(manifest_file(folder, split), facts | _files(source, records, folder / f"{split}.parquet"))
-    return manifest_file(folder, split)
+    facts |= {"provenance": {"versions": provenance(PACKAGES)["versions"]}}
+    write_record(manifest_file(folder, split), facts | _files(source, records, folder / f"{split}.parquet"))
 
 
 def _shards(n: int, form: str, size: int | None) -> Iterator[range]:
@@ -71,7 +94,7 @@ def _shards(n: int, form: str, size: int | None) -> Iterator[range]:
 def _shard(
     source: Source, rows: range, stem: Path, facts: dict[str, Any], state: str, pool: Executor
 ) -> dict[str, Any]:
-    """The record of a shard, which is written unless it is there: file, bytes, sha256, lengths and corrupt images.
+    """The record of a shard, which is written unless it is there: file, bytes, sha256, lengths, checksums and faults.
 
     It is written anew when its images have changed: the fingerprint tells neither of validation images nor of a file
     of a large set that took the place of a corrupt one.
@@ -86,52 +109,55 @@ def _shard(
             return record
     write = _write_files if facts["form"] == "jpeg" else _write_pixels
     with atomic_path(data) as temporary:
-        lengths, faults = write(source, rows, temporary, facts["size"], pool)
+        sums, faults = write(source, rows, temporary, facts["size"], pool)
     corrupt = {str(row): {"what": fault.what, "where": fault.where} for row, fault in faults.items()}
-    record = {"key": key, "file": data.name, "bytes": data.stat().st_size, "sha256": file_sha256(data)}
-    record |= {"lengths": lengths, "corrupt": corrupt}
-    write_json(record_file, record)
+    record = {"format": SHARD_FORMAT, "key": key, "file": data.name, "bytes": data.stat().st_size}
+    lengths, crcs = (list(column) for column in zip(*sums, strict=True))
+    record |= {"sha256": file_sha256(data), "lengths": lengths, "crc32c": crcs, "corrupt": corrupt}
+    write_record(record_file, record)
     return record
 
 
 def _record(path: Path) -> dict[str, Any]:
     """What was written of a shard; empty where it can't be read, so that the shard is written anew."""
     try:
-        return read_object(path, "key", "file", "bytes", "sha256", "lengths", "corrupt")
+        return read_record(path, SHARD_FORMAT)
     except DataError:
         return {}
 
 
 def _write_files(
     source: Source, rows: range, path: Path, size: int | None, pool: Executor
-) -> tuple[list[int], dict[int, Problem]]:
-    """Image files one after another; their lengths in bytes, 0 for corrupt images, and what is wrong with these."""
-    lengths, faults = [], {}
+) -> tuple[list[tuple[int, int]], dict[int, Problem]]:
+    """Image files one after another; length in bytes (0 where it is corrupt) and CRC-32C of each, and the faults."""
+    sums, faults = [], {}
     with open(path, "wb") as file:
         for row, content in zip(rows, pool.map(lambda row: _file(source, row, size), rows), strict=True):
             if isinstance(content, Problem):
                 faults[row], content = content, b""
             file.write(content)
-            lengths.append(len(content))
-    return lengths, faults
+            sums.append((len(content), google_crc32c.value(content)))
+    return sums, faults
 
 
 def _write_pixels(
     source: Source, rows: range, path: Path, size: int, pool: Executor
-) -> tuple[list[int], dict[int, Problem]]:
-    """Squares in an .npy file; 1 for each, 0 for corrupt images, and what is wrong with these."""
+) -> tuple[list[tuple[int, int]], dict[int, Problem]]:
+    """Squares in an .npy file; 1 (0 where it is corrupt) and CRC-32C of each, and the faults."""
     out = squares_file(path, len(rows), size)
 
-    def write(row: int) -> Problem | None:
+    def write(row: int) -> int | Problem:
         try:
-            out[row - rows.start] = square(decode(source, row), size).permute(1, 2, 0).numpy()
+            pixels = square(decode(source, row), size).permute(1, 2, 0).numpy()
         except DataError as error:
             return error.problems[0]
-        return None
+        out[row - rows.start] = pixels
+        return google_crc32c.value(pixels.tobytes())
 
     found = dict(zip(rows, pool.map(write, rows), strict=True))
     out.flush()
-    return [int(found[row] is None) for row in rows], {row: fault for row, fault in found.items() if fault}
+    sums = [(0, 0) if isinstance(crc, Problem) else (1, crc) for crc in found.values()]
+    return sums, {row: fault for row, fault in found.items() if isinstance(fault, Problem)}
 
 
 def _file(source: Source, row: int, size: int | None) -> bytes | Problem:
@@ -163,7 +189,8 @@ def _files(source: Source, records: list[dict[str, Any]], path: Path) -> dict[st
     offsets = [np.cumsum(part) - part if in_bytes else np.arange(len(part)) for part in lengths]
     shard = np.repeat(np.arange(len(records)), [len(part) for part in lengths])
     names = pa.array(source.index.image_ids, pa.string())
-    values = (names, source.index.labels, shard, np.concatenate(offsets), np.concatenate(lengths))
+    crcs = np.concatenate([np.array(record["crc32c"], np.uint32) for record in records])
+    values = (names, source.index.labels, shard, np.concatenate(offsets), np.concatenate(lengths), crcs)
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(dict(zip(COLUMNS, values, strict=True))), temporary)
     index = {"file": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
