@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling import __version__
 from neuroscaling.brainscore.choice import extracted_layers
+from neuroscaling.datasets.cache import read_cache, write_cache
 from neuroscaling.errors import NeuroscalingError, Problem, listing
-from neuroscaling.files import write_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.models import names
 from neuroscaling.models.encoding_models import encoding_models
@@ -51,15 +51,15 @@ def network_problems(study: LoadedStudy) -> list[Problem]:
     problems = []
     for use in _uses(study):
         note = _note(study, use)
-        if note and note.exists():
+        if read_cache(note, use.arch):
             continue
         try:
             found = trial(use, study.config.extraction.model_dump())
         except NeuroscalingError as error:
             found = [_of(use.arch, problem) for problem in error.problems]
         problems += found
-        if note and not found:
-            write_json(note, {"arch": use.arch, "sound": True})
+        if not found:
+            write_cache(note, use.arch, True)
     return problems
 
 

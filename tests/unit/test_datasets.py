@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from neuroscaling.core.records import write_record
 from neuroscaling.datasets import catalogue, checks, digits, folders
 from neuroscaling.datasets import fingerprint as fingerprints
 from neuroscaling.datasets import names as packing
@@ -24,6 +25,7 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.names import join_names, pack_names
 from neuroscaling.datasets.source import open_source
 from neuroscaling.errors import DataError
+from neuroscaling.files import read_json
 
 DIGITS = {"format": "digits"}
 DIGITS_FINGERPRINT = "ba513494"
@@ -199,10 +201,39 @@ def test_the_fingerprint_follows_names_and_bytes(folder, tmp_path):
     assert fingerprint("pets", settings_of(folder), cache) not in (first, changed)
 
 
+@pytest.mark.parametrize("kind", ["a file", "a loop", "a name too long"])
+def test_a_cache_that_can_not_be_used_is_done_without(kind, folder, tmp_path, monkeypatch):
+    for module in (catalogue, checks, fingerprints):
+        monkeypatch.setattr(module, "FILES_LOOKED_AT", 1)  # so that all would be kept
+    cache, settings = tmp_path / "cache", settings_of(folder)
+    if kind == "a file":
+        cache.write_text("")
+    elif kind == "a loop":
+        cache.symlink_to(cache)
+    else:  # what looks at it gets an error of the system, as for a folder that it may not enter
+        cache = tmp_path / ("x" * 300)
+    for _ in range(2):
+        assert fingerprint("pets", settings, cache) == fingerprint("pets", settings, None)
+        assert light_problems("pets", settings, ["all"], cache) == []
+        found, plain = load_index("pets", settings, "train", None, cache), load_index("pets", settings, "train")
+        assert list(found.image_ids) == list(plain.image_ids)
+    monkeypatch.setattr(checks, "FILES_LOOKED_AT", 20_000)
+    assert deep_problems("pets", settings, cache) == deep_problems("pets", settings, None)
+
+
+def test_an_altered_fingerprint_in_the_cache_is_not_taken(folder, tmp_path):
+    first = fingerprint("pets", settings_of(folder), tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    content = kept.read_bytes()
+    kept.write_bytes(content.replace(first.encode(), b"00000000"))
+    assert fingerprint("pets", settings_of(folder), tmp_path / "cache") == first
+    assert kept.read_bytes() == content
+
+
 def test_the_fingerprint_is_taken_from_the_cache(folder, tmp_path):
     first = fingerprint("pets", settings_of(folder), tmp_path)
     (entry,) = tmp_path.glob("fingerprint-*.json")
-    entry.write_text(entry.read_text().replace(first, "cafecafe"))
+    write_record(entry, read_json(entry) | {"value": "cafecafe"})
     assert fingerprint("pets", settings_of(folder), tmp_path) == "cafecafe"
     entry.write_text("{")
     assert fingerprint("pets", settings_of(folder), tmp_path) == first
@@ -323,7 +354,7 @@ def test_packed_names_are_unpacked_piece_by_piece(monkeypatch):
 def test_what_a_snakefile_imports_is_light():
     code = (
         "import sys, neuroscaling.datasets.checks, neuroscaling.datasets.fingerprint\n"
-        "import neuroscaling.models.names, neuroscaling.training.recipe, neuroscaling.training.version\n"
+        "import neuroscaling.models.names, neuroscaling.training.recipe, neuroscaling.versions\n"
         "heavy = {'torch', 'timm', 'sklearn', 'pandas', 'pyarrow', 'xarray', 'scipy'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

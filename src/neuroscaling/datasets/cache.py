@@ -1,4 +1,7 @@
-"""What is kept of a data set, so that its files are looked at once and not at each start."""
+"""What is kept of a data set, so that its files are looked at once and not at each start.
+
+Nothing needs it: where it can't be read or written to, or was altered, what it would hold is found anew.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +10,14 @@ import numpy as np
 
 from neuroscaling.core.npy import read_npz
 from neuroscaling.core.reading import reading
+from neuroscaling.core.records import read_record, write_record
 from neuroscaling.datasets.names import Names, pack_names
 from neuroscaling.datasets.split import Split
-from neuroscaling.errors import DataError, NeuroscalingError
-from neuroscaling.files import atomic_path, read_json, write_json
+from neuroscaling.errors import DataError
+from neuroscaling.files import atomic_path
 from neuroscaling.hashing import content_hash
+
+FORMAT = "cache/2"
 
 
 def cache_file(cache_dir: Path | None, kind: str, place: Any, suffix: str = ".json") -> Path | None:
@@ -20,14 +26,14 @@ def cache_file(cache_dir: Path | None, kind: str, place: Any, suffix: str = ".js
 
 
 def read_cache(path: Path | None, key: str) -> Any:
-    """What was kept under `key` in `path`; None where there is nothing, or nothing readable."""
-    if path is None or not path.exists():
+    """What was kept under `key` in `path`; None where there is nothing, or nothing that is as it was written."""
+    if path is None:
         return None
     try:
-        record = read_json(path)
-    except NeuroscalingError:
+        record = read_record(path, FORMAT)
+    except DataError:
         return None
-    return record["value"] if isinstance(record, dict) and record.get("key") == key else None
+    return record.get("value") if record.get("key") == key else None
 
 
 def write_cache(path: Path | None, key: str, value: Any) -> None:
@@ -35,14 +41,14 @@ def write_cache(path: Path | None, key: str, value: Any) -> None:
     if path is None:
         return
     try:
-        write_json(path, {"format": "cache/1", "key": key, "value": value})
+        write_record(path, {"format": FORMAT, "key": key, "value": value})
     except (OSError, DataError):
         return
 
 
 def read_split(path: Path | None, key: str) -> Split | None:
     """The split that was kept under `key`; None where there is none, or none readable."""
-    if path is None or not path.exists():
+    if path is None:
         return None
     try:
         file = read_npz(path)
