@@ -99,9 +99,12 @@ def test_what_is_there_is_left_as_it_is(stimuli, tmp_path):
     output = tmp_path / "test.json"
     extract(run, tmp_path, [stimuli], [output], device="cpu")
     before = output.read_bytes()
-    a_run(tmp_path, "resnet_w8", seed=4)
+    for file in ("run.json", "weights-ep0.safetensors"):  # which it needs no more
+        (tmp_path / file).unlink()
     extract(run, tmp_path, [stimuli], [output], device="cpu")
     assert output.read_bytes() == before
+    with pytest.raises(DataError, match=r"run\.json"):
+        extract(run, tmp_path, [stimuli], [tmp_path / "other.json"], device="cpu")
 
 
 def test_other_weights_than_those_of_the_record_are_refused_and_both_sums_named(stimuli, tmp_path):

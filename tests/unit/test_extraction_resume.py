@@ -18,6 +18,7 @@ from neuroscaling.activations.extract import extract, finish
 from neuroscaling.activations.layout import group_path, partial_path
 from neuroscaling.activations.networks import Extractor
 from neuroscaling.activations.store import open_store
+from neuroscaling.core.leases import LeaseLost, lock_of
 from neuroscaling.errors import DataError, FullDiskError
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
@@ -206,6 +207,23 @@ def test_processes_that_extract_one_set_at_once_make_it_once(parts, folder, whol
         assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr", "made"}
     run_extract(folder, output)
     assert sum(forwarded) == (N - BATCH * len(shards)) and files_of(output) == files_of(whole)
+
+
+def test_who_lost_its_lease_puts_nothing_in_its_place_and_drops_nothing(folder, monkeypatch, tmp_path):
+    """As a process that was suspended for minutes, while another one took it for dead."""
+    output, close, done = tmp_path / "set.json", passes.LayerShards.close, []
+
+    def closing(shards):
+        done.append(1)
+        if len(done) == 3:
+            lock_of(output).write_text("{}")
+        return close(shards)
+
+    monkeypatch.setattr(passes.LayerShards, "close", closing)
+    with pytest.raises(LeaseLost, match="another one took its lease"):
+        run_extract(folder, output)
+    assert not output.exists() and not group_path(output).exists()
+    assert len(list(partial_path(output).glob("*/done/*.json"))) == 2
 
 
 def test_missing_slices_are_named(folder, tmp_path):

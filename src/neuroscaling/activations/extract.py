@@ -203,13 +203,15 @@ def _jobs(
     device: str | None,
     definitions: Sequence[Mapping[str, Any]] | None,
 ) -> list[_Job]:
-    """The sets that are not stored yet."""
+    """The sets that are not stored yet. What is stored asks for neither the run nor its weights."""
+    wanted = list(zip(sets, map(Path, outputs), definitions or [None] * len(outputs), strict=True))
+    absent = [(one, output, definition) for one, output, definition in wanted if not output.exists()]
+    if not absent:
+        log.info("all activations of %s that are asked for are there", run["run"])
+        return []
     source, run_facts, weights = _source(run, run_dir, request, device)
     jobs = []
-    for one, output, definition in zip(sets, outputs, definitions or [None] * len(outputs), strict=True):
-        if Path(output).exists():
-            log.info("%s is there", output)
-            continue
+    for one, output, definition in absent:
         images = stimulus_images(one)
         facts = {
             **run_facts,
@@ -218,7 +220,7 @@ def _jobs(
             DEFINITION: None if definition is None else dict(definition),
             "made_from": {**weights, **images.made_from},
         }
-        jobs.append(_Job(source, images, Path(output), facts, request.options))
+        jobs.append(_Job(source, images, output, facts, request.options))
     return jobs
 
 
