@@ -1,0 +1,100 @@
+"""A new driver sees the jobs that a dead one left on a real Slurm, and waits for them."""
+
+import subprocess
+import sys
+import threading
+import uuid
+
+import pytest
+
+from neuroscaling import slurm_jobs
+from neuroscaling.core.holders import job_has_ended, own_cluster
+from neuroscaling.slurm_jobs import earlier_jobs, wait_for_earlier
+
+from .lab import ROOT, slurm, user_environment, wait_until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+SNAKEFILE = """
+from neuroscaling.slurm_jobs import starts_on_slurm
+if workflow.is_main_process:
+    print("starts on slurm:", starts_on_slurm())
+rule all:
+"""
+
+
+def submit(folder, *options, name=None, comment="rule_train_wildcards_a"):
+    """A job as Snakemake's plugin submits them; its number."""
+    name = name or f"neuroscaling_{uuid.uuid4()}"
+    command = ["sbatch", "--parsable", "--job-name", name, "--comment", comment, "-D", str(folder), *options]
+    done = subprocess.run(
+        [*command, "--wrap", "sleep 60"], capture_output=True, text=True, check=True, env=user_environment()
+    )
+    return done.stdout.strip().partition(";")[0]
+
+
+def state(job):
+    return slurm("squeue", "--noheader", "--states=all", "--jobs", job, "--format", "%T").strip()
+
+
+def test_jobs_of_an_earlier_driver_are_seen_and_waited_for(cluster, tmp_path, monkeypatch, capfd):
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    assert earlier_jobs(place) == []
+    running = submit(place)
+    waiting = submit(place, "--hold", comment="rule_table")
+    others = [submit(elsewhere), submit(place, name="driver")]
+    wait_until(lambda: state(running) == "RUNNING", 60, lambda: slurm("squeue"))
+    (tmp_path / "link").symlink_to(place)
+    found = {job.id: (job.state, job.what) for job in earlier_jobs(tmp_path / "link")}
+    assert found == {running: ("RUNNING", "train a"), waiting: ("PENDING", "table")}
+    monkeypatch.setattr(slurm_jobs, "starts_on_slurm", lambda: False)
+    wait_for_earlier(place)  # a dry run waits for nothing
+    monkeypatch.setattr(slurm_jobs, "starts_on_slurm", lambda: True)
+    monkeypatch.setattr(slurm_jobs, "PAUSE", 0.2)
+    driver = threading.Thread(target=wait_for_earlier, args=(place,))
+    driver.start()
+    slurm("scancel", running)
+    wait_until(lambda: state(running) == "CANCELLED", 60, lambda: slurm("squeue"))
+    assert driver.is_alive()
+    slurm("scancel", waiting)
+    driver.join(60)
+    assert not driver.is_alive()
+    told = capfd.readouterr().err
+    assert (
+        "An earlier start in this folder left jobs" in told
+        and f"running: {running} (train a)" in told
+        and "scancel" in told
+    )
+    slurm("scancel", *others)
+
+
+def test_slurm_knows_whether_the_job_of_a_holder_has_ended(cluster, tmp_path):
+    own_cluster.cache_clear()
+    name = own_cluster()
+    job = submit(tmp_path)
+    wait_until(lambda: state(job) == "RUNNING", 60, lambda: slurm("squeue"))
+    assert not job_has_ended(job, name)
+    assert not job_has_ended("99999999", "another-cluster") and job_has_ended("99999999", name)
+    slurm("scancel", job)
+    wait_until(lambda: job_has_ended(job, name), 60, lambda: slurm("squeue"))
+    own_cluster.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [([], True), (["-np"], False), (["--unlock"], False), (["--summary"], False), (["--executor", "local"], False)],
+)
+def test_only_a_start_on_slurm_waits(cluster, tmp_path, options, expected):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "profiles/slurm"), "--cores", "1", *options]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=user_environment() | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert f"starts on slurm: {expected}" in done.stdout, done.stdout + done.stderr
