@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.run_record import failure_in
 from neuroscaling.errors import NeuroscalingError
 from neuroscaling.files import read_json, write_json
 
@@ -45,6 +46,5 @@ def sound(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def failed_run(folder: str | Path) -> str | None:
-    """Why the run in `folder` failed; None for one that did not."""
-    record = record_of(Path(folder) / "run.json")
-    return str(record.get("problem", "no reason is given")) if record.get("status") == FAILED else None
+    """Why the run in `folder` failed, for good or until it is mended; None for one that did not, or is absent."""
+    return failure_in(folder)

@@ -2,7 +2,8 @@
 
 import gc
 import json
-import shutil
+import subprocess
+import sys
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +12,15 @@ from contextlib import ExitStack
 import pytest
 import torch
 
+from neuroscaling.core.leases import held
+from neuroscaling.core.run_record import read_run
 from neuroscaling.errors import DataError
 from neuroscaling.hashing import file_sha256
 from neuroscaling.training import train as train_module
-from neuroscaling.training.lock import run_lock
 from neuroscaling.training.many import (
     Job,
     _dealt,
     _part_of_cpus,
-    _publish_finished,
     read_plainly,
     train_many,
     write_plainly,
@@ -66,34 +67,34 @@ def test_a_run_that_diverges_leaves_the_others_alone(tmp_path):
     assert failure.run == "after" and "starts from failed" in failure.problem
 
 
-def test_a_run_that_another_driver_trains_comes_last_and_is_waited_for(tmp_path, monkeypatch, caplog):
-    from neuroscaling.training import many
-
-    monkeypatch.setattr(many, "WAIT_SECONDS", 0.05)
+def test_a_run_that_another_driver_trains_comes_last_and_is_waited_for(tmp_path, caplog):
     jobs = [job_of(tmp_path, k=3), job_of(tmp_path, k=1)]
+    follower = Job(jobs[0].run | {"run": "after", "start": jobs[0].run["run"]}, jobs[0].subset, tmp_path / "after")
+    jobs = [jobs[0], Job(follower.run, follower.subset, follower.out, jobs[0].out), jobs[1]]
     caplog.set_level("INFO")
     with ExitStack() as other, ThreadPoolExecutor(1) as pool:
-        other.enter_context(run_lock(jobs[0].out / "state" / "lock"))
+        other.enter_context(held(jobs[0].out, "run"))
         done = pool.submit(train_many, jobs, OPERATING)
-        while "waiting for the process" not in caplog.text and not done.done():
+        while "waiting for run" not in caplog.text and not done.done():
             time.sleep(0.05)
-        assert (jobs[1].out / "run.json").is_file() and not (jobs[0].out / "run.json").exists()
+        assert [(job.out / "run.json").is_file() for job in jobs] == [False, False, True]
         other.close()
         assert done.result(timeout=120) == []
-    assert [record(job)["status"] for job in jobs] == ["done", "done"]
-    with run_lock(jobs[0].out / "state" / "lock"), pytest.raises(DataError, match="being trained already"):
-        (jobs[0].out / "run.json").unlink()
-        shutil.rmtree(jobs[0].out / "finished")
-        train_many(jobs[:1], OPERATING)
+    assert [record(job)["status"] for job in jobs] == ["done"] * 3
+    assert f"runs/{jobs[0].out.name}/weights-ep1.safetensors" in record(jobs[1])["made_from"]
 
 
-def test_records_that_were_deleted_are_back_before_a_run_is_trained(tmp_path):
-    """Snakemake deletes those of all runs of a job that it starts; another driver may want them."""
+def test_two_jobs_of_the_same_runs_make_each_once(tmp_path, caplog):
     jobs = [job_of(tmp_path, k=3), job_of(tmp_path, k=1)]
-    train_many(jobs[1:], OPERATING)
-    (jobs[1].out / "run.json").unlink()
-    _publish_finished(jobs)
-    assert record(jobs[1])["status"] == "done" and not jobs[0].out.exists()
+    caplog.set_level("INFO")
+    path = tmp_path / "jobs.json"
+    path.write_text(write_plainly(jobs, OPERATING))
+    command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    texts = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], texts
+    assert sum(text.count("validation accuracy") for text in texts) == 2
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_missing_data_are_told_at_the_end_by_run_and_only_that_run_is_made_again(tmp_path):
@@ -120,11 +121,13 @@ def test_damaged_images_fail_their_run_until_they_are_mended(tmp_path):
     settings, subset = photograph_run(root, Recipe.model_validate(keys), k=6)
     job = Job(settings | {"kind": "trained", "arch": "resnet_w8"}, subset, tmp_path / "run")
     (failure,) = train_many([job], OPERATING)
-    assert "can't be decoded" in failure.problem and record(job)["status"] == "failed"
-    assert [image.name in entry for entry in record(job)["corrupt"]] == [True]
+    assert "can't be decoded" in failure.problem and not (job.out / "run.json").exists()
+    failed = read_run(job.out / "failed.json")
+    assert failed["status"] == "failed" and [image.name in entry for entry in failed["corrupt"]] == [True]
     image.write_bytes(whole)
     forget_squares()
     assert train_many([job], OPERATING) == [] and record(job)["status"] == "done"
+    assert not (job.out / "failed.json").exists()
 
 
 def test_runs_side_by_side_end_as_those_one_after_another(tmp_path):

@@ -8,6 +8,7 @@ from neuroscaling.calibration.campaign import estimates
 from neuroscaling.calibration.training import Speeds
 from neuroscaling.calibration.training_rates import devices, read_rates
 from neuroscaling.cli.main import main
+from neuroscaling.core.records import write_record
 from neuroscaling.study import load_study
 from tests.unit.small_plan import write_small
 
@@ -103,9 +104,9 @@ def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
     done = [name for name, one in runs.items() if one.run.family == "ViT"][:3]
     for i, name in enumerate(done):
         folder = study.store.run(name)
-        folder.mkdir(parents=True)
-        record = {"status": "failed", "seconds": None} if i == 2 else {"seconds": runs[name].seconds.expected * (2 - i)}
-        (folder / "run.json").write_text(json.dumps(record))
+        seconds = runs[name].seconds.expected * (2 - i) if i < 2 else 1.0
+        record = {"format": "run/3", "status": "failed" if i == 2 else "done", "provenance": {"seconds": seconds}}
+        write_record(folder / "run.json", record)
     status, out, _ = plan(capsys, small, "--compare", "--format", "json")
     row, total = json.loads(out)
     assert status == 0 and (row["family"], row["runs"], row["finished"]) == ("ViT", 6, 2)

@@ -1,11 +1,7 @@
 """Batches, and runs of every kind; the networks are small and the images real digits."""
 
-import errno
-import fcntl
 import json
-import os
-import subprocess
-import sys
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from neuroscaling.core.run_record import checked_weights, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subsets import draw, write_subset
 from neuroscaling.errors import DataError
@@ -22,7 +19,6 @@ from neuroscaling.models.cost import count
 from neuroscaling.models.weights import load_weights, save_weights
 from neuroscaling.training.evaluate import evaluate
 from neuroscaling.training.feeding import open_validation
-from neuroscaling.training.lock import run_lock
 from neuroscaling.training.objectives.supervised import Supervised
 from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.schedule import batches, epoch_order
@@ -61,7 +57,6 @@ def test_training_learns_and_writes_what_the_format_says(tmp_path):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     history = pq.read_table(tmp_path / "run" / "history.parquet").to_pydict()
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
-        "finished",
         "history.parquet",
         "run.json",
         "weights-ep4.safetensors",
@@ -73,11 +68,16 @@ def test_training_learns_and_writes_what_the_format_says(tmp_path):
     assert (record["n_samples"], record["n_epochs"], record["n_samples_seen"]) == (300, 4, 1200)
     assert record["macs"] == count("resnet_w8")["macs"] and record["flops"] == 2 * record["macs"]
     assert record["total_flops"] == 3 * record["flops"] * 1200 and record["image_passes"] == 1
-    assert (record["format"], record["status"], record["acc_kind"]) == ("run/2", "done", "top1")
+    assert (record["format"], record["status"], record["acc_kind"]) == ("run/3", "done", "top1")
     assert record["checkpoints"] == [
         {"epoch": 4, "file": "weights-ep4.safetensors", "sha256": record["weights_sha256"]}
     ]
     assert record["weights_sha256"] == file_sha256(tmp_path / "run" / "weights-ep4.safetensors")
+    assert record["history_sha256"] == file_sha256(tmp_path / "run" / "history.parquet")
+    assert record["made_from"] == {
+        f"subsets/{tmp_path.name}/30-s0.parquet": f"sha256:{file_sha256(tmp_path / '30-s0.parquet')}"
+    }
+    assert len(record["provenance"]["epoch_seconds"]) == 5 and record == read_run(tmp_path / "run" / "run.json")
     load_weights(build("resnet_w8", 10, 9), tmp_path / "run" / "weights-ep4.safetensors", "resnet_w8")
 
 
@@ -118,19 +118,52 @@ def test_photographs_are_trained_on_with_random_crops(tmp_path):
         train(run, tmp_path / "4.parquet", tmp_path / "again")
 
 
-def test_a_complete_run_is_left_as_it_is_and_a_damaged_one_made_anew(tmp_path):
+def test_a_run_that_is_there_is_left_as_it_is_and_made_again_for_deleted_weights(tmp_path, caplog):
     run = digit_run(epochs=1)
     subset, weights = digit_subset(tmp_path, run), tmp_path / "run" / "weights-ep1.safetensors"
     train(run, subset, tmp_path / "run")
-    before, digest = weights.stat().st_mtime_ns, file_sha256(weights)
+    files = sorted((tmp_path / "run").iterdir())
+    contents, times = [path.read_bytes() for path in files], [path.stat().st_mtime_ns for path in files]
+    train(run, tmp_path / "nowhere.parquet", tmp_path / "run")
+    assert [path.stat().st_mtime_ns for path in files] == times
+    weights.unlink()
     train(run, subset, tmp_path / "run")
-    assert weights.stat().st_mtime_ns == before
-    weights.write_bytes(weights.read_bytes()[:-4])
-    train(run, subset, tmp_path / "run")
-    assert file_sha256(weights) == digest
-    (tmp_path / "run" / "history.parquet").unlink()
-    train(run, subset, tmp_path / "run")
-    assert (tmp_path / "run" / "history.parquet").is_file()
+    assert sorted((tmp_path / "run").iterdir()) == files and [path.read_bytes() for path in files] == contents
+    weights.unlink()
+    train(run | {"recipe": run["recipe"] | {"learning_rate": 0.002}}, subset, tmp_path / "run")  # as another GPU's sums
+    assert "came out otherwise: " in caplog.text and "weights_sha256" in caplog.text
+    assert checked_weights(tmp_path / "run") == weights
+
+
+def test_equal_runs_differ_in_their_making_alone(tmp_path):
+    run = digit_run(epochs=2)
+    subset = digit_subset(tmp_path, run)
+    for name in "ab":
+        train(run, subset, tmp_path / name)
+    first, second = (read_run(tmp_path / name / "run.json") for name in "ab")
+    assert {key for key in first if first[key] != second[key]} == {"checksum", "provenance"}
+    assert first["history_sha256"] == second["history_sha256"]
+
+
+def test_an_altered_record_is_told_and_nothing_made_anew(tmp_path):
+    run = digit_run(epochs=1)
+    train(run, digit_subset(tmp_path, run), tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    path.write_text(path.read_text().replace('"acc"', '"acd"'))
+    with pytest.raises(DataError, match="altered"):
+        train(run, digit_subset(tmp_path, run), tmp_path / "run")
+
+
+def test_a_run_does_not_start_from_other_weights_than_its_base_tells_of(tmp_path):
+    base = digit_run(epochs=1)
+    run = digit_run(name="-next", epochs=1) | {"start": base["run"]}
+    subset = digit_subset(tmp_path, base)
+    train(base, subset, tmp_path / "base")
+    train(base | {"seed": 3}, subset, tmp_path / "other")
+    name = "weights-ep1.safetensors"
+    shutil.copyfile(tmp_path / "other" / name, tmp_path / "base" / name)
+    with pytest.raises(DataError, match="the weights are not those"):
+        train(run, subset, tmp_path / "run", base=tmp_path / "base")
 
 
 def test_a_run_that_diverges_is_marked_failed_with_the_place(tmp_path):
@@ -154,17 +187,6 @@ def test_a_run_that_diverges_keeps_its_last_sound_state(tmp_path):
     states = sorted((tmp_path / "run" / "state").glob("step-*"))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert states and int(states[-1].stem.removeprefix("step-")) == record["step"] - 1
-
-
-def test_what_a_failed_job_deletes_is_published_again(tmp_path):
-    run = digit_run(epochs=1)
-    train(run, digit_subset(tmp_path, run), tmp_path / "run")
-    files = [tmp_path / "run" / name for name in ("run.json", "history.parquet")]
-    before = [path.read_bytes() for path in files]
-    for path in files:
-        path.unlink()
-    train(run, tmp_path / "nowhere.parquet", tmp_path / "run")
-    assert [path.read_bytes() for path in files] == before
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -303,55 +325,3 @@ def test_the_last_two_states_are_kept_and_a_damaged_one_is_passed_over(tmp_path)
     assert load_state(tmp_path, "d")["step"] == 2
     paths[0].write_bytes(paths[0].read_bytes()[:100])
     assert load_state(tmp_path, "d") is None
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from neuroscaling.training.evaluate import evaluate
-from neuroscaling.training.feeding import open_validation
-from neuroscaling.training.lock import run_lock
-from neuroscaling.training.recipe import Recipe
-with run_lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_lock_is_respected_while_its_holder_lives_and_not_longer(tmp_path):
-    path = tmp_path / "state" / "lock"
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, env=os.environ)
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(DataError, match=f"process {holder.pid} on"), run_lock(path):
-            pass
-        assert path.exists()
-    finally:
-        holder.kill()
-        holder.wait()
-        holder.stdout.close()
-    with run_lock(path):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
-    assert not path.exists()
-
-
-def test_a_lock_of_another_machine_is_taken_over_only_when_silent(tmp_path):
-    path = tmp_path / "lock"
-    path.write_text(json.dumps({"host": "another-machine", "pid": 12}))
-    with pytest.raises(DataError, match="process 12 on another-machine"), run_lock(path):
-        pass
-    os.utime(path, (1, 1))
-    with run_lock(path):
-        assert json.loads(path.read_text())["host"] != "another-machine"
-
-
-def test_on_a_disk_without_locks_the_heartbeat_decides(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.ENOLCK, "no locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    path = tmp_path / "lock"
-    with run_lock(path), pytest.raises(DataError, match=f"process {os.getpid()} on"), run_lock(path):
-        pass
-    with run_lock(path):
-        assert path.exists()

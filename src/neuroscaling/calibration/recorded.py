@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from neuroscaling.failures import record_of
+from neuroscaling.core.run_record import RECORD, read_run, seconds_of
 
 
 def recorded_seconds(folder: Path) -> float | None:
-    """Seconds of the run in `folder`; None where it is not there, not readable, or failed."""
-    record = record_of(folder / "run.json")
-    seconds = record.get("seconds") if record.get("status", "done") == "done" else None
-    return float(seconds) if seconds else None
+    """Seconds of the run in `folder`; None where it is not there, or failed. Raises DataError for an altered record."""
+    path = folder / RECORD
+    return seconds_of(read_run(path)) if path.is_file() else None

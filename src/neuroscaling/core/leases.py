@@ -8,12 +8,13 @@ locks. Clocks of two machines are never compared: a waiter measures silence by i
 import fcntl
 import json
 import logging
+import math
 import os
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from glob import escape
@@ -81,15 +82,15 @@ class Lease:
 
 
 @contextmanager
-def held(path: str | Path, what: str, wait: bool = True) -> Iterator[Lease]:
+def held(path: str | Path, what: str, wait: bool = True, patience: float = math.inf) -> Iterator[Lease]:
     """Hold the lease of the artefact `path` for the length of the block; what: a name for it in messages.
 
     Waits while another living process holds it, and takes over from a dead one: look again, in the block, whether the
-    artefact is there. What dead writers left of it (`atomic_path`) is removed. Without `wait`, raises Held, naming the
-    holder; raises DataError where the folder can't be written to.
+    artefact is there. What dead writers left of it (`atomic_path`) is removed. Raises Held, naming the holder, without
+    `wait`, or after `patience` seconds; raises DataError where the folder can't be written to.
     """
     path = Path(path)
-    lease = _acquire(path, what, wait)
+    lease = _acquire(path, what, patience if wait else 0.0)
     heart = threading.Thread(target=lease.beat, daemon=True, name=f"lease of {path.name}")
     process = os.getpid()
     try:
@@ -124,7 +125,16 @@ def is_held(path: str | Path) -> bool:
 
 def sweep(path: Path) -> None:
     """Remove what dead writers of `path` left beside it. Only for who holds the lease."""
-    for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+    _remove(path.parent.glob(f".{escape(path.name)}.*.partial"))
+
+
+def sweep_within(folder: Path) -> None:
+    """Remove what dead writers left in `folder` and below. Only for who holds the lease of the whole folder."""
+    _remove(list(folder.rglob(".*.partial")))
+
+
+def _remove(partial: Iterable[Path]) -> None:
+    for left in partial:
         log.info("%s: removed, its writer is dead", left)
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -133,9 +143,9 @@ def sweep(path: Path) -> None:
                 left.unlink()
 
 
-def _acquire(path: Path, what: str, wait: bool) -> Lease:
+def _acquire(path: Path, what: str, patience: float) -> Lease:
     lock = lock_of(path)
-    watch, pause = _Watch(lock), SHORTEST_PAUSE
+    watch, pause, end = _Watch(lock), SHORTEST_PAUSE, time.monotonic() + patience
     while (lease := _created(path, lock)) is None:
         with _opened(lock) as descriptor:
             if descriptor is None:
@@ -144,7 +154,7 @@ def _acquire(path: Path, what: str, wait: bool) -> Lease:
                 if _moved_away(lock, descriptor, watch.holder):
                     log.warning("%s: its maker is dead (%s); this process goes on", what, watch.holder or "unknown")
                 continue
-        if not wait:
+        if time.monotonic() >= end:
             raise Held(_problem(path, what, watch.holder))
         watch.tell(what)
         time.sleep(pause)

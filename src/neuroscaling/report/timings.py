@@ -31,7 +31,8 @@ def read_timings(
 ) -> list[Timing]:
     """Timings of all stages below `folders`, in the order of the pipeline; of other studies' runs none.
 
-    records: run.json of the runs. Training is timed run by run, since small runs share jobs, each time other ones.
+    records: run.json of the runs, with `seconds`. Training is timed run by run: small runs share jobs, each time other
+    ones.
     """
     rows: dict[str, list[tuple[float, float | None]]] = {}
     known = tuple(runs)

@@ -3,20 +3,17 @@
 import json
 import logging
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.leases import Held
+from neuroscaling.core.run_record import failure_in
 from neuroscaling.errors import DataError, NeuroscalingError, Problem
-from neuroscaling.failures import failure_of
 from neuroscaling.logs import FORMAT
 from neuroscaling.training.launch import on_many_gpus, processes, processes_wanted, side_by_side
-from neuroscaling.training.lock import RunHeld
 
 log = logging.getLogger(__name__)
-WAIT_SECONDS = 30
-"""Between two looks at a run that another driver trains."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,13 @@ class Failure:
 
 
 def train_many(jobs: list[Job], operating: dict[str, Any] | None = None) -> list[Failure]:
-    """Make the runs of `jobs`, in their order; complete ones are left as they are, or published again.
+    """Make the runs of `jobs`, in their order; those that are there are left as they are.
 
     operating: see `training.train`, and `gpus` (of each node), `nodes`: one process for each of them, all for one run
     at a time; `side_by_side`: runs at one time, each in a process of its own. `threads` and `workers` are those of all
-    processes of a host. A run that fails for a reason of its own
-    is marked and returned. Other errors of a run (such as missing data) don't keep the others from being made: they are
-    raised as one DataError at the end.
+    processes of a host. Runs that another process makes at this time come last, and are waited for. A run that fails
+    for a reason of its own is marked and returned. Other errors of a run (such as missing data) don't keep the others
+    from being made: they are raised as one DataError at the end.
     """
     operating = operating or {}
     if not jobs:
@@ -57,7 +54,7 @@ def train_many(jobs: list[Job], operating: dict[str, Any] | None = None) -> list
         side_by_side(_dealt(jobs, operating))
     else:
         _one_after_another(jobs, operating)
-    failures = {job.run["run"]: failure_of(job.out / "run.json") for job in jobs}
+    failures = {job.run["run"]: failure_in(job.out) for job in jobs}
     return [Failure(run, problem) for run, problem in failures.items() if problem is not None]
 
 
@@ -77,67 +74,48 @@ def read_plainly(text: str) -> tuple[list[Job], dict[str, Any]]:
 
 
 def _one_after_another(jobs: list[Job], operating: dict[str, Any]) -> None:
-    """The runs in this process, or in each of those that train every run together.
-
-    Runs of a job of many that another driver trains at this time come last; this one waits for them.
-    """
+    """The runs in this process, or in each of those that train every run together."""
     from neuroscaling.training.distributed import joined
     from neuroscaling.training.prepare import chosen_device
 
     problems: list[Problem] = []
-    held: list[Job] | None = [] if len(jobs) > 1 else None
+    held: list[Job] = []
     with joined(chosen_device(operating)):
-        _publish_finished(jobs)
         for number, job in enumerate(jobs, 1):
             log.info("run %d of %d: %s", number, len(jobs), job.run["run"])
-            problems += _make(job, operating, held)
-        for job in held or []:
-            problems += _make_when_free(job, operating)
+            if job.run.get("start") in {other.run["run"] for other in held}:
+                held.append(job)
+                continue
+            try:
+                problems += _make(job, operating, wait=len(jobs) == 1)
+            except Held as error:
+                log.info("%s", error)
+                held.append(job)
+        for job in held:
+            problems += _make(job, operating, wait=True)
     if problems:
         raise DataError(problems)
 
 
-def _publish_finished(jobs: list[Job]) -> None:
-    """Before a run is trained: the records that Snakemake deleted may be those that another driver's jobs wait for."""
-    from neuroscaling.training.record import RECORD, publish_again
-
-    for job in jobs if processes() == 1 else []:
-        if not (job.out / RECORD).is_file():
-            publish_again(job.run, job.out)
-
-
-def _make(job: Job, operating: dict[str, Any], held: list[Job] | None) -> list[Problem]:
-    """Make one run; what went wrong. A run that another process holds goes to `held` (None: of a job of one run)."""
+def _make(job: Job, operating: dict[str, Any], wait: bool) -> list[Problem]:
+    """Make one run; what went wrong. Without `wait`, Held is raised where another process makes it."""
     from neuroscaling.training.train import train
 
     try:
-        train(job.run, job.subset, job.out, operating, job.base)
+        train(job.run, job.subset, job.out, operating, job.base, wait)
+    except Held:
+        raise
     except NeuroscalingError as error:
         if processes() > 1:  # the others wait for this one: they have to end too
             raise
-        if held is not None and isinstance(error, RunHeld):
-            log.info("%s", error)
-            held.append(job)
-            return []
         log.error("%s", error)
         return [_of_run(job, problem) for problem in error.problems]
     except Exception as error:
-        if processes() > 1 or held is None:
+        if processes() > 1:
             raise
         log.exception("%s", job.run["run"])
         return [Problem(f"{type(error).__name__}: {error}", f"run {job.run['run']}")]
     return []
-
-
-def _make_when_free(job: Job, operating: dict[str, Any]) -> list[Problem]:
-    """Wait for the process that trains the run, and make it if that did not."""
-    while True:
-        log.info("%s: waiting for the process that trains it", job.run["run"])
-        held: list[Job] = []
-        problems = _make(job, operating, held)
-        if not held:
-            return problems
-        time.sleep(WAIT_SECONDS)
 
 
 def _of_run(job: Job, problem: Problem) -> Problem:

@@ -9,13 +9,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from neuroscaling.core.run_record import RECORD, checked_weights, failure_in
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.datasets.subsets import read_subset
 from neuroscaling.devices import device_of, lost_gpu
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.failures import FAILED
-from neuroscaling.files import read_object
 from neuroscaling.models.build import build
 from neuroscaling.models.names import architecture
 from neuroscaling.models.weights import load_weights
@@ -130,11 +129,10 @@ def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> N
     """The final weights of the run that this one starts from."""
     if base is None:
         raise DataError(Problem("the folder of the run that this one starts from is needed", run["run"], run["start"]))
-    record = read_object(base / "run.json", "run")
-    if record.get("status") == FAILED:
-        problem = Problem("the run that it starts from failed", run["run"], run["start"], fix=record.get("problem"))
-        raise RunFailed(problem, lasting=bool(record.get("lasting")))
-    load_weights(network, base / record["weights"], run["arch"])
+    if (reason := failure_in(base)) is not None:
+        problem = Problem("the run that it starts from failed", run["run"], run["start"], fix=reason)
+        raise RunFailed(problem, lasting=(base / RECORD).is_file())
+    load_weights(network, checked_weights(base), run["arch"])
     log.info("%s starts from %s", run["run"], run["start"])
 
 

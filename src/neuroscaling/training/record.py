@@ -1,11 +1,6 @@
-"""What a run leaves in its folder: weights, history, run.json (docs/formats.md).
+"""What a run leaves in its folder: weights, history, run.json (docs/formats.md)."""
 
-Snakemake deletes the outputs that a job declares when it fails, and those are run.json and the history, of all the
-runs of the job. A copy in `finished/` stays, and a repeated job publishes it again.
-"""
-
-import shutil
-from collections.abc import Iterable
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,17 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neuroscaling.failures import FAILED, record_of
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.core.records import CHECKSUM, DEFINITION, sealed, write_record
+from neuroscaling.core.run_record import DONE, FAILED, FAILURE, FORMAT, HISTORY, RECORD, lacks_weights, read_run
+from neuroscaling.files import atomic_path
 from neuroscaling.hashing import file_sha256
 from neuroscaling.models.cost import count
 from neuroscaling.provenance import provenance
 
-FORMAT = "run/2"
-RECORD, HISTORY, FINISHED = "run.json", "history.parquet", "finished"
+log = logging.getLogger(__name__)
 SCHEMA = pa.schema(
     [(name, pa.int64()) for name in ("epoch", "step", "images_seen")]
-    + [(name, pa.float64()) for name in ("learning_rate", "train_loss", "val_loss", "val_accuracy", "seconds")]
+    + [(name, pa.float64()) for name in ("learning_rate", "train_loss", "val_loss", "val_accuracy")]
 )
 COPIED = (
     "run",
@@ -42,59 +37,57 @@ COPIED = (
 PACKAGES = ("torch", "timm", "numpy", "safetensors")
 
 
-def is_complete(run: dict[str, Any], out: Path) -> bool:
-    """Does `out` hold this run, whole, with the weights that its run.json tells of?
+def is_complete(out: Path) -> bool:
+    """Is the run in `out` there, with all the weights that its run.json tells of? Also where it failed for good.
 
-    So it does when the run failed for good. A failure that may be mended, such as damaged images, is not the end.
+    Raises DataError for a run.json that was altered, or is of another run.
     """
-    record = record_of(out / RECORD)
-    if record.get("run") != run["run"] or not (out / HISTORY).is_file():
-        return False
-    if record.get("status") == FAILED:
-        return bool(record.get("lasting"))
-    return all((out / file).is_file() and file_sha256(out / file) == digest for file, digest in _weights(record))
+    path = out / RECORD
+    return path.is_file() and not lacks_weights(out, read_run(path))
 
 
-def publish_again(run: dict[str, Any], out: Path) -> bool:
-    """Put the kept copy of a finished run back in its place; whether there is one, whole."""
-    kept = out / FINISHED
-    record = record_of(kept / RECORD)
-    if record.get("run") != run["run"] or not (kept / HISTORY).is_file():
-        return False
-    for name in (HISTORY, RECORD):
-        with atomic_path(out / name) as temporary:
-            shutil.copyfile(kept / name, temporary)
-    return is_complete(run, out)
-
-
-def write_run(run: dict[str, Any], out: Path, history: list[dict[str, Any]], device: str, **facts: Any) -> None:
+def write_run(
+    run: dict[str, Any],
+    out: Path,
+    history: list[dict[str, Any]],
+    made_from: dict[str, str],
+    made: dict[str, Any],
+    **facts: Any,
+) -> None:
     """Write history and, last, run.json, of a finished run whose weights are there.
 
-    facts: what run.json says besides the run's settings and its cost, `seconds` among them.
+    made_from: checksums of the files that were read, by their names in the store; made: `seconds`, `device` and what
+    else is told of the making, and is no part of the content; facts: what run.json says besides the run's settings and
+    its cost. A run.json that says the same already is left as it is.
     """
-    record = {**_common(run, facts, device), "status": "done"}
     accuracies = [row["val_accuracy"] for row in history if row["val_accuracy"] is not None]
-    record["acc"] = accuracies[-1] if accuracies else None
-    _publish(out, history, record, keep=True)
+    facts = {"status": DONE, "acc": accuracies[-1] if accuracies else None, **facts}
+    record = _record(run, out, history, made_from, made, facts)
+    if not _says(out / RECORD, record):
+        write_record(out / RECORD, record)
+    (out / FAILURE).unlink(missing_ok=True)
 
 
 def write_failed_run(
     run: dict[str, Any],
     out: Path,
     history: list[dict[str, Any]],
-    device: str,
+    made_from: dict[str, str],
+    made: dict[str, Any],
     problem: str,
     lasting: bool,
     **facts: Any,
 ) -> None:
-    """Write history and run.json of a run that failed: what is wrong, and where it was.
+    """Write history and the record of a run that failed: what is wrong, and where it was.
 
-    lasting: will it fail again? Then the record is kept as that of a finished run is.
+    lasting: will it fail again? Then the record is run.json, else failed.json, and the run counts as absent.
     """
-    unknown = dict.fromkeys(("step", "learning_rate", "batch", "seconds", "weights", "weights_sha256", "acc"))
+    unknown = dict.fromkeys(("step", "learning_rate", "batch", "weights", "weights_sha256", "acc"))
     facts = {**unknown, "checkpoints": [], "corrupt": [], **facts}
-    record = {**_common(run, facts, device), "status": FAILED, "problem": problem, "lasting": lasting}
-    _publish(out, history, record, keep=lasting)
+    facts |= {"status": FAILED, "problem": problem, "lasting": lasting}
+    write_record(out / (RECORD if lasting else FAILURE), _record(run, out, history, made_from, made, facts))
+    if lasting:
+        (out / FAILURE).unlink(missing_ok=True)
 
 
 def counts(run: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +98,7 @@ def counts(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """Write one row an epoch; missing numbers are null."""
+    """Write one row an epoch; missing numbers are null. Equal trainings give equal bytes."""
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(history, schema=SCHEMA), temporary)
 
@@ -116,22 +109,37 @@ def _counted(arch: str) -> dict[str, int]:
     return count(arch)
 
 
-def _common(run: dict[str, Any], facts: dict[str, Any], device: str) -> dict[str, Any]:
-    seconds = facts.get("seconds")
-    made = provenance(PACKAGES, seconds, device=device)
-    return {"format": FORMAT, **{key: run.get(key) for key in COPIED}, **counts(run), **facts, "provenance": made}
+def _record(
+    run: dict[str, Any],
+    out: Path,
+    history: list[dict[str, Any]],
+    made_from: dict[str, str],
+    made: dict[str, Any],
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """The record of a run whose history is written here. What epochs took is told of the making, not in the history."""
+    write_history(out / HISTORY, history)
+    definition = {DEFINITION: run[DEFINITION]} if run.get(DEFINITION) else {}
+    made = {**made, "epoch_seconds": [row["seconds"] for row in history]}
+    return {
+        "format": FORMAT,
+        **definition,
+        **{key: run.get(key) for key in COPIED},
+        **counts(run),
+        **facts,
+        "history_sha256": file_sha256(out / HISTORY),
+        "made_from": made_from,
+        "provenance": provenance(PACKAGES, **made),
+    }
 
 
-def _publish(out: Path, history: list[dict[str, Any]], record: dict[str, Any], keep: bool) -> None:
-    for folder in (out / FINISHED, out) if keep else (out,):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_history(folder / HISTORY, history)
-        write_json(folder / RECORD, record)
-
-
-def _weights(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Files of weights with their checksums: the last ones, and those kept on the way."""
-    if record.get("weights") is not None:
-        yield record["weights"], record["weights_sha256"]
-    for kept in record.get("checkpoints") or []:
-        yield kept["file"], kept["sha256"]
+def _says(path: Path, record: dict[str, Any]) -> bool:
+    """Does the record at `path` say what `record` does, but for its making? Those that differ are named in the log."""
+    if not path.is_file():
+        return False
+    before, now = read_run(path), sealed(record)
+    parts = (before.keys() | now.keys()) - {CHECKSUM, "provenance"}
+    differing = sorted(key for key in parts if before.get(key) != now.get(key))
+    if differing:
+        log.warning("%s: the run was made again, and came out otherwise: %s", path, ", ".join(differing))
+    return not differing

@@ -2,17 +2,22 @@
 
 import gc
 import logging
+import math
 import shutil
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from neuroscaling.core.leases import Held, held, sweep_within
+from neuroscaling.core.records import DEFINITION
+from neuroscaling.core.run_record import RECORD, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.hashing import content_hash
+from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.build import build
 from neuroscaling.models.heads import classes_of
 from neuroscaling.models.names import architecture
@@ -20,18 +25,17 @@ from neuroscaling.models.pretrained import build_pretrained
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.training.allocation import keep_freed_memory
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
-from neuroscaling.training.distributed import any_of, rank, together
+from neuroscaling.training.distributed import any_of, rank, together, world
 from neuroscaling.training.evaluate import accuracy_kind, evaluate
 from neuroscaling.training.failures import RunFailed
 from neuroscaling.training.feeding import open_validation, training_pack
 from neuroscaling.training.keep import write_weights
-from neuroscaling.training.lock import run_lock
 from neuroscaling.training.loop import Training, fit, restore
 from neuroscaling.training.objectives.views import image_passes
 from neuroscaling.training.precision import reproducible
 from neuroscaling.training.prepare import chosen_device, prepare
 from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.record import counts, is_complete, publish_again, write_failed_run, write_run
+from neuroscaling.training.record import counts, is_complete, write_failed_run, write_run
 from neuroscaling.training.single_images import single_images_told
 from neuroscaling.training.state import load_state
 from neuroscaling.versions import version_of
@@ -40,6 +44,8 @@ log = logging.getLogger(__name__)
 KINDS = ("trained", "untrained", "pretrained", "baseline")
 # Untrained networks that belong to no data set get the head that parameters are counted with.
 CLASSES_WITHOUT_DATASET = 1000
+# Seconds after which processes that wait for process 0 hear from it; longer than a dead holder is believed.
+PATIENCE = 600.0
 DEFINING = ("run", "arch", "fingerprint", "samples_per_class", "subset", "subset_seed", "seed", "recipe", "start")
 
 
@@ -49,17 +55,20 @@ def train(
     out: Path,
     operating: dict[str, Any] | None = None,
     base: str | Path | None = None,
+    wait: bool = True,
 ) -> str | None:
-    """Make the run `run` in the folder `out`: weights, history and run.json; a complete one is left as it is.
+    """Make the run `run` in the folder `out`: weights, history and run.json; one that is there is left as it is.
 
-    run: the run's settings (a row of the run table); subset: the file of its training images, None where it has none;
-    base: folder of the run that it starts from, where it names one; operating: `device`, `threads` (of torch on the
-    CPU), `checkpoint_seconds`, `checkpoint_steps`, `nan_steps`, `compile`, `channels_last`, and those of feeding.
+    run: the run's settings (a row of the run table) and its `definition`, of which its name is a hash; subset: the file
+    of its training images, None where it has none; base: folder of the run that it starts from, where it names one;
+    operating: `device`, `threads` (of torch on the CPU), `checkpoint_seconds`, `checkpoint_steps`, `nan_steps`,
+    `compile`, `channels_last`, and those of feeding.
 
     States for resuming are written to `out/state/`; a killed run goes on from there and ends with the same weights (on
-    the CPU: to the last bit). A run that fails for a reason of its own, such as a loss that is no longer finite or
-    damaged images, gets a run.json that says so, and the reason is returned. Raises DataError for missing or unfit
-    data, or another process at work on this run.
+    the CPU: to the last bit). A run whose weights were deleted is made again. One that fails for a reason of its own
+    gets a run.json that says so where it would fail again, such as a loss that is no longer finite, and a failed.json
+    where it may be mended, such as damaged images; the reason is returned. Another process that makes the run is waited
+    for; without `wait`, Held is raised. Raises DataError for missing or unfit data, and for an altered run.json.
     """
     subset = None if subset is None else Path(subset)
     base = None if base is None else Path(base)
@@ -73,8 +82,7 @@ def train(
     device = chosen_device(operating)
     if device.type == "cpu":
         keep_freed_memory()
-    with run_lock(out / "state" / "lock") if rank() == 0 else nullcontext():
-        together()
+    with _leased(run, out, wait):
         if not _is_left(run, out):  # another process may have made it in the meantime
             return None
         problem = None
@@ -83,18 +91,37 @@ def train(
         elif rank() == 0:
             _not_trained(run, out, device, operating)
         if rank() == 0 and problem is None:  # the last sound state of a run that failed tells what went wrong
-            shutil.rmtree(out / "state")
+            shutil.rmtree(out / "state", ignore_errors=True)
         together()
     return problem
 
 
 def _is_left(run: dict[str, Any], out: Path) -> bool:
-    """Is there anything to do? What was finished by a job that failed later is published again."""
-    left = rank() == 0 and not is_complete(run, out) and not publish_again(run, out)
-    (left,) = any_of(left)
+    """Is there anything to do?"""
+    (left,) = any_of(rank() == 0 and not is_complete(out))
     if not left:
         log.info("%s is complete", run["run"])
     return left
+
+
+@contextmanager
+def _leased(run: dict[str, Any], out: Path, wait: bool) -> Iterator[None]:
+    """The lease of the run, which process 0 holds for all that train it together."""
+    with ExitStack() as stack:
+        while True:
+            busy = None
+            if rank() == 0:
+                try:
+                    stack.enter_context(held(out, f"run {run['run']}", wait, PATIENCE if world() > 1 else math.inf))
+                    sweep_within(out)
+                except Held as error:
+                    busy = error
+            (is_held,) = any_of(busy is not None)
+            if not is_held:
+                break
+            if not wait:
+                raise busy or Held(Problem("the run is being made by another process", run["run"]))
+        yield
 
 
 def _trained(
@@ -107,19 +134,21 @@ def _trained(
 ) -> str | None:
     if subset is None:
         raise DataError(Problem("a trained run needs its subset", run["run"]))
-    started, training = time.monotonic(), None
+    started, training, made_from = time.monotonic(), None, {}
     gc.collect()  # a compiled network refers to itself, and would stay in a GPU's memory beside that of the next run
     try:
         with reproducible(device):
-            training = prepare(run, Path(subset), out, base, device, operating)
+            training = prepare(run, subset, out, base, device, operating)
+            made_from = _made_from(subset, base if run.get("start") else None)
             with single_images_told(run["run"], training.recipe, run["arch"]):
-                _run(run, training, out, operating)
+                _run(run, training, out, operating, made_from)
     except RunFailed as failure:
         log.error("%s", failure)
         seconds = training.seconds if training else time.monotonic() - started
         history = training.progress.history if training else []
         if rank() == 0:
-            _write_failure(run, out, device, failure, history, seconds)
+            made = {"device": device.type, "seconds": round(seconds, 3)}
+            write_failed_run(run, out, history, made_from, made, str(failure), failure.lasting, **failure.facts)
         return str(failure)
     except torch.OutOfMemoryError as error:
         raise _too_large(run, device) from error
@@ -137,9 +166,21 @@ def _too_large(run: dict[str, Any], device: torch.device) -> DataError:
     return DataError(Problem(f"the memory of {device} does not suffice", run["run"], images, fix=fix))
 
 
-def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str, Any]) -> None:
+def _made_from(subset: Path, base: Path | None) -> dict[str, str]:
+    """Checksums of the files that a trained run is made from, by their names in the store."""
+    made_from = {f"subsets/{subset.parent.name}/{subset.name}": f"sha256:{file_sha256(subset)}"}
+    if base is not None:
+        record = read_run(base / RECORD)
+        made_from[f"runs/{base.name}/{record['weights']}"] = f"sha256:{record['weights_sha256']}"
+    return made_from
+
+
+def _run(
+    run: dict[str, Any], training: Training, out: Path, operating: dict[str, Any], made_from: dict[str, str]
+) -> None:
     """Train from the last state, if there is one, to the end, and write what the run leaves."""
-    definition = content_hash({"version": version_of("training"), **{key: run.get(key) for key in DEFINING}}, digits=32)
+    settings = {"version": version_of("training"), **{key: run.get(key) for key in (DEFINITION, *DEFINING)}}
+    definition = content_hash(settings, digits=32)
     state = load_state(out / "state", definition)
     if state is not None:
         restore(training, state)
@@ -151,15 +192,25 @@ def _run(run: dict[str, Any], training: Training, out: Path, operating: dict[str
     training.feed.settle()
     if rank() == 0:
         history = training.progress.history
-        write_run(run, out, history, training.device.type, **_trained_facts(run, training, operating))
+        made = {
+            "device": training.device.type,
+            "seconds": round(training.seconds, 3),
+            "pack": _pack_name(run, training, operating),
+        }
+        write_run(run, out, history, made_from, made, **_trained_facts(run, training))
         log.info("%s: validation accuracy %.3f", run["run"], history[-1]["val_accuracy"])
 
 
-def _trained_facts(run: dict[str, Any], training: Training, operating: dict[str, Any]) -> dict[str, Any]:
+def _pack_name(run: dict[str, Any], training: Training, operating: dict[str, Any]) -> str | None:
+    """Form and size of the packed data set that was read, if one was."""
+    pack = training_pack(run, architecture(run["arch"]).input_size, training.recipe, operating)
+    return pack.name if pack else None
+
+
+def _trained_facts(run: dict[str, Any], training: Training) -> dict[str, Any]:
     """What run.json says of a trained run; `total_flops = 3 flops n_samples_seen image_passes`."""
     recipe, progress = training.recipe, training.progress
-    size = architecture(run["arch"]).input_size
-    pack, passes = training_pack(run, size, recipe, operating), image_passes(recipe, size)
+    passes = image_passes(recipe, architecture(run["arch"]).input_size)
     last = progress.checkpoints[-1]
     return {
         "n_classes": training.n_classes,
@@ -174,21 +225,7 @@ def _trained_facts(run: dict[str, Any], training: Training, operating: dict[str,
         "weights_sha256": last["sha256"],
         "checkpoints": progress.checkpoints,
         "corrupt": training.corrupt,
-        "pack": pack.name if pack else None,
-        "seconds": round(training.seconds, 3),
     }
-
-
-def _write_failure(
-    run: dict[str, Any],
-    out: Path,
-    device: torch.device,
-    failure: RunFailed,
-    history: list[dict[str, Any]],
-    seconds: float,
-) -> None:
-    facts = {"seconds": round(seconds, 3), **failure.facts}
-    write_failed_run(run, out, history, device.type, str(failure), failure.lasting, **facts)
 
 
 def _not_trained(run: dict[str, Any], out: Path, device: torch.device, operating: dict[str, Any]) -> None:
@@ -203,12 +240,14 @@ def _not_trained(run: dict[str, Any], out: Path, device: torch.device, operating
         named = run.get("definition", {}).get("weights")
         model = build_pretrained(run["arch"], Path(run["weights"]) if run.get("weights") else None, named)
         n_classes = _published_classes(run["arch"], model)
-    write_run(run, out, history, device.type, **_other_facts(run, model, n_classes, out, time.monotonic() - started))
+    facts = _other_facts(run, model, n_classes, out)
+    made = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
+    outside = Path(run["weights"]) if run.get("weights") else None
+    made_from = {outside.name: f"sha256:{file_sha256(outside)}"} if outside and outside.is_file() else {}
+    write_run(run, out, history, made_from, made, **facts)
 
 
-def _other_facts(
-    run: dict[str, Any], model: torch.nn.Module | None, n_classes: int, out: Path, seconds: float
-) -> dict[str, Any]:
+def _other_facts(run: dict[str, Any], model: torch.nn.Module | None, n_classes: int, out: Path) -> dict[str, Any]:
     """What run.json says of a network that isn't trained here; nobody knows what a pretrained one has seen."""
     seen = None if run["kind"] == "pretrained" else 0
     keys = ("n_samples", "n_epochs", "n_samples_seen", "n_samples_nominal", "total_flops")
@@ -222,7 +261,6 @@ def _other_facts(
         "weights_sha256": kept["sha256"],
         "checkpoints": [],
         "corrupt": [],
-        "seconds": round(seconds, 3),
     }
 
 
