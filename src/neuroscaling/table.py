@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.agreement import setting_problems
 from neuroscaling.core.json_text import require_rows
 from neuroscaling.core.parquet import read_frame
-from neuroscaling.core.scales import NONE, OLD_KEY, SCALES, has_ceiling, old_file
+from neuroscaling.core.scales import NONE, SCALES, has_ceiling
+from neuroscaling.core.score_files import read_score
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.failures import FAILED
 from neuroscaling.files import atomic_path, read_object
@@ -73,25 +75,29 @@ KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "
 
 
 def build_table(
-    score_files: Iterable[str | Path], run_files: Iterable[str | Path], accuracy: bool = False
+    score_files: Iterable[str | Path],
+    run_files: Iterable[str | Path],
+    accuracy: bool = False,
+    wanted: Iterable[str | Path] = (),
 ) -> pd.DataFrame:
     """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
 
     Numbers that are null stay missing (NaN); a score that is null has its reason. The rows are sorted by `KEY`, so the
-    order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too. Runs that failed
-    have no rows and stand in the table's attribute `failed_runs`. Raises DataError for a score of a run without
-    run.json, for a number given twice, for files of an earlier version, and for two scales with ceilings.
+    order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too; wanted: every
+    score file that the study asks for. Runs that failed have no rows and stand in the table's attribute `failed_runs`.
+    Raises DataError for files that are not what their records say, a score of a run without run.json, a wanted file of
+    a sound run that is not given, a number given twice, two scales with ceilings, and settings that differ
+    (core/agreement.py).
     """
     import pandas as pd
 
     records = [(path, read_object(path, "run")) for path in run_files]
     columns = [_run_columns(record, path) for path, record in records if not _failed(record)]
     runs = {own["run"]: own for own in columns}
-    score_paths = [Path(path) for path in score_files]
-    contents = [(path, content) for path in score_paths for content in [_score(path)] if not _failed(content)]
+    contents = [(path, _score(path)) for path in map(Path, score_files)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
-    problems += [_old(path) for path, content in contents if OLD_KEY in content]
-    problems += [] if problems else _mixed_scales(contents)
+    problems += _absent(map(Path, wanted), {path for path, _ in contents}, [r["run"] for _, r in records if _failed(r)])
+    problems += [] if problems else [*setting_problems(contents), *_mixed_scales(contents)]
     if problems:
         raise DataError(problems)
     rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
@@ -104,14 +110,20 @@ def build_table(
 
 
 def _score(path: Path) -> dict[str, Any]:
-    """A score file, or the record of a failure in its place."""
-    content = read_object(path, "run")
-    if not _failed(content):
-        require_rows(content, path)
-        _typed({"run": content["run"]}, path)
-        if OLD_KEY not in content:
-            _score_rows(content, path)
+    content = read_score(path)
+    require_rows(content, path)
+    _score_rows(content, path)
     return content
+
+
+def _absent(wanted: Iterable[Path], given: set[Path], failed: list[str]) -> list[Problem]:
+    """Score files that the study asks for and that are not there, though their runs are sound."""
+    fix = "run the study again: it makes what is absent"
+    return [
+        Problem("a score that the study asks for is not there", str(path), fix=fix)
+        for path in wanted
+        if path not in given and path.name.removesuffix(".json") not in failed
+    ]
 
 
 def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
@@ -132,11 +144,8 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a score table. Raises DataError, naming the file, where it is missing, no parquet, or of an old version."""
-    table = read_frame(path)
-    if OLD_KEY in table:
-        raise DataError(old_file(str(path), "delete the table and run again: it is made of the score files"))
-    return table
+    """Read a score table. Raises DataError, naming the file, where it is missing or no parquet."""
+    return read_frame(path)
 
 
 def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:
@@ -242,10 +251,6 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
 def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:
     allowed = f"the {len(runs)} runs whose run.json was given"
     return Problem("a score of a run without run.json", str(path), content["run"], allowed, fix="train or list the run")
-
-
-def _old(path: Path) -> Problem:
-    return old_file(str(path), "delete the file and run again: its activations stay")
 
 
 def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pandas as pd
 
+from neuroscaling.core.score_files import beside
 from neuroscaling.encoding.accuracy_summary import write_accuracy
 from neuroscaling.encoding.rois import ALL_VERTICES
 from neuroscaling.files import write_json
@@ -12,6 +13,7 @@ from neuroscaling.laws.config import FitFile, expand
 from neuroscaling.laws.job import write_fit
 from neuroscaling.report.encoding.meshes import fsaverage5
 from neuroscaling.table import build_table, write_table
+from tests.score_records import reseal, score_path
 
 SUBJECTS = ["subj01", "subj02", "subj03"]
 SIZES = [10, 20, 50, 100, 200, 500, 1000]
@@ -50,7 +52,7 @@ def write_study(folder, fits=None):
         run_files.append(folder / "runs" / f"{run['run']}.json")
         write_json(run_files[-1], run)
         for subject in SUBJECTS:
-            path = folder / "scores" / run["run"] / "data" / f"algonauts2023-{subject}.json"
+            path = score_path(folder / "scores", f"algonauts2023-{subject}", run["run"])
             _write_subject(path, run, subject)
             scores.append(path)
     table = folder / "scores.parquet"
@@ -95,14 +97,15 @@ def _write_subject(path, run, subject):
                  "layer": "blocks.1@4"}
             )  # fmt: skip
             accuracies += _accuracies(region, n, r, rng)
-    write_json(
+    pd.DataFrame(accuracies).to_parquet(beside(path, "accuracy.parquet"))
+    _vertices(subject, rng).to_parquet(beside(path, "targets.parquet"))
+    reseal(
         path,
-        {"format": "score/3", "run": run["run"], "data": "data", "simulated": True, "benchmark": "algonauts2023",
+        {"run": run["run"], "data": "data", "simulated": True, "benchmark": "algonauts2023",
          "metric": "ridge", "engine": "neuroscaling", "protocol": "corrected", "rows": rows,
          "details": {"candidates": CANDIDATES}, "provenance": {}},
+        {"benchmark": f"algonauts2023-{subject}"},
     )  # fmt: skip
-    pd.DataFrame(accuracies).to_parquet(path.with_name(f"{path.stem}.accuracy.parquet"))
-    _vertices(subject, rng).to_parquet(path.with_name(f"{path.stem}.targets.parquet"))
 
 
 def _seed(run, subject):

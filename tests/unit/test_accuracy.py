@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroscaling.core.score_files import beside
 from neuroscaling.encoding import accuracy as accuracy_module
 from neuroscaling.encoding.accuracy import MEASURES, accuracy_of
-from neuroscaling.encoding.accuracy_files import accuracy_file, write_columns
+from neuroscaling.encoding.accuracy_files import ACCURACY, write_columns
 from neuroscaling.encoding.accuracy_summary import write_accuracy
 from neuroscaling.encoding.bootstrap import resamples, same_sign, sign_flip_p, summarise
 from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
+from neuroscaling.hashing import file_sha256
+from tests.score_records import reseal, score_path
 
 N, V, DRAWS, SEED = 40, 17, 6, 3
 
@@ -249,11 +251,15 @@ def write_subject(folder, run, name, sizes=(10, 40), noise=1.0, seed=0, n_draws=
               for s in range(1, len(sizes) + 1)]  # fmt: skip
     columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     columns["n_mapping"] = np.repeat(sizes, [len(table["draw"]) for table in tables])
-    path = folder / "scores" / run / "simulated-tree" / f"algonauts2023-{name}.json"
-    header = {"run": run, "data": "simulated-tree", "benchmark": path.stem, "simulated": True}
-    write_json(path, header | {"rows": [{"subject": name, "region": region} for region in own]})
-    write_columns(accuracy_file(path), columns)
+    path = score_path(folder / "scores", f"algonauts2023-{name}", run)
+    write_columns(beside(path, ACCURACY), columns)
+    seal(path, name, [{"subject": name, "region": region} for region in own])
     return path, columns
+
+
+def seal(path, name, rows):
+    header = {"run": path.stem, "data": "simulated-tree", "benchmark": f"algonauts2023-{name}", "simulated": True}
+    reseal(path, header | {"rows": rows}, {"benchmark": f"algonauts2023-{name}"})
 
 
 def table_of(path):
@@ -290,7 +296,8 @@ def test_intervals_stay_within_what_a_measure_can_be(tmp_path):
     # Draws lie at 97 or 100 %, on average below the 99 % of all images: freed of that bias they would end at 100.5 %.
     path, columns = write_subject(tmp_path, "net", "subj01", n_draws=4)
     columns["challenge"] = np.choose(columns["draw"] + 1, [99.0, 100.0, 97.0, 97.0, 100.0])
-    write_columns(accuracy_file(path), columns)
+    write_columns(beside(path, ACCURACY), columns)
+    seal(path, "subj01", [{"subject": "subj01", "region": "V1"}])
     write_accuracy([path], tmp_path / "accuracy.parquet")
     rows = [row for row in table_of(tmp_path / "accuracy.parquet") if row["measure"] == "challenge"]
     assert rows and all(row["bias"] < 0 and row["low"] < row["value"] and row["high"] == 100 for row in rows)
@@ -331,20 +338,29 @@ def test_one_run_alone_gives_an_empty_table_of_comparisons_with_its_columns(tmp_
 def test_all_unfit_files_are_named_at_once(tmp_path):
     sound, columns = write_subject(tmp_path, "net", "subj01")
     lost, _ = write_subject(tmp_path, "net", "subj02")
-    accuracy_file(lost).unlink()
+    beside(lost, ACCURACY).unlink()
     old, _ = write_subject(tmp_path, "net", "subj03")
-    write_columns(accuracy_file(old), {key: value for key, value in columns.items() if key != "challenge"})
+    write_columns(beside(old, ACCURACY), {key: value for key, value in columns.items() if key != "challenge"})
     damaged, _ = write_subject(tmp_path, "net", "subj04")
-    accuracy_file(damaged).write_bytes(b"PAR1 cut short")
+    beside(damaged, ACCURACY).write_bytes(b"PAR1 cut short")
     pooled, _ = write_subject(tmp_path, "net", "subj05")
-    content = json.loads(pooled.read_text())
-    write_json(pooled, content | {"rows": [{"subject": "subj05"}, {"subject": "subj06"}]})
+    seal(pooled, "subj05", [{"subject": "subj05"}, {"subject": "subj06"}])
     with pytest.raises(DataError) as error:
         write_accuracy([sound, sound, lost, old, damaged, pooled], tmp_path / "accuracy.parquet")
     text = str(error.value)
-    assert f"{accuracy_file(lost)}: file is missing" in text
-    assert f"{accuracy_file(old)}: column is missing" in text and "challenge" in text
-    assert f"{accuracy_file(damaged)}: not a readable parquet file" in text
+    assert f"{beside(lost, ACCURACY)}: file is missing" in text
+    assert f"{beside(old, ACCURACY)}: column is missing" in text and "challenge" in text
+    assert f"{beside(damaged, ACCURACY)}: not a readable parquet file" in text
     assert f"{pooled}: not the score file of one subject" in text
     assert "a subject is given twice" in text and "net simulated-tree algonauts2023 subj01" in text
     assert not (tmp_path / "accuracy.parquet").exists()
+
+
+def test_accuracies_that_were_altered_are_refused_and_both_checksums_are_named(tmp_path):
+    path, columns = write_subject(tmp_path, "net", "subj01")
+    write_columns(beside(path, ACCURACY), {**columns, "r": columns["r"] + 1e-9})
+    with pytest.raises(DataError, match="the file was altered") as error:
+        write_accuracy([path], tmp_path / "accuracy.parquet")
+    text = str(error.value)
+    assert file_sha256(beside(path, ACCURACY)) in text and json.loads(path.read_text())["files"][ACCURACY] in text
+    assert "delete the score file and run again" in text

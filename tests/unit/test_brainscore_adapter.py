@@ -13,9 +13,12 @@ import pytest
 
 from neuroscaling.activations.store import write_store
 from neuroscaling.brainscore import ids
-from neuroscaling.brainscore.job_files import ScoringJob, write_job
+from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob, write_job
 from neuroscaling.brainscore.sources import find_files
+from neuroscaling.core.names import Name
+from neuroscaling.core.score_files import checked_file, read_score
 from neuroscaling.errors import DataError, StudyError
+from neuroscaling.hashing import file_sha256
 from neuroscaling.simulate.brain import simulate_brain
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,7 +49,7 @@ from neuroscaling.brainscore import environment, ids
 environment.prepare(Path(tempfile.mkdtemp()))
 from neuroscaling.activations.store import open_store
 from neuroscaling.brainscore.local import load, register_benchmark
-from neuroscaling.brainscore.score_file import targets_path, write_score
+from neuroscaling.brainscore.score_file import write_score
 from neuroscaling.brainscore.scoring import Job, score_benchmark
 from neuroscaling.errors import NeuroscalingError
 
@@ -63,7 +66,7 @@ for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
         content, targets = score_benchmark(benchmark, load, job)
         results[name] = content | {"targets": targets}
         if name == "parity":
-            write_score(Path(sys.argv[2]).with_name("parity.json"), content, targets)
+            write_score(Path(sys.argv[2]).with_name("parity.json"), content, targets, {}, {})
     except NeuroscalingError as error:
         results[name] = {"error": str(error)}
 Path(sys.argv[2]).write_text(json.dumps(results))
@@ -212,8 +215,7 @@ def test_the_order_of_the_stored_stimuli_does_not_matter(results: dict, benchmar
 def test_a_score_says_what_it_is(results: dict):
     score = results[f"truth {IT}"]
     row = score["rows"][0]
-    expected = ("score/3", True, "pls", "kernel")
-    assert (score["format"], score["simulated"], score["metric"], score["engine"]) == expected
+    assert (score["simulated"], score["metric"], score["engine"]) == (True, "pls", "kernel")
     assert (row["n_targets"], row["n_mapping"], row["layer"]) == (8, 108, "IT.0")
     assert row["score"] == pytest.approx(row["raw"] ** 2 / row["ceiling"], rel=1e-12)
     assert score["versions"] == {"brainscore_vision": ids.BRAINSCORE_VERSION, "benchmark": 4}
@@ -274,7 +276,6 @@ def test_bad_input_is_named(results: dict, case: str, words: list[str]):
 @pytest.fixture()
 def scoring(brain: Path, stores: dict[str, Path], tmp_path: Path) -> ScoringJob:
     return ScoringJob(
-        activations=[stores["truth"]],
         outputs=[],
         data=brain / "brainscore",
         data_name="simulated-toy",
@@ -285,57 +286,64 @@ def scoring(brain: Path, stores: dict[str, Path], tmp_path: Path) -> ScoringJob:
     )
 
 
-def _score(job: ScoringJob, folder: Path, *outputs: Path, **options: object) -> subprocess.CompletedProcess:
+def _score(job: ScoringJob, folder: Path, *outputs: ScoreOutput, **options: object) -> subprocess.CompletedProcess:
     """Run the command of the `brainscore` rule; its log is `folder`/log."""
     path = write_job(folder / "job.json", replace(job, outputs=list(outputs), **options))
     return _run(REPOSITORY / "workflow" / "scripts" / "score_brainscore.py", path, folder / "log")
 
 
-def _output(job: ScoringJob, folder: Path, benchmark: str) -> Path:
-    """Where the score of the job's run belongs: `<run>/<data>/<benchmark>.json`."""
-    return folder / job.activations[0].parent.name / "simulated-toy" / f"{benchmark}.json"
+def _output(activations: Path, folder: Path, benchmark: str, **settings: object) -> ScoreOutput:
+    """The score of a run called `toy-00000000`."""
+    definition = {"benchmark": benchmark, **settings}
+    path = folder / str(Name(benchmark, definition)) / "toy-00000000.json"
+    return ScoreOutput(path, "toy-00000000", benchmark, activations, definition)
 
 
 @needs_brainscore
-def test_the_command_keeps_what_the_same_code_did_and_its_ceilings(
+def test_the_command_makes_what_is_absent_and_seals_it_and_keeps_ceilings(
     scoring: ScoringJob, stores: dict[str, Path], tmp_path: Path, results: dict
 ):
-    output, other = _output(scoring, tmp_path / "first", IT), _output(scoring, tmp_path / "first", V1)
-    first = _score(scoring, tmp_path, output, code="a")
+    out, other = (_output(stores["truth"], tmp_path / "first", benchmark) for benchmark in (IT, V1))
+    first = _score(scoring, tmp_path, out)
     assert first.returncode == 0, first.stderr
-    assert json.loads(output.read_text())["rows"] == results[f"truth {IT}"]["rows"]
-    written, first_targets = output.stat().st_mtime_ns, output.with_name(f"{IT}.targets.parquet").read_bytes()
-    second = _score(scoring, tmp_path, output, other, code="a")
-    assert second.returncode == 0 and f"{IT}: kept" in (tmp_path / "log").read_text()
-    assert output.stat().st_mtime_ns == written and other.exists()
-    other_code = _score(scoring, tmp_path, output, code="b")
-    assert other_code.returncode == 0 and output.stat().st_mtime_ns > written
-    shuffled = replace(scoring, activations=[stores["shuffled"]])
-    another = _output(scoring, tmp_path / "second", IT)
-    third = _score(shuffled, tmp_path, another)
+    content = read_score(out.path)
+    assert content["rows"] == results[f"truth {IT}"]["rows"] and content["definition"] == out.definition
+    recordings = find_files(scoring.data, ids.DATA_SETS["MajajHong2015.public"])
+    expected = {f"simulated-toy/{path.name}": path for path in (recordings.assembly, recordings.csv)}
+    assert expected.keys() < content["made_from"].keys()
+    assert all(content["made_from"][name] == f"sha256:{file_sha256(path)}" for name, path in expected.items())
+    targets = checked_file(out.path, content, "targets.parquet")
+    written = [path.stat().st_mtime_ns for path in (out.path, targets)]
+    second = _score(scoring, tmp_path, out, other)
+    assert second.returncode == 0 and read_score(other.path)["benchmark"] == V1
+    assert [path.stat().st_mtime_ns for path in (out.path, targets)] == written
+    shuffled = _output(stores["shuffled"], tmp_path / "second", IT)
+    third = _score(scoring, tmp_path, shuffled)
     # Scored from the ceiling that the first process kept, to the last digit.
-    assert third.returncode == 0 and json.loads(another.read_text())["rows"] == results[f"truth {IT}"]["rows"]
-    assert len(list((tmp_path / "ceilings").iterdir())) == 2
-    assert first_targets == output.with_name(f"{IT}.targets.parquet").read_bytes()
+    assert third.returncode == 0 and read_score(shuffled.path)["rows"] == results[f"truth {IT}"]["rows"]
+    assert len(list((tmp_path / "ceilings").glob("*.json"))) == len(list((tmp_path / "ceilings").glob("*.npz"))) == 2
+    targets.write_bytes(targets.read_bytes()[:-1])
+    with pytest.raises(DataError, match="the file was altered") as error:
+        checked_file(out.path, content, "targets.parquet")
+    assert content["files"]["targets.parquet"] in str(error.value) and file_sha256(targets) in str(error.value)
 
 
 @needs_brainscore
-def test_the_command_fails_with_one_message_and_writes_nothing(scoring: ScoringJob, tmp_path: Path):
-    failed = _score(scoring, tmp_path, _output(scoring, tmp_path / "scores", IT), layers={"IT": "layer4"})
+def test_the_command_fails_with_one_message_and_writes_nothing(
+    scoring: ScoringJob, stores: dict[str, Path], tmp_path: Path
+):
+    out = _output(stores["truth"], tmp_path / "scores", IT)
+    failed = _score(scoring, tmp_path, out, layers={"IT": "layer4"})
     assert failed.returncode == 1
     assert "no such layer" in failed.stderr and "Traceback" not in failed.stderr
     assert "no such layer" in (tmp_path / "log").read_text()
-    assert not (tmp_path / "scores").exists()
+    assert not list((tmp_path / "scores").rglob("*.json"))
 
 
 @needs_brainscore
-def test_an_output_of_a_run_without_activations_is_named(scoring: ScoringJob, tmp_path: Path):
-    failed = _score(scoring, tmp_path, tmp_path / "stranger-00000000" / "simulated-toy" / f"{IT}.json")
-    assert failed.returncode == 1 and "stranger-00000000" in failed.stderr
-
-
-@needs_brainscore
-def test_an_official_file_of_other_content_is_named(brain: Path, scoring: ScoringJob, tmp_path: Path):
+def test_an_official_file_of_other_content_is_named(
+    brain: Path, scoring: ScoringJob, stores: dict[str, Path], tmp_path: Path
+):
     """Brain-Score looks for a file in the folder of its sha1 and compares it; a wrong one is not downloaded over."""
     official = tmp_path / "official"
     for sha1, name in OFFICIAL.items():
@@ -346,7 +354,7 @@ def test_an_official_file_of_other_content_is_named(brain: Path, scoring: Scorin
             )
         else:
             shutil.copy(brain / "brainscore" / name, official / sha1)
-    failed = _score(replace(scoring, data=official), tmp_path, _output(scoring, tmp_path, IT))
+    failed = _score(replace(scoring, data=official), tmp_path, _output(stores["truth"], tmp_path, IT))
     assert failed.returncode == 1
     assert "SHA1 mismatch" in failed.stderr and "assy_dicarlo_MajajHong2015_public.nc" in failed.stderr
     assert sorted(path.name for path in official.rglob("*") if path.is_file()) == sorted(OFFICIAL.values())

@@ -11,8 +11,8 @@ import pytest
 
 from neuroscaling.brainscore import ids, prefetch, sources
 from neuroscaling.brainscore.job_files import PrefetchJob, write_job
+from neuroscaling.core.records import read_record
 from neuroscaling.errors import DataError
-from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha1
 from tests.brainscore_data import run_in_brainscore
 
@@ -47,7 +47,7 @@ class Network:
 def test_prefetched_files_are_whole_read_only_and_listed_last(tmp_path: Path, remote: list[sources.RemoteFile]):
     network, root = Network(tmp_path / "server"), tmp_path / "data"
     manifest = prefetch.prefetch_files(remote, root, tmp_path / "manifest.json", network)
-    assert read_json(manifest)["files"] == {file.name: file.sha1 for file in remote}
+    assert read_record(manifest, "prefetch/2")["files"] == {file.name: file.sha1 for file in remote}
     for file in remote:
         path = file.place(root)
         assert file_sha1(path) == file.sha1

@@ -3,20 +3,19 @@
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from neuroscaling.activations.store import write_store
-from neuroscaling.brainscore import ids
 from neuroscaling.brainscore.audit import largest_difference
-from neuroscaling.brainscore.job import commitment_path, read_commitment
-from neuroscaling.brainscore.job_files import ScoringJob
-from neuroscaling.brainscore.score_file import main_layer, targets_path
+from neuroscaling.brainscore.job import read_commitment
+from neuroscaling.brainscore.score_file import main_layer
+from neuroscaling.core.names import Name
+from neuroscaling.core.records import sealed, write_record
+from neuroscaling.core.score_files import beside
 from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
 from tests import brainscore_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,8 +39,8 @@ from neuroscaling.brainscore.audit import audit
 from neuroscaling.brainscore.ceilings import keep_ceilings, read_ceiling
 from neuroscaling.brainscore.local import load, register_benchmark
 from neuroscaling.brainscore.definitions import check_definitions
-from neuroscaling.brainscore.scoring import Job, score_benchmark
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.brainscore.scoring import Job, ceiling_definition, score_benchmark
+from neuroscaling.errors import DataError, NeuroscalingError
 
 results, store = {}, open_store(root / "set.json")
 
@@ -53,12 +52,20 @@ def scored(name, load=load, definitions=None, **settings):
     json.dumps(content, allow_nan=False)
     return {key: content[key] for key in ("rows", "subjects")}
 
+def refused(path):
+    try:
+        return f"read: {read_ceiling(path)}"
+    except DataError as error:
+        return str(error)
+
 for name in sys.argv[2:]:
     register_benchmark(root / "data", ids.benchmark(name))
     first = load(name)
-    keep_ceilings(first, root / "ceilings", "x")
+    definition = ceiling_definition(ids.benchmark(name), "x", "")
+    keep_ceilings(first, root / "ceilings", definition)
     computed = first.ceiling
-    path = root / "ceilings" / f"{first.identifier}-x.npz"
+    (path,) = (root / "ceilings").glob(f"{first.identifier}-*.json")
+    arrays = path.with_name(f"{path.name.removesuffix('.json')}.npz")
     kept = read_ceiling(path)
     raw, again = computed.attrs.get("raw"), kept.attrs.get("raw")
     equal = raw is None or (raw.dims == again.dims and np.array_equal(raw.values, again.values, equal_nan=True))
@@ -66,20 +73,36 @@ for name in sys.argv[2:]:
     same = levels == ({} if again is None else {dim: list(again.indexes[dim].names) for dim in again.dims})
     results[name] = {"equal": bool(equal), "levels": same, "value": float(kept) == float(computed)}
     results[name]["lower"] = kept.attrs.get("lower_bound_loo") == computed.attrs.get("lower_bound_loo")
-    before = path.read_bytes()
+    before = arrays.read_bytes()
     results[name]["kept"] = scored(name, ceilings=root / "ceilings")
-    results[name]["untouched"] = path.read_bytes() == before
+    results[name]["untouched"] = arrays.read_bytes() == before
     results[name]["parity"] = scored(name, protocol="parity")
-    path.write_bytes(before[: len(before) // 2])
+    record = path.read_bytes()
+    damaged = {
+        path: [record.replace(b"numpy", b"numpi"), record.replace(b'"ceiling/1"', b'"ceiling/0"'), record.replace(b'"x"', b'"y"')],
+        arrays: [before[: len(before) // 2], before[:-30] + bytes([before[-30] ^ 1]) + before[-29:], b""],
+    }
+    results[name]["damaged"] = []
+    for file, contents in damaged.items():
+        whole = file.read_bytes()
+        for content in contents:
+            file.write_bytes(content)
+            results[name]["damaged"].append(refused(path))
+        file.write_bytes(whole)
+    other = path.with_name(path.name.replace(path.stem[-8:], "00000000"))
+    other.write_bytes(record)
+    results[name]["damaged"].append(refused(other))
+    other.unlink()
+    path.unlink()
     others = [load(name), load(name)]
     for other in others:
-        keep_ceilings(other, root / "ceilings", "x")
+        keep_ceilings(other, root / "ceilings", definition)
     threads = [threading.Thread(target=lambda other=other: other.ceiling) for other in others]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    results[name]["mended"] = float(read_ceiling(path)) == float(computed)
+    results[name]["again"] = float(read_ceiling(path)) == float(computed) and arrays.read_bytes() == before
     results[name]["at once"] = [float(other.ceiling) == float(computed) for other in others]
 def with_ceiling(change):
     def loaded(name):
@@ -185,8 +208,17 @@ def test_a_kept_ceiling_is_the_computed_one(results: dict, benchmark: str):
 
 @needs_brainscore
 @pytest.mark.parametrize("benchmark", [IT, RDM, RIDGE, BEHAVIOR])
-def test_a_ceiling_cut_short_is_computed_again_by_two_at_once(results: dict, benchmark: str):
-    assert results[benchmark]["mended"] and results[benchmark]["at once"] == [True, True]
+def test_a_ceiling_that_is_not_there_is_computed_by_one_of_two_at_once(results: dict, benchmark: str):
+    assert results[benchmark]["again"] and results[benchmark]["at once"] == [True, True]
+
+
+@needs_brainscore
+@pytest.mark.parametrize("benchmark", [IT, RDM, RIDGE, BEHAVIOR])
+def test_a_ceiling_that_was_altered_or_stands_under_another_name_is_refused(results: dict, benchmark: str):
+    found = results[benchmark]["damaged"]
+    assert len(found) == 7 and all("delete the ceiling's .json and run again" in text for text in found), found
+    assert sum("the file was altered" in text for text in found) == 5
+    assert "another artefact" in found[-1] and "00000000" in found[-1]
 
 
 @needs_brainscore
@@ -269,20 +301,23 @@ def test_differences_of_missing_numbers_are_none():
 
 def test_the_layer_of_most_splits_stands_for_all():
     assert main_layer(["a", "b", "b"]) == "b" and main_layer(["c", "a", "a", "c"]) == "c"
-    assert targets_path(Path("x/Li2026.V1-pls.json")) == Path("x/Li2026.V1-pls.targets.parquet")
+    assert beside(Path("x/vit.in1k-1.json"), "targets.parquet") == Path("x/vit.in1k-1.targets.parquet")
 
 
-def test_layers_come_from_the_commitment_of_the_reference(tmp_path: Path):
-    plain = ScoringJob([Path("run/set.json")], [Path("run/data/x.json")], Path("d"), "data")
-    chosen = replace(plain, commitments=tmp_path, choice="abc", references={"run": "teacher"})
-    path = tmp_path / "teacher" / "data" / f"{IT}-abc.json"
-    write_json(path, {"layers": EACH_SPLIT})
-    assert commitment_path(chosen, "run", ids.benchmark(IT)) == path
-    assert read_commitment(path) == EACH_SPLIT
-    assert commitment_path(plain, "run", ids.benchmark(IT)) is None
-    assert commitment_path(chosen, "another", ids.benchmark(IT)) is None
-    assert commitment_path(chosen, "run", ids.benchmark(BEHAVIOR)) is None
-    assert commitment_path(replace(chosen, layers={"IT": "wide"}), "run", ids.benchmark(IT)) is None
-    write_json(path, {"layers": []})
-    with pytest.raises(DataError, match="no layers are committed to"):
-        read_commitment(path)
+def test_chosen_layers_are_read_from_a_record_that_holds(tmp_path: Path):
+    definition = {"way": "nested"}
+    path = tmp_path / str(Name(IT, definition)) / "teacher.json"
+    content = {"format": "commitment/2", "run": "teacher", "layers": EACH_SPLIT, "definition": definition}
+    write_record(path, content)
+    assert read_commitment(path)["layers"] == EACH_SPLIT
+    whole = path.read_text()
+    for words, damaged in (
+        ("the file was altered", whole.replace("narrow", "narrov")),
+        ("no layers are committed to", json.dumps(sealed(content | {"layers": []}))),
+        ("of another format", json.dumps(sealed(content | {"format": "commitment/1"}))),
+        ("another run", json.dumps(sealed(content | {"run": "pupil"}))),
+        ("another artefact", json.dumps(sealed(content | {"definition": {"way": "reported"}}))),
+    ):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match=words):
+            read_commitment(path)

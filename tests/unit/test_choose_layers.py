@@ -1,6 +1,5 @@
 """Layers chosen on simulated recordings by the command of the `layers` rule, and scores that take them."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -9,7 +8,9 @@ import numpy as np
 import pytest
 
 from neuroscaling.activations.store import write_store
-from neuroscaling.brainscore.job_files import ChoiceJob, ChosenSet, ScoringJob, write_job
+from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, ScoreOutput, ScoringJob, write_job
+from neuroscaling.core.names import Name
+from neuroscaling.core.score_files import read_of_run, read_score
 from neuroscaling.simulate.brain import simulate_brain
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,33 +50,42 @@ def run(script: str, job: ChoiceJob | ScoringJob, folder: Path, check: bool = Tr
     return done
 
 
-def outputs(folder: Path, key: str) -> list[Path]:
-    return [folder / "commitments" / RUN / DATA / f"{benchmark}-{key}.json" for benchmark in (V1, IT)]
+def outputs(folder: Path, key: str, benchmarks: tuple[str, ...] = (V1, IT)) -> list[ChoiceOutput]:
+    manifest = folder / "activations" / RUN / f"{SET}.json"
+    definitions = {benchmark: {"benchmark": benchmark, "choice": key} for benchmark in benchmarks}
+    return [
+        ChoiceOutput(
+            folder / "commitments" / str(Name(benchmark, own)) / f"{RUN}.json", RUN, benchmark, SET, manifest, own
+        )
+        for benchmark, own in definitions.items()
+    ]
 
 
 def choice_job(
-    folder: Path, outputs: list[Path], benchmarks: tuple[str, ...] = (V1, IT), **choice: object
+    folder: Path, outputs: list[ChoiceOutput], benchmarks: tuple[str, ...] = (V1, IT), **choice: object
 ) -> ChoiceJob:
-    manifest = folder / "activations" / RUN / f"{SET}.json"
     sets = [ChosenSet(SET, folder / "brain/brainscore", DATA, list(benchmarks))]
     asked = {"way": "nested", "hierarchy": False, "inner_splits": 2} | choice
-    return ChoiceJob([manifest], outputs, sets, asked, ceilings=folder / "ceilings")
+    return ChoiceJob(outputs, sets, asked, ceilings=folder / "ceilings")
 
 
-def choose(folder: Path, key: str, **choice: object) -> None:
+def choose(folder: Path, key: str, **choice: object) -> list[dict]:
+    """The records of V1 and IT."""
     run("choose_layers.py", choice_job(folder, outputs(folder, key), **choice), folder)
+    return [read_of_run(out.path, "commitment/2") for out in outputs(folder, key)]
 
 
-def scoring_job(folder: Path, name: str, **options: object) -> ScoringJob:
-    manifest, output = folder / "activations" / RUN / f"{SET}.json", folder / name / RUN / DATA / f"{IT}.json"
-    kept = {"ceilings": folder / "ceilings" / DATA, "commitments": folder / "commitments"}
-    return ScoringJob([manifest], [output], folder / "brain/brainscore", DATA, references={RUN: RUN}, **kept, **options)
+def scoring_job(folder: Path, name: str, choice: str, **options: object) -> ScoringJob:
+    manifest, definition = folder / "activations" / RUN / f"{SET}.json", {"name": name}
+    path = folder / "scores" / str(Name(IT, definition)) / f"{RUN}.json"
+    (chosen,) = outputs(folder, choice, (IT,))
+    output = ScoreOutput(path, RUN, IT, manifest, definition, chosen.path)
+    return ScoringJob([output], folder / "brain/brainscore", DATA, ceilings=folder / "ceilings", **options)
 
 
 @pytest.fixture(scope="module")
 def nested(folder: Path) -> dict[str, dict]:
-    choose(folder, "nested")
-    return {path.name.removesuffix("-nested.json"): json.loads(path.read_text()) for path in outputs(folder, "nested")}
+    return dict(zip((V1, IT), choose(folder, "nested"), strict=True))
 
 
 def test_each_split_finds_the_layer_that_carries_its_region(nested: dict):
@@ -87,39 +97,45 @@ def test_each_split_finds_the_layer_that_carries_its_region(nested: dict):
         assert content["near_ties"].get(layer) is None and content["way"] == "nested"
 
 
-def test_a_choice_from_the_same_inputs_is_kept(folder: Path, nested: dict):
-    written = [path.stat().st_mtime_ns for path in outputs(folder, "nested")]
-    choose(folder, "nested")
-    assert [path.stat().st_mtime_ns for path in outputs(folder, "nested")] == written
-    assert "kept" in (folder / "log").read_text()
+def test_a_choice_that_is_there_is_kept_and_says_what_it_was_made_from(folder: Path, nested: dict):
+    files = [out.path for out in outputs(folder, "nested")]
+    written = [path.stat().st_mtime_ns for path in files]
+    choose(folder, "nested", way="reported")
+    assert [path.stat().st_mtime_ns for path in files] == written
+    made_from = nested[IT]["made_from"]
+    assert f"activations/{RUN}/{SET}.json" in made_from and f"{DATA}/stimulus_hvm-public.csv" in made_from
 
 
 def test_a_hierarchy_keeps_it_from_standing_before_v1(folder: Path):
-    choose(folder, "ordered", hierarchy=True)
-    v1, it = (json.loads(path.read_text())["layers"] for path in outputs(folder, "ordered"))
+    v1, it = (found["layers"] for found in choose(folder, "ordered", hierarchy=True))
     order = ["IT.signal", "noise", "V1.signal"]
     assert all(order.index(a) <= order.index(b) for a, b in zip(v1, it, strict=True))
 
 
 def test_parity_takes_the_layer_with_the_best_reported_score(folder: Path):
-    choose(folder, "reported", way="reported")
-    v1, it = (json.loads(path.read_text()) for path in outputs(folder, "reported"))
+    v1, it = choose(folder, "reported", way="reported")
     assert (v1["layers"], it["layers"]) == (["V1.signal"], ["IT.signal"])
-    run("score_brainscore.py", scoring_job(folder, "scores", choice="reported"), folder)
-    score = json.loads((folder / "scores" / RUN / DATA / f"{IT}.json").read_text())
+    job = scoring_job(folder, "scores", "reported")
+    run("score_brainscore.py", job, folder)
+    score = read_score(job.outputs[0].path)
     assert score["rows"][0]["layer"] == "IT.signal"
-    assert len(list((folder / "ceilings" / DATA).iterdir())) == 2  # one a benchmark, for the choice and the score
+    assert it["checksum"] in score["made_from"].values()
+    # One a benchmark, for the choice and the score.
+    assert len(list((folder / "ceilings").glob("*.json"))) == 2
     assert max(it["scores"][0]) == pytest.approx(score["rows"][0]["raw"], rel=1e-12)
 
 
-def test_an_output_that_is_not_asked_for_is_named(folder: Path):
-    output = folder / "commitments" / RUN / DATA / f"{IT}-x.json"
-    failed = run("choose_layers.py", choice_job(folder, [output], (V1,)), folder, check=False)
-    assert failed.returncode == 1 and "no output for this benchmark" in failed.stderr and V1 in failed.stderr
+@pytest.mark.parametrize(
+    ("benchmarks", "hierarchy", "named"), [((V1,), False, IT), ((V1, IT), True, V1)], ids=["stranger", "missing"]
+)
+def test_outputs_that_do_not_fit_what_is_asked_are_named(folder: Path, benchmarks: tuple, hierarchy: bool, named: str):
+    job = choice_job(folder, outputs(folder, "x", (IT,)), benchmarks, hierarchy=hierarchy)
+    failed = run("choose_layers.py", job, folder, check=False)
+    assert failed.returncode == 1 and f"outputs of {RUN}" in failed.stderr and named in failed.stderr
 
 
-def test_a_layer_that_the_study_names_stands_above_a_choice_and_a_missing_choice_is_named(folder: Path, nested: dict):
-    run("score_brainscore.py", scoring_job(folder, "named", choice="nested", layers={"IT": "noise"}), folder)
-    assert json.loads((folder / "named" / RUN / DATA / f"{IT}.json").read_text())["rows"][0]["layer"] == "noise"
-    failed = run("score_brainscore.py", scoring_job(folder, "absent", choice="absent"), folder, check=False)
-    assert failed.returncode == 1 and f"{IT}-absent.json" in failed.stderr and "file is missing" in failed.stderr
+def test_a_missing_choice_is_named(folder: Path):
+    job = scoring_job(folder, "absent", "absent")
+    failed = run("score_brainscore.py", job, folder, check=False)
+    assert failed.returncode == 1 and "file is missing" in failed.stderr
+    assert str(job.outputs[0].commitment) in failed.stderr

@@ -88,7 +88,7 @@ def test_planted_truth_is_found_with_the_right_layer_for_each_vertex(tree, tmp_p
 
 def test_score_file_says_what_the_formats_page_says(tree, tmp_path):
     content, targets = score(tree, tmp_path, {"all": latent})
-    assert content["format"] == "score/3"
+    assert content["format"] == "score/4"
     assert content["simulated"] is True
     assert (content["metric"], content["protocol"]) == ("ridge", "corrected")
     assert {(row["scale"], row["reason"]) for row in content["rows"]} == {("r2/c", None)}

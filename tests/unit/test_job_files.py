@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.brainscore.job_files import ChoiceJob, ChosenSet, ScoringJob, read_job, with_source, write_job
+from neuroscaling.brainscore.job_files import (
+    ChoiceJob,
+    ChoiceOutput,
+    ChosenSet,
+    ScoreOutput,
+    ScoringJob,
+    read_job,
+    with_source,
+    write_job,
+)
 from neuroscaling.errors import DataError
 from neuroscaling.paths import brace_problems, quote_problems
 
@@ -17,28 +26,31 @@ RULES = Path(__file__).parents[2] / "workflow" / "rules"
 START = """
 import sys
 from neuroscaling.brainscore.job_files import ScoringJob, become
-job = ScoringJob([], [], "data", sys.argv[1], readout=sys.argv[1])
+job = ScoringJob([], "data", sys.argv[1], readout=sys.argv[1])
 become(sys.executable, sys.argv[2], job, sys.argv[3])
 """
 
 
 def test_a_job_comes_back_as_it_was(tmp_path: Path):
     awkward = Path(AWKWARD)
-    scoring = ScoringJob([awkward], [awkward / "a.json"], awkward, "data", True, {"IT": AWKWARD}, ceilings=awkward)
+    outputs = [ScoreOutput(awkward / "a.json", AWKWARD, "b-pls", awkward, {"engine": None}, commitment=awkward)]
+    outputs.append(ScoreOutput(awkward, "run", "b-pls", awkward, {}))
+    scoring = ScoringJob(outputs, awkward, "data", True, {"IT": AWKWARD}, ceilings=awkward)
     assert read_job(write_job(tmp_path / "job.json", scoring), ScoringJob) == scoring
     sets = [ChosenSet("set", awkward, "data", ["a", "b"])]
-    choice = ChoiceJob([awkward], [], sets, {"way": "nested", "inner_splits": 3}, {"own": {"window": [1, 2]}})
+    chosen = [ChoiceOutput(awkward, "run", "a", "set", awkward, {"way": ["nested", 3]})]
+    choice = ChoiceJob(chosen, sets, {"way": "nested", "inner_splits": 3}, {"own": {"window": [1, 2]}})
     assert read_job(write_job(tmp_path / "job.json", choice), ChoiceJob) == choice
 
 
 def test_everything_that_is_wrong_with_a_job_file_is_named_at_once(tmp_path: Path):
     path = tmp_path / "job.json"
-    path.write_text(json.dumps({"activations": [3], "outputs": [], "data_name": 1, "simulatd": True, "readout": None}))
+    path.write_text(json.dumps({"outputs": [3], "data_name": 1, "simulatd": True, "readout": None}))
     with pytest.raises(DataError) as error:
         read_job(path, ScoringJob)
     text = str(error.value)
     assert len(error.value.problems) == 4 and str(path) in text
-    for words in ("activations[0]", "data_name", "nearest:  simulated", "key is missing", ", data"):
+    for words in ("outputs[0]", "data_name", "nearest:  simulated", "key is missing", ", data"):
         assert words in text
     path.write_text("[]")
     with pytest.raises(DataError, match="not a job file"):

@@ -1,6 +1,7 @@
 """Raw NSD: every format read alike, trials given to the right images, planted truth found in what is prepared."""
 
 import json
+import shutil
 import tracemalloc
 
 import h5py
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
+from neuroscaling.core.names import Name
 from neuroscaling.encoding.nsd.averages import blocks
 from neuroscaling.encoding.nsd.betas import betas_shape, read_betas, zscored
 from neuroscaling.encoding.nsd.design import Design, read_design
@@ -335,16 +337,36 @@ def test_a_prepared_folder_says_when_it_was_changed(few, tmp_path):
     assert [problem.where for problem in damaged_files(folder)] == [str(folder / "test.npy")]
     np.save(folder / "test.npy", values[:, :-1])
     (folder / "training.npy").write_bytes(b"")
-    with pytest.raises(DataError, match="not what the manifest says") as error:
+    with pytest.raises(DataError, match="changed since it was written") as error:
         open_recording(folder)
-    assert str(folder / "training.npy") in str(error.value)
+    sums = json.loads((folder / "manifest.json").read_text())["sha256"]
+    text = str(error.value)
+    assert all(word in text for word in (str(folder / "training.npy"), sums["training.npy"], sums["test.npy"]))
+
+
+def test_a_prepared_folder_is_made_once_and_stands_under_its_own_name(few, tmp_path):
+    definition = {"space": "fsaverage", "test": "shared1000"}
+    out = tmp_path / str(Name("nsd", definition)) / "subj01"
+    manifest = prepare(few / "nsd", "subj01", out, "fsaverage", definition=definition)
+    assert read_manifest(out)["definition"] == definition
+    written = manifest.stat().st_mtime_ns
+    assert prepare(tmp_path / "moved away", "subj01", out, "fsaverage", definition=definition) == manifest
+    assert manifest.stat().st_mtime_ns == written
+    other = tmp_path / "nsd-00000000" / "subj01"
+    shutil.copytree(out, other)
+    with pytest.raises(DataError, match="another artefact") as error:
+        open_recording(other)
+    assert "00000000" in str(error.value) and out.parent.name[-8:] in str(error.value)
+    manifest.write_text(manifest.read_text().replace('"nsd"', '"nsc"'))
+    with pytest.raises(DataError, match="the file was altered"):
+        open_recording(out)
 
 
 def test_a_folder_of_another_format_is_refused(tmp_path):
     with pytest.raises(DataError, match="file is missing"):
         open_recording(tmp_path)
     (tmp_path / "manifest.json").write_text('{"format": "stimuli/2"}')
-    with pytest.raises(DataError, match="not the manifest of a prepared recording"):
+    with pytest.raises(DataError, match="another format"):
         open_recording(tmp_path)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neuroscaling.core.score_files import beside
 from neuroscaling.encoding.rois import ALL_VERTICES
 from neuroscaling.errors import DataError
 from neuroscaling.files import read_json
@@ -27,6 +28,7 @@ from neuroscaling.report.encoding.entry import Drawing, LeftOut
 from neuroscaling.report.page import build_report
 from neuroscaling.report.published.canvas import drawing
 from neuroscaling.table import read_table
+from tests.score_records import reseal, score_path
 from tests.unit import made_up_encoding as made_up
 from tests.unit.test_report import DOT
 
@@ -292,8 +294,8 @@ def test_accuracies_of_several_subjects_in_one_file_are_refused(files, tmp_path)
     scores, table, _, accuracy = files
     content = read_json(scores[0])
     content["rows"][0]["subject"] = "subj09"
-    beside = tmp_path / "x.accuracy.parquet"
-    beside.write_bytes(scores[0].with_name(f"{scores[0].stem}.accuracy.parquet").read_bytes())
-    (tmp_path / "x.json").write_text(json.dumps(content))
+    path = score_path(tmp_path, "pooled", content["run"])
+    beside(path, "accuracy.parquet").write_bytes(beside(scores[0], "accuracy.parquet").read_bytes())
+    reseal(path, content, {"benchmark": "pooled"})
     with pytest.raises(DataError, match="file of several subjects"):
-        data.read_encodings([tmp_path / "x.json"], read_table(table), pd.read_parquet(accuracy), [])
+        data.read_encodings([path], read_table(table), pd.read_parquet(accuracy), [])

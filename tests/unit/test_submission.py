@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from neuroscaling.cli.submission import add_commands
+from neuroscaling.core.score_files import beside
 from neuroscaling.encoding.accuracy_files import write_columns
-from neuroscaling.encoding.averaging import average_predictions, prediction_file, weighted_mean
+from neuroscaling.encoding.averaging import average_predictions, weighted_mean
+from neuroscaling.encoding.predictions import prediction_kind
+from neuroscaling.encoding.score_file import TARGETS
 from neuroscaling.encoding.submission import TOP, check_submission, expected_shapes, member, write_submission
 from neuroscaling.encoding.submission_job import write_averaged_submission
 from neuroscaling.encoding.submission_score import can_be_scored, score_submission
 from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
+from tests.score_records import reseal, score_path
 from tests.unit.test_algonauts import N_TEST, WIDTH, write_tree
 
 SUBJECTS = ("subj01", "subj02")
@@ -271,23 +274,29 @@ def test_a_tree_without_truth_can_not_score_and_says_what_it_lacks(tree, tmp_pat
 
 def write_run(folder, run, subject="subj01", cv=1.0, seed=0, masked=()):
     """Files of a run's final model as the encoding stage leaves them: two mapping sizes, the larger one final."""
-    path = folder / "scores" / run / "simulated-tree" / f"algonauts2023-{subject}.json"
-    header = {"run": run, "data": "simulated-tree", "benchmark": path.stem, "simulated": True}
-    write_json(path, header | {"rows": [{"subject": subject, "region": "V1"}]})
+    path = score_path(folder / "scores", f"algonauts2023-{subject}", run)
     predictions = made_up(seed)[subject]
     table = {"hemisphere": [], "vertex": [], "n_mapping": [], "cv": []}
     for side, width in WIDTH.items():
         kept = [vertex for vertex in range(width) if (side, vertex) not in masked]
         predictions[side][:, [vertex for vertex in range(width) if vertex not in kept]] = 0
-        np.save(prediction_file(path, side), predictions[side])
+        np.save(beside(path, prediction_kind(side)), predictions[side])
         for size, value in ((10, 7.0), (24, cv)):
             values = np.broadcast_to(value, width)
             table["hemisphere"] += [side] * len(kept)
             table["vertex"] += kept
             table["n_mapping"] += [size] * len(kept)
             table["cv"] += [float(values[vertex]) for vertex in kept]
-    write_columns(path.with_name(f"{path.stem}.targets.parquet"), table)
+    write_columns(beside(path, TARGETS), table)
+    seal(path, subject, run)
     return path, predictions
+
+
+def seal(path, subject, run):
+    benchmark = f"algonauts2023-{subject}"
+    header = {"run": run, "data": "simulated-tree", "benchmark": benchmark, "simulated": True}
+    rows = [{"subject": subject, "region": "V1"}]
+    reseal(path, header | {"rows": rows}, {"benchmark": benchmark})
 
 
 def test_the_plain_average_is_the_mean_of_the_predictions_in_any_order(tmp_path):
@@ -347,15 +356,19 @@ def test_all_faults_of_what_is_averaged_are_told_at_once(tmp_path):
     first, _ = write_run(tmp_path, "a")
     other, _ = write_run(tmp_path, "b", "subj02")
     narrow, _ = write_run(tmp_path, "c")
-    np.save(prediction_file(narrow, "rh"), np.zeros((N_TEST, 3), "f4"))
+    np.save(beside(narrow, prediction_kind("rh")), np.zeros((N_TEST, 3), "f4"))
+    seal(narrow, "subj01", "c")
     lost, _ = write_run(tmp_path, "d")
-    prediction_file(lost, "lh").unlink()
+    beside(lost, prediction_kind("lh")).unlink()
+    altered, predictions = write_run(tmp_path, "e")
+    np.save(beside(altered, prediction_kind("lh")), predictions["lh"] + 1e-6)
     with pytest.raises(DataError) as error:
-        average_predictions([first, first, other, narrow, lost], "weighted")
+        average_predictions([first, first, other, narrow, lost, altered], "weighted")
     text = str(error.value)
     assert f"{other}: predictions of another subject" in text
-    assert f"{prediction_file(narrow, 'rh')}: predictions differ in shape" in text
-    assert f"{prediction_file(lost, 'lh')}: file is missing" in text
+    assert f"{beside(narrow, prediction_kind('rh'))}: predictions differ in shape" in text
+    assert f"{beside(lost, prediction_kind('lh'))}: file is missing" in text
+    assert f"{beside(altered, prediction_kind('lh'))}: the file was altered" in text
     assert f"{first}: a run is given twice" in text
     with pytest.raises(DataError, match="no such average"):
         average_predictions([first], "mean")

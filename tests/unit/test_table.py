@@ -7,6 +7,7 @@ import pytest
 from neuroscaling.errors import DataError
 from neuroscaling.laws.rows import failed_runs
 from neuroscaling.table import COLUMNS, build_table, read_table, write_table
+from tests.score_records import reseal, write_score
 
 
 def run_record(name="resnet_w8_digits_10_s0-00000000", **changes):
@@ -30,6 +31,8 @@ def score_record(run="resnet_w8_digits_10_s0-00000000", **changes):
 @pytest.fixture
 def write(tmp_path):
     def write_one(name, content):
+        if "rows" in content:
+            return write_score(tmp_path, content)
         path = tmp_path / name
         path.write_text(json.dumps(content))
         return path
@@ -72,7 +75,7 @@ def test_rows_may_name_their_own_metric(write):
 def test_score_of_a_run_without_record_is_refused_by_name(write):
     with pytest.raises(DataError, match=r"without run\.json") as caught:
         build_table([write("s.json", score_record("other-00000000"))], [write("r.json", run_record())])
-    assert "other-00000000" in str(caught.value) and "s.json" in str(caught.value)
+    assert "other-00000000" in str(caught.value) and "other-00000000.json" in str(caught.value)
 
 
 def test_two_ceiling_scales_are_refused(write):
@@ -104,25 +107,17 @@ def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"score": None}, ["a score is null without a reason", "s.json", "region IT", "delete the file"]),
+        ({"score": None}, ["a score is null without a reason", "00000000.json", "region IT", "delete the file"]),
         ({"reason": "why not"}, ["a score has a reason for being null", "why not"]),
         ({"ceiling": None}, ["disagree on whether there is a ceiling", "scale r2/c, ceiling None"]),
         ({"scale": "r2"}, ["disagree on whether there is a ceiling", "scale r2, ceiling 0.8"]),
         ({"scale": "r2/C"}, ["unknown scale", "r2/C", "nearest:  r2/c"]),
-        ({"ceiling_scale": "r2/c"}, ["ceiling_scale", "s.json", "delete the file and run again"]),
     ],
 )
 def test_rows_that_break_the_contract_are_refused_with_the_next_step(write, changes, words):
     with pytest.raises(DataError) as caught:
         build_table([write("s.json", score_record(**changes))], [write("r.json", run_record())])
     assert all(word in str(caught.value) for word in words), caught.value
-
-
-def test_a_table_of_an_earlier_version_is_refused(write, tmp_path):
-    table = build_table([write("s.json", score_record())], [write("r.json", run_record())])
-    write_table(tmp_path / "t.parquet", table.rename(columns={"scale": "ceiling_scale"}))
-    with pytest.raises(DataError, match="delete the table and run again"):
-        read_table(tmp_path / "t.parquet")
 
 
 def test_scales_of_different_metrics_may_differ(write):
@@ -168,12 +163,16 @@ def failed_record(name, **changes):
 
 def test_runs_that_failed_have_no_rows_and_are_named_with_the_reason(write, tmp_path):
     runs = [write("r0.json", run_record("run0-00000000")), write("r1.json", failed_record("run1-00000000"))]
-    failed = {"format": "failure/1", "status": "failed", "run": "run1-00000000", "problem": "diverged"}
-    table = build_table([write("s0.json", score_record("run0-00000000")), write("s1.json", failed)], runs)
+    scores = [write("s0.json", score_record("run0-00000000"))]
+    absent = [scores[0].with_name(f"run{i}-00000000.json") for i in range(3)]
+    table = build_table(scores, runs, wanted=absent[:2])
     assert table["run"].tolist() == ["run0-00000000"]
     write_table(tmp_path / "scores.parquet", table)
     kept = read_table(tmp_path / "scores.parquet").attrs["failed_runs"]
     assert [(run["run"], run["problem"]) for run in kept] == [("run1-00000000", "the loss is no longer finite")]
+    with pytest.raises(DataError, match="a score that the study asks for is not there") as caught:
+        build_table(scores, runs, wanted=absent)
+    assert [problem.where for problem in caught.value.problems] == [str(absent[2])]
 
 
 def test_fits_list_failed_runs_that_their_filters_select(write):
@@ -204,21 +203,61 @@ def test_validation_accuracy_is_a_row_where_asked_for(write):
     assert not table["simulated"].any()
 
 
-@pytest.mark.parametrize("of", ["score", "run"])
-def test_records_that_lack_a_key_or_are_damaged_are_named_or_read(write, of, tmp_path):
-    contents = {"score": score_record(), "run": run_record()}
-    files = {name: write(f"{name}.json", content) for name, content in contents.items()}
-    whole = files[of].read_bytes()
-    lacking = [{k: v for k, v in contents[of].items() if k != key} for key in contents[of]]
-    broken = [json.dumps(content).encode() for content in [*lacking, [], None, 3, {"run": 3}, {"rows": [3]}]]
-    broken += [json.dumps(contents[of] | {key: ["x"]}).encode() for key in contents[of]]
+def test_run_records_that_lack_a_key_or_are_damaged_are_named_or_read(write):
+    content, score = run_record(), write("s.json", score_record())
+    file = write("r.json", content)
+    whole = file.read_bytes()
+    lacking = [{k: v for k, v in content.items() if k != key} for key in content]
+    broken = [json.dumps(content).encode() for content in [*lacking, [], None, 3, {"run": 3}]]
+    broken += [json.dumps(content | {key: ["x"]}).encode() for key in content]
     broken += [whole[:place] + b"~" + whole[place + 1 :] for place in range(0, len(whole), 7)]
     refused = 0
-    for content in broken:
-        files[of].write_bytes(content)
+    for damaged in broken:
+        file.write_bytes(damaged)
         try:
-            build_table([files["score"]], [files["run"]])
+            build_table([score], [file])
         except DataError as error:
             refused += 1
             assert ".json" in str(error)
     assert refused > 20
+
+
+def test_score_files_that_lack_a_key_are_named_though_their_checksums_hold(write):
+    content, runs = score_record(), [write("r.json", run_record())]
+    path = write("s.json", content)
+    definition = {"benchmark": content["benchmark"]}
+    faulty = [{k: v for k, v in content.items() if k != key} for key in ("run", "data", "benchmark", "metric", "rows")]
+    faulty += [content | {key: ["x"]} for key in content] + [content | {"rows": [3]}]
+    for damaged in faulty:
+        reseal(path, damaged, definition)
+        with pytest.raises(DataError, match=path.name):
+            build_table([path], runs)
+
+
+def test_no_flipped_bit_of_a_score_file_changes_the_table(write):
+    path, runs = write("s.json", score_record()), [write("r.json", run_record())]
+    whole, expected = path.read_bytes(), build_table([path], runs)
+    refused = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            assert build_table([path], runs).equals(expected)  # a flip of a blank, say
+        except DataError as error:
+            refused += 1
+            assert path.name in str(error)
+    assert refused > 0.8 * len(whole)
+
+
+def test_a_score_file_under_the_name_of_another_is_refused_and_both_are_named(write):
+    runs = [write(f"r{i}.json", run_record(f"run{i}-00000000")) for i in range(2)]
+    one, other = (write("s.json", score_record(f"run{i}-00000000")) for i in range(2))
+    other.write_bytes(one.read_bytes())
+    with pytest.raises(DataError, match="the file of another run") as caught:
+        build_table([other], runs)
+    assert "run0-00000000" in str(caught.value) and "run1-00000000" in str(caught.value)
+    moved = one.parents[1] / "b-pls-00000000" / one.name
+    moved.parent.mkdir()
+    moved.write_bytes(one.read_bytes())
+    with pytest.raises(DataError, match="the file of another artefact") as caught:
+        build_table([moved], runs)
+    assert "00000000" in str(caught.value) and one.parent.name[-8:] in str(caught.value)

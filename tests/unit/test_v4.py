@@ -1,7 +1,6 @@
 """V4 recordings: reading with its checks, fetching, and scores; on the real data where they are at hand."""
 
 import io
-import json
 import logging
 import os
 import zipfile
@@ -14,6 +13,7 @@ from PIL import Image
 
 from neuroscaling.activations.baselines import GABOR_SIZE, gabor
 from neuroscaling.activations.store import open_store, write_store
+from neuroscaling.core.score_files import read_score
 from neuroscaling.encoding import v4, v4_data, v4_score
 from neuroscaling.encoding.v4 import Session, load_session, sessions
 from neuroscaling.encoding.v4_data import fetch_session
@@ -21,6 +21,7 @@ from neuroscaling.encoding.v4_score import Outcome, score_session, usable_sample
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.scores import pooled_score
+from tests.score_records import score_path
 
 N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5
 REAL = Path(os.environ.get("NEUROSCALING_V4_DIR", Path(__file__).parents[3] / "shared" / "v4"))
@@ -234,10 +235,12 @@ def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_pat
     session, hidden = planted_session()
     stored(tmp_path, session.stimulus_ids, {"x": hidden})
     monkeypatch.setattr(v4_score, "load_session", lambda *_: replace(session, ceiling=ceiling))
-    v4_score.score_v4(tmp_path / "v4-1.json", tmp_path, "1", tmp_path / "1.json", "run", ["all"], ["ridge"])
-    content = json.loads((tmp_path / "1.json").read_text())
+    output = score_path(tmp_path, "1", "run", {"session": "1"})
+    asked = {"samples": ["all"], "metrics": ["ridge"], "definition": {"session": "1"}}
+    v4_score.score_v4(tmp_path / "v4-1.json", tmp_path, "1", output, "run", **asked)
+    content = read_score(output)
     (row,) = content["rows"]
-    assert (content["format"], row["scale"]) == ("score/3", scale) and row["raw"] > 0.9
+    assert (content["benchmark"], row["scale"]) == ("1", scale) and row["raw"] > 0.9
     assert (row["score"] is None, row["error"] is None) == (bool(reason), bool(reason))
     expected = reason and f"the mean ceiling of the neurons is {reason}"
     assert row["reason"] == expected if not reason else row["reason"].startswith(expected)

@@ -17,4 +17,4 @@ with script_logging(sys.argv[2]):
     job = read_job(sys.argv[1], PrefetchJob)
     with tempfile.TemporaryDirectory(prefix="neuroscaling-prefetch-") as scratch:
         environment.prepare(Path(scratch))
-        prefetch(job.benchmarks, job.root, job.manifest)
+        prefetch(job.benchmarks, job.root, job.manifest, job.definition)

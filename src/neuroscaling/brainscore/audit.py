@@ -61,11 +61,12 @@ def audit(
     load: Callable[[str], Any],
     ceilings: Path,
     hashed: str = "",
+    code: str = "",
 ) -> list[dict[str, Any]]:
     """A row an engine: {engine, features, score, raw, ceiling, error, reason, seconds, difference}.
 
-    layers: one, or one a split; load: makes Brain-Score's object (local.load); ceilings: folder of kept ceilings, where
-    the benchmark's is computed beforehand, so that `seconds` are of scores; hashed: of the data, by job.data_hash.
+    layers: one, or one a split; load: makes Brain-Score's object (local.load); ceilings: folder of kept ceilings;
+    hashed: of the data, by job.data_hash; code: fingerprint of the code of ceilings.
     `difference` is the largest between the kernel engine's and this engine's numbers, over the score, the splits and
     the neuroids. Where only the Gram matrix is kept, `stock` runs on the surrogate. Raises DataError where neither
     serves the metric, and as `score_benchmark`.
@@ -79,7 +80,7 @@ def audit(
     source = activations if whole else Surrogate(activations)
     runs = {}
     for engine, served in (("kernel", activations), ("stock", source)):
-        runs[engine] = _timed(entry, load, _job(engine, served, layers, entry, ceilings, hashed))
+        runs[engine] = _timed(entry, load, _job(engine, served, layers, entry, ceilings, hashed, code))
     kept = "features" if whole else "surrogate of the Gram matrix"
     return [
         {"engine": engine, "features": kept if engine == "stock" else "stored", **row, "difference": difference}
@@ -95,22 +96,15 @@ def largest_difference(ours: Sequence[float | None], theirs: Sequence[float | No
     return max((abs(a - b) for a, b in zip(ours, theirs, strict=True) if a is not None), default=0.0)
 
 
-def _compute_ceiling(entry: Benchmark, load: Callable[[str], Any], folder: Path, hashed: str) -> None:
-    from neuroscaling.brainscore.ceilings import keep_ceilings
-    from neuroscaling.brainscore.scoring import ceiling_key
-
-    loaded = load(entry.benchmark)
-    keep_ceilings(loaded, folder, ceiling_key(entry, hashed))
-    _ = loaded.ceiling
-
-
-def _job(engine: str, served: Any, layers: str | Sequence[str], entry: Benchmark, ceilings: Path, hashed: str) -> Any:
+def _job(
+    engine: str, served: Any, layers: str | Sequence[str], entry: Benchmark, ceilings: Path, hashed: str, code: str
+) -> Any:
     from neuroscaling.brainscore.scoring import Job
 
     own = layers if isinstance(layers, str) else list(layers)
     readout = own if isinstance(own, str) else own[0]
     by_name = {entry.benchmark: own}
-    return Job("audit", "audit", False, hashed, served, by_name, readout, ceilings=ceilings, engine=engine)
+    return Job("audit", "audit", False, hashed, served, by_name, readout, ceilings=ceilings, code=code, engine=engine)
 
 
 def _timed(entry: Benchmark, load: Callable[[str], Any], job: Any) -> tuple[dict[str, Any], list[float | None]]:
@@ -142,7 +136,7 @@ def main(path: str) -> int:
             hashed = data_hash(job.data, entry, definitions)
             kept = job.ceilings or Path(scratch) / "ceilings"
             store = open_store(job.activations)
-            rows = audit(store, layers, entry, lambda name: load(name, definitions), kept, hashed)
+            rows = audit(store, layers, entry, lambda name: load(name, definitions), kept, hashed, job.code)
         except NeuroscalingError as error:
             print(error, file=sys.stderr)
             return 1

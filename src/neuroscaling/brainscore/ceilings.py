@@ -1,62 +1,80 @@
 """Ceilings, computed once for each benchmark and data set by Brain-Score's own ceiling and kept on disk.
 
-A ceiling depends on the recordings alone, and computing it takes longer than a score. One file a benchmark (and a
-session of a combined one), an `.npz` of plain arrays: the value, its numeric attributes, and the values that it was
-aggregated from with all their coordinates. Import after `neuroscaling.brainscore.environment.prepare`.
+A ceiling depends on the recordings alone, and computing it takes longer than a score; all jobs share one. A record and
+an `.npz` for each benchmark (and each session of a combined one), named after everything that determines it. Plain
+arrays: the value, its numeric attributes, and the values that it was aggregated from with all their coordinates.
+Import after `neuroscaling.brainscore.environment.prepare`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.names import Name
 from neuroscaling.core.npy import read_npz
 from neuroscaling.core.reading import reading
+from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
+from neuroscaling.core.score_files import FILES, beside, checked_file, making
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import atomic_path
+from neuroscaling.hashing import file_sha256
+from neuroscaling.provenance import provenance
 
+FORMAT = "ceiling/1"
+ARRAYS = "npz"
+AGAIN = "delete the ceiling's .json and run again"
+PACKAGES = ("brainscore_vision", "numpy", "xarray")
 RAW, ATTRIBUTE, COORDINATE = "raw", "attribute:", "coordinate:"
 NO_REPETITIONS = "repetitions of the stimuli, from whose halves a ceiling is estimated"
 
 
-def keep_ceilings(benchmark: Any, folder: Path | None, key: str) -> None:
+def keep_ceilings(benchmark: Any, folder: Path | None, definition: Mapping[str, Any]) -> None:
     """Let `benchmark`, and the sessions of a combined one, take their ceilings from `folder`, or write them there.
 
-    key: hash of everything that the ceilings depend on (data, version of Brain-Score). Without a folder nothing is
-    kept; in both cases a ceiling that can't be computed becomes a DataError. Jobs that compute the same ceiling at once
-    each write it whole, and one of the equal files stays.
+    definition: everything that the ceilings depend on (recordings, version of Brain-Score, code), which their names are
+    a hash of. Without a folder nothing is kept; in both cases a ceiling that can't be computed becomes a DataError.
     """
     for part in [*getattr(benchmark, "_sessions", []), benchmark]:
-        path = folder / f"{part.identifier}-{key}.npz" if folder else None
-        _keep(part, path)
+        own = {**definition, "part": part.identifier}
+        path = folder / f"{Name(part.identifier, own)}.json" if folder else None
+        _keep(part, path, own)
 
 
-def _keep(benchmark: Any, path: Path | None) -> None:
+def _keep(benchmark: Any, path: Path | None, definition: dict[str, Any]) -> None:
     compute = benchmark._ceiling_func
     known: list[Any] = []
 
     def ceiling() -> Any:
         if not known:
-            stored = read_ceiling(path) if path else None
-            known.append(stored if stored is not None else _computed(compute, path, benchmark.identifier))
+            known.append(_kept(compute, path, definition) if path else _computed(compute, definition["part"]))
         return known[0]
 
     benchmark._ceiling_func = ceiling
 
 
-def _computed(compute: Callable[[], Any], path: Path | None, name: str) -> Any:
+def _kept(compute: Callable[[], Any], path: Path, definition: dict[str, Any]) -> Any:
+    """The ceiling at `path`, which is computed and written where it is not there."""
+    if not path.exists():
+        with making(path, f"ceiling of {definition['part']}", [ARRAYS]) as lease:
+            if lease:
+                ceiling = _computed(compute, definition["part"])
+                if ceiling is None:
+                    return None
+                lease.check()
+                write_ceiling(ceiling, path, definition)
+                return ceiling
+    return read_ceiling(path)
+
+
+def _computed(compute: Callable[[], Any], name: str) -> Any:
     try:
-        ceiling = compute()
+        return compute()
     except DataError:
         raise
     except (AssertionError, AttributeError, IndexError, KeyError, ValueError) as error:
         raise DataError(_no_ceiling(name, f"{type(error).__name__}: {error}"[:200])) from error
-    if ceiling is None:
-        return None
-    if path:
-        write_ceiling(ceiling, path)
-    return ceiling
 
 
 def _no_ceiling(name: str, found: str) -> Problem:
@@ -64,26 +82,32 @@ def _no_ceiling(name: str, found: str) -> Problem:
     return Problem("no ceiling can be computed from these recordings", name, found, NO_REPETITIONS, fix=fix)
 
 
-def write_ceiling(ceiling: Any, path: Path) -> None:
-    """Write a ceiling (a Score) as arrays; text coordinates as unicode, never as pickled objects."""
+def write_ceiling(ceiling: Any, path: Path, definition: Mapping[str, Any]) -> None:
+    """Write a ceiling (a Score): its record `path`, last, and the arrays beside it, text as unicode, never pickled."""
     arrays = {"value": np.asarray(ceiling.values)}
     arrays |= {ATTRIBUTE + name: value for name, value in _numbers(ceiling)}
     if RAW in ceiling.attrs:
         raw = ceiling.attrs[RAW]
         arrays |= {RAW: raw.values, "dims": np.array(raw.dims)}
         arrays |= {f"{COORDINATE}{name}:{dims[0]}": _plain(values) for name, dims, values in _coords(raw)}
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with atomic_path(beside(path, ARRAYS)) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
+    files = {ARRAYS: file_sha256(beside(path, ARRAYS))}
+    facts = {"format": FORMAT, DEFINITION: dict(definition), FILES: files, "provenance": provenance(PACKAGES)}
+    write_record(path, facts)
 
 
-def read_ceiling(path: Path) -> Any | None:
-    """The ceiling written at `path` as a Score; None where there is none or the file is damaged."""
-    try:
-        arrays = read_npz(path)
-        with reading(path, "a kept ceiling"):
-            return _ceiling(arrays)
-    except DataError:
-        return None
+def read_ceiling(path: Path) -> Any:
+    """The ceiling with the record `path`, as a Score.
+
+    Raises DataError, naming both, where the record or the arrays are not what was written, or of another ceiling.
+    """
+    record = read_record(path, FORMAT, AGAIN)
+    require_name(record, path, path.name.removesuffix(".json"), AGAIN)
+    file = checked_file(path, record, ARRAYS, AGAIN)
+    arrays = read_npz(file)
+    with reading(file, "a kept ceiling"):
+        return _ceiling(arrays)
 
 
 def _ceiling(arrays: dict[str, np.ndarray]) -> Any:

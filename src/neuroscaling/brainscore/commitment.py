@@ -14,7 +14,7 @@ from neuroscaling.models.depths import region_layers
 from neuroscaling.regression.selection import choose_in_order, near_ties
 
 ORDER = ("V1", "V2", "V4", "IT")
-FORMAT = "commitment/1"
+FORMAT = "commitment/2"
 NOTHING_FITTED = (
     "its metric fits nothing on training images and reports on all images, so no images are left to choose on: "
     "the layer stands at a fixed depth"

@@ -11,6 +11,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neuroscaling.code import code_fingerprint
 from neuroscaling.errors import DataError, NeuroscalingError, Problem, nearest
 from neuroscaling.files import read_json, write_json
 
@@ -19,18 +20,31 @@ Job = TypeVar("Job")
 
 
 @dataclass(frozen=True)
+class ScoreOutput:
+    """A score file to make.
+
+    path: `scores/<benchmark>-<key>/<run>.json`; activations: manifest of the run's activations; definition: what the
+    key is a hash of; commitment: file of the chosen layers that the score takes, or None.
+    """
+
+    path: Path
+    run: str
+    benchmark: str
+    activations: Path
+    definition: dict
+    commitment: Path | None = None
+
+
+@dataclass(frozen=True)
 class ScoringJob:
     """Score runs on benchmarks of one set of recordings.
 
-    activations: manifest of each run's; outputs: `<run>/<data>/<benchmark>.json`; data: folder of the recordings;
-    data_name: its name in score files; layers: of regions, the others by depth; readout: by default the last layer;
-    commitments: folder of chosen layers, `<run>/<data>/<benchmark>-<choice>.json`; references: the run whose choice
-    each run takes; definitions: benchmarks that the study defines; ceilings: folder where they are kept; code:
-    fingerprint, scores of other code are made again.
+    data: folder of the recordings; data_name: its name in score files; layers: of regions, the others by depth;
+    readout: by default the last layer; definitions: benchmarks that the study defines; ceilings: folder where they are
+    kept; code: fingerprint of the code that ceilings come from (`ceilings_code`).
     """
 
-    activations: list[Path]
-    outputs: list[Path]
+    outputs: list[ScoreOutput]
     data: Path
     data_name: str
     simulated: bool = False
@@ -38,12 +52,9 @@ class ScoringJob:
     readout: str | None = None
     protocol: str = "corrected"
     engine: str = "kernel"
-    commitments: Path | None = None
-    choice: str = "none"
-    references: dict[str, str] = field(default_factory=dict)
     definitions: dict[str, dict] = field(default_factory=dict)
     ceilings: Path | None = None
-    code: str | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,29 +68,48 @@ class ChosenSet:
 
 
 @dataclass(frozen=True)
+class ChoiceOutput:
+    """A file of chosen layers to make.
+
+    path: `commitments/<benchmark>-<key>/<run>.json`; stimuli: the stimulus set, as `ChosenSet` calls it; activations:
+    manifest of the run's activations to it; definition: what the key is a hash of.
+    """
+
+    path: Path
+    run: str
+    benchmark: str
+    stimuli: str
+    activations: Path
+    definition: dict
+
+
+@dataclass(frozen=True)
 class ChoiceJob:
     """Choose layers of runs.
 
-    activations: a manifest for each run and stimulus set; outputs: `<run>/<data>/<benchmark>-<choice>.json`;
-    choice: {way, hierarchy, inner_splits}; ceilings: folder with a folder for each name of data; others as ScoringJob.
+    choice: {way, hierarchy, inner_splits}; with a hierarchy the outputs of a run name all benchmarks of `sets`, since
+    these choose together; others as ScoringJob.
     """
 
-    activations: list[Path]
-    outputs: list[Path]
+    outputs: list[ChoiceOutput]
     sets: list[ChosenSet]
     choice: dict[str, Any]
     definitions: dict[str, dict] = field(default_factory=dict)
     ceilings: Path | None = None
-    code: str | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)
 class PrefetchJob:
-    """Download the files of registered benchmarks below `root`; `manifest` lists them when all are there."""
+    """Download the files of registered benchmarks below `root`; `manifest` lists them when all are there.
+
+    definition: what the manifest's name is a hash of; empty for one without a key.
+    """
 
     benchmarks: list[str]
     root: Path
     manifest: Path
+    definition: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,12 @@ class AuditJob:
     layers: list[str]
     definitions: dict[str, dict] = field(default_factory=dict)
     ceilings: Path | None = None
+    code: str = ""
+
+
+def ceilings_code() -> str:
+    """Fingerprint of the code that ceilings come from: choosing layers, scores and audits share the ceilings of one."""
+    return code_fingerprint(Path(__file__).with_name("defined.py"))
 
 
 def write_job(path: str | Path, job: Any) -> Path:

@@ -4,45 +4,70 @@ The directory is laid out as Brain-Score's own cache (`<root>/<sha1>/<file>`). E
 read-only, or absent; what is there is not fetched again.
 """
 
-import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from neuroscaling.brainscore import ids
 from neuroscaling.brainscore.sources import RemoteFile, remote_files
+from neuroscaling.core.leases import held
+from neuroscaling.core.records import write_record
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.files import atomic_path
 from neuroscaling.hashing import file_sha1
 
-FORMAT = "prefetch/1"
+FORMAT = "prefetch/2"
 NO_NETWORK = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "gaierror", "ConnectionError")
 log = logging.getLogger("neuroscaling")
 
 Fetch = Callable[[RemoteFile, Path], None]
 
 
-def prefetch(benchmarks: Sequence[str], root: Path, manifest: Path, fetch: Fetch | None = None) -> Path:
-    """Have every file of the registered `benchmarks` below `root`; writes `manifest` last and returns it.
+def prefetch(
+    benchmarks: Sequence[str],
+    root: Path,
+    manifest: Path,
+    definition: Mapping[str, Any] | None = None,
+    fetch: Fetch | None = None,
+) -> Path:
+    """Have every file of the registered `benchmarks` below `root`; writes the record `manifest` last and returns it.
 
-    fetch: writes a file to a path (default: Brain-Score's own code, signed, then unsigned). Raises DataError, once for
-    all, with the files that could not be had; without a network after the first of them. Files that were had before
-    stay, and the next call goes on with the others.
+    definition: what the manifest's name is a hash of; fetch: writes a file to a path (default: Brain-Score's own code,
+    signed, then unsigned). Raises DataError, once for all, with the files that could not be had; without a network
+    after the first of them. Files that were had before stay, and the next call goes on with the others.
     """
     wanted = list(dict.fromkeys(file for name in benchmarks for file in remote_files(ids.benchmark(name))))
-    return prefetch_files(wanted, root, manifest, fetch or fetch_with_brainscore, list(benchmarks))
+    return prefetch_files(wanted, root, manifest, fetch or fetch_with_brainscore, list(benchmarks), definition)
 
 
 def prefetch_files(
-    wanted: Sequence[RemoteFile], root: Path, manifest: Path, fetch: Fetch, benchmarks: Sequence[str] = ()
+    wanted: Sequence[RemoteFile],
+    root: Path,
+    manifest: Path,
+    fetch: Fetch,
+    benchmarks: Sequence[str] = (),
+    definition: Mapping[str, Any] | None = None,
 ) -> Path:
     """As `prefetch`, for a list of files."""
+    with held(manifest, f"Brain-Score's files of {listing(list(benchmarks)) or manifest.stem}"):
+        return _prefetch(wanted, root, manifest, fetch, benchmarks, definition)
+
+
+def _prefetch(
+    wanted: Sequence[RemoteFile],
+    root: Path,
+    manifest: Path,
+    fetch: Fetch,
+    benchmarks: Sequence[str],
+    definition: Mapping[str, Any] | None,
+) -> Path:
     failed: dict[RemoteFile, Exception] = {}
     for file in wanted:
         try:
-            with _alone_in(root):
+            # One file at a time: another prefetch would close a folder that is being written.
+            with held(root, f"Brain-Score's file {file.name}"):
                 _have(file, root, fetch)
         except Exception as error:
             failed[file] = error
@@ -52,7 +77,8 @@ def prefetch_files(
     if failed:
         raise DataError(_problems(missing or list(failed), list(failed.values()), root))
     content = {"format": FORMAT, "benchmarks": sorted(benchmarks), "files": {file.name: file.sha1 for file in wanted}}
-    write_json(manifest, content | {"brainscore_vision": ids.BRAINSCORE_VERSION})
+    facts = {"definition": definition and dict(definition), "brainscore_vision": ids.BRAINSCORE_VERSION}
+    write_record(manifest, content | facts)
     return manifest
 
 
@@ -86,15 +112,6 @@ def _have(file: RemoteFile, root: Path, fetch: Fetch) -> None:
             temporary.chmod(0o444)
     finally:
         _close(path.parent)
-
-
-@contextmanager
-def _alone_in(root: Path) -> Iterator[None]:
-    """Keep other prefetches of the same directory out: they would close folders that are being written."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _close(folder: Path) -> None:

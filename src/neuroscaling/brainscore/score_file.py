@@ -1,15 +1,17 @@
 """What a score file says (docs/formats.md, "A score file"), read from Brain-Score's Score objects."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.core.score_files import beside, write_score_record
+from neuroscaling.files import atomic_path
 
+TARGETS = "targets.parquet"
 TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
 
 
@@ -101,16 +103,17 @@ def main_layer(layers: Sequence[str]) -> str:
     return Counter(layers).most_common(1)[0][0]
 
 
-def write_score(path: Path, content: dict[str, Any], targets: Sequence[dict[str, Any]]) -> None:
+def write_score(
+    path: Path,
+    content: dict[str, Any],
+    targets: Sequence[dict[str, Any]],
+    definition: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> None:
     """Write the targets' parquet, if there are targets, and then the score file, so that no score lacks its targets."""
     if targets:
-        write_targets(targets_path(path), targets)
-    write_json(path, content)
-
-
-def targets_path(score_file: Path) -> Path:
-    """Where the values of each neuroid lie, beside the score file."""
-    return score_file.with_suffix("").with_name(score_file.name.removesuffix(".json") + ".targets.parquet")
+        write_targets(beside(path, TARGETS), targets)
+    write_score_record(path, content, definition, made_from, [TARGETS] if targets else [])
 
 
 def write_targets(path: Path, targets: Sequence[dict[str, Any]]) -> None:

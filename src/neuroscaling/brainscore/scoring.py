@@ -26,9 +26,7 @@ from neuroscaling.brainscore.ids import Benchmark, scale_of
 from neuroscaling.brainscore.kernel import LayerOfFit, one_layer, parts, use_kernel
 from neuroscaling.brainscore.memory import estimate_mb, refuse_above_limit
 from neuroscaling.brainscore.tokens import Layers, View
-from neuroscaling.core.scales import SCORE_FILE
 from neuroscaling.errors import DataError, Problem, StudyError, nearest
-from neuroscaling.hashing import content_hash
 from neuroscaling.provenance import provenance
 from neuroscaling.regression.denominators import unusable
 
@@ -36,19 +34,17 @@ logger = logging.getLogger("neuroscaling")
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
 PROTOCOLS = ("corrected", "parity")
 ENGINES = ("kernel", "stock")
-CEILING_VERSION = 2
-"""Of how ceilings are made here: 2 draws halves of unequal repetitions, which 1 took in turns."""
 COMPONENTS = 25
 """Of Brain-Score's `pls` metric; scikit-learn asks for as many features."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one process scores: a run's activations on the data named `data`; `data_hash` tells their content apart.
+    """What one process scores: a run's activations on the data named `data`; `data_hash` tells what ceilings depend on.
 
     layers: of each region, or of a benchmark by its id, one layer or one for each split; readout: layer of behaviour;
-    ceilings: folder where ceilings are kept, or None; code: fingerprint of the code, so that a score of other code
-    counts as another; stored: the run's layers as the kernel engine reads them, to share them between benchmarks.
+    ceilings: folder where ceilings are kept, or None; code: fingerprint of the code that they come from; stored: the
+    run's layers as the kernel engine reads them, to share them between benchmarks.
     """
 
     run: str
@@ -60,7 +56,7 @@ class Job:
     readout: str
     protocol: str = "corrected"
     ceilings: Path | None = None
-    code: str | None = None
+    code: str = ""
     engine: str = "kernel"
     stored: Layers | None = None
 
@@ -80,15 +76,6 @@ class Job:
                 return layers if isinstance(layers, str) or len(set(layers)) > 1 else layers[0]
         allowed = ", ".join(self.layers)
         raise DataError(Problem("no layer for this region", f"run {self.run}", benchmark.region, allowed))
-
-    def inputs(self, benchmark: Benchmark) -> str:
-        """Hash of everything that determines the score."""
-        layers = self.layers_of(benchmark)
-        names = {layers} if isinstance(layers, str) else set(layers)
-        values = [entry for entry in self.activations.manifest["layers"] if entry["name"] in names]
-        stimuli = self.activations.manifest.get("stimulus_ids_sha256")
-        facts = [layers, values, stimuli, self.data_hash, self.protocol, self.engine, self.code, brainscore_version()]
-        return content_hash([benchmark.benchmark, *facts], 16)
 
 
 @dataclass(frozen=True)
@@ -116,7 +103,6 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
     started = time.perf_counter()
     scored = run_benchmark(benchmark, load, job)
     content = {
-        "format": SCORE_FILE,
         "run": job.run,
         "data": job.data,
         "simulated": job.simulated,
@@ -129,7 +115,6 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
         "splits": score_file.split_rows(scored.parts, scored.layers),
         "left_out": list(getattr(scored.stock, "left_out", [])),
         "subjects": [_subject(benchmark, job.protocol, part) for part in scored.parts if part.subject is not None],
-        "inputs": job.inputs(benchmark),
         "provenance": provenance(PACKAGES, time.perf_counter() - started),
     }
     return content, list(score_file.target_rows(scored.parts, benchmark.region))
@@ -144,7 +129,7 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
     with _quiet():
         stock = load(benchmark.benchmark)
         _check_memory(stock, benchmark, job, names)
-        keep_ceilings(stock, job.ceilings, ceiling_key(benchmark, job.data_hash))
+        keep_ceilings(stock, job.ceilings, ceiling_definition(benchmark, job.data_hash, job.code))
         used = _prepare(stock, benchmark, job, layers)
         sessions = _record_sessions(stock)
         # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
@@ -174,10 +159,10 @@ def _holds_metric(stock: Any) -> bool:
     return hasattr(stock, "_sessions") or hasattr(stock, "_similarity_metric")
 
 
-def ceiling_key(benchmark: Benchmark, data_hash: str) -> str:
-    """Tells a benchmark's ceiling from that of other recordings, another brainscore_vision, or older code of ours."""
-    facts = [benchmark.benchmark, benchmark.region, data_hash, brainscore_version(), CEILING_VERSION]
-    return content_hash(facts, 16)
+def ceiling_definition(benchmark: Benchmark, data_hash: str, code: str) -> dict[str, Any]:
+    """Everything that determines the ceilings of a benchmark."""
+    facts = {"benchmark": benchmark.benchmark, "region": benchmark.region, "data": data_hash}
+    return facts | {"brainscore_vision": brainscore_version(), "code": code}
 
 
 def brainscore_version() -> str:

@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore.job_files import AuditJob, with_source, write_job
+from neuroscaling.brainscore.job_files import AuditJob, ceilings_code, with_source, write_job
 from neuroscaling.brainscore.targets import BrainScoreJob, brainscore_jobs
 from neuroscaling.cli.output import show
+from neuroscaling.core.score_files import read_score
 from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
-from neuroscaling.files import read_json
 from neuroscaling.paths import REPOSITORY
 from neuroscaling.study import LoadedStudy
 from neuroscaling.targets import Targets
@@ -61,7 +61,7 @@ def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str)
     score = store.find(store.score(str(targets.names.score(study.runs[run], job, benchmark)), run))
     if not score.is_file():
         raise DataError(Problem("not scored yet", str(score), fix="run the study first; the audit takes its layers"))
-    row = read_json(score)["rows"][0]
+    row = read_score(score)["rows"][0]
     return AuditJob(
         activations=store.find(targets.activations(study.runs[run], job.stimuli)),
         data=job.folder,
@@ -69,6 +69,7 @@ def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str)
         layers=row.get("layers") or [row["layer"]],
         definitions={name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()},
         ceilings=store.ceilings(),
+        code=ceilings_code(),
     )
 
 

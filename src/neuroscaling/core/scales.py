@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuroscaling.errors import Problem
-
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE_FILE = "score/3"
+SCORE_FILE = "score/4"
 """Format of every score file: each row has `scale`, and `reason` where its score is null."""
 NONE = "none"
 SCALES = {
@@ -27,8 +25,6 @@ SCALES = {
 }
 SEPARATOR = " and "
 """Between the names of scales that a mean of scores was taken over."""
-OLD_KEY = "ceiling_scale"
-"""Key of score files and column of tables before score/3; it named a scale for the whole file."""
 
 
 def has_ceiling(scale: str) -> bool:
@@ -52,9 +48,3 @@ def examples(rows: pd.DataFrame, names: list[str], limit: int = 2) -> str:
 def _example(scale: str, names: list[str], limit: int) -> str:
     some = list(dict.fromkeys(names))[:limit]
     return f"{scale or 'no scale'} in {len(names)} ({', '.join(some)}{', ...' if len(set(names)) > limit else ''})"
-
-
-def old_file(where: str, fix: str) -> Problem:
-    """What is wrong with a file that bears the old key."""
-    what = f"`{OLD_KEY}` is the key of an earlier version, which gave rows without a ceiling the wrong scale"
-    return Problem(what, where, OLD_KEY, "`scale` in each row", fix=fix)

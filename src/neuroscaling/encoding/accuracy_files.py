@@ -1,4 +1,4 @@
-"""Accuracy files of (run, subject) jobs, read into arrays: `<stem>.accuracy.parquet` beside each score file."""
+"""Accuracy files of (run, subject) jobs, read into arrays: `<run>.accuracy.parquet` beside each score file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.core.json_text import require_rows
+from neuroscaling.core.json_text import require_keys, require_rows
 from neuroscaling.core.parquet import column_names, read_columns
+from neuroscaling.core.score_files import AGAIN, beside, checked_file, read_score
 from neuroscaling.encoding.accuracy import ALL_IMAGES, MEASURES
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path, read_object
+from neuroscaling.files import atomic_path
 
 Key = tuple[str, str, str, str]
 FACTS = ("run", "data", "benchmark", "simulated")
-AGAIN = "delete the score file beside it and run again"
+ACCURACY = "accuracy.parquet"
 COLUMNS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
 
 
@@ -43,11 +44,6 @@ class SubjectAccuracy:
         return replace(self, groups=groups, values=self.values[:, :, kept], n_vertices=self.n_vertices[kept])
 
 
-def accuracy_file(score_file: Path) -> Path:
-    """Where the accuracies of a score file are."""
-    return Path(score_file).with_name(f"{Path(score_file).stem}.accuracy.parquet")
-
-
 def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
     """The files by run, data, source and subject, sorted; of the accuracies beside them only the header is read.
 
@@ -57,8 +53,9 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
     found, problems = [], []
     for path in map(Path, score_files):
         try:
-            found.append((_key(path, read_object(path, *FACTS)), path))
-            problems += _header_problems(accuracy_file(path))
+            content = _content(path)
+            found.append((_key(path, content), path))
+            problems += _header_problems(beside(path, ACCURACY))
         except DataError as error:
             problems += error.problems
     keys = [key for key, _ in found]
@@ -72,9 +69,9 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
 def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
     """Of one run and subject. Raises DataError for what is missing."""
     score_file = Path(score_file)
-    content = read_object(score_file, *FACTS)
+    content = _content(score_file)
     run, data, source, subject = _key(score_file, content)
-    table = read_columns(accuracy_file(score_file), COLUMNS, AGAIN)
+    table = read_columns(checked_file(score_file, content, ACCURACY), COLUMNS, AGAIN)
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
     sizes, size = np.unique(np.array(table["n_mapping"], dtype=np.int64), return_inverse=True)
     draw = np.array(table["draw"], dtype=np.int64) - ALL_IMAGES
@@ -84,6 +81,12 @@ def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
     n_vertices = np.zeros(len(groups), np.int64)
     n_vertices[group] = table["n_vertices"]
     return SubjectAccuracy(run, data, source, subject, content["simulated"], groups, sizes.tolist(), values, n_vertices)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content = read_score(path)
+    require_keys(content, path, FACTS)
+    return content
 
 
 def subject_of(score_file: Path, content: dict[str, Any]) -> str:

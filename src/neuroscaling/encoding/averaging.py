@@ -13,36 +13,38 @@ import numpy as np
 
 from neuroscaling.core.npy import read_npy
 from neuroscaling.core.parquet import read_columns
-from neuroscaling.encoding.accuracy_files import AGAIN, subject_of
+from neuroscaling.core.score_files import AGAIN, beside, checked_file, read_score
+from neuroscaling.encoding.accuracy_files import subject_of
 from neuroscaling.encoding.algonauts.layout import HEMISPHERES
-from neuroscaling.encoding.predictions import prediction_file
+from neuroscaling.encoding.predictions import prediction_kind
+from neuroscaling.encoding.score_file import TARGETS
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import read_object
 
 Average = Literal["plain", "weighted"]
+Content = dict[str, Any]
 AVERAGES = ("plain", "weighted")
 
 
 def average_predictions(score_files: Sequence[str | Path], average: Average) -> dict[str, np.ndarray]:
     """Mean over the runs of one subject: {hemisphere: (test images, vertices) float32}.
 
-    score_files: one a run; beside each lie `<stem>.{lh,rh}_pred_test.npy` and, for weights, `<stem>.targets.parquet`.
+    score_files: one a run; beside each lie `<run>.{lh,rh}_pred_test.npy` and, for weights, `<run>.targets.parquet`.
     weighted: a vertex's runs count by max(cv, 0), their cross-validated accuracy there with the most mapping images;
     where all are 0, equally. The weights touch no test image. The order of the files doesn't matter.
-    Raises DataError with all files that are missing or don't fit each other.
+    Raises DataError with all files that are missing, altered, or don't fit each other.
     """
     score_files = [Path(file) for file in score_files]
     if average not in AVERAGES:
         raise DataError(Problem("no such average", "submission: average", average, ", ".join(AVERAGES)))
-    files = sorted(map(Path, score_files), key=lambda file: (read_object(file, "run")["run"], file))
-    problems = list(_problems(files))
+    contents = sorted(((file, read_score(file)) for file in score_files), key=lambda pair: (pair[1]["run"], pair[0]))
+    problems = list(_problems(contents))
     if problems:
         raise DataError(problems)
     averaged = {}
     for side in HEMISPHERES:
-        predictions = [read_npy(prediction_file(file, side), mapped=True) for file in files]
+        predictions = [read_npy(beside(file, prediction_kind(side)), mapped=True) for file, _ in contents]
         width = predictions[0].shape[1]
-        weights = np.stack([_weights(file, side, width, average) for file in files])
+        weights = np.stack([_weights(file, content, side, width, average) for file, content in contents])
         averaged[side] = weighted_mean(predictions, weights)
     return averaged
 
@@ -59,42 +61,41 @@ def weighted_mean(predictions: Sequence[np.ndarray], weights: np.ndarray) -> np.
     return (total / weights.sum(0)).astype(np.float32)
 
 
-def _weights(score_file: Path, side: str, width: int, average: Average) -> np.ndarray:
+def _weights(score_file: Path, content: Content, side: str, width: int, average: Average) -> np.ndarray:
     """max(cv, 0) of each vertex (width,); 0 for vertices that were left out."""
     if average == "plain":
         return np.ones(width)
-    table = _targets(score_file)
+    table = _targets(score_file, content)
     final = (table["hemisphere"] == side) & (table["n_mapping"] == table["n_mapping"].max(initial=0))
     weights = np.zeros(width)
     weights[table["vertex"][final]] = np.maximum(np.nan_to_num(table["cv"][final], nan=0.0), 0.0)
     return weights
 
 
-def _targets(score_file: Path) -> dict[str, Any]:
-    path = score_file.with_name(f"{score_file.stem}.targets.parquet")
-    return read_columns(path, ("hemisphere", "vertex", "n_mapping", "cv"), AGAIN)
+def _targets(score_file: Path, content: Content) -> dict[str, Any]:
+    return read_columns(checked_file(score_file, content, TARGETS), ("hemisphere", "vertex", "n_mapping", "cv"), AGAIN)
 
 
-def _problems(files: Sequence[Path]) -> Iterator[Problem]:
-    """Predictions that are missing, of several subjects, or of unequal shape."""
-    if not files:
+def _problems(contents: Sequence[tuple[Path, Content]]) -> Iterator[Problem]:
+    """Predictions that are missing or altered, of several subjects, or of unequal shape."""
+    if not contents:
         yield Problem("no predictions to average", "submission")
         return
-    contents = [(file, read_object(file, "run")) for file in files]
     runs = [content["run"] for _, content in contents]
     for file, content in contents:
-        if subject_of(file, content) != subject_of(files[0], contents[0][1]):
+        if subject_of(file, content) != subject_of(*contents[0]):
             yield Problem("predictions of another subject", str(file), subject_of(file, content))
         if runs.count(content["run"]) > 1:
             yield Problem("a run is given twice", str(file), content["run"], "each run once")
     for side in HEMISPHERES:
-        yield from _array_problems([prediction_file(file, side) for file in files])
+        yield from _array_problems(contents, prediction_kind(side))
 
 
-def _array_problems(files: Sequence[Path]) -> Iterator[Problem]:
+def _array_problems(contents: Sequence[tuple[Path, Content]], kind: str) -> Iterator[Problem]:
     shapes: dict[Path, tuple[int, ...]] = {}
-    for file in files:
+    for score_file, content in contents:
         try:
+            file = checked_file(score_file, content, kind)
             shapes[file] = read_npy(file, mapped=True, fix="score the run on the subject again").shape
         except DataError as error:
             yield from error.problems

@@ -1,61 +1,63 @@
 """Several runs and subjects in one process: what the rule of encoding calls."""
 
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.score_files import making
+from neuroscaling.encoding.accuracy_files import ACCURACY
 from neuroscaling.encoding.algonauts.read import read_recording
 from neuroscaling.encoding.job import score_subject
-from neuroscaling.encoding.nsd.recording import open_recording
-from neuroscaling.encoding.predictions import prediction_file
+from neuroscaling.encoding.nsd.recording import open_recording, read_manifest
+from neuroscaling.encoding.predictions import prediction_kind
 from neuroscaling.encoding.recording import Recording
-from neuroscaling.encoding.score_file import ScoreHeader
+from neuroscaling.encoding.score_file import TARGETS, Origin, ScoreHeader
 from neuroscaling.encoding.settings import EncodingSettings
-from neuroscaling.errors import DataError
-from neuroscaling.failures import failure_of, write_failure
-from neuroscaling.files import read_object
-from neuroscaling.hashing import file_sha256
+from neuroscaling.hashing import content_hash, file_sha256
 
-log = logging.getLogger(__name__)
+KINDS = (TARGETS, ACCURACY, *map(prediction_kind, ("lh", "rh", "both")))
+
+
+@dataclass(frozen=True)
+class EncodingOutput:
+    """A score file to make.
+
+    path: `scores/<source>-<subject>-<key>/<run>.json`; benchmark: `<source>-<subject>`; data: name of the recordings;
+    activations: manifest of the run's activations to the subject's images; definition: what the key is a hash of.
+    """
+
+    path: Path
+    run: str
+    data: str
+    benchmark: str
+    activations: Path
+    definition: dict[str, Any]
 
 
 def score_all(
-    activations: Sequence[str | Path],
-    outputs: Sequence[str | Path],
-    job: dict[str, Any],
-    located: dict[str, dict[str, str]],
-    protocol: str,
-    code: str,
+    outputs: Sequence[EncodingOutput], entry: dict[str, Any], located: dict[str, dict[str, str]], protocol: str
 ) -> None:
-    """Score each run on each subject of `outputs`, <store>/scores/<run>/<data>/<source>-<subject>.json.
+    """Make the outputs that are not there.
 
-    activations: manifests <store>/activations/<run>/<set>.json. job: {"entry": the study's entry, "sets": stimulus set
-    of each <source>-<subject>}. located: {"folder", "kind": "tree" or "recording", "subject"} of each <data>/<source>-
-    <subject>. Files that were made from the same inputs, settings and code are kept; those of
-    failed runs say so. Raises DataError as
-    `score_subject`.
+    entry: of `encoding:` as the study file has it; located: {"folder", "kind": "tree" or "recording", "subject"} of
+    each benchmark. Raises DataError as `score_subject`.
     """
-    activations, outputs = [Path(file) for file in activations], [Path(file) for file in outputs]
-    manifests = {(path.parent.name, path.stem): path for path in activations}
-    settings = EncodingSettings.of(job["entry"], protocol)
-    for benchmark in dict.fromkeys(path.stem for path in outputs):
-        recording = None
-        for output in (path for path in outputs if path.stem == benchmark):
-            run, data = output.parent.parent.name, output.parent.name
-            manifest, place = manifests[run, job["sets"][benchmark]], located[f"{data}/{benchmark}"]
-            if reason := failure_of(manifest):
-                write_failure(output, run, reason)
-                continue
-            facts = {"activations": file_sha256(manifest), "job": job["entry"], "protocol": protocol, "code": code}
-            if is_scored(output, facts, settings.final):
-                log.info("%s, %s: kept, it was scored before from the same inputs", run, benchmark)
-                continue
-            recording = recording or open_subject(place)
-            simulated = data.startswith("simulated-") or recording.simulated
-            source = job["entry"]["source"]
-            header = ScoreHeader(run, data, simulated, source, ("ridge",), protocol, settings.ridge["engine"])
-            score_subject(manifest, recording, output, header, settings, job["entry"]["regions"], facts)
+    settings = EncodingSettings.of(entry, protocol)
+    absent = [out for out in outputs if not out.path.exists()]
+    for benchmark in dict.fromkeys(out.benchmark for out in absent):
+        place, recording, files = located[benchmark], None, {}
+        for out in (out for out in absent if out.benchmark == benchmark):
+            with making(out.path, f"score of {out.run} on {benchmark}", KINDS) as lease:
+                if lease is None:
+                    continue
+                if recording is None:
+                    recording, files = open_subject(place), recorded_files(place, out.data)
+                simulated = out.data.startswith("simulated-") or recording.simulated
+                engine = settings.ridge["engine"]
+                header = ScoreHeader(out.run, out.data, simulated, entry["source"], ("ridge",), protocol, engine)
+                origin = Origin(out.definition, files, lease)
+                score_subject(out.activations, recording, out.path, header, settings, entry["regions"], origin)
 
 
 def open_subject(place: dict[str, str]) -> Recording:
@@ -65,13 +67,11 @@ def open_subject(place: dict[str, str]) -> Recording:
     return read_recording(Path(place["folder"]), place["subject"])
 
 
-def is_scored(output: Path, facts: dict[str, Any], predictions: bool) -> bool:
-    """Whether all files of a score stand there, made from `facts`."""
-    try:
-        details = read_object(output, "details")["details"]
-    except DataError:
-        return False
-    beside = [output.with_name(f"{output.stem}.{kind}.parquet") for kind in ("targets", "accuracy")]
-    if predictions:
-        beside += [prediction_file(output, hemisphere) for hemisphere in details.get("masked_vertices", {})]
-    return details.get("facts") == facts and all(path.is_file() for path in beside)
+def recorded_files(place: dict[str, str], data: str) -> dict[str, str]:
+    """What tells a subject's recordings apart: the manifest's checksum, or of a tree one of all its arrays."""
+    name, folder = f"{data}/{place['subject']}", Path(place["folder"])
+    if place["kind"] == "recording":
+        return {name: read_manifest(folder)["checksum"]}
+    own = folder / place["subject"]
+    arrays = {path.relative_to(own).as_posix(): file_sha256(path) for path in sorted(own.rglob("*.npy"))}
+    return {name: f"sha256:{content_hash(arrays, 64)}"}

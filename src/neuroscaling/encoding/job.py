@@ -1,27 +1,29 @@
 """Encoding of one subject: ridge from a run's layers to every vertex, and the files that say how well it went.
 
-<stem>.json                      rows by region and number of mapping images (docs/formats.md)
-<stem>.targets.parquet           a row a vertex and number of mapping images
-<stem>.accuracy.parquet          accuracy by region and hemisphere, with bootstrap draws of the evaluated images
-<stem>.{lh,rh}_pred_test.npy     predictions of the final model for the test images, where a submission is asked for
+<run>.json                      rows by region and number of mapping images (docs/formats.md)
+<run>.targets.parquet           a row a vertex and number of mapping images
+<run>.accuracy.parquet          accuracy by region and hemisphere, with bootstrap draws of the evaluated images
+<run>.{lh,rh}_pred_test.npy     predictions of the final model for the test images, where a submission is asked for
 """
 
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neuroscaling.activations.store import open_store
+from neuroscaling.core.score_files import beside, stored_name
+from neuroscaling.encoding.accuracy_files import ACCURACY
 from neuroscaling.encoding.encode import Encoded, Task, candidates_of, encode
 from neuroscaling.encoding.predictions import write_predictions
 from neuroscaling.encoding.recording import Recording
 from neuroscaling.encoding.rois import ALL_VERTICES, COARSE, REGIONS
 from neuroscaling.encoding.sampling import everything, sample
-from neuroscaling.encoding.score_file import ScoreHeader, write_parquet, write_scores
+from neuroscaling.encoding.score_file import Origin, ScoreHeader, write_parquet, write_scores
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.encoding.summary import Evaluated, accuracy_table, region_rows, target_table
 from neuroscaling.errors import DataError, Problem, listing, nearest
@@ -39,13 +41,13 @@ def score_subject(
     header: ScoreHeader,
     settings: EncodingSettings,
     regions: Sequence[str] | str = "all",
-    facts: dict[str, Any] | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Fit, evaluate and write the files of `output` (the JSON file, written last).
 
-    activations: manifest of the run's activations to the subject's images. facts: what the result came from, kept in
-    the file. Raises DataError for images without activations, unknown regions, withheld responses, and sizes that the
-    subject can't give.
+    activations: manifest of the run's activations to the subject's images. origin: what the name is a hash of, and
+    checksums of the recordings. Raises DataError for images without activations, unknown regions, withheld responses,
+    and sizes that the subject can't give.
     """
     activations, output = Path(activations), Path(output)
     start = time.perf_counter()
@@ -59,16 +61,16 @@ def score_subject(
     candidates = candidates_of(stored, ids, ridge.memory_mb)
     targets = _targets(recording)
     found = encode(candidates, [*tasks, *final], targets, recording.n_targets, ridge)
+    kinds = [ACCURACY]
     if settings.final:
         last = found.pop()[0] if final else found[0][-1]
-        write_predictions(output, recording, last.predictions)
+        kinds += write_predictions(output, recording, last.predictions)
     names = [candidate.name for candidate in candidates]
     evaluated = _evaluate(recording, settings, tasks[0].evaluate, found)
     accuracy = accuracy_table(recording, evaluated, chosen, settings.draws)
-    write_parquet(output.with_name(f"{output.stem}.accuracy.parquet"), accuracy)
+    write_parquet(beside(output, ACCURACY), accuracy)
     rows = region_rows(recording, evaluated, accuracy, chosen, names)
     details = {
-        "facts": facts or {},
         "masked_vertices": recording.masked,
         "candidates": names,
         "settings": asdict(settings),
@@ -76,7 +78,10 @@ def score_subject(
         "evaluated": {"split": settings.evaluate, "images": len(evaluated.rows)},
     }
     table = target_table(recording, evaluated, names)
-    write_scores(output, header, rows, table, details, time.perf_counter() - start)
+    origin = origin or Origin({}, {})
+    read = {stored_name(activations): stored.manifest.get("checksum"), **origin.made_from}
+    seconds = time.perf_counter() - start
+    write_scores(output, header, rows, table, details, seconds, replace(origin, made_from=read), kinds)
 
 
 def _tasks(recording: Recording, settings: EncodingSettings) -> tuple[list[Task], list[Task]]:

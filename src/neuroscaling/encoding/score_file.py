@@ -1,17 +1,19 @@
 """Score files of the encoding stages (docs/formats.md): rows by region, and values by target beside them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neuroscaling.core.scales import SCORE_FILE
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.core.leases import Lease
+from neuroscaling.core.score_files import beside, write_score_record
+from neuroscaling.files import atomic_path
 from neuroscaling.provenance import provenance
 
+TARGETS = "targets.parquet"
 PACKAGES = ("numpy", "scipy", "himalaya", "scikit-learn", "zarr")
 
 
@@ -28,6 +30,16 @@ class ScoreHeader:
     engine: str = "exact"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """definition: what the name of the score's folder is a hash of; made_from: checksums of what was read, by name;
+    lease: of the score file, where it is made under one."""
+
+    definition: Mapping[str, Any]
+    made_from: Mapping[str, str]
+    lease: Lease | None = None
+
+
 def write_scores(
     path: Path,
     header: ScoreHeader,
@@ -35,14 +47,16 @@ def write_scores(
     targets: dict[str, Any],
     details: dict[str, Any],
     seconds: float,
+    origin: Origin,
+    kinds: Sequence[str] = (),
 ) -> None:
-    """Write `path` (JSON) and `<benchmark>.targets.parquet` beside it; numbers that don't exist become null.
+    """Write `<run>.targets.parquet` and then the record `path` beside it; numbers that don't exist become null.
 
-    rows: each with `scale`, and with `reason`, why its score is null, or None.
+    rows: each with `scale`, and with `reason`, why its score is null, or None; kinds: of other files beside it, which
+    are there already.
     """
-    write_parquet(path.with_name(f"{path.stem}.targets.parquet"), targets)
+    write_parquet(beside(path, TARGETS), targets)
     content = {
-        "format": SCORE_FILE,
         "run": header.run,
         "data": header.data,
         "simulated": header.simulated,
@@ -54,7 +68,9 @@ def write_scores(
         "details": details,
         "provenance": provenance(PACKAGES, seconds),
     }
-    write_json(path, plain(content))
+    if origin.lease:
+        origin.lease.check()
+    write_score_record(path, plain(content), origin.definition, origin.made_from, [TARGETS, *kinds])
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.score_files import read_score
 from neuroscaling.encoding.accuracy_files import subject_of
 from neuroscaling.encoding.algonauts import subjects_of
 from neuroscaling.encoding.averaging import Average, average_predictions
@@ -12,7 +13,7 @@ from neuroscaling.encoding.score_file import plain
 from neuroscaling.encoding.submission import expected_shapes, write_submission
 from neuroscaling.encoding.submission_score import can_be_scored, score_submission
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import read_object, write_json
+from neuroscaling.files import write_json
 from neuroscaling.hashing import file_sha256
 from neuroscaling.provenance import provenance
 
@@ -32,7 +33,7 @@ def write_averaged_submission(
     score_files = [Path(file) for file in score_files]
     out, root = Path(out), Path(root)
     by_subject = _by_subject(score_files)
-    contents = [read_object(file, "simulated", "data", "run") for files in by_subject.values() for file in files]
+    contents = [read_score(file) for files in by_subject.values() for file in files]
     shapes = expected_shapes(root, list(by_subject))
     # Of the challenge's eight subjects these are 320 MB.
     predictions = {subject: average_predictions(files, average) for subject, files in by_subject.items()}
@@ -62,7 +63,7 @@ def _by_subject(score_files: Sequence[Path]) -> dict[str, list[Path]]:
     """Score files by subject. Raises DataError unless each run has each subject."""
     found: dict[str, dict[str, Path]] = {}
     for file in map(Path, score_files):
-        content = read_object(file, "run")
+        content = read_score(file)
         found.setdefault(subject_of(file, content), {})[content["run"]] = file
     runs = {run for files in found.values() for run in files}
     problems = [

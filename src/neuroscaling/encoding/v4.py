@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ class Session:
     """A recording session: responses (images, neurons) in the order of `stimulus_ids`, ceiling (neurons,) or None.
 
     pinned: whether every file has the sha256 that the library knows for it; left_out: numbers (from 0) of neurons that
-    answer equally to every image, of which nothing can be predicted.
+    answer equally to every image, of which nothing can be predicted; sha256: of the files that were read, by name.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Session:
     ceiling: np.ndarray | None
     pinned: bool
     left_out: tuple[int, ...] = ()
+    sha256: dict[str, str] = field(default_factory=dict)
 
     @property
     def neurons(self) -> np.ndarray:
@@ -83,7 +84,8 @@ def load_session(root: str | Path, session: str) -> Session:
             Problem("no such session", str(root), session, listing(found) or "none", nearest(session, found))
         )
     files = {kind: root / name for kind, name in session_files(session).items()}
-    problems = list(_altered(root, session))
+    sums = {name: file_sha256(root / name) for kind, name in session_files(session).items() if files[kind].is_file()}
+    problems = list(_altered(root, sums))
     averaged = read_npy(files["responses"])
     raw = read_npy(files["raw"]) if files["raw"].is_file() else None
     numbers = image_numbers(files["images"])
@@ -95,11 +97,10 @@ def load_session(root: str | Path, session: str) -> Session:
         what = "session %s: %d of %d neurons answer equally to every image and are left out: %s"
         log.warning(what, session, int((~varying).sum()), len(varying), listing(np.flatnonzero(~varying).tolist()))
     ceiling = None if raw is None else repeat_ceiling(raw[varying])
-    known = checksums()
-    pinned = all(name in known for kind, name in session_files(session).items() if files[kind].is_file())
+    pinned = set(sums) <= set(checksums())
     ids = [stimulus_id(session, number) for number in numbers]
     left_out = tuple(np.flatnonzero(~varying).tolist())
-    return Session(session, ids, averaged[varying].T.copy(), ceiling, pinned, left_out)
+    return Session(session, ids, averaged[varying].T.copy(), ceiling, pinned, left_out, sums)
 
 
 def stimulus_id(session: str, number: int) -> str:
@@ -117,14 +118,11 @@ def image_numbers(archive: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(NUMBER.search, names) if match)
 
 
-def _altered(root: Path, session: str) -> Iterator[Problem]:
-    known = checksums()
-    for name in session_files(session).values():
-        if name in known and (root / name).is_file() and file_sha256(root / name) != known[name]:
-            found = file_sha256(root / name)
-            yield Problem(
-                "the file was altered or cut short", str(root / name), found, known[name], fix="fetch it again"
-            )
+def _altered(root: Path, found: dict[str, str]) -> Iterator[Problem]:
+    known, what = checksums(), "the file was altered or cut short"
+    for name, sha256 in found.items():
+        if known.get(name, sha256) != sha256:
+            yield Problem(what, str(root / name), sha256, known[name], fix="fetch it again")
 
 
 def _inconsistent(averaged: np.ndarray, raw: np.ndarray | None, numbers: list[int], files: dict) -> Iterator[Problem]:

@@ -4,57 +4,94 @@
 """
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neuroscaling.core.archives import Zip
+from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.npy import read_npy
+from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
 from neuroscaling.encoding.v4 import NUMBER, Session, load_session, session_files, stimulus_id
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import atomic_path, write_json
+from neuroscaling.files import atomic_path, read_json
+from neuroscaling.hashing import file_sha256
 from neuroscaling.provenance import provenance
 
-FORMAT = "v4-assembly/1"
+FORMAT = "v4-assembly/2"
 ASSEMBLY, STIMULI, IMAGES, MANIFEST = "assembly.nc", "stimuli.csv", "images", "manifest.json"
+AGAIN = "delete the folder and run again"
 WINDOW = (50, 150)
 """Milliseconds after the onset of an image in which its spikes were counted."""
 
 
-def write_assembly(root: str | Path, session: str, out: str | Path) -> Path:
+def write_assembly(
+    root: str | Path, session: str, out: str | Path, definition: Mapping[str, Any] | None = None
+) -> Path:
     """Write session `session` of the folder `root` (public layout) as an assembly to the folder `out`.
 
     Single trials with the coordinate `repetition` where the session has raw repeats, else averages (a ceiling can't
-    be had from these). Stimulus ids are those of the prepared images (`210325-0001`). Returns the manifest's path.
+    be had from these). Stimulus ids are those of the prepared images (`210325-0001`). definition: what the key in the
+    name of the folder above `out` is a hash of; without one it has no key. Returns the path of the manifest, a record.
     Raises DataError as `load_session`, and for repeats that were made for some neurons only.
     """
     root, out = Path(root), Path(out)
+    with held(out, f"assembly of V4 session {session}") as lease:
+        if definition is None or not (out / MANIFEST).exists():
+            _write(root, session, out, definition, lease)
+    return out / MANIFEST
+
+
+def _write(root: Path, session: str, out: Path, definition: Mapping[str, Any] | None, lease: Lease) -> None:
     recorded = load_session(root, session)
     files = session_files(session)
-    raw = Path(root) / files["raw"]
-    averaged = Path(root) / files["responses"]
+    raw = root / files["raw"]
+    averaged = root / files["responses"]
     values, ids, repetitions = _trials(recorded, raw) if raw.is_file() else _averages(recorded, averaged)
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)
-        names = _write_images(Path(root) / files["images"], session, folder / IMAGES)
+        names = _write_images(root / files["images"], session, folder / IMAGES)
         _write_table(folder / STIMULI, names)
         _array(values, ids, repetitions, session).to_netcdf(folder / ASSEMBLY, engine="netcdf4")
-        write_json(
-            folder / MANIFEST,
-            {
-                "format": FORMAT,
-                "session": session,
-                "simulated": False,
-                "pinned": recorded.pinned,
-                "neuroids": values.shape[1],
-                "stimuli": len(recorded.stimulus_ids),
-                "presentations": len(values),
-                "repetitions": None if repetitions is None else int(repetitions.max()) + 1,
-                "provenance": provenance(("numpy", "xarray", "netCDF4")),
-            },
-        )
-    return out / MANIFEST
+        record = {
+            "format": FORMAT,
+            DEFINITION: None if definition is None else dict(definition),
+            "made_from": {f"v4/{name}": f"sha256:{found}" for name, found in recorded.sha256.items()},
+            "sha256": {name: file_sha256(folder / name) for name in (ASSEMBLY, STIMULI)},
+            "session": session,
+            "simulated": False,
+            "pinned": recorded.pinned,
+            "neuroids": values.shape[1],
+            "stimuli": len(recorded.stimulus_ids),
+            "presentations": len(values),
+            "repetitions": None if repetitions is None else int(repetitions.max()) + 1,
+            "provenance": provenance(("numpy", "xarray", "netCDF4")),
+        }
+        lease.check()
+        write_record(folder / MANIFEST, record)
+
+
+def check_assembly(folder: str | Path, found: Mapping[str, str]) -> None:
+    """Raise DataError where `folder` is an assembly of ours and files of it are not those that its manifest states.
+
+    found: sha256 of the files that are read, by name. Folders without such a manifest are somebody's own.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file() or read_json(path).get("format", "").partition("/")[0] != FORMAT.partition("/")[0]:
+        return
+    record = read_record(path, FORMAT, AGAIN)
+    if record[DEFINITION] is not None:
+        require_name(record, path, path.parents[1].name, AGAIN)
+    what = "the file was altered: it does not have the checksum that its manifest states"
+    problems = [
+        Problem(what, str(path.with_name(name)), sha256, record["sha256"].get(name), fix=AGAIN)
+        for name, sha256 in found.items()
+        if record["sha256"].get(name) != sha256
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def _averages(session: Session, file: Path) -> tuple[np.ndarray, list[str], None]:

@@ -7,7 +7,7 @@ Ridge is that of fMRI: a layer and a penalty for each neuron. PLS takes one laye
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.activations.store import Activations, open_store
+from neuroscaling.core.score_files import making, stored_name
 from neuroscaling.encoding.encode import Task, candidates_of, encode
 from neuroscaling.encoding.limits import V4_SAMPLES
 from neuroscaling.encoding.sampling import Draw
-from neuroscaling.encoding.score_file import ScoreHeader, most_frequent, scale_of, write_scores
+from neuroscaling.encoding.score_file import TARGETS, Origin, ScoreHeader, most_frequent, scale_of, write_scores
 from neuroscaling.encoding.settings import PENALTIES, SCORE
 from neuroscaling.encoding.v4 import Session, load_session
 from neuroscaling.errors import Problem, StudyError, nearest
@@ -77,18 +78,31 @@ def score_v4(
     run: str,
     samples: Sequence[int | str] = SAMPLES,
     metrics: Sequence[str] = METRICS,
+    definition: Mapping[str, Any] | None = None,
 ) -> None:
-    """Score one run on one session and write the score file `output`: one row a metric and number of mapping images.
+    """Score one run on one session and write the score file `output`, where it is not there yet.
 
-    activations: manifest of the run's activations to the session's images. Raises DataError for faulty recordings and
-    for images without activations, StudyError for an unknown metric.
+    It has a row for each metric and number of mapping images. activations: manifest of the run's activations to the
+    session's images; definition: what the name of the folder of `output` is a hash of. Raises DataError for faulty
+    recordings and for images without activations, StudyError for an unknown metric.
     """
-    activations, root, output = Path(activations), Path(root), Path(output)
-    start = time.perf_counter()
-    recording = load_session(root, session)
-    outcomes = score_session(open_store(activations), recording, samples, metrics)
-    header = ScoreHeader(run, "v4", False, output.stem, tuple(metrics))
-    details = {
+    activations, output = Path(activations), Path(output)
+    with making(output, f"score of {run} on V4 session {session}", [TARGETS]) as lease:
+        if lease is None:
+            return
+        start = time.perf_counter()
+        recording, stored = load_session(root, session), open_store(activations)
+        outcomes = score_session(stored, recording, samples, metrics)
+        header = ScoreHeader(run, "v4", False, session, tuple(metrics))
+        rows, table = [_row(recording, outcome) for outcome in outcomes], _table(recording, outcomes)
+        read = {stored_name(activations): stored.manifest.get("checksum")}
+        read |= {f"v4/{name}": f"sha256:{found}" for name, found in recording.sha256.items()}
+        origin = Origin(definition or {}, read, lease)
+        write_scores(output, header, rows, table, _details(recording), time.perf_counter() - start, origin)
+
+
+def _details(recording: Session) -> dict[str, Any]:
+    return {
         "pinned": recording.pinned,
         "left_out": list(recording.left_out),
         "folds": N_FOLDS,
@@ -97,8 +111,6 @@ def score_v4(
         "ceiling": "raw repeats" if recording.ceiling is not None else "none: no raw repeats of this session",
         "components": "at most 25, and at most a third of the mapping images",
     }
-    rows = [_row(recording, outcome) for outcome in outcomes]
-    write_scores(output, header, rows, _table(recording, outcomes), details, time.perf_counter() - start)
 
 
 def score_session(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroscaling.core.scales import OLD_KEY, SEPARATOR, examples, has_ceiling, old_file
+from neuroscaling.core.scales import SEPARATOR, examples, has_ceiling
 from neuroscaling.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws.inputs import NotTestable
 from neuroscaling.table import FAILED_RUNS, KEY
@@ -92,13 +92,11 @@ def check_duplicates(rows: pd.DataFrame) -> None:
 def with_scales(rows: pd.DataFrame) -> pd.Series:
     """Scale of each row's score; empty strings where the table, which then isn't ours, names none.
 
-    Raises DataError for a table of an earlier version, and for scores that lack the ceiling that their scale names
-    while others of the same data have it (published tables lack all of theirs).
+    Raises DataError for scores that lack the ceiling that their scale names while others of the same data have it
+    (published tables lack all of theirs).
     """
     import pandas as pd
 
-    if OLD_KEY in rows:
-        raise DataError(old_file("table", "make the table again from the score files"))
     if "scale" not in rows:
         return pd.Series("", index=rows.index)
     scales = rows["scale"].astype("string").fillna("")

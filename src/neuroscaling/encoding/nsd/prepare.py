@@ -1,16 +1,18 @@
-"""Raw NSD of one subject, converted once to a folder that encoding reads in blocks of targets (`recording/1`).
+"""Raw NSD of one subject, converted once to a folder that encoding reads in blocks of targets (`recording/2`).
 
 training.npy, test.npy   float32 (rows, targets), hemispheres side by side
 targets.parquet          a row a target: hemisphere, vertex, index, usable, ncsnr, ceiling, fsaverage, region:<name>
 manifest.json            stimulus ids and repeats of the rows, scan sessions, space, what was left out, sha256s
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.records import write_record
 from neuroscaling.encoding.nsd.averages import blocks
 from neuroscaling.encoding.nsd.design import read_design
 from neuroscaling.encoding.nsd.layout import Place, is_simulated, place
@@ -18,12 +20,12 @@ from neuroscaling.encoding.nsd.regions import GENERAL, chosen, read_regions
 from neuroscaling.encoding.nsd.rows import Repeats, Rows, Test, split_rows
 from neuroscaling.encoding.nsd.sessions import Grid, chosen_sessions, read_grids, read_ncsnr
 from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.files import atomic_path, new_memmap, write_json
+from neuroscaling.files import atomic_path, new_memmap
 from neuroscaling.hashing import file_sha256
 from neuroscaling.provenance import provenance
 from neuroscaling.regression.scores import ncsnr_ceiling
 
-FORMAT = "recording/1"
+FORMAT = "recording/2"
 MANIFEST, TARGETS, REGION = "manifest.json", "targets.parquet", "region:"
 CHOICES = {"repeats": ("average", "keep"), "test": ("shared1000", "challenge")}
 
@@ -38,6 +40,7 @@ def prepare(
     test: Test = "shared1000",
     regions: Sequence[str] | str = GENERAL,
     memory_mb: float = 1000,
+    definition: Mapping[str, Any] | None = None,
 ) -> Path:
     """Convert one subject's responses in one space to the folder `out`; returns its manifest.
 
@@ -45,17 +48,36 @@ def prepare(
     an image, or kept apart. The test split holds the shared 1,000 images, or those of Algonauts 2023 (all sessions of
     the subject are needed then). Targets that have a NaN or don't vary in a session, or whose ncsnr is not finite, are
     kept in the files and left out by the reader. regions: targets in any of them (docs/nsd.md). memory_mb: bound of
-    what is held at once. Raises DataError with everything that is wrong with the files that this needs.
+    what is held at once; definition: what the key in the name of the folder above `out` is a hash of, without one it
+    has no key. Raises DataError with everything that is wrong with the files that this needs.
     """
     out = Path(out)
-    source = place(root, subject, space)
+    with held(out, f"recordings of {subject}") as lease:
+        if definition is None or not (out / MANIFEST).exists():
+            source = place(root, subject, space)
+            facts = {"definition": None if definition is None else dict(definition)}
+            _prepare(source, out, facts, sessions, repeats, test, regions, memory_mb, lease)
+    return out / MANIFEST
+
+
+def _prepare(
+    source: Place,
+    out: Path,
+    facts: dict[str, Any],
+    sessions: Sequence[int] | str,
+    repeats: Repeats,
+    test: Test,
+    regions: Sequence[str] | str,
+    memory_mb: float,
+    lease: Lease,
+) -> None:
     _check_choices(repeats=repeats, test=test)
     design = read_design(source.root)
     numbers = chosen_sessions(source, sessions, test)
     grids = read_grids(source, numbers, design)
     masks = read_regions(source, grids)
     selected = chosen(source, masks, regions)
-    splits = split_rows(design, subject, numbers, test, repeats)
+    splits = split_rows(design, source.subject, numbers, test, repeats)
     _check_rows(source, splits, numbers)
     ncsnr = read_ncsnr(source, grids)[selected]
     with atomic_path(out) as folder:
@@ -63,10 +85,11 @@ def prepare(
         usable = _write_responses(folder, source, numbers, grids, selected, splits, memory_mb) & np.isfinite(ncsnr)
         targets = _targets(source, grids, selected, masks) | {"usable": usable} | _noise(ncsnr, splits["test"])
         _write_table(folder / TARGETS, targets)
-        facts = {"subject": subject, "space": space, "sessions": numbers, "repeats": repeats, "test_set": test}
+        facts |= {"subject": source.subject, "space": source.space, "sessions": numbers, "repeats": repeats}
         facts |= {"regions": regions if isinstance(regions, str) else list(regions), "grids": [list(g) for g in grids]}
-        write_json(folder / MANIFEST, _manifest(folder, source, facts, splits, targets))
-    return out / MANIFEST
+        facts["test_set"] = test
+        lease.check()
+        write_record(folder / MANIFEST, _manifest(folder, source, facts, splits, targets))
 
 
 def _check_choices(**values: str) -> None:

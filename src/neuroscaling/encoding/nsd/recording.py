@@ -1,4 +1,4 @@
-"""The prepared folder of one subject (`recording/1`) as the encoding reads it."""
+"""The prepared folder of one subject (`recording/2`) as the encoding reads it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.core.json_text import require_keys
-from neuroscaling.core.npy import read_npy
 from neuroscaling.core.parquet import read_columns
+from neuroscaling.core.records import DEFINITION, read_record, require_name
 from neuroscaling.encoding.nsd.prepare import FORMAT, MANIFEST, REGION, TARGETS
-from neuroscaling.encoding.nsd.rows import SPLITS
 from neuroscaling.encoding.recording import Recording, Responses, Split
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha256
 
 FIX = "prepare the subject again"
@@ -21,16 +19,14 @@ FIX = "prepare the subject again"
 def open_recording(folder: str | Path) -> Recording:
     """The subject of a prepared folder; responses stay on the disk until they are asked for.
 
-    Raises DataError where the folder is of another format, or its files don't belong together.
+    Raises DataError where the folder is of another format, has another name than what determines it gives, or where
+    one of its files is not what was written: every byte is read once.
     """
-    folder, folder = Path(folder), Path(folder)
+    folder = Path(folder)
     manifest = read_manifest(folder)
+    if altered := damaged_files(folder):
+        raise DataError(altered)
     table = read_columns(folder / TARGETS, fix=FIX)
-    problems = [problem for name in SPLITS for problem in _split_problems(folder, name, manifest)]
-    if len(table["usable"]) != manifest["targets"]:
-        problems.append(Problem("another number of targets", str(folder / TARGETS), len(table["usable"]), fix=FIX))
-    if problems:
-        raise DataError(problems)
     usable = table["usable"]
     fsaverage = table["fsaverage"][usable]
     return Recording(
@@ -49,25 +45,27 @@ def open_recording(folder: str | Path) -> Recording:
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a prepared folder. Raises DataError for a missing one, or one of another format."""
-    folder = Path(folder)
+    """The manifest of a prepared folder, a record.
+
+    Raises DataError for a missing one, one of another format or content than was written, and one of another name.
+    """
     path = Path(folder) / MANIFEST
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(Problem("not the manifest of a prepared recording", str(path), None, FORMAT, fix=FIX))
+    manifest = read_record(path, FORMAT, FIX)
+    if manifest.get(DEFINITION) is not None:
+        require_name(manifest, path, path.parents[1].name, FIX)
     require_keys(manifest, path, ("subject", "training", "test", "targets", "masked", "simulated", "sha256"))
     return manifest
 
 
 def damaged_files(folder: str | Path) -> list[Problem]:
-    """Files whose content isn't what was written, by their sha256: every byte is read."""
+    """Files whose content isn't what was written, with both sha256: every byte is read."""
     folder = Path(folder)
     recorded = read_manifest(folder)["sha256"]
-    files = {name: Path(folder) / name for name in recorded}
+    found = {name: file_sha256(folder / name) if (folder / name).is_file() else "missing" for name in recorded}
     return [
-        Problem("changed since it was written, or missing", str(file), fix=FIX)
-        for name, file in files.items()
-        if not file.is_file() or file_sha256(file) != recorded[name]
+        Problem("changed since it was written, or missing", str(folder / name), sha256, recorded[name], fix=FIX)
+        for name, sha256 in found.items()
+        if sha256 != recorded[name]
     ]
 
 
@@ -75,15 +73,3 @@ def _split(folder: Path, name: str, manifest: dict[str, Any], usable: np.ndarray
     rows = manifest[name]
     responses = Responses((folder / f"{name}.npy",), (np.flatnonzero(usable),))
     return Split(list(rows["stimulus_ids"]), np.asarray(rows["repetitions"]), responses)
-
-
-def _split_problems(folder: Path, name: str, manifest: dict[str, Any]) -> list[Problem]:
-    file = folder / f"{name}.npy"
-    expected = (len(manifest[name]["stimulus_ids"]), manifest["targets"])
-    try:
-        array = read_npy(file, mapped=True, fix=FIX)
-    except DataError as error:
-        return error.problems
-    if array.shape == expected and array.dtype == np.float32:
-        return []
-    return [Problem("not what the manifest says", str(file), f"{array.shape} {array.dtype}", f"{expected}", fix=FIX)]

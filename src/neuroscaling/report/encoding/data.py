@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.json_text import read_object, require_rows
+from neuroscaling.core.json_text import require_rows
 from neuroscaling.core.parquet import column_names, read_frame
+from neuroscaling.core.score_files import FILES, checked_file, read_score
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.report.encoding.order import finished
 from neuroscaling.report.published.frame import require
@@ -77,8 +78,8 @@ def read_encodings(
 ) -> list[Encoding]:
     """One Encoding for each source of data among `score_files`, in alphabetical order.
 
-    table: the score table; intervals: the table of accuracies over subjects. `<stem>.accuracy.parquet` and
-    `<stem>.targets.parquet` are read where they lie beside a score file. Raises DataError for absent columns.
+    table: the score table; intervals: the table of accuracies over subjects. `<run>.accuracy.parquet` and
+    `<run>.targets.parquet` are read where a score file has them. Raises DataError for absent columns and altered files.
     """
     require(table, ROW_COLUMNS, "score table")
     require(intervals, INTERVAL_COLUMNS, "table of accuracies")
@@ -93,8 +94,8 @@ def read_encodings(
 
 
 def _score_file(path: Path) -> dict[str, Any]:
-    content = read_object(path, "run", "data", "benchmark", "simulated")
-    require_rows(content, path)
+    content = read_score(path)
+    require_rows(content, path, ("run", "data", "benchmark", "simulated"))
     return content
 
 
@@ -125,7 +126,7 @@ def _encoding(
 
 
 def _beside(files: list[tuple[Path, dict[str, Any]]], ending: str, columns: list[str], keep: Any) -> pd.DataFrame:
-    """The tables `<stem>.<ending>.parquet` beside the score files that have all `columns`, of which `keep` is kept.
+    """The tables `<run>.<ending>.parquet` beside the score files that have all `columns`, of which `keep` is kept.
 
     A source of data without such files, or with other columns, gives no rows.
     """
@@ -133,9 +134,11 @@ def _beside(files: list[tuple[Path, dict[str, Any]]], ending: str, columns: list
 
     frames = []
     for path, content in files:
-        beside = path.with_name(f"{path.stem}.{ending}.parquet")
-        if beside.is_file() and set(columns) <= set(column_names(beside)):
-            frame = keep(read_frame(beside, columns))
+        if f"{ending}.parquet" not in content[FILES]:
+            continue
+        file = checked_file(path, content, f"{ending}.parquet")
+        if set(columns) <= set(column_names(file)):
+            frame = keep(read_frame(file, columns))
             frames.append(frame.assign(run=content["run"], subject=frame.get("subject", _subject(content, path))))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*columns, "run", "subject"])
 
