@@ -19,7 +19,8 @@ LISTED = {"laws/forms/__init__.py", "training/feeding/__init__.py"}
 SILENT = {
     "code", "config", "document", "errors", "failures", "files", "hashing", "logs", "paths", "provenance", "runs",
     "study", "study_file", "syntax", "validation", "versions", "yaml_text",
-    "core.holders", "core.json_text", "core.leases", "core.names", "core.reading", "core.records",
+    "core.agreement", "core.holders", "core.json_text", "core.leases", "core.manifests", "core.names", "core.reading",
+    "core.records", "core.score_files", "simulate.record",
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ for name in sys.argv[2:]:
     results[name]["parity"] = scored(name, protocol="parity")
     record = path.read_bytes()
     damaged = {
-        path: [record.replace(b"numpy", b"numpi"), record.replace(b'"ceiling/1"', b'"ceiling/0"'), record.replace(b'"x"', b'"y"')],
+        path: [record.replace(*pair) for pair in ((b"numpy", b"numpi"), (b"ng/1", b"ng/0"), (b'"x"', b'"y"'))],
         arrays: [before[: len(before) // 2], before[:-30] + bytes([before[-30] ^ 1]) + before[-29:], b""],
     }
     results[name]["damaged"] = []

@@ -10,8 +10,9 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from neuroscaling.core.manifests import check_assembly
 from neuroscaling.core.names import Name
-from neuroscaling.encoding.v4_assembly import check_assembly, write_assembly
+from neuroscaling.encoding.v4_assembly import write_assembly
 from neuroscaling.errors import DataError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import file_sha256

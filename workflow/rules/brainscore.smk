@@ -80,7 +80,7 @@ if TARGETS.references:
                     "inner_splits": STUDY.config.brainscore.layers.inner_splits,
                 },
                 definitions=DEFINITIONS,
-                code=code_of("layers"),
+                code=code_of("ceilings"),
             message:
                 f"Choose layers of {title_of(ON)} for Brain-Score"
             script:
@@ -117,7 +117,7 @@ for JOB in JOBS:
                 definitions=DEFINITIONS,
                 engine=STUDY.config.brainscore.engine,
                 protocol=STUDY.config.protocol,
-                code=code_of("brainscore"),
+                code=code_of("ceilings"),
             message:
                 f"Score {title_of(PACK)} with Brain-Score on {JOB.data}"
             script:

@@ -15,11 +15,12 @@ from neuroscaling.brainscore.definitions import Definition, benchmark, check_def
 from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob
 from neuroscaling.brainscore.sources import find_benchmark, remote_files
 from neuroscaling.brainscore.tokens import Layers
+from neuroscaling.core.manifests import check_assembly
 from neuroscaling.core.score_files import making, read_of_run, stored_name
-from neuroscaling.encoding.v4_assembly import check_assembly
 from neuroscaling.errors import DataError, Problem, StudyError, listing
 from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.depths import region_layers
+from neuroscaling.simulate.record import brain_of, check_simulated
 
 logger = logging.getLogger("neuroscaling")
 
@@ -83,7 +84,7 @@ def _score_run(
         with making(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS]) as lease:
             if lease is None:
                 continue
-            made_from = {stored_name(out.activations): stored.activations.manifest.get("checksum")}
+            made_from = {stored_name(out.activations): stored.activations.manifest["checksum"]}
             made_from |= {f"{options.data_name}/{name}": checksum for name, checksum in own.files.items()}
             chosen = None
             if out.commitment is not None:
@@ -150,20 +151,28 @@ def split_layers(activations: Activations) -> tuple[list[str], str]:
 def data_files(root: Path, entry: ids.Benchmark, definitions: dict[str, Definition]) -> dict[str, str]:
     """The recordings and tables of stimuli that a score is made from, with their checksums.
 
-    Raises DataError for missing files, and for a V4 assembly that is not what its manifest says.
+    Raises DataError for missing files, and for those of a simulated brain or a V4 assembly that are not what its record
+    says.
     """
     if entry.benchmark in definitions:
         own = definitions[entry.benchmark]
         require_files(own)
         sums = {path.name: file_sha256(path) for path in (own.assembly, own.stimuli)}
         check_assembly(own.assembly.parent, sums)
+        _check_simulated(root, [own.assembly, own.stimuli])
         return {name: f"sha256:{found}" for name, found in sums.items()}
     files, alone = find_benchmark(root, entry)
     if all(part.official for part in [*files, *alone]):
         # Brain-Score checks these sums whenever it loads the files; hashing gigabytes in every job adds nothing.
         return {file.name: f"sha1:{file.sha1}" for file in remote_files(entry)}
     paths = [path for part in files for path in (part.assembly, part.csv)] + [part.csv for part in alone]
+    _check_simulated(root, paths)
     return {path.name: f"sha256:{file_sha256(path)}" for path in paths}
+
+
+def _check_simulated(root: Path, paths: list[Path]) -> None:
+    if brain := brain_of(root):
+        check_simulated(brain, [path.absolute() for path in paths])
 
 
 def settings_of(entry: ids.Benchmark, definitions: dict[str, Definition]) -> dict[str, Any] | None:

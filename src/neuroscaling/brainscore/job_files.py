@@ -11,7 +11,6 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neuroscaling.code import code_fingerprint
 from neuroscaling.errors import DataError, NeuroscalingError, Problem, nearest
 from neuroscaling.files import read_json, write_json
 
@@ -41,7 +40,7 @@ class ScoringJob:
 
     data: folder of the recordings; data_name: its name in score files; layers: of regions, the others by depth;
     readout: by default the last layer; definitions: benchmarks that the study defines; ceilings: folder where they are
-    kept; code: fingerprint of the code that ceilings come from (`ceilings_code`).
+    kept; code: fingerprint of the code that ceilings come from, the same for choices, scores and audits.
     """
 
     outputs: list[ScoreOutput]
@@ -123,11 +122,6 @@ class AuditJob:
     definitions: dict[str, dict] = field(default_factory=dict)
     ceilings: Path | None = None
     code: str = ""
-
-
-def ceilings_code() -> str:
-    """Fingerprint of the code that ceilings come from: choosing layers, scores and audits share the ceilings of one."""
-    return code_fingerprint(Path(__file__).with_name("defined.py"))
 
 
 def write_job(path: str | Path, job: Any) -> Path:

@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore.job_files import AuditJob, ceilings_code, with_source, write_job
+from neuroscaling.brainscore.job_files import AuditJob, with_source, write_job
 from neuroscaling.brainscore.targets import BrainScoreJob, brainscore_jobs
 from neuroscaling.cli.output import show
 from neuroscaling.core.score_files import read_score
 from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.paths import REPOSITORY
+from neuroscaling.store.code import code_of
 from neuroscaling.study import LoadedStudy
 from neuroscaling.targets import Targets
 
@@ -69,7 +70,7 @@ def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str)
         layers=row.get("layers") or [row["layer"]],
         definitions={name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()},
         ceilings=store.ceilings(),
-        code=ceilings_code(),
+        code=code_of("ceilings"),
     )
 
 

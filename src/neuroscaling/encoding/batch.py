@@ -15,6 +15,7 @@ from neuroscaling.encoding.recording import Recording
 from neuroscaling.encoding.score_file import TARGETS, Origin, ScoreHeader
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.hashing import content_hash, file_sha256
+from neuroscaling.simulate.record import brain_of, check_simulated
 
 KINDS = (TARGETS, ACCURACY, *map(prediction_kind, ("lh", "rh", "both")))
 
@@ -68,10 +69,16 @@ def open_subject(place: dict[str, str]) -> Recording:
 
 
 def recorded_files(place: dict[str, str], data: str) -> dict[str, str]:
-    """What tells a subject's recordings apart: the manifest's checksum, or of a tree one of all its arrays."""
+    """What tells a subject's recordings apart: the manifest's checksum, or of a tree one of all its arrays.
+
+    Raises DataError for arrays of a simulated brain that are not what its record says.
+    """
     name, folder = f"{data}/{place['subject']}", Path(place["folder"])
     if place["kind"] == "recording":
         return {name: read_manifest(folder)["checksum"]}
     own = folder / place["subject"]
-    arrays = {path.relative_to(own).as_posix(): file_sha256(path) for path in sorted(own.rglob("*.npy"))}
+    files = sorted(own.rglob("*.npy"))
+    if brain := brain_of(folder):
+        check_simulated(brain, [path.absolute() for path in files])
+    arrays = {path.relative_to(own).as_posix(): file_sha256(path) for path in files}
     return {name: f"sha256:{content_hash(arrays, 64)}"}

@@ -12,17 +12,16 @@ import numpy as np
 
 from neuroscaling.core.archives import Zip
 from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.manifests import MANIFEST, V4_ASSEMBLY
 from neuroscaling.core.npy import read_npy
-from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
+from neuroscaling.core.records import DEFINITION, write_record
 from neuroscaling.encoding.v4 import NUMBER, Session, load_session, session_files, stimulus_id
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import atomic_path, read_json
+from neuroscaling.files import atomic_path
 from neuroscaling.hashing import file_sha256
 from neuroscaling.provenance import provenance
 
-FORMAT = "v4-assembly/2"
-ASSEMBLY, STIMULI, IMAGES, MANIFEST = "assembly.nc", "stimuli.csv", "images", "manifest.json"
-AGAIN = "delete the folder and run again"
+ASSEMBLY, STIMULI, IMAGES = "assembly.nc", "stimuli.csv", "images"
 WINDOW = (50, 150)
 """Milliseconds after the onset of an image in which its spikes were counted."""
 
@@ -56,7 +55,7 @@ def _write(root: Path, session: str, out: Path, definition: Mapping[str, Any] | 
         _write_table(folder / STIMULI, names)
         _array(values, ids, repetitions, session).to_netcdf(folder / ASSEMBLY, engine="netcdf4")
         record = {
-            "format": FORMAT,
+            "format": V4_ASSEMBLY,
             DEFINITION: None if definition is None else dict(definition),
             "made_from": {f"v4/{name}": f"sha256:{found}" for name, found in recorded.sha256.items()},
             "sha256": {name: file_sha256(folder / name) for name in (ASSEMBLY, STIMULI)},
@@ -71,27 +70,6 @@ def _write(root: Path, session: str, out: Path, definition: Mapping[str, Any] | 
         }
         lease.check()
         write_record(folder / MANIFEST, record)
-
-
-def check_assembly(folder: str | Path, found: Mapping[str, str]) -> None:
-    """Raise DataError where `folder` is an assembly of ours and files of it are not those that its manifest states.
-
-    found: sha256 of the files that are read, by name. Folders without such a manifest are somebody's own.
-    """
-    path = Path(folder) / MANIFEST
-    if not path.is_file() or read_json(path).get("format", "").partition("/")[0] != FORMAT.partition("/")[0]:
-        return
-    record = read_record(path, FORMAT, AGAIN)
-    if record[DEFINITION] is not None:
-        require_name(record, path, path.parents[1].name, AGAIN)
-    what = "the file was altered: it does not have the checksum that its manifest states"
-    problems = [
-        Problem(what, str(path.with_name(name)), sha256, record["sha256"].get(name), fix=AGAIN)
-        for name, sha256 in found.items()
-        if record["sha256"].get(name) != sha256
-    ]
-    if problems:
-        raise DataError(problems)
 
 
 def _averages(session: Session, file: Path) -> tuple[np.ndarray, list[str], None]:

@@ -7,6 +7,7 @@ from neuroscaling.code import SOURCE, code_fingerprint
 ENTRIES = {
     "brainscore": "brainscore/job.py",
     "layers": "brainscore/choose_job.py",
+    "ceilings": "brainscore/defined.py",
     "encoding": "encoding/batch.py",
     "v4": "encoding/v4_score.py",
     "v4_assembly": "encoding/v4_assembly.py",
