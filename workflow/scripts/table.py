@@ -14,7 +14,8 @@ with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.table import build_table, write_table
 
     store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
-    scores, runs = (read_wanted(snakemake.input.wanted, store, what) for what in ("scores", "runs"))
-    table = build_table(scores, runs, snakemake.params.accuracy)
+    wanted, runs = (read_wanted(snakemake.input.wanted, store, what) for what in ("scores", "runs"))
+    there = [path for path in wanted if path.is_file()]
+    table = build_table(there, runs, snakemake.params.accuracy, wanted)
     write_table(snakemake.output.table, table)
     logger.info("%d rows, %d runs, %d empty scores", len(table), table["run"].nunique(), table["score"].isna().sum())
