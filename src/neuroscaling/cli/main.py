@@ -32,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
-    _add(commands, "status", _status, "what is done and what is left, stage by stage", study=True, formats=True)
+    text = "what is done and what is left, stage by stage"
+    status = _add(commands, "status", _status, text, study=True, formats=True)
+    text = "what changed since the study last ended: settings, formulas, versions; what is absent because of it"
+    status.add_argument("--why", action="store_true", help=text)
     text = "what a study costs before it runs: hours of training, bytes of activations; nothing is computed but shapes"
     calibrate.add_options(_add(commands, "plan", _plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
@@ -83,10 +86,10 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.status import status
+    from neuroscaling.cli.status import status, why_rows
     from neuroscaling.study import load_study
 
-    show(status(load_study(options.study)), options.format)
+    show((why_rows if options.why else status)(load_study(options.study)), options.format)
 
 
 def _plan(options: argparse.Namespace) -> None:

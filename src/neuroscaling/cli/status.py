@@ -1,12 +1,16 @@
 """What of a study is done and what is left."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.records import read_record, sealed
 from neuroscaling.failures import FAILED, record_of
+from neuroscaling.provenance import version_mix
 from neuroscaling.store.absent import Absent
+from neuroscaling.store.artefacts import ARTEFACTS, artefacts_of
 from neuroscaling.store.inventory import Inventory
+from neuroscaling.store.why import Cause, why
 from neuroscaling.study import LoadedStudy
 from neuroscaling.targets import Targets
 
@@ -28,6 +32,40 @@ def status(study: LoadedStudy) -> list[dict[str, Any]]:
         _row("fits", results, lambda path: not path.is_file()),
         _row("report", [study.results.report], lambda path: not path.is_file()),
     ]
+
+
+def why_rows(study: LoadedStudy) -> list[dict[str, Any]]:
+    """What changed since the study last ended, and how many artefacts are absent because of it; upgrades of packages.
+
+    Raises DataError where the list of what the study wanted then is damaged.
+    """
+    targets, last = Targets(study), study.results.last_artefacts
+    absent, store = Absent(targets, Inventory(study.store)), study.store
+    before = read_record(last, ARTEFACTS) if last.is_file() else None
+    lacking = {store.name_of(path) for path in targets.all_paths() if absent(path)}
+    hopeless = {store.name_of(path) for path in _of_failed(targets, absent.failed)}
+    changes = why(before, sealed(artefacts_of(targets)), sorted(lacking - hopeless))
+    told = [(one.stage, one.cause, one.absent) for one in changes]
+    told += [(stage, cause, None) for stage, cause in _upgrades(targets, absent)]
+    return [
+        {"stage": stage, "why": cause.what, "before": cause.before, "now": cause.now, "absent": n}
+        for stage, cause, n in told
+    ]
+
+
+def _of_failed(targets: Targets, failed: frozenset[str]) -> Iterator[Path]:
+    """What nobody will make, since its run failed."""
+    yield from (path for (run, _), path in targets.all_activations.items() if run in failed)
+    yield from (score.path(targets.store) for score in targets.scores if score.run in failed)
+
+
+def _upgrades(targets: Targets, absent: Absent) -> Iterator[tuple[str, Cause]]:
+    """Packages of which runs, or scores, were made with several versions."""
+    for stage, paths in (("runs", targets.run_files), ("scores", targets.score_files)):
+        records = (record_of(targets.store.find(path)) for path in paths if not absent(path))
+        for package, versions in version_mix(records).items():
+            told = ", ".join(f"{version} ({n})" for version, n in versions.items())
+            yield stage, Cause(f"made with several versions of {package}", None, told)
 
 
 def _row(stage: str, files: Iterable[Path], absent: Callable[[Path], bool]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from neuroscaling.errors import NeuroscalingError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.paths import Store
+from neuroscaling.store.code import ENTRIES, parts_of
 from neuroscaling.study import LoadedStudy
 from neuroscaling.targets import Targets
 
@@ -33,7 +34,7 @@ def write_wanted(targets: Targets) -> None:
     of_fmri = [store.name_of(score.path(store)) for score in targets.scores if score.stage == "encoding"]
     runs = [store.name_of(path) for path in targets.run_files]
     _write_changed(results.wanted, {"format": WANTED, "runs": runs, "scores": scores, "encoding": of_fmri})
-    _write_changed(results.artefacts, _artefacts(targets))
+    _write_changed(results.artefacts, artefacts_of(targets))
 
 
 def read_wanted(path: str | Path, store: Store, what: str) -> list[Path]:
@@ -45,15 +46,17 @@ def _all_names(targets: Targets) -> list[str]:
     return sorted({targets.store.name_of(path) for path in targets.all_paths()})
 
 
-def _artefacts(targets: Targets) -> dict[str, Any]:
-    """All names, and definitions: each once, under what is made of it."""
+def artefacts_of(targets: Targets) -> dict[str, Any]:
+    """All names, and definitions: each once, under what is made of it; and the code behind those that name it."""
     study, names = targets.study, targets.names
     runs, recipes = _runs(study)
+    brains = map(study.simulated_brain, study.config.simulated)
     return {
         "format": ARTEFACTS,
         "study": study.config.study,
         "names": _all_names(targets),
         "stages": {
+            "simulated": {str(name): dict(name.definition) for name in brains},
             "stimuli": {name: dict(one.made.definition) for name, one in targets.sets.items()},
             "activations": {run.arch: names.extraction(run) for run in study.runs.values()},
             "layers": {
@@ -66,6 +69,7 @@ def _artefacts(targets: Targets) -> dict[str, Any]:
         "runs": runs,
         "recipes": recipes,
         "fits": {name: job.settings for name, job in study.fits.items()},
+        "code": {stage: parts_of(stage) for stage in ENTRIES},
     }
 
 
@@ -80,7 +84,7 @@ def _runs(study: LoadedStudy) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, run in study.runs.items():
         recipe = run.definition.get("recipe")
         key = recipe and content_hash(recipe)
-        runs[name] = {**run.definition, "recipe": key}
+        runs[name] = {"arch": run.arch, **run.definition, "recipe": key}
         if key:
             recipes[key] = recipe
     return runs, recipes

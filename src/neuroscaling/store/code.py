@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from neuroscaling.code import SOURCE, code_fingerprint
+from neuroscaling.code import SOURCE, code_parts, fingerprint_of
 
 ENTRIES = {
     "brainscore": "brainscore/job.py",
@@ -19,4 +19,10 @@ ENTRIES = {
 @cache
 def code_of(stage: str) -> str:
     """Fingerprint of the code behind a stage."""
-    return code_fingerprint(SOURCE / ENTRIES[stage])
+    return fingerprint_of(parts_of(stage))
+
+
+@cache
+def parts_of(stage: str) -> dict[str, str]:
+    """What the fingerprint is made of: a digest of each module behind a stage."""
+    return code_parts(SOURCE / ENTRIES[stage])
