@@ -70,7 +70,7 @@ class Store:
 
     def run(self, run: str) -> Path:
         """Folder of a run: weights, history, run.json."""
-        return self.root / "runs" / run
+        return Path(f"{self.root}/runs/{run}")
 
     def simulated(self, brain: str) -> Path:
         """Folder of a simulated brain."""
@@ -98,7 +98,7 @@ class Store:
 
     def commitment(self, name: str, run: str) -> Path:
         """Layers chosen on `run` for a benchmark; `name` says for which, and how."""
-        return self.root / "commitments" / name / f"{run}.json"
+        return Path(f"{self.root}/commitments/{name}/{run}.json")
 
     def ceilings(self) -> Path:
         """Folder of the benchmarks' ceilings."""
@@ -114,11 +114,11 @@ class Store:
 
     def activations(self, run: str, name: str) -> Path:
         """Manifest of a run's activations to a stimulus set; `name` says to which, and how they were extracted."""
-        return self.root / "activations" / run / f"{name}.json"
+        return Path(f"{self.root}/activations/{run}/{name}.json")
 
     def score(self, name: str, run: str) -> Path:
         """Score file of a run; `name` says on which benchmark, and how it was scored."""
-        return self.root / "scores" / name / f"{run}.json"
+        return Path(f"{self.root}/scores/{name}/{run}.json")
 
     def cache(self) -> Path:
         """Folder of what can be thrown away: fingerprints of folders, results of image checks."""

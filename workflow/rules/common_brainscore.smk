@@ -85,7 +85,7 @@ def before_scoring(job, pack):
 
 def is_chosen_later(score):
     """Whether the layers that a score takes are chosen by a job of this start."""
-    return score.commitment is not None and not score.commitment.is_file()
+    return score.commitment is not None and ABSENT(score.commitment)
 
 
 def brainscore_scores(job, pack):

@@ -1,7 +1,7 @@
 """What of a study is not in its store. Jobs come from absence alone: what is there belongs to none. Light."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ class Absent:
 
     targets: Targets
     inventory: Inventory
+    _folders: dict[str, Path] = field(default_factory=dict, compare=False)
 
     def __call__(self, path: Path) -> bool:
         """Whether what is written to `path` is in no folder of the store."""
@@ -53,8 +54,10 @@ class Absent:
 
     def folder(self, run: str) -> Path:
         """Where a run lies, or will be made."""
-        made = self.targets.store.run(run)
-        return made if run in self._to_make else self.targets.store.find(made / RECORD).parent
+        if run not in self._folders:
+            made = self.targets.store.run(run)
+            self._folders[run] = made if run in self._to_make else self.targets.store.find(made / RECORD).parent
+        return self._folders[run]
 
     @cached_property
     def _to_make(self) -> frozenset[str]:

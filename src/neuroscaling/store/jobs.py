@@ -4,7 +4,7 @@ Paths are those of the store's folders as they are when the job is planned. Ligh
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ class Jobs:
     """The jobs of a study, by what they make."""
 
     absent: Absent
+    _known: dict[Any, list[ScoreJob]] = field(default_factory=dict, compare=False)
 
     def subset(self, run: Run) -> SubsetJob:
         """The job of a run's list of training images."""
@@ -172,6 +173,13 @@ class Jobs:
 
     def brainscore(self, run: Run, job: BrainScoreJob) -> list[ScoreJob]:
         """The score files of a run on the benchmarks of a job."""
+        # Snakemake asks for each job's several times, and there are thousands.
+        key = (run.run, job.data, job.stimuli.name)
+        if key not in self._known:
+            self._known[key] = self._brainscore(run, job)
+        return self._known[key]
+
+    def _brainscore(self, run: Run, job: BrainScoreJob) -> list[ScoreJob]:
         targets = self._targets
         names, store = targets.names, targets.store
         found = []
@@ -223,7 +231,7 @@ class Jobs:
         definition: dict[str, Any],
         commitment: Path | None = None,
     ) -> ScoreJob:
-        activations = self._targets.store.find(self._targets.activations(run, job.stimuli))
+        activations = self._targets.store.find(self._targets.all_activations[run.run, job.stimuli.name])
         folder = self.absent.folder(run.run)
         return ScoreJob(
             path, run.run, folder, job.data, benchmark, job.stimuli.name, activations, definition, commitment
