@@ -141,10 +141,9 @@ class Results:
         """The same as it was when the study last ended."""
         return self.root / "artefacts.last.json"
 
-    @property
-    def wanted(self) -> Path:
-        """The score files and runs that the table is made of."""
-        return self.root / "wanted.json"
+    def wanted(self, what: str) -> Path:
+        """List of the `scores`, the `runs` or the scores of `encoding` that the study's own files are made of."""
+        return self.root / "wanted" / f"{what}.json"
 
     @property
     def table(self) -> Path:

@@ -58,7 +58,7 @@ if SUBJECTS:
     rule accuracy:
         input:
             encoding_markers(GROUPS),
-            wanted=STUDY.results.wanted,
+            scores=STUDY.results.wanted("encoding"),
         output:
             accuracy=STUDY.results.accuracy,
             comparisons=STUDY.results.accuracy.with_name("comparisons.parquet"),
@@ -81,7 +81,7 @@ if SUBJECTS:
 
     rule encoding_figures:
         input:
-            wanted=STUDY.results.wanted,
+            scores=STUDY.results.wanted("encoding"),
             table=STUDY.results.table,
             fits=[STUDY.results.fit(name) for name in FITS],
             accuracy=STUDY.results.accuracy,

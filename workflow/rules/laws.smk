@@ -29,7 +29,8 @@ if not STUDY.config.published:
     rule table:
         input:
             score_markers(),
-            wanted=STUDY.results.wanted,
+            scores=STUDY.results.wanted("scores"),
+            runs=STUDY.results.wanted("runs"),
         output:
             table=STUDY.results.table,
         log:

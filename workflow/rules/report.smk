@@ -23,7 +23,7 @@ rule rulegraph:
 rule report:
     input:
         table=STUDY.results.table,
-        wanted=STUDY.results.wanted,
+        runs=STUDY.results.wanted("runs"),
         fits=[STUDY.results.fit(name) for name in FITS],
         published=STUDY.results.published if STUDY.config.published else [],
         encoding=STUDY.results.encoding if SUBJECTS else [],

@@ -1,6 +1,6 @@
 """Accuracy over subjects with intervals, and paired comparisons of runs.
 
-input: wanted (the score files of the study; <stem>.accuracy.parquet lies beside each); output: accuracy (parquet;
+input: scores (list of the score files; <stem>.accuracy.parquet lies beside each); output: accuracy (parquet;
 comparisons.parquet is written beside it); config: located.store (folders of the store); log[0].
 """
 
@@ -10,11 +10,9 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.encoding.accuracy_summary import write_accuracy
-    from neuroscaling.paths import Store
     from neuroscaling.store.artefacts import read_wanted
 
-    store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
-    wanted = read_wanted(snakemake.input.wanted, store, "encoding")
+    wanted = read_wanted(snakemake.input.scores, snakemake.config["located"]["store"])
     scores = [path for path in wanted if path.is_file()]
     write_accuracy(scores, Path(str(snakemake.output.accuracy)))
     logger.info("%d score files, %d of failed runs", len(scores), len(wanted) - len(scores))

@@ -1,6 +1,6 @@
 """Write the report.
 
-input: table, wanted (the runs of the study), fits (list of fit JSON), rulegraph (DOT text),
+input: table, runs (list of the study's runs), fits (list of fit JSON), rulegraph (DOT text),
 published, encoding (figures and claims; optional); output: page (index.html; figures
 are written beside it); params: study (name), title, jobs (names of the study's
 runs and packs, which the benchmark files of its jobs begin with); log[0].
@@ -11,16 +11,15 @@ from pathlib import Path
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.paths import Store
     from neuroscaling.report.page import write_report
     from neuroscaling.store.artefacts import read_wanted
 
-    store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
+    runs = read_wanted(snakemake.input.runs, snakemake.config["located"]["store"])
 
     write_report(
         snakemake.output.page,
         snakemake.input.table,
-        read_wanted(snakemake.input.wanted, store, "runs"),
+        runs,
         list(snakemake.input.get("fits", [])),
         snakemake.input.rulegraph,
         {"name": snakemake.params.study, "title": snakemake.params.title, "jobs": list(snakemake.params.jobs)},

@@ -1,20 +1,17 @@
 """Collect the scores in one table.
 
-input: wanted (the score files and runs of the study); output: table (parquet); params: accuracy (whether validation
+input: scores, runs (lists of what the study wants); output: table (parquet); params: accuracy (whether validation
 accuracy is in it); config: located.store (folders of the store); log[0].
 """
-
-from pathlib import Path
 
 from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.paths import Store
     from neuroscaling.store.artefacts import read_wanted
     from neuroscaling.table import build_table, write_table
 
-    store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
-    wanted, runs = (read_wanted(snakemake.input.wanted, store, what) for what in ("scores", "runs"))
+    store = snakemake.config["located"]["store"]
+    wanted, runs = read_wanted(snakemake.input.scores, store), read_wanted(snakemake.input.runs, store)
     there = [path for path in wanted if path.is_file()]
     table = build_table(there, runs, snakemake.params.accuracy, wanted)
     write_table(snakemake.output.table, table)

@@ -1,11 +1,11 @@
 """What a study wants of its store, written down whenever it is started.
 
-`results/<study>/wanted.json` lists the score files and runs that the table is made of; `artefacts.json` has every name,
-and what determines it, for `neuroscaling status --why` and `neuroscaling store unused`. Both are written only where
-they change, so that their dates say when the study changed.
+The lists in `results/<study>/wanted/` name the score files and runs that the study's own files are made of;
+`artefacts.json` has every name, and what determines it, for `neuroscaling status --why` and `neuroscaling store unused`.
+They are written only where they change, so that their dates say when the study changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,23 @@ def wanted_names(study: LoadedStudy) -> list[str]:
 
 
 def write_wanted(targets: Targets) -> None:
-    """Write both files of a study, where they are not there as they would be written."""
+    """Write the files of a study, where they are not there as they would be written."""
     results, store = targets.study.results, targets.store
-    scores = [store.name_of(path) for path in targets.score_files]
-    of_fmri = [store.name_of(score.path(store)) for score in targets.scores if score.stage == "encoding"]
-    runs = [store.name_of(path) for path in targets.run_files]
-    _write_changed(results.wanted, {"format": WANTED, "runs": runs, "scores": scores, "encoding": of_fmri})
+    wanted = {
+        "scores": targets.score_files,
+        "encoding": [score.path(store) for score in targets.scores if score.stage == "encoding"],
+        "runs": targets.run_files,
+    }
+    for what, paths in wanted.items():
+        names = [store.name_of(path) for path in paths]
+        _write_changed(results.wanted(what), {"format": WANTED, "names": names})
     _write_changed(results.artefacts, artefacts_of(targets))
 
 
-def read_wanted(path: str | Path, store: Store, what: str) -> list[Path]:
-    """Where the wanted `scores`, `runs` or scores of `encoding` lie. Raises DataError for a file that is none."""
-    return [store.find(store.root / name) for name in read_record(path, WANTED, "start the study again")[what]]
+def read_wanted(path: str | Path, folders: Sequence[str | Path]) -> list[Path]:
+    """Where the things of a list lie in a store of `folders`. Raises DataError for a file that is none."""
+    store = Store.of([Path(folder) for folder in folders])
+    return [store.find(store.root / name) for name in read_record(path, WANTED, "start the study again")["names"]]
 
 
 def _all_names(targets: Targets) -> list[str]:
