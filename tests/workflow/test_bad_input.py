@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 def listing(workdir):
-    """Every artefact of the workdir with its content."""
+    """Every artefact of the workdir with its content, but for the lists of what a study wants."""
     folders = [workdir.path / "store", workdir.path / "results"]
-    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
-    return {p: p.read_bytes() for p in files if ".cache" not in p.parts and "logs" not in p.parts}
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file() and p.name != "artefacts.json"]
+    return {p: p.read_bytes() for p in files if not {".cache", "logs", "wanted"} & {*p.parts}}
 
 
 def refused(workdir, study, *phrases, before_any_job=True, **options):

@@ -1,125 +1,224 @@
 """One thing changes; Snakemake's own dry run says which jobs would run, and they are exactly those affected."""
 
 import copy
+import json
+import os
+import shutil
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.workflow.conftest import SMALL
+from tests.workflow.conftest import SMALL, Workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
-ENCODED = {"accuracy": 1, "encoding_figures": 1}
-DOWNSTREAM = {"table": 1, "fit": 2, **ENCODED, "report": 1, "all": 1}
+AFTER_TABLE = Counter(table=1, fit=2, encoding_figures=1, report=1, all=1)
+AFTER_SCORES = AFTER_TABLE + Counter(accuracy=1)
+OF_A_RUN = Counter(activations=1, brainscore=1, encoding=1)
 
 
-def changed(**changes):
-    return copy.deepcopy(SMALL) | changes
+def study_with(workdir: Workdir, change: Callable[[dict], object]) -> None:
+    study = copy.deepcopy(SMALL)
+    change(study)
+    workdir.write_study(study)
 
 
-def edit(workdir, file, old, new):
+def edit(workdir: Workdir, file: str, old: str, new: str) -> None:
     path = workdir.path / "src/neuroscaling" / file
     text = path.read_text()
     assert old in text, f"{file} no longer holds {old!r}"
     path.write_text(text.replace(old, new, 1))
 
 
-def test_nothing_to_do_after_a_run(workdir):
-    assert workdir.planned() == Counter()
-    assert "Nothing to be done" in workdir.snakemake().stdout
+def recipe(workdir: Workdir, **changes) -> None:
+    path = workdir.path / "recipes/brief.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
 
 
-def test_copying_the_folder_elsewhere_reruns_nothing(workdir):
-    moved = workdir.path.rename(workdir.path.with_name("moved"))
-    workdir.path = moved
-    assert workdir.planned() == Counter()
-
-
-def test_bootstrap_count_reruns_that_fit_and_the_report(workdir):
+def fit(workdir: Workdir) -> None:
     path = workdir.path / "fits/small.yaml"
     fits = yaml.safe_load(path.read_text())
     fits["fits"][0]["bootstraps"] += 1
     path.write_text(yaml.safe_dump(fits))
-    assert workdir.planned() == Counter(fit=1, encoding_figures=1, report=1, all=1)
-    assert fits["fits"][0]["name"] in workdir.planned_jobs()
 
 
-def test_one_more_architecture_runs_itself_and_what_depends_on_it(workdir):
-    study = copy.deepcopy(SMALL)
-    study["runs"][1]["untrained"].append("vit_w32")
-    workdir.write_study(study)
-    assert workdir.planned() == Counter(train=1, activations=1, brainscore=1, encoding=1) + Counter(DOWNSTREAM)
-    jobs = workdir.planned_jobs()
-    assert "vit_w32_untrained" in jobs and "resnet_w8" not in jobs
-
-
-def test_a_benchmark_added_scores_it_for_all_runs_and_keeps_the_scores_there_are(workdir):
-    study = copy.deepcopy(SMALL)
-    study["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")
-    workdir.write_study(study)
-    # No accuracy of fMRI is touched.
-    assert workdir.planned() == Counter(brainscore=3) + Counter(DOWNSTREAM) - Counter(accuracy=1)
-    files = list(workdir.path.glob("store/scores/*/*/MajajHong2015public.IT-pls.json"))
-    before = {path: path.read_bytes() for path in files}
-    workdir.snakemake()
-    # Bytes, not times: Snakemake touches what a job is declared to make. A score made again has other seconds.
-    assert len(before) == 3 and before == {path: path.read_bytes() for path in files}
-    assert len(list(workdir.path.glob("store/scores/*/*/MajajHong2015public.V4-pls.json"))) == 3
-    assert workdir.planned() == Counter()
-
-
-def test_a_learning_rate_makes_new_runs_and_keeps_the_old(workdir):
-    old = sorted(p.name for p in workdir.path.glob("store/runs/*"))
-    path = workdir.path / "recipes/brief.yaml"
-    recipe = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(recipe | {"learning_rate": recipe["learning_rate"] * 2}))
-    plan = workdir.planned()
-    assert plan == Counter(train=2, activations=2, brainscore=2, encoding=2) + Counter(DOWNSTREAM)
-    assert not any(name in workdir.planned_jobs() for name in old if "untrained" not in name)
-    assert sorted(p.name for p in workdir.path.glob("store/runs/*")) == old
-
-
-def test_a_comment_or_a_docstring_reruns_nothing(workdir):
+def comments(workdir: Workdir) -> None:
     for path in (workdir.path / "src/neuroscaling").rglob("*.py"):
         text = path.read_text()
         if text.startswith('"""'):
             path.write_text('"""Another docstring. ' + text[3:] + "\n# A comment.\n")
     for script in (workdir.path / "workflow/scripts").glob("*.py"):
         script.write_text(script.read_text() + "\n# A comment.\n")
-    assert workdir.planned() == Counter()
 
 
-def test_a_changed_formula_in_the_ridge_code_reruns_the_ridge_scores_onward(workdir):
-    edit(workdir, "regression/voxelwise/primal.py", "\ndef ", "\nCHANGED = 1\n\n\ndef ")
-    assert workdir.planned() == Counter(encoding=3) + Counter(DOWNSTREAM)
+def touched(workdir: Workdir) -> None:
+    """As a backup that is restored without dates leaves a store, in an order of its own."""
+    for i, path in enumerate(sorted((workdir.path / "store").rglob("*"), reverse=True)):
+        os.utime(path, (2e9 + i, 2e9 + i))
+
+
+def elsewhere(workdir: Workdir) -> None:
+    workdir.path = workdir.path.rename(workdir.path.with_name("moved"))
+
+
+def moved_store(workdir: Workdir) -> None:
+    (workdir.path / "store").rename(workdir.path.with_name("lab"))
+    study_with(workdir, lambda study: study.update(store=str(workdir.path.with_name("lab"))))
+
+
+def without(pattern: str) -> Callable[[Workdir], None]:
+    """What is deleted: the first that the pattern finds in the store."""
+
+    def delete(workdir: Workdir) -> None:
+        first = sorted((workdir.path / "store").glob(pattern))[0]
+        shutil.rmtree(first) if first.is_dir() else first.unlink()
+
+    return delete
+
+
+def without_run(workdir: Workdir) -> None:
+    """A run is deleted with all that was made of it, and nothing else of it is there."""
+    run = next(path.name for path in sorted((workdir.path / "store/runs").iterdir()) if "_digits_" in path.name)
+    for path in [*(workdir.path / "store").glob(f"scores/*/{run}.json"), workdir.path / "store/activations" / run]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    next((workdir.path / "store/runs" / run).glob("weights-*")).unlink()
+
+
+CHANGES: dict[str, tuple[Callable[[Workdir], object], Counter]] = {
+    "nothing": (lambda w: None, Counter()),
+    "an architecture": (
+        lambda w: study_with(w, lambda s: s["runs"][1]["untrained"].append("vit_w32")),
+        Counter(train=1) + OF_A_RUN + AFTER_SCORES,
+    ),
+    "samples per class": (
+        lambda w: study_with(w, lambda s: s["runs"][0]["samples_per_class"].append(10)),
+        Counter(subset=1, train=1) + OF_A_RUN + AFTER_SCORES,
+    ),
+    "a seed": (
+        lambda w: study_with(w, lambda s: s["runs"][1]["seeds"].append(1)),
+        Counter(train=1) + OF_A_RUN + AFTER_SCORES,
+    ),
+    "a learning rate": (
+        lambda w: recipe(w, learning_rate=0.5),
+        Counter(train=2, activations=2, brainscore=2, encoding=2) + AFTER_SCORES,
+    ),
+    "a fit": (fit, Counter(fit=1, encoding_figures=1, report=1, all=1)),
+    "the title": (lambda w: study_with(w, lambda s: s.update(title="Another")), Counter(report=1, all=1)),
+    "packs": (lambda w: study_with(w, lambda s: s.update(pack=2)), Counter()),
+    "the reduction": (
+        lambda w: study_with(w, lambda s: s["reduction"].update(size=3)),
+        Counter(activations=3, brainscore=3, encoding=3) + AFTER_SCORES,
+    ),
+    "the engine": (
+        lambda w: study_with(w, lambda s: s["brainscore"].update(engine="stock")),
+        Counter(brainscore=3) + AFTER_TABLE,
+    ),
+    "a benchmark": (
+        lambda w: study_with(w, lambda s: s["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")),
+        Counter(brainscore=3) + AFTER_TABLE,
+    ),
+    "comments and docstrings": (comments, Counter()),
+    "the formula of ridge": (
+        lambda w: edit(w, "regression/voxelwise/primal.py", "\ndef ", "\nCHANGED = 1\n\n\ndef "),
+        Counter(encoding=3) + AFTER_SCORES,
+    ),
+    "the code of training": (lambda w: edit(w, "training/loop.py", "\ndef ", "\nCHANGED = 1\n\n\ndef "), Counter()),
+    "dates": (touched, Counter()),
+    "the folder": (elsewhere, Counter()),
+    "the store's folder": (moved_store, Counter()),
+    "weights deleted": (without("runs/*/weights-*"), Counter()),
+    "weights and activations deleted": (without_run, Counter(train=1) + OF_A_RUN + AFTER_SCORES),
+    "a record of a run deleted": (without("runs/*/run.json"), Counter(train=1) + AFTER_TABLE),
+    "a manifest of stimuli deleted": (without("stimuli/*/manifest.json"), Counter()),
+    "a score deleted": (
+        without("scores/Majaj*/*.json"),
+        Counter(brainscore=1) + AFTER_TABLE,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_runs_when_one_thing_changes(workdir: Workdir, what: str):
+    change, expected = CHANGES[what]
+    before = artefacts(workdir)
+    change(workdir)
+    assert workdir.planned() == expected
+    if what in ("an architecture", "samples per class", "a seed"):
+        assert not any(run in workdir.planned_jobs() for run in before if run.startswith("runs/"))
+
+
+def artefacts(workdir: Workdir) -> dict[str, bytes]:
+    """Every file of the store by its name, but for what can be thrown away."""
+    store = workdir.path / "store"
+    files = [path for path in store.rglob("*") if path.is_file() and ".cache" not in path.parts]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_second_run_does_nothing(workdir: Workdir):
+    assert "Nothing to be done" in workdir.snakemake().stdout
 
 
 @pytest.mark.parametrize("file", ["laws/solver.py", "laws/forms/logistic.py"])
-def test_a_changed_law_reruns_the_fits_onward(workdir, file):
+def test_a_changed_law_reruns_the_fits_onward(workdir: Workdir, file: str):
     edit(workdir, file, "\ndef ", "\nCHANGED = 1\n\n\ndef ")
     plan = workdir.planned()
     assert plan["fit"] == 2 and plan["report"] == 1
     assert not plan.keys() & {"train", "activations", "brainscore", "encoding", "table"}
 
 
-def test_a_second_study_with_the_same_runs_trains_nothing(workdir):
-    workdir.write_study(changed(study="second"), "second.yaml")
+def test_what_is_made_beside_leaves_every_file_that_was_there(workdir: Workdir):
+    """Another reduction, and a benchmark more: other files beside the old ones, and nothing is left to do."""
+    before = artefacts(workdir)
+    study = copy.deepcopy(SMALL)
+    study["reduction"]["size"] = 3
+    study["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")
+    study["pack"] = 2
+    workdir.write_study(study)
+    workdir.snakemake()
+    after = artefacts(workdir)
+    assert before.items() <= after.items()
+    scores = {name for name in after.keys() - before.keys() if name.startswith("scores/") and name.endswith(".json")}
+    assert len(scores) == 3 * 3
+    assert workdir.planned() == Counter()
+    workdir.write_study(SMALL)
+    assert not workdir.planned().keys() & {"train", "activations", "brainscore", "encoding"}
+
+
+def test_a_second_study_with_the_same_runs_trains_nothing(workdir: Workdir):
+    workdir.write_study({**SMALL, "study": "second"}, "second.yaml")
     plan = workdir.planned("second.yaml")
-    assert plan == Counter(DOWNSTREAM) + Counter(rulegraph=1)
+    assert plan == AFTER_SCORES + Counter(rulegraph=1)
     workdir.snakemake(study="second.yaml")
     assert workdir.planned("second.yaml") == Counter()
     assert workdir.planned() == Counter(), "the first study must not become stale"
 
 
-def test_packs_of_runs_share_a_job_and_keep_what_is_done(workdir):
-    study = changed(pack=2)
-    workdir.write_study(study)
-    first = {path: path.read_bytes() for path in workdir.path.glob("store/scores/*/*/*.json")}
+def test_a_corrupted_score_is_refused_by_name_and_made_again_when_it_is_deleted(workdir: Workdir):
+    path = sorted((workdir.path / "store/scores").glob("Majaj*/*.json"))[0]
+    content = json.loads(path.read_text())
+    content["rows"][0]["raw"] = 0.5
+    path.write_text(json.dumps(content))
+    (workdir.path / "results/small/scores.parquet").unlink()
+    refused = workdir.snakemake(check=False)
+    assert refused.returncode != 0 and path.name in refused.stdout and "checksum" in refused.stdout
+    path.unlink()
     workdir.snakemake()
-    assert workdir.planned() == Counter()
-    study["runs"][1]["untrained"].append("vit_w32")
-    workdir.write_study(study)
-    plan = workdir.planned()
-    new = {rule: n for rule, n in plan.items() if rule.startswith(("activations", "brainscore", "encoding_3"))}
-    assert list(new.values()) == [1, 1, 1] and plan["train"] == 1
-    assert first == {path: path.read_bytes() for path in first}
+    assert json.loads(path.read_text())["rows"][0]["raw"] != 0.5
+
+
+def test_no_target_of_snakemake_deletes_anything_of_the_store(workdir: Workdir):
+    before = artefacts(workdir)
+    workdir.snakemake("--delete-all-output")
+    assert artefacts(workdir) == before and not (workdir.path / "results/small/scores.parquet").exists()
+    assert not workdir.planned().keys() & {"train", "activations", "brainscore", "encoding"}
+
+
+def test_versions_of_packages_are_in_no_name_and_in_every_record(workdir: Workdir):
+    """An upgrade makes nothing stale; the records tell of it."""
+    for pattern in ("runs/*/run.json", "activations/*/*.json", "scores/*/*.json"):
+        for path in (workdir.path / "store").glob(pattern):
+            record = json.loads(Path(path).read_text())
+            assert record["provenance"]["versions"]["numpy"], path
+            assert record["checksum"] and "versions" not in record.get("definition", {})

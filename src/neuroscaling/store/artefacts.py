@@ -1,8 +1,8 @@
 """What a study wants of its store, written down whenever it is started.
 
 The lists in `results/<study>/wanted/` name the score files and runs that the study's own files are made of;
-`artefacts.json` has every name, and what determines it, for `neuroscaling status --why` and `neuroscaling store unused`.
-They are written only where they change, so that their dates say when the study changed.
+`artefacts.json` has all names, and what determines them, for `status --why` and `store unused`. They are written only
+where they change, so that their dates say when the study changed.
 """
 
 from collections.abc import Iterable, Sequence
