@@ -33,6 +33,7 @@ from neuroscaling.config.options import named_study
 from neuroscaling.errors import NeuroscalingError, StudyError
 from neuroscaling.hashing import canonical_json
 from neuroscaling.paths import brace_problems, quote_problems
+from neuroscaling.slurm_jobs import wait_for_earlier
 from neuroscaling.store import session
 from neuroscaling.store.absent import Absent
 from neuroscaling.store.code import code_of
@@ -53,6 +54,8 @@ try:
     WHOLE = bool(config.get("whole"))
     ABSENT = Absent(TARGETS, Inventory(STUDY.store, empty=WHOLE))
     if workflow.is_main_process and not WHOLE:
+        if not session.is_locked():
+            wait_for_earlier(Path.cwd())
         session.begin(ABSENT)
 except NeuroscalingError as error:
     raise WorkflowError(

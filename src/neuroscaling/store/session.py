@@ -29,7 +29,7 @@ def begin(absent: Absent) -> None:
     something has to be made and the store can't be written to.
     """
     study = absent.targets.study
-    if not _is_locked():
+    if not is_locked():
         shutil.rmtree(markers(study.config.study), ignore_errors=True)
     write_wanted(absent.targets)
     if lacking := [path for path in absent.targets.all_paths() if absent(path)]:
@@ -42,7 +42,8 @@ def end(results: Results) -> None:
         shutil.copyfile(results.artefacts, results.last_artefacts)
 
 
-def _is_locked() -> bool:
+def is_locked() -> bool:
+    """Whether a driver of Snakemake is at work in this folder."""
     try:
         return bool(os.listdir(LOCKS))
     except OSError:
