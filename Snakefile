@@ -11,6 +11,7 @@ min_version("9.0")
 configfile: workflow.source_path("config/config.yaml")
 
 
+include: "workflow/rules/common_slurm.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/common_train.smk"

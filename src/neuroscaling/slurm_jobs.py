@@ -4,8 +4,6 @@ Snakemake's Slurm plugin (2.8) keeps no list of its jobs and adopts none: what a
 and a new one would submit it again. All jobs of a driver have one name, `<prefix>_<uuid>`, and its working directory.
 """
 
-import contextlib
-import io
 import re
 import shutil
 import subprocess
@@ -23,13 +21,6 @@ TRIES = 5
 NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FIELDS = ("%i", "%T", "%j", "%Z", "%k")  # id, state, name, working directory, comment
 BETWEEN = "\x1f"
-NO_START = (
-    "archive", "cleanup_metadata", "cleanup_shadow", "conda_cleanup_envs", "conda_create_envs_only", "containerize",
-    "d3dag", "dag", "delete_all_output", "delete_temp_output", "detailed_summary", "dryrun", "export_cwl", "filegraph",
-    "generate_unit_tests", "lint", "list_input_changes", "list_rules", "list_target_rules", "print_compilation",
-    "report", "rulegraph", "summary", "touch", "unlock",
-)  # fmt: skip
-"""Options of Snakemake with which it submits nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +33,13 @@ class Job:
 
 
 def wait_for_earlier(folder: str | Path) -> None:
-    """Wait for the end of jobs that an earlier Snakemake in `folder` submitted, where this one will submit jobs too.
+    """Wait for the end of jobs that an earlier Snakemake in `folder` submitted.
 
-    To be called by the driver before it looks what is there. Jobs that still wait in the queue keep their place there.
+    To be called by a driver that will submit jobs, before it looks what is there. Jobs that still wait in the queue keep their place there.
     `scancel` ends the wait. Raises DataError where Slurm gives no answer.
     """
     told = None
     while jobs := earlier_jobs(folder):
-        if told is None and not starts_on_slurm():
-            return
         if told is None or time.monotonic() - told > TELL_EVERY:
             print(_message(jobs), file=sys.stderr, flush=True)
             told = time.monotonic()
@@ -74,17 +63,6 @@ def earlier_jobs(folder: str | Path) -> list[Job]:
             rule, _, wildcards = comment.removeprefix("rule_").partition("_wildcards_")
             jobs.append(Job(number, state, f"{rule} {wildcards}".strip()))
     return jobs
-
-
-def starts_on_slurm() -> bool:
-    """Is this process a Snakemake that will submit jobs to Slurm? So its command line says, with its profiles."""
-    if "snakemake" not in sys.modules:
-        return False
-    from snakemake.cli import parse_args
-
-    with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, and has done so already
-        _, options = parse_args(sys.argv[1:])
-    return options.executor == "slurm" and not any(getattr(options, name, None) for name in NO_START)
 
 
 def _queue() -> str:

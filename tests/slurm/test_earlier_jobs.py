@@ -15,10 +15,11 @@ from .lab import ROOT, slurm, user_environment, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-SNAKEFILE = """
-from neuroscaling.slurm_jobs import starts_on_slurm
+SNAKEFILE = f"""
+import sys
+include: "{ROOT}/workflow/rules/common_slurm.smk"
 if workflow.is_main_process:
-    print("starts on slurm:", starts_on_slurm())
+    print("starts on slurm:", submits_to_slurm())
 rule all:
 """
 
@@ -49,9 +50,6 @@ def test_jobs_of_an_earlier_driver_are_seen_and_waited_for(cluster, tmp_path, mo
     (tmp_path / "link").symlink_to(place)
     found = {job.id: (job.state, job.what) for job in earlier_jobs(tmp_path / "link")}
     assert found == {running: ("RUNNING", "train a"), waiting: ("PENDING", "table")}
-    monkeypatch.setattr(slurm_jobs, "starts_on_slurm", lambda: False)
-    wait_for_earlier(place)  # a dry run waits for nothing
-    monkeypatch.setattr(slurm_jobs, "starts_on_slurm", lambda: True)
     monkeypatch.setattr(slurm_jobs, "PAUSE", 0.2)
     driver = threading.Thread(target=wait_for_earlier, args=(place,))
     driver.start()

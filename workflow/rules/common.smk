@@ -54,7 +54,7 @@ try:
     WHOLE = bool(config.get("whole"))
     ABSENT = Absent(TARGETS, Inventory(STUDY.store, empty=WHOLE))
     if workflow.is_main_process and not WHOLE:
-        if not session.is_locked():
+        if not session.is_locked() and submits_to_slurm():
             wait_for_earlier(Path.cwd())
         session.begin(ABSENT)
 except NeuroscalingError as error:

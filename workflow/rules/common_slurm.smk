@@ -1,0 +1,21 @@
+# Whether this start of Snakemake will submit jobs to Slurm. While rules are read, only the command line tells.
+import contextlib
+import io
+
+from snakemake.cli import parse_args
+
+# Options with which nothing is started.
+NO_START = """
+archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_create_envs_only containerize d3dag dag
+delete_all_output delete_temp_output detailed_summary dryrun export_cwl filegraph generate_unit_tests lint
+list_input_changes list_rules list_target_rules print_compilation report rulegraph summary touch unlock
+""".split()
+
+
+def submits_to_slurm():
+    """Whether the executor is Slurm's, as the command line and its profiles say, and jobs will be started."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        # It names the profiles, and has done so already.
+        _, options = parse_args(sys.argv[1:])
+    started = not any(getattr(options, name, None) for name in NO_START)
+    return started and options.executor == "slurm"
