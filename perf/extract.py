@@ -26,8 +26,8 @@ from neuroscaling.activations.extract import extract
 from neuroscaling.activations.images import load
 from neuroscaling.activations.networks import exact_and_fast, normalise
 from neuroscaling.activations.preprocess import Preprocessing
+from neuroscaling.core import run_record
 from neuroscaling.core.records import write_record
-from neuroscaling.files import write_json
 from neuroscaling.hashing import file_sha1, file_sha256
 from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
@@ -95,7 +95,7 @@ def prepare(folder: Path, n: int) -> list[Path]:
     save_weights(model, folder / "weights.safetensors", {"arch": ARCH})
     np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in model.state_dict().items()})
     weights = {"weights": "weights.safetensors", "weights_sha256": file_sha256(folder / "weights.safetensors")}
-    write_json(folder / "run.json", weights)
+    write_record(folder / "run.json", {"format": run_record.FORMAT, "status": run_record.DONE, **weights})
     return paths
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core import run_record
 from neuroscaling.core.records import write_record
-from neuroscaling.files import write_json
 from neuroscaling.hashing import file_sha256
 from neuroscaling.stimuli.manifest import FORMAT
 
@@ -19,5 +19,6 @@ def write_set(folder: Path, rows: list[dict[str, Any]], name: str = "test", degr
 def write_run(folder: Path, weights: str = "weights-ep0.safetensors") -> str:
     """The run.json of the weights that lie in `folder`; returns their sha256."""
     sha256 = file_sha256(folder / weights)
-    write_json(folder / "run.json", {"weights": weights, "weights_sha256": sha256})
+    record = {"format": run_record.FORMAT, "status": run_record.DONE, "weights": weights, "weights_sha256": sha256}
+    write_record(folder / run_record.RECORD, record)
     return sha256

@@ -116,7 +116,7 @@ def test_other_weights_than_those_of_the_record_are_refused_and_both_sums_named(
     flipped[len(flipped) // 2] ^= 1
     for content in ((tmp_path / "other" / weights.name).read_bytes(), bytes(flipped)):
         weights.write_bytes(content)
-        with pytest.raises(DataError, match="other weights than the run's record states") as raised:
+        with pytest.raises(DataError, match=r"the weights are not those that run\.json tells of") as raised:
             extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
         assert hashlib.sha256(own).hexdigest() in str(raised.value) and file_sha256(weights) in str(raised.value)
         assert not (tmp_path / "test.json").exists()

@@ -16,8 +16,9 @@ from neuroscaling.activations.sources import Baseline, Network
 from neuroscaling.activations.writing import check_ids, check_layer, complete_group, write_manifest, write_store
 from neuroscaling.core.leases import Lease, LeaseLost
 from neuroscaling.core.records import DEFINITION
+from neuroscaling.core.run_record import RECORD, read_run, weights_of
 from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import full_disk_named, is_full_disk, read_object
+from neuroscaling.files import full_disk_named, is_full_disk
 from neuroscaling.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -231,10 +232,8 @@ def _source(
     facts = {"run": run["run"], "kind": run["kind"], "arch": run["arch"], "weights_sha256": None}
     if run["kind"] == "baseline":
         return Baseline(run["arch"]), facts, {}
-    record = read_object(run_dir / "run.json", "weights", "weights_sha256")
-    facts["weights_sha256"] = record["weights_sha256"]
-    return (
-        Network(run, run_dir, request, device),
-        facts,
-        {f"runs/{run['run']}/{record['weights']}": record["weights_sha256"]},
-    )
+    # The final weights come first; when they are loaded they are compared with this sum.
+    for weights in weights_of(read_run(run_dir / RECORD))[:1]:
+        facts["weights_sha256"] = weights.sha256
+        return Network(run, run_dir, request, device), facts, {f"runs/{run['run']}/{weights.name}": weights.sha256}
+    raise DataError(Problem("the run has no weights", str(run_dir / RECORD), fix="train the run again"))

@@ -15,10 +15,8 @@ from neuroscaling.activations.layout import entry_name, split_entry
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
-from neuroscaling.core.reading import require_file
+from neuroscaling.core.run_record import checked_weights
 from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import read_object
-from neuroscaling.hashing import file_sha256
 from neuroscaling.models.batches import company_problems, exact, hooked, never_one
 from neuroscaling.models.capture import Output, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
@@ -102,20 +100,6 @@ def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: s
     if problems := company_problems(arch, extractor.model, extractor.outputs, extractor.preprocess.size):
         raise DataError(problems)
     return extractor
-
-
-def checked_weights(run_dir: Path) -> Path:
-    """The weights file that `run_dir`/run.json names. Raises DataError, naming both sums, where it is another one."""
-    record = read_object(run_dir / "run.json")
-    if not record.get("weights"):
-        raise DataError(Problem("the run has no weights", str(run_dir / "run.json"), fix="train the run again"))
-    path = run_dir / record["weights"]
-    require_file(path, "train the run again")
-    found = file_sha256(path)
-    if found != record.get("weights_sha256"):
-        what, fix = "other weights than the run's record states, by their sha256", "delete them and train the run again"
-        raise DataError(Problem(what, str(path), found, str(record.get("weights_sha256")), fix=fix))
-    return path
 
 
 def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, place: torch.device) -> Extractor:
