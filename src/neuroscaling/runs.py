@@ -11,7 +11,7 @@ from neuroscaling.config import BaselineRuns, PretrainedRuns, Section, Study, Tr
 from neuroscaling.core.names import Name
 from neuroscaling.errors import Problem, StudyError
 from neuroscaling.models import names
-from neuroscaling.models.published_weights import published_weights
+from neuroscaling.models.published_weights import presentation, published_weights
 from neuroscaling.models.weight_files import weights_identity
 from neuroscaling.training.recipe import Recipe, load_recipe
 from neuroscaling.versions import version_of
@@ -132,15 +132,18 @@ class _Expansion:
         return self._named(readable, "trained", arch, settings, **determines)
 
     def _pretrained(self, arch: str, folder: Path | None) -> Run:
+        found = presentation(arch)
+        shown = found and found.settings()
         if folder is None:
             published = published_weights(arch)
             # As the library builds it, not as this package does: with or without its tag it is one network.
             network = names.definition(arch) | {"timm_name": published["name"], "kwargs": {}}
             readable = f"{_full(arch)}_pretrained"
-            return self._named(readable, "pretrained", arch, {}, network=network, published=published)
+            return self._named(readable, "pretrained", arch, {}, network=network, published=published, shown=shown)
         file = folder / f"{arch}.safetensors"
         identity = weights_identity(file, arch, self.cache)
-        return self._named(f"{arch}_pretrained", "pretrained", arch, {"weights": str(file)}, weights=identity)
+        settings = {"weights": str(file)}
+        return self._named(f"{arch}_pretrained", "pretrained", arch, settings, weights=identity, shown=shown)
 
     def _named(
         self, readable: str, kind: str, arch: str, settings: dict[str, Any] | None = None, **determines: Any

@@ -12,7 +12,7 @@ from neuroscaling.core.names import key_of
 from neuroscaling.errors import DataError, StudyError
 from neuroscaling.models.build import build
 from neuroscaling.models.pretrained import build_pretrained
-from neuroscaling.models.published_weights import PATH, published_weights, table
+from neuroscaling.models.published_weights import PATH, Presentation, published_weights, table
 from neuroscaling.models.weight_files import weights_identity
 from neuroscaling.models.weights import save_weights
 from neuroscaling.study import load_study
@@ -76,6 +76,16 @@ def test_published_weights_are_named_with_their_tag_and_where_they_come_from(run
     assert tagged.definition["published"] == {"name": "resnet18.tv_in1k", "source": "hf-hub:timm/resnet18.tv_in1k"}
     assert torchvision.definition["published"]["name"] == "torchvision.resnet50.IMAGENET1K_V2"
     assert torchvision.definition["published"]["source"].endswith("resnet50-11ad3fa6.pth")
+
+
+def test_how_images_are_shown_to_weights_from_outside_is_in_the_name(runs_of, monkeypatch):
+    """Which part of an image they see follows from their name, in a table that is made anew when timm is upgraded."""
+    groups = [{"pretrained": ["resnet18.a1_in1k"]}, {"pretrained": ["resnet_w8"], "weights": "wa"}]
+    before = [run.run for run in runs_of(*groups)]
+    shown = runs_of(groups[0])[0].definition["shown"]
+    assert shown["crop"] == 0.95 and shown["interpolation"] == "bicubic" and shown["mean"][0] == 0.485
+    monkeypatch.setattr(runs, "presentation", lambda arch: Presentation("bicubic", 0.9, (0.5,) * 3, (0.5,) * 3))
+    assert not set(before) & {run.run for run in runs_of(*groups)}
 
 
 def test_the_list_of_published_weights_is_in_step_with_timm_and_torchvision():

@@ -9,12 +9,11 @@ from PIL import Image
 
 from neuroscaling.images import ImageFile, picture
 from neuroscaling.models.dotted import is_dotted
-from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, architecture
+from neuroscaling.models.names import ONE_PEACE, OWN, architecture
+from neuroscaling.models.published_weights import COLOURS, IMAGENET, presentation
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_STD = IMAGENET
+CLIP_MEAN, CLIP_STD = COLOURS["clip"]
 
 
 @dataclass(frozen=True)
@@ -70,27 +69,7 @@ def _own(run: dict[str, Any]) -> Preprocessing:
         return Preprocessing(arch.input_size, "bicubic", 1.0, CLIP_MEAN, CLIP_STD)  # as it was published
     if is_dotted(arch.timm_name) or arch.timm_name.startswith(OWN):  # weights of which only a folder has any
         return Preprocessing(arch.input_size)
-    published = _of_torchvision if arch.timm_name.startswith(TORCHVISION) else _of_timm
-    return published(arch.timm_name, arch.input_size)
-
-
-def _of_timm(name: str, size: int) -> Preprocessing:
-    import timm
-
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    if config is None:
-        return Preprocessing(size)
-    known = config.interpolation in ("bilinear", "bicubic", "nearest", "lanczos")
-    interpolation = config.interpolation if known else "bilinear"
-    crop = float(config.crop_pct or 1)
-    return Preprocessing(size, interpolation, crop, tuple(config.mean), tuple(config.std))
-
-
-def _of_torchvision(name: str, size: int) -> Preprocessing:
-    from torchvision.models import get_model_weights
-
-    _, base, *tag = name.split(".")
-    weights = get_model_weights(base)
-    transforms = (weights[tag[0]] if tag else weights.DEFAULT).transforms()
-    crop = transforms.crop_size[0] / transforms.resize_size[0]
-    return Preprocessing(size, transforms.interpolation.value, crop, tuple(transforms.mean), tuple(transforms.std))
+    shown = presentation(run["arch"])
+    if shown is None:
+        return Preprocessing(arch.input_size)
+    return Preprocessing(arch.input_size, shown.interpolation, shown.crop, shown.mean, shown.std)

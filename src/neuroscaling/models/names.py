@@ -117,8 +117,9 @@ def with_tag(name: str) -> str:
 
 
 def published() -> list[str]:
-    """Full names of all weights of timm and torchvision."""
-    return [f"{name}.{tag}" for name, model in _library().items() for tag in model.tags]
+    """Full names of all weights of timm and torchvision, and names of timm's networks that have none with a tag."""
+    tagged = [f"{name}.{tag}" for name, model in _library().items() for tag in model.tags]
+    return tagged + [n for n, model in _library().items() if not model.tags and not n.startswith(TORCHVISION)]
 
 
 def names() -> list[str]:
