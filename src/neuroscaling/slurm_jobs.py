@@ -35,8 +35,8 @@ class Job:
 def wait_for_earlier(folder: str | Path) -> None:
     """Wait for the end of jobs that an earlier Snakemake in `folder` submitted.
 
-    To be called by a driver that will submit jobs, before it looks what is there. Jobs that still wait in the queue keep their place there.
-    `scancel` ends the wait. Raises DataError where Slurm gives no answer.
+    To be called by a driver that will submit jobs, before it looks what is there. Those that still wait in the queue
+    keep their place. `scancel` ends the wait. Raises DataError where Slurm gives no answer.
     """
     told = None
     while jobs := earlier_jobs(folder):
