@@ -8,7 +8,6 @@ import uuid
 import pytest
 
 from neuroscaling import slurm_jobs
-from neuroscaling.core.holders import job_has_ended, own_cluster
 from neuroscaling.slurm_jobs import earlier_jobs, wait_for_earlier
 
 from .lab import ROOT, slurm, user_environment, wait_until
@@ -66,18 +65,6 @@ def test_jobs_of_an_earlier_driver_are_seen_and_waited_for(cluster, tmp_path, mo
         and "scancel" in told
     )
     slurm("scancel", *others)
-
-
-def test_slurm_knows_whether_the_job_of_a_holder_has_ended(cluster, tmp_path):
-    own_cluster.cache_clear()
-    name = own_cluster()
-    job = submit(tmp_path)
-    wait_until(lambda: state(job) == "RUNNING", 60, lambda: slurm("squeue"))
-    assert not job_has_ended(job, name)
-    assert not job_has_ended("99999999", "another-cluster") and job_has_ended("99999999", name)
-    slurm("scancel", job)
-    wait_until(lambda: job_has_ended(job, name), 60, lambda: slurm("squeue"))
-    own_cluster.cache_clear()
 
 
 @pytest.mark.parametrize(
