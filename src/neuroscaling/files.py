@@ -121,6 +121,7 @@ def require_writable(folder: str | Path, what: str) -> None:
     folder = Path(folder)
     probe = folder / f".writable-{uuid.uuid4().hex[:8]}"
     try:
+        share_as(folder)
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:

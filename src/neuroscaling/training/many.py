@@ -10,6 +10,7 @@ from typing import Any
 from neuroscaling.core.leases import Held
 from neuroscaling.core.run_record import failure_in
 from neuroscaling.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.files import share_as
 from neuroscaling.logs import FORMAT
 from neuroscaling.training.launch import on_many_gpus, processes, processes_wanted, side_by_side
 
@@ -47,6 +48,7 @@ def train_many(jobs: list[Job], operating: dict[str, Any] | None = None) -> list
     if not jobs:
         return []
     if processes_wanted(operating) > 1 and processes() == 1:
+        share_as(jobs[0].out)
         jobs[0].out.mkdir(parents=True, exist_ok=True)
         each = _part_of_cpus(operating, operating.get("gpus", 1))
         on_many_gpus(write_plainly(jobs, each), operating, jobs[0].out)
