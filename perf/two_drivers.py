@@ -2,8 +2,9 @@
 
 Each case starts Snakemake in two checkouts on one store. ours: seconds until both have ended; peer: those of a single
 driver. `agreement` is the number of files of the store that differ from the single driver's (records but for their
-making, all others byte by byte). Beside it: exit statuses, files, those that took another one's place (`twice`), and
-temporary files that are left (`left`); `waits`: how often a job waited for another one's. On a machine where tests/slurm can start its cluster, the cases are run there too.
+making, all others byte by byte). Beside it: exit statuses, files, how often a job waited for another one's (`waits`),
+files that took another one's place (`twice`), and temporary files that are left (`left`). Where tests/slurm can start
+its cluster, the cases are run there too.
 """
 
 import contextlib

@@ -32,8 +32,8 @@ Start = Callable[[Path], subprocess.Popen]
 class Outcome:
     """What two drivers left: exit statuses, seconds until both had ended, and files of the store by name.
 
-    waits: how often a job waited for another one's; twice: those that took another one's place; left: temporary files and leases; content: what the files say (see
-    `content_of`).
+    waits: how often a job waited for another one's; twice: files that took another one's place; left: temporary files
+    and leases; content: what the files say (see `content_of`).
     """
 
     statuses: list[int]
