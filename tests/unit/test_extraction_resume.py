@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from neuroscaling.activations import passes
 from neuroscaling.activations.extract import extract, finish
 from neuroscaling.activations.layout import group_path, partial_path
 from neuroscaling.activations.networks import Extractor
+from neuroscaling.activations.partial import making
 from neuroscaling.activations.store import open_store
 from neuroscaling.core.leases import LeaseLost, lock_of
 from neuroscaling.errors import DataError, FullDiskError
@@ -183,17 +185,7 @@ def test_a_killed_process_is_gone_on_from(folder, whole, forwarded, tmp_path):
     assert files_of(output) == files_of(whole)
 
 
-def test_two_processes_share_a_set(folder, whole, forwarded, tmp_path):
-    output = tmp_path / "set.json"
-    processes = [_start(folder, output, [i, 2]) for i in range(2)]
-    assert [process.wait(100) for process in processes] == [0, 0]
-    assert not output.exists()
-    run_extract(folder, output, step=finish)
-    assert forwarded == [] and files_of(output) == files_of(whole)
-    assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
-
-
-@pytest.mark.parametrize("parts", [(None, None), (None, [0, 2]), ([0, 2], [1, 3])])
+@pytest.mark.parametrize("parts", [(None, None), (None, [0, 2]), ([0, 2], [0, 1])])
 def test_processes_that_extract_one_set_at_once_make_it_once(parts, folder, whole, forwarded, tmp_path):
     """As a whole, as a slice of a whole that is under way and the other way round, as slices that share shards."""
     output, made = tmp_path / "set.json", tmp_path / "made"
@@ -202,11 +194,30 @@ def test_processes_that_extract_one_set_at_once_make_it_once(parts, folder, whol
     assert [code for _, code in outcomes] == [0, 0], outcomes
     shards = made.read_text().split()
     assert len(shards) == len(set(shards))
-    if None in parts:
-        assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
-        assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr", "made"}
-    run_extract(folder, output)
-    assert sum(forwarded) == (N - BATCH * len(shards)) and files_of(output) == files_of(whole)
+    forwarded.clear()
+    run_extract(folder, output, step=extract if None in parts else finish)
+    assert forwarded == [] and files_of(output) == files_of(whole)
+    assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
+    assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr", "made"}
+
+
+def test_a_slice_that_waits_for_another_holds_up_no_third_one(tmp_path):
+    output, entered = tmp_path / "set.json", []
+
+    def enter(part):
+        with making(output, part) as lease:
+            entered.append((part, lease is None))
+
+    with ThreadPoolExecutor(2) as pool:
+        with making(output, (0, 2)) as own:
+            waiting = [pool.submit(enter, part) for part in ((0, 2), None)]
+            with making(output, (2, 4)) as lease:
+                assert lease is not None and own.is_held() and entered == []
+            output.write_text("made meanwhile")
+        for one in waiting:
+            one.result(timeout=30)
+    assert sorted(entered, key=str) == [((0, 2), True), (None, True)]
+    assert {file.name for file in tmp_path.iterdir()} == {"set.json"}
 
 
 def test_who_lost_its_lease_puts_nothing_in_its_place_and_drops_nothing(folder, monkeypatch, tmp_path):

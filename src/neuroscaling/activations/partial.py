@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neuroscaling.activations.layout import Layout, group_path, partial_path, shard_path
 from neuroscaling.activations.shards import ShardReader
-from neuroscaling.core.leases import Lease, held, lock_of, sweep
+from neuroscaling.core.leases import Held, Lease, held, lock_of, sweep
 from neuroscaling.errors import DataError
 from neuroscaling.files import read_json, write_json
 from neuroscaling.hashing import content_hash
@@ -27,24 +27,44 @@ from neuroscaling.hashing import content_hash
 def making(path: Path, part: tuple[int, int] | None) -> Iterator[Lease | None]:
     """Hold the lease of the store `path`, or of its slice `part` (i, parts); None where the store is there.
 
-    Others wait: those who make the whole for all slices, a slice for those that it shares shards with.
+    Others wait: those who make the whole for all slices, a slice for those that it shares shards with. The lease of the
+    store is a gate too: a slice begins only while nobody makes the whole.
     """
-    with ExitStack() as stack:
-        with ExitStack() as gate:
+    while True:
+        with ExitStack() as stack:
+            gate = stack.enter_context(ExitStack())
             lease = gate.enter_context(held(path, f"activations {path}"))
-            for other in _slices(path):
-                if part is None or _overlap(part, other):
-                    with held(_slice(path, other), f"slice {other[0] + 1} of {other[1]} of {path}"):
-                        pass
             if path.exists():
+                with suppress(OSError):  # of slices that others waited for; not where somebody still does
+                    partial_path(path).rmdir()
                 yield None
                 return
-            if part is None:
+            if (busy := _busy(path, part)) is None:
                 sweep(group_path(path))
-                stack.push(gate.pop_all())
-            else:
-                lease = stack.enter_context(held(_slice(path, part), f"slice {part[0] + 1} of {part[1]} of {path}"))
-        yield lease
+                if part is not None:
+                    lease = stack.enter_context(held(_slice(path, part), _named(path, part)))
+                    gate.close()
+                yield lease
+                return
+        # Not within the gate: other slices may begin meanwhile.
+        with held(_slice(path, busy), _named(path, busy)):
+            pass
+
+
+def _busy(path: Path, part: tuple[int, int] | None) -> tuple[int, int] | None:
+    """A slice that a living process writes, and that shares shards with `part`, or with the whole."""
+    for other in _slices(path):
+        if part is None or _overlap(part, other):
+            try:
+                with held(_slice(path, other), _named(path, other), wait=False):
+                    pass
+            except Held:
+                return other
+    return None
+
+
+def _named(path: Path, part: tuple[int, int]) -> str:
+    return f"slice {part[0] + 1} of {part[1]} of the activations {path}"
 
 
 def _slice(path: Path, part: tuple[int, int]) -> Path:
