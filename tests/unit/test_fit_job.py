@@ -255,10 +255,30 @@ def test_a_fit_over_points_on_two_scales_is_refused(first, second, group_by):
     assert raw["n"] == 30 and raw["scale"] == "r"
 
 
-def test_a_table_with_the_old_key_is_refused():
-    with pytest.raises(DataError, match="gave rows without a ceiling the wrong scale") as caught:
-        fit_table(score_table().assign(ceiling_scale="r2/c"), job())
-    assert "make the table again" in str(caught.value)
+@pytest.mark.parametrize(
+    ("column", "first", "second"), [("protocol", "corrected", "parity"), ("engine", "kernel", "stock")]
+)
+def test_rows_of_two_protocols_or_engines_in_one_fit_are_refused_and_both_are_named(column, first, second):
+    table = score_table().assign(protocol="corrected", engine="kernel")
+    odd = table["run"].str[-1].astype(int) % 2 == 1
+    mixed = table.assign(**{column: np.where(odd, second, first)})
+    with pytest.raises(DataError, match=f"scores of 2 values of `{column}` in one fit") as caught:
+        fit_table(mixed, job())
+    text = str(caught.value)
+    assert f"{first} in run00" in text and f"{second} in run01" in text and f"filter the fit by `{column}`" in text
+    assert fit_table(mixed, job(filters={column: first}))[0]["n"] == 15
+    assert fit_table(mixed, job(group_by=["run", column]))[0]["n"] == 30
+
+
+def test_engines_of_two_stages_stand_side_by_side_but_not_within_a_benchmark():
+    table = score_table().assign(engine="kernel", benchmark="a-pls")
+    ours = table["region"] == "IT"
+    table = table.assign(engine=np.where(ours, "exact", "kernel"), benchmark=np.where(ours, "fmri", "a-pls"))
+    assert fit_table(table, job())[0]["n"] == 30
+    table.loc[table.index[ours][0], "engine"] = "himalaya"
+    with pytest.raises(DataError, match="table: engine, benchmark fmri") as caught:
+        fit_table(table, job())
+    assert "exact in" in str(caught.value) and "himalaya in" in str(caught.value)
 
 
 def test_a_score_that_lacks_the_ceiling_of_its_scale_is_refused_where_others_have_it():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from neuroscaling.table import FAILED_RUNS, KEY
 if TYPE_CHECKING:
     import pandas as pd
 
+KERNELS = ("kernel", "stock")
 FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
 
 
@@ -87,6 +88,34 @@ def check_duplicates(rows: pd.DataFrame) -> None:
         what = f"duplicate rows: {int(twice.sum())} of {len(rows)}"
         fix = "keep one of each in the table"
         raise DataError(Problem(what, "table", where, f"each {', '.join(keys[:8])} once", fix=fix))
+
+
+def check_settings(rows: pd.DataFrame, group_by: Iterable[str]) -> None:
+    """Raise DataError, naming both, for rows of two protocols, or of two engines of one stage: one was not meant.
+
+    Brain-Score has the engines KERNELS; those of other stages are compared within a benchmark. group_by: columns whose
+    values the fit tells apart, which may differ.
+    """
+    columns = [column for column in ("protocol", "engine") if column in rows and column not in group_by]
+    problems = [problem for column in columns for problem in _setting_problems(rows, column)]
+    if problems:
+        raise DataError(problems)
+
+
+def _setting_problems(rows: pd.DataFrame, column: str) -> Iterator[Problem]:
+    known = rows[rows[column].notna()]
+    stages = [("", known)]
+    if column == "engine":
+        kernels = known["engine"].isin(KERNELS)
+        named = known[~kernels].groupby("benchmark") if "benchmark" in known else []
+        stages = [("", known[kernels]), *((f", benchmark {name}", own) for name, own in named)]
+    for name, own in stages:
+        values = sorted(map(str, own[column].unique()))
+        if len(values) > 1:
+            found = [f"{value} in {listing(names_of(own[own[column] == value]), 2)}" for value in values]
+            fix = f"filter the fit by `{column}`, or make a fit of each (`by: {{{column}: [...]}}`)"
+            what = f"scores of {len(values)} values of `{column}` in one fit"
+            yield Problem(what, f"table: {column}{name}", "; ".join(found), "one value", fix=fix)
 
 
 def with_scales(rows: pd.DataFrame) -> pd.Series:

@@ -14,6 +14,7 @@ from neuroscaling.laws.inputs import NotTestable
 from neuroscaling.laws.rows import (
     check_columns,
     check_duplicates,
+    check_settings,
     failed_runs,
     filtered,
     merged_families,
@@ -77,12 +78,14 @@ def select(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     In mode `parity` groups with an empty key vanish and means skip empty scores, as published (both are counted); in
     mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted; empty
     scores are counted by the reasons that the table has for them. Raises DataError for unknown columns, for columns
-    that vary within a group, and for scores on more than one scale; NotTestable where nothing is left.
+    that vary within a group, and for scores on more than one scale, of more than one protocol, or of two engines of one
+    stage; NotTestable where nothing is left.
     """
     keys = settings["group_by"]
     check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
     rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
     check_duplicates(rows)
+    check_settings(rows, keys)
     rows = rows.assign(scale=with_scales(rows), reason=_reasons(rows, settings["y"]))
     dropped: dict[str, list[str]] = {}
     if failed := failed_runs(table, settings["filters"], settings["merge_families"]):
