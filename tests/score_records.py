@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core import run_record
 from neuroscaling.core.names import Name
+from neuroscaling.core.records import write_record
 from neuroscaling.core.score_files import beside, write_score_record
 
 
@@ -26,6 +28,12 @@ def write_score(
     definition = dict(definition or {"benchmark": benchmark})
     path = score_path(folder, benchmark, content["run"], definition)
     reseal(path, content, definition)
+    return path
+
+
+def write_run(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write `content` as the run.json at `path`, without a name that it would have to have."""
+    write_record(path, {**content, "format": run_record.FORMAT})
     return path
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.agreement import setting_problems
-from neuroscaling.core.json_text import require_rows
+from neuroscaling.core.json_text import require_keys, require_rows
 from neuroscaling.core.parquet import read_frame
+from neuroscaling.core.run_record import FAILED, FAILURE, read_run
 from neuroscaling.core.scales import NONE, SCALES, has_ceiling
 from neuroscaling.core.score_files import read_score
 from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.failures import FAILED
-from neuroscaling.files import atomic_path, read_object
+from neuroscaling.files import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def build_table(
     """
     import pandas as pd
 
-    records = [(path, read_object(path, "run")) for path in run_files]
+    records = [(path, _run_record(Path(path))) for path in run_files]
     columns = [_run_columns(record, path) for path, record in records if not _failed(record)]
     runs = {own["run"]: own for own in columns}
     contents = [(path, _score(path)) for path in map(Path, score_files)]
@@ -107,6 +107,13 @@ def build_table(
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
     table.attrs[FAILED_RUNS] = [_failed_run(record) for _, record in records if _failed(record)]
     return table
+
+
+def _run_record(path: Path) -> dict[str, Any]:
+    """run.json, or failed.json in its place. Raises DataError as read_run, and for a record that names no run."""
+    record = read_run(path if path.is_file() or not path.with_name(FAILURE).is_file() else path.with_name(FAILURE))
+    require_keys(record, path, ["run"])
+    return record
 
 
 def _score(path: Path) -> dict[str, Any]:

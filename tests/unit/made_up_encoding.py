@@ -8,12 +8,11 @@ import pandas as pd
 from neuroscaling.core.score_files import beside
 from neuroscaling.encoding.accuracy_summary import write_accuracy
 from neuroscaling.encoding.rois import ALL_VERTICES
-from neuroscaling.files import write_json
 from neuroscaling.laws.config import FitFile, expand
 from neuroscaling.laws.job import write_fit
 from neuroscaling.report.encoding.meshes import fsaverage5
 from neuroscaling.table import build_table, write_table
-from tests.score_records import reseal, score_path
+from tests.score_records import reseal, score_path, write_run
 
 SUBJECTS = ["subj01", "subj02", "subj03"]
 SIZES = [10, 20, 50, 100, 200, 500, 1000]
@@ -50,7 +49,7 @@ def write_study(folder, fits=None):
     scores, run_files = [], []
     for run in runs():
         run_files.append(folder / "runs" / f"{run['run']}.json")
-        write_json(run_files[-1], run)
+        write_run(run_files[-1], run)
         for subject in SUBJECTS:
             path = score_path(folder / "scores", f"algonauts2023-{subject}", run["run"])
             _write_subject(path, run, subject)

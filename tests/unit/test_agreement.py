@@ -7,9 +7,8 @@ import pytest
 from neuroscaling.core.agreement import setting_problems
 from neuroscaling.core.score_files import read_score
 from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
 from neuroscaling.table import build_table
-from tests.score_records import write_score
+from tests.score_records import write_run, write_score
 from tests.unit.test_table import run_record, score_record
 
 BRAINSCORE = {
@@ -58,7 +57,7 @@ def test_files_of_one_benchmark_that_differ_in_a_setting_are_refused_and_both_ar
     files = two(tmp_path, key, value)
     runs = [tmp_path / f"r{i}.json" for i in range(2)]
     for number, path in enumerate(runs):
-        write_json(path, run_record(f"run{number}-00000000"))
+        write_run(path, run_record(f"run{number}-00000000"))
     with pytest.raises(DataError, match="two settings in one table") as caught:
         build_table(files, runs)
     text = str(caught.value)

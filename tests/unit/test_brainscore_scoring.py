@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from neuroscaling.activations.store import write_store
 from neuroscaling.brainscore.audit import largest_difference
-from neuroscaling.brainscore.job import read_commitment
+from neuroscaling.brainscore.definitions import check_definitions
+from neuroscaling.brainscore.job import data_hash, read_commitment
 from neuroscaling.brainscore.score_file import main_layer
 from neuroscaling.core.names import Name
 from neuroscaling.core.records import sealed, write_record
@@ -302,6 +304,26 @@ def test_differences_of_missing_numbers_are_none():
 def test_the_layer_of_most_splits_stands_for_all():
     assert main_layer(["a", "b", "b"]) == "b" and main_layer(["c", "a", "a", "c"]) == "c"
     assert beside(Path("x/vit.in1k-1.json"), "targets.parquet") == Path("x/vit.in1k-1.targets.parquet")
+
+
+def test_all_that_a_study_says_of_its_own_benchmark_tells_its_data_apart(folder: Path):
+    files = {"assembly": "assy_dicarlo_MajajHong2015_public.nc", "stimuli": "stimulus_hvm-public.csv"}
+    own = files | {"region": "IT", "metric": "pls", "degrees": 8, "images": "stimulus_hvm-public"}
+    others = [{"region": "V4"}, {"metric": "ridge"}, {"degrees": 4}, {"trials": 2}, {"ceiling": "none"}]
+    others += [{"time_window": [70, 170]}, {"stratified_by": "object_name"}]
+
+    def hashed(root: Path, **changes: object) -> str:
+        defined = check_definitions({"mine": own | changes}, root)
+        return data_hash(root, defined["mine"].benchmark, defined)
+
+    found = [hashed(folder / "data"), hashed(folder / "noise"), *(hashed(folder / "data", **other) for other in others)]
+    assert len(set(found)) == len(found)
+    copied = folder / "copied"
+    copied.mkdir()
+    for name in files.values():
+        shutil.copy(folder / "data" / name, copied)
+    (copied / "stimulus_hvm-public").symlink_to(folder / "data" / "stimulus_hvm-public")
+    assert hashed(copied) == found[0]
 
 
 def test_chosen_layers_are_read_from_a_record_that_holds(tmp_path: Path):
