@@ -1,46 +1,50 @@
-"""`neuroscaling store list|usage|unused|prune`: what a store holds, what of it nobody wants, and what can go."""
+"""`neuroscaling store list|usage|unused|prune|verify|adopt|export|import`: questions to a store, and its upkeep."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neuroscaling.cli.output import FORMATS, show
-from neuroscaling.errors import StudyError, listing
+from neuroscaling.errors import Problem, StudyError, listing
 
 if TYPE_CHECKING:
-    from neuroscaling.store.contents import Artefact, Contents
+    from neuroscaling.store.contents import Contents
 
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-SIZES = ("bytes", "weights", "activations", "scores", "other", "alone")
-"""Columns that a table for people shows in units."""
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-Command = Callable[[argparse.Namespace], int | None]
+STATUS = {True: "taken in", False: "was there already"}
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_commands(commands: Verbs) -> None:
     """Add `store` with its commands to the subcommands."""
     text = "look through a store, free its disk, check it, move runs between stores"
     verbs = commands.add_parser("store", help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
-    listed = _add(verbs, "list", _list, "every artefact, with its stage, run, bytes and date")
-    _add_selection(listed)
+    _add_questions(verbs)
+    _add_prune(verbs)
+    text = "compare every byte with the records; exit status 1 for a fault"
+    verify = _add(verbs, "verify", _verify, text)
+    _add_selection(verify)
+    verify.add_argument("--jobs", type=int, default=1, metavar="N", help="artefacts to look at at once (1)")
+    _add_movement(verbs)
+
+
+def _add_questions(verbs: Verbs) -> None:
+    _add_selection(_add(verbs, "list", _list, "every artefact, with its stage, run, bytes and date"))
     usage = _add(verbs, "usage", _usage, "bytes by stage, by run, or by study")
     usage.add_argument("--by", choices=("stage", "run", "study"), default="stage")
-    text = "where studies are started (`results/` is in it), or study files; needed for `--by study`"
+    text = "for `--by study`: where studies are started (`results/` is in it), or study files; by default this folder"
     usage.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help=text)
     unused = _add(verbs, "unused", _unused, "artefacts that no study of the given folders names")
     text = "where studies are started (`results/` is in it), or study files: all of those that use the store"
     unused.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help=text)
-    _add_prune(verbs)
 
 
-def _add_prune(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "take artefacts out of the store; without --delete only list what would go"
-    prune = _add(verbs, "prune", _prune, text)
+def _add_prune(verbs: Verbs) -> None:
+    prune = _add(verbs, "prune", _prune, "take artefacts out of the store; without --delete only list what would go")
     _add_selection(prune, required=True)
     text = "only what no study names that was started in these folders, or is in these study files"
     prune.add_argument("--unused", type=Path, nargs="+", metavar="FOLDER", help=text)
@@ -48,8 +52,26 @@ def _add_prune(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     prune.add_argument("--delete", action="store_true", help="do it; never what a job makes or reads")
 
 
+def _add_movement(verbs: Verbs) -> None:
+    adopt = _add(verbs, "adopt", _adopt, "take in weights, or the folder of a finished run, from outside")
+    text = "a file of weights, or a folder with run.json"
+    adopt.add_argument("what", type=Path, metavar="WEIGHTS|RUN_FOLDER", help=text)
+    text = "of weights: their architecture, as studies name it; by default what the file says"
+    adopt.add_argument("--arch", metavar="NAME", help=text)
+    text = "of weights: refuse them unless their head has so many outputs"
+    adopt.add_argument("--classes", type=int, metavar="N", help=text)
+    adopt.add_argument("--note", metavar="TEXT", help="of weights: what is known of them, for the record")
+    export = _add(verbs, "export", _export, "write a run with its record to a tar")
+    export.add_argument("run", metavar="RUN", help="the run's name")
+    export.add_argument("file", type=Path, metavar="FILE.tar", help="the tar to write")
+    text = "stages that go with it, separated by commas: activations, commitments, scores"
+    export.add_argument("--with", dest="also", default="", metavar="STAGES", help=text)
+    bring = _add(verbs, "import", _import, "take in a run from a tar that `export` wrote; all of it is checked first")
+    bring.add_argument("file", type=Path, metavar="FILE.tar", help="the tar")
+
+
 def _add(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: str
+    verbs: Verbs, name: str, command: Callable[[argparse.Namespace], int | None], text: str
 ) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
@@ -66,13 +88,15 @@ def _add_selection(parser: argparse.ArgumentParser, required: bool = False) -> N
 
 
 def _list(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.store_rows import row_of, show_sizes
     from neuroscaling.store.contents import STAGES, selected
 
-    found = _contents(options)
-    _show([_row(artefact) for artefact in selected(found, options.stage or STAGES, options.run)], options.format)
+    artefacts = selected(_contents(options), options.stage or STAGES, options.run)
+    show_sizes([row_of(artefact) for artefact in artefacts], options.format)
 
 
 def _usage(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.store_rows import show_sizes, tell_sum
     from neuroscaling.store import usage
     from neuroscaling.store.unused import studies_of
 
@@ -81,42 +105,100 @@ def _usage(options: argparse.Namespace) -> None:
         rows = usage.by_study(found, studies_of(options.folders or [Path()]))
     else:
         rows = usage.by_run(found) if options.by == "run" else usage.by_stage(found)
-    _show(rows, options.format)
-    _tell_sum(found.artefacts)
+    show_sizes(rows, options.format)
+    tell_sum(found.artefacts, "in the whole store")
 
 
 def _unused(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.store_rows import row_of, show_sizes, tell, tell_sum
     from neuroscaling.store.unused import studies_of, unused
 
     found = _contents(options)
     studies = studies_of(options.folders)
-    print(f"named by: {listing([f'{study.study} ({study.folder})' for study in studies])}", file=sys.stderr)
+    tell([f"named by: {listing([f'{study.study} ({study.folder})' for study in studies])}"])
     artefacts = unused(found, studies)
-    _show([_row(artefact) for artefact in artefacts], options.format)
-    _tell_sum(artefacts)
+    show_sizes([row_of(artefact) for artefact in artefacts], options.format)
+    tell_sum(artefacts, "named by none of them")
 
 
 def _prune(options: argparse.Namespace) -> int:
+    from neuroscaling.cli.store_rows import row_of, show_sizes, tell, tell_sum
     from neuroscaling.store import prune
     from neuroscaling.store.unused import studies_of, unused
 
     found = _contents(options)
     only = unused(found, studies_of(options.unused)) if options.unused else None
     going = prune.candidates(found, options.stage, only, options.run, options.older_than)
-    notes = prune.consequences(found, going)
+    notes = [f"note: {note}" for note in prune.consequences(found, going)]
     if not options.delete:
-        _show([_row(artefact) | {"held_by": prune.holder_of(found, artefact)} for artefact in going], options.format)
-        _tell_sum(going, "would go; --delete removes what no job holds")
-        _tell(notes)
+        rows = [row_of(artefact, held_by=prune.holder_of(found, artefact)) for artefact in going]
+        show_sizes(rows, options.format)
+        tell_sum(going, "would go; --delete removes what no job holds")
+        tell(notes)
         return 0
     done = [prune.remove(found, artefact) for artefact in going]
     gone = [removal.artefact for removal in done if removal.problem is None]
-    _show([_row(artefact) for artefact in gone], options.format)
-    _tell_sum(gone, "gone")
-    _tell(notes)
     stay = [removal.problem for removal in done if removal.problem]
-    print(*stay, sep="\n", end="\n" if stay else "", file=sys.stderr)
+    show_sizes([row_of(artefact) for artefact in gone], options.format)
+    tell_sum(gone, "gone")
+    tell([*notes, *stay])
     return 1 if stay else 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from neuroscaling.cli.store_rows import Progress, show_sizes, tell, verified_rows
+    from neuroscaling.store.contents import selected
+    from neuroscaling.store.verify import CHECKS, verify
+
+    if options.jobs < 1:
+        raise StudyError(Problem("not a number of artefacts", "--jobs", options.jobs, "1 or more"))
+    found = _contents(options)
+    chosen = selected(found, options.stage or list(CHECKS), options.run)
+    progress, checked = Progress(chosen), []
+    for one in verify(found, chosen, options.jobs):
+        progress.add(one.artefact)
+        checked.append(one)
+    progress.end()
+    show_sizes(verified_rows(checked), options.format)
+    problems = sorted((problem for one in checked for problem in one.problems), key=str)
+    tell([*problems, f"{len(problems)} fault{'' if len(problems) == 1 else 's'}"])
+    return 1 if problems else 0
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from neuroscaling.store.adopt import adopt_run, adopt_weights
+
+    store, given = store_of(options.store), options.what
+    if given.is_dir():
+        said = {name: getattr(options, name) for name in ("arch", "classes", "note")}
+        if wrong := [name for name, value in said.items() if value is not None]:
+            what = "said of weights alone: a run says in run.json what it is"
+            raise StudyError(Problem(what, f"--{wrong[0]}", said[wrong[0]], fix="leave it out"))
+        adopted = adopt_run(store, given)
+    else:
+        adopted = adopt_weights(store, given, options.arch, options.classes, options.note or "")
+    row = {"run": adopted.run, "status": STATUS[adopted.new], "line": adopted.line}
+    show([row], options.format)
+    print("a study uses it with this line under `runs:`", file=sys.stderr)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.store_rows import row_of, show_sizes, tell_sum
+    from neuroscaling.store.transfer import export_run
+
+    also = [stage.strip() for stage in options.also.split(",") if stage.strip()]
+    artefacts = export_run(_contents(options), options.run, options.file, also)
+    show_sizes([row_of(artefact) for artefact in artefacts], options.format)
+    tell_sum(artefacts, f"in {options.file}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from neuroscaling.cli.store_rows import row_of, show_sizes, tell_sum
+    from neuroscaling.store.transfer import import_tar
+
+    brought = import_tar(store_of(options.store), options.file)
+    show_sizes([row_of(one.artefact, status=STATUS[one.new]) for one in brought], options.format)
+    tell_sum([one.artefact for one in brought if one.new], "taken in")
 
 
 def _contents(options: argparse.Namespace) -> Contents:
@@ -131,6 +213,7 @@ def _contents(options: argparse.Namespace) -> Contents:
 
 def store_of(path: Path) -> Path:
     """The store's folder: `path`, or what the study file `path` calls its store (the first, where it names several)."""
+    from neuroscaling.paths import Store
     from neuroscaling.study_file import read_study_parts
 
     if not path.is_file():
@@ -138,36 +221,7 @@ def store_of(path: Path) -> Path:
     study, document, faults = read_study_parts(path)
     if study is None:
         raise StudyError(document.problems(faults))
-    return study.store
-
-
-def _row(artefact: Artefact) -> dict[str, Any]:
-    written = datetime.fromtimestamp(artefact.modified, UTC).strftime("%Y-%m-%d %H:%M") if artefact.files else None
-    row = {"stage": artefact.stage, "name": artefact.name, "run": artefact.run}
-    return row | {"files": artefact.files, "bytes": artefact.bytes, "modified": written}
-
-
-def _show(rows: Sequence[dict[str, Any]], form: str) -> None:
-    """Rows with bytes in units, in a table; as numbers in the other formats."""
-    if form == "table":
-        rows = [{key: in_units(row[key]) if key in SIZES else row[key] for key in row} for row in rows]
-    show(rows, form)
-
-
-def _tell_sum(artefacts: Sequence[Artefact], what: str = "") -> None:
-    count = f"{len(artefacts)} artefact{'' if len(artefacts) == 1 else 's'}"
-    size = in_units(sum(artefact.bytes for artefact in artefacts))
-    print(f"{count}, {size}{': ' if what else ''}{what}", file=sys.stderr)
-
-
-def _tell(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
-
-
-def in_units(size: int) -> str:
-    """A number of bytes for people: `1.2 GB`, of 10^9 bytes."""
-    value, unit = float(size), 0
-    while value >= 999.5 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.3g} {UNITS[unit]}"
+    store = Store.of(study.store)
+    for other in store.others:
+        print(f"note: the study reads {other} too, which is a store of its own to this command", file=sys.stderr)
+    return store.root

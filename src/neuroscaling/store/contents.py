@@ -24,9 +24,9 @@ GROWING = re.compile(r"\..+\.partial")
 
 FOLDERS = {"simulated": 1, "stimuli": 1, "recordings": 2}
 """Stages whose artefact is a folder with a manifest, so many levels below the stage's own folder."""
-RECORDS = {"packs": 2, "activations": 1, "commitments": 1, "scores": 1}
+RECORDS = {"packs": 2, "activations": 1, "commitments": 1, "ceilings": 0, "scores": 1}
 """Stages whose artefact is a JSON record, in a folder so many levels below, with files beside it."""
-FILES = ("subsets", "ceilings", "calibration")
+FILES = ("subsets", "calibration")
 """Stages whose artefact is a single file."""
 STAGES = (
     "subsets", "packs", "runs", "weights", "simulated", "stimuli", "activations", "commitments", "ceilings", "scores",

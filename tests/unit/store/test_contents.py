@@ -43,7 +43,7 @@ def test_stages_names_and_runs(store):
         ("commitments", f"commitments/IT-pls-99999999/{run}.json", run),
         ("scores", f"scores/IT-pls-aaaabbbb/{run}.json", run),
         ("recordings", "recordings/nsd-66666666/subj01", None),
-        ("ceilings", "ceilings/simulated-brain-55555555/b-77777777.npz", None),
+        ("ceilings", "ceilings/IT-pls-77777777.json", None),
         ("data", "data/published/benchmark_scores.csv", None),
         ("cache", ".cache", None),
         ("unknown", "notes", None),

@@ -1,0 +1,200 @@
+"""Whether the artefacts of a store are what was written: each is compared with its record, byte by byte."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.json_text import read_object
+from neuroscaling.core.records import AGAIN, DEFINITION, require_checksum, require_name
+from neuroscaling.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.hashing import file_sha1, file_sha256
+from neuroscaling.store.contents import Artefact, Contents
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of an artefact after a look at all of its bytes; known: is there anything to compare it with?"""
+
+    artefact: Artefact
+    known: bool
+    problems: tuple[Problem, ...] = ()
+
+
+def verify(found: Contents, artefacts: Sequence[Artefact], jobs: int = 1) -> Iterator[Checked]:
+    """Compare artefacts with their records, `jobs` at once; each as soon as it is done."""
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(check, found, artefact) for artefact in artefacts]
+        for done in as_completed(waiting):
+            yield done.result()
+
+
+def check(found: Contents, artefact: Artefact) -> Checked:
+    """Compare one artefact with its record. Of what has no record nothing is known."""
+    compare = CHECKS.get(artefact.stage)
+    if compare is None:
+        return Checked(artefact, False)
+    try:
+        known = compare(found, artefact)
+    except NeuroscalingError as error:
+        return Checked(artefact, True, tuple(error.problems))
+    except OSError as error:
+        return Checked(artefact, True, (Problem(f"can't be read: {error.strerror}", artefact.name),))
+    return Checked(artefact, known is not False)
+
+
+def _subset(found: Contents, artefact: Artefact) -> None:
+    from neuroscaling.datasets.subsets import read_subset
+
+    read_subset(_record(artefact))
+
+
+def _pack(found: Contents, artefact: Artefact) -> None:
+    from neuroscaling.datasets.packs.format import AGAIN, pack_facts, pack_files
+
+    record = _record(artefact)
+    files = pack_files(pack_facts(record.parent, record.stem))
+    _compare({record.with_name(file["file"]): file["sha256"] for file in files}, AGAIN)
+
+
+def _run(found: Contents, artefact: Artefact) -> None:
+    """run.json and the history; weights may have been deleted, and are an artefact of their own."""
+    from neuroscaling.core.run_record import AGAIN, HISTORY, read_run
+    from neuroscaling.store.adopt import verify_adopted
+
+    record = read_run(_record(artefact))
+    _compare({_record(artefact).with_name(HISTORY): record["history_sha256"]}, AGAIN)
+    verify_adopted(found.root / artefact.name)
+
+
+def _weights(found: Contents, artefact: Artefact) -> None:
+    """Those that are there: some of them may have been deleted, but what is there must be of the run."""
+    from neuroscaling.core.run_record import AGAIN, RECORD, read_run, weights_of
+
+    folder = found.root / artefact.name
+    stated = {file.name: file.sha256 for file in weights_of(read_run(folder / RECORD))}
+    if strange := [part for part in artefact.parts if part.name not in stated]:
+        fix = "remove it, or restore the run.json that tells of it"
+        raise DataError([Problem("weights that run.json does not tell of", str(file), fix=fix) for file in strange])
+    _compare({part: stated[part.name] for part in artefact.parts}, AGAIN)
+
+
+def _simulated(found: Contents, artefact: Artefact) -> None:
+    from neuroscaling.simulate.record import check_simulated
+
+    check_simulated(found.root / artefact.name)
+
+
+def _stimuli(found: Contents, artefact: Artefact) -> None:
+    from neuroscaling.stimuli.manifest import AGAIN, image_files
+
+    files = image_files(found.root / artefact.name).values()
+    _compare({file.path: file.sha1 for file in files}, AGAIN, file_sha1)
+
+
+def _activations(found: Contents, artefact: Artefact) -> None:
+    from neuroscaling.activations.store import open_store
+
+    stored = open_store(_record(artefact))
+    _of_run(stored.manifest, artefact)
+    stored.verify()
+
+
+def _of_a_run(found: Contents, artefact: Artefact) -> None:
+    """A score file or a choice of layers, and the files beside it that it states."""
+    record, path = _sealed(artefact, _record(artefact).parent.name), _record(artefact)
+    _of_run(record, artefact)
+    _beside(record, path)
+
+
+def _ceiling(found: Contents, artefact: Artefact) -> None:
+    _beside(_sealed(artefact, _record(artefact).stem), _record(artefact))
+
+
+def _recording(found: Contents, artefact: Artefact) -> None:
+    path = _record(artefact)
+    stated = _sealed(artefact, path.parents[1].name)["sha256"]
+    _compare({path.with_name(name): sha256 for name, sha256 in stated.items()}, AGAIN)
+
+
+def _data(found: Contents, artefact: Artefact) -> bool:
+    """Downloads, where their checksum is known: in the names of Brain-Score's folders, or in this package."""
+    from neuroscaling.encoding.v4 import checksums
+    from neuroscaling.published.source import FILES
+
+    path, again = found.root / artefact.name, "delete it and run again"
+    kind, name = artefact.name.split("/")[1:3]
+    if kind == "brainscore" and path.is_dir():
+        files = [file for file in path.iterdir() if file.is_file()]
+        if not any(file_sha1(file) == name for file in files):
+            what = "no file here has the sha1 that the folder is named after"
+            raise DataError(Problem(what, str(path), ", ".join(file.name for file in files) or "nothing", fix=again))
+        return True
+    if kind == "published" and name in FILES:
+        _compare({path: FILES[name].sha256}, again)
+        return True
+    if kind == "v4":
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        known = {file: checksums().get(file.relative_to(found.root / "data/v4").as_posix()) for file in files}
+        _compare({file: sha256 for file, sha256 in known.items() if sha256}, again)
+        return any(known.values())
+    return False
+
+
+CHECKS: dict[str, Callable[[Contents, Artefact], bool | None]] = {
+    "subsets": _subset,
+    "packs": _pack,
+    "runs": _run,
+    "weights": _weights,
+    "simulated": _simulated,
+    "stimuli": _stimuli,
+    "activations": _activations,
+    "commitments": _of_a_run,
+    "ceilings": _ceiling,
+    "scores": _of_a_run,
+    "recordings": _recording,
+    "data": _data,
+}
+"""What compares an artefact of a stage with its record; False: there is nothing to compare it with."""
+
+
+def _record(artefact: Artefact) -> Path:
+    assert artefact.record is not None
+    return artefact.record
+
+
+def _sealed(artefact: Artefact, name: str) -> dict[str, Any]:
+    """The record of an artefact, whose checksum holds, and which determines the key that `name` ends in."""
+    path = _record(artefact)
+    record = read_object(path)
+    require_checksum(record, path)
+    if record.get(DEFINITION) is not None:
+        require_name(record, path, name)
+    return record
+
+
+def _of_run(record: dict[str, Any], artefact: Artefact) -> None:
+    """Raise DataError for what was copied from another run: all runs on a benchmark share its key."""
+    if record.get("run") not in (None, artefact.run):
+        what = "the file of another run stands under this name"
+        raise DataError(Problem(what, str(artefact.record), record["run"], str(artefact.run), fix=AGAIN))
+
+
+def _beside(record: dict[str, Any], path: Path) -> None:
+    stated = record.get("files", {})
+    _compare({path.with_name(f"{path.name.removesuffix('.json')}.{kind}"): sha for kind, sha in stated.items()}, AGAIN)
+
+
+def _compare(stated: dict[Path, str], again: str, digest: Callable[[Path], str] = file_sha256) -> None:
+    """Raise DataError, naming both, for each file that has not the checksum that is stated of it."""
+    problems = []
+    for path, checksum in stated.items():
+        found = digest(path) if path.is_file() else None
+        if found is None:
+            problems.append(Problem("the file is missing", str(path), fix=again))
+        elif found != checksum:
+            what = "the file was altered: it has not the checksum that its record states"
+            problems.append(Problem(what, str(path), found, checksum, fix=again))
+    if problems:
+        raise DataError(problems)
