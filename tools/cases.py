@@ -1,8 +1,7 @@
 """A small case of each stage that has a version: seconds of work whose results tell whether the code still gives them.
 
 Each function works in an empty folder and returns its results as JSON knows them: whole numbers and text, which have
-to be equal, and lists of floats, which may differ as processors do. A case that looks at more is recorded anew once its
-file in tools/confirmed/ is deleted, with code that is confirmed.
+to be equal, and lists of floats, which may differ as processors do.
 """
 
 import hashlib
@@ -153,8 +152,6 @@ def extraction(folder: Path) -> Results:
 
     from neuroscaling.activations.extract import extract
     from neuroscaling.activations.store import open_store
-    from neuroscaling.models.build import build
-    from neuroscaling.models.weights import save_weights
     from neuroscaling.stimuli.prepare import prepare
     from neuroscaling.training.train import train
 
@@ -174,15 +171,12 @@ def extraction(folder: Path) -> Results:
         ("untrained", "resnet_w4", projection, {"candidates": "conv"}),
         ("untrained", "vit_w16", none, {"tokens": "mean"}),
         ("untrained", "vit_w16", none, {"tokens": "class"}),
-        ("pretrained", "resnet_w4", grid, {}),
         ("baseline", "pixels", none, {}),
         ("baseline", "gabor", none, {"normalise": False}),
     ]
-    weights = folder / "resnet_w4.safetensors"
-    save_weights(build("resnet_w4", 10, 1), weights, {})
     results = {}
     for i, (kind, arch, reduction, options) in enumerate(cases):
-        run = _run(f"{arch}-0000000{i}", kind, arch, seed=5, weights=str(weights) if kind == "pretrained" else None)
+        run = _run(f"{arch}-0000000{i}", kind, arch, seed=5)
         train(run, None, folder / run["run"], {"threads": 1, "device": "cpu"})
         out = folder / f"{i}.json"
         extract(run, folder / run["run"], [manifest], [out], None, reduction, "cpu", options=options)
