@@ -1,0 +1,117 @@
+"""One store, several folders and studies: nobody is given another study's numbers, and nothing of anybody's is lost."""
+
+import copy
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import SMALL, Workdir, make_workdir
+from tests.workflow.test_incremental import AFTER_SCORES, artefacts
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+MADE = ("train", "activations", "brainscore", "encoding", "simulate", "stimuli", "subset")
+
+
+@pytest.fixture
+def colleague(workdir: Workdir, tmp_path: Path) -> Workdir:
+    """Another folder, on the store of the finished study; it knows nothing of how that was made."""
+    return make_workdir(tmp_path / "colleague")
+
+
+def on(workdir: Workdir, **changes) -> dict:
+    return copy.deepcopy(SMALL) | {"study": "other", "store": str(workdir.path / "store")} | changes
+
+
+def test_another_study_with_other_settings_gets_its_own_numbers(workdir: Workdir, colleague: Workdir):
+    """Another engine, other mapping samples and regions: the first study's scores are not its own."""
+    encoding = [{**SMALL["encoding"][0], "regions": ["V2", "hV4"], "samples": [20]}]
+    brainscore = SMALL["brainscore"] | {"engine": "stock"}
+    before = artefacts(workdir)
+    colleague.write_study(on(workdir, encoding=encoding, brainscore=brainscore))
+    plan = colleague.planned()
+    assert plan == Counter(brainscore=3, encoding=3, rulegraph=1) + AFTER_SCORES
+    colleague.snakemake()
+    table = pd.read_parquet(colleague.path / "results/other/scores.parquet")
+    assert set(table.engine[table.metric == "pls"]) == {"stock"}
+    fmri = table[table.metric == "ridge"]
+    assert {"V2", "hV4"} == set(fmri.region) and set(fmri.n_mapping) == {20}
+    after = artefacts(workdir)
+    assert before.items() <= after.items(), "a file of the first study was changed"
+    assert workdir.planned() == Counter() and colleague.planned() == Counter()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reduction": {"kind": "grid", "size": 4}},
+        {"reduction": {"kind": "none"}, "extraction": {"dtype": "float16", "normalise": False, "crop": False}},
+    ],
+    ids=["reduction", "precision and preprocessing"],
+)
+def test_other_activations_are_extracted_beside_those_that_are_there(workdir, colleague, changes: dict):
+    colleague.write_study(on(workdir, **changes))
+    assert colleague.planned() == Counter(activations=3, brainscore=3, encoding=3, rulegraph=1) + AFTER_SCORES
+
+
+def test_the_same_study_in_another_folder_makes_its_own_files_alone(workdir: Workdir, colleague: Workdir):
+    """Whatever the dates of the store: as after a copy without them."""
+    for path in (workdir.path / "store").rglob("*"):
+        subprocess.run(["touch", "-h", "-d", "2001-01-01", path], check=True)
+    colleague.write_study(on(workdir))
+    assert colleague.planned() == AFTER_SCORES + Counter(rulegraph=1)
+    colleague.snakemake()
+    mine, theirs = (
+        pd.read_parquet(w.path / f"results/{s}/scores.parquet") for w, s in ((workdir, "small"), (colleague, "other"))
+    )
+    pd.testing.assert_frame_equal(mine, theirs)
+
+
+def read_only(workdir: Workdir, store: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the study with a store that nobody can write to."""
+    mount = f'mount --bind {store} {store} && mount -o remount,ro,bind {store} && exec "$@"'
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True)
+    if probe.returncode:
+        pytest.skip(f"folders can't be mounted read-only here (needs root): {probe.stderr.strip()}")
+    command = ["unshare", "-m", "sh", "-c", mount, "sh", *workdir.command(*arguments)]
+    return subprocess.run(command, cwd=workdir.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_a_store_that_cannot_be_written_to_is_read(workdir: Workdir, colleague: Workdir):
+    store = workdir.path / "store"
+    colleague.write_study(on(workdir))
+    done = read_only(colleague, store)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (colleague.path / "results/other/report/index.html").is_file()
+    more = on(workdir)
+    more["brainscore"]["benchmarks"] = ["MajajHong2015public.V4-pls"]
+    colleague.write_study(more)
+    refused = read_only(colleague, store, "--dry-run")
+    assert refused.returncode != 0 and "3 artefacts are to be made" in refused.stdout
+    assert "store: [FOLDER" in refused.stdout and "Traceback" not in refused.stdout
+    colleague.write_study(more | {"store": ["mine", str(store)]})
+    beside = read_only(colleague, store)
+    assert beside.returncode == 0, beside.stdout[-4000:]
+    made = {path.relative_to(colleague.path / "mine").parts[0] for path in (colleague.path / "mine").rglob("*.json")}
+    assert made - {".cache"} == {"scores", "ceilings"}
+    assert json.loads(next((colleague.path / "mine/scores").rglob("*.json")).read_text())["checksum"]
+
+
+def test_weights_of_one_name_in_two_folders_are_two_runs(tmp_path: Path, workdir: Workdir):
+    run = next(path for path in (workdir.path / "store/runs").iterdir() if "untrained" in path.name)
+    weights = next(run.glob("weights-*.safetensors"))
+    trained = next(path for path in (workdir.path / "store/runs").iterdir() if "_digits_1_" in path.name)
+    for folder, source in (("wa", weights), ("wb", next(trained.glob("weights-*.safetensors"))), ("wc", weights)):
+        (workdir.path / folder).mkdir()
+        shutil.copy(source, workdir.path / folder / "resnet_w8.safetensors")
+    groups = [{"pretrained": ["resnet_w8"], "weights": folder} for folder in ("wa", "wb", "wc")]
+    workdir.write_study({"study": "two", "store": "store", "runs": groups}, "two.yaml")
+    listed = subprocess.run(
+        [str(workdir.python), "-m", "neuroscaling.cli.main", "runs", "two.yaml", "--format", "json"],
+        cwd=workdir.path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert len({row["run"] for row in json.loads(listed.stdout)}) == 2
