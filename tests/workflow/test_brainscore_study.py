@@ -59,10 +59,9 @@ def test_no_shell_reads_the_paths(five):
 
 
 def scores(workdir) -> dict[str, dict]:
-    files = sorted(workdir.path.glob("store/scores/*/*/*.json"))
-    contents = {file.stem: json.loads(file.read_text()) for file in files}
-    assert [content["data"] for content in contents.values()] == [file.parent.name for file in files]
-    return contents
+    """Score files by benchmark, which their folders are named after."""
+    files = sorted(workdir.path.glob("store/scores/*/*.json"))
+    return {file.parent.name.rpartition("-")[0]: json.loads(file.read_text()) for file in files}
 
 
 def test_every_benchmark_is_scored_by_the_kernel_engine_on_layers_chosen_for_each_split(five):
@@ -73,7 +72,7 @@ def test_every_benchmark_is_scored_by_the_kernel_engine_on_layers_chosen_for_eac
         assert content["engine"] == "kernel" and row["score"] is not None and 0 < row["ceiling"] <= 1
         if not name.startswith("Rajalingham"):
             assert len(content["splits"]) == 10 and set(row.get("layers") or [row["layer"]]) <= LAYERS
-    commitments = [json.loads(path.read_text()) for path in five.path.glob("store/commitments/*/*/*.json")]
+    commitments = [json.loads(path.read_text()) for path in five.path.glob("store/commitments/*/*.json")]
     assert {own["benchmark"] for own in commitments} == {n for n in BENCHMARKS if not n.startswith("Rajalingham")}
     assert all(len(own["layers"]) == 10 and own["way"] == "nested" for own in commitments)
     for own in commitments:
@@ -113,8 +112,8 @@ def test_fewer_benchmarks_choose_and_score_nothing_anew(five):
 
 
 def test_the_audit_prints_both_engines_and_their_difference(five):
-    folder = next(five.path.glob("store/scores/*")).name
-    command = [sys.executable, "-m", "neuroscaling.cli.main", "audit", folder, BENCHMARKS[3], "--study", "five.yaml"]
+    scored = next(five.path.glob("store/scores/*/*.json")).stem
+    command = [sys.executable, "-m", "neuroscaling.cli.main", "audit", scored, BENCHMARKS[3], "--study", "five.yaml"]
     done = run([*command, "--format", "json"], five.path, check=True, timeout=200)
     rows = json.loads(done.stdout[done.stdout.index("[") :])
     assert [row["engine"] for row in rows] == ["kernel", "stock"]
