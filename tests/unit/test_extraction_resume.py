@@ -190,7 +190,7 @@ def test_processes_that_extract_one_set_at_once_make_it_once(parts, folder, whol
     """As a whole, as a slice of a whole that is under way and the other way round, as slices that share shards."""
     output, made = tmp_path / "set.json", tmp_path / "made"
     processes = [_start(folder, output, part, pause=0.2, made=made) for part in parts]
-    outcomes = [(process.communicate(timeout=100)[1], process.returncode) for process in processes]
+    outcomes = [(process.communicate(timeout=300)[1], process.returncode) for process in processes]
     assert [code for _, code in outcomes] == [0, 0], outcomes
     shards = made.read_text().split()
     assert len(shards) == len(set(shards))
