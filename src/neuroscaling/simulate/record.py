@@ -27,10 +27,7 @@ def files_of(folder: Path) -> dict[str, dict[str, Any]]:
 def brain_of(path: str | Path) -> Path | None:
     """The folder of the simulated brain that `path` lies in; None where it is part of none."""
     path = Path(path).absolute()
-    for folder in (path, *path.parents):
-        if (folder / MANIFEST).is_file() and _is_brain(folder / MANIFEST):
-            return folder
-    return None
+    return next((folder for folder in (path, *path.parents) if _is_brain(folder / MANIFEST)), None)
 
 
 def check_simulated(folder: str | Path, files: Iterable[str | Path] | None = None) -> dict[str, Any]:
@@ -51,8 +48,11 @@ def check_simulated(folder: str | Path, files: Iterable[str | Path] | None = Non
 
 
 def _is_brain(manifest: Path) -> bool:
+    try:
+        content = manifest.read_bytes()
+    except OSError:
+        return False
     # By either of two words: where one byte was flipped the other one stands, and the check refuses the record.
-    content = manifest.read_bytes()
     return any(word in content for word in (b'"simulated-brain/', b'"truth/README.md"'))
 
 
