@@ -8,10 +8,10 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.activations.extract import extract, finish
-    from neuroscaling.failures import failed_run
+    from neuroscaling.core.run_record import failure_in
 
     for job in snakemake.params.jobs:
-        if reason := failed_run(job.folder):
+        if reason := failure_in(job.folder):
             logger.info("%s failed, and has no activations: %s", job.run["run"], reason)
             continue
         write = finish if snakemake.input.slices else extract

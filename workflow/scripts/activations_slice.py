@@ -7,10 +7,10 @@ from neuroscaling.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.activations.extract import extract
-    from neuroscaling.failures import failed_run
+    from neuroscaling.core.run_record import failure_in
 
     (job,) = snakemake.params.jobs
-    if failed_run(job.folder) is None:
+    if failure_in(job.folder) is None:
         extract(
             job.run,
             job.folder,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.records import read_record, sealed
-from neuroscaling.failures import FAILED, record_of
+from neuroscaling.core.run_record import FAILED, FAILURE, record_of
 from neuroscaling.provenance import version_mix
 from neuroscaling.store.absent import Absent
 from neuroscaling.store.artefacts import ARTEFACTS, artefacts_of
@@ -20,7 +20,8 @@ def status(study: LoadedStudy) -> list[dict[str, Any]]:
     targets = Targets(study)
     absent, store = Absent(targets, Inventory(study.store)), study.store
     started = sum((store.run(run) / "state").is_dir() for run in study.runs)
-    failed = sum(record_of(store.find(path)).get("status") == FAILED for path in targets.run_files)
+    records = [store.find(path) for path in targets.run_files]
+    failed = sum(record_of(path).get("status") == FAILED or path.with_name(FAILURE).is_file() for path in records)
     chosen = [one.path(store) for run in targets.references for one in targets.commitments(run)]
     results = [study.results.fit(name) for name in study.fits]
     return [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.json_text import read_json
 from neuroscaling.core.reading import require_file
 from neuroscaling.core.records import DEFINITION, read_record, require_name
 from neuroscaling.errors import DataError, Problem
@@ -40,6 +41,28 @@ def read_run(path: str | Path) -> dict[str, Any]:
     return record
 
 
+def read_outcome(path: str | Path) -> dict[str, Any]:
+    """How the run of the run.json at `path` ended: that record, or failed.json where it stands in its place.
+
+    Raises DataError as read_run.
+    """
+    path = Path(path)
+    failure = path.with_name(FAILURE)
+    return read_run(failure if failure.is_file() and not path.is_file() else path)
+
+
+def record_of(path: str | Path) -> dict[str, Any]:
+    """What the record at `path` says, unchecked; empty where there is none, or none that can be read.
+
+    For looking through many of them, where nothing is made of what they say.
+    """
+    try:
+        record = read_json(path)
+    except DataError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def failure_of(record: dict[str, Any]) -> str | None:
     """Why the run of this record failed; None for a sound one."""
     if record.get("status") != FAILED:
@@ -49,10 +72,9 @@ def failure_of(record: dict[str, Any]) -> str | None:
 
 def failure_in(folder: str | Path) -> str | None:
     """Why the run in `folder` failed, for good or not; None for a sound or absent one. Raises DataError as read_run."""
-    for name in (RECORD, FAILURE):
-        if (path := Path(folder) / name).is_file():
-            return failure_of(read_run(path))
-    return None
+    folder = Path(folder)
+    there = any((folder / name).is_file() for name in (RECORD, FAILURE))
+    return failure_of(read_outcome(folder / RECORD)) if there else None
 
 
 def seconds_of(record: dict[str, Any]) -> float | None:

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.run_record import read_run
+from neuroscaling.core.run_record import read_outcome
 from neuroscaling.files import atomic_path, read_object
 from neuroscaling.provenance import provenance
 from neuroscaling.report import content, figures
@@ -42,7 +42,7 @@ def write_report(
     benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study;
     encoding: list of figures of voxel-wise encoding.
     """
-    read = [read_run(path) for path in runs]
+    read = [read_outcome(path) for path in runs]
     records = [record | {"seconds": record["provenance"].get("seconds")} for record in read]
     build_report(
         page,

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.failures import FAILED, record_of
+from neuroscaling.core.run_record import FAILED, record_of
 from neuroscaling.runs import Run
 from neuroscaling.store.inventory import Inventory
 from neuroscaling.targets import RECORD, Targets

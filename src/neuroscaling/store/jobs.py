@@ -10,8 +10,8 @@ from typing import Any
 
 from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, v4_assembly
 from neuroscaling.config import NsdEncoding
+from neuroscaling.core.run_record import failure_in
 from neuroscaling.encoding.targets import EncodingJob, nsd_recordings
-from neuroscaling.failures import failed_run
 from neuroscaling.runs import Run
 from neuroscaling.store.absent import Absent
 from neuroscaling.store.names import subset_name
@@ -92,7 +92,7 @@ class ScoreJob:
 
 def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
     """Those of `jobs` whose runs did not fail: a failed run has no activations and no scores."""
-    return [job for job in jobs if failed_run(job.folder) is None]
+    return [job for job in jobs if failure_in(job.folder) is None]
 
 
 @dataclass(frozen=True)
