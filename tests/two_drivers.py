@@ -52,7 +52,7 @@ class Outcome:
 def race(folder: Path, offsets: list[float], packed: bool, start: Start) -> Outcome:
     """Start a driver after each of `offsets` (seconds), each in a checkout of its own below `folder`, on one store."""
     store = folder / "store"
-    places = [_checkout(folder / f"person-{number}", store, packed) for number, _ in enumerate(offsets)]
+    places = [checkout(folder / f"person-{number}", store, packed) for number, _ in enumerate(offsets)]
     began, drivers, seen = time.monotonic(), [], {}
     with contextlib.ExitStack() as stack:
         while len(drivers) < len(places) or any(driver.poll() is None for driver in drivers):
@@ -73,6 +73,14 @@ def race(folder: Path, offsets: list[float], packed: bool, start: Start) -> Outc
         sorted(name for name in names if name.endswith((".partial", ".lock", ".stale", ".old"))),
         {name: content_of(path) for name, path in names.items() if not _is_hidden(name)},
     )
+
+
+def checkout(folder: Path, store: Path, packed: bool) -> Path:
+    """A checkout in `folder` with the study, on the store `store`."""
+    workdir = make_workdir(folder)
+    study = {**STUDY, **(PACKED if packed else {}), "store": str(store)}
+    (folder / "small.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return workdir.path
 
 
 def local_driver(folder: Path) -> subprocess.Popen:
@@ -104,13 +112,6 @@ def content_of(path: Path) -> Any:
         made_from = content.get("made_from", {})
         content["made_from"] = {name: sum for name, sum in made_from.items() if not name.endswith(".json")}
     return content
-
-
-def _checkout(folder: Path, store: Path, packed: bool) -> Path:
-    workdir = make_workdir(folder)
-    study = {**STUDY, **(PACKED if packed else {}), "store": str(store)}
-    (folder / "small.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    return workdir.path
 
 
 def _look(store: Path, seen: dict[str, set[tuple[int, int]]]) -> None:

@@ -1,4 +1,4 @@
-"""Two people start the same study a second apart on one store; perf/two_drivers.py has the whole matrix."""
+"""Two people start the same study a second apart on one store; tools/two_drivers.py has the whole matrix."""
 
 import pytest
 

@@ -1,5 +1,7 @@
 """Two drivers of one study on one store, started seconds apart: the matrix of starts, against a single driver.
 
+    python tools/two_drivers.py [--quick] [--on local|slurm] [--offsets 0 1 3 6 10]
+
 Each case starts Snakemake in two checkouts on one store. ours: seconds until both have ended; peer: those of a single
 driver. `agreement` is the number of files of the store that differ from the single driver's (records but for their
 making, all others byte by byte). Beside it: exit statuses, files, how often a job waited for another one's (`waits`),
@@ -7,32 +9,49 @@ files that took another one's place (`twice`), and temporary files that are left
 its cluster, the cases are run there too.
 """
 
+import argparse
 import contextlib
+import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+for part in ("perf", "src", ""):
+    sys.path.insert(0, str(Path(__file__).parents[1] / part))
 
-from common import quick, report, row
+from common import RESULTS, report, row
 from tests.two_drivers import ARGUMENTS, Outcome, Start, local_driver, race
 
 OFFSETS = (0, 1, 3, 6, 10)
+TOPIC = "two_drivers"
 
 
 def main() -> None:
-    """Run the matrix, print it, and write perf/results/two_drivers.json."""
-    offsets = (1,) if quick(__doc__) else OFFSETS
-    rows = []
-    for where, start in _places(local_alone=len(offsets) == 1):
-        for packed in (False, True):
-            single = _of([0], packed, start)
-            for offset in offsets:
-                case = f"{where}, {'packed' if packed else 'unpacked'}, {offset} s apart"
-                rows.append(_row(case, _of([0, offset], packed, start), single))
-                print(rows[-1], file=sys.stderr, flush=True)
-    report("two_drivers", rows)
+    """Run the matrix, or the part that is asked for; perf/results/two_drivers.json is written after each case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one start, on this machine")
+    parser.add_argument("--on", choices=("local", "slurm"), help="one of the two places")
+    parser.add_argument("--offsets", type=float, nargs="+", default=OFFSETS, help="seconds between the two starts")
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.on, asked.offsets = "local", (1,)
+    with contextlib.ExitStack() as stack:
+        for where, start in _places(asked.on, stack):
+            for packed in (False,) if asked.quick else (False, True):
+                single = _of([0], packed, start)
+                for offset in asked.offsets:
+                    case = f"{where}, {'packed' if packed else 'unpacked'}, {offset:g} s apart"
+                    _add(_row(case, _of([0, offset], packed, start), single))
+
+
+def _add(line: dict[str, Any]) -> None:
+    """Write a row, in the place of an earlier one of its case; rows of other cases stay."""
+    file = RESULTS / f"{TOPIC}.json"
+    rows = json.loads(file.read_text())["rows"] if file.is_file() else []
+    report(TOPIC, [*(row for row in rows if row["case"] != line["case"]), line])
 
 
 def _of(offsets: list[float], packed: bool, start: Start) -> Outcome:
@@ -40,27 +59,23 @@ def _of(offsets: list[float], packed: bool, start: Start) -> Outcome:
         return race(Path(folder), offsets, packed, start)
 
 
-def _row(case: str, both: Outcome, single: Outcome) -> dict:
+def _row(case: str, both: Outcome, single: Outcome) -> dict[str, Any]:
     differing = both.differing(single)
     line = row(case, both.seconds, single.seconds, len(differing), "s")
     facts = {"exit": both.statuses, "files": len(both.content), "waits": both.waits}
     return line | facts | {"differing": differing, "twice": both.twice, "left": both.left}
 
 
-def _places(local_alone: bool) -> Iterator[tuple[str, Start]]:
+def _places(asked: str | None, stack: contextlib.ExitStack) -> Iterator[tuple[str, Start]]:
     """Where the drivers send their jobs."""
-    yield "local", local_driver
-    if local_alone:
-        return
-    with contextlib.ExitStack() as stack:
-        if start := _on_slurm(stack):
-            yield "Slurm", start
+    if asked != "slurm":
+        yield "local", local_driver
+    if asked != "local" and (start := _on_slurm(stack)):
+        yield "Slurm", start
 
 
 def _on_slurm(stack: contextlib.ExitStack) -> Start | None:
     """What starts drivers on the cluster of tests/slurm; None where it can't be started."""
-    import subprocess
-
     from tests.slurm.conftest import why_not
     from tests.slurm.lab import HERE, drive
 

@@ -1,0 +1,35 @@
+"""A driver that is killed and started again on a real Slurm: its jobs run on, are waited for, and not sent again."""
+
+import json
+
+import pytest
+
+from tests.two_drivers import ARGUMENTS, checkout
+
+from .lab import slurm
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+def test_jobs_of_a_killed_driver_are_waited_for_and_not_submitted_again(start, tmp_path, brainscore_python):
+    store = tmp_path / "store"
+    folder = checkout(tmp_path / "work", store, packed=False)
+    first = start(folder, *ARGUMENTS, snakefile=folder / "Snakefile")
+    first.wait_for(1, "simulate")
+    first.kill()
+    left = {job.id: (job.rule, job.wildcards) for job in first.jobs() if job.state in ("RUNNING", "PENDING")}
+    assert left, first.describe()
+
+    locked = start(folder, *ARGUMENTS, snakefile=folder / "Snakefile")
+    assert locked.process.wait(120) != 0 and "--unlock" in locked.text
+    assert start(folder, "--unlock", *ARGUMENTS, snakefile=folder / "Snakefile").process.wait(120) == 0
+
+    second = start(folder, *ARGUMENTS, snakefile=folder / "Snakefile")
+    text = second.finish(timeout=500)
+    assert "An earlier start in this folder left jobs" in text and "this one plans now" in text
+    assert {job.state for job in first.jobs()} == {"COMPLETED"}
+    again = {(job.rule, job.wildcards) for job in second.jobs()}
+    assert not again & {(job.rule, job.wildcards) for job in first.jobs()}
+    records = [json.loads(path.read_text()) for path in store.glob("runs/*/run.json")]
+    assert [record["status"] for record in records] == ["done", "done"]
+    assert slurm("squeue", "--noheader") == ""
