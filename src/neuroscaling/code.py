@@ -17,10 +17,10 @@ SOURCE = Path(__file__).parent
 LISTED = {"laws/forms/__init__.py", "training/feeding/__init__.py"}
 # Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
-    "code", "config", "document", "errors", "failures", "files", "hashing", "logs", "paths", "provenance", "runs",
-    "study", "study_file", "syntax", "validation", "versions", "yaml_text",
-    "core.agreement", "core.holders", "core.json_text", "core.leases", "core.manifests", "core.names", "core.reading",
-    "core.records", "core.score_files", "simulate.record",
+    "code", "config", "document", "errors", "failures", "files", "hashing", "logs", "paths", "percent", "provenance",
+    "runs", "study", "study_file", "syntax", "validation", "versions", "yaml_text",
+    "core.holders", "core.json_text", "core.kept_hashes", "core.leases", "core.names", "core.reading", "core.records",
+    "core.run_record",
 }  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from neuroscaling.code import SCRIPT, fingerprint_of
 from neuroscaling.errors import listing
 
-GONE = "nothing: it was wanted before, and was deleted or is not made yet"
+GONE = "no change: wanted before; deleted, or not made yet"
 FIRST = "asked for the first time"
-NEVER = "the study has not ended yet, so that there is nothing to compare with"
+NEVER = "the study has not ended yet: there is nothing to compare with"
 ORDER = ("subsets", "runs", "simulated", "stimuli", "recordings", "activations", "layers", "scores", "fits", "data")
 FOLDERS = {"commitments": "layers"}
 """Stages by their folders in the store, where these are called otherwise."""
