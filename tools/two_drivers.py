@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-for part in ("perf", "src", ""):
-    sys.path.insert(0, str(Path(__file__).parents[1] / part))
+sys.path.insert(0, str(Path(__file__).parents[1] / "perf"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import RESULTS, report, row
 from tests.two_drivers import ARGUMENTS, Outcome, Start, local_driver, race
