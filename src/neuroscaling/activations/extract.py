@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +78,23 @@ def finish(
             job.finish()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
-    """One stimulus set of one run. facts: of the manifest."""
+    """One stimulus set of one run. facts: of the manifest; start: of the work, behind any wait for a lease."""
 
     source: Baseline | Network
     images: StimulusImages
     output: Path
     facts: dict[str, Any]
     options: dict[str, Any]
-    start: float = field(default_factory=time.perf_counter)
+    start: float = 0.0
 
     def extract(self, part: tuple[int, int] | None) -> None:
         """Make the output, or a slice of its shards, unless it is there."""
         if part is not None and isinstance(self.source, Baseline):
             return  # so little work that the slices leave it to `finish`
         with making(self.output, part) as lease:
+            self.start = time.perf_counter()
             if lease is None:
                 log.info("%s is there, made by another process", self.output)
             elif isinstance(self.source, Baseline):
@@ -104,6 +105,7 @@ class _Job:
     def finish(self) -> None:
         """Complete the output of slices that are there."""
         with making(self.output, None) as lease:
+            self.start = time.perf_counter()
             if lease is None:
                 log.info("%s is there, made by another process", self.output)
             elif isinstance(self.source, Baseline):
@@ -232,8 +234,9 @@ def _source(
     facts = {"run": run["run"], "kind": run["kind"], "arch": run["arch"], "weights_sha256": None}
     if run["kind"] == "baseline":
         return Baseline(run["arch"]), facts, {}
-    # The final weights come first; when they are loaded they are compared with this sum.
-    for weights in weights_of(read_run(run_dir / RECORD))[:1]:
-        facts["weights_sha256"] = weights.sha256
-        return Network(run, run_dir, request, device), facts, {f"runs/{run['run']}/{weights.name}": weights.sha256}
-    raise DataError(Problem("the run has no weights", str(run_dir / RECORD), fix="train the run again"))
+    final = next(iter(weights_of(read_run(run_dir / RECORD))), None)
+    if final is None:
+        raise DataError(Problem("the run has no weights", str(run_dir / RECORD), fix="train the run again"))
+    # When they are loaded, the weights are compared with this sum.
+    facts["weights_sha256"] = final.sha256
+    return Network(run, run_dir, request, device), facts, {f"runs/{run['run']}/{final.name}": final.sha256}
