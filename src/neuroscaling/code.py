@@ -19,8 +19,8 @@ LISTED = {"laws/forms/__init__.py", "training/feeding/__init__.py"}
 SILENT = {
     "code", "config", "document", "errors", "failures", "files", "hashing", "logs", "paths", "percent", "provenance",
     "runs", "study", "study_file", "syntax", "validation", "versions", "yaml_text",
-    "core.holders", "core.json_text", "core.kept_hashes", "core.leases", "core.names", "core.reading", "core.records",
-    "core.run_record",
+    "core.agreement", "core.holders", "core.json_text", "core.kept_hashes", "core.leases", "core.manifests",
+    "core.names", "core.reading", "core.records", "core.run_record", "core.score_files",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from neuroscaling.files import atomic_path
 from neuroscaling.provenance import provenance
 
 TARGETS = "targets.parquet"
-PACKAGES = ("numpy", "scipy", "himalaya", "scikit-learn", "zarr")
+PACKAGES = ("numpy", "scipy", "himalaya", "scikit-learn", "torch", "zarr")
 
 
 @dataclass(frozen=True)
