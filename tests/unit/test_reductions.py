@@ -91,6 +91,16 @@ def test_projection_is_the_product_with_its_matrix():
     np.testing.assert_allclose(found.numpy(), values @ dense, rtol=1e-4, atol=1e-4)
 
 
+def test_a_projection_is_full_precision_though_the_network_runs_in_a_lower_one():
+    """On a CPU it ended the extraction, and elsewhere features of float32 were projected as bfloat16."""
+    values = torch.randn(5, 3000, generator=torch.Generator().manual_seed(0))
+    project = Projection(3000, 40, 3, CPU)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = project(values)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, project(values))
+
+
 def test_narrow_layers_and_the_readout_are_not_projected():
     reduce = reducer("projection", whole=("readout",), components=10, seed=0)
     wide, narrow = torch.ones(2, 30), torch.ones(2, 10)

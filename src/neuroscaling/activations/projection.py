@@ -50,7 +50,8 @@ class Projection:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """(b, features) -> float32 (b, components)."""
-        return (self._matrix @ values.float().T.contiguous()).T
+        with torch.autocast(values.device.type, enabled=False):  # which the network's forward pass is in
+            return (self._matrix @ values.float().T.contiguous()).T
 
 
 def _block(first: int, rows: int, components: int, density: float, seed: int) -> tuple[np.ndarray, ...]:
