@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from neuroscaling.core.leases import LeaseLost, lock_of
 from neuroscaling.core.run_record import checked_weights, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subsets import draw, write_subset
@@ -17,6 +18,7 @@ from neuroscaling.hashing import file_sha256
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.models.weights import load_weights, save_weights
+from neuroscaling.training import checkpoints
 from neuroscaling.training.evaluate import evaluate
 from neuroscaling.training.feeding import open_validation
 from neuroscaling.training.objectives.supervised import Supervised
@@ -152,6 +154,24 @@ def test_an_altered_record_is_told_and_nothing_made_anew(tmp_path):
     path.write_text(path.read_text().replace('"acc"', '"acd"'))
     with pytest.raises(DataError, match="altered"):
         train(run, digit_subset(tmp_path, run), tmp_path / "run")
+
+
+def test_a_training_whose_lease_was_taken_over_stops_and_writes_nothing(tmp_path, monkeypatch):
+    """It was suspended, say, and another process took it for dead: two would write to one folder."""
+    run, out = digit_run(epochs=50), tmp_path / "run"
+    saved = checkpoints.save_state
+
+    def taken_over_after(folder, step, state):
+        saved(folder, step, state)
+        lock_of(out).write_text(
+            lock_of(out).read_text().replace('"pid": ', '"pid": 1').replace('"token": "', '"token": "x')
+        )
+
+    monkeypatch.setattr(checkpoints, "save_state", taken_over_after)
+    with pytest.raises(LeaseLost, match="took its lease"):
+        train(run, digit_subset(tmp_path, run), out, {"checkpoint_steps": 5})
+    assert [path.name for path in out.rglob("*") if path.is_file()] == ["step-000000000005.state"]
+    assert lock_of(out).is_file()
 
 
 def test_a_run_does_not_start_from_other_weights_than_its_base_tells_of(tmp_path):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from neuroscaling.core.leases import Lease
 from neuroscaling.training.distributed import any_of, rank
 from neuroscaling.training.loop import Training, is_sound, snapshot
 from neuroscaling.training.state import save_state
@@ -27,7 +28,8 @@ class Checkpoints:
     """Saves states of `training` to `folder`: every so many seconds or steps, at ends of epochs, and when told to stop.
 
     How often states are saved changes nothing in the weights, so it is no part of a recipe. Of several processes all
-    do as one of them is told, and the first one writes.
+    do as one of them is told, and the first one writes. It holds the run's `lease`; where another process has taken
+    that over, its states are left alone and LeaseLost is raised.
     """
 
     training: Training
@@ -35,6 +37,7 @@ class Checkpoints:
     definition: str
     every_seconds: float = 60.0
     every_steps: int | None = None
+    lease: Lease | None = None
     stop: int | None = None
     last: float = field(default_factory=time.monotonic)
     cost: float = 0.0
@@ -66,6 +69,8 @@ class Checkpoints:
         if not is_sound(self.training):
             return
         if rank() == 0:
+            if self.lease is not None:
+                self.lease.check()
             started = time.monotonic()
             save_state(self.folder, self.training.progress.step, snapshot(self.training, self.definition))
             self.cost = time.monotonic() - started

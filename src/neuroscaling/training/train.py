@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from neuroscaling.core.leases import Held, held, sweep_within
+from neuroscaling.core.leases import Held, Lease, held, sweep_within
 from neuroscaling.core.records import DEFINITION
 from neuroscaling.core.run_record import RECORD, read_run
 from neuroscaling.datasets.index import load_index
@@ -82,12 +82,12 @@ def train(
     device = chosen_device(operating)
     if device.type == "cpu":
         keep_freed_memory()
-    with _leased(run, out, wait):
+    with _leased(run, out, wait) as lease:
         if not _is_left(run, out):  # another process may have made it in the meantime
             return None
         problem = None
         if run["kind"] == "trained":
-            problem = _trained(run, subset, out, base, device, operating)
+            problem = _trained(run, subset, out, base, device, operating, lease)
         elif rank() == 0:
             _not_trained(run, out, device, operating)
         if rank() == 0 and problem is None:  # the last sound state of a run that failed tells what went wrong
@@ -105,14 +105,15 @@ def _is_left(run: dict[str, Any], out: Path) -> bool:
 
 
 @contextmanager
-def _leased(run: dict[str, Any], out: Path, wait: bool) -> Iterator[None]:
-    """The lease of the run, which process 0 holds for all that train it together."""
+def _leased(run: dict[str, Any], out: Path, wait: bool) -> Iterator[Lease | None]:
+    """The lease of the run, which process 0 holds for all that train it together; None for the others."""
+    patience = PATIENCE if world() > 1 else math.inf
     with ExitStack() as stack:
         while True:
-            busy = None
+            lease, busy = None, None
             if rank() == 0:
                 try:
-                    stack.enter_context(held(out, f"run {run['run']}", wait, PATIENCE if world() > 1 else math.inf))
+                    lease = stack.enter_context(held(out, f"run {run['run']}", wait, patience))
                     sweep_within(out)
                 except Held as error:
                     busy = error
@@ -121,7 +122,7 @@ def _leased(run: dict[str, Any], out: Path, wait: bool) -> Iterator[None]:
                 break
             if not wait:
                 raise busy or Held(Problem("the run is being made by another process", run["run"]))
-        yield
+        yield lease
 
 
 def _trained(
@@ -131,6 +132,7 @@ def _trained(
     base: Path | None,
     device: torch.device,
     operating: dict[str, Any],
+    lease: Lease | None,
 ) -> str | None:
     if subset is None:
         raise DataError(Problem("a trained run needs its subset", run["run"]))
@@ -141,12 +143,13 @@ def _trained(
             training = prepare(run, subset, out, base, device, operating)
             made_from = _made_from(subset, base if run.get("start") else None)
             with single_images_told(run["run"], training.recipe, run["arch"]):
-                _run(run, training, out, operating, made_from)
+                _run(run, training, out, operating, made_from, lease)
     except RunFailed as failure:
         log.error("%s", failure)
         seconds = training.seconds if training else time.monotonic() - started
         history = training.progress.history if training else []
-        if rank() == 0:
+        if lease is not None:
+            lease.check()
             made = {"device": device.type, "seconds": round(seconds, 3)}
             write_failed_run(run, out, history, made_from, made, str(failure), failure.lasting, **failure.facts)
         return str(failure)
@@ -176,7 +179,12 @@ def _made_from(subset: Path, base: Path | None) -> dict[str, str]:
 
 
 def _run(
-    run: dict[str, Any], training: Training, out: Path, operating: dict[str, Any], made_from: dict[str, str]
+    run: dict[str, Any],
+    training: Training,
+    out: Path,
+    operating: dict[str, Any],
+    made_from: dict[str, str],
+    lease: Lease | None,
 ) -> None:
     """Train from the last state, if there is one, to the end, and write what the run leaves."""
     settings = {"version": version_of("training"), **{key: run.get(key) for key in (DEFINITION, *DEFINING)}}
@@ -186,11 +194,12 @@ def _run(
         restore(training, state)
         log.info("%s resumes at step %d", run["run"], training.progress.step)
     seconds, steps = operating.get("checkpoint_seconds", 60.0), operating.get("checkpoint_steps")
-    checkpoints = Checkpoints(training, out / "state", definition, seconds, steps)
+    checkpoints = Checkpoints(training, out / "state", definition, seconds, steps, lease)
     with heeding_signals(checkpoints):
         fit(training, checkpoints.after_step, checkpoints.after_epoch)
     training.feed.settle()
-    if rank() == 0:
+    if lease is not None:
+        lease.check()
         history = training.progress.history
         made = {
             "device": training.device.type,
