@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.core.agreement import setting_problems
 from neuroscaling.core.json_text import require_keys, require_rows
 from neuroscaling.core.parquet import read_frame
-from neuroscaling.core.run_record import FAILED, FAILURE, read_run
+from neuroscaling.core.run_record import FAILED, read_outcome
 from neuroscaling.core.scales import NONE, SCALES, has_ceiling
 from neuroscaling.core.score_files import read_score
 from neuroscaling.errors import DataError, Problem, listing, nearest
@@ -111,7 +111,7 @@ def build_table(
 
 def _run_record(path: Path) -> dict[str, Any]:
     """run.json, or failed.json in its place. Raises DataError as read_run, and for a record that names no run."""
-    record = read_run(path if path.is_file() or not path.with_name(FAILURE).is_file() else path.with_name(FAILURE))
+    record = read_outcome(path)
     require_keys(record, path, ["run"])
     return record
 
