@@ -1,5 +1,8 @@
 # The report: figures, tables and one page.
 
+# What files of seconds begin with: in the config and not in params, since other packs change no result.
+config["located"]["jobs"] = [*RUNS, *(pack.name for pack in PACKS if pack)]
+
 
 rule rulegraph:
     output:
@@ -45,7 +48,6 @@ rule report:
     params:
         study=STUDY.config.study,
         title=STUDY.config.title,
-        jobs=[*RUNS, *(pack.name for pack in PACKS if pack)],
         code=code("report"),
     message:
         "Write the report"

@@ -2,8 +2,9 @@
 
 input: table, runs (list of the study's runs), fits (list of fit JSON), rulegraph (DOT text),
 published, encoding (figures and claims; optional); output: page (index.html; figures
-are written beside it); params: study (name), title, jobs (names of the study's
-runs and packs, which the benchmark files of its jobs begin with); log[0].
+are written beside it); params: study (name), title; config: located (store: its folders;
+jobs: names of the study's runs and packs, which the benchmark files of its jobs begin
+with); log[0].
 """
 
 from pathlib import Path
@@ -22,7 +23,7 @@ with script_logging(snakemake.log[0]):
         runs,
         list(snakemake.input.get("fits", [])),
         snakemake.input.rulegraph,
-        {"name": snakemake.params.study, "title": snakemake.params.title, "jobs": list(snakemake.params.jobs)},
+        {"name": snakemake.params.study, "title": snakemake.params.title, "jobs": snakemake.config["located"]["jobs"]},
         ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],
         snakemake.input.get("published") or None,
         snakemake.input.get("encoding") or None,
