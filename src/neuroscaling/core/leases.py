@@ -125,7 +125,8 @@ def is_held(path: str | Path) -> bool:
 
 def sweep(path: Path) -> None:
     """Remove what dead writers of `path` left beside it. Only for who holds the lease."""
-    _remove(path.parent.glob(f".{escape(path.name)}.*.partial"))
+    for left in ("partial", "old"):
+        _remove(path.parent.glob(f".{escape(path.name)}.*.{left}"))
 
 
 def sweep_within(folder: Path) -> None:
