@@ -20,10 +20,14 @@ def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **f
 
     All but the last two are found out once a process.
     """
-    versions = {"python": platform.python_version(), "neuroscaling": __version__}
-    versions |= {name: _version(name) for name in packages}
-    record = {"versions": versions, "git": git_revision(), "machine": dict(_machine()), **facts}
+    record = {"versions": installed(packages), "git": git_revision(), "machine": dict(_machine()), **facts}
     return record if seconds is None else record | {"seconds": round(seconds, 3)}
+
+
+def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
+    """Versions of Python, this library and `packages`; None for one that is not installed here."""
+    versions = {"python": platform.python_version(), "neuroscaling": __version__}
+    return versions | {name: _version(name) for name in packages}
 
 
 @cache

@@ -15,10 +15,13 @@ from neuroscaling.errors import NeuroscalingError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.paths import Store
+from neuroscaling.provenance import installed
 from neuroscaling.store.code import ENTRIES, parts_of
 from neuroscaling.study import LoadedStudy
 from neuroscaling.targets import Targets
 
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "himalaya", "zarr", "pillow")
+"""What results depend on and no name says: an upgrade makes nothing anew, and is told."""
 WANTED, ARTEFACTS = "wanted/1", "artefacts/1"
 
 
@@ -52,7 +55,7 @@ def _all_names(targets: Targets) -> list[str]:
 
 
 def artefacts_of(targets: Targets) -> dict[str, Any]:
-    """All names, and definitions: each once, under what is made of it; and the code behind those that name it."""
+    """All names, and definitions: each once, under what is made of it; the code behind names, and packages."""
     study, names = targets.study, targets.names
     runs, recipes = _runs(study)
     brains = map(study.simulated_brain, study.config.simulated)
@@ -75,6 +78,7 @@ def artefacts_of(targets: Targets) -> dict[str, Any]:
         "recipes": recipes,
         "fits": {name: job.settings for name, job in study.fits.items()},
         "code": {stage: parts_of(stage) for stage in ENTRIES},
+        "packages": installed(PACKAGES),
     }
 
 

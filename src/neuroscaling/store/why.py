@@ -62,8 +62,8 @@ def why(before: Mapping[str, Any] | None, now: Mapping[str, Any], absent: Iterab
         counted[stage, cause] += 0
     for name in absent:
         counted.update((_stage(name), cause) for cause in comparison.causes(name))
-    fits = {("fits", cause) for cause in comparison.fits()}
-    return [*_sorted(counted), *(Change(stage, cause, None) for stage, cause in sorted(fits, key=str))]
+    others = {("fits", cause) for cause in comparison.fits()} | {("packages", cause) for cause in comparison.packages()}
+    return [*_sorted(counted), *(Change(stage, cause, None) for stage, cause in sorted(others, key=str))]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,13 @@ class _Comparison:
                 yield Cause(FIRST)
             elif settings != before[name]:
                 yield from self._differences(before[name], settings)
+
+    def packages(self) -> Iterator[Cause]:
+        """What was upgraded. It makes nothing anew: no name says it."""
+        before, now = (side.get("packages", {}) for side in (self.before, self.now))
+        for package in sorted(before.keys() & now.keys()):
+            if before[package] != now[package]:
+                yield Cause(package, before[package], now[package])
 
     @cached_property
     def _names(self) -> frozenset[str]:

@@ -135,6 +135,14 @@ def test_fits_are_told_without_a_count(study):
     assert found == [Change("fits", Cause(FIRST), None), Change("fits", Cause("bootstraps", "10", "20"), None)]
 
 
+def test_an_upgrade_is_told_though_nothing_is_made_anew(study):
+    before = sealed(artefacts_of(Targets(study())))
+    now = deepcopy(before)
+    now["packages"]["torch"] = "99.0"
+    assert why(before, now, []) == [Change("packages", Cause("torch", before["packages"]["torch"], "99.0"), None)]
+    assert before["packages"]["torch"]
+
+
 def test_a_study_that_never_ended_has_nothing_to_compare_with(study):
     now = sealed(artefacts_of(Targets(study())))
     found = why(None, now, now["names"])
