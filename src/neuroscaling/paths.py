@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from neuroscaling.errors import Problem
@@ -48,6 +49,10 @@ class Store:
         """All folders, in the order in which they are looked through."""
         return (self.root, *self.others)
 
+    @cached_property
+    def _beginnings(self) -> tuple[str, ...]:
+        return tuple(f"{folder.as_posix().rstrip('/')}/" for folder in self.folders)
+
     def find(self, path: Path) -> Path:
         """Where what is written to `path` lies: in the first folder that has it; `path` where none has."""
         if not self.others or path.exists():
@@ -57,8 +62,10 @@ class Store:
 
     def name_of(self, path: Path) -> str:
         """What a thing is called in the store, whichever folder it lies in: its path below that folder."""
-        folder = next(folder for folder in self.folders if path.is_relative_to(folder))
-        return path.relative_to(folder).as_posix()
+        text = path.as_posix()
+        # As text: tens of thousands of names are asked for at each start.
+        folder = next(folder for folder in self._beginnings if text.startswith(folder))
+        return text[len(folder) :]
 
     def subset(self, dataset: str, fingerprint: str, name: str) -> Path:
         """List of training images: `dataset` with its fingerprint, and the subset's name."""

@@ -114,6 +114,7 @@ if SUBMISSIONS:
     rule submission:
         input:
             before_submission,
+            scores=STUDY.results.wanted("encoding"),
         output:
             zip=RESULTS / "submissions/{submission}.zip",
             facts=RESULTS / "submissions/{submission}.json",

@@ -31,7 +31,7 @@ def begin(absent: Absent) -> None:
     study = absent.targets.study
     if not is_locked():
         shutil.rmtree(markers(study.config.study), ignore_errors=True)
-    write_wanted(absent.targets)
+    write_wanted(absent)
     if lacking := [path for path in absent.targets.all_paths() if absent(path)]:
         _require_store(absent, lacking)
 
