@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
+OWNER = "ask its owner to verify the store, or for rights (docs/store.md)"
 STATUS = {True: "taken in", False: "was there already"}
 
 
@@ -161,6 +162,7 @@ def _verify(options: argparse.Namespace) -> int:
     progress.end()
     show_sizes(verified_rows(checked), options.format)
     problems = sorted((problem for one in checked for problem in one.problems), key=str)
+    problems += [Problem("no permission to look into it", str(folder), fix=OWNER) for folder in found.unreadable]
     tell([*problems, f"{len(problems)} fault{'' if len(problems) == 1 else 's'}"])
     return 1 if problems else 0
 
@@ -213,11 +215,11 @@ def _contents(options: argparse.Namespace) -> Contents:
 
 def store_of(path: Path) -> Path:
     """The store's folder: `path`, or what the study file `path` calls its store (the first, where it names several)."""
+    if not path.is_file():
+        return path
     from neuroscaling.paths import Store
     from neuroscaling.study_file import read_study_parts
 
-    if not path.is_file():
-        return path
     study, document, faults = read_study_parts(path)
     if study is None:
         raise StudyError(document.problems(faults))

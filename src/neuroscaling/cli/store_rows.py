@@ -78,12 +78,12 @@ class Progress:
     artefacts: Sequence[Artefact]
     began: float = field(default_factory=time.monotonic)
     told: float = field(default_factory=time.monotonic)
-    done: int = 0
+    files: int = 0
     bytes: int = 0
 
     def add(self, artefact: Artefact) -> None:
         """Another artefact was looked at."""
-        self.done, self.bytes = self.done + 1, self.bytes + artefact.bytes
+        self.files, self.bytes = self.files + artefact.files, self.bytes + artefact.bytes
         now, terminal = time.monotonic(), sys.stderr.isatty()
         if now - self.told >= (TERMINAL_SECONDS if terminal else LOG_SECONDS):
             self.told = now
@@ -96,7 +96,6 @@ class Progress:
         print(f"\r\033[K{self}" if sys.stderr.isatty() else str(self), file=sys.stderr)
 
     def __str__(self) -> str:
-        total = sum(artefact.bytes for artefact in self.artefacts)
+        files, total = (sum(getattr(artefact, key) for artefact in self.artefacts) for key in ("files", "bytes"))
         rate = self.bytes / max(time.monotonic() - self.began, 1e-3)
-        counted = f"{self.done} of {len(self.artefacts)} artefacts"
-        return f"{counted}, {in_units(self.bytes)} of {in_units(total)}, {in_units(rate)}/s"
+        return f"{self.files} of {files} files, {in_units(self.bytes)} of {in_units(total)}, {in_units(rate)}/s"

@@ -30,6 +30,8 @@ LEFT_BY_JOBS = ("unfinished", "temporary")
 SETTLED = 3600.0
 """Seconds for which what a job left must be unchanged before it goes: some files are written without a lease."""
 DAY = 86_400.0
+EFFECTIVE = os.access in os.supports_effective_ids
+RIGHTS = "ask its owner, or for rights of the group (docs/store.md)"
 KEPT = "unknown"
 """The one stage that is never pruned: nobody knows what it is."""
 READERS = {
@@ -42,10 +44,10 @@ READERS = {
     "stimuli": ("activations",),
     "simulated": ("stimuli", "commitments", "ceilings", "scores"),
     "recordings": ("commitments", "ceilings", "scores"),
-    "data": ("stimuli", "recordings", "commitments", "ceilings", "scores"),
+    "data": ("data", "stimuli", "recordings", "commitments", "ceilings", "scores"),
     "ceilings": ("commitments", "scores"),
 }
-"""Stages whose jobs read an artefact of a stage."""
+"""Stages whose jobs read an artefact of a stage, or of downloads write them."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +135,16 @@ def remove(found: Contents, artefact: Artefact) -> Removal:
         if holder := holder_of(found, artefact):
             what = "a job makes it or reads what it is made from"
             return Removal(artefact, Problem(what, artefact.name, holder, fix="wait for the job, and prune again"))
+        if locked := [path.parent for path in _doomed(found, artefact) if not _writable(path.parent)]:
+            what = "can't be removed: no permission to write in its folder"
+            return Removal(artefact, Problem(what, artefact.name, str(locked[0]), fix=RIGHTS))
         _remove(found, artefact)
     except Held as error:
         return Removal(artefact, error.problems[0])
     except NeuroscalingError as error:
         return Removal(artefact, error.problems[0])
     except OSError as error:
-        fix = "ask its owner, or for rights of the group (docs/store.md)"
-        return Removal(artefact, Problem(f"can't be removed: {error.strerror}", artefact.name, fix=fix))
+        return Removal(artefact, Problem(f"can't be removed: {error.strerror}", artefact.name, fix=RIGHTS))
     return Removal(artefact)
 
 
@@ -206,6 +210,10 @@ def _doomed(found: Contents, artefact: Artefact) -> list[Path]:
     if artefact.stage == "unfinished" and artefact.name.startswith("runs/") and not artefact.name.endswith(STATE):
         return [found.root / artefact.name]
     return list(artefact.paths)
+
+
+def _writable(folder: Path) -> bool:
+    return not folder.is_dir() or os.access(folder, os.W_OK | os.X_OK, effective_ids=EFFECTIVE)
 
 
 def _hidden(path: Path) -> Path | None:

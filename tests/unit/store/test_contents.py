@@ -1,7 +1,5 @@
 """What is in a store: each file is of one artefact, whose stage and run are right."""
 
-import os
-
 import pytest
 
 from neuroscaling.errors import DataError
@@ -97,16 +95,6 @@ def test_symbolic_links_are_not_followed_and_count_as_links(store, tmp_path):
     (store / "data/linked/here").symlink_to(tmp_path / "elsewhere")
     (found,) = [artefact for artefact in contents(store).of(["data"]) if artefact.name == "data/linked/here"]
     assert found.bytes < 5000 and found.files == 1
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_folders_without_permission_are_named(store):
-    folder = store / f"activations/{RUNS[0]}"
-    folder.chmod(0)
-    try:
-        assert contents(store).unreadable == [folder]
-    finally:
-        folder.chmod(0o755)
 
 
 def test_a_store_that_is_not_there_is_refused_with_the_nearest(store):

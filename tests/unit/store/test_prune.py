@@ -146,6 +146,15 @@ def test_stimuli_stay_while_an_extraction_may_read_them(store, capsys):
     assert pruned(store, "--stage", "stimuli") == {f"stimuli/{SET}/manifest.json", f"stimuli/{SET}/images/a.png"}
 
 
+@pytest.mark.parametrize("lease", ["data/brainscore", "data/prefetched/objects.json", "recordings/v4-1/210325"])
+def test_downloads_stay_while_a_job_may_write_or_read_them(store, lease):
+    put(store / "data/brainscore/0123/a.nc", 5)
+    with held_by_another(store / lease):
+        assert main(["store", "prune", str(store), "--stage", "data", "--delete"]) == 1
+        assert (store / "data/brainscore/0123/a.nc").exists()
+    assert "data/brainscore/0123/a.nc" in pruned(store, "--stage", "data")
+
+
 def test_a_killed_prune_leaves_nothing_half_under_its_name(store, monkeypatch):
     def killed(path):
         raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """`neuroscaling store verify`: a sound store has no fault, and any altered byte of any artefact is one."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -39,7 +40,8 @@ def test_a_sound_store_has_no_fault_and_everything_was_compared(store, capsys):
     rows = {row["stage"]: row for row in json.loads(out)}
     assert set(rows) == set(CHECKS)
     assert not any(row["faulty"] or row["no_checksum_known"] for row in rows.values())
-    assert "12 of 12 artefacts" in err and err.endswith("0 faults\n")
+    n = len(files_of(store))
+    assert f"{n} of {n} files" in err and err.endswith("0 faults\n")
 
 
 def files_of(store):
@@ -120,3 +122,16 @@ def test_downloads_without_a_known_checksum_are_told(store, capsys):
     assert main(["store", "verify", str(store), "--stage", "data", "--format", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["artefacts"], row["no_checksum_known"]) == (2, 1)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_fault(store, capsys, monkeypatch):
+    folder = store / f"activations/{RUN}"
+
+    def scandir(path, real=os.scandir):
+        if path == folder:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert main(["store", "verify", str(store)]) == 1
+    assert f"{folder}: no permission to look into it" in capsys.readouterr().err
