@@ -19,6 +19,7 @@ TABLE = "results/small/scores.parquet"
 """What the drivers are asked for: it takes everything of the store."""
 ARGUMENTS = ["--config", "study=small.yaml", "--", TABLE]
 PATIENCE = 900
+GROUP = 54320
 STUDY = {
     **{key: SMALL[key] for key in ("study", "datasets", "reduction", "simulated", "brainscore", "fits")},
     "runs": [{**SMALL["runs"][0], "samples_per_class": [1]}, SMALL["runs"][1]],
@@ -85,17 +86,31 @@ def checkout(folder: Path, store: Path, packed: bool) -> Path:
 
 def local_driver(folder: Path) -> subprocess.Popen:
     """Snakemake on this machine, one job at a time."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *ARGUMENTS]
+    return _started(folder, [])
+
+
+def driver_of_another_user(folder: Path) -> subprocess.Popen:
+    """The same as another user of the group GROUP for each folder, whose umask is 022. For root, with setpriv."""
+    user = GROUP + 1 + int(folder.name.rpartition("-")[2])
+    home = folder / "home"
+    home.mkdir()
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, user, GROUP, follow_symlinks=False)
+    # The interpreter may lie where only root can read: it may read anything, and write what is the user's or group's.
+    before = ["setpriv", f"--reuid={user}", f"--regid={GROUP}", "--clear-groups"]
+    before += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    before += ["sh", "-c", 'umask 022; exec "$@"', "sh"]
+    return _started(folder, before, HOME=str(home), XDG_CACHE_HOME=str(home / ".cache"), USER=f"user{user}")
+
+
+def _started(folder: Path, before: list[str], **variables: str) -> subprocess.Popen:
+    command = [*before, sys.executable, "-m", "snakemake", "--cores", "1", *ARGUMENTS]
     environment = {key: value for key, value in os.environ.items() if key not in ("NEUROSCALING_STORE", "PYTHONPATH")}
     environment.setdefault("NEUROSCALING_BRAINSCORE_PYTHON", str(Path(sys.prefix).parent / "brainscore/bin/python"))
+    environment |= {"OMP_NUM_THREADS": "1"} | variables
     with open(folder / "driver.txt", "w") as output:
         return subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment | {"OMP_NUM_THREADS": "1"},
-            start_new_session=True,
+            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
 
 
