@@ -93,7 +93,7 @@ def this_process(flocked: bool) -> Holder:
         boot=boot(),
         pid=os.getpid(),
         namespace=namespace(),
-        start=started(os.getpid()),
+        start=started(os.getpid()) or "",
         user=_user(),
         job=job,
         cluster=own_cluster() if job else "",
@@ -128,10 +128,27 @@ def namespace() -> str:
         return sys.platform
 
 
-def started(pid: int) -> str:
-    """When the process `pid` began, by the kernel's clock; empty where there is none, or a dead one."""
+def lives(pid: int, start: str, unseen: bool = True) -> bool:
+    """Does the process `pid` live, and is it the one that began at `start`?
+
+    unseen: the answer where there is one, of another user, whose start the kernel hides (/proc with hidepid).
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    found = started(pid)
+    return unseen if found is None else found == start
+
+
+def started(pid: int) -> str | None:
+    """When the process `pid` began, by the kernel's clock; empty for a dead one, None where that can't be seen."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
-        return "" if Path("/proc/self").exists() else _asked("ps", "-o", "lstart=", "-p", str(pid))[1].strip()
+        if Path("/proc/self").exists():
+            return None
+        return _asked("ps", "-o", "lstart=", "-p", str(pid))[1].strip() or None

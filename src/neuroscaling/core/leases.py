@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from glob import escape
 from pathlib import Path
 
-from neuroscaling.core.holders import Holder, boot, job_has_ended, namespace, said, started, this_process
+from neuroscaling.core.holders import Holder, boot, job_has_ended, lives, namespace, said, this_process
 from neuroscaling.errors import DataError, Problem
 from neuroscaling.files import disk_error, share_as
 
@@ -51,11 +51,16 @@ class Lease:
     lock: Path
     token: str
     descriptor: int
-    _over: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def is_held(self) -> bool:
-        """Is the lease still that of this process?"""
-        found = holder_in(self.lock)
+        """Is the lease still that of this process? So it is taken to be while the disk does not answer."""
+        try:
+            found = said(self.lock.read_bytes())
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
         return found is not None and found.token == self.token
 
     def check(self) -> None:
@@ -67,13 +72,12 @@ class Lease:
 
     def beat(self) -> None:
         """Touch the file every HEARTBEAT seconds, until the lease is given back."""
-        while not self._over.wait(HEARTBEAT):
+        while not self.over.wait(HEARTBEAT):
             with suppress(OSError):  # a disk that is away for a while: the next beat may reach it
                 os.utime(self.descriptor)
 
     def release(self) -> None:
         """Give the lease back."""
-        self._over.set()
         if self.is_held():
             self.lock.unlink(missing_ok=True)
         else:
@@ -99,6 +103,9 @@ def held(path: str | Path, what: str, wait: bool = True, patience: float = math.
         yield lease
     finally:
         if os.getpid() == process:  # not in a child that was forked meanwhile
+            lease.over.set()
+            if heart.ident is not None:
+                heart.join()
             lease.release()
 
 
@@ -184,6 +191,7 @@ def _created(path: Path, lock: Path) -> Lease | None:
         # The lock before the words: a file that says who holds it, unlocked, is that of a dead one.
         holder = this_process(_locked_soon(descriptor))
         os.write(descriptor, json.dumps(asdict(holder)).encode())
+        os.fsync(descriptor)  # a network disk would show other machines an empty file for a while
         return Lease(path, lock, holder.token, descriptor)
     except BaseException as error:
         lock.unlink(missing_ok=True)
@@ -283,7 +291,7 @@ class _Watch:
         got = _flock(descriptor)
         if holder is not None and holder.boot and holder.boot == boot():
             if holder.namespace == namespace():
-                return holder.start != started(holder.pid)
+                return not lives(holder.pid, holder.start, unseen=not (holder.flocked and got))
             if holder.flocked and got is not None:
                 return got
         silent = time.monotonic() - self.heard > LEASE

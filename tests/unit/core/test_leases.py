@@ -4,8 +4,10 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -73,8 +75,8 @@ def holder(tmp_path):
     """Start a process that holds the lease of `tmp_path/a`."""
     begun = []
 
-    def one(how="plain", before=()):
-        process = begin(HOLDER, tmp_path / "a", how, before=before)
+    def one(how="plain", before=(), where=tmp_path):
+        process = begin(HOLDER, where / "a", how, before=before)
         begun.append(process)
         line = process.stdout.readline()
         assert line == "held\n", process.stderr.read()
@@ -144,6 +146,41 @@ def test_between_two_namespaces_of_processes_the_lock_decides(tmp_path, holder):
     process.stdout.read()  # its child has ended too
     with held(tmp_path / "a", "it"):
         pass
+
+
+HIDDEN = """
+import os, sys
+from neuroscaling.core.leases import Held, held
+assert not os.path.exists(f"/proc/{sys.argv[2]}")
+try:
+    with held(sys.argv[1], "it", wait=False):
+        print("taken")
+except Held:
+    print("held")
+"""
+
+
+def test_processes_of_others_that_the_kernel_hides_are_not_dead(tmp_path, holder):
+    """Clusters mount /proc with hidepid: a user sees there no process of another one."""
+    hidden = "mount -t proc -o hidepid=2 proc /proc"
+    if os.geteuid() or subprocess.run(["unshare", "--mount", "sh", "-c", hidden], capture_output=True).returncode:
+        pytest.skip("/proc can't be mounted here")
+    shared = Path(tempfile.mkdtemp(prefix="neuroscaling-hidden-"))  # pytest's own are closed to other users
+    shared.chmod(0o777)
+    try:
+        user = "setpriv --reuid=54321 --regid=54321 --clear-groups"
+        user += " --inh-caps=+dac_read_search --ambient-caps=+dac_read_search"  # the interpreter may be root's
+        before = ["unshare", "--mount", "sh", "-c", f'{hidden} && exec {user} "$@"', "sh"]
+        with held(shared / "a", "it"):
+            other = begin(HIDDEN, shared / "a", os.getpid(), before=before)
+            assert other.communicate(timeout=60) == ("held\n", "")
+        process = holder(where=shared)
+        process.kill()
+        process.wait()
+        other = begin(HIDDEN, shared / "a", process.pid, before=before)
+        assert other.communicate(timeout=60)[0] == "taken\n"
+    finally:
+        shutil.rmtree(shared)
 
 
 def test_a_number_of_a_process_that_is_used_again_is_not_its_holder(tmp_path):
