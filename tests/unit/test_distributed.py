@@ -2,10 +2,13 @@
 
 import json
 import signal
+import time
 
 import pyarrow.parquet as pq
 import pytest
 
+from neuroscaling.core.leases import held, lock_of
+from neuroscaling.core.run_record import read_run
 from neuroscaling.training.many import Job, train_many
 from neuroscaling.training.recipe import Recipe
 from neuroscaling.training.steps import Plan
@@ -68,12 +71,25 @@ def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
     process = start([Job(run, subset, out)], tmp_path, every=4, gpus=2)
     assert interrupt(process, out, signal.SIGTERM, 8) == 128 + signal.SIGTERM
     saved = [int(path.stem.removeprefix("step-")) for path in (out / "state").glob("step-*.state")]
-    assert max(saved) >= 8 and not (out / "state" / "lock").exists()
+    assert max(saved) >= 8 and not lock_of(out).exists()
     train_many([Job(run, subset, out)], OPERATING)  # by one process now: the number is no part of a run
     train_many([Job(run, subset, tmp_path / "one")], OPERATING)
     losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
     assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
     assert json.loads((out / "run.json").read_text())["n_samples_seen"] == 1800
+
+
+def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wait_for_it_together(tmp_path):
+    jobs = [Job(digit_run(k=3, epochs=1, warmup_epochs=0) | {"run": name}, None, tmp_path / name) for name in "ab"]
+    jobs = [Job(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
+    with held(jobs[0].out, "it"):
+        process = start(jobs, tmp_path, gpus=2)
+        while "waiting for run a" not in (tmp_path / "log").read_text():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        assert [(job.out / "run.json").is_file() for job in jobs] == [False, True]
+    assert process.wait(120) == 0
+    assert read_run(jobs[0].out / "run.json")["status"] == "done"
 
 
 def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):
