@@ -51,7 +51,7 @@ class Store:
 
     @cached_property
     def _beginnings(self) -> tuple[str, ...]:
-        return tuple(f"{folder.as_posix().rstrip('/')}/" for folder in self.folders)
+        return tuple("" if folder == Path() else f"{folder.as_posix().rstrip('/')}/" for folder in self.folders)
 
     def find(self, path: Path) -> Path:
         """Where what is written to `path` lies: in the first folder that has it; `path` where none has."""
@@ -64,8 +64,7 @@ class Store:
         """What a thing is called in the store, whichever folder it lies in: its path below that folder."""
         text = path.as_posix()
         # As text: tens of thousands of names are asked for at each start.
-        folder = next(folder for folder in self._beginnings if text.startswith(folder))
-        return text[len(folder) :]
+        return text[max(len(folder) for folder in self._beginnings if text.startswith(folder)) :]
 
     def subset(self, dataset: str, fingerprint: str, name: str) -> Path:
         """List of training images: `dataset` with its fingerprint, and the subset's name."""

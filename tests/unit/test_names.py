@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from neuroscaling.paths import Store
 from neuroscaling.store.absent import Absent
 from neuroscaling.store.inventory import Inventory
 from neuroscaling.study import load_study
@@ -167,4 +168,5 @@ def test_a_list_of_folders_is_read_whole_and_the_first_is_written_to(wanted, tmp
     assert run not in {one.run for one in again.runs}
     assert again.folder(run) == Path("lab/runs") / run and store.run(run) == Path("mine/runs") / run
     assert store.name_of(again.folder(run)) == store.name_of(store.run(run)) == f"runs/{run}"
+    assert {Store.of(Path(place)).name_of(Store.of(Path(place)).run("r")) for place in (".", "a/b")} == {"runs/r"}
     assert again(store.run(run) / "weights.safetensors") and not again(store.run(run) / "run.json")
