@@ -136,6 +136,15 @@ class Targets:
 
     def commitments(self, run: Run) -> list[Commitment]:
         """The files of layers that are chosen on a run."""
+        if run.run not in self._commitments:
+            self._commitments[run.run] = self._chosen(run)
+        return self._commitments[run.run]
+
+    @cached_property
+    def _commitments(self) -> dict[str, list[Commitment]]:
+        return {}
+
+    def _chosen(self, run: Run) -> list[Commitment]:
         return [
             Commitment(run.run, job, benchmark, self.names.commitment(run, job, benchmark))
             for job in self.names.jobs

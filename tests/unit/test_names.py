@@ -147,7 +147,11 @@ def test_deleted_weights_are_trained_again_only_where_something_absent_needs_the
     path.unlink()
     assert [one.run for one in absent().runs] == [run]
     touch(store.run(run) / "weights-ep1.safetensors")
-    assert absent().runs == []
+    assert absent().runs == [] and {pair[0] for pair in absent().activations} == {run}
+    (store.run(run) / "weights-ep1.safetensors").unlink()
+    for path in found.targets.score_files:
+        touch(path)
+    assert absent().runs == [] and not absent().activations  # scores are there: nothing needs either
 
 
 def test_a_run_that_failed_for_good_is_there_and_asks_for_nothing(wanted):

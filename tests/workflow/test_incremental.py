@@ -131,6 +131,10 @@ CHANGES: dict[str, tuple[Callable[[Workdir], object], Counter]] = {
     "weights deleted": (without("runs/*/weights-*"), Counter()),
     "weights and activations deleted": (without_run, Counter(train=1) + OF_A_RUN + AFTER_SCORES),
     "a record of a run deleted": (without("runs/*/run.json"), Counter(train=1) + AFTER_TABLE),
+    "all activations and weights deleted": (
+        lambda w: [shutil.rmtree(w.path / "store/activations"), [p.unlink() for p in w.path.glob("store/runs/*/w*")]],
+        Counter(),
+    ),
     "a manifest of stimuli deleted": (without("stimuli/*/manifest.json"), Counter()),
     "a score deleted": (
         without("scores/Majaj*/*.json"),

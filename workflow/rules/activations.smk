@@ -3,14 +3,19 @@
 SLICES = STUDY.config.extraction.slices
 
 
+def runs_to_extract(wildcards, pack):
+    """Runs of a job whose activations something absent needs; the weights of others may be gone."""
+    runs = runs_of(wildcards, pack)
+    return [run for run in runs if (run.run, wildcards.set) in ABSENT.activations]
+
+
 def before_extraction(pack):
     """What extraction waits for: runs and stimuli that are absent."""
 
     def markers(wildcards):
         stimuli = STORE.stimuli(wildcards.set) / "manifest.json"
-        runs = {run.run for run in ABSENT.runs} & {
-            run.run for run in runs_of(wildcards, pack)
-        }
+        own = {run.run for run in runs_to_extract(wildcards, pack)}
+        runs = {run.run for run in ABSENT.runs} & own
         return [
             *(marker(STORE.run(run) / targets.RECORD) for run in sorted(runs)),
             *made(stimuli),
@@ -24,7 +29,8 @@ def extraction_jobs(pack):
 
     def jobs(wildcards):
         stimuli = SETS[wildcards.set]
-        return [ASKED.extraction(run, stimuli) for run in runs_of(wildcards, pack)]
+        runs = runs_to_extract(wildcards, pack)
+        return [ASKED.extraction(run, stimuli) for run in runs]
 
     return jobs
 

@@ -247,12 +247,11 @@ def simulated_job(wildcards):
 
 
 def extracted(runs, stimuli):
-    """Markers of the activations of `runs` to a stimulus set that are absent."""
-    return [
-        MADE / f"activations/{run.run}/{stimuli}"
-        for run in runs
-        if ABSENT(TARGETS.all_activations[run.run, stimuli])
+    """Markers of the activations to a stimulus set that are to be extracted, of runs by name."""
+    wanted = [
+        run for run in dict.fromkeys(runs) if (run, stimuli) in ABSENT.activations
     ]
+    return [MADE / f"activations/{run}/{stimuli}" for run in wanted]
 
 
 def stimuli_needs(wildcards):

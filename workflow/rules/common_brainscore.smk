@@ -48,13 +48,12 @@ def before_choice(pack):
 
     def markers(wildcards):
         runs = runs_of(wildcards, pack)
-        sets = dict.fromkeys(
-            job.stimuli.name
-            for job in JOBS
-            if any(TARGETS.names.chooses(job, name) for name in job.benchmarks)
-        )
+        wanted = [(run.run, name) for run in runs for name in ABSENT.choice_sets(run)]
         data = made(*(job.made for job in JOBS if job.made))
-        return [*(path for name in sets for path in extracted(runs, name)), *data]
+        return [
+            *(path for run, name in wanted for path in extracted([run], name)),
+            *data,
+        ]
 
     return markers
 
@@ -74,11 +73,12 @@ def before_scoring(job, pack):
 
     def markers(wildcards):
         runs = runs_of(wildcards, pack)
-        wanted = [score for run in runs for score in ASKED.brainscore(run, job)]
-        missing = {one.commitment.stem for one in wanted if is_chosen_later(one)}
+        left = ASKED.left(score for run in runs for score in ASKED.brainscore(run, job))
+        missing = {one.commitment.stem for one in left if is_chosen_later(one)}
         data = made(job.made) if job.made else []
         layers = dict.fromkeys(choice_marker(run) for run in sorted(missing))
-        return [*extracted(runs, job.stimuli.name), *layers, *data]
+        activations = extracted((one.run for one in left), job.stimuli.name)
+        return [*activations, *layers, *data]
 
     return markers
 

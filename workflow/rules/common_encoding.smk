@@ -38,9 +38,10 @@ def before_encoding(group, pack):
 
     def markers(wildcards):
         runs = runs_of(wildcards, pack)
-        sets = dict.fromkeys(job.stimuli.name for job in group)
+        left = ASKED.left(ASKED.encoding(run, job) for job in group for run in runs)
+        sets = dict.fromkeys((one.run, one.stimuli) for one in left)
         data = made(*(job.made for job in group if job.made))
-        return [*(path for name in sets for path in extracted(runs, name)), *data]
+        return [*(path for run, name in sets for path in extracted([run], name)), *data]
 
     return markers
 

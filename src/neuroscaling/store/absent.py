@@ -9,7 +9,7 @@ from typing import Any
 from neuroscaling.core.run_record import FAILED, record_of
 from neuroscaling.runs import Run
 from neuroscaling.store.inventory import Inventory
-from neuroscaling.targets import RECORD, Targets
+from neuroscaling.targets import RECORD, Score, Targets
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,45 @@ class Absent:
 
         A run is left where it has no record, or where its weights are gone and something absent needs them: its
         activations, or a run that starts from it. A run that failed for good is there, and so is one whose weights
-        were deleted when its activations had been made.
+        and activations were deleted when its scores had been made.
         """
         runs = self.targets.study.runs
         made = {name for name in runs if self(self._record(name))}
+        extracted = {run for run, _ in self.activations}
         while True:
             bases = {runs[name].start for name in made}
-            needed = self._without_activations | {base for base in bases if base}
+            needed = extracted | {base for base in bases if base}
             more = {name for name in needed - made if name in runs and self._needs_weights(name)}
             if not more:
                 return [run for name, run in runs.items() if name in made]
             made |= more
 
     @cached_property
+    def activations(self) -> frozenset[tuple[str, str]]:
+        """The activations to extract, by run and stimulus set: absent ones that something absent needs."""
+        scores = [score for score in self.scores if score.run not in self.failed]
+        needed = {(score.run, score.stimulus_set) for score in scores}
+        for run in self._chosen_on(scores):
+            needed |= {(run.run, stimuli) for stimuli in self.choice_sets(run)}
+        return frozenset(pair for pair in needed if self(self.targets.all_activations[pair]))
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """The scores that are absent, those of failed runs among them."""
+        return [score for score in self.targets.scores if self(score.path(self.targets.store))]
+
+    def choice_sets(self, run: Run) -> list[str]:
+        """The stimulus sets that a choice of layers on `run` reads, where one is absent."""
+        chosen = self.targets.commitments(run)
+        absent = [one for one in chosen if self(one.path(self.targets.store))]
+        # With a hierarchy the regions choose together.
+        read = chosen if absent and self.targets.names.hierarchy else absent
+        return list(dict.fromkeys(one.job.stimuli.name for one in read))
+
+    @cached_property
     def failed(self) -> frozenset[str]:
         """The runs that are known to have failed for good: they have no activations and no scores."""
-        incomplete = self._without_activations | self._without_scores
+        incomplete = {score.run for score in self.scores}
         return frozenset(name for name in incomplete if self._known(name).get("status") == FAILED)
 
     def folder(self, run: str) -> Path:
@@ -63,13 +86,16 @@ class Absent:
     def _to_make(self) -> frozenset[str]:
         return frozenset(run.run for run in self.runs)
 
-    @cached_property
-    def _without_activations(self) -> set[str]:
-        return {run for (run, _), path in self.targets.all_activations.items() if self(path)}
-
-    @cached_property
-    def _without_scores(self) -> set[str]:
-        return {score.run for score in self.targets.scores if self(score.path(self.targets.store))}
+    def _chosen_on(self, scores: Iterable[Score]) -> list[Run]:
+        """The runs on which layers of `scores` have to be chosen."""
+        targets, found = self.targets, {}
+        for score in scores:
+            run = targets.study.runs[score.run]
+            for one in targets.commitments(targets.names.reference(run)) if score.stage == "brainscore" else ():
+                is_own = (one.job.data, one.benchmark) == (score.data, score.benchmark)
+                if is_own and self(one.path(targets.store)):
+                    found[one.run] = targets.study.runs[one.run]
+        return list(found.values())
 
     def _record(self, run: str) -> Path:
         return self.targets.store.run(run) / RECORD

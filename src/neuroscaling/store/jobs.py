@@ -218,9 +218,9 @@ class Jobs:
             for score in self._targets.v4(run, session)
         ]
 
-    def left(self, jobs: Iterable[ScoreJob]) -> bool:
-        """Whether any file of `jobs` has to be made: it is absent, and its run did not fail."""
-        return any(self.absent(job.path) and job.run not in self.absent.failed for job in jobs)
+    def left(self, jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
+        """Those of `jobs` whose file has to be made: it is absent, and its run did not fail."""
+        return [job for job in jobs if self.absent(job.path) and job.run not in self.absent.failed]
 
     def _score(
         self,

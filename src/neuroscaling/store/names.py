@@ -87,9 +87,9 @@ class Names:
                 "activations": extraction,
                 "choice": {
                     "way": way(self.study.config),
-                    "hierarchy": layers.hierarchy,
+                    "hierarchy": self.hierarchy,
                     "inner_splits": layers.inner_splits,
-                    "together": together if layers.hierarchy else [],
+                    "together": together if self.hierarchy else [],
                 },
                 "code": code_of("layers"),
             }
@@ -168,6 +168,12 @@ class Names:
     def any_choice(self) -> bool:
         """Whether any layer is found by looking at scores."""
         return bool(self.jobs) and way(self.study.config) in FOUND
+
+    @property
+    def hierarchy(self) -> bool:
+        """Whether the layers of all regions are chosen together."""
+        settings = self.study.config.brainscore
+        return settings is not None and settings.layers.hierarchy
 
     def _benchmark(self, job: BrainScoreJob, benchmark: str) -> dict[str, Any]:
         """What a benchmark is: its name or definition, its recordings and its images."""
