@@ -86,13 +86,9 @@ class Store:
         """Folder of the V4 recordings, in the layout of their public repository."""
         return self.root / "data" / "v4"
 
-    def recording(self, data: str, subject: str) -> Path:
-        """Folder of a subject's responses, prepared from raw NSD."""
-        return self.root / "recordings" / data / subject
-
-    def v4_assemblies(self, name: str) -> Path:
-        """Folder of the V4 recordings as assemblies, one folder a session."""
-        return self.root / "recordings" / name
+    def recording(self, data: str, part: str) -> Path:
+        """Folder of prepared recordings: of a subject of raw NSD, or of a session of V4."""
+        return self.root / "recordings" / data / part
 
     def brainscore(self) -> Path:
         """Folder of Brain-Score's own files, in the layout that brainscore_vision looks in."""

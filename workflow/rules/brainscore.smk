@@ -30,11 +30,11 @@ rule v4_assembly:
     input:
         v4_needs,
     output:
-        touch(MADE / "recordings/v4-{key}/{session}/manifest.json"),
+        touch(MADE / "recordings/{data}/{session}/manifest.json"),
     log:
-        "logs/v4_assembly/{session}-{key}.log",
+        "logs/v4_assembly/{data}-{session}.log",
     benchmark:
-        "benchmarks/v4_assembly/{session}-{key}.tsv"
+        "benchmarks/v4_assembly/{data}-{session}.tsv"
     conda:
         "../../envs/main.yaml"
     resources:

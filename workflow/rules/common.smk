@@ -101,6 +101,7 @@ wildcard_constraints:
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
     nsd=r"nsd-[0-9a-f]{8}",
+    data=r"v4-[A-Za-z0-9]+-[0-9a-f]{8}",
     subject=r"subj\d+",
     submission=r"[A-Za-z0-9.-]+",
     session=r"[A-Za-z0-9]+",

@@ -102,9 +102,9 @@ def v4_files(study: LoadedStudy, session: str) -> tuple[Path, ...]:
     )
 
 
-def v4_assembly(study: LoadedStudy) -> Name:
-    """Folder of the V4 recordings as assemblies for Brain-Score's classes."""
-    return Name("v4", {"code": code_of("v4_assembly")})
+def v4_assembly(study: LoadedStudy, session: str) -> Name:
+    """A session of V4 as an assembly for Brain-Score's classes: name of the folder that its folder lies in."""
+    return Name(f"v4-{session}", {"recordings": v4_identity(study, session), "code": code_of("v4_assembly")})
 
 
 def brainscore_jobs(study: LoadedStudy) -> list[BrainScoreJob]:
@@ -190,11 +190,10 @@ def _defined(settings: BrainScore, folder: Path, benchmark: str) -> BrainScoreJo
 def _v4(study: LoadedStudy, settings: BrainScore) -> Iterator[BrainScoreJob]:
     """Benchmarks of each session: the images are those of `encoding: v4`, shown whole, so their activations serve."""
     assert isinstance(settings.data, V4Data)
-    name = str(v4_assembly(study))
     for session in settings.data.v4:
         benchmarks = tuple(b for b in settings.benchmarks if settings.define[b].assembly.parts[0] == session)
         if benchmarks:
-            made = study.store.v4_assemblies(name) / session / "manifest.json"
+            made = study.store.recording(str(v4_assembly(study, session)), session) / "manifest.json"
             folder = study.store.find(made).parents[1]
             stimuli = v4_stimuli(study, session)
             yield BrainScoreJob(f"v4-{session}", folder, stimuli, benchmarks, made, session)

@@ -142,7 +142,7 @@ class Jobs:
         one = next(one for one in self._targets.names.subjects if (one.data, one.subject) == (data, subject))
         entry = one.entry
         assert isinstance(entry, NsdEncoding)
-        definition = {**nsd_recordings(study, entry).definition, "subject": subject}
+        definition = dict(nsd_recordings(study, entry).definition)
         settings = {key: definition[key] for key in ("space", "regions", "repeats", "test")}
         root = {"root": str(entry.data.local)}
         return FolderJob(study.store.recording(data, subject), root | settings, definition)
@@ -150,10 +150,9 @@ class Jobs:
     def v4_assembly(self, session: str) -> FolderJob:
         """The job of a session of V4 as an assembly; `root` is where the recordings lie."""
         study = self._targets.study
-        name = v4_assembly(study)
+        name = v4_assembly(study, session)
         root = study.v4_dir or study.store.find(study.store.v4())
-        definition = {**name.definition, "session": session}
-        return FolderJob(study.store.v4_assemblies(str(name)) / session, {"root": str(root)}, definition)
+        return FolderJob(study.store.recording(str(name), session), {"root": str(root)}, dict(name.definition))
 
     def extraction(self, run: Run, one: StimulusSet) -> ExtractionJob:
         """The job of a run's activations to a stimulus set."""
