@@ -102,7 +102,7 @@ class Names:
         settings = self.study.config
         extraction, fixed = self.extraction(run), self._fixed(run)
         reference = self.reference(run) if self.chooses(job, benchmark) else None
-        choice = None if reference is None else str(self.commitment(reference, job, benchmark))
+        chosen = None if reference is None else self.commitment(reference, job, benchmark).definition
         chosen_on = None if reference is None else ITSELF if reference.run == run.run else reference.run
 
         def made() -> Name:
@@ -111,7 +111,8 @@ class Names:
                 "activations": extraction,
                 "layers": fixed["regions"],
                 "readout": fixed["readout"],
-                "choice": choice,
+                # What else determines the choice is here too: a run has the layers of the run that it is chosen on.
+                "choice": chosen and {**chosen["choice"], "code": chosen["code"]},
                 "reference": chosen_on,
                 "engine": settings.brainscore.engine,
                 "protocol": settings.protocol,
@@ -119,7 +120,7 @@ class Names:
             }
             return Name(benchmark, definition)
 
-        return self._once(("score", job.data, benchmark, _group(run), choice, chosen_on), made)
+        return self._once(("score", job.data, benchmark, _group(run), chosen_on), made)
 
     def encoding(self, run: Run, subject: EncodingJob) -> Name:
         """The scores of a run on a subject of fMRI."""
