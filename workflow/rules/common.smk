@@ -223,6 +223,11 @@ def given_for(resource, pack):
     return value
 
 
+def with_now(markers):
+    """`markers`, and where there are any the file that makes stale what is made of absent things."""
+    return [*markers, session.now(STUDY.config.study)] if markers else []
+
+
 def runs_of(wildcards, pack):
     """The runs of a job: the one of its wildcards, or those of its pack."""
     return [RUNS[run] for run in ([wildcards.run] if pack is None else pack.runs)]

@@ -91,7 +91,8 @@ def submission_scores(wildcards):
 def before_submission(wildcards):
     """What a submission waits for: the jobs of those of its scores that are absent."""
     entry, _ = SUBMISSIONS[wildcards.submission]
-    return encoding_markers([group for group in GROUPS if group[0].entry is entry])
+    groups = [group for group in GROUPS if group[0].entry is entry]
+    return with_now(encoding_markers(groups))
 
 
 def encoding_markers(groups):

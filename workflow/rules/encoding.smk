@@ -57,7 +57,7 @@ if SUBJECTS:
 
     rule accuracy:
         input:
-            encoding_markers(GROUPS),
+            with_now(encoding_markers(GROUPS)),
             scores=STUDY.results.wanted("encoding"),
         output:
             accuracy=STUDY.results.accuracy,
@@ -114,7 +114,6 @@ if SUBMISSIONS:
     rule submission:
         input:
             before_submission,
-            scores=STUDY.results.wanted("encoding"),
         output:
             zip=RESULTS / "submissions/{submission}.zip",
             facts=RESULTS / "submissions/{submission}.json",

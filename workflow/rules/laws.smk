@@ -28,7 +28,7 @@ if not STUDY.config.published:
 
     rule table:
         input:
-            score_markers(),
+            with_now(score_markers()),
             scores=STUDY.results.wanted("scores"),
             runs=STUDY.results.wanted("runs"),
         output:

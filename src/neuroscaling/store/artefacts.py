@@ -2,7 +2,7 @@
 
 The lists in `results/<study>/wanted/` name the score files and runs that the study's own files are made of;
 `artefacts.json` has all names, and what determines them, for `status --why` and `store unused`. They are written only
-where they change, so that their dates say when the study changed, or when something was absent.
+where they change, so that their dates say when the study changed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,6 @@ from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash
 from neuroscaling.paths import Store
 from neuroscaling.provenance import installed
-from neuroscaling.store.absent import Absent
 from neuroscaling.store.code import ENTRIES, parts_of
 from neuroscaling.study import LoadedStudy
 from neuroscaling.targets import Targets
@@ -31,19 +30,17 @@ def wanted_names(study: LoadedStudy) -> list[str]:
     return _all_names(Targets(study))
 
 
-def write_wanted(absent: Absent) -> None:
-    """Write the files of a study, where they are not there as they would be written.
-
-    A list of which something has to be made is given a new date: what is made of it is stale. Snakemake would not make
-    an input that is gone while what was made from it is there.
-    """
-    targets, results = absent.targets, absent.targets.study.results
-    of_fmri = [score for score in targets.scores if score.stage == "encoding"]
-    for what, scores in (("scores", targets.scores), ("encoding", of_fmri)):
-        left = [score for score in scores if score.run not in absent.failed]
-        paths = [score.path(targets.store) for score in scores]
-        _write_list(results.wanted(what), paths, targets.store, absent.any_of(s.path(targets.store) for s in left))
-    _write_list(results.wanted("runs"), targets.run_files, targets.store, bool(absent.runs))
+def write_wanted(targets: Targets) -> None:
+    """Write the files of a study, where they are not there as they would be written."""
+    results, store = targets.study.results, targets.store
+    wanted = {
+        "scores": targets.score_files,
+        "encoding": [score.path(store) for score in targets.scores if score.stage == "encoding"],
+        "runs": targets.run_files,
+    }
+    for what, paths in wanted.items():
+        names = [store.name_of(path) for path in paths]
+        _write_changed(results.wanted(what), {"format": WANTED, "names": names})
     _write_changed(results.artefacts, artefacts_of(targets))
 
 
@@ -100,12 +97,6 @@ def _runs(study: LoadedStudy) -> tuple[dict[str, Any], dict[str, Any]]:
         if key:
             recipes[key] = recipe
     return runs, recipes
-
-
-def _write_list(path: Path, wanted: list[Path], store: Store, lacks: bool) -> None:
-    _write_changed(path, {"format": WANTED, "names": [store.name_of(one) for one in wanted]})
-    if lacks:
-        path.touch()
 
 
 def _write_changed(path: Path, content: dict[str, Any]) -> None:

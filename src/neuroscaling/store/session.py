@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from neuroscaling.errors import DataError, Problem, StudyError, listing
@@ -22,6 +23,15 @@ def markers(study: str) -> Path:
     return PRIVATE / study / "made"
 
 
+def now(study: str) -> Path:
+    """A file that is newer than all others, and another one at each start.
+
+    What is made of something absent asks for it too: Snakemake takes an input that is gone for needless while what was
+    made from it is there, and a file with another date and the same content for the same.
+    """
+    return PRIVATE / study / "now"
+
+
 def begin(absent: Absent) -> None:
     """Forget the markers of former starts, and write down what the study wants.
 
@@ -31,7 +41,9 @@ def begin(absent: Absent) -> None:
     study = absent.targets.study
     if not is_locked():
         shutil.rmtree(markers(study.config.study), ignore_errors=True)
-    write_wanted(absent)
+    write_wanted(absent.targets)
+    now(study.config.study).parent.mkdir(parents=True, exist_ok=True)
+    now(study.config.study).write_text(str(time.time_ns()))
     if lacking := [path for path in absent.targets.all_paths() if absent(path)]:
         _require_store(absent, lacking)
 
