@@ -1,6 +1,8 @@
 # Whether this start of Snakemake will submit jobs to Slurm. While rules are read, only the command line tells.
 import contextlib
 import io
+import shutil
+import sys
 
 from snakemake.cli import parse_args
 
@@ -14,6 +16,8 @@ list_input_changes list_rules list_target_rules print_compilation report rulegra
 
 def submits_to_slurm():
     """Whether the executor is Slurm's, as the command line and its profiles say, and jobs will be started."""
+    if not shutil.which("sbatch"):
+        return False
     with contextlib.redirect_stderr(io.StringIO()):
         # It names the profiles, and has done so already.
         _, options = parse_args(sys.argv[1:])
