@@ -174,3 +174,23 @@ def test_a_list_of_folders_is_read_whole_and_the_first_is_written_to(wanted, tmp
     assert store.name_of(again.folder(run)) == store.name_of(store.run(run)) == f"runs/{run}"
     assert {Store.of(Path(place)).name_of(Store.of(Path(place)).run("r")) for place in (".", "a/b")} == {"runs/r"}
     assert again(store.run(run) / "weights.safetensors") and not again(store.run(run) / "run.json")
+
+
+def test_downloads_are_read_where_their_list_lies(wanted, tmp_path: Path):
+    (tmp_path / "lab").mkdir()
+    runs = [{"untrained": ["resnet_w8"], "seeds": [0]}]
+    wanted(
+        store=["mine", "lab"],
+        runs=runs,
+        simulated={},
+        encoding=[{"source": "v4", "sessions": ["210325"]}],
+        brainscore={"data": {"download": True}, "benchmarks": [IT]},
+    )
+    (job,) = absent().targets.names.jobs
+    assert job.made is not None and job.folder == Path("mine/data/brainscore")
+    touch(tmp_path / "lab" / job.made.relative_to("mine"))
+    touch(tmp_path / "lab/data/v4/images/images_210325.zip")
+    (job,) = absent().targets.names.jobs
+    (session,) = absent().targets.sessions.values()
+    assert job.folder == Path("lab/data/brainscore") and job.stimuli.sources[0]["root"] == "lab/data/brainscore"
+    assert session.sources[0]["root"] == "lab/data/v4"

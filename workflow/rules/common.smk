@@ -27,7 +27,7 @@ if SOURCE.is_dir():
 
 from neuroscaling import targets
 from neuroscaling.brainscore import choice
-from neuroscaling.brainscore.targets import v4_files
+from neuroscaling.brainscore.targets import v4_files, v4_root
 from neuroscaling.code import code_fingerprint
 from neuroscaling.config.options import named_study
 from neuroscaling.errors import NeuroscalingError, StudyError
@@ -85,7 +85,6 @@ config["located"] = {
         if STUDY.config.published
         else ""
     ),
-    "v4": str(STUDY.v4_dir or STORE.find(STORE.v4())),
     "snakefile": str(workflow.main_snakefile),
 }
 config["extraction"] = STUDY.config.extraction.operating()

@@ -29,6 +29,7 @@ rule v4:
         runtime=minutes(60),
     params:
         outputs=v4_scores,
+        root=lambda wildcards: v4_root(STUDY, wildcards.session),
     message:
         "Predict the V4 neurons of session {wildcards.session} from {wildcards.run}"
     script:

@@ -1,7 +1,7 @@
 """Score a run on a session of V4 recordings.
 
-params: outputs (a ScoreJob for each score file; per-neuron values go beside it as *.targets.parquet); config:
-located.v4 (folder of the recordings); log[0].
+params: outputs (a ScoreJob for each score file; per-neuron values go beside it as *.targets.parquet), root (folder of
+the recordings); log[0].
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ with script_logging(snakemake.log[0]):
     from neuroscaling.encoding.v4_score import score_v4
     from neuroscaling.store.jobs import sound
 
-    root = Path(snakemake.config["located"]["v4"])
+    root = Path(snakemake.params.root)
     for job in sound(snakemake.params.outputs):
         asked = job.definition
         samples, metrics = asked["samples"], asked["metrics"]

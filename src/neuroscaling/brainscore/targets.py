@@ -75,8 +75,7 @@ class BrainScoreJob:
 
 def v4_stimuli(study: LoadedStudy, session: str) -> StimulusSet:
     """The images of a V4 session, whole."""
-    root = study.v4_dir or study.store.v4()
-    source: dict[str, object] = {"kind": "v4", "root": str(root), "session": session}
+    source: dict[str, object] = {"kind": "v4", "root": str(v4_root(study, session)), "session": session}
     identity = {"v4": v4_identity(study, session)}
     return StimulusSet.of(f"v4-{session}", identity, (source,), needs=v4_files(study, session))
 
@@ -89,6 +88,11 @@ def v4_identity(study: LoadedStudy, session: str) -> object:
         return session
     files = [study.v4_dir / name for name in names]
     return [session, *([file.name, file.stat().st_size] for file in files if file.is_file())]
+
+
+def v4_root(study: LoadedStudy, session: str) -> Path:
+    """Where the recordings of a V4 session lie, or will be downloaded to."""
+    return study.v4_dir or study.store.find(v4_files(study, session)[0]).parents[1]
 
 
 def v4_files(study: LoadedStudy, session: str) -> tuple[Path, ...]:
@@ -170,6 +174,9 @@ def _registered(
     source = {"kind": "brainscore", "root": str(folder), "stimulus_sets": list(stimulus_sets)}
     readable = stimulus_sets[0].replace("_", "-")
     made = study.store.prefetched(f"{readable}-{key}") if downloaded else None
+    if made:  # the files lie beside their list, in any folder of the store
+        folder = study.store.find(made).parents[1] / study.store.brainscore().name
+        source |= {"root": str(folder)}
     identity = {"stimulus_sets": list(stimulus_sets), "files": key}
     needs = (made,) if made else ()
     stimuli = StimulusSet.of(readable, identity, (source,), settings.visual_degrees, needs)

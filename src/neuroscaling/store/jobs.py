@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, v4_assembly
+from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, v4_assembly, v4_root
 from neuroscaling.config import NsdEncoding
 from neuroscaling.core.run_record import failure_in
 from neuroscaling.encoding.targets import EncodingJob, nsd_recordings
@@ -151,8 +151,8 @@ class Jobs:
         """The job of a session of V4 as an assembly; `root` is where the recordings lie."""
         study = self._targets.study
         name = v4_assembly(study, session)
-        root = study.v4_dir or study.store.find(study.store.v4())
-        return FolderJob(study.store.recording(str(name), session), {"root": str(root)}, dict(name.definition))
+        settings = {"root": str(v4_root(study, session))}
+        return FolderJob(study.store.recording(str(name), session), settings, dict(name.definition))
 
     def extraction(self, run: Run, one: StimulusSet) -> ExtractionJob:
         """The job of a run's activations to a stimulus set."""
