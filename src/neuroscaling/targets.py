@@ -23,7 +23,7 @@ RECORD = "run.json"
 class Score:
     """One score file: which run, which data, which benchmark, from which stimulus set's activations.
 
-    name: what it is called, and what determines it.
+    name: what it is called, and what determines it; chosen_on: the run that its layers are chosen on, where they are.
     """
 
     run: str
@@ -32,6 +32,7 @@ class Score:
     stage: str
     stimulus_set: str
     name: Name
+    chosen_on: str | None = None
 
     def path(self, store: Store) -> Path:
         """Where it is written to."""
@@ -110,7 +111,8 @@ class Targets:
         """The scores of a run on the benchmarks of a job."""
         for benchmark in job.benchmarks:
             name = self.names.score(run, job, benchmark)
-            yield Score(run.run, job.data, benchmark, "brainscore", job.stimuli.name, name)
+            on = self.names.reference(run).run if self.names.chooses(job, benchmark) else None
+            yield Score(run.run, job.data, benchmark, "brainscore", job.stimuli.name, name, on)
 
     def encoding(self, run: Run, subject: EncodingJob) -> Score:
         """The score of a run on a subject of fMRI."""

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from neuroscaling.core import run_record
+from neuroscaling.core.records import write_record
 from neuroscaling.paths import Store
+from neuroscaling.store import session
 from neuroscaling.store.absent import Absent
+from neuroscaling.store.artefacts import read_wanted
 from neuroscaling.store.inventory import Inventory
+from neuroscaling.store.jobs import Jobs
 from neuroscaling.study import load_study
 from neuroscaling.targets import Targets
 
@@ -160,6 +165,28 @@ def test_a_run_that_failed_for_good_is_there_and_asks_for_nothing(wanted):
     for name in found.targets.study.runs:
         touch(found.targets.store.run(name) / "run.json", '{"status": "failed", "problem": "NaN", "lasting": true}')
     assert absent().runs == [] and absent().failed == set(found.targets.study.runs)
+
+
+def test_networks_whose_layers_are_chosen_on_a_failed_one_hold_up_nothing(wanted):
+    group = {**STUDY["runs"][0], "samples_per_class": [1, "all"]}
+    wanted(runs=[group], brainscore__layers={"scope": "arch"}, encoding=[])
+    found = absent()
+    store, runs = found.targets.store, found.targets.study.runs
+    (on,) = [run for run in runs if "_all_" in run]
+    session.begin(found)
+    scores = found.targets.study.results.wanted("scores")
+    assert len(read_wanted(scores, store.folders)) == 4
+    for name in runs:
+        failed = {"status": "failed", "problem": "the loss is NaN", "lasting": True} if name == on else {}
+        write_record(
+            store.run(name) / "run.json", {"format": run_record.FORMAT, "run": name, "status": "done"} | failed
+        )
+    again = absent()
+    assert again.failed == {on} and again.runs == [] and not again.activations
+    assert not Jobs(again).left(
+        job for run in runs.values() for job in Jobs(again).brainscore(run, again.targets.names.jobs[0])
+    )
+    assert read_wanted(scores, store.folders) == [path for path in found.targets.score_files if path.stem == on]
 
 
 def test_a_list_of_folders_is_read_whole_and_the_first_is_written_to(wanted, tmp_path: Path):

@@ -50,7 +50,7 @@ class Absent:
     @cached_property
     def activations(self) -> frozenset[tuple[str, str]]:
         """The activations to extract, by run and stimulus set: absent ones that something absent needs."""
-        scores = [score for score in self.scores if score.run not in self.failed]
+        scores = [score for score in self.scores if not self.is_hopeless(score.run, score.chosen_on)]
         needed = {(score.run, score.stimulus_set) for score in scores}
         for run in self._chosen_on(scores):
             needed |= {(run.run, stimuli) for stimuli in self.choice_sets(run)}
@@ -72,8 +72,12 @@ class Absent:
     @cached_property
     def failed(self) -> frozenset[str]:
         """The runs that are known to have failed for good: they have no activations and no scores."""
-        incomplete = {score.run for score in self.scores}
-        return frozenset(name for name in incomplete if self._known(name).get("status") == FAILED)
+        asked = {run for score in self.scores for run in (score.run, score.chosen_on) if run}
+        return frozenset(name for name in asked if self._known(name).get("status") == FAILED)
+
+    def is_hopeless(self, run: str, chosen_on: str | None) -> bool:
+        """Whether nobody will make a score: its run failed, or the run that its layers are chosen on."""
+        return run in self.failed or chosen_on in self.failed
 
     def folder(self, run: str) -> Path:
         """Where a run lies, or will be made."""
@@ -90,8 +94,7 @@ class Absent:
         """The runs on which layers of `scores` have to be chosen."""
         targets, found = self.targets, {}
         for score in scores:
-            run = targets.study.runs[score.run]
-            for one in targets.commitments(targets.names.reference(run)) if score.stage == "brainscore" else ():
+            for one in targets.commitments(targets.study.runs[score.chosen_on]) if score.chosen_on else ():
                 is_own = (one.job.data, one.benchmark) == (score.data, score.benchmark)
                 if is_own and self(one.path(targets.store)):
                     found[one.run] = targets.study.runs[one.run]

@@ -11,6 +11,7 @@ from typing import Any
 
 from neuroscaling.core.names import Name
 from neuroscaling.core.records import read_record, sealed, write_record
+from neuroscaling.core.run_record import failure_in
 from neuroscaling.errors import NeuroscalingError
 from neuroscaling.files import read_json
 from neuroscaling.hashing import content_hash
@@ -18,7 +19,7 @@ from neuroscaling.paths import Store
 from neuroscaling.provenance import installed
 from neuroscaling.store.code import ENTRIES, parts_of
 from neuroscaling.study import LoadedStudy
-from neuroscaling.targets import Targets
+from neuroscaling.targets import RECORD, Targets
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "himalaya", "zarr", "pillow")
 """What results depend on and no name says: an upgrade makes nothing anew, and is told."""
@@ -40,14 +41,28 @@ def write_wanted(targets: Targets) -> None:
     }
     for what, paths in wanted.items():
         names = [store.name_of(path) for path in paths]
-        _write_changed(results.wanted(what), {"format": WANTED, "names": names})
+        others = _chosen_on(targets) if what == "scores" else {}
+        _write_changed(results.wanted(what), {"format": WANTED, "names": names, "chosen_on": others})
     _write_changed(results.artefacts, artefacts_of(targets))
 
 
 def read_wanted(path: str | Path, folders: Sequence[str | Path]) -> list[Path]:
-    """Where the things of a list lie in a store of `folders`. Raises DataError for a file that is none."""
+    """Where the things of a list lie in a store of `folders`, but for scores whose layers were chosen on a failed run.
+
+    Raises DataError for a file that is none.
+    """
     store = Store.of([Path(folder) for folder in folders])
-    return [store.find(store.root / name) for name in read_record(path, WANTED, "start the study again")["names"]]
+    content = read_record(path, WANTED, "start the study again")
+    chosen_on: dict[str, str] = content["chosen_on"]
+    records = {run: store.find(store.run(run) / RECORD) for run in set(chosen_on.values())}
+    failed = {run for run, record in records.items() if failure_in(record.parent)}
+    return [store.find(store.root / name) for name in content["names"] if chosen_on.get(name) not in failed]
+
+
+def _chosen_on(targets: Targets) -> dict[str, str]:
+    """The run that the layers of a score are chosen on, where it is another one than is scored."""
+    others = (score for score in targets.scores if score.chosen_on not in (None, score.run))
+    return {targets.store.name_of(score.path(targets.store)): str(score.chosen_on) for score in others}
 
 
 def _all_names(targets: Targets) -> list[str]:

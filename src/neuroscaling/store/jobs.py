@@ -4,7 +4,7 @@ Paths are those of the store's folders as they are when the job is planned. Ligh
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class ScoreJob:
     """A file to write for one run and benchmark, of scores or of chosen layers.
 
     folder: of the run; stimuli: name of the set; activations: manifest of the run's activations to it; commitment: file
-    of the layers that a score takes, where they are chosen.
+    of the layers that a score takes, where they are chosen; chosen_on: folder of the run that they are chosen on.
     """
 
     path: Path
@@ -88,11 +88,12 @@ class ScoreJob:
     activations: Path
     definition: dict[str, Any]
     commitment: Path | None = None
+    chosen_on: Path | None = None
 
 
 def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
-    """Those of `jobs` whose runs did not fail: a failed run has no activations and no scores."""
-    return [job for job in jobs if failure_in(job.folder) is None]
+    """Those of `jobs` whose runs did not fail: a failed run has no activations, no scores, and no layers for others."""
+    return [job for job in jobs if not any(failure_in(folder) for folder in (job.folder, job.chosen_on) if folder)]
 
 
 @dataclass(frozen=True)
@@ -183,13 +184,13 @@ class Jobs:
         names, store = targets.names, targets.store
         found = []
         for score in targets.brainscore(run, job):
-            commitment = None
-            if names.chooses(job, score.benchmark):
-                on = names.reference(run)
-                chosen = names.commitment(on, job, score.benchmark)
-                commitment = store.find(store.commitment(str(chosen), on.run))
-            path, definition = score.path(store), dict(score.name.definition)
-            found.append(self._score(run, job, score.benchmark, path, definition, commitment))
+            commitment = chosen_on = None
+            if score.chosen_on:
+                name = names.commitment(names.reference(run), job, score.benchmark)
+                commitment = store.find(store.commitment(str(name), score.chosen_on))
+                chosen_on = self.absent.folder(score.chosen_on)
+            own = self._score(run, job, score.benchmark, score.path(store), dict(score.name.definition))
+            found.append(replace(own, commitment=commitment, chosen_on=chosen_on))
         return found
 
     def encoding(self, run: Run, subject: EncodingJob) -> ScoreJob:
@@ -218,8 +219,13 @@ class Jobs:
         ]
 
     def left(self, jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
-        """Those of `jobs` whose file has to be made: it is absent, and its run did not fail."""
-        return [job for job in jobs if self.absent(job.path) and job.run not in self.absent.failed]
+        """Those of `jobs` whose file has to be made: it is absent, and no run that it needs failed."""
+        return [
+            job
+            for job in jobs
+            if self.absent(job.path)
+            and not self.absent.is_hopeless(job.run, job.chosen_on.name if job.chosen_on else None)
+        ]
 
     def _score(
         self,
@@ -228,13 +234,10 @@ class Jobs:
         benchmark: str,
         path: Path,
         definition: dict[str, Any],
-        commitment: Path | None = None,
     ) -> ScoreJob:
         activations = self._targets.store.find(self._targets.all_activations[run.run, job.stimuli.name])
         folder = self.absent.folder(run.run)
-        return ScoreJob(
-            path, run.run, folder, job.data, benchmark, job.stimuli.name, activations, definition, commitment
-        )
+        return ScoreJob(path, run.run, folder, job.data, benchmark, job.stimuli.name, activations, definition)
 
     @property
     def _targets(self) -> Targets:
