@@ -157,6 +157,7 @@ def test_deleted_weights_are_trained_again_only_where_something_absent_needs_the
     for path in found.targets.score_files:
         touch(path)
     assert absent().runs == [] and not absent().activations  # scores are there: nothing needs either
+    assert absent().results == []  # nor the stimuli, which are not there
 
 
 def test_a_run_that_failed_for_good_is_there_and_asks_for_nothing(wanted):

@@ -9,7 +9,7 @@ from typing import Any
 from neuroscaling.core.run_record import FAILED, record_of
 from neuroscaling.runs import Run
 from neuroscaling.store.inventory import Inventory
-from neuroscaling.targets import RECORD, Score, Targets
+from neuroscaling.targets import RECORD, Score, Targets, published_tables
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,18 @@ class Absent:
     def scores(self) -> list[Score]:
         """The scores that are absent, those of failed runs among them."""
         return [score for score in self.targets.scores if self(score.path(self.targets.store))]
+
+    @property
+    def results(self) -> list[Path]:
+        """What has to be made: runs, activations, scores, published tables. What is made for them alone comes on top."""
+        targets = self.targets
+        scores = [score for score in self.scores if not self.is_hopeless(score.run, score.chosen_on)]
+        return [
+            *(self._record(run.run) for run in self.runs),
+            *(targets.all_activations[pair] for pair in sorted(self.activations)),
+            *(score.path(targets.store) for score in scores),
+            *(path for path in published_tables(targets.study).values() if self(path)),
+        ]
 
     def choice_sets(self, run: Run) -> list[str]:
         """The stimulus sets that a choice of layers on `run` reads, where one is absent."""

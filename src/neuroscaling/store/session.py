@@ -44,7 +44,7 @@ def begin(absent: Absent) -> None:
     write_wanted(absent.targets)
     now(study.config.study).parent.mkdir(parents=True, exist_ok=True)
     now(study.config.study).write_text(str(time.time_ns()))
-    if lacking := [path for path in absent.targets.all_paths() if absent(path)]:
+    if lacking := absent.results:
         _require_store(absent, lacking)
 
 
