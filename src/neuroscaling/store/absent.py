@@ -63,7 +63,7 @@ class Absent:
 
     @property
     def results(self) -> list[Path]:
-        """What has to be made: runs, activations, scores, published tables. What is made for them alone comes on top."""
+        """What has to be made: runs, activations, scores, published tables; not what is made for them alone."""
         targets = self.targets
         scores = [score for score in self.scores if not self.is_hopeless(score.run, score.chosen_on)]
         return [
