@@ -65,7 +65,7 @@ def elsewhere(workdir: Workdir) -> None:
 
 def moved_store(workdir: Workdir) -> None:
     (workdir.path / "store").rename(workdir.path.with_name("lab"))
-    study_with(workdir, lambda study: study.update(store=str(workdir.path.with_name("lab"))))
+    study_with(workdir, lambda study: study.update(store=str(workdir.path.with_name("lab")), pack=2))
 
 
 def without(pattern: str) -> Callable[[Workdir], None]:
@@ -78,6 +78,13 @@ def without(pattern: str) -> Callable[[Workdir], None]:
     return delete
 
 
+def without_inputs(workdir: Workdir) -> None:
+    """What scores were made from goes; they stay."""
+    shutil.rmtree(workdir.path / "store/activations")
+    for weights in (workdir.path / "store/runs").glob("*/weights-*"):
+        weights.unlink()
+
+
 def without_run(workdir: Workdir) -> None:
     """A run is deleted with all that was made of it, and nothing else of it is there."""
     run = next(path.name for path in sorted((workdir.path / "store/runs").iterdir()) if "_digits_" in path.name)
@@ -86,27 +93,19 @@ def without_run(workdir: Workdir) -> None:
     next((workdir.path / "store/runs" / run).glob("weights-*")).unlink()
 
 
+def more_networks(study: dict) -> None:
+    study["runs"][1]["untrained"].append("vit_w32")
+    study["runs"][1]["seeds"].append(1)
+    study["runs"][0]["samples_per_class"].append(10)
+
+
 CHANGES: dict[str, tuple[Callable[[Workdir], object], Counter]] = {
-    "nothing": (lambda w: None, Counter()),
-    "an architecture": (
-        lambda w: study_with(w, lambda s: s["runs"][1]["untrained"].append("vit_w32")),
-        Counter(train=1) + OF_A_RUN + AFTER_SCORES,
-    ),
-    "samples per class": (
-        lambda w: study_with(w, lambda s: s["runs"][0]["samples_per_class"].append(10)),
-        Counter(subset=1, train=1) + OF_A_RUN + AFTER_SCORES,
-    ),
-    "a seed": (
-        lambda w: study_with(w, lambda s: s["runs"][1]["seeds"].append(1)),
-        Counter(train=1) + OF_A_RUN + AFTER_SCORES,
-    ),
     "a learning rate": (
         lambda w: recipe(w, learning_rate=0.5),
         Counter(train=2, activations=2, brainscore=2, encoding=2) + AFTER_SCORES,
     ),
     "a fit": (fit, Counter(fit=1, encoding_figures=1, report=1, all=1)),
     "the title": (lambda w: study_with(w, lambda s: s.update(title="Another")), Counter(report=1, all=1)),
-    "packs": (lambda w: study_with(w, lambda s: s.update(pack=2)), Counter()),
     "the reduction": (
         lambda w: study_with(w, lambda s: s["reduction"].update(size=3)),
         Counter(activations=3, brainscore=3, encoding=3) + AFTER_SCORES,
@@ -119,38 +118,52 @@ CHANGES: dict[str, tuple[Callable[[Workdir], object], Counter]] = {
         lambda w: study_with(w, lambda s: s["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")),
         Counter(brainscore=3) + AFTER_TABLE,
     ),
-    "comments and docstrings": (comments, Counter()),
     "the formula of ridge": (
         lambda w: edit(w, "regression/voxelwise/primal.py", "\ndef ", "\nCHANGED = 1\n\n\ndef "),
         Counter(encoding=3) + AFTER_SCORES,
     ),
-    "the code of training": (lambda w: edit(w, "training/loop.py", "\ndef ", "\nCHANGED = 1\n\n\ndef "), Counter()),
-    "dates": (touched, Counter()),
-    "the folder": (elsewhere, Counter()),
-    "the store's folder": (moved_store, Counter()),
-    "weights deleted": (without("runs/*/weights-*"), Counter()),
     "weights and activations deleted": (without_run, Counter(train=1) + OF_A_RUN + AFTER_SCORES),
     "a record of a run deleted": (without("runs/*/run.json"), Counter(train=1) + AFTER_TABLE),
-    "all activations and weights deleted": (
-        lambda w: [shutil.rmtree(w.path / "store/activations"), [p.unlink() for p in w.path.glob("store/runs/*/w*")]],
-        Counter(),
+    "a score deleted": (without("scores/Majaj*/*.json"), Counter(brainscore=1) + AFTER_TABLE),
+}
+# One dry run for all of them: what any of them would run shows.
+NO_CHANGES: dict[str, Callable[[Workdir], object]] = {
+    "comments and docstrings": comments,
+    "the code of training, its version not raised": lambda w: edit(
+        w, "training/loop.py", "\ndef ", "\nCHANGED = 1\n\n\ndef "
     ),
-    "a manifest of stimuli deleted": (without("stimuli/*/manifest.json"), Counter()),
-    "a score deleted": (
-        without("scores/Majaj*/*.json"),
-        Counter(brainscore=1) + AFTER_TABLE,
-    ),
+    "packs": lambda w: study_with(w, lambda s: s.update(pack=2)),
+    "the folder": elsewhere,
+    "all weights and activations deleted": without_inputs,
+    "a stimulus set deleted": without("stimuli/*"),
+    "dates": touched,
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_what_runs_when_one_thing_changes(workdir: Workdir, what: str):
     change, expected = CHANGES[what]
-    before = artefacts(workdir)
     change(workdir)
     assert workdir.planned() == expected
-    if what in ("an architecture", "samples per class", "a seed"):
-        assert not any(run in workdir.planned_jobs() for run in before if run.startswith("runs/"))
+
+
+def test_what_changes_no_result_runs_nothing(workdir: Workdir):
+    assert workdir.planned() == Counter()
+    for change in NO_CHANGES.values():
+        change(workdir)
+    assert workdir.planned() == Counter()
+    moved_store(workdir)
+    assert workdir.planned() == Counter()
+
+
+def test_more_networks_run_themselves_and_what_depends_on_them(workdir: Workdir):
+    """An architecture, a seed and a number of images more."""
+    before = [path.name for path in (workdir.path / "store/runs").iterdir()]
+    study_with(workdir, more_networks)
+    new = Counter(subset=1, train=4, activations=4, brainscore=4, encoding=4)
+    assert workdir.planned() == new + AFTER_SCORES
+    jobs = workdir.planned_jobs()
+    assert not any(run in jobs for run in before) and "vit_w32_untrained" in jobs
 
 
 def artefacts(workdir: Workdir) -> dict[str, bytes]:
@@ -158,10 +171,6 @@ def artefacts(workdir: Workdir) -> dict[str, bytes]:
     store = workdir.path / "store"
     files = [path for path in store.rglob("*") if path.is_file() and ".cache" not in path.parts]
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
-
-
-def test_a_second_run_does_nothing(workdir: Workdir):
-    assert "Nothing to be done" in workdir.snakemake().stdout
 
 
 @pytest.mark.parametrize("file", ["laws/solver.py", "laws/forms/logistic.py"])

@@ -19,7 +19,7 @@ if PREFETCHED:
             runtime=minutes(240),
         params:
             benchmarks=benchmarks_of_set,
-            manifest=STORE.prefetched("{set}"),
+            manifest=str(STORE.prefetched("{set}")),
         message:
             "Download the recordings and images of {params.benchmarks}"
         script:

@@ -19,7 +19,7 @@ if STUDY.config.published:
             mem_mb=memory(500),
             runtime=minutes(30),
         params:
-            table=STORE.published("{name}"),
+            table=str(STORE.published("{name}")),
         message:
             "Fetch {wildcards.name}"
         script:

@@ -38,7 +38,7 @@ rule pack:
     params:
         dataset=dataset_of,
         settings=dataset_settings,
-        folder=STORE.root / "packs/{dataset}/{form}-{size}",
+        folder=str(STORE.root / "packs/{dataset}/{form}-{size}"),
     message:
         "Pack the {wildcards.split} images of {wildcards.dataset}: {wildcards.form}, {wildcards.size} pixels"
     script:
