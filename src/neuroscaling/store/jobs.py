@@ -1,6 +1,7 @@
 """What each job is given: one typed object for each thing that it makes. The rules ask for them, the scripts use them.
 
-Paths are those of the store's folders as they are when the job is planned. Light: the Snakefile imports it.
+Paths are those of the store's folders as they are when the job is planned. Their repr is the name of what they make:
+Snakemake shows it, and keeps it. Light: the Snakefile imports it.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from neuroscaling.store.names import subset_name
 from neuroscaling.targets import Targets
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SubsetJob:
     """A list of training images to draw."""
 
@@ -30,8 +31,11 @@ class SubsetJob:
     seed: int
     definition: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return self.path.stem
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class RunJob:
     """A run to make: its settings, the file of its images, its folder, and that of the run it starts from."""
 
@@ -40,8 +44,11 @@ class RunJob:
     out: Path
     base: Path | None
 
+    def __repr__(self) -> str:
+        return self.out.name
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class StimuliJob:
     """A stimulus set to prepare."""
 
@@ -50,8 +57,11 @@ class StimuliJob:
     degrees: float | None
     definition: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return self.folder.name
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class FolderJob:
     """A folder of recordings to make: a simulated brain, a subject of NSD, a session of V4."""
 
@@ -59,8 +69,11 @@ class FolderJob:
     settings: dict[str, Any]
     definition: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return self.folder.name
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ExtractionJob:
     """Activations to extract: of the run in `folder` to the stimulus set of a manifest."""
 
@@ -70,8 +83,11 @@ class ExtractionJob:
     output: Path
     definition: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"{self.output.parent.name}/{self.output.stem}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ScoreJob:
     """A file to write for one run and benchmark, of scores or of chosen layers.
 
@@ -89,6 +105,9 @@ class ScoreJob:
     definition: dict[str, Any]
     commitment: Path | None = None
     chosen_on: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.path.parent.name}/{self.path.stem}"
 
 
 def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
