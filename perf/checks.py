@@ -163,7 +163,7 @@ def main() -> None:
     """Compare the stages with themselves."""
     small = quick(__doc__)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        rows = extraction(Path(one), 64 if small else 512, 1 if small else 5)
+        rows = extraction(Path(one), 64 if small else 256, 1 if small else 3)
         rows += table(Path(two), 2 if small else 9)
     report("checks", rows)
 

@@ -15,7 +15,7 @@ def before_extraction(pack):
     def markers(wildcards):
         stimuli = STORE.stimuli(wildcards.set) / "manifest.json"
         own = {run.run for run in runs_to_extract(wildcards, pack)}
-        runs = {run.run for run in ABSENT.runs} & own
+        runs = ABSENT.run_names & own
         return [
             *(marker(STORE.run(run) / targets.RECORD) for run in sorted(runs)),
             *made(stimuli),

@@ -17,8 +17,10 @@ if workflow.is_main_process or WHOLE or not FROZEN.is_file():
     TRAIN_JOBS = training_jobs(ABSENT)
 else:
     TRAIN_JOBS = read_jobs(FROZEN)
-# Runs that have a job of their own; a pattern that nothing matches where there are none.
+# Runs that have a job of their own: any name without packs, since thousands of names take their time to match.
 ALONE = "|".join(map(re.escape, TRAIN_JOBS.alone)) or "(?!)"
+if not TRAIN_JOBS.packs:
+    ALONE = r"[A-Za-z0-9._-]+-[0-9a-f]{8}"
 PACKED_DATASETS = {
     name: {
         split: STORE.pack(name, STUDY.fingerprints[name], pack.form, pack.size, split)
@@ -64,7 +66,7 @@ def before_training(job):
         runs = runs_of(wildcards, job)
         own = {run.run for run in runs}
         starts = {run.start for run in runs if run.start} - own
-        left = starts & {run.run for run in ABSENT.runs}
+        left = starts & ABSENT.run_names
         packs = [
             path
             for run in runs

@@ -95,11 +95,12 @@ class Absent:
         """Where a run lies, or will be made."""
         if run not in self._folders:
             made = self.targets.store.run(run)
-            self._folders[run] = made if run in self._to_make else self.targets.store.find(made / RECORD).parent
+            self._folders[run] = made if run in self.run_names else self.targets.store.find(made / RECORD).parent
         return self._folders[run]
 
     @cached_property
-    def _to_make(self) -> frozenset[str]:
+    def run_names(self) -> frozenset[str]:
+        """Names of the runs to make."""
         return frozenset(run.run for run in self.runs)
 
     def _chosen_on(self, scores: Iterable[Score]) -> list[Run]:
