@@ -29,8 +29,8 @@ def encoding_label(group, pack):
 
 def encoding_marker(group):
     """The marker of the job that scores a group of subjects, with the run's or the pack's name to come."""
-    subject = f"/{group[0].subject}" if len(group) == 1 else ""
-    return MADE / f"scores/fmri/{group[0].data}{subject}"
+    parts = [group[0].data, *([group[0].subject] if len(group) == 1 else [])]
+    return MADE.joinpath("scores/fmri", *parts)
 
 
 def before_encoding(group, pack):

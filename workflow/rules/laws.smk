@@ -1,29 +1,6 @@
 # The score table and the laws fitted to it.
 
 
-def score_markers():
-    """Markers of the jobs that make absent runs and scores."""
-    runs = [marker(STORE.run(run.run) / targets.RECORD) for run in ABSENT.runs]
-    brainscore = [
-        MADE / f"scores/{stage_of(job)}/{label}"
-        for job in JOBS
-        for label, pack in labelled(NETWORK_PACKS)
-        if ASKED.left(
-            score
-            for run in pack
-            if run.kind != "baseline"
-            for score in ASKED.brainscore(run, job)
-        )
-    ]
-    v4 = [
-        MADE / f"scores/v4/{session}/{run.run}"
-        for session in TARGETS.sessions
-        for run in RUNS.values()
-        if ASKED.left(ASKED.v4(run, session))
-    ]
-    return [*runs, *brainscore, *encoding_markers(GROUPS), *v4]
-
-
 if not STUDY.config.published:
 
     rule table:

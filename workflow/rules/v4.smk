@@ -1,17 +1,6 @@
 # Scores of V4 recordings.
 
 
-def before_v4(wildcards):
-    """What a score of a V4 session waits for: activations and recordings that are absent."""
-    stimuli = TARGETS.sessions[wildcards.session].name
-    return [*extracted([wildcards.run], stimuli), *v4_needs(wildcards)]
-
-
-def v4_scores(wildcards):
-    """The score files that a job makes."""
-    return ASKED.v4(RUNS[wildcards.run], wildcards.session)
-
-
 rule v4:
     input:
         before_v4,
@@ -29,7 +18,7 @@ rule v4:
         runtime=minutes(60),
     params:
         outputs=v4_scores,
-        root=lambda wildcards: v4_root(STUDY, wildcards.session),
+        root=root_of_session,
     message:
         "Predict the V4 neurons of session {wildcards.session} from {wildcards.run}"
     script:
