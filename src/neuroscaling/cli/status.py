@@ -61,8 +61,14 @@ def _of_failed(targets: Targets, failed: frozenset[str]) -> Iterator[Path]:
 
 
 def _upgrades(targets: Targets, absent: Absent) -> Iterator[tuple[str, Cause]]:
-    """Packages of which runs, or scores, were made with several versions."""
-    for stage, paths in (("runs", targets.run_files), ("scores", targets.score_files)):
+    """Packages of which runs, or scores of one stage, were made with several versions.
+
+    Brain-Score has an environment of its own, with other versions than that of fMRI.
+    """
+    made: dict[str, list[Path]] = {"runs": targets.run_files}
+    for score in targets.scores:
+        made.setdefault(f"scores ({score.stage})", []).append(score.path(targets.store))
+    for stage, paths in made.items():
         records = (record_of(targets.store.find(path)) for path in paths if not absent(path))
         for package, versions in version_mix(records).items():
             told = ", ".join(f"{version} ({n})" for version, n in versions.items())
