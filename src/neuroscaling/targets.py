@@ -9,14 +9,13 @@ from pathlib import Path
 from neuroscaling.brainscore.targets import BrainScoreJob, StimulusSet, v4_files, v4_stimuli
 from neuroscaling.config import FmriEncoding, V4Encoding
 from neuroscaling.core.names import Name
+from neuroscaling.core.run_record import RECORD
 from neuroscaling.encoding.targets import EncodingJob
 from neuroscaling.paths import Store
 from neuroscaling.published import source
 from neuroscaling.runs import Run
 from neuroscaling.store.names import Names, subset_name
 from neuroscaling.study import LoadedStudy
-
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -219,13 +218,13 @@ def packs(study: LoadedStudy) -> list[Pack]:
 
 def published_tables(study: LoadedStudy) -> dict[str, Path]:
     """The published tables that can be had, by what the rules call them; `seed` only where its folder has it."""
+    if study.config.published is None:
+        return {}
     names = {
         "scores": "benchmark_scores.csv",
         "checkpoints": "benchmark_scores_ckpts.csv",
         "brainscore": "benchmark_scores_brainscore.csv",
         "seed": "seed_data_scaling.csv",
     }
-    folder = study.config.published.published_dir if study.config.published else None
-    if study.config.published is None:
-        return {}
+    folder = study.config.published.published_dir
     return {key: study.store.published(name) for key, name in names.items() if source.available(name, folder or "")}

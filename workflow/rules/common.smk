@@ -251,12 +251,10 @@ def simulated_job(wildcards):
     return ASKED.simulated(wildcards.brain)
 
 
-def extracted(runs, stimuli):
-    """Markers of the activations to a stimulus set that are to be extracted, of runs by name."""
-    wanted = [
-        run for run in dict.fromkeys(runs) if (run, stimuli) in ABSENT.activations
-    ]
-    return [MADE / f"activations/{run}/{stimuli}" for run in wanted]
+def extracted(pairs):
+    """Markers of those activations that are to be extracted, of pairs of a run and a stimulus set by name."""
+    wanted = [pair for pair in dict.fromkeys(pairs) if pair in ABSENT.activations]
+    return [MADE / f"activations/{run}/{stimuli}" for run, stimuli in wanted]
 
 
 def stimuli_needs(wildcards):

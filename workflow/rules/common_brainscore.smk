@@ -6,6 +6,8 @@ PREFETCHED = {
     for job in JOBS
     if job.made and job.made == STORE.prefetched(job.made.stem)
 }
+# The pack of each run, where there are packs: asked for run by run.
+PACK_NAMES = {run: pack.name for pack in PACKS if pack for run in pack.runs}
 DEFINITIONS = (
     {
         name: entry.model_dump(mode="json")
@@ -39,8 +41,7 @@ def references_in(pack):
 
 def choice_marker(run):
     """The marker of the job that chooses layers on a run."""
-    packs = {name: pack.name for pack in PACKS if pack for name in pack.runs}
-    return MADE / f"commitments/{packs.get(run, run)}"
+    return MADE / f"commitments/{PACK_NAMES.get(run, run)}"
 
 
 def before_choice(pack):
@@ -49,11 +50,7 @@ def before_choice(pack):
     def markers(wildcards):
         runs = runs_of(wildcards, pack)
         wanted = [(run.run, name) for run in runs for name in ABSENT.choice_sets(run)]
-        data = made(*(job.made for job in JOBS if job.made))
-        return [
-            *(path for run, name in wanted for path in extracted([run], name)),
-            *data,
-        ]
+        return [*extracted(wanted), *made(*(job.made for job in JOBS if job.made))]
 
     return markers
 
@@ -77,7 +74,7 @@ def before_scoring(job, pack):
         missing = {one.commitment.stem for one in left if is_chosen_later(one)}
         data = made(job.made) if job.made else []
         layers = dict.fromkeys(choice_marker(run) for run in sorted(missing))
-        activations = extracted((one.run for one in left), job.stimuli.name)
+        activations = extracted((one.run, one.stimuli) for one in left)
         return [*activations, *layers, *data]
 
     return markers

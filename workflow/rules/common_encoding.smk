@@ -39,9 +39,8 @@ def before_encoding(group, pack):
     def markers(wildcards):
         runs = runs_of(wildcards, pack)
         left = ASKED.left(ASKED.encoding(run, job) for job in group for run in runs)
-        sets = dict.fromkeys((one.run, one.stimuli) for one in left)
-        data = made(*(job.made for job in group if job.made))
-        return [*(path for run, name in sets for path in extracted([run], name)), *data]
+        activations = extracted((one.run, one.stimuli) for one in left)
+        return [*activations, *made(*(job.made for job in group if job.made))]
 
     return markers
 

@@ -4,7 +4,7 @@
 def before_v4(wildcards):
     """What a score of a V4 session waits for: activations and recordings that are absent."""
     stimuli = TARGETS.sessions[wildcards.session].name
-    return [*extracted([wildcards.run], stimuli), *v4_needs(wildcards)]
+    return [*extracted([(wildcards.run, stimuli)]), *v4_needs(wildcards)]
 
 
 def v4_scores(wildcards):

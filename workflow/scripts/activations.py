@@ -15,13 +15,4 @@ with script_logging(snakemake.log[0]) as logger:
             logger.info("%s failed, and has no activations: %s", job.run["run"], reason)
             continue
         write = finish if snakemake.input.slices else extract
-        write(
-            job.run,
-            job.folder,
-            [job.stimuli],
-            [job.output],
-            job.definition["layers"],
-            job.definition["reduction"],
-            definitions=[job.definition],
-            options={**job.definition["options"], **snakemake.config["extraction"]},
-        )
+        write(**job.arguments(snakemake.config["extraction"]))

@@ -11,14 +11,5 @@ with script_logging(snakemake.log[0]):
 
     (job,) = snakemake.params.jobs
     if failure_in(job.folder) is None:
-        extract(
-            job.run,
-            job.folder,
-            [job.stimuli],
-            [job.output],
-            job.definition["layers"],
-            job.definition["reduction"],
-            definitions=[job.definition],
-            options={**job.definition["options"], **snakemake.config["extraction"]},
-            part=(int(snakemake.wildcards.slice), snakemake.params.slices),
-        )
+        part = (int(snakemake.wildcards.slice), snakemake.params.slices)
+        extract(**job.arguments(snakemake.config["extraction"]), part=part)

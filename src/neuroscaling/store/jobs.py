@@ -16,7 +16,7 @@ from neuroscaling.encoding.targets import EncodingJob, nsd_recordings
 from neuroscaling.runs import Run
 from neuroscaling.store.absent import Absent
 from neuroscaling.store.names import subset_name
-from neuroscaling.targets import Targets
+from neuroscaling.targets import Commitment, Score, Targets
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +85,19 @@ class ExtractionJob:
 
     def __repr__(self) -> str:
         return f"{self.output.parent.name}/{self.output.stem}"
+
+    def arguments(self, operating: dict[str, Any]) -> dict[str, Any]:
+        """What `extract` and `finish` are given; operating: options that change no content."""
+        return {
+            "run": self.run,
+            "run_dir": self.folder,
+            "stimulus_sets": [self.stimuli],
+            "outputs": [self.output],
+            "layers": self.definition["layers"],
+            "reduction": self.definition["reduction"],
+            "definitions": [self.definition],
+            "options": {**self.definition["options"], **operating},
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -184,10 +197,8 @@ class Jobs:
 
     def choices(self, run: Run) -> list[ScoreJob]:
         """The files of layers that are chosen on a run."""
-        store = self._targets.store
         return [
-            self._score(run, one.job, one.benchmark, one.path(store), dict(one.name.definition))
-            for one in self._targets.commitments(run)
+            self._made(one, one.job.data, one.benchmark, one.job.stimuli.name) for one in self._targets.commitments(run)
         ]
 
     def brainscore(self, run: Run, job: BrainScoreJob) -> list[ScoreJob]:
@@ -208,34 +219,16 @@ class Jobs:
                 name = names.commitment(names.reference(run), job, score.benchmark)
                 commitment = store.find(store.commitment(str(name), score.chosen_on))
                 chosen_on = self.absent.folder(score.chosen_on)
-            own = self._score(run, job, score.benchmark, score.path(store), dict(score.name.definition))
-            found.append(replace(own, commitment=commitment, chosen_on=chosen_on))
+            found.append(replace(self._scored(score), commitment=commitment, chosen_on=chosen_on))
         return found
 
     def encoding(self, run: Run, subject: EncodingJob) -> ScoreJob:
         """The score file of a run on a subject of fMRI."""
-        score = self._targets.encoding(run, subject)
-        path, definition = score.path(self._targets.store), dict(score.name.definition)
-        return self._score(run, subject, subject.benchmark, path, definition)
+        return self._scored(self._targets.encoding(run, subject))
 
     def v4(self, run: Run, session: str) -> list[ScoreJob]:
         """The score files of a run on a session of V4 recordings."""
-        store, stimuli = self._targets.store, self._targets.sessions[session]
-        activations = store.find(self._targets.activations(run, stimuli))
-        folder = self.absent.folder(run.run)
-        return [
-            ScoreJob(
-                score.path(store),
-                run.run,
-                folder,
-                "v4",
-                session,
-                stimuli.name,
-                activations,
-                dict(score.name.definition),
-            )
-            for score in self._targets.v4(run, session)
-        ]
+        return [self._scored(score) for score in self._targets.v4(run, session)]
 
     def left(self, jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
         """Those of `jobs` whose file has to be made: it is absent, and no run that it needs failed."""
@@ -246,17 +239,14 @@ class Jobs:
             and not self.absent.is_hopeless(job.run, job.chosen_on.name if job.chosen_on else None)
         ]
 
-    def _score(
-        self,
-        run: Run,
-        job: BrainScoreJob | EncodingJob,
-        benchmark: str,
-        path: Path,
-        definition: dict[str, Any],
-    ) -> ScoreJob:
-        activations = self._targets.store.find(self._targets.all_activations[run.run, job.stimuli.name])
-        folder = self.absent.folder(run.run)
-        return ScoreJob(path, run.run, folder, job.data, benchmark, job.stimuli.name, activations, definition)
+    def _scored(self, score: Score) -> ScoreJob:
+        return self._made(score, score.data, score.benchmark, score.stimulus_set)
+
+    def _made(self, one: Score | Commitment, data: str, benchmark: str, stimuli: str) -> ScoreJob:
+        store = self._targets.store
+        activations = store.find(self._targets.all_activations[one.run, stimuli])
+        folder, definition = self.absent.folder(one.run), dict(one.name.definition)
+        return ScoreJob(one.path(store), one.run, folder, data, benchmark, stimuli, activations, definition)
 
     @property
     def _targets(self) -> Targets:
