@@ -14,7 +14,7 @@ PACKAGE = "neuroscaling"
 SCRIPT = "script"
 SOURCE = Path(__file__).parent
 # Packages that load the files of their folder by their names.
-LISTED = {"laws/forms/__init__.py", "training/feeding/__init__.py"}
+LISTED = {"training/feeding/__init__.py"}
 # Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
     "code", "config", "document", "errors", "failures", "files", "hashing", "logs", "paths", "percent", "provenance",

@@ -1,52 +1,26 @@
-"""The formats that image data sets come in; one module each.
+"""The formats that image data sets come in.
 
 Light: imported while a study is parsed, so numpy is the heaviest import at the top of a format's module.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
-
-from neuroscaling.datasets.formats import digits, filelist, imagefolder, inaturalist, infimnist, places365, webdataset
-from neuroscaling.datasets.source import Source
-from neuroscaling.datasets.split import DatasetIndex, Split
+from neuroscaling.datasets.formats.base import Format, Settings
+from neuroscaling.datasets.formats.digits import FORMAT as DIGITS
+from neuroscaling.datasets.formats.filelist import FORMAT as FILELIST
+from neuroscaling.datasets.formats.imagefolder import FORMAT as IMAGEFOLDER
+from neuroscaling.datasets.formats.inaturalist import FORMAT as INATURALIST
+from neuroscaling.datasets.formats.infimnist import FORMAT as INFIMNIST
+from neuroscaling.datasets.formats.places365 import FORMAT as PLACES365
+from neuroscaling.datasets.formats.webdataset import FORMAT as WEBDATASET
 from neuroscaling.errors import DataError, Problem, nearest
 
-Settings = dict[str, Any]
-
-
-class Format(Protocol):
-    """What the module of a format has."""
-
-    def identity(self, settings: Settings) -> str | None:
-        """Fingerprint of images that are generated or bundled; None where it is taken from the files."""
-
-    def state(self, settings: Settings, split: str) -> Any:
-        """JSON that changes when images are added, removed or renamed: a stat of each class folder, list or shard.
-
-        Raises DataError when something is missing.
-        """
-
-    def read(self, settings: Settings, split: str, train_classes: Callable[[], list[str]]) -> Split:
-        """All images of a split. train_classes: gives the class names of the training images, where these are needed.
-
-        Raises DataError with all that is wrong.
-        """
-
-    def problems(self, settings: Settings, splits: dict[str, Split]) -> Iterator[Problem]:
-        """What names of files and folders show to be wrong, given both splits."""
-
-    def source(self, settings: Settings, index: DatasetIndex, split: Split) -> Source:
-        """What reads the images of `index`, which was made from `split`."""
-
-
 FORMATS: dict[str, Format] = {
-    "digits": digits,
-    "imagefolder": imagefolder,
-    "filelist": filelist,
-    "places365": places365,
-    "inaturalist": inaturalist,
-    "infimnist": infimnist,
-    "webdataset": webdataset,
+    "digits": DIGITS,
+    "imagefolder": IMAGEFOLDER,
+    "filelist": FILELIST,
+    "places365": PLACES365,
+    "inaturalist": INATURALIST,
+    "infimnist": INFIMNIST,
+    "webdataset": WEBDATASET,
 }
 
 

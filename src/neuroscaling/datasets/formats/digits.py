@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from neuroscaling.datasets import digits
+from neuroscaling.datasets.formats.base import Format
 from neuroscaling.datasets.readers import PixelSource
 from neuroscaling.datasets.split import DatasetIndex, Split
 from neuroscaling.errors import Problem
@@ -34,3 +35,6 @@ def problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Pro
 def source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> PixelSource:
     """8 x 8 pixels each."""
     return PixelSource(index, digits.load_digits(index.split)[0])
+
+
+FORMAT = Format(identity, state, read, problems, source)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.datasets.formats.base import Format
 from neuroscaling.datasets.labels import empty_classes, number_labels, read_class_names
 from neuroscaling.datasets.lists import file_state, missing_files, read_list
 from neuroscaling.datasets.readers import FileSource
@@ -44,3 +45,6 @@ def source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileS
 
 def _path(settings: dict[str, Any], key: str) -> Path:
     return Path(settings["root"]) / settings[key]
+
+
+FORMAT = Format(identity, state, read, problems, source)

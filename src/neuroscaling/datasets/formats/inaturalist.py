@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.datasets import folders
+from neuroscaling.datasets.formats.base import Format
 from neuroscaling.datasets.readers import FileSource
 from neuroscaling.datasets.split import DatasetIndex, Split
 from neuroscaling.errors import Problem
@@ -49,3 +50,6 @@ def problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Pro
 def source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
     """Files below the split's folder."""
     return FileSource(index, split_folder(settings, index.split))
+
+
+FORMAT = Format(identity, state, read, problems, source)

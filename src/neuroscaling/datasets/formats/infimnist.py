@@ -12,6 +12,7 @@ import numpy as np
 
 from neuroscaling.datasets import digits
 from neuroscaling.datasets.deform import DEFORMATION_VERSION, deformed
+from neuroscaling.datasets.formats.base import Format
 from neuroscaling.datasets.mnist import load_labels, load_originals, originals_hash
 from neuroscaling.datasets.names import numbered_names
 from neuroscaling.datasets.readers import PixelSource, grey_to_rgb
@@ -66,3 +67,6 @@ def source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> Sourc
 
 def _n_images(settings: dict[str, Any]) -> int:
     return int(settings.get("images") or IMAGES)
+
+
+FORMAT = Format(identity, state, read, problems, source)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.datasets.formats.base import Format
 from neuroscaling.datasets.labels import empty_classes, number_labels
 from neuroscaling.datasets.lists import file_state, missing_files, read_list
 from neuroscaling.datasets.readers import FileSource
@@ -65,3 +66,6 @@ def _categories(settings: dict[str, Any]) -> list[str]:
         raise DataError(Problem("the categories are not numbered from 0", str(path), fix="fetch the file again"))
     order = np.argsort(np.array(found.distinct, np.int64)[found.codes])
     return [names[row] for row in order.tolist()]
+
+
+FORMAT = Format(identity, state, read, problems, source)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.datasets.formats.base import Format
 from neuroscaling.datasets.labels import empty_classes, number_labels, read_class_names
 from neuroscaling.datasets.lists import file_state
 from neuroscaling.datasets.shards import ShardSource, scan_shards, shard_paths, shard_states
@@ -43,3 +44,6 @@ def problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Pro
 def source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> ShardSource:
     """Parts of the shards."""
     return ShardSource(index, shard_paths(settings[index.split], index.split), split.columns)
+
+
+FORMAT = Format(identity, state, read, problems, source)

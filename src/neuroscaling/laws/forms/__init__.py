@@ -1,20 +1,18 @@
-"""The forms of the laws, one a file: the file's name is the form's name, and its FORM the form.
-
-Adding a form is adding its file.
-"""
-
-from importlib import import_module
-from pathlib import Path
+"""The forms of the laws. Adding a form is adding its FORM, and its name to `FORM_NAMES` of the files of fits."""
 
 from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.laws.forms.base import Form, Parameter
-
-__all__ = ["FORMS", "Form", "Parameter", "form_by_name"]
+from neuroscaling.laws.forms.base import Form
+from neuroscaling.laws.forms.chinchilla import FORM as CHINCHILLA
+from neuroscaling.laws.forms.log_linear import FORM as LOG_LINEAR
+from neuroscaling.laws.forms.logistic import FORM as LOGISTIC
+from neuroscaling.laws.forms.power_law import FORM as POWER_LAW
+from neuroscaling.laws.forms.power_law_ceiling import FORM as POWER_LAW_CEILING
+from neuroscaling.laws.forms.power_law_shift import FORM as POWER_LAW_SHIFT
+from neuroscaling.laws.forms.sqrt_saturating import FORM as SQRT_SATURATING
 
 FORMS: dict[str, Form] = {
-    path.stem: import_module(f"{__name__}.{path.stem}").FORM
-    for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
-    if path.stem != "base"
+    form.name: form
+    for form in (CHINCHILLA, LOG_LINEAR, LOGISTIC, POWER_LAW, POWER_LAW_CEILING, POWER_LAW_SHIFT, SQRT_SATURATING)
 }
 
 

@@ -66,8 +66,8 @@ def submission_row(path: Path) -> dict[str, Any]:
 
 def all_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iterator[Drawing | LeftOut]:
     """Every figure of one source of data, or why it is left out."""
-    for module in (samples, forms, parameters, crossed, normalised, preference):
-        yield from module.figures(encoding)
+    for figures in (samples.figures, forms.figures, parameters.figures, crossed.figures, normalised.figures, preference.figures):
+        yield from figures(encoding)
     yield from surfaces.figures(encoding, fsaverage)
 
 
