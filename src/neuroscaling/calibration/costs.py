@@ -43,7 +43,7 @@ def definition_of(arch: str) -> str:
 
 
 def write_costs(archs: list[str], path: Path = TABLE) -> None:
-    """Count `archs` and write the table: `python -m neuroscaling.calibration.costs NAME ...`: the zoo and others."""
+    """Count `archs` and write the table: `python tools/network_tables.py NAME ...`: the zoo and others."""
     from neuroscaling.files import atomic_path
     from neuroscaling.models.cost import count
 
@@ -60,7 +60,3 @@ def _table() -> dict[tuple[str, str], ArchCost]:
     lines = TABLE.read_text(encoding="utf-8").splitlines() if TABLE.is_file() else []
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return {(arch, definition): ArchCost(int(n), int(macs)) for arch, definition, n, macs in rows}
-
-
-if __name__ == "__main__":
-    write_costs([*names.names(), *sys.argv[1:]])

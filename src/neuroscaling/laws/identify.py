@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.laws import solver
 from neuroscaling.laws.bootstrap import interval
-from neuroscaling.laws.forms import Parameter
+from neuroscaling.laws.forms.base import Parameter
 from neuroscaling.laws.forms.base import TINY_ASYMPTOTE
 from neuroscaling.percent import percent
 

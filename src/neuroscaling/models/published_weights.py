@@ -1,7 +1,7 @@
 """Published weights of timm and torchvision: where they come from, and how images are shown to them. Light.
 
 Read from a table and not from the libraries, so that names can tell weights apart without importing torch, and an
-upgrade changes neither weights nor pixels under a name. `python -m neuroscaling.models.published_weights` writes
+upgrade changes neither weights nor pixels under a name.
 `published_weights.txt` anew; do so when either is upgraded.
 """
 
@@ -65,7 +65,7 @@ def require_published(arch: str) -> None:
     found = _source(known["name"])
     if found != known["source"]:
         what = "the installed library fetches these weights from elsewhere than the run's name says"
-        fix = "install the versions of envs/, or write the table anew: python -m neuroscaling.models.published_weights"
+        fix = "install the versions of envs/, or write the table anew: python tools/network_tables.py"
         raise DataError(Problem(what, known["name"], found, known["source"], fix=fix))
 
 
@@ -132,8 +132,3 @@ def _of_torchvision(name: str) -> Any:
 
     base, _, tag = name.removeprefix(TORCHVISION).partition(".")
     return get_model_weights(base)[tag] if tag else None
-
-
-if __name__ == "__main__":
-    with atomic_path(PATH) as temporary:
-        temporary.write_text(table(), encoding="utf-8")

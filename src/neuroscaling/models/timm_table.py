@@ -1,6 +1,5 @@
 """timm's models in one small file, so that a name can be checked without importing torch.
 
-`python -m neuroscaling.models.timm_table` writes `timm_names.txt` anew; do so when timm is upgraded.
 """
 
 from pathlib import Path
@@ -41,8 +40,3 @@ def _input_size(name: str) -> int:
     import timm
 
     return max(timm.get_pretrained_cfg(name).input_size[1:])
-
-
-if __name__ == "__main__":
-    with atomic_path(PATH) as temporary:
-        temporary.write_text(table(), encoding="utf-8")

@@ -1,6 +1,5 @@
 """torchvision's classifiers in one small file, so that a name can be checked without importing torch.
 
-`python -m neuroscaling.models.torchvision_table` writes `torchvision_names.txt` anew; do so when it is upgraded.
 """
 
 from pathlib import Path
@@ -28,8 +27,3 @@ def table() -> str:
         tags = ",".join(sorted((tag for tag, own in sizes.items() if own == size), key=lambda tag: tag != default))
         lines.append("\t".join([name, module, str(size), tags]))
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    with atomic_path(PATH) as temporary:
-        temporary.write_text(table(), encoding="utf-8")
