@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from neuroscaling.brainscore import ids
-from neuroscaling.calibration.speeds import stored_speeds
+from neuroscaling.calibration.speeds import devices_named
 from neuroscaling.config import (
     BrainScore,
     BrainScoreData,
@@ -84,7 +84,7 @@ def _asking(study: Study, dataset: str, number: object) -> Iterator[Location]:
 def _training_faults(study: Study) -> Iterator[Fault]:
     if study.training.gpu is not None:
         try:
-            stored_speeds(study.training.gpu, Store.of(study.store).root)
+            devices_named(study.training.gpu, Store.of(study.store).root)
         except NeuroscalingError as error:
             yield from (Fault(("training", "gpu"), replace(problem, where="")) for problem in error.problems)
     scratch = study.training.scratch

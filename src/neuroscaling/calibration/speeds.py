@@ -14,10 +14,19 @@ def stored_speeds(name: str, store: Path) -> Speeds:
 
     For the rest a stated utilisation. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
     """
+    found = devices_named(name, store)
+    return Speeds(stated_name(name, found), tuple(read_rates(store, found[0])) if found else ())
+
+
+def devices_named(name: str, store: Path) -> list[str]:
+    """Folders of the devices calibrated in `store` whose names hold this word.
+
+    Empty for a GPU that was not measured there. Raises StudyError for a name that is neither a GPU's nor a device's.
+    """
     found = [device for device in devices(store) if name in device or name in device.replace("-", "")]
     if not found:
         gpu(name)
-    return Speeds(stated_name(name, found), tuple(read_rates(store, found[0])) if found else ())
+    return found
 
 
 def stated_name(name: str | None, found: list[str]) -> str:
