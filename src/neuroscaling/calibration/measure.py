@@ -78,19 +78,19 @@ def _eigen(place: torch.device) -> float:
 
 
 def _forward(place: torch.device, autocasts: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    rates: dict[str, dict[str, float]] = {autocast: {} for autocast in autocasts}
+    rates: dict[str, dict[str, float]] = {precision: {} for precision in autocasts}
     for kind, arch in ARCHS.get(place.type, ARCHS["cpu"]).items():
         model = build(arch, 1000, 0).eval().to(place)
-        for autocast in autocasts:
-            rates[autocast][kind] = _network(model, 2 * count(arch)["macs"], place, autocast)
+        for precision in autocasts:
+            rates[precision][kind] = _network(model, 2 * count(arch)["macs"], place, precision)
     return rates
 
 
 @torch.inference_mode()
-def _network(model: nn.Module, operations: int, place: torch.device, autocast: str) -> float:
+def _network(model: nn.Module, operations: int, place: torch.device, precision: str) -> float:
     batch = BATCH.get(place.type, BATCH["cpu"])
     images = torch.randn(batch, 3, 224, 224, device=place)
-    kind = AUTOCAST[autocast]
+    kind = AUTOCAST[precision]
     with torch.autocast(place.type, dtype=kind) if kind else nullcontext():
         return batch * operations / _fastest(lambda: model(images), place)
 
