@@ -27,7 +27,7 @@ OBJECTS, REPETITIONS, BATCH = 64, 4, 64
 
 def write_problem(folder: Path, stimuli: int, features: int, neuroids: int) -> None:
     """A store of rectified low-rank features in float32, and responses with noise, stimuli by repetitions."""
-    from neuroscaling.activations.store import write_store
+    from neuroscaling.activations.zarr_writing import write_store
 
     rng = np.random.default_rng(0)
     latent = rng.standard_normal((stimuli, 80)) * np.arange(1, 81) ** -0.6
@@ -80,10 +80,10 @@ def metric_side(folder: Path, engine: str, splits: int) -> tuple[float, np.ndarr
     """CPU seconds of `splits` splits of 10, reading included once, and correlations (splits, neuroids)."""
     from brainscore_vision import load_metric
 
-    from neuroscaling.activations.store import open_store
-    from neuroscaling.brainscore.adapter import StoredBrainModel
-    from neuroscaling.brainscore.kernel import use_kernel
-    from neuroscaling.brainscore.tokens import Layers, View
+    from neuroscaling.activations.zarr_reading import open_store
+    from neuroscaling.brainscore.kernel_engine import use_kernel
+    from neuroscaling.brainscore.row_numbers import Layers, View
+    from neuroscaling.brainscore.stored_model import StoredBrainModel
 
     stimuli, target, _ = assemblies(folder)
     metric = load_metric("pls", crossvalidation_kwargs={"splits": splits})
@@ -120,9 +120,9 @@ def ceiling_side(folder: Path, engine: str) -> tuple[float, np.ndarray]:
 
 def side(folder: str, engine: str, splits: str) -> None:
     """One side in this process; prints JSON and keeps its values."""
-    from neuroscaling.brainscore import environment
+    from neuroscaling.brainscore import environment as brainscore_environment
 
-    environment.prepare(Path(folder) / "scratch")
+    brainscore_environment.prepare_environment(Path(folder) / "scratch")
     own = Path(folder)
     seconds, values = ceiling_side(own, engine) if splits == "0" else metric_side(own, engine, int(splits))
     np.save(own / f"{engine}.npy", values)

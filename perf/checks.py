@@ -22,12 +22,12 @@ from unittest.mock import patch
 from common import cpu_seconds, quick, report, row
 
 from neuroscaling.activations.shards import Chunk, ShardReader
-from neuroscaling.activations.store import open_store
-from neuroscaling.core import records, run_record
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.core import hashing, records
+from neuroscaling.core.images import ImageFile, file_bytes
 from neuroscaling.core.records import write_record
-from neuroscaling.core.scales import SCORE_FILE
-from neuroscaling.images import ImageFile, file_bytes
-from neuroscaling.table import build_table, write_table
+from neuroscaling.core.score_scales import SCORE_FORMAT
+from neuroscaling.core.score_table import build_table, write_table
 
 BENCHMARKS, RUNS = 10, 100
 
@@ -41,15 +41,15 @@ def bare_chunks(reader: ShardReader, chunks: Sequence[Chunk], use: Callable[[byt
 @contextmanager
 def unchecked(folder: Path) -> Iterator[None]:
     """Leave out what compares records, images and weights."""
-    known = run_record.file_sha256(folder / "weights.safetensors") if (folder / "weights.safetensors").exists() else ""
+    known = hashing.file_sha256(folder / "weights.safetensors") if (folder / "weights.safetensors").exists() else ""
     with ExitStack() as stack:
         for patched in (
-            patch.object(run_record, "file_sha256", lambda path: known),
+            patch.object(records, "file_sha256", lambda path: known),
             patch.object(ImageFile, "read", lambda image: file_bytes(image.path)),
             patch.object(records, "require_checksum", lambda *_: None),
-            patch("neuroscaling.core.run_record.require_name", lambda *_: None),
+            patch("neuroscaling.core.records.require_name", lambda *_: None),
             patch("neuroscaling.core.score_files.require_name", lambda *_: None),
-            patch("neuroscaling.table.setting_problems", lambda contents: []),
+            patch("neuroscaling.core.score_table.setting_problems", lambda contents: []),
             patch.object(ShardReader, "_each", bare_chunks),
         ):
             stack.enter_context(patched)
@@ -73,7 +73,7 @@ def extraction(folder: Path, n: int, rounds: int) -> list[dict[str, Any]]:
     """Extraction of `n` images, and reading what was extracted."""
     from extract import BATCH, BLOCKS, READOUT, RUN, prepare  # not for the table's job: it imports torch
 
-    from neuroscaling.activations.extract import extract
+    from neuroscaling.activations.extraction import extract
 
     asked = {"layers": {"candidates": BLOCKS, "readout": READOUT}, "reduction": {"kind": "grid", "size": 4}}
     prepare(folder, n)
@@ -101,7 +101,7 @@ def score(run: str, benchmark: str) -> dict[str, Any]:
     facts = {"data": "simulated-brain", "simulated": True, "benchmark": benchmark, "metric": "pls"}
     made = {"definition": {"benchmark": benchmark}, "made_from": {}, "files": {}, "splits": [[0.5, 0.4]] * 10}
     return {
-        "format": SCORE_FILE,
+        "format": SCORE_FORMAT,
         "run": run,
         **facts,
         "engine": "kernel",
@@ -115,8 +115,8 @@ def network(run: str) -> dict[str, Any]:
     """run.json of a network that was trained on few images."""
     numbers = dict.fromkeys(("n_params", "macs", "flops", "n_samples", "n_epochs", "n_samples_seen", "total_flops"), 1)
     facts = {"kind": "trained", "arch": "resnet18", "family": "ResNet", "dataset": "imagenet", "acc": 0.5, "seed": 0}
-    kept = {"status": run_record.DONE, "samples_per_class": 10, "checkpoints": [], "weights": None}
-    return {"format": run_record.FORMAT, "run": run, **facts, **numbers, **kept}
+    kept = {"status": records.DONE, "samples_per_class": 10, "checkpoints": [], "weights": None}
+    return {"format": records.RUN_FORMAT, "run": run, **facts, **numbers, **kept}
 
 
 def table(folder: Path, rounds: int) -> list[dict[str, Any]]:
@@ -127,7 +127,7 @@ def table(folder: Path, rounds: int) -> list[dict[str, Any]]:
         write_record(path, network(path.parent.name))
     scores = []
     for i in range(BENCHMARKS):
-        key = records.key_of({"benchmark": f"b{i}-pls"})
+        key = hashing.key_of({"benchmark": f"b{i}-pls"})
         for run in runs:
             scores.append(folder / f"scores/b{i}-pls-{key}/{run}.json")
             write_record(scores[-1], score(run, f"b{i}-pls"))

@@ -20,10 +20,10 @@ import numpy as np
 from common import RESULTS, cpu_seconds, machine, quick
 from tests.planted import PLANTED, SCALE, planted, sizes, true_scores
 
-from neuroscaling.files import write_json
+from neuroscaling.core.files import write_json
+from neuroscaling.core.provenance import provenance
 from neuroscaling.laws.fitting import fit
-from neuroscaling.laws.law import LawFit
-from neuroscaling.provenance import provenance
+from neuroscaling.laws.law_fit import LawFit
 
 NOISE, POINTS = (0.005, 0.02), (30, 300)
 SETS, BOOTSTRAPS = 40, 200

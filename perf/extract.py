@@ -22,17 +22,16 @@ import torch
 from common import cpu_seconds, quick, report, row
 from PIL import Image
 
-from neuroscaling.activations.extract import extract
-from neuroscaling.activations.images import load
+from neuroscaling.activations.extraction import extract
 from neuroscaling.activations.networks import exact_and_fast, normalise
-from neuroscaling.activations.preprocess import Preprocessing
-from neuroscaling.core import run_record
+from neuroscaling.activations.stimulus_images import Preprocessing, load
+from neuroscaling.core import records
+from neuroscaling.core.hashing import file_sha1, file_sha256
+from neuroscaling.core.images import ImageFile
 from neuroscaling.core.records import write_record
-from neuroscaling.hashing import file_sha1, file_sha256
-from neuroscaling.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from neuroscaling.stimuli.manifest import FORMAT
+from neuroscaling.stimuli.manifest import STIMULI_FORMAT
 
 ROOT = Path(__file__).parents[1]
 BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
@@ -52,7 +51,7 @@ RUN = {"run": "resnet18-00000000", "kind": "untrained", "arch": ARCH}
 OURS = """
 import json, sys, time
 from pathlib import Path
-from neuroscaling.activations.extract import extract
+from neuroscaling.activations.extraction import extract
 import neuroscaling.activations.networks
 run, folder, output, layers, options = json.loads(sys.argv[1])
 start = time.process_time()
@@ -89,13 +88,13 @@ def prepare(folder: Path, n: int) -> list[Path]:
         paths.append(folder / "images" / f"{i:04}.png")
         coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(paths[-1])
         rows.append({"stimulus_id": f"s{i}", "filename": paths[-1].name, "sha1": file_sha1(paths[-1])})
-    content = {"format": FORMAT, "set": "noise", "degrees": 8, "simulated": True, "stimuli": rows}
+    content = {"format": STIMULI_FORMAT, "set": "noise", "degrees": 8, "simulated": True, "stimuli": rows}
     write_record(folder / "manifest.json", content)
     model = build(ARCH, 1000, 0)
     save_weights(model, folder / "weights.safetensors", {"arch": ARCH})
     np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in model.state_dict().items()})
     weights = {"weights": "weights.safetensors", "weights_sha256": file_sha256(folder / "weights.safetensors")}
-    write_record(folder / "run.json", {"format": run_record.FORMAT, "status": run_record.DONE, **weights})
+    write_record(folder / "run.json", {"format": records.RUN_FORMAT, "status": records.DONE, **weights})
     return paths
 
 
@@ -150,7 +149,7 @@ def process(python: Path | str, script: str, arguments: list) -> dict:
 
 def against_wrapper(folder: Path, paths: list[Path], layers: list[str]) -> list[dict]:
     """CPU seconds and peak memory of both sides for `layers`."""
-    from neuroscaling.activations.store import open_store
+    from neuroscaling.activations.zarr_reading import open_store
 
     output, sums = folder / f"ours-{len(layers)}.json", folder / f"peer-{len(layers)}.npz"
     ours = process(sys.executable, OURS, [RUN, str(folder), str(output), layers, {"batch": BATCH, "codec": "none"}])

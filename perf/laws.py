@@ -23,12 +23,12 @@ from common import RESULTS, cpu_seconds, machine
 from tests.oracle import witness
 from tests.oracle.studies import FIT_FILE, Study, parity_studies, read_table, tables_folder
 
-from neuroscaling.files import write_json
+from neuroscaling.core.files import write_json
+from neuroscaling.core.provenance import provenance
 from neuroscaling.laws.bootstrap import resample_weights
-from neuroscaling.laws.config import expand, load_fit_file
 from neuroscaling.laws.fitting import fit
-from neuroscaling.laws.job import fit_table
-from neuroscaling.provenance import provenance
+from neuroscaling.laws.study_fit import fit_table
+from neuroscaling.study.fit_files import expand_fits, load_fit_file
 
 CASES = [
     ("power_law", "region_it_group1"),
@@ -120,7 +120,7 @@ def growth(study: Study) -> list[dict[str, Any]]:
 def study_alone(mode: str) -> dict[str, Any]:
     """All fits of the published study that exist in both modes, in `mode`, with all that goes into their files."""
     table = read_table(tables_folder())
-    jobs = expand(load_fit_file(FIT_FILE))
+    jobs = expand_fits(load_fit_file(FIT_FILE))
     parity = {job.name for job in jobs if job.settings["mode"] == "parity"}
     chosen = [job for job in jobs if job.settings["mode"] == mode and job.settings["fit"] in parity]
     seconds = {job.name: cpu_seconds(lambda job=job: fit_table(table, job.settings))[0] for job in chosen}

@@ -24,16 +24,15 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from neuroscaling.datasets.draws import draw
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.packs.writing import write_pack
-from neuroscaling.datasets.subsets import write_subset
-from neuroscaling.training.feeding import open_training_feed
+from neuroscaling.datasets.pack_writing import write_pack
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
+from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.feeding.crops import COLUMNS, crop_each, random_boxes
-from neuroscaling.training.feeding.feeds import ViewFeed
-from neuroscaling.training.feeding.interface import Request
-from neuroscaling.training.feeding.squares import forget_squares
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.training.feeding.decoded_images import forget_squares
+from neuroscaling.training.feeding.protocols import Request
+from neuroscaling.training.feeding.training_feed import ViewFeed, open_training_feed
 
 SIZE, STORED, BATCH = 224, 256, 32
 WIDTH, HEIGHT = 500, 375

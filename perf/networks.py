@@ -12,14 +12,14 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 
-from neuroscaling.errors import NeuroscalingError, Problem
-from neuroscaling.models import names
+from neuroscaling.core.errors import NeuroscalingError, Problem
 from neuroscaling.models.build import skeleton
 from neuroscaling.models.cost import parameters_of
 from neuroscaling.models.heads import classes_of
 from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import shapes, tensors_of
-from neuroscaling.network_checks import Use, trial
+from neuroscaling.study import architectures
+from neuroscaling.training.network_trials import Use, try_network
 
 LOOKED_AT = 7  # networks of a module, evenly over its list
 CLASSES = 7
@@ -42,8 +42,8 @@ def main(parts: list[str]) -> int:
 def representatives() -> list[str]:
     """The smallest network, of some, of each module of timm and torchvision."""
     modules: dict[tuple[bool, str], list[str]] = defaultdict(list)
-    for name, model in names._library().items():
-        modules[name.startswith(names.TORCHVISION), model.module].append(name)
+    for name, model in architectures._library().items():
+        modules[name.startswith(architectures.TORCHVISION), model.module].append(name)
     return [min(some[:: max(1, len(some) // LOOKED_AT)], key=size) for some in modules.values()]
 
 
@@ -60,7 +60,7 @@ def problems(name: str) -> Iterator[Problem]:
     try:
         if classes_of(name, shapes(tensors_of(skeleton(name, CLASSES)))) != CLASSES:
             yield Problem("the number of classes doesn't follow from its tensors", name)
-        yield from trial(Use(name, frozenset({"trained"}), frozenset({"supervised"}), {}), {})
+        yield from try_network(Use(name, frozenset({"trained"}), frozenset({"supervised"}), {}), {})
     except NeuroscalingError as error:
         yield from error.problems
 

@@ -28,13 +28,13 @@ BENCHMARKS = [
     "Rajalingham2018public-i2n",
 ]
 PARSE = """
-from neuroscaling.store.absent import Absent
-from neuroscaling.store.inventory import Inventory
-from neuroscaling.store.session import begin
-from neuroscaling.study import load_study
-from neuroscaling.targets import Targets
+from neuroscaling.study.wanted import Absent
+from neuroscaling.study.wanted import Inventory
+from neuroscaling.study.session import begin_session
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.wanted import Targets
 targets = Targets(load_study("study.yaml"))
-begin(Absent(targets, Inventory(targets.store)))
+begin_session(Absent(targets, Inventory(targets.store)))
 """
 TOY = """
 RUNS, SUBSETS, FITS = range({runs}), range({subsets}), range({fits})

@@ -63,9 +63,9 @@ def ours(
     problem: Problem, memory_mb: int = 2000, device: str = "cpu", kept: int = PREDICTED
 ) -> tuple[np.ndarray, np.ndarray]:
     """Penalties (sizes, t) and predictions (sizes, rows, t), of which the first rows are kept."""
+    from neuroscaling.regression.voxelwise.blocks import FeatureRows
     from neuroscaling.regression.voxelwise.fit import fit_sizes
     from neuroscaling.regression.voxelwise.settings import RidgeSettings
-    from neuroscaling.regression.voxelwise.sources import FeatureRows
 
     settings = RidgeSettings(tuple(ALPHAS), relative=False, scale="centre", memory_mb=memory_mb, device=device)
     n = problem.counts[-1]
@@ -212,7 +212,7 @@ def peak_share(device: str) -> None:
     """Print the share of the matrix product's peak that is reached with 8,779 rows, 4,096 features, 39,548 targets."""
     import torch
 
-    from neuroscaling.regression.voxelwise.cost import flops
+    from neuroscaling.regression.voxelwise.budget import flops
 
     square = torch.randn(8192, 8192, device=device)
     peak = 2 * 8192**3 / min(_wall(lambda: square @ square, device) for _ in range(10))

@@ -22,8 +22,8 @@ from common import quick, report, row
 
 from neuroscaling.activations.layout import Layout
 from neuroscaling.activations.shards import compressors
-from neuroscaling.activations.store import open_store, write_store
-from neuroscaling.activations.writing import LayerShards
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.activations.zarr_writing import LayerShards, write_store
 
 BATCH = 64
 

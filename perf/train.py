@@ -27,18 +27,18 @@ from loader import SIZE, feed_of, photographs
 from torch.nn import functional
 
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import draw, write_subset
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
-from neuroscaling.models.names import architecture
-from neuroscaling.training.allocation import keep_freed_memory
-from neuroscaling.training.feeding.interface import Batch
+from neuroscaling.study.architectures import architecture
+from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.training.feeding.protocols import Batch
+from neuroscaling.training.job import RunToMake, write_runs_to_make
 from neuroscaling.training.loop import Training, fit
-from neuroscaling.training.many import Job, write_plainly
-from neuroscaling.training.objectives.make import make_objective
-from neuroscaling.training.optimise import learning_rate, make_optimizer
-from neuroscaling.training.precision import autocast, make_scaler, reproducible
-from neuroscaling.training.recipe import Recipe, load_recipe
-from neuroscaling.training.steps import Plan
+from neuroscaling.training.optimisers import learning_rate, make_optimizer
+from neuroscaling.training.schedule import StepPlan
+from neuroscaling.training.setup import make_objective
+from neuroscaling.training.torch_runtime import autocast, keep_freed_memory, make_scaler, reproducible
 
 DIGITS = {"format": "digits"}
 CASES = (("resnet_w16", 32, 64), ("resnet18", 64, 32))  # architecture, pixels, batch
@@ -91,7 +91,7 @@ def steady(arch: str, feed: Any, recipe: Recipe, device: torch.device) -> float:
 def trainer(arch: str, feed: Any, recipe: Recipe, device: torch.device, compile: bool = False) -> Training:
     """A training that is fed by `feed`, and neither evaluated nor kept."""
     network = build(arch, 10, 0).to(device, memory_format=torch.channels_last)
-    plan = Plan(0, feed.n_images, recipe.epochs, recipe.batch_size)
+    plan = StepPlan(0, feed.n_images, recipe.epochs, recipe.batch_size)
     objective = make_objective(recipe, network, arch, 10, plan.n_steps, 0)
     if compile:
         objective.compile(dynamic=False)
@@ -177,7 +177,7 @@ def small_tier(quick: bool, device: str = "cpu") -> list[dict[str, Any]]:
     return [row(f"{what}, wall", wall, other_wall, worst, "s"), row(f"{what}, CPU", cpu, other_cpu, worst)]
 
 
-def tier(folder: Path, way: str, n: int) -> list[Job]:
+def tier(folder: Path, way: str, n: int) -> list[RunToMake]:
     """Runs on 1 to 10 digits a class; the same weights whatever the evaluations."""
     index = load_index("digits", DIGITS, "train")
     evaluations = "log" if way == "packed" else "published"
@@ -190,7 +190,7 @@ def tier(folder: Path, way: str, n: int) -> list[Job]:
         run = {"run": f"resnet_w8-{k}-s{seed}", "kind": "trained", "arch": "resnet_w8", "family": "ResNet"}
         run |= {"dataset": "digits", "dataset_settings": DIGITS, "fingerprint": index.fingerprint, "seed": seed}
         run |= {"samples_per_class": k, "subset": str(k), "subset_seed": seed, "start": None}
-        jobs.append(Job(run | {"recipe": recipe.model_dump(mode="json")}, subset, folder / run["run"]))
+        jobs.append(RunToMake(run | {"recipe": recipe.model_dump(mode="json")}, subset, folder / run["run"]))
     return jobs
 
 
@@ -248,10 +248,10 @@ def timm_rate(arch: str, batch: int) -> float:
     return 200 * batch / (time.monotonic() - start)
 
 
-def _process(jobs: list[Job], folder: Path, device: str) -> None:
+def _process(jobs: list[RunToMake], folder: Path, device: str) -> None:
     path = folder / "jobs.json"
-    path.write_text(write_plainly(jobs, {"device": device, "threads": 1}))
-    command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
+    path.write_text(write_runs_to_make(jobs, {"device": device, "threads": 1}))
+    command = [sys.executable, "-m", "neuroscaling.training.job", str(path)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
@@ -260,7 +260,7 @@ def _children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _accuracy(job: Job) -> float:
+def _accuracy(job: RunToMake) -> float:
     return json.loads((job.out / "run.json").read_text())["acc"]
 
 

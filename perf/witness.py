@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.oracle import witness
 from tests.oracle.studies import WITNESS_FILE, Study, parity_studies, read_table, tables_folder
 
-from neuroscaling.files import read_json, write_json
-from neuroscaling.provenance import provenance
+from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.provenance import provenance
 
 
 def found(study: Study) -> dict[str, Any]:

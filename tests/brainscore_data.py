@@ -20,8 +20,8 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from neuroscaling.brainscore import ids
-from neuroscaling.hashing import file_sha1
+from neuroscaling.core.hashing import file_sha1
+from neuroscaling.study import benchmarks
 
 if TYPE_CHECKING:
     import pytest
@@ -294,13 +294,13 @@ def assembly_file(data: str) -> str:
 def as_official(local: Path, out: Path, data: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Lay the files of data sets out as Brain-Score's cache has them, and let the table know their sha1s."""
     for name in data:
-        entry, stimuli = ids.DATA_SETS[name], ids.STIMULUS_SETS[ids.DATA_SETS[name].stimulus_set]
+        entry, stimuli = benchmarks.DATA_SETS[name], benchmarks.STIMULUS_SETS[benchmarks.DATA_SETS[name].stimulus_set]
         sha1 = _move(local / entry.assembly_file, out)
         archive = shutil.make_archive(str(out / stimuli.stem), "zip", local / stimuli.stem)
         csv_sha1, zip_sha1 = _move(local / f"{stimuli.stem}.csv", out), _move(Path(archive), out)
-        monkeypatch.setitem(ids.DATA_SETS, name, replace(entry, sha1=sha1))
+        monkeypatch.setitem(benchmarks.DATA_SETS, name, replace(entry, sha1=sha1))
         known = replace(stimuli, csv_sha1=csv_sha1, zip_sha1=zip_sha1)
-        monkeypatch.setitem(ids.STIMULUS_SETS, stimuli.stimulus_set, known)
+        monkeypatch.setitem(benchmarks.STIMULUS_SETS, stimuli.stimulus_set, known)
     return out
 
 

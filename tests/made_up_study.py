@@ -5,7 +5,12 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from neuroscaling.report.published import frame, index, objectives, samples
+from neuroscaling.reproductions.gokce2025 import (
+    figures_and_claims,
+    points_and_curves,
+    published_frames,
+    training_objectives,
+)
 
 ARCHS = {
     "resnet18": "ResNet", "resnet50": "ResNet", "resnetflex-0": "ResNetFlex", "efficientnet_b0": "EfficientNet",
@@ -14,22 +19,27 @@ ARCHS = {
 CHECKPOINTS = [("resnet50", "ResNet", None), ("deit_small", "ViT", None), ("resnet50", "ResNet", "dino")]
 REGIONS = ["V1", "V2", "V4", "IT", "Behavioral"]
 NEURAL = REGIONS[:4]
-NONE = dict.fromkeys(frame.KINDS, False) | {"ssl_method": None, "adv_method": None}
+NONE = dict.fromkeys(published_frames.KINDS, False) | {"ssl_method": None, "adv_method": None}
 
 
 def made_up_runs():
     """Runs of every kind that a figure shows: a few networks, numbers of images, data sets and objectives."""
     runs = []
-    for (i, (arch, family)), dataset, k in itertools.product(enumerate(ARCHS.items()), frame.DATASETS, (1, 30, 300, 0)):
+    for (i, (arch, family)), dataset, k in itertools.product(
+        enumerate(ARCHS.items()), published_frames.DATASETS, (1, 30, 300, 0)
+    ):
         runs.append(run(arch, family, dataset, k, 10.0 ** (6 + i / 4)))
-    others = [name for name in samples.DATASET_LOOKS if name not in frame.DATASETS]
+    others = [name for name in points_and_curves.DATASET_LOOKS if name not in published_frames.DATASETS]
     runs += [run("resnet18", "ResNet", dataset, k, 1e7) for dataset in others for k in (10, 0)]
     for arch in ("resnet18", "efficientnet_b0"):
         runs.append(run(arch, ARCHS[arch], "imagenet", 0, 1e7, is_random=True, total_flops=None))
     runs += [run(f"timm{n:g}", family, "x", 0, n, is_pretrained=True) for family, n in (("DaVit", 1e7), ("ViT", 3e7))]
     runs += [run("resnet50", "ResNet", "imagenet", k, 1e7, is_ssl=True, ssl_method="simclr") for k in (1, 30, 0)]
     runs += [run("vit_small", "ViT", "imagenet", 0, 2e7, is_ssl=True, ssl_method="dino")]
-    runs += [run("resnet18", "ResNet", "imagenet", k, 1e7, is_adv=True, adv_method=objectives.ATTACK) for k in (1, 0)]
+    runs += [
+        run("resnet18", "ResNet", "imagenet", k, 1e7, is_adv=True, adv_method=training_objectives.ATTACK)
+        for k in (1, 0)
+    ]
     return [{**row, "run": f"run{i:03d}"} for i, row in enumerate(runs)]
 
 
@@ -51,7 +61,7 @@ def made_up_tables():
         for arch, family, method in CHECKPOINTS
         for epoch in (1, 2, 10, 100) for region in REGIONS
     ]  # fmt: skip
-    private = pd.DataFrame(rng.uniform(size=(9, 5)), columns=list(frame.PRIVATE.values()))
+    private = pd.DataFrame(rng.uniform(size=(9, 5)), columns=list(published_frames.PRIVATE.values()))
     return pd.DataFrame(rows), pd.DataFrame(checkpoints), private.assign(model_id=[run["run"] for run in runs[:9]])
 
 
@@ -94,7 +104,7 @@ def made_up_allocation(name):
 
 def made_up_fits():
     """Every law that the figures want, but for one that is absent and one that is not testable."""
-    wanted = [name for entry in index.FIGURES for name in entry.wanted]
+    wanted = [name for entry in figures_and_claims.FIGURES for name in entry.wanted]
     fits = {name: made_up_law(name, 0.35 if name.endswith("corrected") else 0.3) for name in wanted}
     fits |= {name: made_up_allocation(name) for name in wanted if "chinchilla" in name}
     del fits["model_vit_avg"]

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core import run_record
-from neuroscaling.core.names import Name
+from neuroscaling.core import records
+from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.records import write_record
-from neuroscaling.core.score_files import beside, write_score_record
+from neuroscaling.core.score_files import file_beside, write_score_record
 
 
 def score_path(folder: Path, benchmark: str, run: str, definition: Mapping[str, Any] | None = None) -> Path:
     """`<folder>/<benchmark>-<key>/<run>.json`; the folder is made."""
-    path = folder / str(Name(benchmark, dict(definition or {"benchmark": benchmark}))) / f"{run}.json"
+    path = folder / str(ArtefactName(benchmark, dict(definition or {"benchmark": benchmark}))) / f"{run}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -33,7 +33,7 @@ def write_score(
 
 def write_run(path: Path, content: Mapping[str, Any]) -> Path:
     """Write `content` as the run.json at `path`, without a name that it would have to have."""
-    write_record(path, {**content, "format": run_record.FORMAT})
+    write_record(path, {**content, "format": records.RUN_FORMAT})
     return path
 
 
@@ -41,4 +41,4 @@ def reseal(path: Path, content: Mapping[str, Any], definition: Mapping[str, Any]
     """Write a score file anew, with the files that lie beside it."""
     stem = path.name.removesuffix(".json")
     kinds = [own.name.removeprefix(f"{stem}.") for own in path.parent.glob(f"{stem}.*") if own != path]
-    write_score_record(path, content, definition, {}, [kind for kind in kinds if beside(path, kind).is_file()])
+    write_score_record(path, content, definition, {}, [kind for kind in kinds if file_beside(path, kind).is_file()])

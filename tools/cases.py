@@ -17,9 +17,9 @@ DIGITS = {"format": "digits"}
 
 def subsets(folder: Path) -> Results:
     """Images of subsets of a made-up data set, by every kind of token and two seeds."""
-    from neuroscaling.datasets.draws import draw_token
     from neuroscaling.datasets.split import DatasetIndex
-    from neuroscaling.datasets.subsets import read_subset, write_subset
+    from neuroscaling.datasets.subset_file import read_subset, write_subset
+    from neuroscaling.datasets.subset_sampling import draw_token
 
     sizes = (40, 25, 31, 52)
     labels = np.repeat(np.arange(len(sizes)), sizes)
@@ -59,7 +59,7 @@ def stimuli(folder: Path) -> Results:
     """Images of several modes and shapes, as they are and on screens that are wider and narrower than they are."""
     from PIL import Image
 
-    from neuroscaling.stimuli.prepare import prepare
+    from neuroscaling.stimuli.preparation import prepare_stimuli
 
     (folder / "images").mkdir()
     pixels = _pattern(48, 64)
@@ -78,7 +78,7 @@ def stimuli(folder: Path) -> Results:
     source["images"] = str(folder / "images")
     results = {}
     for degrees in (None, 4.0, 8.0, 3.0):
-        out = prepare(source, degrees, folder / f"set-{degrees}").parent / "images"
+        out = prepare_stimuli(source, degrees, folder / f"set-{degrees}").parent / "images"
         results[str(degrees)] = _text_digest(f"{path.stem} {_pixels(path)}" for path in sorted(out.iterdir()))
     return results
 
@@ -88,9 +88,9 @@ def networks(folder: Path) -> Results:
     import torch
 
     from neuroscaling.models.build import build
-    from neuroscaling.models.names import architecture
-    from neuroscaling.models.pretrained import build_pretrained
+    from neuroscaling.models.checkpoints import build_pretrained
     from neuroscaling.models.weights import save_weights
+    from neuroscaling.study.architectures import architecture
 
     results = {}
     for arch in ("resnet_w4", "vit_w16", "resnetflexfilters-f-1-16-20-19", "torchvision.shufflenet_v2_x0_5"):
@@ -150,9 +150,9 @@ def extraction(folder: Path) -> Results:
     """
     from PIL import Image
 
-    from neuroscaling.activations.extract import extract
-    from neuroscaling.activations.store import open_store
-    from neuroscaling.stimuli.prepare import prepare
+    from neuroscaling.activations.extraction import extract
+    from neuroscaling.activations.zarr_reading import open_store
+    from neuroscaling.stimuli.preparation import prepare_stimuli
     from neuroscaling.training.train import train
 
     (folder / "images").mkdir()
@@ -161,7 +161,7 @@ def extraction(folder: Path) -> Results:
     rows = "".join(f"s{i},{i}.png\n" for i in range(6))
     (folder / "stimuli.csv").write_text(f"stimulus_id,filename\n{rows}", encoding="utf-8")
     source = {"kind": "folder", "root": str(folder), "csv": str(folder / "stimuli.csv"), "degrees": 4.0}
-    manifest = prepare(source | {"images": str(folder / "images")}, None, folder / "set")
+    manifest = prepare_stimuli(source | {"images": str(folder / "images")}, None, folder / "set")
     none, grid = {"kind": "none"}, {"kind": "grid", "sizes": [1, 2]}
     projection = {"kind": "projection", "components": 8, "seed": 1}
     cases = [
@@ -191,10 +191,10 @@ def extraction(folder: Path) -> Results:
 
 def _digit_run(folder: Path, name: str, arch: str, recipe: str, changes: dict[str, Any]) -> tuple[dict[str, Any], Path]:
     """A run on 6 digits a class, and the file of its images."""
-    from neuroscaling.datasets.draws import draw_token
     from neuroscaling.datasets.index import load_index
-    from neuroscaling.datasets.subsets import write_subset
-    from neuroscaling.training.recipe import Recipe, load_recipe
+    from neuroscaling.datasets.subset_file import write_subset
+    from neuroscaling.datasets.subset_sampling import draw_token
+    from neuroscaling.study.recipes import Recipe, load_recipe
 
     index = load_index("digits", DIGITS, "train")
     subset = folder / "6-s0.parquet"
@@ -207,7 +207,7 @@ def _digit_run(folder: Path, name: str, arch: str, recipe: str, changes: dict[st
 
 
 def _run(name: str, kind: str, arch: str, **settings: Any) -> dict[str, Any]:
-    from neuroscaling.runs import Run
+    from neuroscaling.study.loaded_study import Run
 
     return Run(name, kind, arch, "none", **settings).settings()
 
@@ -215,7 +215,7 @@ def _run(name: str, kind: str, arch: str, **settings: Any) -> dict[str, Any]:
 def _of_run(folder: Path, arch: str) -> Results:
     import pyarrow.parquet as pq
 
-    from neuroscaling.files import read_object
+    from neuroscaling.core.files import read_object
     from neuroscaling.models.build import build
     from neuroscaling.models.weights import read_weights
 

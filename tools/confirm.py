@@ -25,9 +25,16 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tools")]
 
 from cases import CASES  # noqa: E402
 
-from neuroscaling.errors import nearest  # noqa: E402
-from neuroscaling.files import write_json  # noqa: E402
-from neuroscaling.versions import PATH, STAGES, confirmed_path, stage_parts, unconfirmed, version_of  # noqa: E402
+from neuroscaling.core.errors import nearest  # noqa: E402
+from neuroscaling.core.files import write_json  # noqa: E402
+from neuroscaling.study.code_fingerprints import (  # noqa: E402
+    VERSIONED_STAGES,
+    VERSIONS,
+    confirmed_path,
+    stage_parts,
+    unconfirmed,
+    version_of,
+)
 
 CONFIRMED = ROOT / "tools" / "confirmed"
 RTOL, ATOL = 1e-4, 1e-7
@@ -39,15 +46,17 @@ PACKAGES = ("numpy", "pillow", "torch", "timm")
 def main() -> int:
     """Confirm or raise the stages that are named. Returns the exit status: 1 where results differ."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=", ".join(STAGES))
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=", ".join(VERSIONED_STAGES))
     parser.add_argument("--raise", dest="higher", action="store_true", help="give the stages a higher number")
     options = parser.parse_args()
     for stage in options.stages:
-        if stage not in STAGES:
-            parser.error(f"no stage {stage!r}; did you mean {nearest(stage, STAGES) or ', '.join(STAGES)}?")
+        if stage not in VERSIONED_STAGES:
+            parser.error(
+                f"no stage {stage!r}; did you mean {nearest(stage, VERSIONED_STAGES) or ', '.join(VERSIONED_STAGES)}?"
+            )
     if options.higher and not options.stages:
         parser.error("--raise: name the stages whose results are others now")
-    stages = options.stages or [stage for stage in STAGES if unconfirmed(stage, ROOT)]
+    stages = options.stages or [stage for stage in VERSIONED_STAGES if unconfirmed(stage, ROOT)]
     if not stages:
         print("The code of every stage is confirmed.")
     return max([0, *(confirm(stage, options.higher) for stage in stages)])
@@ -61,8 +70,8 @@ def confirm(stage: str, higher: bool) -> int:
     number = version_of(stage)
     if higher:
         number += 1
-        versions = json.loads(PATH.read_text(encoding="utf-8")) | {stage: number}
-        write_json(PATH, versions)
+        versions = json.loads(VERSIONS.read_text(encoding="utf-8")) | {stage: number}
+        write_json(VERSIONS, versions)
     elif differing:
         print(f"{stage}: {len(differing)} of {len(found)} results are others than those recorded:", file=sys.stderr)
         print(*differing[:SHOWN], sep="\n", file=sys.stderr)
@@ -70,7 +79,7 @@ def confirm(stage: str, higher: bool) -> int:
         print(f"  (recorded with {made}; here are {_packages()})", file=sys.stderr)
         print(
             f"next: mend the code; or, where the new results are right: python tools/confirm.py {stage} --raise\n"
-            f"      All {STAGES[stage].what} get new names then, and are made again.",
+            f"      All {VERSIONED_STAGES[stage].what} get new names then, and are made again.",
             file=sys.stderr,
         )
         return 1

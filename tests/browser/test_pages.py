@@ -8,11 +8,11 @@ from tests.made_up_study import made_up_fits, made_up_tables
 from tests.unit import made_up_encoding
 from tests.unit.test_report import DOT, fits_of, simulated_study
 
-from neuroscaling.files import write_json
-from neuroscaling.report.encoding import index as encoding_index
+from neuroscaling.core.files import write_json
+from neuroscaling.core.score_table import COLUMNS, read_table
+from neuroscaling.report import encoding_figures
 from neuroscaling.report.page import _figures, build_report
-from neuroscaling.report.published import index as published_index
-from neuroscaling.table import COLUMNS, read_table
+from neuroscaling.reproductions.gokce2025 import figures_and_claims
 
 pytestmark = MARKS
 
@@ -32,10 +32,10 @@ def published(folder, patch):
     files = [folder / "fits" / f"{name}.json" for name in made_up_fits()]
     for file, content in zip(files, made_up_fits().values(), strict=True):
         write_json(file, content)
-    patch.setattr(published_index, "FIGURES", published_index.FIGURES[:1])
+    patch.setattr(figures_and_claims, "FIGURES", figures_and_claims.FIGURES[:1])
     figures = folder / "figures" / "figures.json"
     paths = (folder / "scores.parquet", folder / "checkpoints.csv", folder / "brainscore.csv")
-    published_index.write_index(figures, *paths, files)
+    figures_and_claims.write_index(figures, *paths, files)
     table, _ = simulated_study()
     return build(folder, table.assign(simulated=False), [], published=_figures(figures))
 
@@ -46,12 +46,12 @@ def encoding(folder, patch):
     patch.setattr(made_up_encoding, "runs", lambda: networks)
     patch.setattr(made_up_encoding, "SIZES", [10, 1000])
     scores, table, _, accuracy = made_up_encoding.write_study(folder)
-    figures, found = folder / "encoding" / "figures.json", encoding_index.all_figures
-    patch.setattr(encoding_index, "all_figures", lambda *given: list(found(*given))[:3])
+    figures, found = folder / "encoding" / "figures.json", encoding_figures.all_figures
+    patch.setattr(encoding_figures, "all_figures", lambda *given: list(found(*given))[:3])
     row = {"subject": "all", "r": 0.4, "challenge": 41.0, "unclipped": 40.0}
     submission = {"average": "mean", "simulated": True, "runs": ["a", "b"], "subjects": ["subj01"], "scores": [row]}
     write_json(folder / "average.json", submission)
-    encoding_index.encoding_figures(scores, table, [], accuracy, figures, submissions=[folder / "average.json"])
+    encoding_figures.encoding_figures(scores, table, [], accuracy, figures, submissions=[folder / "average.json"])
     return build(folder, read_table(table), networks, encoding=_figures(figures))
 
 

@@ -11,10 +11,10 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import lock_of
-from neuroscaling.hashing import file_sha256
-from neuroscaling.training.many import Job, train_many, write_plainly
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.job import RunToMake, train_runs, write_runs_to_make
 from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
 from tests.unit.photographs import photograph_run, photographs
@@ -43,9 +43,9 @@ def start(jobs, folder, every=3, **operating):
     """A process, in a group of its own, that trains `jobs` and saves a state every so many steps."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "jobs.json"
-    path.write_text(write_plainly(jobs, OPERATING | {"checkpoint_steps": every} | operating))
+    path.write_text(write_runs_to_make(jobs, OPERATING | {"checkpoint_steps": every} | operating))
     with open(folder / "log", "ab") as log:
-        command = [sys.executable, "-m", "neuroscaling.training.many", str(path)]
+        command = [sys.executable, "-m", "neuroscaling.training.job", str(path)]
         return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ, start_new_session=True)
 
 
@@ -76,7 +76,7 @@ def test_killed_twice_and_resumed(job, tmp_path, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
     for step in (20, 60):
-        process = start([Job(run, subset, out)], tmp_path)
+        process = start([RunToMake(run, subset, out)], tmp_path)
         assert interrupt(process, out, signal.SIGKILL, step) == -signal.SIGKILL
         assert not (out / "run.json").exists() and not (out / WEIGHTS).exists()
     weights, logged = finish(run, subset, out, caplog)
@@ -89,7 +89,7 @@ def test_told_to_stop_saves_its_state_and_resumes(job, tmp_path, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
     for number, step in ((signal.SIGTERM, 15), (signal.SIGUSR1, 60)):
-        process = start([Job(run, subset, out)], tmp_path, every=15)
+        process = start([RunToMake(run, subset, out)], tmp_path, every=15)
         assert interrupt(process, out, number, step) == 128 + number
         assert not lock_of(out).exists()
     saved = int(states(out)[-1].stem.removeprefix("step-"))
@@ -104,7 +104,7 @@ def test_a_signal_to_all_processes_of_a_job_finds_its_state_saved(tmp_path, numb
     recipe = Recipe(name="r", augmentation="crop_flip", crops="originals", **keys)
     run, subset = photograph_run(photographs(tmp_path / "photographs", 12), recipe, k=12)
     run |= {"kind": "trained", "arch": "resnet_w8", "family": "ResNet"}
-    process = start([Job(run, subset, tmp_path / "run")], tmp_path, every=5, workers=2)
+    process = start([RunToMake(run, subset, tmp_path / "run")], tmp_path, every=5, workers=2)
     assert interrupt(process, tmp_path / "run", number, 30, os.killpg) == 128 + number
     assert f"told to stop ({number.name}) after step" in (tmp_path / "log").read_text()
 
@@ -113,7 +113,7 @@ def test_a_signal_to_all_processes_of_a_job_finds_its_state_saved(tmp_path, numb
 def test_damaged_states_are_passed_over(job, tmp_path, which, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
-    interrupt(start([Job(run, subset, out)], tmp_path), out, signal.SIGKILL, 30)
+    interrupt(start([RunToMake(run, subset, out)], tmp_path), out, signal.SIGKILL, 30)
     assert len(states(out)) >= 2
     older = int(states(out)[-2].stem.removeprefix("step-"))
     damaged = states(out) if which == "all" else states(out)[-1:]
@@ -127,12 +127,12 @@ def test_damaged_states_are_passed_over(job, tmp_path, which, caplog):
 
 def test_of_a_job_of_many_runs_that_is_killed_only_the_unfinished_ones_are_made_again(job, tmp_path, caplog):
     run, subset, _ = job
-    jobs = [Job(run | {"run": name}, subset, tmp_path / name) for name in ("first", "second", "third")]
+    jobs = [RunToMake(run | {"run": name}, subset, tmp_path / name) for name in ("first", "second", "third")]
     interrupt(start(jobs, tmp_path), tmp_path / "second", signal.SIGKILL, 30)
     made = [tmp_path / "first" / name for name in (WEIGHTS, "run.json", "history.parquet")]
     before = [path.stat().st_mtime_ns for path in made]
     with caplog.at_level(logging.INFO):
-        assert train_many(jobs, OPERATING) == []
+        assert train_runs(jobs, OPERATING) == []
     assert [path.stat().st_mtime_ns for path in made] == before
     assert "first is complete" in caplog.text and "second resumes at step" in caplog.text
     for name in ("second", "third"):

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neuroscaling.laws.config import expand, load_fit_file
-from neuroscaling.laws.select import select
-from neuroscaling.published.table import published_table
+from neuroscaling.laws.points import select_points
+from neuroscaling.reproductions.gokce2025.published_scores import published_table
+from neuroscaling.study.fit_files import expand_fits, load_fit_file
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
@@ -56,12 +56,12 @@ def read_table(folder: Path) -> pd.DataFrame:
 
 def parity_studies(table: pd.DataFrame) -> dict[str, Study]:
     """All fits of the study that are fitted as published, by name, in the order of the file."""
-    jobs = [job for job in expand(load_fit_file(FIT_FILE)) if job.settings["mode"] == "parity"]
+    jobs = [job for job in expand_fits(load_fit_file(FIT_FILE)) if job.settings["mode"] == "parity"]
     return {job.name: _study(table, job.name, job.settings) for job in jobs}
 
 
 def _study(table: pd.DataFrame, name: str, settings: dict[str, Any]) -> Study:
-    points = select(table, settings).points
+    points = select_points(table, settings).points
     y = points["y"].to_numpy(dtype=float)
     return Study(
         name,

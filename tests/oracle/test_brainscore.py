@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from tests import brainscore_data
 
-from neuroscaling.activations.store import write_store
-from neuroscaling.stimuli.screen import place_on_screen
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.stimuli.preparation import place_on_screen
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
@@ -23,7 +23,7 @@ SCREEN = """
 import json, sys, tempfile
 from pathlib import Path
 from neuroscaling.brainscore import environment
-environment.prepare(Path(tempfile.mkdtemp()))
+environment.prepare_environment(Path(tempfile.mkdtemp()))
 from brainscore_vision.benchmark_helpers.screen import ImageConverter
 for path, source, target, out in json.loads(sys.argv[1]):
     ImageConverter(target_dir=out).convert_image(path, source_degrees=source, target_degrees=target)
@@ -33,17 +33,20 @@ PRECOMPUTED = """
 import json, sys, tempfile
 from dataclasses import replace
 from pathlib import Path
-from neuroscaling.brainscore import environment, ids
-environment.prepare(Path(tempfile.mkdtemp()))
+from neuroscaling.brainscore import environment
+from neuroscaling.study import benchmarks
+environment.prepare_environment(Path(tempfile.mkdtemp()))
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision import load_benchmark, load_stimulus_set
 from brainscore_vision.benchmark_helpers import PrecomputedFeatures
-from neuroscaling.activations.store import open_store
-from neuroscaling.brainscore.local import load, register_benchmark
-from neuroscaling.brainscore.scoring import Job, score_benchmark
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.brainscore.benchmark_objects import benchmark_object
+from neuroscaling.brainscore.local_files import register_benchmark
+from neuroscaling.brainscore.scoring import Job
+from neuroscaling.brainscore.scoring import score_benchmark
 
 store, results = open_store(sys.argv[2]), {}
-benchmark = ids.benchmark("MajajHong2015public.IT-pls")
+benchmark = benchmarks.registered_benchmark("MajajHong2015public.IT-pls")
 register_benchmark(sys.argv[1], benchmark)
 stimuli = load_stimulus_set(benchmark.stimulus_sets[0])
 coords = {column: ("presentation", stimuli[column].values) for column in stimuli.columns}
@@ -55,18 +58,18 @@ theirs = load_benchmark(benchmark.benchmark)(PrecomputedFeatures(features, visua
 results["theirs"] = [float(theirs), float(theirs.raw), float(theirs.ceiling), float(theirs.attrs["error"])]
 
 def with_components(name, number):
-    made = load(name)
+    made = benchmark_object(name)
     made._similarity_metric.regression._regression.n_components = number
     return made
 
 
 for engine in ("stock", "kernel"):
     job = Job("toy", "toy", True, "toy", store, {"IT": "all"}, "all", engine=engine)
-    row = score_benchmark(benchmark, load, job)[0]["rows"][0]
+    row = score_benchmark(benchmark, benchmark_object, job)[0]["rows"][0]
     results[engine] = [row[key] for key in ("score", "raw", "ceiling", "error")]
     results[f"{engine} components"] = row.get("n_components")
     dead = replace(job, layers={"IT": "dead"})
-    row = score_benchmark(benchmark, load, dead)[0]["rows"][0]
+    row = score_benchmark(benchmark, benchmark_object, dead)[0]["rows"][0]
     results[f"{engine} dead"] = [row[key] for key in ("score", "raw", "ceiling", "error")]
     results[f"{engine} dead components"] = row.get("n_components")
 row = score_benchmark(benchmark, lambda name: with_components(name, 6), replace(dead, engine="stock"))[0]["rows"][0]

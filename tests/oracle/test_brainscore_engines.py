@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests import brainscore_data
 
-from neuroscaling.activations.store import write_store
+from neuroscaling.activations.zarr_writing import write_store
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
@@ -23,17 +23,19 @@ import json, sys, tempfile, traceback
 from dataclasses import replace
 from pathlib import Path
 from neuroscaling.brainscore import environment
-environment.prepare(Path(tempfile.mkdtemp()))
+environment.prepare_environment(Path(tempfile.mkdtemp()))
 from brainscore_vision import load_metric
 from brainscore_vision.benchmarks import BenchmarkBase
 from brainscore_vision.benchmarks.cowley2026.benchmark import _CombinedNeuralBenchmark
 from brainscore_vision.metrics.regression_correlation import metric
-from neuroscaling.activations.store import open_store
-from neuroscaling.brainscore import ids
-from neuroscaling.brainscore.definitions import check_definitions
-from neuroscaling.brainscore.local import load, register_benchmark
-from neuroscaling.brainscore.scoring import Job, score_benchmark
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.study import benchmarks
+from neuroscaling.brainscore.own_benchmarks import check_definitions
+from neuroscaling.brainscore.benchmark_objects import benchmark_object
+from neuroscaling.brainscore.local_files import register_benchmark
+from neuroscaling.brainscore.scoring import Job
+from neuroscaling.brainscore.scoring import score_benchmark
+from neuroscaling.core.errors import NeuroscalingError
 
 def metric_of(name):
     if name == "dual_ridgecv":
@@ -44,9 +46,9 @@ def metric_of(name):
 
 def combined(names, data):
     for name in names:
-        register_benchmark(data, ids.benchmark(name))
+        register_benchmark(data, benchmarks.registered_benchmark(name))
     own = _CombinedNeuralBenchmark.__new__(_CombinedNeuralBenchmark)
-    own._sessions = [load(name) for name in names]
+    own._sessions = [benchmark_object(name) for name in names]
     mean = lambda: metric.Score(sum(float(b.ceiling) for b in own._sessions) / len(names))
     BenchmarkBase.__init__(own, identifier="combined", version=1, parent="V4", ceiling_func=mean)
     return own
@@ -64,7 +66,7 @@ def loader(case):
     if "combined" in case:
         return lambda name: combined(case["combined"], case["data"])
     def loaded(name):
-        benchmark = load(name, definitions_of(case))
+        benchmark = benchmark_object(name, definitions_of(case))
         if "metric" in case:
             benchmark._similarity_metric = metric_of(case["metric"])
         return benchmark
@@ -73,7 +75,7 @@ def loader(case):
 results, ceilings = {}, Path(tempfile.mkdtemp())
 for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
     defined = definitions_of(case)
-    known = defined[case["benchmark"]].benchmark if defined else ids.benchmark(case["benchmark"])
+    known = defined[case["benchmark"]].benchmark if defined else benchmarks.registered_benchmark(case["benchmark"])
     benchmark = replace(known, **{"metric": case["metric"]} if "metric" in case else {})
     if "combined" not in case and not defined:
         register_benchmark(case["data"], benchmark)

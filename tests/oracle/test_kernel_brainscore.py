@@ -23,11 +23,15 @@ from brainscore_vision.metrics.regression_correlation import metric as stock
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge, RidgeCV
 
-from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV
+from neuroscaling.regression.dual_ridge import DualRidge
+from neuroscaling.regression.dual_ridge import DualRidgeCV
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.pls import KernelPLS
-from neuroscaling.regression.similarity import linear_cka, nearest_units, rdm, rdm_similarity
+from neuroscaling.regression.similarity import linear_cka
+from neuroscaling.regression.similarity import nearest_units
+from neuroscaling.regression.similarity import rdm
+from neuroscaling.regression.similarity import rdm_similarity
 
 warnings.simplefilter("ignore")
 results = {}

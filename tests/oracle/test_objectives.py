@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from neuroscaling.models.build import build
-from neuroscaling.training.feeding.normal import MEAN, STD
-from neuroscaling.training.objectives.adversarial import ffgsm
-from neuroscaling.training.objectives.dino import Head
-from neuroscaling.training.objectives.make import make_objective
-from neuroscaling.training.objectives.simclr import nt_xent
-from neuroscaling.training.recipe import Recipe, load_recipe
+from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.training.feeding.augmentation import MEAN, STD
+from neuroscaling.training.self_supervised_objectives import Head, nt_xent
+from neuroscaling.training.setup import make_objective
+from neuroscaling.training.supervised_objectives import ffgsm
 
 # Temperature: loss, and the norm of its gradient to both views (6, 9).
 NT_XENT = {0.5: (2.579588, 0.5420465), 0.1: (7.014824, 2.8988452)}

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cross_decomposition import PLSRegression
 
-from neuroscaling.regression.features import Features
-from neuroscaling.regression.finite import finite_rows, not_finite_in_words
+from neuroscaling.regression.features import Features, finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.pls import KernelPLS, pls_predict, pls_splits
 

@@ -9,12 +9,12 @@ import pytest
 from tests.oracle import witness
 from tests.oracle.studies import WITNESS_FILE, parity_studies, read_table
 
-from neuroscaling.files import read_json
+from neuroscaling.core.files import read_json
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import form_by_name
-from neuroscaling.laws.job import fit_table
 from neuroscaling.laws.loss import DELTA
+from neuroscaling.laws.study_fit import fit_table
 
 WITNESS = read_json(WITNESS_FILE)["fits"]
 UNPUBLISHED = {"compute_accuracy", "adv_scaling"}

@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from neuroscaling.regression.scores import prediction_correlation, r_squared
+from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, GramRows
 from neuroscaling.regression.voxelwise.fit import fit_sizes
 from neuroscaling.regression.voxelwise.settings import RidgeSettings
-from neuroscaling.regression.voxelwise.sources import FeatureBlocks, FeatureRows, GramRows
 
 ALPHAS = tuple(np.logspace(-3, 15, 10))
 EXACT = RidgeSettings(ALPHAS, relative=False, dtype="float64", device="cpu")

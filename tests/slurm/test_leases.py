@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from neuroscaling.core import leases
-from neuroscaling.core.holders import job_has_ended, own_cluster
+from neuroscaling.core.lease_holders import job_has_ended, own_cluster
 from neuroscaling.core.leases import Held, held, holder_in, lock_of
 
 from .lab import ROOT, slurm, user_environment, wait_until

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import draw, write_subset
-from neuroscaling.training.recipe import Recipe, load_recipe
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
+from neuroscaling.study.recipes import Recipe, load_recipe
 
 DIGITS = {"format": "digits"}
 

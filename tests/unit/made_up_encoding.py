@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pandas as pd
 
-from neuroscaling.core.score_files import beside
-from neuroscaling.encoding.accuracy_summary import write_accuracy
-from neuroscaling.encoding.rois import ALL_VERTICES
-from neuroscaling.laws.config import FitFile, expand
-from neuroscaling.laws.job import write_fit
-from neuroscaling.report.encoding.meshes import fsaverage5
-from neuroscaling.table import build_table, write_table
+from neuroscaling.core.score_files import file_beside
+from neuroscaling.core.score_table import build_table, write_table
+from neuroscaling.fmri.group_accuracy import write_accuracy
+from neuroscaling.laws.study_fit import write_fit
+from neuroscaling.report.encoding_surfaces import fsaverage5
+from neuroscaling.study.fit_files import FitFile, expand_fits
+from neuroscaling.study.recording_folders import ALL_VERTICES
 from tests.score_records import reseal, score_path, write_run
 
 SUBJECTS = ["subj01", "subj02", "subj03"]
@@ -57,7 +57,7 @@ def write_study(folder, fits=None):
     table = folder / "scores.parquet"
     write_table(table, build_table(scores, run_files))
     write_accuracy(scores, folder / "accuracy.parquet")
-    jobs = [] if fits is None else expand(FitFile(fits=fits))
+    jobs = [] if fits is None else expand_fits(FitFile(fits=fits))
     fit_files = [folder / "fits" / f"{job.name}.json" for job in jobs]
     for job, path in zip(jobs, fit_files, strict=True):
         write_fit(table, job.settings, path, path.with_suffix(".bootstraps.parquet"))
@@ -96,8 +96,8 @@ def _write_subject(path, run, subject):
                  "layer": "blocks.1@4"}
             )  # fmt: skip
             accuracies += _accuracies(region, n, r, rng)
-    pd.DataFrame(accuracies).to_parquet(beside(path, "accuracy.parquet"))
-    _vertices(subject, rng).to_parquet(beside(path, "targets.parquet"))
+    pd.DataFrame(accuracies).to_parquet(file_beside(path, "accuracy.parquet"))
+    _vertices(subject, rng).to_parquet(file_beside(path, "targets.parquet"))
     reseal(
         path,
         {"run": run["run"], "data": "data", "simulated": True, "benchmark": "algonauts2023",

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from neuroscaling.datasets.draws import draw
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import write_subset
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
+from neuroscaling.study.recipes import Recipe
 
 CLASSES = ("china", "flower", "mixed")
 

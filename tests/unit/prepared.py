@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core import run_record
+from neuroscaling.core import records
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.records import write_record
-from neuroscaling.hashing import file_sha256
-from neuroscaling.stimuli.manifest import FORMAT
+from neuroscaling.stimuli.manifest import STIMULI_FORMAT
 
 
 def write_set(folder: Path, rows: list[dict[str, Any]], name: str = "test", degrees: float | None = 8) -> Path:
     """The manifest of the images that lie in `folder`/images; rows: `stimulus_id`, `filename` and `sha1` of each."""
-    content = {"format": FORMAT, "set": name, "degrees": degrees, "simulated": True, "stimuli": rows}
+    content = {"format": STIMULI_FORMAT, "set": name, "degrees": degrees, "simulated": True, "stimuli": rows}
     write_record(folder / "manifest.json", content)
     return folder / "manifest.json"
 
@@ -19,6 +19,6 @@ def write_set(folder: Path, rows: list[dict[str, Any]], name: str = "test", degr
 def write_run(folder: Path, weights: str = "weights-ep0.safetensors") -> str:
     """The run.json of the weights that lie in `folder`; returns their sha256."""
     sha256 = file_sha256(folder / weights)
-    record = {"format": run_record.FORMAT, "status": run_record.DONE, "weights": weights, "weights_sha256": sha256}
-    write_record(folder / run_record.RECORD, record)
+    record = {"format": records.RUN_FORMAT, "status": records.DONE, "weights": weights, "weights_sha256": sha256}
+    write_record(folder / records.RUN_RECORD, record)
     return sha256

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroscaling.core.score_files import beside
-from neuroscaling.encoding import accuracy as accuracy_module
-from neuroscaling.encoding.accuracy import MEASURES, accuracy_of
-from neuroscaling.encoding.accuracy_files import ACCURACY, write_columns
-from neuroscaling.encoding.accuracy_summary import write_accuracy
-from neuroscaling.encoding.bootstrap import resamples, same_sign, sign_flip_p, summarise
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import file_sha256
+from neuroscaling.core.score_files import file_beside
+from neuroscaling.fmri import accuracy
+from neuroscaling.fmri.accuracy import MEASURES, accuracy_of
+from neuroscaling.fmri.accuracy_files import ACCURACY, write_columns
+from neuroscaling.fmri.group_accuracy import resamples, same_sign, sign_flip_p, summarise, write_accuracy
 from tests.score_records import reseal, score_path
 
 N, V, DRAWS, SEED = 40, 17, 6, 3
@@ -82,7 +81,7 @@ def test_measures_equal_a_loop_over_vertices_for_all_images_and_for_each_draw():
 
 def test_blocks_of_vertices_change_nothing(monkeypatch):
     whole = accuracy_of(*subject(), DRAWS, SEED)
-    monkeypatch.setattr(accuracy_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(accuracy, "BLOCK_BYTES", 1)
     for name, column in accuracy_of(*subject(), DRAWS, SEED).items():
         if column.dtype.kind == "f":
             np.testing.assert_allclose(column, whole[name], rtol=1e-12)
@@ -252,7 +251,7 @@ def write_subject(folder, run, name, sizes=(10, 40), noise=1.0, seed=0, n_draws=
     columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     columns["n_mapping"] = np.repeat(sizes, [len(table["draw"]) for table in tables])
     path = score_path(folder / "scores", f"algonauts2023-{name}", run)
-    write_columns(beside(path, ACCURACY), columns)
+    write_columns(file_beside(path, ACCURACY), columns)
     seal(path, name, [{"subject": name, "region": region} for region in own])
     return path, columns
 
@@ -296,7 +295,7 @@ def test_intervals_stay_within_what_a_measure_can_be(tmp_path):
     # Draws lie at 97 or 100 %, on average below the 99 % of all images: freed of that bias they would end at 100.5 %.
     path, columns = write_subject(tmp_path, "net", "subj01", n_draws=4)
     columns["challenge"] = np.choose(columns["draw"] + 1, [99.0, 100.0, 97.0, 97.0, 100.0])
-    write_columns(beside(path, ACCURACY), columns)
+    write_columns(file_beside(path, ACCURACY), columns)
     seal(path, "subj01", [{"subject": "subj01", "region": "V1"}])
     write_accuracy([path], tmp_path / "accuracy.parquet")
     rows = [row for row in table_of(tmp_path / "accuracy.parquet") if row["measure"] == "challenge"]
@@ -338,19 +337,19 @@ def test_one_run_alone_gives_an_empty_table_of_comparisons_with_its_columns(tmp_
 def test_all_unfit_files_are_named_at_once(tmp_path):
     sound, columns = write_subject(tmp_path, "net", "subj01")
     lost, _ = write_subject(tmp_path, "net", "subj02")
-    beside(lost, ACCURACY).unlink()
+    file_beside(lost, ACCURACY).unlink()
     old, _ = write_subject(tmp_path, "net", "subj03")
-    write_columns(beside(old, ACCURACY), {key: value for key, value in columns.items() if key != "challenge"})
+    write_columns(file_beside(old, ACCURACY), {key: value for key, value in columns.items() if key != "challenge"})
     damaged, _ = write_subject(tmp_path, "net", "subj04")
-    beside(damaged, ACCURACY).write_bytes(b"PAR1 cut short")
+    file_beside(damaged, ACCURACY).write_bytes(b"PAR1 cut short")
     pooled, _ = write_subject(tmp_path, "net", "subj05")
     seal(pooled, "subj05", [{"subject": "subj05"}, {"subject": "subj06"}])
     with pytest.raises(DataError) as error:
         write_accuracy([sound, sound, lost, old, damaged, pooled], tmp_path / "accuracy.parquet")
     text = str(error.value)
-    assert f"{beside(lost, ACCURACY)}: file is missing" in text
-    assert f"{beside(old, ACCURACY)}: column is missing" in text and "challenge" in text
-    assert f"{beside(damaged, ACCURACY)}: not a readable parquet file" in text
+    assert f"{file_beside(lost, ACCURACY)}: file is missing" in text
+    assert f"{file_beside(old, ACCURACY)}: column is missing" in text and "challenge" in text
+    assert f"{file_beside(damaged, ACCURACY)}: not a readable parquet file" in text
     assert f"{pooled}: not the score file of one subject" in text
     assert "a subject is given twice" in text and "net simulated-tree algonauts2023 subj01" in text
     assert not (tmp_path / "accuracy.parquet").exists()
@@ -358,9 +357,9 @@ def test_all_unfit_files_are_named_at_once(tmp_path):
 
 def test_accuracies_that_were_altered_are_refused_and_both_checksums_are_named(tmp_path):
     path, columns = write_subject(tmp_path, "net", "subj01")
-    write_columns(beside(path, ACCURACY), {**columns, "r": columns["r"] + 1e-9})
+    write_columns(file_beside(path, ACCURACY), {**columns, "r": columns["r"] + 1e-9})
     with pytest.raises(DataError, match="the file was altered") as error:
         write_accuracy([path], tmp_path / "accuracy.parquet")
     text = str(error.value)
-    assert file_sha256(beside(path, ACCURACY)) in text and json.loads(path.read_text())["files"][ACCURACY] in text
+    assert file_sha256(file_beside(path, ACCURACY)) in text and json.loads(path.read_text())["files"][ACCURACY] in text
     assert "delete the score file and run again" in text

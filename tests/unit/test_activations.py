@@ -9,15 +9,14 @@ import torch
 from PIL import Image
 
 from neuroscaling.activations.baselines import gabor
-from neuroscaling.activations.extract import extract
-from neuroscaling.activations.images import batches
+from neuroscaling.activations.extraction import extract
 from neuroscaling.activations.networks import normalise
 from neuroscaling.activations.reductions import reduce
-from neuroscaling.activations.store import open_store
-from neuroscaling.core.names import Name
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.hashing import file_sha256
-from neuroscaling.images import ImageFile
+from neuroscaling.activations.stimulus_images import batches
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.hashing import ArtefactName, file_sha256
+from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import read_manifest
@@ -125,7 +124,7 @@ def test_other_weights_than_those_of_the_record_are_refused_and_both_sums_named(
 def test_activations_of_another_definition_are_refused(stimuli, tmp_path):
     run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
     definitions = [{"set": "test", "reduction": kind} for kind in ("none", "grid")]
-    first, second = (tmp_path / f"{Name('test', definition)}.json" for definition in definitions)
+    first, second = (tmp_path / f"{ArtefactName('test', definition)}.json" for definition in definitions)
     extract(run, tmp_path, [stimuli], [first], definitions=definitions[:1])
     assert open_store(first).manifest["definition"] == definitions[0]
     first.rename(second)

@@ -4,10 +4,9 @@ from copy import deepcopy
 
 import pytest
 
-from neuroscaling.core.agreement import setting_problems
-from neuroscaling.core.score_files import read_score
-from neuroscaling.errors import DataError
-from neuroscaling.table import build_table
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.score_files import read_score, setting_problems
+from neuroscaling.core.score_table import build_table
 from tests.score_records import write_run, write_score
 from tests.unit.test_table import run_record, score_record
 

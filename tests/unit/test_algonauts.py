@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuroscaling.encoding.algonauts import scan, subjects_of, tree_problems
-from neuroscaling.encoding.algonauts.read import read_recording
-from neuroscaling.encoding.mapping import read_mapping
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
+from neuroscaling.fmri import algonauts_recording
+from neuroscaling.fmri.algonauts_recording import read_recording
+from neuroscaling.study.algonauts_tree import read_mapping, tree_problems, tree_subjects
 
 N_TRAIN, N_TEST, WIDTH = 24, 8, {"lh": 14, "rh": 11}
 
@@ -53,7 +53,7 @@ def tree(tmp_path):
 
 def test_a_sound_tree_has_no_problems(tree):
     assert tree_problems(tree) == []
-    assert subjects_of(tree) == ["subj01", "subj02"]
+    assert tree_subjects(tree) == ["subj01", "subj02"]
 
 
 def test_reading_pools_hemispheres_and_reads_the_mapping(tree):
@@ -98,7 +98,7 @@ def test_missing_subject_comes_with_the_nearest(tree):
     problem = tree_problems(tree, ["subj01", "sub02"])[0]
     assert (problem.what, problem.value, problem.nearest) == ("subject folder is missing", "sub02", "subj02")
     with pytest.raises(DataError, match="sub02"):
-        subjects_of(tree, ["sub02"])
+        tree_subjects(tree, ["sub02"])
 
 
 def test_a_folder_without_subjects(tmp_path):
@@ -220,11 +220,11 @@ def test_a_damaged_folder_is_refused_with_all_its_problems(tree):
 def test_the_scan_does_not_depend_on_the_size_of_its_blocks(data):
     n_rows, n_columns = data.draw(st.integers(2, 9)), data.draw(st.integers(1, 6))
     values = data.draw(hnp.arrays(np.float32, (n_rows, n_columns), elements=st.sampled_from([0.0, 0.1, 1.0, np.nan])))
-    finite, low, high = scan.column_summary(values)
+    finite, low, high = algonauts_recording.column_summary(values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "BLOCK_BYTES", 4 * n_columns * data.draw(st.integers(1, n_rows)))
+        patch.setattr(algonauts_recording, "BLOCK_BYTES", 4 * n_columns * data.draw(st.integers(1, n_rows)))
         assert_same = np.testing.assert_array_equal
-        for one, other in zip((finite, low, high), scan.column_summary(values), strict=True):
+        for one, other in zip((finite, low, high), algonauts_recording.column_summary(values), strict=True):
             assert_same(one, other)
     expected = [np.isfinite(column).all() and len(set(column.tolist())) > 1 for column in values.T]
     assert (finite & (low < high)).tolist() == expected

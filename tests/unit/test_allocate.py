@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.laws.allocate import SCALES, allocation, cost_law, has_optimum, run_at_compute, run_at_score
+from neuroscaling.core.errors import DataError
 from neuroscaling.laws.bootstrap import resample_weights
-from neuroscaling.laws.inputs import NotTestable
+from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law, has_optimum, run_at_compute, run_at_score
+from neuroscaling.laws.point_checks import NotTestable
 
 PARAMS = np.array([[0.45, 0.3, 0.5, 0.9, 0.25], [0.5, 2.0, 0.2, 0.1, 0.7]])
 COST = np.array([[0.9, 40.0], [1.1, 5.0]])

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import resource, torch
-from neuroscaling.training.allocation import keep_freed_memory
+from neuroscaling.training.torch_runtime import keep_freed_memory
 assert keep_freed_memory()
 def step():
     return [torch.ones(2 << 20) for _ in range(20)]  # 160 MB

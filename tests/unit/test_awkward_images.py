@@ -11,14 +11,13 @@ import torch
 from PIL import Image
 from torchvision.datasets.folder import pil_loader
 
-from neuroscaling.activations.preprocess import Preprocessing
+from neuroscaling.activations.stimulus_images import Preprocessing
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.images import ImageFile, is_plain_jpeg
 from neuroscaling.datasets.decode import decode, square, squares_file
-from neuroscaling.datasets.readers import FileSource
-from neuroscaling.datasets.split import DatasetIndex
-from neuroscaling.errors import DataError
-from neuroscaling.images import ImageFile, is_plain_jpeg
+from neuroscaling.datasets.split import DatasetIndex, FileSource
 from neuroscaling.stimuli.manifest import image_files
-from neuroscaling.stimuli.prepare import prepare
+from neuroscaling.stimuli.preparation import prepare_stimuli
 from tests.unit.photographs import photographs
 
 
@@ -169,7 +168,7 @@ def prepared(tmp_path, name, degrees):
         "images": tmp_path,
         "degrees": 8.0,
     }
-    return image_files(prepare(source, degrees, tmp_path / f"set-{degrees}"))["a"]
+    return image_files(prepare_stimuli(source, degrees, tmp_path / f"set-{degrees}"))["a"]
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -11,14 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from neuroscaling import network_checks
-from neuroscaling.activations.extract import extract
+from neuroscaling.activations.extraction import extract
 from neuroscaling.activations.networks import normalise
-from neuroscaling.activations.store import open_store
-from neuroscaling.config import Study
-from neuroscaling.deep_checks import deep_problems
-from neuroscaling.errors import DataError, NeuroscalingError, StudyError
-from neuroscaling.models.batches import TOLERANCE, company_problems
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.cli.deep_checks import deep_problems
+from neuroscaling.core.errors import DataError, NeuroscalingError, StudyError
+from neuroscaling.models.batch_independence import TOLERANCE, company_problems
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import probe
 from neuroscaling.models.checkpoints import build_with, tensor_problems
@@ -27,15 +25,14 @@ from neuroscaling.models.heads import classes_of, head_names
 from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import copy_hidden, hidden_buffers, shapes, tensors_of
 from neuroscaling.models.weights import read_weights, save_weights
-from neuroscaling.network_checks import Use, trial
-from neuroscaling.runs import expand
-from neuroscaling.study import LoadedStudy
-from neuroscaling.training import evaluate
+from neuroscaling.study.loaded_study import LoadedStudy, expand_runs
+from neuroscaling.study.recipes import load_recipe
+from neuroscaling.study.study_sections import Study
+from neuroscaling.training import evaluation, network_trials
+from neuroscaling.training.checkpoints import load_state, save_state
 from neuroscaling.training.loop import fit, restore, snapshot
-from neuroscaling.training.objectives.make import make_objective
-from neuroscaling.training.prepare import prepare
-from neuroscaling.training.recipe import load_recipe
-from neuroscaling.training.state import load_state, save_state
+from neuroscaling.training.network_trials import Use, try_network
+from neuroscaling.training.setup import make_objective, prepare_training
 from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
 from tests.unit.prepared import write_set
@@ -71,7 +68,7 @@ def stimuli(tmp_path_factory) -> Path:
 def extracted(arch: str, stimuli: Path, folder: Path, batch: int) -> dict[str, np.ndarray]:
     """Features of an untrained run by layer, the readout last, as two extractions give them."""
     study = {"study": "s", "runs": [{"untrained": [arch], "seeds": [5]}]}
-    run = expand(Study.model_validate(study), {})[0].settings()
+    run = expand_runs(Study.model_validate(study), {})[0].settings()
     train(run, None, folder / run["run"], {"threads": 1})
     found = []
     for i in range(2):
@@ -187,13 +184,13 @@ def test_what_the_state_dictionary_leaves_out_is_kept_as_training_left_it(tmp_pa
 def test_hidden_state_is_trained_averaged_and_resumed(tmp_path):
     run = digit_run(own("hidden_count"), k=3, epochs=1, ema=0.5, name="hidden")
     subset = digit_subset(tmp_path, run)
-    training = prepare(run, subset, tmp_path / "run", None, CPU, {})
+    training = prepare_training(run, subset, tmp_path / "run", None, CPU, {})
     network = training.objective.network
     fit(training, lambda: None, lambda: None)
     assert network.passes > 0 and torch.equal(training.scored.passes, network.passes)
     kept = build_with(run["arch"], tmp_path / "run" / "weights-ep1.safetensors")
     assert torch.equal(kept.passes, network.passes)
-    again = prepare(run, subset, tmp_path / "again", None, CPU, {})
+    again = prepare_training(run, subset, tmp_path / "again", None, CPU, {})
     save_state(tmp_path / "state", 1, snapshot(training, "this"))
     restore(again, load_state(tmp_path / "state", "this"))
     assert torch.equal(again.objective.network.passes, network.passes)
@@ -258,9 +255,9 @@ def test_a_single_image_left_over_is_evaluated_as_any_other(monkeypatch):
 
     pixels = torch.randn(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     model = build(own("squeezes"), 10, 0)
-    whole = evaluate.evaluate(model, Images(), "fp32", CPU)
-    monkeypatch.setattr(evaluate, "BATCH", 2)
-    assert evaluate.evaluate(model, Images(), "fp32", CPU) == pytest.approx(whole)
+    whole = evaluation.evaluate(model, Images(), "fp32", CPU)
+    monkeypatch.setattr(evaluation, "BATCH", 2)
+    assert evaluation.evaluate(model, Images(), "fp32", CPU) == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("name", ["no_parameters", "frozen"])
@@ -286,7 +283,7 @@ def test_a_network_with_nothing_to_train_is_refused(name):
 def test_a_trial_says_what_training_and_extraction_would_meet(name, message):
     use = Use(own(name), frozenset({"trained"}), frozenset({"supervised"}), {})
     try:
-        found = trial(use, {})
+        found = try_network(use, {})
     except NeuroscalingError as error:
         found = error.problems
     assert message in "\n".join(map(str, found)), found
@@ -294,12 +291,12 @@ def test_a_trial_says_what_training_and_extraction_would_meet(name, message):
 
 @pytest.mark.parametrize("name", sorted({*WORK} - {"no_parameters", "dictionary"}))
 def test_a_trial_passes_what_works(name):
-    assert trial(Use(own(name), frozenset({"trained"}), frozenset({"supervised"}), {}), {}) == []
+    assert try_network(Use(own(name), frozenset({"trained"}), frozenset({"supervised"}), {}), {}) == []
 
 
 def test_self_supervision_needs_one_linear_classifier():
     use = Use(own("two_heads"), frozenset({"trained"}), frozenset({"simclr"}), None)
-    (problem,) = trial(use, {})
+    (problem,) = try_network(use, {})
     assert "one linear classifier" in problem.what and problem.value == "fc, other.1"
 
 
@@ -318,9 +315,9 @@ def test_check_names_the_networks_that_would_fail_before_anything_is_trained(tmp
 def test_a_sound_network_of_a_library_is_tried_out_once(tmp_path, monkeypatch):
     content = {"study": "once", "store": str(tmp_path / "store"), "runs": [{"untrained": ["test_vit4"]}]}
     study = LoadedStudy(tmp_path / "once.yaml", Study.model_validate(content))
-    assert network_checks.network_problems(study) == []
-    monkeypatch.setattr(network_checks, "trial", lambda *given: pytest.fail("tried out again"))
-    assert network_checks.network_problems(study) == []
+    assert network_trials.network_problems(study) == []
+    monkeypatch.setattr(network_trials, "trial", lambda *given: pytest.fail("tried out again"))
+    assert network_trials.network_problems(study) == []
 
 
 def test_checking_a_study_of_the_zoo_takes_no_torch(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
 from neuroscaling.laws import bootstrap
 from neuroscaling.laws.bootstrap import resample_weights
 

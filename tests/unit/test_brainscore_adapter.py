@@ -11,15 +11,14 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from neuroscaling.activations.store import write_store
-from neuroscaling.brainscore import ids
+from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob, write_job
-from neuroscaling.brainscore.sources import find_files
-from neuroscaling.core.names import Name
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.hashing import ArtefactName, file_sha256
 from neuroscaling.core.score_files import checked_file, read_score
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.hashing import file_sha256
 from neuroscaling.simulate.brain import simulate_brain
+from neuroscaling.study import benchmarks
+from neuroscaling.study.benchmarks import find_files
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
@@ -33,7 +32,7 @@ TRUTHS = {
     "IT": "MajajHong2015.public-IT",
     "behavior": "Rajalingham2018.public",
 }
-LAYERS = {region: f"{region}.0" for region in ids.REGIONS}
+LAYERS = {region: f"{region}.0" for region in benchmarks.BRAINSCORE_REGIONS}
 OFFICIAL = {
     "13d28ca0ce88ee550b54db3004374ae19096e9b9": "assy_dicarlo_MajajHong2015_public.nc",
     "5ca7a3da00d8e9c694a9cd725df5ba0ad6d735af": "stimulus_hvm-public.csv",
@@ -45,25 +44,28 @@ PUBLIC = (V1, "FreemanZiemba2013public.V2-pls", "MajajHong2015public.V4-pls", IT
 DRIVER = """
 import json, sys, tempfile
 from pathlib import Path
-from neuroscaling.brainscore import environment, ids
-environment.prepare(Path(tempfile.mkdtemp()))
-from neuroscaling.activations.store import open_store
-from neuroscaling.brainscore.local import load, register_benchmark
+from neuroscaling.brainscore import environment
+from neuroscaling.study import benchmarks
+environment.prepare_environment(Path(tempfile.mkdtemp()))
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.brainscore.benchmark_objects import benchmark_object
+from neuroscaling.brainscore.local_files import register_benchmark
 from neuroscaling.brainscore.score_file import write_score
-from neuroscaling.brainscore.scoring import Job, score_benchmark
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.brainscore.scoring import Job
+from neuroscaling.brainscore.scoring import score_benchmark
+from neuroscaling.core.errors import NeuroscalingError
 
 results, registered, ceilings = {}, {}, Path(tempfile.mkdtemp())
 for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
     try:
-        benchmark = ids.benchmark(case["benchmark"])
+        benchmark = benchmarks.registered_benchmark(case["benchmark"])
         if registered.get(case["benchmark"]) != case["data"]:
             register_benchmark(case["data"], benchmark)
             registered[case["benchmark"]] = case["data"]
         store = open_store(case["activations"])
         settings = {key: case[key] for key in ("protocol", "engine")}
         job = Job("toy", "toy", True, case["data"], store, case["layers"], "behavior.0", ceilings=ceilings, **settings)
-        content, targets = score_benchmark(benchmark, load, job)
+        content, targets = score_benchmark(benchmark, benchmark_object, job)
         results[name] = content | {"targets": targets}
         if name == "parity":
             write_score(Path(sys.argv[2]).with_name("parity.json"), content, targets, {}, {})
@@ -196,7 +198,7 @@ def results(brain: Path, stores: dict[str, Path]) -> dict[str, dict]:
 def test_what_generated_the_responses_reaches_the_ceiling(results: dict, benchmark: str):
     row = results[f"truth {benchmark}"]["rows"][0]
     assert 0.8 < row["score"] < 1.25
-    assert row["region"] == ids.BENCHMARKS[benchmark].region
+    assert row["region"] == benchmarks.BENCHMARKS[benchmark].region
 
 
 @needs_brainscore
@@ -218,8 +220,8 @@ def test_a_score_says_what_it_is(results: dict):
     assert (score["simulated"], score["metric"], score["engine"]) == (True, "pls", "kernel")
     assert (row["n_targets"], row["n_mapping"], row["layer"]) == (8, 108, "IT.0")
     assert row["score"] == pytest.approx(row["raw"] ** 2 / row["ceiling"], rel=1e-12)
-    assert score["versions"] == {"brainscore_vision": ids.BRAINSCORE_VERSION, "benchmark": 4}
-    assert score["provenance"]["versions"]["brainscore_vision"] == ids.BRAINSCORE_VERSION
+    assert score["versions"] == {"brainscore_vision": benchmarks.BRAINSCORE_VERSION, "benchmark": 4}
+    assert score["provenance"]["versions"]["brainscore_vision"] == benchmarks.BRAINSCORE_VERSION
     behavior = results[f"truth {BEHAVIOR}"]
     assert behavior["rows"][0]["scale"] == "r/sqrt(c)" and behavior["rows"][0]["n_targets"] is None
 
@@ -295,7 +297,7 @@ def _score(job: ScoringJob, folder: Path, *outputs: ScoreOutput, **options: obje
 def _output(activations: Path, folder: Path, benchmark: str, **settings: object) -> ScoreOutput:
     """The score of a run called `toy-00000000`."""
     definition = {"benchmark": benchmark, **settings}
-    path = folder / str(Name(benchmark, definition)) / "toy-00000000.json"
+    path = folder / str(ArtefactName(benchmark, definition)) / "toy-00000000.json"
     return ScoreOutput(path, "toy-00000000", benchmark, activations, definition)
 
 
@@ -308,7 +310,7 @@ def test_the_command_makes_what_is_absent_and_seals_it_and_keeps_ceilings(
     assert first.returncode == 0, first.stderr
     content = read_score(out.path)
     assert content["rows"] == results[f"truth {IT}"]["rows"] and content["definition"] == out.definition
-    recordings = find_files(scoring.data, ids.DATA_SETS["MajajHong2015.public"])
+    recordings = find_files(scoring.data, benchmarks.DATA_SETS["MajajHong2015.public"])
     expected = {f"simulated-toy/{path.name}": path for path in (recordings.assembly, recordings.csv)}
     assert expected.keys() < content["made_from"].keys()
     assert all(content["made_from"][name] == f"sha256:{file_sha256(path)}" for name, path in expected.items())
@@ -362,12 +364,12 @@ def test_an_official_file_of_other_content_is_named(
 
 def test_missing_recordings_are_all_named(tmp_path: Path):
     with pytest.raises(DataError) as error:
-        find_files(tmp_path, ids.DATA_SETS["MajajHong2015.public"])
+        find_files(tmp_path, benchmarks.DATA_SETS["MajajHong2015.public"])
     names = ["assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-public.csv", "stimulus_hvm-public"]
     assert [problem.value for problem in error.value.problems] == names
 
 
 def test_the_table_of_benchmarks_knows_the_nearest():
     with pytest.raises(StudyError, match=r"nearest:  FreemanZiemba2013public\.V1-pls"):
-        ids.benchmark("FreemanZiemba2013public.V1-plss")
-    assert {entry.region for entry in ids.BENCHMARKS.values()} == {*ids.REGIONS, "behavior"}
+        benchmarks.registered_benchmark("FreemanZiemba2013public.V1-plss")
+    assert {entry.region for entry in benchmarks.BENCHMARKS.values()} == {*benchmarks.BRAINSCORE_REGIONS, "behavior"}

@@ -12,14 +12,15 @@ import xarray as xr
 import yaml
 from PIL import Image
 
-from neuroscaling.brainscore import definitions, ids, sources
-from neuroscaling.brainscore.preflight import recording_problems, session_problems
-from neuroscaling.brainscore.targets import brainscore_jobs
-from neuroscaling.deep_checks import deep_problems
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.files import read_json, write_json
-from neuroscaling.hashing import file_sha1
-from neuroscaling.study import load_study
+from neuroscaling.brainscore import own_benchmarks
+from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
+from neuroscaling.cli.deep_checks import deep_problems
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.hashing import file_sha1
+from neuroscaling.study import benchmarks
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.recordings import brainscore_jobs
 from tests import awkward_recordings, brainscore_data
 from tests.awkward_recordings import MINE
 
@@ -42,33 +43,34 @@ REGISTERED = (
 
 @pytest.mark.slow
 def test_the_table_is_what_the_installed_package_registers(brainscore_python: str, tmp_path: Path):
-    made = brainscore_data.run_in_brainscore(
-        brainscore_python, "-m", "neuroscaling.brainscore.registry_table", tmp_path / "table.json"
-    )
+    made = brainscore_data.run_in_brainscore(brainscore_python, "-m", "tools.registry_table", tmp_path / "table.json")
     assert made.returncode == 0, made.stderr
-    known = read_json(Path(ids.__file__).with_name("registered.json"))
-    assert read_json(tmp_path / "table.json") == known, "run python -m neuroscaling.brainscore.registry_table"
+    known = read_json(Path(benchmarks.__file__).with_name("registered.json"))
+    assert read_json(tmp_path / "table.json") == known, "run python -m tools.registry_table"
 
 
 def test_the_table_covers_the_families_and_says_why_others_are_not_served():
     for name in (*REGISTERED, "Cowley2026.V4-pls", "Li2026.IT-ridgecv", "Allen2022_fmri_surface_4subj.IT-rdm"):
-        assert ids.benchmark(name).benchmark == name
-    entry = ids.benchmark("Allen2022_fmri.V1-ridge")
+        assert benchmarks.registered_benchmark(name).benchmark == name
+    entry = benchmarks.registered_benchmark("Allen2022_fmri.V1-ridge")
     assert (entry.kind, entry.metric, entry.degrees, entry.subjects) == ("train_test", "dual_ridge", 8.4, "subject")
     assert entry.data == ("Allen2022_fmri_train", "Allen2022_fmri_test")
-    assert ids.benchmark("MajajHong2015public.IT-pls").stratified_by == "object_name"
-    assert ids.benchmark("Rajalingham2018-i2n").stimulus_sets == ("objectome.public", "objectome.private")
-    assert ids.benchmark("Cowley2026.V4-pls").parts == 4
+    assert benchmarks.registered_benchmark("MajajHong2015public.IT-pls").stratified_by == "object_name"
+    assert benchmarks.registered_benchmark("Rajalingham2018-i2n").stimulus_sets == (
+        "objectome.public",
+        "objectome.private",
+    )
+    assert benchmarks.registered_benchmark("Cowley2026.V4-pls").parts == 4
     with pytest.raises(StudyError, match="not served: metric spantime_pls"):
-        ids.benchmark("MajajHong2015public.IT-temporal-pls")
+        benchmarks.registered_benchmark("MajajHong2015public.IT-temporal-pls")
     with pytest.raises(StudyError, match=r"nearest:  Papale2025\.V4-ridgecv"):
-        ids.benchmark("Papale2025.V4-ridge-cv")
+        benchmarks.registered_benchmark("Papale2025.V4-ridge-cv")
 
 
 def test_file_names_of_the_simulated_families_are_those_of_the_table():
     for data, (assembly, stimuli) in brainscore_data.FAMILIES.items():
-        entry = ids.DATA_SETS[data]
-        assert (entry.assembly, ids.STIMULUS_SETS[entry.stimulus_set].identifier) == (assembly, stimuli)
+        entry = benchmarks.DATA_SETS[data]
+        assert (entry.assembly, benchmarks.STIMULUS_SETS[entry.stimulus_set].identifier) == (assembly, stimuli)
 
 
 # --- files in both layouts
@@ -90,10 +92,10 @@ def official(local: Path, monkeypatch: pytest.MonkeyPatch, *data: str) -> Path:
 
 
 def test_training_and_test_files_are_found_together(local: Path):
-    files, alone = sources.find_benchmark(local, ids.benchmark("Allen2022_fmri.V1-rdm"))
+    files, alone = benchmarks.find_benchmark(local, benchmarks.registered_benchmark("Allen2022_fmri.V1-rdm"))
     assert [entry.data_set.data for entry in files] == ["Allen2022_fmri_train", "Allen2022_fmri_test"]
     assert alone == [] and not files[0].official
-    assert sources.stimulus_sets_of("Allen2022_fmri.V1-rdm") == (
+    assert benchmarks.stimulus_sets_of("Allen2022_fmri.V1-rdm") == (
         "Allen2022_fmri_stim_train",
         "Allen2022_fmri_stim_test",
     )
@@ -102,9 +104,9 @@ def test_training_and_test_files_are_found_together(local: Path):
 def test_a_missing_file_says_what_to_download_and_where_to_put_it(local: Path):
     (local / "assy_Allen2022_fMRI_test_Assembly.nc").unlink()
     with pytest.raises(DataError) as error:
-        sources.find_benchmark(local, ids.benchmark("Allen2022_fmri.V1-ridge"))
+        benchmarks.find_benchmark(local, benchmarks.registered_benchmark("Allen2022_fmri.V1-ridge"))
     (problem,) = error.value.problems
-    known = ids.DATA_SETS["Allen2022_fmri_test"]
+    known = benchmarks.DATA_SETS["Allen2022_fmri_test"]
     assert problem.value == "assy_Allen2022_fMRI_test_Assembly.nc"
     key = "s3://brainscore-storage/brainscore-vision/benchmarks/Allen2022/Allen2022_fmri"
     for part in (
@@ -115,24 +117,24 @@ def test_a_missing_file_says_what_to_download_and_where_to_put_it(local: Path):
     ):
         assert part in problem.fix
     with pytest.raises(DataError) as error:
-        sources.find_benchmark(local, ids.benchmark("Rajalingham2018-i2n"))
+        benchmarks.find_benchmark(local, benchmarks.registered_benchmark("Rajalingham2018-i2n"))
     missing = {problem.value for problem in error.value.problems}
     assert "stimulus_objectome_public.csv" in missing and "assy_dicarlo_Rajalingham2018_private.nc" in missing
 
 
 def test_a_file_in_the_folder_of_another_sha1_is_no_find(local: Path, monkeypatch: pytest.MonkeyPatch):
     root = official(local, monkeypatch, "MajajHong2015.public")
-    assert sources.find_files(root, ids.DATA_SETS["MajajHong2015.public"]).official
-    right = root / ids.DATA_SETS["MajajHong2015.public"].sha1
+    assert benchmarks.find_files(root, benchmarks.DATA_SETS["MajajHong2015.public"]).official
+    right = root / benchmarks.DATA_SETS["MajajHong2015.public"].sha1
     right.rename(root / "0000")
     with pytest.raises(DataError, match="lies in a folder of another sha1"):
-        sources.find_files(root, ids.DATA_SETS["MajajHong2015.public"])
+        benchmarks.find_files(root, benchmarks.DATA_SETS["MajajHong2015.public"])
 
 
 def test_a_sha1_mismatch_is_told_with_both(local: Path, monkeypatch: pytest.MonkeyPatch):
     root = official(local, monkeypatch, "MajajHong2015.public")
-    files = sources.find_files(root, ids.DATA_SETS["MajajHong2015.public"])
-    assert list(sources.sha1_problems(files)) == []
+    files = benchmarks.find_files(root, benchmarks.DATA_SETS["MajajHong2015.public"])
+    assert list(benchmarks.sha1_problems(files)) == []
     files.csv.write_text(files.csv.read_text() + "\n")
     (problem,) = recording_problems(root, ["MajajHong2015public.IT-pls", "MajajHong2015public.V4-pls"])
     assert "SHA1 mismatch" in problem.what
@@ -229,8 +231,8 @@ READ = """
 import sys, tempfile
 from pathlib import Path
 if sys.argv[2] == "scoring":
-    from neuroscaling.brainscore.environment import prepare
-    prepare(Path(tempfile.mkdtemp()))
+    from neuroscaling.brainscore.environment import prepare_environment
+    prepare_environment(Path(tempfile.mkdtemp()))
     import netCDF4
 from neuroscaling.brainscore.recordings import read_recordings
 print(read_recordings(sys.argv[1]).values.shape)
@@ -248,12 +250,12 @@ def test_recordings_on_a_disk_without_locks_are_read(sound: Path, tmp_path: Path
 
 def test_the_hash_of_official_files_needs_no_files_and_that_of_local_ones_only_its_own(local: Path):
     names = ("MajajHong2015public.IT-pls", "MajajHong2015public.V4-pls")
-    assert sources.source_hash(None, names[0]) == sources.source_hash(None, names)
-    assert sources.source_hash(None, names) != sources.source_hash(None, "Allen2022_fmri.V1-ridge")
-    before = [sources.source_hash(local, name) for name in (names[0], "Allen2022_fmri.V1-ridge")]
+    assert benchmarks.source_hash(None, names[0]) == benchmarks.source_hash(None, names)
+    assert benchmarks.source_hash(None, names) != benchmarks.source_hash(None, "Allen2022_fmri.V1-ridge")
+    before = [benchmarks.source_hash(local, name) for name in (names[0], "Allen2022_fmri.V1-ridge")]
     csv = local / "stimulus_hvm-public.csv"
     csv.write_text(csv.read_text() + "\n")
-    after = [sources.source_hash(local, name) for name in (names[0], "Allen2022_fmri.V1-ridge")]
+    after = [benchmarks.source_hash(local, name) for name in (names[0], "Allen2022_fmri.V1-ridge")]
     assert before[0] != after[0] and before[1] == after[1]
 
 
@@ -261,13 +263,13 @@ def test_the_hash_of_official_files_needs_no_files_and_that_of_local_ones_only_i
 
 
 def test_a_definition_is_an_entry_of_the_table(tmp_path: Path):
-    found = definitions.check_definitions({"mine": MINE}, tmp_path)
-    entry = definitions.benchmark("mine", found)
+    found = own_benchmarks.check_definitions({"mine": MINE}, tmp_path)
+    entry = own_benchmarks.benchmark_entry("mine", found)
     assert (entry.region, entry.metric, entry.kind, entry.stimulus_sets) == ("IT", "pls", "neural", ("mine",))
     assert found["mine"].assembly == tmp_path / MINE["assembly"]
-    assert definitions.benchmark("Papale2025.V4-ridge", found) is ids.BENCHMARKS["Papale2025.V4-ridge"]
+    assert own_benchmarks.benchmark_entry("Papale2025.V4-ridge", found) is benchmarks.BENCHMARKS["Papale2025.V4-ridge"]
     with pytest.raises(DataError) as error:
-        definitions.require_files(found["mine"])
+        own_benchmarks.require_files(found["mine"])
     assert len(error.value.problems) == 3
 
 
@@ -275,10 +277,10 @@ def test_the_example_of_the_page_is_a_definition(tmp_path: Path):
     page = (Path(__file__).parents[2] / "docs" / "brainscore.md").read_text()
     example, further = re.findall(r"```yaml\n(.*?)```", page, re.S)
     parts = [yaml.safe_load(part)["brainscore"] for part in (example, further)]
-    found = definitions.check_definitions({k: v for part in parts for k, v in part["define"].items()}, tmp_path)
+    found = own_benchmarks.check_definitions({k: v for part in parts for k, v in part["define"].items()}, tmp_path)
     assert found["our-IT"].time_window == (70.0, 170.0) and found["v4-210325"].metric == "pls"
     names = [name for part in parts for name in part["benchmarks"]]
-    assert [definitions.benchmark(name, found).region for name in names] == ["IT", "IT", "V4"]
+    assert [own_benchmarks.benchmark_entry(name, found).region for name in names] == ["IT", "IT", "V4"]
 
 
 def test_definitions_that_a_v4_session_cannot_serve_are_told_before_it_is_there(tmp_path: Path):
@@ -311,13 +313,13 @@ def test_definitions_that_a_v4_session_cannot_serve_are_told_before_it_is_there(
 )
 def test_what_is_wrong_with_a_definition_is_told(tmp_path: Path, change: dict, message: str):
     with pytest.raises(StudyError, match=message):
-        definitions.check_definitions({"mine": MINE | change}, tmp_path)
+        own_benchmarks.check_definitions({"mine": MINE | change}, tmp_path)
 
 
 def test_a_definition_may_not_bear_a_registered_name_or_lack_a_key(tmp_path: Path):
     lacking = {key: value for key, value in MINE.items() if key != "assembly"}
     with pytest.raises(StudyError) as error:
-        definitions.check_definitions({"MajajHong2015.IT-pls": MINE, "mine": lacking}, tmp_path)
+        own_benchmarks.check_definitions({"MajajHong2015.IT-pls": MINE, "mine": lacking}, tmp_path)
     assert [problem.what for problem in error.value.problems] == [
         "a registered benchmark has this name",
         "key is missing",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroscaling.brainscore import ids
-from neuroscaling.files import read_json
+from neuroscaling.core.files import read_json
+from neuroscaling.study import benchmarks
 from tests import awkward_recordings, brainscore_data
 from tests.awkward_recordings import MINE
 
@@ -35,13 +35,16 @@ import json, sys, tempfile
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from neuroscaling.brainscore import definitions, environment, ids
-environment.prepare(Path(tempfile.mkdtemp()))
+from neuroscaling.brainscore import own_benchmarks
+from neuroscaling.brainscore import environment
+from neuroscaling.study import benchmarks
+environment.prepare_environment(Path(tempfile.mkdtemp()))
 from scipy.stats import spearmanr
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision.benchmark_helpers import PrecomputedFeatures
-from neuroscaling.brainscore import local
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.brainscore import benchmark_objects
+from neuroscaling.brainscore import local_files
+from neuroscaling.core.errors import NeuroscalingError
 
 given = json.loads(Path(sys.argv[1]).read_text())
 stored = np.load(given["features"])
@@ -50,7 +53,7 @@ renamed = {new: named[old] for new, old in given["renamed"].items()}
 numbered = {str(1000 + i): i for i in range(len(named))}
 for table, entries in (("DATA_SETS", given["data_sets"]), ("STIMULUS_SETS", given["stimulus_sets"])):
     for name, changed in entries.items():
-        getattr(ids, table)[name] = replace(getattr(ids, table)[name], **changed)
+        getattr(benchmarks, table)[name] = replace(getattr(benchmarks, table)[name], **changed)
 
 
 class Model(PrecomputedFeatures):
@@ -82,8 +85,8 @@ def load(case):
     global rows
     rows = numbered if case.get("root", "").endswith("numbered") else named | renamed
     if "define" in case:
-        known = definitions.check_definitions({"mine": case["define"]}, case["root"])
-        benchmark = local.load("mine", known)
+        known = own_benchmarks.check_definitions({"mine": case["define"]}, case["root"])
+        benchmark = benchmark_objects.benchmark_object("mine", known)
         found = summary(benchmark, known["mine"].degrees)
         if case.get("rdm"):
             neural = benchmark._assembly
@@ -91,9 +94,9 @@ def load(case):
             upper = np.triu_indices(len(values), 1)
             found["by hand"] = spearmanr((1 - np.corrcoef(values))[upper], (1 - np.corrcoef(neural.values))[upper])[0]
         return found
-    entry = ids.benchmark(case["benchmark"])
-    local.register_benchmark(case["root"], entry)
-    return summary(local.load(entry.benchmark), entry.degrees if case.get("score") else None)
+    entry = benchmarks.registered_benchmark(case["benchmark"])
+    local_files.register_benchmark(case["root"], entry)
+    return summary(benchmark_objects.benchmark_object(entry.benchmark), entry.degrees if case.get("score") else None)
 
 
 results = {}
@@ -129,8 +132,8 @@ def loaded(brainscore_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         packed = _packed(root, folder, patch)
         changed = {
-            "data_sets": {"MajajHong2015.public": {"sha1": ids.DATA_SETS["MajajHong2015.public"].sha1}},
-            "stimulus_sets": {"hvm-public": _sha1s(ids.STIMULUS_SETS["hvm-public"])},
+            "data_sets": {"MajajHong2015.public": {"sha1": benchmarks.DATA_SETS["MajajHong2015.public"].sha1}},
+            "stimulus_sets": {"hvm-public": _sha1s(benchmarks.STIMULUS_SETS["hvm-public"])},
         }
     altered = folder / "altered"
     _copy_with_damage(packed, altered, changed["data_sets"]["MajajHong2015.public"]["sha1"])
@@ -187,7 +190,7 @@ def _packed(root: Path, folder: Path, patch: pytest.MonkeyPatch) -> Path:
     return packed
 
 
-def _sha1s(stimuli: ids.StimulusSet) -> dict[str, str]:
+def _sha1s(stimuli: benchmarks.RegisteredStimuli) -> dict[str, str]:
     return {key: value for key, value in asdict(stimuli).items() if key in ("csv_sha1", "zip_sha1")}
 
 
@@ -250,7 +253,7 @@ def test_brainscores_own_classes_take_the_files(loaded: dict, name: str):
     found = loaded[name]
     assert 0.2 < found["ceiling"] <= 1, found
     kinds = {"train_test": "TrainTestNeuralBenchmark", "rsa": "RSABenchmark"}
-    assert found["class"] == kinds.get(ids.BENCHMARKS[name].kind, found["class"])
+    assert found["class"] == kinds.get(benchmarks.BENCHMARKS[name].kind, found["class"])
 
 
 @pytest.mark.slow

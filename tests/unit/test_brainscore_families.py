@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.brainscore import ids
-from neuroscaling.files import read_json
+from neuroscaling.core.files import read_json
+from neuroscaling.study import benchmarks
 from tests.brainscore_data import run_in_brainscore
 
 DRIVER = """
 import json, sys, tempfile
 from pathlib import Path
-from neuroscaling.brainscore import environment, ids
-environment.prepare(Path(tempfile.mkdtemp()))
+from neuroscaling.brainscore import environment
+from neuroscaling.study import benchmarks
+environment.prepare_environment(Path(tempfile.mkdtemp()))
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -21,7 +22,9 @@ from PIL import Image
 from brainscore_core.supported_data_standards.brainio import assemblies
 from brainscore_core.supported_data_standards.brainio.assemblies import walk_coords
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
-from neuroscaling.brainscore import local, registry_stand_ins
+from neuroscaling.brainscore import benchmark_objects
+from neuroscaling.brainscore import local_files
+from tools import registry_stand_ins
 
 root, names = Path(sys.argv[1]), json.loads(sys.argv[2])
 TABLE = "stimulus_id,filename,object_name,texture_type,image_label\\na,a.png,x,x,x\\nb,b.png,y,y,y\\n"
@@ -53,14 +56,14 @@ def write_recordings(data_set):
 
 found = {}
 for name in names:
-    benchmark = ids.BENCHMARKS[name]
+    benchmark = benchmarks.BENCHMARKS[name]
     for stimuli in benchmark.stimulus_sets:
-        write_stimuli(ids.STIMULUS_SETS[stimuli])
+        write_stimuli(benchmarks.STIMULUS_SETS[stimuli])
     for data in benchmark.data:
-        write_recordings(ids.DATA_SETS[data])
+        write_recordings(benchmarks.DATA_SETS[data])
     try:
-        local.register_benchmark(root, benchmark)
-        loaded = local.load(name)
+        local_files.register_benchmark(root, benchmark)
+        loaded = benchmark_objects.benchmark_object(name)
         parts = getattr(loaded, "_sessions", [loaded])
         kinds = ("_assembly", "train_assembly", "test_assembly")
         held = [getattr(part, kind) for part in parts for kind in kinds if hasattr(part, kind)]
@@ -73,13 +76,13 @@ for name in names:
 
 @pytest.mark.slow
 def test_every_family_takes_files_of_ones_own(brainscore_python: str, tmp_path: Path):
-    families = {(entry.data, entry.kind): name for name, entry in ids.BENCHMARKS.items()}
+    families = {(entry.data, entry.kind): name for name, entry in benchmarks.BENCHMARKS.items()}
     ran = run_in_brainscore(brainscore_python, "-c", DRIVER, tmp_path, json.dumps(list(families.values())))
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = read_json(tmp_path / "found.json")
     assert len(found) == len(families) > 20
     holding = {"neural": 1, "rsa": 1, "behavior": 1, "train_test": 2}
     for name, sets in found.items():
-        entry = ids.BENCHMARKS[name]
+        entry = benchmarks.BENCHMARKS[name]
         shown = ["b"] if name == "Cadena2017-pls" else ["a", "b"]
         assert sets == [shown] * (holding[entry.kind] * entry.parts), name

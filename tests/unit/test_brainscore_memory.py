@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.brainscore.memory import estimate_mb, limit_mb, refuse_above_limit
-from neuroscaling.errors import DataError
+from neuroscaling.brainscore.environment import estimate_mb, limit_mb, refuse_above_limit
+from neuroscaling.core.errors import DataError
 
 
 def test_inner_products_take_less_than_features():

@@ -9,25 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.brainscore import ids, prefetch, sources
+from neuroscaling.brainscore import prefetch
 from neuroscaling.brainscore.job_files import PrefetchJob, write_job
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import file_sha1
 from neuroscaling.core.records import read_record
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha1
+from neuroscaling.study import benchmarks
 from tests.brainscore_data import run_in_brainscore
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> list[sources.RemoteFile]:
+def remote(tmp_path: Path) -> list[benchmarks.RemoteFile]:
     """Three files of a made-up bucket, in a folder that stands in for it."""
     bucket = tmp_path / "server" / "bucket" / "prefix"
     bucket.mkdir(parents=True)
     files = []
     for name in ("a.nc", "b.csv", "c.zip"):
         (bucket / name).write_bytes(name.encode() * 100)
-        files.append(sources.RemoteFile(name, file_sha1(bucket / name), "bucket", f"prefix/{name}", "null"))
+        files.append(benchmarks.RemoteFile(name, file_sha1(bucket / name), "bucket", f"prefix/{name}", "null"))
     return files
 
 
@@ -37,14 +38,14 @@ class Network:
     def __init__(self, root: Path, *fails: str):
         self.root, self.fails, self.fetched = root, fails, []
 
-    def __call__(self, file: sources.RemoteFile, path: Path) -> None:
+    def __call__(self, file: benchmarks.RemoteFile, path: Path) -> None:
         self.fetched.append(file.name)
         path.write_bytes((self.root / file.bucket / file.key).read_bytes()[: 50 if file.name in self.fails else None])
         if "interrupted" in self.fails and file.name == "b.csv":
             raise KeyboardInterrupt
 
 
-def test_prefetched_files_are_whole_read_only_and_listed_last(tmp_path: Path, remote: list[sources.RemoteFile]):
+def test_prefetched_files_are_whole_read_only_and_listed_last(tmp_path: Path, remote: list[benchmarks.RemoteFile]):
     network, root = Network(tmp_path / "server"), tmp_path / "data"
     manifest = prefetch.prefetch_files(remote, root, tmp_path / "manifest.json", network)
     assert read_record(manifest, "prefetch/2")["files"] == {file.name: file.sha1 for file in remote}
@@ -54,7 +55,7 @@ def test_prefetched_files_are_whole_read_only_and_listed_last(tmp_path: Path, re
         assert path.stat().st_mode & 0o222 == 0 and path.parent.stat().st_mode & 0o222 == 0
 
 
-def test_a_killed_prefetch_goes_on_and_fetches_nothing_again(tmp_path: Path, remote: list[sources.RemoteFile]):
+def test_a_killed_prefetch_goes_on_and_fetches_nothing_again(tmp_path: Path, remote: list[benchmarks.RemoteFile]):
     root, manifest = tmp_path / "data", tmp_path / "manifest.json"
     with pytest.raises(KeyboardInterrupt):
         prefetch.prefetch_files(remote, root, manifest, Network(tmp_path / "server", "interrupted"))
@@ -70,7 +71,7 @@ def test_a_killed_prefetch_goes_on_and_fetches_nothing_again(tmp_path: Path, rem
     assert again.fetched == []
 
 
-def test_a_file_of_another_content_is_refused_or_fetched_again(tmp_path: Path, remote: list[sources.RemoteFile]):
+def test_a_file_of_another_content_is_refused_or_fetched_again(tmp_path: Path, remote: list[benchmarks.RemoteFile]):
     root, manifest = tmp_path / "data", tmp_path / "manifest.json"
     with pytest.raises(DataError, match="what was downloaded is another file"):
         prefetch.prefetch_files(remote, root, manifest, Network(tmp_path / "server", "b.csv"))
@@ -94,16 +95,17 @@ class Bucket(SimpleHTTPRequestHandler):
 FETCH = """
 import json, sys, tempfile
 from pathlib import Path
-from neuroscaling.brainscore import environment, prefetch
-from neuroscaling.brainscore.sources import RemoteFile
-environment.prepare(Path(tempfile.mkdtemp()))
+from neuroscaling.brainscore import environment
+from neuroscaling.brainscore import prefetch
+from neuroscaling.study.benchmarks import RemoteFile
+environment.prepare_environment(Path(tempfile.mkdtemp()))
 files = [RemoteFile(**file) for file in json.loads(sys.argv[1])]
 prefetch.prefetch_files(files, Path(sys.argv[2]), Path(sys.argv[3]), prefetch.fetch_with_brainscore)
 """
 
 
 def test_brainscores_code_fetches_without_credentials(
-    brainscore_python: str, tmp_path: Path, remote: list[sources.RemoteFile]
+    brainscore_python: str, tmp_path: Path, remote: list[benchmarks.RemoteFile]
 ):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Bucket, directory=str(tmp_path / "server")))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -130,7 +132,7 @@ def test_without_a_network_one_message_names_what_could_not_be_had(brainscore_py
         AWS_EC2_METADATA_DISABLED="true",
     )
     assert ran.returncode == 1
-    for file in sources.remote_files(ids.benchmark("MajajHong2015public.IT-pls")):
+    for file in benchmarks.remote_files(benchmarks.registered_benchmark("MajajHong2015public.IT-pls")):
         assert file.url in ran.stderr and file.sha1 in ran.stderr
     assert "no network" in ran.stderr and "credentials" in ran.stderr and "Traceback" not in ran.stderr
     assert not (tmp_path / "manifest.json").exists() and list((tmp_path / "data").rglob("*.nc")) == []

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuroscaling.activations.store import write_store
+from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.brainscore.audit import largest_difference
-from neuroscaling.brainscore.definitions import check_definitions
-from neuroscaling.brainscore.job import data_hash, read_commitment
+from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.score_file import main_layer
-from neuroscaling.core.names import Name
+from neuroscaling.brainscore.scoring_job import data_hash, read_commitment
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.records import sealed, write_record
-from neuroscaling.core.score_files import beside
-from neuroscaling.errors import DataError
+from neuroscaling.core.score_files import file_beside
 from tests import brainscore_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,24 +32,30 @@ EACH_SPLIT = ["wide", "narrow"] * 5
 DRIVER = """
 import json, os, sys, threading
 from pathlib import Path
-from neuroscaling.brainscore import environment, ids
+from neuroscaling.brainscore import environment
+from neuroscaling.study import benchmarks
 root = Path(sys.argv[1])
-environment.prepare(root / "scratch")
+environment.prepare_environment(root / "scratch")
 import numpy as np
-from neuroscaling.activations.store import open_store
+from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.brainscore.audit import audit
-from neuroscaling.brainscore.ceilings import keep_ceilings, read_ceiling
-from neuroscaling.brainscore.local import load, register_benchmark
-from neuroscaling.brainscore.definitions import check_definitions
-from neuroscaling.brainscore.scoring import Job, ceiling_definition, score_benchmark
-from neuroscaling.errors import DataError, NeuroscalingError
+from neuroscaling.brainscore.ceilings import keep_ceilings
+from neuroscaling.brainscore.ceilings import read_ceiling
+from neuroscaling.brainscore.benchmark_objects import benchmark_object
+from neuroscaling.brainscore.local_files import register_benchmark
+from neuroscaling.brainscore.own_benchmarks import check_definitions
+from neuroscaling.brainscore.scoring import Job
+from neuroscaling.brainscore.scoring import ceiling_definition
+from neuroscaling.brainscore.scoring import score_benchmark
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.errors import NeuroscalingError
 
 results, store = {}, open_store(root / "set.json")
 
-def scored(name, load=load, definitions=None, **settings):
+def scored(name, load=benchmark_object, definitions=None, **settings):
     job = Job("toy", "toy", True, "x", store, {"IT": "wide"}, "narrow", **settings)
     benchmark = (definitions or {}).get(name)
-    benchmark = benchmark.benchmark if benchmark else ids.benchmark(name)
+    benchmark = benchmark.benchmark if benchmark else benchmarks.registered_benchmark(name)
     content, _ = score_benchmark(benchmark, load, job)
     json.dumps(content, allow_nan=False)
     return {key: content[key] for key in ("rows", "subjects")}
@@ -61,9 +67,9 @@ def refused(path):
         return str(error)
 
 for name in sys.argv[2:]:
-    register_benchmark(root / "data", ids.benchmark(name))
-    first = load(name)
-    definition = ceiling_definition(ids.benchmark(name), "x", "")
+    register_benchmark(root / "data", benchmarks.registered_benchmark(name))
+    first = benchmark_object(name)
+    definition = ceiling_definition(benchmarks.registered_benchmark(name), "x", "")
     keep_ceilings(first, root / "ceilings", definition)
     computed = first.ceiling
     (path,) = (root / "ceilings").glob(f"{first.identifier}-*.json")
@@ -96,7 +102,7 @@ for name in sys.argv[2:]:
     results[name]["damaged"].append(refused(other))
     other.unlink()
     path.unlink()
-    others = [load(name), load(name)]
+    others = [benchmark_object(name), benchmark_object(name)]
     for other in others:
         keep_ceilings(other, root / "ceilings", definition)
     threads = [threading.Thread(target=lambda other=other: other.ceiling) for other in others]
@@ -108,7 +114,7 @@ for name in sys.argv[2:]:
     results[name]["at once"] = [float(other.ceiling) == float(computed) for other in others]
 def with_ceiling(change):
     def loaded(name):
-        benchmark = load(name)
+        benchmark = benchmark_object(name)
         ceiling = benchmark._ceiling_func()
         change(ceiling)
         benchmark._ceiling_func = lambda: ceiling
@@ -152,7 +158,7 @@ own = {"region": "IT", "metric": "pls", "degrees": 8, "images": "stimulus_hvm-pu
 defined = check_definitions({"noise": own | files, "none": own | files | {"ceiling": "none"}}, root / "noise")
 for name in defined:
     for protocol in ("corrected", "parity"):
-        found = scored(name, lambda name: load(name, defined), defined, protocol=protocol)
+        found = scored(name, lambda name: benchmark_object(name, defined), defined, protocol=protocol)
         results[f"{name} {protocol}"] = found
 inner = open_store(root / "gram.json")
 for case, (name, where, layers) in {
@@ -164,7 +170,7 @@ for case, (name, where, layers) in {
 }.items():
     os.environ |= {"SLURM_MEM_PER_NODE": "100"} if case == "no memory" else {}
     try:
-        results[case] = audit(where, layers, ids.benchmark(name), load, root / "ceilings", "x")
+        results[case] = audit(where, layers, benchmarks.registered_benchmark(name), benchmark_object, root / "ceilings", "x")
     except NeuroscalingError as error:
         results[case] = str(error)
 (root / "results.json").write_text(json.dumps(results))
@@ -303,7 +309,7 @@ def test_differences_of_missing_numbers_are_none():
 
 def test_the_layer_of_most_splits_stands_for_all():
     assert main_layer(["a", "b", "b"]) == "b" and main_layer(["c", "a", "a", "c"]) == "c"
-    assert beside(Path("x/vit.in1k-1.json"), "targets.parquet") == Path("x/vit.in1k-1.targets.parquet")
+    assert file_beside(Path("x/vit.in1k-1.json"), "targets.parquet") == Path("x/vit.in1k-1.targets.parquet")
 
 
 def test_all_that_a_study_says_of_its_own_benchmark_tells_its_data_apart(folder: Path):
@@ -328,7 +334,7 @@ def test_all_that_a_study_says_of_its_own_benchmark_tells_its_data_apart(folder:
 
 def test_chosen_layers_are_read_from_a_record_that_holds(tmp_path: Path):
     definition = {"way": "nested"}
-    path = tmp_path / str(Name(IT, definition)) / "teacher.json"
+    path = tmp_path / str(ArtefactName(IT, definition)) / "teacher.json"
     content = {"format": "commitment/2", "run": "teacher", "layers": EACH_SPLIT, "definition": definition}
     write_record(path, content)
     assert read_commitment(path)["layers"] == EACH_SPLIT

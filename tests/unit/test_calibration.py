@@ -8,17 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from neuroscaling.activations.plan import planned
-from neuroscaling.calibration.encoding import Fit, SubjectShape, encoding_seconds, fits_of, subject_shape
-from neuroscaling.calibration.extraction import extraction_seconds, kind_of, operations, total_seconds
-from neuroscaling.calibration.measure import measure
-from neuroscaling.calibration.rates import Rates, read_rates, write_rates
 from neuroscaling.cli.main import main
-from neuroscaling.config import AlgonautsEncoding
-from neuroscaling.encoding.targets import encoding_jobs
-from neuroscaling.errors import DataError
-from neuroscaling.regression.voxelwise.cost import flops
-from neuroscaling.study import load_study
+from neuroscaling.core.errors import DataError
+from neuroscaling.planning.benchmark import measure_machine
+from neuroscaling.planning.encoding import RidgeFit, SubjectShape, encoding_seconds, fits_of, subject_shape
+from neuroscaling.planning.extraction import (
+    extraction_seconds,
+    forward_operations,
+    network_kind,
+    planned_layers,
+    total_seconds,
+)
+from neuroscaling.planning.machine_throughput import Rates, read_rates, write_rates
+from neuroscaling.regression.voxelwise.budget import flops
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.recordings import encoding_jobs
+from neuroscaling.study.study_sections import AlgonautsEncoding
 
 SLOW = Rates(
     machine="a machine of round numbers",
@@ -85,10 +90,10 @@ def test_a_precision_that_was_not_measured_is_named():
 
 
 def test_seconds_of_an_extraction_are_work_divided_by_rates():
-    rows = planned("resnet_w8", ["layer1.0", "layer2.0"], {"kind": "max", "sizes": [1, 2]}, 50, {"keep": "both"})
+    rows = planned_layers("resnet_w8", ["layer1.0", "layer2.0"], {"kind": "max", "sizes": [1, 2]}, 50, {"keep": "both"})
     parts = extraction_seconds("resnet_w8", 50, rows, "none", SLOW)
     features = 5 * (8 + 16)
-    assert parts["forward"] == pytest.approx(50 * operations("resnet_w8") / 2e10)
+    assert parts["forward"] == pytest.approx(50 * forward_operations("resnet_w8") / 2e10)
     assert parts["decode"] == 0.5
     assert parts["write"] == pytest.approx((4 * 50 * features + 4 * 8 * 50 * 51) / 1e6)
     assert parts["gram"] == pytest.approx(2 * 50**2 * features / 5e8)
@@ -97,16 +102,16 @@ def test_seconds_of_an_extraction_are_work_divided_by_rates():
 
 def test_each_pass_over_the_images_counts():
     options = {"keep": "gram", "scratch_gb": 1e-6}
-    rows = planned("resnet_w8", ["layer1.0", "layer2.0", "global_pool"], {"kind": "none"}, 50, options)
-    once = planned("resnet_w8", ["layer1.0", "layer2.0", "global_pool"], {"kind": "none"}, 50, {"keep": "gram"})
+    rows = planned_layers("resnet_w8", ["layer1.0", "layer2.0", "global_pool"], {"kind": "none"}, 50, options)
+    once = planned_layers("resnet_w8", ["layer1.0", "layer2.0", "global_pool"], {"kind": "none"}, 50, {"keep": "gram"})
     several, one = (extraction_seconds("resnet_w8", 50, plan, "none", SLOW) for plan in (rows, once))
     passes = len({row["pass"] for row in rows})
     assert passes > 1 and several["forward"] == pytest.approx(passes * one["forward"])
 
 
 def test_networks_with_attention_have_their_own_rate():
-    assert kind_of("vit_w16") == kind_of("one_peace_vision") == "tokens"
-    assert kind_of("resnet_w8") == kind_of("convnext_xxlarge.clip_laion2b_soup") == "convolutions"
+    assert network_kind("vit_w16") == network_kind("one_peace_vision") == "tokens"
+    assert network_kind("resnet_w8") == network_kind("convnext_xxlarge.clip_laion2b_soup") == "convolutions"
 
 
 def entry(**values):
@@ -115,11 +120,11 @@ def entry(**values):
 
 def test_fits_are_those_of_the_mapping_sizes_and_of_a_submission():
     shape = SubjectShape(9841, 159, 39548)
-    assert fits_of(entry(), "corrected", shape) == [Fit(9841, 159, 1)]
+    assert fits_of(entry(), "corrected", shape) == [RidgeFit(9841, 159, 1)]
     held_out = entry(samples=[10, 9000, "all"], repeats=2, evaluate="validation", validation=877, equalise=8779)
-    assert fits_of(held_out, "corrected", shape) == [Fit(10, 877, 2), Fit(7902, 877, 2)]
+    assert fits_of(held_out, "corrected", shape) == [RidgeFit(10, 877, 2), RidgeFit(7902, 877, 2)]
     sent = entry(submissions={"a": {}})
-    assert fits_of(sent, "corrected", shape) == [Fit(9841, 159, 1), Fit(9841, 159, 1)]
+    assert fits_of(sent, "corrected", shape) == [RidgeFit(9841, 159, 1), RidgeFit(9841, 159, 1)]
 
 
 def seconds(asked, shape, keep="features", rates=SLOW, widths=(8, 400)):
@@ -204,15 +209,15 @@ def test_options_that_contradict_each_other_are_named(rates, tmp_path, capsys):
 
 
 def test_a_measurement_gives_a_rate_of_each_kind_of_work(monkeypatch, tmp_path):
-    from neuroscaling.calibration import measure as module
+    from neuroscaling.planning import benchmark
 
     # Small work, and no repetition: what is measured is not how fast this machine is.
     small = {"PRODUCT": {"cpu": 64}, "FACTORED": {"cpu": 32}, "BATCH": {"cpu": 2}, "WRITTEN": 1000, "PICTURES": 2}
     small |= {"LIMIT": 0.0, "REPETITIONS": 1}
     small["ARCHS"] = {"cpu": {"tokens": "vit_tiny_patch16_224", "convolutions": "resnet10t"}}
     for name, value in small.items():
-        monkeypatch.setattr(module, name, value)
-    found = measure("cpu", tmp_path, ("none", "bf16"))
+        monkeypatch.setattr(benchmark, name, value)
+    found = measure_machine("cpu", tmp_path, ("none", "bf16"))
     assert "CPU" in found.machine and not found.cuda and str(torch.get_num_threads()) in found.machine
     assert set(found.forward) == {"none", "bf16"} and not any(tmp_path.iterdir())
     write_rates(found, tmp_path / "rates.json")

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools import network_tables
 
-from neuroscaling.activations.images import load
 from neuroscaling.activations.networks import Extractor, network_extractor, normalise
 from neuroscaling.activations.options import Request
-from neuroscaling.activations.plan import peak_scratch, planned
-from neuroscaling.activations.preprocess import Preprocessing, preprocessing
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.images import ImageFile
-from neuroscaling.models import names, torchvision_table
+from neuroscaling.activations.stimulus_images import Preprocessing, load, preprocessing
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import capturing, probe
 from neuroscaling.models.heads import head_names
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
+from neuroscaling.planning.extraction import peak_scratch, planned_layers
+from neuroscaling.study import architectures
 
 RESNET, CPU = "torchvision.resnet18", torch.device("cpu")
 
@@ -82,7 +82,7 @@ def test_published_layers_of_torchvision_exist():
         assert check_layers(arch, layers, model) == []
         family = candidate_layers(arch, model, "family")
         assert set(layers[:-1]) <= set(family), arch
-        assert len(probe(model, layers, names.architecture(arch).input_size)) == len(layers)
+        assert len(probe(model, layers, architectures.architecture(arch).input_size)) == len(layers)
 
 
 @pytest.mark.parametrize("arch", ["resnet_w8", "vit_w32", RESNET])
@@ -90,7 +90,7 @@ def test_every_layer_of_every_pattern_gives_a_row_an_image_early_to_late(arch):
     model = skeleton(arch)
     found = {pattern: candidate_layers(arch, model, pattern) for pattern in PATTERNS}
     for layers in found.values():
-        reached = probe(model, layers, names.architecture(arch).input_size)
+        reached = probe(model, layers, architectures.architecture(arch).input_size)
         assert list(reached) == sorted(reached, key=lambda layer: reached[layer].last)
         assert set(reached) == set(layers)
     assert all(found[pattern] for pattern in ("default", "block", "norm", "all", "family"))
@@ -107,21 +107,29 @@ def test_the_readout_of_torchvision_is_what_its_classifier_is_given(arch, readou
     model = skeleton(arch).eval()
     (head,) = head_names(arch, model)
     assert readout_layer(arch, model) == readout
-    reached = probe(model, [readout, f"{head}:input"], names.architecture(arch).input_size)
+    reached = probe(model, [readout, f"{head}:input"], architectures.architecture(arch).input_size)
     assert torch.Size(reached[readout].shape[1:]).numel() == reached[f"{head}:input"].shape[1]
 
 
 def test_the_list_of_torchvision_names_is_in_step_with_torchvision():
-    assert torchvision_table.PATH.read_text(encoding="utf-8") == torchvision_table.table()
+    assert architectures.TORCHVISION_NAMES.read_text(encoding="utf-8") == network_tables.torchvision_models()
 
 
 def test_names_of_torchvision():
-    assert names.known("torchvision.resnet50") and names.known("torchvision.resnet50.IMAGENET1K_V2")
-    assert not names.known("torchvision.resnet50.IMAGENET1K_V3") and not names.known("torchvision.resnet51")
-    assert names.family("torchvision.convnext_tiny") == "ConvNeXt"
-    assert names.definition(RESNET)["timm_name"] == RESNET != names.definition("resnet18")["timm_name"]
+    assert architectures.is_architecture("torchvision.resnet50") and architectures.is_architecture(
+        "torchvision.resnet50.IMAGENET1K_V2"
+    )
+    assert not architectures.is_architecture(
+        "torchvision.resnet50.IMAGENET1K_V3"
+    ) and not architectures.is_architecture("torchvision.resnet51")
+    assert architectures.family_of("torchvision.convnext_tiny") == "ConvNeXt"
+    assert (
+        architectures.architecture_definition(RESNET)["timm_name"]
+        == RESNET
+        != architectures.architecture_definition("resnet18")["timm_name"]
+    )
     with pytest.raises(StudyError, match=r"nearest: +torchvision\.convnext_tiny"):
-        names.architecture("torchvision.convnext_tny")
+        architectures.architecture("torchvision.convnext_tny")
 
 
 def test_tokens_of_a_network(images):
@@ -185,7 +193,7 @@ def test_images_come_in_order_from_threads_and_processes_and_faults_are_named(wo
 @pytest.mark.parametrize("keep", ["features", "gram", "both"])
 def test_planned_bytes_are_those_that_an_extraction_writes(keep, images):
     layers, options = ["layer2.0", "layer4.0", "global_pool"], {"keep": keep, "dtype": "float16", "scratch_gb": 1e-6}
-    rows = planned("resnet_w8", layers, {"kind": "grid", "size": 2}, 50, options)
+    rows = planned_layers("resnet_w8", layers, {"kind": "grid", "size": 2}, 50, options)
     widths = extractor(build("resnet_w8", 10, 0), "resnet_w8", layers, {"kind": "grid", "size": 2}).widths()
     assert [(row["layer"], row["features"]) for row in rows] == list(widths.items())
     kept = [0, 0, 64] if keep == "gram" else widths.values()
@@ -195,7 +203,7 @@ def test_planned_bytes_are_those_that_an_extraction_writes(keep, images):
 
 
 def test_plans_of_large_networks_compute_nothing():
-    rows = planned("torchvision.vit_b_16", {"candidates": "family"}, None, 22_248, {"keep": "gram"})
+    rows = planned_layers("torchvision.vit_b_16", {"candidates": "family"}, None, 22_248, {"keep": "gram"})
     assert len(rows) == 37 and peak_scratch(rows) > 1e10
 
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from neuroscaling.training import checkpoints as module
-from neuroscaling.training.checkpoints import SIGNALS, Checkpoints, heeding_signals
+from neuroscaling.training import checkpoints
+from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
+from neuroscaling.training.launch import SIGNALS
 
 
 class Feed:
@@ -29,10 +30,10 @@ def clock(monkeypatch):
         now.seconds += now.saving
         now.saved.append((step, state))
 
-    monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
-    monkeypatch.setattr(module, "save_state", save_state)
-    monkeypatch.setattr(module, "snapshot", lambda training, definition: definition)
-    monkeypatch.setattr(module, "is_sound", lambda training: now.sound)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now.seconds)
+    monkeypatch.setattr(checkpoints, "save_state", save_state)
+    monkeypatch.setattr(checkpoints, "snapshot", lambda training, definition: definition)
+    monkeypatch.setattr(checkpoints, "is_sound", lambda training: now.sound)
     return now
 
 
@@ -119,9 +120,9 @@ def test_refused_images_are_settled_at_once(clock, tmp_path):
 
 
 def test_of_several_processes_the_first_writes_and_all_do_as_one_is_told(clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "any_of", lambda *flags: (True, *flags[1:]))  # another process was told to stop
+    monkeypatch.setattr(checkpoints, "any_of", lambda *flags: (True, *flags[1:]))  # another process was told to stop
     for rank, saved in ((1, 0), (0, 1)):
-        monkeypatch.setattr(module, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(checkpoints, "rank", lambda rank=rank: rank)
         kept = of_ten_epochs(tmp_path)
         with pytest.raises(SystemExit) as left:
             kept.after_step()

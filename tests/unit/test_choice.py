@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from neuroscaling import targets
-from neuroscaling.brainscore import choice
 from neuroscaling.brainscore.commitment import Swept, commitments
-from neuroscaling.brainscore.targets import brainscore_jobs
-from neuroscaling.deep_checks import deep_problems
-from neuroscaling.errors import StudyError
-from neuroscaling.study import LoadedStudy, load_study
+from neuroscaling.cli.deep_checks import deep_problems
+from neuroscaling.core.errors import StudyError
+from neuroscaling.study import layer_choice, wanted
+from neuroscaling.study.loaded_study import LoadedStudy, load_study
+from neuroscaling.study.recordings import brainscore_jobs
 
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
 TRAINED = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits"}
@@ -45,7 +44,7 @@ def study(tmp_path: Path):
 def chosen_on_all(study: LoadedStudy) -> tuple[str, ...]:
     """Names of the layers that are chosen on the seed-0 network with all images."""
     on = next(run for run in study.runs.values() if (run.samples_per_class, run.seed) == ("all", 0))
-    return tuple(str(one.name) for one in targets.Targets(study).commitments(on))
+    return tuple(str(one.name) for one in wanted.Targets(study).commitments(on))
 
 
 @pytest.mark.parametrize(
@@ -59,29 +58,29 @@ def chosen_on_all(study: LoadedStudy) -> tuple[str, ...]:
 )
 def test_the_way_follows_the_protocol_unless_the_study_names_one(study, protocol: str, layers: dict, expected: str):
     loaded = study(layers, protocol)
-    assert choice.way(loaded.config) == expected
-    chosen = choice.chosen_benchmarks(loaded, brainscore_jobs(loaded)[0])
+    assert layer_choice.choice_of_layers(loaded.config) == expected
+    chosen = layer_choice.chosen_benchmarks(loaded, brainscore_jobs(loaded)[0])
     assert chosen == ([] if expected == "depth" else [V1, IT])
 
 
 def test_frozen_layers_are_chosen_on_the_seed_0_network_with_all_images(study):
     frozen, own = study({"scope": "arch"}), study({})
     for run in frozen.runs.values():
-        on = choice.reference_run(frozen, run)
+        on = layer_choice.reference_run(frozen, run)
         if run.kind == "untrained":
             assert on is run
         else:
             assert (on.samples_per_class, on.seed, on.kind) == ("all", 0, "trained")
-    assert all(choice.reference_run(own, run) is run for run in own.runs.values())
+    assert all(layer_choice.reference_run(own, run) is run for run in own.runs.values())
     parity = study({"scope": "run"}, "parity")
-    assert {choice.reference_run(parity, run).seed for run in parity.runs.values()} == {0}
+    assert {layer_choice.reference_run(parity, run).seed for run in parity.runs.values()} == {0}
 
 
 def test_a_study_without_the_network_to_choose_on_is_told(study):
     loaded = study({"scope": "arch"}, runs=[{**TRAINED, "samples_per_class": [1, 3], "seeds": [0]}])
-    (problem,) = choice.choice_problems(loaded)
+    (problem,) = layer_choice.choice_problems(loaded)
     assert "seed 0, all training images" in problem.what and problem.value == "resnet_w8 on digits"
-    assert list(choice.choice_problems(study({"scope": "run"}))) == []
+    assert list(layer_choice.choice_problems(study({"scope": "run"}))) == []
 
 
 def test_another_way_of_choosing_has_another_name_and_another_scope_has_not(study):
@@ -97,15 +96,15 @@ def test_published_layers_are_the_ones_extracted(study, tmp_path: Path):
     file.write_text(json.dumps({"ResNet_w8": {"digits_full": {"seed-0": entry}, "imagenet_full": {"seed-0": entry}}}))
     loaded = study({"choose": "published", "commitments": str(file)}, pack=10)
     run = next(iter(loaded.runs.values()))
-    assert choice.extracted_layers(loaded.config, run) == {
+    assert layer_choice.extracted_layers(loaded.config, run) == {
         "candidates": ["layer1.0", "layer4.0"],
         "regions": {"V1": "layer1.0", "IT": "layer4.0"},
         "readout": "global_pool",
     }
-    assert [pack.name for pack in targets.packs(loaded)] == ["resnet_w8-digits-0", "resnet_w8-untrained-0"]
+    assert [pack.name for pack in wanted.packs(loaded)] == ["resnet_w8-digits-0", "resnet_w8-untrained-0"]
     file.write_text(json.dumps({"resnet_w9": {}}))
     other = study({"choose": "published", "commitments": str(tmp_path / "other.json")})
-    assert [problem.what for problem in choice.choice_problems(other)] == ["file is missing"]
+    assert [problem.what for problem in layer_choice.choice_problems(other)] == ["file is missing"]
 
 
 def test_a_published_layer_that_the_network_does_not_have_is_named_before_the_first_job(study, tmp_path: Path):
@@ -130,9 +129,9 @@ def test_published_needs_its_file(study):
 
 def test_nothing_named_leaves_the_layers_to_the_architecture(study):
     loaded = study({})
-    assert choice.extracted_layers(loaded.config, next(iter(loaded.runs.values()))) == {}
+    assert layer_choice.extracted_layers(loaded.config, next(iter(loaded.runs.values()))) == {}
     pattern = study({}, candidates="relu")
-    assert choice.extracted_layers(pattern.config, next(iter(pattern.runs.values())))["candidates"] == "relu"
+    assert layer_choice.extracted_layers(pattern.config, next(iter(pattern.runs.values())))["candidates"] == "relu"
 
 
 def test_a_choice_keeps_its_layers_scores_and_near_ties():

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuroscaling.activations.store import write_store
+from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, ScoreOutput, ScoringJob, write_job
-from neuroscaling.core.names import Name
-from neuroscaling.core.score_files import read_of_run, read_score
+from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.core.score_files import read_record_of_run, read_score
 from neuroscaling.simulate.brain import simulate_brain
 
 REPOSITORY = Path(__file__).parents[2]
@@ -55,7 +55,12 @@ def outputs(folder: Path, key: str, benchmarks: tuple[str, ...] = (V1, IT)) -> l
     definitions = {benchmark: {"benchmark": benchmark, "choice": key} for benchmark in benchmarks}
     return [
         ChoiceOutput(
-            folder / "commitments" / str(Name(benchmark, own)) / f"{RUN}.json", RUN, benchmark, SET, manifest, own
+            folder / "commitments" / str(ArtefactName(benchmark, own)) / f"{RUN}.json",
+            RUN,
+            benchmark,
+            SET,
+            manifest,
+            own,
         )
         for benchmark, own in definitions.items()
     ]
@@ -72,12 +77,12 @@ def choice_job(
 def choose(folder: Path, key: str, **choice: object) -> list[dict]:
     """The records of V1 and IT."""
     run("choose_layers.py", choice_job(folder, outputs(folder, key), **choice), folder)
-    return [read_of_run(out.path, "commitment/2") for out in outputs(folder, key)]
+    return [read_record_of_run(out.path, "commitment/2") for out in outputs(folder, key)]
 
 
 def scoring_job(folder: Path, name: str, choice: str, **options: object) -> ScoringJob:
     manifest, definition = folder / "activations" / RUN / f"{SET}.json", {"name": name}
-    path = folder / "scores" / str(Name(IT, definition)) / f"{RUN}.json"
+    path = folder / "scores" / str(ArtefactName(IT, definition)) / f"{RUN}.json"
     (chosen,) = outputs(folder, choice, (IT,))
     output = ScoreOutput(path, RUN, IT, manifest, definition, chosen.path)
     return ScoringJob([output], folder / "brain/brainscore", DATA, ceilings=folder / "ceilings", **options)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from neuroscaling.laws.forms import form_by_name
-from neuroscaling.report.published.claim_numbers import Estimate, plausible_rows
-from neuroscaling.report.published.claims import claims
+from neuroscaling.reproductions.gokce2025.claim_evidence import Estimate, plausible_rows
+from neuroscaling.reproductions.gokce2025.figures_and_claims import claims
 
 ENDS = (1e14, 1e20)
 SLOW, FAST = (0.5, 0.4, 0.15), (0.1, 0.85, 0.02)  # E, A, alpha: levels off within the data; hardly at all

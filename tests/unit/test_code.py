@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling import code, syntax
+from neuroscaling.study import code_fingerprints
 
 SOURCE = {
     "__init__.py": '"""Package."""\n',
     "errors.py": "class E(Exception): pass\n",
-    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.errors import E\n'
+    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.core.errors import E\n'
     '\ndef f(x):\n    """Doc."""\n    return b.g(x)\n',
     "sub/__init__.py": "",
     "sub/b.py": "def g(x):\n    from neuroscaling.sub.c import h\n    return h(x)\n",
@@ -34,7 +34,7 @@ def fingerprint(tmp_path, monkeypatch):
         (tmp_path / "p" / name).write_text(text)
     script = tmp_path / "script.py"
     script.write_text("from neuroscaling.a import f\nf(1)\n")
-    monkeypatch.setattr(code, "SOURCE", tmp_path / "p")
+    monkeypatch.setattr(code_fingerprints, "SOURCE", tmp_path / "p")
 
     def take(**edits):
         copy = tmp_path / f"copy{len(list(tmp_path.iterdir()))}"
@@ -43,9 +43,9 @@ def fingerprint(tmp_path, monkeypatch):
             path = copy / (name.replace("__", "/") + ".py")
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new))
-        monkeypatch.setattr(code, "SOURCE", copy)
-        code._files.cache_clear()
-        return code.code_fingerprint(script)
+        monkeypatch.setattr(code_fingerprints, "SOURCE", copy)
+        code_fingerprints._files.cache_clear()
+        return code_fingerprints.code_fingerprint(script)
 
     take.script = script
     return take
@@ -73,10 +73,10 @@ def test_modules_that_are_not_imported_or_only_report_do_not_count(fingerprint):
 
 def test_the_parts_of_a_fingerprint_tell_which_module_changed(fingerprint):
     fingerprint()
-    before = code.code_parts(fingerprint.script)
+    before = code_fingerprints.code_parts(fingerprint.script)
     assert set(before) == {"script", "a.py", "sub/b.py", "sub/c.py", "sub/__init__.py"}
     fingerprint(sub__c=("+ 1", "+ 2"))
-    after = code.code_parts(fingerprint.script)
+    after = code_fingerprints.code_parts(fingerprint.script)
     assert [name for name in before if before[name] != after[name]] == ["sub/c.py"]
 
 
@@ -107,61 +107,67 @@ OTHERS = [found for version in ("3.12", "3.13", "3.14") if (found := interpreter
 
 def test_a_tree_has_one_digest_in_every_python(tmp_path, kept):
     (tmp_path / "m.py").write_text(ODDITIES, encoding="utf-8")
-    assert syntax.read_syntax([tmp_path / "m.py"])[0].digest == DIGEST
+    assert code_fingerprints.read_syntax([tmp_path / "m.py"])[0].digest == DIGEST
 
 
 @pytest.mark.skipif(not OTHERS, reason="no newer Python on this machine")
 def test_another_python_gives_the_same_fingerprint_of_a_script():
-    script = Path(code.SOURCE).parents[1] / "workflow" / "scripts" / "train.py"
-    said = "import sys; from neuroscaling.code import code_fingerprint; print(code_fingerprint(sys.argv[1]))"
-    environment = {"PYTHONPATH": str(Path(code.SOURCE).parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    script = Path(code_fingerprints.SOURCE).parents[1] / "workflow" / "scripts" / "train.py"
+    said = "import sys; from neuroscaling.study.code_fingerprints import code_fingerprint; print(code_fingerprint(sys.argv[1]))"
+    environment = {"PYTHONPATH": str(Path(code_fingerprints.SOURCE).parent), "PYTHONDONTWRITEBYTECODE": "1"}
     for python in OTHERS:
         command = [python, "-c", said, script]
         other = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert other.stdout.strip() == code.code_fingerprint(script)
+        assert other.stdout.strip() == code_fingerprints.code_fingerprint(script)
 
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """The file in which parsed sources are kept, and a function that forgets what this process has read of it."""
-    monkeypatch.setattr(syntax, "KEPT", tmp_path / "cache" / "syntax.json")
-    syntax._kept.cache_clear()
-    yield syntax.KEPT
-    syntax._kept.cache_clear()
+    monkeypatch.setattr(code_fingerprints, "KEPT", tmp_path / "cache" / "syntax.json")
+    code_fingerprints._kept.cache_clear()
+    yield code_fingerprints.KEPT
+    code_fingerprints._kept.cache_clear()
 
 
 def test_what_was_parsed_is_kept_for_the_next_process(tmp_path, kept):
     (tmp_path / "m.py").write_text("from neuroscaling.a import f\n")
-    first = syntax.read_syntax([tmp_path / "m.py"])
+    first = code_fingerprints.read_syntax([tmp_path / "m.py"])
     (key,) = json.loads(kept.read_text())["files"]
     kept.write_text(kept.read_text().replace(first[0].digest, "as kept"))
-    syntax._kept.cache_clear()
-    assert syntax.read_syntax([tmp_path / "m.py"])[0].digest == "as kept"
+    code_fingerprints._kept.cache_clear()
+    assert code_fingerprints.read_syntax([tmp_path / "m.py"])[0].digest == "as kept"
     (tmp_path / "m.py").write_text("from neuroscaling.a import g\n")
-    assert syntax.read_syntax([tmp_path / "m.py"])[0].imports == ["neuroscaling.a", "neuroscaling.a.g"]
+    assert code_fingerprints.read_syntax([tmp_path / "m.py"])[0].imports == ["neuroscaling.a", "neuroscaling.a.g"]
     assert key in json.loads(kept.read_text())["files"]
 
 
 @pytest.mark.parametrize("damaged", ["", "{", '{"reader": "another version", "files": {}}'])
 def test_what_is_kept_may_be_damaged_or_of_another_version(tmp_path, kept, damaged):
     (tmp_path / "m.py").write_text("x = 1\n")
-    whole = syntax.read_syntax([tmp_path / "m.py"])
+    whole = code_fingerprints.read_syntax([tmp_path / "m.py"])
     kept.write_text(damaged)
-    syntax._kept.cache_clear()
-    assert syntax.read_syntax([tmp_path / "m.py"]) == whole
+    code_fingerprints._kept.cache_clear()
+    assert code_fingerprints.read_syntax([tmp_path / "m.py"]) == whole
 
 
 def test_an_installation_that_cannot_be_written_to_is_parsed_each_time(tmp_path, kept):
     (tmp_path / "m.py").write_text("x = 1\n")
     kept.parent.write_text("a file where the folder would be")
-    assert syntax.read_syntax([tmp_path / "m.py"])[0].digest
+    assert code_fingerprints.read_syntax([tmp_path / "m.py"])[0].digest
 
 
 def test_a_damaged_file_of_kept_syntax_is_no_matter(tmp_path, monkeypatch):
-    expected = code.code_fingerprint(__file__)
-    for content in ("", "[]", "{}", '{"reader": 3}', f'{{"reader": "{syntax._reader()}", "files": {{"a": 3}}}}'):
+    expected = code_fingerprints.code_fingerprint(__file__)
+    for content in (
+        "",
+        "[]",
+        "{}",
+        '{"reader": 3}',
+        f'{{"reader": "{code_fingerprints._reader()}", "files": {{"a": 3}}}}',
+    ):
         (tmp_path / "kept.json").write_text(content)
-        monkeypatch.setattr(syntax, "KEPT", tmp_path / "kept.json")
-        syntax._kept.cache_clear()
-        assert code.code_fingerprint(__file__) == expected
-    syntax._kept.cache_clear()
+        monkeypatch.setattr(code_fingerprints, "KEPT", tmp_path / "kept.json")
+        code_fingerprints._kept.cache_clear()
+        assert code_fingerprints.code_fingerprint(__file__) == expected
+    code_fingerprints._kept.cache_clear()

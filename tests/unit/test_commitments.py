@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import build
-from neuroscaling.models.commitments import published
-from neuroscaling.models.published_layers import own_layer
+from neuroscaling.study.layer_choice import own_layer, published_commitment
 
 
 @pytest.fixture()
@@ -45,7 +44,7 @@ def file(tmp_path: Path) -> Path:
     ],
 )
 def test_the_choice_of_an_architecture_and_data_set(file: Path, arch: str, kind: str, dataset: str, layer: str):
-    commitment = published(file, arch, kind, dataset)
+    commitment = published_commitment(file, arch, kind, dataset)
     assert commitment.regions["V1"] == layer
 
 
@@ -58,14 +57,14 @@ def test_the_choice_of_an_architecture_and_data_set(file: Path, arch: str, kind:
     ],
 )
 def test_an_objective_has_a_choice_of_its_own_whatever_the_data_set(file: Path, arch: str, objective: str, layer: str):
-    assert published(file, arch, "trained", "ecoset", objective).regions["V1"] == layer
+    assert published_commitment(file, arch, "trained", "ecoset", objective).regions["V1"] == layer
 
 
 def test_layers_are_named_as_in_the_network_that_is_built_here(file: Path):
-    assert published(file, "resnet18", "trained", "imagenet").readout == "global_pool"
-    assert published(file, "torchvision.resnet18", "trained", "imagenet").readout == "avgpool"
-    assert published(file, "convnext_tiny", "trained", "imagenet").regions["V1"] == "stages.2.downsample.0"
-    assert published(file, "cornet_s", "trained", "ecoset").regions["V4"] == "V4.output"
+    assert published_commitment(file, "resnet18", "trained", "imagenet").readout == "global_pool"
+    assert published_commitment(file, "torchvision.resnet18", "trained", "imagenet").readout == "avgpool"
+    assert published_commitment(file, "convnext_tiny", "trained", "imagenet").regions["V1"] == "stages.2.downsample.0"
+    assert published_commitment(file, "cornet_s", "trained", "ecoset").regions["V4"] == "V4.output"
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50", "convnext_tiny", "efficientnet_b0"])
@@ -119,9 +118,9 @@ def _outputs(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
 
 def test_what_was_not_published_is_named(file: Path):
     with pytest.raises(DataError, match="nearest:  resnet18"):
-        published(file, "resnet118", "trained", "imagenet")
+        published_commitment(file, "resnet118", "trained", "imagenet")
     with pytest.raises(DataError, match="found:    places_full") as caught:
-        published(file, "resnet18", "trained", "places")
+        published_commitment(file, "resnet18", "trained", "places")
     assert "ecoset_full, imagenet_full" in str(caught.value)
 
 
@@ -129,4 +128,4 @@ def test_another_file_is_refused(tmp_path: Path):
     path = tmp_path / "other.json"
     path.write_text("[1]")
     with pytest.raises(DataError, match="not a file of layer commitments"):
-        published(path, "resnet18", "trained", "imagenet")
+        published_commitment(path, "resnet18", "trained", "imagenet")

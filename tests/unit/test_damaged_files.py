@@ -17,10 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuroscaling.core import archives, hdf5, json_text, matlab, netcdf, npy, parquet, tensors
-from neuroscaling.encoding.mapping import read_mapping
-from neuroscaling.encoding.nsd.nibabel_files import open_image
-from neuroscaling.errors import DataError, NeuroscalingError
+from neuroscaling.core import archives, array_files, netcdf, table_files
+from neuroscaling.core import files as core_files
+from neuroscaling.core.errors import DataError, NeuroscalingError
+from neuroscaling.fmri.nsd_betas import open_image
+from neuroscaling.study.algonauts_tree import read_mapping
 
 MUTATIONS = 120
 VALUES = np.arange(60, dtype=np.float32).reshape(12, 5)
@@ -91,7 +92,7 @@ def write_torch(path: Path) -> None:
 
 
 def read_image(path: Path) -> None:
-    from neuroscaling.encoding.nsd.regions import read_map
+    from neuroscaling.fmri.nsd_regions import read_map
 
     open_image(path)
     read_map(path)
@@ -110,37 +111,37 @@ def read_tar(path: Path) -> None:
 
 
 def read_betas(path: Path) -> None:
-    from neuroscaling.core.reading import reading
+    from neuroscaling.core.files import reading
 
-    with hdf5.hdf5_dataset(path, "betas") as betas, reading(path, hdf5.KIND):
+    with array_files.hdf5_dataset(path, "betas") as betas, reading(path, array_files.HDF5_FILE):
         np.asarray(betas)
 
 
 def read_table(path: Path) -> None:
-    table = parquet.read_parquet(path, ["text"])
-    parquet.metadata(table, b"neuroscaling", path)
-    parquet.read_columns(path)
-    parquet.read_frame(path)
+    table = table_files.read_parquet(path, ["text"])
+    table_files.parquet_metadata(table, b"neuroscaling", path)
+    table_files.read_parquet_columns(path)
+    table_files.read_parquet_frame(path)
 
 
 FORMATS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
-    "a.npy": (lambda path: np.save(path, VALUES), npy.read_npy),
-    "mapped.npy": (lambda path: np.save(path, VALUES), lambda path: np.array(npy.read_npy(path, mapped=True))),
-    "a.npz": (write_npz, npy.read_npz),
+    "a.npy": (lambda path: np.save(path, VALUES), array_files.read_npy),
+    "mapped.npy": (lambda path: np.save(path, VALUES), lambda path: np.array(array_files.read_npy(path, mapped=True))),
+    "a.npz": (write_npz, array_files.read_npz),
     "mapping.npy": (write_mapping, read_mapping),
-    "a.json": (write_json, lambda path: json_text.require_rows(json_text.read_json(path), path)),
+    "a.json": (write_json, lambda path: core_files.require_rows(core_files.read_json(path), path)),
     "a.parquet": (write_parquet, read_table),
     "a.zip": (write_zip, read_zip),
     "a.tar": (write_tar, read_tar),
     "a.hdf5": (write_hdf5, read_betas),
     "a.nii.gz": (write_nifti, read_image),
     "a.nii": (write_nifti, read_image),
-    "a.mat": (write_mat, lambda path: matlab.read_mat(path, ("ordering", "shared"))),
+    "a.mat": (write_mat, lambda path: array_files.read_mat(path, ("ordering", "shared"))),
     "a.safetensors": (
         write_safetensors,
-        lambda path: (tensors.safetensors_header(path), tensors.read_safetensors(path)),
+        lambda path: (array_files.safetensors_header(path), array_files.read_safetensors(path)),
     ),
-    "a.pt": (write_torch, tensors.load_torch),
+    "a.pt": (write_torch, array_files.load_torch),
 }
 
 
@@ -203,7 +204,7 @@ def test_any_text_is_json_or_refused(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        json_text.require_rows(json_text.read_json(path), path)
+        core_files.require_rows(core_files.read_json(path), path)
     except DataError as error:
         assert "a.json" in str(error)
 
@@ -213,14 +214,14 @@ def test_arrays_of_other_types_and_archives_of_arrays_are_refused_by_name(tmp_pa
     for values in (np.array(["a", "b"]), VALUES.astype(np.float16), VALUES.astype(complex), np.zeros(3, "i4,f4")):
         np.save(path, values)
         with pytest.raises(DataError, match=rf"a\.npy: wrong type of numbers[\s\S]*{re.escape(str(values.dtype))}"):
-            npy.read_npy(path)
+            array_files.read_npy(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match=r"a\.npy: not a NumPy file"):
-        npy.read_npy(path)
+        array_files.read_npy(path)
     with open(path, "wb") as file:
         np.savez(file, a=VALUES)
     with pytest.raises(DataError, match="a zip archive, as"):
-        npy.read_npy(path)
+        array_files.read_npy(path)
 
 
 def test_names_of_rois_in_bytes_are_read_as_text(tmp_path):
@@ -233,19 +234,19 @@ def test_a_header_that_asks_for_more_than_the_file_has_takes_no_memory(tmp_path)
     np.save(path, VALUES)
     path.write_bytes(path.read_bytes().replace(b"(12, 5), }           ", b"(999999999999, 5), } "))
     with pytest.raises(DataError, match=r"a\.npy: not a NumPy file"):
-        npy.read_npy(path)
+        array_files.read_npy(path)
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), ()])
 def test_empty_arrays_and_single_numbers_are_read(tmp_path, shape):
     np.save(tmp_path / "a.npy", np.ones(shape))
-    assert npy.read_npy(tmp_path / "a.npy").shape == npy.npy_shape(tmp_path / "a.npy") == shape
+    assert array_files.read_npy(tmp_path / "a.npy").shape == array_files.npy_shape(tmp_path / "a.npy") == shape
 
 
 def test_big_endian_and_fortran_arrays_are_read_as_they_are(tmp_path):
     for values in (VALUES.astype(">f4"), np.asfortranarray(VALUES)):
         np.save(tmp_path / "a.npy", values)
-        found = npy.read_npy(tmp_path / "a.npy")
+        found = array_files.read_npy(tmp_path / "a.npy")
         assert np.array_equal(found, values) and found.dtype == values.dtype and not isinstance(found, np.memmap)
         assert found.flags.f_contiguous == values.flags.f_contiguous
 
@@ -258,13 +259,13 @@ def test_state_dictionaries_that_hold_themselves_and_whole_modules_are_refused(t
     state["state_dict"] = state
     torch.save(state, path)
     with pytest.raises(DataError, match=r"a\.pt: containers that hold themselves"):
-        tensors.load_torch(path)
+        array_files.load_torch(path)
     torch.save(torch.nn.Linear(2, 2), path)
     with pytest.raises(DataError, match=r"holds a Python object[\s\S]*torch.nn.modules.linear.Linear[\s\S]*state_dict"):
-        tensors.load_torch(path)
+        array_files.load_torch(path)
     shared = [torch.ones(2)]
     torch.save({"a": shared, "b": shared, "c": [shared, shared]}, path)
-    assert len(tensors.load_torch(path)["c"]) == 2
+    assert len(array_files.load_torch(path)["c"]) == 2
 
 
 def test_a_locked_hdf5_file_is_read_and_where_locks_are_demanded_the_variable_is_named(tmp_path):
@@ -272,12 +273,12 @@ def test_a_locked_hdf5_file_is_read_and_where_locks_are_demanded_the_variable_is
     write_hdf5(path)
     with open(path, "rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with hdf5.hdf5_dataset(path, "betas") as betas:
+        with array_files.hdf5_dataset(path, "betas") as betas:
             assert np.array_equal(betas[:], VALUES)
-        code = "import sys; from neuroscaling.core.hdf5 import open_hdf5; open_hdf5(sys.argv[1])"
-        environment = os.environ | {hdf5.LOCKING: "TRUE"}
+        code = "import sys; from neuroscaling.core.array_files import open_hdf5; open_hdf5(sys.argv[1])"
+        environment = os.environ | {array_files.HDF5_LOCKING: "TRUE"}
         done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, env=environment)
-    assert "file can't be locked" in done.stderr and f"set {hdf5.LOCKING}=FALSE" in done.stderr
+    assert "file can't be locked" in done.stderr and f"set {array_files.HDF5_LOCKING}=FALSE" in done.stderr
     assert "cut short" not in done.stderr.splitlines()[-1]
 
 
@@ -312,7 +313,8 @@ def test_netcdf_files_are_tried_in_a_process_of_their_own(recording, tmp_path, m
 
 @pytest.mark.timeout(60)
 def test_damaged_activations_give_what_was_stored_or_one_error_that_names_them(tmp_path):
-    from neuroscaling.activations.store import open_store, write_store
+    from neuroscaling.activations.zarr_reading import open_store
+    from neuroscaling.activations.zarr_writing import write_store
 
     manifest, ids = tmp_path / "a.json", [str(i) for i in range(12)]
     write_store(manifest, ids, [{"layer": VALUES}], reduction={"kind": "none"}, keep="both")

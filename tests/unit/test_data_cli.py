@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuroscaling.cli.main import main
-from neuroscaling.simulate.algonauts_tree import Plan, Stretch, write_tree
+from tests.simulated_algonauts import Plan, Stretch, write_tree
 
 NUMBERS = list(range(50, 70))
 

@@ -12,20 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.files import read_json
 from neuroscaling.core.records import write_record
-from neuroscaling.datasets import catalogue, checks, digits, folders
-from neuroscaling.datasets import fingerprint as fingerprints
-from neuroscaling.datasets import names as packing
+from neuroscaling.datasets import checks, format_digits, format_folders, image_listing, packed_names
+from neuroscaling.datasets import index as datasets_index
 from neuroscaling.datasets.checks import deep_problems, light_problems
-from neuroscaling.datasets.declared import NO_ROOT, declared, declared_fingerprint
 from neuroscaling.datasets.decode import decode_into, square
-from neuroscaling.datasets.digits import load_digits
-from neuroscaling.datasets.fingerprint import fingerprint
-from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.names import join_names, pack_names
-from neuroscaling.datasets.source import open_source
-from neuroscaling.errors import DataError
-from neuroscaling.files import read_json
+from neuroscaling.datasets.format_digits import load_digits
+from neuroscaling.datasets.formats import NO_ROOT, declared_fingerprint, has_declared_size
+from neuroscaling.datasets.index import fingerprint, load_index, open_source
+from neuroscaling.datasets.packed_names import join_names, pack_names
 
 DIGITS = {"format": "digits"}
 DIGITS_FINGERPRINT = "ba513494"
@@ -75,11 +72,11 @@ def test_the_split_of_the_digits_is_fixed_and_stratified():
 
 
 def test_other_digits_than_the_known_ones_are_refused(monkeypatch):
-    digits._all_digits.cache_clear()
-    monkeypatch.setattr(digits, "SHA256", "0" * 64)
+    format_digits._all_digits.cache_clear()
+    monkeypatch.setattr(format_digits, "SHA256", "0" * 64)
     with pytest.raises(DataError, match="not the known ones"):
         load_digits("train")
-    digits._all_digits.cache_clear()
+    format_digits._all_digits.cache_clear()
 
 
 def test_unknown_split_names_the_nearest():
@@ -203,7 +200,7 @@ def test_the_fingerprint_follows_names_and_bytes(folder, tmp_path):
 
 @pytest.mark.parametrize("kind", ["a file", "a loop", "a name too long"])
 def test_a_cache_that_can_not_be_used_is_done_without(kind, folder, tmp_path, monkeypatch):
-    for module in (catalogue, checks, fingerprints):
+    for module in (image_listing, checks, datasets_index):
         monkeypatch.setattr(module, "FILES_LOOKED_AT", 1)  # so that all would be kept
     cache, settings = tmp_path / "cache", settings_of(folder)
     if kind == "a file":
@@ -253,7 +250,7 @@ def test_fingerprints_are_what_they_always_were(tmp_path):
 @pytest.fixture
 def many(tmp_path, monkeypatch):
     """A folder that counts as large: three classes of three files, one of them empty."""
-    for module in (catalogue, checks, fingerprints):
+    for module in (image_listing, checks, datasets_index):
         monkeypatch.setattr(module, "FILES_LOOKED_AT", 4)
     for split in ("train", "val"):
         for name in "abc":
@@ -268,7 +265,7 @@ def test_the_state_of_a_large_folder_is_told_from_its_class_folders(many, tmp_pa
     assert light_problems("many", settings, [3], cache) == []
     first, index = fingerprint("many", settings, cache), load_index("many", settings, "train", "f", cache)
     # Nothing but the class folders is looked at from now on.
-    monkeypatch.setattr(folders, "_images", lambda folder: pytest.fail(f"{folder} was listed again"))
+    monkeypatch.setattr(format_folders, "_images", lambda folder: pytest.fail(f"{folder} was listed again"))
     assert light_problems("many", settings, [3], cache) == [] and fingerprint("many", settings, cache) == first
     again = load_index("many", settings, "train", "f", cache)
     assert list(again.image_ids) == list(index.image_ids) == [f"{name}/{i}.jpg" for name in "abc" for i in range(3)]
@@ -320,7 +317,7 @@ def test_a_data_set_without_a_root_is_known_by_its_numbers():
     settings = {"format": "imagefolder", "root": None, "classes": 10, "images": 105}
     problems = light_problems("image-net", settings, ["10", "all", "c10", "n105"])
     assert [p.what for p in problems] == [NO_ROOT] and "export IMAGE_NET_ROOT=" in str(problems[0])
-    assert declared(settings) and not declared(settings | {"images": None})
+    assert has_declared_size(settings) and not has_declared_size(settings | {"images": None})
     assert fingerprint("x", settings, None) == declared_fingerprint("x", settings)
     assert declared_fingerprint("x", settings) != declared_fingerprint("x", settings | {"images": 106})
     asked = light_problems("x", settings, ["11", "c11", "n106"])
@@ -345,18 +342,13 @@ def test_packed_names_are_a_sequence(names):
 
 
 def test_packed_names_are_unpacked_piece_by_piece(monkeypatch):
-    monkeypatch.setattr(packing, "CHUNK", 3)
+    monkeypatch.setattr(packed_names, "CHUNK", 3)
     names = ["a", "", "bc", "é", "", "", "def", "g"]
     for n in range(len(names) + 1):
         assert list(pack_names(names[:n])) == names[:n]
 
 
 def test_what_a_snakefile_imports_is_light():
-    code = (
-        "import sys, neuroscaling.datasets.checks, neuroscaling.datasets.fingerprint\n"
-        "import neuroscaling.models.names, neuroscaling.training.recipe, neuroscaling.versions\n"
-        "heavy = {'torch', 'timm', 'sklearn', 'pandas', 'pyarrow', 'xarray', 'scipy'} & set(sys.modules)\n"
-        "sys.exit(str(heavy) if heavy else 0)"
-    )
+    code = "import sys, neuroscaling.datasets.checks, neuroscaling.datasets.index\nimport neuroscaling.study.architectures, neuroscaling.study.recipes, neuroscaling.study.code_fingerprints\nheavy = {'torch', 'timm', 'sklearn', 'pandas', 'pyarrow', 'xarray', 'scipy'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert result.returncode == 0, result.stderr

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuroscaling.core.scales import SCALES, category, has_ceiling
+from neuroscaling.core.score_scales import SCALES, has_ceiling, reason_category
 from neuroscaling.regression import scores
 from neuroscaling.regression.denominators import (
     correlation_error,
@@ -36,7 +36,7 @@ NO_NUMBERS = (-0.035, 0.0, -np.inf, np.inf, np.nan, 7e-8)
 )
 def test_the_rule(value, error, by_chance, reason):
     assert unusable(value, error, by_chance) == reason
-    assert reason is None or not any(letter.isdigit() for letter in category(reason).replace("above 0", ""))
+    assert reason is None or not any(letter.isdigit() for letter in reason_category(reason).replace("above 0", ""))
 
 
 def test_what_divides_by_itself():

@@ -5,9 +5,9 @@ import logging
 import pytest
 import torch
 
-from neuroscaling.devices import device_of
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.training.prepare import chosen_device
+from neuroscaling.core.devices import device_of
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.training.setup import chosen_device
 
 
 def test_devices_by_name():

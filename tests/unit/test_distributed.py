@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from neuroscaling.core.leases import held, lock_of
-from neuroscaling.core.run_record import read_run
-from neuroscaling.training.many import Job, train_many
-from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.steps import Plan
+from neuroscaling.core.records import read_run
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.job import RunToMake, train_runs
+from neuroscaling.training.schedule import StepPlan
 from tests.crash.test_training_resume import interrupt, start
 from tests.unit.digit_runs import digit_run, digit_subset
 from tests.unit.photographs import photograph_run, photographs
@@ -46,7 +46,7 @@ def histories(tmp_path_factory):
     found = {}
     for processes in (1, 2):
         jobs = {name: job_of(folder, name, processes) for name in RUNS}
-        assert train_many(list(jobs.values()), OPERATING | {"gpus": processes}) == []
+        assert train_runs(list(jobs.values()), OPERATING | {"gpus": processes}) == []
         for name, job in jobs.items():
             found[name, processes] = pq.read_table(job.out / "history.parquet").to_pydict()
     return found
@@ -54,7 +54,7 @@ def histories(tmp_path_factory):
 
 def job_of(folder, name, processes):
     run = digit_run(k=10, **(SGD | RUNS[name]))
-    return Job(run | {"run": name}, digit_subset(folder, run), folder / f"{name}-{processes}")
+    return RunToMake(run | {"run": name}, digit_subset(folder, run), folder / f"{name}-{processes}")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -68,20 +68,22 @@ def test_two_processes_give_the_curves_of_one(histories, name):
 def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
     run = digit_run("vit_w16", k=30, epochs=6)
     subset, out = digit_subset(tmp_path, run), tmp_path / "two"
-    process = start([Job(run, subset, out)], tmp_path, every=4, gpus=2)
+    process = start([RunToMake(run, subset, out)], tmp_path, every=4, gpus=2)
     assert interrupt(process, out, signal.SIGTERM, 8) == 128 + signal.SIGTERM
     saved = [int(path.stem.removeprefix("step-")) for path in (out / "state").glob("step-*.state")]
     assert max(saved) >= 8 and not lock_of(out).exists()
-    train_many([Job(run, subset, out)], OPERATING)  # by one process now: the number is no part of a run
-    train_many([Job(run, subset, tmp_path / "one")], OPERATING)
+    train_runs([RunToMake(run, subset, out)], OPERATING)  # by one process now: the number is no part of a run
+    train_runs([RunToMake(run, subset, tmp_path / "one")], OPERATING)
     losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
     assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
     assert json.loads((out / "run.json").read_text())["n_samples_seen"] == 1800
 
 
 def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wait_for_it_together(tmp_path):
-    jobs = [Job(digit_run(k=3, epochs=1, warmup_epochs=0) | {"run": name}, None, tmp_path / name) for name in "ab"]
-    jobs = [Job(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
+    jobs = [
+        RunToMake(digit_run(k=3, epochs=1, warmup_epochs=0) | {"run": name}, None, tmp_path / name) for name in "ab"
+    ]
+    jobs = [RunToMake(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
     with held(jobs[0].out, "it"):
         process = start(jobs, tmp_path, gpus=2)
         while "waiting for run a" not in (tmp_path / "log").read_text():
@@ -100,14 +102,14 @@ def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):
     run, subset = photograph_run(photographs(tmp_path), recipe, k=6)
     run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
     (tmp_path / "train" / "flower" / "03.jpg").write_bytes(b"not an image")
-    (failure,) = train_many([Job(run, subset, tmp_path / "run")], OPERATING | {"gpus": 2})
+    (failure,) = train_runs([RunToMake(run, subset, tmp_path / "run")], OPERATING | {"gpus": 2})
     assert "1 images can't be decoded" in failure.problem and "03.jpg" in failure.problem
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 @pytest.mark.parametrize("n, micro_batch", [(256, 64), (232, 64), (100, None), (129, 64), (48, 16)])
 def test_every_image_of_a_step_has_one_process(world, n, micro_batch):
-    plans = [Plan(0, 1000, 1, 256, micro_batch, world=world, rank=rank) for rank in range(world)]
+    plans = [StepPlan(0, 1000, 1, 256, micro_batch, world=world, rank=rank) for rank in range(world)]
     parts = [part for plan in plans for part in plan.share(n).parts]
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
     units = plans[0].share(n).units

@@ -8,12 +8,11 @@ import subprocess
 import pytest
 import yaml
 
-from neuroscaling import schema
-from neuroscaling.cli import main as cli
-from neuroscaling.files import write_json
+from neuroscaling.cli import main, schema
+from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.simulate.nsd import write_nsd_tree
-from neuroscaling.study_file import read_study_file
+from neuroscaling.study.validation import read_study_file
+from tests.simulated_nsd import write_nsd_tree
 from tests.unit.doc_blocks import PAGES, ROOT, blocks
 from tests.unit.small_plan import write_small
 from tests.unit.test_data_cli import small_tree
@@ -90,7 +89,7 @@ def test_commands_run_as_printed_or_say_why_not(block, scratch, monkeypatch, cap
         assert program in OURS, f"{block}: put <!-- needs: ... --> or <!-- runs elsewhere: ... --> above `{program}`"
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        status = cli.main(arguments)
+        status = main.main(arguments)
         out, err = capsys.readouterr()
         assert status == 0, f"{block}: {err}"
         if block.language == "text":
@@ -106,7 +105,7 @@ def test_commands_that_run_elsewhere_are_commands(block, monkeypatch):
             case ["make", *targets]:
                 subprocess.run(["make", "-n", *targets], check=True, capture_output=True)
             case [program, *arguments] if program in OURS:
-                cli._parser().parse_args(arguments)
+                main._parser().parse_args(arguments)
             case [program, *arguments] if program == SNAKEMAKE:
                 from snakemake.cli import parse_args
 
@@ -146,7 +145,7 @@ def test_no_block_has_a_language_that_is_not_looked_at():
 
 def test_commands_in_sentences_exist():
     """`make study-NAME` and `neuroscaling COMMAND` between backticks."""
-    subparsers = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    subparsers = next(a for a in main._parser()._actions if isinstance(a, argparse._SubParsersAction))
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
     targets += [f"study-{file.stem}" for file in ROOT.glob("config/studies/*.yaml")] + ["study-NAME"]
     for page in (page for page in PAGES if page.name != "CHANGELOG.md"):
@@ -170,8 +169,8 @@ def test_links_lead_to_files(page):
 
 
 def test_config_reference_is_in_step_with_the_definition():
-    assert (ROOT / "config/README.md").read_text() == schema.reference(), "run `make schema`"
-    assert (ROOT / "config/schema.json").read_text() == schema.schema(), "run `make schema`"
+    assert (ROOT / "config/README.md").read_text() == schema.study_reference(), "run `make schema`"
+    assert (ROOT / "config/schema.json").read_text() == schema.study_schema(), "run `make schema`"
 
 
 def test_every_key_of_a_study_has_a_description():

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from neuroscaling.activations.store import write_store
-from neuroscaling.encoding.algonauts.read import read_recording
-from neuroscaling.encoding.job import score_subject
-from neuroscaling.encoding.score_file import ScoreHeader
-from neuroscaling.encoding.settings import EncodingSettings
-from neuroscaling.errors import DataError
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.core.encoding_scores import ScoreHeader
+from neuroscaling.core.errors import DataError
+from neuroscaling.fmri.algonauts_recording import read_recording
+from neuroscaling.fmri.encoding_job import score_subject
+from neuroscaling.fmri.settings import EncodingSettings
 from tests.unit.test_algonauts import write_tree
 
 N_TRAIN, N_TEST = 150, 50

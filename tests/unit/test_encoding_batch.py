@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuroscaling.core.names import Name
-from neuroscaling.core.score_files import beside, checked_file, read_score
-from neuroscaling.encoding.batch import EncodingOutput, score_all
-from neuroscaling.encoding.recording import Recording
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import ArtefactName, file_sha256
+from neuroscaling.core.score_files import checked_file, file_beside, read_score
+from neuroscaling.fmri.encoding_job import EncodingOutput, score_encodings
+from neuroscaling.fmri.recording import Recording
 from tests.unit.test_algonauts import write_tree
 from tests.unit.test_encoding import ENTRY, N_TEST, N_TRAIN, all_ids, latent, respond, store
 
@@ -36,7 +35,7 @@ def activations(tree, tmp_path_factory):
 
 def output(folder, activations, **entry):
     definition = {"benchmark": BENCHMARK, "entry": ASKED | entry}
-    path = folder / str(Name(BENCHMARK, definition)) / f"{RUN}.json"
+    path = folder / str(ArtefactName(BENCHMARK, definition)) / f"{RUN}.json"
     return EncodingOutput(path, RUN, "tree", BENCHMARK, activations, definition)
 
 
@@ -47,7 +46,7 @@ def located(tree):
 @pytest.fixture(scope="module")
 def scored(tree, activations, tmp_path_factory):
     out = output(tmp_path_factory.mktemp("scores"), activations)
-    score_all([out], ASKED, located(tree), "corrected")
+    score_encodings([out], ASKED, located(tree), "corrected")
     return out
 
 
@@ -56,13 +55,13 @@ def test_a_score_is_sealed_and_says_what_it_was_made_from(scored, tree, activati
     assert content["definition"] == scored.definition and sorted(content["files"]) == KINDS
     assert set(content["made_from"]) == {f"activations/{RUN}/set.json", "tree/subj01"}
     assert content["provenance"]["versions"]["numpy"] == np.__version__
-    assert all(checked_file(scored.path, content, kind) == beside(scored.path, kind) for kind in KINDS)
+    assert all(checked_file(scored.path, content, kind) == file_beside(scored.path, kind) for kind in KINDS)
 
 
 def test_recordings_of_other_content_are_told_apart(scored, activations, tmp_path):
     tree = write_tree(tmp_path, ("subj01",), N_TRAIN, N_TEST, lambda ids, n: respond(ids, n, noise=0.6))
     out = output(tmp_path / "scores", activations)
-    score_all([out], ASKED, located(tree), "corrected")
+    score_encodings([out], ASKED, located(tree), "corrected")
     one, other = (read_score(path)["made_from"] for path in (scored.path, out.path))
     assert {name for name in one if one[name] != other[name]} == {"tree/subj01"}
 
@@ -71,11 +70,11 @@ def test_what_is_there_is_kept_and_what_is_absent_is_made_beside_it(scored, tree
     folder = scored.path.parents[1]
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
     other = output(folder, activations, samples=[30, "all"])
-    score_all([scored, other], ASKED | {"samples": [30, "all"]}, located(tree), "corrected")
+    score_encodings([scored, other], ASKED | {"samples": [30, "all"]}, located(tree), "corrected")
     assert other.path != scored.path and {row["n_mapping"] for row in read_score(other.path)["rows"]} == {30, N_TRAIN}
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    monkeypatch.setattr("neuroscaling.encoding.batch.open_subject", forbidden)
-    score_all([scored, other], ASKED, located(tree), "corrected")
+    monkeypatch.setattr("neuroscaling.fmri.encoding_job.open_subject", forbidden)
+    score_encodings([scored, other], ASKED, located(tree), "corrected")
 
 
 def forbidden(*_: object) -> Recording:
@@ -85,7 +84,7 @@ def forbidden(*_: object) -> Recording:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_flipped_bit_of_a_file_beside_a_score_goes_unseen(scored, kind):
-    content, path = read_score(scored.path), beside(scored.path, kind)
+    content, path = read_score(scored.path), file_beside(scored.path, kind)
     whole = path.read_bytes()
     try:
         for place in range(0, len(whole), max(len(whole) // 100, 1)):
@@ -100,11 +99,12 @@ def test_no_flipped_bit_of_a_file_beside_a_score_goes_unseen(scored, kind):
 TWO = """
 import json, sys
 from pathlib import Path
-from neuroscaling.encoding.batch import EncodingOutput, score_all
+from neuroscaling.fmri.encoding_job import EncodingOutput
+from neuroscaling.fmri.encoding_job import score_encodings
 job = json.loads(sys.argv[1])
 paths = {key: Path(job[key]) for key in ("path", "activations")}
 out = EncodingOutput(**{key: job[key] for key in ("run", "data", "benchmark", "definition")}, **paths)
-score_all([out], job["entry"], job["located"], "corrected")
+score_encodings([out], job["entry"], job["located"], "corrected")
 """
 
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.config import Study
-from neuroscaling.deep_checks import deep_problems
-from neuroscaling.document import Document
-from neuroscaling.encoding.study_checks import fmri_problems, size_problems
-from neuroscaling.encoding.v4_checks import v4_faults
-from neuroscaling.name_checks import name_faults
-from neuroscaling.simulate.nsd import NsdSettings, write_nsd_tree
-from neuroscaling.study import LoadedStudy
+from neuroscaling.cli.deep_checks import deep_problems
+from neuroscaling.study.data_checks import fmri_problems, size_problems, v4_faults
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.name_checks import name_faults
+from neuroscaling.study.study_sections import Study
+from neuroscaling.study.yaml_document import Document
+from tests.simulated_nsd import NsdSettings, write_nsd_tree
 from tests.unit.test_algonauts import write_tree
 
 

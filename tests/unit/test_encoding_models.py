@@ -7,15 +7,14 @@ from safetensors.torch import save_file
 
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
-from neuroscaling.errors import DataError
-from neuroscaling.models import names
+from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import build, skeleton
-from neuroscaling.models.checkpoints import tensor_problems
-from neuroscaling.models.encoding_models import encoding_models
+from neuroscaling.models.checkpoints import build_pretrained, published_classes, tensor_problems
 from neuroscaling.models.layers import candidate_layers
-from neuroscaling.models.pretrained import build_pretrained, published_classes
-from neuroscaling.models.weight_files import HUB, weights_file, weights_problems
 from neuroscaling.models.weights import read_weights, save_weights
+from neuroscaling.study import architectures
+from neuroscaling.study.published_weights import HUB_FILES, weights_file, weights_problems
+from neuroscaling.training.network_trials import encoding_models
 
 EVA = "eva02_tiny_patch14_224"
 CONVNEXT = "convnext_atto"
@@ -30,7 +29,7 @@ def count(model):
 def test_parameters_with_and_without_the_head(model):
     assert count(skeleton(model.name, published_classes(model.name))) == model.parameters
     assert count(skeleton(model.name, 0)) == model.trunk
-    assert names.architecture(model.name).input_size == model.input_size
+    assert architectures.architecture(model.name).input_size == model.input_size
 
 
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: model.name)
@@ -104,7 +103,9 @@ def test_a_convnext_of_open_clip_has_its_projection_as_head(tmp_path):
 def test_weights_lie_beside_in_other_forms_or_as_the_hub_has_them(tmp_path):
     asked = tmp_path / "a.tag.safetensors"
     assert weights_file(asked, "a.tag") is None
-    for file in reversed([asked, tmp_path / "a.tag.bin", tmp_path / "a.tag" / HUB[0], tmp_path / "a.tag" / HUB[3]]):
+    for file in reversed(
+        [asked, tmp_path / "a.tag.bin", tmp_path / "a.tag" / HUB_FILES[0], tmp_path / "a.tag" / HUB_FILES[3]]
+    ):
         file.parent.mkdir(exist_ok=True)
         file.touch()
         assert weights_file(asked, "a.tag") == file

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroscaling.activations import passes
-from neuroscaling.activations.extract import extract, finish
+from neuroscaling.activations import passes, zarr_writing
+from neuroscaling.activations.extraction import extract, finish
 from neuroscaling.activations.layout import group_path, partial_path
 from neuroscaling.activations.networks import Extractor
-from neuroscaling.activations.partial import making
-from neuroscaling.activations.store import open_store
+from neuroscaling.activations.passes import making
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.core.errors import DataError, FullDiskError
 from neuroscaling.core.leases import LeaseLost, lock_of
-from neuroscaling.errors import DataError, FullDiskError
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from tests.unit.prepared import write_run, write_set
@@ -33,10 +33,10 @@ RUN = {"run": "resnet_w8-00000000", "kind": "untrained", "arch": "resnet_w8"}
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
-from neuroscaling.activations import passes
-from neuroscaling.activations.extract import extract
+from neuroscaling.activations import zarr_writing
+from neuroscaling.activations.extraction import extract
 run, folder, stimuli, output, options, part, pause, made = json.loads(sys.argv[1])
-close = passes.LayerShards.close
+close = zarr_writing.LayerShards.close
 
 def closing(shards):
     time.sleep(pause)
@@ -44,7 +44,7 @@ def closing(shards):
         told.write(f"{shards._shard}\\n")
     return close(shards)
 
-passes.LayerShards.close = closing
+zarr_writing.LayerShards.close = closing
 extract(run, Path(folder), [Path(stimuli)], [Path(output)], device="cpu", options=options, part=part)
 """
 
@@ -99,7 +99,7 @@ def forwarded(monkeypatch):
 
 def cut_after(monkeypatch, shards):
     """Raise, as a lost disk would, once `shards` shards are finished; a function that ends this."""
-    close, done = passes.LayerShards.close, []
+    close, done = zarr_writing.LayerShards.close, []
 
     def failing(self):
         if len(done) == shards:
@@ -107,13 +107,13 @@ def cut_after(monkeypatch, shards):
         done.append(1)
         return close(self)
 
-    monkeypatch.setattr(passes.LayerShards, "close", failing)
-    return lambda: monkeypatch.setattr(passes.LayerShards, "close", close)
+    monkeypatch.setattr(zarr_writing.LayerShards, "close", failing)
+    return lambda: monkeypatch.setattr(zarr_writing.LayerShards, "close", close)
 
 
 def test_a_full_disk_is_named_and_the_finished_shards_stay(folder, whole, forwarded, monkeypatch, tmp_path):
     """A limit on the size of files stands in for the disk: writes fail in the same calls."""
-    close, done, before = passes.LayerShards.close, [], resource.getrlimit(resource.RLIMIT_FSIZE)
+    close, done, before = zarr_writing.LayerShards.close, [], resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def filling(self):
         records = close(self)
@@ -122,13 +122,13 @@ def test_a_full_disk_is_named_and_the_finished_shards_stay(folder, whole, forwar
             resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
         return records
 
-    monkeypatch.setattr(passes.LayerShards, "close", filling)
+    monkeypatch.setattr(zarr_writing.LayerShards, "close", filling)
     try:
         with pytest.raises(FullDiskError, match=r"set\.json: no space left on the disk"):
             run_extract(folder, tmp_path / "set.json")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    monkeypatch.setattr(passes.LayerShards, "close", close)
+    monkeypatch.setattr(zarr_writing.LayerShards, "close", close)
     forwarded.clear()
     run_extract(folder, tmp_path / "set.json")
     assert sum(forwarded) in (2 * BATCH, 3 * BATCH) and files_of(tmp_path / "set.json") == files_of(whole)
@@ -222,7 +222,7 @@ def test_a_slice_that_waits_for_another_holds_up_no_third_one(tmp_path):
 
 def test_who_lost_its_lease_puts_nothing_in_its_place_and_drops_nothing(folder, monkeypatch, tmp_path):
     """As a process that was suspended for minutes, while another one took it for dead."""
-    output, close, done = tmp_path / "set.json", passes.LayerShards.close, []
+    output, close, done = tmp_path / "set.json", zarr_writing.LayerShards.close, []
 
     def closing(shards):
         done.append(1)
@@ -230,7 +230,7 @@ def test_who_lost_its_lease_puts_nothing_in_its_place_and_drops_nothing(folder, 
             lock_of(output).write_text("{}")
         return close(shards)
 
-    monkeypatch.setattr(passes.LayerShards, "close", closing)
+    monkeypatch.setattr(zarr_writing.LayerShards, "close", closing)
     with pytest.raises(LeaseLost, match="another one took its lease"):
         run_extract(folder, output)
     assert not output.exists() and not group_path(output).exists()

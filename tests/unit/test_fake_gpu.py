@@ -11,15 +11,15 @@ from torch.nn import functional
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._pytree import tree_map
 
-from neuroscaling.calibration import training_measure
-from neuroscaling.training import loop, prepare
+from neuroscaling.models import build
+from neuroscaling.planning import benchmark
+from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.training import loop, setup
 from neuroscaling.training.distributed import _units, share_units
-from neuroscaling.training.evaluate import evaluate
-from neuroscaling.training.feeding import open_validation
+from neuroscaling.training.evaluation import evaluate
+from neuroscaling.training.feeding.decoded_images import Squares, forget_squares
 from neuroscaling.training.feeding.sources import run_source
-from neuroscaling.training.feeding.squares import Squares, forget_squares
-from neuroscaling.training.feeding.validation import forget_validation
-from neuroscaling.training.recipe import Recipe, load_recipe
+from neuroscaling.training.feeding.validation import forget_validation, open_validation
 from tests.unit.fake_gpu import GPU, fake_gpu, real
 from tests.unit.photographs import photograph_run, photographs
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(prepare, "build", real(prepare.build))
+    monkeypatch.setattr(setup, "build", real(build.build))
     yield
     forget_squares()
     forget_validation()
@@ -56,7 +56,7 @@ def prepared(folder, name, arch, **changes):
     content = load_recipe(name).model_dump() | SMALL | changes | {"start": None}
     content["dino"] = content["dino"] | HEAD if content["dino"] else None
     run, subset = photograph_run(folder, Recipe.model_validate(content))
-    training = prepare.prepare(run | {"arch": arch}, subset, Path(), None, GPU, {})
+    training = setup.prepare_training(run | {"arch": arch}, subset, Path(), None, GPU, {})
     training.module.train()
     return training
 
@@ -128,13 +128,13 @@ def test_a_state_that_was_read_to_the_host_goes_on_on_the_gpu(monkeypatch, folde
 
 
 def test_calibration_measures_on_the_gpu(monkeypatch):
-    monkeypatch.setattr(training_measure, "build", real(training_measure.build))
+    monkeypatch.setattr(benchmark, "build", real(build.build))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Pretended")
     recipe = Recipe.model_validate(load_recipe("sgd100").model_dump() | {"precision": "fp16"})
     with fake_gpu(monkeypatch):
-        rate = training_measure.measure_training("resnet_w8", recipe, "cuda", {}, 1)
+        rate = benchmark.measure_training("resnet_w8", recipe, "cuda", {}, 1)
     assert (rate.device, rate.precision, rate.batch) == ("NVIDIA Pretended", "fp16", 256)
 
 
@@ -149,7 +149,7 @@ def test_batch_statistics_are_of_a_micro_batch_whoever_shares_it(monkeypatch, fo
             return functional.batch_norm(x, mean, variance, weight, bias, True, momentum, eps)
 
     monkeypatch.setattr(nn.modules.batchnorm, "sync_batch_norm", Recorded)  # fakes don't know its kernels
-    monkeypatch.setattr(prepare, "_spread", lambda objective, *_: objective)
+    monkeypatch.setattr(setup, "_spread", lambda objective, *_: objective)
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
     try:
         with fake_gpu(monkeypatch):

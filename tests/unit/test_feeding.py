@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from neuroscaling.errors import DataError
-from neuroscaling.training.feeding import open_training_feed, open_validation
-from neuroscaling.training.feeding.interface import Request
-from neuroscaling.training.feeding.squares import forget_squares
-from neuroscaling.training.feeding.validation import forget_validation
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.core.errors import DataError
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.feeding.decoded_images import forget_squares
+from neuroscaling.training.feeding.protocols import Request
+from neuroscaling.training.feeding.training_feed import open_training_feed
+from neuroscaling.training.feeding.validation import forget_validation, open_validation
 from tests.unit.photographs import photograph_run, photographs
 
 CPU = torch.device("cpu")
@@ -143,11 +143,12 @@ def test_seeds_of_runs_change_what_they_are_fed(root):
 
 
 def test_runs_of_one_process_share_decoded_images(root, monkeypatch):
-    from neuroscaling.training.feeding import squares
+    from neuroscaling.datasets import decode
+    from neuroscaling.training.feeding import decoded_images
 
     decoded = []
-    real = squares.decode_into
-    monkeypatch.setattr(squares, "decode_into", lambda out, *args: decoded.append(len(out)) or real(out, *args))
+    real = decode.decode_into
+    monkeypatch.setattr(decoded_images, "decode_into", lambda out, *args: decoded.append(len(out)) or real(out, *args))
     for k in (2, 4, 3):
         run, subset = photograph_run(root, RECIPES["none"], k)
         feed = open_training_feed(run, subset, SIZE, RECIPES["none"], CPU, {})
@@ -185,14 +186,14 @@ def test_validation_images_are_resized_and_cut_at_the_centre(root, resize, offse
 
 
 def test_validation_is_decoded_once_for_a_process_and_once_for_a_machine(root, tmp_path, monkeypatch):
-    from neuroscaling.training.feeding import validation
+    from neuroscaling.training.feeding import validation as feeding_validation
 
     run, _ = photograph_run(root, RECIPES["none"])
     operating = {"scratch": str(tmp_path)}
     first = open_validation(run, SIZE, RECIPES["none"], CPU, operating)
     assert open_validation(run | {"seed": 9}, SIZE, RECIPES["none"], CPU, operating) is first
     forget_validation()
-    monkeypatch.setattr(validation, "decode_into", None)  # what is kept on the disk is enough
+    monkeypatch.setattr(feeding_validation, "decode_into", None)  # what is kept on the disk is enough
     second = open_validation(run, SIZE, RECIPES["none"], CPU, operating)
     for one, other in zip(first.chunks(4), second.chunks(4), strict=True):
         assert torch.equal(one[0], other[0])
@@ -218,11 +219,11 @@ def test_validation_of_some_classes_has_their_positions_as_labels(root):
 
 
 def test_a_large_data_set_is_listed_once_for_all_runs(root, tmp_path, monkeypatch):
-    from neuroscaling.datasets import catalogue, folders
-    from neuroscaling.training.prepare import _check_classes
+    from neuroscaling.datasets import format_folders, image_listing
+    from neuroscaling.training.setup import _check_classes
 
     run, _ = photograph_run(root, RECIPES["none"])
-    monkeypatch.setattr(catalogue, "FILES_LOOKED_AT", 5)
+    monkeypatch.setattr(image_listing, "FILES_LOOKED_AT", 5)
     _check_classes(run, {"cache_dir": str(tmp_path)})
-    monkeypatch.setattr(folders, "read_folders", None)
+    monkeypatch.setattr(format_folders, "read_folders", None)
     _check_classes(run, {"cache_dir": str(tmp_path)})

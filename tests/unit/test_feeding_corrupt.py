@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from neuroscaling.datasets.subsets import read_subset
-from neuroscaling.errors import DataError
-from neuroscaling.files import read_json
-from neuroscaling.training.feeding import open_training_feed, open_validation
-from neuroscaling.training.feeding.interface import Request
-from neuroscaling.training.feeding.squares import forget_squares
-from neuroscaling.training.feeding.subset import Subset
-from neuroscaling.training.feeding.validation import forget_validation
-from neuroscaling.training.prepare import make_plan
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.files import read_json
+from neuroscaling.datasets.subset_file import read_subset
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.feeding.decoded_images import forget_squares
+from neuroscaling.training.feeding.protocols import Request
+from neuroscaling.training.feeding.sources import Subset
+from neuroscaling.training.feeding.training_feed import open_training_feed
+from neuroscaling.training.feeding.validation import forget_validation, open_validation
+from neuroscaling.training.setup import make_steps
 from tests.unit.photographs import photograph_run, photographs
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def test_what_was_found_before_an_interruption_is_in_the_record(tmp_path, monkey
     wanted = WAYS["streamed"].model_copy(update={"batch_size": 6})
     run, subset = photograph_run(tmp_path, wanted, k=6, corrupt_limit=1)
     run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
-    first = read_subset(subset)[0]["image_id"][make_plan(run, wanted, 18).rows(0)[0]]
+    first = read_subset(subset)[0]["image_id"][make_steps(run, wanted, 18).rows(0)[0]]
     cut_short(tmp_path / "train" / first)
     take = loop._take
 

@@ -8,13 +8,11 @@ from torch.nn import functional
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as reference
 
-from neuroscaling.training.feeding import colours
-from neuroscaling.training.feeding.cropping import central, cropped
-from neuroscaling.training.feeding.crops import COLUMNS, crop_each, crop_together, random_boxes
-from neuroscaling.training.feeding.interface import Request
-from neuroscaling.training.feeding.normal import normalised
-from neuroscaling.training.feeding.views import finished
-from neuroscaling.training.objectives.views import ViewSpec
+from neuroscaling.training.feeding import augmentation
+from neuroscaling.training.feeding.augmentation import augmented, normalised
+from neuroscaling.training.feeding.crops import COLUMNS, central, crop_each, crop_together, cropped, random_boxes
+from neuroscaling.training.feeding.protocols import Request
+from neuroscaling.training.image_views import ViewSpec
 
 SCALE, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 FACTORS = torch.tensor([0.0, 0.5, 0.9, 1.2, 1.8])
@@ -85,7 +83,7 @@ def test_a_whole_image_is_a_crop_too_however_it_lies_in_memory(squares, interpol
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
 def test_factors_of_colour_do_what_torchvisions_do(unit, name):
-    found = getattr(colours, name)(unit.clone(), FACTORS)
+    found = getattr(augmentation, name)(unit.clone(), FACTORS)
     change = getattr(reference, f"adjust_{name}")
     wanted = torch.stack([change(image, factor.item()) for image, factor in zip(unit, FACTORS, strict=True)])
     assert torch.allclose(found, wanted, atol=1e-5)
@@ -94,16 +92,16 @@ def test_factors_of_colour_do_what_torchvisions_do(unit, name):
 def test_hue_and_blur_and_solarisation_do_what_torchvisions_do(unit):
     turns = torch.tensor([-0.5, -0.1, 0.0, 0.2, 0.5])
     wanted = torch.stack([reference.adjust_hue(image, turn.item()) for image, turn in zip(unit, turns, strict=True)])
-    assert torch.allclose(colours.hue(unit, turns), wanted, atol=1e-4)
+    assert torch.allclose(augmentation.hue(unit, turns), wanted, atol=1e-4)
     sigma = torch.tensor([0.1, 0.5, 1.0, 1.5, 2.0])
     blurs = [reference.gaussian_blur(image, 13, s.item()) for image, s in zip(unit, sigma, strict=True)]
-    assert torch.allclose(colours.blurred(unit, sigma, 6), torch.stack(blurs), atol=1e-5)
-    assert torch.allclose(colours.solarized(unit, 128), reference.solarize(unit, 128 / 255), atol=1e-6)
+    assert torch.allclose(augmentation.blurred(unit, sigma, 6), torch.stack(blurs), atol=1e-5)
+    assert torch.allclose(augmentation.solarized(unit, 128), reference.solarize(unit, 128 / 255), atol=1e-6)
 
 
 def test_grey_images_stay_grey_whatever_their_hue_is_turned_by():
     image = torch.full((1, 3, 4, 4), 0.4)
-    assert torch.allclose(colours.hue(image, torch.tensor([0.3])), image)
+    assert torch.allclose(augmentation.hue(image, torch.tensor([0.3])), image)
 
 
 def test_normalised_values_are_those_of_torchvision(squares):
@@ -119,8 +117,8 @@ def shares(spec: ViewSpec, measure, n: int = 400) -> float:
     image[:, 0, 4:12] = 220
     images = image.expand(n, -1, -1, -1)
     request = Request(0, np.arange(n), slice(0, n))
-    plain = finished(images, ViewSpec(16), 0, request, 0)
-    return float(measure(finished(images, spec, 0, request, 0), plain).float().mean())
+    plain = augmented(images, ViewSpec(16), 0, request, 0)
+    return float(measure(augmented(images, spec, 0, request, 0), plain).float().mean())
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,15 @@ from torch import nn
 
 from neuroscaling.cli.main import main
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import write_subset
+from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.models.build import build
-from neuroscaling.models.names import architecture
-from neuroscaling.training.averaging import make_ema, start_note, start_share
-from neuroscaling.training.many import Job, train_many
-from neuroscaling.training.objectives.make import make_objective
-from neuroscaling.training.objectives.views import views_of
-from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe
-from neuroscaling.training.single_images import ONE_VALUE, trains_on_one_image
-from neuroscaling.training.steps import Plan
+from neuroscaling.study.architectures import architecture
+from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe
+from neuroscaling.training.image_views import views_of
+from neuroscaling.training.job import RunToMake, train_runs
+from neuroscaling.training.schedule import StepPlan
+from neuroscaling.training.setup import ONE_VALUE, make_objective, trains_on_one_image
+from neuroscaling.training.weight_averaging import make_ema, start_note, start_share
 from tests.unit.digit_runs import DIGITS, digit_run, digit_subset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -107,7 +106,7 @@ def test_the_log_says_that_an_average_is_the_start_and_warm_up_helps(tmp_path, c
         caplog.clear()
         run = digit_run(k=30, recipe="digits", ema=0.9999, ema_warmup=warmup, epochs=8)
         out = tmp_path / str(warmup)
-        assert train_many([Job(run, digit_subset(tmp_path, run), out)], {"device": "cpu", "threads": 1}) == []
+        assert train_runs([RunToMake(run, digit_subset(tmp_path, run), out)], {"device": "cpu", "threads": 1}) == []
         found[warmup] = (
             json.loads((out / "run.json").read_text())["acc"],
             "of the average that is scored" in caplog.text,
@@ -125,8 +124,8 @@ SMALLEST = [(1, 64, None, 1), (65, 64, None, 65), (65, 64, 16, 16), (7, 1, None,
 @pytest.mark.parametrize("n, batch, micro, smallest", SMALLEST)
 def test_what_goes_through_the_network_at_once(n, batch, micro, smallest, tmp_path):
     recipe = load_recipe("digits").model_copy(update={"batch_size": batch, "micro_batch": micro})
-    assert Plan.of(recipe, "resnet_w4", 0, n).smallest_unit() == smallest
-    assert Plan.of(recipe, "resnet_w4", 0, n, world=2).smallest_unit() == smallest  # they share statistics
+    assert StepPlan.of(recipe, "resnet_w4", 0, n).smallest_unit() == smallest
+    assert StepPlan.of(recipe, "resnet_w4", 0, n, world=2).smallest_unit() == smallest  # they share statistics
 
 
 @pytest.mark.parametrize("recipe", ["digits", "digits_simclr", "digits_dino", "digits_ffgsm"])
@@ -167,9 +166,9 @@ def test_a_run_on_one_image_is_marked_failed_and_the_others_are_made(tmp_path):
         index = load_index("digits", DIGITS, "train")
         subset = tmp_path / f"n{n}.parquet"
         write_subset(subset, index, list(range(n)), f"n{n}", 0)
-        jobs.append(Job(run | {"samples_per_class": None}, subset, tmp_path / f"n{n}"))
+        jobs.append(RunToMake(run | {"samples_per_class": None}, subset, tmp_path / f"n{n}"))
     for _ in range(2):  # the second time nothing is left to do, and the job ends well again
-        (failure,) = train_many(jobs, {"device": "cpu", "threads": 1})
+        (failure,) = train_runs(jobs, {"device": "cpu", "threads": 1})
         assert failure.run == "n1" and "can't be trained on one image at a time" in failure.problem
         records = [json.loads((job.out / "run.json").read_text()) for job in jobs]
         assert [record["status"] for record in records] == ["failed", "done"] and records[0]["lasting"]

@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from neuroscaling.errors import StudyError
-from neuroscaling.laws.config import FitFile, FormName, expand, load_fit_file
+from neuroscaling.core.errors import StudyError
 from neuroscaling.laws.forms import FORMS
+from neuroscaling.study.fit_files import FitFile, FormName, expand_fits, load_fit_file
 
 CONFIG = Path(__file__).parents[2] / "config" / "fits"
 
@@ -25,13 +25,13 @@ def problems_of(tmp_path, text):
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda p: p.stem)
 def test_files_of_the_repository_are_valid(path):
-    jobs = expand(load_fit_file(path))
+    jobs = expand_fits(load_fit_file(path))
     assert len({job.name for job in jobs}) == len(jobs)
     json.dumps([job.settings for job in jobs])
 
 
 def test_demo_has_a_law_for_each_region():
-    names = {job.name for job in expand(load_fit_file(CONFIG / "demo.yaml"))}
+    names = {job.name for job in expand_fits(load_fit_file(CONFIG / "demo.yaml"))}
     assert {
         "samples.V1",
         "samples.behavior",
@@ -50,7 +50,7 @@ def test_by_becomes_filters_and_names():
     fits = FitFile(
         fits=[{"name": "a", "form": "power_law", "x": "n_params", "by": {"region": ["V1", "IT"], "seed": [0]}}]
     )
-    jobs = expand(fits)
+    jobs = expand_fits(fits)
     assert [job.name for job in jobs] == ["a.V1.0", "a.IT.0"]
     assert jobs[1].settings["filters"] == {"region": "IT", "seed": 0}
 
@@ -109,8 +109,6 @@ def test_broken_yaml_names_the_line(tmp_path):
 
 
 def test_configuration_is_light():
-    code = (
-        "import sys, neuroscaling.laws.config; print(sorted({'numpy', 'pandas', 'scipy', 'torch'} & set(sys.modules)))"
-    )
+    code = "import sys, neuroscaling.study.fit_files; print(sorted({'numpy', 'pandas', 'scipy', 'torch'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

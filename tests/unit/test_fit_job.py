@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.laws import compare
+from neuroscaling.core.errors import DataError
+from neuroscaling.laws import comparison
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.laws.job import fit_table
+from neuroscaling.laws.study_fit import fit_table
 
 
 def job(**changes):
@@ -35,35 +35,35 @@ def score_table():
 
 def test_held_out_points():
     x = np.array([1, 5, 10, 50, 100.0])
-    assert compare.held_out(x, "top_decade").tolist() == [False, False, True, True, True]
-    assert compare.held_out(x, "largest").tolist() == [False, False, False, False, True]
-    of_cluster = compare.held_out(x, "largest_of_cluster", ["a", "a", "b", "a", "b"])
+    assert comparison.held_out(x, "top_decade").tolist() == [False, False, True, True, True]
+    assert comparison.held_out(x, "largest").tolist() == [False, False, False, False, True]
+    of_cluster = comparison.held_out(x, "largest_of_cluster", ["a", "a", "b", "a", "b"])
     assert of_cluster.tolist() == [False, False, False, True, True]
-    assert compare.held_out(np.array([3, 1, 3, 2.0]), {"last": 2}).tolist() == [True, False, True, True]
+    assert comparison.held_out(np.array([3, 1, 3, 2.0]), {"last": 2}).tolist() == [True, False, True, True]
     # Clusters matter to their own rule alone, and that rule without clusters is the largest x.
     clusters = ["a", "a", "b", "a", "b"]
     for rule in ("top_decade", "largest"):
-        np.testing.assert_array_equal(compare.held_out(x, rule, clusters), compare.held_out(x, rule))
-    np.testing.assert_array_equal(compare.held_out(x, "largest_of_cluster"), compare.held_out(x, "largest"))
+        np.testing.assert_array_equal(comparison.held_out(x, rule, clusters), comparison.held_out(x, rule))
+    np.testing.assert_array_equal(comparison.held_out(x, "largest_of_cluster"), comparison.held_out(x, "largest"))
 
 
 def test_an_unknown_rule_of_holding_out_gets_the_nearest():
     with pytest.raises(DataError) as caught:
-        compare.held_out(np.array([1.0, 2.0]), "top_decades")
+        comparison.held_out(np.array([1.0, 2.0]), "top_decades")
     assert caught.value.problems[0].nearest == "top_decade"
 
 
 def test_errors_of_a_prediction():
-    found = compare.errors(np.array([0.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0]))
+    found = comparison.prediction_errors(np.array([0.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0]))
     assert found == pytest.approx({"mae": 1.0, "rmse": (5 / 3) ** 0.5, "bias": -1 / 3})
 
 
 def test_forms_are_ranked_by_aicc_and_those_without_come_last():
     rows = [{"form": name, "aicc": value} for name, value in (("a", None), ("b", 3.0), ("c", -2.0), ("d", 0.0))]
-    assert [(row["form"], row["delta_aicc"]) for row in compare.ranked(rows)] == [
+    assert [(row["form"], row["delta_aicc"]) for row in comparison.ranked_by_aicc(rows)] == [
         ("c", 0.0), ("d", 2.0), ("b", 5.0), ("a", None),
     ]  # fmt: skip
-    assert [row["delta_aicc"] for row in compare.ranked(rows[:1])] == [None]
+    assert [row["delta_aicc"] for row in comparison.ranked_by_aicc(rows[:1])] == [None]
 
 
 def test_fit_of_a_table_says_what_it_used():

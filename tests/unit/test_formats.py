@@ -12,13 +12,11 @@ import pytest
 from PIL import Image
 from torchvision import datasets as torchvision_datasets
 
+from neuroscaling.core.errors import DataError
 from neuroscaling.datasets import checks
 from neuroscaling.datasets.checks import deep_problems, light_problems
-from neuroscaling.datasets.digits import load_digits
-from neuroscaling.datasets.fingerprint import fingerprint
-from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.source import open_source
-from neuroscaling.errors import DataError
+from neuroscaling.datasets.format_digits import load_digits
+from neuroscaling.datasets.index import fingerprint, load_index, open_source
 
 BIRDS = ["00000_Animalia_Chordata_Aves_A_B_C_finch", "00001_Animalia_Chordata_Aves_A_B_C_wren"]
 

@@ -14,12 +14,18 @@ WRITE = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np, torch
-from neuroscaling.activations.store import open_store, write_store
-from neuroscaling.encoding.accuracy_files import write_columns
-from neuroscaling.errors import FullDiskError
-from neuroscaling.files import atomic_path, full_disk_named, new_memmap, write_json
-from neuroscaling.models.weights import read_weights, save_weights
-from neuroscaling.training.state import load_state, save_state
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.fmri.accuracy_files import write_columns
+from neuroscaling.core.errors import FullDiskError
+from neuroscaling.core.files import atomic_path
+from neuroscaling.core.files import full_disk_named
+from neuroscaling.core.files import new_memmap
+from neuroscaling.core.files import write_json
+from neuroscaling.models.weights import read_weights
+from neuroscaling.models.weights import save_weights
+from neuroscaling.training.checkpoints import load_state
+from neuroscaling.training.checkpoints import save_state
 
 folder, rng = Path(sys.argv[1]), np.random.default_rng(0)
 LIMIT = 100_000
@@ -42,8 +48,8 @@ def store(n):
     write_store(folder / "set.json", [str(i) for i in range(100)], [{"layer": values}], reduction={"kind": "none"})
 
 def in_the_background(n):
-    from neuroscaling.activations.background import Background
-    with full_disk_named(folder / "shard"), Background() as background:
+    from neuroscaling.activations.passes import BackgroundWriter
+    with full_disk_named(folder / "shard"), BackgroundWriter() as background:
         background.put(1, lambda: (folder / "shard").write_bytes(bytes(8 * n)))
 
 WRITERS = {

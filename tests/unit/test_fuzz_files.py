@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from neuroscaling import targets
-from neuroscaling.brainscore.choice import choice_problems
-from neuroscaling.errors import NeuroscalingError
-from neuroscaling.laws.config import expand, load_fit_file
-from neuroscaling.study import read_study
-from neuroscaling.training.recipe import load_recipe
+from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.study import wanted
+from neuroscaling.study.fit_files import expand_fits, load_fit_file
+from neuroscaling.study.layer_choice import choice_problems
+from neuroscaling.study.loaded_study import read_study
+from neuroscaling.study.recipes import load_recipe
 
 CONFIG = Path(__file__).parents[2] / "config"
 SECONDS = 10  # for one file, which takes some thousandths of one
@@ -115,7 +115,7 @@ def _study(path: Path) -> None:
     reading = read_study(path)
     study = reading.study
     if not reading.problems and study is not None and not list(choice_problems(study)):  # as the Snakefile goes on
-        assert list(targets.Targets(study).all_paths())
+        assert list(wanted.Targets(study).all_paths())
         json.dumps([job.settings for job in study.fits.values()], allow_nan=False)
     texts = "\n".join(str(problem) for problem in reading.problems)
     for raw in ("Input should", "valid dictionary", "pydantic", "List should", "String should"):
@@ -123,7 +123,7 @@ def _study(path: Path) -> None:
 
 
 def _fits(path: Path) -> None:
-    json.dumps([job.settings for job in expand(load_fit_file(path))], allow_nan=False)
+    json.dumps([job.settings for job in expand_fits(load_fit_file(path))], allow_nan=False)
 
 
 READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {

@@ -18,14 +18,15 @@ from neuroscaling.brainscore.job_files import (
     with_source,
     write_job,
 )
-from neuroscaling.errors import DataError
-from neuroscaling.paths import brace_problems, quote_problems
+from neuroscaling.core.errors import DataError
+from neuroscaling.study.paths import brace_problems, quote_problems
 
 AWKWARD = "$(touch pwned) `touch pwned`; touch pwned & 'q' \"d\" \\ * ü"
 RULES = Path(__file__).parents[2] / "workflow" / "rules"
 START = """
 import sys
-from neuroscaling.brainscore.job_files import ScoringJob, become
+from neuroscaling.brainscore.job_files import ScoringJob
+from neuroscaling.brainscore.job_files import become
 job = ScoringJob([], "data", sys.argv[1], readout=sys.argv[1])
 become(sys.executable, sys.argv[2], job, sys.argv[3])
 """

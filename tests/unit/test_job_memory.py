@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from neuroscaling.brainscore.memory import limit_mb
-from neuroscaling.datasets.packs import staging
-from neuroscaling.job_memory import job_memory, slurm_count, slurm_memory
-from neuroscaling.training.feeding import squares
+from neuroscaling.brainscore.environment import limit_mb
+from neuroscaling.core.job_memory import job_memory, slurm_count, slurm_memory
+from neuroscaling.datasets import pack_reading
+from neuroscaling.training.feeding import decoded_images
 
 GIB = 1 << 30
 NO_AMOUNT = [None, "", " ", "0", "0G", "4 apples", "-1", "nan", "inf", "1e3", "max", "4GG", "٤"]
@@ -20,9 +20,9 @@ def no_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Neither this machine's job nor its container counts."""
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("neuroscaling.job_memory.GROUPS", tmp_path / "none")
-    monkeypatch.setattr(squares, "_available", lambda: 7 * GIB)
-    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=9 * GIB))
+    monkeypatch.setattr("neuroscaling.core.job_memory.GROUPS", tmp_path / "none")
+    monkeypatch.setattr(decoded_images, "_available", lambda: 7 * GIB)
+    monkeypatch.setattr(pack_reading.shutil, "disk_usage", lambda _: SimpleNamespace(free=9 * GIB))
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,21 @@ def test_zero_and_nonsense_are_no_limit_in_any_of_the_three_places(text, monkeyp
         for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU", "SLURM_CPUS_ON_NODE"):
             monkeypatch.setenv(name, text)
     assert slurm_memory(text) is None and slurm_count("SLURM_CPUS_ON_NODE") is None and job_memory() is None
-    assert staging._free(staging.MEMORY) == 9 * GIB and squares._limit(None, 0) == squares.HOST_SHARE * 7 * GIB
+    assert (
+        pack_reading._free_bytes(pack_reading.MEMORY_FOLDER) == 9 * GIB
+        and decoded_images._limit(None, 0) == decoded_images.HOST_SHARE * 7 * GIB
+    )
     assert limit_mb() == limit
 
 
 @pytest.mark.parametrize("text", ["50", "50M", "51200K"])
 def test_a_limit_counts_in_all_three_places(text, monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", text)
-    assert staging._free(staging.MEMORY) == (50 << 20) - staging.PROCESS_BYTES
-    assert squares._limit(None, 0) == squares.HOST_SHARE * (50 << 20) and limit_mb() == (50 << 20) // 1_000_000
+    assert pack_reading._free_bytes(pack_reading.MEMORY_FOLDER) == (50 << 20) - pack_reading.PROCESS_BYTES
+    assert (
+        decoded_images._limit(None, 0) == decoded_images.HOST_SHARE * (50 << 20)
+        and limit_mb() == (50 << 20) // 1_000_000
+    )
 
 
 def test_memory_of_each_processor_and_gpu_is_multiplied(monkeypatch):
@@ -66,7 +72,7 @@ def test_memory_of_each_processor_and_gpu_is_multiplied(monkeypatch):
 
 
 def test_a_container_limits_the_images_that_a_process_keeps_and_copies_to_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("neuroscaling.job_memory.GROUPS", tmp_path)
+    monkeypatch.setattr("neuroscaling.core.job_memory.GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text(f"{50 << 20}\n")
-    assert squares._limit(None, 0) == squares.HOST_SHARE * (50 << 20)
-    assert staging._free(staging.MEMORY) == (50 << 20) - staging.PROCESS_BYTES
+    assert decoded_images._limit(None, 0) == decoded_images.HOST_SHARE * (50 << 20)
+    assert pack_reading._free_bytes(pack_reading.MEMORY_FOLDER) == (50 << 20) - pack_reading.PROCESS_BYTES

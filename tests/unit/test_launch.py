@@ -11,13 +11,15 @@ from neuroscaling.training import launch
 
 ALONE = """
 import json, logging, os, sys, torch
-from neuroscaling.training import distributed, launch, prepare
+from neuroscaling.training import distributed
+from neuroscaling.training import launch
+from neuroscaling.training import setup
 logging.basicConfig(stream=sys.stderr, format="%(message)s")
 for left in json.loads(sys.argv[1]):
     os.environ.update(left)
     with distributed.joined(torch.device("cpu")):
         numbers = launch.processes(), distributed.world(), launch.local_rank(), launch.processes_of_host()
-        print(*numbers, prepare.chosen_device({"device": "cpu"}))
+        print(*numbers, setup.chosen_device({"device": "cpu"}))
     for name in left:
         del os.environ[name]
 """

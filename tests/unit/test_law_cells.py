@@ -5,15 +5,15 @@ from math import comb
 import numpy as np
 import pytest
 
-from neuroscaling.laws import compare
+from neuroscaling.core.errors import percent
+from neuroscaling.laws import comparison
 from neuroscaling.laws.bootstrap import resample_weights, undetermined
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.laws.identify import NOT_DETERMINED
-from neuroscaling.laws.inputs import NotTestable
-from neuroscaling.laws.job import fit_table
+from neuroscaling.laws.identifiability import NOT_DETERMINED
 from neuroscaling.laws.loss import LOSSES
-from neuroscaling.percent import percent
+from neuroscaling.laws.point_checks import NotTestable
+from neuroscaling.laws.study_fit import fit_table
 from tests.planted import planted
 from tests.unit.test_fit_job import job, score_table
 
@@ -30,10 +30,10 @@ def test_seeds_that_agree_add_nothing_to_aicc(form, loss):
 
 
 def test_aicc_of_cells_by_hand():
-    found = compare.aicc(LOSSES["least_squares"], 0.5 * 0.36, 36, 3, units=12)
+    found = comparison.aicc(LOSSES["least_squares"], 0.5 * 0.36, 36, 3, units=12)
     assert found == pytest.approx(12 * np.log(0.36 / 36) + 8 + 40 / 7)
-    assert compare.aicc(LOSSES["huber"], 0.36, 36, 3, units=5) is None
-    assert compare.aicc(LOSSES["huber"], 0.36, 36, 3, units=6) is not None
+    assert comparison.aicc(LOSSES["huber"], 0.36, 36, 3, units=5) is None
+    assert comparison.aicc(LOSSES["huber"], 0.36, 36, 3, units=6) is not None
 
 
 def test_compared_forms_of_a_study_count_the_same_cells():
@@ -43,7 +43,7 @@ def test_compared_forms_of_a_study_count_the_same_cells():
     assert content["bootstraps"]["units"] == 10
     for row in content["compared"]:
         loss, p = LOSSES["least_squares"], len(FORMS[row["form"]].parameters)
-        assert row["aicc"] == pytest.approx(compare.aicc(loss, row["loss"], 30, p, 10))
+        assert row["aicc"] == pytest.approx(comparison.aicc(loss, row["loss"], 30, p, 10))
         assert row["holdout"]["n_held_out"] > 0
     subjects = score_table().assign(subject=lambda t: "s" + (t["seed"] % 3).astype(str))
     settings = job(forms=["log_linear", "sqrt_saturating"], hierarchy=["subject"], filters={"region": "IT"})

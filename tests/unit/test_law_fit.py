@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroscaling import laws
-from neuroscaling.errors import DataError
-from neuroscaling.laws.allocate import cost_law
+from neuroscaling.core.errors import DataError
+from neuroscaling.laws.compute_optimal import cost_law
 from neuroscaling.laws.fitting import fit
-from neuroscaling.laws.identify import NO_GROWTH, NO_SATURATION
+from neuroscaling.laws.identifiability import NO_GROWTH, NO_SATURATION
 from neuroscaling.laws.loss import LOSSES
 from tests.unit.law_points import X2, X, noisy
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
+from neuroscaling.forecast.next_runs import Candidate, rank_candidates
+from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.laws.job import fit_table
-from neuroscaling.laws.next_runs import Candidate, rank
-from neuroscaling.laws.plan import plan_for_compute, plan_for_score, plan_for_x
+from neuroscaling.laws.study_fit import fit_table
 from tests.planted import PLANTED, SCALE, planted, sizes
 from tests.unit.test_fit_job import job
 
@@ -164,7 +164,7 @@ def test_next_runs_of_a_loss_do_not_depend_on_its_unit():
         y = factor * (2.6 + 40 * X**-0.3) * np.exp(np.random.default_rng(0).normal(0, 0.01, X.size))
         table = pd.DataFrame({"run": [f"m{i}" for i in range(24)], "n_samples": X, "score": y})
         fitted, bootstraps = fit_table(table, job(invert_y=False, bootstraps=40))
-        found.append(rank(fitted, bootstraps, [Candidate((1e7,)), Candidate((1e9,))]))
+        found.append(rank_candidates(fitted, bootstraps, [Candidate((1e7,)), Candidate((1e9,))]))
     one, other = found
     assert other.width == pytest.approx(50 * one.width, rel=1e-4)
     assert [row["reduction"] for row in other.rows] == pytest.approx([row["reduction"] for row in one.rows], rel=1e-3)

@@ -4,20 +4,19 @@ import hashlib
 
 import pytest
 import torch
+from tools import network_tables
 
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.models import names, timm_table
+from neuroscaling.brainscore.scoring_job import region_layers
+from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.models.build import build, skeleton
-from neuroscaling.models.checkpoints import build_with
+from neuroscaling.models.checkpoints import build_pretrained, build_with
 from neuroscaling.models.cost import count
-from neuroscaling.models.depths import region_layers
 from neuroscaling.models.heads import head_names
-from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
-from neuroscaling.models.pretrained import build_pretrained
-from neuroscaling.models.readout import before_classifier
+from neuroscaling.models.layers import before_classifier, candidate_layers, check_layers, readout_layer
 from neuroscaling.models.weights import load_weights, read_weights, save_weights
+from neuroscaling.study import architectures
 
-SMALL = [name for name in names.names() if names.architecture(name).input_size == 32]
+SMALL = [name for name in architectures.architecture_names() if architectures.architecture(name).input_size == 32]
 # One of each kind: that the layers of all the others are there too, test_zoo.py says.
 KINDS = ["resnet18", "resnet50", "vit_small_patch16_224", "convnext_tiny", "one_peace_vision", "efficientnet_b0"]
 KINDS += ["deit_tiny", "alexnet", "cornet_s", "resnetflexfilters-f-1-16-20-19", "convnextflex-l-3", "deitflex-l-3"]
@@ -26,10 +25,12 @@ KINDS += ["deit_tiny", "alexnet", "cornet_s", "resnetflexfilters-f-1-16-20-19", 
 @pytest.mark.parametrize("name", [*SMALL, *KINDS])
 def test_layers_and_readout_of_the_zoo_exist(name):
     model = skeleton(name, 10)
-    entry = names.architecture(name)
+    entry = architectures.architecture(name)
     assert check_layers(name, [*entry.layers, entry.readout], model) == []
-    assert candidate_layers(name) == list(entry.layers) == names.layers(name) and len(entry.layers) >= 4
-    assert names.family(name) == entry.family
+    assert (
+        candidate_layers(name) == list(entry.layers) == architectures.candidate_layers(name) and len(entry.layers) >= 4
+    )
+    assert architectures.family_of(name) == entry.family
     with torch.no_grad():
         readout = {}
         hook = model.get_submodule(readout_layer(name)).register_forward_hook(lambda *a: readout.update(out=a[2]))
@@ -60,7 +61,7 @@ def test_untrained_blocks_are_not_the_identity():
 
 def test_wider_networks_have_more_parameters_and_cost_more():
     for family in ("ResNet", "ViT"):
-        costs = [count(name) for name in SMALL if names.family(name) == family]
+        costs = [count(name) for name in SMALL if architectures.family_of(name) == family]
         assert [c["n_params"] for c in costs] == sorted({c["n_params"] for c in costs})
         assert [c["macs"] for c in costs] == sorted({c["macs"] for c in costs})
 
@@ -81,29 +82,35 @@ def test_the_head_of_1000_classes_is_counted_whatever_the_dataset():
 
 
 def test_the_list_of_timm_names_is_in_step_with_timm():
-    assert timm_table.PATH.read_text(encoding="utf-8") == timm_table.table()
+    assert architectures.TIMM_NAMES.read_text(encoding="utf-8") == network_tables.timm_models()
 
 
 def test_names_of_timm_are_known_with_and_without_tag():
-    assert names.known("efficientnet_b0") and names.known("resnet18.a1_in1k")
-    assert not names.known("resnet18.a1_in2k") and not names.known("resnet_w9")
-    assert names.family("deit3_small_patch16_224") == "ViT" and names.family("resnet18.a1_in1k") == "ResNet"
-    assert names.architecture("vit_base_patch16_clip_384.laion2b_ft_in12k_in1k").input_size == 384
-    assert names.layers("resnet18.a1_in1k") == names.layers("resnet18") and names.layers("vgg11") == []
+    assert architectures.is_architecture("efficientnet_b0") and architectures.is_architecture("resnet18.a1_in1k")
+    assert not architectures.is_architecture("resnet18.a1_in2k") and not architectures.is_architecture("resnet_w9")
+    assert (
+        architectures.family_of("deit3_small_patch16_224") == "ViT"
+        and architectures.family_of("resnet18.a1_in1k") == "ResNet"
+    )
+    assert architectures.architecture("vit_base_patch16_clip_384.laion2b_ft_in12k_in1k").input_size == 384
+    assert (
+        architectures.candidate_layers("resnet18.a1_in1k") == architectures.candidate_layers("resnet18")
+        and architectures.candidate_layers("vgg11") == []
+    )
 
 
 @pytest.mark.parametrize(
     "wrong, near", [("resnet_w9", "resnet_w8"), ("resnt50", "resnet50"), ("resnet18.a1_in2k", "resnet18.a1_in1k")]
 )
 def test_an_unknown_name_gets_the_nearest(wrong, near):
-    assert names.nearest(wrong) == near
+    assert architectures.nearest_architecture(wrong) == near
     with pytest.raises(StudyError, match=f"nearest: +{near}"):
-        names.architecture(wrong)
+        architectures.architecture(wrong)
 
 
 def test_a_definition_is_what_determines_the_network():
-    assert names.definition("resnet_w8") != names.definition("resnet_w16")
-    assert set(names.definition("vit_w32")) == {"timm_name", "kwargs", "input_size"}
+    assert architectures.architecture_definition("resnet_w8") != architectures.architecture_definition("resnet_w16")
+    assert set(architectures.architecture_definition("vit_w32")) == {"timm_name", "kwargs", "input_size"}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_models_that_the_zoo_does_not_list_have_layers_too(name, first, readout)
 
 
 def test_the_vector_ahead_of_the_classifier_is_found_in_the_zoo_as_well():
-    assert before_classifier("resnet_w8", skeleton("resnet_w8")) == names.architecture("resnet_w8").readout
+    assert before_classifier("resnet_w8", skeleton("resnet_w8")) == architectures.architecture("resnet_w8").readout
 
 
 def test_an_unknown_layer_gets_the_nearest():

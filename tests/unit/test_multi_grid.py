@@ -10,18 +10,18 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from neuroscaling.activations.extract import extract, finish
+from neuroscaling.activations.extraction import extract, finish
 from neuroscaling.activations.layout import entry_name, group_path, split_entry
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import DEFAULTS, Request, checked, complete
-from neuroscaling.activations.plan import planned
-from neuroscaling.activations.preprocess import IMAGENET_MEAN, preprocessing
 from neuroscaling.activations.reductions import Reducer, pooled
-from neuroscaling.activations.store import open_store
-from neuroscaling.errors import DataError
-from neuroscaling.images import ImageFile
+from neuroscaling.activations.stimulus_images import IMAGENET_MEAN, preprocessing
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
+from neuroscaling.planning.extraction import planned_layers
 from tests.unit.prepared import write_run, write_set
 
 CPU = torch.device("cpu")
@@ -136,7 +136,7 @@ def test_an_extraction_that_is_there_is_kept_whatever_the_order_of_its_sizes(fol
 
 @pytest.mark.parametrize("keep", ["features", "gram"])
 def test_planned_bytes_are_those_of_the_entries(keep, folder, grids):
-    rows = planned("resnet_w8", LAYERS, SIZES, N, {"keep": keep, **OPTIONS})
+    rows = planned_layers("resnet_w8", LAYERS, SIZES, N, {"keep": keep, **OPTIONS})
     stored = open_store(grids)
     assert [(row["layer"], row["features"]) for row in rows] == [(name, stored.shape(name)[1]) for name in ENTRIES]
     kept = [4 * N * row["features"] if keep == "features" or row["layer"] == "global_pool" else 0 for row in rows]

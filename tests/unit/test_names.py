@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from neuroscaling.core import run_record
+from neuroscaling.core import records
 from neuroscaling.core.records import write_record
-from neuroscaling.paths import Store
-from neuroscaling.store import session
-from neuroscaling.store.absent import Absent
-from neuroscaling.store.artefacts import read_wanted
-from neuroscaling.store.inventory import Inventory
-from neuroscaling.store.jobs import Jobs
-from neuroscaling.study import load_study
-from neuroscaling.targets import Targets
+from neuroscaling.study import session
+from neuroscaling.study.jobs import Jobs
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.paths import Store
+from neuroscaling.study.session import read_wanted
+from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 IT, V1 = "MajajHong2015public.IT-pls", "FreemanZiemba2013public.V1-pls"
 STUDY: dict[str, Any] = {
@@ -174,13 +172,13 @@ def test_networks_whose_layers_are_chosen_on_a_failed_one_hold_up_nothing(wanted
     found = absent()
     store, runs = found.targets.store, found.targets.study.runs
     (on,) = [run for run in runs if "_all_" in run]
-    session.begin(found)
+    session.begin_session(found)
     scores = found.targets.study.results.wanted("scores")
     assert len(read_wanted(scores, store.folders)) == 4
     for name in runs:
         failed = {"status": "failed", "problem": "the loss is NaN", "lasting": True} if name == on else {}
         write_record(
-            store.run(name) / "run.json", {"format": run_record.FORMAT, "run": name, "status": "done"} | failed
+            store.run(name) / "run.json", {"format": records.RUN_FORMAT, "run": name, "status": "done"} | failed
         )
     again = absent()
     assert again.failed == {on} and again.runs == [] and not again.activations

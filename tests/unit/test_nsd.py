@@ -13,18 +13,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
-from neuroscaling.core.names import Name
-from neuroscaling.encoding.nsd.averages import blocks
-from neuroscaling.encoding.nsd.betas import betas_shape, read_betas, zscored
-from neuroscaling.encoding.nsd.design import Design, read_design
-from neuroscaling.encoding.nsd.prepare import prepare
-from neuroscaling.encoding.nsd.recording import damaged_files, open_recording, read_manifest
-from neuroscaling.encoding.nsd.rows import split_rows
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.fmri.nsd_betas import averaged_blocks, betas_shape, read_betas, zscored
+from neuroscaling.fmri.nsd_preparation import prepare_nsd_subject
+from neuroscaling.fmri.nsd_recording import damaged_files, open_recording, read_manifest
+from neuroscaling.fmri.nsd_splits import split_rows
 from neuroscaling.regression.scores import ncsnr_ceiling, pearson, repeat_ceiling
-from neuroscaling.simulate.nsd import NsdSettings, image_features, write_nsd_tree
 from neuroscaling.stimuli.manifest import image_files
-from neuroscaling.stimuli.prepare import prepare as prepare_stimuli
+from neuroscaling.stimuli.nsd_design import Design, read_design
+from neuroscaling.stimuli.preparation import prepare_stimuli
+from tests.simulated_nsd import NsdSettings, image_features, write_nsd_tree
 
 SPACES = ("func1pt8mm", "nativesurface", "fsaverage")
 FEW = NsdSettings(sessions=(("subj01", 5), ("subj04", 3)))
@@ -41,7 +40,9 @@ def simulated(tmp_path_factory):
 @pytest.fixture(scope="module")
 def recordings(simulated):
     """The prepared folders of subj01, by space."""
-    return {space: prepare(simulated / "nsd", "subj01", simulated / space, space).parent for space in SPACES}
+    return {
+        space: prepare_nsd_subject(simulated / "nsd", "subj01", simulated / space, space).parent for space in SPACES
+    }
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_shared_images_are_the_test_set_and_targets_that_a_session_lacks_are_lef
 
 
 def test_ceilings_follow_from_the_planted_ncsnr_and_the_trials_of_each_test_image(simulated, tmp_path):
-    prepare(simulated / "nsd", "subj04", tmp_path / "out", "fsaverage")
+    prepare_nsd_subject(simulated / "nsd", "subj04", tmp_path / "out", "fsaverage")
     recording = open_recording(tmp_path / "out")
     ncsnr, _ = _planted(simulated, "subj04", "fsaverage", recording)
     assert set(recording.test.repeats) > {3}, "a subject without all sessions saw some images less often"
@@ -188,7 +189,7 @@ def test_the_planted_ncsnr_is_what_the_trials_say(tmp_path, space):
     write_nsd_tree(
         tmp_path, NsdSettings(sessions=(("subj02", 40),), spaces=(space,), trials=150, nifti=(), image_size=4)
     )
-    prepare(tmp_path / "nsd", "subj02", tmp_path / "out", space, repeats="keep")
+    prepare_nsd_subject(tmp_path / "nsd", "subj02", tmp_path / "out", space, repeats="keep")
     recording = open_recording(tmp_path / "out")
     trials = _all(recording.training).reshape(-1, 3, recording.n_targets).transpose(2, 0, 1)
     ids = np.array(recording.training.stimulus_ids).reshape(-1, 3)
@@ -199,7 +200,7 @@ def test_the_planted_ncsnr_is_what_the_trials_say(tmp_path, space):
 
 
 def test_averages_are_the_means_of_what_is_kept_apart(simulated, recordings, tmp_path):
-    prepare(simulated / "nsd", "subj01", tmp_path / "kept", "nativesurface", repeats="keep")
+    prepare_nsd_subject(simulated / "nsd", "subj01", tmp_path / "kept", "nativesurface", repeats="keep")
     averaged, kept = open_recording(recordings["nativesurface"]), open_recording(tmp_path / "kept")
     for split, single in ((averaged.training, kept.training), (averaged.test, kept.test)):
         ids, responses = np.array(single.stimulus_ids), _all(single)
@@ -214,8 +215,8 @@ def test_blocks_of_targets_give_what_one_block_gives(simulated):
     folder = simulated / "nsd/nsddata_betas/ppdata/subj04/nativesurface/betas_fithrf_GLMdenoise_RR"
     files = [folder / f"rh.betas_session{session:02d}.hdf5" for session in (1, 2, 3)]
     targets = np.arange(2, 29)
-    (whole,) = blocks(files, targets, splits, 100)
-    parts = list(blocks(files, targets, splits, 0.003))
+    (whole,) = averaged_blocks(files, targets, splits, 100)
+    parts = list(averaged_blocks(files, targets, splits, 0.003))
     assert len(parts) > 3
     for name in splits:
         joined = np.hstack([part.responses[name] for part in parts])
@@ -252,7 +253,7 @@ def test_the_challenge_split_of_each_subject_is_that_of_its_tree(simulated):
 
 
 def test_the_challenge_split_can_be_prepared_in_any_space(simulated, tmp_path):
-    prepare(simulated / "nsd", "subj04", tmp_path / "out", "func1pt8mm", test="challenge")
+    prepare_nsd_subject(simulated / "nsd", "subj04", tmp_path / "out", "func1pt8mm", test="challenge")
     recording = open_recording(tmp_path / "out")
     tree = simulated / "algonauts2023" / "subj04"
     assert len(recording.test.stimulus_ids) == len(list((tree / "test_split" / "test_images").iterdir()))
@@ -264,7 +265,9 @@ def test_the_challenge_split_can_be_prepared_in_any_space(simulated, tmp_path):
 def test_chosen_sessions_alone_are_read(few, tmp_path):
     broken = few / "nsd/nsddata_betas/ppdata/subj01/fsaverage/betas_fithrf_GLMdenoise_RR/lh.betas_session02.mgh"
     broken.write_bytes(b"")
-    manifest = read_manifest(prepare(few / "nsd", "subj01", tmp_path / "o", "fsaverage", sessions=[5, 3, 4]).parent)
+    manifest = read_manifest(
+        prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "o", "fsaverage", sessions=[5, 3, 4]).parent
+    )
     assert manifest["sessions"] == [3, 4, 5]
     assert sum(manifest["training"]["repetitions"]) + sum(manifest["test"]["repetitions"]) == 3 * 15
 
@@ -272,7 +275,7 @@ def test_chosen_sessions_alone_are_read(few, tmp_path):
 def test_regions_follow_the_names_in_the_table_and_not_the_integers(few, tmp_path):
     label = few / "nsd/nsddata/freesurfer/subj01/label/prf-visualrois.mgz.ctab"
     label.write_text("0 Unknown\n5 V1v 10 20 30 0\n1 V1d 1 1 1 0\n2 hV4\n", encoding="utf-8")
-    prepare(few / "nsd", "subj01", tmp_path / "out", "nativesurface", regions=["V1", "hV4"])
+    prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "out", "nativesurface", regions=["V1", "hV4"])
     recording = open_recording(tmp_path / "out")
     truth = {part: np.load(few / "truth" / f"subj01-nativesurface-{part}.npz") for part in ("lh", "rh")}
     for part, planted in truth.items():
@@ -291,23 +294,23 @@ def test_a_region_of_another_subject_s_space_is_refused(few, tmp_path):
         (label / "subj04/func1pt8mm/roi/streams.nii.gz").read_bytes()
     )
     with pytest.raises(DataError, match="another space than the responses") as error:
-        prepare(few / "nsd", "subj01", tmp_path / "out", "func1pt8mm")
+        prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "out", "func1pt8mm")
     assert "(6, 4, 3)" in str(error.value) and "(5, 4, 3)" in str(error.value)
 
 
 def test_unknown_choices_come_with_the_nearest(few, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(DataError, match="nearest:  func1pt8mm"):
-        prepare(few / "nsd", "subj01", out, "func1p8mm")
+        prepare_nsd_subject(few / "nsd", "subj01", out, "func1p8mm")
     with pytest.raises(DataError, match="nearest:  subj01"):
-        prepare(few / "nsd", "sub01", out, "fsaverage")
+        prepare_nsd_subject(few / "nsd", "sub01", out, "fsaverage")
     with pytest.raises(DataError, match="nearest:  shared1000") as error:
-        prepare(few / "nsd", "subj01", out, "fsaverage", test="shared", repeats="mean")
+        prepare_nsd_subject(few / "nsd", "subj01", out, "fsaverage", test="shared", repeats="mean")
     assert "unknown choice of `repeats`" in str(error.value)
     with pytest.raises(DataError, match="nearest:  nsdgeneral"):
-        prepare(few / "nsd", "subj01", out, "fsaverage", regions="nsd-general")
+        prepare_nsd_subject(few / "nsd", "subj01", out, "fsaverage", regions="nsd-general")
     with pytest.raises(DataError, match="scan sessions are missing") as error:
-        prepare(few / "nsd", "subj01", out, "fsaverage", sessions=[4, 6])
+        prepare_nsd_subject(few / "nsd", "subj01", out, "fsaverage", sessions=[4, 6])
     assert "found:    6" in str(error.value)
     assert not out.exists()
 
@@ -315,7 +318,7 @@ def test_unknown_choices_come_with_the_nearest(few, tmp_path):
 def test_sessions_without_a_shared_image_give_no_test_set(tmp_path):
     write_nsd_tree(tmp_path, NsdSettings(sessions=(("subj01", 1),), shared=2, spaces=("fsaverage",)))
     with pytest.raises(DataError, match="no test image was shown"):
-        prepare(tmp_path / "nsd", "subj01", tmp_path / "out", "fsaverage")
+        prepare_nsd_subject(tmp_path / "nsd", "subj01", tmp_path / "out", "fsaverage")
 
 
 def test_a_file_that_breaks_off_leaves_no_half_written_folder(few, tmp_path):
@@ -323,13 +326,13 @@ def test_a_file_that_breaks_off_leaves_no_half_written_folder(few, tmp_path):
     file = folder / "rh.betas_session04.mgh"
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(DataError, match="cut short") as error:
-        prepare(few / "nsd", "subj01", tmp_path / "new" / "out", "fsaverage")
+        prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "new" / "out", "fsaverage")
     assert str(file) in str(error.value)
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_prepared_folder_says_when_it_was_changed(few, tmp_path):
-    folder = prepare(few / "nsd", "subj01", tmp_path / "out", "fsaverage").parent
+    folder = prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "out", "fsaverage").parent
     assert damaged_files(folder) == []
     values = np.load(folder / "test.npy")
     values[0, 0] += 1
@@ -346,11 +349,11 @@ def test_a_prepared_folder_says_when_it_was_changed(few, tmp_path):
 
 def test_a_prepared_folder_is_made_once_and_stands_under_its_own_name(few, tmp_path):
     definition = {"space": "fsaverage", "test": "shared1000"}
-    out = tmp_path / str(Name("nsd", definition)) / "subj01"
-    manifest = prepare(few / "nsd", "subj01", out, "fsaverage", definition=definition)
+    out = tmp_path / str(ArtefactName("nsd", definition)) / "subj01"
+    manifest = prepare_nsd_subject(few / "nsd", "subj01", out, "fsaverage", definition=definition)
     assert read_manifest(out)["definition"] == definition
     written = manifest.stat().st_mtime_ns
-    assert prepare(tmp_path / "moved away", "subj01", out, "fsaverage", definition=definition) == manifest
+    assert prepare_nsd_subject(tmp_path / "moved away", "subj01", out, "fsaverage", definition=definition) == manifest
     assert manifest.stat().st_mtime_ns == written
     other = tmp_path / "nsd-00000000" / "subj01"
     shutil.copytree(out, other)
@@ -378,7 +381,7 @@ def test_targets_without_a_finite_ncsnr_are_left_out(few, tmp_path):
     lost = next(column for column, vertex in enumerate(general) if vertex not in broken)
     values[general[lost]] = np.nan
     nibabel.save(nibabel.MGHImage(values, np.eye(4)), file)
-    prepare(few / "nsd", "subj01", tmp_path / "out", "fsaverage")
+    prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "out", "fsaverage")
     recording = open_recording(tmp_path / "out")
     assert lost in recording.masked["rh"] and len(recording.masked["rh"]) == 3
     assert np.isfinite(recording.ceiling).all()
@@ -394,9 +397,9 @@ def test_what_is_held_at_once_is_bounded_while_targets_grow(tmp_path, vertices):
     for file in files:
         with h5py.File(file, "w") as opened:
             opened["betas"] = rng.integers(-900, 900, (100, vertices), dtype=np.int16)
-    assert sum(block.usable.sum() for block in blocks(files, np.arange(vertices), splits, 4)) == vertices
+    assert sum(block.usable.sum() for block in averaged_blocks(files, np.arange(vertices), splits, 4)) == vertices
     tracemalloc.start()
-    for block in blocks(files, np.arange(vertices), splits, 4):
+    for block in averaged_blocks(files, np.arange(vertices), splits, 4):
         del block
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from neuroscaling.encoding.algonauts.read import read_recording
-from neuroscaling.encoding.nsd.challenge import rebuild_challenge
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
+from neuroscaling.fmri.algonauts_recording import read_recording
+from neuroscaling.fmri.nsd_challenge import rebuild_challenge
 from neuroscaling.regression.scores import algonauts_score, pearson
-from neuroscaling.simulate.nsd import NsdSettings, write_nsd_tree
+from tests.simulated_nsd import NsdSettings, write_nsd_tree
 
 TRAINING = "training_split/training_fmri/{}_training_fmri.npy"
 

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from neuroscaling.encoding.nsd.check import check
-from neuroscaling.encoding.nsd.design import design_file, read_design
-from neuroscaling.encoding.nsd.regions import read_label_names
-from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
-from neuroscaling.simulate.nsd import NsdSettings, write_nsd_tree
-from neuroscaling.stimuli.nsd_images import stimuli_file
-from neuroscaling.stimuli.sources import find_stimuli
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.files import write_json
+from neuroscaling.fmri.nsd_check import check_nsd_tree
+from neuroscaling.fmri.nsd_regions import read_label_names
+from neuroscaling.stimuli.nsd_design import design_file, read_design
+from neuroscaling.stimuli.sources import find_stimuli, nsd_stimuli_file
+from tests.simulated_nsd import NsdSettings, write_nsd_tree
 
 BETAS = "nsddata_betas/ppdata/{}/{}/betas_fithrf_GLMdenoise_RR"
 
@@ -24,7 +23,7 @@ def tree(tmp_path):
 
 
 def _told(tree, subjects="all"):
-    return "\n".join(map(str, check(tree, subjects)))
+    return "\n".join(map(str, check_nsd_tree(tree, subjects)))
 
 
 def _betas(tree, subject, space):
@@ -38,8 +37,8 @@ def _rewrite_design(tree, **changes):
 
 
 def test_a_sound_tree_has_no_problems(tree):
-    assert check(tree) == []
-    assert check(str(tree), ["subj02"]) == []
+    assert check_nsd_tree(tree) == []
+    assert check_nsd_tree(str(tree), ["subj02"]) == []
 
 
 def test_everything_is_told_at_once(tree):
@@ -47,7 +46,7 @@ def test_everything_is_told_at_once(tree):
     (_betas(tree, "subj01", "nativesurface") / "lh.ncsnr.mgh").unlink()
     (_betas(tree, "subj02", "func1pt8mm") / "betas_session01.hdf5").write_bytes(b"no HDF5")
     (tree / "nsddata/freesurfer/subj02/label/rh.nsdgeneral.mgz").unlink()
-    stimuli_file(tree).unlink()
+    nsd_stimuli_file(tree).unlink()
     text = _told(tree)
     assert "rh.betas_session02.mgh: file is missing" in text
     assert "lh.ncsnr.mgh: file is missing" in text
@@ -94,7 +93,7 @@ def test_files_of_other_shapes_types_and_trials_are_named(tree):
 
 
 def test_a_real_tree_must_have_the_real_sizes(tree):
-    assert check(tree) == []
+    assert check_nsd_tree(tree) == []
     write_json(tree.parent / "manifest.json", {"simulated": False})
     text = _told(tree)
     assert "not the vertices of fsaverage" in text and "163842" in text
@@ -102,8 +101,8 @@ def test_a_real_tree_must_have_the_real_sizes(tree):
 
 
 def test_images_of_another_type_are_named(tree):
-    stimuli_file(tree).unlink()
-    with h5py.File(stimuli_file(tree), "w") as file:
+    nsd_stimuli_file(tree).unlink()
+    with h5py.File(nsd_stimuli_file(tree), "w") as file:
         file["imgBrick"] = np.zeros((20, 4, 4, 3), np.float32)
     assert "not NSD's images" in _told(tree)
     with pytest.raises(DataError, match="names images that the file doesn't have"):
@@ -111,11 +110,11 @@ def test_images_of_another_type_are_named(tree):
 
 
 def test_a_file_of_images_without_images_is_named(tree):
-    stimuli_file(tree).unlink()
-    with h5py.File(stimuli_file(tree), "w") as file:
+    nsd_stimuli_file(tree).unlink()
+    with h5py.File(nsd_stimuli_file(tree), "w") as file:
         file["images"] = np.zeros(3)
     assert "allowed:  images" in _told(tree)
-    stimuli_file(tree).write_bytes(b"cut")
+    nsd_stimuli_file(tree).write_bytes(b"cut")
     with pytest.raises(DataError, match="not an HDF5 file, or cut short"):
         find_stimuli({"kind": "nsd", "root": str(tree)})
 

@@ -11,24 +11,27 @@ from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional
 
-from neuroscaling.datasets.draws import draw
+from neuroscaling.core.errors import StudyError
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import write_subset
-from neuroscaling.errors import StudyError
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
-from neuroscaling.training.feeding import open_training_feed
-from neuroscaling.training.feeding.interface import Request
-from neuroscaling.training.feeding.normal import MEAN, STD
-from neuroscaling.training.neighbours import knn_accuracy
-from neuroscaling.training.objectives.adversarial import ffgsm
-from neuroscaling.training.objectives.backbone import allow_any_size, as_backbone
-from neuroscaling.training.objectives.dino import cross_entropy_of_pairs
-from neuroscaling.training.objectives.make import make_objective
-from neuroscaling.training.objectives.simclr import nt_xent
-from neuroscaling.training.objectives.views import views_of
-from neuroscaling.training.optimise import annealed, make_optimizer, set_rates
-from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe
-from neuroscaling.training.schedule import batches, epoch_order
+from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe
+from neuroscaling.training.evaluation import knn_accuracy
+from neuroscaling.training.feeding.augmentation import MEAN, STD
+from neuroscaling.training.feeding.protocols import Request
+from neuroscaling.training.feeding.training_feed import open_training_feed
+from neuroscaling.training.image_views import views_of
+from neuroscaling.training.optimisers import annealed, make_optimizer, set_rates
+from neuroscaling.training.schedule import batch_slices, epoch_order
+from neuroscaling.training.self_supervised_objectives import (
+    allow_any_size,
+    as_backbone,
+    cross_entropy_of_pairs,
+    nt_xent,
+)
+from neuroscaling.training.setup import make_objective
+from neuroscaling.training.supervised_objectives import ffgsm
 
 CPU = torch.device("cpu")
 SETTINGS = {"format": "digits"}
@@ -55,7 +58,7 @@ def digits(subset, recipe, seed=0):
     run |= {"fingerprint": load_index("digits", SETTINGS, "train").fingerprint, "samples_per_class": 30}
     run |= {"subset": "30", "subset_seed": 0}
     feed = open_training_feed(run, subset, SIZE, recipe, CPU, {})
-    slices = batches(feed.n_images, recipe.batch_size)
+    slices = batch_slices(feed.n_images, recipe.batch_size)
     orders = [epoch_order(seed, epoch, feed.n_images)[rows] for epoch in range(1, recipe.epochs + 1) for rows in slices]
     yield from feed.batches(Request(step, rows, slice(0, len(rows))) for step, rows in enumerate(orders))
 

@@ -6,15 +6,13 @@ from torch.nn import functional
 
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
-from neuroscaling.activations.preprocess import CLIP_MEAN, CLIP_STD, preprocessing
-from neuroscaling.errors import DataError
-from neuroscaling.models import names
+from neuroscaling.activations.stimulus_images import CLIP_MEAN, CLIP_STD, preprocessing
+from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import skeleton
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.cost import count
-from neuroscaling.models.one_peace.checkpoint import vision_names
-from neuroscaling.models.one_peace.model import OnePeaceVision
-from neuroscaling.models.one_peace.positions import relative_index, table_rows
+from neuroscaling.models.one_peace import OnePeaceVision, relative_index, table_rows, vision_names
+from neuroscaling.study import architectures
 
 ARCH = "one_peace_vision"
 TINY = {"width": 32, "heads": 4, "hidden": 48, "depth": 3, "side": 4}
@@ -162,10 +160,10 @@ def test_the_published_size_has_the_published_names():
 @pytest.fixture
 def tiny_arch(monkeypatch):
     """The architecture under a name of its own, small."""
-    entry = names.Architecture(
+    entry = architectures.Architecture(
         "one_peace_tiny", "ONE-PEACE", "neuroscaling.one_peace_vision", TINY, 64, ("encoder.layers.2",), "pool"
     )
-    monkeypatch.setitem(names._zoo(), "one_peace_tiny", entry)
+    monkeypatch.setitem(architectures._zoo(), "one_peace_tiny", entry)
     return "one_peace_tiny"
 
 

@@ -10,20 +10,19 @@ import pytest
 import torch
 import yaml
 
+from neuroscaling.core.errors import DataError
+from neuroscaling.datasets import pack_reading, pack_writing
 from neuroscaling.datasets.decode import decode, square
-from neuroscaling.datasets.packs import staging, writing
-from neuroscaling.datasets.packs.format import pack_facts
-from neuroscaling.datasets.packs.reading import PackSource, open_pack
-from neuroscaling.datasets.packs.staging import staged
-from neuroscaling.datasets.packs.writing import write_pack
-from neuroscaling.datasets.source import open_source
+from neuroscaling.datasets.index import open_source
+from neuroscaling.datasets.pack_reading import PackSource, open_pack, pack_facts, staged_pack
+from neuroscaling.datasets.pack_writing import write_pack
 from neuroscaling.datasets.split import SPLITS
-from neuroscaling.errors import DataError
-from neuroscaling.training.feeding import open_training_feed, sources, training_pack
-from neuroscaling.training.feeding.interface import Request
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.feeding import sources
+from neuroscaling.training.feeding.decoded_images import forget_squares
+from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.feeding.sources import run_source
-from neuroscaling.training.feeding.squares import forget_squares
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.training.feeding.training_feed import open_training_feed, training_pack
 from tests.unit.photographs import photograph_run, photographs
 
 STORED = 37  # of a network with an input of 32 pixels
@@ -38,8 +37,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(writing, "SHARD_IMAGES", 7)
-    monkeypatch.setattr(writing, "SHARD_BYTES", 7 * STORED**2 * 3)
+    monkeypatch.setattr(pack_writing, "SHARD_IMAGES", 7)
+    monkeypatch.setattr(pack_writing, "SHARD_BYTES", 7 * STORED**2 * 3)
     forget_squares()
 
 
@@ -175,9 +174,9 @@ def test_an_altered_image_is_named_with_both_sums(root, tmp_path):
 def test_what_a_killed_packing_left_is_swept_and_two_at_once_pack_once(root, tmp_path):
     (tmp_path / ".train-00000.bin.1234.partial").write_bytes(b"of a writer that was killed")
     shards = []
-    real = writing._write_files
+    real = pack_writing._write_files
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
-        patch.setattr(writing, "_write_files", lambda *args: shards.append(args[2].name) or real(*args))
+        patch.setattr(pack_writing, "_write_files", lambda *args: shards.append(args[2].name) or real(*args))
         for made in [pool.submit(write_pack, "photographs", settings(root), "train", tmp_path, STORED) for _ in "ab"]:
             made.result()
     assert len(shards) == 3 and not list(tmp_path.glob(".*"))
@@ -244,25 +243,25 @@ def test_a_pack_of_other_images_is_refused(root, tmp_path):
 def test_a_pack_is_staged_once_by_processes_that_start_together(root, tmp_path, monkeypatch):
     folder = pack(root, tmp_path / "pack")
     copies = []
-    real = staging._copy
-    monkeypatch.setattr(staging, "_copy", lambda *args: copies.append(args[1].name) or real(*args))
+    real = pack_reading._copy
+    monkeypatch.setattr(pack_reading, "_copy", lambda *args: copies.append(args[1].name) or real(*args))
     operating = {"stage": "disk", "scratch": str(tmp_path / "scratch")}
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: staged(folder, "train", operating), range(4)))
+        found = set(pool.map(lambda _: staged_pack(folder, "train", operating), range(4)))
     (copy,) = found
     assert copy.is_relative_to(tmp_path / "scratch")
     assert len(copies) == len(set(copies)) == 4  # the index and three shards
     assert open_pack(copy, "train").encoded(5) == open_pack(folder, "train").encoded(5)
-    assert staged(folder, "train", {"stage": "none"}) == folder
+    assert staged_pack(folder, "train", {"stage": "none"}) == folder
 
 
 def test_what_is_missing_of_a_staged_copy_is_copied_again(root, tmp_path):
     folder, operating = pack(root, tmp_path / "pack"), {"stage": "disk", "scratch": str(tmp_path / "scratch")}
-    copy = staged(folder, "train", operating)
+    copy = staged_pack(folder, "train", operating)
     assert copy.parent == tmp_path / "scratch" / f"neuroscaling-{os.getuid()}"  # others of the node have their own
     (copy / "train-00001.bin").unlink()  # as what clears a node's disk does
     (copy / ".train-00001.bin.0.partial").write_bytes(b"of a job that was killed")
-    assert open_pack(staged(folder, "train", operating), "train").encoded(7)
+    assert open_pack(staged_pack(folder, "train", operating), "train").encoded(7)
     assert not list(copy.glob(".*"))
 
 
@@ -271,24 +270,24 @@ def test_a_damaged_shard_is_not_staged(root, tmp_path):
     shard = tmp_path / "pack" / "train-00001.bin"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     with pytest.raises(DataError, match=r"train-00001.bin: file of a pack is damaged"):
-        staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")})
+        staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")})
 
 
 def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkeypatch, caplog):
     folder = pack(root, tmp_path / "pack")
-    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
-    assert staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == folder
+    monkeypatch.setattr(pack_reading.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
+    assert staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == folder
     assert "no room" in caplog.text
 
 
 def test_a_copy_in_memory_leaves_a_slurm_job_the_memory_to_train(root, tmp_path, monkeypatch, caplog):
     folder = pack(root, tmp_path / "pack")
-    monkeypatch.setattr(staging, "MEMORY", tmp_path / "shm")
+    monkeypatch.setattr(pack_reading, "MEMORY", tmp_path / "shm")
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "2000")
-    assert staged(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) != folder
-    assert staged(folder, "train", {"stage": "memory"}) == folder and "no room" in caplog.text
+    assert staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) != folder
+    assert staged_pack(folder, "train", {"stage": "memory"}) == folder and "no room" in caplog.text
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "4000")
-    assert staged(folder, "train", {"stage": "memory"}).is_relative_to(tmp_path / "shm")
+    assert staged_pack(folder, "train", {"stage": "memory"}).is_relative_to(tmp_path / "shm")
 
 
 def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys):

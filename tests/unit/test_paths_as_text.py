@@ -5,23 +5,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import read_subset, write_subset
-from neuroscaling.encoding import accuracy_files, averaging, mapping, submission, submission_score, v4, v4_data
-from neuroscaling.encoding.algonauts import check, read, tree
-from neuroscaling.encoding.nsd import layout, prepare, recording
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.datasets.subset_file import read_subset, write_subset
+from neuroscaling.electrophysiology import v4_sessions
+from neuroscaling.fmri import (
+    accuracy_files,
+    algonauts_check,
+    algonauts_recording,
+    nsd_preparation,
+    nsd_recording,
+    submission,
+    submission_score,
+)
+from neuroscaling.fmri import predictions as fmri_predictions
+from neuroscaling.study import algonauts_tree, nsd_tree, recording_folders
 from tests.unit.digit_runs import DIGITS
 from tests.unit.test_data_cli import small_tree
 
 # Each with arguments behind the path.
 READERS = [
-    (recording.open_recording,), (recording.read_manifest,), (recording.damaged_files,), (layout.subjects_of,),
-    (layout.spaces_of, "subj01"), (prepare.prepare, "subj01", "out", "fsaverage"), (read.read_recording, "subj01"),
-    (check.check,), (check.inspect,), (tree.subjects_of,), (submission.expected_shapes,), (submission.zip_problems, {}),
+    (nsd_recording.open_recording,), (nsd_recording.read_manifest,), (nsd_recording.damaged_files,), (nsd_tree.nsd_subjects,),
+    (nsd_tree.spaces_of, "subj01"), (nsd_preparation.prepare_nsd_subject, "subj01", "out", "fsaverage"), (algonauts_recording.read_recording, "subj01"),
+    (algonauts_check.check_algonauts_tree,), (algonauts_check.inspect_algonauts_tree,), (algonauts_tree.tree_subjects,), (submission.expected_shapes,), (submission.zip_problems, {}),
     (submission.check_submission, "absent"), (submission_score.can_be_scored, "subj01"),
-    (submission_score.score_submission, "absent"), (accuracy_files.read_accuracy,), (mapping.read_mapping,),
-    (v4.sessions,), (v4.load_session, "210325"), (read_subset,),
+    (submission_score.score_submission, "absent"), (accuracy_files.read_accuracy,), (algonauts_tree.read_mapping,),
+    (recording_folders.v4_session_names,), (v4_sessions.load_session, "210325"), (read_subset,),
 ]  # fmt: skip
 
 
@@ -43,8 +52,11 @@ def test_absent_files_are_told_of_alike(function, rest, tmp_path, monkeypatch):
 
 def test_a_tree_is_read_and_a_submission_written_from_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert small_tree("tree") == "tree" and check.check("tree") == []
-    found, expected = read.read_recording("tree", "subj01"), read.read_recording(Path("tree"), "subj01")
+    assert small_tree("tree") == "tree" and algonauts_check.check_algonauts_tree("tree") == []
+    found, expected = (
+        algonauts_recording.read_recording("tree", "subj01"),
+        algonauts_recording.read_recording(Path("tree"), "subj01"),
+    )
     assert found.training.stimulus_ids == expected.training.stimulus_ids and submission_score.can_be_scored(
         "tree", "subj01"
     )
@@ -63,7 +75,7 @@ def test_a_subset_comes_back_from_text(tmp_path):
 
 def test_score_files_and_sessions_that_are_absent_are_told_of_alike(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = [outcome(averaging.average_predictions, [kind("absent.json")], "plain") for kind in (str, Path)]
+    told = [outcome(fmri_predictions.average_predictions, [kind("absent.json")], "plain") for kind in (str, Path)]
     assert told[0] == told[1] and "absent.json" in told[0][1]
-    told = [outcome(v4_data.fetch_session, "000000", kind("absent")) for kind in (str, Path)]
+    told = [outcome(v4_sessions.fetch_session, "000000", kind("absent")) for kind in (str, Path)]
     assert told[0] == told[1] and "000000" in told[0][1]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroscaling.percent import percent
+from neuroscaling.core.errors import percent
 
 
 @pytest.mark.parametrize(

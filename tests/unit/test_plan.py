@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.laws.allocate import allocation, cost_law
+from neuroscaling.core.errors import DataError
+from neuroscaling.forecast.finished_law import read_law
+from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
 from neuroscaling.laws.bootstrap import resample_weights
-from neuroscaling.laws.finished import read_law
+from neuroscaling.laws.compute_optimal import allocation, cost_law
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.laws.plan import plan_for_compute, plan_for_score, plan_for_x
 
 TRUE = {
     "power_law": (0.45, 0.3, 0.4),

@@ -8,30 +8,52 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from neuroscaling.calibration.campaign import Job, estimates, jobs_of, wall_seconds
-from neuroscaling.calibration.costs import ArchCost, cost_of, definition_of, listed_cost
-from neuroscaling.calibration.feeding import BY_POLICY, STREAMED, feeding_rate
-from neuroscaling.calibration.gpus import CEILING, GPUS, Interval, stated_rates
-from neuroscaling.calibration.jobs import UNKNOWN_MINUTES, job_minutes
-from neuroscaling.calibration.memory import job_memory_mb
-from neuroscaling.calibration.sizes import DatasetSize, dataset_size, samples
-from neuroscaling.calibration.training import (
-    MARGIN,
+from neuroscaling.core.errors import DataError
+from neuroscaling.models.cost import count
+from neuroscaling.planning.training_jobs import job_memory_mb
+from neuroscaling.planning.training_throughput import (
+    CEILING,
     MEASURED,
     SCALED,
-    START,
+    Interval,
     Speeds,
+    TrainingRate,
+    read_training_rates,
+    stated_rates,
+    training_rate_file,
+    write_training_rate,
+)
+from neuroscaling.planning.training_time import (
+    BY_POLICY,
+    JOB_START,
+    LIMIT_MARGIN,
+    STREAMED,
+    UNKNOWN_MINUTES,
+    JobEstimate,
+    feeding_rate,
+    job_estimates,
+    job_minutes,
     limit_minutes,
+    run_estimates,
     run_seconds,
     waits_for_images,
+    wall_seconds,
 )
-from neuroscaling.calibration.training_rates import TrainingRate, devices, rate_file, read_rates, write_rate
-from neuroscaling.calibration.work import BANK, work_of
-from neuroscaling.config import Training
-from neuroscaling.errors import DataError
-from neuroscaling.models import names
-from neuroscaling.models.cost import count
-from neuroscaling.study import load_study
+from neuroscaling.planning.workload import (
+    BANK,
+    ArchCost,
+    DatasetSize,
+    cost_of,
+    dataset_size,
+    definition_of,
+    listed_cost,
+    subset_images,
+    work_of,
+)
+from neuroscaling.study import architectures
+from neuroscaling.study.gpus import GPUS, calibrated_devices
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.network_sections import Training
 from tests.unit.small_plan import write_small
 
 GOKCE = "config/studies/gokce2025.yaml"
@@ -123,7 +145,7 @@ def test_counts_and_images_seen_are_those_of_the_published_table(gokce, publishe
     table = table[~table[flags].any(axis=1) & table["dataset"].isin(["imagenet", "ecoset"])]
     keys = table[["arch_family", "dataset", "samples_per_class"]]
     assert counts(keys.itertuples(index=False, name=None)) == PUBLISHED
-    found = estimates(gokce, Speeds("a100"))
+    found = run_estimates(gokce, Speeds("a100"))
     ours = {
         (one.run.arch, one.run.dataset, one.run.subset, one.run.seed): one.work.images_seen
         for one in found if one.run.recipe["objective"] == "supervised"
@@ -141,7 +163,7 @@ def test_other_data_sets_have_as_many_images_as_published(gokce, published_dir):
     ]
     ours = [
         (one.run.arch, one.run.dataset, one.work.n_samples)
-        for one in estimates(gokce, Speeds("a100"))
+        for one in run_estimates(gokce, Speeds("a100"))
         if one.run.dataset not in ("imagenet", "ecoset") and one.run.subset != "c1000"
     ]
     assert sorted(ours) == sorted(others[["arch", "dataset", "n_samples"]].itertuples(index=False, name=None))
@@ -153,8 +175,8 @@ def test_every_network_of_the_published_study_is_in_the_shipped_table(gokce):
 
 
 def test_every_network_of_the_zoo_is_in_the_shipped_table():
-    missing = [arch for arch in names.names() if listed_cost(arch) is None]
-    assert missing == [], "make it anew: python -m neuroscaling.calibration.costs"
+    missing = [arch for arch in architectures.architecture_names() if listed_cost(arch) is None]
+    assert missing == [], "write it anew: python tools/network_tables.py"
 
 
 @pytest.mark.parametrize("arch", ["resnet_w8", "resnet18", "deitflex-l-3"])
@@ -165,8 +187,8 @@ def test_the_shipped_table_holds_what_is_counted(arch):
 
 def test_time_limits_of_the_published_study_need_no_torch():
     code = (
-        f"import sys; from neuroscaling.study import load_study; study = load_study({GOKCE!r}, planning=True);"
-        "from neuroscaling.calibration.jobs import job_minutes;"
+        f"import sys; from neuroscaling.study.loaded_study import load_study; study = load_study({GOKCE!r}, planning=True);"
+        "from neuroscaling.planning.training_time import job_minutes;"
         "found = [job_minutes(study, [run]) for run in study.runs.values()];"
         "assert min(found) >= 10 and max(found) > 600;"
         "print([name for name in ('torch', 'timm', 'pandas', 'PIL') if name in sys.modules])"
@@ -177,7 +199,7 @@ def test_time_limits_of_the_published_study_need_no_torch():
 
 def test_tokens_of_subsets_are_counted():
     size = DatasetSize(1000, 1_281_167, 50_000)
-    found = [samples(token, size) for token in ("10", "p10", "all", "n5000", "c100", "n9000000", "5000")]
+    found = [subset_images(token, size) for token in ("10", "p10", "all", "n5000", "c100", "n9000000", "5000")]
     assert found == [10_000, 10_000, 1_281_167, 5000, 128_117, 1_281_167, 1_281_167]
 
 
@@ -221,9 +243,9 @@ def test_other_objectives_cost_more_passes(gokce):
 
 
 def test_numbers_of_modules_that_import_torch_are_theirs():
-    from neuroscaling.training import evaluate
+    from neuroscaling.training import evaluation as training_evaluation
 
-    assert BANK == evaluate.BANK
+    assert BANK == training_evaluation.BANK
 
 
 @pytest.mark.parametrize("gpu", GPUS)
@@ -281,43 +303,48 @@ def test_feeding_limits_what_is_not_decoded_once(gokce):
 
 def test_rates_are_kept_by_device_and_forgotten_where_a_network_is_defined_anew(tmp_path):
     kept = rate(device="NVIDIA H100 80GB HBM3")
-    write_rate(tmp_path, kept)
-    write_rate(tmp_path, rate("resnet34", device=kept.device, definition="other"))
-    assert devices(tmp_path) == ["nvidia-h100-80gb-hbm3"] and read_rates(tmp_path, devices(tmp_path)[0]) == [kept]
-    rate_file(tmp_path, kept.device, "resnet50", "bf16").write_text('{"format": "rates/1"}')
-    broken = json.loads(rate_file(tmp_path, kept.device, "resnet18", "bf16").read_text()) | {"train": 0}
-    rate_file(tmp_path, kept.device, "resnet18", "bf16").write_text(json.dumps(broken))
+    write_training_rate(tmp_path, kept)
+    write_training_rate(tmp_path, rate("resnet34", device=kept.device, definition="other"))
+    assert calibrated_devices(tmp_path) == ["nvidia-h100-80gb-hbm3"] and read_training_rates(
+        tmp_path, calibrated_devices(tmp_path)[0]
+    ) == [kept]
+    training_rate_file(tmp_path, kept.device, "resnet50", "bf16").write_text('{"format": "rates/1"}')
+    broken = json.loads(training_rate_file(tmp_path, kept.device, "resnet18", "bf16").read_text()) | {"train": 0}
+    training_rate_file(tmp_path, kept.device, "resnet18", "bf16").write_text(json.dumps(broken))
     with pytest.raises(DataError) as error:
-        read_rates(tmp_path, "nvidia-h100-80gb-hbm3")
+        read_training_rates(tmp_path, "nvidia-h100-80gb-hbm3")
     assert [problem.what for problem in error.value.problems] == ["not a number above 0", "not a rate of training"]
 
 
 def test_jobs_fill_the_gpus_the_longest_first():
-    jobs = [Job((str(seconds),), 1, Interval(seconds, seconds, 2 * seconds)) for seconds in (2, 3, 2, 1)]
+    jobs = [JobEstimate((str(seconds),), 1, Interval(seconds, seconds, 2 * seconds)) for seconds in (2, 3, 2, 1)]
     assert wall_seconds(jobs, 1) == Interval(8, 8, 16)
     assert wall_seconds(jobs, 2) == Interval(4, 4, 8)
     assert wall_seconds(jobs, 9) == Interval(3, 3, 6)
-    two = Job(("both",), 2, Interval(3, 3, 3))
+    two = JobEstimate(("both",), 2, Interval(3, 3, 3))
     assert wall_seconds([two, *jobs], 2).expected == 7 and wall_seconds([two], 1).expected == 6
 
 
 def test_small_runs_share_jobs_and_pay_one_start(small):
     study = load_study(small)
-    runs = estimates(study, Speeds("a100"))
-    jobs = jobs_of(study, runs)
+    runs = run_estimates(study, Speeds("a100"))
+    jobs = job_estimates(study, runs)
     assert sorted(len(job.runs) for job in jobs) == [1, 4, 4, 4]
     assert sorted(name for job in jobs for name in job.runs) == sorted(study.runs)
     assert sum(job.seconds.expected for job in jobs) == pytest.approx(
-        sum(one.seconds.expected for one in runs) + 4 * START.expected
+        sum(one.seconds.expected for one in runs) + 4 * JOB_START.expected
     )
     alone = replace(study, config=study.config.model_copy(update={"training": study.config.training.model_copy(
         update={"small": 0, "gpus": 2})}))  # fmt: skip
-    assert all(job.gpus == 2 and len(job.runs) == 1 for job in jobs_of(alone, runs)) and len(jobs_of(alone, runs)) == 13
+    assert (
+        all(job.gpus == 2 and len(job.runs) == 1 for job in job_estimates(alone, runs))
+        and len(job_estimates(alone, runs)) == 13
+    )
 
 
 def test_time_limits_have_a_margin_in_steps_of_ten_minutes():
     assert limit_minutes(Interval(1, 1, 1)) == 10
-    assert limit_minutes(Interval(1, 1, 3600)) == 80 and 60 * MARGIN == 78
+    assert limit_minutes(Interval(1, 1, 3600)) == 80 and 60 * LIMIT_MARGIN == 78
 
 
 def test_a_job_asks_for_the_memory_of_the_images_that_it_keeps_decoded(gokce):

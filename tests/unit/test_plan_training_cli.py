@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from neuroscaling.calibration.campaign import estimates
-from neuroscaling.calibration.training import Speeds
-from neuroscaling.calibration.training_rates import devices, read_rates
 from neuroscaling.cli.main import main
 from neuroscaling.core.records import write_record
-from neuroscaling.study import load_study
+from neuroscaling.planning.training_throughput import Speeds, read_training_rates
+from neuroscaling.planning.training_time import run_estimates
+from neuroscaling.study.gpus import calibrated_devices
+from neuroscaling.study.loaded_study import load_study
 from tests.unit.small_plan import write_small
 
 
@@ -81,18 +81,18 @@ def test_options_that_mean_nothing_are_named(small, capsys):
 
 
 def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys, monkeypatch):
-    from neuroscaling.calibration import training_measure as module
+    from neuroscaling.planning import benchmark
 
     # Few steps: what is measured is not how fast this machine is.
-    monkeypatch.setattr(module, "WARM_UP", 1)
-    monkeypatch.setattr(module, "SECONDS", {"cpu": 0.0})
+    monkeypatch.setattr(benchmark, "WARM_UP", 1)
+    monkeypatch.setattr(benchmark, "SECONDS", {"cpu": 0.0})
     arguments = (small, "--stage", "training", "--by", "arch", "--format", "json")
     status, out, _ = plan(capsys, *arguments, "--calibrate", "--device", "cpu", "--archs", "resnet_w8")
     sources = {(row["objective"], row["arch"]): row["rate"] for row in json.loads(out)}
     assert status == 0 and sources["supervised", "resnet_w8"] == sources["simclr", "resnet_w8"] == "measured"
     assert sources["supervised", "vit_w16"].startswith("35 %")
-    (folder,) = devices(load_study(small).store.root)
-    (kept,) = read_rates(load_study(small).store.root, folder)
+    (folder,) = calibrated_devices(load_study(small).store.root)
+    (kept,) = read_training_rates(load_study(small).store.root, folder)
     assert kept.train > 0 and kept.evaluate > kept.train and "CPU" in kept.device
     status, again, error = plan(capsys, *arguments)
     assert status == 0 and json.loads(again) == json.loads(out) and "1 calibrated network on" in error
@@ -100,7 +100,7 @@ def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys
 
 def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
     study = load_study(small)
-    runs = {one.run.run: one for one in estimates(study, Speeds("a100"))}
+    runs = {one.run.run: one for one in run_estimates(study, Speeds("a100"))}
     done = [name for name, one in runs.items() if one.run.family == "ViT"][:3]
     for i, name in enumerate(done):
         folder = study.store.run(name)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from neuroscaling.cli.main import main
-from neuroscaling.files import write_json
+from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
 
 PARAMS = (0.45, 0.3, 0.4)

@@ -8,15 +8,15 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from neuroscaling.activations.extract import extract
-from neuroscaling.activations.store import open_store
-from neuroscaling.encoding.algonauts.read import read_recording
-from neuroscaling.encoding.job import score_subject
-from neuroscaling.encoding.score_file import ScoreHeader
-from neuroscaling.encoding.settings import EncodingSettings
+from neuroscaling.activations.extraction import extract
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.core.encoding_scores import ScoreHeader
+from neuroscaling.fmri.algonauts_recording import read_recording
+from neuroscaling.fmri.encoding_job import score_subject
+from neuroscaling.fmri.settings import EncodingSettings
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from neuroscaling.simulate.algonauts_tree import Stretch, unequal_plans, write_tree
+from tests.simulated_algonauts import Stretch, unequal_plans, write_tree
 from tests.unit.prepared import write_run, write_set
 from tests.unit.test_encoding import ENTRY
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from neuroscaling import provenance as module
-from neuroscaling.provenance import git_revision, provenance, version_mix
+from neuroscaling.core import provenance as core_provenance
+from neuroscaling.core.provenance import git_revision, provenance, version_mix
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def repository(tmp_path, monkeypatch):
     """An empty clone in place of the one that this package lies in, and git within it."""
     if not shutil.which("git"):
         pytest.skip("no git")
-    monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(core_provenance, "REPOSITORY", tmp_path)
     git_revision.cache_clear()
 
     def git(*arguments):
@@ -45,7 +45,7 @@ def test_a_package_that_is_installed_below_another_repository_has_no_revision(re
     repository("add", "f")
     repository("commit", "-qm", "one")
     (tmp_path / "venv").mkdir()
-    monkeypatch.setattr(module, "REPOSITORY", tmp_path / "venv")
+    monkeypatch.setattr(core_provenance, "REPOSITORY", tmp_path / "venv")
     git_revision.cache_clear()
     assert git_revision() is None
 
@@ -55,7 +55,7 @@ def test_git_is_asked_once_for_many_records(monkeypatch):
     run = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: asked.append(args) or run(*args, **kwargs))
     git_revision.cache_clear()
-    module._machine.cache_clear()
+    core_provenance._machine.cache_clear()
     records = [provenance(("numpy", "no-such-package"), 1.23456, device="cpu") for _ in range(3)]
     assert len(asked) <= 1
     assert records[0] == records[2]

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.laws.config import expand, load_fit_file
-from neuroscaling.laws.job import fit_table
-from neuroscaling.laws.select import select
-from neuroscaling.published import source
-from neuroscaling.published.source import FILES, PublishedFile, available, fetch
-from neuroscaling.published.table import EXTRA_COLUMNS, SCORES_COLUMNS, published_table
-from neuroscaling.table import COLUMNS, KEY, read_table, write_table
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.score_table import COLUMNS, KEY, read_table, write_table
+from neuroscaling.laws.points import select_points
+from neuroscaling.laws.study_fit import fit_table
+from neuroscaling.reproductions.gokce2025.published_scores import EXTRA_COLUMNS, SCORES_COLUMNS, published_table
+from neuroscaling.study import published_tables
+from neuroscaling.study.fit_files import expand_fits, load_fit_file
+from neuroscaling.study.published_tables import PUBLISHED_FILES, PublishedFile, fetch_published, is_available
 from tests.conftest import ROOT
 
-JOBS = {job.name: job.settings for job in expand(load_fit_file(ROOT / "config/fits/published.yaml"))}
+JOBS = {job.name: job.settings for job in expand_fits(load_fit_file(ROOT / "config/fits/published.yaml"))}
 SUBJECTS = [f"subj{i:02d}" for i in range(1, 9)]
 REGIONS = ("v1", "v2", "v4", "it", "behavior", "avg")
 # Models of each published fit, from the published zoo: 620 = 309 imagenet + 311 ecoset, of which ResNet (with its
@@ -63,20 +63,20 @@ def known(monkeypatch, content=b"a,b\n", folder=""):
     import hashlib
 
     file = PublishedFile("t.csv", len(content), hashlib.sha256(content).hexdigest(), folder)
-    monkeypatch.setattr(source, "FILES", {"t.csv": file})
+    monkeypatch.setattr(published_tables, "FILES", {"t.csv": file})
 
 
 def test_checksums_are_those_of_the_public_files(published_dir, tmp_path):
-    for name, file in FILES.items():
-        assert fetch(name, tmp_path / name, published_dir)
+    for name, file in PUBLISHED_FILES.items():
+        assert fetch_published(name, tmp_path / name, published_dir)
         assert (tmp_path / name).stat().st_size == file.size
         assert (tmp_path / name).read_bytes() == (published_dir / name).read_bytes()
 
 
 def test_every_table_but_the_optional_one_has_a_url():
-    without = [name for name, file in FILES.items() if not file.source]
+    without = [name for name, file in PUBLISHED_FILES.items() if not file.source]
     assert without == ["seed_data_scaling.csv"]
-    for file in FILES.values():
+    for file in PUBLISHED_FILES.values():
         commit = file.folder.split("/")[0]
         assert not file.source or (len(commit) == 40 and set(commit) <= set("0123456789abcdef"))
 
@@ -84,10 +84,10 @@ def test_every_table_but_the_optional_one_has_a_url():
 def test_download_of_a_table(tmp_path, monkeypatch):
     (tmp_path / "public/commit/folder").mkdir(parents=True)
     (tmp_path / "public/commit/folder/t.csv").write_bytes(b"a,b\n")
-    monkeypatch.setattr(source, "SERVER", tmp_path.as_uri())
-    monkeypatch.setattr(source, "REPOSITORY", "public")
+    monkeypatch.setattr(published_tables, "SERVER", tmp_path.as_uri())
+    monkeypatch.setattr(published_tables, "REPOSITORY", "public")
     known(monkeypatch, folder="commit/folder")
-    assert available("t.csv") and fetch("t.csv", tmp_path / "t.csv")
+    assert is_available("t.csv") and fetch_published("t.csv", tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == b"a,b\n"
 
 
@@ -95,11 +95,11 @@ def test_a_sound_file_is_kept_and_an_altered_one_replaced(tmp_path, monkeypatch)
     known(monkeypatch)
     (tmp_path / "from").mkdir()
     (tmp_path / "t.csv").write_bytes(b"a,b\n")
-    assert not available("t.csv", tmp_path / "from")
-    assert fetch("t.csv", tmp_path / "t.csv", tmp_path / "from")
+    assert not is_available("t.csv", tmp_path / "from")
+    assert fetch_published("t.csv", tmp_path / "t.csv", tmp_path / "from")
     (tmp_path / "from/t.csv").write_bytes(b"a,b\n")
     (tmp_path / "t.csv").write_bytes(b"cut")
-    assert fetch("t.csv", tmp_path / "t.csv", tmp_path / "from")
+    assert fetch_published("t.csv", tmp_path / "t.csv", tmp_path / "from")
     assert (tmp_path / "t.csv").read_bytes() == b"a,b\n"
 
 
@@ -108,29 +108,29 @@ def test_another_file_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "from").mkdir()
     (tmp_path / "from/t.csv").write_bytes(b"a,c\n")
     with pytest.raises(DataError, match="not the published one") as caught:
-        fetch("t.csv", tmp_path / "to/t.csv", tmp_path / "from")
+        fetch_published("t.csv", tmp_path / "to/t.csv", tmp_path / "from")
     assert "4 bytes, sha256" in caught.value.problems[0].value
     assert not list((tmp_path / "to").iterdir())
 
 
 def test_a_missing_file_and_a_wrong_name_are_named(tmp_path):
     with pytest.raises(DataError, match="doesn't exist") as caught:
-        fetch("benchmark_scores.csv", tmp_path / "benchmark_scores.csv", tmp_path / "nowhere")
+        fetch_published("benchmark_scores.csv", tmp_path / "benchmark_scores.csv", tmp_path / "nowhere")
     assert "published_dir" in caught.value.problems[0].fix
     with pytest.raises(DataError) as caught:
-        fetch("benchmark_score.csv", tmp_path / "x.csv")
+        fetch_published("benchmark_score.csv", tmp_path / "x.csv")
     assert caught.value.problems[0].nearest == "benchmark_scores.csv"
 
 
 def test_an_unreachable_server_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "SERVER", "http://127.0.0.1:9")
+    monkeypatch.setattr(published_tables, "SERVER", "http://127.0.0.1:9")
     with pytest.raises(DataError, match="can't be downloaded"):
-        fetch("benchmark_scores.csv", tmp_path / "benchmark_scores.csv")
+        fetch_published("benchmark_scores.csv", tmp_path / "benchmark_scores.csv")
 
 
 def test_absence_of_the_optional_table_is_no_error(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        assert not fetch("seed_data_scaling.csv", tmp_path / "seed_data_scaling.csv", tmp_path)
+        assert not fetch_published("seed_data_scaling.csv", tmp_path / "seed_data_scaling.csv", tmp_path)
     assert "rows are left out" in caplog.text and not list(tmp_path.iterdir())
 
 
@@ -230,7 +230,7 @@ def test_the_published_fits_are_there_in_both_modes():
 
 @pytest.mark.parametrize("name", [*MODELS, *UNPUBLISHED])
 def test_models_of_each_published_fit(table, name):
-    points = select(table, JOBS[name]).points
+    points = select_points(table, JOBS[name]).points
     assert len(points) == (MODELS | UNPUBLISHED)[name]
     assert points["model_id"].is_unique
     assert not JOBS[name]["group_by"] or points["model_id"].is_monotonic_increasing
@@ -238,7 +238,7 @@ def test_models_of_each_published_fit(table, name):
 
 @pytest.mark.parametrize("name", IN_CORRECTED)
 def test_models_of_each_corrected_fit(table, name):
-    selection = select(table, JOBS[f"{name}.corrected"])
+    selection = select_points(table, JOBS[f"{name}.corrected"])
     assert len(selection.points) == IN_CORRECTED[name] and selection.data == ["gokce2025"]
     # The seeds of a cell are one cluster.
     seeds = selection.points.groupby(["arch", "dataset", "samples_per_class"], dropna=False).ngroups
@@ -246,8 +246,8 @@ def test_models_of_each_corrected_fit(table, name):
 
 
 def test_rows_that_parity_loses_without_a_word_are_counted(table):
-    parity = select(table, JOBS["parameter_pretrained_scaling"])
-    corrected = select(table, JOBS["parameter_pretrained_scaling.corrected"])
+    parity = select_points(table, JOBS["parameter_pretrained_scaling"])
+    corrected = select_points(table, JOBS["parameter_pretrained_scaling.corrected"])
     assert [len(names) for names in parity.dropped.values()] == [8 + 11]
     assert [len(names) for names in corrected.dropped.values()] == [11]
     assert set(corrected.points["model_id"]) > set(parity.points["model_id"])
@@ -260,7 +260,7 @@ def test_composite_filters_against_plain_pandas(csv, table):
     weak = rows["arch_family"].isin(["ConvNeXt", "ConvNeXtFlex", "ViT", "ViTFlex"])
     rows = rows[~weak | rows["samples_per_class"].isin([0, 300])]
     expected = rows.groupby("model_id")["score"].mean()
-    points = select(table, JOBS["compute_chinchilla"]).points.set_index("model_id")
+    points = select_points(table, JOBS["compute_chinchilla"]).points.set_index("model_id")
     np.testing.assert_allclose(points["y"], expected.loc[points.index], rtol=1e-12)
     assert len(points) == len(expected) == 444
 
@@ -268,19 +268,19 @@ def test_composite_filters_against_plain_pandas(csv, table):
 def test_fits_without_groups_keep_the_order_of_the_file(csv, table):
     expected = csv[csv["is_ssl"] & (csv["ssl_method"] == "simclr") & (csv["arch_family"] == "ResNet")]
     expected = expected[expected["region"] == "IT"]["model_id"].tolist()
-    assert select(table, JOBS["simclr_it"]).points["model_id"].tolist() == expected
-    assert select(table[::-1], JOBS["simclr_it"]).points["model_id"].tolist() == expected[::-1]
+    assert select_points(table, JOBS["simclr_it"]).points["model_id"].tolist() == expected
+    assert select_points(table[::-1], JOBS["simclr_it"]).points["model_id"].tolist() == expected[::-1]
 
 
 def test_adversarial_series_is_pure_in_the_corrected_fit(table):
-    points = select(table, JOBS["adv_scaling.corrected"]).points
+    points = select_points(table, JOBS["adv_scaling.corrected"]).points
     assert points["x"].min() > table.loc[table["run"] == "resnet18_imagenet_full", "total_flops"].iloc[0]
     assert sorted(points.groupby("arch").size().unique()) == [7]
 
 
 def test_fmri_fits_have_nine_points_a_subject(table):
-    assert len(select(table, JOBS["fmri-samples.subj03"]).points) == 9
-    assert len(select(table, JOBS["fmri-samples-pooled"]).points) == 72
+    assert len(select_points(table, JOBS["fmri-samples.subj03"]).points) == 9
+    assert len(select_points(table, JOBS["fmri-samples-pooled"]).points) == 72
 
 
 @pytest.fixture(scope="module")
@@ -313,16 +313,16 @@ def test_fmri_scores_at_the_two_largest_numbers_of_images(fmri_forms):
 def test_same_network_on_every_data_set(table):
     counts = {"imagenet": 15, "ecoset": 15, "imagenet21kP": 6, "webvisionP": 5, "places365": 4, "inaturalist": 4}
     for dataset, n in (counts | {"infimnist": 7}).items():
-        points = select(table, JOBS[f"same-network.{dataset}"]).points
+        points = select_points(table, JOBS[f"same-network.{dataset}"]).points
         assert len(points) == n and set(points["arch"]) == {"resnet18"}, dataset
 
 
 def test_allocation_differs_between_regions_only_in_the_scores(table):
-    first, second = (select(table, JOBS[f"allocation.{region}"]).points for region in ("V1", "Behavioral"))
+    first, second = (select_points(table, JOBS[f"allocation.{region}"]).points for region in ("V1", "Behavioral"))
     assert list(first["model_id"]) == list(second["model_id"]) and len(first) == 444
     assert (first["y"] != second["y"]).all()
-    assert len(select(table, JOBS["many_images_neuro"]).points) == 444
-    many = [select(table, JOBS[f"many_images_group{group}"]).points for group in (1, 2)]
+    assert len(select_points(table, JOBS["many_images_neuro"]).points) == 444
+    many = [select_points(table, JOBS[f"many_images_group{group}"]).points for group in (1, 2)]
     assert [len(points) for points in many] == [147, 80]
     assert all(set(points["samples_per_class"]) == {0, 300} for points in many)
 
@@ -339,6 +339,6 @@ def test_fetch_and_table_need_no_pandas_at_import():
     import subprocess
     import sys
 
-    code = "import sys, neuroscaling.published.source, neuroscaling.published.table; print('pandas' in sys.modules)"
+    code = "import sys, neuroscaling.study.published_tables, neuroscaling.reproductions.gokce2025.published_scores; print('pandas' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "False"

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.files import write_json
-from neuroscaling.report.published import frame, index
-from neuroscaling.report.published.canvas import drawing, lean
-from neuroscaling.report.published.entry import describe
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.files import write_json
+from neuroscaling.report.figure import compact_svg, drawing_settings
+from neuroscaling.reproductions.gokce2025 import figures_and_claims, published_frames
+from neuroscaling.reproductions.gokce2025.figure_entry import describe
 from tests.made_up_study import ARCHS, made_up_fits, made_up_tables
 
 NAMES = [
@@ -21,7 +21,7 @@ NAMES = [
     "fig13_simclr_regions", "fig7_adv", "fig8_public_vs_private", "fig9_params_pretrained", "fig11_untrained",
     "fig12_unsup_bar", "fig14_cartesian", "fig15_pair", "fig16_compute_accuracy",
 ]  # fmt: skip
-ENTRIES = {entry.name: entry for entry in index.FIGURES}
+ENTRIES = {entry.name: entry for entry in figures_and_claims.FIGURES}
 RESAMPLES = pd.DataFrame({"E": 0.4, "A": np.linspace(0.4, 0.6, 101), "alpha": 0.2})
 
 
@@ -41,9 +41,12 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(files):
-    table = frame.models(pd.read_parquet(files / "scores.parquet"))
-    tables = frame.checkpoints(files / "checkpoints.csv"), frame.private(files / "brainscore.csv")
-    return frame.Study(table, *tables, made_up_fits(), {"region_v1_group1": RESAMPLES})
+    table = published_frames.model_frame(pd.read_parquet(files / "scores.parquet"))
+    tables = (
+        published_frames.checkpoint_frame(files / "checkpoints.csv"),
+        published_frames.private_frame(files / "brainscore.csv"),
+    )
+    return published_frames.PublishedData(table, *tables, made_up_fits(), {"region_v1_group1": RESAMPLES})
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def listed(files):
     """The index of all figures, which are drawn for it."""
     path = files / "figures" / "figures.json"
     inputs = [files / name for name in ("scores.parquet", "checkpoints.csv", "brainscore.csv")]
-    index.write_index(path, *inputs, sorted((files / "fits").glob("*.json")))
+    figures_and_claims.write_index(path, *inputs, sorted((files / "fits").glob("*.json")))
     return path
 
 
@@ -59,12 +62,12 @@ def test_networks_of_one_region_on_two_scales_are_refused(files):
     table = pd.read_parquet(files / "scores.parquet")
     mixed = table.assign(scale=["(r/c)2" if i % 7 else "r2/c" for i in range(len(table))])
     with pytest.raises(DataError, match="one region on more than one scale") as caught:
-        frame.models(mixed)
+        published_frames.model_frame(mixed)
     assert "(r/c)2 in" in str(caught.value) and "r2/c in" in str(caught.value)
 
 
 def drawn(name, study):
-    with drawing(name):
+    with drawing_settings(name):
         return ENTRIES[name].draw(study)
 
 
@@ -116,7 +119,7 @@ def test_asymptotes_that_are_not_identified_are_named(study):
 
 def test_same_input_gives_the_same_files(listed, study, tmp_path):
     for name in ("fig3_sample_eff", "fig14_cartesian"):
-        index.write_figure(tmp_path, ENTRIES[name], study)
+        figures_and_claims.write_figure(tmp_path, ENTRIES[name], study)
         for ending in ("svg", "pdf"):
             file = f"{name}.{ending}"
             assert (tmp_path / file).read_bytes() == listed.with_name(file).read_bytes()
@@ -125,15 +128,15 @@ def test_same_input_gives_the_same_files(listed, study, tmp_path):
 def test_lean_svg_keeps_every_element_and_its_style():
     mark = '<use x="1.23456" y="-2.00000" style="fill: red; stroke: blue"/>'
     svg = f'<svg><defs><style type="text/css">*{{a: b}}</style></defs>{mark * 12}<path style="fill: none"/></svg>'
-    leaner = lean(svg, "p")
+    leaner = compact_svg(svg, "p")
     assert leaner.count('<use x="1.23" y="-2.00" class="p-0"/>') == 12 and '<path style="fill: none"/>' in leaner
     assert ".p-0 {fill: red; stroke: blue}" in leaner and leaner.count("<style") == 1
-    assert lean(svg.replace(mark * 12, mark * 2), "p").count('style="fill: red; stroke: blue"') == 2
+    assert compact_svg(svg.replace(mark * 12, mark * 2), "p").count('style="fill: red; stroke: blue"') == 2
 
 
 def test_study_without_any_law_still_draws(study, tmp_path):
-    bare = frame.Study(study.models, study.checkpoints, study.private, {}, {})
-    figure = index.write_figure(tmp_path, ENTRIES["fig5_regions_compare"], bare)
+    bare = published_frames.PublishedData(study.models, study.checkpoints, study.private, {}, {})
+    figure = figures_and_claims.write_figure(tmp_path, ENTRIES["fig5_regions_compare"], bare)
     assert figure["fits"] == [] and figure["caption"].count("left out: there is no such fit") == 20
     assert "left out: there is no such fit" in describe(ENTRIES["fig4_compute_chinchilla"], bare, [])["caption"]
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from neuroscaling.errors import StudyError
-from neuroscaling.training.feeding.policies import policy
-from neuroscaling.training.objectives.views import ViewSpec
-from neuroscaling.training.recipe import Recipe, load_recipe
+from neuroscaling.core.errors import StudyError
+from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.training.feeding.augmentation import policy_transform
+from neuroscaling.training.image_views import ViewSpec
 
 
 def changed(name, **changes):
@@ -134,14 +134,14 @@ def test_recipes_that_contradict_themselves(change):
 def test_policies_are_those_that_timm_knows(words, known):
     image = torch.zeros(3, 8, 8, dtype=torch.uint8)
     with nullcontext() if known else pytest.raises((AssertionError, ValueError)):
-        policy(ViewSpec(8, auto_augment=words))(image, 0)
+        policy_transform(ViewSpec(8, auto_augment=words))(image, 0)
     with nullcontext() if known else pytest.raises(ValidationError, match="auto_augment"):
         changed("sgd100", auto_augment=words)
 
 
 @pytest.mark.parametrize("words", ["rand-m10-n1-p1-inc1", "rand-m0-n1-p1", "rand-m12-mmax12-n1-p1-inc1"])
 def test_the_strongest_posterisation_is_black(words):
-    change, image = policy(ViewSpec(8, auto_augment=words)), torch.full((3, 8, 8), 120, dtype=torch.uint8)
+    change, image = policy_transform(ViewSpec(8, auto_augment=words)), torch.full((3, 8, 8), 120, dtype=torch.uint8)
     assert any(not change(image, seed).any() for seed in range(100))  # and none of the others fails
 
 

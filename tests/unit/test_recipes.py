@@ -10,17 +10,16 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from neuroscaling.config import Study
-from neuroscaling.errors import StudyError
-from neuroscaling.models import names
+from neuroscaling.core.errors import StudyError
 from neuroscaling.models.build import build
-from neuroscaling.runs import expand
-from neuroscaling.training.averaging import make_ema
-from neuroscaling.training.objectives.views import image_passes, views_of
-from neuroscaling.training.optimise import annealed, learning_rate, make_optimizer, set_rates, weight_decay
-from neuroscaling.training.recipe import PROTOCOLS, Recipe, load_recipe, recipe_names
-from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
-from neuroscaling.training.steps import Plan
+from neuroscaling.study import architectures
+from neuroscaling.study.loaded_study import expand_runs
+from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe, recipe_names
+from neuroscaling.study.study_sections import Study
+from neuroscaling.training.image_views import image_passes, views_of
+from neuroscaling.training.optimisers import annealed, learning_rate, make_optimizer, set_rates, weight_decay
+from neuroscaling.training.schedule import StepPlan, checkpoint_epochs, evaluation_epochs
+from neuroscaling.training.weight_averaging import make_ema
 
 PUBLISHED = {"sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"}
 TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"}
@@ -94,8 +93,10 @@ def test_two_names_of_a_network_have_one_stochastic_depth_and_one_micro_batch(na
     recipe = load_recipe(name)
     for key in ("drop_path", "micro_batches"):
         by_network = {}
-        for arch in names.names():
-            by_network.setdefault(str(names.definition(arch)), set()).add(getattr(recipe, key).get(arch))
+        for arch in architectures.architecture_names():
+            by_network.setdefault(str(architectures.architecture_definition(arch)), set()).add(
+                getattr(recipe, key).get(arch)
+            )
         assert all(len(numbers) == 1 for numbers in by_network.values())
 
 
@@ -117,7 +118,7 @@ def runs_of(folder, recipe, **starts):
         "recipe": f"{folder}/{recipe}.yaml",
     }
     study = {"study": "s", "datasets": {"digits": {"format": "digits"}}, "runs": [group]}
-    return expand(Study.model_validate(study), {"digits": "0" * 16})
+    return expand_runs(Study.model_validate(study), {"digits": "0" * 16})
 
 
 def test_fine_tuning_of_a_fine_tuned_network_trains_all_that_lead_to_it(tmp_path):
@@ -188,13 +189,13 @@ def test_evaluations_and_checkpoints_on_the_published_schedule_or_log_spaced():
 
 @pytest.mark.parametrize("n, sizes", [(128, [64, 64]), (129, [64, 64]), (191, [64, 64]), (65, [64]), (63, [63])])
 def test_a_last_batch_that_is_left_out_leaves_none_of_its_images_to_another(n, sizes):
-    plan = Plan(seed=0, n_images=n, epochs=1, batch_size=64, drop_last=True)
+    plan = StepPlan(seed=0, n_images=n, epochs=1, batch_size=64, drop_last=True)
     assert [len(request.rows) for request in plan.requests(0)] == sizes
 
 
 @pytest.mark.parametrize("n, taken", [(600, 512), (256, 256), (100, 100)])
 def test_repeated_augmentation_takes_each_image_three_times_in_a_row(n, taken):
-    once, three = (Plan(seed=0, n_images=n, epochs=1, batch_size=64, repeats=repeats) for repeats in (1, 3))
+    once, three = (StepPlan(seed=0, n_images=n, epochs=1, batch_size=64, repeats=repeats) for repeats in (1, 3))
     order = three.order(1).tolist()
     assert len(order) == taken and len(once.order(1)) == n
     assert order == [image for image in once.order(1).tolist() for _ in range(3)][:taken]
@@ -280,9 +281,5 @@ def test_views_and_what_they_cost():
 
 
 def test_recipes_import_neither_torch_nor_pandas():
-    code = (
-        "import sys; from neuroscaling.training.recipe import load_recipe; "
-        "from neuroscaling.training.objectives.views import image_passes; image_passes(load_recipe('dino'), 224); "
-        "assert not {'torch', 'timm', 'pandas', 'PIL'} & set(sys.modules), sorted(sys.modules)"
-    )
+    code = "import sys; from neuroscaling.study.recipes import load_recipe; from neuroscaling.training.image_views import image_passes; image_passes(load_recipe('dino'), 224); assert not {'torch', 'timm', 'pandas', 'PIL'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

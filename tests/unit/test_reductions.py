@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from neuroscaling.activations.options import DEFAULTS, checked, complete
-from neuroscaling.activations.projection import Projection, entries
-from neuroscaling.activations.reductions import Reducer, select_tokens
-from neuroscaling.errors import DataError
+from neuroscaling.activations.reductions import Projection, Reducer, entries, select_tokens
+from neuroscaling.core.errors import DataError
 
 CPU = torch.device("cpu")
 PINNED = (3147, [(0, 8, -1), (1, 36, 1), (2, 42, -1)], 4099)

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroscaling.regression import scores
+from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
-from neuroscaling.regression.folds import shuffled_folds
 from neuroscaling.regression.pls import pls_predict
-from neuroscaling.regression.split_halves import split_half_ceilings
+from neuroscaling.regression.scores import split_half_ceilings
 
 
 def planted(n=300, p=40, t=6, noise=0.5, seed=0):

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroscaling.laws.config import FitFile, expand
-from neuroscaling.laws.job import fit_table
-from neuroscaling.report import figures, rulegraph
-from neuroscaling.report.content import number, table_data
+from neuroscaling.core.score_table import COLUMNS
+from neuroscaling.laws.study_fit import fit_table
+from neuroscaling.report import law_figures, rulegraph
 from neuroscaling.report.page import build_report
+from neuroscaling.report.page_content import number, table_data
 from neuroscaling.report.style import looks
 from neuroscaling.report.timings import Timing, read_timings
-from neuroscaling.table import COLUMNS
+from neuroscaling.study.fit_files import FitFile, expand_fits
 
 DOT = """digraph snakemake_dag {
     graph[bgcolor=white, margin=0];
@@ -62,7 +62,7 @@ def fits_of(table):
             {**common, "name": "forms", "x": "total_flops", "form": None, "forms": ["log_linear", "logistic"]},
         ]
     )
-    return [fit_table(table, job.settings)[0] for job in expand(fits)]
+    return [fit_table(table, job.settings)[0] for job in expand_fits(fits)]
 
 
 def write_simulated_report(folder):
@@ -136,16 +136,16 @@ def test_page_tells_scales_apart_and_why_scores_are_missing(tmp_path):
     table.loc[0, ["score", "reason"]] = [float("nan"), "the ceiling is not above 0: -0.035"]
     table.loc[2, ["score", "reason"]] = [float("nan"), "the ceiling is not above 0: -0.2"]
     by_region = {"name": "samples", "form": "power_law", "x": "n_samples", "by": {"region": ["V1", "IT"]}}
-    jobs = expand(FitFile(fits=[{**by_region, "filters": {"kind": "trained"}, "bootstraps": 0}]))
+    jobs = expand_fits(FitFile(fits=[{**by_region, "filters": {"kind": "trained"}, "bootstraps": 0}]))
     fits = [fit_table(table, job.settings)[0] for job in jobs]
     build_report(tmp_path / "index.html", table, fits, {"name": "s", "title": ""}, [], DOT, runs)
     text = (tmp_path / "index.html").read_text()
     assert "scale of the scores: r2/c; r/sqrt(c) (panels of one scale share their y axis)" in text
     assert "fits leave them out and say so: 2 because the ceiling is not above 0." in text
     assert "the ceiling is not above 0: -0.035" in text and "left out: 2 points with an empty score" in text
-    assert [figures.y_label(fit) for fit in fits] == ["Score (r2/c)", "Score (r/sqrt(c))"]
-    low, high = (figures.y_limits(figures.on_scale_of(fit, fits)) for fit in fits)
-    assert low[1] < high[1] and low == figures.y_limits(fits[:1])
+    assert [law_figures.y_label(fit) for fit in fits] == ["Score (r2/c)", "Score (r/sqrt(c))"]
+    low, high = (law_figures.y_limits(law_figures.on_scale_of(fit, fits)) for fit in fits)
+    assert low[1] < high[1] and low == law_figures.y_limits(fits[:1])
 
 
 def test_study_without_laws(tmp_path):

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from neuroscaling.laws.job import fit_table
-from neuroscaling.report import figures
-from neuroscaling.report.content import unit
+from neuroscaling.laws.study_fit import fit_table
+from neuroscaling.report import law_figures
 from neuroscaling.report.page import build_report, write_report
+from neuroscaling.report.page_content import unit
 from tests.unit.test_fit_job import job, two_variable_table
 from tests.unit.test_report import DOT, simulated_study
 
@@ -23,7 +23,7 @@ def two():
 
 
 def test_a_law_of_two_variables_is_drawn_against_compute(two):
-    drawn = figures.on_one_axis(two[1])
+    drawn = law_figures.on_one_axis(two[1])
     assert drawn["x"] == "total_flops" and drawn["points"]["x"] == two[1]["points"]["total_flops"]
     low, high = min(drawn["points"]["x"]), max(drawn["points"]["x"])
     assert len(drawn["curve"]["x"]) > 10 and low <= drawn["curve"]["x"][0] < drawn["curve"]["x"][-1] <= high
@@ -31,7 +31,7 @@ def test_a_law_of_two_variables_is_drawn_against_compute(two):
 
 
 def test_without_an_allocation_it_is_drawn_against_the_product(two):
-    drawn = figures.on_one_axis(two[0] | {"allocation": None})
+    drawn = law_figures.on_one_axis(two[0] | {"allocation": None})
     assert drawn["x"] == "n_params x n_samples_seen" and drawn["curve"] is None
     n, d = two[0]["points"]["x"][7]
     assert drawn["points"]["x"][7] == n * d

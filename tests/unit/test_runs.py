@@ -5,17 +5,17 @@ import os
 import pytest
 import torch
 import yaml
+from tools.network_tables import published_weights_table
 
-from neuroscaling import runs
-from neuroscaling.core import kept_hashes
-from neuroscaling.core.names import key_of
-from neuroscaling.errors import DataError, StudyError
+from neuroscaling.core import hashing
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.hashing import key_of
 from neuroscaling.models.build import build
-from neuroscaling.models.pretrained import build_pretrained
-from neuroscaling.models.published_weights import PATH, Presentation, published_weights, table
-from neuroscaling.models.weight_files import weights_identity
+from neuroscaling.models.checkpoints import build_pretrained
 from neuroscaling.models.weights import save_weights
-from neuroscaling.study import load_study
+from neuroscaling.study import code_fingerprints, loaded_study
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.published_weights import PUBLISHED_WEIGHTS, Presentation, published_weights, weights_identity
 
 NETWORK = "import torch\n\ndef net(num_classes):\n    return torch.nn.Linear(3, num_classes)\n"
 
@@ -84,17 +84,17 @@ def test_how_images_are_shown_to_weights_from_outside_is_in_the_name(runs_of, mo
     before = [run.run for run in runs_of(*groups)]
     shown = runs_of(groups[0])[0].definition["shown"]
     assert shown["crop"] == 0.95 and shown["interpolation"] == "bicubic" and shown["mean"][0] == 0.485
-    monkeypatch.setattr(runs, "presentation", lambda arch: Presentation("bicubic", 0.9, (0.5,) * 3, (0.5,) * 3))
+    monkeypatch.setattr(loaded_study, "presentation", lambda arch: Presentation("bicubic", 0.9, (0.5,) * 3, (0.5,) * 3))
     assert not set(before) & {run.run for run in runs_of(*groups)}
 
 
 def test_the_list_of_published_weights_is_in_step_with_timm_and_torchvision():
-    assert PATH.read_text(encoding="utf-8") == table()
+    assert PUBLISHED_WEIGHTS.read_text(encoding="utf-8") == published_weights_table()
 
 
 def test_weights_that_the_installed_library_fetches_from_elsewhere_are_refused(monkeypatch):
     elsewhere = {"name": "resnet18.a1_in1k", "source": "hf-hub:elsewhere/resnet18"}
-    monkeypatch.setattr("neuroscaling.models.published_weights.published_weights", lambda arch: elsewhere)
+    monkeypatch.setattr("neuroscaling.study.published_weights.published_weights", lambda arch: elsewhere)
     with pytest.raises(DataError, match="from elsewhere than the run's name says") as raised:
         build_pretrained("resnet18")
     assert "hf-hub:elsewhere/resnet18" in str(raised.value)
@@ -116,8 +116,8 @@ def test_a_raised_version_renames_the_runs_that_it_is_about(runs_of, monkeypatch
     trained = {"archs": ["resnet_w8"], "datasets": ["digits"], "samples_per_class": [2], "recipe": "digits"}
     groups = (trained, {"untrained": ["resnet_w8"]}, {"baselines": ["pixels"]})
     before = {run.kind: run.run for run in runs_of(*groups)}
-    version_of = runs.version_of
-    monkeypatch.setattr(runs, "version_of", lambda asked: version_of(asked) + (asked == stage))
+    version_of = code_fingerprints.version_of
+    monkeypatch.setattr(loaded_study, "version_of", lambda asked: version_of(asked) + (asked == stage))
     after = {run.kind: run.run for run in runs_of(*groups)}
     assert {kind for kind in before if before[kind] != after[kind]} == others
 
@@ -127,11 +127,11 @@ def counted(monkeypatch):
     """How many files were read for their checksums."""
     read = []
 
-    def counting(path, plain=kept_hashes.file_sha256):
+    def counting(path, plain=hashing.file_sha256):
         read.append(path)
         return plain(path)
 
-    monkeypatch.setattr(kept_hashes, "file_sha256", counting)
+    monkeypatch.setattr(hashing, "file_sha256", counting)
     return read
 
 
@@ -139,21 +139,21 @@ def test_weights_are_read_for_their_checksum_once(tmp_path, counted):
     file, cache = tmp_path / "w.pt", tmp_path / "cache"
     file.write_bytes(b"weights")
     os.utime(file, (1e9, 1e9))
-    first = kept_hashes.kept_sha256(file, cache)
-    assert kept_hashes.kept_sha256(file, cache) == first
+    first = hashing.kept_sha256(file, cache)
+    assert hashing.kept_sha256(file, cache) == first
     assert len(counted) == 1
     file.write_bytes(b"another")
     os.utime(file, (1e9, 1e9))  # its size and time are as they were
-    assert kept_hashes.kept_sha256(file, cache) != first
+    assert hashing.kept_sha256(file, cache) != first
     for kept in (cache / "sha256").iterdir():
         kept.write_text('{"sha256": 3}')
-    assert kept_hashes.kept_sha256(file, cache) != first
+    assert hashing.kept_sha256(file, cache) != first
     assert len(counted) == 3
 
 
 def test_the_checksum_of_a_file_that_was_just_written_is_not_kept(tmp_path):
     (tmp_path / "w.pt").write_bytes(b"weights")
-    kept_hashes.kept_sha256(tmp_path / "w.pt", tmp_path / "cache")
+    hashing.kept_sha256(tmp_path / "w.pt", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
@@ -161,6 +161,6 @@ def test_a_cache_that_cannot_be_written_to_is_none(tmp_path, counted):
     (tmp_path / "cache").write_text("a file where the folder would be")
     (tmp_path / "w.pt").write_bytes(b"weights")
     os.utime(tmp_path / "w.pt", (1e9, 1e9))
-    found = {kept_hashes.kept_sha256(tmp_path / "w.pt", cache) for cache in (tmp_path / "cache", None)}
+    found = {hashing.kept_sha256(tmp_path / "w.pt", cache) for cache in (tmp_path / "cache", None)}
     assert len(found) == 1
     assert len(counted) == 2

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroscaling.encoding.sampling import everything, sample
-from neuroscaling.encoding.settings import EncodingSettings
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
+from neuroscaling.fmri.sampling import all_rows, sample_rows
+from neuroscaling.fmri.settings import EncodingSettings
 
 RIDGE = dict.fromkeys(("penalties", "relative", "folds", "score", "features")) | {"engine": "exact", "memory_mb": 100}
 
@@ -24,7 +24,7 @@ def ids(n, repetitions=1):
 @given(n=st.integers(60, 200), repetitions=st.integers(1, 3), repeats=st.integers(1, 3))
 def test_subsets_are_nested_and_all_rows_of_an_image_stay_together(n, repetitions, repeats):
     shown = ids(n, repetitions)
-    sampling = sample(
+    sampling = sample_rows(
         shown,
         settings(samples=[10, 25, "all"], repeats=repeats, evaluate="validation", validation=30),
         "subj01",
@@ -46,15 +46,15 @@ def test_subsets_are_nested_and_all_rows_of_an_image_stay_together(n, repetition
 
 
 def test_draws_differ_and_are_the_same_again():
-    first, second = sample(ids(100), settings(samples=[20], repeats=2), "subj01").draws
+    first, second = sample_rows(ids(100), settings(samples=[20], repeats=2), "subj01").draws
     assert set(first.orders[0]) != set(second.orders[0])
-    again = sample(ids(100), settings(samples=[20], repeats=2), "subj01").draws[1]
+    again = sample_rows(ids(100), settings(samples=[20], repeats=2), "subj01").draws[1]
     assert np.array_equal(again.orders[0], second.orders[0])
 
 
 def test_parity_takes_the_first_rows_holds_out_the_last_and_folds_neighbours():
     asked = settings("parity", samples=[20, "all"], equalise=90, evaluate="validation", validation=10)
-    sampling = sample(ids(100), asked, "subj01")
+    sampling = sample_rows(ids(100), asked, "subj01")
     (draw,) = sampling.draws
     assert np.array_equal(draw.orders[0], np.arange(20)) and np.array_equal(draw.orders[1], np.arange(80))
     assert np.array_equal(sampling.held_out, np.arange(80, 90))
@@ -63,12 +63,12 @@ def test_parity_takes_the_first_rows_holds_out_the_last_and_folds_neighbours():
 
 def test_equalised_subjects_use_as_many_images():
     for n in (80, 100):
-        sampling = sample(ids(n), settings(equalise=70), "subj01")
+        sampling = sample_rows(ids(n), settings(equalise=70), "subj01")
         assert sampling.draws[0].n_images == (70,)
 
 
 def test_the_final_model_is_fitted_on_every_row():
-    draw = everything(ids(50, 2), settings(equalise=30))
+    draw = all_rows(ids(50, 2), settings(equalise=30))
     assert sorted(draw.orders[0]) == list(range(100)) and draw.n_images == (50,)
 
 
@@ -82,4 +82,4 @@ def test_the_final_model_is_fitted_on_every_row():
 )
 def test_what_a_subject_cannot_give_is_said(changes, message):
     with pytest.raises(DataError, match=message):
-        sample(ids(100), settings(**changes), "subj01")
+        sample_rows(ids(100), settings(**changes), "subj01")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neuroscaling.deep_checks import deep_problems
-from neuroscaling.errors import StudyError
-from neuroscaling.study import load_study
+from neuroscaling.cli.deep_checks import deep_problems
+from neuroscaling.core.errors import StudyError
+from neuroscaling.study.loaded_study import load_study
 
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
 REPOSITORY = Path(__file__).parents[2]

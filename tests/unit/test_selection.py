@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from neuroscaling.regression.folds import shuffled_folds
+from neuroscaling.regression.cross_validation import choose, choose_in_order, inner_scores, near_ties, shuffled_folds
 from neuroscaling.regression.scores import prediction_correlation
-from neuroscaling.regression.selection import choose, choose_in_order, inner_scores, near_ties
 
 
 class RidgeOfRows:

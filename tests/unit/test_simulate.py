@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroscaling.core.names import Name
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.hashing import ArtefactName, file_sha256
 from neuroscaling.core.records import write_record
-from neuroscaling.datasets.digits import load_digits
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.datasets.format_digits import load_digits
 from neuroscaling.simulate.brain import simulate_brain
+from neuroscaling.simulate.features import draw_tuning
 from neuroscaling.simulate.fmri import noise_ceiling
 from neuroscaling.simulate.images import balanced_order, phase_scrambled
 from neuroscaling.simulate.record import brain_of, check_simulated
-from neuroscaling.simulate.settings import check_settings
-from neuroscaling.simulate.tuning import draw_tuning
+from neuroscaling.study.simulated_brains import brain_settings
 
 SMALL = {
     "stimuli": 100,
@@ -84,7 +83,7 @@ def test_an_altered_file_of_a_brain_is_refused_by_who_reads_it(brain: Path, tmp_
 
 def test_the_record_of_a_brain_states_its_definition_and_no_flip_is_read(brain: Path, tmp_path: Path):
     definition = {"settings": SMALL}
-    folder = tmp_path / str(Name("brain", definition))
+    folder = tmp_path / str(ArtefactName("brain", definition))
     path = folder / "manifest.json"
     folder.mkdir()
     record = json.loads((brain / "manifest.json").read_text())
@@ -221,8 +220,8 @@ def test_bad_settings_are_named_and_nothing_is_written(settings: dict, words: li
 
 
 def test_defaults_are_those_of_the_study_file():
-    from neuroscaling.config import SimulatedBrain
+    from neuroscaling.study.study_sections import SimulatedBrain
 
-    ours = check_settings({}).to_dict()
+    ours = brain_settings({}).to_dict()
     theirs = SimulatedBrain().model_dump()
     assert {key: ours[key] for key in theirs} == theirs

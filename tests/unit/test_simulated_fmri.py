@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroscaling.encoding.algonauts.check import inspect
-from neuroscaling.encoding.algonauts.read import read_recording
-from neuroscaling.encoding.rois import CLASSES
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
-from neuroscaling.simulate.algonauts_tree import Plan, Stretch, unequal_plans, write_tree
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import file_sha256
+from neuroscaling.fmri.algonauts_check import inspect_algonauts_tree
+from neuroscaling.fmri.algonauts_recording import read_recording
 from neuroscaling.simulate.features import draw_bank
 from neuroscaling.simulate.fmri import write_subjects
-from neuroscaling.simulate.fmri_areas import FLOC, MISSING, areas_of, roi_names
 from neuroscaling.simulate.images import make_scenes
-from neuroscaling.simulate.settings import BrainSettings
+from neuroscaling.study.recording_folders import ROI_CLASSES
+from neuroscaling.study.simulated_brains import FLOC, MISSING, BrainSettings, areas_of, roi_names
+from tests.simulated_algonauts import Plan, Stretch, unequal_plans, write_tree
 
 EIGHT = BrainSettings(algonauts_subjects=8, algonauts_train=40, algonauts_test=14, vertices=120)
 N_IMAGES = 500
@@ -40,7 +39,7 @@ def eight(scene, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(eight):
-    return inspect(eight)
+    return inspect_algonauts_tree(eight)
 
 
 def test_eight_subjects_pass_the_checker_and_are_unequal(report):
@@ -62,7 +61,7 @@ def test_broken_vertices_are_noted_by_subject_and_reason(report):
 
 
 def test_every_roi_of_the_challenge_is_there_but_for_those_that_a_subject_lacks(eight):
-    named = {roi for rois in CLASSES.values() for roi in rois}
+    named = {roi for rois in ROI_CLASSES.values() for roi in rois}
     for number in range(1, 9):
         regions = read_recording(eight, f"subj{number:02d}").regions
         absent = {roi for roi in named if not regions[roi].any()}

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from neuroscaling.activations import shards
 from neuroscaling.activations.layout import Layout, group_path
 from neuroscaling.activations.shards import ShardReader, ShardWriter
-from neuroscaling.activations.store import open_store, write_store
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import file_sha256
 
 IDS = [f"stimulus-{i}" for i in range(10)]
 LAYERS = {"layer1.0": 6, "blocks.3": 3, "global_pool": 1}

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from neuroscaling.cli.main import main
-from neuroscaling.config.options import named_study
-from neuroscaling.errors import StudyError
-from neuroscaling.study import load_study, read_study
+from neuroscaling.core.errors import StudyError
+from neuroscaling.study.loaded_study import load_study, read_study
+from neuroscaling.study.session import named_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = {

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from neuroscaling.config import Study
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.files import require_writable
-from neuroscaling.study_file import read_study_file
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.files import require_writable
+from neuroscaling.study.study_sections import Study
+from neuroscaling.study.validation import read_study_file
 
 GOOD = {
     "study": "s",

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neuroscaling import config, schema
-from neuroscaling.config.base import LARGEST_SEED
-from neuroscaling.errors import StudyError
-from neuroscaling.laws.config import load_fit_file
-from neuroscaling.simulate.settings import LIMITS, check_settings
-from neuroscaling.study_file import read_study_file
-from neuroscaling.training.recipe import load_recipe
-from neuroscaling.validation import validated
+from neuroscaling.cli import schema
+from neuroscaling.core.errors import StudyError
+from neuroscaling.study import study_sections
+from neuroscaling.study.fit_files import load_fit_file
+from neuroscaling.study.key_types import LARGEST_SEED
+from neuroscaling.study.recipes import load_recipe
+from neuroscaling.study.simulated_brains import LIMITS, brain_settings
+from neuroscaling.study.validation import read_study_file, validated
 
 RUN = {"archs": ["resnet_w8"], "datasets": ["d"], "samples_per_class": [1], "recipe": "digits"}
 FMRI = {"source": "algonauts2023", "data": {"simulated": "b"}}
@@ -76,13 +76,13 @@ def test_a_value_out_of_range_or_of_another_type(tmp_path, changes, key):
 
 
 def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
-    properties = json.loads(schema.schema())["$defs"]["SimulatedBrain"]["properties"]
+    properties = json.loads(schema.study_schema())["$defs"]["SimulatedBrain"]["properties"]
     fewest = {"algonauts_train": 20, "algonauts_test": 10}
     for name, (low, high, _) in LIMITS.items():
         assert (properties[name]["minimum"], properties[name]["maximum"]) == (low, high)
         for value in (low, high - 30 if name in fewest else high):
-            config.SimulatedBrain(**fewest | {name: value})
-            check_settings(fewest | {name: value})
+            study_sections.SimulatedBrain(**fewest | {name: value})
+            brain_settings(fewest | {name: value})
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_ranges_and_types_of_fits(tmp_path, fit, key):
 
 def test_no_words_of_pydantic_are_left(tmp_path):
     """Each key of each section with a value of each kind: every fault is put in our words."""
-    from neuroscaling.document import Document
+    from neuroscaling.study.yaml_document import Document
 
     for _, models in schema.PAGES:
         for model in models:

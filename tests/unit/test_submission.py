@@ -7,16 +7,15 @@ from argparse import ArgumentParser
 import numpy as np
 import pytest
 
-from neuroscaling.cli.submission import add_commands
-from neuroscaling.core.score_files import beside
-from neuroscaling.encoding.accuracy_files import write_columns
-from neuroscaling.encoding.averaging import average_predictions, weighted_mean
-from neuroscaling.encoding.predictions import prediction_kind
-from neuroscaling.encoding.score_file import TARGETS
-from neuroscaling.encoding.submission import TOP, check_submission, expected_shapes, member, write_submission
-from neuroscaling.encoding.submission_job import write_averaged_submission
-from neuroscaling.encoding.submission_score import can_be_scored, score_submission
-from neuroscaling.errors import DataError
+from neuroscaling.cli.data import add_submission_commands
+from neuroscaling.core.encoding_scores import TARGETS
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.score_files import file_beside
+from neuroscaling.fmri.accuracy_files import write_columns
+from neuroscaling.fmri.predictions import average_predictions, prediction_kind, weighted_mean
+from neuroscaling.fmri.submission import TOP, check_submission, expected_shapes, member, write_submission
+from neuroscaling.fmri.submission_job import write_averaged_submission
+from neuroscaling.fmri.submission_score import can_be_scored, score_submission
 from tests.score_records import reseal, score_path
 from tests.unit.test_algonauts import N_TEST, WIDTH, write_tree
 
@@ -280,14 +279,14 @@ def write_run(folder, run, subject="subj01", cv=1.0, seed=0, masked=()):
     for side, width in WIDTH.items():
         kept = [vertex for vertex in range(width) if (side, vertex) not in masked]
         predictions[side][:, [vertex for vertex in range(width) if vertex not in kept]] = 0
-        np.save(beside(path, prediction_kind(side)), predictions[side])
+        np.save(file_beside(path, prediction_kind(side)), predictions[side])
         for size, value in ((10, 7.0), (24, cv)):
             values = np.broadcast_to(value, width)
             table["hemisphere"] += [side] * len(kept)
             table["vertex"] += kept
             table["n_mapping"] += [size] * len(kept)
             table["cv"] += [float(values[vertex]) for vertex in kept]
-    write_columns(beside(path, TARGETS), table)
+    write_columns(file_beside(path, TARGETS), table)
     seal(path, subject, run)
     return path, predictions
 
@@ -356,19 +355,19 @@ def test_all_faults_of_what_is_averaged_are_told_at_once(tmp_path):
     first, _ = write_run(tmp_path, "a")
     other, _ = write_run(tmp_path, "b", "subj02")
     narrow, _ = write_run(tmp_path, "c")
-    np.save(beside(narrow, prediction_kind("rh")), np.zeros((N_TEST, 3), "f4"))
+    np.save(file_beside(narrow, prediction_kind("rh")), np.zeros((N_TEST, 3), "f4"))
     seal(narrow, "subj01", "c")
     lost, _ = write_run(tmp_path, "d")
-    beside(lost, prediction_kind("lh")).unlink()
+    file_beside(lost, prediction_kind("lh")).unlink()
     altered, predictions = write_run(tmp_path, "e")
-    np.save(beside(altered, prediction_kind("lh")), predictions["lh"] + 1e-6)
+    np.save(file_beside(altered, prediction_kind("lh")), predictions["lh"] + 1e-6)
     with pytest.raises(DataError) as error:
         average_predictions([first, first, other, narrow, lost, altered], "weighted")
     text = str(error.value)
     assert f"{other}: predictions of another subject" in text
-    assert f"{beside(narrow, prediction_kind('rh'))}: predictions differ in shape" in text
-    assert f"{beside(lost, prediction_kind('lh'))}: file is missing" in text
-    assert f"{beside(altered, prediction_kind('lh'))}: the file was altered" in text
+    assert f"{file_beside(narrow, prediction_kind('rh'))}: predictions differ in shape" in text
+    assert f"{file_beside(lost, prediction_kind('lh'))}: file is missing" in text
+    assert f"{file_beside(altered, prediction_kind('lh'))}: the file was altered" in text
     assert f"{first}: a run is given twice" in text
     with pytest.raises(DataError, match="no such average"):
         average_predictions([first], "mean")
@@ -417,7 +416,7 @@ def test_a_run_that_lacks_a_subject_is_refused(tree, tmp_path):
 
 def command(*arguments):
     parser = ArgumentParser()
-    add_commands(parser.add_subparsers())
+    add_submission_commands(parser.add_subparsers())
     options = parser.parse_args([str(argument) for argument in ("submission", *arguments)])
     return options.command(options)
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroscaling.core.names import Name, key_of
-from neuroscaling.datasets.index import DatasetIndex, load_index
-from neuroscaling.datasets.subsets import METADATA, draw, draw_token, read_subset, validation_rows, write_subset
-from neuroscaling.errors import DataError
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import ArtefactName, key_of
+from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.split import DatasetIndex
+from neuroscaling.datasets.subset_file import METADATA, read_subset, write_subset
+from neuroscaling.datasets.subset_sampling import draw, draw_token, validation_rows
 
 
 def an_index(class_sizes, order=None):
@@ -190,10 +192,10 @@ def test_every_flipped_byte_that_changes_a_subset_is_refused(tmp_path):
 
 def test_the_subset_of_another_definition_is_refused(tmp_path):
     index, definition = load_index("digits", {"format": "digits"}, "train"), {"samples": 2, "seed": 0}
-    path = tmp_path / f"{Name('2-s0', definition)}.parquet"
+    path = tmp_path / f"{ArtefactName('2-s0', definition)}.parquet"
     write_subset(path, index, draw(index, 2, 0), 2, 0, definition)
     assert read_subset(path)[1]["definition"] == definition
-    other = tmp_path / f"{Name('2-s0', definition | {'seed': 1})}.parquet"
+    other = tmp_path / f"{ArtefactName('2-s0', definition | {'seed': 1})}.parquet"
     path.rename(other)
     with pytest.raises(DataError, match="another artefact stands under this name") as raised:
         read_subset(other)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.laws.rows import failed_runs
-from neuroscaling.table import COLUMNS, build_table, read_table, write_table
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.score_table import COLUMNS, build_table, read_table, write_table
+from neuroscaling.laws.filters import failed_runs
 from tests.score_records import reseal, write_run, write_score
 
 

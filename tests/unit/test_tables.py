@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroscaling.errors import DataError
-from neuroscaling.images import rgb_pixels
-from neuroscaling.stimuli.tables import read_stimulus_table
-from neuroscaling.text_tables import frame, read_text_table
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.images import rgb_pixels
+from neuroscaling.core.table_files import read_text_table, text_table_frame
+from neuroscaling.stimuli.stimulus_table import read_stimulus_table
 
 AWKWARD = ["NA", "null", "None", "nan", "", "1e5", "007", "a;b", "a,b", 'say "x"', "line\nbreak", " a ", "größe", "-"]
 
@@ -27,7 +27,7 @@ def test_cells_come_back_as_they_are_written(tmp_path, delimiter, encoding):
     path = written(tmp_path / "a.csv", [["name", "cell"], *rows], delimiter, encoding)
     table = read_text_table(path, ("name",))
     assert table.columns == ["name", "cell"] and table.column("cell") == AWKWARD
-    assert frame(table, ["cell"])["cell"].tolist() == AWKWARD
+    assert text_table_frame(table, ["cell"])["cell"].tolist() == AWKWARD
     line_break = AWKWARD.index("line\nbreak")
     assert table.lines[: line_break + 2] == [*range(2, line_break + 3), line_break + 4]
 
@@ -35,9 +35,13 @@ def test_cells_come_back_as_they_are_written(tmp_path, delimiter, encoding):
 def test_columns_of_numbers_are_numbers_and_gaps_where_they_are_asked_for(tmp_path):
     rows = [["whole", "with gap", "mixed", ""], ["1", "2.5", "1", "0"], ["20", "", "NA", "1"]]
     table = read_text_table(written(tmp_path / "a.csv", rows))
-    assert frame(table)["whole"].tolist() == [1, 20]
-    assert frame(table)["with gap"].tolist() == ["2.5", ""] and frame(table)["mixed"].tolist() == ["1", "NA"]
-    assert np.isnan(frame(table, gaps=True)["with gap"][1]) and frame(table)["Unnamed: 3"].tolist() == [0, 1]
+    assert text_table_frame(table)["whole"].tolist() == [1, 20]
+    assert text_table_frame(table)["with gap"].tolist() == ["2.5", ""] and text_table_frame(table)[
+        "mixed"
+    ].tolist() == ["1", "NA"]
+    assert np.isnan(text_table_frame(table, gaps=True)["with gap"][1]) and text_table_frame(table)[
+        "Unnamed: 3"
+    ].tolist() == [0, 1]
 
 
 def test_empty_columns_at_the_end_do_not_count(tmp_path):

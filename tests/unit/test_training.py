@@ -9,22 +9,23 @@ import pytest
 import torch
 from PIL import Image
 
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import LeaseLost, lock_of
-from neuroscaling.core.run_record import checked_weights, read_run
+from neuroscaling.core.records import checked_weights, read_run
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import draw, write_subset
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.models.weights import load_weights, save_weights
+from neuroscaling.study.recipes import Recipe
 from neuroscaling.training import checkpoints
-from neuroscaling.training.evaluate import evaluate
-from neuroscaling.training.feeding import open_validation
-from neuroscaling.training.objectives.supervised import Supervised
-from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.schedule import batches, epoch_order
-from neuroscaling.training.state import load_state, save_state
+from neuroscaling.training.checkpoints import load_state, save_state
+from neuroscaling.training.evaluation import evaluate
+from neuroscaling.training.feeding.validation import open_validation
+from neuroscaling.training.schedule import batch_slices, epoch_order
+from neuroscaling.training.supervised_objectives import Supervised
 from neuroscaling.training.train import train
 from tests.unit.digit_runs import digit_run, digit_subset
 
@@ -41,8 +42,8 @@ def untrained(**changes):
 def test_every_image_is_used_once_an_epoch_and_no_batch_has_one_image():
     for n, size in ((10, 64), (129, 64), (128, 64), (130, 64), (1, 64), (6, 5), (16, 15)):
         order = epoch_order(0, 1, n)
-        assert sorted(np.concatenate([order[rows] for rows in batches(n, size)])) == list(range(n))
-        assert n == 1 or min(rows.stop - rows.start for rows in batches(n, size)) > 1
+        assert sorted(np.concatenate([order[rows] for rows in batch_slices(n, size)])) == list(range(n))
+        assert n == 1 or min(rows.stop - rows.start for rows in batch_slices(n, size)) > 1
 
 
 def test_order_depends_on_seed_and_epoch():

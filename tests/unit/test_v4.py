@@ -12,15 +12,17 @@ import pytest
 from PIL import Image
 
 from neuroscaling.activations.baselines import GABOR_SIZE, gabor
-from neuroscaling.activations.store import open_store, write_store
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.score_files import read_score
-from neuroscaling.encoding import v4, v4_data, v4_score
-from neuroscaling.encoding.v4 import Session, load_session, sessions
-from neuroscaling.encoding.v4_data import fetch_session
-from neuroscaling.encoding.v4_score import Outcome, score_session, usable_samples
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.regression.folds import shuffled_folds
+from neuroscaling.electrophysiology import v4_scores, v4_sessions
+from neuroscaling.electrophysiology.v4_scores import Outcome, score_session, usable_samples
+from neuroscaling.electrophysiology.v4_sessions import Session, fetch_session, load_session
+from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.scores import pooled_score
+from neuroscaling.study import recording_folders
+from neuroscaling.study.recording_folders import v4_session_names
 from tests.score_records import score_path
 
 N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5
@@ -64,7 +66,7 @@ def change(file, edit):
 
 def test_a_session_is_read_in_the_order_of_image_numbers(root):
     session = load_session(root, "111111")
-    assert sessions(root) == ["111111"]
+    assert v4_session_names(root) == ["111111"]
     assert session.stimulus_ids == [f"111111-{i:04d}" for i in range(1, N_IMAGES + 1)]
     np.testing.assert_array_equal(session.responses, np.load(responses_file(root, "repeat_averaged")).T)
     assert session.ceiling.shape == (N_NEURONS,)
@@ -141,7 +143,7 @@ def test_damaged_archives_and_arrays_are_named(root):
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused(root, monkeypatch):
-    monkeypatch.setattr(v4, "checksums", lambda: {"images/images_111111.zip": "0" * 64})
+    monkeypatch.setattr(v4_sessions, "checksums", lambda: {"images/images_111111.zip": "0" * 64})
     with pytest.raises(
         DataError, match=r"the file was altered[\s\S]*images_111111\.zip|images_111111\.zip[\s\S]*altered"
     ):
@@ -163,7 +165,7 @@ def test_fetching_brings_a_session_and_its_repeats(root, tmp_path, as_url):
 def test_fetching_refuses_what_is_missing_or_not_the_known_file(root, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"doesn't exist[\s\S]*session's id"):
         fetch_session("222222", tmp_path / "copy", root)
-    monkeypatch.setattr(v4_data, "checksums", lambda: {"images/images_111111.zip": "0" * 64})
+    monkeypatch.setattr(v4_sessions, "checksums", lambda: {"images/images_111111.zip": "0" * 64})
     with pytest.raises(DataError, match="not the known one"):
         fetch_session("111111", tmp_path / "copy", root)
     assert list((tmp_path / "copy" / "images").iterdir()) == []
@@ -234,10 +236,10 @@ NOISE = np.maximum(0.2 * np.random.default_rng(0).standard_normal(8), 0)
 def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_path, monkeypatch, ceiling, scale, reason):
     session, hidden = planted_session()
     stored(tmp_path, session.stimulus_ids, {"x": hidden})
-    monkeypatch.setattr(v4_score, "load_session", lambda *_: replace(session, ceiling=ceiling))
+    monkeypatch.setattr(v4_scores, "load_session", lambda *_: replace(session, ceiling=ceiling))
     output = score_path(tmp_path, "1", "run", {"session": "1"})
     asked = {"samples": ["all"], "metrics": ["ridge"], "definition": {"session": "1"}}
-    v4_score.score_v4(tmp_path / "v4-1.json", tmp_path, "1", output, "run", **asked)
+    v4_scores.score_v4(tmp_path / "v4-1.json", tmp_path, "1", output, "run", **asked)
     content = read_score(output)
     (row,) = content["rows"]
     assert (content["benchmark"], row["scale"]) == ("1", scale) and row["raw"] > 0.9
@@ -254,12 +256,12 @@ def test_held_out_responses_reach_neither_the_choice_of_a_layer_nor_the_fit(tmp_
     layers = {f"layer{i}": hidden + 2 * rng.standard_normal(hidden.shape) for i in range(8)}
     activations = stored(tmp_path, session.stimulus_ids, layers)
     folds = shuffled_folds(150, 5, 0)
-    tasks = [v4_score._task(train, test, [40], fold) for fold, (train, test) in enumerate(folds)]
+    tasks = [v4_scores._task(train, test, [40], fold) for fold, (train, test) in enumerate(folds)]
     for task in tasks:
-        (before,) = v4_score.MAPPINGS[metric](activations, session, [task])
+        (before,) = v4_scores.MAPPINGS[metric](activations, session, [task])
         changed = session.responses.copy()
         changed[task.evaluate] = rng.standard_normal(changed[task.evaluate].shape) * 5
-        (after,) = v4_score.MAPPINGS[metric](activations, replace(session, responses=changed), [task])
+        (after,) = v4_scores.MAPPINGS[metric](activations, replace(session, responses=changed), [task])
         assert before.layers == after.layers
         assert not np.allclose(before.correlations, after.correlations)
 
@@ -288,7 +290,7 @@ def test_components_that_a_layer_has_are_told(tmp_path, caplog):
     activations = stored(tmp_path, session.stimulus_ids, {"few": few})
     small, large = score_session(activations, session, [30, "all"], ["pls"])
     assert small.components == large.components == (3,) * 5
-    assert v4_score._row(session, large)["n_components"] == 3
+    assert v4_scores._row(session, large)["n_components"] == 3
     assert "session 1, 120 mapping images: layers few have 3 of 25 components" in caplog.text
     caplog.clear()
     wide = stored(
@@ -297,7 +299,7 @@ def test_components_that_a_layer_has_are_told(tmp_path, caplog):
     (full,) = score_session(wide, session, ["all"], ["pls"])
     assert full.components == (25,) * 5 and caplog.text == ""
     (ridge,) = score_session(wide, session, ["all"], ["ridge"])
-    assert "n_components" not in v4_score._row(session, ridge)
+    assert "n_components" not in v4_scores._row(session, ridge)
 
 
 def test_order_of_stored_stimuli_does_not_matter(tmp_path):
@@ -326,8 +328,8 @@ def test_unknown_metric_is_refused(tmp_path):
 def gabor_of(session):
     images = []
     with zipfile.ZipFile(REAL / "images" / f"images_{session}.zip") as file:
-        names = [name for name in file.namelist() if v4.NUMBER.search(name)]
-        for name in sorted(names, key=lambda name: int(v4.NUMBER.search(name)[1])):
+        names = [name for name in file.namelist() if recording_folders.V4_IMAGE_NUMBER.search(name)]
+        for name in sorted(names, key=lambda name: int(recording_folders.V4_IMAGE_NUMBER.search(name)[1])):
             images.append(np.asarray(Image.open(io.BytesIO(file.read(name))).convert("L")))
     grey = np.stack(images).astype(np.float32) / 255
     assert grey.shape[1:] == (GABOR_SIZE, GABOR_SIZE)

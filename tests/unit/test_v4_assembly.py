@@ -10,12 +10,11 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from neuroscaling.core.manifests import check_assembly
-from neuroscaling.core.names import Name
-from neuroscaling.encoding.v4_assembly import write_assembly
-from neuroscaling.errors import DataError
-from neuroscaling.files import read_json
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.files import read_json
+from neuroscaling.core.hashing import ArtefactName, file_sha256
+from neuroscaling.core.records import check_v4_assembly
+from neuroscaling.electrophysiology.v4_assembly import write_assembly
 
 
 @pytest.fixture
@@ -55,21 +54,21 @@ def test_a_v4_session_becomes_single_trials(v4_root: Path, tmp_path: Path):
 
 def test_an_assembly_is_made_once_and_its_files_are_those_of_its_manifest(v4_root: Path, tmp_path: Path):
     definition = {"window": [50, 150]}
-    out = tmp_path / str(Name("v4", definition)) / "222222"
+    out = tmp_path / str(ArtefactName("v4", definition)) / "222222"
     written = write_assembly(v4_root, "222222", out, definition).stat().st_mtime_ns
     assert write_assembly(tmp_path / "moved away", "222222", out, definition).stat().st_mtime_ns == written
     sums = {name: file_sha256(out / name) for name in ("assembly.nc", "stimuli.csv")}
-    check_assembly(out, sums)
+    check_v4_assembly(out, sums)
     with pytest.raises(DataError, match="the file was altered") as error:
-        check_assembly(out, sums | {"stimuli.csv": "0" * 64})
+        check_v4_assembly(out, sums | {"stimuli.csv": "0" * 64})
     assert sums["stimuli.csv"] in str(error.value) and "0" * 64 in str(error.value)
     (out / "manifest.json").write_text((out / "manifest.json").read_text().replace("222222", "222223"))
     with pytest.raises(DataError, match="the file was altered"):
-        check_assembly(out, sums)
+        check_v4_assembly(out, sums)
     shutil.rmtree(out)
     write_assembly(v4_root, "222222", out, {"window": [0, 1]})
     with pytest.raises(DataError, match="another artefact"):
-        check_assembly(out, {name: file_sha256(out / name) for name in sums})
+        check_v4_assembly(out, {name: file_sha256(out / name) for name in sums})
 
 
 def test_a_v4_session_without_repeats_has_averages_and_no_repetitions(v4_root: Path, tmp_path: Path):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling import versions
-from neuroscaling.versions import STAGES, confirmed_path, stage_parts, unconfirmed, version_of
+from neuroscaling.study import code_fingerprints
+from neuroscaling.study.code_fingerprints import VERSIONED_STAGES, confirmed_path, stage_parts, unconfirmed, version_of
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", VERSIONED_STAGES)
 def test_the_code_of_a_dear_stage_is_the_one_that_its_version_was_confirmed_for(stage):
     changed = unconfirmed(stage)
     assert not changed, (
@@ -25,14 +25,14 @@ def test_the_code_of_a_dear_stage_is_the_one_that_its_version_was_confirmed_for(
 
 
 def test_a_version_is_confirmed_for_its_own_number_alone(monkeypatch):
-    monkeypatch.setattr(versions, "version_of", lambda stage: 10**6)
+    monkeypatch.setattr(code_fingerprints, "version_of", lambda stage: 10**6)
     assert unconfirmed("subsets") == sorted(stage_parts("subsets"))
 
 
 def test_stages_hold_what_they_compute_and_not_what_reports_or_writes():
-    parts = {stage: set(stage_parts(stage)) for stage in STAGES}
+    parts = {stage: set(stage_parts(stage)) for stage in VERSIONED_STAGES}
     assert "training/feeding/crops.py" in parts["training"]
-    assert "training/objectives/dino.py" in parts["training"]
+    assert "training/self_supervised_objectives.py" in parts["training"]
     assert "activations/reductions.py" in parts["extraction"]
     assert not [module for found in parts.values() for module in found if module.startswith(("laws/", "report/"))]
     assert not [module for module in parts["training"] if module.startswith(("stimuli/", "activations/"))]
@@ -73,7 +73,7 @@ def test_another_name_of_a_variable_is_confirmed_and_another_formula_refused_unt
     assert f"results are equal; version {version} is confirmed" in done.stdout
     after = clone.recorded()
     assert after["results"] == before["results"]
-    assert after["parts"]["datasets/draws.py"] != before["parts"]["datasets/draws.py"]
+    assert after["parts"]["datasets/subset_sampling.py"] != before["parts"]["datasets/subset_sampling.py"]
 
     clone.edit("digest()[:8]", "digest()[1:9]")
     done = clone.confirm("subsets")

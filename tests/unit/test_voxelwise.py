@@ -11,12 +11,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from neuroscaling.regression.scores import prediction_correlation
-from neuroscaling.regression.voxelwise import parts
-from neuroscaling.regression.voxelwise.cost import flops
+from neuroscaling.regression.voxelwise import budget
+from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, GramRows
+from neuroscaling.regression.voxelwise.budget import flops
 from neuroscaling.regression.voxelwise.fit import fit_sizes
-from neuroscaling.regression.voxelwise.problem import Size
-from neuroscaling.regression.voxelwise.settings import RidgeSettings
-from neuroscaling.regression.voxelwise.sources import FeatureBlocks, FeatureRows, GramRows
+from neuroscaling.regression.voxelwise.settings import MappingSize, RidgeSettings
 
 SETTINGS = RidgeSettings(tuple(np.logspace(-2, 3, 6)), dtype="float64", device="cpu")
 
@@ -50,7 +49,7 @@ def test_the_width_of_blocks_of_targets_changes_nothing(p, width):
     features, targets = problem(50, p, 23)
     whole = fit_once(features, targets)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "MOST_TARGETS", width)
+        patch.setattr(budget, "MOST_TARGETS", width)
         blocks, widths = fitted(
             FeatureRows(features), targets, [np.arange(40)], [np.arange(40) % 4], np.arange(50), SETTINGS
         )
@@ -176,12 +175,12 @@ def test_read_only_features_and_no_targets_are_fine(tmp_path):
 
 
 def test_each_way_of_scoring_is_taken_where_it_is_least_work():
-    shape = parts.Shape(2000, 40, 10, 10, 500, 4, False)
-    many = Size(0, np.arange(2000), np.arange(2000) % 5)
-    few = Size(0, np.arange(60), np.arange(60) % 5)
-    routes = [parts.parts_of(size, True, shape)[0].route for size in (many, few)]
+    shape = budget.Shape(2000, 40, 10, 10, 500, 4, False)
+    many = MappingSize(0, np.arange(2000), np.arange(2000) % 5)
+    few = MappingSize(0, np.arange(60), np.arange(60) % 5)
+    routes = [budget.parts_of(size, True, shape)[0].route for size in (many, few)]
     assert routes == ["quadratic", "hats"]
-    assert parts.parts_of(few, True, replace(shape, n_targets=50))[0].route == "basis"
+    assert budget.parts_of(few, True, replace(shape, n_targets=50))[0].route == "basis"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -258,8 +257,8 @@ def test_memory_that_holds_not_one_fold_says_how_much_is_missing(p):
 @pytest.mark.parametrize("p", [60, 400])
 def test_the_least_memory_is_enough_and_one_megabyte_less_is_not(p):
     features, targets = problem(320, p, 9)
-    shape = parts.Shape(320, p, 320, 6, 9, 8, False)
-    least = parts.least_memory_mb([300], 4, shape)
+    shape = budget.Shape(320, p, 320, 6, 9, 8, False)
+    least = budget.least_memory_mb([300], 4, shape)
     assert least > 1
     fit_once(features, targets, replace(SETTINGS, memory_mb=least), n=300)
     with pytest.raises(ValueError, match="too small by 1 for"):

@@ -6,13 +6,13 @@ import pytest
 import torch
 from timm.layers import DropPath
 
-from neuroscaling.cli.models import models
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.models import commitments, names
+from neuroscaling.cli.main import architecture_rows
+from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import probe
 from neuroscaling.models.cornet_s import Recurrent
 from neuroscaling.models.cost import count, macs_of
+from neuroscaling.study import architectures, layer_choice
 
 FLAGS = ("is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation")
 # Multiply-accumulates in full, attention included, in units of 10^9.
@@ -34,7 +34,11 @@ def published(published_dir):
 @pytest.fixture(scope="module")
 def networks():
     """Every architecture of the zoo on the meta device, but those of the demo."""
-    return {name: skeleton(name) for name in names.names() if names.architecture(name).input_size > 32}
+    return {
+        name: skeleton(name)
+        for name in architectures.architecture_names()
+        if architectures.architecture(name).input_size > 32
+    }
 
 
 def test_every_published_architecture_has_its_published_parameters_and_multiply_accumulates(published, networks):
@@ -42,14 +46,14 @@ def test_every_published_architecture_has_its_published_parameters_and_multiply_
     found = {}
     for name in published:
         n_params = sum(parameter.numel() for parameter in networks[name].parameters())
-        macs = macs_of(networks[name], names.architecture(name).input_size)
+        macs = macs_of(networks[name], architectures.architecture(name).input_size)
         found[name] = {"n_params": n_params, "paper_macs": macs["paper_macs"]}
     assert found == published
 
 
 def test_layers_of_the_zoo_exist(networks):
     for name, network in networks.items():
-        entry = names.architecture(name)
+        entry = architectures.architecture(name)
         assert {*entry.layers, entry.readout} <= {module for module, _ in network.named_modules()}, name
         assert len(set(entry.layers)) == len(entry.layers) >= 2, name
 
@@ -58,7 +62,9 @@ def test_published_layers_exist_in_their_networks(networks, published_dir):
     file, missing, without = published_dir / "layer_commitments.json", {}, set()
     for name, network in networks.items():
         try:
-            choices = [commitments.published(file, name, "trained", dataset) for dataset in ("imagenet", "ecoset")]
+            choices = [
+                layer_choice.published_commitment(file, name, "trained", dataset) for dataset in ("imagenet", "ecoset")
+            ]
         except DataError:
             without.add(name)
             continue
@@ -89,7 +95,7 @@ def test_attention_counts_in_full_and_normalisations_do_not(name):
     ],
 )
 def test_names_of_the_flex_families_are_read_number_by_number(name, kwargs):
-    assert names.architecture(name).kwargs == kwargs
+    assert architectures.architecture(name).kwargs == kwargs
 
 
 @pytest.mark.parametrize(
@@ -107,10 +113,10 @@ def test_names_of_the_flex_families_are_read_number_by_number(name, kwargs):
     ],
 )
 def test_a_malformed_name_of_a_flex_family_says_what_is_expected(name):
-    assert not names.known(name)
+    assert not architectures.is_architecture(name)
     with pytest.raises(StudyError, match=r"resnetflexfilters-d-A-B-C-D \(blocks of the four stages\)") as caught:
-        names.architecture(name)
-    assert caught.value.problems[0].nearest in names.names()
+        architectures.architecture(name)
+    assert caught.value.problems[0].nearest in architectures.architecture_names()
 
 
 def test_the_flex_resnet_of_default_size_is_the_resnet18_of_torchvision():
@@ -154,7 +160,7 @@ def test_stochastic_depth_rises_with_depth_or_is_constant(name, paths):
     assert rates(plain) == []
     for model in (linear, constant):
         assert all(map(torch.equal, model.state_dict().values(), plain.state_dict().values()))
-    size = names.architecture(name).input_size
+    size = architectures.architecture(name).input_size
     images = torch.randn(8, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(constant.eval()(images), plain.eval()(images))
@@ -174,9 +180,11 @@ def test_efficientnets_are_trained_with_the_dropout_that_torchvision_gives_them(
 
 
 def test_models_are_listed_with_what_they_cost():
-    (row,) = models(["resnet_w8"])
+    (row,) = architecture_rows(["resnet_w8"])
     assert row["n_params"] == count("resnet_w8")["n_params"] and row["input_size"] == 32
-    assert [row["name"] for row in models(cost=False)][: len(names.names())] == names.names()
+    assert [row["name"] for row in architecture_rows(cost=False)][
+        : len(architectures.architecture_names())
+    ] == architectures.architecture_names()
     with pytest.raises(StudyError) as caught:
-        models(["resnet_w9", "resnet_w8", "deitflex-l-9"])
+        architecture_rows(["resnet_w9", "resnet_w8", "deitflex-l-9"])
     assert [problem.value for problem in caught.value.problems] == ["resnet_w9", "deitflex-l-9"]

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuroscaling.config import Study
-from neuroscaling.config.activations import Layers
-from neuroscaling.errors import StudyError
-from neuroscaling.models import dotted, names
+from neuroscaling.core.errors import StudyError
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.cost import count
 from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
-from neuroscaling.models.weight_files import weights_problems
 from neuroscaling.models.weights import save_weights
-from neuroscaling.runs import expand
+from neuroscaling.study import architectures, own_networks
+from neuroscaling.study.loaded_study import expand_runs
+from neuroscaling.study.network_sections import Layers
+from neuroscaling.study.published_weights import weights_problems
+from neuroscaling.study.study_sections import Study
 
 MODULE = """
 from torch import nn
@@ -61,10 +61,12 @@ def small(package: Path) -> str:
 
 
 def test_a_dotted_path_is_known_without_an_import(package: Path):
-    assert names.known("ourlab.nets.small:small") and names.known("ourlab.nets.small:small@96")
-    entry = names.architecture("ourlab.nets.small:small@96")
+    assert architectures.is_architecture("ourlab.nets.small:small") and architectures.is_architecture(
+        "ourlab.nets.small:small@96"
+    )
+    entry = architectures.architecture("ourlab.nets.small:small@96")
     assert (entry.family, entry.input_size) == ("own", 96)
-    assert names.architecture("ourlab.nets.small:small").input_size == 224
+    assert architectures.architecture("ourlab.nets.small:small").input_size == 224
     assert "ourlab" not in sys.modules
 
 
@@ -79,9 +81,9 @@ def test_a_dotted_path_is_known_without_an_import(package: Path):
     ],
 )
 def test_what_is_missing_of_a_dotted_path_is_named(package: Path, name: str, message: str):
-    assert not names.known(name)
+    assert not architectures.is_architecture(name)
     with pytest.raises(StudyError, match=message):
-        names.architecture(name)
+        architectures.architecture(name)
     assert "ourlab" not in sys.modules
 
 
@@ -106,7 +108,7 @@ def test_an_import_that_fails_names_the_module_and_the_error(package: Path):
 
 def test_an_edited_module_makes_another_run(small: str, package: Path):
     def named(arch: str) -> str:
-        (run,) = expand(Study.model_validate({"study": "s", "runs": [{"untrained": [arch]}]}), {})
+        (run,) = expand_runs(Study.model_validate({"study": "s", "runs": [{"untrained": [arch]}]}), {})
         return run.run.rpartition("-")[2]
 
     before, other = named(small), named(f"{small[:-2]}96")
@@ -153,4 +155,4 @@ def test_a_module_of_the_same_name_from_elsewhere_is_refused(
     shutil.copytree(package.parent, tmp_path / "elsewhere" / "ourlab")
     monkeypatch.syspath_prepend(tmp_path / "elsewhere")
     with pytest.raises(StudyError, match="another module of this name is imported"):
-        dotted.load(small)
+        own_networks.load_dotted(small)

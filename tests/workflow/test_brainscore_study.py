@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.simulate.brain import simulate_brain
-from neuroscaling.simulate.settings import BENCHMARKS
+from neuroscaling.study.simulated_brains import SIMULATED_BENCHMARKS
 from tests.workflow.conftest import Workdir, make_workdir, run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -28,7 +28,7 @@ STUDY = {
     "extraction": {"keep": "gram", "slices": 2},
     "brainscore": {
         "data": {"local": "recordings/brainscore"},
-        "benchmarks": list(BENCHMARKS),
+        "benchmarks": list(SIMULATED_BENCHMARKS),
         "layers": {"choose": "nested", "inner_splits": 1},
     },
 }
@@ -66,14 +66,16 @@ def scores(workdir) -> dict[str, dict]:
 
 def test_every_benchmark_is_scored_by_the_kernel_engine_on_layers_chosen_for_each_split(five):
     found = scores(five)
-    assert set(found) == set(BENCHMARKS)
+    assert set(found) == set(SIMULATED_BENCHMARKS)
     for name, content in found.items():
         row = content["rows"][0]
         assert content["engine"] == "kernel" and row["score"] is not None and 0 < row["ceiling"] <= 1
         if not name.startswith("Rajalingham"):
             assert len(content["splits"]) == 10 and set(row.get("layers") or [row["layer"]]) <= LAYERS
     commitments = [json.loads(path.read_text()) for path in five.path.glob("store/commitments/*/*.json")]
-    assert {own["benchmark"] for own in commitments} == {n for n in BENCHMARKS if not n.startswith("Rajalingham")}
+    assert {own["benchmark"] for own in commitments} == {
+        n for n in SIMULATED_BENCHMARKS if not n.startswith("Rajalingham")
+    }
     assert all(len(own["layers"]) == 10 and own["way"] == "nested" for own in commitments)
     for own in commitments:
         row = found[own["benchmark"]]["rows"][0]
@@ -98,14 +100,14 @@ def test_what_needs_features_is_told_before_anything_runs(five):
         failed = rewritten(five, engine="stock").snakemake(study="five.yaml", check=False)
         assert failed.returncode and "needs features, and only inner products are kept" in failed.stdout
         assert "brainscore.engine: stock" in failed.stdout and "keep: both" in failed.stdout
-        assert scores(five)[BENCHMARKS[0]]["engine"] == "kernel"  # what was there is still there
+        assert scores(five)[SIMULATED_BENCHMARKS[0]]["engine"] == "kernel"  # what was there is still there
     finally:
         rewritten(five)
 
 
 def test_fewer_benchmarks_choose_and_score_nothing_anew(five):
     try:
-        plan = rewritten(five, benchmarks=list(BENCHMARKS[1:])).planned("five.yaml")
+        plan = rewritten(five, benchmarks=list(SIMULATED_BENCHMARKS[1:])).planned("five.yaml")
         assert not {"train", "activations", "stimuli"} & plan.keys()
     finally:
         rewritten(five)
@@ -113,13 +115,22 @@ def test_fewer_benchmarks_choose_and_score_nothing_anew(five):
 
 def test_the_audit_prints_both_engines_and_their_difference(five):
     scored = next(five.path.glob("store/scores/*/*.json")).stem
-    command = [sys.executable, "-m", "neuroscaling.cli.main", "audit", scored, BENCHMARKS[3], "--study", "five.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "neuroscaling.cli.main",
+        "audit",
+        scored,
+        SIMULATED_BENCHMARKS[3],
+        "--study",
+        "five.yaml",
+    ]
     done = run([*command, "--format", "json"], five.path, check=True, timeout=200)
     rows = json.loads(done.stdout[done.stdout.index("[") :])
     assert [row["engine"] for row in rows] == ["kernel", "stock"]
     assert rows[1]["difference"] < 1e-9 and rows[1]["features"].startswith("surrogate")
     wrong = run([*command[:-3], "MajajHong2015public.IT-plz", *command[-2:]], five.path, check=False)
-    assert wrong.returncode == 1 and f"nearest:  {BENCHMARKS[3]}" in wrong.stdout
+    assert wrong.returncode == 1 and f"nearest:  {SIMULATED_BENCHMARKS[3]}" in wrong.stdout
 
 
 def test_the_plan_counts_bytes_beforehand(five):

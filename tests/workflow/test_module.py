@@ -53,8 +53,8 @@ def test_parsing_imports_no_heavy_library(tmp_path):
     work = make_workdir(tmp_path / "work")
     code = (
         "import sys; sys.path.insert(0, 'src')\n"
-        "from neuroscaling.study import load_study\nfrom neuroscaling import targets\n"
-        "study = load_study('small.yaml'); list(targets.Targets(study).all_paths()); study.fits\n"
+        "from neuroscaling.study.loaded_study import load_study\nfrom neuroscaling.study.wanted import Targets\n"
+        "study = load_study('small.yaml'); list(Targets(study).all_paths()); study.fits\n"
         "print(sorted({'torch', 'xarray', 'pandas', 'timm', 'sklearn', 'scipy'} & set(sys.modules)))"
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=work.path, text=True, capture_output=True)

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from neuroscaling.files import read_json
+from neuroscaling.core.files import read_json
 from tests.workflow.conftest import make_workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

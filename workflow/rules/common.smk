@@ -25,38 +25,38 @@ if SOURCE.is_dir():
         )
     )
 
-from neuroscaling import targets
-from neuroscaling.brainscore import choice
-from neuroscaling.brainscore.targets import v4_files, v4_root
-from neuroscaling.code import code_fingerprint
-from neuroscaling.config.options import named_study
-from neuroscaling.errors import NeuroscalingError, StudyError
-from neuroscaling.hashing import canonical_json
-from neuroscaling.paths import brace_problems, quote_problems
-from neuroscaling.slurm_jobs import wait_for_earlier
-from neuroscaling.store import session
-from neuroscaling.store.absent import Absent
-from neuroscaling.store.code import code_of
-from neuroscaling.store.inventory import Inventory
-from neuroscaling.store.jobs import Jobs
-from neuroscaling.study import load_study
+from neuroscaling.study import wanted
+from neuroscaling.study import layer_choice
+from neuroscaling.study.recordings import v4_files, v4_root
+from neuroscaling.study.code_fingerprints import code_fingerprint
+from neuroscaling.study.session import named_study
+from neuroscaling.core.errors import NeuroscalingError, StudyError
+from neuroscaling.core.hashing import canonical_json
+from neuroscaling.study.paths import brace_problems, quote_problems
+from neuroscaling.study.session import wait_for_earlier
+from neuroscaling.study import session
+from neuroscaling.study.wanted import Absent
+from neuroscaling.study.code_fingerprints import code_of
+from neuroscaling.study.wanted import Inventory
+from neuroscaling.study.jobs import Jobs
+from neuroscaling.study.loaded_study import load_study
 
 try:
     # `--config planning=true`: a dry run of a study whose images are not here yet.
     STUDY = load_study(named_study(config), planning=bool(config.get("planning")))
     if found := [
         *brace_problems({"clone": RULES.parents[1]}),
-        *choice.choice_problems(STUDY),
+        *layer_choice.choice_problems(STUDY),
     ]:
         raise StudyError(found)
-    TARGETS = targets.Targets(STUDY)
+    TARGETS = wanted.Targets(STUDY)
     # `--config whole=true`: for the graph of the rules, as if nothing were there.
     WHOLE = bool(config.get("whole"))
     ABSENT = Absent(TARGETS, Inventory(STUDY.store, empty=WHOLE))
     if workflow.is_main_process and not WHOLE:
         if not session.is_locked() and submits_to_slurm():
             wait_for_earlier(Path.cwd())
-        session.begin(ABSENT)
+        session.begin_session(ABSENT)
 except NeuroscalingError as error:
     raise WorkflowError(
         f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started. "
@@ -69,9 +69,9 @@ JOBS, SUBJECTS = TARGETS.names.jobs, TARGETS.names.subjects
 SETS, RUNS, FITS = TARGETS.sets, STUDY.runs, STUDY.fits
 # What the jobs of the store declare: markers of this start. Of the store itself Snakemake knows nothing, and so deletes
 # nothing: an artefact that is there belongs to no job, and an absent one is asked for by its marker.
-MADE = session.markers(STUDY.config.study)
+MADE = session.markers_folder(STUDY.config.study)
 # One rule for every run, or one rule for each pack of runs.
-PACKS = targets.packs(STUDY) if STUDY.config.pack > 1 else [None]
+PACKS = wanted.packs(STUDY) if STUDY.config.pack > 1 else [None]
 NETWORK_PACKS = [
     pack for pack in PACKS if pack is None or RUNS[pack.runs[0]].kind != "baseline"
 ]
@@ -224,7 +224,7 @@ def given_for(resource, pack):
 
 def with_now(markers):
     """`markers`, and where there are any the file that makes stale what is made of absent things."""
-    return [*markers, session.now(STUDY.config.study)] if markers else []
+    return [*markers, session.session_marker(STUDY.config.study)] if markers else []
 
 
 def runs_of(wildcards, pack):
@@ -307,4 +307,4 @@ onstart:
 
 
 onsuccess:
-    session.end(STUDY.results)
+    session.end_session(STUDY.results)

@@ -1,9 +1,9 @@
 # What the rules of training share: which runs are left, and what their jobs need.
 import re
 
-from neuroscaling.calibration.jobs import job_minutes
-from neuroscaling.calibration.memory import job_memory_mb
-from neuroscaling.training_jobs import (
+from neuroscaling.planning.training_time import job_minutes
+from neuroscaling.planning.training_jobs import job_memory_mb
+from neuroscaling.planning.training_jobs import (
     is_small,
     read_jobs,
     training_jobs,

@@ -6,11 +6,11 @@ comparisons.parquet is written beside it); config: located.store (folders of the
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.encoding.accuracy_summary import write_accuracy
-    from neuroscaling.store.artefacts import read_wanted
+    from neuroscaling.fmri.group_accuracy import write_accuracy
+    from neuroscaling.study.session import read_wanted
 
     wanted = read_wanted(snakemake.input.scores, snakemake.config["located"]["store"])
     scores = [path for path in wanted if path.is_file()]

@@ -4,11 +4,11 @@ params: jobs (an ExtractionJob for each run); input: slices (markers of slices t
 none were asked for); config: extraction (codec, batch, workers, scratch_gb); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.activations.extract import extract, finish
-    from neuroscaling.core.run_record import failure_in
+    from neuroscaling.activations.extraction import extract, finish
+    from neuroscaling.core.records import failure_in
 
     for job in snakemake.params.jobs:
         if reason := failure_in(job.folder):

@@ -3,11 +3,11 @@
 params: jobs (one ExtractionJob), slices (how many); wildcards: slice (from 0); config: as activations; log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.activations.extract import extract
-    from neuroscaling.core.run_record import failure_in
+    from neuroscaling.activations.extraction import extract
+    from neuroscaling.core.records import failure_in
 
     (job,) = snakemake.params.jobs
     if failure_in(job.folder) is None:

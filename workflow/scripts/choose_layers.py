@@ -5,10 +5,10 @@ JOB: a file with a ChoiceJob (neuroscaling/brainscore/job_files.py).
 
 import sys
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(sys.argv[2]):
-    from neuroscaling.brainscore.choose_job import choose_all
+    from neuroscaling.brainscore.commitment import choose_layers
     from neuroscaling.brainscore.job_files import ChoiceJob, read_job
 
-    choose_all(read_job(sys.argv[1], ChoiceJob))
+    choose_layers(read_job(sys.argv[1], ChoiceJob))

@@ -5,11 +5,11 @@ fit JSON), accuracy (parquet), submissions (JSON beside the zips); output: index
 written beside it); config: located.store, fsaverage (folder of FreeSurfer's subject of that name; optional); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.report.encoding.index import encoding_figures
-    from neuroscaling.store.artefacts import read_wanted
+    from neuroscaling.report.encoding_figures import encoding_figures
+    from neuroscaling.study.session import read_wanted
 
     wanted = read_wanted(snakemake.input.scores, snakemake.config["located"]["store"])
     encoding_figures(

@@ -3,9 +3,9 @@
 input: table; output: fit (JSON), bootstraps (parquet); params: fit (settings of a FitJob); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.laws.job import write_fit
+    from neuroscaling.laws.study_fit import write_fit
 
     write_fit(snakemake.input.table, snakemake.params.fit, snakemake.output.fit, snakemake.output.bootstraps)

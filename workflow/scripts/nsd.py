@@ -3,10 +3,10 @@
 params: job (FolderJob: settings {root, space, regions, repeats, test}); wildcards: subject; log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.encoding.nsd.prepare import prepare
+    from neuroscaling.fmri.nsd_preparation import prepare_nsd_subject
 
     job = snakemake.params.job
-    prepare(subject=snakemake.wildcards.subject, out=job.folder, definition=job.definition, **job.settings)
+    prepare_nsd_subject(subject=snakemake.wildcards.subject, out=job.folder, definition=job.definition, **job.settings)

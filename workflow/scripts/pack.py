@@ -6,10 +6,10 @@ form, size; config: training (cache_dir); threads; log[0].
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.datasets.packs.writing import write_pack
+    from neuroscaling.datasets.pack_writing import write_pack
 
     write_pack(
         snakemake.params.dataset,

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(sys.argv[2]):
     from neuroscaling.brainscore import environment
@@ -16,5 +16,5 @@ with script_logging(sys.argv[2]):
 
     job = read_job(sys.argv[1], PrefetchJob)
     with tempfile.TemporaryDirectory(prefix="neuroscaling-prefetch-") as scratch:
-        environment.prepare(Path(scratch))
+        environment.prepare_environment(Path(scratch))
         prefetch(job.benchmarks, job.root, job.manifest, job.definition)

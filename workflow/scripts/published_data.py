@@ -6,9 +6,9 @@ download); log[0].
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
-from neuroscaling.published.source import fetch
+from neuroscaling.core.logs import script_logging
+from neuroscaling.study.published_tables import fetch_published
 
 with script_logging(snakemake.log[0]):
     table = Path(snakemake.params.table)
-    fetch(table.name, table, snakemake.config["located"]["published"])
+    fetch_published(table.name, table, snakemake.config["located"]["published"])

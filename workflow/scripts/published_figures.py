@@ -4,10 +4,10 @@ input: table (parquet), fits (list of fit JSON; their bootstraps lie beside them
 figures; they are written beside it); config: located.tables (checkpoints, brainscore: published tables); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.report.published.index import write_index
+    from neuroscaling.reproductions.gokce2025.figures_and_claims import write_index
 
     tables = snakemake.config["located"]["tables"]
     write_index(

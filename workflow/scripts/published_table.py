@@ -4,11 +4,11 @@ config: located.tables (scores: benchmark_scores.csv, seed: seed_data_scaling.cs
 log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.published.table import published_table
-    from neuroscaling.table import write_table
+    from neuroscaling.core.score_table import write_table
+    from neuroscaling.reproductions.gokce2025.published_scores import published_table
 
     tables = snakemake.config["located"]["tables"]
     table = published_table(tables["scores"], tables.get("seed"))

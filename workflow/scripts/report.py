@@ -9,11 +9,11 @@ with); log[0].
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.report.page import write_report
-    from neuroscaling.store.artefacts import read_wanted
+    from neuroscaling.study.session import read_wanted
 
     runs = read_wanted(snakemake.input.runs, snakemake.config["located"]["store"])
 

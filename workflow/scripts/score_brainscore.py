@@ -5,10 +5,10 @@ JOB: a file with a ScoringJob (neuroscaling/brainscore/job_files.py).
 
 import sys
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(sys.argv[2]):
-    from neuroscaling.brainscore.job import score_all
     from neuroscaling.brainscore.job_files import ScoringJob, read_job
+    from neuroscaling.brainscore.scoring_job import score_runs
 
-    score_all(read_job(sys.argv[1], ScoringJob))
+    score_runs(read_job(sys.argv[1], ScoringJob))

@@ -6,11 +6,11 @@ the recordings); log[0].
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.encoding.v4_score import score_v4
-    from neuroscaling.store.jobs import sound
+    from neuroscaling.electrophysiology.v4_scores import score_v4
+    from neuroscaling.study.jobs import sound
 
     root = Path(snakemake.params.root)
     for job in sound(snakemake.params.outputs):

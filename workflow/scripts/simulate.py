@@ -3,7 +3,7 @@
 params: job (FolderJob with the settings of the brain); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.simulate.brain import simulate_brain

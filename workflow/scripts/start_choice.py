@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, become
-from neuroscaling.store.jobs import sound
+from neuroscaling.study.jobs import sound
 
 params, located = snakemake.params, snakemake.config["located"]["brainscore"]
 outputs = sound(params.outputs)

@@ -3,10 +3,10 @@
 params: job (StimuliJob); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.stimuli.prepare import prepare
+    from neuroscaling.stimuli.preparation import prepare_stimuli
 
     job = snakemake.params.job
-    prepare(job.sources, job.degrees, job.folder, job.definition)
+    prepare_stimuli(job.sources, job.degrees, job.folder, job.definition)

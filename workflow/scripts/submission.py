@@ -7,12 +7,12 @@ located.encoding (where each subject's recordings lie); log[0].
 
 from pathlib import Path
 
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.logs import script_logging
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.encoding.submission_job import write_averaged_submission
-    from neuroscaling.paths import Store
+    from neuroscaling.fmri.submission_job import write_averaged_submission
+    from neuroscaling.study.paths import Store
 
     store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])
     wanted = [store.find(store.root / name) for name in snakemake.params.scores]

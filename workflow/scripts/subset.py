@@ -5,12 +5,12 @@ params: job (SubsetJob); config: training (cache_dir); log[0].
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.datasets.draws import draw_token
     from neuroscaling.datasets.index import load_index
-    from neuroscaling.datasets.subsets import write_subset
+    from neuroscaling.datasets.subset_file import write_subset
+    from neuroscaling.datasets.subset_sampling import draw_token
 
     job, cache = snakemake.params.job, Path(snakemake.config["training"]["cache_dir"])
     index = load_index(job.dataset, job.settings, "train", job.fingerprint, cache)

@@ -4,11 +4,11 @@ input: scores, runs (lists of what the study wants); output: table (parquet); pa
 accuracy is in it); config: located.store (folders of the store); log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.store.artefacts import read_wanted
-    from neuroscaling.table import build_table, write_table
+    from neuroscaling.core.score_table import build_table, write_table
+    from neuroscaling.study.session import read_wanted
 
     store = snakemake.config["located"]["store"]
     wanted, runs = read_wanted(snakemake.input.scores, store), read_wanted(snakemake.input.runs, store)

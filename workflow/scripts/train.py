@@ -4,16 +4,16 @@ params: jobs (a RunJob for each); config: training (how jobs, machines and disks
 nodes) and nodes; threads; log[0].
 """
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.training.many import Job, train_many
+    from neuroscaling.training.job import RunToMake, train_runs
 
-    jobs = [Job(job.run, job.subset, job.out, job.base) for job in snakemake.params.jobs]
+    jobs = [RunToMake(job.run, job.subset, job.out, job.base) for job in snakemake.params.jobs]
     nodes = snakemake.resources.get("nodes", 1)
     operating = snakemake.config["training"] | {
         "gpus": max(1, snakemake.resources.get("gpu", 1) // nodes),
         "nodes": nodes,
         "threads": snakemake.threads,
     }
-    train_many(jobs, operating)
+    train_runs(jobs, operating)

@@ -5,10 +5,10 @@ params: job (FolderJob: settings {root}); wildcards: session; log[0].
 
 from pathlib import Path
 
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.encoding.v4_assembly import write_assembly
+    from neuroscaling.electrophysiology.v4_assembly import write_assembly
 
     job = snakemake.params.job
     write_assembly(Path(job.settings["root"]), snakemake.wildcards.session, job.folder, job.definition)

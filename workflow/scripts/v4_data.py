@@ -4,9 +4,9 @@ params: folder (the recordings, in the layout of the repository), local_dir (fol
 wildcards: session; log[0].
 """
 
-from neuroscaling.encoding.v4_data import SOURCE, fetch_session
-from neuroscaling.logs import script_logging
+from neuroscaling.core.logs import script_logging
+from neuroscaling.electrophysiology.v4_sessions import V4_REPOSITORY, fetch_session
 
 with script_logging(snakemake.log[0]):
-    source = snakemake.params.get("local_dir") or SOURCE
+    source = snakemake.params.get("local_dir") or V4_REPOSITORY
     fetch_session(snakemake.wildcards.session, snakemake.params.folder, source)

@@ -1,1 +1,1 @@
-"""Activations of networks and baselines to stimuli: extraction and the Zarr store."""
+"""This room extracts activations of networks and baselines, and stores and reads them as Zarr."""

@@ -1,13 +1,13 @@
-"""Image features that are no network: grey values and Gabor energy. Needs numpy alone."""
+"""Grey values and Gabor energy are image features that no network computes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
 
-from neuroscaling.activations.images import batches
-from neuroscaling.errors import Problem, StudyError, nearest
-from neuroscaling.images import ImageFile
+from neuroscaling.activations.stimulus_images import batches
+from neuroscaling.core.errors import Problem, StudyError, nearest
+from neuroscaling.core.images import ImageFile
 
 PIXELS_SIZE = 28
 # Gabor energy: pixels of an image resized to GABOR_SIZE; sigma and stride in wavelengths.

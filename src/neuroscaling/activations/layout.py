@@ -1,4 +1,4 @@
-"""How activations lie on the disk: a Zarr v3 group `<set>.zarr` beside its manifest `<set>.json`."""
+"""Activations lie on the disk as a Zarr v3 group beside its manifest."""
 
 import hashlib
 import math
@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = "activations/3"
+ACTIVATIONS_FORMAT = "activations/3"
 STIMULUS_ID = "stimulus_id"
 GRAM, ROW_SUMS = "gram", "row_sums"
 METADATA = "metadata_sha256"
 AT = "@"  # between a layer and the size of its grid; no module's name has it
 DTYPES = ("float32", "float16", "float64")
-CODECS = ("zstd", "none")
 ZSTD_LEVEL = 1
 CHUNK_FEATURES = 4096
 CHUNK_ROWS = 64

@@ -1,4 +1,4 @@
-"""Activations of a network: hooks hand over each layer's output while the forward pass goes on."""
+"""Hooks hand over the activations of a network's layers while the forward pass goes on."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +13,11 @@ from torch import nn
 
 from neuroscaling.activations.layout import entry_name, split_entry
 from neuroscaling.activations.options import Request
-from neuroscaling.activations.preprocess import Preprocessing, preprocessing
 from neuroscaling.activations.reductions import Reducer
-from neuroscaling.core.run_record import checked_weights
-from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.models.batches import company_problems, exact, hooked, never_one
+from neuroscaling.activations.stimulus_images import Preprocessing, preprocessing
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.records import checked_weights
+from neuroscaling.models.batch_independence import company_problems, exact, hooked, never_one
 from neuroscaling.models.capture import Output, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer

@@ -1,9 +1,9 @@
-"""How activations are computed and stored: the options of an extraction, with their defaults."""
+"""The options of an extraction have defaults, and are checked before it begins."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.core.errors import DataError, Problem, nearest
 
 DEFAULTS: dict[str, Any] = {
     "keep": "features",

@@ -1,1 +1,1 @@
-"""Scores on Brain-Score's benchmarks. `ids` is light; the other modules run in the brainscore environment."""
+"""This room scores stored activations on Brain-Score's benchmarks, mostly in an environment of its own."""

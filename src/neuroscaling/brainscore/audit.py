@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.activations.store import Activations, open_store
+from neuroscaling.activations.zarr_reading import Activations, open_store
 from neuroscaling.brainscore import environment
-from neuroscaling.brainscore.definitions import benchmark, check_definitions
-from neuroscaling.brainscore.ids import Benchmark
-from neuroscaling.brainscore.job import data_hash
 from neuroscaling.brainscore.job_files import AuditJob, read_job
-from neuroscaling.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.brainscore.own_benchmarks import benchmark_entry, check_definitions
+from neuroscaling.brainscore.scoring_job import data_hash
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.study.benchmarks import Benchmark
 
 INNER_PRODUCTS = ("pls", "ridge", "ridgecv", "dual_ridge", "dual_ridgecv")
 """Metrics that see features through inner products alone, so that a surrogate of the features scores the same."""
@@ -123,20 +123,21 @@ def _timed(entry: Benchmark, load: Callable[[str], Any], job: Any) -> tuple[dict
 def main(path: str) -> int:
     """Print the audit of a job file as JSON: {benchmark, layers, rows}. Status 1: the problem, on standard error."""
     with tempfile.TemporaryDirectory(prefix="neuroscaling-audit-") as scratch:
-        environment.prepare(Path(scratch))
-        from neuroscaling.brainscore.local import load, register_benchmark
+        environment.prepare_environment(Path(scratch))
+        from neuroscaling.brainscore.benchmark_objects import benchmark_object
+        from neuroscaling.brainscore.local_files import register_benchmark
 
         try:
             job = read_job(path, AuditJob)
             definitions = check_definitions(job.definitions, job.data)
-            entry = benchmark(job.benchmark, definitions)
+            entry = benchmark_entry(job.benchmark, definitions)
             if job.benchmark not in definitions:
                 register_benchmark(job.data, entry)
             layers = job.layers[0] if len(job.layers) == 1 else job.layers
             hashed = data_hash(job.data, entry, definitions)
             kept = job.ceilings or Path(scratch) / "ceilings"
             store = open_store(job.activations)
-            rows = audit(store, layers, entry, lambda name: load(name, definitions), kept, hashed, job.code)
+            rows = audit(store, layers, entry, lambda name: benchmark_object(name, definitions), kept, hashed, job.code)
         except NeuroscalingError as error:
             print(error, file=sys.stderr)
             return 1

@@ -1,26 +1,29 @@
-"""Ceilings, computed once for each benchmark and data set by Brain-Score's own ceiling and kept on disk.
+"""Brain-Score's ceilings are computed once and kept; only those that are surely above 0 divide.
 
 A ceiling depends on the recordings alone, and computing it takes longer than a score; all jobs share one. A record and
 an `.npz` for each benchmark (and each session of a combined one), named after everything that determines it. Plain
 arrays: the value, its numeric attributes, and the values that it was aggregated from with all their coordinates.
-Import after `neuroscaling.brainscore.environment.prepare`.
+Import after `neuroscaling.brainscore.environment.prepare_environment`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neuroscaling.core.names import Name
-from neuroscaling.core.npy import read_npz
-from neuroscaling.core.reading import reading
+from neuroscaling.brainscore.score_file import Part, number
+from neuroscaling.core.array_files import read_npz
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.files import atomic_path, reading
+from neuroscaling.core.hashing import ArtefactName, file_sha256
+from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
-from neuroscaling.core.score_files import FILES, beside, checked_file, making
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import atomic_path
-from neuroscaling.hashing import file_sha256
-from neuroscaling.provenance import provenance
+from neuroscaling.core.score_files import FILES_KEY, checked_file, file_beside, making_score
+from neuroscaling.core.score_scales import reason_category
+from neuroscaling.regression.denominators import correlation_error, divides, split_half_error, unusable
+from neuroscaling.study.benchmarks import Benchmark
 
 FORMAT = "ceiling/1"
 ARRAYS = "npz"
@@ -38,7 +41,7 @@ def keep_ceilings(benchmark: Any, folder: Path | None, definition: Mapping[str, 
     """
     for part in [*getattr(benchmark, "_sessions", []), benchmark]:
         own = {**definition, "part": part.identifier}
-        path = folder / f"{Name(part.identifier, own)}.json" if folder else None
+        path = folder / f"{ArtefactName(part.identifier, own)}.json" if folder else None
         _keep(part, path, own)
 
 
@@ -57,7 +60,7 @@ def _keep(benchmark: Any, path: Path | None, definition: dict[str, Any]) -> None
 def _kept(compute: Callable[[], Any], path: Path, definition: dict[str, Any]) -> Any:
     """The ceiling at `path`, which is computed and written where it is not there."""
     if not path.exists():
-        with making(path, f"ceiling of {definition['part']}", [ARRAYS]) as lease:
+        with making_score(path, f"ceiling of {definition['part']}", [ARRAYS]) as lease:
             if lease:
                 ceiling = _computed(compute, definition["part"])
                 if ceiling is None:
@@ -90,10 +93,10 @@ def write_ceiling(ceiling: Any, path: Path, definition: Mapping[str, Any]) -> No
         raw = ceiling.attrs[RAW]
         arrays |= {RAW: raw.values, "dims": np.array(raw.dims)}
         arrays |= {f"{COORDINATE}{name}:{dims[0]}": _plain(values) for name, dims, values in _coords(raw)}
-    with atomic_path(beside(path, ARRAYS)) as temporary, open(temporary, "wb") as file:
+    with atomic_path(file_beside(path, ARRAYS)) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
-    files = {ARRAYS: file_sha256(beside(path, ARRAYS))}
-    facts = {"format": FORMAT, DEFINITION: dict(definition), FILES: files, "provenance": provenance(PACKAGES)}
+    files = {ARRAYS: file_sha256(file_beside(path, ARRAYS))}
+    facts = {"format": FORMAT, DEFINITION: dict(definition), FILES_KEY: files, "provenance": provenance(PACKAGES)}
     write_record(path, facts)
 
 
@@ -159,3 +162,69 @@ def _coords(raw: Any) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
 
 def _plain(values: np.ndarray) -> np.ndarray:
     return values if values.dtype.kind in "biufU" else values.astype(str)
+
+
+NOT_FINITE = "the raw value is not finite"
+SUBJECTS = "the agreement of each subject with the mean of the others"
+PEOPLE = "the agreement of two halves of the people"
+
+
+def judged(benchmark: Benchmark, parts: Sequence[Part], ceiling: Any, n_images: Sequence[int]) -> list[Part]:
+    """`parts` with the `reason` why a part has no score; None where it has one.
+
+    ceiling: Brain-Score's for the whole benchmark; n_images: that the ceiling of each part rests on, or one number for
+    all parts. The significance of a ceiling is judged by its own kind: `split_half_error` over the neuroids of a part,
+    for dissimilarity matrices the agreement of subjects with the others (Brain-Score's lower bound: the upper one,
+    which divides, is above 0 for noise too), for behaviour the correlation of halves of the people in each split.
+    """
+    counts = list(n_images) if len(n_images) == len(parts) else [n_images[0]] * len(parts)
+    return [replace(part, reason=_reason(benchmark, part, ceiling, n)) for part, n in zip(parts, counts, strict=True)]
+
+
+def reason_of(parts: Sequence[Part]) -> str | None:
+    """Why the mean over parts is no score: the reason of the first part that has none, and how many more there are."""
+    without = [part for part in parts if part.reason]
+    if not without:
+        return None
+    first = without[0]
+    if first.subject is None:
+        return first.reason
+    same = [part.subject for part in without if reason_category(str(part.reason)) == reason_category(str(first.reason))]
+    more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+    return f"{first.reason} ({first.subject}{more} of {len(parts)})"
+
+
+def _reason(benchmark: Benchmark, part: Part, ceiling: Any, n_images: int) -> str | None:
+    if part.raw is None or not np.isfinite(part.raw):
+        return f"{NOT_FINITE}: {part.raw}"
+    if benchmark.ceiling == "none":
+        return None
+    value = np.nan if part.ceiling is None else part.ceiling
+    match benchmark.kind:
+        case "rsa":
+            pairs = n_images * (n_images - 1) // 2
+            lower = number(ceiling.attrs.get("lower_bound_loo"))
+            return unusable(value) or (lower is not None and _agreement(lower, pairs)) or None
+        case "behavior":
+            return unusable(value) or _halves(part.ceilings, n_images)
+    return unusable(value, None if part.ceilings is None else split_half_error(_of_neuroids(part), n_images))
+
+
+def _agreement(lower: float, pairs: int) -> str | None:
+    return unusable(lower, correlation_error(lower, pairs), what=SUBJECTS)
+
+
+def _halves(ceilings: Any, n_images: int) -> str | None:
+    """Each split divides by the root of its own self-consistency; their mean must be above chance."""
+    values = np.atleast_1d(np.asarray(ceilings.values, dtype=np.float64))
+    if not divides(values).all():
+        return unusable(float(values[~divides(values)][0]), what=PEOPLE)
+    mean = float(values.mean())
+    return unusable(mean, correlation_error(mean, n_images), what=PEOPLE)
+
+
+def _of_neuroids(part: Part) -> np.ndarray:
+    """Reliability of each neuroid of a part (t,), the mean over the ceiling's own splits."""
+    values = part.ceilings
+    values = values.mean("split") if "split" in values.dims else values
+    return np.atleast_1d(np.asarray(values.values, dtype=np.float64))

@@ -1,11 +1,14 @@
-"""What must be set before Brain-Score is imported; it reads these variables once, some while it is imported."""
+"""A scoring process sets variables before Brain-Score is imported, and must have memory enough."""
 
 import logging
 import os
+import resource
 import sys
 import warnings
 from pathlib import Path
 
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.job_memory import GROUPS, NO_LIMIT, job_memory
 from neuroscaling.core.netcdf import without_locks
 
 UPSTREAM_WARNINGS = (
@@ -16,7 +19,7 @@ UPSTREAM_WARNINGS = (
 )
 
 
-def prepare(scratch: Path) -> None:
+def prepare_environment(scratch: Path) -> None:
     """Point Brain-Score's caches below `scratch` and switch off what reaches outside this process.
 
     BS_INSTALL_DEPENDENCIES=no: otherwise loading a plugin runs `pip install` in this interpreter. The result cache is
@@ -24,7 +27,9 @@ def prepare(scratch: Path) -> None:
     imported before.
     """
     if "brainscore_core" in sys.modules or "result_caching" in sys.modules:
-        raise RuntimeError("neuroscaling.brainscore.environment.prepare must run before brainscore_vision is imported")
+        raise RuntimeError(
+            "neuroscaling.brainscore.environment.prepare_environment must run before brainscore_vision is imported"
+        )
     without_locks()
     os.environ.update(
         BS_INSTALL_DEPENDENCIES="no",
@@ -38,3 +43,56 @@ def prepare(scratch: Path) -> None:
     logging.getLogger("result_caching").setLevel(logging.WARNING)
     for message in UPSTREAM_WARNINGS:
         warnings.filterwarnings("ignore", message)
+
+
+MB = 1_000_000
+IMPORTS_MB = 500
+"""Of the interpreter with Brain-Score and its libraries imported; 250 MB were measured, 450 with torch."""
+KEPT_BYTES = 500 * MB
+"""Of what the kernel engine keeps of layers for the next benchmark; more only where one layer is larger."""
+BLOCK_FEATURES = 4096
+"""Features that are multiplied out at a time."""
+SQUARES = {"kernel": 4, "stock": 1}
+"""Arrays (stimuli x stimuli) in float64 at the same time: Gram matrix, its training part, factor, workspace."""
+COPIES = {"kernel": 3, "stock": 7}
+"""Copies of the features in float64 at the same time; of stock PLS measured at seven times float32 activations."""
+
+
+def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, kept: tuple[str, ...]) -> int:
+    """MB (10^6 bytes) that one benchmark takes at its peak.
+
+    engine: `kernel` or `stock`; kept: what the store holds of the layer, `features` and/or `gram`. The kernel engine
+    takes the features where they are fewer than the stimuli; else it reads the Gram matrix, or makes it block by block.
+    """
+    square, features = 8 * n_stimuli**2, 8 * n_stimuli * n_features
+    targets = 6 * 8 * n_stimuli * n_targets
+    if engine == "stock":
+        work = COPIES["stock"] * features // 2 + 8 * n_features * min(n_targets, n_features) + square
+    elif n_features < n_stimuli and "features" in kept:
+        work = COPIES["kernel"] * features
+    else:
+        block = 0 if "gram" in kept else 3 * 8 * n_stimuli * min(n_features, BLOCK_FEATURES)
+        work = SQUARES["kernel"] * square + block + (KEPT_BYTES if square < KEPT_BYTES else 0)
+    return IMPORTS_MB + (work + targets) // MB + 1
+
+
+def limit_mb(root: Path = GROUPS) -> int:
+    """MB that this process may take: the smallest of the job's, the shell's and the machine's limits."""
+    limits = [job_memory(root) or NO_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[0], _physical()]
+    return min(limit for limit in limits if 0 < limit < NO_LIMIT) // MB
+
+
+def refuse_above_limit(estimate: int, layer: str, benchmark: str) -> None:
+    """Raise DataError when `estimate` (MB) is more than this process may take."""
+    limit = limit_mb()
+    if estimate > limit:
+        what = f"scoring {benchmark} from layer {layer} would take about {estimate} MB; this job has {limit} MB"
+        fix = (
+            "keep inner products instead of features (`extraction: {keep: gram}`), project the layer "
+            "(`reduction: {kind: projection}`), or ask for more (`mem_mb`)"
+        )
+        raise DataError(Problem(what, "memory", estimate, f"up to {limit}", fix=fix))
+
+
+def _physical() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -11,8 +11,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neuroscaling.errors import DataError, NeuroscalingError, Problem, nearest
-from neuroscaling.files import read_json, write_json
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem, nearest
+from neuroscaling.core.files import read_json, write_json
 
 SOURCE = Path(__file__).parents[2]
 Job = TypeVar("Job")

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore import ids
-from neuroscaling.brainscore.sources import RemoteFile, remote_files
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.files import atomic_path
+from neuroscaling.core.hashing import file_sha1
 from neuroscaling.core.leases import held
 from neuroscaling.core.records import write_record
-from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path
-from neuroscaling.hashing import file_sha1
+from neuroscaling.study import benchmarks as study_benchmarks
+from neuroscaling.study.benchmarks import RemoteFile, remote_files
 
 FORMAT = "prefetch/2"
 NO_NETWORK = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "gaierror", "ConnectionError")
@@ -38,7 +38,9 @@ def prefetch(
     signed, then unsigned). Raises DataError, once for all, with the files that could not be had; without a network
     after the first of them. Files that were had before stay, and the next call goes on with the others.
     """
-    wanted = list(dict.fromkeys(file for name in benchmarks for file in remote_files(ids.benchmark(name))))
+    wanted = list(
+        dict.fromkeys(file for name in benchmarks for file in remote_files(study_benchmarks.registered_benchmark(name)))
+    )
     return prefetch_files(wanted, root, manifest, fetch or fetch_with_brainscore, list(benchmarks), definition)
 
 
@@ -77,7 +79,7 @@ def _prefetch(
     if failed:
         raise DataError(_problems(missing or list(failed), list(failed.values()), root))
     content = {"format": FORMAT, "benchmarks": sorted(benchmarks), "files": {file.name: file.sha1 for file in wanted}}
-    facts = {"definition": definition and dict(definition), "brainscore_vision": ids.BRAINSCORE_VERSION}
+    facts = {"definition": definition and dict(definition), "brainscore_vision": study_benchmarks.BRAINSCORE_VERSION}
     write_record(manifest, content | facts)
     return manifest
 

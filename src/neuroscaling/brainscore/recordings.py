@@ -1,8 +1,12 @@
-"""Recordings in netCDF as plain arrays: one reader for `check` and for scoring.
+"""Recordings in netCDF are read as plain arrays, and neuroids that don't vary are left out.
 
 Light: imports nothing of Brain-Score.
+
+Nothing can be predicted of them: their correlation is undefined, and a median over neuroids would pass over them
+without a word. (Brain-Score's official files are taken as Brain-Score takes them.)
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.files import reading
 from neuroscaling.core.netcdf import without_locks
-from neuroscaling.core.reading import reading
-from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.stimuli.tables import ID, OLD_ID
+from neuroscaling.regression.scores import varies
+from neuroscaling.stimuli.stimulus_table import ID, OLD_ID
 
 DIMS = ("presentation", "neuroid", "time_bin")
 
@@ -100,3 +105,24 @@ def _array(variable: Any) -> tuple[tuple[str, ...], np.ndarray, bool]:
     if in_bytes and values.ndim == len(dims):  # characters one by one along a dimension of their own
         values = netCDF4.chartostring(values, encoding="utf-8")
     return dims[: values.ndim], text(values), in_bytes
+
+
+logger = logging.getLogger("neuroscaling")
+
+
+def without_constant(recorded: Any, path: Path) -> tuple[np.ndarray, list[str]]:
+    """Positions of the neuroids that vary over presentations (in some time bin), and the ids of the others.
+
+    recorded: an assembly with the dimensions presentation and neuroid, from the file `path`; gaps (NaN) don't count.
+    What is left out is logged. Raises DataError where no neuroid varies.
+    """
+    values = recorded.transpose("presentation", "neuroid", ...).values
+    varying = varies(values).reshape(values.shape[1], -1).any(1)
+    left_out = [str(name) for name in recorded["neuroid_id"].values[~varying]]
+    if not varying.any():
+        what = f"all {len(varying)} neuroids answer equally to every stimulus"
+        raise DataError(Problem(what, str(path), listing(left_out, 8), fix="nothing can be predicted of them"))
+    if left_out:
+        what = "%s: %d of %d neuroids answer equally to every stimulus and are left out: %s"
+        logger.warning(what, path, len(left_out), len(varying), listing(left_out, 8))
+    return np.flatnonzero(varying), left_out

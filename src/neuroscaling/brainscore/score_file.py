@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.core.score_files import beside, write_score_record
-from neuroscaling.files import atomic_path
+from neuroscaling.core.files import atomic_path
+from neuroscaling.core.score_files import file_beside, write_score_record
 
 TARGETS = "targets.parquet"
 TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
@@ -112,7 +112,7 @@ def write_score(
 ) -> None:
     """Write the targets' parquet, if there are targets, and then the score file, so that no score lacks its targets."""
     if targets:
-        write_targets(beside(path, TARGETS), targets)
+        write_targets(file_beside(path, TARGETS), targets)
     write_score_record(path, content, definition, made_from, [TARGETS] if targets else [])
 
 

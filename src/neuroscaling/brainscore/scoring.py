@@ -1,7 +1,7 @@
 """One score file for one benchmark, by Brain-Score's benchmark classes, with either engine.
 
 Engine `kernel`: the benchmark's own metric object, computing from inner products (kernel.py); `stock`: unmodified
-brainscore_vision on the full features. Import after `neuroscaling.brainscore.environment.prepare`.
+brainscore_vision on the full features. Import after `neuroscaling.brainscore.environment.prepare_environment`.
 """
 
 import contextlib
@@ -17,18 +17,17 @@ from typing import Any
 import numpy as np
 from scipy.stats import ConstantInputWarning
 
-from neuroscaling.activations.store import Activations
+from neuroscaling.activations.zarr_reading import Activations
 from neuroscaling.brainscore import score_file
-from neuroscaling.brainscore.adapter import StoredBrainModel
-from neuroscaling.brainscore.ceilings import keep_ceilings
-from neuroscaling.brainscore.divisors import judged, reason_of
-from neuroscaling.brainscore.ids import Benchmark, scale_of
-from neuroscaling.brainscore.kernel import LayerOfFit, one_layer, parts, use_kernel
-from neuroscaling.brainscore.memory import estimate_mb, refuse_above_limit
-from neuroscaling.brainscore.tokens import Layers, View
-from neuroscaling.errors import DataError, Problem, StudyError, nearest
-from neuroscaling.provenance import provenance
+from neuroscaling.brainscore.ceilings import judged, keep_ceilings, reason_of
+from neuroscaling.brainscore.environment import estimate_mb, refuse_above_limit
+from neuroscaling.brainscore.kernel_engine import LayerOfFit, metric_parts, one_layer, use_kernel
+from neuroscaling.brainscore.row_numbers import Layers, View
+from neuroscaling.brainscore.stored_model import StoredBrainModel
+from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
+from neuroscaling.core.provenance import provenance
 from neuroscaling.regression.denominators import unusable
+from neuroscaling.study.benchmarks import Benchmark, scale_of
 
 logger = logging.getLogger("neuroscaling")
 PACKAGES = ("brainscore_vision", "brainscore-core", "numpy", "scikit-learn", "xarray", "zarr")
@@ -283,7 +282,7 @@ def _sizes(benchmark: Benchmark, scored: Scored) -> dict[str, int | None]:
 
 def _inner(stock: Any) -> list[Any]:
     """The benchmarks that hold a metric, without what records their scores."""
-    return [getattr(part, "_benchmark", part) for part in parts(stock)]
+    return [getattr(part, "_benchmark", part) for part in metric_parts(stock)]
 
 
 def _assembly(part: Any) -> Any:

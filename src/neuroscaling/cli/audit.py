@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.brainscore.job_files import AuditJob, with_source, write_job
-from neuroscaling.brainscore.targets import BrainScoreJob, brainscore_jobs
 from neuroscaling.cli.output import show
+from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.score_files import read_score
-from neuroscaling.errors import DataError, Problem, StudyError, listing, nearest
-from neuroscaling.paths import REPOSITORY
-from neuroscaling.store.code import code_of
-from neuroscaling.study import LoadedStudy
-from neuroscaling.targets import Targets
+from neuroscaling.study.code_fingerprints import code_of
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.paths import REPOSITORY
+from neuroscaling.study.recordings import BrainScoreJob, brainscore_jobs
+from neuroscaling.study.wanted import Targets
 
 COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "reason", "seconds", "difference")
 
 
-def audit(options: argparse.Namespace) -> None:
+def print_audit(options: argparse.Namespace) -> None:
     """Print a row an engine: score, raw correlation, ceiling, error, seconds, largest difference from `kernel`.
 
     Raises StudyError for a run or benchmark that the study doesn't have, DataError where it isn't scored yet.
     """
-    from neuroscaling.study import load_study
+    from neuroscaling.study.loaded_study import load_study
 
     study = load_study(options.study)
     job = _job_of(study, options.benchmark)

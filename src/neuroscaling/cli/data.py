@@ -1,4 +1,4 @@
-"""`neuroscaling data check|rebuild|pack`: look at fMRI before its use, complete it from NSD; store images in packs."""
+"""`neuroscaling data|submission` checks, completes and packs data, and checks submissions."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from neuroscaling.cli.output import FORMATS, show
-from neuroscaling.errors import DataError, Problem, StudyError, nearest
+from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `data check`, `data rebuild` and `data pack` to the subcommands."""
     text = "look at data sets of your own before a study uses them"
     data = commands.add_parser("data", help=text, description=text)
     verbs = data.add_subparsers(required=True, metavar="COMMAND")
     text = "report everything that is wrong with a folder of fMRI, at once"
     kinds = verbs.add_parser("check", help=text, description=text).add_subparsers(required=True, metavar="DATA")
-    algonauts = _add(kinds, "algonauts2023", _check_algonauts, "the layout of the Algonauts 2023 Challenge")
+    algonauts = _add_fmri_check(kinds, "algonauts2023", _check_algonauts, "the layout of the Algonauts 2023 Challenge")
     text = "pictures to decode: a sample of each split, or all of them"
     algonauts.add_argument("--images", choices=("sample", "all"), default="sample", help=text)
     algonauts.add_argument("--format", choices=FORMATS, default="table")
-    _add(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
+    _add_fmri_check(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
     text = "write the challenge's withheld test responses and noise ceilings into a tree, from NSD"
     rebuild = verbs.add_parser("rebuild", help=text, description=text)
     rebuild.set_defaults(command=_rebuild)
@@ -45,7 +46,7 @@ def _add_pack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     pack.add_argument("--form", choices=("jpeg", "decoded"), help=text)
 
 
-def _add(
+def _add_fmri_check(
     kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: object, text: str
 ) -> argparse.ArgumentParser:
     parser = kinds.add_parser(name, help=text, description=text)
@@ -59,9 +60,9 @@ def _add(
 
 
 def _check_algonauts(options: argparse.Namespace) -> None:
-    from neuroscaling.encoding.algonauts.check import inspect
+    from neuroscaling.fmri.algonauts_check import inspect_algonauts_tree
 
-    report = inspect(options.root, options.subjects or "all", options.images)
+    report = inspect_algonauts_tree(options.root, options.subjects or "all", options.images)
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
     if report.problems:
@@ -70,26 +71,26 @@ def _check_algonauts(options: argparse.Namespace) -> None:
 
 
 def _rebuild(options: argparse.Namespace) -> None:
-    from neuroscaling.encoding.nsd.challenge import rebuild_challenge
+    from neuroscaling.fmri.nsd_challenge import rebuild_challenge
 
     for path in rebuild_challenge(options.nsd, options.root, options.subjects or "all"):
         print(path)
 
 
 def _check_nsd(options: argparse.Namespace) -> None:
-    from neuroscaling.encoding.nsd.check import check
+    from neuroscaling.fmri.nsd_check import check_nsd_tree
 
-    problems = check(options.root, options.subjects or "all")
+    problems = check_nsd_tree(options.root, options.subjects or "all")
     if problems:
         raise DataError(problems)
     print(f"{options.root}: no problem found")
 
 
 def _pack(options: argparse.Namespace) -> None:
-    from neuroscaling.config.training import DatasetPack
-    from neuroscaling.datasets.packs.writing import write_pack
+    from neuroscaling.datasets.pack_writing import write_pack
     from neuroscaling.datasets.split import SPLITS
-    from neuroscaling.study import load_study
+    from neuroscaling.study.loaded_study import load_study
+    from neuroscaling.study.network_sections import DatasetPack
 
     study = load_study(options.study, planning=True)  # other data sets of the study may be elsewhere
     name, known = options.dataset, study.config.datasets
@@ -106,8 +107,8 @@ def _pack(options: argparse.Namespace) -> None:
 
 def _pack_size(given: str | None, wanted: int | None) -> int | None:
     """The size that the command line gives, else the study's; None: files as they are."""
-    from neuroscaling.config.training import DatasetPack
-    from neuroscaling.config.words import in_words, kinds_at
+    from neuroscaling.study.key_types import in_words, kinds_at
+    from neuroscaling.study.network_sections import DatasetPack
 
     if given is None:
         return wanted
@@ -118,3 +119,49 @@ def _pack_size(given: str | None, wanted: int | None) -> int | None:
     if not re.fullmatch("[0-9]{1,9}", given) or not bounds["ge"] <= int(given) <= bounds["le"]:
         raise StudyError(Problem("not a size", "--size", given, f"{in_words(allowed[:1])}, or originals"))
     return int(given)
+
+
+def add_submission_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `submission check` and `submission score` to the subcommands."""
+    text = "look at a submission to the Algonauts 2023 Challenge"
+    actions = commands.add_parser("submission", help=text, description=text).add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    _add_submission(actions, "check", _check_submission, "everything that is wrong with the zip, at once")
+    text = "the challenge's metric, where the tree has test responses and noise ceilings"
+    score = _add_submission(actions, "score", _score_submission, text)
+    score.add_argument("--format", choices=FORMATS, default="table")
+
+
+def _add_submission(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Any, text: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    parser.add_argument("zip", type=Path, metavar="ZIP", help="the submission")
+    parser.add_argument("root", type=Path, metavar="ROOT", help="the folder with subj01, subj02, ... (docs/data.md)")
+    return parser
+
+
+def _check_submission(options: argparse.Namespace) -> None:
+    from neuroscaling.fmri.submission import expected_shapes, zip_problems
+
+    shapes = expected_shapes(options.root)
+    problems = zip_problems(options.zip, shapes)
+    if problems:
+        raise DataError(problems)
+    n_vertices = sum(n for sides in shapes.values() for _, n in sides.values())
+    print(f"{options.zip}: {len(shapes)} subjects, {n_vertices} vertices, no problem found")
+
+
+def _score_submission(options: argparse.Namespace) -> None:
+    from neuroscaling.fmri.submission_score import score_submission
+
+    rows = score_submission(options.zip, options.root)
+    if options.format == "table":
+        rows = [{key: _four_digits(value) for key, value in row.items()} for row in rows]
+    show(rows, options.format)
+
+
+def _four_digits(value: Any) -> Any:
+    return f"{value:.4f}" if isinstance(value, float) else value

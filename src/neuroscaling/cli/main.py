@@ -1,14 +1,17 @@
-"""`neuroscaling runs|plan|check|status|models|benchmarks|audit|data|store|submission|schema|predict|next-runs`."""
+"""The command `neuroscaling` answers questions beside the pipeline."""
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from neuroscaling import __version__
-from neuroscaling.cli import calibrate, data, planning, store, submission
+from neuroscaling.cli import data, forecast, store
 from neuroscaling.cli.output import FORMATS, show
-from neuroscaling.errors import NeuroscalingError
+from neuroscaling.core.errors import NeuroscalingError, StudyError
+from neuroscaling.study import architectures
+from neuroscaling.training.network_trials import encoding_models
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "what changed since the study last ended: settings, formulas, versions; what is absent because of it"
     status.add_argument("--why", action="store_true", help=text)
     text = "what a study costs before it runs: hours of training, bytes of activations; nothing is computed but shapes"
-    calibrate.add_options(_add(commands, "plan", _plan, text, study=True, formats=True))
+    add_plan_options(_add(commands, "plan", _plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     models = _add(commands, "models", _models, "the architectures known by name, and what they cost", formats=True)
     text = "these alone: names of the list, of timm, or package.module:function of your own"
@@ -52,10 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--study", type=Path, required=True, metavar="STUDY", help="the study that scored it")
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
     schema.add_argument("--folder", type=Path, default=Path("config"))
-    data.add_commands(commands)
-    store.add_commands(commands)
-    submission.add_commands(commands)
-    planning.add_commands(commands)
+    data.add_data_commands(commands)
+    store.add_store_commands(commands)
+    data.add_submission_commands(commands)
+    forecast.add_forecast_commands(commands)
     return parser
 
 
@@ -77,7 +80,7 @@ def _add(
 
 
 def _runs(options: argparse.Namespace) -> None:
-    from neuroscaling.study import load_study
+    from neuroscaling.study.loaded_study import load_study
 
     keys = ("run", "kind", "arch", "family", "dataset", "samples_per_class", "subset_seed", "seed")
     runs = load_study(options.study).runs.values()
@@ -86,24 +89,24 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.status import status, why_rows
-    from neuroscaling.study import load_study
+    from neuroscaling.cli.status import status_rows, why_rows
+    from neuroscaling.study.loaded_study import load_study
 
-    show((why_rows if options.why else status)(load_study(options.study)), options.format)
+    show((why_rows if options.why else status_rows)(load_study(options.study)), options.format)
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.plan import plan
+    from neuroscaling.cli.plan import print_plan
 
-    plan(options)
+    print_plan(options)
 
 
 def _check(options: argparse.Namespace) -> None:
-    from neuroscaling.brainscore.choice import choice_problems
-    from neuroscaling.cli.notes import average_notes
-    from neuroscaling.deep_checks import deep_problems
-    from neuroscaling.errors import StudyError
-    from neuroscaling.study import read_study
+    from neuroscaling.cli.deep_checks import deep_problems
+    from neuroscaling.cli.plan import average_notes
+    from neuroscaling.core.errors import StudyError
+    from neuroscaling.study.layer_choice import choice_problems
+    from neuroscaling.study.loaded_study import read_study
 
     reading = read_study(options.study)
     study, deeper = reading.study, []
@@ -124,13 +127,12 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.models import models
 
-    show(models(options.names, options.cost), options.format)
+    show(architecture_rows(options.names, options.cost), options.format)
 
 
 def _benchmarks(options: argparse.Namespace) -> None:
-    from neuroscaling.brainscore.ids import BENCHMARKS
+    from neuroscaling.study.benchmarks import BENCHMARKS
 
     keys = ("benchmark", "region", "metric", "kind", "degrees", "data")
     rows = [{key: getattr(entry, key) for key in keys} for entry in BENCHMARKS.values()]
@@ -138,16 +140,59 @@ def _benchmarks(options: argparse.Namespace) -> None:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.audit import audit
+    from neuroscaling.cli.audit import print_audit
 
-    audit(options)
+    print_audit(options)
 
 
 def _schema(options: argparse.Namespace) -> None:
-    from neuroscaling.schema import write_reference
+    from neuroscaling.cli.schema import write_reference
 
     for path in write_reference(options.folder):
         print(path)
+
+
+def architecture_rows(wanted: Sequence[str] = (), cost: bool = True) -> list[dict[str, Any]]:
+    """A row for each architecture: name, family, cost where wanted, input size in pixels, what builds it, readout.
+
+    wanted: their names; without any those of the zoo and of the encoding study. Costs are those of `cost.count`, for a
+    head of 1,000 classes. Raises StudyError with every name that is unknown.
+    """
+    listed = list(wanted) or [*architectures.architecture_names(), *(model.name for model in encoding_models())]
+    if problems := [problem for name in listed for problem in architectures.architecture_problems(name)]:
+        raise StudyError(problems)
+    return [_architecture_row(architectures.architecture(name), cost) for name in dict.fromkeys(listed)]
+
+
+def _architecture_row(arch: architectures.Architecture, cost: bool) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    if cost:
+        from neuroscaling.models.cost import count
+
+        counts = count(arch.name)
+    keys = ("name", "family"), ("input_size", "timm_name", "readout")
+    first, last = ({key: getattr(arch, key) for key in part} for part in keys)
+    return {**first, **counts, **last}
+
+
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `plan`."""
+    stages = ("training", "extraction")
+    parser.add_argument("--stage", choices=stages, help="plan one of them alone; both by default")
+    text = "a row of trainings stands for a ... (family)"
+    parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), default="family", help=text)
+    text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"
+    parser.add_argument("--gpu", metavar="NAME", help=text)
+    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that train side by side (1)")
+    text = "compare the estimates with the seconds that finished runs recorded"
+    parser.add_argument("--compare", action="store_true", help=text)
+    text = "measure this machine: half a minute for extraction, up to a minute for each trained architecture"
+    parser.add_argument("--calibrate", action="store_true", help=text)
+    text = "measure training for these architectures alone; others are scaled from them"
+    parser.add_argument("--archs", nargs="+", metavar="ARCH", help=text)
+    parser.add_argument("--device", metavar="D", help="torch's name of the device to measure; CUDA where there is one")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the measured rates, for plans made elsewhere")
+    parser.add_argument("--rates", type=Path, metavar="FILE", help="print hours for the machine of these rates")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,22 @@
-"""Rows as a table, CSV or JSON."""
+"""Commands print rows as a table, CSV or JSON, sizes in units, and how far they are."""
+
+from __future__ import annotations
 
 import csv
 import json
 import sys
+import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.store.contents import STAGES
+
+if TYPE_CHECKING:
+    from neuroscaling.store.contents import Artefact
+    from neuroscaling.store.verify import Checked
+
 
 FORMATS = ("table", "csv", "json")
 
@@ -18,10 +30,10 @@ def show(rows: Sequence[dict[str, Any]], form: str) -> None:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        _table(rows)
+        _print_table(rows)
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         print("nothing")
         return
@@ -29,3 +41,88 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+SIZES = ("bytes", "weights", "activations", "scores", "other", "alone")
+"""Columns that a table for people shows in units."""
+TERMINAL_SECONDS, LOG_SECONDS = 0.5, 30.0
+
+
+def artefact_row(artefact: Artefact, **more: Any) -> dict[str, Any]:
+    """An artefact as a row, with `more` columns; the date is in UTC."""
+    written = datetime.fromtimestamp(artefact.modified, UTC).strftime("%Y-%m-%d %H:%M") if artefact.files else None
+    row = {"stage": artefact.stage, "name": artefact.name, "run": artefact.run}
+    return row | {"files": artefact.files, "bytes": artefact.bytes, "modified": written} | more
+
+
+def verified_rows(found: Sequence[Checked]) -> list[dict[str, Any]]:
+    """A row for each stage that was verified: artefacts, bytes, faulty ones, and those that nothing is known of."""
+    rows = []
+    for stage in STAGES:
+        own = [checked for checked in found if checked.artefact.stage == stage]
+        if own:
+            size = sum(checked.artefact.bytes for checked in own)
+            row = {"stage": stage, "artefacts": len(own), "bytes": size}
+            faulty, unknown = sum(bool(c.problems) for c in own), sum(not c.known for c in own)
+            rows.append(row | {"faulty": faulty, "no_checksum_known": unknown})
+    return rows
+
+
+def show_sizes(rows: Sequence[dict[str, Any]], form: str) -> None:
+    """Print rows: with bytes in units in a table, and without the run where the name says it; else as they are."""
+    if form == "table":
+        keys = [key for key in (rows[0] if rows else ()) if key != "run" or "name" not in rows[0]]
+        rows = [{key: in_units(row[key]) if key in SIZES else row[key] for key in keys} for row in rows]
+    show(rows, form)
+
+
+def tell_sum(artefacts: Sequence[Artefact], what: str = "") -> None:
+    """Say on standard error how many artefacts there are, and their bytes."""
+    count = f"{len(artefacts)} artefact{'' if len(artefacts) == 1 else 's'}"
+    size = in_units(sum(artefact.bytes for artefact in artefacts))
+    print(f"{count}, {size}{': ' if what else ''}{what}", file=sys.stderr)
+
+
+def tell(notes: Sequence[object]) -> None:
+    """Print lines to standard error."""
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+def in_units(size: float) -> str:
+    """A number of bytes for people: `1.2 GB`, of 10^9 bytes."""
+    value, unit = float(size), 0
+    while value >= 999.5 and unit < len(UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.3g} {UNITS[unit]}"
+
+
+@dataclass
+class Progress:
+    """Tells on standard error how far a look through `artefacts` is: on one line of a terminal, else now and then."""
+
+    artefacts: Sequence[Artefact]
+    began: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
+    files: int = 0
+    bytes: int = 0
+
+    def add(self, artefact: Artefact) -> None:
+        """Another artefact was looked at."""
+        self.files, self.bytes = self.files + artefact.files, self.bytes + artefact.bytes
+        now, terminal = time.monotonic(), sys.stderr.isatty()
+        if now - self.told >= (TERMINAL_SECONDS if terminal else LOG_SECONDS):
+            self.told = now
+            print(
+                f"\r\033[K{self}" if terminal else str(self), end="" if terminal else "\n", file=sys.stderr, flush=True
+            )
+
+    def end(self) -> None:
+        """Say how far it came."""
+        print(f"\r\033[K{self}" if sys.stderr.isatty() else str(self), file=sys.stderr)
+
+    def __str__(self) -> str:
+        files, total = (sum(getattr(artefact, key) for artefact in self.artefacts) for key in ("files", "bytes"))
+        rate = self.bytes / max(time.monotonic() - self.began, 1e-3)
+        return f"{self.files} of {files} files, {in_units(self.bytes)} of {in_units(total)}, {in_units(rate)}/s"

@@ -6,20 +6,21 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.calibration.gpus import GPUS, gpu
-from neuroscaling.calibration.training import limit_minutes
-from neuroscaling.calibration.training_rates import devices, read_rates, slug
-from neuroscaling.errors import Problem, StudyError, nearest
+from neuroscaling.core.errors import Problem, StudyError, nearest
+from neuroscaling.planning.training_throughput import read_training_rates, slug
+from neuroscaling.planning.training_time import limit_minutes
+from neuroscaling.study.gpus import GPUS, calibrated_devices, known_gpu
 
 if TYPE_CHECKING:
-    from neuroscaling.calibration.campaign import Estimate, Job
-    from neuroscaling.calibration.training import Speeds
-    from neuroscaling.study import LoadedStudy
+    from neuroscaling.planning.training_throughput import Speeds
+    from neuroscaling.planning.training_time import JobEstimate, RunEstimate
+    from neuroscaling.study.loaded_study import LoadedStudy
+
 
 GIGA = 1e9
 HOUR = 3600
 DIGITS = 3
-BY: dict[str, Callable[[Estimate], tuple[str, ...]]] = {
+BY: dict[str, Callable[[RunEstimate], tuple[str, ...]]] = {
     "family": lambda one: (str(_recipe(one)["objective"]), one.run.family),
     "arch": lambda one: (str(_recipe(one)["objective"]), one.run.arch),
     "dataset": lambda one: (str(_recipe(one)["objective"]), str(one.run.dataset)),
@@ -33,11 +34,10 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     Without `--gpu` it is the one that was just measured, else the study's, else the only one that was calibrated, else
     the default. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
     """
-    from neuroscaling.calibration.speeds import stated_name
-    from neuroscaling.calibration.training import Speeds
+    from neuroscaling.planning.training_throughput import Speeds, stated_name
 
     store = study.store.root
-    known = devices(store)
+    known = calibrated_devices(store)
     wanted = options.gpu or (_this_device(options) if options.calibrate else study.config.training.gpu)
     if wanted is None:
         found = known if len(known) == 1 else []
@@ -47,16 +47,16 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
             names = [*GPUS, *known]
             what, fix = "unknown GPU, and none that was calibrated", "`--calibrate` measures the device of this machine"
             raise StudyError(Problem(what, "--gpu", wanted, ", ".join(names), nearest(wanted, names), fix))
-    measured = tuple(read_rates(store, found[0])) if found else ()
+    measured = tuple(read_training_rates(store, found[0])) if found else ()
     return Speeds(stated_name(wanted, found), measured)
 
 
 def _this_device(options: argparse.Namespace) -> str:
     """Folder of the device that `--calibrate` measures."""
-    from neuroscaling.calibration.measure import machine
-    from neuroscaling.devices import device_of
+    from neuroscaling.core.devices import device_of
+    from neuroscaling.planning.benchmark import machine_name
 
-    return slug(machine(device_of(options.device)))
+    return slug(machine_name(device_of(options.device)))
 
 
 def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:
@@ -65,13 +65,13 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
     hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs; waiting:
     GPU-hours of runs that their images come too slowly for; limit_minutes: time limit of the row's longest job.
     """
-    from neuroscaling.calibration.campaign import estimates, jobs_of
+    from neuroscaling.planning.training_time import job_estimates, run_estimates
 
-    runs = estimates(study, speeds)
+    runs = run_estimates(study, speeds)
     if not runs:
         return []
-    jobs = jobs_of(study, runs)
-    groups: dict[tuple[str, ...], list[Estimate]] = {}
+    jobs = job_estimates(study, runs)
+    groups: dict[tuple[str, ...], list[RunEstimate]] = {}
     for one in runs:
         groups.setdefault(BY[by](one), []).append(one)
     titles = _titles(by)
@@ -85,12 +85,11 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
 def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> list[dict[str, Any]]:
     """For each group with finished runs: hours estimated and recorded (run.json), the estimate's relative error, and
     the share of runs whose seconds lie within their interval; and one row of all."""
-    from neuroscaling.calibration.campaign import estimates
-    from neuroscaling.calibration.recorded import recorded_seconds
+    from neuroscaling.planning.training_time import recorded_seconds, run_estimates
 
-    runs = estimates(study, speeds)
+    runs = run_estimates(study, speeds)
     seconds = {one.run.run: recorded_seconds(study.store.run(one.run.run)) for one in runs}
-    groups: dict[tuple[str, ...], list[Estimate]] = {}
+    groups: dict[tuple[str, ...], list[RunEstimate]] = {}
     for one in runs:
         groups.setdefault(BY[by](one), []).append(one)
     titles = _titles(by)
@@ -99,12 +98,12 @@ def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> lis
     return [row for row in rows if row["finished"]]
 
 
-def note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
+def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     """What the hours mean, in a few lines, and the disk that packed data sets take."""
-    from neuroscaling.calibration.packs import packs_of
+    from neuroscaling.planning.training_jobs import packs_of
 
     packs = ", ".join(f"{name} {_rounded(size / GIGA):g} GB" for name, size in packs_of(study).items())
-    basis = f"a stated utilisation of {gpu(speeds.gpu).title}"
+    basis = f"a stated utilisation of {known_gpu(speeds.gpu).title}"
     if speeds.measured:
         count = len(speeds.measured)
         calibrated = f"{count} calibrated network{'s' if count > 1 else ''} on {speeds.measured[0].device}"
@@ -120,8 +119,8 @@ def note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     )
 
 
-def _row(study: LoadedStudy, group: list[Estimate], jobs: list[Job], gpus: int) -> dict[str, Any]:
-    from neuroscaling.calibration.campaign import jobs_of, wall_seconds
+def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], gpus: int) -> dict[str, Any]:
+    from neuroscaling.planning.training_time import job_estimates, wall_seconds
 
     names = {one.run.run for one in group}
     own = [job for job in jobs if names.intersection(job.runs)]
@@ -135,7 +134,7 @@ def _row(study: LoadedStudy, group: list[Estimate], jobs: list[Job], gpus: int) 
         "hours_low": _rounded(hours[0]),
         "hours": _rounded(hours[1]),
         "hours_high": _rounded(hours[2]),
-        "wall_hours": _rounded(wall_seconds(jobs_of(study, group), gpus).expected / HOUR),
+        "wall_hours": _rounded(wall_seconds(job_estimates(study, group), gpus).expected / HOUR),
         "waiting": _rounded(sum(one.seconds.expected for one in group if one.waits) / HOUR),
         "limit_minutes": max(limit_minutes(job.seconds) for job in own),
         "weights_gb": _rounded(sum(one.work.weights for one in group) / GIGA),
@@ -144,7 +143,7 @@ def _row(study: LoadedStudy, group: list[Estimate], jobs: list[Job], gpus: int) 
     }
 
 
-def _compared(group: list[Estimate], seconds: dict[str, float | None]) -> dict[str, Any]:
+def _compared(group: list[RunEstimate], seconds: dict[str, float | None]) -> dict[str, Any]:
     pairs = [(one.seconds, seconds[one.run.run]) for one in group]
     done = [(estimate, found) for estimate, found in pairs if found]
     estimated, recorded = sum(estimate.expected for estimate, _ in done), sum(found for _, found in done)
@@ -160,17 +159,17 @@ def _compared(group: list[Estimate], seconds: dict[str, float | None]) -> dict[s
     }
 
 
-def _gpu_hours(group: list[Estimate], jobs: list[Job]) -> list[float]:
+def _gpu_hours(group: list[RunEstimate], jobs: list[JobEstimate]) -> list[float]:
     """Hours of GPUs of the group's runs and of their share of the jobs' starts."""
-    from neuroscaling.calibration.training import START
+    from neuroscaling.planning.training_time import JOB_START
 
     names = {one.run.run for one in group}
     starts = sum(job.gpus * len(names.intersection(job.runs)) / len(job.runs) for job in jobs)
     ends = ("low", "expected", "high")
-    return [(sum(getattr(one.seconds, end) for one in group) + starts * getattr(START, end)) / HOUR for end in ends]
+    return [(sum(getattr(one.seconds, end) for one in group) + starts * getattr(JOB_START, end)) / HOUR for end in ends]
 
 
-def _sources(group: list[Estimate]) -> str:
+def _sources(group: list[RunEstimate]) -> str:
     """Where the rates come from: that of all, or how many runs have which kind."""
     found = {one.speed.source: 0 for one in group}
     if len(found) == 1:
@@ -193,11 +192,11 @@ def _order(item: tuple[tuple[str, ...], Any]) -> tuple[bool, tuple[str, ...]]:
     return item[0][0] != "supervised", item[0]
 
 
-def _recipe(one: Estimate) -> dict[str, Any]:
+def _recipe(one: RunEstimate) -> dict[str, Any]:
     return one.run.recipe or {}
 
 
-def readable(row: dict[str, Any]) -> dict[str, Any]:
+def readable_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row for people: large numbers in three digits, no zeros behind the point."""
     return {key: _readable(value) for key, value in row.items()}
 

@@ -4,24 +4,23 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.records import read_record, sealed
-from neuroscaling.core.run_record import FAILED, FAILURE, record_of
-from neuroscaling.provenance import version_mix
-from neuroscaling.store.absent import Absent
-from neuroscaling.store.artefacts import ARTEFACTS, artefacts_of
-from neuroscaling.store.inventory import Inventory
-from neuroscaling.store.why import Cause, why
-from neuroscaling.study import LoadedStudy
-from neuroscaling.targets import Targets
+from neuroscaling.core.provenance import version_mix
+from neuroscaling.core.records import FAILED, FAILURE_RECORD, read_record, sealed, unchecked_record
+from neuroscaling.store.changes import Cause, changes_since
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.session import ARTEFACTS, artefacts_of
+from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 
-def status(study: LoadedStudy) -> list[dict[str, Any]]:
+def status_rows(study: LoadedStudy) -> list[dict[str, Any]]:
     """One row a stage: files wanted, there, left; trainings that have a state to resume from, and those that failed."""
     targets = Targets(study)
     absent, store = Absent(targets, Inventory(study.store)), study.store
     started = sum((store.run(run) / "state").is_dir() for run in study.runs)
     records = [store.find(path) for path in targets.run_files]
-    failed = sum(record_of(path).get("status") == FAILED or path.with_name(FAILURE).is_file() for path in records)
+    failed = sum(
+        unchecked_record(path).get("status") == FAILED or path.with_name(FAILURE_RECORD).is_file() for path in records
+    )
     chosen = [one.path(store) for run in targets.references for one in targets.commitments(run)]
     results = [study.results.fit(name) for name in study.fits]
     return [
@@ -45,7 +44,7 @@ def why_rows(study: LoadedStudy) -> list[dict[str, Any]]:
     before = read_record(last, ARTEFACTS) if last.is_file() else None
     lacking = {store.name_of(path) for path in targets.all_paths() if absent(path)}
     hopeless = {store.name_of(path) for path in _of_failed(targets, absent.failed)}
-    changes = why(before, sealed(artefacts_of(targets)), sorted(lacking - hopeless))
+    changes = changes_since(before, sealed(artefacts_of(targets)), sorted(lacking - hopeless))
     told = [(one.stage, one.cause, one.absent) for one in changes]
     told += [(stage, cause, None) for stage, cause in _upgrades(targets, absent)]
     return [
@@ -69,7 +68,7 @@ def _upgrades(targets: Targets, absent: Absent) -> Iterator[tuple[str, Cause]]:
     for score in targets.scores:
         made.setdefault(f"scores ({score.stage})", []).append(score.path(targets.store))
     for stage, paths in made.items():
-        records = (record_of(targets.store.find(path)) for path in paths if not absent(path))
+        records = (unchecked_record(targets.store.find(path)) for path in paths if not absent(path))
         for package, versions in version_mix(records).items():
             told = ", ".join(f"{version} ({n})" for version, n in versions.items())
             yield stage, Cause(f"made with several versions of {package}", None, told)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroscaling.cli.output import FORMATS, show
-from neuroscaling.errors import Problem, StudyError, listing
+from neuroscaling.core.errors import Problem, StudyError, listing
 
 if TYPE_CHECKING:
     from neuroscaling.store.contents import Contents
@@ -20,7 +20,7 @@ OWNER = "ask its owner to verify the store, or for rights (docs/store.md)"
 STATUS = {True: "taken in", False: "was there already"}
 
 
-def add_commands(commands: Verbs) -> None:
+def add_store_commands(commands: Verbs) -> None:
     """Add `store` with its commands to the subcommands."""
     text = "look through a store, free its disk, check it, move runs between stores"
     verbs = commands.add_parser("store", help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
@@ -89,74 +89,74 @@ def _add_selection(parser: argparse.ArgumentParser, required: bool = False) -> N
 
 
 def _list(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.store_rows import row_of, show_sizes
-    from neuroscaling.store.contents import STAGES, selected
+    from neuroscaling.cli.output import artefact_row, show_sizes
+    from neuroscaling.store.contents import STAGES, selected_artefacts
 
-    artefacts = selected(_contents(options), options.stage or STAGES, options.run)
-    show_sizes([row_of(artefact) for artefact in artefacts], options.format)
+    artefacts = selected_artefacts(_contents(options), options.stage or STAGES, options.run)
+    show_sizes([artefact_row(artefact) for artefact in artefacts], options.format)
 
 
 def _usage(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.store_rows import show_sizes, tell_sum
-    from neuroscaling.store import usage
-    from neuroscaling.store.unused import studies_of
+    from neuroscaling.cli.output import show_sizes, tell_sum
+    from neuroscaling.store import usage as store_usage
+    from neuroscaling.store.usage import studies_of
 
     found = _contents(options)
     if options.by == "study":
-        rows = usage.by_study(found, studies_of(options.folders or [Path()]))
+        rows = store_usage.bytes_by_study(found, studies_of(options.folders or [Path()]))
     else:
-        rows = usage.by_run(found) if options.by == "run" else usage.by_stage(found)
+        rows = store_usage.bytes_by_run(found) if options.by == "run" else store_usage.bytes_by_stage(found)
     show_sizes(rows, options.format)
     tell_sum(found.artefacts, "in the whole store")
 
 
 def _unused(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.store_rows import row_of, show_sizes, tell, tell_sum
-    from neuroscaling.store.unused import studies_of, unused
+    from neuroscaling.cli.output import artefact_row, show_sizes, tell, tell_sum
+    from neuroscaling.store.usage import studies_of, unused_artefacts
 
     found = _contents(options)
     studies = studies_of(options.folders)
     tell([f"named by: {listing([f'{study.study} ({study.folder})' for study in studies])}"])
-    artefacts = unused(found, studies)
-    show_sizes([row_of(artefact) for artefact in artefacts], options.format)
+    artefacts = unused_artefacts(found, studies)
+    show_sizes([artefact_row(artefact) for artefact in artefacts], options.format)
     tell_sum(artefacts, "named by none of them")
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from neuroscaling.cli.store_rows import row_of, show_sizes, tell, tell_sum
-    from neuroscaling.store import prune
-    from neuroscaling.store.unused import studies_of, unused
+    from neuroscaling.cli.output import artefact_row, show_sizes, tell, tell_sum
+    from neuroscaling.store import prune as store_prune
+    from neuroscaling.store.usage import studies_of, unused_artefacts
 
     found = _contents(options)
-    only = unused(found, studies_of(options.unused)) if options.unused else None
-    going = prune.candidates(found, options.stage, only, options.run, options.older_than)
-    notes = [f"note: {note}" for note in prune.consequences(found, going)]
+    only = unused_artefacts(found, studies_of(options.unused)) if options.unused else None
+    going = store_prune.candidates(found, options.stage, only, options.run, options.older_than)
+    notes = [f"note: {note}" for note in store_prune.consequences(found, going)]
     if not options.delete:
-        rows = [row_of(artefact, held_by=prune.holder_of(found, artefact)) for artefact in going]
+        rows = [artefact_row(artefact, held_by=store_prune.holder_of(found, artefact)) for artefact in going]
         show_sizes(rows, options.format)
         tell_sum(going, "would go; --delete removes what no job holds")
         tell(notes)
         return 0
-    done = [prune.remove(found, artefact) for artefact in going]
+    done = [store_prune.remove(found, artefact) for artefact in going]
     gone = [removal.artefact for removal in done if removal.problem is None]
     stay = [removal.problem for removal in done if removal.problem]
-    show_sizes([row_of(artefact) for artefact in gone], options.format)
+    show_sizes([artefact_row(artefact) for artefact in gone], options.format)
     tell_sum(gone, "gone")
     tell([*notes, *stay])
     return 1 if stay else 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from neuroscaling.cli.store_rows import Progress, show_sizes, tell, verified_rows
-    from neuroscaling.store.contents import selected
-    from neuroscaling.store.verify import CHECKS, verify
+    from neuroscaling.cli.output import Progress, show_sizes, tell, verified_rows
+    from neuroscaling.store.contents import selected_artefacts
+    from neuroscaling.store.verify import CHECKS, verify_artefacts
 
     if options.jobs < 1:
         raise StudyError(Problem("not a number of artefacts", "--jobs", options.jobs, "1 or more"))
     found = _contents(options)
-    chosen = selected(found, options.stage or list(CHECKS), options.run)
+    chosen = selected_artefacts(found, options.stage or list(CHECKS), options.run)
     progress, checked = Progress(chosen), []
-    for one in verify(found, chosen, options.jobs):
+    for one in verify_artefacts(found, chosen, options.jobs):
         progress.add(one.artefact)
         checked.append(one)
     progress.end()
@@ -185,29 +185,29 @@ def _adopt(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.store_rows import row_of, show_sizes, tell_sum
+    from neuroscaling.cli.output import artefact_row, show_sizes, tell_sum
     from neuroscaling.store.transfer import export_run
 
     also = [stage.strip() for stage in options.also.split(",") if stage.strip()]
     artefacts = export_run(_contents(options), options.run, options.file, also)
-    show_sizes([row_of(artefact) for artefact in artefacts], options.format)
+    show_sizes([artefact_row(artefact) for artefact in artefacts], options.format)
     tell_sum(artefacts, f"in {options.file}")
 
 
 def _import(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.store_rows import row_of, show_sizes, tell_sum
+    from neuroscaling.cli.output import artefact_row, show_sizes, tell_sum
     from neuroscaling.store.transfer import import_tar
 
     brought = import_tar(store_of(options.store), options.file)
-    show_sizes([row_of(one.artefact, status=STATUS[one.new]) for one in brought], options.format)
+    show_sizes([artefact_row(one.artefact, status=STATUS[one.new]) for one in brought], options.format)
     tell_sum([one.artefact for one in brought if one.new], "taken in")
 
 
 def _contents(options: argparse.Namespace) -> Contents:
     """The contents of the store that a command was given; folders that can't be looked into are told."""
-    from neuroscaling.store.contents import contents
+    from neuroscaling.store.contents import store_contents
 
-    found = contents(store_of(options.store))
+    found = store_contents(store_of(options.store))
     for folder in found.unreadable:
         print(f"note: {folder}: no permission to look into it, and nothing of it is counted", file=sys.stderr)
     return found
@@ -217,8 +217,8 @@ def store_of(path: Path) -> Path:
     """The store's folder: `path`, or what the study file `path` calls its store (the first, where it names several)."""
     if not path.is_file():
         return path
-    from neuroscaling.paths import Store
-    from neuroscaling.study_file import read_study_parts
+    from neuroscaling.study.paths import Store
+    from neuroscaling.study.validation import read_study_parts
 
     study, document, faults = read_study_parts(path)
     if study is None:

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass, field
 from glob import escape
 from pathlib import Path
 
-from neuroscaling.core.holders import Holder, boot, job_has_ended, lives, namespace, said, this_process
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import disk_error, share_as
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.files import disk_error, share_as
+from neuroscaling.core.lease_holders import Holder, boot, holder_from, job_has_ended, lives, namespace, this_process
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Lease:
     def is_held(self) -> bool:
         """Is the lease still that of this process? So it is taken to be while the disk does not answer."""
         try:
-            found = said(self.lock.read_bytes())
+            found = holder_from(self.lock.read_bytes())
         except FileNotFoundError:
             return False
         except OSError:
@@ -118,7 +118,7 @@ def lock_of(path: str | Path) -> Path:
 def holder_in(lock: Path) -> Holder | None:
     """Who the lock file says that it is held by; None for a file that is missing, empty or damaged."""
     try:
-        return said(lock.read_bytes())
+        return holder_from(lock.read_bytes())
     except OSError:
         return None
 
@@ -284,7 +284,7 @@ class _Watch:
         as long as the lock. Slurm knows whether a job has ended. All others live while their heart beats.
         """
         state = os.fstat(descriptor)
-        self.holder = holder = said(os.pread(descriptor, 10_000, 0))
+        self.holder = holder = holder_from(os.pread(descriptor, 10_000, 0))
         sign = (state.st_ino, state.st_mtime_ns, holder)
         if sign != self.sign:
             self.sign, self.heard = sign, time.monotonic()

@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from neuroscaling.core.hdf5 import LOCKING
-from neuroscaling.core.reading import AGAIN, LONGEST, require_file
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.core.array_files import HDF5_LOCKING
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.files import COPY_AGAIN, LONGEST_MESSAGE, require_file
 
 PATIENCE = 3600
 """Seconds; a damaged file may also keep the library busy for ever."""
@@ -21,11 +21,11 @@ NUMBERS = 16_000_000
 SOURCE = Path(__file__).parents[2]
 
 
-def require_netcdf(path: str | Path, fix: str = AGAIN, patience: float = PATIENCE) -> None:
+def require_netcdf(path: str | Path, fix: str = COPY_AGAIN, patience: float = PATIENCE) -> None:
     """Read every variable of a netCDF file in another process. Raises DataError for a damaged file."""
     require_file(path)
     paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {LOCKING: "FALSE", "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": ""}
+    environment = os.environ | {HDF5_LOCKING: "FALSE", "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": ""}
     command = [sys.executable, "-m", "neuroscaling.core.netcdf", str(path)]
     try:
         done = subprocess.run(
@@ -35,14 +35,14 @@ def require_netcdf(path: str | Path, fix: str = AGAIN, patience: float = PATIENC
         what = f"reading this netCDF file came to no end in {patience:g} s"
         raise DataError(Problem(what, str(path), fix=fix)) from error
     if done.returncode:
-        last = next(iter(done.stderr.strip().splitlines()[-1:]), "")[:LONGEST]
+        last = next(iter(done.stderr.strip().splitlines()[-1:]), "")[:LONGEST_MESSAGE]
         said = last if done.returncode > 0 else "the netCDF library crashes at it"
         raise DataError(Problem(f"not a netCDF file, or cut short: {said}", str(path), fix=fix))
 
 
 def without_locks() -> None:
     """Let netCDF, where it is imported afterwards, read without locks, unless the environment says otherwise."""
-    os.environ.setdefault(LOCKING, "FALSE")
+    os.environ.setdefault(HDF5_LOCKING, "FALSE")
 
 
 def _read(path: str) -> None:

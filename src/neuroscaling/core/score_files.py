@@ -1,7 +1,9 @@
-"""Score files as records: every stage that scores writes them so, and every reader checks before it uses anything.
+"""Score files hold scores on named scales; those of one benchmark agree in their settings.
 
 scores/<benchmark>-<key>/<run>.json        the record; `files` has the sha256 of each file beside it
 scores/<benchmark>-<key>/<run>.<kind>      `targets.parquet`, `accuracy.parquet`, `lh_pred_test.npy`, ...
+
+Names, records and checksums keep another setting's file from standing under a name; this is in case they don't.
 """
 
 import logging
@@ -10,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.files import require_file
+from neuroscaling.core.hashing import file_sha256, key_of
 from neuroscaling.core.leases import Lease, held, sweep
-from neuroscaling.core.reading import require_file
 from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
-from neuroscaling.core.scales import SCORE_FILE
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.score_scales import SCORE_FORMAT
 
-AGAIN = "delete the score file and run again"
+DELETE_SCORE = "delete the score file and run again"
 log = logging.getLogger(__name__)
-FILES, MADE_FROM = "files", "made_from"
+FILES_KEY, MADE_FROM = "files", "made_from"
 
 
-def beside(path: str | Path, kind: str) -> Path:
+def file_beside(path: str | Path, kind: str) -> Path:
     """The file of a kind (`targets.parquet`, ...) that belongs to the score file `path`."""
     path = Path(path)
     return path.with_name(f"{path.name.removesuffix('.json')}.{kind}")
@@ -39,13 +41,13 @@ def write_score_record(
 
     kinds: of the files beside it, which are there already. Raises ValueError for NaN in `content`.
     """
-    files = {kind: file_sha256(beside(path, kind)) for kind in sorted(kinds)}
-    facts = {DEFINITION: dict(definition), MADE_FROM: dict(made_from), FILES: files}
-    write_record(path, {**content, "format": SCORE_FILE, **facts})
+    files = {kind: file_sha256(file_beside(path, kind)) for kind in sorted(kinds)}
+    facts = {DEFINITION: dict(definition), MADE_FROM: dict(made_from), FILES_KEY: files}
+    write_record(path, {**content, "format": SCORE_FORMAT, **facts})
 
 
 @contextmanager
-def making(path: str | Path, what: str, kinds: Sequence[str] = ()) -> Iterator[Lease | None]:
+def making_score(path: str | Path, what: str, kinds: Sequence[str] = ()) -> Iterator[Lease | None]:
     """Hold the lease of the record `path` for the length of the block; None where the record is there already.
 
     what: a name for it in messages; kinds: of the files beside it, whose remains of dead writers are removed. To be
@@ -58,16 +60,16 @@ def making(path: str | Path, what: str, kinds: Sequence[str] = ()) -> Iterator[L
             yield None
             return
         for kind in kinds:
-            sweep(beside(path, kind))
+            sweep(file_beside(path, kind))
         yield lease
 
 
 def read_score(path: str | Path) -> dict[str, Any]:
     """The score file at `path`. Raises DataError as `read_of_run`."""
-    return read_of_run(path, SCORE_FILE, AGAIN)
+    return read_record_of_run(path, SCORE_FORMAT, DELETE_SCORE)
 
 
-def read_of_run(path: str | Path, form: str, again: str = AGAIN) -> dict[str, Any]:
+def read_record_of_run(path: str | Path, form: str, again: str = DELETE_SCORE) -> dict[str, Any]:
     """The record `<name>-<key>/<run>.json`, of the format `form`.
 
     Raises DataError, naming both, for another format, a checksum that its content does not have, a definition that its
@@ -83,12 +85,12 @@ def read_of_run(path: str | Path, form: str, again: str = AGAIN) -> dict[str, An
     return record
 
 
-def checked_file(path: str | Path, content: Mapping[str, Any], kind: str, again: str = AGAIN) -> Path:
+def checked_file(path: str | Path, content: Mapping[str, Any], kind: str, again: str = DELETE_SCORE) -> Path:
     """The file of a kind that belongs to the score file `path` with this content, when it is what was written.
 
     Raises DataError, naming both checksums, for another one, and for a file that is missing or not of this score.
     """
-    file, stated = beside(path, kind), content.get(FILES, {}).get(kind)
+    file, stated = file_beside(path, kind), content.get(FILES_KEY, {}).get(kind)
     require_file(file, again)
     found = file_sha256(file)
     if found != stated:
@@ -100,3 +102,92 @@ def checked_file(path: str | Path, content: Mapping[str, Any], kind: str, again:
 def stored_name(path: str | Path) -> str:
     """What a file three folders deep in the store is called in `made_from`: `activations/<run>/<set>-<key>.json`."""
     return "/".join(Path(path).parts[-3:])
+
+
+FREE_SETTINGS = ("layers", "readout", "reference", "activations.layers")
+"""Settings of an architecture: they differ between the runs of one benchmark."""
+SHARED_SETTINGS = ("protocol", "engine", "code")
+"""Settings that all benchmarks of a stage share."""
+STAGE_KEYS = {"defined": "Brain-Score", "entry": "fMRI", "session": "V4"}
+"""What the stages' definitions are told by."""
+ONE_STUDY_ALONE = "list the score files of one study alone; what asks for another setting has another name"
+Scores = Sequence[tuple[Path, Mapping[str, Any]]]
+
+
+def setting_problems(scores: Scores) -> Iterator[Problem]:
+    """Settings in which score files of one table differ, naming two files and both settings; and see `asked_problems`.
+
+    scores: each file's path `<benchmark>-<key>/<run>.json` and content. Files of one benchmark on the same data agree
+    in all that determines them but FREE; files of one stage in SHARED; all files in their protocol.
+    """
+    for path, content in scores:
+        yield from asked_problems(path, content)
+    by_benchmark: dict[str, dict[str, Any]] = {}
+    by_stage: dict[str, dict[str, Any]] = {}
+    told: set[str] = set()
+    for path, content in scores:
+        settings = _flat_settings(content[DEFINITION])
+        own = {key: value for key, value in settings.items() if not _is_free_setting(key)}
+        name = f"{_benchmark_of_path(path, content)} on {content.get('data')}"
+        yield from _setting_differences(by_benchmark, name, own, path, told)
+        stage = next((stage for key, stage in STAGE_KEYS.items() if key in content[DEFINITION]), "this stage")
+        shared = {key: value for key, value in settings.items() if key in SHARED_SETTINGS}
+        yield from _setting_differences(by_stage, stage, shared, path, told)
+        protocol = {key: value for key, value in shared.items() if key == "protocol"}
+        yield from _setting_differences(by_stage, "all scores", protocol, path, told)
+
+
+def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where a score file says another protocol, engine or number of mapping images than it was asked for."""
+    asked = content[DEFINITION]
+    entry = asked.get("entry") or {}
+    engine = asked.get("engine") or (entry.get("ridge") or {}).get("engine")
+    for key, wanted in (("protocol", asked.get("protocol")), ("engine", engine)):
+        if wanted is not None and content.get(key) != wanted:
+            what = f"scores of another {key} than was asked for"
+            yield Problem(what, f"{path}: {key}", content.get(key), wanted, fix="delete the file and run again")
+    samples = asked.get("samples") or entry.get("samples")
+    if samples:
+        found = {row["n_mapping"] for row in content["rows"] if row.get("n_mapping") is not None}
+        other = sorted(found - set(samples))
+        if "all" in samples and found:  # whatever number that is, it is the largest
+            other = [n for n in other if n != max(found)]
+        if other:
+            what, allowed = "scores of numbers of mapping images that were not asked for", listing(samples)
+            where, fix = f"{path}: n_mapping", "delete the file and run again"
+            yield Problem(what, where, listing(other), allowed, fix=fix)
+
+
+def _setting_differences(
+    groups: dict[str, dict[str, Any]], name: str, settings: dict[str, Any], path: Path, told: set[str]
+) -> Iterator[Problem]:
+    """A problem for each setting that differs from the first file's of its group, told once."""
+    first = groups.setdefault(name, {"path": path, "settings": settings})
+    for key in sorted({*settings, *first["settings"]}):
+        known, own = first["settings"].get(key), settings.get(key)
+        label = key if key in SHARED_SETTINGS else f"{name}: {key}"
+        if known != own and label not in told:
+            told.add(label)
+            what = "scores of two settings in one table"
+            allowed = f"{known!r}, as {name} in {first['path']}"
+            yield Problem(what, f"{path}: {key}", repr(own), allowed, fix=ONE_STUDY_ALONE)
+
+
+def _flat_settings(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings by their keys with dots: {"activations.reduction": ...}; a FREE one stays whole."""
+    found: dict[str, Any] = {}
+    for key, own in value.items():
+        if isinstance(own, Mapping) and own and not _is_free_setting(before + key):
+            found |= _flat_settings(own, f"{before}{key}.")
+        else:
+            found[before + key] = own
+    return found
+
+
+def _is_free_setting(key: str) -> bool:
+    return key in FREE_SETTINGS
+
+
+def _benchmark_of_path(path: Path, content: Mapping[str, Any]) -> str:
+    """The benchmark that the folder of a score file is named after."""
+    return path.parent.name.removesuffix(f"-{key_of(content[DEFINITION])}")

@@ -1,1 +1,1 @@
-"""What the images are: indices, fingerprints, checks and nested subsets of image data sets."""
+"""This room lists image data sets, checks them, reads their images, and draws subsets of them."""

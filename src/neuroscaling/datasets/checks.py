@@ -1,20 +1,28 @@
-"""What can be wrong with a data set, all faults at once."""
+"""These checks find what is wrong with a data set, in names and in images, all faults at once."""
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.datasets.cache import cache_file, read_cache, write_cache
-from neuroscaling.datasets.catalogue import FILES_LOOKED_AT, listing, place, state_key
-from neuroscaling.datasets.declared import declared, declared_problems, located, no_root
-from neuroscaling.datasets.fingerprint import files_key, unnamed_source
-from neuroscaling.datasets.formats import format_of
-from neuroscaling.datasets.names import names_not_in_utf8
-from neuroscaling.datasets.split import SPLITS, Split
-from neuroscaling.datasets.tokens import token_problems
-from neuroscaling.errors import NeuroscalingError, Problem
-from neuroscaling.errors import listing as listed
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.core.errors import listing as listed
+from neuroscaling.datasets.formats import declared_problems, format_of, has_declared_size, has_root, no_root
+from neuroscaling.datasets.image_listing import (
+    FILES_LOOKED_AT,
+    cache_file,
+    list_images,
+    location_settings,
+    read_cache,
+    state_key,
+    write_cache,
+)
+from neuroscaling.datasets.index import files_key, unnamed_source
+from neuroscaling.datasets.packed_names import names_not_in_utf8
+from neuroscaling.datasets.split import SPLITS, Source, Split
+from neuroscaling.datasets.subset_sampling import token_problems
 
 SHOWN = 5
 
@@ -28,7 +36,7 @@ def light_problems(
     result is kept for large sets, while their class folders, lists or shards don't change.
     """
     wanted = list(dict.fromkeys(subsets))
-    if not located(settings):
+    if not has_root(settings):
         return [no_root(name, settings), *_declared_subsets(name, settings, wanted)]
     try:
         counts, problems = _looked_at(name, settings, cache_dir)
@@ -45,17 +53,17 @@ def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -
     Their number is kept while the files don't change. Splits of more than 20,000 images are left out: theirs are
     checked as training reads them. Raises DataError when images are missing.
     """
-    if not located(settings):
-        return [] if declared(settings) else [no_root(name, settings)]
+    if not has_root(settings):
+        return [] if has_declared_size(settings) else [no_root(name, settings)]
     return [p for split in SPLITS for p in _decoding_problems(name, settings, split, cache_dir)]
 
 
 def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> tuple[dict[str, int], list[Problem]]:
     """Training images of each class, and what is wrong with the names of files and folders."""
-    kept, key = cache_file(cache_dir, "look", place(settings)), state_key(name, settings, list(SPLITS))
+    kept, key = cache_file(cache_dir, "look", location_settings(settings)), state_key(name, settings, list(SPLITS))
     found = read_cache(kept, key)
     if found is None or found["problems"]:
-        splits = {split: listing(name, settings, split, cache_dir) for split in SPLITS}
+        splits = {split: list_images(name, settings, split, cache_dir) for split in SPLITS}
         problems = [asdict(problem) for problem in _faults(name, settings, splits)]
         found = {"counts": list(splits["train"].counts().items()), "problems": problems}
         # Images may be put where they are missing without a change of the list that names them.
@@ -77,7 +85,7 @@ def _faults(name: str, settings: dict[str, Any], splits: dict[str, Split]) -> It
 
 def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | str]) -> list[Problem]:
     """Subsets that the declared numbers can't give, however evenly the images are spread over the classes."""
-    if not declared(settings):
+    if not has_declared_size(settings):
         return []
     each, more = divmod(settings["images"], settings["classes"])
     counts = {f"class {i}": each + (i < more) for i in range(settings["classes"])}
@@ -85,17 +93,41 @@ def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | s
 
 
 def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None) -> list[Problem]:
-    from neuroscaling.datasets.images import shortened, undecodable  # PIL: not while a study is parsed
+    # PIL: not while a study is parsed
 
-    found = listing(name, settings, split, cache_dir)
+    found = list_images(name, settings, split, cache_dir)
     if len(found.names) > FILES_LOOKED_AT:
         return []
     source = unnamed_source(name, settings, split, found)
     key = files_key(state_key(name, settings, [split]), source)
-    kept = cache_file(cache_dir, f"decoding-{split}", place(settings))
+    kept = cache_file(cache_dir, f"decoding-{split}", location_settings(settings))
     limit, n_known = settings.get("corrupt_limit", 0), read_cache(kept, key)
     if isinstance(n_known, int) and n_known <= limit:
         return []
     faults = undecodable(source)
     write_cache(kept, key, len(faults))
     return shortened(faults, len(found.names), f"dataset {name}, {split}", limit) if len(faults) > limit else []
+
+
+FAULTS_SHOWN = 50
+
+
+def undecodable(source: Source) -> list[Problem]:
+    """A Problem for each image that can't be decoded to its end; all processors look (PIL decodes outside the lock)."""
+
+    def attempt(row: int) -> list[Problem]:
+        try:
+            source.decoded(row)
+        except DataError as error:
+            return error.problems
+        return []
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return [problem for problems in pool.map(attempt, range(len(source.index))) for problem in problems]
+
+
+def shortened(faults: list[Problem], n_images: int, where: str, limit: int) -> list[Problem]:
+    """The first faults and, ahead of them, how many there are, and may be."""
+    what, allowed = f"{len(faults)} of {n_images} images can't be decoded", f"corrupt_limit: {limit}"
+    fix = "replace these files or move them away, or raise the data set's `corrupt_limit`"
+    return [Problem(what, where, allowed=allowed, fix=fix), *faults[:FAULTS_SHOWN]]

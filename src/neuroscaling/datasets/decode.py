@@ -1,4 +1,4 @@
-"""From image files to pixels: torchvision's JPEG decoder for plain files, the reader of all images for the rest."""
+"""These functions decode image files to pixels and cut squares out of them."""
 
 import os
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from neuroscaling.datasets.source import Source
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.files import new_memmap
-from neuroscaling.images import is_plain_jpeg
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.files import new_memmap
+from neuroscaling.core.images import is_plain_jpeg
+from neuroscaling.datasets.split import Source
 
 # Of images that are more than this many times as long as wide, only the middle is made larger: all that a square cut
 # out of the centre shows of them. A strip of 1 x 20,000 pixels would take 10 GB otherwise.

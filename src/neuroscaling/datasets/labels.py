@@ -1,6 +1,8 @@
-"""Labels as lists and shards give them: numbers or names, turned into positions among the classes."""
+"""Text files and shards give labels of images, which become positions among the classes."""
 
+import os
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,21 +10,22 @@ from typing import TextIO
 
 import numpy as np
 
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.datasets.packed_names import Names, names_of
 from neuroscaling.datasets.split import Split
-from neuroscaling.errors import DataError, Problem, listing, nearest
 
 NEAREST_AMONG = 2000
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedLabels:
     """Labels as text. distinct: each label once; codes: int32 (n,), positions in distinct."""
 
     distinct: list[str]
     codes: np.ndarray
 
 
-class Coder:
+class LabelCoder:
     """Collects labels one by one, in four bytes each."""
 
     def __init__(self) -> None:
@@ -33,9 +36,9 @@ class Coder:
         """Note the next label."""
         self._codes.append(self._known.setdefault(label, len(self._known)))
 
-    def coded(self) -> Coded:
+    def coded(self) -> CodedLabels:
         """All labels so far."""
-        return Coded(list(self._known), np.array(self._codes, np.int32))
+        return CodedLabels(list(self._known), np.array(self._codes, np.int32))
 
 
 def open_text(path: Path, key: str) -> TextIO:
@@ -58,7 +61,7 @@ def read_class_names(path: Path) -> list[str]:
 
 
 def number_labels(
-    found: Coded, where: str, split: str, class_names: list[str] | None, train_classes: Callable[[], list[str]]
+    found: CodedLabels, where: str, split: str, class_names: list[str] | None, train_classes: Callable[[], list[str]]
 ) -> tuple[np.ndarray, list[str]]:
     """Positions (int64, (n,)) of the labels `found` among the classes, and the classes' names.
 
@@ -89,3 +92,66 @@ def empty_classes(split: Split, where: str) -> list[Problem]:
     empty = [name for name, count in split.counts().items() if not count]
     fix = "correct the labels, or the class names"
     return [Problem("classes without training images", where, listing(empty), fix=fix)] if empty else []
+
+
+SHOWN = 5
+
+
+def listed_file_state(path: Path, key: str) -> list[str | int]:
+    """Name, size and date of a file that the study names under `key`. Raises DataError when it is missing."""
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        fix = f"check `{key}:` in the study file"
+        raise DataError(Problem("file is missing", str(path), fix=fix)) from error
+    return [path.name, stat.st_size, stat.st_mtime_ns]
+
+
+def read_image_list(path: Path, key: str) -> tuple[Names, CodedLabels]:
+    """Paths and labels of a list; the label is what stands after the last space or tab of a line.
+
+    A `/` before a path is left out: paths are below a folder. Empty lines and lines that begin with `#` don't count.
+    Raises DataError that names the lines without a label, and the paths that stand there twice.
+    """
+    # Line by line into flat arrays: WebVision's list has 13 million lines.
+    text, lengths, hashes, labels, bad = bytearray(), array("q"), array("q"), LabelCoder(), []
+    with open_text(path, key) as file:
+        for number, line in enumerate(file, 1):
+            parts = line.rsplit(None, 1)
+            if not parts or line[0] == "#":
+                continue
+            if len(parts) == 1:
+                bad.append(number)
+                continue
+            name = os.fsencode(parts[0].lstrip("/"))
+            text += name
+            lengths.append(len(name))
+            hashes.append(hash(name))
+            labels.add(parts[1])
+    names = names_of(text, lengths)
+    problems = (
+        [Problem("lines without a label", str(path), f"lines {listing(bad, SHOWN)}", "`path label`")] if bad else []
+    )
+    problems += repeated_names(names, np.frombuffer(hashes, np.int64), str(path))
+    if problems:
+        raise DataError(problems)
+    return names, labels.coded()
+
+
+def repeated_names(names: Names, hashes: np.ndarray, where: str) -> list[Problem]:
+    """The problem of names that stand there twice. hashes: int64 (n,), of the names."""
+    if len(np.unique(hashes)) == len(hashes):
+        return []
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    fix = "each image needs a name of its own"
+    return [Problem("images that are named twice", where, listing(repeated, SHOWN), fix=fix)] if repeated else []
+
+
+def missing_files(folder: Path, split: Split, where: str) -> list[Problem]:
+    """The first image of each class that is not there: enough to see that a root is wrong, without a look at all."""
+    first = [split.names[row] for row in np.unique(split.labels, return_index=True)[1].tolist()]
+    missing = [name for name in first if not (folder / name).is_file()]
+    if not missing:
+        return []
+    what = f"{len(missing)} of {len(first)} images looked at (the first of each class) are not below {folder}"
+    return [Problem(what, where, listing(missing, SHOWN), fix="check `root:` in the study file")]

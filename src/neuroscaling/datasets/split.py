@@ -1,11 +1,15 @@
-"""The images of one split, without their pixels: as a format lists them, and as the rest of the pipeline knows them."""
+"""A split lists the images of a data set by id, label and class, and a source reads their pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import UnsupportedOperation
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-SPLITS = ("train", "validation")
+from neuroscaling.core.errors import Problem
+from neuroscaling.core.images import file_bytes, rgb_pixels
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,102 @@ class DatasetIndex:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+
+class Source(Protocol):
+    """Images of one split. Can be pickled, and used by many threads and forked processes: files are opened lazily."""
+
+    @property
+    def index(self) -> DatasetIndex:
+        """Ids, labels and class names of the images."""
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether there are image files; else there are only pixels."""
+
+    def where(self, row: int) -> str:
+        """The image's place, for messages."""
+
+    def encoded(self, row: int) -> bytes:
+        """Bytes of the file (JPEG, PNG ...). Raises DataError; UnsupportedOperation where there are only pixels."""
+
+    def decoded(self, row: int) -> np.ndarray:
+        """Pixels, uint8 (h, w, 3), RGB. Raises DataError that names the image when it can't be decoded."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Images that are files below `root`; an image's id is its path there."""
+
+    index: DatasetIndex
+    root: Path
+    is_encoded: ClassVar[bool] = True
+
+    def path(self, row: int) -> Path:
+        """The file of an image."""
+        return self.root / self.index.image_ids[row]
+
+    def where(self, row: int) -> str:
+        """The image's place, for messages."""
+        return str(self.path(row))
+
+    def encoded(self, row: int) -> bytes:
+        """The file's bytes. Raises DataError when it can't be read."""
+        return file_bytes(self.path(row))
+
+    def decoded(self, row: int) -> np.ndarray:
+        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
+        return rgb_pixels(self.encoded(row), self.where(row))
+
+
+@dataclass(frozen=True)
+class PixelSource:
+    """Small grey images that are held in memory. pixels: uint8 (n, h, w), in the order of the index."""
+
+    index: DatasetIndex
+    pixels: np.ndarray
+    is_encoded: ClassVar[bool] = False
+
+    def where(self, row: int) -> str:
+        """The image's id, for messages."""
+        return self.index.image_ids[row]
+
+    def encoded(self, row: int) -> bytes:
+        """There is no file: raises UnsupportedOperation."""
+        raise UnsupportedOperation(f"{self.index.name} has pixels and no files")
+
+    def decoded(self, row: int) -> np.ndarray:
+        """Pixels, uint8 (h, w, 3): the three channels are equal."""
+        return grey_to_rgb(self.pixels[row])
+
+
+def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
+    """uint8 (h, w) to (h, w, 3)."""
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
+
+SPLITS = ("train", "validation")
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a format can do with the settings of a data set.
+
+    identity: the fingerprint of images that are generated or bundled; None where it is taken from the files.
+    state: JSON that changes when images are added, removed or renamed: a stat of each class folder, list or shard;
+    raises DataError when something is missing.
+    read: all images of a split, given what tells the class names of the training images, where these are needed;
+    raises DataError with all that is wrong.
+    problems: what names of files and folders show to be wrong, given both splits.
+    source: what reads the images of an index, which was made from a split.
+    """
+
+    identity: Callable[[Settings], str | None]
+    state: Callable[[Settings, str], Any]
+    read: Callable[[Settings, str, Callable[[], list[str]]], Split]
+    problems: Callable[[Settings, dict[str, Split]], Iterator[Problem]]
+    source: Callable[[Settings, DatasetIndex, Split], Source]

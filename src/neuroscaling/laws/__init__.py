@@ -4,7 +4,7 @@
     law = laws.fit(x, y, form="power_law", x_scale=1e13, bootstraps=1000)
     law.params, law.ci, law.predict([1e20]), law.fit_report()
 
-`neuroscaling.laws.job` fits what a configuration selects from a score table.
+`neuroscaling.laws.study_fit` fits what a configuration selects from a score table.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many small minimisations at once: BFGS with a weak-Wolfe line search, all problems in step.
+"""BFGS with a weak-Wolfe line search solves many small minimisations at once, all in step.
 
 A Huber loss with delta 1e-3 is nearly an L1 loss, whose kinks make the strong Wolfe conditions fail; the weak ones,
 found by bisection, suffice for BFGS (Lewis & Overton 2013, "Nonsmooth optimization via quasi-Newton methods").

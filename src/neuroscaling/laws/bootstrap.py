@@ -1,11 +1,11 @@
-"""Bootstraps as integer weights on the points: no data are copied, and all resamples are fitted in one batch."""
+"""A bootstrap is a table of integer weights on the points, so that no data are copied."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.core.errors import DataError, Problem
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.uint16]

@@ -1,4 +1,4 @@
-"""Fit one law to points."""
+"""`fit` checks points, solves for the law and its bootstraps, and gives back the fitted law."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.laws import solver
 from neuroscaling.laws.bootstrap import resample_weights, undetermined
-from neuroscaling.laws.forms import Form, form_by_name
-from neuroscaling.laws.inputs import MODES, NotTestable, checked_points, numbers
-from neuroscaling.laws.law import LawFit
+from neuroscaling.laws.forms import form_by_name
+from neuroscaling.laws.law_fit import LawFit
 from neuroscaling.laws.loss import Loss, loss_by_name
+from neuroscaling.laws.parametrisation import Form
+from neuroscaling.laws.point_checks import MODES, NotTestable, as_float_array, checked_points
 
 Array = NDArray[np.float64]
 
@@ -112,7 +113,7 @@ def _weights(loss: Loss, y_error: Any, y: Array, y_unit: float) -> Array | None:
 def _checked_errors(errors: Any, y: Array) -> Array:
     if errors is None:
         raise DataError(Problem("the loss `weighted` needs the standard error of each score", "y_error", None))
-    errors = numbers(errors)
+    errors = as_float_array(errors)
     wrong = errors.shape != y.shape or not np.all(np.isfinite(errors) & (errors > 0))
     if wrong:
         bad = f"{int(np.sum(~(errors > 0)))} of {errors.size}" if errors.shape == y.shape else f"shape {errors.shape}"

@@ -1,4 +1,4 @@
-"""Losses of residuals r = law - data, summed over points.
+"""A loss sums the residuals law - data over points, squared or by Huber's rule.
 
 huber: of log misalignments ln(1 - score), delta 1e-3, the loss of Gokce & Schrimpf 2025; in effect an L1 loss, robust.
 least_squares: of scores. weighted: of scores, in units of each score's own standard error. All are sums over points, so
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.core.errors import DataError, Problem, nearest
 
 Array = NDArray[np.float64]
 DELTA = 1e-3

@@ -1,4 +1,4 @@
-"""Fit a law to points, for one weighting of the points or for many: multi-start, warm starts, and the proof of them.
+"""The solver fits a law to points, for one weighting or many, by multi-start and warm starts.
 
 Resamples are integer weights on the points. Each is started from the best of the minima found on all points, screened
 by one matrix product. Whether such warm starts are enough is tested on some resamples, from many starts and from the
@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.laws.bfgs import bfgs
-from neuroscaling.laws.forms import Form
-from neuroscaling.laws.forms.base import Slopes
 from neuroscaling.laws.loss import Loss
+from neuroscaling.laws.parametrisation import Form, Slopes
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.float64] | NDArray[np.uint16]

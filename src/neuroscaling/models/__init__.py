@@ -1,1 +1,1 @@
-"""The zoo: architectures by name, how they are built, their layers and what they cost."""
+"""This room builds networks by name, loads their weights, and finds their layers and what they cost."""

@@ -1,26 +1,29 @@
-"""Networks from names: freshly initialised, or shapes alone."""
+"""Networks are built by name: freshly initialised, as shapes alone, or with stochastic depth."""
 
 import logging
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import timm
 import torch
+from timm.layers import DropPath
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from neuroscaling.errors import NeuroscalingError, Problem, StudyError
-from neuroscaling.models import dotted
+from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, listing
 from neuroscaling.models.cornet_s import CORnetS
-from neuroscaling.models.drop_path import equal_rates, has_drop_path, with_drop_path, without_depth
 from neuroscaling.models.flex_resnet import FlexResNet
-from neuroscaling.models.names import ONE_PEACE, OWN, TORCHVISION, Architecture, architecture
-from neuroscaling.models.one_peace.model import OnePeaceVision
-from neuroscaling.models.plain import plain
+from neuroscaling.models.one_peace import OnePeaceVision
 from neuroscaling.models.state import refuse_unfilled
+from neuroscaling.study import own_networks
+from neuroscaling.study.architectures import ONE_PEACE, OWN, TORCHVISION, Architecture, architecture
+from neuroscaling.study.own_networks import is_dotted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -129,8 +132,8 @@ def _memory_marked() -> Iterator[None]:
 
 def _create(definition: Architecture, num_classes: int) -> nn.Module:
     name = definition.timm_name
-    if dotted.is_dotted(name):
-        return dotted.make(name, num_classes)
+    if own_networks.is_dotted(name):
+        return own_networks.make_dotted(name, num_classes)
     if name in WRITTEN_HERE:
         return WRITTEN_HERE[name](num_classes, **definition.kwargs)
     if not name.startswith(TORCHVISION):
@@ -150,4 +153,88 @@ def _create_with_drop_path(definition: Architecture, num_classes: int, rate: flo
         raise without_depth(definition, rate) from error
     if not has_drop_path(model):
         raise without_depth(definition, rate)
+    return model
+
+
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def plain(model: nn.Module, arch: str) -> nn.Module:
+    """`model` without torch.compile and DataParallel around it, or around its parts, and with float32 in all tensors.
+
+    Layers are read by hooks, which compiled modules pass over; training compiles by itself where it is asked to
+    (`training: compile`). Weights of other types (float16, bfloat16, float64) become float32: half precision comes
+    from the recipe's `precision`, or the extraction's `autocast`. Raises StudyError for a scripted network, and for
+    lazy modules, whose tensors have no sizes yet.
+    """
+    model = _unwrapped(model)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if (inside := _unwrapped(child)) is not child:
+                setattr(module, name, inside)
+    for module in model.modules():
+        module._compiled_call_impl = None  # of `module.compile()`
+    if isinstance(model, torch.jit.ScriptModule):
+        what, fix = "a scripted network: its layers can't be read", "return the module itself, without torch.jit"
+        raise StudyError(Problem(what, arch, type(model).__name__, "a torch.nn.Module", fix=fix))
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    if lazy := [name for name, tensor in named.items() if is_lazy(tensor)]:
+        what, fix = (
+            "lazy modules, whose sizes nobody knows yet",
+            "give them their sizes, e.g. nn.Linear for nn.LazyLinear",
+        )
+        raise StudyError(Problem(what, arch, listing(lazy), fix=fix))
+    tensors = named.values()
+    odd = any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in tensors)
+    return model.float() if odd else model
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    # Only who compiles has imported the compiler, which takes seconds.
+    compiled = getattr(sys.modules.get("torch._dynamo"), "OptimizedModule", ())
+    while True:
+        if isinstance(module, compiled):
+            module = module._orig_mod
+        elif isinstance(module, WRAPPERS):
+            module = module.module
+        else:
+            return module
+
+
+def with_drop_path(definition: Architecture, rate: float) -> Architecture:
+    """The architecture with `rate` at its last block, rising from 0 at its first.
+
+    Raises StudyError for a network that isn't timm's, or a rate that is none.
+    """
+    name = definition.timm_name
+    if not 0 <= rate < 1:
+        raise StudyError(Problem("not a rate of stochastic depth", definition.name, rate, "0 to less than 1"))
+    if is_dotted(name) or name.startswith((OWN, TORCHVISION)):
+        raise without_depth(definition, rate)
+    return replace(definition, kwargs={**definition.kwargs, "drop_path_rate": rate})
+
+
+def without_depth(definition: Architecture, rate: float) -> StudyError:
+    """The error for an architecture that has no stochastic depth."""
+    fix = "leave it out of the recipe's `drop_path`"
+    return StudyError(Problem("an architecture without stochastic depth", definition.name, rate, fix=fix))
+
+
+def has_drop_path(model: nn.Module) -> bool:
+    """Are blocks of this network left out in training?"""
+    return any(isinstance(module, DropPath) for module in model.modules())
+
+
+def equal_rates(model: nn.Module, rate: float) -> nn.Module:
+    """The network with the same rate in all blocks, those included that a linear rise leaves at 0."""
+    paths = {
+        (type(module), name)
+        for module in model.modules()
+        for name, child in module.named_children()
+        if isinstance(child, DropPath)
+    }
+    for module in list(model.modules()):
+        for kind, name in paths:
+            if type(module) is kind:
+                setattr(module, name, DropPath(rate))
     return model

@@ -1,4 +1,4 @@
-"""Outputs of named modules during a forward pass.
+"""Hooks capture the outputs of named modules during a forward pass.
 
 A layer is the name of a module. Where a module runs several times in a pass (torchvision's residual blocks share one
 ReLU), its name means the last time, as in Brain-Score; `name:1` is the first time, `name:2` the second. `name:input` is
@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from neuroscaling.errors import DataError, Problem
-from neuroscaling.models.state import device_of
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.models.state import network_device
 
 INPUT = "input"
 IMAGES = 2  # of a trace
@@ -70,7 +70,7 @@ def trace(model: nn.Module, modules: Iterable[str], input_size: int) -> dict[str
         handles.append(module.register_forward_pre_hook(_note(one.inputs, clock, lambda given: _first(given[0]))))
         handles.append(module.register_forward_hook(_note(one.outputs, clock, lambda given: given[1])))
     try:
-        run(model, torch.zeros(IMAGES, 3, input_size, input_size, device=device_of(model)))
+        run(model, torch.zeros(IMAGES, 3, input_size, input_size, device=network_device(model)))
     finally:
         for handle in handles:
             handle.remove()

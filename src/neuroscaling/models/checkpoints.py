@@ -1,4 +1,4 @@
-"""Networks with the weights of a file: under this package's names, timm's, or those of an original checkpoint."""
+"""Networks get the weights of a file, of an original checkpoint, or of timm and torchvision."""
 
 import logging
 import sys
@@ -8,21 +8,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from timm.models import model_entrypoint
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from neuroscaling.core.tensors import METADATA, safetensors_header
-from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.models.build import build, create, seeded, skeleton
-from neuroscaling.models.dotted import is_dotted
+from neuroscaling.core.array_files import SAFETENSORS_METADATA, safetensors_header
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.models.build import build, create, plain, seeded, skeleton
 from neuroscaling.models.heads import class_axes, classes_of, head_names, takes_no_head
-from neuroscaling.models.names import ONE_PEACE, OWN, architecture, definition
-from neuroscaling.models.one_peace.checkpoint import vision_names
+from neuroscaling.models.one_peace import vision_names
 from neuroscaling.models.state import not_loaded, refuse_empty, shapes, without_counters
-from neuroscaling.models.weight_files import SAFETENSORS
 from neuroscaling.models.weights import check_tensors, differences, load_tensors, read_weights
+from neuroscaling.study import architectures
+from neuroscaling.study.architectures import ONE_PEACE, OWN, TORCHVISION, architecture, architecture_definition
+from neuroscaling.study.own_networks import is_dotted
+from neuroscaling.study.published_weights import (
+    HUB_PREFIX,
+    SAFETENSORS,
+    published_weights,
+    require_sha256,
+    weights_file,
+    weights_problems,
+)
 
 log = logging.getLogger(__name__)
 DRAWS = {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_, torch.Tensor.random_}
@@ -74,7 +83,7 @@ def tensor_problems(arch: str, file: Path) -> list[Problem]:
         header = safetensors_header(file)
     except DataError:  # weights_problems tells of it
         return []
-    metadata = header.pop(METADATA)
+    metadata = header.pop(SAFETENSORS_METADATA)
     tensors = {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
     try:
         _reading(arch, tensors, metadata, file)
@@ -188,7 +197,7 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
 
 def _own_parts(arch: str) -> frozenset[str]:
     """Names of the network's tensors but for its heads and what older files don't have."""
-    return _parts(arch, str(definition(arch)))
+    return _parts(arch, str(architecture_definition(arch)))
 
 
 @cache
@@ -196,3 +205,80 @@ def _parts(arch: str, definition: str) -> frozenset[str]:
     model = skeleton(arch)
     heads = tuple(f"{head}." for head in head_names(arch, model))
     return frozenset(name for name in without_counters(model.state_dict()) if not name.startswith(heads))
+
+
+def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None = None) -> nn.Module:
+    """A network with published weights: from the file `weights`, or fetched by timm or torchvision.
+
+    arch: usually with the tag of the weights, e.g. `resnet18.a1_in1k`, `torchvision.resnet18.IMAGENET1K_V1`. weights:
+    safetensors or what torch.save wrote, under this package's or timm's names or those of the original checkpoint,
+    with or without a classifier; `weight_files.weights_file` says where else it is looked for. sha256: what the run's
+    name says of the file. Raises DataError when the weights can't be had, don't fit, or are those of another file.
+    """
+    if weights is not None:
+        file = weights_file(weights, arch) or weights
+        if sha256 is not None:
+            require_sha256(file, sha256)
+        return build_with(arch, file)
+    if problems := weights_problems(arch, None):
+        raise DataError(problems)
+    require_published(arch)
+    try:
+        with seeded(0):  # of what the weights don't hold
+            return plain(_published(architectures.with_tag(arch)), arch)
+    except Exception as error:  # a hub client raises errors of many libraries
+        raise DataError(
+            Problem(
+                f"published weights can't be fetched ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                value=arch,
+                fix="without a network, put <name>.safetensors into a folder and name it with `weights:` in the study",
+            )
+        ) from error
+
+
+def published_classes(arch: str) -> int:
+    """Outputs of the head that the published weights of a timm name have (of CLIP's: the width of its projection)."""
+    config = timm.get_pretrained_cfg(architecture(arch).timm_name, allow_unregistered=True)
+    return config.num_classes if config else 0
+
+
+def _published(name: str) -> nn.Module:
+    if not name.startswith(TORCHVISION):
+        return timm.create_model(name, pretrained=True)
+    from torchvision.models import get_model
+
+    _, base, *tag = name.split(".")
+    return get_model(base, weights=tag[0] if tag else "DEFAULT")
+
+
+def require_published(arch: str) -> None:
+    """Raise DataError where the installed library fetches the weights of `arch` from elsewhere than names say."""
+    known = published_weights(arch)
+    found = source_in_library(known["name"])
+    if found != known["source"]:
+        what = "the installed library fetches these weights from elsewhere than the run's name says"
+        fix = "install the versions of envs/, or write the table anew: python tools/network_tables.py"
+        raise DataError(Problem(what, known["name"], found, known["source"], fix=fix))
+
+
+def source_in_library(name: str) -> str:
+    """Where the installed library fetches the weights of this full name from; empty for nowhere."""
+    if name.startswith(TORCHVISION):
+        weights = torchvision_weights(name)
+        return str(weights.url) if weights else ""
+    config = timm_config(name)
+    hub = "/".join(filter(None, [config.hf_hub_id, config.hf_hub_filename])) if config else ""
+    return f"{HUB_PREFIX}{hub}" if hub else str(config.url or "") if config else ""
+
+
+def timm_config(name: str) -> Any:
+    import timm
+
+    return timm.get_pretrained_cfg(name, allow_unregistered=True)
+
+
+def torchvision_weights(name: str) -> Any:
+    from torchvision.models import get_model_weights
+
+    base, _, tag = name.removeprefix(TORCHVISION).partition(".")
+    return get_model_weights(base)[tag] if tag else None

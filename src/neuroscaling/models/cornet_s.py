@@ -1,4 +1,4 @@
-"""CORnet-S, written from its description in Kubilius et al. 2019 (Brain-like object recognition, NeurIPS)."""
+"""CORnet-S is written here from its description in Kubilius et al. 2019."""
 
 import torch
 from torch import nn

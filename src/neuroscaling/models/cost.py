@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-accumulates."""
+"""A network costs parameters and multiply-accumulates."""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from neuroscaling.models.build import with_shapes
 from neuroscaling.models.capture import run
-from neuroscaling.models.names import architecture
-from neuroscaling.models.state import device_of
+from neuroscaling.models.state import network_device
+from neuroscaling.study.architectures import architecture
 
 NORM = 5  # what the published numbers count for each number that a normalisation is given
 
@@ -48,7 +48,7 @@ def macs_of(model: nn.Module, size: int) -> dict[str, int]:
 
 
 def _macs_of(model: nn.Module, size: int, n: int) -> dict[str, int]:
-    images = torch.empty(n, 3, size, size, device=device_of(model))
+    images = torch.empty(n, 3, size, size, device=network_device(model))
     images = images if images.is_meta else torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False, custom_mapping=OTHERS) as counter, _Attention(counter) as attention:
         run(model, images)

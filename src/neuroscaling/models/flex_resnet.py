@@ -1,4 +1,4 @@
-"""ResNets of any width and depth: torchvision's basic blocks in stages that may be empty."""
+"""A flex ResNet has torchvision's basic blocks, of any width, in stages that may be empty."""
 
 from itertools import pairwise
 

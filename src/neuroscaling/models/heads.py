@@ -1,4 +1,4 @@
-"""Which parts of a network depend on the number of classes: its heads, and how many classes some weights are for.
+"""The heads of a network are its parts that depend on the number of classes.
 
 Nothing is guessed from names or kinds of modules: the network is made twice, for another number of classes each time,
 and what differs are the heads.
@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from neuroscaling.errors import NeuroscalingError
-from neuroscaling.models import names
+from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.models.build import skeleton
 from neuroscaling.models.state import shapes, tensors_of
+from neuroscaling.study import architectures
 
 FIRST, SECOND = 1000, 1001
 
@@ -31,7 +31,7 @@ def head_names(arch: str, model: nn.Module) -> list[str]:
 def class_axes(arch: str) -> dict[str, list[tuple[int, int, int]]]:
     """Tensors whose shape depends on the number of classes: for each such axis its number, and its length for 1000 and
     for 1001 classes."""
-    return _class_axes(arch, json.dumps(names.definition(arch), sort_keys=True))
+    return _class_axes(arch, json.dumps(architectures.architecture_definition(arch), sort_keys=True))
 
 
 def classes_of(arch: str, found: Mapping[str, tuple[int, ...]]) -> int | None:
@@ -55,8 +55,8 @@ def classes_of(arch: str, found: Mapping[str, tuple[int, ...]]) -> int | None:
 
 def takes_no_head(arch: str) -> bool:
     """Can the network be made without its head? Those of torchvision, and of one's own, can't."""
-    name = names.architecture(arch).timm_name
-    return ":" not in name and not name.startswith(names.TORCHVISION)
+    name = architectures.architecture(arch).timm_name
+    return ":" not in name and not name.startswith(architectures.TORCHVISION)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What makes a network: the tensors of its state dictionary, and the buffers that it keeps out of that; shared ones."""
+"""The state of a network is the tensors of its state dictionary and the buffers outside it."""
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -6,7 +6,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from neuroscaling.errors import DataError, Problem, StudyError, listing
+from neuroscaling.core.errors import DataError, Problem, StudyError, listing
 
 COUNTERS = "num_batches_tracked"  # of batch normalisations, since torch 0.4.1; older files don't have them
 
@@ -46,10 +46,10 @@ def set_hidden(model: nn.Module, buffers: Mapping[str, torch.Tensor]) -> None:
         if before is not None and before.shape == value.shape:
             before.copy_(value)
         else:
-            module._buffers[leaf] = value.detach().clone().to(device_of(model))
+            module._buffers[leaf] = value.detach().clone().to(network_device(model))
 
 
-def device_of(model: nn.Module) -> torch.device:
+def network_device(model: nn.Module) -> torch.device:
     """The device of a network's tensors; the CPU where it has none."""
     first = next(chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if first is None else first.device

@@ -1,4 +1,4 @@
-"""Weights files: safetensors with the run, architecture and epoch in their metadata; equal weights, equal bytes."""
+"""Weights files hold tensors as safetensors with their run, architecture and epoch."""
 
 import json
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from neuroscaling.core.tensors import load_torch, read_safetensors
-from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.files import atomic_path
+from neuroscaling.core.array_files import load_torch, read_safetensors
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.files import atomic_path
 from neuroscaling.models.state import (
     aliases,
     hidden_buffers,
@@ -21,7 +21,7 @@ from neuroscaling.models.state import (
     tensors_of,
     without_counters,
 )
-from neuroscaling.models.weight_files import SAFETENSORS
+from neuroscaling.study.published_weights import SAFETENSORS
 
 ALIASES = "aliases"
 INNER = ("state_dict_ema", "model_ema", "state_dict", "model", "module")  # where checkpoints keep the weights

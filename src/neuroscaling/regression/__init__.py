@@ -1,1 +1,1 @@
-"""Mappings from features to responses: pure array mathematics, no file formats."""
+"""This room maps features to responses by pure array mathematics; it reads and writes no files."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh, solve_triangular
 
+from neuroscaling.regression.cross_validation import Fold
 from neuroscaling.regression.features import Features, Fit, check_numbers, is_primal, products_of
-from neuroscaling.regression.folds import Fold
 from neuroscaling.regression.gram import Gram, centre
 
 

@@ -1,11 +1,11 @@
-"""Features seen through inner products: what ridge and PLS need of them, shared by folds, sample sizes and metrics."""
+"""Features of stimuli are checked for NaN, and give ridge and PLS their inner products once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from neuroscaling.regression.finite import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import Gram
 
 
@@ -105,3 +105,34 @@ def check_numbers(features: Features | Gram, rows: np.ndarray, targets: np.ndarr
         columns = np.flatnonzero(broken.any(0))
         named = ", ".join(map(str, columns[:10])) + (", .." if len(columns) > 10 else "")
         raise ValueError(f"{len(columns)} targets are not finite, in {int(broken.sum())} responses: targets {named}")
+
+
+STIMULI, FEATURES = 5, 5
+
+
+def finite_rows(values: np.ndarray) -> np.ndarray:
+    """Whether a row of (n, p) has neither NaN nor infinity, (n,); a sum each is enough where all are finite."""
+    with np.errstate(over="ignore"):
+        rows = np.isfinite(values.sum(1, dtype=np.float64))
+    if not rows.all():
+        rows[~rows] = np.isfinite(values[~rows]).all(1)
+    return rows
+
+
+def not_finite_in_words(values: np.ndarray, names: Sequence[object], first_feature: int = 0) -> str:
+    """Where features (n, p) are NaN or infinite: in how many stimuli and features, and the first of them.
+
+    names: of each row, for the message; first_feature: number of the first column, where these are a block of columns.
+    """
+    faulty = np.flatnonzero(~finite_rows(values))
+    broken = ~np.isfinite(values[faulty])
+    named = [
+        f"{names[row]} (feature {_some((np.flatnonzero(bad) + first_feature).tolist())})"
+        for row, bad in zip(faulty[:STIMULI], broken, strict=False)
+    ]
+    counted = f"{len(faulty)} stimuli and {int(broken.any(0).sum())} features"
+    return f"NaN or infinite in {counted}: {', '.join(named)}{', ..' if len(faulty) > STIMULI else ''}"
+
+
+def _some(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:FEATURES])) + (", .." if len(numbers) > FEATURES else "")

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from neuroscaling.regression.cross_validation import Fold
 from neuroscaling.regression.features import Features, Fit, check_numbers, is_primal, products_of
-from neuroscaling.regression.folds import Fold
 from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.pls_dual import fit_dual
 from neuroscaling.regression.pls_primal import fit_primal

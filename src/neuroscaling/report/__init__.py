@@ -1,1 +1,1 @@
-"""The report of a study: figures (SVG and PDF) and one page that opens from disk, without a network."""
+"""The report of a study is a set of figures and one page that opens from disk."""

@@ -1,4 +1,4 @@
-"""Build the report: figures as files, and one page with everything inside that opens from disk."""
+"""The page holds all figures and tables of a study in one file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.run_record import read_outcome
-from neuroscaling.files import atomic_path, read_object
-from neuroscaling.provenance import provenance
-from neuroscaling.report import content, figures
+from neuroscaling.core.files import atomic_path, read_object
+from neuroscaling.core.provenance import provenance
+from neuroscaling.core.records import read_outcome
+from neuroscaling.core.score_table import VALIDATION, read_table
+from neuroscaling.report import law_figures, page_content
 from neuroscaling.report.rulegraph import draw_rulegraph
 from neuroscaling.report.style import DASHES
 from neuroscaling.report.timings import Timing, read_timings
-from neuroscaling.table import VALIDATION, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 TEMPLATES = Path(__file__).parent / "templates"
 PACKAGES = ("numpy", "pandas", "matplotlib", "torch", "timm", "zarr", "himalaya", "lmfit", "snakemake")
@@ -80,7 +81,7 @@ def build_report(
     with atomic_path(folder / "scores.csv") as temporary:
         table.to_csv(temporary, index=False)
     draw_rulegraph(rulegraph, folder / "rulegraph.svg")
-    laws = [_group(name, group, folder) for name, group in content.groups(fits).items()]
+    laws = [_group(name, group, folder) for name, group in page_content.groups(fits).items()]
     text = _render(
         study=study,
         simulated=bool(table["simulated"].any()),
@@ -92,10 +93,10 @@ def build_report(
         laws=laws,
         rulegraph=_data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
-        scores=content.table_data(table.to_dict("records"), content.SCORE_COLUMNS),
-        runs=content.table_data(runs, content.RUN_COLUMNS),
-        sources=content.sources(table),
-        limits=content.limits(table, fits),
+        scores=page_content.table_data(table.to_dict("records"), page_content.SCORE_COLUMNS),
+        runs=page_content.table_data(runs, page_content.RUN_COLUMNS),
+        sources=page_content.sources(table),
+        limits=page_content.limits(table, fits),
         provenance=provenance(PACKAGES),
     )
     with atomic_path(page) as temporary:
@@ -114,31 +115,31 @@ def _figures(index: Path) -> dict[str, Any]:
 
 def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """A group of laws as the template needs it; writes the group's figure."""
-    fits = [figures.on_one_axis(fit) for fit in fits]
-    files = figures.write_figure(fits, content.group_title(fits), folder / name)
+    fits = [law_figures.on_one_axis(fit) for fit in fits]
+    files = law_figures.write_figure(fits, page_content.group_title(fits), folder / name)
     fitted = next((fit for fit in fits if fit["status"] == "fitted"), None)
     return {
         "name": name,
-        "title": content.group_title(fits),
+        "title": page_content.group_title(fits),
         "simulated": any(fit.get("simulated") for fit in fits),
         "expression": fitted and fitted["expression"],
-        "x_scale": fitted and [content.unit(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
+        "x_scale": fitted and [page_content.unit(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
         "path": fitted and fitted.get("path"),
         "mode": " and ".join(dict.fromkeys(fit["mode"] for fit in fits)),
-        "rows_used": content.common_filters(fits),
+        "rows_used": page_content.common_filters(fits),
         "loss": fitted and fitted["loss_name"],
         "bootstraps": fitted and {**fitted["bootstraps"], "of": _drawn(fits)},
-        "legend": [{"family": family, "look": look} for family, look in figures.group_looks(fits).items()],
-        "other_forms": [(DASHES[form][1], row["expression"]) for form, row in figures.other_forms(fits).items()],
+        "legend": [{"family": family, "look": look} for family, look in law_figures.group_looks(fits).items()],
+        "other_forms": [(DASHES[form][1], row["expression"]) for form, row in law_figures.other_forms(fits).items()],
         "panels": [{"src": _data_uri(_panel(fit, fits)), "alt": _alt(fit)} for fit in fits],
-        "scales": content.scales(fits),
+        "scales": page_content.scales(fits),
         "files": [path.name for path in files],
-        "rows": [content.law_row(fit) for fit in fits],
+        "rows": [page_content.law_row(fit) for fit in fits],
     }
 
 
 def _panel(fit: dict[str, Any], fits: list[dict[str, Any]]) -> str:
-    return figures.panel_svg(fit, figures.y_limits(figures.on_scale_of(fit, fits)))
+    return law_figures.panel_svg(fit, law_figures.y_limits(law_figures.on_scale_of(fit, fits)))
 
 
 def _drawn(fits: list[dict[str, Any]]) -> str:
@@ -152,14 +153,14 @@ def _drawn(fits: list[dict[str, Any]]) -> str:
 def _alt(fit: dict[str, Any]) -> str:
     """The panel in words, for readers who don't see it."""
     simulated = "simulated data; " if fit.get("simulated") else ""
-    what = f"{figures.panel_title(fit)}: {content.group_title([fit])}; {simulated}"
+    what = f"{law_figures.panel_title(fit)}: {page_content.group_title([fit])}; {simulated}"
     if not fit.get("curve"):
         return what + ("no curve" if fit["status"] == "fitted" else "not testable")
     ends = fit["curve"]["fit"][0], fit["curve"]["fit"][-1]
     x = fit["curve"]["x"][0], fit["curve"]["x"][-1]
     return (
-        f"{what}{fit['n']} points; the fitted law goes from {content.number(ends[0])} at {content.number(x[0])} "
-        f"to {content.number(ends[1])} at {content.number(x[1])}"
+        f"{what}{fit['n']} points; the fitted law goes from {page_content.number(ends[0])} at {page_content.number(x[0])} "
+        f"to {page_content.number(ends[1])} at {page_content.number(x[1])}"
     )
 
 
@@ -172,7 +173,7 @@ def _render(**values: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["number"] = content.number
+    environment.filters["number"] = page_content.number
     # `<` must not end the script element that holds the data.
     environment.filters["data"] = lambda value: Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
     own = {name: Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js")}

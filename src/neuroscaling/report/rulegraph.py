@@ -1,4 +1,4 @@
-"""The graph of the rules as SVG: by Graphviz where it is installed, else with a small layered layout of our own."""
+"""Snakemake's graph of rules is drawn by Graphviz, or by a small layered layout."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuroscaling.files import atomic_path
+from neuroscaling.core.files import atomic_path
 
 NODE = re.compile(r'^\s*"?(\w+)"?\s*\[.*?label\s*=\s*"([^"]*)"')
 EDGE = re.compile(r'^\s*"?(\w+)"?\s*->\s*"?(\w+)"?')

@@ -1,4 +1,4 @@
-"""Colours, markers and words of the figures.
+"""Colours, markers and axis words are the same in all figures.
 
 Colours: the palette of Okabe & Ito, which colour-blind readers can tell apart.
 """

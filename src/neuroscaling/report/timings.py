@@ -1,4 +1,4 @@
-"""What each stage cost: of training what the runs say, of the rest the benchmark files that Snakemake writes."""
+"""Each stage's cost comes from the runs' records and Snakemake's benchmark files."""
 
 import csv
 from collections.abc import Iterable

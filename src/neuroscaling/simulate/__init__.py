@@ -1,1 +1,1 @@
-"""Simulated brains with known truth, made from real handwritten digits. Never real recordings."""
+"""This room simulates brains with known truth from handwritten digits; nothing in it was recorded."""

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from neuroscaling.brainscore.ids import DATA_SETS
 from neuroscaling.simulate.electrophysiology import object_stimuli, write_netcdf, write_stimuli
 from neuroscaling.simulate.features import FeatureBank, decision_values
 from neuroscaling.simulate.images import Scenes, balanced_order
-from neuroscaling.simulate.settings import BrainSettings
-from neuroscaling.simulate.truth import Truth
+from neuroscaling.simulate.record import Truth
+from neuroscaling.study.benchmarks import DATA_SETS
+from neuroscaling.study.simulated_brains import BrainSettings
 
 BIAS = 1.0
 GAIN = 1.75

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.files import atomic_path
 from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, write_record
-from neuroscaling.files import atomic_path
-from neuroscaling.provenance import provenance
 from neuroscaling.simulate.behavior import write_choices
 from neuroscaling.simulate.electrophysiology import write_object_recordings, write_texture_recordings
 from neuroscaling.simulate.features import draw_bank
 from neuroscaling.simulate.fmri import write_subjects
 from neuroscaling.simulate.images import make_scenes
-from neuroscaling.simulate.record import FORMAT, MANIFEST, files_of
-from neuroscaling.simulate.settings import BrainSettings, check_settings
-from neuroscaling.simulate.truth import README, write_truth
+from neuroscaling.simulate.record import FORMAT, MANIFEST, SIMULATED_README, files_of, write_truth
+from neuroscaling.study.simulated_brains import BrainSettings, brain_settings
 
 PACKAGES = ("numpy", "scikit-learn", "xarray", "netCDF4", "pillow")
 STREAMS = ("brain", "scenes", "objects", "textures", "choices", "fmri")
@@ -32,7 +31,7 @@ def simulate_brain(out: str | Path, settings: dict[str, Any], definition: Mappin
     definition: what the folder's name is a hash of, where it is one. Raises StudyError for settings that can't be used.
     """
     out = Path(out)
-    brain = check_settings(settings)
+    brain = brain_settings(settings)
     if (out / MANIFEST).exists():
         return out / MANIFEST
     with held(out, f"the simulated brain {out}") as lease:
@@ -46,7 +45,7 @@ def _make(out: Path, brain: BrainSettings, definition: Mapping[str, Any] | None,
     with atomic_path(out) as folder:
         folder.mkdir(parents=True)
         _write_parts(folder, brain)
-        (folder / "README.md").write_text(README, encoding="utf-8")
+        (folder / "README.md").write_text(SIMULATED_README, encoding="utf-8")
         record = {
             "format": FORMAT,
             DEFINITION: None if definition is None else dict(definition),

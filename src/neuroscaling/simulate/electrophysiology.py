@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.brainscore.ids import DATA_SETS, DataSet
-from neuroscaling.simulate.features import FeatureBank
+from neuroscaling.simulate.features import FeatureBank, Tuning, draw_tuning
 from neuroscaling.simulate.images import Scenes, balanced_order, phase_scrambled, write_png
-from neuroscaling.simulate.settings import BrainSettings
-from neuroscaling.simulate.truth import Truth
-from neuroscaling.simulate.tuning import Tuning, draw_tuning
+from neuroscaling.simulate.record import Truth
+from neuroscaling.study.benchmarks import DATA_SETS, DataSet
+from neuroscaling.study.simulated_brains import BrainSettings
 
 RELIABILITY = (0.6, 0.9)
 OBJECT_WINDOW = (70, 170)

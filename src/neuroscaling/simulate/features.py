@@ -1,4 +1,4 @@
-"""What the simulated regions respond to: from Gabor energy (V1) to the evidence for each category (IT).
+"""Simulated regions respond to features, from Gabor energy to categories, by sparse weights and noise.
 
 All features are functions of one image alone, scaled by their mean and spread over images of the training split,
 so that every experiment of a simulated brain is a view of the same brain.
@@ -36,7 +36,7 @@ class FeatureBank:
 
     def features(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Features (n, features of the region), z-scored, of `pixels` (n, SIZE, SIZE) by region V1, V2, V4, IT."""
-        raw = _raw(self, pixels)
+        raw = _raw_features(self, pixels)
         scaled = {region: (raw[region] - mean) / spread for region, (mean, spread) in self.scale.items()}
         return scaled | {"V4": np.hstack([scaled["V4"], scaled["IT"]])}
 
@@ -49,7 +49,7 @@ def draw_bank(rng: np.random.Generator) -> FeatureBank:
     views = [make_scenes("train", rng) for _ in range(TRAINING_VIEWS)]
     pixels, labels = np.concatenate([v.pixels for v in views]), np.concatenate([v.labels for v in views])
     bank = FeatureBank(even, odd, pairs, mixing, category_classifiers(pixels, labels), {})
-    raw = _raw(bank, views[0].pixels)
+    raw = _raw_features(bank, views[0].pixels)
     scale = {region: (values.mean(0), values.std(0) + 1e-9) for region, values in raw.items()}
     return FeatureBank(even, odd, pairs, mixing, bank.classifiers, scale)
 
@@ -103,7 +103,7 @@ def _coarse(pixels: np.ndarray) -> np.ndarray:
     return pixels.reshape(len(pixels), SIZE // 2, 2, SIZE // 2, 2).mean((2, 4)).reshape(len(pixels), -1) / 255
 
 
-def _raw(bank: FeatureBank, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def _raw_features(bank: FeatureBank, pixels: np.ndarray) -> dict[str, np.ndarray]:
     energy = gabor_energy(pixels, bank.even, bank.odd)
     products = np.sqrt(energy[:, bank.pairs[:, 0]] * energy[:, bank.pairs[:, 1]])
     mixtures = np.maximum(products @ bank.mixing, 0)
@@ -115,3 +115,61 @@ def _neighbours(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     first = rng.integers(0, len(positions), N_PRODUCTS)
     near = [np.flatnonzero(np.abs(positions - positions[f]).max(1) < 0.16 * SIZE) for f in first]
     return np.stack([first, [rng.choice(n[n != f]) for n, f in zip(near, first, strict=True)]], 1)
+
+
+CATEGORY_SHARE = {"V4": 0.35, "IT": 1.0}
+"""Share of a target's input that is evidence for categories; the rest is image features."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How `n` targets of one region respond: weights (features, n); reliability (n,) of the mean over repetitions."""
+
+    region: str
+    weights: np.ndarray
+    reliability: np.ndarray
+
+    def clean(self, features: np.ndarray) -> np.ndarray:
+        """Noise-free responses (images, n) to images with `features` (images, features)."""
+        return smooth_rectification(features @ self.weights)
+
+    def repetitions(self, clean: np.ndarray, repetitions: int, rng: np.random.Generator) -> np.ndarray:
+        """Responses (repetitions, images, n): clean plus Gaussian noise.
+
+        The mean over repetitions has the reliability (share of its variance that is not noise) of the tuning.
+        """
+        noise_variance = repetitions * clean.var(0) * (1 - self.reliability) / self.reliability
+        return clean + np.sqrt(noise_variance) * rng.standard_normal((repetitions, *clean.shape))
+
+
+def draw_tuning(
+    region: str,
+    n_features: int,
+    n: int,
+    rng: np.random.Generator,
+    reliability: tuple[float, float],
+    n_categories: int = 0,
+) -> Tuning:
+    """`n` targets with random tuning to a region's features, the last `n_categories` of them category evidence."""
+    share = CATEGORY_SHARE.get(region, 0.0) if n_categories else 0.0
+    image = _sparse_weights(n_features - n_categories, n, 3, rng)
+    category = _sparse_weights(n_categories, n, 2, rng)
+    weights = np.concatenate([np.sqrt(1 - share) * image, np.sqrt(share) * category])
+    return Tuning(region, weights, rng.uniform(*reliability, n))
+
+
+def smooth_rectification(drive: np.ndarray) -> np.ndarray:
+    """log(1 + exp(drive + 1)): a firing rate that is never negative and nearly linear for strong drive."""
+    return np.logaddexp(0, drive + 1)
+
+
+def _sparse_weights(n_features: int, n: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit-length weights (n_features, n) on k features each, the first of them the strongest and positive."""
+    weights = np.zeros((n_features, n))
+    if n_features == 0:
+        return weights
+    for target in range(n):
+        chosen = rng.choice(n_features, min(k, n_features), replace=False)
+        weights[chosen, target] = rng.uniform(-0.6, 0.6, len(chosen))
+        weights[chosen[0], target] = 1
+    return weights / np.linalg.norm(weights, axis=0)

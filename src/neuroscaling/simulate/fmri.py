@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from neuroscaling.encoding.algonauts.layout import HEMISPHERES, IMAGE_SIZE, stimulus_id
-from neuroscaling.simulate.features import FeatureBank
-from neuroscaling.simulate.fmri_areas import BROKEN, MISSING, Area, areas_of, roi_names, subject_sizes
+from neuroscaling.simulate.features import FeatureBank, draw_tuning
 from neuroscaling.simulate.fmri_files import Hemisphere, draw_places, write_fmri, write_images
 from neuroscaling.simulate.images import Scenes, balanced_order, write_png
-from neuroscaling.simulate.settings import BrainSettings
-from neuroscaling.simulate.truth import Truth
-from neuroscaling.simulate.tuning import draw_tuning
+from neuroscaling.simulate.record import Truth
+from neuroscaling.study.recording_folders import HEMISPHERES, NSD_IMAGE_SIZE, nsd_stimulus_id
+from neuroscaling.study.simulated_brains import BROKEN, MISSING, Area, BrainSettings, areas_of, roi_names, subject_sizes
 
 REPETITIONS = 3
 RELIABILITY = (0.3, 0.85)
@@ -90,7 +88,7 @@ def _hemisphere(response: Response, areas: list[Area], number: int, side: str, r
 
 
 def _truth(response: Response, name: str, rows: np.ndarray) -> Truth:
-    ids = [stimulus_id(int(row)) for row in rows]
+    ids = [nsd_stimulus_id(int(row)) for row in rows]
     return Truth(name, ids, response.features, response.clean, response.weights, response.reliability)
 
 
@@ -142,5 +140,5 @@ def _image_files(root: Path, scenes: Scenes, rows: np.ndarray) -> dict[int, Path
     (root / "images").mkdir(parents=True)
     files = {int(row): root / "images" / f"{row}.png" for row in rows}
     for row, file in files.items():
-        write_png(file, scenes.pixels[row], IMAGE_SIZE)
+        write_png(file, scenes.pixels[row], NSD_IMAGE_SIZE)
     return files

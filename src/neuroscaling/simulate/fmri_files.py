@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neuroscaling.encoding.algonauts import layout
-from neuroscaling.encoding.algonauts.layout import FSAVERAGE_VERTICES, HEMISPHERES, SPLITS
-from neuroscaling.encoding.rois import CLASSES
+from neuroscaling.study import recording_folders
+from neuroscaling.study.recording_folders import FSAVERAGE_VERTICES, HEMISPHERES, ROI_CLASSES, SPLIT_PREFIXES
 
 FSAVERAGE5_VERTICES = 10242  # the first of fsaverage's: maps are drawn on them
 
@@ -37,10 +36,13 @@ def draw_places(n_vertices: int, rng: np.random.Generator) -> np.ndarray:
 
 def write_images(subject: Path, split: str, files: Mapping[int, Path], numbers: Sequence[int] | np.ndarray) -> None:
     """Copy the images `numbers` to a split, in that order; files: where each is."""
-    folder = layout.image_folder(subject, split)
+    folder = recording_folders.image_folder(subject, split)
     folder.mkdir(parents=True)
     for row, number in enumerate(numbers, start=1):
-        shutil.copyfile(files[int(number)], folder / f"{SPLITS[split]}-{row:04d}_{layout.stimulus_id(int(number))}.png")
+        shutil.copyfile(
+            files[int(number)],
+            folder / f"{SPLIT_PREFIXES[split]}-{row:04d}_{recording_folders.nsd_stimulus_id(int(number))}.png",
+        )
 
 
 def write_fmri(
@@ -54,23 +56,23 @@ def write_fmri(
     for side in HEMISPHERES:
         _write_responses(subject, side, hemispheres[side], n_train, withheld)
         _write_masks(subject / "roi_masks", side, hemispheres[side])
-    _save(layout.repeats_file(subject, "training"), repeats[:n_train].astype(np.int32))
+    _save(recording_folders.repeats_file(subject, "training"), repeats[:n_train].astype(np.int32))
     if not withheld:
-        _save(layout.repeats_file(subject, "test"), repeats[n_train:].astype(np.int32))
-    for mask_class, names in CLASSES.items():
+        _save(recording_folders.repeats_file(subject, "test"), repeats[n_train:].astype(np.int32))
+    for mask_class, names in ROI_CLASSES.items():
         mapping = {0: "Unknown", **dict(enumerate(names, start=1))}
-        np.save(layout.mapping_file(subject, mask_class), mapping, allow_pickle=True)
+        np.save(recording_folders.mapping_file(subject, mask_class), mapping, allow_pickle=True)
 
 
 def _write_responses(subject: Path, side: str, hemisphere: Hemisphere, n_train: int, withheld: bool) -> None:
     which = HEMISPHERES.index(side)
     responses = hemisphere.responses.astype(np.float32)
-    _save(layout.response_files(subject, "training")[which], responses[:n_train])
+    _save(recording_folders.response_files(subject, "training")[which], responses[:n_train])
     if withheld:
         return
-    _save(layout.response_files(subject, "test")[which], responses[n_train:])
-    _save(layout.ceiling_files(subject)[which], hemisphere.ceiling.astype(np.float32))
-    _save(layout.ncsnr_files(subject)[which], hemisphere.ncsnr.astype(np.float32))
+    _save(recording_folders.response_files(subject, "test")[which], responses[n_train:])
+    _save(recording_folders.ceiling_files(subject)[which], hemisphere.ceiling.astype(np.float32))
+    _save(recording_folders.ncsnr_files(subject)[which], hemisphere.ncsnr.astype(np.float32))
 
 
 def _write_masks(folder: Path, side: str, hemisphere: Hemisphere) -> None:
@@ -79,7 +81,7 @@ def _write_masks(folder: Path, side: str, hemisphere: Hemisphere) -> None:
     ones = np.ones(len(places), np.int32)
     _save(folder / f"{side}.all-vertices_fsaverage_space.npy", _over_fsaverage(places, ones))
     for mask_class, names in hemisphere.rois.items():
-        values = {name: value for value, name in enumerate(CLASSES[mask_class], start=1)} | {"": 0}
+        values = {name: value for value, name in enumerate(ROI_CLASSES[mask_class], start=1)} | {"": 0}
         mask = np.array([values[name] for name in names], np.int32)
         _save(folder / f"{side}.{mask_class}_challenge_space.npy", mask)
         _save(folder / f"{side}.{mask_class}_fsaverage_space.npy", _over_fsaverage(places, mask))

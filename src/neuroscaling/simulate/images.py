@@ -30,7 +30,7 @@ def make_scenes(split: str, rng: np.random.Generator) -> Scenes:
 
     Position and contrast vary as in the stimuli of Majaj and others (2015), so that identity can't be read off pixels.
     """
-    from neuroscaling.datasets.digits import load_digits
+    from neuroscaling.datasets.format_digits import load_digits
 
     digits, labels, digit_ids = load_digits(split)
     shifts = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (len(digits), 2))

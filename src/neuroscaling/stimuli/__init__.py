@@ -1,1 +1,1 @@
-"""Stimulus sets as stored folders: `images/` and a `manifest.json` whose rows are unique images."""
+"""This room stores stimulus sets as folders of images with a manifest."""

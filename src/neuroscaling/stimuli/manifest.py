@@ -1,4 +1,4 @@
-"""The manifest of a stimulus set, and the names of its image files."""
+"""The manifest of a stimulus set lists its stimuli and names their image files."""
 
 import hashlib
 import re
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.images import ImageFile
 from neuroscaling.core.records import DEFINITION, read_record, require_name
-from neuroscaling.errors import DataError, Problem, listing
-from neuroscaling.images import ImageFile
 
-FORMAT, MANIFEST = "stimuli/2", "manifest.json"
+STIMULI_FORMAT, MANIFEST = "stimuli/2", "manifest.json"
 KEYS = ("stimulus_id", "filename", "sha1")
 """What each row says as text; `width`, `height` and `degrees` beside it."""
-AGAIN = "delete this folder and run again"
+PREPARE_AGAIN = "delete this folder and run again"
 SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 READABLE = 80
 """Characters of an unusual id that the name of its file shows."""
@@ -28,19 +28,21 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     path = path / MANIFEST if path.is_dir() else path
-    manifest = read_record(path, FORMAT, AGAIN)
+    manifest = read_record(path, STIMULI_FORMAT, PREPARE_AGAIN)
     if manifest.get(DEFINITION) is not None:
-        require_name(manifest, path, path.absolute().parent.name, AGAIN)
+        require_name(manifest, path, path.absolute().parent.name, PREPARE_AGAIN)
     rows = manifest.get("stimuli")
     whole = isinstance(rows, list) and all(isinstance(row, dict) and _is_row(row) for row in rows)
     if not whole or not isinstance(manifest.get("set"), str):
         raise DataError(
-            Problem("manifest of a stimulus set that lacks a key", str(path), None, listing(KEYS), fix=AGAIN)
+            Problem("manifest of a stimulus set that lacks a key", str(path), None, listing(KEYS), fix=PREPARE_AGAIN)
         )
     for key in ("stimulus_id", "filename"):
         shared = [value for value, count in Counter(row[key] for row in rows).items() if count > 1]
         if shared:
-            raise DataError(Problem(f"several stimuli share one {key}", str(path), listing(shared, 5), fix=AGAIN))
+            raise DataError(
+                Problem(f"several stimuli share one {key}", str(path), listing(shared, 5), fix=PREPARE_AGAIN)
+            )
     return manifest
 
 

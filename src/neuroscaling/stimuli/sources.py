@@ -1,19 +1,21 @@
-"""Where stimuli come from: Brain-Score's files, folders, the Algonauts 2023 layout, the V4 recordings' zips."""
+"""Stimuli come from Brain-Score, folders, Algonauts 2023, NSD, or the V4 recordings."""
 
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore.ids import STIMULUS_SETS
-from neuroscaling.brainscore.sources import StimulusFiles, all_files, sha1_problems
-from neuroscaling.brainscore.sources import find_stimuli as find_set
 from neuroscaling.core.archives import Zip
-from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.images import file_bytes
+from neuroscaling.core.array_files import hdf5_dataset, open_hdf5, opened_dataset
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.files import reading
+from neuroscaling.core.images import file_bytes
 from neuroscaling.simulate.record import brain_of, check_simulated
-from neuroscaling.stimuli.tables import FILE, ID, read_stimulus_table
+from neuroscaling.stimuli.stimulus_table import FILE, ID, read_stimulus_table
+from neuroscaling.study.benchmarks import STIMULUS_SETS, StimulusFiles, all_files, sha1_problems
+from neuroscaling.study.benchmarks import find_stimuli as find_set
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
@@ -55,10 +57,12 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
     than their sha1 says.
     """
     kind = source.get("kind")
-    if kind not in KINDS:
-        allowed = ", ".join(KINDS)
-        raise DataError(Problem("unknown kind of stimulus source", "stimuli", kind, allowed, nearest(kind, KINDS)))
-    found = list(KINDS[kind](source))
+    if kind not in SOURCE_KINDS:
+        allowed = ", ".join(SOURCE_KINDS)
+        raise DataError(
+            Problem("unknown kind of stimulus source", "stimuli", kind, allowed, nearest(kind, SOURCE_KINDS))
+        )
+    found = list(SOURCE_KINDS[kind](source))
     if not found:
         raise DataError(Problem("no image in this source", str(source["root"])))
     return found
@@ -66,7 +70,7 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
 
 def is_simulated(source: dict[str, Any]) -> bool:
     """Whether the source is simulated, as part of a brain of the store or of another tree: a manifest says so."""
-    from neuroscaling.files import read_object
+    from neuroscaling.core.files import read_object
 
     manifest = Path(source["root"]).parent / "manifest.json"
     return brain_of(source["root"]) is not None or (manifest.is_file() and bool(read_object(manifest).get("simulated")))
@@ -163,12 +167,11 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
 
 def _nsd(source: dict[str, Any]) -> Iterator[Stimulus]:
     """The images that subjects of the Natural Scenes Dataset saw, by NSD id."""
-    from neuroscaling.stimuli.nsd_images import nsd_images
 
     yield from nsd_images(source)
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
+SOURCE_KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
     "brainscore": _brainscore,
     "brainscore_local": _brainscore_local,
     "folder": _folder,
@@ -185,3 +188,102 @@ def _archive(path: Path) -> Zip:
     if path not in _open_archives:
         _open_archives[path] = Zip(path)
     return _open_archives[path]
+
+
+NSD_DATASET = "imgBrick"
+NSD_SHAPE = (73000, 425, 425, 3)
+
+
+@dataclass(frozen=True)
+class NsdStimulus(Stimulus):
+    """Row `row` (from 0) of the images in `file`."""
+
+    row: int = 0
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return f"{self.file}: {NSD_DATASET}[{self.row}]"
+
+    @property
+    def suffix(self) -> str:
+        """Ending of its file name."""
+        return ".png"
+
+    def read(self) -> bytes:
+        """The image as a PNG, the same bytes at each call. Raises DataError when it can't be read."""
+        from PIL import Image
+
+        with reading(self.file, "an image in an HDF5 file", where=self.name):
+            pixels = _nsd_image_array(self.file)[self.row]
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
+
+
+def nsd_stimuli_file(root: str | Path) -> Path:
+    """The file of all images in a tree."""
+    return Path(root) / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+
+
+def nsd_images(source: dict[str, Any]) -> Iterator[NsdStimulus]:
+    """Images that subjects saw in the scan sessions whose responses are there, each once, by NSD id.
+
+    source: {"root", "subjects": list or "all", "space": one of NSD's; optional: any}. Raises DataError for subjects
+    and files that are missing, and for ids beyond the images.
+    """
+    import numpy as np
+
+    from neuroscaling.stimuli.nsd_design import read_design
+
+    root = Path(source["root"])
+    file = nsd_stimuli_file(root)
+    n = len(_nsd_image_array(file))
+    design = read_design(root)
+    shown = [design.shown(subject, sessions).ravel() for subject, sessions in _nsd_sessions(root, source)]
+    ids = np.unique(np.concatenate(shown)) if shown else np.empty(0, int)
+    if len(ids) and ids[-1] >= n:
+        raise DataError(
+            Problem("the design names images that the file doesn't have", str(file), int(ids[-1]), f"< {n}")
+        )
+    yield from (NsdStimulus(f"nsd-{row:05d}", file, row=row) for row in ids.tolist())
+
+
+def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
+    """What is wrong with the file of images, by its header."""
+    file = nsd_stimuli_file(root)
+    try:
+        with hdf5_dataset(file, NSD_DATASET) as images:
+            shape, dtype = images.shape, images.dtype
+    except DataError as error:
+        return error.problems
+    allowed = "(images, height, width, 3) uint8" if simulated else f"{NSD_SHAPE} uint8"
+    fits = len(shape) == 4 and shape[-1] == 3 if simulated else shape == NSD_SHAPE
+    if fits and dtype == "uint8":
+        return []
+    return [Problem("not NSD's images", str(file), f"{shape} {dtype}", allowed, fix="copy or download it again")]
+
+
+def _nsd_sessions(root: Path, source: dict[str, Any]) -> Iterator[tuple[str, list[int]]]:
+    """Subjects and their scan sessions of which there are responses in the source's space, or in any."""
+    from neuroscaling.study.nsd_tree import SPACES, NsdPlace, nsd_subject_problems, nsd_subjects
+
+    subjects = source.get("subjects", "all")
+    problems = nsd_subject_problems(root, subjects)
+    if problems:
+        raise DataError(problems)
+    spaces = [source["space"]] if source.get("space") else SPACES
+    for subject in nsd_subjects(root) if subjects == "all" else subjects:
+        there = {session for space in spaces for session in NsdPlace(root, subject, space).sessions()}
+        if there:
+            yield subject, sorted(there)
+
+
+_open_nsd_files: dict[Path, Any] = {}
+
+
+def _nsd_image_array(file: Path) -> Any:
+    """The images (n, height, width, 3) uint8 in the file, opened once a process and never read whole."""
+    if file not in _open_nsd_files:
+        _open_nsd_files[file] = opened_dataset(open_hdf5(file), NSD_DATASET, file)
+    return _open_nsd_files[file]

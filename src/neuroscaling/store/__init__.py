@@ -1,1 +1,1 @@
-"""The store as a whole: what is in it, what studies want of it, what can go, whether it is sound."""
+"""Commands look over a whole store: what it holds, what can go, whether it is sound."""

@@ -13,22 +13,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.config import Study
+from neuroscaling.core.array_files import SAFETENSORS_METADATA, safetensors_header
+from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
+from neuroscaling.core.files import atomic_path, require_file
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import held
-from neuroscaling.core.reading import require_file
-from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
-from neuroscaling.core.run_record import DONE, FORMAT, HISTORY, RECORD, failure_of, read_run, weights_of
-from neuroscaling.core.tensors import METADATA, safetensors_header
-from neuroscaling.errors import DataError, Problem, StudyError, nearest
-from neuroscaling.files import atomic_path
-from neuroscaling.hashing import file_sha256
-from neuroscaling.models.names import architecture
-from neuroscaling.models.weight_files import SAFETENSORS, SUFFIXES
-from neuroscaling.provenance import provenance
-from neuroscaling.runs import Run, expand
+from neuroscaling.core.provenance import provenance
+from neuroscaling.core.records import (
+    DEFINITION,
+    DONE,
+    HISTORY_FILE,
+    RUN_FORMAT,
+    RUN_RECORD,
+    failure_of,
+    read_record,
+    read_run,
+    require_name,
+    weights_of,
+    write_record,
+)
 from neuroscaling.store.contents import require_store
+from neuroscaling.store.verify import ADOPTED, ADOPTED_FORMAT
+from neuroscaling.study.architectures import architecture
+from neuroscaling.study.loaded_study import Run, expand_runs
+from neuroscaling.study.published_weights import SAFETENSORS, SUFFIXES
+from neuroscaling.study.study_sections import Study
 
-ADOPTED, ADOPTED_FORMAT = "adopted.json", "adopted/1"
 UNKNOWN = "unknown"
 
 
@@ -61,7 +71,7 @@ def adopt_weights(
     n_classes = _loaded(arch, weights, classes)
     run = _named(arch, weights)
     folder = root / "runs" / run.run
-    new = not (folder / RECORD).is_file()
+    new = not (folder / RUN_RECORD).is_file()
     kept = folder / f"{arch}{weights.suffix}"
     with held(folder, run.run):
         if not (kept.is_file() and file_sha256(kept) == run.definition["weights"]):
@@ -83,7 +93,7 @@ def adopt_weights(
         if not (folder / ADOPTED).is_file():
             write_record(folder / ADOPTED, known)
     _make(run, folder, kept)
-    return Adopted(run.run, folder, line_of(read_run(folder / RECORD), folder), new)
+    return Adopted(run.run, folder, line_of(read_run(folder / RUN_RECORD), folder), new)
 
 
 def adopt_run(root: str | Path, folder: str | Path) -> Adopted:
@@ -95,11 +105,11 @@ def adopt_run(root: str | Path, folder: str | Path) -> Adopted:
     from neuroscaling.store.transfer import staging, take_in
 
     root, folder = Path(root), Path(folder)
-    record = read_record(folder / RECORD, FORMAT, "give the folder of a finished run, as it was made")
+    record = read_record(folder / RUN_RECORD, RUN_FORMAT, "give the folder of a finished run, as it was made")
     if (reason := failure_of(record)) is not None:
         raise DataError(Problem(f"the run failed: {reason}", str(folder), allowed=f"a run whose status is `{DONE}`"))
     if record.get(DEFINITION) is not None:  # the folder may be called otherwise outside
-        require_name(record, folder / RECORD, record["run"])
+        require_name(record, folder / RUN_RECORD, record["run"])
     with staging(root) as stage:
         inside = stage / "runs" / record["run"]
         inside.mkdir(parents=True)
@@ -130,24 +140,9 @@ def line_of(record: dict[str, Any], folder: Path) -> str:
     return f"- {json.dumps(entry)}"
 
 
-def verify_adopted(folder: Path) -> None:
-    """Raise DataError where the weights that were taken in are not those that the record beside them tells of."""
-    path = folder / ADOPTED
-    if not path.is_file():
-        return
-    record = read_record(path, ADOPTED_FORMAT)
-    file = folder / record["file"]
-    fix = "put the file there again"
-    require_file(file, fix)
-    if (found := file_sha256(file)) != record["sha256"]:
-        raise DataError(
-            Problem("these are not the weights that were taken in", str(file), found, record["sha256"], fix=fix)
-        )
-
-
 def _said_arch(weights: Path) -> str:
     """The architecture that a file names in its metadata."""
-    said = safetensors_header(weights)[METADATA].get("arch") if weights.suffix == SAFETENSORS else None
+    said = safetensors_header(weights)[SAFETENSORS_METADATA].get("arch") if weights.suffix == SAFETENSORS else None
     if said is None:
         what, fix = "the file does not say of which architecture it is", "name it with --arch"
         raise StudyError(Problem(what, str(weights), fix=fix))
@@ -172,7 +167,7 @@ def _named(arch: str, weights: Path) -> Run:
     with tempfile.TemporaryDirectory(prefix="neuroscaling-adopt-") as folder:
         (Path(folder) / f"{arch}{weights.suffix}").symlink_to(weights.absolute())
         group = {"pretrained": [arch], "weights": folder}
-        (run,) = expand(Study.model_validate({"study": "adopted", "runs": [group]}), {})
+        (run,) = expand_runs(Study.model_validate({"study": "adopted", "runs": [group]}), {})
     return run
 
 
@@ -189,7 +184,7 @@ def _files_of(record: dict[str, Any], folder: Path) -> Sequence[str]:
     final = record.get("weights")
     if final is not None:
         require_file(folder / final, fix="a run without its weights is of no use in a store: copy them beside run.json")
-    names = [RECORD, HISTORY, *(file.name for file in weights_of(record) if (folder / file.name).is_file())]
+    names = [RUN_RECORD, HISTORY_FILE, *(file.name for file in weights_of(record) if (folder / file.name).is_file())]
     if (folder / ADOPTED).is_file():
         names += [ADOPTED, Path(read_record(folder / ADOPTED, ADOPTED_FORMAT)["file"]).name]
     return names

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from neuroscaling.errors import DataError, Problem, nearest
+from neuroscaling.core.errors import DataError, Problem, nearest
 
 MANIFEST, RUN_RECORD, STATE = "manifest.json", "run.json", "state"
 WEIGHTS = re.compile(r"weights-.*\.safetensors")
@@ -98,7 +98,7 @@ class Size:
         return Size(self.bytes + other.bytes, self.files + other.files, max(self.modified, other.modified))
 
 
-def contents(root: str | Path) -> Contents:
+def store_contents(root: str | Path) -> Contents:
     """Look through the store at `root`. Raises DataError where that is no folder."""
     root = Path(root)
     require_store(root)
@@ -107,7 +107,7 @@ def contents(root: str | Path) -> Contents:
     return Contents(root, artefacts, walk.unreadable)
 
 
-def selected(found: Contents, stages: Iterable[str], run: str | None = None) -> list[Artefact]:
+def selected_artefacts(found: Contents, stages: Iterable[str], run: str | None = None) -> list[Artefact]:
     """The artefacts of some stages, and, where `run` is given, of the runs that match it (`resnet18_*`) alone.
 
     Raises DataError for a stage, or a pattern of runs, that there is none of.

@@ -14,17 +14,9 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.leases import Held, held, holder_in, is_held, lock_of
-from neuroscaling.errors import DataError, NeuroscalingError, Problem
-from neuroscaling.store.contents import (
-    LOCK,
-    STAGES,
-    STATE,
-    Artefact,
-    Contents,
-    belongs_to,
-    selected,
-)
+from neuroscaling.store.contents import LOCK, STAGES, STATE, Artefact, Contents, belongs_to, selected_artefacts
 
 LEFT_BY_JOBS = ("unfinished", "temporary")
 SETTLED = 3600.0
@@ -74,7 +66,7 @@ def candidates(
     if KEPT in stages:
         allowed = ", ".join(stage for stage in STAGES if stage != KEPT)
         raise DataError(Problem("nobody knows what this is, so it is not pruned", "--stage", KEPT, allowed))
-    chosen = selected(found, stages, run)
+    chosen = selected_artefacts(found, stages, run)
     if only is not None:
         wanted = set(map(_key, only))
         chosen = [artefact for artefact in chosen if _key(artefact) in wanted or artefact.stage in LEFT_BY_JOBS]

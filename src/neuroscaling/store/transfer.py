@@ -16,17 +16,15 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from neuroscaling.core.json_text import require_keys
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.files import atomic_path, full_disk_named, reading, require_keys, require_writable, share_as
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import held
-from neuroscaling.core.reading import reading
+from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import require_checksum, sealed
-from neuroscaling.errors import DataError, Problem, listing, nearest
-from neuroscaling.files import atomic_path, full_disk_named, require_writable, share_as
-from neuroscaling.hashing import file_sha256
-from neuroscaling.provenance import provenance
-from neuroscaling.store.contents import Artefact, Contents, contents, require_store
+from neuroscaling.store.contents import Artefact, Contents, require_store, store_contents
 from neuroscaling.store.prune import lease_of
-from neuroscaling.store.verify import check
+from neuroscaling.store.verify import check_artefact
 
 LIST, FORMAT = "neuroscaling-export.json", "export/1"
 RUN_STAGES = ("runs", "weights")
@@ -55,7 +53,7 @@ def export_run(found: Contents, run: str, file: str | Path, also: Sequence[str] 
     if Path(file).exists():
         raise DataError(Problem("there is such a file already", str(file), fix="name another one, or remove it"))
     artefacts = _of_run(found, run, also)
-    if problems := [problem for artefact in artefacts for problem in check(found, artefact).problems]:
+    if problems := [problem for artefact in artefacts for problem in check_artefact(found, artefact).problems]:
         raise DataError(problems)
     files = sorted(_files(artefacts))
     sums = {path.relative_to(found.root).as_posix(): file_sha256(path) for path in files}
@@ -106,10 +104,10 @@ def take_in(folder: Path, root: Path) -> list[Brought]:
     not part of a run, artefacts that are not what their records and names say, those that a job is making, and where
     the store has something else under one of the names (both checksums are named).
     """
-    inside = contents(folder)
+    inside = store_contents(folder)
     if strange := [artefact.name for artefact in inside.artefacts if artefact.stage not in ORDER]:
         raise DataError(Problem("not part of a run", strange[0], allowed=", ".join((*RUN_STAGES, *WITH)), fix=AGAIN))
-    if problems := [problem for artefact in inside.artefacts for problem in check(inside, artefact).problems]:
+    if problems := [problem for artefact in inside.artefacts for problem in check_artefact(inside, artefact).problems]:
         raise DataError(problems)
     artefacts = sorted(inside.artefacts, key=lambda artefact: (ORDER.index(artefact.stage), artefact.name))
     with ExitStack() as stack:

@@ -1,17 +1,91 @@
-"""How many bytes of a store are of which stage, run and study."""
+"""Usage tells how many bytes of a store each stage, run and study takes, and what no study names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from neuroscaling.store.contents import STAGES, Artefact, Contents
-from neuroscaling.store.unused import StudyNames
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.records import read_record
+from neuroscaling.store.contents import MANIFEST, RUN_RECORD, STAGES, Artefact, Contents
+
+WANTED_LIST, WANTED_FORMAT = "artefacts.json", "artefacts/1"
+WANTED_PATTERN = f"results/*/{WANTED_LIST}"
+NAMED_STAGES = (
+    "subsets", "runs", "weights", "simulated", "stimuli", "activations", "commitments", "scores", "recordings",
+)  # fmt: skip
+"""Stages whose artefacts studies name. The others are downloads and caches, which belong to nobody."""
+START_STUDY = "start the study once (`snakemake -n` suffices), or name the folder that its `results/` is in"
+
+
+@dataclass(frozen=True)
+class StudyNames:
+    """A study and the names, below the store, of all artefacts that it wants; folder: where it was started."""
+
+    study: str
+    folder: Path
+    names: frozenset[str] = field(repr=False)
+
+    def wants(self, artefact: Artefact) -> bool:
+        """Whether the study names an artefact."""
+        return not self.names.isdisjoint(_names_of(artefact))
+
+
+def studies_of(places: Sequence[Path]) -> list[StudyNames]:
+    """The studies that were started in the folders `places`, and those of the study files among `places`.
+
+    Raises DataError for a folder that no study was started in: nothing would be wanted, and all of a store unused.
+    """
+    found, problems = [], []
+    for place in places:
+        own = (
+            [_wanted_of_file(place)]
+            if place.is_file()
+            else [_read_wanted(file) for file in sorted(place.glob(WANTED_PATTERN))]
+        )
+        found += own
+        if not own:
+            what = "no study was started here" if place.is_dir() else "no such folder or study file"
+            problems.append(
+                Problem(what, str(place), allowed=f"a folder with {WANTED_PATTERN}, or a study file", fix=START_STUDY)
+            )
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def unused_artefacts(contents: Contents, studies: Sequence[StudyNames]) -> list[Artefact]:
+    """What is in the store, of the stages whose artefacts studies name, and is named by none of `studies`."""
+    wanted = frozenset().union(*(study.names for study in studies))
+    return [artefact for artefact in contents.of(NAMED_STAGES) if wanted.isdisjoint(_names_of(artefact))]
+
+
+def _read_wanted(file: Path) -> StudyNames:
+    record = read_record(file, WANTED_FORMAT, again=START_STUDY)
+    return StudyNames(file.parent.name, file.parents[2], frozenset(record["names"]))
+
+
+def _wanted_of_file(file: Path) -> StudyNames:
+    from neuroscaling.study.loaded_study import load_study
+    from neuroscaling.study.session import wanted_names
+
+    study = load_study(file)
+    return StudyNames(study.config.study, file.parent, frozenset(wanted_names(study)))
+
+
+def _names_of(artefact: Artefact) -> Iterator[str]:
+    """Every path below the store that an artefact may be named by: its own, and that of its record."""
+    yield artefact.name
+    yield f"{artefact.name}/{RUN_RECORD}"
+    yield f"{artefact.name}/{MANIFEST}"
+
 
 OF_RUNS = ("weights", "activations", "scores")
 """Stages with a column of their own in the bytes of a run."""
 
 
-def by_stage(contents: Contents) -> list[dict[str, Any]]:
+def bytes_by_stage(contents: Contents) -> list[dict[str, Any]]:
     """A row for each stage that has anything: artefacts, files, bytes."""
     rows = []
     for stage in STAGES:
@@ -20,7 +94,7 @@ def by_stage(contents: Contents) -> list[dict[str, Any]]:
     return [row for row in rows if row]
 
 
-def by_run(contents: Contents) -> list[dict[str, Any]]:
+def bytes_by_run(contents: Contents) -> list[dict[str, Any]]:
     """A row for each run, the largest first: bytes of its weights, activations and scores, of all else, and together.
 
     What is of no run, such as stimuli, is a row without a name.
@@ -36,7 +110,7 @@ def by_run(contents: Contents) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["run"] is None, -row["bytes"], row["run"] or ""))
 
 
-def by_study(contents: Contents, studies: Sequence[StudyNames]) -> list[dict[str, Any]]:
+def bytes_by_study(contents: Contents, studies: Sequence[StudyNames]) -> list[dict[str, Any]]:
     """A row for each study: what of its artefacts is there, its bytes, and the bytes that no other of them names."""
     users = [(artefact, [s for s in studies if s.wants(artefact)]) for artefact in contents.artefacts]
     rows = []

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.json_text import read_object
-from neuroscaling.core.records import AGAIN, DEFINITION, require_checksum, require_name
-from neuroscaling.errors import DataError, NeuroscalingError, Problem
-from neuroscaling.hashing import file_sha1, file_sha256
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.core.files import read_object, require_file
+from neuroscaling.core.hashing import file_sha1, file_sha256
+from neuroscaling.core.records import DEFINITION, DELETE_RECORD, read_record, require_checksum, require_name
 from neuroscaling.store.contents import Artefact, Contents
 
 
@@ -22,15 +22,15 @@ class Checked:
     problems: tuple[Problem, ...] = ()
 
 
-def verify(found: Contents, artefacts: Sequence[Artefact], jobs: int = 1) -> Iterator[Checked]:
+def verify_artefacts(found: Contents, artefacts: Sequence[Artefact], jobs: int = 1) -> Iterator[Checked]:
     """Compare artefacts with their records, `jobs` at once; each as soon as it is done."""
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(check, found, artefact) for artefact in artefacts]
+        waiting = [pool.submit(check_artefact, found, artefact) for artefact in artefacts]
         for done in as_completed(waiting):
             yield done.result()
 
 
-def check(found: Contents, artefact: Artefact) -> Checked:
+def check_artefact(found: Contents, artefact: Artefact) -> Checked:
     """Compare one artefact with its record. Of what has no record nothing is known."""
     compare = CHECKS.get(artefact.stage)
     if compare is None:
@@ -45,39 +45,38 @@ def check(found: Contents, artefact: Artefact) -> Checked:
 
 
 def _subset(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.datasets.subsets import read_subset
+    from neuroscaling.datasets.subset_file import read_subset
 
     read_subset(_record(artefact))
 
 
 def _pack(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.datasets.packs.format import AGAIN, pack_facts, pack_files
+    from neuroscaling.datasets.pack_reading import PACK_AGAIN, pack_facts, pack_files
 
     record = _record(artefact)
     files = pack_files(pack_facts(record.parent, record.stem))
-    _compare({record.with_name(file["file"]): file["sha256"] for file in files}, AGAIN)
+    _compare({record.with_name(file["file"]): file["sha256"] for file in files}, PACK_AGAIN)
 
 
 def _run(found: Contents, artefact: Artefact) -> None:
     """run.json and the history; weights may have been deleted, and are an artefact of their own."""
-    from neuroscaling.core.run_record import AGAIN, HISTORY, read_run
-    from neuroscaling.store.adopt import verify_adopted
+    from neuroscaling.core.records import HISTORY_FILE, RESTORE_RUN, read_run
 
     record = read_run(_record(artefact))
-    _compare({_record(artefact).with_name(HISTORY): record["history_sha256"]}, AGAIN)
+    _compare({_record(artefact).with_name(HISTORY_FILE): record["history_sha256"]}, RESTORE_RUN)
     verify_adopted(found.root / artefact.name)
 
 
 def _weights(found: Contents, artefact: Artefact) -> None:
     """Those that are there: some of them may have been deleted, but what is there must be of the run."""
-    from neuroscaling.core.run_record import AGAIN, RECORD, read_run, weights_of
+    from neuroscaling.core.records import RESTORE_RUN, RUN_RECORD, read_run, weights_of
 
     folder = found.root / artefact.name
-    stated = {file.name: file.sha256 for file in weights_of(read_run(folder / RECORD))}
+    stated = {file.name: file.sha256 for file in weights_of(read_run(folder / RUN_RECORD))}
     if strange := [part for part in artefact.parts if part.name not in stated]:
         fix = "remove it, or restore the run.json that tells of it"
         raise DataError([Problem("weights that run.json does not tell of", str(file), fix=fix) for file in strange])
-    _compare({part: stated[part.name] for part in artefact.parts}, AGAIN)
+    _compare({part: stated[part.name] for part in artefact.parts}, RESTORE_RUN)
 
 
 def _simulated(found: Contents, artefact: Artefact) -> None:
@@ -87,14 +86,14 @@ def _simulated(found: Contents, artefact: Artefact) -> None:
 
 
 def _stimuli(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.stimuli.manifest import AGAIN, image_files
+    from neuroscaling.stimuli.manifest import PREPARE_AGAIN, image_files
 
     files = image_files(found.root / artefact.name).values()
-    _compare({file.path: file.sha1 for file in files}, AGAIN, file_sha1)
+    _compare({file.path: file.sha1 for file in files}, PREPARE_AGAIN, file_sha1)
 
 
 def _activations(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.activations.store import open_store
+    from neuroscaling.activations.zarr_reading import open_store
 
     stored = open_store(_record(artefact))
     _of_run(stored.manifest, artefact)
@@ -115,13 +114,13 @@ def _ceiling(found: Contents, artefact: Artefact) -> None:
 def _recording(found: Contents, artefact: Artefact) -> None:
     path = _record(artefact)
     stated = _sealed(artefact, path.parents[1].name)["sha256"]
-    _compare({path.with_name(name): sha256 for name, sha256 in stated.items()}, AGAIN)
+    _compare({path.with_name(name): sha256 for name, sha256 in stated.items()}, DELETE_RECORD)
 
 
 def _data(found: Contents, artefact: Artefact) -> bool:
     """Downloads, where their checksum is known: in the names of Brain-Score's folders, or in this package."""
-    from neuroscaling.encoding.v4 import checksums
-    from neuroscaling.published.source import FILES
+    from neuroscaling.study.published_tables import PUBLISHED_FILES
+    from neuroscaling.study.recording_folders import v4_sha256
 
     path, again = found.root / artefact.name, "delete it and run again"
     kind, name = artefact.name.split("/")[1:3]
@@ -131,12 +130,12 @@ def _data(found: Contents, artefact: Artefact) -> bool:
             what = "no file here has the sha1 that the folder is named after"
             raise DataError(Problem(what, str(path), ", ".join(file.name for file in files) or "nothing", fix=again))
         return True
-    if kind == "published" and name in FILES:
-        _compare({path: FILES[name].sha256}, again)
+    if kind == "published" and name in PUBLISHED_FILES:
+        _compare({path: PUBLISHED_FILES[name].sha256}, again)
         return True
     if kind == "v4":
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        known = {file: checksums().get(file.relative_to(found.root / "data/v4").as_posix()) for file in files}
+        known = {file: v4_sha256().get(file.relative_to(found.root / "data/v4").as_posix()) for file in files}
         _compare({file: sha256 for file, sha256 in known.items() if sha256}, again)
         return any(known.values())
     return False
@@ -178,12 +177,15 @@ def _of_run(record: dict[str, Any], artefact: Artefact) -> None:
     """Raise DataError for what was copied from another run: all runs on a benchmark share its key."""
     if record.get("run") not in (None, artefact.run):
         what = "the file of another run stands under this name"
-        raise DataError(Problem(what, str(artefact.record), record["run"], str(artefact.run), fix=AGAIN))
+        raise DataError(Problem(what, str(artefact.record), record["run"], str(artefact.run), fix=DELETE_RECORD))
 
 
 def _beside(record: dict[str, Any], path: Path) -> None:
     stated = record.get("files", {})
-    _compare({path.with_name(f"{path.name.removesuffix('.json')}.{kind}"): sha for kind, sha in stated.items()}, AGAIN)
+    _compare(
+        {path.with_name(f"{path.name.removesuffix('.json')}.{kind}"): sha for kind, sha in stated.items()},
+        DELETE_RECORD,
+    )
 
 
 def _compare(stated: dict[Path, str], again: str, digest: Callable[[Path], str] = file_sha256) -> None:
@@ -198,3 +200,21 @@ def _compare(stated: dict[Path, str], again: str, digest: Callable[[Path], str] 
             problems.append(Problem(what, str(path), found, checksum, fix=again))
     if problems:
         raise DataError(problems)
+
+
+ADOPTED, ADOPTED_FORMAT = "adopted.json", "adopted/1"
+
+
+def verify_adopted(folder: Path) -> None:
+    """Raise DataError where the weights that were taken in are not those that the record beside them tells of."""
+    path = folder / ADOPTED
+    if not path.is_file():
+        return
+    record = read_record(path, ADOPTED_FORMAT)
+    file = folder / record["file"]
+    fix = "put the file there again"
+    require_file(file, fix)
+    if (found := file_sha256(file)) != record["sha256"]:
+        raise DataError(
+            Problem("these are not the weights that were taken in", str(file), found, record["sha256"], fix=fix)
+        )

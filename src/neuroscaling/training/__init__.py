@@ -1,1 +1,1 @@
-"""Training: recipes, a plain loop that resumes exactly, and what it leaves in a run's folder."""
+"""This room trains one run after another, resumes exactly, and writes a run's folder."""

@@ -1,26 +1,39 @@
-"""When the state of a training is saved, and what happens when it is told to stop."""
+"""States to resume from and weights to score are written while a run goes on and at its end.
 
+A file is the sha256 of what follows (64 hexadecimal characters) and a `torch.save` archive, read with
+`weights_only=True`. The last two are kept: when the newest is damaged, the one before it serves.
+"""
+
+import hashlib
 import logging
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import torch
+
+from neuroscaling.core.array_files import load_torch
+from neuroscaling.core.files import atomic_path
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease
+from neuroscaling.models.weights import save_weights
+from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.distributed import any_of, rank
+from neuroscaling.training.launch import SIGNALS
 from neuroscaling.training.loop import Training, is_sound, snapshot
-from neuroscaling.training.state import save_state
+from neuroscaling.training.schedule import checkpoint_epochs
 
 log = logging.getLogger(__name__)
 # Epochs can take less than a tenth of a second; what is lost with a killed run is then less than writing its state.
 EPOCH_SECONDS = 2.0
 # States of large networks take long to write: at most one second in this many goes into them.
 SECONDS_PER_SECOND = 50
-# SIGUSR1 is what a cluster sends before the time limit, where it is asked to.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @dataclass
@@ -99,3 +112,87 @@ def heeding_signals(checkpoints: Checkpoints) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+KEPT = 2
+DIGEST = 64
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write `state` after `step` steps; whole on the disk when this returns. All but the last two are removed."""
+    with atomic_path(folder / f"step-{step:012d}.state") as temporary, open(temporary, "wb") as file:
+        file.write(b"0" * DIGEST)
+        content = _Hashed(file)
+        torch.save(state, content)
+        file.seek(0)
+        file.write(content.digest.hexdigest().encode())
+        file.flush()
+        os.fsync(file.fileno())
+    for old in _files(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def load_state(folder: Path, definition: str) -> dict[str, Any] | None:
+    """The newest sound state of the run with this `definition` (the state's own entry); None to start anew.
+
+    Damaged states and those of another definition are passed over with a warning.
+    """
+    for path in _files(folder):
+        content = memoryview(path.read_bytes())
+        if hashlib.sha256(content[DIGEST:]).hexdigest().encode() != bytes(content[:DIGEST]):
+            log.warning("%s is damaged or cut short; an earlier state is used", path)
+            continue
+        state = load_torch(path, content[DIGEST:])
+        if state["definition"] == definition:
+            return state
+        log.warning("%s is of other settings; it is not used", path)
+    return None
+
+
+class _Hashed:
+    """A file that is written from one end to the other; the checksum is made on the way."""
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _files(folder: Path) -> list[Path]:
+    """State files, newest first."""
+    return sorted(folder.glob("step-*.state"), reverse=True)
+
+
+def weights_name(epoch: int) -> str:
+    """File of the weights after `epoch`."""
+    return f"weights-ep{epoch}.safetensors"
+
+
+def weights_writer(run: dict[str, Any], out: Path, recipe: Recipe) -> Callable[[Training, int], dict[str, Any] | None]:
+    """What writes the weights of an epoch, where they are kept: gives `epoch, file, sha256` of the file in `out`."""
+    epochs = checkpoint_epochs(recipe)
+
+    def keep(training: Training, epoch: int) -> dict[str, Any] | None:
+        if epoch not in epochs or rank() > 0:
+            return None
+        return write_weights(run, training.scored, out, epoch, training.n_classes)
+
+    return keep
+
+
+def write_weights(run: dict[str, Any], network: Any, out: Path, epoch: int, n_classes: int) -> dict[str, Any]:
+    """Write the weights of `network` after `epoch` to the folder `out`; `epoch, file, sha256` of the file.
+
+    With them goes what the network was made from: architecture, number of classes (0: without a head) and seed.
+    """
+    path = out / weights_name(epoch)
+    facts = {"run": run["run"], "arch": run["arch"], "epoch": str(epoch), "classes": str(n_classes)}
+    seed = {} if run.get("seed") is None or run["kind"] == "pretrained" else {"seed": str(run["seed"])}
+    save_weights(network, path, facts | seed)
+    return {"epoch": epoch, "file": path.name, "sha256": file_sha256(path)}

@@ -1,4 +1,4 @@
-"""Several processes that train one run: who this one is, and what they tell each other. Alone, nothing is sent.
+"""Processes that train one run together know their rank and exchange sums and signals.
 
 The images of a step go through the network in micro batches. Where a micro batch is split over processes, `unit()` is
 the group of those that share it: batch statistics and contrasts are taken over the whole of it, so that the number of

@@ -1,4 +1,4 @@
-"""Processes for training: several for one run, by torchrun, or several runs side by side. Signals are passed on."""
+"""Processes for training are started: several for one run, by torchrun, or several runs side by side."""
 
 import logging
 import os
@@ -14,11 +14,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
-from neuroscaling.errors import DataError, Problem
+from neuroscaling.core.errors import DataError, Problem
 
 log = logging.getLogger(__name__)
-WORKER = "neuroscaling.training.many"
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+WORKER = "neuroscaling.training.job"
 PORT = 29400  # of the rendezvous between nodes
 # States of large networks take their time to write; the launcher ends what doesn't end by itself after this.
 GRACE_SECONDS = 300
@@ -161,3 +160,7 @@ def _passing_on(running: list[subprocess.Popen]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+# SIGUSR1 is what a cluster sends before the time limit, where it is asked to.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)

@@ -1,4 +1,4 @@
-"""The training loop: plain torch, the same weights for the same settings, interrupted or not."""
+"""The training loop minimises an objective's loss: the same weights for the same settings, interrupted or not."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,21 +9,55 @@ from typing import Any
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from neuroscaling.errors import Problem
+from neuroscaling.core.errors import Problem
 from neuroscaling.models.state import copy_hidden, hidden_buffers, set_hidden
-from neuroscaling.training.batchnorm import RunningStatistics
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.batch_normalisation import RunningStatistics
 from neuroscaling.training.distributed import share_units, summed, unit_group, world
-from neuroscaling.training.failures import RunFailed
-from neuroscaling.training.feeding.interface import Batch, Feed, Request
-from neuroscaling.training.objectives.base import Objective
-from neuroscaling.training.optimise import learning_rate, set_rates
-from neuroscaling.training.precision import autocast, collapsed, seed_torch
-from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.schedule import generator
-from neuroscaling.training.steps import Plan
+from neuroscaling.training.feeding.protocols import Batch, Feed, Request
+from neuroscaling.training.optimisers import learning_rate, set_rates
+from neuroscaling.training.run_folder import RunFailed
+from neuroscaling.training.schedule import StepPlan, generator
+from neuroscaling.training.torch_runtime import autocast, collapsed, seed_torch
+
+
+class Objective(nn.Module):
+    """A network and what it is trained for; this is what is compiled and spread over processes.
+
+    network: the architecture that is trained; all other parts (heads, teachers) are the objective's own.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def mixed(self, views: list[Tensor], labels: Tensor, seed: int) -> tuple[list[Tensor], Tensor]:
+        """Views (b, 3, s, s) and labels (b,) of a micro-batch as `forward` takes them; equal seeds give equal ones.
+
+        Views may be changed in place.
+        """
+        return views, labels
+
+    def forward(self, views: list[Tensor], targets: Tensor) -> Tensor:
+        """Mean loss of this process's part of a micro-batch, float32."""
+        raise NotImplementedError
+
+    def before_step(self, step: int) -> None:
+        """Called ahead of the first micro-batch of step `step` (from 0)."""
+
+    def after_backward(self, step: int) -> None:
+        """Called when the gradients of step `step` are complete, before they are clipped."""
+
+    def after_step(self, step: int) -> None:
+        """Called when the optimiser has taken step `step`."""
+
+    def scored(self) -> nn.Module:
+        """The network whose weights are evaluated and kept."""
+        return self.network
+
 
 # Reading a loss from a GPU waits for it; so they are read some steps at a time.
 LOSSES_AT_ONCE = {"cpu": 1, "cuda": 50}
@@ -67,7 +101,7 @@ class Training:
     scaler: torch.amp.GradScaler
     ema: ModelEmaV3 | None
     recipe: Recipe
-    plan: Plan
+    plan: StepPlan
     feed: Feed
     device: torch.device
     image_ids: Sequence[str]

@@ -1,4 +1,4 @@
-"""One run of the run table, whatever its kind: trained, untrained, pretrained or a baseline."""
+"""One run of the run table is made, whatever its kind: trained, untrained, pretrained or a baseline."""
 
 import gc
 import logging
@@ -12,33 +12,28 @@ from typing import Any
 
 import torch
 
+from neuroscaling.core.errors import DataError, Problem, nearest
+from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.leases import Held, Lease, held, sweep_within
-from neuroscaling.core.records import DEFINITION
-from neuroscaling.core.run_record import RECORD, read_run
+from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
 from neuroscaling.datasets.index import load_index
-from neuroscaling.errors import DataError, Problem, nearest
-from neuroscaling.hashing import content_hash, file_sha256
 from neuroscaling.models.build import build
+from neuroscaling.models.checkpoints import build_pretrained
 from neuroscaling.models.heads import classes_of
-from neuroscaling.models.names import architecture
-from neuroscaling.models.pretrained import build_pretrained
 from neuroscaling.models.state import shapes, tensors_of
-from neuroscaling.training.allocation import keep_freed_memory
-from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
+from neuroscaling.study.architectures import architecture
+from neuroscaling.study.code_fingerprints import version_of
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.checkpoints import Checkpoints, heeding_signals, load_state, write_weights
 from neuroscaling.training.distributed import any_of, rank, together, world
-from neuroscaling.training.evaluate import accuracy_kind, evaluate
-from neuroscaling.training.failures import RunFailed
-from neuroscaling.training.feeding import open_validation, training_pack
-from neuroscaling.training.keep import write_weights
+from neuroscaling.training.evaluation import accuracy_kind, evaluate
+from neuroscaling.training.feeding.training_feed import training_pack
+from neuroscaling.training.feeding.validation import open_validation
+from neuroscaling.training.image_views import image_passes
 from neuroscaling.training.loop import Training, fit, restore
-from neuroscaling.training.objectives.views import image_passes
-from neuroscaling.training.precision import reproducible
-from neuroscaling.training.prepare import chosen_device, prepare
-from neuroscaling.training.recipe import Recipe
-from neuroscaling.training.record import counts, is_complete, write_failed_run, write_run
-from neuroscaling.training.single_images import single_images_told
-from neuroscaling.training.state import load_state
-from neuroscaling.versions import version_of
+from neuroscaling.training.run_folder import RunFailed, is_complete, run_counts, write_failed_run, write_run
+from neuroscaling.training.setup import chosen_device, prepare_training, single_images_told
+from neuroscaling.training.torch_runtime import keep_freed_memory, reproducible
 
 log = logging.getLogger(__name__)
 KINDS = ("trained", "untrained", "pretrained", "baseline")
@@ -140,7 +135,7 @@ def _trained(
     gc.collect()  # a compiled network refers to itself, and would stay in a GPU's memory beside that of the next run
     try:
         with reproducible(device):
-            training = prepare(run, subset, out, base, device, operating)
+            training = prepare_training(run, subset, out, base, device, operating)
             made_from = _made_from(subset, base if run.get("start") else None)
             with single_images_told(run["run"], training.recipe, run["arch"]):
                 _run(run, training, out, operating, made_from, lease)
@@ -173,7 +168,7 @@ def _made_from(subset: Path, base: Path | None) -> dict[str, str]:
     """Checksums of the files that a trained run is made from, by their names in the store."""
     made_from = {f"subsets/{subset.parent.name}/{subset.name}": f"sha256:{file_sha256(subset)}"}
     if base is not None:
-        record = read_run(base / RECORD)
+        record = read_run(base / RUN_RECORD)
         made_from[f"runs/{base.name}/{record['weights']}"] = f"sha256:{record['weights_sha256']}"
     return made_from
 
@@ -228,7 +223,7 @@ def _trained_facts(run: dict[str, Any], training: Training) -> dict[str, Any]:
         "n_samples_seen": progress.images_seen,
         "n_samples_nominal": training.plan.n_images * recipe.epochs,
         "image_passes": passes,
-        "total_flops": round(3 * counts(run)["flops"] * progress.images_seen * passes),
+        "total_flops": round(3 * run_counts(run)["flops"] * progress.images_seen * passes),
         "acc_kind": accuracy_kind(recipe),
         "weights": last["file"],
         "weights_sha256": last["sha256"],

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.core import leases
-from neuroscaling.core.holders import said
+from neuroscaling.core.lease_holders import holder_from
 from neuroscaling.core.leases import Held, LeaseLost, held, holder_in, is_held, lock_of
 
 HOLDER = """
@@ -150,7 +150,8 @@ def test_between_two_namespaces_of_processes_the_lock_decides(tmp_path, holder):
 
 HIDDEN = """
 import os, sys
-from neuroscaling.core.leases import Held, held
+from neuroscaling.core.leases import Held
+from neuroscaling.core.leases import held
 assert not os.path.exists(f"/proc/{sys.argv[2]}")
 try:
     with held(sys.argv[1], "it", wait=False):
@@ -234,7 +235,7 @@ def test_who_is_slower_at_taking_over_gives_the_faster_one_its_lease_back(tmp_pa
     path = tmp_path / "a"
     with held(path, "it"):
         with leases._opened(lock_of(path)) as descriptor:
-            dead = said(os.pread(descriptor, 10_000, 0))
+            dead = holder_from(os.pread(descriptor, 10_000, 0))
             as_another(path, token="faster")
             assert not leases._moved_away(lock_of(path), descriptor, dead)
         assert holder_in(lock_of(path)).token == "faster"

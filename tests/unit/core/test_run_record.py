@@ -5,11 +5,17 @@ import shutil
 
 import pytest
 
-from neuroscaling.core.names import Name
-from neuroscaling.core.records import write_record
-from neuroscaling.core.run_record import checked_weights, failure_in, lacks_weights, read_run, seconds_of, weights_of
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import ArtefactName, file_sha256
+from neuroscaling.core.records import (
+    checked_weights,
+    failure_in,
+    lacks_weights,
+    read_run,
+    seconds_of,
+    weights_of,
+    write_record,
+)
 
 WEIGHTS = "weights-ep2.safetensors"
 
@@ -17,7 +23,7 @@ WEIGHTS = "weights-ep2.safetensors"
 def run_of(store, seed, **changes):
     """The folder of a run of two epochs, both of which were kept."""
     definition = {"kind": "trained", "seed": seed}
-    folder = store / "runs" / str(Name("net", definition))
+    folder = store / "runs" / str(ArtefactName("net", definition))
     folder.mkdir(parents=True)
     files = {epoch: folder / f"weights-ep{epoch}.safetensors" for epoch in (1, 2)}
     for epoch, file in files.items():

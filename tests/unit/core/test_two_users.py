@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from neuroscaling.core.files import atomic_path, share_as, write_json
 from neuroscaling.core.leases import held, lock_of
-from neuroscaling.files import atomic_path, share_as, write_json
 
 GROUP, FIRST, SECOND = 54320, 54321, 54322
 

@@ -6,25 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.activations.writing import write_store
-from neuroscaling.core.names import Name
-from neuroscaling.core.records import write_record
-from neuroscaling.core.run_record import FORMAT as RUN_FORMAT
-from neuroscaling.core.score_files import beside, write_score_record
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.core.hashing import ArtefactName, file_sha1, file_sha256
+from neuroscaling.core.records import RUN_FORMAT, write_record
+from neuroscaling.core.score_files import file_beside, write_score_record
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.packs.format import FORMAT as PACK_FORMAT
-from neuroscaling.datasets.subsets import draw, write_subset
-from neuroscaling.hashing import file_sha1, file_sha256
+from neuroscaling.datasets.pack_reading import PACK_FORMAT
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.simulate.record import FORMAT as BRAIN_FORMAT
 from neuroscaling.simulate.record import files_of
-from neuroscaling.stimuli.manifest import FORMAT as STIMULI_FORMAT
+from neuroscaling.stimuli.manifest import STIMULI_FORMAT
 
 IMAGES = ("a", "b", "c")
 
 
 def name_of(readable: str, **definition: Any) -> tuple[str, dict[str, Any]]:
     """A name in the store, and what it is a hash of."""
-    return str(Name(readable, definition)), definition
+    return str(ArtefactName(readable, definition)), definition
 
 
 RUN, RUN_DEFINITION = name_of("resnet_w8_untrained_s0", kind="untrained", seed=0)
@@ -88,7 +87,7 @@ def put_results(root: Path, run: str) -> None:
     record = {"format": "commitment/2", "definition": CHOICE_DEFINITION, "run": run, "layer": "layer1"}
     _record(root / "commitments" / CHOICE / f"{run}.json", record)
     score = root / "scores" / BENCHMARK / f"{run}.json"
-    put(beside(score, "targets.parquet"), b"one row a target")
+    put(file_beside(score, "targets.parquet"), b"one row a target")
     write_score_record(score, {"run": run, "rows": []}, BENCHMARK_DEFINITION, {}, ["targets.parquet"])
     name, definition = name_of("IT-pls", part="IT")
     arrays = put(root / "ceilings" / f"{name}.npz", b"arrays")

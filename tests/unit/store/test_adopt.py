@@ -7,14 +7,14 @@ import pytest
 import yaml
 
 from neuroscaling.cli.main import main
-from neuroscaling.config import Study
-from neuroscaling.core.run_record import checked_weights, read_run
-from neuroscaling.errors import DataError, StudyError
-from neuroscaling.hashing import file_sha256
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.hashing import file_sha256
+from neuroscaling.core.records import checked_weights, read_run
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from neuroscaling.runs import expand
 from neuroscaling.store.adopt import adopt_run, adopt_weights, line_of
+from neuroscaling.study.loaded_study import expand_runs
+from neuroscaling.study.study_sections import Study
 from tests.unit.store.sound_store import OTHER_DEFINITION, OTHER_RUN, RUN, RUN_DEFINITION, put, put_run
 from tests.unit.store.test_prune import files
 
@@ -37,7 +37,7 @@ def weights(tmp_path_factory):
 def runs_of(line):
     """The runs that a study with this line has."""
     (group,) = yaml.safe_load(line)
-    return expand(Study.model_validate({"study": "s", "runs": [group]}), {})
+    return expand_runs(Study.model_validate({"study": "s", "runs": [group]}), {})
 
 
 def test_weights_become_a_run_that_the_line_finds(store, weights, capsys):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from neuroscaling.errors import DataError
-from neuroscaling.store.contents import belongs_to, contents, selected
+from neuroscaling.core.errors import DataError
+from neuroscaling.store.contents import belongs_to, selected_artefacts, store_contents
 from tests.unit.store.tiny_store import FILES, OF_A_RUN, RUNS, SET, make_store, put
 
 
@@ -13,12 +13,12 @@ def store(tmp_path):
 
 
 def only(store, stage):
-    (found,) = contents(store).of([stage])
+    (found,) = store_contents(store).of([stage])
     return found
 
 
 def test_every_byte_is_of_one_artefact(store):
-    found = contents(store)
+    found = store_contents(store)
     sizes = sum(FILES.values()) + len(RUNS) * sum(OF_A_RUN.values())
     assert sum(artefact.bytes for artefact in found.artefacts) == sizes
     assert sum(artefact.files for artefact in found.artefacts) == len(FILES) + len(RUNS) * len(OF_A_RUN)
@@ -27,7 +27,7 @@ def test_every_byte_is_of_one_artefact(store):
 
 
 def test_stages_names_and_runs(store):
-    found = contents(store)
+    found = store_contents(store)
     named = {(artefact.stage, artefact.name, artefact.run) for artefact in found.artefacts}
     run = RUNS[0]
     assert named >= {
@@ -53,7 +53,9 @@ def test_files_called_after_a_record_are_its_own_and_the_longest_name_wins(tmp_p
     """A run named `a` and one named `a.b`: each has its targets."""
     for name in ("a.json", "a.targets.parquet", "a.b.json", "a.b.targets.parquet"):
         put(tmp_path / "scores/IT-1" / name, 1)
-    parts = {artefact.run: [part.name for part in artefact.parts] for artefact in contents(tmp_path).of(["scores"])}
+    parts = {
+        artefact.run: [part.name for part in artefact.parts] for artefact in store_contents(tmp_path).of(["scores"])
+    }
     assert parts == {"a": ["a.targets.parquet"], "a.b": ["a.b.targets.parquet"]}
 
 
@@ -63,14 +65,14 @@ def test_what_has_no_record_is_unfinished(store):
     put(store / f"runs/{RUNS[0]}/state/last.pt", 50)
     (store / f"stimuli/{SET}/manifest.json").unlink()
     put(store / f"activations/{RUNS[1]}/.{SET}-88888888.zarr.partial/facts.json", 1)
-    assert {artefact.name for artefact in contents(store).of(["unfinished"])} == {
+    assert {artefact.name for artefact in store_contents(store).of(["unfinished"])} == {
         f"activations/{RUNS[0]}/{SET}-88888888.zarr",
         f"activations/{RUNS[1]}/.{SET}-88888888.zarr.partial",
         f"runs/{RUNS[1]}",
         f"runs/{RUNS[0]}/state",
         f"stimuli/{SET}",
     }
-    assert [artefact.name for artefact in contents(store).of(["runs"])] == [f"runs/{RUNS[0]}"]
+    assert [artefact.name for artefact in store_contents(store).of(["runs"])] == [f"runs/{RUNS[0]}"]
 
 
 @pytest.mark.parametrize(
@@ -93,21 +95,21 @@ def test_symbolic_links_are_not_followed_and_count_as_links(store, tmp_path):
     put(tmp_path / "elsewhere/large.bin", 5000)
     (store / "data/linked").mkdir()
     (store / "data/linked/here").symlink_to(tmp_path / "elsewhere")
-    (found,) = [artefact for artefact in contents(store).of(["data"]) if artefact.name == "data/linked/here"]
+    (found,) = [artefact for artefact in store_contents(store).of(["data"]) if artefact.name == "data/linked/here"]
     assert found.bytes < 5000 and found.files == 1
 
 
 def test_a_store_that_is_not_there_is_refused_with_the_nearest(store):
     with pytest.raises(DataError, match=r"there is no store here(.|\n)*nearest: .*store"):
-        contents(store.with_name("stroe"))
+        store_contents(store.with_name("stroe"))
     with pytest.raises(DataError, match="not a store but a file"):
-        contents(store / "data/published/benchmark_scores.csv")
+        store_contents(store / "data/published/benchmark_scores.csv")
 
 
 def test_stages_and_runs_can_be_chosen_and_unknown_ones_are_refused(store):
-    found = contents(store)
-    assert [artefact.run for artefact in selected(found, ["activations"], "*_all_*")] == [RUNS[1]]
+    found = store_contents(store)
+    assert [artefact.run for artefact in selected_artefacts(found, ["activations"], "*_all_*")] == [RUNS[1]]
     with pytest.raises(DataError, match=r"no such stage(.|\n)*nearest: +activations"):
-        selected(found, ["activation"])
+        selected_artefacts(found, ["activation"])
     with pytest.raises(DataError, match="no such run"):
-        selected(found, ["activations"], "vgg*")
+        selected_artefacts(found, ["activations"], "vgg*")

@@ -10,7 +10,7 @@ import pytest
 
 from neuroscaling.cli.main import main
 from neuroscaling.store import prune
-from neuroscaling.store.contents import contents
+from neuroscaling.store.contents import store_contents
 from tests.unit.store.tiny_store import RUNS, SET, make_store, names_of_run, put, start_study
 
 HOLDER = """
@@ -70,7 +70,7 @@ def test_a_stage_goes_and_the_rest_stays(store, capsys):
     err = capsys.readouterr().err
     assert "2 artefacts, 1.02 kB: gone" in err
     assert "scores and choices of layers of these runs (4) stay" in err
-    assert not contents(store).of(["activations", "unfinished", "temporary"])
+    assert not store_contents(store).of(["activations", "unfinished", "temporary"])
 
 
 def test_runs_can_be_chosen(store):
@@ -163,7 +163,7 @@ def test_a_killed_prune_leaves_nothing_half_under_its_name(store, monkeypatch):
         patched.setattr(prune, "_delete", killed)
         with pytest.raises(KeyboardInterrupt):
             main(["store", "prune", str(store), "--stage", "activations", "--delete"])
-    found = contents(store)
+    found = store_contents(store)
     assert [artefact.run for artefact in found.of(["activations"])] == [RUNS[1]]
     assert not found.of(["unfinished"]) and len(found.of(["temporary"])) == 2
 

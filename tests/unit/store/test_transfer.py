@@ -8,11 +8,11 @@ import tarfile
 import pytest
 
 from neuroscaling.cli.main import main
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.records import sealed
-from neuroscaling.errors import DataError
-from neuroscaling.hashing import file_sha256
 from neuroscaling.store import transfer
-from neuroscaling.store.contents import contents
+from neuroscaling.store.contents import store_contents
 from neuroscaling.store.transfer import LIST, export_run, import_tar
 from tests.unit.store.sound_store import (
     OTHER_DEFINITION,
@@ -42,7 +42,7 @@ def other(tmp_path):
 
 @pytest.fixture
 def tar(store, tmp_path):
-    export_run(contents(store), RUN, tmp_path / "run.tar", ("activations", "commitments", "scores"))
+    export_run(store_contents(store), RUN, tmp_path / "run.tar", ("activations", "commitments", "scores"))
     return tmp_path / "run.tar"
 
 
@@ -112,22 +112,22 @@ def test_something_else_under_a_name_is_refused_and_nothing_appears(tar, other):
 
 def test_only_finished_and_sound_runs_are_exported(store, tmp_path):
     with pytest.raises(DataError, match=f"no such run(.|\n)*nearest: +{RUN}"):
-        export_run(contents(store), RUN.replace("resnet", "resent"), tmp_path / "a.tar")
+        export_run(store_contents(store), RUN.replace("resnet", "resent"), tmp_path / "a.tar")
     with pytest.raises(DataError, match=r"can't go with a run(.|\n)*nearest: +scores"):
-        export_run(contents(store), RUN, tmp_path / "a.tar", ["score"])
+        export_run(store_contents(store), RUN, tmp_path / "a.tar", ["score"])
     (store / f"runs/{OTHER_RUN}/run.json").unlink()
     with pytest.raises(DataError, match="the run is not finished"):
-        export_run(contents(store), OTHER_RUN, tmp_path / "a.tar")
+        export_run(store_contents(store), OTHER_RUN, tmp_path / "a.tar")
     put(store / f"activations/{RUN}" / f"{next(store.glob('activations/*/*.zarr')).name}/layer1/zarr.json", b"{}")
     with pytest.raises(DataError, match="altered"):
-        export_run(contents(store), RUN, tmp_path / "a.tar", ["activations"])
+        export_run(store_contents(store), RUN, tmp_path / "a.tar", ["activations"])
     assert not (tmp_path / "a.tar").exists()
 
 
 def test_a_file_that_is_there_is_not_written_over(store, tar):
     before = file_sha256(tar)
     with pytest.raises(DataError, match="there is such a file already"):
-        export_run(contents(store), RUN, tar)
+        export_run(store_contents(store), RUN, tar)
     assert file_sha256(tar) == before
 
 
@@ -216,7 +216,7 @@ def test_a_killed_import_leaves_no_record(tar, other, monkeypatch):
                 import_tar(other, tar)
         assert main(["store", "verify", str(other)]) == 0
     import_tar(other, tar)
-    assert contents(other).of(["scores"]) and not contents(other).of(["unfinished", "temporary"])
+    assert store_contents(other).of(["scores"]) and not store_contents(other).of(["unfinished", "temporary"])
 
 
 def test_a_run_that_a_job_makes_is_not_imported(tar, other):

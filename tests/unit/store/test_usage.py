@@ -7,7 +7,7 @@ import json
 import pytest
 
 from neuroscaling.cli.main import main
-from neuroscaling.cli.store_rows import in_units
+from neuroscaling.cli.output import in_units
 from tests.unit.store.tiny_store import FILES, OF_A_RUN, RUNS, make_store, names_of_run, put, start_study
 
 RUN_BYTES = sum(OF_A_RUN.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.store.contents import contents
+from neuroscaling.store.contents import store_contents
 from neuroscaling.store.transfer import export_run
 from tests.unit.store.sound_store import RUN, RUN_DEFINITION, put_results, put_run
 from tests.unit.store.tiny_store import RUNS, make_store
@@ -18,11 +18,11 @@ GROUP, FIRST, SECOND = 54320, 54321, 54322
 # Other users may not read this checkout: everything is imported before this process becomes one of them.
 STORE_COMMAND = """
 import os, sys
-import neuroscaling.cli.store_rows
-import neuroscaling.store.prune, neuroscaling.store.unused, neuroscaling.store.usage, neuroscaling.store.verify
+import neuroscaling.cli.output
+import neuroscaling.store.prune, neuroscaling.store.usage, neuroscaling.store.usage, neuroscaling.store.verify
 from neuroscaling.cli.main import main
 if "import" in sys.argv:
-    import neuroscaling.activations.store, neuroscaling.store.adopt, neuroscaling.store.transfer
+    import neuroscaling.activations.zarr_reading, neuroscaling.store.adopt, neuroscaling.store.transfer
 os.setgroups([])
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[2]))
@@ -53,7 +53,7 @@ def test_without_rights_nothing_goes_and_the_folder_is_named(folder):
     status, err = as_user(SECOND, "prune", store, "--stage", "scores", "--delete")
     assert status == 1 and "0 artefacts, 0 B: gone" in err
     assert err.count("no permission to write in its folder") == len(RUNS)
-    assert len(contents(store).of(["scores"])) == len(RUNS)
+    assert len(store_contents(store).of(["scores"])) == len(RUNS)
 
 
 def test_a_folder_that_is_closed_is_told_and_is_a_fault(folder):
@@ -69,12 +69,12 @@ def test_a_folder_that_is_closed_is_told_and_is_a_fault(folder):
 def test_one_takes_in_a_run_and_another_takes_it_out(folder):
     put_run(folder / "outside", RUN, RUN_DEFINITION)
     put_results(folder / "outside", RUN)
-    export_run(contents(folder / "outside"), RUN, folder / "run.tar", ["activations", "scores"])
+    export_run(store_contents(folder / "outside"), RUN, folder / "run.tar", ["activations", "scores"])
     store = folder / "store"
     store.mkdir()
     os.chown(store, 0, GROUP)
     store.chmod(0o2775)
     status, err = as_user(FIRST, "import", store, folder / "run.tar")
-    assert (status, len(contents(store).artefacts)) == (0, 4), err
+    assert (status, len(store_contents(store).artefacts)) == (0, 4), err
     status, err = as_user(SECOND, "prune", store, "--stage", "runs", "activations", "scores", "--delete")
-    assert (status, contents(store).artefacts) == (0, []), err
+    assert (status, store_contents(store).artefacts) == (0, []), err

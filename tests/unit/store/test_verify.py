@@ -8,9 +8,10 @@ import pytest
 
 from neuroscaling.cli.main import main
 from neuroscaling.datasets.index import load_index
-from neuroscaling.datasets.subsets import draw, write_subset
-from neuroscaling.store.contents import contents
-from neuroscaling.store.verify import CHECKS, check, verify
+from neuroscaling.datasets.subset_file import write_subset
+from neuroscaling.datasets.subset_sampling import draw
+from neuroscaling.store.contents import store_contents
+from neuroscaling.store.verify import CHECKS, check_artefact, verify_artefacts
 from tests.unit.store.sound_store import BENCHMARK, OTHER_DEFINITION, OTHER_RUN, RUN, make_sound_store, put, put_run
 
 
@@ -25,8 +26,8 @@ def store(made, tmp_path):
 
 
 def faults(store):
-    found = contents(store)
-    return [problem for one in verify(found, found.of(CHECKS), 2) for problem in one.problems]
+    found = store_contents(store)
+    return [problem for one in verify_artefacts(found, found.of(CHECKS), 2) for problem in one.problems]
 
 
 def only_fault(store):
@@ -68,11 +69,11 @@ def test_every_flipped_byte_is_found(made):
 
 def test_a_missing_file_is_found(made):
     """Unless it is an artefact's record, without which there is no artefact, or all of one."""
-    found = contents(made)
+    found = store_contents(made)
     alone = {artefact.record for artefact in found.of(CHECKS)} | set(made.glob("runs/*/weights-*"))
     for file in set(files_of(made)) - alone:
         aside = file.rename(made.parent / "aside")
-        assert any(check(found, artefact).problems for artefact in found.of(CHECKS)), file
+        assert any(check_artefact(found, artefact).problems for artefact in found.of(CHECKS)), file
         aside.rename(file)
 
 

@@ -7,13 +7,12 @@ import pytest
 import yaml
 
 from neuroscaling.cli.main import main
+from neuroscaling.core.files import write_json
 from neuroscaling.core.records import sealed, write_record
-from neuroscaling.files import write_json
-from neuroscaling.store.artefacts import artefacts_of
-from neuroscaling.store.session import end
-from neuroscaling.store.why import FIRST, GONE, NEVER, Cause, Change, why
-from neuroscaling.study import load_study
-from neuroscaling.targets import Targets
+from neuroscaling.store.changes import FIRST, GONE, NEVER, Cause, Change, changes_since
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.session import artefacts_of, end_session
+from neuroscaling.study.wanted import Targets
 
 IT, V1 = "MajajHong2015public.IT-pls", "FreemanZiemba2013public.V1-pls"
 STUDY = {
@@ -50,7 +49,7 @@ def told(study):
     def changes(edit, absent=None):
         before, now = (sealed(artefacts_of(Targets(one))) for one in (study(), study(edit)))
         missing = sorted(set(now["names"]) - set(before["names"])) if absent is None else absent(now)
-        return {(one.stage, one.cause.what): one for one in why(before, now, missing)}
+        return {(one.stage, one.cause.what): one for one in changes_since(before, now, missing)}
 
     return changes
 
@@ -113,7 +112,7 @@ def test_a_formula_is_told_by_its_module(study):
     before = sealed(artefacts_of(Targets(study())))
     now = deepcopy(before)
     before["code"]["brainscore"]["regression/pls.py"] = "0" * 64
-    from neuroscaling.code import fingerprint_of
+    from neuroscaling.study.code_fingerprints import fingerprint_of
 
     old, new = (fingerprint_of(side["code"]["brainscore"]) for side in (before, now))
     names = [name for name in before["stages"]["scores"] if name.startswith(IT)]
@@ -122,7 +121,7 @@ def test_a_formula_is_told_by_its_module(study):
         before["stages"]["scores"][f"{IT}-0000000{i}"] = definition | {"code": old}
     missing = [name for name in now["names"] if name.startswith(f"scores/{IT}")]
     before["names"] = [name for name in before["names"] if name not in missing]
-    (change,) = why(before, now, missing)
+    (change,) = changes_since(before, now, missing)
     assert change == Change("scores", Cause("code of regression/pls.py", old, new), len(missing))
 
 
@@ -131,7 +130,7 @@ def test_fits_are_told_without_a_count(study):
     now = deepcopy(before)
     before["fits"] = {"a": {"form": "power", "bootstraps": 10}}
     now["fits"] = {"a": {"form": "power", "bootstraps": 20}, "b": {"form": "power"}}
-    found = why(before, now, [])
+    found = changes_since(before, now, [])
     assert found == [Change("fits", Cause(FIRST), None), Change("fits", Cause("bootstraps", "10", "20"), None)]
 
 
@@ -139,13 +138,15 @@ def test_an_upgrade_is_told_though_nothing_is_made_anew(study):
     before = sealed(artefacts_of(Targets(study())))
     now = deepcopy(before)
     now["packages"]["torch"] = "99.0"
-    assert why(before, now, []) == [Change("packages", Cause("torch", before["packages"]["torch"], "99.0"), None)]
+    assert changes_since(before, now, []) == [
+        Change("packages", Cause("torch", before["packages"]["torch"], "99.0"), None)
+    ]
     assert before["packages"]["torch"]
 
 
 def test_a_study_that_never_ended_has_nothing_to_compare_with(study):
     now = sealed(artefacts_of(Targets(study())))
-    found = why(None, now, now["names"])
+    found = changes_since(None, now, now["names"])
     assert {change.cause.what for change in found} == {NEVER}
     assert sum(change.absent for change in found) == len(now["names"])
 
@@ -153,7 +154,7 @@ def test_a_study_that_never_ended_has_nothing_to_compare_with(study):
 def test_the_command_tells_changes_and_upgrades(study, capsys):
     first = study()
     write_record(first.results.artefacts, artefacts_of(Targets(first)))
-    end(first.results)
+    end_session(first.results)
     for i, path in enumerate(Targets(first).run_files):
         write_json(path, {"provenance": {"versions": {"torch": f"2.{i % 2}", "numpy": "2.0"}}})
     study(lambda content: content["brainscore"].update(engine="stock"))

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk
 
-from neuroscaling.regression.finite import finite_rows, not_finite_in_words
+from neuroscaling.regression.features import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import mirror
-from neuroscaling.regression.voxelwise.problem import Size
-from neuroscaling.regression.voxelwise.solving import Training
-from neuroscaling.regression.voxelwise.sources import FeatureBlocks, FeatureRows, GramRows, Source
+from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, GramRows, Source
+from neuroscaling.regression.voxelwise.settings import MappingSize
+from neuroscaling.regression.voxelwise.solver import Training
 
 ROWS = 1024
 
@@ -22,7 +22,7 @@ class DualSize:
     with theirs; unit: trace over rows, the unit of relative penalties.
     """
 
-    def __init__(self, size: Size, products: torch.Tensor, evaluated: torch.Tensor, intercept: bool) -> None:
+    def __init__(self, size: MappingSize, products: torch.Tensor, evaluated: torch.Tensor, intercept: bool) -> None:
         self.size, self.products, self.evaluated, self.intercept = size, products, evaluated, intercept
         self.unit = float(products.diagonal().sum()) / size.n
 
@@ -52,7 +52,7 @@ class DualSize:
 
 def dual_sizes(
     source: Source,
-    sizes: Sequence[Size],
+    sizes: Sequence[MappingSize],
     evaluate: np.ndarray,
     standardise: bool,
     intercept: bool,
@@ -73,7 +73,7 @@ def dual_sizes(
 
 
 def _centred_products(
-    products: np.ndarray, size: Size, evaluate: np.ndarray, standardise: bool
+    products: np.ndarray, size: MappingSize, evaluate: np.ndarray, standardise: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     if standardise:
         raise ValueError(
@@ -94,7 +94,7 @@ def _centred_products(
 
 def _accumulate(
     source: FeatureRows | FeatureBlocks,
-    sizes: Sequence[Size],
+    sizes: Sequence[MappingSize],
     evaluate: np.ndarray,
     standardise: bool,
     device: torch.device,

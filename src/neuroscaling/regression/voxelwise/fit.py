@@ -1,20 +1,23 @@
-"""Cross-validated ridge for many targets and mapping sizes: the penalty of each target, and predictions of new rows."""
+"""Cross-validated ridge is fitted for many targets and mapping sizes, exactly or by himalaya.
+
+It decomposes every training set for every block of targets, in the type of the settings, and multiplies matrices of
+n x n numbers for each penalty: slower, and another's code, which is what it is here for. Among penalties with equal
+scores it takes the largest (it adds 1e-10 log alpha to the scores).
+"""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from neuroscaling.regression.voxelwise.block import Block, FoldSums, read_block
-from neuroscaling.regression.voxelwise.dual import DualSize, check_finite, dual_sizes
-from neuroscaling.regression.voxelwise.parts import USED, Part, Shape, block_width, groups_of, parts_of
+from neuroscaling.regression.voxelwise.blocks import Block, FeatureRows, FoldSums, Source, check_source, read_block
+from neuroscaling.regression.voxelwise.budget import USED_BYTES_OF_MB, Part, Shape, block_width, groups_of, parts_of
+from neuroscaling.regression.voxelwise.dual import DualSize, check_finite, dual_sizes, scaled
 from neuroscaling.regression.voxelwise.primal import CrossProducts, Design, PrimalSize
-from neuroscaling.regression.voxelwise.problem import Size, sizes_of
-from neuroscaling.regression.voxelwise.refit import Refit
-from neuroscaling.regression.voxelwise.scorers import Basis, Hats, Quadratic
-from neuroscaling.regression.voxelwise.settings import RidgeSettings
-from neuroscaling.regression.voxelwise.sources import FeatureRows, Source, check_source
+from neuroscaling.regression.voxelwise.settings import MappingSize, RidgeSettings, sizes_of
+from neuroscaling.regression.voxelwise.solver import Basis, Hats, Quadratic, Refit
 
 Targets = Callable[[int, int], np.ndarray]
 CACHE_NUMBERS = 2**21
@@ -63,8 +66,6 @@ def fit_sizes(
     sizes = sizes_of(orders, folds, evaluate, source.n_rows)
     evaluate = np.asarray(evaluate, dtype=np.int64)
     if settings.engine == "himalaya":
-        from neuroscaling.regression.voxelwise.himalaya import fit_himalaya
-
         return fit_himalaya(source, sizes, evaluate, targets, n_targets, settings)
     return _Sweep(source, sizes, evaluate, targets, n_targets, settings).fits()
 
@@ -80,7 +81,7 @@ class _Sweep:
     def __init__(
         self,
         source: Source,
-        sizes: list[Size],
+        sizes: list[MappingSize],
         evaluate: np.ndarray,
         targets: Targets,
         n_targets: int,
@@ -102,10 +103,10 @@ class _Sweep:
             cuda=self.device.type == "cuda",
         )
         held = sum(form.nbytes for form in self.forms.values() if isinstance(form, DualSize))
-        self.memory = settings.memory_mb * USED - held
+        self.memory = settings.memory_mb * USED_BYTES_OF_MB - held
         self.parts = [part for size in sizes for part in parts_of(size, self._is_primal(size), self.shape)]
 
-    def _forms(self, source: Source, sizes: list[Size], rows: np.ndarray) -> dict[int, PrimalSize | DualSize]:
+    def _forms(self, source: Source, sizes: list[MappingSize], rows: np.ndarray) -> dict[int, PrimalSize | DualSize]:
         """Each size as problems in its features or in its rows, whichever are fewer."""
         standardise, intercept = self.settings.scale == "standardise", self.settings.intercept
         primal = [size for size in sizes if isinstance(source, FeatureRows) and source.n_features <= size.n]
@@ -118,7 +119,7 @@ class _Sweep:
         made = dual_sizes(source, others, self.evaluate, standardise, intercept, self.device)
         return forms | {form.size.index: form for form in made}
 
-    def _is_primal(self, size: Size) -> bool:
+    def _is_primal(self, size: MappingSize) -> bool:
         return isinstance(self.forms[size.index], PrimalSize)
 
     def fits(self) -> Iterator[SizeFit]:
@@ -244,3 +245,96 @@ def _strips(n_targets: int, rows: int, device: torch.device) -> Iterator[slice]:
     width = n_targets if device.type != "cpu" else int(np.clip(CACHE_NUMBERS // rows // 64 * 64, 128, 1024))
     for start in range(0, n_targets, width):
         yield slice(start, min(start + width, n_targets))
+
+
+def fit_himalaya(
+    source: Source,
+    sizes: list[MappingSize],
+    evaluate: np.ndarray,
+    targets: Targets,
+    n_targets: int,
+    settings: RidgeSettings,
+) -> Iterator[SizeFit]:
+    """Yield each size and block of targets; arguments and errors as `fit_sizes`, each size fitted for itself."""
+    for size in sizes:
+        x, rest, unit, kernel = _himalaya_arrays(source, size, evaluate, settings)
+        alphas = np.array(settings.alphas) * (unit if settings.relative and unit > 0 else 1.0)
+        width = _himalaya_width(size, x.shape[1], source.n_rows, len(evaluate), settings)
+        rows = torch.from_numpy(size.rows.astype(np.int64)).to(x.device)
+        for start in range(0, n_targets, width):
+            block = read_block(targets, start, min(start + width, n_targets), rows, x, settings.intercept)
+            with _himalaya_backend(x.device):
+                model = _himalaya_model(size, x, alphas, kernel, settings).fit(x, block.values[rows])
+            choice = np.abs(np.log(model.best_alphas_.cpu().numpy())[:, None] - np.log(alphas)).argmin(1)
+            score = model.cv_scores_.cpu().numpy().astype(np.float64)
+            predict = _himalaya_predictor(model, rest, block.offset)
+            yield SizeFit(size.index, block.start, block.stop, score, choice, alphas[choice], predict)
+
+
+def _himalaya_arrays(
+    source: Source, size: MappingSize, evaluate: np.ndarray, settings: RidgeSettings
+) -> tuple[torch.Tensor, torch.Tensor, float, bool]:
+    """Mapping and evaluation rows, as features or as inner products; the unit of penalties; whether inner products."""
+    device, dtype = device_of(settings), getattr(torch, settings.dtype)
+    standardise = settings.scale == "standardise"
+    if isinstance(source, FeatureRows) and source.n_features <= size.n:
+        check_finite(source.values, np.union1d(size.rows, evaluate))
+        x, rest = scaled(source.values, size.rows, evaluate, standardise)
+        unit, kernel = float((x * x).sum()) / size.n, False
+    else:
+        [form] = dual_sizes(source, [size], evaluate, standardise, settings.intercept, torch.device("cpu"))
+        x, rest = form.products.numpy(), form.evaluated.numpy()
+        unit, kernel = form.unit, True
+    return *(torch.from_numpy(values).to(device, dtype) for values in (x, rest)), unit, kernel
+
+
+def _himalaya_model(size: MappingSize, x: torch.Tensor, alphas: np.ndarray, kernel: bool, settings: RidgeSettings):
+    from himalaya.kernel_ridge import KernelRidgeCV
+    from himalaya.ridge import RidgeCV
+    from himalaya.scoring import correlation_score, r2_score
+
+    folds = [(size.training(fold), size.held_out(fold)) for fold in size.folds]
+    number = 8 if settings.dtype == "float64" else 4
+    # It holds penalties x columns x rows at once: as many penalties as half of the memory takes.
+    at_once = settings.memory_mb * 10**6 // 2 // max(2 * number * x.shape[1] * size.n, 1)
+    parameters = {
+        "score_func": r2_score if settings.score == "r2" else correlation_score,
+        "n_alphas_batch": int(np.clip(at_once, 1, len(alphas))),
+    }
+    shared = {"alphas": torch.from_numpy(alphas).to(x), "cv": folds, "fit_intercept": settings.intercept}
+    if kernel:
+        return KernelRidgeCV(kernel="precomputed", solver_params=parameters, **shared)
+    return RidgeCV(solver_params=parameters | {"warn": False}, **shared)
+
+
+def _himalaya_predictor(model, rest: torch.Tensor, offset: torch.Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    weights = getattr(model, "coef_", None)
+    weights = model.dual_coef_ if weights is None else weights
+    intercept = getattr(model, "intercept_", torch.zeros(weights.shape[1], dtype=weights.dtype))
+
+    def predict(mask: np.ndarray) -> np.ndarray:
+        chosen = torch.from_numpy(np.flatnonzero(np.asarray(mask, dtype=bool)))
+        return (rest.cpu() @ weights.cpu()[:, chosen] + (intercept.cpu() + offset.cpu())[chosen]).numpy()
+
+    return predict
+
+
+def _himalaya_width(size: MappingSize, columns: int, n_rows: int, n_evaluate: int, settings: RidgeSettings) -> int:
+    """Targets of a block: predictions of all penalties for one fold, weights, and the targets themselves."""
+    number = 8 if settings.dtype == "float64" else 4
+    held_out = max(len(size.held_out(fold)) for fold in size.folds)
+    penalties = len(settings.alphas)
+    of_target = number * (4 * penalties * held_out + 2 * (penalties + 1) * columns + 3 * n_rows + n_evaluate)
+    return max(settings.memory_mb * 10**6 // 2 // of_target, 1)
+
+
+@contextmanager
+def _himalaya_backend(device: torch.device) -> Iterator[None]:
+    from himalaya.backend import get_backend, set_backend
+
+    before = get_backend()
+    set_backend("torch_cuda" if device.type == "cuda" else "torch")
+    try:
+        yield
+    finally:
+        set_backend(before)

@@ -6,14 +6,13 @@ centred by a rank-one term. Features are read with the mean of the largest size 
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from neuroscaling.regression.voxelwise.block import Block, FoldSums
-from neuroscaling.regression.voxelwise.problem import Size
-from neuroscaling.regression.voxelwise.solving import Training
+from neuroscaling.regression.voxelwise.blocks import Block, FoldSums
+from neuroscaling.regression.voxelwise.settings import MappingSize
+from neuroscaling.regression.voxelwise.solver import Side, Sums, Training
 
 ROWS = 2048
 # Gram matrices of folds are kept up to this size, larger ones are formed again.
@@ -62,23 +61,6 @@ def _square(x: torch.Tensor) -> torch.Tensor:
     return x.T @ x
 
 
-class Sums(NamedTuple):
-    """Held-out rows, centred with `centre` (p,) and scaled: products (p, p) of their features, sums (p,); ones (p,):
-    the right side of a target of ones in training, None where that is 0 by an intercept; float64."""
-
-    products: torch.Tensor
-    sums: torch.Tensor
-    centre: torch.Tensor
-    ones: torch.Tensor | None
-
-
-class Side(NamedTuple):
-    """Some rows' X'Y (p, b) of raw features, and sums (b,) of their targets: X'Y - c sums' is centred."""
-
-    products: torch.Tensor
-    sums: torch.Tensor
-
-
 class PrimalSize:
     """One mapping size as problems in the features. Holds its Gram matrix between `open` and `close`.
 
@@ -87,7 +69,7 @@ class PrimalSize:
     over rows, the unit of relative penalties.
     """
 
-    def __init__(self, size: Size, design: Design, standardise: bool, intercept: bool) -> None:
+    def __init__(self, size: MappingSize, design: Design, standardise: bool, intercept: bool) -> None:
         self.size, self.design, self.intercept = size, design, intercept
         self.standardise = standardise
         self.centres: dict[int, torch.Tensor] = {}
@@ -172,9 +154,9 @@ class CrossProducts:
 
     def __init__(self, design: Design, block: Block, intercept: bool) -> None:
         self.design, self.block, self.intercept = design, block, intercept
-        self.size: Size | None = None
+        self.size: MappingSize | None = None
 
-    def advance(self, size: Size) -> None:
+    def advance(self, size: MappingSize) -> None:
         """Go on to a size: from here on sums and products are those of its rows."""
         if self.size is None or not size.extends(self.size):
             self.folds: dict[int, torch.Tensor] = {}

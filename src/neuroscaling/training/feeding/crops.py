@@ -1,4 +1,4 @@
-"""Random resized crops: which part of an image, drawn as torchvision's RandomResizedCrop draws it, and its pixels.
+"""Random resized crops are drawn as torchvision draws them, and cut out of decoded squares.
 
 Two ways to the pixels that agree to rounding: image by image with torch's antialiased `interpolate` (fast on a CPU),
 and a whole batch of equal squares as two products with the same filter's weights (fast on a GPU).
@@ -12,7 +12,10 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from neuroscaling.training.moving import moved
+from neuroscaling.training.feeding.protocols import Request
+from neuroscaling.training.image_views import ViewSpec
+from neuroscaling.training.schedule import generator
+from neuroscaling.training.torch_runtime import to_device
 
 ASPECT = (3 / 4, 4 / 3)
 ATTEMPTS = 10
@@ -87,8 +90,8 @@ def crop_together(
     """As `crop_each`, of squares uint8 (n, 3, s, s) that lie together on a device."""
     # Half precision holds 0 ... 255 exactly; its weights are off by less than 1/2000, an eighth of a grey level.
     dtype = torch.float16 if images.is_cuda else torch.float32
-    box = moved(boxes, images.device, torch.float32)
-    flip = moved(mirrored, images.device)
+    box = to_device(boxes, images.device, torch.float32)
+    flip = to_device(mirrored, images.device)
     rows = _weights(box[:, 0], box[:, 2], images.shape[2], size, interpolation)
     columns = _weights(box[:, 1], box[:, 3], images.shape[3], size, interpolation)
     columns = torch.where(flip[:, None, None], columns.flip(1), columns)
@@ -134,3 +137,82 @@ def _largest(height: int, width: int) -> tuple[int, int]:
 
 def _tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+SHIFT = 8  # `shift` moves by up to one part in this many of the side
+CROPPED_AT_ONCE = 256  # images that a GPU crops together, so that what is between takes little memory
+
+
+def cropped(
+    squares: torch.Tensor | list[torch.Tensor], spec: ViewSpec, seed: int, request: Request, view: int
+) -> torch.Tensor:
+    """Squares of this process's images of a step, cropped as `spec` says: uint8 (b, 3, size, size).
+
+    squares: uint8 (b, 3, s, s); or, for random crops on a CPU, b times (3, s, s).
+    """
+    match spec.crop:
+        case "none":
+            return central(squares, spec.size)
+        case "shift":
+            reach = spec.size // SHIFT
+            offsets = uniform("shift", seed, request, view, 2)
+            return _shifted(central(squares, spec.size), (offsets * (2 * reach + 1)).astype(int), reach)
+        case _:
+            side = squares[0].shape[-1]
+            boxes = random_boxes(crop_numbers(seed, request, view), side, side, spec.crop_scale)
+            return _parts(squares, boxes, mirrored(spec, seed, request, view), spec)
+
+
+def central(images: torch.Tensor, size: int) -> torch.Tensor:
+    """The central `size` x `size` pixels of images (b, 3, h, w)."""
+    top, left = (images.shape[2] - size) // 2, (images.shape[3] - size) // 2
+    return images[:, :, top : top + size, left : left + size]
+
+
+def _parts(
+    squares: torch.Tensor | list[torch.Tensor], boxes: np.ndarray, flipped: np.ndarray, spec: ViewSpec
+) -> torch.Tensor:
+    if not squares[0].is_cuda:
+        return crop_each(squares, boxes, flipped, spec.size, spec.interpolation)
+    slices = [slice(start, start + CROPPED_AT_ONCE) for start in range(0, len(squares), CROPPED_AT_ONCE)]
+    parts = [crop_together(squares[s], boxes[s], flipped[s], spec.size, spec.interpolation) for s in slices]
+    return torch.cat(parts)
+
+
+def _shifted(images: torch.Tensor, offsets: np.ndarray, reach: int) -> torch.Tensor:
+    """Each image moved along both sides by its offset (b, 2), `reach` being none; what comes in is black."""
+    n, channels, height, width = images.shape
+    padded = functional.pad(images, (reach, reach, reach, reach))
+    place = to_device(offsets, images.device)
+    rows = place[:, 0].view(n, 1, 1, 1) + torch.arange(height, device=images.device).view(1, 1, height, 1)
+    columns = place[:, 1].view(n, 1, 1, 1) + torch.arange(width, device=images.device).view(1, 1, 1, width)
+    image = torch.arange(n, device=images.device).view(n, 1, 1, 1)
+    channel = torch.arange(channels, device=images.device).view(1, channels, 1, 1)
+    return padded[image, channel, rows, columns]
+
+
+SEEDS = 2**31  # of generators that take a whole number
+
+
+def uniform(purpose: str, seed: int, request: Request, view: int, columns: int = 1) -> np.ndarray:
+    """Numbers in [0, 1) for this process's images of a step and one of their views: float64 (n, columns).
+
+    The same for an image whichever process feeds it, and whenever.
+    """
+    drawn = generator(purpose, seed, request.step, view).random((len(request.rows), columns))
+    return drawn[request.mine]
+
+
+def crop_numbers(seed: int, request: Request, view: int) -> np.ndarray:
+    """What `crops.random_boxes` needs, float64 (n, COLUMNS)."""
+    return uniform("crop", seed, request, view, COLUMNS)
+
+
+def mirrored(spec: ViewSpec, seed: int, request: Request, view: int) -> np.ndarray:
+    """Which images are flipped left to right, bool (n,)."""
+    return uniform("flip", seed, request, view)[:, 0] < spec.flip
+
+
+def seeds(purpose: str, seed: int, request: Request, view: int) -> np.ndarray:
+    """A whole number for each image, int64 (n,), to seed libraries that draw for themselves."""
+    return (uniform(purpose, seed, request, view)[:, 0] * SEEDS).astype(np.int64)

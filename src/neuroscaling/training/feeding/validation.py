@@ -1,4 +1,4 @@
-"""Validation images: resized and cut once, and shared by the runs of a process and by those that come after it."""
+"""Validation images are resized and cut once, and shared by the runs of a process and a machine."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,28 +10,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from neuroscaling.core.reading import reading
+from neuroscaling.core.errors import Problem, listing
+from neuroscaling.core.files import atomic_path, reading
+from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
-from neuroscaling.datasets.draws import validation_rows
-from neuroscaling.datasets.source import Source
-from neuroscaling.errors import Problem, listing
-from neuroscaling.files import atomic_path
-from neuroscaling.hashing import content_hash
-from neuroscaling.training.feeding.cropping import central
-from neuroscaling.training.feeding.crops import resized
-from neuroscaling.training.feeding.normal import normalised
-from neuroscaling.training.feeding.sizes import validation_resize
-from neuroscaling.training.feeding.sources import run_source, source_state
-from neuroscaling.training.feeding.squares import fits_device
-from neuroscaling.training.feeding.subset import SHOWN, refuse_corrupt
-from neuroscaling.training.recipe import Recipe
+from neuroscaling.datasets.split import Source
+from neuroscaling.datasets.subset_sampling import validation_rows
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.feeding.augmentation import normalised
+from neuroscaling.training.feeding.crops import central, resized
+from neuroscaling.training.feeding.decoded_images import fits_device
+from neuroscaling.training.feeding.sources import SHOWN, refuse_corrupt, run_source, source_state
+from neuroscaling.training.image_views import MARGIN, has_random_crops
 
 log = logging.getLogger(__name__)
 KEPT = 2  # sets of images that a process keeps: those of the last runs
-_kept: dict[str, "Images"] = {}
+_kept: dict[str, "ValidationImages"] = {}
 
 
-class Images:
+class ValidationImages:
     """Images uint8 (n, size, size, 3) and labels int64 (n,), decoded. They give normalised chunks on `device`."""
 
     def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, device: torch.device):
@@ -53,7 +50,7 @@ def open_validation(
     device: torch.device,
     operating: dict[str, Any],
     classes: Sequence[str] | None = None,
-) -> Images:
+) -> ValidationImages:
     """The validation images of the run's data set for a network whose input has `size` pixels a side.
 
     recipe: says how they are resized; None: of a network that is not trained; classes: names of those that the network
@@ -86,7 +83,7 @@ def _load(
     classes: Sequence[str] | None,
     device: torch.device,
     operating: dict[str, Any],
-) -> Images:
+) -> ValidationImages:
     rows, labels = validation_rows(source.index, classes)
     ids = content_hash([source.index.image_ids[row] for row in rows.tolist()], 16)
     kept_under = [run["dataset"], run["dataset_settings"], how, ids, source_state(run, "validation", source)]
@@ -97,7 +94,7 @@ def _load(
     kept = torch.from_numpy(pixels)
     if fits_device(kept.nbytes, device):
         kept = kept.to(device)
-    return Images(kept, torch.from_numpy(labels[sound].astype(np.int64)).to(device), device)
+    return ValidationImages(kept, torch.from_numpy(labels[sound].astype(np.int64)).to(device), device)
 
 
 def _pixels(
@@ -154,3 +151,17 @@ def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolati
     scale = to / min(height, width)
     sides = (to, to) if squash else (max(to, round(height * scale)), max(to, round(width * scale)))
     return central((image if sides == (height, width) else resized(image, sides, interpolation))[None], size)[0]
+
+
+# The published study's own sizes before the central crop, where they are not that of the margin.
+VALIDATION_RESIZE = {"efficientnet_b1": 255, "efficientnet_b2": 288}
+
+
+def validation_resize(recipe: Recipe | None, arch: str, size: int) -> int:
+    """Pixels to which validation images are resized before the central `size` are cut out.
+
+    Networks that are not trained, and those that see their training images whole, see validation images whole.
+    """
+    if recipe is None or not has_random_crops(recipe, size):
+        return size
+    return VALIDATION_RESIZE.get(arch, round(size * MARGIN))

@@ -1,1 +1,0 @@
-"""How fast a machine is at what studies are made of, and how long a study would take on it."""

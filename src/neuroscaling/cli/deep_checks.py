@@ -1,0 +1,220 @@
+"""Faults that only show when images are decoded and networks are built; looked for once, before the first job.
+
+Of Brain-Score's benchmarks, and of validation accuracy, the scale is known beforehand; of fMRI and V4 it depends on
+whether the recordings have a ceiling, which the fit itself looks at.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.brainscore.environment import estimate_mb
+from neuroscaling.brainscore.own_benchmarks import benchmark_entry, check_definitions
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.score_scales import NO_CORRELATION
+from neuroscaling.core.score_table import SCORE_COLUMNS, VALIDATION
+from neuroscaling.datasets.checks import deep_problems as image_problems
+from neuroscaling.study.benchmarks import scale_of
+from neuroscaling.study.layer_choice import fixed_layers
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.network_sections import TrainedRuns
+from neuroscaling.study.recordings import brainscore_jobs
+from neuroscaling.study.study_sections import LocalData, V4Data
+from neuroscaling.training.network_trials import network_problems
+
+WIDE = 1_000_000
+MANY_NEUROIDS = 1_000
+"""Features of a wide layer, and neuroids of a large recording, for an estimate of memory."""
+
+
+def deep_problems(study: LoadedStudy) -> list[Problem]:
+    """Everything wrong that `load_study` did not see: damaged images, layers that a network lacks, mixed scales."""
+    of_networks = network_problems(study)
+    return [
+        *_damaged_images(study),
+        *_single_images(study),
+        *_weights(study),
+        *_recordings(study),
+        *of_networks,
+        *_layers(study, of_networks),
+        *_memory(study),
+        *scale_problems(study),
+        *_mappings(study),
+    ]
+
+
+def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
+    used = {name for group in study.config.runs if isinstance(group, TrainedRuns) for name in group.datasets}
+    for name in sorted(used):
+        yield from image_problems(name, study.config.datasets[name].model_dump(mode="json"), study.store.cache())
+
+
+def _single_images(study: LoadedStudy) -> Iterator[Problem]:
+    """Runs whose network has batch normalisation that steps of one image give no statistics."""
+    from neuroscaling.planning.training_time import trained_runs
+    from neuroscaling.planning.workload import size_of, subset_images
+    from neuroscaling.study.recipes import Recipe
+    from neuroscaling.training.schedule import StepPlan
+
+    found: dict[tuple[str, str, int], tuple[Recipe, list[str]]] = {}
+    for run in trained_runs(study):
+        recipe, size = Recipe.model_validate(run.recipe), size_of(run, study.store.cache())
+        n_images = subset_images(run.subset or str(run.samples_per_class), size)
+        if StepPlan.of(recipe, run.arch, run.seed, n_images).smallest_unit() == 1:
+            found.setdefault((run.arch, recipe.name, size.classes), (recipe, []))[1].append(run.run)
+    if not found:  # as in most studies, which have no use for torch here
+        return
+    from neuroscaling.training.setup import single_image_problem, trains_on_one_image
+
+    for (arch, _, classes), (recipe, runs) in found.items():
+        if not trains_on_one_image(arch, recipe, classes):
+            yield single_image_problem(f"{study.file}: {listing(runs, 3)}", recipe, arch)
+
+
+def _weights(study: LoadedStudy) -> Iterator[Problem]:
+    """Files of published weights whose tensors are not those of the network."""
+    runs = [run for run in study.runs.values() if run.kind == "pretrained" and run.weights]
+    for run in runs:
+        from neuroscaling.models.checkpoints import tensor_problems
+        from neuroscaling.study.published_weights import weights_file
+
+        file = weights_file(Path(run.weights), run.arch)
+        if file:
+            yield from tensor_problems(run.arch, file)
+
+
+def _recordings(study: LoadedStudy) -> Iterator[Problem]:
+    brainscore = study.config.brainscore
+    if brainscore and isinstance(brainscore.data, LocalData | V4Data):
+        from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
+
+        definitions = {name: entry.model_dump(mode="json") for name, entry in brainscore.define.items()}
+        if isinstance(brainscore.data, V4Data):
+            yield from session_problems(brainscore.benchmarks, definitions, study.v4_dir)
+        else:
+            yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
+            yield from _stimuli(study)
+
+
+def _stimuli(study: LoadedStudy) -> Iterator[Problem]:
+    """Images of one's own that can't be shown to a network; those of a set that is prepared were looked at then."""
+    from neuroscaling.stimuli.preparation import image_faults
+
+    for stimuli in {job.stimuli.name: job.stimuli for job in brainscore_jobs(study) if job.of_ones_own}.values():
+        if study.store.find(study.store.stimuli(stimuli.name) / "manifest.json").is_file():
+            continue
+        for source in stimuli.sources:
+            with suppress(DataError):  # tables and files that are missing are told already
+                yield from image_faults(source)
+
+
+def _layers(study: LoadedStudy, of_networks: list[Problem]) -> Iterator[Problem]:
+    """Layers that the study names, and published ones, that a network does not have.
+
+    Networks that `of_networks` tells of are left out: this runs them too.
+    """
+    wanted = {arch: list(layers.named()) for arch, layers in study.config.layers.items()}
+    for run in study.runs.values() if study.config.brainscore else ():
+        fixed = fixed_layers(study.config, run)
+        named = [*fixed["regions"].values(), *([fixed["readout"]] if fixed["readout"] else [])]
+        if named:
+            wanted.setdefault(run.arch, []).extend(named)
+    if not any(wanted.values()):
+        return
+    from neuroscaling.models.layers import check_layers
+
+    for arch, layers in wanted.items():
+        if not any(arch in problem.where for problem in of_networks):
+            yield from check_layers(arch, dict.fromkeys(layers))
+
+
+def _memory(study: LoadedStudy) -> Iterator[Problem]:
+    """Scoring jobs whose Gram matrices would not fit into the memory that they ask for."""
+    settings = study.config.brainscore
+    if settings is None or settings.engine != "kernel":
+        return
+    from neuroscaling.planning.extraction import count_stimuli
+
+    kept = ("gram",) if study.config.extraction.keep != "features" else ("features",)
+    for job in brainscore_jobs(study):
+        n = count_stimuli(study, job.stimuli)
+        # No layer takes more than a wide one, and no benchmark's images are more than the set's.
+        estimate = 0 if n is None else estimate_mb(n, WIDE, MANY_NEUROIDS, "kernel", kept)
+        if estimate > settings.mem_mb:
+            what = f"scoring {n} stimuli would take about {estimate} MB, and its jobs have {settings.mem_mb} MB"
+            fix = f"`mem_mb: {-(-estimate // 500) * 500}`"
+            names = listing(list(job.benchmarks), 3)
+            yield Problem(what, f"{study.file}: brainscore.mem_mb", names, f"{estimate} or more", fix=fix)
+
+
+def _mappings(study: LoadedStudy) -> Iterator[Problem]:
+    """Encoding jobs whose inner products would not fit into the memory that they may work with."""
+    if study.config.extraction.keep != "gram":
+        return
+    from neuroscaling.fmri.settings import EncodingSettings
+    from neuroscaling.planning.encoding import fits_of, subject_shape
+    from neuroscaling.regression.voxelwise.budget import Shape, least_memory_mb
+    from neuroscaling.study.recordings import encoding_jobs
+
+    for job in encoding_jobs(study):
+        shape, ridge = subject_shape(study, job), job.entry.ridge
+        settings = EncodingSettings.of(job.entry.model_dump(), study.config.protocol)
+        alphas = len(settings.ridge_settings(True).alphas)
+        for fit in fits_of(job.entry, study.config.protocol, shape) if shape and ridge.engine == "exact" else ():
+            asked = Shape(fit.n, None, fit.evaluated, alphas, shape.targets, 4, ridge.gpu)
+            least = least_memory_mb([fit.n], settings.folds, asked)
+            if least > ridge.memory_mb:
+                where, what = f"{study.file}: encoding.ridge.memory_mb", f"{fit.n} mapping images need {least} MB"
+                fix = f"`memory_mb: {-(-least // 500) * 500}`"
+                yield Problem(what, where, ridge.memory_mb, f"{least} or more ({job.subject})", fix=fix)
+
+
+KNOWN = ("benchmark", "region", "metric", "protocol", "engine", "scale")
+
+
+def scale_problems(study: LoadedStudy) -> Iterator[Problem]:
+    """A problem for each fit of scores on more than one scale, unless it means to average over scales.
+
+    Fits that also filter by other columns of scores, such as the subject, are left to the fit.
+    """
+    rows = list(_rows(study))
+    for job in study.fits.values():
+        filters = {column: value for column, value in job.settings["filters"].items() if column in SCORE_COLUMNS}
+        if job.settings["y"] != "score" or job.settings["mean_over_scales"] or not set(filters) <= set(KNOWN):
+            continue
+        examples: dict[str, str] = {}
+        for row in rows:
+            if all(_passes(row.get(column), condition) for column, condition in filters.items()):
+                examples.setdefault(row["scale"], row["benchmark"])
+        if len(examples) > 1:
+            found = "; ".join(f"{scale} of {name}" for scale, name in examples.items())
+            fix = (
+                "filter it by `benchmark`, `region` or `scale`, fit `y: raw`, or say that each point is meant to be a "
+                "mean over them: `mean_over_scales: true`"
+            )
+            what = f"this fit would pool scores on {len(examples)} scales"
+            yield Problem(what, f"{study.file}: fit {job.name}", found, "one scale", fix=fix)
+
+
+def _rows(study: LoadedStudy) -> Iterator[dict[str, str]]:
+    """What is known of the rows of the score table."""
+    settings, protocol = study.config.brainscore, study.config.protocol
+    if settings:
+        entries = {name: entry.model_dump(mode="json") for name, entry in settings.define.items()}
+        definitions = check_definitions(entries, study.file.parent)
+        for name in settings.benchmarks:
+            entry = benchmark_entry(name, definitions)
+            facts = {"benchmark": name, "region": entry.region, "metric": entry.metric, "engine": settings.engine}
+            yield facts | {"protocol": protocol, "scale": scale_of(entry, protocol)}
+    if study.config.accuracy:
+        yield {"benchmark": VALIDATION, "region": "accuracy", "scale": NO_CORRELATION}
+
+
+def _passes(value: str | None, condition: Any) -> bool:
+    """Whether a filter lets a text pass; one that isn't known is not counted."""
+    if value is None:
+        return False
+    if isinstance(condition, dict):
+        return "not" not in condition or not _passes(value, condition["not"])
+    return value in condition if isinstance(condition, list) else value == condition

@@ -1,0 +1,113 @@
+"""`neuroscaling predict|next-runs` answers questions to a finished fit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.table_files import read_text_table, text_table_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+SHOWN_DIGITS = 4
+
+
+def add_forecast_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `predict` and `next-runs` to the subcommands."""
+    predict = _add(
+        commands, "predict", _predict, "the run that reaches a score, or the score of a run, by a finished fit"
+    )
+    predict.add_argument("--target-score", type=float, metavar="S", help="a score (or another y): what does it need?")
+    predict.add_argument("--compute", type=float, metavar="FLOPS", help="a budget: which run, and which score?")
+    text = "the variables of the fit, in its order: which score?"
+    predict.add_argument("--x", type=float, nargs="+", metavar="X", help=text)
+    predict.add_argument("--format", choices=("text", "json"), default="text")
+    following = _add(
+        commands, "next-runs", _next_runs, "which runs would narrow the interval of a fit's asymptote most"
+    )
+    text = "table of affordable runs: the fit's x, optional label, seeds, total_flops (of one seed)"
+    following.add_argument("--candidates", type=Path, required=True, metavar="FILE.csv", help=text)
+    text = "choose several runs within this many FLOPs, instead of ranking each alone"
+    following.add_argument("--budget", type=float, metavar="FLOPS", help=text)
+    following.add_argument("--top", type=int, default=10, metavar="N", help="rows of a ranking to show (10)")
+    following.add_argument("--format", choices=FORMATS, default="table")
+
+
+def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Content of a fit's JSON file, and of the bootstraps beside it. Raises DataError for files that are not there."""
+    from neuroscaling.core.files import read_json
+    from neuroscaling.core.score_table import read_table
+
+    if path.suffix != ".json" or not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path()
+        known = sorted(str(file) for file in folder.glob("*.json"))
+        problem = Problem("no such fit", "FIT", str(path), listing(known) or "<fit>.json", nearest(path, known))
+        raise DataError(problem)
+    beside = path.with_name(f"{path.stem}.bootstraps.parquet")
+    if not beside.is_file():
+        raise DataError(Problem("the bootstraps of the fit are missing", str(beside), fix="make the fit again"))
+    fit = read_json(path)
+    if not isinstance(fit, dict) or "status" not in fit:
+        raise DataError(Problem("not the file of a fit", str(path), fix="give results/<study>/fits/<name>.json"))
+    return fit, read_table(beside)
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Any, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    parser.add_argument("fit", type=Path, metavar="FIT", help="results/<study>/fits/<name>.json")
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
+
+    questions = {"--target-score": plan_for_score, "--compute": plan_for_compute, "--x": plan_for_x}
+    values = {name: getattr(options, name[2:].replace("-", "_")) for name in questions}
+    given = [name for name, value in values.items() if value is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        raise DataError(Problem("one question at a time", "predict", found, "one of " + ", ".join(questions)))
+    plan = questions[given[0]](*read_fit(options.fit), values[given[0]])
+    print(json.dumps(plan.to_dict(), indent=1) if options.format == "json" else plan.describe())
+
+
+def _next_runs(options: argparse.Namespace) -> None:
+    from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, rank_candidates
+
+    if options.top < 1:
+        raise DataError(Problem("at least one row must be shown", "--top", options.top, "a whole number above 0"))
+    fit, bootstraps = read_fit(options.fit)
+    x = fit.get("x", [])
+    candidates = candidates_from_table(_read_table(options.candidates), [x] if isinstance(x, str) else x)
+    if options.budget is None:
+        choice = rank_candidates(fit, bootstraps, candidates)
+        rows = choice.rows[: options.top]
+    else:
+        choice = choose_runs(fit, bootstraps, candidates, options.budget)
+        rows = choice.rows
+    show([_rounded(row) for row in rows] if options.format == "table" else rows, options.format)
+    print(f"width of the interval of {choice.parameter} today: {choice.width:.{SHOWN_DIGITS}g}", file=sys.stderr)
+    if len(rows) < len(choice.rows):
+        print(f"- {len(rows)} of {len(choice.rows)} candidates are shown; --top shows more", file=sys.stderr)
+    for statement in choice.statements:
+        print(f"- {statement}", file=sys.stderr)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(Problem("file is missing", str(path), fix="give a CSV file with a row for each run"))
+    return text_table_frame(read_text_table(path), gaps=True)
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: f"{value:.{SHOWN_DIGITS}g}" if isinstance(value, float) else value for key, value in row.items()}

@@ -1,0 +1,38 @@
+"""The log file of a script holds its messages, its warnings, and the traceback of what went wrong."""
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from neuroscaling.core.errors import NeuroscalingError
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@contextmanager
+def script_logging(path: str | None) -> Iterator[logging.Logger]:
+    """Send log messages to `path` and to standard error for the length of the block.
+
+    An exception is written to the log; a NeuroscalingError also goes to standard error as its message alone,
+    and the script ends with exit status 1.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path:
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+    # Writing PDFs makes it list every glyph.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    logger = logging.getLogger("neuroscaling")
+    try:
+        yield logger
+    except NeuroscalingError as error:
+        logger.error("%s", error)
+        raise SystemExit(1) from error
+    except Exception:
+        logger.error("%s", traceback.format_exc())
+        raise

@@ -1,0 +1,74 @@
+"""Where an artefact comes from: versions, revision, machine and seconds. Never part of a content hash."""
+
+import os
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from neuroscaling import __version__
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **facts: Any) -> dict[str, Any]:
+    """Versions of Python, this library and `packages`; git revision; machine; seconds; and `facts` as given.
+
+    All but the last two are found out once a process.
+    """
+    record = {"versions": installed(packages), "git": git_revision(), "machine": dict(_machine()), **facts}
+    return record if seconds is None else record | {"seconds": round(seconds, 3)}
+
+
+def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
+    """Versions of Python, this library and `packages`; None for one that is not installed here."""
+    versions = {"python": platform.python_version(), "neuroscaling": __version__}
+    return versions | {name: _version(name) for name in packages}
+
+
+@cache
+def git_revision() -> str | None:
+    """The commit of this source tree, with `+` where it has uncommitted changes; None where it is no clone."""
+    if not (REPOSITORY / ".git").exists():  # a repository further up has this package installed, and is not its own
+        return None
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def version_mix(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """How many of `records` (as artefacts have them) were made with which version of each package.
+
+    Of packages alone that they were made with several versions of: an upgrade is told. A package that a record doesn't
+    name, or that was not installed, counts for nothing.
+    """
+    found: dict[str, Counter[str]] = {}
+    for record in records:
+        made = record.get("provenance") or {}
+        for package, version in made.get("versions", {}).items():
+            if version is not None:
+                found.setdefault(package, Counter())[version] += 1
+    return {package: dict(sorted(versions.items())) for package, versions in sorted(found.items()) if len(versions) > 1}
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    found = platform.uname()
+    # Not platform.platform(), which starts a process to learn the processor's name.
+    system = "-".join(filter(None, [found.system, found.release, found.machine, *platform.libc_ver()]))
+    return {"host": found.node, "system": system, "processors": os.cpu_count()}
+
+
+@cache
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

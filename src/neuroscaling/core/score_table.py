@@ -1,0 +1,295 @@
+"""The score table has one row a number, with the columns of the run first (docs/formats.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.files import atomic_path, require_keys, require_rows
+from neuroscaling.core.records import FAILED, read_outcome
+from neuroscaling.core.score_files import read_score, setting_problems
+from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
+from neuroscaling.core.table_files import read_parquet_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# Imported by the fit configuration whenever the Snakefile is parsed, hence no pandas up here.
+RUN_COLUMNS = {
+    "run": "string",
+    "arch": "string",
+    "arch_family": "string",
+    "dataset": "string",
+    "samples_per_class": "int64",
+    "seed": "int64",
+    "n_params": "float64",
+    "macs": "float64",
+    "paper_macs": "float64",
+    "flops": "float64",
+    "n_samples": "float64",
+    "n_epochs": "float64",
+    "n_samples_seen": "float64",
+    "n_samples_nominal": "float64",
+    "total_flops": "float64",
+    "acc": "float64",
+    "acc_kind": "string",
+    "recipe": "string",
+    "objective": "string",
+    "is_pretrained": "bool",
+    "is_random": "bool",
+    "is_ssl": "bool",
+    "is_adv": "bool",
+    "kind": "string",
+}
+SCORE_COLUMNS = {
+    "data": "string",
+    "simulated": "bool",
+    "benchmark": "string",
+    "metric": "string",
+    "region": "string",
+    "subject": "string",
+    "layer": "string",
+    "n_mapping": "float64",
+    "n_targets": "float64",
+    "score": "float64",
+    "raw": "float64",
+    "ceiling": "float64",
+    "error": "float64",
+    "scale": "string",
+    "reason": "string",
+    "protocol": "string",
+    "engine": "string",
+}
+COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
+TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
+ADDED = ("paper_macs", "n_samples_nominal", "acc_kind")  # not in run.json of a first format
+VALIDATION = "validation"
+"""Benchmark of the rows of validation accuracy."""
+FAILED_RUNS = "failed_runs"
+"""Attribute of the table: facts of the runs that failed in training, with `problem`; they have no rows."""
+KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
+
+
+def build_table(
+    score_files: Iterable[str | Path],
+    run_files: Iterable[str | Path],
+    accuracy: bool = False,
+    wanted: Iterable[str | Path] = (),
+) -> pd.DataFrame:
+    """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
+
+    Numbers that are null stay missing (NaN); a score that is null has its reason. The rows are sorted by `KEY`, so the
+    order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too; wanted: every
+    score file that the study asks for. Runs that failed have no rows and stand in the table's attribute `failed_runs`.
+    Raises DataError for files that are not what their records say, a score of a run without run.json, a wanted file of
+    a sound run that is not given, a number given twice, two scales with ceilings, and settings that differ
+    (core/score_files.py).
+    """
+    import pandas as pd
+
+    records = [(path, _run_record(Path(path))) for path in run_files]
+    columns = [_run_columns(record, path) for path, record in records if not _failed(record)]
+    runs = {own["run"]: own for own in columns}
+    contents = [(path, _score(path)) for path in map(Path, score_files)]
+    problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
+    problems += _absent(map(Path, wanted), {path for path, _ in contents}, [r["run"] for _, r in records if _failed(r)])
+    problems += [] if problems else [*setting_problems(contents), *_mixed_scales(contents)]
+    if problems:
+        raise DataError(problems)
+    rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
+    rows += [{**run, **_accuracy(run)} for run in runs.values() if accuracy and run["acc"] is not None]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    _check_duplicates(table)
+    table = table.sort_values(KEY, kind="stable", ignore_index=True)
+    table.attrs[FAILED_RUNS] = [_failed_run(record) for _, record in records if _failed(record)]
+    return table
+
+
+def _run_record(path: Path) -> dict[str, Any]:
+    """run.json, or failed.json in its place. Raises DataError as read_run, and for a record that names no run."""
+    record = read_outcome(path)
+    require_keys(record, path, ["run"])
+    return record
+
+
+def _score(path: Path) -> dict[str, Any]:
+    content = read_score(path)
+    require_rows(content, path)
+    _score_rows(content, path)
+    return content
+
+
+def _absent(wanted: Iterable[Path], given: set[Path], failed: list[str]) -> list[Problem]:
+    """Score files that the study asks for and that are not there, though their runs are sound."""
+    fix = "run the study again: it makes what is absent"
+    return [
+        Problem("a score that the study asks for is not there", str(path), fix=fix)
+        for path in wanted
+        if path not in given and path.name.removesuffix(".json") not in failed
+    ]
+
+
+def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """`row`. Raises DataError for values that its columns can't hold."""
+    wrong = [name for name, value in row.items() if name in COLUMNS and not isinstance(value, TYPES[COLUMNS[name]])]
+    if wrong:
+        what, allowed = "not a value of this column", COLUMNS[wrong[0]]
+        raise DataError(
+            Problem(what, f"{path}, {wrong[0]}", row[wrong[0]], allowed, fix="delete the file and run again")
+        )
+    return row
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write the score table as parquet, whole or not at all."""
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a score table. Raises DataError, naming the file, where it is missing or no parquet."""
+    return read_parquet_frame(path)
+
+
+def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:
+    """A problem for each of `columns` that `table` does not have, with the nearest that nothing else stands for."""
+    have, wanted = [str(column) for column in table.columns], list(columns)
+    spare = set(have) - set(wanted)
+    return [
+        Problem("column is missing", where, column, listing(have, 40), nearest(column, spare))
+        for column in wanted
+        if column not in have
+    ]
+
+
+def _failed(content: dict[str, Any]) -> bool:
+    return content.get("status") == FAILED
+
+
+def _failed_run(record: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a run that failed, under the names of the table's columns, and why it failed."""
+    known = {name: record.get(name) for name in RUN_COLUMNS if name in record}
+    samples = record.get("samples_per_class")
+    known |= {"arch_family": record.get("family"), "samples_per_class": 0 if samples in ("all", None) else samples}
+    return known | {"is_pretrained": False, "is_random": False} | _recipe(record) | {"problem": record["problem"]}
+
+
+def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
+    """What a row of validation accuracy says of itself; none of it is simulated."""
+    about = {
+        "data": run["dataset"],
+        "benchmark": VALIDATION,
+        "region": "accuracy",
+        "metric": run["acc_kind"] or "top1",
+    }
+    return dict.fromkeys(SCORE_COLUMNS) | about | {"simulated": False, "score": run["acc"], "scale": NO_CORRELATION}
+
+
+def _recipe(record: dict[str, Any]) -> dict[str, Any]:
+    """Columns on how a run was trained; empty for those that were not trained here."""
+    recipe = record.get("recipe") or {}
+    objective = recipe.get("objective")
+    return {
+        "recipe": recipe.get("name"),
+        "objective": objective,
+        "is_ssl": objective in ("simclr", "dino"),
+        "is_adv": objective == "adversarial",
+    }
+
+
+def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
+    try:
+        samples, kind = record["samples_per_class"], record["kind"]
+        columns = {
+            "arch_family": record["family"],
+            "samples_per_class": 0 if samples in ("all", None) else samples,
+            "is_pretrained": kind == "pretrained",
+            "is_random": kind == "untrained",
+            "seed": record["seed"] or 0,
+            "flops": _flops(record),
+            **_recipe(record),
+            **{name: record.get(name) for name in ADDED},
+        }
+        same = [name for name in RUN_COLUMNS if name not in columns]
+        return _typed({**columns, **{name: record[name] for name in same}}, path)
+    except KeyError as error:
+        raise DataError(
+            Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")
+        ) from error
+
+
+def _flops(record: dict[str, Any]) -> float | None:
+    """FLOPs of one image forward: 2 a multiply-accumulate."""
+    return None if record["macs"] is None else 2 * record["macs"]
+
+
+def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Rows of a score file. What a row says of itself (such as its metric) stands above what the file says."""
+    common = {name: content[name] for name in SCORE_COLUMNS if name in content}
+    rows = [_typed({**common, **row}, path) for row in content["rows"]]
+    problems = [problem for row in rows for problem in _row_problems(row, path)]
+    if problems:
+        raise DataError(problems)
+    return [{name: row.get(name) for name in SCORE_COLUMNS} for row in rows]
+
+
+def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
+    fix = "delete the file and run again"
+    absent = [name for name in ("region", "score", "benchmark", "metric", "data", "scale") if name not in row]
+    if absent:
+        yield Problem("key is missing", str(path), listing(absent), fix=fix)
+    elif row["scale"] not in SCALES:
+        near = nearest(row["scale"], SCALES)
+        yield Problem("unknown scale of a score", f"{path}: scale", row["scale"], listing(list(SCALES)), near, fix)
+    elif row["score"] is not None and has_ceiling(row["scale"]) != (row.get("ceiling") is not None):
+        what = "a score and its scale disagree on whether there is a ceiling"
+        value = f"scale {row['scale']}, ceiling {row.get('ceiling')}"
+        yield Problem(what, f"{path}: region {row['region']}", value, fix=fix)
+    elif (row["score"] is None) != bool(row.get("reason")):
+        what = "a score is null without a reason" if row["score"] is None else "a score has a reason for being null"
+        yield Problem(what, f"{path}: region {row['region']}", row.get("reason"), fix=fix)
+
+
+def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:
+    allowed = f"the {len(runs)} runs whose run.json was given"
+    return Problem("a score of a run without run.json", str(path), content["run"], allowed, fix="train or list the run")
+
+
+def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
+    """r2/c and (r/c)2 of one metric on one source of data are two ways of scoring; one of them was not meant.
+
+    Rows without a ceiling may stand beside rows with one: recordings without repetitions have none. What pools rows
+    asks for one scale (`laws.rows.scale_of`).
+    """
+    scales: dict[tuple[str, str], dict[str, Path]] = {}
+    for path, content in contents:
+        for row in ({**content, **row} for row in content["rows"]):
+            if has_ceiling(str(row.get("scale"))):
+                scales.setdefault((row["data"], row["metric"]), {}).setdefault(row["scale"], path)
+    return [_mixed(key, found) for key, found in scales.items() if len(found) > 1]
+
+
+def _mixed(key: tuple[str, str], found: dict[str, Path]) -> Problem:
+    examples = "; ".join(f"{scale} in {path}" for scale, path in found.items())
+    where = f"scale of {key[0]}, metric {key[1]}"
+    fix = "score all of them under one `protocol:`"
+    return Problem("scores on two scales with a ceiling in one table", where, examples, "one scale", fix=fix)
+
+
+def _check_duplicates(table: pd.DataFrame) -> None:
+    twice = table[table.duplicated(KEY, keep=False)]
+    if len(twice):
+        keys = [" ".join(str(value) for value in row) for row in twice[KEY].drop_duplicates().itertuples(index=False)]
+        fix = "list each score file once"
+        raise DataError(Problem(f"{len(keys)} numbers stand in the table twice", "table", listing(keys, 3), fix=fix))
+
+
+def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
+    """Raise DataError unless `table` has all `columns`."""
+    problems = absent_columns(table, columns, where)
+    if problems:
+        raise DataError(problems)

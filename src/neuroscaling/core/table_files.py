@@ -1,0 +1,225 @@
+"""Readers return tables of Parquet files, and of the CSV files that users write.
+
+Spreadsheets write them with a byte-order mark, with semicolons or tabs for commas, and in other encodings than UTF-8.
+Light: runs in both environments, and imports nothing but Python's own library.
+"""
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.files import reading
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+
+DELIMITERS = ",;\t"
+LINES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Rows of a table: the text of each cell by the name of its column, and the line of the file that each row is on.
+
+    A column without a name is called `Unnamed: <its number from 0>`, as pandas does; empty ones at the end don't count.
+    """
+
+    path: Path
+    columns: list[str]
+    rows: list[dict[str, str]]
+    lines: list[int]
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column."""
+        return [row[name] for row in self.rows]
+
+    def named_lines(self, rows: Sequence[int]) -> str:
+        """Lines of the file of some rows, for messages."""
+        return listing([f"line {self.lines[row]}" for row in rows], LINES_SHOWN)
+
+
+def read_text_table(path: str | Path, required: Sequence[str] = ()) -> TextTable:
+    """The table in a CSV file in UTF-8, with or without a byte-order mark; empty lines are left out.
+
+    required: columns that it must have. The delimiter is the comma, semicolon or tab by which the header has most of
+    them (else most columns). Raises DataError, with line and column, for a file that is missing or not UTF-8, and for
+    columns that are missing or there twice, and rows of another length than the header.
+    """
+    path = Path(path)
+    text = _utf8_text(path)
+    delimiter = _delimiter(text, required)
+    cells = _cells(text, delimiter, path)
+    if not cells:
+        raise DataError(Problem("the table is empty", str(path), allowed="a header and rows"))
+    (_, header), *body = cells
+    in_use = [i for i, name in enumerate(header) if name.strip() or any(row[i : i + 1] != [""] for _, row in body)]
+    width = in_use[-1] + 1 if in_use else 0
+    columns = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header[:width])]
+    problems = [*_header_problems(columns, required, path), *_length_problems(body, columns, path)]
+    if problems:
+        raise DataError(problems)
+    rows = [dict(zip(columns, row, strict=False)) for _, row in body]
+    return TextTable(path, columns, rows, [line for line, _ in body])
+
+
+def text_table_frame(table: TextTable, text: Sequence[str] = (), gaps: bool = False) -> Any:
+    """The table as pandas' DataFrame: a column whose cells all are numbers becomes numbers, any other stays text.
+
+    text: columns that stay as they are written; gaps: empty cells count as missing numbers and not as text.
+    """
+    import pandas as pd
+
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(table.columns)
+    writer.writerows([row[column] for column in table.columns] for row in table.rows)
+    written.seek(0)
+    missing = {"keep_default_na": False, "na_values": [""]} if gaps else {"na_filter": False}
+    return pd.read_csv(written, dtype=dict.fromkeys(text, str), **missing)
+
+
+def _utf8_text(path: Path) -> str:
+    with reading(path, "a table"):
+        content = path.read_bytes()
+    fix = "save the table as CSV in UTF-8"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        what = "not UTF-8: this is UTF-16, Excel's `Unicode text`"
+        raise DataError(Problem(what, str(path), allowed="UTF-8", fix=fix))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(Problem("not UTF-8", *_foreign_cell(content, path), allowed="UTF-8", fix=fix)) from error
+    if "\0" in text:
+        raise DataError(Problem("not a table: it holds zero bytes", str(path), allowed="CSV in UTF-8", fix=fix))
+    return text
+
+
+def _foreign_cell(content: bytes, path: Path) -> tuple[str, str]:
+    """Place and content, read as Latin-1, of the first cell that is not UTF-8."""
+    text = content.decode("latin-1")
+    header: list[str] = []
+    for line, row in _cells(text, _delimiter(text, ()), path):
+        for i, cell in enumerate(row):
+            try:
+                cell.encode("latin-1").decode("utf-8")
+            except UnicodeDecodeError:
+                column = header[i] if i < len(header) else f"column {i + 1}"
+                return f"{path}: line {line}, {column}", cell
+        header = header or row
+    return str(path), ""
+
+
+def _delimiter(text: str, required: Sequence[str]) -> str:
+    header = text.split("\n", 1)[0].split("\r", 1)[0]
+
+    def fits(delimiter: str) -> tuple[int, int]:
+        names = [name.strip().strip('"') for name in header.split(delimiter)]
+        return sum(name in names for name in required), len(names)
+
+    return max(DELIMITERS, key=fits)
+
+
+def _cells(text: str, delimiter: str, path: Path) -> list[tuple[int, list[str]]]:
+    """Rows that are not empty, each with its line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    found, start = [], 1
+    try:
+        for row in reader:
+            if any(row):
+                found.append((start, row))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        what, fix = f"not a table: {error}", "close quotation marks, and double those inside a cell"
+        raise DataError(Problem(what, f"{path}: line {start}", fix=fix)) from error
+    return found
+
+
+def _header_problems(columns: list[str], required: Sequence[str], path: Path) -> list[Problem]:
+    problems = []
+    for name in (name for name in required if name not in columns):
+        what = "column is missing"
+        problems.append(Problem(what, f"{path}: line 1", listing(columns), name, nearest(name, columns)))
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        problems.append(Problem("columns of one name", f"{path}: line 1", listing(twice), "a name of its own for each"))
+    return problems
+
+
+def _length_problems(body: list[tuple[int, list[str]]], columns: list[str], path: Path) -> list[Problem]:
+    """Rows that lack cells, or have more than the header names (empty ones at the end count for nothing)."""
+    wrong = [(line, len(row)) for line, row in body if len(row) < len(columns) or any(row[len(columns) :])]
+    if not wrong:
+        return []
+    found = listing([f"line {line}: {cells} cells" for line, cells in wrong], LINES_SHOWN)
+    what = f"{len(wrong)} rows of another length than the header"
+    fix = "put cells that hold the delimiter into quotation marks"
+    return [Problem(what, str(path), found, f"{len(columns)} cells", fix=fix)]
+
+
+PARQUET_FILE = "a readable parquet file"
+DELETE_PARQUET = "delete the file and run again"
+
+
+def parquet_columns(path: str | Path, fix: str = DELETE_PARQUET) -> list[str]:
+    """Names of the columns, from the end of the file alone. Raises DataError for a missing or damaged file."""
+    import pyarrow.parquet
+
+    with reading(path, PARQUET_FILE, fix):
+        return pyarrow.parquet.read_schema(path).names
+
+
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_PARQUET) -> "pa.Table":
+    """The table, or `columns` of it. Raises DataError for a missing or damaged file and for columns that it lacks."""
+    import pyarrow.parquet
+
+    _require_columns(path, columns, fix)
+    with reading(path, PARQUET_FILE, fix):
+        table = pyarrow.parquet.read_table(path, columns=columns and list(columns))
+        table.validate(full=True)
+        return table
+
+
+def read_parquet_columns(
+    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_PARQUET
+) -> dict[str, "np.ndarray"]:
+    """Columns as arrays by name, all without `columns`. Raises DataError as `read_parquet`."""
+    table = read_parquet(path, columns, fix)
+    with reading(path, PARQUET_FILE, fix):
+        return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def read_parquet_frame(
+    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_PARQUET
+) -> "pd.DataFrame":
+    """The table of pandas. Raises DataError as `read_parquet`."""
+    import pandas as pd
+
+    _require_columns(path, columns, fix)
+    with reading(path, PARQUET_FILE, fix):
+        return pd.read_parquet(path, columns=columns and list(columns))
+
+
+def parquet_metadata(table: "pa.Table", key: bytes, path: str | Path) -> Any:
+    """The JSON that a table keeps under `key`. Raises DataError where there is none."""
+    import json
+
+    with reading(path, PARQUET_FILE, DELETE_PARQUET):
+        return json.loads((table.schema.metadata or {})[key])
+
+
+def _require_columns(path: str | Path, columns: Sequence[str] | None, fix: str) -> None:
+    if columns is None:
+        return
+    there = parquet_columns(path, fix)
+    if absent := [name for name in columns if name not in there]:
+        names = listing(there, 20)
+        raise DataError([Problem("column is missing", str(path), name, names, fix=fix) for name in absent])

@@ -1,0 +1,211 @@
+"""Image folders and torchvision's iNaturalist 2021 keep their images in one folder a class.
+
+`<root>/2021_train/<category>/<image>` (or `2021_train_mini`) and `<root>/2021_valid/<category>/<image>`. Categories
+begin with a number of five digits, so the order of their names is that of the numbers.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.datasets.packed_names import join_names, pack_names
+from neuroscaling.datasets.split import IMAGE_EXTENSIONS, DatasetIndex, FileSource, Format, Split
+
+MANY_IMAGES = 20_000
+NAMES_LOOKED_AT = 20  # of each class in sets of many images
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the class folders, sorted; hidden ones are left alone. Raises DataError when `folder` is missing."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
+    except OSError as error:
+        raise DataError(Problem("folder is missing", str(folder), fix="check `root:` in the study file")) from error
+
+
+def folder_state(folder: Path) -> list[list[str | int]]:
+    """Name and date of each class folder: they change when images are added, removed or renamed."""
+    return [[name, os.stat(folder / name).st_mtime_ns] for name in class_folders(folder)]
+
+
+def read_folders(folder: Path) -> Split:
+    """Class folders and the image files in them, both sorted by name; other files are left alone.
+
+    Raises DataError when the folder is missing or a class folder can't be read.
+    """
+    classes = class_folders(folder)
+    # Class by class: a list of all names of a large set would be several times as large as the packed names.
+    parts = [pack_names(f"{name}/{file}" for file in sorted(_images(folder / name))) for name in classes]
+    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(part) for part in parts])
+    return Split(join_names(parts), labels, classes)
+
+
+def folder_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
+    """What is wrong with the class folders of training and validation images, given by their folders."""
+    for folder, split in splits.items():
+        yield from _split_problems(folder, split)
+    yield from _class_problems(splits)
+    for folder, split in splits.items():
+        yield from _name_problems(folder, split)
+
+
+def _images(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [e.name for e in entries if e.name[0] != "." and e.name.lower().endswith(IMAGE_EXTENSIONS)]
+    except OSError as error:
+        raise DataError(Problem("folder can't be read", str(folder), fix="check its permissions")) from error
+
+
+def _split_problems(folder: Path, split: Split) -> Iterator[Problem]:
+    classes = split.class_names
+    if not classes:
+        yield Problem("no class folders", str(folder), fix="put the images in one folder a class")
+        return
+    if len(classes) == 1:
+        yield Problem("only one class", str(folder), classes[0], "two classes or more")
+    empty = [label for label, count in split.counts().items() if not count]
+    if len(empty) == len(classes):
+        yield Problem("no images in any class folder", str(folder))
+    elif empty:
+        yield Problem("classes without images", str(folder), listing(empty), fix="add images or remove the folders")
+
+
+def _class_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
+    (train, in_train), (validation, in_validation) = splits.items()
+    for here, found, there, others in (
+        (train, in_train, validation, in_validation),
+        (validation, in_validation, train, in_train),
+    ):
+        missing = sorted(set(found.class_names) - set(others.class_names))
+        if missing and others.class_names:
+            spare = set(others.class_names) - set(found.class_names)
+            yield Problem(
+                f"classes of `{here.name}` are missing here",
+                str(there),
+                listing(missing),
+                nearest=nearest(missing[0], spare),
+                fix="both splits need the same class folders",
+            )
+
+
+def _name_problems(folder: Path, split: Split) -> Iterator[Problem]:
+    """Images named after another class than that of their folder: folders that were swapped or mixed up."""
+    others = {label.lower(): label for label in split.class_names}
+    looked_at = NAMES_LOOKED_AT if len(split.names) > MANY_IMAGES else MANY_IMAGES
+    start = 0
+    for label, count in split.counts().items():
+        files = [name.rpartition("/")[2] for name in split.names[start : start + min(count, looked_at)]]
+        start += count
+        owners = [(file, _named_class(file, others)) for file in files]
+        strangers = [(file, owner) for file, owner in owners if owner is not None and owner != label]
+        if strangers:
+            owner = strangers[0][1]
+            yield Problem(
+                f"{len(strangers)} of {len(files)} images are named after class `{owner}`",
+                str(folder / label),
+                listing([file for file, _ in strangers], limit=5),
+                f"images of class `{label}`",
+                fix=f"were `{label}` and `{owner}` swapped? move or rename the images",
+            )
+
+
+def _named_class(file: str, others: dict[str, str]) -> str | None:
+    """The class that a file name begins with: `cat_0001.png` and `cat_val_1.png` say `cat`; the longest one counts."""
+    stem = file.rsplit(".", 1)[0].lower()
+    ends = [len(stem.rstrip("0123456789").rstrip("-_. "))]
+    ends += [match.start() for match in reversed(list(re.finditer(r"[-_. ]", stem)))]
+    return next((others[stem[:end]] for end in ends if stem[:end] in others), None)
+
+
+IMAGEFOLDER_SPLITS = {"train": "train", "validation": "val"}
+
+
+def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
+    """Folder of a split. Raises DataError for a split that doesn't exist."""
+    if split not in IMAGEFOLDER_SPLITS:
+        raise DataError(
+            Problem(
+                "no such split", "dataset", split, ", ".join(IMAGEFOLDER_SPLITS), nearest(split, IMAGEFOLDER_SPLITS)
+            )
+        )
+    return Path(settings["root"]) / IMAGEFOLDER_SPLITS[split]
+
+
+def imagefolder_identity(settings: dict[str, Any]) -> None:
+    """The fingerprint is that of the files."""
+
+
+def imagefolder_state(settings: dict[str, Any], split: str) -> Any:
+    """Names and dates of the class folders. Raises DataError when the folder is missing."""
+    return folder_state(imagefolder_split(settings, split))
+
+
+def read_imagefolder(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
+    """Classes and files in the order of their names. Raises DataError when the folder is missing."""
+    return read_folders(imagefolder_split(settings, split))
+
+
+def imagefolder_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+    """Classes without images or in one split alone, folders that were swapped."""
+    return folder_problems({imagefolder_split(settings, split): found for split, found in splits.items()})
+
+
+def imagefolder_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
+    """Files below the split's folder."""
+    return FileSource(index, imagefolder_split(settings, index.split))
+
+
+IMAGEFOLDER = Format(
+    imagefolder_identity, imagefolder_state, read_imagefolder, imagefolder_problems, imagefolder_source
+)
+
+INATURALIST_VALIDATION = "2021_valid"
+
+
+def inaturalist_split(settings: dict[str, Any], split: str) -> Path:
+    """Folder of a split."""
+    return Path(settings["root"]) / (
+        settings.get("version", "2021_train") if split == "train" else INATURALIST_VALIDATION
+    )
+
+
+def inaturalist_identity(settings: dict[str, Any]) -> None:
+    """The fingerprint is that of the files."""
+
+
+def inaturalist_state(settings: dict[str, Any], split: str) -> Any:
+    """Names and dates of the category folders. Raises DataError when the folder is missing."""
+    return folder_state(inaturalist_split(settings, split))
+
+
+def read_inaturalist(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
+    """Categories and files in the order of their names. Raises DataError when the folder is missing."""
+    return read_folders(inaturalist_split(settings, split))
+
+
+def inaturalist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+    """Categories without images or in one split alone, and folders that are no categories."""
+    places = {inaturalist_split(settings, split): found for split, found in splits.items()}
+    yield from folder_problems(places)
+    for folder, split in places.items():
+        strange = [name for name in split.class_names if not name[:5].isdigit()]
+        if strange:
+            allowed = "<five digits>_<kingdom>_..._<species>"
+            yield Problem("folders that are no categories", str(folder), strange[0], allowed, fix="move them away")
+
+
+def inaturalist_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
+    """Files below the split's folder."""
+    return FileSource(index, inaturalist_split(settings, index.split))
+
+
+INATURALIST = Format(
+    inaturalist_identity, inaturalist_state, read_inaturalist, inaturalist_problems, inaturalist_source
+)

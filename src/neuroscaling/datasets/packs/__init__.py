@@ -1,1 +1,0 @@
-"""Packs: a data set stored once in few large files."""

@@ -1,0 +1,1 @@
+"""Recordings of neurons are predicted from stored activations."""

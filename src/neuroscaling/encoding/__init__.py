@@ -1,1 +1,0 @@
-"""Encoding of human fMRI and macaque V4 recordings from stored activations."""

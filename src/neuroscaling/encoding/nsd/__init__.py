@@ -1,1 +1,0 @@
-"""Raw recordings of the Natural Scenes Dataset (Allen and others, Nat. Neurosci. 25, 2022)."""

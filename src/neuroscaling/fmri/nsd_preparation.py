@@ -1,0 +1,191 @@
+"""Raw NSD of one subject, converted once to a folder that encoding reads in blocks of targets (`recording/2`).
+
+training.npy, test.npy   float32 (rows, targets), hemispheres side by side
+targets.parquet          a row a target: hemisphere, vertex, index, usable, ncsnr, ceiling, fsaverage, region:<name>
+manifest.json            stimulus ids and repeats of the rows, scan sessions, space, what was left out, sha256s
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroscaling.core.errors import DataError, Problem, nearest
+from neuroscaling.core.files import atomic_path, new_memmap
+from neuroscaling.core.hashing import file_sha256
+from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.provenance import provenance
+from neuroscaling.core.records import write_record
+from neuroscaling.fmri.nsd_betas import averaged_blocks
+from neuroscaling.fmri.nsd_regions import GENERAL, chosen_regions, read_regions
+from neuroscaling.fmri.nsd_sessions import Grid, chosen_sessions, read_grids, read_ncsnr
+from neuroscaling.fmri.nsd_splits import Repeats, Rows, Test, split_rows
+from neuroscaling.regression.scores import ncsnr_ceiling
+from neuroscaling.stimuli.nsd_design import read_design
+from neuroscaling.study.nsd_tree import NsdPlace, is_simulated, nsd_place
+
+FORMAT = "recording/2"
+MANIFEST, TARGETS, REGION = "manifest.json", "targets.parquet", "region:"
+CHOICES = {"repeats": ("average", "keep"), "test": ("shared1000", "challenge")}
+
+
+def prepare_nsd_subject(
+    root: str | Path,
+    subject: str,
+    out: str | Path,
+    space: str,
+    sessions: Sequence[int] | str = "all",
+    repeats: Repeats = "average",
+    test: Test = "shared1000",
+    regions: Sequence[str] | str = GENERAL,
+    memory_mb: float = 1000,
+    definition: Mapping[str, Any] | None = None,
+) -> Path:
+    """Convert one subject's responses in one space to the folder `out`; returns its manifest.
+
+    Responses are per cent signal change, z-scored per target and scan session (ddof 0) and averaged over the trials of
+    an image, or kept apart. The test split holds the shared 1,000 images, or those of Algonauts 2023 (all sessions of
+    the subject are needed then). Targets that have a NaN or don't vary in a session, or whose ncsnr is not finite, are
+    kept in the files and left out by the reader. regions: targets in any of them (docs/nsd.md). memory_mb: bound of
+    what is held at once; definition: what the key in the name of the folder above `out` is a hash of, without one it
+    has no key. Raises DataError with everything that is wrong with the files that this needs.
+    """
+    out = Path(out)
+    with held(out, f"recordings of {subject}") as lease:
+        if definition is None or not (out / MANIFEST).exists():
+            source = nsd_place(root, subject, space)
+            facts = {"definition": None if definition is None else dict(definition)}
+            _prepare(source, out, facts, sessions, repeats, test, regions, memory_mb, lease)
+    return out / MANIFEST
+
+
+def _prepare(
+    source: NsdPlace,
+    out: Path,
+    facts: dict[str, Any],
+    sessions: Sequence[int] | str,
+    repeats: Repeats,
+    test: Test,
+    regions: Sequence[str] | str,
+    memory_mb: float,
+    lease: Lease,
+) -> None:
+    _check_choices(repeats=repeats, test=test)
+    design = read_design(source.root)
+    numbers = chosen_sessions(source, sessions, test)
+    grids = read_grids(source, numbers, design)
+    masks = read_regions(source, grids)
+    selected = chosen_regions(source, masks, regions)
+    splits = split_rows(design, source.subject, numbers, test, repeats)
+    _check_rows(source, splits, numbers)
+    ncsnr = read_ncsnr(source, grids)[selected]
+    with atomic_path(out) as folder:
+        folder.mkdir(parents=True)
+        usable = _write_responses(folder, source, numbers, grids, selected, splits, memory_mb) & np.isfinite(ncsnr)
+        targets = _targets(source, grids, selected, masks) | {"usable": usable} | _noise(ncsnr, splits["test"])
+        _write_table(folder / TARGETS, targets)
+        facts |= {"subject": source.subject, "space": source.space, "sessions": numbers, "repeats": repeats}
+        facts |= {"regions": regions if isinstance(regions, str) else list(regions), "grids": [list(g) for g in grids]}
+        facts["test_set"] = test
+        lease.check()
+        write_record(folder / MANIFEST, _manifest(folder, source, facts, splits, targets))
+
+
+def _check_choices(**values: str) -> None:
+    problems = [
+        Problem(f"unknown choice of `{key}`", key, value, ", ".join(CHOICES[key]), nearest(value, CHOICES[key]))
+        for key, value in values.items()
+        if value not in CHOICES[key]
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _check_rows(source: NsdPlace, splits: dict[str, Rows], sessions: list[int]) -> None:
+    empty = [name for name, rows in splits.items() if not len(rows.ids)]
+    if empty:
+        what = f"no {' or '.join(empty)} image was shown in these scan sessions"
+        raise DataError(Problem(what, str(source.betas), sessions, fix="choose more sessions"))
+
+
+def _write_responses(
+    folder: Path,
+    source: NsdPlace,
+    sessions: list[int],
+    grids: list[Grid],
+    selected: np.ndarray,
+    splits: dict[str, Rows],
+    memory_mb: float,
+) -> np.ndarray:
+    """Write both splits, block after block; returns which targets (targets,) are finite and vary in every session."""
+    usable = np.empty(len(selected), bool)
+    arrays = {
+        name: new_memmap(folder / f"{name}.npy", np.float32, (len(rows.ids), len(selected)))
+        for name, rows in splits.items()
+    }
+    first = 0
+    for part, targets in zip(source.parts, _by_part(selected, grids), strict=True):
+        files = [source.session_file(part, session) for session in sessions]
+        for block in averaged_blocks(files, targets, splits, memory_mb):
+            columns = slice(first + block.start, first + block.stop)
+            usable[columns] = block.usable
+            for name, values in block.responses.items():
+                arrays[name][:, columns] = values
+        first += len(targets)
+    for array in arrays.values():
+        array.flush()
+    return usable
+
+
+def _by_part(selected: np.ndarray, grids: list[Grid]) -> list[np.ndarray]:
+    """Flat numbers within each part, of flat numbers over all parts."""
+    starts = np.cumsum([0, *(int(np.prod(grid)) for grid in grids)])
+    ends = np.searchsorted(selected, starts)
+    return [selected[a:b] - start for a, b, start in zip(ends[:-1], ends[1:], starts[:-1], strict=True)]
+
+
+def _targets(source: NsdPlace, grids: list[Grid], selected: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, Any]:
+    parts = _by_part(selected, grids)
+    index = np.concatenate(parts)
+    return {
+        "hemisphere": np.repeat(source.parts, [len(part) for part in parts]),
+        "vertex": np.concatenate([np.arange(len(part)) for part in parts]),
+        "index": index,
+        "fsaverage": index if source.space == "fsaverage" else np.full(len(index), -1),
+    } | {f"{REGION}{name}": mask[selected] for name, mask in masks.items()}
+
+
+def _noise(ncsnr: np.ndarray, test: Rows) -> dict[str, np.ndarray]:
+    counts = dict(zip(*(values.tolist() for values in np.unique(test.repeats, return_counts=True)), strict=True))
+    return {"ncsnr": ncsnr, "ceiling": ncsnr_ceiling(ncsnr, counts).astype(np.float32)}
+
+
+def _write_table(path: Path, columns: dict[str, Any]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()}), path)
+
+
+def _manifest(
+    folder: Path, source: NsdPlace, facts: dict[str, Any], splits: dict[str, Rows], targets: dict[str, Any]
+) -> dict[str, Any]:
+    rows = {
+        name: {"stimulus_ids": split.stimulus_ids, "repetitions": split.repeats.tolist()}
+        for name, split in splits.items()
+    }
+    out = ~targets["usable"]
+    masked = {part: targets["vertex"][out & (targets["hemisphere"] == part)].tolist() for part in source.parts}
+    files = [f"{name}.npy" for name in splits] + [TARGETS]
+    return {
+        "format": FORMAT,
+        "dataset": "nsd",
+        "simulated": is_simulated(source.root),
+        **facts,
+        **rows,
+        "targets": len(out),
+        "masked": masked,
+        "sha256": {name: file_sha256(folder / name) for name in files},
+        "provenance": provenance(("numpy", "h5py", "nibabel")),
+    }

@@ -1,0 +1,88 @@
+"""One subject's fMRI (or a session's neurons) as every source gives it: responses are read in blocks of targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from neuroscaling.core.array_files import read_npy
+from neuroscaling.regression.scores import ncsnr_ceiling
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Responses of one split, on the disk: arrays (rows, columns) side by side, of which some columns are used.
+
+    files: .npy files, one a hemisphere or volume; columns: those that are used of each, ascending.
+    """
+
+    files: tuple[Path, ...]
+    columns: tuple[np.ndarray, ...]
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        return tuple(read_npy(file, mapped=True) for file in self.files)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and used targets."""
+        return len(self._arrays[0]), sum(map(len, self.columns))
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Targets `start` to `stop` (of those used) of all rows, (rows, stop - start) float32; memory is that of it."""
+        parts, first = [], 0
+        for array, columns in zip(self._arrays, self.columns, strict=True):
+            chosen = columns[max(start - first, 0) : max(stop - first, 0)]
+            first += len(columns)
+            if len(chosen):
+                # A stretch of columns is read at once; picking single ones out of a mapped file is slow.
+                stretch = np.asarray(array[:, chosen[0] : chosen[-1] + 1], dtype=np.float32)
+                parts.append(stretch[:, chosen - chosen[0]])
+        return np.hstack(parts) if parts else np.empty((len(self._arrays[0]), 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one split. stimulus_ids: of each row (several times where repetitions are kept apart); repeats
+    (rows,): repetitions that were averaged into the row, None where it isn't known; responses: None where withheld."""
+
+    stimulus_ids: list[str]
+    repeats: np.ndarray | None
+    responses: Responses | None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One subject; targets (vertices or voxels) of both hemispheres side by side, unusable ones left out.
+
+    hemisphere (V,): `lh`, `rh`, or `both` for a volume; vertex (V,): column in the hemisphere's file; regions: boolean
+    (V,) by name; ceiling (V,): noise ceiling of the test rows in 0..1, or None; ncsnr (V,): signal-to-noise ratio of
+    single trials, from which the ceiling of any rows follows, or None; fsaverage (V,): vertex number on fsaverage, or
+    None; masked: the columns left out (NaN, or no variance), by hemisphere; simulated: never recorded from anybody.
+    """
+
+    name: str
+    training: Split
+    test: Split
+    hemisphere: np.ndarray
+    vertex: np.ndarray
+    regions: dict[str, np.ndarray]
+    ceiling: np.ndarray | None
+    ncsnr: np.ndarray | None
+    fsaverage: np.ndarray | None
+    masked: dict[str, list[int]]
+    simulated: bool = False
+
+    @property
+    def n_targets(self) -> int:
+        """Vertices or voxels that are used."""
+        return len(self.vertex)
+
+    def ceiling_of(self, split: Split, rows: Sequence[int] | np.ndarray) -> np.ndarray | None:
+        """Noise ceiling (V,) in 0..1 of some rows by their numbers of repetitions; None where these aren't known."""
+        if self.ncsnr is None or split.repeats is None:
+            return None
+        repeats, images = np.unique(split.repeats[np.asarray(rows)], return_counts=True)
+        return ncsnr_ceiling(self.ncsnr, dict(zip(repeats.tolist(), images.tolist(), strict=True)))

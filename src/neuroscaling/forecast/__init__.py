@@ -1,0 +1,1 @@
+"""Forecasts say what a fitted law predicts, and which runs would narrow it most."""

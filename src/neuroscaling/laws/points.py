@@ -1,0 +1,220 @@
+"""The points of a law come from the score table by filters and groups, every dropped row counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR, reason_category
+from neuroscaling.laws.filters import (
+    check_columns,
+    check_duplicates,
+    check_settings,
+    failed_runs,
+    filtered,
+    merged_families,
+    run_names,
+    scale_of,
+    with_scales,
+)
+from neuroscaling.laws.point_checks import NotTestable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FACTS = [
+    "run", "model_id", "arch", "arch_family", "dataset", "samples_per_class", "seed", "kind", "subject", "n_params",
+    "n_samples_seen", "total_flops",
+]  # fmt: skip
+
+
+OTHER_SCALES = {"raw": "r", "acc": NO_CORRELATION}
+"""Scales of what a law can describe besides the score."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The points of a law, one row each, with the columns x and y; which rows were left out and why.
+
+    points: x (and x2 for a law of two variables), y, error, and what is constant within a point (arch, family, ...);
+    clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: names of the rows
+    or groups that were left out, by reason in words; simulated, data: of the rows used; scale: of y, names of scales
+    joined by "and" where each point is a mean over several, None where the table says none.
+    """
+
+    points: pd.DataFrame = field(repr=False)
+    clusters: list[str] | None
+    hierarchy: list[list[Any]] | None
+    dropped: dict[str, list[str]]
+    rows: int
+    simulated: bool
+    data: list[str]
+    scale: str | None = None
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """x of the points: (n,), or (n, 2) for a law of two variables."""
+        columns = ["x", "x2"] if "x2" in self.points else "x"
+        return self.points[columns].to_numpy(dtype=float)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """y of the points (n,)."""
+        return self.points["y"].to_numpy(dtype=float)
+
+    @property
+    def y_error(self) -> NDArray[np.float64] | None:
+        """Standard errors of y (n,), where the table has them."""
+        return self.points["error"].to_numpy(dtype=float) if "error" in self.points else None
+
+
+def select_points(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
+    """The points that `settings` (of a FitJob) select from the score table.
+
+    In mode `parity` groups with an empty key vanish and means skip empty scores, as published (both are counted); in
+    mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted; empty
+    scores are counted by the reasons that the table has for them. Raises DataError for unknown columns, for columns
+    that vary within a group, and for scores on more than one scale, of more than one protocol, or of two engines of one
+    stage; NotTestable where nothing is left.
+    """
+    keys = settings["group_by"]
+    check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
+    rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
+    check_duplicates(rows)
+    check_settings(rows, keys)
+    rows = rows.assign(scale=with_scales(rows), reason=_reasons(rows, settings["y"]))
+    dropped: dict[str, list[str]] = {}
+    if failed := failed_runs(table, settings["filters"], settings["merge_families"]):
+        dropped["runs missing: their training failed"] = failed
+    points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
+    points = _only_samples_per_class(points, settings["samples_per_class_of"])
+    points = _finite_points(points, settings, dropped)
+    scale = scale_of(points, settings.get("mean_over_scales", False)) if settings["y"] == "score" else None
+    clusters = [" ".join(map(str, row)) for row in points[settings["cluster"]].itertuples(index=False)]
+    return Selection(
+        points,
+        clusters if settings["cluster"] else None,
+        [points[column].tolist() for column in settings["hierarchy"]] or None,
+        dropped,
+        len(rows),
+        bool(rows["simulated"].any()) if "simulated" in rows else False,
+        sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
+        OTHER_SCALES.get(settings["y"], scale),
+    )
+
+
+def _x_columns(settings: dict[str, Any]) -> list[str]:
+    return [settings["x"]] if isinstance(settings["x"], str) else list(settings["x"])
+
+
+def _labels(settings: dict[str, Any]) -> list[str]:
+    """Columns that must be constant within a point besides x."""
+    return [*settings["cluster"], *settings["hierarchy"], *([settings["compute"]] if settings["compute"] else [])]
+
+
+def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) -> pd.DataFrame:
+    """Points of the named families only at the named samples per class, the others untouched."""
+    for family, values in kept.items():
+        if "arch_family" not in points or "samples_per_class" not in points:
+            fix = "add arch_family and samples_per_class to `group_by`"
+            raise DataError(Problem("needs both columns", "samples_per_class_of", list(points.columns), fix=fix))
+        points = points[(points["arch_family"] != family) | points["samples_per_class"].isin(values)]
+    return points
+
+
+def _reasons(rows: pd.DataFrame, y: str) -> pd.Series:
+    """Why y is empty, without the numbers of the single row; empty where it isn't, or where the table doesn't say."""
+    import pandas as pd
+
+    if y != "score" or "reason" not in rows:
+        return pd.Series("", index=rows.index)
+    return rows["reason"].astype("string").fillna("").map(reason_category).where(rows[y].isna().to_numpy(), "")
+
+
+def _as_points(rows: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    points = _with_x(rows, settings)
+    return points.assign(y=rows[settings["y"]].astype(float)).reset_index(drop=True)
+
+
+def _with_x(points: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """The points with their x, and x2 for a law of two variables."""
+    names = zip(("x", "x2"), _x_columns(settings), strict=False)
+    return points.assign(**{name: points[column].astype(float) for name, column in names})
+
+
+def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, list[str]]) -> pd.DataFrame:
+    """One row for each group of `group_by`, sorted by the keys: x, the mean of y, and the facts about the group."""
+    keys, y = settings["group_by"], settings["y"]
+    parity = settings["mode"] == "parity"
+    empty_key = rows[keys].isna().any(axis=1)
+    if parity and empty_key.any():
+        dropped["models with an empty group key (parity: as published)"] = sorted(set(run_names(rows[empty_key])))
+        rows = rows[~empty_key]
+    groups = rows.groupby(keys, sort=True, dropna=parity)
+    constant = [*_x_columns(settings), *_labels(settings)]
+    facts = [c for c in dict.fromkeys([*constant, *FACTS]) if c in rows and c not in keys]
+    _check_constant(groups, constant, keys)
+    aggregates = {
+        "y": (y, "mean"),
+        "n_rows": (y, "size"),
+        "n_empty": (y, lambda s: int(s.isna().sum())),
+        "scale": ("scale", lambda s: SCALE_SEPARATOR.join(sorted(set(s)))),
+        # Of several reasons one names the group, so that it is counted once.
+        "reason": ("reason", "max"),
+    }
+    points = groups.agg(**{name: how for name, how in aggregates.items() if name not in keys})
+    if "error" in rows:
+        points["error"] = groups["error"].agg(_error_of_mean)
+    points = _with_x(points.join(groups[facts].first()).reset_index(), settings)
+    if not parity:
+        return _complete_groups(points, y, dropped)
+    partly = points[(points["reason"] != "") & (points["n_empty"] < points["n_rows"])]
+    _drop(partly, f"points whose mean leaves out an empty {y} (parity: as published)", dropped)
+    return points
+
+
+def _error_of_mean(errors: pd.Series) -> float:
+    """Standard error of a mean of independent scores; NaN where one is unknown."""
+    return float(np.sqrt(np.sum(errors.to_numpy(dtype=float) ** 2)) / len(errors))
+
+
+def _check_constant(groups: Any, columns: list[str], keys: list[str]) -> None:
+    for column in dict.fromkeys(columns):
+        if column not in keys and (groups[column].nunique(dropna=False) > 1).any():
+            fix = f"add {column} to `group_by`"
+            raise DataError(Problem("the values of a column differ within a group", "group_by", column, fix=fix))
+
+
+def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, list[str]]) -> pd.DataFrame:
+    """A mean over fewer regions, or over other subjects, is no mean that can be compared with the others."""
+    empty = points["n_empty"] > 0
+    short = ~empty & (points["n_rows"] < points["n_rows"].max())
+    _drop(points[empty], f"points with an empty {y} among their rows", dropped)
+    if short.any():
+        dropped["points with fewer rows than the others"] = run_names(points[short])
+    return points[~(empty | short)]
+
+
+def _drop(points: pd.DataFrame, what: str, dropped: dict[str, list[str]]) -> None:
+    """Count `points` as left out, apart by what their column `reason` says."""
+    for reason, own in points.groupby("reason", sort=True):
+        dropped[f"{what}: {reason}" if reason else what] = run_names(own)
+
+
+def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, list[str]]) -> pd.DataFrame:
+    names = dict(zip(("x", "x2"), _x_columns(settings), strict=False)) | {"y": settings["y"]}
+    for axis, column in names.items():
+        missing = ~np.isfinite(points[axis].to_numpy(dtype=float, na_value=np.nan))
+        _drop(
+            points[missing] if axis == "y" else points[missing].assign(reason=""), f"points without {column}", dropped
+        )
+        points = points[~missing]
+    if points.empty:
+        reasons = "; ".join(f"{len(names)} {reason}" for reason, names in dropped.items())
+        raise NotTestable(Problem("no point is left", "table", reasons))
+    return points.reset_index(drop=True)

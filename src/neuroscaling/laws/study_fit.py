@@ -1,0 +1,209 @@
+"""One fit of a study takes the score table and writes the files that the report reads."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroscaling.core.errors import listing
+from neuroscaling.core.files import atomic_path, write_json
+from neuroscaling.core.provenance import provenance
+from neuroscaling.laws import comparison
+from neuroscaling.laws.bootstrap import resample_weights
+from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law
+from neuroscaling.laws.fitting import fit
+from neuroscaling.laws.forms import form_by_name
+from neuroscaling.laws.law_fit import LawFit, finite
+from neuroscaling.laws.point_checks import NotTestable
+from neuroscaling.laws.points import Selection, select_points
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FORMAT = "fit/2"
+ABOUT = ("name", "fit", "x", "y", "filters", "samples_per_class_of", "mode", "group_by")
+POINT_FACTS = (
+    "arch", "arch_family", "dataset", "samples_per_class", "seed", "subject", "n_params", "n_samples_seen",
+    "total_flops", "run",
+)  # fmt: skip
+PACKAGES = ("numpy", "pandas", "lmfit")
+logger = logging.getLogger(__name__)
+
+
+def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Fit what `settings` (of a FitJob) select: the content of the fit's JSON file, and its bootstraps.
+
+    Where the data are too few for the law, the content has the status "not testable" and the reason; the bootstraps are
+    then empty. Raises DataError for data that no law can describe (see `laws.inputs`) and for unknown columns.
+    """
+    import pandas as pd
+
+    start = time.perf_counter()
+    common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
+    try:
+        selection = select_points(table, settings)
+        common |= _about(selection)
+        result, bootstraps = _fitted(selection, settings)
+    except NotTestable as error:
+        logger.warning("%s is not testable: %s", settings["name"], error)
+        result, bootstraps = {"status": "not testable", "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
+    seconds = time.perf_counter() - start
+    record = provenance(PACKAGES, seconds, settings=settings)
+    return finite({**common, **result, "seconds": round(seconds, 3), "provenance": record}), bootstraps
+
+
+def _fitted(selection: Selection, settings: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """What the fit file says of the law, and the bootstraps."""
+    law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
+    best_sizes, cost = _best_sizes(selection, settings, law)
+    result = {"status": "fitted", **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
+    report = law.fit_report() + (f"\n[[Note]] {SIMULATED}" if selection.simulated else "")
+    return result | {"report": report, "least_squares": _least_squares(law)}, _bootstraps(law, cost)
+
+
+def write_fit(
+    table_path: str | Path, settings: dict[str, Any], fit_path: str | Path, bootstraps_path: str | Path
+) -> None:
+    """Fit what `settings` select from the table at `table_path`; write the JSON file and the bootstraps (parquet)."""
+    from neuroscaling.core.score_table import read_table
+
+    content, bootstraps = fit_table(read_table(table_path), settings)
+    with atomic_path(bootstraps_path) as temporary:
+        bootstraps.to_parquet(temporary, index=False)
+    write_json(fit_path, content)
+
+
+def _about(selection: Selection) -> dict[str, Any]:
+    """What the fit file says of its data; the points go with it so that a figure needs nothing else."""
+    for reason, names in selection.dropped.items():
+        logger.warning("left out: %d %s: %s", len(names), reason, listing(names))
+    columns = [c for c in POINT_FACTS if c in selection.points]
+    points = {"x": selection.x.tolist(), "y": selection.y.tolist()}
+    points |= {c: [_plain(v) for v in selection.points[c]] for c in columns}
+    return {
+        "simulated": selection.simulated,
+        "data": selection.data,
+        "scale": selection.scale,
+        "n_rows": selection.rows,
+        "dropped": {reason: len(names) for reason, names in selection.dropped.items()},
+        "left_out": selection.dropped,
+        "points": points,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A cell of a table as JSON knows it."""
+    if value is None or str(value) in ("<NA>", "nan"):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _fit(selection: Selection, settings: dict[str, Any], form: str, bootstraps: int, rows: Any = slice(None)) -> LawFit:
+    """The law `form` fitted to the points `rows`; all forms under the loss of the first, so that AICc compares."""
+    whole = isinstance(rows, slice)
+    return fit(
+        selection.x[rows],
+        selection.y[rows],
+        form=form,
+        x_scale=settings["x_scale"],
+        loss=settings["loss"] or form_by_name(settings["forms"][0]).loss,
+        y_error=None if selection.y_error is None else selection.y_error[rows],
+        invert_y=settings["invert_y"],
+        bootstraps=bootstraps,
+        # Labels serve the bootstraps and AICc alone, which no fit to a part of the points has.
+        clusters=selection.clusters if whole else None,
+        hierarchy=selection.hierarchy if whole else None,
+        seed=settings["seed"],
+        mode=settings["mode"],
+    )
+
+
+def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any]:
+    """Held-out error of the law, and the rows of the comparison where several forms are given."""
+    rows = []
+    for form in settings["forms"]:
+        try:
+            other = law if form == law.form.name else _fit(selection, settings, form, 0)
+            rows.append(
+                {
+                    "form": form,
+                    "expression": other.form.expression,
+                    "params": other.params,
+                    "loss": other.loss_value,
+                    "aicc": other.aicc(),
+                    "holdout": _holdout(selection, settings, form),
+                    "curve": _line(other.curve()),
+                    "beyond": _line(other.beyond()),
+                }
+            )
+        except NotTestable as error:
+            logger.warning("%s: %s is not testable: %s", settings["name"], form, error)
+            rows.append({"form": form, "aicc": None, "holdout": None, "reason": str(error)})
+    return {"holdout": rows[0]["holdout"], "compared": comparison.ranked_by_aicc(rows) if len(rows) > 1 else []}
+
+
+def _line(curve: dict[str, list[float]] | None) -> dict[str, list[float]] | None:
+    return curve and {key: curve[key] for key in ("x", "fit")}
+
+
+def _holdout(selection: Selection, settings: dict[str, Any], form: str) -> dict[str, Any]:
+    """Error on the points with the largest x of the form fitted to the others; of two variables, the largest product.
+
+    The product of model and data size stands for the compute, which is what an extrapolation extends.
+    """
+    x = selection.x if selection.x.ndim == 1 else selection.x.prod(axis=1)
+    out = comparison.held_out(x, settings["holdout"], selection.clusters)
+    facts = {"rule": settings["holdout"], "n_fitted": int((~out).sum()), "n_held_out": int(out.sum())}
+    try:
+        law = _fit(selection, settings, form, 0, ~out)
+    except NotTestable as error:
+        return {**facts, "reason": str(error)}
+    return {**facts, **comparison.prediction_errors(selection.y[out], law.predict(selection.x[out]))}
+
+
+def _best_sizes(
+    selection: Selection, settings: dict[str, Any], law: LawFit
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Of a law of two variables whose compute is known: its allocation, and the cost of each resample as columns."""
+    if not settings["compute"]:
+        return None, {}
+    compute, k = selection.points[settings["compute"]], len(law.resampled)
+    scales = (float(law.x_scale[0]), float(law.x_scale[1]), SCALES[2])
+    weights = None  # parity: the cost of all points serves every resample
+    if law.mode == "corrected" and settings["bootstraps"]:
+        weights = resample_weights(len(law.y), k, law.seed, selection.clusters, selection.hierarchy)
+    exponent, factor = cost_law(*law.x.T, compute, weights, scales)
+    columns = {"cost_exponent": np.broadcast_to(exponent, k), "cost_factor": np.broadcast_to(factor, k)}
+    try:
+        params = np.array(list(law.params.values()))
+        found = allocation(
+            law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales, invert_y=law.invert_y
+        )
+        return found, columns
+    except NotTestable as error:
+        logger.warning("%s has no allocation: %s", settings["name"], error)
+        return None, columns
+
+
+def _least_squares(law: LawFit) -> dict[str, Any]:
+    """lmfit's least-squares fit of the same form to the scores: a check, and its report as text."""
+    try:
+        result = law.least_squares()
+    except (ValueError, OverflowError) as error:  # lmfit's words for a model that is not finite at some step
+        return {"params": None, "report": f"no least-squares fit: {error}"}
+    return {"params": {name: float(p.value) for name, p in result.params.items()}, "report": result.fit_report()}
+
+
+def _bootstraps(law: LawFit, columns: dict[str, Any]) -> pd.DataFrame:
+    """One row a resample: natural parameters and the loss; infinite ones are kept as they are."""
+    import pandas as pd
+
+    return pd.DataFrame(law.samples, columns=law.form.names).assign(loss=law.resampled_loss, **columns)
+
+
+SIMULATED = "SIMULATED data: the law says whether the pipeline works, and nothing about brains"

@@ -1,0 +1,112 @@
+"""Subjects and fits of an encoding are counted, and its seconds follow from a machine's rates."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.array_files import npy_shape
+from neuroscaling.fmri.settings import EncodingSettings
+from neuroscaling.planning.machine_throughput import Rates
+from neuroscaling.regression.voxelwise.budget import SPECTRUM, flops
+from neuroscaling.study import recording_folders
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.recordings import EncodingJob
+from neuroscaling.study.study_sections import FmriEncoding, SimulatedBrain, SimulatedData
+
+# Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
+CHALLENGE = {
+    "subj01": (9841, 159, 39548),
+    "subj02": (9841, 159, 39548),
+    "subj03": (9082, 293, 39548),
+    "subj04": (8779, 395, 39548),
+    "subj05": (9841, 159, 39548),
+    "subj06": (9082, 293, 39198),
+    "subj07": (9841, 159, 39548),
+    "subj08": (8779, 395, 39511),
+}
+
+
+@dataclass(frozen=True)
+class SubjectShape:
+    """Training and test images, and targets, of a subject."""
+
+    training: int
+    test: int
+    targets: int
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """A cross-validated ridge from `n` mapping images, predicting `evaluated` more; times: how often it is done."""
+
+    n: int
+    evaluated: int
+    times: int
+
+
+def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
+    """Of a folder in the Algonauts layout what its files say, else what its settings or the challenge say.
+
+    None where nobody knows yet: recordings from NSD that are not prepared.
+    """
+    if isinstance(job.entry.data, SimulatedData):
+        brain: SimulatedBrain = study.config.simulated[job.entry.data.simulated]
+        return SubjectShape(brain.algonauts_train, brain.algonauts_test, 2 * brain.vertices)
+    if job.kind != "tree":
+        return None
+    folder = job.folder / job.subject
+    counted = [len(recording_folders.split_images(folder, split)) for split in recording_folders.SPLIT_PREFIXES]
+    files = recording_folders.response_files(folder, "training")
+    if all(counted) and all(file.is_file() for file in files):
+        return SubjectShape(*counted, sum(_columns(file) for file in files))
+    return SubjectShape(*CHALLENGE[job.subject]) if job.subject in CHALLENGE else None
+
+
+def fits_of(entry: FmriEncoding, protocol: str, shape: SubjectShape) -> list[RidgeFit]:
+    """The fits of every candidate: of each number of mapping images, and of all images for a submission."""
+    settings = EncodingSettings.of(entry.model_dump(), protocol)
+    used = min(settings.equalise or shape.training, shape.training)
+    held_out = settings.validation if settings.evaluate == "validation" else 0
+    evaluated = held_out or shape.test
+    pool = max(used - held_out, 1)
+    sizes = sorted({pool if size == "all" else min(int(size), pool) for size in settings.samples})
+    fits = [RidgeFit(size, evaluated, settings.repeats) for size in sizes]
+    return [*fits, RidgeFit(shape.training, shape.test, 1)] if settings.final else fits
+
+
+def encoding_seconds(
+    entry: FmriEncoding, protocol: str, shape: SubjectShape, rows: list[dict[str, Any]], keep: str, rates: Rates
+) -> float:
+    """Seconds of all fits of one subject from one network's candidates.
+
+    rows: as of `activations.plan.planned`; keep: of the extraction: with inner products alone (`gram`) the number of
+    features does not count. What nested sizes share is counted for each of them: an upper bound.
+    """
+    settings = EncodingSettings.of(entry.model_dump(), protocol)
+    alphas, folds = len(settings.ridge_settings(keep == "gram").alphas), settings.folds
+    widths = Counter(row["features"] for row in rows)
+    return sum(
+        fit.times * times * _seconds_of_fit(fit, _features(fit, p, keep), shape.targets, alphas, folds, rates)
+        for fit in fits_of(entry, protocol, shape)
+        for p, times in widths.items()
+    )
+
+
+def _features(fit: RidgeFit, p: int, keep: str) -> int:
+    """Inner products are already there and go through the dual form, whatever they are of."""
+    return fit.n + 1 if keep == "gram" else p
+
+
+def _seconds_of_fit(fit: RidgeFit, p: int, targets: int, alphas: int, folds: int, rates: Rates) -> float:
+    """Of one fit. Decompositions run at a rate of their own; where a GPU does without them this is an upper bound."""
+    operations = flops(fit.n, p, targets, alphas, folds, fit.evaluated, rates.cuda)
+    primal = p <= fit.n
+    order = p if primal else fit.n - fit.n / folds
+    decomposed = folds * SPECTRUM * order**3 if primal or not rates.cuda else 0
+    return operations / rates.products + decomposed * max(1 / rates.eigen - 1 / rates.products, 0)
+
+
+def _columns(file: Path) -> int:
+
+    return npy_shape(file)[1]

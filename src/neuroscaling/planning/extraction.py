@@ -1,0 +1,144 @@
+"""Bytes and seconds of an extraction follow from shapes, before weights or numbers are there."""
+
+import json
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from neuroscaling.activations.baselines import baseline_width
+from neuroscaling.activations.extraction import layouts_of
+from neuroscaling.activations.layout import split_entry
+from neuroscaling.activations.networks import network_extractor
+from neuroscaling.activations.options import Request
+from neuroscaling.activations.passes import feature_bytes, plan_passes
+from neuroscaling.core.errors import DataError
+from neuroscaling.models.build import skeleton, with_shapes
+from neuroscaling.models.state import network_device
+from neuroscaling.planning.machine_throughput import Rates
+from neuroscaling.planning.workload import cost_of
+from neuroscaling.stimuli.manifest import read_manifest
+from neuroscaling.stimuli.sources import find_stimuli
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.recordings import StimulusSet
+from neuroscaling.study.study_sections import SimulatedBrain
+
+
+def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
+    """Images of a stimulus set: of the prepared set, of its source, or by the settings of a simulated brain.
+
+    None for a set whose files are not there yet.
+    """
+    try:
+        return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name)))["stimuli"])
+    except DataError:
+        pass
+    brains = {study.simulated_name(name): brain for name, brain in study.config.simulated.items()}
+    brain = next((brains[path.parent.name] for path in stimuli.needs if path.parent.name in brains), None)
+    if brain:
+        alone = all(source["kind"] == "algonauts2023" for source in stimuli.sources)
+        return brain.algonauts_train + brain.algonauts_test if alone else simulated_stimuli(brain)
+    try:
+        return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
+    except (DataError, OSError):
+        return None
+
+
+def simulated_stimuli(brain: SimulatedBrain) -> int:
+    """Images of a simulated brain: objects, textures with their scrambled twins, behaviour, fMRI."""
+    textures, choices = 2 * (brain.stimuli // 2), brain.stimuli // 2
+    return brain.stimuli + textures + choices + brain.algonauts_train + brain.algonauts_test
+
+
+def planned_layers(
+    arch: str,
+    layers: Any,
+    reduction: dict[str, Any] | None,
+    n_stimuli: int,
+    options: dict[str, Any] | None = None,
+    kind: str = "trained",
+) -> list[dict[str, Any]]:
+    """One dictionary an entry: `layer, features, bytes, gram_bytes, scratch_bytes, pass`, early to late.
+
+    Arguments as of `extract`. layer: the entry's name, `<layer>@<size>` where there are several grids; bytes: of the
+    features that are kept, before compression; gram_bytes: of the Gram matrix and row sums; scratch_bytes: of features
+    that are deleted once their Gram matrix is made; pass: number of the forward pass. kind: of the run. Raises
+    StudyError for an unknown architecture, DataError for unknown layers.
+    """
+    request = Request.of(layers, reduction, options)
+    keep = request.options["keep"]
+    widths, readout = _widths(arch, request, kind)
+    scratch = request.options["scratch_gb"] * 1e9 if keep == "gram" else None
+    steps = plan_passes(layouts_of(widths, n_stimuli, request.options), scratch)
+    gram = 0 if keep == "features" else 8 * n_stimuli * (n_stimuli + 1)
+    return [
+        {
+            "layer": entry,
+            "features": layout.shape[1],
+            "bytes": feature_bytes(layout) if keep != "gram" or split_entry(entry)[0] == readout else 0,
+            "gram_bytes": gram,
+            "scratch_bytes": feature_bytes(layout) if keep == "gram" and split_entry(entry)[0] != readout else 0,
+            "pass": step.number,
+        }
+        for step in steps
+        for entry, layout in step.layouts.items()
+    ]
+
+
+def peak_scratch(rows: list[dict[str, Any]]) -> int:
+    """Bytes of scratch of the pass that needs most, of what `planned` gave."""
+    passes = {row["pass"] for row in rows}
+    return max((sum(row["scratch_bytes"] for row in rows if row["pass"] == one) for one in passes), default=0)
+
+
+def _widths(arch: str, request: Request, kind: str) -> tuple[dict[str, int], str]:
+    if kind == "baseline":
+        return {arch: baseline_width(arch)}, ""
+    return _widths_of(arch, json.dumps([request.layers, request.reduction, request.options]), kind)
+
+
+@cache
+def _widths_of(arch: str, request: str, kind: str) -> tuple[dict[str, int], str]:
+    """A pass of shapes through a network of a billion parameters takes seconds: once for all stimulus sets."""
+    run, wanted = {"arch": arch, "kind": kind}, Request.of(*json.loads(request))
+
+    def looked_at(model: nn.Module) -> tuple[dict[str, int], str]:
+        extractor = network_extractor(model, run, wanted, network_device(model))
+        return extractor.widths(), extractor.layers[-1]
+
+    return with_shapes(arch, looked_at)
+
+
+def extraction_seconds(
+    arch: str, n_stimuli: int, rows: list[dict[str, Any]], autocast: str, rates: Rates
+) -> dict[str, float]:
+    """Seconds of one network of `arch` over `n_stimuli` images, by kind of work: `forward, decode, write, gram`.
+
+    rows: as of `activations.plan.planned`; autocast: the type that the network computes in. The first three go on side
+    by side, so that the longest of them counts; inner products come after.
+    """
+    passes = len({row["pass"] for row in rows})
+    written = sum(row["bytes"] + row["scratch_bytes"] + row["gram_bytes"] for row in rows)
+    products = sum(2 * n_stimuli**2 * row["features"] for row in rows if row["gram_bytes"])
+    return {
+        "forward": passes * n_stimuli * forward_operations(arch) / rates.of_network(network_kind(arch), autocast),
+        "decode": passes * n_stimuli / rates.decode,
+        "write": written / rates.write,
+        "gram": products / rates.products64,
+    }
+
+
+def total_seconds(parts: dict[str, float]) -> float:
+    """Seconds of an extraction from those of its parts."""
+    return max(parts["forward"], parts["decode"], parts["write"]) + parts["gram"]
+
+
+def forward_operations(arch: str) -> int:
+    """Operations of the forward pass of an image: two for each multiplication with an addition."""
+    return 2 * cost_of(arch).macs
+
+
+@cache
+def network_kind(arch: str) -> str:
+    """`tokens` for networks with attention, `convolutions` for others."""
+    return "tokens" if any("attn" in name for name, _ in skeleton(arch).named_modules()) else "convolutions"

@@ -1,0 +1,183 @@
+"""Training jobs share runs that are small, and ask for the memory that their images take."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.core.files import read_json, reading, write_json
+from neuroscaling.core.hashing import content_hash
+from neuroscaling.planning.workload import DatasetSize, recipe_facts, size_of, subset_images
+from neuroscaling.study.architectures import architecture
+from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.network_sections import DatasetPack
+from neuroscaling.study.wanted import Absent
+
+FORMAT = "training-jobs/1"
+
+
+@dataclass(frozen=True)
+class TrainingPack:
+    """Runs that one job trains, one after another. The name tells these runs from any others."""
+
+    name: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainingJobs:
+    """What is left to train: packs of small runs, and runs with a job of their own."""
+
+    packs: tuple[TrainingPack, ...]
+    alone: tuple[str, ...]
+
+
+def training_jobs(absent: Absent) -> TrainingJobs:
+    """The jobs that make the runs which the store of a study does not have yet."""
+    return jobs_for(absent.targets.study, absent.runs)
+
+
+def jobs_for(study: LoadedStudy, runs: list[Run]) -> TrainingJobs:
+    """The jobs that make `runs`: small ones of a data set and recipe packed, the others by themselves."""
+    settings = study.config.training
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for run in runs if settings.runs_per_job > 1 else []:
+        if is_small(study, run):
+            recipe = run.recipe["name"] if run.recipe else None
+            groups.setdefault((run.kind, run.dataset, recipe), []).append(run.run)
+    packs = [_pack(key, chunk) for key, names in groups.items() for chunk in _chunks(names, settings.runs_per_job)]
+    packed = {run for pack in packs for run in pack.runs}
+    return TrainingJobs(tuple(packs), tuple(run.run for run in runs if run.run not in packed))
+
+
+def is_small(study: LoadedStudy, run: Run) -> bool:
+    """Whether a run is short enough to share a job: few images seen, or nothing to train."""
+    if run.kind != "trained":
+        return run.kind != "pretrained"
+    return (
+        subset_images(run.subset, size_of(run, study.store.cache())) * run.recipe["epochs"]
+        <= study.config.training.small
+    )
+
+
+def write_jobs(path: Path, jobs: TrainingJobs) -> None:
+    """Keep the jobs: a cluster's jobs read the Snakefile again, when some of the runs are there already."""
+    write_json(path, {"format": FORMAT, **asdict(jobs)})
+
+
+def read_jobs(path: Path) -> TrainingJobs:
+    """The jobs that were kept. Raises DataError for a file that is missing or damaged."""
+    content = read_json(path)
+    with reading(path, "a list of training jobs", "start the study again"):
+        packs = [TrainingPack(pack["name"], tuple(pack["runs"])) for pack in content["packs"]]
+        return TrainingJobs(tuple(packs), tuple(content["alone"]))
+
+
+def _pack(key: tuple[Any, ...], runs: list[str]) -> TrainingPack:
+    readable = "-".join(str(part) for part in key if part)
+    return TrainingPack(f"{readable}-{content_hash(runs)}", tuple(runs))
+
+
+def _chunks(runs: list[str], size: int) -> Iterable[list[str]]:
+    return (runs[i : i + size] for i in range(0, len(runs), size))
+
+
+LEAST_MB = 4000
+PROCESS_MB = 3000
+"""Of a training process with the libraries and a large network's optimiser on the host."""
+WORKER_MB = 500
+"""Of a process that decodes images."""
+RESIDENT_GB = 64.0
+"""Decoded training images that a job asks memory for, where the study does not say; more are decoded each step."""
+RESIDENT_SHARE = 0.6
+"""Of a job's memory that decoded training images may take (training/feeding/decoded_images.py)."""
+PACK_MARGIN = 1.4
+"""Of a pack of JPEG files over what is expected: a job that takes more memory than it asked for is killed."""
+
+
+def job_memory_mb(study: LoadedStudy, runs: Iterable[Run]) -> int:
+    """Megabytes of a job that trains `runs` in one process: images kept decoded, processes that decode, the rest.
+
+    Packs that are copied to /dev/shm count: a job's memory is what it writes there, and one that takes more is killed.
+    """
+    settings = study.config.training
+    trained = [run for run in runs if run.kind == "trained"]
+    try:
+        sizes = {run.run: size_of(run, study.store.cache()) for run in trained}
+    except NeuroscalingError:
+        return LEAST_MB
+    kept = _training_bytes(trained, sizes)
+    if kept > (settings.resident_gb or RESIDENT_GB) * 1e9:
+        kept = 0
+    validation = 0 if settings.scratch else _validation_bytes(trained, sizes)
+    processes = settings.gpus * PROCESS_MB + (settings.cpus - 1) * WORKER_MB
+    staged = _staged_bytes(study, {run.dataset: sizes[run.run] for run in trained})
+    return max(LEAST_MB, round(processes + (kept / RESIDENT_SHARE + validation + staged) / 1e6))
+
+
+def _staged_bytes(study: LoadedStudy, sizes: dict[str | None, DatasetSize]) -> float:
+    """The packs of these data sets, where jobs copy them to memory."""
+    settings = study.config.training
+    if settings.stage != "memory":
+        return 0.0
+    packed = {name: pack for name, pack in settings.packs.items() if name in sizes}
+    margins = {name: 1 if pack.form == "decoded" else PACK_MARGIN for name, pack in packed.items()}
+    return sum(pack_bytes(pack, sizes[name]) * margins[name] for name, pack in packed.items())
+
+
+def _training_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
+    """Squares of all images that the runs take, of each size; subsets of different seeds may have none in common."""
+    images: dict[tuple[str | None, int], dict[tuple[str | None, int], int]] = {}
+    most: dict[tuple[str | None, int], int] = {}
+    for run in runs:
+        facts = recipe_facts(run)
+        if not facts.from_squares or facts.by_policy:
+            continue
+        key, seed = (run.dataset, facts.stored_side), run.subset_seed
+        counted = images.setdefault(key, {})
+        kind = (str(run.subset)[0] if str(run.subset)[0] in "pnc" else None, seed)
+        # Subsets of one seed are nested.
+        counted[kind] = max(counted.get(kind, 0), subset_images(str(run.subset), sizes[run.run]))
+        most[key] = sizes[run.run].images
+    return sum(min(sum(counted.values()), most[key]) * key[1] ** 2 * COLOURS for key, counted in images.items())
+
+
+def _validation_bytes(runs: list[Run], sizes: dict[str, DatasetSize]) -> float:
+    """The two largest sets of validation images that the runs look at."""
+    found = {
+        (run.dataset, size): sizes[run.run].validation * size**2 * COLOURS
+        for run in runs
+        for size in [architecture(run.arch).input_size]
+    }
+    return sum(sorted(found.values())[-2:])
+
+
+COLOURS = 3
+JPEG_BYTES = 0.28
+"""Of a pixel of a photograph at quality 90, measured at 256 pixels; FFCV has .19 for all of ImageNet."""
+JPEG_ASPECT = 4 / 3
+"""Long by short side of a photograph."""
+ORIGINAL_BYTES = 110_000
+"""Of an image of ImageNet as it is."""
+
+
+def pack_bytes(pack: DatasetPack, size: DatasetSize) -> float:
+    """Bytes of a data set's training and validation images in a pack: exact if decoded, else an estimate."""
+    return (size.images + size.validation) * _image_bytes(pack)
+
+
+def packs_of(study: LoadedStudy) -> dict[str, float]:
+    """Bytes of the packs that the study's trainings read, by data set.
+
+    Raises DataError for a data set that is neither there nor declared.
+    """
+    packs, cache_dir = study.config.training.packs, study.store.cache()
+    trained = {run.dataset: run for run in study.runs.values() if run.kind == "trained" and run.dataset in packs}
+    return {name: pack_bytes(packs[name], size_of(run, cache_dir)) for name, run in trained.items()}
+
+
+def _image_bytes(pack: DatasetPack) -> float:
+    if pack.size is None:
+        return ORIGINAL_BYTES
+    return pack.size**2 * (COLOURS if pack.form == "decoded" else JPEG_BYTES * JPEG_ASPECT)

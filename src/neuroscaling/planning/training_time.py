@@ -1,0 +1,183 @@
+"""Seconds of trainings and of their jobs are estimated, and the jobs' time limits from them.
+
+`hours = sum over runs of (images seen x passes / training rate + images evaluated / evaluation rate + start) / 3600`,
+where the first term is images seen / feeding rate if that is longer.
+"""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.core.records import RUN_RECORD, read_run, seconds_of
+from neuroscaling.planning.training_jobs import is_small, jobs_for
+from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
+from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
+from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.network_sections import Training
+
+UNKNOWN_MINUTES = 600
+"""Where no GPU is named, an architecture is in no table, or a data set can't be counted."""
+
+
+def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
+    """Minutes of a job that makes `runs` one after another, each on `gpus` GPUs of the kind `training: gpu:` names.
+
+    From the store's calibration of such a GPU, else from a stated utilisation: the slow end with a margin of 1.3.
+    """
+    name = study.config.training.gpu
+    if name is None:
+        return UNKNOWN_MINUTES
+    speeds = stored_speeds(name, study.store.root)
+    found = [_seconds_of_run(study, run, speeds) for run in runs if run.kind == "trained"]
+    known = [seconds for seconds in found if seconds is not None]
+    return limit_minutes(job_seconds(known, gpus)) if len(known) == len(found) else UNKNOWN_MINUTES
+
+
+def _seconds_of_run(study: LoadedStudy, run: Run, speeds: Speeds) -> Interval | None:
+    cost = listed_cost(run.arch)
+    if cost is None:
+        return None
+    try:
+        size = size_of(run, study.store.cache())
+    except NeuroscalingError:
+        return None
+    work = work_of(run, size, cost)
+    return run_seconds(work, speeds.of(run, work.macs), feeding_rate(work, study.config.training))
+
+
+JOB_START = Interval(20, 60, 120)
+"""Seconds of a job before its first step: Python, torch, decoding, compilation."""
+LIMIT_MARGIN = 1.3
+
+
+def run_seconds(work: Work, speed: Speed, feed: Interval | None = None) -> Interval:
+    """Seconds of one run on one device, the job's start not counted.
+
+    feed: images a second that its job's CPUs feed; None: images that are decoded once.
+    """
+    train = speed.computing(work)
+    if feed:
+        train = train.at_least(feed.inverse().times(work.images_seen))
+    return train.plus(speed.evaluate.inverse().times(work.evaluated))
+
+
+def waits_for_images(work: Work, speed: Speed, feed: Interval | None) -> bool:
+    """Whether feeding, and not the device, is what limits a run."""
+    return feed is not None and work.images_seen / feed.expected > speed.computing(work).expected
+
+
+def job_seconds(runs: Iterable[Interval], gpus: int = 1) -> Interval:
+    """Seconds of a job that makes `runs` one after another, each on `gpus` devices at once."""
+    total = JOB_START
+    for seconds in runs:
+        total = total.plus(seconds.times(1 / gpus))
+    return total
+
+
+def limit_minutes(seconds: Interval) -> int:
+    """Time limit of a job: its slow end with a margin of 1.3, in whole steps of 10 minutes."""
+    return max(10 * ceil(LIMIT_MARGIN * seconds.high / 600), 10)
+
+
+# Images a second for each core, stated: read from JPEG files or from a pack of 256 pixels, cropped and resized; and
+# where timm's policies (RandAugment, ThreeAugment) change images one by one on top of it.
+STREAMED = Interval(400, 1000, 1900)
+BY_POLICY = Interval(150, 300, 500)
+RESIDENT = 64e9
+"""Bytes of decoded images that a job is taken to have room for, where the study does not say (`resident_gb`)."""
+CHANNELS = 3
+
+
+def feeding_rate(work: Work, training: Training) -> Interval | None:
+    """Images a second for each GPU of a job of `work`'s run; None where its images are decoded once and stay.
+
+    training: the study's; a large run's GPUs share the cores of their node.
+    """
+    cores = training.cpus / (training.gpus if work.images_seen > training.small else 1)
+    if work.by_policy:
+        return BY_POLICY.times(cores)
+    room = RESIDENT if training.resident_gb is None else training.resident_gb * 1e9
+    decoded = work.n_samples * CHANNELS * work.stored_side**2
+    return None if work.from_squares and decoded <= room else STREAMED.times(cores)
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """What one run does, how fast, and seconds on one GPU without the start of its job; waits: for its images."""
+
+    run: Run
+    work: Work
+    speed: Speed
+    seconds: Interval
+    waits: bool
+
+
+@dataclass(frozen=True)
+class JobEstimate:
+    """Runs that share a job, one after another, each on `gpus` GPUs; seconds: by the clock, the start included."""
+
+    runs: tuple[str, ...]
+    gpus: int
+    seconds: Interval
+
+
+def trained_runs(study: LoadedStudy) -> list[Run]:
+    """The runs of the study that are trained."""
+    return [run for run in study.runs.values() if run.kind == "trained"]
+
+
+def run_estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost] | None = None) -> list[RunEstimate]:
+    """Every training of the study, in the order of its run table. costs: of architectures, counted where not given.
+
+    Raises DataError for a data set that is neither there nor declared.
+    """
+    found, cache_dir = [], study.store.cache()
+    for run in trained_runs(study):
+        work = work_of(run, size_of(run, cache_dir), (costs or {}).get(run.arch) or cost_of(run.arch))
+        speed, feed = speeds.of(run, work.macs), feeding_rate(work, study.config.training)
+        found.append(RunEstimate(run, work, speed, run_seconds(work, speed, feed), waits_for_images(work, speed, feed)))
+    return found
+
+
+def job_estimates(study: LoadedStudy, runs: list[RunEstimate]) -> list[JobEstimate]:
+    """The jobs of these runs: small ones of a data set and recipe packed as `training:` says, others by themselves."""
+    settings, named = study.config.training, {one.run.run: one for one in runs}
+    jobs = jobs_for(study, [one.run for one in runs])
+    packs = [_job_estimate([named[run] for run in pack.runs], 1) for pack in jobs.packs]
+    alone = [named[run] for run in jobs.alone]
+    gpus = settings.gpus * settings.nodes
+    return [*(_job_estimate([one], 1 if is_small(study, one.run) else gpus) for one in alone), *packs]
+
+
+def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> Interval:
+    """Seconds until all jobs are done on `gpus` GPUs, the longest started first, none ever idle without reason."""
+    ordered = sorted(jobs, key=lambda job: -job.seconds.expected)
+    ends = [_makespan([(job.seconds, job.gpus) for job in ordered], end, gpus) for end in ("low", "expected", "high")]
+    return Interval(*ends)
+
+
+def _makespan(jobs: list[tuple[Interval, int]], end: str, gpus: int) -> float:
+    """Each job takes the GPUs that are free first."""
+    free = [0.0] * gpus
+    latest = 0.0
+    for seconds, wanted in jobs:
+        taken = [heapq.heappop(free) for _ in range(min(wanted, gpus))]
+        # A job that wants more GPUs than there are takes longer by their ratio.
+        done = max(taken) + getattr(seconds, end) * max(wanted / gpus, 1)
+        for _ in taken:
+            heapq.heappush(free, done)
+        latest = max(latest, done)
+    return latest
+
+
+def _job_estimate(runs: list[RunEstimate], gpus: int) -> JobEstimate:
+    return JobEstimate(tuple(one.run.run for one in runs), gpus, job_seconds((one.seconds for one in runs), gpus))
+
+
+def recorded_seconds(folder: Path) -> float | None:
+    """Seconds of the run in `folder`; None where it is not there, or failed. Raises DataError for an altered record."""
+    path = folder / RUN_RECORD
+    return seconds_of(read_run(path)) if path.is_file() else None

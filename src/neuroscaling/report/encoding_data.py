@@ -1,0 +1,271 @@
+"""The scores of an encoding study become tables of regions, mapping images and networks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.files import require_rows
+from neuroscaling.core.score_files import FILES_KEY, checked_file, read_score
+from neuroscaling.core.score_table import require_columns
+from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
+from neuroscaling.study.recording_folders import ALL_VERTICES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLING = (
+    "Vertices of one subject share images and noise and are never resampled; the draws of mapping images and the "
+    "training of the networks are not part of the intervals."
+)
+NO_CEILING = "r is not divided by a noise ceiling, so that ROIs of different reliability cannot be compared by level."
+
+METRIC = "ridge"
+ROW_COLUMNS = [
+    "run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "raw", "score", "n_targets", "arch",
+    "arch_family", "kind", "samples_per_class", "n_samples", "n_params", "seed", "dataset",
+]  # fmt: skip
+INTERVAL_COLUMNS = [
+    "run", "data", "region", "hemisphere", "n_mapping", "mapping", "measure", "value", "low", "high",
+    "interval_over",
+]  # fmt: skip
+SUBJECT_COLUMNS = [
+    "region", "hemisphere", "n_mapping", "draw", "n_vertices", "r", "normalised", "challenge", "unclipped",
+]  # fmt: skip
+VERTEX_COLUMNS = ["subject", "hemisphere", "fsaverage", "regions", "n_mapping", "layer", "grid", "r", "ceiling"]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The scores on one source of data, and all that was written beside them.
+
+    rows: of the score table, with `unit` (the subject; the benchmark where a subject has several);
+    intervals: means over subjects with their 95 % intervals; accuracy: each subject's own, of all images; vertices: one
+    row a run and vertex at the largest number of mapping images; layers: of each run, in the network's order; fits:
+    contents of the fit files by name.
+    """
+
+    data: str
+    simulated: bool
+    rows: pd.DataFrame = field(repr=False)
+    intervals: pd.DataFrame = field(repr=False)
+    accuracy: pd.DataFrame = field(repr=False)
+    vertices: pd.DataFrame = field(repr=False)
+    layers: dict[str, list[str]] = field(repr=False)
+    fits: dict[str, dict[str, Any]] = field(repr=False)
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs in an order that does not follow from scores: fully trained ones first, then by size and images."""
+        facts = self.rows.drop_duplicates("run")
+        facts = facts.assign(last=~facts["run"].isin(fully_trained(facts)["run"]))
+        ordered = facts.sort_values(["last", "n_params", "n_samples", "run"], ascending=[True, False, False, True])
+        return ordered["run"].tolist()
+
+    def facts(self, run: str) -> dict[str, Any]:
+        """Architecture, family, parameters and training images of a run."""
+        return self.rows[self.rows["run"] == run].iloc[0].to_dict()
+
+    def names(self) -> dict[str, str]:
+        """What each run is called: its architecture, or its own name (without hash) where runs share one."""
+        archs = self.rows.drop_duplicates("run").set_index("run")["arch"]
+        plain = Counter(_without_hash(run) for run in archs.index)
+        own = {run: _without_hash(run) if plain[_without_hash(run)] == 1 else run for run in archs.index}
+        return {run: arch if (archs == arch).sum() == 1 else own[run] for run, arch in archs.items()}
+
+
+def read_encodings(
+    score_files: Sequence[str | Path], table: pd.DataFrame, intervals: pd.DataFrame, fits: Iterable[dict[str, Any]]
+) -> list[Encoding]:
+    """One Encoding for each source of data among `score_files`, in alphabetical order.
+
+    table: the score table; intervals: the table of accuracies over subjects. `<run>.accuracy.parquet` and
+    `<run>.targets.parquet` are read where a score file has them. Raises DataError for absent columns and altered files.
+    """
+    require_columns(table, ROW_COLUMNS, "score table")
+    require_columns(intervals, INTERVAL_COLUMNS, "table of accuracies")
+    paths = [Path(path) for path in score_files]
+    contents = [(path, _score_file(path)) for path in paths]
+    named = {content["name"]: content for content in fits}
+    sources = sorted({content["data"] for _, content in contents})
+    found = (
+        _encoding(data, [c for c in contents if c[1]["data"] == data], table, intervals, named) for data in sources
+    )
+    return [encoding for encoding in found if len(encoding.rows)]
+
+
+def _score_file(path: Path) -> dict[str, Any]:
+    content = read_score(path)
+    require_rows(content, path, ("run", "data", "benchmark", "simulated"))
+    return content
+
+
+def _without_hash(run: str) -> str:
+    return re.sub(r"-[0-9a-f]{8}$", "", run)
+
+
+def _encoding(
+    data: str, files: list[tuple[Path, dict[str, Any]]], table: pd.DataFrame, intervals: pd.DataFrame,
+    fits: dict[str, dict[str, Any]],
+) -> Encoding:  # fmt: skip
+    benchmarks = {content["benchmark"] for _, content in files}
+    mine = (table["data"] == data) & (table["metric"] == METRIC) & table["benchmark"].isin(benchmarks)
+    rows = table[mine & table["n_mapping"].notna() & table["raw"].notna()]
+    several = rows.duplicated(["run", "region", "subject", "n_mapping"]).any()
+    unit = rows["benchmark"] if several else rows["subject"]
+    layers = {content["run"]: _layers(content) for _, content in files}
+    return Encoding(
+        data,
+        any(content["simulated"] for _, content in files),
+        rows.assign(unit=unit.astype("string").fillna("all")),
+        intervals[intervals["data"] == data],
+        _beside(files, "accuracy", SUBJECT_COLUMNS, lambda frame: frame[frame["draw"] == -1]),
+        _with_depth(_beside(files, "targets", VERTEX_COLUMNS, _at_largest), layers),
+        layers,
+        fits,
+    )
+
+
+def _beside(files: list[tuple[Path, dict[str, Any]]], ending: str, columns: list[str], keep: Any) -> pd.DataFrame:
+    """The tables `<run>.<ending>.parquet` beside the score files that have all `columns`, of which `keep` is kept.
+
+    A source of data without such files, or with other columns, gives no rows.
+    """
+    import pandas as pd
+
+    frames = []
+    for path, content in files:
+        if f"{ending}.parquet" not in content[FILES_KEY]:
+            continue
+        file = checked_file(path, content, f"{ending}.parquet")
+        if set(columns) <= set(parquet_columns(file)):
+            frame = keep(read_parquet_frame(file, columns))
+            frames.append(frame.assign(run=content["run"], subject=frame.get("subject", _subject(content, path))))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*columns, "run", "subject"])
+
+
+def _subject(content: dict[str, Any], path: Path) -> str:
+    """The one subject of a score file. Raises DataError where there are several: whose accuracies are beside it?"""
+    subjects = {row.get("subject") for row in content["rows"]}
+    if len(subjects) != 1:
+        raise DataError(Problem("accuracies beside a file of several subjects", str(path), sorted(map(str, subjects))))
+    return str(subjects.pop())
+
+
+def _at_largest(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["n_mapping"] == frame["n_mapping"].max()]
+
+
+def _layers(content: dict[str, Any]) -> list[str]:
+    """Layers in the network's order; entries of one layer and several grid sizes (`<layer>@<k>`) are one."""
+    return list(dict.fromkeys(name.split("@")[0] for name in content.get("details", {}).get("candidates", [])))
+
+
+def _with_depth(vertices: pd.DataFrame, layers: dict[str, list[str]]) -> pd.DataFrame:
+    """The vertices with `depth`: the place of the chosen layer, 0 the first and 1 the last; empty where unknown."""
+    places = {
+        (run, name): i / (len(names) - 1) for run, names in layers.items() if len(names) > 1
+        for i, name in enumerate(names)
+    }  # fmt: skip
+    pairs = zip(vertices["run"], vertices["layer"].astype(str).str.split("@").str[0], strict=True)
+    return vertices.assign(depth=[places.get(pair, float("nan")) for pair in pairs])
+
+
+def interval_words(encoding: Encoding) -> str:
+    """What the intervals are over."""
+    over = encoding.intervals["interval_over"]
+    found = [words for words in dict.fromkeys(over) if words != "nothing"]
+    if not found:
+        return "There are no intervals: nothing was resampled."
+    if "subjects and images" in found:
+        return "Bands and bars: 95 % intervals of a hierarchical bootstrap (subjects are drawn, then evaluated images)."
+    return f"Bands and bars: 95 % intervals of a bootstrap over {' or '.join(found)} alone."
+
+
+# Retinotopic areas and the streams of NSD from early to late, all vertices, then areas that prefer a category.
+REGIONS = [
+    "V1", "V2", "V3", "hV4", "V4", "IT", "early", "midventral", "ventral", "midlateral", "lateral", "midparietal",
+    "parietal", ALL_VERTICES, "EBA", "FBA", "mTL-bodies", "OFA", "FFA", "mTL-faces", "aTL-faces", "OPA", "PPA", "RSC",
+    "OWFA", "VWFA", "mfs-words", "mTL-words",
+]  # fmt: skip
+# Chains along which selectivity grows, as far as the ROIs of NSD tell them apart.
+CHAINS = [
+    ["V1", "V2", "V3", "hV4"], ["early", "midventral", "ventral"], ["early", "midlateral", "lateral"],
+    ["early", "midparietal", "parietal"],
+]  # fmt: skip
+MOST_REGIONS = 12
+MAPPING_IMAGES = 4500  # as in the published comparison of parameters on Algonauts 2023
+
+
+def in_order(regions: Iterable[str]) -> list[str]:
+    """The regions along the hierarchy, unknown ones last in alphabetical order."""
+    present = set(regions)
+    return [region for region in REGIONS if region in present] + sorted(present - set(REGIONS))
+
+
+def shown(regions: Iterable[str]) -> tuple[list[str], str]:
+    """The regions that have a panel, and a sentence about those that have none (empty where all have one)."""
+    ordered = in_order(regions)
+    rest = ordered[MOST_REGIONS:]
+    return ordered[:MOST_REGIONS], f"Not drawn, but in the tables: {', '.join(rest)}." if rest else ""
+
+
+def sizes_of(rows: pd.DataFrame) -> dict[str, set[float]]:
+    """Numbers of mapping images of each unit that all its runs have."""
+    found: dict[str, set[float]] = {}
+    for (unit, _), group in rows.groupby(["unit", "run"]):
+        sizes = set(group["n_mapping"])
+        found[unit] = found[unit] & sizes if unit in found else sizes
+    return found
+
+
+def at_fixed_size(rows: pd.DataFrame, wanted: float = MAPPING_IMAGES) -> tuple[pd.DataFrame, str]:
+    """The rows at one number of mapping images, and the number in words.
+
+    `wanted` where all runs and units have it, else the largest that all have, else the largest that all runs of a unit
+    have. No rows where even these share none.
+    """
+    by_unit = sizes_of(rows)
+    common = set.intersection(*by_unit.values()) if by_unit else set()
+    if common:
+        size = wanted if wanted in common else max(common)
+        return rows[rows["n_mapping"] == size], f"{size:,.0f}"
+    largest = {unit: max(sizes) for unit, sizes in by_unit.items() if sizes}
+    kept = rows[rows["n_mapping"] == rows["unit"].map(largest)]
+    ends = sorted({f"{size:,.0f}" for size in largest.values()}, key=lambda text: int(text.replace(",", "")))
+    return kept, " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "no common number of"
+
+
+def complete(rows: pd.DataFrame, column: str = "n_mapping") -> pd.DataFrame:
+    """Rows at those values of `column` that all units have: a mean over other subjects is no point of the curve."""
+    units = rows.groupby(column)["unit"].nunique()
+    return rows[rows[column].isin(units.index[units == rows["unit"].nunique()])]
+
+
+def fully_trained(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of networks with trained weights; of those trained here, each architecture's largest set of images."""
+    rows = rows[rows["kind"].isin(["trained", "pretrained"]) & (rows["n_params"] > 0)]
+    most = rows.groupby(["arch", "kind", "dataset"], dropna=False)["n_samples"].transform("max")
+    return rows[(rows["kind"] != "trained") | (rows["n_samples"] == most)]
+
+
+def swept(rows: pd.DataFrame, run: str) -> int:
+    """How many numbers of mapping images a run has that all its units share: points of a curve over units."""
+    return int(complete(rows[rows["run"] == run])["n_mapping"].nunique())
+
+
+def geometric_means(x: np.ndarray) -> np.ndarray:
+    """Geometric means of neighbours (n - 1,)."""
+    return np.sqrt(x[1:] * x[:-1])
+
+
+def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Change of y per decade of x between neighbours (n - 1,); x ascending."""
+    return np.diff(y) / np.diff(np.log10(x))

@@ -1,0 +1,156 @@
+"""A figure has panels, a legend, words that say what it shows, and files."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from neuroscaling.core.files import atomic_path
+from neuroscaling.report.style import SETTINGS, WARNING, Look
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+PANEL = (3.1, 2.5)  # inches
+RASTER = 160  # dots an inch, for points that are drawn as pixels because they are so many
+SHARED = 10  # elements of one style, from which on it becomes a class
+
+
+@contextmanager
+def drawing_settings(name: str) -> Iterator[None]:
+    """Settings for drawing and saving; the ids inside the SVG follow from `name` and are the same in every run."""
+    import matplotlib
+
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": name, "svg.fonttype": "path"}):
+        yield
+
+
+def panels(
+    rows: int, columns: int, *, foot: float = 0.7, panel: tuple[float, float] = PANEL, share_x: bool = False,
+    share_y: bool = False,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """A figure of rows x columns panels without pyplot's global state; `foot` inches are added for the legend."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + foot), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
+    return figure, list(axes.ravel())
+
+
+def legend(figure: Figure, handles: list[Artist], columns: int = 4) -> None:
+    """One legend below the panels, outside the data."""
+    style = {"frameon": False, "fontsize": 7.5, "handletextpad": 0.5, "columnspacing": 1.4}
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, **style)
+
+
+def label(ax: Axes, title: str = "", x: str = "", y: str = "", log: bool = False) -> None:
+    """Title and axis labels of a panel; log: logarithmic x axis."""
+    if log:
+        ax.set_xscale("log")
+    ax.set_title(title)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+
+
+def set_y_range(ax: Axes, *values: Any) -> None:
+    """The y range that holds all `values` (sequences) with a margin: a band that runs away is cut, no point is."""
+    parts = [np.asarray(part, dtype=float).ravel() for part in values]
+    shown = np.concatenate([part[np.isfinite(part)] for part in parts])
+    if shown.size:
+        margin = 0.06 * (shown.max() - shown.min()) or 0.05
+        ax.set_ylim(shown.min() - margin, shown.max() + margin)
+
+
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write <stem>.svg and <stem>.pdf, each whole or not at all."""
+    figure.align_ylabels()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the positions stand now; the second format need not find them again
+    svg, pdf = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.pdf")
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None}, dpi=RASTER)  # no dates: same input, same file
+    with atomic_path(svg) as temporary:
+        temporary.write_text(compact_svg(text.getvalue(), f"s{crc32(stem.name.encode()):08x}"), encoding="utf-8")
+    with atomic_path(pdf) as temporary:
+        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None}, dpi=RASTER)
+    return [svg, pdf]
+
+
+def compact_svg(svg: str, prefix: str) -> str:
+    """The same picture in a shorter text: styles that many elements share become classes, named from `prefix`.
+
+    Positions of markers are rounded to a hundredth of a point.
+    """
+    counts = Counter(re.findall(r' style="([^"]+)"', svg))
+    names = {style: f"{prefix}-{i}" for i, (style, n) in enumerate(counts.items()) if n >= SHARED}
+    svg = re.sub(r' style="([^"]+)"', lambda m: f' class="{names[m[1]]}"' if m[1] in names else m[0], svg)
+    svg = re.sub(r' ([xy])="(-?\d+\.\d\d)\d+"', r' \1="\2"', svg)
+    rules = "".join(f".{name} {{{style}}}\n" for style, name in names.items())
+    return svg.replace("</style>", f"{rules}</style>", 1)
+
+
+SIMULATED_RECORDINGS = "SIMULATED recordings: nothing here is a finding about a brain."
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure. caption: what it shows; limits: what it does not show; fits: names of the laws drawn."""
+
+    name: str
+    title: str
+    caption: str
+    limits: str
+    draw: Callable[[], Figure]
+    fits: tuple[str, ...] = ()
+
+    def described(self, name: str, files: list[str], simulated: bool) -> dict[str, Any]:
+        """The figure in words, as the page lists it; `name` as the files are called."""
+        return {
+            "name": name,
+            "title": self.title,
+            "caption": f"{SIMULATED_RECORDINGS} {self.caption}" if simulated else self.caption,
+            "limits": self.limits,
+            "files": files,
+            "fits": list(self.fits),
+        }
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A figure that could not be drawn, and why."""
+
+    name: str
+    title: str
+    reason: str
+
+
+def mark_simulated(figure: Figure) -> None:
+    """Say on the figure itself that its data are simulated."""
+    figure.suptitle("SIMULATED DATA", x=0.995, ha="right", fontsize=8, fontweight="bold", color=WARNING)
+
+
+def sentences(*parts: str) -> str:
+    """The parts that are not empty, as one text."""
+    return " ".join(part for part in parts if part)
+
+
+def look_handles(named: dict[str, Look], color: str | None = None) -> list[Artist]:
+    """Legend entries of looks; color: one colour for all, where the hue means something else."""
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], marker=look.marker, color=color or look.color, linestyle="", markersize=5, label=name)
+        for name, look in named.items()
+    ]

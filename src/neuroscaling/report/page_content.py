@@ -1,0 +1,209 @@
+"""The page shows laws as rows of words and numbers, tables as lists, limits as sentences."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.core.errors import percent
+from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR, reason_category
+from neuroscaling.laws.forms import form_by_name
+from neuroscaling.report.law_figures import panel_title
+from neuroscaling.report.style import axis_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Fit = dict[str, Any]
+SCORE_COLUMNS = [
+    "run", "region", "subject", "score", "raw", "ceiling", "error", "benchmark", "metric", "n_mapping", "n_targets",
+    "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "scale", "reason",
+]  # fmt: skip
+RUN_COLUMNS = [
+    "run", "kind", "arch", "family", "acc", "n_params", "n_samples", "total_flops", "dataset", "samples_per_class",
+    "seed", "n_epochs", "n_samples_seen", "macs", "seconds", "problem",
+]  # fmt: skip
+MOST_ROWS = 20_000
+
+
+def groups(fits: list[Fit]) -> dict[str, list[Fit]]:
+    """Fits by the entry of the configuration that they come from, in the order given."""
+    found: dict[str, list[Fit]] = {}
+    for fit in fits:
+        found.setdefault(fit["fit"], []).append(fit)
+    return found
+
+
+def group_title(fits: list[Fit]) -> str:
+    """What a group of fits shows, such as `Score against training images`."""
+    columns = [fits[0]["x"]] if isinstance(fits[0]["x"], str) else fits[0]["x"]
+    against = " and ".join(axis_label(column).lower().replace("flops", "FLOPs") for column in columns)
+    return f"{axis_label(fits[0]['y'])} against {against}"
+
+
+def common_filters(fits: list[Fit]) -> str:
+    """Which rows of the score table all fits of a group use, in words."""
+    shared = {k: v for k, v in fits[0]["filters"].items() if all(fit["filters"].get(k) == v for fit in fits)}
+    return "; ".join(f"{column} {_condition(value)}" for column, value in shared.items()) or "all"
+
+
+def scales(fits: list[Fit]) -> str:
+    """The scales that a group of fits has its scores on, in words; empty where the fits don't say."""
+    found = list(dict.fromkeys(fit["scale"] for fit in fits if fit.get("scale") not in (None, NO_CORRELATION)))
+    named = [f"mean of {scale}" if SCALE_SEPARATOR in scale else scale for scale in found]
+    return "; ".join(named) + (" (panels of one scale share their y axis)" if len(named) > 1 else "")
+
+
+def _condition(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_condition(limit)}" for key, limit in value.items())
+    return str(value)
+
+
+def law_row(fit: Fit) -> dict[str, Any]:
+    """A fit as a row: its title, numbers as text, and what must be said about it."""
+    row = {"title": panel_title(fit), "name": fit["name"], "status": fit["status"], "dropped": _dropped(fit)}
+    if fit["status"] != "fitted":
+        return {**row, "n": len(fit.get("points", {}).get("x", [])), "reason": fit["reason"].replace("\n", " ")}
+    return {
+        **row,
+        "n": fit["n"],
+        "params": [_parameter(fit, name) for name in form_by_name(fit["form"]).names],
+        "saturation": _saturation(fit),
+        "holdout": _holdout(fit["holdout"]),
+        "notes": fit["notes"],
+        "compared": [_compared(row) for row in fit["compared"]],
+    }
+
+
+def _saturation(fit: Fit) -> str:
+    """The score for infinite x; words where the data don't tell."""
+    if fit["saturation_statement"]:
+        return fit["saturation_statement"]
+    return _with_interval(fit["saturation"], fit["saturation_ci95"] if fit["bootstraps"]["n"] else None)
+
+
+def _parameter(fit: Fit, name: str) -> dict[str, Any]:
+    flag = fit["identified"][name]
+    interval = fit["ci95"][name] if fit["bootstraps"]["n"] else None
+    text = _with_interval(fit["params"][name], interval)
+    return {
+        "name": name,
+        "text": text,
+        "meaning": fit["parameters"][name],
+        "identified": flag["identified"],
+        "reasons": "; ".join(flag["reasons"]),
+    }
+
+
+def _compared(row: dict[str, Any]) -> dict[str, Any]:
+    delta = row["delta_aicc"]
+    return {
+        "form": row.get("expression", row["form"]),
+        "delta_aicc": row.get("reason", "not defined") if delta is None else f"{delta:.1f}",
+        "holdout": _holdout(row["holdout"]),
+    }
+
+
+def _holdout(holdout: dict[str, Any] | None) -> str:
+    if holdout is None or "mae" not in holdout:
+        return "not testable"
+    n = holdout["n_held_out"]
+    return f"{holdout['mae']:.3f} ({n} point{'s' if n != 1 else ''})"
+
+
+def _dropped(fit: Fit) -> str:
+    return "; ".join(f"{count} {reason}" for reason, count in fit.get("dropped", {}).items())
+
+
+def _with_interval(value: float | None, interval: list[float | None] | None) -> str:
+    if value is None:
+        return "–"
+    ends = "" if not interval or None in interval else f" ({number(interval[0])} to {number(interval[1])})"
+    return number(value) + ends
+
+
+def unit(scale: float | list[float]) -> str:
+    """The unit of x, or the units of both variables."""
+    return ", ".join(number(value) for value in (scale if isinstance(scale, list) else [scale]))
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; powers of ten for what is very large or very small."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.2e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def table_data(rows: Iterable[dict[str, Any]], columns: list[str]) -> dict[str, Any]:
+    """Columns and rows for the page's tables, missing values as null, without columns that are empty everywhere."""
+    cells = [[plain(row.get(column)) for column in columns] for row in rows]
+    used = [i for i in range(len(columns)) if any(row[i] is not None for row in cells)]
+    shown = [[row[i] for i in used] for row in cells[:MOST_ROWS]]
+    return {"columns": [columns[i] for i in used], "rows": shown, "total": len(cells)}
+
+
+def plain(value: Any) -> Any:
+    """A cell as JSON knows it: numbers with five digits, missing values as None."""
+    if value is None or value != value or str(value) == "<NA>":
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.5g}")
+    return value
+
+
+def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
+    """What a reader must not conclude, as far as the data of the report show it."""
+    sentences = []
+    if table["simulated"].any():
+        share = table["simulated"].mean()
+        sentences.append(
+            f"{percent(share)} of the scores are of SIMULATED recordings: they test the pipeline, not a brain."
+        )
+    empty = int(table["score"].isna().sum())
+    if empty:
+        sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so{_why(table)}.")
+    untestable = [fit["name"] for fit in fits if fit["status"] != "fitted"]
+    if untestable:
+        sentences.append(f"{len(untestable)} laws are not testable with these data: {', '.join(untestable)}.")
+    unsaturated = [f["name"] for f in fits if any("no saturation" in note for note in f.get("notes", []))]
+    if unsaturated:
+        sentences.append(
+            f"{len(unsaturated)} laws show no saturation within the data; their asymptotes are no findings: "
+            f"{', '.join(unsaturated)}."
+        )
+    return sentences + STANDING_LIMITS
+
+
+def _why(table: pd.DataFrame) -> str:
+    """The reasons of missing scores, each with its number."""
+    if "reason" not in table:
+        return ""
+    counts = Counter(map(reason_category, table["reason"].dropna()))
+    return ": " + "; ".join(f"{count} because {reason}" for reason, count in counts.most_common()) if counts else ""
+
+
+STANDING_LIMITS = [
+    "Intervals are percentiles of bootstraps over the points (or over clusters, where the fit names them). They do not "
+    "hold the choice of the law, of layers, or of benchmarks.",
+    "Exponents of two laws with different asymptotes are not comparable; compare the curves.",
+    "Curves are drawn over the range of the data; a law says nothing certain beyond it. The held-out error tells how "
+    "well the law foretold its largest x from the rest.",
+    "Forms are compared by AICc under one loss: Laplace noise for the Huber loss, normal noise for squares. Only "
+    "differences count.",
+]
+
+
+def sources(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Data, benchmark, protocol and engine of the scores, with the number of rows of each."""
+    keys = ["data", "benchmark", "metric", "protocol", "engine", "scale", "simulated"]
+    counted = table.groupby(keys, dropna=False).size().reset_index(name="scores")
+    return [{key: plain(value) for key, value in row.items()} for row in counted.to_dict("records")]

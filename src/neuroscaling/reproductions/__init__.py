@@ -1,0 +1,1 @@
+"""Each folder reproduces one published study from its public data."""

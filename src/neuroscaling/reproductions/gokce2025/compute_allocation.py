@@ -1,0 +1,186 @@
+"""These figures show how compute is split between data and parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroscaling.report.figure import label, legend, panels, set_y_range
+from neuroscaling.report.style import GREEN, INK, MUTED, PURPLE, axis_label
+from neuroscaling.reproductions.gokce2025.figure_entry import SEEDS, TWO_SCALES, Entry
+from neuroscaling.reproductions.gokce2025.points_and_curves import DASHED as DASHES
+from neuroscaling.reproductions.gokce2025.points_and_curves import (
+    DOTTED,
+    FAMILY_ORDER,
+    areas,
+    by_samples,
+    family_handles,
+    family_look,
+    samples_bar,
+    samples_hue,
+    size_handles,
+)
+from neuroscaling.reproductions.gokce2025.published_frames import PublishedData, at_published_sizes, supervised
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+LAW = "compute_chinchilla"
+COMPUTE = axis_label("total_flops")
+SPLIT = {"n_params": ("parameters, N", PURPLE), "n_samples_seen": ("images seen, D", GREEN)}
+
+
+def frontier(study: PublishedData) -> Figure:
+    """Points by compute, images and parameters with the best score for each compute; beside it the best N and D."""
+    figure, axes = panels(1, 2, panel=(4.2, 3.3), foot=0.8)
+    frame = at_published_sizes(supervised(study.models))
+    hue = samples_hue(frame["n_samples_seen"])
+    by_samples(axes[0], frame, "total_flops", "average", hue, sizes=True)
+    best = _frontier(axes[0], study)
+    label(axes[0], "Score", COMPUTE, "Average alignment S", log=True)
+    set_y_range(axes[0], frame["average"], best)
+    samples_bar(figure, hue, [axes[0]])
+    _split(axes[1], study, frame)
+    legend(figure, [*family_handles(frame["family"], MUTED), *size_handles(), *_handles()], 5)
+    return figure
+
+
+def _frontier(ax: Axes, study: PublishedData) -> Any:
+    """The best score for each compute, in parity mode; gives back its values."""
+    curve = _allocation(study, LAW)
+    if curve is None:
+        return []
+    score = _arrays(curve["score"])
+    ax.fill_between(curve["compute"], score["p2.5"], score["p97.5"], color=INK, alpha=0.15, linewidth=0, zorder=3)
+    ax.plot(curve["compute"], score["fit"], color=INK, linewidth=1.7, zorder=4)
+    return score["fit"]
+
+
+def _split(ax: Axes, study: PublishedData, frame: pd.DataFrame) -> None:
+    """The best number of parameters and of images for each compute, in both modes, and the largest of the data."""
+    for axis, (_, color) in SPLIT.items():
+        ax.axhline(frame[axis].max(), color=color, linewidth=0.9, linestyle=DOTTED)
+    for name, dash, width in ((LAW, "-", 1.7), (f"{LAW}.corrected", DASHES, 1.1)):
+        curve = _allocation(study, name)
+        for axis, (_, color) in SPLIT.items() if curve else ():
+            best = _arrays(curve[axis])
+            ax.fill_between(curve["compute"], best["p2.5"], best["p97.5"], color=color, alpha=0.12, linewidth=0)
+            ax.plot(curve["compute"], best["fit"], color=color, linewidth=width, linestyle=dash)
+    label(ax, "Best N and D for the compute", COMPUTE, "Parameters N, images seen D", log=True)
+    ax.set_yscale("log")
+
+
+def _allocation(study: PublishedData, name: str) -> dict[str, Any] | None:
+    law = study.law(name)
+    return law["allocation"]["curve"] if law and law.get("allocation") else None
+
+
+def _arrays(columns: dict[str, list[float | None]]) -> dict[str, Any]:
+    return {key: np.array(values, dtype=float) for key, values in columns.items()}
+
+
+def _handles() -> list[Artist]:
+    from matplotlib.lines import Line2D
+
+    split = [Line2D([], [], color=color, linewidth=1.7, label=f"best {words}") for words, color in SPLIT.values()]
+    return [
+        *split,
+        Line2D([], [], color=INK, linewidth=1.7, label="best score, as published"),
+        Line2D([], [], color=MUTED, linewidth=1.1, linestyle=DASHES, label="corrected mode"),
+        Line2D([], [], color=MUTED, linewidth=0.9, linestyle=DOTTED, label="largest of the data"),
+    ]
+
+
+def networks(study: PublishedData) -> Figure:
+    """A panel for each family: average score against compute, a line for each network over the images a class."""
+    figure, axes = panels(2, 3, panel=(2.7, 2.3), share_x=True, share_y=True)
+    frame = supervised(study.models, ["imagenet"])
+    for i, (ax, family) in enumerate(zip(axes, FAMILY_ORDER, strict=True)):
+        ax.scatter(frame["total_flops"], frame["average"], s=3, color="#dcdcdc", linewidths=0, zorder=1)
+        _lines(ax, network_means(frame[frame["family"] == family]), family)
+        label(ax, family, COMPUTE if i > 2 else "", "Average alignment S" if i % 3 == 0 else "", log=True)
+    legend(figure, size_handles(), 3)
+    return figure
+
+
+def network_means(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the seeds of each network at each number of images a class: arch, total_flops, n_params, average."""
+    keys = ["arch", "flex", "n_samples_seen", "total_flops", "n_params"]
+    return frame.groupby(keys, as_index=False)["average"].mean()
+
+
+def _lines(ax: Axes, means: pd.DataFrame, family: str) -> None:
+    look = family_look(family)
+    for _, mine in means[~means["flex"]].groupby("arch"):
+        ax.plot(mine["total_flops"], mine["average"], color=look.color, linewidth=0.9, alpha=0.7, zorder=2)
+    style = {"edgecolors": "white", "linewidths": 0.4, "alpha": 0.75, "zorder": 3}
+    ax.scatter(
+        means["total_flops"],
+        means["average"],
+        s=areas(means["n_params"]),
+        color=look.color,
+        marker=look.marker,
+        **style,
+    )
+
+
+def _counts(study: PublishedData) -> dict[str, Any]:
+    words = {LAW: "As published", f"{LAW}.corrected": "Corrected"}
+    n = len(at_published_sizes(supervised(study.models)))
+    return {"n": n, "exponents": " ".join(_exponents(study, *mode) for mode in words.items()), "factor": _factor(study)}
+
+
+def _exponents(study: PublishedData, name: str, words: str) -> str:
+    """The exponents in compute of a mode's best N and D, as a sentence; empty where the law is missing."""
+    law = study.law(name)
+    if not law or not law.get("allocation"):
+        return ""
+    found = [law["allocation"]["exponents"][axis] for axis in SPLIT]
+    n, d = (f"{e['value']:.2f} ({e['ci95'][0]:.2f} to {e['ci95'][1]:.2f})" for e in found)
+    return f"{words}, the best N grows as compute to the power {n} and the best D to the power {d}."
+
+
+def _factor(study: PublishedData) -> str:
+    """By how much the inverted factor changes the best N, in words; empty where a mode is missing."""
+    published, corrected = _allocation(study, LAW), _allocation(study, f"{LAW}.corrected")
+    if not published or not corrected:
+        return ""
+    ratio = _arrays(published["n_params"])["fit"] / _arrays(corrected["n_params"])["fit"]
+    return f" (here N by a factor of {np.median(ratio):.2f})"
+
+
+ALLOCATION_FIGURES = [
+    Entry(
+        "fig4_compute_chinchilla",
+        "The best use of compute: parameters or images",
+        "Left: mean of the five benchmarks of {n} models (ConvNeXt and ViT with 300 images a class and with all); hue: "
+        "images seen, area: parameters, marker: family. The line is the best score that the law of parameters and "
+        "images gives for each compute, in parity mode. Right: the parameters and images of that best point, as "
+        "published (solid) and corrected (dashed); the publication's formula inverts one factor, which moves N and D"
+        "{factor} but hardly the score. Bands are pointwise 95 % intervals. Thin dotted lines: the largest N and D of "
+        "the data. {exponents}",
+        "The optimum is flat: very different splits reach nearly the same score. Above the dotted lines the best N and "
+        "D are extrapolated. The law is fitted to runs with a fixed number of epochs, where more images means more "
+        "different images. As published, the cost of a run as a "
+        f"function of N and D is held fixed in the bootstraps, so its bands are too narrow. {SEEDS} {TWO_SCALES}",
+        frontier,
+        (LAW,),
+        corrected=True,
+        facts=_counts,
+    ),
+    Entry(
+        "fig4_compute_arch",
+        "Average alignment against compute, by network",
+        "Mean of the five benchmarks of the models on ImageNet, a panel for each family. A line joins one network over "
+        "its numbers of images a class (means over the seeds); marker area: parameters. The flexible variants, trained "
+        "with all images only, are points without a line. Grey: all families.",
+        "Networks have one seed at 3, 30 and 300 images a class and three at the others. No law is fitted. FLOPs leave "
+        "out the attention products of ViT.",
+        networks,
+    ),
+]

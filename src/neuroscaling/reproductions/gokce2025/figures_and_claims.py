@@ -1,0 +1,131 @@
+"""All figures and claims of the study are made, written and listed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.score_table import read_table
+from neuroscaling.core.table_files import read_parquet_frame
+from neuroscaling.laws.law_fit import finite
+from neuroscaling.report.figure import drawing_settings, save_figure
+from neuroscaling.reproductions.gokce2025 import (
+    alignment_claims,
+    compute_allocation,
+    correlations,
+    data_and_model_size,
+    efficiency_claims,
+    private_benchmarks,
+    published_frames,
+    training_compute,
+    training_dynamics,
+    training_objectives,
+    visual_regions,
+)
+from neuroscaling.reproductions.gokce2025.claim_evidence import PublishedFits
+from neuroscaling.reproductions.gokce2025.figure_entry import Entry, describe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+log = logging.getLogger(__name__)
+FIGURES: list[Entry] = [
+    *training_compute.COMPUTE_FIGURES,
+    data_and_model_size.OWN_SIZES,
+    *data_and_model_size.SAMPLE_FIGURES,
+    *compute_allocation.ALLOCATION_FIGURES,
+    *visual_regions.REGION_FIGURES,
+    *correlations.CORRELATION_FIGURES,
+    *training_dynamics.DYNAMICS_FIGURES,
+    *training_objectives.SIMCLR,
+    training_objectives.ADVERSARIAL,
+    *private_benchmarks.PROXY_FIGURES,
+    data_and_model_size.PRETRAINED_SIZES,
+    training_objectives.UNTRAINED_BARS,
+    training_objectives.OBJECTIVE_BARS,
+    *correlations.PAIR_FIGURES,
+    training_compute.ACCURACY,
+]
+
+
+def write_figures(
+    folder: str | Path,
+    score_table: pd.DataFrame,
+    checkpoints_csv: str | Path,
+    brainscore_csv: str | Path,
+    fits: dict[str, dict[str, Any]],
+    bootstraps: dict[str, pd.DataFrame] | None = None,
+) -> list[dict[str, Any]]:
+    """Write every figure to `folder` as <name>.svg and <name>.pdf, and give back their descriptions in order.
+
+    score_table: the study's score table; checkpoints_csv, brainscore_csv: the published tables of these names; fits,
+    bootstraps: contents of the fit files and their resamples, by name ("compute_neuro", "compute_neuro.corrected").
+    Each description has name, title, caption, limits, files (names in `folder`) and fits (names of the laws drawn); a
+    law that is absent or not testable is left out and named in the caption. Raises DataError for absent columns.
+    """
+    study = published_frames.PublishedData(
+        published_frames.model_frame(score_table), published_frames.checkpoint_frame(checkpoints_csv), published_frames.private_frame(brainscore_csv), fits,
+        bootstraps or {},
+    )  # fmt: skip
+    return [write_figure(Path(folder), entry, study) for entry in FIGURES]
+
+
+def write_figure(folder: Path, entry: Entry, study: published_frames.PublishedData) -> dict[str, Any]:
+    """Write one figure; see `write_figures`."""
+    with drawing_settings(entry.name):
+        paths = save_figure(entry.draw(study), folder / entry.name)
+    log.info("%s written", entry.name)
+    return describe(entry, study, [path.name for path in paths])
+
+
+def write_index(
+    index: str | Path, table: str | Path, checkpoints_csv: str | Path, brainscore_csv: str | Path,
+    fit_files: list[str | Path],
+) -> None:  # fmt: skip
+    """Write the figures beside `index` (JSON), and to it their descriptions (`figures`) and the claims of the study.
+
+    Its keys: figures, claims, and verdict_rule, which says how the claims were judged.
+
+    table: the score table (parquet); fit_files: fit JSON files, each with <name>.bootstraps.parquet beside it. A fit
+    without that file has no interval on its bars.
+    """
+
+    paths = [Path(path) for path in fit_files]
+    fits = {content["name"]: content for content in map(read_json, paths)}
+    beside = {path.name.removesuffix(".json"): path.with_suffix(".bootstraps.parquet") for path in paths}
+    bootstraps = {name: read_parquet_frame(path) for name, path in beside.items() if path.is_file()}
+    described = write_figures(Path(index).parent, read_table(table), checkpoints_csv, brainscore_csv, fits, bootstraps)
+    judged = claims(fits, bootstraps)
+    write_json(index, finite({"figures": described, "claims": judged, "verdict_rule": VERDICT_RULE}))
+
+
+VERDICT_RULE = (
+    "Each finding is judged by the rule of its claim, in both modes. Supported, or not supported: all findings agree. "
+    "Supported in part: they differ, or each holds in part. Depends on the form: whatever the findings, they change "
+    "between the published form and another one that describes the points about as well as the best (AICc within 2 of "
+    "the best, or a held-out error no larger than that of the form with the best AICc). Not testable: no finding "
+    "could be made, for want of fits or resamples."
+)
+CLAIMS = (
+    alignment_claims.saturation_claim,
+    alignment_claims.hierarchy_claim,
+    efficiency_claims.allocation_claim,
+    efficiency_claims.bias_claim,
+    efficiency_claims.data_claim,
+)
+
+
+def claims(fits: Mapping[str, dict[str, Any]], bootstraps: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """The claims of the abstract of Gokce & Schrimpf 2025, each with a verdict and its evidence.
+
+    fits: contents of the fits' JSON files by name; bootstraps: their tables of resamples by the same names. Each claim
+    is {claim, verdict, evidence: [{mode, text, support}], depends_on_form (text or None), rule, limits}; `VERDICT_RULE`
+    says how a verdict follows from the evidence and `rule` how each finding is judged. A fit that is absent or not
+    testable leaves its evidence out.
+    """
+    study = PublishedFits(fits, bootstraps)
+    return [claim(study).to_dict() for claim in CLAIMS]

@@ -1,0 +1,186 @@
+"""A stimulus set is stored with each image checked, placed on the model's screen, and listed.
+
+Source: brainscore_vision 2.4.2, `benchmark_helpers/screen.py`, class ImageConverter.
+"""
+
+import hashlib
+import io
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.files import atomic_path
+from neuroscaling.core.images import decode_picture, eight_bits, load_image
+from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.provenance import provenance
+from neuroscaling.core.records import CHECKSUM, DEFINITION, write_record
+from neuroscaling.stimuli.manifest import MANIFEST, STIMULI_FORMAT, file_stems
+from neuroscaling.stimuli.sources import Stimulus, brain_record, find_stimuli, is_simulated
+
+PLACES = ("root", "csv", "images")
+"""Keys of a source that say where it lies, which the manifest leaves out."""
+SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+MAX_NAMED = 50
+"""Damaged images that an error names; it counts them all."""
+
+
+def prepare_stimuli(
+    sources: dict[str, Any] | Sequence[dict[str, Any]],
+    degrees: float | None,
+    out: str | Path,
+    definition: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the stimuli of one or several sources as one set to the folder `out`, unless it is there.
+
+    Returns the path of its manifest. degrees: width of the models' field of view; images of Brain-Score's sets are
+    placed on such a screen, those of other sources (shown whole, whatever their angle) stay as they are, and so does
+    everything with None. definition: what the folder's name is a hash of, where it is one. An image that is not changed
+    keeps its file's bytes; a changed one is a PNG (Brain-Score would write JPEGs again, with loss). Raises DataError
+    naming all images that can't be decoded, ids that stand for two different images, and files of a simulated brain
+    that were altered.
+    """
+    out = Path(out)
+    if (out / MANIFEST).exists():
+        return out / MANIFEST
+    with held(out, f"the stimulus set {out}") as lease:
+        if not (out / MANIFEST).exists():  # another process may have made it meanwhile
+            _make([sources] if isinstance(sources, dict) else list(sources), degrees, out, definition, lease)
+    return out / MANIFEST
+
+
+def _make(
+    sources: Sequence[dict[str, Any]],
+    degrees: float | None,
+    out: Path,
+    definition: Mapping[str, Any] | None,
+    lease: Lease,
+) -> None:
+    start = time.perf_counter()
+    found = [find_stimuli(source) for source in sources]
+    brains = [brain_record(source, stimuli) for source, stimuli in zip(sources, found, strict=True)]
+    with atomic_path(out) as folder:
+        (folder / "images").mkdir(parents=True)
+        record = {
+            "format": STIMULI_FORMAT,
+            DEFINITION: None if definition is None else dict(definition),
+            "made_from": {f"simulated/{name}/{MANIFEST}": record[CHECKSUM] for name, record in filter(None, brains)},
+            "set": out.name,
+            "degrees": degrees,
+            "source": [{key: value for key, value in source.items() if key not in PLACES} for source in sources],
+            "simulated": any(is_simulated(source) for source in sources),
+            "stimuli": _store_all([one for stimuli in found for one in stimuli], degrees, folder / "images"),
+            "provenance": provenance(("pillow", "numpy"), time.perf_counter() - start),
+        }
+        write_record(folder / MANIFEST, record)
+        lease.check()
+
+
+def image_faults(source: dict[str, Any]) -> list[Problem]:
+    """Images of a source that can't be read or shown faithfully, found by decoding all of them on all processors.
+
+    Raises DataError as `find_stimuli`.
+    """
+    stimuli = find_stimuli(source)
+
+    def attempt(stimulus: Stimulus) -> list[Problem]:
+        try:
+            decode_picture(stimulus.read(), stimulus.name)
+        except DataError as error:
+            return error.problems
+        return []
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return _shortened([problem for faults in pool.map(attempt, stimuli) for problem in faults], len(stimuli))
+
+
+def _shortened(faults: list[Problem], n: int) -> list[Problem]:
+    """The first faults of `n` images, and how many there are."""
+    what = f"{len(faults)} of {n} images can't be read or decoded"
+    return [*faults[:MAX_NAMED], Problem(what, fix="copy or download them again")] if faults else []
+
+
+def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    damaged, conflicts = [], []
+    stems = file_stems([stimulus.stimulus_id for stimulus in stimuli])
+    for stimulus in stimuli:
+        try:
+            row, data = _row(stimulus, degrees, stimulus.read(), stems[stimulus.stimulus_id])
+        except DataError as error:
+            damaged += error.problems
+            continue
+        known = rows.get(stimulus.stimulus_id)
+        if known is None:
+            rows[stimulus.stimulus_id] = row
+            with open(folder / row["filename"], "xb") as file:  # never the file of another id
+                file.write(data)
+        elif known["sha1"] != row["sha1"]:
+            conflicts.append(stimulus.stimulus_id)
+    if damaged:
+        raise DataError(_shortened(damaged, len(stimuli)))
+    if conflicts:
+        raise DataError(Problem(f"{len(conflicts)} ids stand for two images", "stimuli", listing(conflicts, 10)))
+    return list(rows.values())
+
+
+def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> tuple[dict[str, Any], bytes]:
+    """The row of an image, and the bytes that are stored. Raises DataError when it can't be decoded."""
+    image = load_image(data, stimulus.name)
+    shown = eight_bits(image, stimulus.name)  # ahead of a cut: one of CMYK or of 16 bits could not be read again
+    width, height = image.size
+    suffix = stimulus.suffix if SUFFIX.fullmatch(stimulus.suffix) else f".{(image.format or 'image').lower()}"
+    if None not in (degrees, stimulus.degrees) and degrees != stimulus.degrees:
+        shown = place_on_screen(shown, stimulus.degrees, degrees)
+        (width, height), data, suffix = shown.size, _png(shown), ".png"
+    row = {
+        "stimulus_id": stimulus.stimulus_id,
+        "filename": stem + suffix,
+        "sha1": hashlib.sha1(data).hexdigest(),
+        "width": width,
+        "height": height,
+        "degrees": stimulus.degrees,
+    }
+    return row, data
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+BACKGROUND = "gray"
+
+
+def place_on_screen(image: Image.Image, source_degrees: float, target_degrees: float) -> Image.Image:
+    """`image`, `source_degrees` wide, as a screen of `target_degrees` shows it, at the same pixels a degree.
+
+    A larger screen shows the image in the middle of gray (128); a smaller one shows its centre. Equal degrees return
+    the image itself.
+    """
+    if source_degrees == target_degrees:
+        return image
+    ratio = target_degrees / source_degrees
+    size = np.array(image.size)
+    target = (ratio * size).round().astype(int)
+    return _pad(image, size, target) if ratio >= 1 else _crop(image, size, target)
+
+
+def _pad(image: Image.Image, size: np.ndarray, target: np.ndarray) -> Image.Image:
+    screen = Image.new("RGB", tuple(target.tolist()), BACKGROUND)
+    screen.paste(image, tuple(((target - size) / 2).round().astype(int).tolist()))
+    return screen
+
+
+def _crop(image: Image.Image, size: np.ndarray, target: np.ndarray) -> Image.Image:
+    left, upper = ((size - target) / 2).round().astype(int).tolist()
+    width, height = target.tolist()
+    return image.crop((left, upper, left + width, upper + height))

@@ -1,0 +1,371 @@
+"""A file of fits says which laws to fit to which rows of the score table.
+
+Light (pydantic and yaml, no numpy, no pandas): read whenever the Snakefile is parsed.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from neuroscaling.core.errors import Fault, Problem, StudyError, listing, nearest
+from neuroscaling.core.score_table import COLUMNS
+from neuroscaling.study.key_types import SHAPE_ONLY, Section, Seed
+from neuroscaling.study.validation import validated
+from neuroscaling.study.yaml_document import Document, read_document
+
+FORM_NAMES = (
+    "chinchilla",
+    "log_linear",
+    "logistic",
+    "power_law",
+    "power_law_ceiling",
+    "power_law_shift",
+    "sqrt_saturating",
+)
+TWO_VARIABLES = ("chinchilla",)
+# Columns of the tables published with Gokce & Schrimpf 2025 that ours have not.
+PUBLISHED_COLUMNS = [
+    "model_id", "benchmark_id", "benchmark_name", "is_ssl", "ssl_method", "is_ablation", "is_open_clip", "is_adv",
+    "adv_method", "ckpt", "epochs", "total_flops_pretrained",
+]  # fmt: skip
+KNOWN_COLUMNS = [*COLUMNS, *PUBLISHED_COLUMNS]
+Scalar = bool | int | float | str
+MOST_FITS = 10_000
+LONGEST_NAME = 200
+LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+
+
+def _filter(value: Any) -> Any:
+    """A value, a list of values, or a mapping with min, max (both included) and not (a value or a list)."""
+    if isinstance(value, dict):
+        unknown = sorted(map(str, set(value) - {"min", "max", "not"}))
+        if unknown or not value:
+            raise ValueError(f"a filter may hold `min`, `max` and `not`, found {', '.join(unknown) or 'nothing'}")
+        if any(not _is_number(value[key]) for key in ("min", "max") if key in value):
+            raise ValueError("`min` and `max` must be finite numbers")
+        if "min" in value and "max" in value and value["min"] > value["max"]:
+            raise ValueError("`min` is above `max`")
+        return {**value, **({"not": _filter(value["not"])} if "not" in value else {})}
+    if isinstance(value, list) and not value:
+        raise ValueError("an empty list lets no row pass")
+    if any(not _is_scalar(item) for item in (value if isinstance(value, list) else [value])):
+        raise ValueError("a filter is a value, a list of values, or {min: , max: , not: }")
+    return value
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a cell of the table could be this: a number without an end could not."""
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+Filter = Annotated[Any, AfterValidator(_filter)]
+Scale = Annotated[float, Field(gt=0)]
+Column = Annotated[str, Field(min_length=1, max_length=100)]
+FormName = Literal[*FORM_NAMES]
+Mode = Literal["corrected", "parity"]
+
+
+class Fit(Section):
+    """One law, fitted to the rows that its filters let pass; with `by`, one law for each value."""
+
+    example: ClassVar[str] = "{name: samples, form: power_law, x: n_samples}"
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", description="Name of the fit and of its files.")
+    form: FormName | None = Field(None, description="The law; give either this or `forms`.")
+    forms: list[FormName] = Field([], description="Laws to compare by AICc and held-out error; the first is drawn.")
+    x: Column | list[Column] = Field(
+        description="Column of the table on the x axis, e.g. n_samples, n_params, total_flops, n_mapping; two columns "
+        "for `chinchilla`: [n_params, n_samples_seen]."
+    )
+    x_scale: Scale | list[Scale] | None = Field(
+        None, description="Unit of x in the law; by default the power of ten at or below the smallest x."
+    )
+    y: Literal["score", "raw", "acc"] = Field("score", description="Column that the law describes.")
+    invert_y: bool = Field(
+        True, description="The power laws describe 1 - y; with `false` y itself, a quantity that falls with x."
+    )
+    mean_over_scales: bool = Field(
+        False,
+        description="Let each point be the mean of scores on several scales, the same for every point, as the average "
+        "of neural and behavioural scores in Gokce & Schrimpf 2025; otherwise scores on one scale alone are fitted.",
+    )
+    filters: dict[Column, Filter] = Field(
+        {}, description="Rows to keep, by column: a value, a list of values, or {min: , max: , not: }."
+    )
+    merge_families: bool = Field(
+        True, description="Count ResNetFlex as ResNet, ConvNeXtFlex as ConvNeXt and ViTFlex as ViT."
+    )
+    samples_per_class_of: dict[str, list[Annotated[int, Field(ge=0)]]] = Field(
+        {},
+        description="Families that are kept only at these samples per class (0 is all data), others untouched, e.g. "
+        "{ViT: [0, 300]}.",
+    )
+    group_by: list[Column] = Field(
+        ["run"],
+        description="One point for each combination of these columns: the mean of y over its rows. [] for none.",
+    )
+    by: dict[Column, list[Any]] = Field(
+        {}, description="One fit for each combination of these values, named <name>.<value>, e.g. {region: [V1, IT]}."
+    )
+    cluster: list[Column] = Field(
+        [], description="Points that agree in these columns (such as the seeds of one cell) are resampled together."
+    )
+    hierarchy: list[Column] = Field(
+        [],
+        description="Columns of a hierarchical bootstrap, outermost first, e.g. [subject]: subjects are drawn, then "
+        "points within each drawn subject.",
+    )
+    loss: Literal["huber", "least_squares", "weighted"] | None = Field(
+        None,
+        description="Loss; by default huber (of log misalignments, delta 1e-3) for the power laws of 1 - y, "
+        "least_squares (of scores) otherwise. weighted: least squares in units of each score's own error.",
+    )
+    bootstraps: int = Field(1000, ge=0, le=100_000, description="Resamples for the intervals.")
+    seed: Seed = Field(42, description="Seed of the resamples.")
+    holdout: (
+        Literal["top_decade", "largest", "largest_of_cluster"] | dict[Literal["last"], Annotated[int, Field(ge=1)]]
+    ) = Field(
+        "top_decade",
+        description="Points kept out to test the extrapolation: x >= max / 10, the largest x, that of each cluster, or "
+        "{last: k} for the k largest different x.",
+    )
+    compute: Column | None = Field(
+        None, description="For `chinchilla`: column of the compute (total_flops); gives the compute-optimal allocation."
+    )
+    mode: Mode = Field(
+        "corrected",
+        description="`corrected`: incomplete groups are left out and named, bounds hold; `parity`: as published.",
+    )
+    modes: list[Mode] = Field(
+        [], description="Both modes of one fit: [parity, corrected]; the corrected one is called <name>.corrected."
+    )
+    corrected: dict[str, Any] = Field(
+        {}, description="With `modes`: keys that differ in the corrected fit; `filters` are merged, null drops one."
+    )
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Keys that don't go together, also in the corrected one of two modes."""
+        if bool(self.form) == bool(self.forms):
+            yield ("form", "forms"), "give either `form` or `forms`"
+        if any(not values or not all(map(_is_scalar, values)) for values in self.by.values()):
+            yield ("by",), "`by` needs a list of values for each column"
+        elif math.prod(map(len, self.by.values())) > MOST_FITS:
+            yield ("by",), f"`by` makes {math.prod(map(len, self.by.values())):,} fits, and {MOST_FITS:,} are the most"
+        yield from self._unlike_the_forms()
+        if self.cluster and self.hierarchy:
+            yield ("cluster", "hierarchy"), "give either `cluster` or `hierarchy`"
+        if self.holdout == {}:
+            yield ("holdout",), "`holdout` is a word or {last: k}"
+        if self.corrected and "corrected" not in self.modes:
+            yield ("corrected", "modes"), "`corrected` needs `modes: [parity, corrected]`"
+        elif self.corrected:
+            yield from self._faults_of_corrected()
+
+    def _unlike_the_forms(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        for form in self.all_forms() if self.form or self.forms else ():
+            if (form in TWO_VARIABLES) != isinstance(self.x, list):
+                needs = "two columns" if form in TWO_VARIABLES else "one column"
+                yield ("x", "form", "forms"), f"{form} needs {needs} as `x`"
+        if isinstance(self.x, list) and len(self.x) != 2:
+            yield ("x",), "`x` is one column or a list of two"
+        scales = self.x_scale if isinstance(self.x_scale, list) else [self.x_scale] * (self.x_scale is not None)
+        if (scales or self.x_scale == []) and len(scales) != (2 if isinstance(self.x, list) else 1):
+            yield ("x_scale", "x"), "`x_scale` needs one value for each column of `x`"
+        if self.compute and not isinstance(self.x, list):
+            yield ("compute", "x"), "`compute` belongs to a law of two variables"
+
+    def _faults_of_corrected(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        filters = self.corrected.get("filters")
+        if filters is not None and not isinstance(filters, dict):
+            yield ("corrected",), "`filters` of `corrected` must be a mapping"
+            return
+        for fault in validated(Fit, Document("", self.settings_in_mode("corrected")))[2]:
+            key = ".".join(map(str, fault.location))
+            yield ("corrected",), f"{key}: {fault.problem.what}" if key else fault.problem.what
+
+    def all_forms(self) -> list[str]:
+        """The law and the forms that it is compared with."""
+        return list(self.forms) or [str(self.form)]
+
+    def columns(self) -> dict[str, list[str]]:
+        """Columns of the table that each key names."""
+        return {
+            "x": [self.x] if isinstance(self.x, str) else self.x,
+            "filters": list(self.filters),
+            "group_by": self.group_by,
+            "by": list(self.by),
+            "cluster": self.cluster,
+            "hierarchy": self.hierarchy,
+            "compute": [self.compute] if self.compute else [],
+        }
+
+    def in_mode(self, mode: str) -> "Fit":
+        """This fit in one of its `modes`."""
+        return Fit(**self.settings_in_mode(mode))
+
+    def settings_in_mode(self, mode: str) -> dict[str, Any]:
+        """The keys of this fit in one of its `modes`, not looked at yet."""
+        own = self.model_dump(exclude={"modes", "corrected"}, exclude_unset=True) | {"mode": mode}
+        changes = self.corrected if mode == "corrected" else {}
+        filters = {**self.filters, **(changes.get("filters") or {})}
+        drop = {"form", "forms"} if {"form", "forms"} & set(changes) else set()
+        own = {key: value for key, value in own.items() if key not in drop}
+        return {**own, **changes, "filters": {k: v for k, v in filters.items() if v is not None}}
+
+
+class FitFile(Section):
+    """A file of fits: `fits:` holds a list."""
+
+    fits: list[Fit] = Field(description="The laws to fit.")
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """One law to fit: its name and its settings, a dictionary that JSON can hold."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def load_fit_file(path: str | Path) -> FitFile:
+    """Read and check a file of fits. Raises StudyError with everything that is wrong with it."""
+    fit_file, document, faults = read_fit_file(path)
+    if fit_file is not None:
+        faults = [*faults, *same_names([(fit_file, document)])]
+    if faults or fit_file is None:
+        raise StudyError(document.problems(faults))
+    return fit_file
+
+
+def read_fit_file(path: str | Path) -> tuple[FitFile | None, Document, list[Fault]]:
+    """What can be used of a file of fits, its document, and what is wrong with it, except for names that are there
+    twice (`same_names`). Raises StudyError where the file is missing or no YAML.
+    """
+    document = read_document(path, "file of fits", "correct the path under `fits:`")
+    found, left, faults = validated(FitFile, document)
+    if found is not None:
+        columns = (Fault(left.in_file(fault.location), fault.problem) for fault in _column_faults(found))
+        faults = [*faults, *columns]
+    return found, left, faults
+
+
+def same_names(files: list[tuple[FitFile, Document]]) -> Iterator[Fault]:
+    """Fits of one name, in one file or in several, at the later one's place; and names that no file can have.
+
+    The faults are of the last of `files`; those of the others have been told.
+    """
+    seen: dict[str, str] = {}
+    for n, (fit_file, document) in enumerate(files, start=1):
+        for i, fit in enumerate(fit_file.fits):
+            if any(fit.contradictions()):
+                continue
+            place = document.in_file(("fits", i, "name"))
+            for name in _names(fit):
+                at = document.at(place)
+                fault = _name_fault(name, seen.get(name, ""))
+                if fault and n == len(files):
+                    yield Fault(place, fault)
+                seen.setdefault(name, at)
+
+
+def expand_fits(fit_file: FitFile) -> list[FitJob]:
+    """The laws to fit, one for each value of `by`, in the order of the file."""
+    return [job for fit in fit_file.fits for job in _jobs(fit)]
+
+
+def _jobs(fit: Fit) -> Iterator[FitJob]:
+    for one, name, values in _expanded(fit):
+        common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
+        filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
+        yield FitJob(name, {**common, "name": name, "fit": fit.name, "forms": one.all_forms(), "filters": filters})
+
+
+def _names(fit: Fit) -> Iterator[str]:
+    return (name for _, name, _ in _expanded(fit))
+
+
+def _expanded(fit: Fit) -> Iterator[tuple[Fit, str, tuple[Any, ...]]]:
+    """A fit in each of its modes, with the name of its job and its values of `by`, for each of their combinations."""
+    for mode in fit.modes or [fit.mode]:
+        one = fit.in_mode(mode)
+        ending = [mode] if len(fit.modes) > 1 and mode == "corrected" else []
+        for values in product(*one.by.values()):
+            yield one, ".".join([fit.name, *(str(value) for value in values), *ending]), values
+
+
+def _name_fault(name: str, other: str) -> Problem | None:
+    if not set(name) <= LETTERS or len(name) > LONGEST_NAME:
+        allowed = f"letters, digits, `_`, `.` and `-`, {LONGEST_NAME} at most in all"
+        return Problem("a value of `by` can't be part of a file name", "", name, allowed)
+    if other:
+        return Problem("two fits of one name", "", name, fix=f"rename one of them; the other is in {other}")
+    return None
+
+
+def _column_faults(fit_file: FitFile) -> Iterator[Fault]:
+    numbers = [name for name, kind in COLUMNS.items() if kind not in ("string", "bool")]
+    for i, fit in enumerate(fit_file.fits):
+        named = [item for one in _views(fit) for item in one.columns().items()]
+        for key in dict.fromkeys(key for key, _ in named):
+            for column in dict.fromkeys(column for other, columns in named if other == key for column in columns):
+                place = ("fits", i, key, column) if key in ("filters", "by") else ("fits", i, key)
+                if column not in KNOWN_COLUMNS:
+                    known, near = listing(KNOWN_COLUMNS, 40), nearest(column, KNOWN_COLUMNS)
+                    yield Fault(place, Problem("unknown column", "", column, known, near))
+                elif key in ("x", "compute") and COLUMNS.get(column) in ("string", "bool"):
+                    yield Fault(place, Problem("this column holds no numbers", "", column, listing(numbers, 40)))
+        for column in sorted(set(fit.by) & set(fit.filters)):
+            problem = Problem("this column is filtered twice", "", column, fix="drop it from `filters`")
+            yield Fault(("fits", i, "by", column), problem)
+        for key, column, value in _conditions(fit):
+            if what := _unlike_column(column, value):
+                fix = f"write '{value}' in quotes" if isinstance(value, int | float) else ""
+                yield Fault(("fits", i, key, column), Problem(what, "", value, fix=fix))
+
+
+def _views(fit: Fit) -> list[Fit]:
+    """A fit in each of its modes, as far as it is one there."""
+    found = []
+    for mode in fit.modes or [fit.mode]:
+        with suppress(ValidationError):  # told as a contradiction of `corrected`
+            found.append(Fit.model_validate(fit.settings_in_mode(mode), context={SHAPE_ONLY: True}))
+    return found
+
+
+def _conditions(fit: Fit) -> Iterator[tuple[str, str, Any]]:
+    """Key, column and each single value that `filters` and `by` compare a column with."""
+    for column, condition in fit.filters.items():
+        yield from (("filters", column, value) for value in single_values(condition))
+        yield from (("filters", column, condition[b]) for b in ("min", "max") if isinstance(condition, dict)
+                    and b in condition)  # fmt: skip
+    for column, values in fit.by.items():
+        yield from (("by", column, value) for value in values)
+
+
+def single_values(condition: Any) -> list[Any]:
+    """The values that a filter compares with, those behind `not` too; not `min` and `max`."""
+    if isinstance(condition, dict):
+        return single_values(condition["not"]) if "not" in condition else []
+    return condition if isinstance(condition, list) else [condition]
+
+
+def _unlike_column(column: str, value: Any) -> str:
+    """What is wrong with a value that no row can have since its column holds another kind of values."""
+    kind = COLUMNS.get(column)
+    if kind == "string" and not isinstance(value, str):
+        return "this column holds texts: no row has a value of another kind"
+    if kind == "bool" and not isinstance(value, bool):
+        return "this column holds true and false: no row has another value"
+    if kind not in (None, "string", "bool") and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return "this column holds numbers: no row has a value of another kind"
+    return ""

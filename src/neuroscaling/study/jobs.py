@@ -1,0 +1,251 @@
+"""Each job is given one typed object for each thing that it makes.
+
+Paths are those of the store's folders as they are when the job is planned. Their repr is the name of what they make:
+Snakemake shows it, and keeps it. Light: the Snakefile imports it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.records import failure_in
+from neuroscaling.study.artefact_names import subset_name
+from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, nsd_recordings, v4_assembly, v4_root
+from neuroscaling.study.study_sections import NsdEncoding
+from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
+
+
+@dataclass(frozen=True, repr=False)
+class SubsetJob:
+    """A list of training images to draw."""
+
+    path: Path
+    dataset: str
+    settings: dict[str, Any]
+    fingerprint: str
+    token: str
+    seed: int
+    definition: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return self.path.stem
+
+
+@dataclass(frozen=True, repr=False)
+class RunJob:
+    """A run to make: its settings, the file of its images, its folder, and that of the run it starts from."""
+
+    run: dict[str, Any]
+    subset: Path | None
+    out: Path
+    base: Path | None
+
+    def __repr__(self) -> str:
+        return self.out.name
+
+
+@dataclass(frozen=True, repr=False)
+class StimuliJob:
+    """A stimulus set to prepare."""
+
+    folder: Path
+    sources: list[dict[str, object]]
+    degrees: float | None
+    definition: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True, repr=False)
+class FolderJob:
+    """A folder of recordings to make: a simulated brain, a subject of NSD, a session of V4."""
+
+    folder: Path
+    settings: dict[str, Any]
+    definition: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True, repr=False)
+class ExtractionJob:
+    """Activations to extract: of the run in `folder` to the stimulus set of a manifest."""
+
+    run: dict[str, Any]
+    folder: Path
+    stimuli: Path
+    output: Path
+    definition: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self.output.parent.name}/{self.output.stem}"
+
+    def arguments(self, operating: dict[str, Any]) -> dict[str, Any]:
+        """What `extract` and `finish` are given; operating: options that change no content."""
+        return {
+            "run": self.run,
+            "run_dir": self.folder,
+            "stimulus_sets": [self.stimuli],
+            "outputs": [self.output],
+            "layers": self.definition["layers"],
+            "reduction": self.definition["reduction"],
+            "definitions": [self.definition],
+            "options": {**self.definition["options"], **operating},
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class ScoreJob:
+    """A file to write for one run and benchmark, of scores or of chosen layers.
+
+    folder: of the run; stimuli: name of the set; activations: manifest of the run's activations to it; commitment: file
+    of the layers that a score takes, where they are chosen; chosen_on: folder of the run that they are chosen on.
+    """
+
+    path: Path
+    run: str
+    folder: Path
+    data: str
+    benchmark: str
+    stimuli: str
+    activations: Path
+    definition: dict[str, Any]
+    commitment: Path | None = None
+    chosen_on: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.path.parent.name}/{self.path.stem}"
+
+
+def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
+    """Those of `jobs` whose runs did not fail: a failed run has no activations, no scores, and no layers for others."""
+    return [job for job in jobs if not any(failure_in(folder) for folder in (job.folder, job.chosen_on) if folder)]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a study, by what they make."""
+
+    absent: Absent
+    _known: dict[Any, list[ScoreJob]] = field(default_factory=dict, compare=False)
+
+    def subset(self, run: Run) -> SubsetJob:
+        """The job of a run's list of training images."""
+        name = subset_name(run)
+        assert run.dataset and run.fingerprint and run.subset and run.dataset_settings is not None
+        return SubsetJob(
+            self._targets.subset(run),
+            run.dataset,
+            run.dataset_settings,
+            run.fingerprint,
+            run.subset,
+            run.subset_seed,
+            dict(name.definition),
+        )
+
+    def run(self, run: Run) -> RunJob:
+        """The job of a run."""
+        store = self._targets.store
+        subset = store.find(self._targets.subset(run)) if run.kind == "trained" else None
+        base = self.absent.folder(run.start) if run.start else None
+        return RunJob(run.settings(), subset, store.run(run.run), base)
+
+    def stimuli(self, one: StimulusSet) -> StimuliJob:
+        """The job of a stimulus set."""
+        folder = self._targets.store.stimuli(one.name)
+        return StimuliJob(folder, list(one.sources), one.degrees, dict(one.made.definition))
+
+    def simulated(self, brain: str) -> FolderJob:
+        """The job of a simulated brain, by its name in the store."""
+        study = self._targets.study
+        name = next(name for name in study.config.simulated if study.simulated_name(name) == brain)
+        settings = {"name": name, **study.config.simulated[name].model_dump(mode="json")}
+        definition = dict(study.simulated_brain(name).definition)
+        return FolderJob(study.store.simulated(brain), settings, definition)
+
+    def nsd(self, data: str, subject: str) -> FolderJob:
+        """The job of a subject's responses in raw NSD; `root` is where the tree lies."""
+        study = self._targets.study
+        one = next(one for one in self._targets.names.subjects if (one.data, one.subject) == (data, subject))
+        entry = one.entry
+        assert isinstance(entry, NsdEncoding)
+        definition = dict(nsd_recordings(study, entry).definition)
+        settings = {key: definition[key] for key in ("space", "regions", "repeats", "test")}
+        root = {"root": str(entry.data.local)}
+        return FolderJob(study.store.recording(data, subject), root | settings, definition)
+
+    def v4_assembly(self, session: str) -> FolderJob:
+        """The job of a session of V4 as an assembly; `root` is where the recordings lie."""
+        study = self._targets.study
+        name = v4_assembly(study, session)
+        settings = {"root": str(v4_root(study, session))}
+        return FolderJob(study.store.recording(str(name), session), settings, dict(name.definition))
+
+    def extraction(self, run: Run, one: StimulusSet) -> ExtractionJob:
+        """The job of a run's activations to a stimulus set."""
+        store, targets = self._targets.store, self._targets
+        stimuli = store.find(store.stimuli(one.name) / "manifest.json")
+        name = targets.names.activations(run, one)
+        folder = self.absent.folder(run.run)
+        return ExtractionJob(run.settings(), folder, stimuli, targets.activations(run, one), dict(name.definition))
+
+    def choices(self, run: Run) -> list[ScoreJob]:
+        """The files of layers that are chosen on a run."""
+        return [
+            self._made(one, one.job.data, one.benchmark, one.job.stimuli.name) for one in self._targets.commitments(run)
+        ]
+
+    def brainscore(self, run: Run, job: BrainScoreJob) -> list[ScoreJob]:
+        """The score files of a run on the benchmarks of a job."""
+        # Snakemake asks for each job's several times, and there are thousands.
+        key = (run.run, job.data, job.stimuli.name)
+        if key not in self._known:
+            self._known[key] = self._brainscore(run, job)
+        return self._known[key]
+
+    def _brainscore(self, run: Run, job: BrainScoreJob) -> list[ScoreJob]:
+        targets = self._targets
+        names, store = targets.names, targets.store
+        found = []
+        for score in targets.brainscore(run, job):
+            commitment = chosen_on = None
+            if score.chosen_on:
+                name = names.commitment(names.reference(run), job, score.benchmark)
+                commitment = store.find(store.commitment(str(name), score.chosen_on))
+                chosen_on = self.absent.folder(score.chosen_on)
+            found.append(replace(self._scored(score), commitment=commitment, chosen_on=chosen_on))
+        return found
+
+    def encoding(self, run: Run, subject: EncodingJob) -> ScoreJob:
+        """The score file of a run on a subject of fMRI."""
+        return self._scored(self._targets.encoding(run, subject))
+
+    def v4(self, run: Run, session: str) -> list[ScoreJob]:
+        """The score files of a run on a session of V4 recordings."""
+        return [self._scored(score) for score in self._targets.v4(run, session)]
+
+    def left(self, jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
+        """Those of `jobs` whose file has to be made: it is absent, and no run that it needs failed."""
+        return [
+            job
+            for job in jobs
+            if self.absent(job.path)
+            and not self.absent.is_hopeless(job.run, job.chosen_on.name if job.chosen_on else None)
+        ]
+
+    def _scored(self, score: Score) -> ScoreJob:
+        return self._made(score, score.data, score.benchmark, score.stimulus_set)
+
+    def _made(self, one: Score | Commitment, data: str, benchmark: str, stimuli: str) -> ScoreJob:
+        store = self._targets.store
+        activations = store.find(self._targets.all_activations[one.run, stimuli])
+        folder, definition = self.absent.folder(one.run), dict(one.name.definition)
+        return ScoreJob(one.path(store), one.run, folder, data, benchmark, stimuli, activations, definition)
+
+    @property
+    def _targets(self) -> Targets:
+        return self.absent.targets

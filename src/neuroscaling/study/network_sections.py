@@ -1,0 +1,366 @@
+"""Sections of the study file about networks: data sets, runs, training and activations."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from neuroscaling.core.errors import nearest
+from neuroscaling.study.key_types import Archs, NamedPath, Names, OptionalFolder, Section, Seed, Text, keys_of
+
+ROOT = "The folder that holds it. Empty (`${IMAGENET_ROOT:-}` where it is unset): the study can be planned, not run."
+OptionalCount = Annotated[int, Field(ge=1)] | None
+
+
+class ImageDataset(Section):
+    """What every format has."""
+
+    example: ClassVar[str] = "{format: imagefolder, root: FOLDER}"
+
+    classes: OptionalCount = Field(None, description="Number of classes; another number than that is an error.")
+    images: OptionalCount = Field(None, description="Number of training images; another number than that is an error.")
+    corrupt_limit: int = Field(
+        0,
+        ge=0,
+        description="Images that can't be decoded which a run replaces by others; with one more it is refused.",
+    )
+
+
+class DigitsDataset(ImageDataset):
+    """scikit-learn's 1,797 handwritten digits (10 classes), bundled with the package: no download."""
+
+    example: ClassVar[str] = "{format: digits}"
+
+    format: Literal["digits"] = Field(description="`digits`: scikit-learn's bundled handwritten digits.")
+
+
+class ImageFolderDataset(ImageDataset):
+    """A folder with `train/` and `val/`, one folder a class below each: ImageNet, EcoSet."""
+
+    format: Literal["imagefolder"] = Field(description="`imagefolder`: `train/<class>/<image>`, `val/<class>/<image>`.")
+    root: OptionalFolder = Field(description=ROOT)
+
+
+class FileListDataset(ImageDataset):
+    """Images anywhere below a folder, named by two lists: ImageNet-21k-P, WebVision."""
+
+    format: Literal["filelist"] = Field(description="`filelist`: lists with a line `path label` for each image.")
+    root: OptionalFolder = Field(description=f"{ROOT} The lists' paths are relative to it.")
+    train: NamedPath = Field(description="List of the training images, below `root` unless it begins with `/`.")
+    validation: NamedPath = Field(description="List of the validation images.")
+    class_names: NamedPath | None = Field(
+        None, description="File with a class name a line; labels that are numbers count its lines from 0."
+    )
+
+
+class Places365Dataset(ImageDataset):
+    """Places365-Standard as torchvision stores it: `places365_train_standard.txt`, `data_256_standard/`, ..."""
+
+    format: Literal["places365"] = Field(description="`places365`: torchvision's layout.")
+    root: OptionalFolder = Field(description=ROOT)
+    size: Literal["small", "large"] = Field("small", description="`small`: 256 x 256 pixels; `large`: as photographed.")
+
+
+class INaturalistDataset(ImageDataset):
+    """iNaturalist 2021 as torchvision stores it: `2021_train/<category>/`, `2021_valid/<category>/`."""
+
+    format: Literal["inaturalist"] = Field(description="`inaturalist`: torchvision's layout of 2021.")
+    root: OptionalFolder = Field(description=ROOT)
+    version: Literal["2021_train", "2021_train_mini"] = Field("2021_train", description="Folder of training images.")
+
+
+class InfiniteDigitsDataset(ImageDataset):
+    """Digits deformed on the fly, as many as wanted (not the images that the InfiMNIST program makes)."""
+
+    format: Literal["infimnist"] = Field(description="`infimnist`: handwritten digits, deformed on the fly.")
+    images: int = Field(1_200_000, ge=1, le=9_999_999, description="Number of training images.")
+    mnist: OptionalFolder = Field(
+        None, description="Folder with MNIST's four idx files; without it, scikit-learn's digits are deformed."
+    )
+
+
+class WebDataset(ImageDataset):
+    """Tar shards with a `<key>.jpg` and a `<key>.cls` for each image."""
+
+    format: Literal["webdataset"] = Field(description="`webdataset`: tar shards.")
+    train: str = Field(description="Training shards: a path with `{0000..0009}` or `*`. Empty: as an empty root.")
+    validation: str = Field(description="Validation shards.")
+    class_names: NamedPath | None = Field(
+        None, description="File with a class name a line; labels that are numbers count its lines from 0."
+    )
+
+
+Dataset = Annotated[
+    DigitsDataset
+    | ImageFolderDataset
+    | FileListDataset
+    | Places365Dataset
+    | INaturalistDataset
+    | InfiniteDigitsDataset
+    | WebDataset,
+    Field(discriminator="format"),
+]
+
+Count = Annotated[int, Field(ge=1)]
+SamplesPerClass = Count | Literal["all"]
+Seeds = Annotated[list[Seed], Field(min_length=1)]
+SUBSETS = ("samples_per_class", "images", "classes")
+
+
+class TrainedRuns(Section):
+    """Networks trained here: every combination of the lists."""
+
+    example: ClassVar[str] = "{archs: [resnet18], datasets: [imagenet], samples_per_class: [10, all], recipe: sgd100}"
+
+    archs: Archs = Field(description="Architectures (`neuroscaling models` lists them).")
+    datasets: Names = Field(description="Names from `datasets:`.")
+    samples_per_class: list[SamplesPerClass] = Field(
+        [], description="Training images per class: numbers, or `all`. Subsets are nested for each seed."
+    )
+    images: list[Count] = Field(
+        [], description="In place of it: training images in all, whatever their classes; nested."
+    )
+    classes: list[Count] = Field([], description="In place of it: all images of that many classes; nested.")
+    seeds: Seeds = Field([0], description="Seeds of initialisation, order and augmentation.")
+    recipe: Text = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
+    subset_seed: Seed | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Training images that are named in no way, or in several."""
+        given = [key for key in SUBSETS if getattr(self, key)]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            yield SUBSETS, f"one of {', '.join(SUBSETS)} says which images are trained on, not {found}"
+
+    def subsets(self) -> list[tuple[SamplesPerClass | None, str]]:
+        """Samples per class (None where classes differ) and the subset's token: `10`, `all`, `n5000`, `c100`."""
+        return [
+            *((k, str(k)) for k in self.samples_per_class),
+            *((None, f"n{n}") for n in self.images),
+            *((None, f"c{n}") for n in self.classes),
+        ]
+
+
+class UntrainedRuns(Section):
+    """Networks as initialised: the control for what training adds."""
+
+    example: ClassVar[str] = "{untrained: [resnet18], seeds: [0]}"
+
+    untrained: Archs = Field(description="Architectures to use without training.")
+    seeds: Seeds = Field([0], description="Seeds of initialisation.")
+
+
+class PretrainedRuns(Section):
+    """Networks with published weights, fetched through timm (needs a network) or read from a folder."""
+
+    example: ClassVar[str] = "{pretrained: [resnet18.a1_in1k]}"
+
+    pretrained: Archs = Field(description="timm names with tag, e.g. `resnet18.a1_in1k`.")
+    weights: OptionalFolder = Field(
+        None, description="Folder with `<name>.safetensors`; without it timm downloads from its hub."
+    )
+
+
+class BaselineRuns(Section):
+    """Image features that are no network."""
+
+    example: ClassVar[str] = "{baselines: [pixels, gabor]}"
+
+    baselines: list[Literal["pixels", "gabor"]] = Field(min_length=1, description="`pixels` or `gabor` (energy).")
+
+
+KINDS = ("untrained", "pretrained", "baselines", "archs")
+
+
+def _kind_of_runs(value: Any) -> str | None:
+    keys = keys_of(value)
+    if keys is None:
+        return None
+    there = next((kind for kind in KINDS if kind in keys), None)
+    meant = (kind for key in keys for kind in KINDS if nearest(key, KINDS) == kind)
+    return f"<{there or next(meant, 'archs')}>"
+
+
+Runs = Annotated[
+    Annotated[TrainedRuns, Tag("<archs>")]
+    | Annotated[UntrainedRuns, Tag("<untrained>")]
+    | Annotated[PretrainedRuns, Tag("<pretrained>")]
+    | Annotated[BaselineRuns, Tag("<baselines>")],
+    Discriminator(_kind_of_runs),
+]
+
+
+class DatasetPack(Section):
+    """A data set written once into few large files, read in place of its images."""
+
+    example: ClassVar[str] = "{size: 256, form: jpeg}"
+
+    size: int | None = Field(
+        256,
+        ge=8,
+        le=10_000,
+        description="Pixels of the short side (jpeg) or of the square (decoded); null: files as they are.",
+    )
+    form: Literal["jpeg", "decoded"] = Field(
+        "jpeg", description="`jpeg`: re-encoded at quality 90; `decoded`: squares of pixels, ready for a GPU."
+    )
+
+
+class Training(Section):
+    """How networks are trained: how runs share jobs, and what a job may use. Changes no weights."""
+
+    example: ClassVar[str] = "{runs_per_job: 24, cpus: 16}"
+
+    runs_per_job: int = Field(
+        1,
+        ge=1,
+        le=100_000,
+        description="Small runs of one data set and recipe that a job trains in one process, one after another.",
+    )
+    small: int = Field(
+        5_000_000,
+        ge=0,
+        le=10**15,
+        description="Images seen (training images times epochs) up to which a run counts as small.",
+    )
+    side_by_side: int = Field(
+        1, ge=1, le=1_000, description="Runs of such a job at one time, each in a process of its own."
+    )
+    gpus: int = Field(1, ge=1, le=1_000, description="GPUs for a run that is not small, on each node.")
+    nodes: int = Field(1, ge=1, le=10_000, description="Nodes for a run that is not small.")
+    cpus: int = Field(1, ge=1, le=1_000, description="CPUs of a training job: they read and decode images.")
+    gpu: Text | None = Field(
+        None,
+        description="Kind of GPU that time limits are estimated for: a100, h100, h200, rtx3090. None: 10 hours a job.",
+    )
+    max_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Longest time limit that the cluster allows; what needs more goes on in the next try.",
+    )
+    compile: bool = Field(False, description="torch.compile; the runs of a machine share what was compiled.")
+    channels_last: bool = Field(True, description="Memory layout that convolutions like.")
+    packs: dict[str, DatasetPack] = Field({}, description="Data sets that are packed first, by name.")
+    stage: Literal["none", "disk", "memory"] = Field(
+        "none", description="Where a job copies its packed data set before it starts: `scratch`, or /dev/shm."
+    )
+    scratch: OptionalFolder = Field(
+        None, description="A folder on the node's own disk, for `stage` and decoded images."
+    )
+    resident_gb: float | None = Field(
+        None, gt=0, le=1_000_000, description="Decoded images that may be kept in memory. None: what fits the machine."
+    )
+    checkpoint_seconds: float = Field(
+        60,
+        gt=0,
+        le=1_000_000,
+        description="Seconds between two states to resume from: what a killed run loses at most.",
+    )
+    nan_steps: int = Field(
+        5, ge=1, le=1_000_000, description="Steps in a row whose loss is not finite before a run is given up."
+    )
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Copies on a disk that isn't named."""
+        if self.stage == "disk" and self.scratch is None:
+            yield ("stage", "scratch"), "`stage: disk` needs `scratch:`, a folder on the node's own disk"
+
+    def operating(self) -> dict[str, Any]:
+        """What a training is told: see `training.train`."""
+        keys = {"side_by_side", "gpus", "nodes", "compile", "channels_last", "stage", "resident_gb"}
+        keys |= {"checkpoint_seconds", "nan_steps"}
+        scratch: Path | None = self.scratch
+        return self.model_dump(include=keys) | {
+            "scratch": str(scratch) if scratch else None,
+            "workers": self.cpus - 1,
+            "threads": self.cpus,
+        }
+
+
+class Reduction(Section):
+    """What is kept of a layer's activations; computed on the device, before anything is written."""
+
+    example: ClassVar[str] = "{kind: grid, size: 2}"
+
+    kind: Literal["none", "grid", "max", "projection"] = Field(
+        "none",
+        description="`none`: all features; `grid`: means on a grid of places; `max`: maxima on a grid; `projection`: "
+        "a seeded sparse random projection.",
+    )
+    size: int = Field(2, ge=1, le=16, description="Cells along each side of the grid.")
+    sizes: list[Annotated[int, Field(ge=1, le=16)]] = Field(
+        [], description="Several grids in one pass, in place of `size`: each layer is then kept as `<layer>@<size>`."
+    )
+    components: int = Field(
+        1000, ge=1, le=1_000_000, description="Components of the projection; narrower layers stay as they are."
+    )
+    seed: Seed = Field(0, description="Seed of the projection.")
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Grids of a reduction that has none."""
+        if self.sizes and self.kind not in ("grid", "max"):
+            yield ("sizes", "kind"), f"`sizes` are of `kind: grid` and `kind: max`, not of `{self.kind}`"
+        if len(set(self.sizes)) < len(self.sizes):
+            yield ("sizes",), "`sizes` names a size twice"
+
+    def settings(self) -> dict[str, Any]:
+        """What enters the results: the kind, and of the rest what the kind uses."""
+        grid = ("sizes",) if self.sizes else ("size",)
+        used = {"none": (), "grid": grid, "max": grid, "projection": ("components", "seed")}[self.kind]
+        return {"kind": self.kind, **{key: getattr(self, key) for key in used}}
+
+
+class Extraction(Section):
+    """How activations are computed and stored."""
+
+    example: ClassVar[str] = "{keep: gram, batch: 64}"
+
+    keep: Literal["features", "gram", "both"] = Field(
+        "features",
+        description="`gram`: only inner products of all pairs of stimuli are kept (and the readout's features), enough "
+        "for PLS, ridge, RDM and CKA.",
+    )
+    dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
+    autocast: Literal["none", "bf16", "fp16"] = Field("none", description="Precision of the forward pass.")
+    tokens: Literal["all", "class", "patch", "mean"] = Field(
+        "all", description="Of token models: all tokens, the class token, the patches, or their mean."
+    )
+    normalise: bool = Field(True, description="Subtract the mean colour and divide; false: values from 0 to 1.")
+    crop: bool = Field(True, description="Cut the middle of images as published weights were; false: whole images.")
+    codec: Literal["zstd", "none"] = Field("zstd", description="Compression of the stored features.")
+    batch: int = Field(64, ge=1, le=100_000, description="Images of a forward pass.")
+    workers: int = Field(0, ge=0, le=1_000, description="Processes that decode images; 0: threads of the job itself.")
+    scratch_gb: float = Field(
+        50, gt=0, le=1_000_000, description="Disk for features that are not kept; more take several passes."
+    )
+    slices: int = Field(
+        1, ge=1, le=10_000, description="Jobs (GPUs or nodes) that share a stimulus set; needs `pack: 1`."
+    )
+
+    def determining(self) -> dict[str, Any]:
+        """What changes the activations."""
+        return {key: getattr(self, key) for key in ("keep", "dtype", "autocast", "tokens", "normalise", "crop")}
+
+    def operating(self) -> dict[str, Any]:
+        """What changes only how activations come about, or how they lie on the disk."""
+        return {key: getattr(self, key) for key in ("codec", "batch", "workers", "scratch_gb")}
+
+
+class Layers(Section):
+    """Layers of one architecture, where its defaults don't suit."""
+
+    example: ClassVar[str] = "{candidates: [layer1, layer2], regions: {IT: layer4}, readout: avgpool}"
+
+    candidates: Names | Text | None = Field(
+        None,
+        description="Layers to extract, early to late, or a pattern: `family`, `block`, `relu`, `conv`, `norm`, `all`.",
+    )
+    regions: dict[str, Text] = Field({}, description="Layer of each region for Brain-Score, e.g. {IT: layer4}.")
+    readout: Text | None = Field(None, description="Layer of the behavioural readout.")
+
+    def named(self) -> list[str]:
+        """Every layer that this section names."""
+        listed = self.candidates if isinstance(self.candidates, list) else []
+        return [*listed, *self.regions.values(), *([self.readout] if self.readout else [])]

@@ -1,0 +1,314 @@
+"""The recordings of a study as jobs: Brain-Score data sets, V4 sessions and fMRI subjects with their stimuli."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuroscaling.core.hashing import ArtefactName, content_hash
+from neuroscaling.study import benchmarks as study_benchmarks
+from neuroscaling.study import recording_folders
+from neuroscaling.study.code_fingerprints import code_of, version_of
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.study_sections import (
+    AlgonautsEncoding,
+    BrainScore,
+    DownloadedData,
+    FmriEncoding,
+    LocalData,
+    NsdEncoding,
+    SimulatedData,
+    V4Data,
+)
+
+
+@dataclass(frozen=True)
+class StimulusSet:
+    """A prepared stimulus set: its name in the store, where its images come from, and at which visual angle.
+
+    needs: files that rules of ours write before it can be made.
+    """
+
+    made: ArtefactName
+    sources: tuple[dict[str, object], ...]
+    degrees: float | None
+    needs: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in the store."""
+        return str(self.made)
+
+    @classmethod
+    def of(
+        cls,
+        readable: str,
+        identity: object,
+        sources: tuple[dict[str, object], ...],
+        degrees: float | None = None,
+        needs: tuple[Path, ...] = (),
+    ) -> "StimulusSet":
+        """The set that is `identity` (JSON: what the images are, wherever they lie) shown at `degrees`."""
+        readable = readable if degrees is None else f"{readable}-{degrees:g}deg"
+        definition = {"images": identity, "degrees": degrees, "version": version_of("stimuli")}
+        return cls(ArtefactName(readable, definition), sources, degrees, needs)
+
+
+@dataclass(frozen=True)
+class BrainScoreJob:
+    """Benchmarks that one process scores, since they share a stimulus set.
+
+    data: name of the recordings in the store; folder: where they lie; made: file that a rule of ours writes when the
+    folder is there, or None for a folder of the user; session: of V4 recordings.
+    """
+
+    data: str
+    folder: Path
+    stimuli: StimulusSet
+    benchmarks: tuple[str, ...]
+    made: Path | None = None
+    session: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the recordings come from a simulated brain."""
+        return self.data.startswith("simulated-")
+
+    @property
+    def of_ones_own(self) -> bool:
+        """Whether the files are the user's, in a local folder, and no files of Brain-Score."""
+        return self.data.startswith("local-")
+
+
+def v4_stimuli(study: LoadedStudy, session: str) -> StimulusSet:
+    """The images of a V4 session, whole."""
+    source: dict[str, object] = {"kind": "v4", "root": str(v4_root(study, session)), "session": session}
+    identity = {"v4": v4_identity(study, session)}
+    return StimulusSet.of(f"v4-{session}", identity, (source,), needs=v4_files(study, session))
+
+
+def v4_identity(study: LoadedStudy, session: str) -> object:
+    """What tells a session's recordings from others: its id where their checksums are known, else names and sizes."""
+    names = recording_folders.v4_session_files(session).values()
+    known = recording_folders.v4_sha256()
+    if study.v4_dir is None or any(name in known for name in names):
+        return session
+    files = [study.v4_dir / name for name in names]
+    return [session, *([file.name, file.stat().st_size] for file in files if file.is_file())]
+
+
+def v4_root(study: LoadedStudy, session: str) -> Path:
+    """Where the recordings of a V4 session lie, or will be downloaded to."""
+    return study.v4_dir or study.store.find(v4_files(study, session)[0]).parents[1]
+
+
+def v4_files(study: LoadedStudy, session: str) -> tuple[Path, ...]:
+    """Files of a V4 session that are downloaded; none where the study has a folder with them."""
+    if study.v4_dir:
+        return ()
+    data = study.store.v4()
+    return (
+        data / f"images/images_{session}.zip",
+        data / f"responses_repeat_averaged/responses_{session}.npy",
+    )
+
+
+def v4_assembly(study: LoadedStudy, session: str) -> ArtefactName:
+    """A session of V4 as an assembly for Brain-Score's classes: name of the folder that its folder lies in."""
+    return ArtefactName(f"v4-{session}", {"recordings": v4_identity(study, session), "code": code_of("v4_assembly")})
+
+
+def brainscore_jobs(study: LoadedStudy) -> list[BrainScoreJob]:
+    """The Brain-Score jobs of each run, in the order of `brainscore.benchmarks`."""
+    settings = study.config.brainscore
+    if settings is None:
+        return []
+    match settings.data:
+        case SimulatedData():
+            return [_simulated(study, settings)]
+        case V4Data():
+            return list(_v4(study, settings))
+        case DownloadedData():
+            return list(_by_stimuli(study, settings, study.store.brainscore(), downloaded=True))
+        case LocalData(local=folder):
+            return list(_by_stimuli(study, settings, folder, downloaded=False))
+
+
+def region_of(study: LoadedStudy, benchmark: str) -> str:
+    """Region that a benchmark, registered or defined in the study, is about."""
+    settings = study.config.brainscore
+    defined = settings.define.get(benchmark) if settings else None
+    return defined.region if defined else study_benchmarks.registered_benchmark(benchmark).region
+
+
+def _simulated(study: LoadedStudy, settings: BrainScore) -> BrainScoreJob:
+    """A simulated brain's images, of the recordings and of the fMRI, are one set: extracted in one pass."""
+    assert isinstance(settings.data, SimulatedData)
+    data, brain = study.data_name(settings.data), settings.data.simulated
+    root = study.store.find(study.store.simulated(data))
+    parts: tuple[dict[str, object], ...] = (
+        {"kind": "brainscore_local", "root": str(root / "brainscore")},
+        {"kind": "algonauts2023", "root": str(root / "algonauts2023"), "subjects": "all"},
+    )
+    made = study.store.simulated(data) / "manifest.json"
+    stimuli = StimulusSet.of(f"simulated-{brain}", {"simulated": data}, parts, settings.visual_degrees, (made,))
+    return BrainScoreJob(data, root / "brainscore", stimuli, tuple(settings.benchmarks), made)
+
+
+def _by_stimuli(study: LoadedStudy, settings: BrainScore, folder: Path, downloaded: bool) -> Iterator[BrainScoreJob]:
+    """Benchmarks of equal stimuli and recordings together; so adding one changes the name of no other's data."""
+    groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for benchmark in settings.benchmarks:
+        if benchmark in settings.define:
+            yield _defined(settings, folder, benchmark)
+        else:
+            entry = study_benchmarks.registered_benchmark(benchmark)
+            groups.setdefault((entry.stimulus_sets, entry.data), []).append(benchmark)
+    for (stimulus_sets, _), benchmarks in groups.items():
+        yield _registered(study, settings, folder, stimulus_sets, tuple(benchmarks), downloaded)
+
+
+def _registered(
+    study: LoadedStudy,
+    settings: BrainScore,
+    folder: Path,
+    stimulus_sets: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    downloaded: bool,
+) -> BrainScoreJob:
+    official = downloaded or study_benchmarks.is_official(folder, benchmarks[0])
+    key = study_benchmarks.source_hash(None if official else folder, benchmarks[0])
+    source = {"kind": "brainscore", "root": str(folder), "stimulus_sets": list(stimulus_sets)}
+    readable = stimulus_sets[0].replace("_", "-")
+    made = study.store.prefetched(f"{readable}-{key}") if downloaded else None
+    if made:  # the files lie beside their list, in any folder of the store
+        folder = study.store.find(made).parents[1] / study.store.brainscore().name
+        source |= {"root": str(folder)}
+    identity = {"stimulus_sets": list(stimulus_sets), "files": key}
+    needs = (made,) if made else ()
+    stimuli = StimulusSet.of(readable, identity, (source,), settings.visual_degrees, needs)
+    return BrainScoreJob(f"{'brainscore' if official else 'local'}-{key}", folder, stimuli, benchmarks, made)
+
+
+def _defined(settings: BrainScore, folder: Path, benchmark: str) -> BrainScoreJob:
+    definition = settings.define[benchmark]
+    files = [folder / definition.assembly, folder / definition.stimuli]
+    key = content_hash([[path.name, path.stat().st_size if path.is_file() else None] for path in files])
+    paths = {"csv": str(files[1]), "images": str(folder / definition.images)}
+    source = {"kind": "folder", "root": str(folder), **paths, "degrees": definition.degrees}
+    identity = {"folder": key, "degrees": definition.degrees}
+    stimuli = StimulusSet.of(_plain_name(benchmark), identity, (source,), settings.visual_degrees)
+    return BrainScoreJob(f"local-{key}", folder, stimuli, (benchmark,))
+
+
+def _v4(study: LoadedStudy, settings: BrainScore) -> Iterator[BrainScoreJob]:
+    """Benchmarks of each session: the images are those of `encoding: v4`, shown whole, so their activations serve."""
+    assert isinstance(settings.data, V4Data)
+    for session in settings.data.v4:
+        benchmarks = tuple(b for b in settings.benchmarks if settings.define[b].assembly.parts[0] == session)
+        if benchmarks:
+            made = study.store.recording(str(v4_assembly(study, session)), session) / "manifest.json"
+            folder = study.store.find(made).parents[1]
+            stimuli = v4_stimuli(study, session)
+            yield BrainScoreJob(f"v4-{session}", folder, stimuli, benchmarks, made, session)
+
+
+def _plain_name(name: str) -> str:
+    return re.sub("[^A-Za-z0-9.-]", "-", name)
+
+
+@dataclass(frozen=True)
+class EncodingJob:
+    """A subject of a source of fMRI.
+
+    data: name of the recordings in the store; benchmark: name of the scores; stimuli: the images that networks are
+    shown; folder: where the recordings lie, and what is in it: `tree` (Algonauts layout) or `recording` (prepared from
+    NSD); made: file that a rule of ours writes when the recordings are there, or None for a folder of the user.
+    """
+
+    entry: FmriEncoding
+    data: str
+    subject: str
+    benchmark: str
+    stimuli: StimulusSet
+    folder: Path
+    kind: str
+    made: Path | None
+
+    @property
+    def located(self) -> dict[str, str]:
+        """Where it lies, for scripts."""
+        return {"folder": str(self.folder), "kind": self.kind, "subject": self.subject}
+
+
+def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
+    """The subjects of all sources of fMRI, in the order of the study file."""
+    return [job for entry in study.fmri for job in _jobs_of(study, entry)]
+
+
+def subjects_of(study: LoadedStudy, entry: FmriEncoding) -> list[str]:
+    """Names of the subjects of a source: those that are named, or all that it has."""
+    if entry.subjects != "all":
+        return list(entry.subjects)
+    if isinstance(entry.data, SimulatedData):
+        n = study.config.simulated[entry.data.simulated].algonauts_subjects
+        return [f"subj{number:02d}" for number in range(1, n + 1)]
+    folder = entry.data.local / ("nsddata_betas/ppdata" if isinstance(entry, NsdEncoding) else "")
+    return sorted(path.name for path in folder.glob("subj[0-9]*") if path.is_dir())
+
+
+def data_name(study: LoadedStudy, entry: FmriEncoding) -> str:
+    """Name of a source in the store."""
+    return str(nsd_recordings(study, entry)) if isinstance(entry, NsdEncoding) else study.data_name(entry.data)
+
+
+def nsd_recordings(study: LoadedStudy, entry: NsdEncoding) -> ArtefactName:
+    """What the prepared recordings of a tree of NSD are called, and what determines them."""
+    listed = content_hash([study.listing(folder) for folder in _nsd_folders(entry)], 16)
+    settings = {"space": entry.space, "regions": entry.cortex, "repeats": entry.trials, "test": entry.test}
+    return ArtefactName("nsd", {"files": listed, **settings, "code": code_of("nsd")})
+
+
+def algonauts_root(study: LoadedStudy, entry: AlgonautsEncoding) -> Path:
+    """Folder with subj01, subj02, ..."""
+    if isinstance(entry.data, LocalData):
+        return entry.data.local
+    return study.store.find(study.store.simulated(study.data_name(entry.data))) / "algonauts2023"
+
+
+def _jobs_of(study: LoadedStudy, entry: FmriEncoding) -> Iterator[EncodingJob]:
+    data = data_name(study, entry)
+    simulated = isinstance(entry.data, SimulatedData)
+    for subject in subjects_of(study, entry):
+        benchmark, stimuli = f"{entry.source}-{subject}", _stimuli(study, entry, data, subject)
+        if isinstance(entry, NsdEncoding):
+            made = study.store.recording(data, subject) / "manifest.json"
+            folder = study.store.find(made).parent
+            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "recording", made)
+        else:
+            made = study.store.simulated(data) / "manifest.json" if simulated else None
+            folder = algonauts_root(study, entry)
+            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "tree", made)
+
+
+def _stimuli(study: LoadedStudy, entry: FmriEncoding, data: str, subject: str) -> StimulusSet:
+    """The images of all subjects, most of which may be shared; those of one where inner products of all pairs are kept.
+
+    A simulated brain's images are one set with those of its other recordings, extracted in one pass.
+    """
+    shared = next((job for job in brainscore_jobs(study) if job.simulated and job.data == data), None)
+    if shared:
+        return shared.stimuli
+    alone = study.config.extraction.keep != "features"
+    subjects = [subject] if alone else entry.subjects
+    name = f"{data}-{subject}" if alone else data
+    root = entry.data.local if isinstance(entry, NsdEncoding) else algonauts_root(study, entry)
+    source: dict[str, object] = {"kind": entry.source, "root": str(root), "subjects": subjects}
+    needs = (study.store.simulated(data) / "manifest.json",) if isinstance(entry.data, SimulatedData) else ()
+    return StimulusSet.of(name, {"kind": entry.source, "data": data, "subjects": subjects}, (source,), needs=needs)
+
+
+def _nsd_folders(entry: NsdEncoding) -> list[Path]:
+    root = entry.data.local
+    betas = sorted((root / "nsddata_betas/ppdata").glob(f"subj[0-9]*/{entry.space}"))
+    return [root / "nsddata/experiments/nsd", *betas]

@@ -1,0 +1,302 @@
+"""A start of a study: earlier Slurm jobs are waited for, the store is looked at, what is wanted is written.
+
+The lists in `results/<study>/wanted/` name the score files and runs that the study's own files are made of;
+`artefacts.json` has all names, and what determines them, for `status --why` and `store unused`. They are written only
+where they change, so that their dates say when the study changed.
+
+Snakemake's Slurm plugin (2.8) keeps no list of its jobs and adopts none: what a driver that died had submitted runs on,
+and a new one would submit it again. All jobs of a driver have one name, `<prefix>_<uuid>`, and its working directory.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem, StudyError, listing, nearest
+from neuroscaling.core.files import read_json, require_writable
+from neuroscaling.core.hashing import ArtefactName, content_hash
+from neuroscaling.core.provenance import installed
+from neuroscaling.core.records import RUN_RECORD, failure_in, read_record, sealed, write_record
+from neuroscaling.study.code_fingerprints import STAGE_ENTRIES, parts_of
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.paths import Results, Store
+from neuroscaling.study.wanted import Absent, Targets
+
+PRIVATE = Path(".snakemake") / "neuroscaling"
+LOCKS = Path(".snakemake") / "locks"
+
+
+def markers_folder(study: str) -> Path:
+    """Folder of the files that say what jobs of this start have done.
+
+    They are all that a job of the store declares: Snakemake deletes what a failed job declares.
+    """
+    return PRIVATE / study / "made"
+
+
+def session_marker(study: str) -> Path:
+    """A file that is newer than all others, and another one at each start.
+
+    What is made of something absent asks for it too: Snakemake takes an input that is gone for needless while what was
+    made from it is there, and a file with another date and the same content for the same.
+    """
+    return PRIVATE / study / "now"
+
+
+def begin_session(absent: Absent) -> None:
+    """Forget the markers of former starts, and write down what the study wants.
+
+    Markers stay while another driver is at work in this folder: this is a dry run beside it. Raises StudyError where
+    something has to be made and the store can't be written to.
+    """
+    study = absent.targets.study
+    if not is_locked():
+        shutil.rmtree(markers_folder(study.config.study), ignore_errors=True)
+    write_wanted(absent.targets)
+    session_marker(study.config.study).parent.mkdir(parents=True, exist_ok=True)
+    session_marker(study.config.study).write_text(str(time.time_ns()))
+    if lacking := absent.results:
+        _require_store(absent, lacking)
+
+
+def end_session(results: Results) -> None:
+    """Keep what the study wanted: `neuroscaling status --why` tells what changed since."""
+    if results.artefacts.is_file():
+        shutil.copyfile(results.artefacts, results.last_artefacts)
+
+
+def is_locked() -> bool:
+    """Whether a driver of Snakemake is at work in this folder."""
+    try:
+        return bool(os.listdir(LOCKS))
+    except OSError:
+        return False
+
+
+def _require_store(absent: Absent, lacking: list[Path]) -> None:
+    store = absent.targets.store
+    try:
+        require_writable(store.root, "store")
+    except DataError as error:
+        names = listing([store.name_of(path) for path in lacking], 3)
+        what = f"{len(lacking)} artefacts are to be made, and the store can't be written to"
+        fix = f"a store of your own before it, `store: [FOLDER, {store.root}]`, or rights to write there"
+        raise StudyError(
+            [Problem(what, "store", str(store.root), f"it lacks {names}", fix=fix), *error.problems]
+        ) from error
+
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "himalaya", "zarr", "pillow")
+"""What results depend on and no name says: an upgrade makes nothing anew, and is told."""
+WANTED, ARTEFACTS = "wanted/1", "artefacts/1"
+
+
+def wanted_names(study: LoadedStudy) -> list[str]:
+    """Everything that a study wants of its store: paths below it, sorted."""
+    return _all_names(Targets(study))
+
+
+def write_wanted(targets: Targets) -> None:
+    """Write the files of a study, where they are not there as they would be written."""
+    results, store = targets.study.results, targets.store
+    wanted = {
+        "scores": targets.score_files,
+        "encoding": [score.path(store) for score in targets.scores if score.stage == "encoding"],
+        "runs": targets.run_files,
+    }
+    for what, paths in wanted.items():
+        names = [store.name_of(path) for path in paths]
+        others = _chosen_on(targets) if what == "scores" else {}
+        _write_changed(results.wanted(what), {"format": WANTED, "names": names, "chosen_on": others})
+    _write_changed(results.artefacts, artefacts_of(targets))
+
+
+def read_wanted(path: str | Path, folders: Sequence[str | Path]) -> list[Path]:
+    """Where the things of a list lie in a store of `folders`, but for scores whose layers were chosen on a failed run.
+
+    Raises DataError for a file that is none.
+    """
+    store = Store.of([Path(folder) for folder in folders])
+    content = read_record(path, WANTED, "start the study again")
+    chosen_on: dict[str, str] = content["chosen_on"]
+    records = {run: store.find(store.run(run) / RUN_RECORD) for run in set(chosen_on.values())}
+    failed = {run for run, record in records.items() if failure_in(record.parent)}
+    return [store.find(store.root / name) for name in content["names"] if chosen_on.get(name) not in failed]
+
+
+def _chosen_on(targets: Targets) -> dict[str, str]:
+    """The run that the layers of a score are chosen on, where it is another one than is scored."""
+    others = (score for score in targets.scores if score.chosen_on not in (None, score.run))
+    return {targets.store.name_of(score.path(targets.store)): str(score.chosen_on) for score in others}
+
+
+def _all_names(targets: Targets) -> list[str]:
+    return sorted({targets.store.name_of(path) for path in targets.all_paths()})
+
+
+def artefacts_of(targets: Targets) -> dict[str, Any]:
+    """All names, and definitions: each once, under what is made of it; the code behind names, and packages."""
+    study, names = targets.study, targets.names
+    runs, recipes = _runs(study)
+    brains = map(study.simulated_brain, study.config.simulated)
+    return {
+        "format": ARTEFACTS,
+        "study": study.config.study,
+        "names": _all_names(targets),
+        "stages": {
+            "simulated": {str(name): dict(name.definition) for name in brains},
+            "stimuli": {name: dict(one.made.definition) for name, one in targets.sets.items()},
+            "activations": {run.arch: names.extraction(run) for run in study.runs.values()},
+            "layers": {
+                str(one.name): dict(one.name.definition)
+                for run in targets.references
+                for one in targets.commitments(run)
+            },
+            "scores": {str(name): dict(name.definition) for name in _distinct(targets)},
+        },
+        "runs": runs,
+        "recipes": recipes,
+        "fits": {name: job.settings for name, job in study.fits.items()},
+        "code": {stage: parts_of(stage) for stage in STAGE_ENTRIES},
+        "packages": installed(PACKAGES),
+    }
+
+
+def _distinct(targets: Targets) -> Iterable[ArtefactName]:
+    """The names of the scores, each once: all runs share them."""
+    return {id(score.name): score.name for score in targets.scores}.values()
+
+
+def _runs(study: LoadedStudy) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What determines each run, and the recipes of them, each once: runs have keys in their place."""
+    runs, recipes = {}, {}
+    for name, run in study.runs.items():
+        recipe = run.definition.get("recipe")
+        key = recipe and content_hash(recipe)
+        runs[name] = {"arch": run.arch, **run.definition, "recipe": key}
+        if key:
+            recipes[key] = recipe
+    return runs, recipes
+
+
+def _write_changed(path: Path, content: dict[str, Any]) -> None:
+    try:
+        if read_json(path) == sealed(content):
+            return
+    except NeuroscalingError:
+        pass
+    write_record(path, content)
+
+
+PAUSE = 10.0
+TELL_EVERY = 300.0
+TRIES = 5
+"""Looks at the queue that may fail one after another: a busy controller leaves some unanswered."""
+NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+FIELDS = ("%i", "%T", "%j", "%Z", "%k")  # id, state, name, working directory, comment
+BETWEEN = "\x1f"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job in Slurm's queue. state: as squeue has it, such as RUNNING; what: rule and wildcards."""
+
+    id: str
+    state: str
+    what: str
+
+
+def wait_for_earlier(folder: str | Path) -> None:
+    """Wait for the end of jobs that an earlier Snakemake in `folder` submitted.
+
+    To be called by a driver that will submit jobs, before it looks what is there. Those that still wait in the queue
+    keep their place. `scancel` ends the wait. Raises DataError where Slurm gives no answer.
+    """
+    told = None
+    while jobs := earlier_jobs(folder):
+        if told is None or time.monotonic() - told > TELL_EVERY:
+            print(_message(jobs), file=sys.stderr, flush=True)
+            told = time.monotonic()
+        time.sleep(PAUSE)
+    if told is not None:
+        print("No job of the earlier start is left; this one plans now.", file=sys.stderr, flush=True)
+
+
+def earlier_jobs(folder: str | Path) -> list[Job]:
+    """This user's jobs, running or waiting, that a Snakemake working in `folder` submitted; none where Slurm is not.
+
+    Raises DataError where Slurm gives no answer.
+    """
+    if not shutil.which("squeue"):
+        return []
+    folder = Path(folder).resolve()
+    jobs = []
+    for line in _queue().splitlines():
+        number, state, name, place, comment = (line.split(BETWEEN) + [""] * len(FIELDS))[: len(FIELDS)]
+        if NAME.fullmatch(name) and Path(place).resolve() == folder:
+            rule, _, wildcards = comment.removeprefix("rule_").partition("_wildcards_")
+            jobs.append(Job(number, state, f"{rule} {wildcards}".strip()))
+    return jobs
+
+
+def _queue() -> str:
+    command = ["squeue", "--me", "--noheader", "--format", BETWEEN.join(FIELDS)]
+    said = ""
+    for number in range(TRIES):
+        if number:
+            time.sleep(PAUSE)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
+        except subprocess.TimeoutExpired:
+            said = "no answer within 60 s"
+            continue
+        if not done.returncode:
+            return done.stdout
+        said = done.stderr.strip()
+    fix = "start again when `squeue --me` answers: jobs of an earlier start may still run"
+    raise DataError(Problem("Slurm does not tell which jobs run", "squeue", said, fix=fix))
+
+
+def _message(jobs: list[Job]) -> str:
+    running = [f"{job.id} ({job.what})" for job in jobs if job.state != "PENDING"]
+    pending = [f"{job.id} ({job.what})" for job in jobs if job.state == "PENDING"]
+    lines = ["An earlier start in this folder left jobs on the cluster. This one plans when they have ended."]
+    lines += [f"  running: {listing(running)}"] * bool(running) + [f"  waiting: {listing(pending)}"] * bool(pending)
+    return "\n".join([*lines, f"  To wait no longer: scancel {' '.join(job.id for job in jobs)}"])
+
+
+KEYS = {
+    "study": "the study file",
+    "planning": "true: a dry run of a study whose images are not here",
+    "pythons": "interpreters of the environments, by name",
+    "fsaverage": "folder of FreeSurfer's average surface",
+    "whole": "true: the graph of all rules, as if nothing were there",
+}
+STUDIES = Path(__file__).parents[3] / "config" / "studies"
+
+
+def named_study(config: Mapping[str, Any]) -> str:
+    """The study file that `--config` names. Raises StudyError where it names none, or says what nothing reads."""
+    problems = [
+        Problem("unknown key", f"--config {key}", key, ", ".join(KEYS), nearest(key, KEYS), "correct or drop it")
+        for key in config
+        if key not in KEYS
+    ]
+    study = config.get("study")
+    if not isinstance(study, str | Path) or not str(study).strip():
+        known = ", ".join(sorted(str(path.name) for path in STUDIES.glob("*.yaml")))
+        fix = "--config study=FILE, e.g. study=config/studies/demo.yaml; `make demo` runs the demo"
+        value = study or None
+        problems.append(
+            Problem("no study is named", "--config study", value, f"a file; in config/studies: {known}", "", fix)
+        )
+    if problems:
+        raise StudyError(problems)
+    return str(study)
