@@ -59,7 +59,7 @@ def problems(name: str) -> Iterator[Problem]:
     """What is wrong with a network."""
     try:
         if classes_of(name, shapes(tensors_of(skeleton(name, CLASSES)))) != CLASSES:
-            yield Problem("the number of classes doesn't follow from its tensors", name)
+            yield Problem(what="the number of classes doesn't follow from its tensors", where=name)
         yield from try_network(Use(name, frozenset({"trained"}), frozenset({"supervised"}), {}), {})
     except NeuroscalingError as error:
         yield from error.problems

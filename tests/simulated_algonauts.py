@@ -204,7 +204,11 @@ def _image_files(root: Path, images: Mapping[int, bytes | np.ndarray]) -> dict[i
 
 def _folder_problems(root: Path) -> list[Problem]:
     if root.exists() and any(root.iterdir()):
-        return [Problem("the folder holds something", str(root), fix="name a folder that is empty or isn't there")]
+        return [
+            Problem(
+                what="the folder holds something", where=str(root), fix="name a folder that is empty or isn't there"
+            )
+        ]
     return []
 
 
@@ -212,23 +216,38 @@ def _feature_problems(
     images: Mapping[int, bytes | np.ndarray], features: Mapping[str, np.ndarray], stretches: Sequence[Stretch]
 ) -> list[Problem]:
     problems = [
-        Problem("features of other images", name, f"{len(values)} rows", f"{len(images)}, one an image")
+        Problem(
+            what="features of other images",
+            where=name,
+            value=f"{len(values)} rows",
+            allowed=f"{len(images)}, one an image",
+        )
         for name, values in features.items()
         if len(values) != len(images)
     ]
     problems += [
-        Problem("features with NaN, or that don't vary", name)
+        Problem(what="features with NaN, or that don't vary", where=name)
         for name, values in features.items()
         if not (np.isfinite(values).all() and np.ptp(values, axis=0).any())
     ]
     wanted = {stretch.features for stretch in stretches if stretch.features is not None}
     for name in sorted(wanted - set(features)):
         problems.append(
-            Problem("no such features", "stretches", name, listing(list(features)), nearest(name, features))
+            Problem(
+                what="no such features",
+                where="stretches",
+                value=name,
+                allowed=listing(list(features)),
+                nearest=nearest(name, features),
+            )
         )
     for stretch in stretches:
         if not 0 <= stretch.ceiling < 1:
-            problems.append(Problem("ceiling out of range", "stretches", stretch.ceiling, "from 0 to below 1"))
+            problems.append(
+                Problem(
+                    what="ceiling out of range", where="stretches", value=stretch.ceiling, allowed="from 0 to below 1"
+                )
+            )
     return problems
 
 
@@ -236,7 +255,7 @@ def _roi_problems(stretches: Sequence[Stretch], plans: Sequence[Plan]) -> list[P
     known = [roi for rois in ROI_CLASSES.values() for roi in rois]
     named = {roi for part in (*stretches, *plans) for roi in (part.rois if isinstance(part, Stretch) else part.missing)}
     return [
-        Problem("unknown ROI", "stretches", roi, listing(known), nearest(roi, known))
+        Problem(what="unknown ROI", where="stretches", value=roi, allowed=listing(known), nearest=nearest(roi, known))
         for roi in sorted(named - set(known))
     ]
 
@@ -246,5 +265,12 @@ def _image_problems(images: Mapping[int, bytes | np.ndarray], plans: Sequence[Pl
     for plan in plans:
         absent = sorted({*plan.training, *plan.test} - set(images))
         if absent:
-            problems.append(Problem("images that aren't there", plan.subject, listing(absent), "keys of `images`"))
+            problems.append(
+                Problem(
+                    what="images that aren't there",
+                    where=plan.subject,
+                    value=listing(absent),
+                    allowed="keys of `images`",
+                )
+            )
     return problems

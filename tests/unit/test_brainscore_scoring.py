@@ -170,7 +170,8 @@ for case, (name, where, layers) in {
 }.items():
     os.environ |= {"SLURM_MEM_PER_NODE": "100"} if case == "no memory" else {}
     try:
-        results[case] = audit(where, layers, benchmarks.registered_benchmark(name), benchmark_object, root / "ceilings", "x")
+        entry = benchmarks.registered_benchmark(name)
+        results[case] = audit(where, layers, entry, benchmark_object, root / "ceilings", "x")
     except NeuroscalingError as error:
         results[case] = str(error)
 (root / "results.json").write_text(json.dumps(results))

@@ -12,7 +12,7 @@ from neuroscaling.study import code_fingerprints
 SOURCE = {
     "__init__.py": '"""Package."""\n',
     "errors.py": "class E(Exception): pass\n",
-    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.core.errors import E\n'
+    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.errors import E\n'
     '\ndef f(x):\n    """Doc."""\n    return b.g(x)\n',
     "sub/__init__.py": "",
     "sub/b.py": "def g(x):\n    from neuroscaling.sub.c import h\n    return h(x)\n",
@@ -113,7 +113,10 @@ def test_a_tree_has_one_digest_in_every_python(tmp_path, kept):
 @pytest.mark.skipif(not OTHERS, reason="no newer Python on this machine")
 def test_another_python_gives_the_same_fingerprint_of_a_script():
     script = Path(code_fingerprints.SOURCE).parents[1] / "workflow" / "scripts" / "train.py"
-    said = "import sys; from neuroscaling.study.code_fingerprints import code_fingerprint; print(code_fingerprint(sys.argv[1]))"
+    said = (
+        "import sys; from neuroscaling.study.code_fingerprints import code_fingerprint;"
+        "print(code_fingerprint(sys.argv[1]))"
+    )
     environment = {"PYTHONPATH": str(Path(code_fingerprints.SOURCE).parent), "PYTHONDONTWRITEBYTECODE": "1"}
     for python in OTHERS:
         command = [python, "-c", said, script]

@@ -349,6 +349,11 @@ def test_packed_names_are_unpacked_piece_by_piece(monkeypatch):
 
 
 def test_what_a_snakefile_imports_is_light():
-    code = "import sys, neuroscaling.datasets.checks, neuroscaling.datasets.index\nimport neuroscaling.study.architectures, neuroscaling.study.recipes, neuroscaling.study.code_fingerprints\nheavy = {'torch', 'timm', 'sklearn', 'pandas', 'pyarrow', 'xarray', 'scipy'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
+    code = (
+        "import sys, neuroscaling.datasets.checks, neuroscaling.datasets.index\n"
+        "import neuroscaling.study.architectures, neuroscaling.study.recipes, neuroscaling.study.code_fingerprints\n"
+        "heavy = {'torch', 'timm', 'sklearn', 'pandas', 'pyarrow', 'xarray', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert result.returncode == 0, result.stderr

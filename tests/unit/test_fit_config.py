@@ -109,6 +109,7 @@ def test_broken_yaml_names_the_line(tmp_path):
 
 
 def test_configuration_is_light():
-    code = "import sys, neuroscaling.study.fit_files; print(sorted({'numpy', 'pandas', 'scipy', 'torch'} & set(sys.modules)))"
+    heavy = "{'numpy', 'pandas', 'scipy', 'torch'}"
+    code = f"import sys, neuroscaling.study.fit_files; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

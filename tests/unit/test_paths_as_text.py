@@ -25,12 +25,26 @@ from tests.unit.test_data_cli import small_tree
 
 # Each with arguments behind the path.
 READERS = [
-    (nsd_recording.open_recording,), (nsd_recording.read_manifest,), (nsd_recording.damaged_files,), (nsd_tree.nsd_subjects,),
-    (nsd_tree.spaces_of, "subj01"), (nsd_preparation.prepare_nsd_subject, "subj01", "out", "fsaverage"), (algonauts_recording.read_recording, "subj01"),
-    (algonauts_check.check_algonauts_tree,), (algonauts_check.inspect_algonauts_tree,), (algonauts_tree.tree_subjects,), (submission.expected_shapes,), (submission.zip_problems, {}),
-    (submission.check_submission, "absent"), (submission_score.can_be_scored, "subj01"),
-    (submission_score.score_submission, "absent"), (accuracy_files.read_accuracy,), (algonauts_tree.read_mapping,),
-    (recording_folders.v4_session_names,), (v4_sessions.load_session, "210325"), (read_subset,),
+    (nsd_recording.open_recording,),
+    (nsd_recording.read_manifest,),
+    (nsd_recording.damaged_files,),
+    (nsd_tree.nsd_subjects,),
+    (nsd_tree.spaces_of, "subj01"),
+    (nsd_preparation.prepare_nsd_subject, "subj01", "out", "fsaverage"),
+    (algonauts_recording.read_recording, "subj01"),
+    (algonauts_check.check_algonauts_tree,),
+    (algonauts_check.inspect_algonauts_tree,),
+    (algonauts_tree.tree_subjects,),
+    (submission.expected_shapes,),
+    (submission.zip_problems, {}),
+    (submission.check_submission, "absent"),
+    (submission_score.can_be_scored, "subj01"),
+    (submission_score.score_submission, "absent"),
+    (accuracy_files.read_accuracy,),
+    (algonauts_tree.read_mapping,),
+    (recording_folders.v4_session_names,),
+    (v4_sessions.load_session, "210325"),
+    (read_subset,),
 ]  # fmt: skip
 
 

@@ -187,7 +187,8 @@ def test_the_shipped_table_holds_what_is_counted(arch):
 
 def test_time_limits_of_the_published_study_need_no_torch():
     code = (
-        f"import sys; from neuroscaling.study.loaded_study import load_study; study = load_study({GOKCE!r}, planning=True);"
+        "import sys; from neuroscaling.study.loaded_study import load_study;"
+        f"study = load_study({GOKCE!r}, planning=True);"
         "from neuroscaling.planning.training_time import job_minutes;"
         "found = [job_minutes(study, [run]) for run in study.runs.values()];"
         "assert min(found) >= 10 and max(found) > 600;"

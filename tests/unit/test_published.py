@@ -339,6 +339,9 @@ def test_fetch_and_table_need_no_pandas_at_import():
     import subprocess
     import sys
 
-    code = "import sys, neuroscaling.study.published_tables, neuroscaling.reproductions.gokce2025.published_scores; print('pandas' in sys.modules)"
+    code = (
+        "import sys, neuroscaling.study.published_tables, neuroscaling.reproductions.gokce2025.published_scores;"
+        "print('pandas' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "False"

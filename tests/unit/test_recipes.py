@@ -281,5 +281,9 @@ def test_views_and_what_they_cost():
 
 
 def test_recipes_import_neither_torch_nor_pandas():
-    code = "import sys; from neuroscaling.study.recipes import load_recipe; from neuroscaling.training.image_views import image_passes; image_passes(load_recipe('dino'), 224); assert not {'torch', 'timm', 'pandas', 'PIL'} & set(sys.modules), sorted(sys.modules)"
+    code = (
+        "import sys; from neuroscaling.study.recipes import load_recipe;"
+        "from neuroscaling.training.image_views import image_passes; image_passes(load_recipe('dino'), 224);"
+        "assert not {'torch', 'timm', 'pandas', 'PIL'} & set(sys.modules), sorted(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -75,7 +75,7 @@ if TARGETS.references:
             params:
                 outputs=choices(ON),
                 choice={
-                    "way": choice.way(STUDY.config),
+                    "way": layer_choice.choice_of_layers(STUDY.config),
                     "hierarchy": STUDY.config.brainscore.layers.hierarchy,
                     "inner_splits": STUDY.config.brainscore.layers.inner_splits,
                 },

@@ -32,6 +32,7 @@ from neuroscaling.study.code_fingerprints import code_fingerprint
 from neuroscaling.study.session import named_study
 from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
+from neuroscaling.core.records import RUN_RECORD
 from neuroscaling.study.paths import brace_problems, quote_problems
 from neuroscaling.study.session import wait_for_earlier
 from neuroscaling.study import session

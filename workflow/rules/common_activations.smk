@@ -17,7 +17,7 @@ def before_extraction(pack):
         own = {run.run for run in runs_to_extract(wildcards, pack)}
         runs = ABSENT.run_names & own
         return [
-            *(marker(STORE.run(run) / targets.RECORD) for run in sorted(runs)),
+            *(marker(STORE.run(run) / RUN_RECORD) for run in sorted(runs)),
             *made(stimuli),
         ]
 

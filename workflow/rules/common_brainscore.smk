@@ -36,7 +36,7 @@ def stage_of(job):
 def references_in(pack):
     """The runs of a pack that layers are chosen on."""
     chosen_on = {run.run for run in TARGETS.references}
-    return targets.Pack(pack.name, tuple(run for run in pack.runs if run in chosen_on))
+    return wanted.Pack(pack.name, tuple(run for run in pack.runs if run in chosen_on))
 
 
 def choice_marker(run):
@@ -99,7 +99,7 @@ def region_layers_of(pack):
     """Layers of regions that the study names or that were published."""
 
     def layers(wildcards):
-        fixed = choice.fixed_layers(STUDY.config, runs_of(wildcards, pack)[0])
+        fixed = layer_choice.fixed_layers(STUDY.config, runs_of(wildcards, pack)[0])
         return dict(sorted(fixed["regions"].items()))
 
     return layers
@@ -110,7 +110,7 @@ def readout_of(pack):
 
     def readout(wildcards):
         run = runs_of(wildcards, pack)[0]
-        return choice.fixed_layers(STUDY.config, run)["readout"] or ""
+        return layer_choice.fixed_layers(STUDY.config, run)["readout"] or ""
 
     return readout
 

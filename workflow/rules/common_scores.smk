@@ -19,7 +19,7 @@ def root_of_session(wildcards):
 
 def score_markers():
     """Markers of the jobs that make absent runs and scores."""
-    runs = [marker(STORE.run(run.run) / targets.RECORD) for run in ABSENT.runs]
+    runs = [marker(STORE.run(run.run) / RUN_RECORD) for run in ABSENT.runs]
     brainscore = [
         MADE / f"scores/{stage_of(job)}/{label}"
         for job in JOBS

@@ -73,7 +73,7 @@ def before_training(job):
             for path in PACKED_DATASETS.get(run.dataset, {}).values()
         ]
         subsets = [TARGETS.subset(run) for run in runs if run.kind == "trained"]
-        records = [marker(STORE.run(run) / targets.RECORD) for run in sorted(left)]
+        records = [marker(STORE.run(run) / RUN_RECORD) for run in sorted(left)]
         return [*made(*subsets, *packs), *records]
 
     return markers

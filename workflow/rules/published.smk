@@ -1,7 +1,7 @@
 # Published scores in place of one's own: their tables, the score table, and the figures of their study.
 
 if STUDY.config.published:
-    TABLES = targets.published_tables(STUDY)
+    TABLES = wanted.wanted_tables(STUDY)
     config["located"]["tables"] = {
         key: str(STORE.find(path)) for key, path in TABLES.items()
     }

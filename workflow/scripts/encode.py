@@ -1,7 +1,7 @@
 """Score one or several runs on one or several subjects of fMRI.
 
-params: outputs (a ScoreJob for each score file; files beside them, see fmri/encoding_job.py), entry (what the study asks of
-the source), protocol; config: located.encoding (where each subject's recordings lie); log[0].
+params: outputs (a ScoreJob for each score file; files beside them, see fmri/encoding_job.py), entry (what the study
+asks of the source), protocol; config: located.encoding (where each subject's recordings lie); log[0].
 """
 
 from neuroscaling.core.logs import script_logging

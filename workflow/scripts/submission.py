@@ -19,6 +19,6 @@ with script_logging(snakemake.log[0]):
     scores = [path for path in wanted if path.is_file()]
     if not scores:
         what, fix = "all runs of this submission failed", "name others in `submissions:`"
-        raise DataError(Problem(what, str(snakemake.output.zip), fix=fix))
+        raise DataError(Problem(what=what, where=str(snakemake.output.zip), fix=fix))
     folder = Path(snakemake.config["located"]["submissions"][snakemake.wildcards.submission])
     write_averaged_submission(scores, Path(str(snakemake.output.zip)), folder, snakemake.params.average)

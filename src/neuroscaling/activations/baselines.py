@@ -95,5 +95,13 @@ BASELINES: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
 
 def _baseline(name: str) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
     if name not in BASELINES:
-        raise StudyError(Problem("no such baseline", name, name, ", ".join(BASELINES), nearest(name, BASELINES)))
+        raise StudyError(
+            Problem(
+                what="no such baseline",
+                where=name,
+                value=name,
+                allowed=", ".join(BASELINES),
+                nearest=nearest(name, BASELINES),
+            )
+        )
     return BASELINES[name]

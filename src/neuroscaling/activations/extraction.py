@@ -162,7 +162,7 @@ class _Job:
         steps, partial = self._begin(lease, part is None)
         if part is not None and len(steps) > 1:
             what, fix = "features take more room than `scratch_gb`, and slices can't take turns", "raise `scratch_gb`"
-            raise DataError(Problem(what, str(self.output), self.options["scratch_gb"], fix=fix))
+            raise DataError(Problem(what=what, where=str(self.output), value=self.options["scratch_gb"], fix=fix))
         try:
             if part is not None:
                 self._write_slice(partial, steps[0], part)
@@ -286,7 +286,9 @@ def _source(
         return Baseline(run["arch"]), facts, {}
     final = next(iter(weights_of(read_run(run_dir / RUN_RECORD))), None)
     if final is None:
-        raise DataError(Problem("the run has no weights", str(run_dir / RUN_RECORD), fix="train the run again"))
+        raise DataError(
+            Problem(what="the run has no weights", where=str(run_dir / RUN_RECORD), fix="train the run again")
+        )
     # When they are loaded, the weights are compared with this sum.
     facts["weights_sha256"] = final.sha256
     return Network(run, run_dir, request, device), facts, {f"runs/{run['run']}/{final.name}": final.sha256}

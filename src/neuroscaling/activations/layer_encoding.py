@@ -85,7 +85,7 @@ def encode(
                 for fit in fit_sizes(source, draw.orders, draw.folds, task.evaluate, targets, n_targets, settings):
                     sizes[fit.size].take_better(fit, index)
         except ValueError as error:
-            raise DataError(Problem(str(error), candidate.name)) from error
+            raise DataError(Problem(what=str(error), where=candidate.name)) from error
         log.info("%s: candidate %d of %d", candidate.name, index + 1, len(candidates))
     return found
 

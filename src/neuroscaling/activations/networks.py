@@ -80,7 +80,7 @@ class Extractor:
             if missed():
                 what = "modules that run another number of times for some images than for others"
                 fix = "name layers whose modules run equally often"
-                raise DataError(Problem(what, "layers", listing(missed()), fix=fix))
+                raise DataError(Problem(what=what, where="layers", value=listing(missed()), fix=fix))
 
     def facts(self) -> dict[str, Any]:
         """What was done to the images, for the manifest."""
@@ -134,7 +134,11 @@ def _name_left_out(extractor: Extractor) -> None:
     bare = sorted(set(extractor.layers) - {split_entry(entry)[0] for entry in entries})
     if bare:
         what = "every grid is finer than the layer's map"
-        raise DataError(Problem(what, "reduction: sizes", list(sizes), fix=f"add a smaller size for {listing(bare)}"))
+        raise DataError(
+            Problem(
+                what=what, where="reduction: sizes", value=list(sizes), fix=f"add a smaller size for {listing(bare)}"
+            )
+        )
     if missing:
         log.info("left out, finer than the layer's map: %s", listing(missing))
 

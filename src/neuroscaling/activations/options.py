@@ -67,7 +67,13 @@ def complete(options: dict[str, Any] | None) -> dict[str, Any]:
     """`options` with the defaults of those that are missing. Raises DataError for unknown names and bad values."""
     options = {**DEFAULTS, **(options or {})}
     problems = [
-        Problem("no such option of extraction", key, options[key], ", ".join(DEFAULTS), nearest(key, DEFAULTS))
+        Problem(
+            what="no such option of extraction",
+            where=key,
+            value=options[key],
+            allowed=", ".join(DEFAULTS),
+            nearest=nearest(key, DEFAULTS),
+        )
         for key in options
         if key not in DEFAULTS
     ]
@@ -75,10 +81,12 @@ def complete(options: dict[str, Any] | None) -> dict[str, Any]:
         if options[key] not in allowed:
             what, near = "not allowed", nearest(options[key], allowed)
             listed = ", ".join(map(str, allowed))
-            problems.append(Problem(what, f"extraction: {key}", options[key], listed, near))
+            problems.append(
+                Problem(what=what, where=f"extraction: {key}", value=options[key], allowed=listed, nearest=near)
+            )
     least = {"batch": 1, "workers": 0, "scratch_gb": 0}
     problems += [
-        Problem("too small", f"extraction: {key}", options[key], f"{least[key]} or more")
+        Problem(what="too small", where=f"extraction: {key}", value=options[key], allowed=f"{least[key]} or more")
         for key in least
         if options[key] < least[key]
     ]
@@ -103,7 +111,7 @@ def checked(reduction: dict[str, Any]) -> dict[str, Any]:
             '{"kind": "grid" or "max", "sizes": [1, 2, 4]}, '
             'or {"kind": "projection", "components": k, "seed": s}'
         )
-        raise DataError(Problem("no such reduction", "reduction", reduction, allowed))
+        raise DataError(Problem(what="no such reduction", where="reduction", value=reduction, allowed=allowed))
     return {"kind": kind, **values}
 
 
@@ -112,5 +120,5 @@ def _checked_sizes(sizes: Any) -> list[int]:
     sound = all(type(size) is int and 1 <= size <= LARGEST_GRID for size in listed)
     if not listed or not sound or len(set(listed)) < len(listed):
         allowed = f"a list of different whole numbers from 1 to {LARGEST_GRID}, e.g. [1, 2, 4]"
-        raise DataError(Problem("no such grids", "reduction: sizes", sizes, allowed))
+        raise DataError(Problem(what="no such grids", where="reduction: sizes", value=sizes, allowed=allowed))
     return sorted(listed)

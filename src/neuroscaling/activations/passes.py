@@ -299,7 +299,11 @@ def layer_entries(partial: Partial, one: Pass) -> list[dict[str, Any]]:
     missing = [str(shard) for shard, record in enumerate(records) if record is None]
     if missing:
         what = f"{len(missing)} of {len(records)} shards are missing"
-        raise DataError(Problem(what, str(partial.path), ", ".join(missing), fix="run the slices that hold them again"))
+        raise DataError(
+            Problem(
+                what=what, where=str(partial.path), value=", ".join(missing), fix="run the slices that hold them again"
+            )
+        )
     return [layer_entry(layer, layout, [record[layer] for record in records]) for layer, layout in one.layouts.items()]
 
 

@@ -139,7 +139,14 @@ def select_tokens(output: torch.Tensor, model: nn.Module, tokens: str) -> torch.
     prefix = _prefix_tokens(output, model)
     if tokens == "class":
         if not prefix:
-            raise DataError(Problem("there is no class token", "tokens: class", list(output.shape), "patch or mean"))
+            raise DataError(
+                Problem(
+                    what="there is no class token",
+                    where="tokens: class",
+                    value=list(output.shape),
+                    allowed="patch or mean",
+                )
+            )
         return output[:, 0]
     return output[:, prefix:] if tokens == "patch" else output[:, prefix:].mean(1)
 
@@ -172,7 +179,9 @@ def _as_map(output: torch.Tensor, model: nn.Module) -> torch.Tensor:
     patches = output[:, _prefix_tokens(output, model) :] if output.ndim == 3 else output
     side = isqrt(patches.shape[1])
     if output.ndim != 3 or side * side != patches.shape[1]:
-        raise DataError(Problem("no square map", "reduction: grid", list(output.shape), fix="choose other layers"))
+        raise DataError(
+            Problem(what="no square map", where="reduction: grid", value=list(output.shape), fix="choose other layers")
+        )
     return patches.transpose(1, 2).reshape(len(output), -1, side, side)
 
 

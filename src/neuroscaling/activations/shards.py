@@ -45,7 +45,14 @@ class ShardWriter:
         """Add rows (any number, all columns), in the array's type. Raises DataError for more than the shard holds."""
         self._row += len(values)
         if self._row > self._rows:
-            raise DataError(Problem("more rows than the shard holds", str(self._path), self._row, str(self._rows)))
+            raise DataError(
+                Problem(
+                    what="more rows than the shard holds",
+                    where=str(self._path),
+                    value=self._row,
+                    allowed=str(self._rows),
+                )
+            )
         if self._pending is not None:
             values = np.concatenate([self._pending, values])
         step = self._layout.chunk[0]
@@ -61,7 +68,14 @@ class ShardWriter:
         """Write the index, rename, and return {"bytes", "crc32c"}: of the checksums of all chunks and of the index."""
         if self._row != self._rows:
             self.abandon()
-            raise DataError(Problem("fewer rows than the shard holds", str(self._path), self._row, str(self._rows)))
+            raise DataError(
+                Problem(
+                    what="fewer rows than the shard holds",
+                    where=str(self._path),
+                    value=self._row,
+                    allowed=str(self._rows),
+                )
+            )
         index = self._index.tobytes()
         with open(self._temporary, "ab", buffering=0) as file:
             self._put(file, index, _crc(index))
@@ -280,7 +294,7 @@ def _readers(folder: Path, array: str, entry: dict[str, Any]) -> tuple[Layout, l
 
 def _refuse(array: str, found: list[tuple[ShardReader, str]]) -> None:
     problems = [
-        Problem(f"layer {array}: {what}", str(reader.path), _size(reader.path), fix=EXTRACT_AGAIN)
+        Problem(what=f"layer {array}: {what}", where=str(reader.path), value=_size(reader.path), fix=EXTRACT_AGAIN)
         for reader, what in found
         if what
     ]

@@ -83,7 +83,11 @@ class Activations:
         missing = [stimulus for stimulus in stimulus_ids if stimulus not in position]
         if missing:
             raise DataError(
-                Problem(f"{len(missing)} stimuli have no stored activations", str(self.path), ", ".join(missing[:5]))
+                Problem(
+                    what=f"{len(missing)} stimuli have no stored activations",
+                    where=str(self.path),
+                    value=", ".join(missing[:5]),
+                )
             )
         return np.array([position[stimulus] for stimulus in stimulus_ids], dtype=np.intp)
 
@@ -131,21 +135,29 @@ class Activations:
 
             what = f"layer {layer}: {bad} of {np.size(values)} activations are NaN or infinite"
             words = not_finite_in_words(values, self.stimulus_ids, first_feature)
-            raise DataError(Problem(what, str(self.path), words))
+            raise DataError(Problem(what=what, where=str(self.path), value=words))
 
     def _entry(self, layer: str) -> dict[str, Any]:
         for entry in self.manifest["layers"]:
             if entry["name"] == layer:
                 return entry
         raise DataError(
-            Problem("no such layer", str(self.path), layer, ", ".join(self.layers), nearest(layer, self.layers))
+            Problem(
+                what="no such layer",
+                where=str(self.path),
+                value=layer,
+                allowed=", ".join(self.layers),
+                nearest=nearest(layer, self.layers),
+            )
         )
 
     def _features(self, layer: str) -> dict[str, Any]:
         entry = self._entry(layer)
         if "features" not in entry["kept"]:
             fix = "set `keep: both` (or `features`) in `extraction:` of the study, or name the layer as `readout`"
-            raise DataError(Problem("only inner products are kept of this layer", str(self.path), layer, fix=fix))
+            raise DataError(
+                Problem(what="only inner products are kept of this layer", where=str(self.path), value=layer, fix=fix)
+            )
         return entry
 
 
@@ -165,12 +177,12 @@ def open_store(json_path: str | Path) -> Activations:
         for entry in manifest["layers"]:
             entry["name"], entry["kept"], entry["shape"], Layout.from_entry(entry)
     if not group_path(path).is_dir():
-        raise DataError(Problem("the activations are missing", str(group_path(path)), fix=EXTRACT_AGAIN))
+        raise DataError(Problem(what="the activations are missing", where=str(group_path(path)), fix=EXTRACT_AGAIN))
     check_files(group_path(path), opened)
     stimulus_ids = _read_ids(group_path(path))
     if ids_sha256(stimulus_ids) != manifest["stimulus_ids_sha256"]:
         raise DataError(
-            Problem("the stimulus ids were altered", str(group_path(path) / STIMULUS_ID), fix=EXTRACT_AGAIN)
+            Problem(what="the stimulus ids were altered", where=str(group_path(path) / STIMULUS_ID), fix=EXTRACT_AGAIN)
         )
     return Activations(path, manifest, stimulus_ids)
 
@@ -182,7 +194,7 @@ def check_files(group: Path, stated: Mapping[str, str]) -> None:
         found = file_sha256(group / name) if (group / name).is_file() else None
         if found != sha256:
             what = "a file of the activations is missing" if found is None else "a file was altered, by its sha256"
-            problems.append(Problem(what, str(group / name), found, sha256, fix=EXTRACT_AGAIN))
+            problems.append(Problem(what=what, where=str(group / name), value=found, allowed=sha256, fix=EXTRACT_AGAIN))
     if problems:
         raise DataError(problems)
 

@@ -49,7 +49,7 @@ class LayerShards:
         values = np.asarray(values, self._layouts[layer].dtype)
         if bad := not_finite(values):
             what = f"layer {layer}: {bad} of {values.size} activations are NaN or infinite"
-            raise DataError(Problem(what, str(self._where), f"shard {self._shard}"))
+            raise DataError(Problem(what=what, where=str(self._where), value=f"shard {self._shard}"))
         self._writers[layer].append(values)
 
     def close(self) -> dict[str, dict[str, Any]]:
@@ -158,21 +158,21 @@ def check_ids(stimulus_ids: list[str], path: Path) -> None:
     repeated = len(stimulus_ids) - len(set(stimulus_ids))
     if repeated or not stimulus_ids:
         what = f"{repeated} stimulus ids come twice" if repeated else "there are no stimuli"
-        raise DataError(Problem(what, str(path)))
+        raise DataError(Problem(what=what, where=str(path)))
 
 
 def check_layer(layer: str, shape: Sequence[int]) -> None:
     """Raise DataError for a name that Zarr can't hold, and for values that are no matrix."""
     if len(shape) != 2 or "/" in layer or layer in RESERVED:
         allowed = f"(stimuli, features), no '/' in the name, not {', '.join(RESERVED[1:])}"
-        raise DataError(Problem("can't be stored", f"layer {layer!r}", tuple(shape), allowed))
+        raise DataError(Problem(what="can't be stored", where=f"layer {layer!r}", value=tuple(shape), allowed=allowed))
 
 
 def _write_layers(folder: Path, n: int, batches: Iterable[Batch], codec: str, path: Path) -> list[dict]:
     batches = iter(batches)
     first = next(batches, None)
     if not first:
-        raise DataError(Problem("there are no activations to write", str(path)))
+        raise DataError(Problem(what="there are no activations to write", where=str(path)))
     layouts = {layer: _layout(layer, values, n, codec) for layer, values in first.items()}
     shards, row, records = None, 0, []
     try:
@@ -189,7 +189,7 @@ def _write_layers(folder: Path, n: int, batches: Iterable[Batch], codec: str, pa
         if shards:
             shards.abandon()
     if row != n:
-        raise DataError(Problem("fewer activations than stimuli", str(path), row, str(n)))
+        raise DataError(Problem(what="fewer activations than stimuli", where=str(path), value=row, allowed=str(n)))
     return [layer_entry(layer, layout, [record[layer] for record in records]) for layer, layout in layouts.items()]
 
 
@@ -197,11 +197,23 @@ def _pieces(batch: Batch, layouts: dict, row: int, n: int, path: Path) -> Iterat
     """(first row, one past the last, shard) of a batch that begins at `row`, cut where shards end."""
     if batch.keys() != layouts.keys():
         raise DataError(
-            Problem("a batch has other layers than the first", str(path), sorted(batch), str(sorted(layouts)))
+            Problem(
+                what="a batch has other layers than the first",
+                where=str(path),
+                value=sorted(batch),
+                allowed=str(sorted(layouts)),
+            )
         )
     rows = {len(values) for values in batch.values()}
     if len(rows) != 1 or row + max(rows) > n:
-        raise DataError(Problem("a batch doesn't fit the stimuli", str(path), sorted(rows), f"up to {n - row} rows"))
+        raise DataError(
+            Problem(
+                what="a batch doesn't fit the stimuli",
+                where=str(path),
+                value=sorted(rows),
+                allowed=f"up to {n - row} rows",
+            )
+        )
     stop, size = row + rows.pop(), next(iter(layouts.values())).shard_rows
     while row < stop:
         end = min(stop, (row // size + 1) * size)

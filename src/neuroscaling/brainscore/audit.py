@@ -76,7 +76,7 @@ def audit(
     if not whole and entry.metric not in INNER_PRODUCTS:
         what = "stock Brain-Score needs the features of this layer for this metric, and only the Gram matrix is kept"
         fix = "extract with `extraction: {keep: both}` to audit it"
-        raise DataError(Problem(what, str(activations.path), ", ".join(names), fix=fix))
+        raise DataError(Problem(what=what, where=str(activations.path), value=", ".join(names), fix=fix))
     source = activations if whole else Surrogate(activations)
     runs = {}
     for engine, served in (("kernel", activations), ("stock", source)):

@@ -82,7 +82,13 @@ def _computed(compute: Callable[[], Any], name: str) -> Any:
 
 def _no_ceiling(name: str, found: str) -> Problem:
     fix = "give the recordings a coordinate `repetition` with at least two values, or define the benchmark without one"
-    return Problem("no ceiling can be computed from these recordings", name, found, NO_REPETITIONS, fix=fix)
+    return Problem(
+        what="no ceiling can be computed from these recordings",
+        where=name,
+        value=found,
+        allowed=NO_REPETITIONS,
+        fix=fix,
+    )
 
 
 def write_ceiling(ceiling: Any, path: Path, definition: Mapping[str, Any]) -> None:

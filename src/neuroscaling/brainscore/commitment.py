@@ -90,7 +90,9 @@ def _together(
         ("no output for this benchmark, and with a hierarchy all choose together", missing, outputs),
     ):
         if names:
-            raise StudyError(Problem(what, f"outputs of {run}", listing(names), listing(sorted(allowed))))
+            raise StudyError(
+                Problem(what=what, where=f"outputs of {run}", value=listing(names), allowed=listing(sorted(allowed)))
+            )
     return [list(outputs.values())] if options.choice["hierarchy"] else [[out] for out in outputs.values()]
 
 

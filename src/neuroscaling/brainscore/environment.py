@@ -91,7 +91,7 @@ def refuse_above_limit(estimate: int, layer: str, benchmark: str) -> None:
             "keep inner products instead of features (`extraction: {keep: gram}`), project the layer "
             "(`reduction: {kind: projection}`), or ask for more (`mem_mb`)"
         )
-        raise DataError(Problem(what, "memory", estimate, f"up to {limit}", fix=fix))
+        raise DataError(Problem(what=what, where="memory", value=estimate, allowed=f"up to {limit}", fix=fix))
 
 
 def _physical() -> int:

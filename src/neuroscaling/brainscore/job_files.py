@@ -158,11 +158,17 @@ def _plain(value: Any) -> Any:
 def _read(content: Any, kind: type[Job], where: str) -> Job:
     """`content` as a dataclass; everything that is wrong with it at once."""
     if not isinstance(content, dict):
-        raise DataError(Problem("not a job file", where, content, "a JSON object"))
+        raise DataError(Problem(what="not a job file", where=where, value=content, allowed="a JSON object"))
     known = {own.name: own for own in fields(kind)}  # type: ignore[arg-type]
     types_ = typing.get_type_hints(kind)
     problems = [
-        Problem("unknown key in a job file", f"{where}, {key}", None, ", ".join(known), nearest(key, known))
+        Problem(
+            what="unknown key in a job file",
+            where=f"{where}, {key}",
+            value=None,
+            allowed=", ".join(known),
+            nearest=nearest(key, known),
+        )
         for key in content
         if key not in known
     ]
@@ -174,7 +180,7 @@ def _read(content: Any, kind: type[Job], where: str) -> Job:
             except NeuroscalingError as error:
                 problems += error.problems
         elif own.default is MISSING and own.default_factory is MISSING:
-            problems.append(Problem("key is missing in a job file", f"{where}, {name}"))
+            problems.append(Problem(what="key is missing in a job file", where=f"{where}, {name}"))
     if problems:
         raise DataError(problems)
     return kind(**values)
@@ -195,4 +201,4 @@ def _value(value: Any, kind: Any, where: str) -> Any:
     if hasattr(kind, "__dataclass_fields__"):
         return _read(value, kind, where)
     named = getattr(kind, "__name__", kind) if origin is None else kind
-    raise DataError(Problem("not allowed in a job file", where, value, f"{named}"))
+    raise DataError(Problem(what="not allowed in a job file", where=where, value=value, allowed=f"{named}"))

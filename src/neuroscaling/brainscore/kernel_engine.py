@@ -320,7 +320,7 @@ def one_layer(layers: Layered, benchmark: str) -> str:
     if isinstance(layers, str):
         return layers
     what, fix = "one layer for each split, but this metric has no splits", "choose one layer: `choose: reported`"
-    raise StudyError(Problem(what, benchmark, list(layers), fix=fix))
+    raise StudyError(Problem(what=what, where=benchmark, value=list(layers), fix=fix))
 
 
 def _use_in_metric(metric: Any, part: Any, view: View, layers: Layered) -> None:
@@ -367,4 +367,4 @@ def _name(metric: Any) -> str:
 
 def _not_served(benchmark: Any, metric: str) -> Problem:
     what, fix = "engine `kernel` does not serve this metric", "`engine: stock` in `brainscore:`"
-    return Problem(what, benchmark.identifier, metric, SERVED, fix=fix)
+    return Problem(what=what, where=benchmark.identifier, value=metric, allowed=SERVED, fix=fix)

@@ -1,7 +1,7 @@
 """A sweep scores every candidate layer on a benchmark, also inside the training images alone.
 
-Import after `neuroscaling.brainscore.environment.prepare_environment`. Layers are taken one after another, so one Gram matrix at a
-time is in memory, shared by all splits.
+Import it after `environment.prepare_environment` was called. Layers are taken one after another, so one Gram matrix
+at a time is in memory, shared by all splits.
 """
 
 import copy

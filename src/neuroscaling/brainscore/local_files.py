@@ -78,7 +78,11 @@ def load_stimuli(csv: Path, images: Path, identifier: str, known: str | None = N
     stored = _members(images)
     missing = [str(name) for name in table[FILE] if Path(str(name)).name not in stored]
     if missing:
-        raise DataError(Problem(f"{len(missing)} images of the table are missing", str(images), listing(missing, 5)))
+        raise DataError(
+            Problem(
+                what=f"{len(missing)} images of the table are missing", where=str(images), value=listing(missing, 5)
+            )
+        )
     return _as_stimulus_set(table, images, identifier)
 
 
@@ -165,7 +169,11 @@ def _require_sha1(expected: str, path: Path) -> None:
     found = file_sha1(path)
     if found != expected:
         fix = "fetch the file again; folders of this directory are named after the sha1 of what they hold"
-        raise DataError(Problem("SHA1 mismatch: not the file of this name", str(path), found, expected, fix=fix))
+        raise DataError(
+            Problem(
+                what="SHA1 mismatch: not the file of this name", where=str(path), value=found, allowed=expected, fix=fix
+            )
+        )
 
 
 def _explained(load: Callable[[], Any], path: Path) -> Any:
@@ -176,7 +184,9 @@ def _explained(load: Callable[[], Any], path: Path) -> Any:
         raise
     except Exception as error:
         fix = "fetch the file again, or compare its coordinates with docs/brainscore.md"
-        raise DataError(Problem("Brain-Score can't load this", str(path), repr(error)[:200], fix=fix)) from error
+        raise DataError(
+            Problem(what="Brain-Score can't load this", where=str(path), value=repr(error)[:200], fix=fix)
+        ) from error
 
 
 def _once(load: Callable[[], Any], stock: Callable[[], Any] | None = None) -> Callable[[], Any]:
@@ -218,7 +228,13 @@ def _stimulus_problems(assembly: Any, path: Path) -> list[Problem]:
     silent, strange = sorted(known - recorded), sorted(recorded - known)
     problems = []
     if silent:
-        problems.append(Problem(f"{len(silent)} stimuli have no recorded response", str(path), listing(silent, 5)))
+        problems.append(
+            Problem(what=f"{len(silent)} stimuli have no recorded response", where=str(path), value=listing(silent, 5))
+        )
     if strange:
-        problems.append(Problem(f"{len(strange)} recorded stimuli are not in the set", str(path), listing(strange, 5)))
+        problems.append(
+            Problem(
+                what=f"{len(strange)} recorded stimuli are not in the set", where=str(path), value=listing(strange, 5)
+            )
+        )
     return problems

@@ -79,7 +79,7 @@ def require_files(definition: Definition) -> None:
     paths = {"assembly": definition.assembly, "stimuli": definition.stimuli, "images": definition.images}
     fix = "paths of a definition are relative to the data folder; docs/brainscore.md says what the files hold"
     missing = [
-        Problem("file is missing", f"brainscore.define.{definition.name}.{key}", str(path), fix=fix)
+        Problem(what="file is missing", where=f"brainscore.define.{definition.name}.{key}", value=str(path), fix=fix)
         for key, path in paths.items()
         if not path.exists()
     ]
@@ -98,21 +98,38 @@ def _definition(name: str, entry: Mapping[str, Any], root: Path) -> Definition:
 def _problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
     where = f"brainscore.define.{name}"
     if name in benchmarks.BENCHMARKS or name in benchmarks.NOT_SERVED:
-        yield Problem("a registered benchmark has this name", where, name, fix="give the definition another name")
+        yield Problem(
+            what="a registered benchmark has this name", where=where, value=name, fix="give the definition another name"
+        )
     known = {field.name: field for field in fields(Definition) if field.name != "name"}
     for key in entry:
         if key not in known:
-            yield Problem("unknown key", f"{where}.{key}", key, listing(list(known)), nearest(key, known))
+            yield Problem(
+                what="unknown key",
+                where=f"{where}.{key}",
+                value=key,
+                allowed=listing(list(known)),
+                nearest=nearest(key, known),
+            )
     for key, field in known.items():
         if field.default is MISSING and key not in entry:
-            yield Problem("key is missing", where, None, key)
+            yield Problem(what="key is missing", where=where, value=None, allowed=key)
     for key, (allowed, is_fine) in RULES.items():
         if key in entry and not is_fine(entry[key]):
             yield Problem(
-                "not allowed here", f"{where}.{key}", entry[key], allowed, nearest(entry[key], allowed.split(", "))
+                what="not allowed here",
+                where=f"{where}.{key}",
+                value=entry[key],
+                allowed=allowed,
+                nearest=nearest(entry[key], allowed.split(", ")),
             )
     if entry.get("metric") == "cka" and entry.get("ceiling", "internal_consistency") != "none":
-        yield Problem("linear CKA has no ceiling of Brain-Score's", f"{where}.ceiling", entry.get("ceiling"), "none")
+        yield Problem(
+            what="linear CKA has no ceiling of Brain-Score's",
+            where=f"{where}.ceiling",
+            value=entry.get("ceiling"),
+            allowed="none",
+        )
 
 
 def _is_window(value: Any) -> bool:

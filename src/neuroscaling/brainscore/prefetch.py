@@ -110,7 +110,9 @@ def _have(file: RemoteFile, root: Path, fetch: Fetch) -> None:
             fetch(file, temporary)
             found = file_sha1(temporary)
             if found != file.sha1:
-                raise DataError(Problem("what was downloaded is another file", file.url, found, file.sha1))
+                raise DataError(
+                    Problem(what="what was downloaded is another file", where=file.url, value=found, allowed=file.sha1)
+                )
             temporary.chmod(0o444)
     finally:
         _close(path.parent)
@@ -146,7 +148,10 @@ def _problems(missing: Sequence[RemoteFile], errors: Sequence[Exception], root: 
         "<sha1>/<name> in that folder. Brain-Score reports files without access as missing credentials, even public "
         "ones: for private data, set AWS credentials for its bucket"
     )
-    return [*(Problem("not had", file.url, f"sha1 {file.sha1}") for file in missing), Problem(what, str(root), fix=fix)]
+    return [
+        *(Problem(what="not had", where=file.url, value=f"sha1 {file.sha1}") for file in missing),
+        Problem(what=what, where=str(root), fix=fix),
+    ]
 
 
 def _causes(errors: Sequence[Exception]) -> str:

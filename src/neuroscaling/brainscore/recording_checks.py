@@ -60,7 +60,7 @@ def response_problems(
     if "neuroid" in dims:
         what += f", in {len(np.unique(places[:, list(dims).index('neuroid')]))} neuroids"
     fix = "remove the neuroids or presentations concerned from the file"
-    return [Problem(what, where, "; ".join([*named, *rest]), "finite numbers", fix=fix)]
+    return [Problem(what=what, where=where, value="; ".join([*named, *rest]), allowed="finite numbers", fix=fix)]
 
 
 def stimulus_problems(recorded: Sequence[str], table: TextTable, assembly: Path) -> Iterator[Problem]:
@@ -72,7 +72,7 @@ def stimulus_problems(recorded: Sequence[str], table: TextTable, assembly: Path)
     ):
         if ids:
             fix = "complete the files; ids are compared as they are written"
-            yield Problem(f"{len(ids)} {what}", str(where), listing(sorted(ids)), fix=fix)
+            yield Problem(what=f"{len(ids)} {what}", where=str(where), value=listing(sorted(ids)), fix=fix)
 
 
 def strata_problems(column: str, values: Sequence[str], where: str) -> list[Problem]:
@@ -85,20 +85,22 @@ def strata_problems(column: str, values: Sequence[str], where: str) -> list[Prob
     empty = sum(not value for value in values)
     if empty:
         fix = "fill them, or leave `stratified_by` out"
-        return [Problem(f"{empty} stimuli have an empty `{column}`", where, fix=fix)]
+        return [Problem(what=f"{empty} stimuli have an empty `{column}`", where=where, fix=fix)]
     counts = Counter(_as_numbers(values))
     lone = sorted(str(value) for value, count in counts.items() if count < 2)
     problems = []
     if lone:
         what = f"{len(lone)} classes of `{column}` have one image, too few to balance the splits"
         fix = "join small classes, remove these images, or leave `stratified_by` out"
-        problems.append(Problem(what, where, listing(lone), "at least 2 images a class", fix=fix))
+        problems.append(
+            Problem(what=what, where=where, value=listing(lone), allowed="at least 2 images a class", fix=fix)
+        )
     train = floor(TRAIN_SHARE * len(values))
     if len(counts) > min(train, len(values) - train):
         what = f"`{column}` has {len(counts)} classes for {len(values) - train} test images of a split"
         fix = "balance by a column of fewer classes, or leave `stratified_by` out"
         allowed = f"at most {min(train, len(values) - train)} classes for {len(values)} stimuli"
-        problems.append(Problem(what, where, len(counts), allowed, fix=fix))
+        problems.append(Problem(what=what, where=where, value=len(counts), allowed=allowed, fix=fix))
     return problems
 
 
@@ -133,20 +135,32 @@ def _form_problems(recordings: Recordings) -> list[Problem]:
     dims, where = recordings.dims, str(recordings.path)
     problems = []
     if not {"presentation", "neuroid"} <= set(dims) <= set(DIMS):
-        problems.append(Problem("recordings of other dimensions", where, listing(dims), listing(DIMS)))
+        problems.append(
+            Problem(what="recordings of other dimensions", where=where, value=listing(dims), allowed=listing(DIMS))
+        )
     lacking = [name for name in ("stimulus_id", "neuroid_id") if name not in recordings.coords]
     if lacking:
         found, near = sorted(recordings.coords), nearest(lacking[0], recordings.coords)
-        problems.append(Problem("coordinates are missing", where, listing(found), listing(lacking), near))
+        problems.append(
+            Problem(
+                what="coordinates are missing",
+                where=where,
+                value=listing(found),
+                allowed=listing(lacking),
+                nearest=near,
+            )
+        )
     along = {name: dim for name, (dim, _) in recordings.coords.items() if dim != ALONG.get(name, dim)}
     for name, dim in along.items():
-        problems.append(Problem("coordinate along another dimension", f"{where}: {name}", dim, ALONG[name]))
+        problems.append(
+            Problem(what="coordinate along another dimension", where=f"{where}: {name}", value=dim, allowed=ALONG[name])
+        )
     numbers = {name: recordings.coord(name) for name in TIMES if name in recordings.coords}
     for name, values in (numbers | {"the responses": recordings.values}).items():
         if values.dtype.kind not in "biuf":
-            problems.append(Problem("not numbers", f"{where}: {name}", str(values.dtype)))
+            problems.append(Problem(what="not numbers", where=f"{where}: {name}", value=str(values.dtype)))
     if not recordings.values.size:
-        problems.append(Problem("there are no responses", where, str(recordings.values.shape)))
+        problems.append(Problem(what="there are no responses", where=where, value=str(recordings.values.shape)))
     return problems
 
 
@@ -157,7 +171,15 @@ def _region_problems(definition: Definition, recordings: Recordings) -> list[Pro
     if definition.region in found:
         return []
     near = nearest(definition.region, found)
-    return [Problem("no neuroid of this region", str(recordings.path), definition.region, listing(found), near)]
+    return [
+        Problem(
+            what="no neuroid of this region",
+            where=str(recordings.path),
+            value=definition.region,
+            allowed=listing(found),
+            nearest=near,
+        )
+    ]
 
 
 def _column_problems(definition: Definition, table: TextTable) -> list[Problem]:
@@ -167,7 +189,7 @@ def _column_problems(definition: Definition, table: TextTable) -> list[Problem]:
     if column not in table.columns:
         where = f"brainscore.define.{definition.name}.stratified_by"
         found, near = listing(table.columns), nearest(column, table.columns)
-        return [Problem("the stimuli have no such column", where, column, found, near)]
+        return [Problem(what="the stimuli have no such column", where=where, value=column, allowed=found, nearest=near)]
     if definition.metric not in SPLIT_METRICS:
         return []
     return strata_problems(column, table.column(column), f"{table.path}: {column}")
@@ -180,7 +202,7 @@ def _window_problems(definition: Definition, recordings: Recordings) -> list[Pro
     if ((start >= low) & (end <= high)).any():
         return []
     found = f"bins from {start.min()} to {end.max()} ms"
-    return [Problem("no time bin in the window", str(recordings.path), [low, high], found)]
+    return [Problem(what="no time bin in the window", where=str(recordings.path), value=[low, high], allowed=found)]
 
 
 def _ceiling_problems(definition: Definition, recordings: Recordings, recorded: list[str]) -> list[Problem]:
@@ -199,7 +221,9 @@ def _ceiling_problems(definition: Definition, recordings: Recordings, recorded: 
 
 def _no_repetitions(path: Path, found: str) -> Problem:
     fix = "give the single trials with a coordinate `repetition`, or set `ceiling: none`"
-    return Problem("a ceiling needs repetitions, which these recordings lack", str(path), found, fix=fix)
+    return Problem(
+        what="a ceiling needs repetitions, which these recordings lack", where=str(path), value=found, fix=fix
+    )
 
 
 def _subject_problems(definition: Definition, recordings: Recordings) -> list[Problem]:
@@ -210,7 +234,11 @@ def _subject_problems(definition: Definition, recordings: Recordings) -> list[Pr
     if n > 1:
         return []
     what = "Brain-Score's ceiling of dissimilarity matrices compares subjects"
-    return [Problem(what, str(recordings.path), f"{n} subject", "at least 2", fix="set `ceiling: none`")]
+    return [
+        Problem(
+            what=what, where=str(recordings.path), value=f"{n} subject", allowed="at least 2", fix="set `ceiling: none`"
+        )
+    ]
 
 
 def _as_numbers(values: list[str]) -> list[Any]:
@@ -256,18 +284,28 @@ def session_problems(
         raw = v4_session_files(session)["raw"]
         if entry.get("stratified_by"):
             what, fix = "V4 sessions have no columns that balance the splits", "leave it out"
-            yield Problem(what, f"{place}.stratified_by", entry["stratified_by"], fix=fix)
+            yield Problem(what=what, where=f"{place}.stratified_by", value=entry["stratified_by"], fix=fix)
         if entry["region"] != "V4":
-            yield Problem("no neuroid of this region", f"{place}.region", entry["region"], "V4")
+            yield Problem(
+                what="no neuroid of this region", where=f"{place}.region", value=entry["region"], allowed="V4"
+            )
         low, high = entry.get("time_window") or V4_WINDOW
         if not (low <= V4_WINDOW[0] and V4_WINDOW[1] <= high):
             found = f"one bin from {V4_WINDOW[0]} to {V4_WINDOW[1]} ms"
-            yield Problem("no time bin in the window", f"{place}.time_window", [low, high], found, fix="leave it out")
+            yield Problem(
+                what="no time bin in the window",
+                where=f"{place}.time_window",
+                value=[low, high],
+                allowed=found,
+                fix="leave it out",
+            )
         if entry.get("ceiling", "internal_consistency") != "none" and entry["metric"] in SPLIT_METRICS:
             there = raw in v4_sha256() if root is None else (root / raw).is_file()
             if not there:
                 what, fix = "a ceiling needs repetitions, which this session lacks", "set `ceiling: none`"
-                yield Problem(what, f"{place}.ceiling", session, f"sessions with {raw}", fix=fix)
+                yield Problem(
+                    what=what, where=f"{place}.ceiling", value=session, allowed=f"sessions with {raw}", fix=fix
+                )
 
 
 def _registered_problems(root: Path, benchmark: str, seen: set[Path]) -> Iterator[Problem]:
@@ -306,11 +344,17 @@ def _assembly_problems(recordings: Recordings, table: TextTable, gaps: bool) -> 
     path, coords = recordings.path, {name: values for name, (_, values) in recordings.coords.items()}
     if recordings.in_bytes:  # Brain-Score's own loader reads these files, and compares them with text
         what, fix = "coordinates whose text is stored as bytes", "store them as strings"
-        yield Problem(what, str(path), listing(recordings.in_bytes), fix=fix)
+        yield Problem(what=what, where=str(path), value=listing(recordings.in_bytes), fix=fix)
     yield from response_problems(recordings.values, recordings.dims, coords, str(path), gaps)
     if "stimulus_id" not in coords and "image_id" not in coords:
         found = listing(sorted(coords))
-        yield Problem("coordinate is missing", str(path), found, "stimulus_id", nearest("stimulus_id", coords))
+        yield Problem(
+            what="coordinate is missing",
+            where=str(path),
+            value=found,
+            allowed="stimulus_id",
+            nearest=nearest("stimulus_id", coords),
+        )
         return
     recorded = coords.get("stimulus_id", coords.get("image_id"))
     yield from stimulus_problems([str(value) for value in recorded], table, path)
@@ -324,7 +368,7 @@ def _balance_problems(recordings: Recordings, table: TextTable, benchmark: Bench
     if column not in table.columns:
         where, found = f"{table.path}: line 1", listing(table.columns)
         what = f"{benchmark.benchmark} balances its splits by a column that is missing"
-        return [Problem(what, where, found, column, nearest(column, table.columns))]
+        return [Problem(what=what, where=where, value=found, allowed=column, nearest=nearest(column, table.columns))]
     return strata_problems(column, table.column(column), f"{table.path}: {column}")
 
 

@@ -58,7 +58,11 @@ def read_recordings(path: str | Path) -> Recordings:
         responses = {name: entry for name, entry in arrays.items() if entry[0] and listed and name not in listed}
     if len(responses) != 1:
         found = listing([f"{name} along {listing(entry[0])}" for name, entry in (responses or arrays).items()])
-        raise DataError(Problem("not one array of responses", str(path), found, f"one along {listing(DIMS)}"))
+        raise DataError(
+            Problem(
+                what="not one array of responses", where=str(path), value=found, allowed=f"one along {listing(DIMS)}"
+            )
+        )
     ((name, (dims, values, _)),) = responses.items()
     own = {other: entry for other, entry in arrays.items() if other not in (name, *dims) and len(entry[0]) == 1}
     coords = {other: (along[0], entry) for other, (along, entry, _) in own.items()}
@@ -121,7 +125,9 @@ def without_constant(recorded: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     left_out = [str(name) for name in recorded["neuroid_id"].values[~varying]]
     if not varying.any():
         what = f"all {len(varying)} neuroids answer equally to every stimulus"
-        raise DataError(Problem(what, str(path), listing(left_out, 8), fix="nothing can be predicted of them"))
+        raise DataError(
+            Problem(what=what, where=str(path), value=listing(left_out, 8), fix="nothing can be predicted of them")
+        )
     if left_out:
         what = "%s: %d of %d neuroids answer equally to every stimulus and are left out: %s"
         logger.warning(what, path, len(left_out), len(varying), listing(left_out, 8))

@@ -135,7 +135,7 @@ def missing_stimuli(missing: Sequence[str], of: int, activations: Activations) -
     """The problem of stimuli that have no activations."""
     what = f"{len(missing)} of {of} stimuli have no activations"
     fix = "prepare the stimuli of this data and extract"
-    return Problem(what, str(activations.path), listing(missing, 5), fix=fix)
+    return Problem(what=what, where=str(activations.path), value=listing(missing, 5), fix=fix)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,13 @@ class Job:
     def __post_init__(self) -> None:
         for value, allowed, name in ((self.protocol, PROTOCOLS, "protocol"), (self.engine, ENGINES, "engine")):
             if value not in allowed:
-                problem = Problem(f"unknown {name}", name, value, ", ".join(allowed), nearest(value, allowed))
+                problem = Problem(
+                    what=f"unknown {name}",
+                    where=name,
+                    value=value,
+                    allowed=", ".join(allowed),
+                    nearest=nearest(value, allowed),
+                )
                 raise StudyError(problem)
 
     def layers_of(self, benchmark: Benchmark) -> str | list[str]:
@@ -74,7 +80,9 @@ class Job:
                 layers = self.layers[name]
                 return layers if isinstance(layers, str) or len(set(layers)) > 1 else layers[0]
         allowed = ", ".join(self.layers)
-        raise DataError(Problem("no layer for this region", f"run {self.run}", benchmark.region, allowed))
+        raise DataError(
+            Problem(what="no layer for this region", where=f"run {self.run}", value=benchmark.region, allowed=allowed)
+        )
 
 
 @dataclass(frozen=True)
@@ -309,7 +317,9 @@ def _check_width(benchmark: Benchmark, job: Job, layer: str) -> None:
     if benchmark.metric == "pls" and features < COMPONENTS:
         what, allowed = "too few features for partial least squares", f"at least {COMPONENTS} (its components)"
         fix = "choose a wider layer, or keep more of it: `reduction:`"
-        raise DataError(Problem(what, f"{job.activations.path}: layer {layer}", features, allowed, fix=fix))
+        raise DataError(
+            Problem(what=what, where=f"{job.activations.path}: layer {layer}", value=features, allowed=allowed, fix=fix)
+        )
 
 
 def _check_memory(stock: Any, benchmark: Benchmark, job: Job, layers: Sequence[str]) -> None:

@@ -32,11 +32,14 @@ def region_layers(candidates: list[str], regions: Iterable[str]) -> dict[str, st
     Raises DataError for another region or when there are no candidates.
     """
     if not candidates:
-        raise DataError(Problem("no candidate layers"))
+        raise DataError(Problem(what="no candidate layers"))
     unknown = [region for region in regions if region not in DEPTHS]
     if unknown:
         raise DataError(
-            [Problem("unknown region", value=r, allowed=", ".join(DEPTHS), nearest=nearest(r, DEPTHS)) for r in unknown]
+            [
+                Problem(what="unknown region", value=r, allowed=", ".join(DEPTHS), nearest=nearest(r, DEPTHS))
+                for r in unknown
+            ]
         )
     return {region: candidates[ceil(DEPTHS[region] * len(candidates)) - 1] for region in regions}
 
@@ -89,7 +92,12 @@ def _refuse_regions(layers: dict[str, str]) -> None:
     """Raise StudyError for layers of what is no region."""
     if unknown := sorted(set(layers) - set(benchmarks.BRAINSCORE_REGIONS)):
         raise StudyError(
-            Problem("not a region", "layers", listing(unknown), f"regions: {', '.join(benchmarks.BRAINSCORE_REGIONS)}")
+            Problem(
+                what="not a region",
+                where="layers",
+                value=listing(unknown),
+                allowed=f"regions: {', '.join(benchmarks.BRAINSCORE_REGIONS)}",
+            )
         )
 
 
@@ -153,7 +161,14 @@ def read_commitment(path: Path) -> dict[str, Any]:
     record = read_record_of_run(path, COMMITMENT_FORMAT, "delete the file and run again")
     layers = record.get("layers")
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, str) for layer in layers):
-        raise DataError(Problem("no layers are committed to in this file", str(path), layers, "a list of layers"))
+        raise DataError(
+            Problem(
+                what="no layers are committed to in this file",
+                where=str(path),
+                value=layers,
+                allowed="a list of layers",
+            )
+        )
     return record
 
 

@@ -63,14 +63,24 @@ class StoredBrainModel(BrainModel):
         if region not in self.layers:
             allowed = listing(list(self.layers))
             raise DataError(
-                Problem("no layer for this region", self.run, region, allowed, nearest(region, self.layers))
+                Problem(
+                    what="no layer for this region",
+                    where=self.run,
+                    value=region,
+                    allowed=allowed,
+                    nearest=nearest(region, self.layers),
+                )
             )
         self._region, self._behavior = region, None
 
     def start_task(self, task: Any, fitting_stimuli: Any = None, **_: Any) -> None:
         """Fit Brain-Score's logistic readout to `fitting_stimuli`. Raises DataError for another task."""
         if task != BrainModel.Task.probabilities:
-            raise DataError(Problem("task not served", self.run, str(task), str(BrainModel.Task.probabilities)))
+            raise DataError(
+                Problem(
+                    what="task not served", where=self.run, value=str(task), allowed=str(BrainModel.Task.probabilities)
+                )
+            )
         from brainscore_vision.model_helpers.brain_transformation import ProbabilitiesMapping
 
         self._behavior = ProbabilitiesMapping(self.run, activations_model=self._assembly, layer=self.readout)
@@ -81,7 +91,7 @@ class StoredBrainModel(BrainModel):
         if self._behavior is not None:
             return self._behavior.look_at(stimuli)
         if self._region is None:
-            raise DataError(Problem("look_at before start_recording or start_task", self.run))
+            raise DataError(Problem(what="look_at before start_recording or start_task", where=self.run))
         if self.view is not None:
             tokens = self.view.tokens(stimuli["stimulus_id"].tolist())
             return packed(tokens, stimuli, list(TOKENS), self.layers[self._region][:1] * 2)

@@ -51,7 +51,14 @@ def _require(what: str, value: str, allowed: list[str]) -> None:
     if value not in allowed:
         fix = "`neuroscaling runs STUDY` lists the runs"
         raise StudyError(
-            Problem(f"{what} of this study", "audit", value, listing(allowed), nearest(value, allowed), fix)
+            Problem(
+                what=f"{what} of this study",
+                where="audit",
+                value=value,
+                allowed=listing(allowed),
+                nearest=nearest(value, allowed),
+                fix=fix,
+            )
         )
 
 
@@ -61,7 +68,9 @@ def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str)
     targets, store = Targets(study), study.store
     score = store.find(store.score(str(targets.names.score(study.runs[run], job, benchmark)), run))
     if not score.is_file():
-        raise DataError(Problem("not scored yet", str(score), fix="run the study first; the audit takes its layers"))
+        raise DataError(
+            Problem(what="not scored yet", where=str(score), fix="run the study first; the audit takes its layers")
+        )
     row = read_score(score)["rows"][0]
     return AuditJob(
         activations=store.find(targets.activations(study.runs[run], job.stimuli)),
@@ -80,7 +89,7 @@ def _python() -> Path:
     path = Path(named) if named else REPOSITORY / ".venv" / "brainscore" / "bin" / "python"
     if not path.exists():
         fix = "`make env`, or name it in NEUROSCALING_BRAINSCORE_PYTHON"
-        raise DataError(Problem("Brain-Score's environment is missing", "audit", str(path), fix=fix))
+        raise DataError(Problem(what="Brain-Score's environment is missing", where="audit", value=str(path), fix=fix))
     return path
 
 
@@ -90,7 +99,7 @@ def _run(job: AuditJob) -> str:
         command = [str(_python()), "-m", "neuroscaling.brainscore.audit", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, env=with_source())
     if done.returncode:
-        raise DataError(Problem(f"the audit failed\n{done.stderr.strip()[-4000:]}", "audit"))
+        raise DataError(Problem(what=f"the audit failed\n{done.stderr.strip()[-4000:]}", where="audit"))
     return done.stdout
 
 

@@ -96,7 +96,15 @@ def _pack(options: argparse.Namespace) -> None:
     name, known = options.dataset, study.config.datasets
     if name not in known:
         allowed = ", ".join(known)
-        raise StudyError(Problem("no such data set", str(options.study), name, allowed, nearest(name, known)))
+        raise StudyError(
+            Problem(
+                what="no such data set",
+                where=str(options.study),
+                value=name,
+                allowed=allowed,
+                nearest=nearest(name, known),
+            )
+        )
     wanted = study.config.training.packs.get(name, DatasetPack())
     size, form = _pack_size(options.size, wanted.size), options.form or wanted.form
     for split in SPLITS:
@@ -117,7 +125,9 @@ def _pack_size(given: str | None, wanted: int | None) -> int | None:
     allowed = kinds_at(DatasetPack, ("size",))
     bounds = allowed[0].bounds
     if not re.fullmatch("[0-9]{1,9}", given) or not bounds["ge"] <= int(given) <= bounds["le"]:
-        raise StudyError(Problem("not a size", "--size", given, f"{in_words(allowed[:1])}, or originals"))
+        raise StudyError(
+            Problem(what="not a size", where="--size", value=given, allowed=f"{in_words(allowed[:1])}, or originals")
+        )
     return int(given)
 
 

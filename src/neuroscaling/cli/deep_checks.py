@@ -145,7 +145,9 @@ def _memory(study: LoadedStudy) -> Iterator[Problem]:
             what = f"scoring {n} stimuli would take about {estimate} MB, and its jobs have {settings.mem_mb} MB"
             fix = f"`mem_mb: {-(-estimate // 500) * 500}`"
             names = listing(list(job.benchmarks), 3)
-            yield Problem(what, f"{study.file}: brainscore.mem_mb", names, f"{estimate} or more", fix=fix)
+            yield Problem(
+                what=what, where=f"{study.file}: brainscore.mem_mb", value=names, allowed=f"{estimate} or more", fix=fix
+            )
 
 
 def _mappings(study: LoadedStudy) -> Iterator[Problem]:
@@ -167,7 +169,9 @@ def _mappings(study: LoadedStudy) -> Iterator[Problem]:
             if least > ridge.memory_mb:
                 where, what = f"{study.file}: encoding.ridge.memory_mb", f"{fit.n} mapping images need {least} MB"
                 fix = f"`memory_mb: {-(-least // 500) * 500}`"
-                yield Problem(what, where, ridge.memory_mb, f"{least} or more ({job.subject})", fix=fix)
+                yield Problem(
+                    what=what, where=where, value=ridge.memory_mb, allowed=f"{least} or more ({job.subject})", fix=fix
+                )
 
 
 KNOWN = ("benchmark", "region", "metric", "protocol", "engine", "scale")
@@ -194,7 +198,7 @@ def scale_problems(study: LoadedStudy) -> Iterator[Problem]:
                 "mean over them: `mean_over_scales: true`"
             )
             what = f"this fit would pool scores on {len(examples)} scales"
-            yield Problem(what, f"{study.file}: fit {job.name}", found, "one scale", fix=fix)
+            yield Problem(what=what, where=f"{study.file}: fit {job.name}", value=found, allowed="one scale", fix=fix)
 
 
 def _rows(study: LoadedStudy) -> Iterator[dict[str, str]]:

@@ -48,14 +48,24 @@ def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     if path.suffix != ".json" or not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         known = sorted(str(file) for file in folder.glob("*.json"))
-        problem = Problem("no such fit", "FIT", str(path), listing(known) or "<fit>.json", nearest(path, known))
+        problem = Problem(
+            what="no such fit",
+            where="FIT",
+            value=str(path),
+            allowed=listing(known) or "<fit>.json",
+            nearest=nearest(path, known),
+        )
         raise DataError(problem)
     beside = path.with_name(f"{path.stem}.bootstraps.parquet")
     if not beside.is_file():
-        raise DataError(Problem("the bootstraps of the fit are missing", str(beside), fix="make the fit again"))
+        raise DataError(
+            Problem(what="the bootstraps of the fit are missing", where=str(beside), fix="make the fit again")
+        )
     fit = read_json(path)
     if not isinstance(fit, dict) or "status" not in fit:
-        raise DataError(Problem("not the file of a fit", str(path), fix="give results/<study>/fits/<name>.json"))
+        raise DataError(
+            Problem(what="not the file of a fit", where=str(path), fix="give results/<study>/fits/<name>.json")
+        )
     return fit, read_table(beside)
 
 
@@ -76,7 +86,11 @@ def _predict(options: argparse.Namespace) -> None:
     given = [name for name, value in values.items() if value is not None]
     if len(given) != 1:
         found = " and ".join(given) or "none of them"
-        raise DataError(Problem("one question at a time", "predict", found, "one of " + ", ".join(questions)))
+        raise DataError(
+            Problem(
+                what="one question at a time", where="predict", value=found, allowed="one of " + ", ".join(questions)
+            )
+        )
     plan = questions[given[0]](*read_fit(options.fit), values[given[0]])
     print(json.dumps(plan.to_dict(), indent=1) if options.format == "json" else plan.describe())
 
@@ -85,7 +99,14 @@ def _next_runs(options: argparse.Namespace) -> None:
     from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, rank_candidates
 
     if options.top < 1:
-        raise DataError(Problem("at least one row must be shown", "--top", options.top, "a whole number above 0"))
+        raise DataError(
+            Problem(
+                what="at least one row must be shown",
+                where="--top",
+                value=options.top,
+                allowed="a whole number above 0",
+            )
+        )
     fit, bootstraps = read_fit(options.fit)
     x = fit.get("x", [])
     candidates = candidates_from_table(_read_table(options.candidates), [x] if isinstance(x, str) else x)
@@ -105,7 +126,7 @@ def _next_runs(options: argparse.Namespace) -> None:
 
 def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise DataError(Problem("file is missing", str(path), fix="give a CSV file with a row for each run"))
+        raise DataError(Problem(what="file is missing", where=str(path), fix="give a CSV file with a row for each run"))
     return text_table_frame(read_text_table(path), gaps=True)
 
 

@@ -74,7 +74,9 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     """Raise StudyError for options that contradict each other."""
     problems = list(contradictions(options))
     if options.gpus < 1:
-        problems.append(Problem("at least one GPU", "--gpus", options.gpus, "a whole number above 0"))
+        problems.append(
+            Problem(what="at least one GPU", where="--gpus", value=options.gpus, allowed="a whole number above 0")
+        )
     if problems:
         raise StudyError(problems)
 
@@ -236,7 +238,12 @@ def _architectures_to_measure(options: argparse.Namespace, study: LoadedStudy) -
     unknown = [arch for arch in options.archs or [] if arch not in known]
     if unknown:
         what = "the study does not train this architecture"
-        raise StudyError([Problem(what, "--archs", arch, listing(known), nearest(arch, known)) for arch in unknown])
+        raise StudyError(
+            [
+                Problem(what=what, where="--archs", value=arch, allowed=listing(known), nearest=nearest(arch, known))
+                for arch in unknown
+            ]
+        )
     return [(arch, recipe) for (arch, _), recipe in found.items() if not options.archs or arch in options.archs]
 
 
@@ -249,16 +256,21 @@ def contradictions(options: argparse.Namespace) -> Iterator[Problem]:
         return " ".join(value) if isinstance(value, list) else value
 
     if options.rates and options.calibrate:
-        yield Problem("rates are read or measured, not both", "--rates, --calibrate")
+        yield Problem(what="rates are read or measured, not both", where="--rates, --calibrate")
     for name in ("archs", "device", "save"):
         if getattr(options, name) and not options.calibrate:
-            yield Problem("belongs to a measurement", f"--{name}", given(name), fix="add --calibrate")
+            yield Problem(what="belongs to a measurement", where=f"--{name}", value=given(name), fix="add --calibrate")
     for name in OPTIONS_OF_OTHER_STAGE.get(options.stage, ()):
         if getattr(options, name):
-            yield Problem(f"says nothing to the stage {options.stage}", f"--{name}", given(name), fix="leave it out")
+            yield Problem(
+                what=f"says nothing to the stage {options.stage}",
+                where=f"--{name}",
+                value=given(name),
+                fix="leave it out",
+            )
     if options.compare and (options.calibrate or options.rates or options.stage == "extraction"):
         what = "estimates of training are compared with finished runs; nothing is measured, extraction is not planned"
-        yield Problem(what, "--compare", fix="leave out --calibrate, --rates and --stage extraction")
+        yield Problem(what=what, where="--compare", fix="leave out --calibrate, --rates and --stage extraction")
 
 
 RUNS_SHOWN = 3

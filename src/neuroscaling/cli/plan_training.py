@@ -46,7 +46,16 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
         if not found and wanted not in GPUS:
             names = [*GPUS, *known]
             what, fix = "unknown GPU, and none that was calibrated", "`--calibrate` measures the device of this machine"
-            raise StudyError(Problem(what, "--gpu", wanted, ", ".join(names), nearest(wanted, names), fix))
+            raise StudyError(
+                Problem(
+                    what=what,
+                    where="--gpu",
+                    value=wanted,
+                    allowed=", ".join(names),
+                    nearest=nearest(wanted, names),
+                    fix=fix,
+                )
+            )
     measured = tuple(read_training_rates(store, found[0])) if found else ()
     return Speeds(stated_name(wanted, found), measured)
 

@@ -152,7 +152,9 @@ def _verify(options: argparse.Namespace) -> int:
     from neuroscaling.store.verify import CHECKS, verify_artefacts
 
     if options.jobs < 1:
-        raise StudyError(Problem("not a number of artefacts", "--jobs", options.jobs, "1 or more"))
+        raise StudyError(
+            Problem(what="not a number of artefacts", where="--jobs", value=options.jobs, allowed="1 or more")
+        )
     found = _contents(options)
     chosen = selected_artefacts(found, options.stage or list(CHECKS), options.run)
     progress, checked = Progress(chosen), []
@@ -162,7 +164,9 @@ def _verify(options: argparse.Namespace) -> int:
     progress.end()
     show_sizes(verified_rows(checked), options.format)
     problems = sorted((problem for one in checked for problem in one.problems), key=str)
-    problems += [Problem("no permission to look into it", str(folder), fix=OWNER) for folder in found.unreadable]
+    problems += [
+        Problem(what="no permission to look into it", where=str(folder), fix=OWNER) for folder in found.unreadable
+    ]
     tell([*problems, f"{len(problems)} fault{'' if len(problems) == 1 else 's'}"])
     return 1 if problems else 0
 
@@ -175,7 +179,7 @@ def _adopt(options: argparse.Namespace) -> None:
         said = {name: getattr(options, name) for name in ("arch", "classes", "note")}
         if wrong := [name for name, value in said.items() if value is not None]:
             what = "said of weights alone: a run says in run.json what it is"
-            raise StudyError(Problem(what, f"--{wrong[0]}", said[wrong[0]], fix="leave it out"))
+            raise StudyError(Problem(what=what, where=f"--{wrong[0]}", value=said[wrong[0]], fix="leave it out"))
         adopted = adopt_run(store, given)
     else:
         adopted = adopt_weights(store, given, options.arch, options.classes, options.note or "")

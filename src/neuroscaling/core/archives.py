@@ -39,7 +39,12 @@ class Zip:
             size = self._file.getinfo(name).file_size
             if size > LARGEST_MEMBER:
                 raise DataError(
-                    Problem("too large", f"{self.path}: {name}", f"{size} bytes", f"up to {LARGEST_MEMBER}")
+                    Problem(
+                        what="too large",
+                        where=f"{self.path}: {name}",
+                        value=f"{size} bytes",
+                        allowed=f"up to {LARGEST_MEMBER}",
+                    )
                 )
             return self._file.read(name)
 
@@ -116,4 +121,4 @@ def fetch_file(source: str | Path, name: str, target: Path, fix: str) -> None:
 
 
 def _unreachable(url: str, error: Exception, fix: str) -> DataError:
-    return DataError(Problem(f"can't be downloaded: {error}", url, fix=fix))
+    return DataError(Problem(what=f"can't be downloaded: {error}", where=url, fix=fix))

@@ -36,7 +36,15 @@ def read_npy(path: str | Path, mapped: bool = False, fix: str = COPY_AGAIN) -> "
         array = _mapped_npy(path)
         if array.dtype.kind in NUMBER_KINDS and array.dtype != np.float16:
             return array if mapped else np.array(array, order="K", subok=False)
-    raise DataError(Problem("wrong type of numbers", str(path), str(array.dtype), ALLOWED_NUMBERS, fix=AS_NUMBERS))
+    raise DataError(
+        Problem(
+            what="wrong type of numbers",
+            where=str(path),
+            value=str(array.dtype),
+            allowed=ALLOWED_NUMBERS,
+            fix=AS_NUMBERS,
+        )
+    )
 
 
 def npy_shape(path: str | Path) -> tuple[int, ...]:
@@ -92,14 +100,16 @@ def open_hdf5(path: str | Path, fix: str = COPY_AGAIN) -> Any:
                 raise
             # The variable stands above what a program asks for.
             how = f"set {HDF5_LOCKING}=FALSE in the environment, or unset it: {HDF5_LOCKING} makes HDF5 ask for locks"
-            raise DataError(Problem("file can't be locked", str(path), str(error), fix=how)) from error
+            raise DataError(Problem(what="file can't be locked", where=str(path), value=str(error), fix=how)) from error
 
 
 def opened_dataset(opened: Any, name: str, path: str | Path, fix: str = COPY_AGAIN) -> Any:
     """The array `name` of an open file. Raises DataError where it has none, or something else of this name."""
     with reading(path, HDF5_FILE, fix):
         if name not in opened or not hasattr(opened[name], "dtype"):
-            raise DataError(Problem("no such data in the file", str(path), name, ", ".join(opened)))
+            raise DataError(
+                Problem(what="no such data in the file", where=str(path), value=name, allowed=", ".join(opened))
+            )
         return opened[name]
 
 
@@ -117,7 +127,11 @@ def read_mat(path: str | Path, variables: Sequence[str]) -> dict[str, Any]:
     with reading(path, "a MATLAB file", "see docs/nsd.md"):
         content = loadmat(path, variable_names=list(variables))
     if missing := [name for name in variables if name not in content]:
-        raise DataError(Problem("variables are missing", str(path), ", ".join(missing), ", ".join(variables)))
+        raise DataError(
+            Problem(
+                what="variables are missing", where=str(path), value=", ".join(missing), allowed=", ".join(variables)
+            )
+        )
     return content
 
 
@@ -175,7 +189,9 @@ def load_torch(path: str | Path, content: bytes | memoryview | None = None) -> A
                 raise
             what = "not a file of tensors alone: it holds a Python object, whose code loading it would run"
             raise DataError(
-                Problem(what, str(path), named[1], "tensors and plain data", fix=SAVE_STATE_ALONE)
+                Problem(
+                    what=what, where=str(path), value=named[1], allowed="tensors and plain data", fix=SAVE_STATE_ALONE
+                )
             ) from error
     _require_shallow(loaded, str(path))
     return loaded
@@ -190,7 +206,9 @@ def _require_shallow(value: Any, where: str) -> None:
         level = list({id(part): part for part in level}.values())
         if not level:
             return
-    raise DataError(Problem("containers that hold themselves, or are nested too deeply", where, fix=SAVE_STATE_ALONE))
+    raise DataError(
+        Problem(what="containers that hold themselves, or are nested too deeply", where=where, fix=SAVE_STATE_ALONE)
+    )
 
 
 def _inner_containers(value: Any) -> list[Any]:

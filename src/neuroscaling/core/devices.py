@@ -20,10 +20,14 @@ def device_of(name: str | None) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         what, known = "unknown device", ("cpu", "cuda", "cuda:0")
-        raise StudyError(Problem(what, value=name, allowed=", ".join(known), nearest=nearest(name, known))) from error
+        raise StudyError(
+            Problem(what=what, value=name, allowed=", ".join(known), nearest=nearest(name, known))
+        ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"torch finds {torch.cuda.device_count()} of them"
-        raise DataError(Problem("no such GPU", value=name, allowed=found, fix="nvidia-smi tells what the machine has"))
+        raise DataError(
+            Problem(what="no such GPU", value=name, allowed=found, fix="nvidia-smi tells what the machine has")
+        )
     return device
 
 

@@ -10,7 +10,7 @@ Location = tuple[str | int, ...]
 """The keys and list indices that lead to a value of a file: ("runs", 0, "recipe")."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing that is wrong.
 

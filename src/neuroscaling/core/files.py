@@ -114,7 +114,9 @@ def require_writable(folder: str | Path, what: str) -> None:
     except OSError as error:
         known = disk_error(error, folder, what)
         if not isinstance(known, DataError):
-            known = DataError(Problem(f"the {what} can't be written: {error.strerror}", str(folder), fix=ANOTHER_STORE))
+            known = DataError(
+                Problem(what=f"the {what} can't be written: {error.strerror}", where=str(folder), fix=ANOTHER_STORE)
+            )
         raise known from error
     finally:
         with suppress(OSError):
@@ -163,7 +165,7 @@ def _has_no_room(folder: Path) -> bool:
 
 
 def _full_disk(path: Path) -> FullDiskError:
-    return FullDiskError(Problem("no space left on the disk", str(path), fix="free space and run again"))
+    return FullDiskError(Problem(what="no space left on the disk", where=str(path), fix="free space and run again"))
 
 
 def disk_error(error: Exception, path: Path, what: str = "file") -> Exception:
@@ -173,8 +175,8 @@ def disk_error(error: Exception, path: Path, what: str = "file") -> Exception:
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DataError(
             Problem(
-                f"the {what} can't be written: no permission",
-                str(path),
+                what=f"the {what} can't be written: no permission",
+                where=str(path),
                 fix=f"{ANOTHER_STORE} or ask for rights",
             )
         )
@@ -211,7 +213,7 @@ def reading(path: str | Path, kind: str, fix: str = COPY_AGAIN, where: str = "")
 
 def unreadable(where: str | Path, kind: str, error: BaseException, fix: str = COPY_AGAIN) -> Problem:
     """What to tell of a file that can't be read as `kind`."""
-    return Problem(f"not {kind}, or cut short: {_words(error)}", str(where), fix=fix)
+    return Problem(what=f"not {kind}, or cut short: {_words(error)}", where=str(where), fix=fix)
 
 
 def require_file(path: str | Path, fix: str = "") -> None:
@@ -219,12 +221,14 @@ def require_file(path: str | Path, fix: str = "") -> None:
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(Problem("file is missing", str(path), fix="" if fix == COPY_AGAIN else fix)) from error
+        raise DataError(
+            Problem(what="file is missing", where=str(path), fix="" if fix == COPY_AGAIN else fix)
+        ) from error
     except (OSError, ValueError) as error:  # no permission on a folder, links in a circle, a name with a null
-        raise DataError(Problem(f"file can't be read: {_words(error)}", str(path))) from error
+        raise DataError(Problem(what=f"file can't be read: {_words(error)}", where=str(path))) from error
     if not stat.S_ISREG(mode):
         found = next((name for is_kind, name in OTHER_KINDS if is_kind(mode)), "something else")
-        raise DataError(Problem(f"not a file but {found}", str(path), fix="name a file"))
+        raise DataError(Problem(what=f"not a file but {found}", where=str(path), fix="name a file"))
 
 
 def _words(error: BaseException) -> str:
@@ -253,9 +257,11 @@ def read_object(path: str | Path, *keys: str) -> dict[str, Any]:
 def require_keys(content: Any, path: str | Path, keys: Sequence[str]) -> None:
     """Raise DataError unless `content`, of the file `path`, is an object with all of `keys`."""
     if not isinstance(content, dict):
-        raise DataError(Problem("not a JSON object", str(path), content, "{...}", fix=DELETE_AND_RERUN))
+        raise DataError(
+            Problem(what="not a JSON object", where=str(path), value=content, allowed="{...}", fix=DELETE_AND_RERUN)
+        )
     if missing := [key for key in keys if key not in content]:
-        raise DataError(Problem("key is missing", str(path), listing(missing), fix=DELETE_AND_RERUN))
+        raise DataError(Problem(what="key is missing", where=str(path), value=listing(missing), fix=DELETE_AND_RERUN))
 
 
 def require_rows(content: Any, path: str | Path, keys: Sequence[str] = ()) -> None:
@@ -263,5 +269,11 @@ def require_rows(content: Any, path: str | Path, keys: Sequence[str] = ()) -> No
     require_keys(content, path, ["rows", *keys])
     if not isinstance(content["rows"], list) or not all(isinstance(row, dict) for row in content["rows"]):
         raise DataError(
-            Problem("no list of rows", f"{path}, rows", content["rows"], "[{...}, ...]", fix=DELETE_AND_RERUN)
+            Problem(
+                what="no list of rows",
+                where=f"{path}, rows",
+                value=content["rows"],
+                allowed="[{...}, ...]",
+                fix=DELETE_AND_RERUN,
+            )
         )

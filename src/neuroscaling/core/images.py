@@ -41,7 +41,7 @@ class ImageFile:
                 "another image than was prepared, by its sha1",
                 f"delete {self.path.parent.parent} and run again",
             )
-            raise DataError(Problem(what, str(self.path), found, str(self.sha1), fix=fix))
+            raise DataError(Problem(what=what, where=str(self.path), value=found, allowed=str(self.sha1), fix=fix))
         return content
 
 
@@ -50,11 +50,13 @@ def file_bytes(path: Path) -> bytes:
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise DataError(Problem("image can't be read: it is no regular file", str(path)))
+                raise DataError(Problem(what="image can't be read: it is no regular file", where=str(path)))
             return file.read()
     except OSError as error:
         fix = "is the file there, and may you read it?"
-        raise DataError(Problem(f"image can't be read: {error.strerror or error}", str(path), fix=fix)) from error
+        raise DataError(
+            Problem(what=f"image can't be read: {error.strerror or error}", where=str(path), fix=fix)
+        ) from error
 
 
 def load_image(content: bytes, where: str) -> "Image.Image":
@@ -126,7 +128,7 @@ def max_pixels() -> int:
 
 
 def _undecodable(why: str, where: str, fix: str = "") -> DataError:
-    return DataError(Problem(f"image can't be decoded: {why}", where, fix=fix))
+    return DataError(Problem(what=f"image can't be decoded: {why}", where=where, fix=fix))
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -68,7 +68,9 @@ class Lease:
         if not self.is_held():
             holder = holder_in(self.lock)
             what = f"this process was silent for {LEASE:g} s (suspended?), and another one took its lease"
-            raise LeaseLost(Problem(what, str(self.path), str(holder) if holder else None, fix="run again"))
+            raise LeaseLost(
+                Problem(what=what, where=str(self.path), value=str(holder) if holder else None, fix="run again")
+            )
 
     def beat(self) -> None:
         """Touch the file every HEARTBEAT seconds, until the lease is given back."""
@@ -172,7 +174,12 @@ def _acquire(path: Path, what: str, patience: float) -> Lease:
 
 def _problem(path: Path, what: str, holder: Holder | None) -> Problem:
     who = str(holder or "a process that has just begun")
-    return Problem(f"{what} is being made by another process", str(path), who, fix="wait for it, or end that process")
+    return Problem(
+        what=f"{what} is being made by another process",
+        where=str(path),
+        value=who,
+        fix="wait for it, or end that process",
+    )
 
 
 def _created(path: Path, lock: Path) -> Lease | None:

@@ -33,11 +33,11 @@ def require_netcdf(path: str | Path, fix: str = COPY_AGAIN, patience: float = PA
         )
     except subprocess.TimeoutExpired as error:
         what = f"reading this netCDF file came to no end in {patience:g} s"
-        raise DataError(Problem(what, str(path), fix=fix)) from error
+        raise DataError(Problem(what=what, where=str(path), fix=fix)) from error
     if done.returncode:
         last = next(iter(done.stderr.strip().splitlines()[-1:]), "")[:LONGEST_MESSAGE]
         said = last if done.returncode > 0 else "the netCDF library crashes at it"
-        raise DataError(Problem(f"not a netCDF file, or cut short: {said}", str(path), fix=fix))
+        raise DataError(Problem(what=f"not a netCDF file, or cut short: {said}", where=str(path), fix=fix))
 
 
 def without_locks() -> None:

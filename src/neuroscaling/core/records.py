@@ -48,7 +48,13 @@ def read_record(path: str | Path, form: str, again: str = DELETE_RECORD) -> dict
     record = read_object(path)
     if record.get(FORMAT_KEY) != form:
         raise DataError(
-            Problem("a file of another format", f"{path}: {FORMAT_KEY}", record.get(FORMAT_KEY), form, fix=again)
+            Problem(
+                what="a file of another format",
+                where=f"{path}: {FORMAT_KEY}",
+                value=record.get(FORMAT_KEY),
+                allowed=form,
+                fix=again,
+            )
         )
     require_checksum(record, path, again)
     return record
@@ -59,7 +65,9 @@ def require_checksum(record: Mapping[str, Any], path: str | Path, again: str = D
     found = checksum_of(record)
     if record.get(CHECKSUM) != found:
         what = "the file was altered: its content does not have the checksum that it states"
-        raise DataError(Problem(what, f"{path}: {CHECKSUM}", record.get(CHECKSUM), found, fix=again))
+        raise DataError(
+            Problem(what=what, where=f"{path}: {CHECKSUM}", value=record.get(CHECKSUM), allowed=found, fix=again)
+        )
 
 
 def require_name(record: Mapping[str, Any], path: str | Path, name: str, again: str = DELETE_RECORD) -> None:
@@ -73,7 +81,13 @@ def require_name(record: Mapping[str, Any], path: str | Path, name: str, again: 
     if not name.endswith(f"-{key}"):
         what = "the file of another artefact stands under this name"
         raise DataError(
-            Problem(what, str(path), f"its content is defined by {key}", name.rpartition("-")[2], fix=again)
+            Problem(
+                what=what,
+                where=str(path),
+                value=f"its content is defined by {key}",
+                allowed=name.rpartition("-")[2],
+                fix=again,
+            )
         )
 
 
@@ -167,15 +181,21 @@ def checked_weights(folder: str | Path) -> Path:
     path = Path(folder) / RUN_RECORD
     record = read_run(path)
     if (reason := failure_of(record)) is not None:
-        raise DataError(Problem(f"the run failed: {reason}", str(path)))
+        raise DataError(Problem(what=f"the run failed: {reason}", where=str(path)))
     if not record.get("weights"):
-        raise DataError(Problem("the run has no weights", str(path), record.get("kind")))
+        raise DataError(Problem(what="the run has no weights", where=str(path), value=record.get("kind")))
     weights = Path(folder) / record["weights"]
     require_file(weights, fix="they were deleted, and are needed again: the next start makes the run again")
     if (found := file_sha256(weights)) != record["weights_sha256"]:
         what = "the weights are not those that run.json tells of"
         raise DataError(
-            Problem(what, str(weights), f"sha256 {found}", f"sha256 {record['weights_sha256']}", fix=RESTORE_RUN)
+            Problem(
+                what=what,
+                where=str(weights),
+                value=f"sha256 {found}",
+                allowed=f"sha256 {record['weights_sha256']}",
+                fix=RESTORE_RUN,
+            )
         )
     return weights
 
@@ -198,7 +218,13 @@ def check_v4_assembly(folder: str | Path, found: Mapping[str, str]) -> None:
         require_name(record, path, path.parents[1].name, DELETE_ASSEMBLY)
     what = "the file was altered: it does not have the checksum that its manifest states"
     problems = [
-        Problem(what, str(path.with_name(name)), sha256, record["sha256"].get(name), fix=DELETE_ASSEMBLY)
+        Problem(
+            what=what,
+            where=str(path.with_name(name)),
+            value=sha256,
+            allowed=record["sha256"].get(name),
+            fix=DELETE_ASSEMBLY,
+        )
         for name, sha256 in found.items()
         if record["sha256"].get(name) != sha256
     ]

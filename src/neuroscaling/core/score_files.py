@@ -81,7 +81,7 @@ def read_record_of_run(path: str | Path, form: str, again: str = DELETE_SCORE) -
     run = path.name.removesuffix(".json")
     if record.get("run") != run:
         what = "the file of another run stands under this name"
-        raise DataError(Problem(what, str(path), record.get("run"), run, fix=again))
+        raise DataError(Problem(what=what, where=str(path), value=record.get("run"), allowed=run, fix=again))
     return record
 
 
@@ -95,7 +95,7 @@ def checked_file(path: str | Path, content: Mapping[str, Any], kind: str, again:
     found = file_sha256(file)
     if found != stated:
         what = "the file was altered: it does not have the checksum that the record beside it states"
-        raise DataError(Problem(what, str(file), found, str(stated), fix=again))
+        raise DataError(Problem(what=what, where=str(file), value=found, allowed=str(stated), fix=again))
     return file
 
 
@@ -145,7 +145,13 @@ def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
     for key, wanted in (("protocol", asked.get("protocol")), ("engine", engine)):
         if wanted is not None and content.get(key) != wanted:
             what = f"scores of another {key} than was asked for"
-            yield Problem(what, f"{path}: {key}", content.get(key), wanted, fix="delete the file and run again")
+            yield Problem(
+                what=what,
+                where=f"{path}: {key}",
+                value=content.get(key),
+                allowed=wanted,
+                fix="delete the file and run again",
+            )
     samples = asked.get("samples") or entry.get("samples")
     if samples:
         found = {row["n_mapping"] for row in content["rows"] if row.get("n_mapping") is not None}
@@ -155,7 +161,7 @@ def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
         if other:
             what, allowed = "scores of numbers of mapping images that were not asked for", listing(samples)
             where, fix = f"{path}: n_mapping", "delete the file and run again"
-            yield Problem(what, where, listing(other), allowed, fix=fix)
+            yield Problem(what=what, where=where, value=listing(other), allowed=allowed, fix=fix)
 
 
 def _setting_differences(
@@ -170,7 +176,7 @@ def _setting_differences(
             told.add(label)
             what = "scores of two settings in one table"
             allowed = f"{known!r}, as {name} in {first['path']}"
-            yield Problem(what, f"{path}: {key}", repr(own), allowed, fix=ONE_STUDY_ALONE)
+            yield Problem(what=what, where=f"{path}: {key}", value=repr(own), allowed=allowed, fix=ONE_STUDY_ALONE)
 
 
 def _flat_settings(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:

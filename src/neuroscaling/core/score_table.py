@@ -126,7 +126,7 @@ def _absent(wanted: Iterable[Path], given: set[Path], failed: list[str]) -> list
     """Score files that the study asks for and that are not there, though their runs are sound."""
     fix = "run the study again: it makes what is absent"
     return [
-        Problem("a score that the study asks for is not there", str(path), fix=fix)
+        Problem(what="a score that the study asks for is not there", where=str(path), fix=fix)
         for path in wanted
         if path not in given and path.name.removesuffix(".json") not in failed
     ]
@@ -138,7 +138,13 @@ def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
     if wrong:
         what, allowed = "not a value of this column", COLUMNS[wrong[0]]
         raise DataError(
-            Problem(what, f"{path}, {wrong[0]}", row[wrong[0]], allowed, fix="delete the file and run again")
+            Problem(
+                what=what,
+                where=f"{path}, {wrong[0]}",
+                value=row[wrong[0]],
+                allowed=allowed,
+                fix="delete the file and run again",
+            )
         )
     return row
 
@@ -159,7 +165,13 @@ def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> l
     have, wanted = [str(column) for column in table.columns], list(columns)
     spare = set(have) - set(wanted)
     return [
-        Problem("column is missing", where, column, listing(have, 40), nearest(column, spare))
+        Problem(
+            what="column is missing",
+            where=where,
+            value=column,
+            allowed=listing(have, 40),
+            nearest=nearest(column, spare),
+        )
         for column in wanted
         if column not in have
     ]
@@ -218,7 +230,9 @@ def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
         return _typed({**columns, **{name: record[name] for name in same}}, path)
     except KeyError as error:
         raise DataError(
-            Problem("key is missing", str(path), error.args[0], fix="delete the run and train it again")
+            Problem(
+                what="key is missing", where=str(path), value=error.args[0], fix="delete the run and train it again"
+            )
         ) from error
 
 
@@ -241,22 +255,35 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
     fix = "delete the file and run again"
     absent = [name for name in ("region", "score", "benchmark", "metric", "data", "scale") if name not in row]
     if absent:
-        yield Problem("key is missing", str(path), listing(absent), fix=fix)
+        yield Problem(what="key is missing", where=str(path), value=listing(absent), fix=fix)
     elif row["scale"] not in SCALES:
         near = nearest(row["scale"], SCALES)
-        yield Problem("unknown scale of a score", f"{path}: scale", row["scale"], listing(list(SCALES)), near, fix)
+        yield Problem(
+            what="unknown scale of a score",
+            where=f"{path}: scale",
+            value=row["scale"],
+            allowed=listing(list(SCALES)),
+            nearest=near,
+            fix=fix,
+        )
     elif row["score"] is not None and has_ceiling(row["scale"]) != (row.get("ceiling") is not None):
         what = "a score and its scale disagree on whether there is a ceiling"
         value = f"scale {row['scale']}, ceiling {row.get('ceiling')}"
-        yield Problem(what, f"{path}: region {row['region']}", value, fix=fix)
+        yield Problem(what=what, where=f"{path}: region {row['region']}", value=value, fix=fix)
     elif (row["score"] is None) != bool(row.get("reason")):
         what = "a score is null without a reason" if row["score"] is None else "a score has a reason for being null"
-        yield Problem(what, f"{path}: region {row['region']}", row.get("reason"), fix=fix)
+        yield Problem(what=what, where=f"{path}: region {row['region']}", value=row.get("reason"), fix=fix)
 
 
 def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:
     allowed = f"the {len(runs)} runs whose run.json was given"
-    return Problem("a score of a run without run.json", str(path), content["run"], allowed, fix="train or list the run")
+    return Problem(
+        what="a score of a run without run.json",
+        where=str(path),
+        value=content["run"],
+        allowed=allowed,
+        fix="train or list the run",
+    )
 
 
 def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
@@ -277,7 +304,13 @@ def _mixed(key: tuple[str, str], found: dict[str, Path]) -> Problem:
     examples = "; ".join(f"{scale} in {path}" for scale, path in found.items())
     where = f"scale of {key[0]}, metric {key[1]}"
     fix = "score all of them under one `protocol:`"
-    return Problem("scores on two scales with a ceiling in one table", where, examples, "one scale", fix=fix)
+    return Problem(
+        what="scores on two scales with a ceiling in one table",
+        where=where,
+        value=examples,
+        allowed="one scale",
+        fix=fix,
+    )
 
 
 def _check_duplicates(table: pd.DataFrame) -> None:
@@ -285,7 +318,11 @@ def _check_duplicates(table: pd.DataFrame) -> None:
     if len(twice):
         keys = [" ".join(str(value) for value in row) for row in twice[KEY].drop_duplicates().itertuples(index=False)]
         fix = "list each score file once"
-        raise DataError(Problem(f"{len(keys)} numbers stand in the table twice", "table", listing(keys, 3), fix=fix))
+        raise DataError(
+            Problem(
+                what=f"{len(keys)} numbers stand in the table twice", where="table", value=listing(keys, 3), fix=fix
+            )
+        )
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:

@@ -59,7 +59,7 @@ def read_text_table(path: str | Path, required: Sequence[str] = ()) -> TextTable
     delimiter = _delimiter(text, required)
     cells = _cells(text, delimiter, path)
     if not cells:
-        raise DataError(Problem("the table is empty", str(path), allowed="a header and rows"))
+        raise DataError(Problem(what="the table is empty", where=str(path), allowed="a header and rows"))
     (_, header), *body = cells
     in_use = [i for i, name in enumerate(header) if name.strip() or any(row[i : i + 1] != [""] for _, row in body)]
     width = in_use[-1] + 1 if in_use else 0
@@ -93,13 +93,17 @@ def _utf8_text(path: Path) -> str:
     fix = "save the table as CSV in UTF-8"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         what = "not UTF-8: this is UTF-16, Excel's `Unicode text`"
-        raise DataError(Problem(what, str(path), allowed="UTF-8", fix=fix))
+        raise DataError(Problem(what=what, where=str(path), allowed="UTF-8", fix=fix))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(Problem("not UTF-8", *_foreign_cell(content, path), allowed="UTF-8", fix=fix)) from error
+        where, value = _foreign_cell(content, path)
+        problem = Problem(what="not UTF-8", where=where, value=value, allowed="UTF-8", fix=fix)
+        raise DataError(problem) from error
     if "\0" in text:
-        raise DataError(Problem("not a table: it holds zero bytes", str(path), allowed="CSV in UTF-8", fix=fix))
+        raise DataError(
+            Problem(what="not a table: it holds zero bytes", where=str(path), allowed="CSV in UTF-8", fix=fix)
+        )
     return text
 
 
@@ -139,7 +143,7 @@ def _cells(text: str, delimiter: str, path: Path) -> list[tuple[int, list[str]]]
             start = reader.line_num + 1
     except csv.Error as error:
         what, fix = f"not a table: {error}", "close quotation marks, and double those inside a cell"
-        raise DataError(Problem(what, f"{path}: line {start}", fix=fix)) from error
+        raise DataError(Problem(what=what, where=f"{path}: line {start}", fix=fix)) from error
     return found
 
 
@@ -147,10 +151,21 @@ def _header_problems(columns: list[str], required: Sequence[str], path: Path) ->
     problems = []
     for name in (name for name in required if name not in columns):
         what = "column is missing"
-        problems.append(Problem(what, f"{path}: line 1", listing(columns), name, nearest(name, columns)))
+        problems.append(
+            Problem(
+                what=what, where=f"{path}: line 1", value=listing(columns), allowed=name, nearest=nearest(name, columns)
+            )
+        )
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
-        problems.append(Problem("columns of one name", f"{path}: line 1", listing(twice), "a name of its own for each"))
+        problems.append(
+            Problem(
+                what="columns of one name",
+                where=f"{path}: line 1",
+                value=listing(twice),
+                allowed="a name of its own for each",
+            )
+        )
     return problems
 
 
@@ -162,7 +177,7 @@ def _length_problems(body: list[tuple[int, list[str]]], columns: list[str], path
     found = listing([f"line {line}: {cells} cells" for line, cells in wrong], LINES_SHOWN)
     what = f"{len(wrong)} rows of another length than the header"
     fix = "put cells that hold the delimiter into quotation marks"
-    return [Problem(what, str(path), found, f"{len(columns)} cells", fix=fix)]
+    return [Problem(what=what, where=str(path), value=found, allowed=f"{len(columns)} cells", fix=fix)]
 
 
 PARQUET_FILE = "a readable parquet file"
@@ -222,4 +237,6 @@ def _require_columns(path: str | Path, columns: Sequence[str] | None, fix: str) 
     there = parquet_columns(path, fix)
     if absent := [name for name in columns if name not in there]:
         names = listing(there, 20)
-        raise DataError([Problem("column is missing", str(path), name, names, fix=fix) for name in absent])
+        raise DataError(
+            [Problem(what="column is missing", where=str(path), value=name, allowed=names, fix=fix) for name in absent]
+        )

@@ -80,7 +80,7 @@ def _faults(name: str, settings: dict[str, Any], splits: dict[str, Split]) -> It
         if strange:
             what = f"{len(strange)} names of {kind} images or classes are not in UTF-8"
             fix = "rename them, as `convmv -r -f latin1 -t utf8 --notest FOLDER` does"
-            yield Problem(what, f"dataset {name}", listed(strange, SHOWN), fix=fix)
+            yield Problem(what=what, where=f"dataset {name}", value=listed(strange, SHOWN), fix=fix)
 
 
 def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | str]) -> list[Problem]:
@@ -130,4 +130,4 @@ def shortened(faults: list[Problem], n_images: int, where: str, limit: int) -> l
     """The first faults and, ahead of them, how many there are, and may be."""
     what, allowed = f"{len(faults)} of {n_images} images can't be decoded", f"corrupt_limit: {limit}"
     fix = "replace these files or move them away, or raise the data set's `corrupt_limit`"
-    return [Problem(what, where, allowed=allowed, fix=fix), *faults[:FAULTS_SHOWN]]
+    return [Problem(what=what, where=where, allowed=allowed, fix=fix), *faults[:FAULTS_SHOWN]]

@@ -30,7 +30,15 @@ def load_digits(split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     installed file isn't the known one.
     """
     if split not in SPLITS:
-        raise DataError(Problem("no such split", "digits", split, ", ".join(SPLITS), nearest(split, SPLITS)))
+        raise DataError(
+            Problem(
+                what="no such split",
+                where="digits",
+                value=split,
+                allowed=", ".join(SPLITS),
+                nearest=nearest(split, SPLITS),
+            )
+        )
     images, labels = _all_digits()
     rows = np.flatnonzero(_is_validation(labels) == (split == "validation"))
     return images[rows], labels[rows], [f"digit-{row:04d}" for row in rows]
@@ -45,10 +53,10 @@ def _all_digits() -> tuple[np.ndarray, np.ndarray]:
     if table.shape != (N_IMAGES, 65) or found != DIGITS_SHA256:
         raise DataError(
             Problem(
-                "the bundled digits are not the known ones",
-                str(path),
-                found,
-                DIGITS_SHA256,
+                what="the bundled digits are not the known ones",
+                where=str(path),
+                value=found,
+                allowed=DIGITS_SHA256,
                 fix="reinstall scikit-learn",
             )
         )
@@ -59,10 +67,12 @@ def _all_digits() -> tuple[np.ndarray, np.ndarray]:
 def _digits_file() -> Path:
     package = find_spec("sklearn")
     if package is None or package.origin is None:
-        raise DataError(Problem("scikit-learn is not installed", "digits", fix="install scikit-learn"))
+        raise DataError(Problem(what="scikit-learn is not installed", where="digits", fix="install scikit-learn"))
     path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if not path.exists():
-        raise DataError(Problem("scikit-learn came without its digits", str(path), fix="reinstall scikit-learn"))
+        raise DataError(
+            Problem(what="scikit-learn came without its digits", where=str(path), fix="reinstall scikit-learn")
+        )
     return path
 
 

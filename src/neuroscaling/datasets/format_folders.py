@@ -26,7 +26,9 @@ def class_folders(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
     except OSError as error:
-        raise DataError(Problem("folder is missing", str(folder), fix="check `root:` in the study file")) from error
+        raise DataError(
+            Problem(what="folder is missing", where=str(folder), fix="check `root:` in the study file")
+        ) from error
 
 
 def folder_state(folder: Path) -> list[list[str | int]]:
@@ -60,21 +62,26 @@ def _images(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             return [e.name for e in entries if e.name[0] != "." and e.name.lower().endswith(IMAGE_EXTENSIONS)]
     except OSError as error:
-        raise DataError(Problem("folder can't be read", str(folder), fix="check its permissions")) from error
+        raise DataError(Problem(what="folder can't be read", where=str(folder), fix="check its permissions")) from error
 
 
 def _split_problems(folder: Path, split: Split) -> Iterator[Problem]:
     classes = split.class_names
     if not classes:
-        yield Problem("no class folders", str(folder), fix="put the images in one folder a class")
+        yield Problem(what="no class folders", where=str(folder), fix="put the images in one folder a class")
         return
     if len(classes) == 1:
-        yield Problem("only one class", str(folder), classes[0], "two classes or more")
+        yield Problem(what="only one class", where=str(folder), value=classes[0], allowed="two classes or more")
     empty = [label for label, count in split.counts().items() if not count]
     if len(empty) == len(classes):
-        yield Problem("no images in any class folder", str(folder))
+        yield Problem(what="no images in any class folder", where=str(folder))
     elif empty:
-        yield Problem("classes without images", str(folder), listing(empty), fix="add images or remove the folders")
+        yield Problem(
+            what="classes without images",
+            where=str(folder),
+            value=listing(empty),
+            fix="add images or remove the folders",
+        )
 
 
 def _class_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
@@ -87,9 +94,9 @@ def _class_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
         if missing and others.class_names:
             spare = set(others.class_names) - set(found.class_names)
             yield Problem(
-                f"classes of `{here.name}` are missing here",
-                str(there),
-                listing(missing),
+                what=f"classes of `{here.name}` are missing here",
+                where=str(there),
+                value=listing(missing),
                 nearest=nearest(missing[0], spare),
                 fix="both splits need the same class folders",
             )
@@ -108,10 +115,10 @@ def _name_problems(folder: Path, split: Split) -> Iterator[Problem]:
         if strangers:
             owner = strangers[0][1]
             yield Problem(
-                f"{len(strangers)} of {len(files)} images are named after class `{owner}`",
-                str(folder / label),
-                listing([file for file, _ in strangers], limit=5),
-                f"images of class `{label}`",
+                what=f"{len(strangers)} of {len(files)} images are named after class `{owner}`",
+                where=str(folder / label),
+                value=listing([file for file, _ in strangers], limit=5),
+                allowed=f"images of class `{label}`",
                 fix=f"were `{label}` and `{owner}` swapped? move or rename the images",
             )
 
@@ -132,7 +139,11 @@ def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
     if split not in IMAGEFOLDER_SPLITS:
         raise DataError(
             Problem(
-                "no such split", "dataset", split, ", ".join(IMAGEFOLDER_SPLITS), nearest(split, IMAGEFOLDER_SPLITS)
+                what="no such split",
+                where="dataset",
+                value=split,
+                allowed=", ".join(IMAGEFOLDER_SPLITS),
+                nearest=nearest(split, IMAGEFOLDER_SPLITS),
             )
         )
     return Path(settings["root"]) / IMAGEFOLDER_SPLITS[split]
@@ -198,7 +209,13 @@ def inaturalist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> 
         strange = [name for name in split.class_names if not name[:5].isdigit()]
         if strange:
             allowed = "<five digits>_<kingdom>_..._<species>"
-            yield Problem("folders that are no categories", str(folder), strange[0], allowed, fix="move them away")
+            yield Problem(
+                what="folders that are no categories",
+                where=str(folder),
+                value=strange[0],
+                allowed=allowed,
+                fix="move them away",
+            )
 
 
 def inaturalist_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:

@@ -142,7 +142,7 @@ def load_originals(folder: str | None, split: str) -> tuple[np.ndarray, np.ndarr
     images, labels = _read_idx(idx_file(folder, split, 3), 3), load_labels(folder, split)
     if len(images) != len(labels):
         what = f"{len(images)} images have {len(labels)} labels"
-        raise DataError(Problem(what, str(idx_file(folder, split, 1)), fix="fetch both files again"))
+        raise DataError(Problem(what=what, where=str(idx_file(folder, split, 1)), fix="fetch both files again"))
     return images, labels
 
 
@@ -174,7 +174,9 @@ def idx_file(folder: str, split: str, axes: int) -> Path:
     found = next((path for path in (Path(folder) / name, Path(folder) / f"{name}.gz") if path.is_file()), None)
     if found is None:
         fix = "check `mnist:`; leave it out for scikit-learn's digits"
-        raise DataError(Problem("file is missing", str(Path(folder) / name), allowed=f"{name} or {name}.gz", fix=fix))
+        raise DataError(
+            Problem(what="file is missing", where=str(Path(folder) / name), allowed=f"{name} or {name}.gz", fix=fix)
+        )
     return found
 
 
@@ -186,7 +188,9 @@ def _read_idx(path: Path, axes: int) -> np.ndarray:
         values = np.frombuffer(data, np.uint8, offset=4 * (1 + axes))
     if magic != IDX_MAGIC[axes] or len(values) != np.prod(shape) or shape[1:] != [SIZE] * (axes - 1):
         what = "not MNIST's file, or cut short"
-        raise DataError(Problem(what, str(path), f"{len(values)} values of shape {shape}", fix=FETCH_AGAIN))
+        raise DataError(
+            Problem(what=what, where=str(path), value=f"{len(values)} values of shape {shape}", fix=FETCH_AGAIN)
+        )
     return values.reshape(shape)
 
 

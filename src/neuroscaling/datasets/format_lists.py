@@ -108,7 +108,9 @@ def _places365_categories(settings: dict[str, Any]) -> list[str]:
     path = Path(settings["root"]) / PLACES365_CATEGORIES
     names, found = read_image_list(path, "root")
     if set(found.distinct) != {str(i) for i in range(len(names))}:
-        raise DataError(Problem("the categories are not numbered from 0", str(path), fix="fetch the file again"))
+        raise DataError(
+            Problem(what="the categories are not numbered from 0", where=str(path), fix="fetch the file again")
+        )
     order = np.argsort(np.array(found.distinct, np.int64)[found.codes])
     return [names[row] for row in order.tolist()]
 

@@ -49,7 +49,7 @@ def shard_paths(pattern: str, key: str) -> list[Path]:
     expanded = _expand(pattern)
     found = [Path(path) for part in expanded for path in (sorted(glob.glob(part)) if _is_glob(part) else [part])]
     if not found:
-        raise DataError(Problem("no shards", pattern, fix=f"check `{key}:` in the study file"))
+        raise DataError(Problem(what="no shards", where=pattern, fix=f"check `{key}:` in the study file"))
     return found
 
 
@@ -63,7 +63,9 @@ def shard_states(pattern: str, key: str) -> list[list[str | int]]:
             missing.append(path)
     if missing:
         what = f"{len(missing)} of {len(missing) + len(states)} shards are missing"
-        raise DataError(Problem(what, pattern, listing(missing, SHOWN), fix=f"check `{key}:` in the study file"))
+        raise DataError(
+            Problem(what=what, where=pattern, value=listing(missing, SHOWN), fix=f"check `{key}:` in the study file")
+        )
     return states
 
 
@@ -113,9 +115,11 @@ class ShardSource:
             # Reading at an offset moves no common position: threads and forked processes can share the open file.
             found = self._read(shard, size, offset)
         except OSError as error:
-            raise DataError(Problem("image can't be read", self.where(row), fix="check the shard")) from error
+            raise DataError(
+                Problem(what="image can't be read", where=self.where(row), fix="check the shard")
+            ) from error
         if len(found) < size:
-            raise DataError(Problem("shard is cut short", self.where(row), fix="fetch the shard again"))
+            raise DataError(Problem(what="shard is cut short", where=self.where(row), fix="fetch the shard again"))
         return found
 
     def decoded(self, row: int) -> np.ndarray:
@@ -142,7 +146,15 @@ def _check_number(pattern: str, key: str) -> None:
     number = math.prod(max(last - first + 1, 0) for first, last in spans)
     if number > MOST_SHARDS or any(len(text) >= LONGEST_NUMBER for pair in BRACES.findall(pattern) for text in pair):
         what = "the braces count too many shards"
-        raise DataError(Problem(what, f"`{key}:`", pattern, f"at most {MOST_SHARDS:,}", fix="correct the last number"))
+        raise DataError(
+            Problem(
+                what=what,
+                where=f"`{key}:`",
+                value=pattern,
+                allowed=f"at most {MOST_SHARDS:,}",
+                fix="correct the last number",
+            )
+        )
 
 
 def _expand(pattern: str) -> list[str]:
@@ -180,7 +192,9 @@ def _scan_shard(path: Path) -> tuple[list[tuple[str, str, int, int]], list[Probl
         "keys with several images or labels": repeated,
     }
     allowed, found = f"<key>{LABEL} beside <key>.jpg", [(what, sorted(keys)) for what, keys in faults.items() if keys]
-    problems = [Problem(what, str(path), listing(keys, SHOWN), allowed) for what, keys in found]
+    problems = [
+        Problem(what=what, where=str(path), value=listing(keys, SHOWN), allowed=allowed) for what, keys in found
+    ]
     return [] if problems else [(key, labels[key], *place) for key, place in images.items()], problems
 
 
@@ -194,7 +208,9 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
             key = f"{folder}/{stem}" if folder else stem
             extension = f"{dot}{extension}".lower()
             if extension == LABEL and member.size > LONGEST_LABEL:
-                raise DataError(Problem("too long for a label", f"{path}: {member.name}", f"{member.size} bytes"))
+                raise DataError(
+                    Problem(what="too long for a label", where=f"{path}: {member.name}", value=f"{member.size} bytes")
+                )
             if extension == LABEL or extension in IMAGE_EXTENSIONS:
                 content = tar_bytes(path, member, file) if extension == LABEL else b""
                 yield key, extension, member.offset, member.size, content.decode(errors="replace").strip()

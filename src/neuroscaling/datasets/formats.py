@@ -30,7 +30,15 @@ def format_of(name: str, settings: Settings) -> Format:
     found = FORMATS.get(settings.get("format", ""))
     if found is None:
         given = settings.get("format")
-        raise DataError(Problem("unknown format", name, given, ", ".join(FORMATS), nearest(given, FORMATS)))
+        raise DataError(
+            Problem(
+                what="unknown format",
+                where=name,
+                value=given,
+                allowed=", ".join(FORMATS),
+                nearest=nearest(given, FORMATS),
+            )
+        )
     return found
 
 
@@ -76,7 +84,7 @@ def no_root(name: str, settings: dict[str, Any]) -> Problem:
     key = ROOT_KEYS[settings["format"]]
     variable = f"{name.upper().replace('-', '_').replace('.', '_')}_ROOT"
     fix = f"export {variable}=... where the study says `{key}: ${{{variable}:-}}`, or set `{key}:`"
-    return Problem(NO_ROOT, f"dataset {name}: {key}", fix=fix)
+    return Problem(what=NO_ROOT, where=f"dataset {name}: {key}", fix=fix)
 
 
 def declared_problems(name: str, settings: dict[str, Any], n_classes: int, n_images: int) -> list[Problem]:
@@ -84,10 +92,10 @@ def declared_problems(name: str, settings: dict[str, Any], n_classes: int, n_ima
     found = {"classes": n_classes, "images": n_images}
     return [
         Problem(
-            f"the number of {'classes' if key == 'classes' else 'training images'} is not the declared one",
-            f"dataset {name}",
-            number,
-            f"{settings[key]} (`{key}:`)",
+            what=f"the number of {'classes' if key == 'classes' else 'training images'} is not the declared one",
+            where=f"dataset {name}",
+            value=number,
+            allowed=f"{settings[key]} (`{key}:`)",
             fix=_known_size_hint(name, settings, key) or f"is the data set complete? if so, correct `{key}:`",
         )
         for key, number in found.items()

@@ -32,7 +32,15 @@ def list_images(name: str, settings: dict[str, Any], split: str, cache_dir: Path
     """
     form = format_of(name, settings)
     if split not in SPLITS:
-        raise DataError(Problem("no such split", f"dataset {name}", split, ", ".join(SPLITS), nearest(split, SPLITS)))
+        raise DataError(
+            Problem(
+                what="no such split",
+                where=f"dataset {name}",
+                value=split,
+                allowed=", ".join(SPLITS),
+                nearest=nearest(split, SPLITS),
+            )
+        )
     if not has_root(settings):
         raise DataError(no_root(name, settings))
     if cache_dir is None or form.identity(settings):

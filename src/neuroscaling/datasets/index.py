@@ -105,7 +105,7 @@ def _hash_files(split: Split, source: Source) -> str:
             problems += error.problems
     if problems:
         what = f"{len(problems)} of {len(split.names)} images can't be read"
-        raise DataError([Problem(what, f"dataset {source.index.name}"), *problems[:SHOWN]])
+        raise DataError([Problem(what=what, where=f"dataset {source.index.name}"), *problems[:SHOWN]])
     return total.hexdigest()[:8]
 
 

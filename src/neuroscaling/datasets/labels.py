@@ -47,7 +47,7 @@ def open_text(path: Path, key: str) -> TextIO:
         return open(path, encoding="utf-8-sig", errors="surrogateescape")  # some editors put a mark at the start
     except OSError as error:
         fix = f"check `{key}:` in the study file"
-        raise DataError(Problem("file is missing or can't be read", str(path), fix=fix)) from error
+        raise DataError(Problem(what="file is missing or can't be read", where=str(path), fix=fix)) from error
 
 
 def read_class_names(path: Path) -> list[str]:
@@ -56,7 +56,7 @@ def read_class_names(path: Path) -> list[str]:
         names = [line.strip() for line in file if line.strip()]
     if len(set(names)) < len(names):
         repeated = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(Problem("classes are named twice", str(path), listing(repeated)))
+        raise DataError(Problem(what="classes are named twice", where=str(path), value=listing(repeated)))
     return names
 
 
@@ -81,17 +81,23 @@ def number_labels(
     if unknown:
         allowed = f"{len(class_names)} classes: {listing(class_names, 5)}"
         close = nearest(unknown[0], class_names) if len(class_names) <= NEAREST_AMONG else ""
-        raise DataError(Problem(f"{split} labels of no class", where, listing(unknown), allowed, close))
+        raise DataError(
+            Problem(
+                what=f"{split} labels of no class", where=where, value=listing(unknown), allowed=allowed, nearest=close
+            )
+        )
     return np.array([position[label] for label in distinct], np.int64)[found.codes], list(class_names)
 
 
 def empty_classes(split: Split, where: str) -> list[Problem]:
     """The problem of classes that have no training images, or of no images at all."""
     if not len(split.names):
-        return [Problem("no images", where)]
+        return [Problem(what="no images", where=where)]
     empty = [name for name, count in split.counts().items() if not count]
     fix = "correct the labels, or the class names"
-    return [Problem("classes without training images", where, listing(empty), fix=fix)] if empty else []
+    return (
+        [Problem(what="classes without training images", where=where, value=listing(empty), fix=fix)] if empty else []
+    )
 
 
 SHOWN = 5
@@ -103,7 +109,7 @@ def listed_file_state(path: Path, key: str) -> list[str | int]:
         stat = os.stat(path)
     except OSError as error:
         fix = f"check `{key}:` in the study file"
-        raise DataError(Problem("file is missing", str(path), fix=fix)) from error
+        raise DataError(Problem(what="file is missing", where=str(path), fix=fix)) from error
     return [path.name, stat.st_size, stat.st_mtime_ns]
 
 
@@ -130,7 +136,16 @@ def read_image_list(path: Path, key: str) -> tuple[Names, CodedLabels]:
             labels.add(parts[1])
     names = names_of(text, lengths)
     problems = (
-        [Problem("lines without a label", str(path), f"lines {listing(bad, SHOWN)}", "`path label`")] if bad else []
+        [
+            Problem(
+                what="lines without a label",
+                where=str(path),
+                value=f"lines {listing(bad, SHOWN)}",
+                allowed="`path label`",
+            )
+        ]
+        if bad
+        else []
     )
     problems += repeated_names(names, np.frombuffer(hashes, np.int64), str(path))
     if problems:
@@ -144,7 +159,11 @@ def repeated_names(names: Names, hashes: np.ndarray, where: str) -> list[Problem
         return []
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     fix = "each image needs a name of its own"
-    return [Problem("images that are named twice", where, listing(repeated, SHOWN), fix=fix)] if repeated else []
+    return (
+        [Problem(what="images that are named twice", where=where, value=listing(repeated, SHOWN), fix=fix)]
+        if repeated
+        else []
+    )
 
 
 def missing_files(folder: Path, split: Split, where: str) -> list[Problem]:
@@ -154,4 +173,4 @@ def missing_files(folder: Path, split: Split, where: str) -> list[Problem]:
     if not missing:
         return []
     what = f"{len(missing)} of {len(first)} images looked at (the first of each class) are not below {folder}"
-    return [Problem(what, where, listing(missing, SHOWN), fix="check `root:` in the study file")]
+    return [Problem(what=what, where=where, value=listing(missing, SHOWN), fix="check `root:` in the study file")]

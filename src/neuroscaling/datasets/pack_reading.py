@@ -68,11 +68,26 @@ def check_form(form: str, size: int | None) -> None:
     """Raise DataError unless a pack can have this form and size."""
     problems = []
     if form not in FORMS:
-        problems.append(Problem("unknown form of a pack", "form", form, ", ".join(FORMS), nearest(form, FORMS)))
+        problems.append(
+            Problem(
+                what="unknown form of a pack",
+                where="form",
+                value=form,
+                allowed=", ".join(FORMS),
+                nearest=nearest(form, FORMS),
+            )
+        )
     if size is not None and size < 1:
-        problems.append(Problem("size must be at least 1", "size", size))
+        problems.append(Problem(what="size must be at least 1", where="size", value=size))
     if size is None and form == "decoded":
-        problems.append(Problem("decoded images all have one size", "size", size, "a number of pixels, such as 256"))
+        problems.append(
+            Problem(
+                what="decoded images all have one size",
+                where="size",
+                value=size,
+                allowed="a number of pixels, such as 256",
+            )
+        )
     if problems:
         raise DataError(problems)
 
@@ -127,12 +142,14 @@ class PackSource:
         found = google_crc32c.value(content)
         if found != self.crc32c[row]:
             what, stated = "image was altered in the pack, by its CRC-32C", f"{int(self.crc32c[row]):08x}"
-            raise DataError(Problem(what, self.where(row), f"{found:08x}", stated, fix=PACK_AGAIN))
+            raise DataError(
+                Problem(what=what, where=self.where(row), value=f"{found:08x}", allowed=stated, fix=PACK_AGAIN)
+            )
 
     def _length(self, row: int) -> int:
         if not self.length[row]:
             what = "image could not be decoded when it was packed"
-            raise DataError(Problem(what, self.where(row), fix="replace the original and pack again"))
+            raise DataError(Problem(what=what, where=self.where(row), fix="replace the original and pack again"))
         return int(self.length[row])
 
     def _map(self, shard: int) -> np.ndarray:
@@ -153,7 +170,9 @@ def open_pack(folder: Path, split: str) -> PackSource:
     file = folder / facts["index"]["file"]
     if (found := file_sha256(file)) != facts["index"]["sha256"]:
         what = "the index of a pack was altered, by its sha256"
-        raise DataError(Problem(what, str(file), found, facts["index"]["sha256"], fix=PACK_AGAIN))
+        raise DataError(
+            Problem(what=what, where=str(file), value=found, allowed=facts["index"]["sha256"], fix=PACK_AGAIN)
+        )
     table = read_parquet(file, COLUMNS, PACK_AGAIN)
     columns = {name: table[name].to_numpy() for name in COLUMNS[1:]}
     names = pack_names(table["image_id"].to_pylist())
@@ -176,7 +195,9 @@ def _check_files(folder: Path, files: list[dict[str, Any]]) -> None:
         found = path.stat().st_size if path.is_file() else None
         if found != file["bytes"]:
             what = "file of a pack is missing" if found is None else "file of a pack is cut short"
-            problems.append(Problem(what, str(path), found, f"{file['bytes']} bytes", fix="pack again"))
+            problems.append(
+                Problem(what=what, where=str(path), value=found, allowed=f"{file['bytes']} bytes", fix="pack again")
+            )
     if problems:
         raise DataError(problems)
 
@@ -200,7 +221,7 @@ def staged_pack(folder: Path, split: str, operating: dict[str, Any]) -> Path:
         return folder
     if where == "disk" and not operating.get("scratch"):
         what = "`stage: disk` needs a folder"
-        raise DataError(Problem(what, "scratch", fix="set `scratch:` to one on the node's own disk"))
+        raise DataError(Problem(what=what, where="scratch", fix="set `scratch:` to one on the node's own disk"))
     base = (MEMORY_FOLDER if where == "memory" else Path(operating["scratch"])) / f"neuroscaling-{os.getuid()}"
     facts = pack_facts(folder, split)
     copy = base / f"pack-{content_hash(facts, 16)}"
@@ -237,7 +258,13 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
                 write.write(block)
         if digest.hexdigest() != sha256:
             raise DataError(
-                Problem("file of a pack is damaged", str(source), digest.hexdigest(), sha256, fix="pack again")
+                Problem(
+                    what="file of a pack is damaged",
+                    where=str(source),
+                    value=digest.hexdigest(),
+                    allowed=sha256,
+                    fix="pack again",
+                )
             )
 
 

@@ -204,7 +204,7 @@ def _refuse(name: str, problems: list[Problem], settings: dict[str, Any]) -> Non
         return
     what, allowed = f"{len(problems)} images can't be decoded", f"corrupt_limit: {limit}"
     fix = "replace these files or move them away, or raise the data set's `corrupt_limit`; what is packed stays"
-    raise DataError([Problem(what, f"dataset {name}", allowed=allowed, fix=fix), *problems[:SHOWN]])
+    raise DataError([Problem(what=what, where=f"dataset {name}", allowed=allowed, fix=fix), *problems[:SHOWN]])
 
 
 def _picture(image: torch.Tensor) -> Image.Image:

@@ -90,12 +90,14 @@ def read_subset(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(Problem("subset is missing", str(path)))
+        raise DataError(Problem(what="subset is missing", where=str(path)))
     table = read_parquet(path, COLUMNS)
     record = parquet_metadata(table, METADATA, path)
     found = record.get("format") if isinstance(record, dict) else record
     if found != FORMAT:
-        raise DataError(Problem("a subset of another format", str(path), found, FORMAT, fix=DELETE_PARQUET))
+        raise DataError(
+            Problem(what="a subset of another format", where=str(path), value=found, allowed=FORMAT, fix=DELETE_PARQUET)
+        )
     require_checksum(record, path, DELETE_PARQUET)
     if record[DEFINITION] is not None:
         require_name(record, path, path.stem, DELETE_PARQUET)
@@ -104,7 +106,9 @@ def read_subset(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
         rows = rows_sha256(columns)
     if rows != record[ROWS]:
         what = "the file was altered: its images are not those of the checksum that it states"
-        raise DataError(Problem(what, f"{path}: {ROWS}", record[ROWS], rows, fix=DELETE_PARQUET))
+        raise DataError(
+            Problem(what=what, where=f"{path}: {ROWS}", value=record[ROWS], allowed=rows, fix=DELETE_PARQUET)
+        )
     return columns, record
 
 

@@ -50,7 +50,7 @@ def parse_token(token: int | str, where: str = "subset") -> Token:
         return Token("all", None)
     match = re.fullmatch(r"([ncp]?)(-?\d+)", str(token))
     if match is None:
-        raise DataError(Problem("this names no subset", where, token, ALLOWED))
+        raise DataError(Problem(what="this names no subset", where=where, value=token, allowed=ALLOWED))
     return Token(STRATEGIES[match[1]], int(match[2]))
 
 
@@ -76,16 +76,23 @@ def count_problems(name: str, counts: dict[str, int], samples_per_class: int) ->
     """What is wrong with asking for `samples_per_class` images of classes that have `counts` images."""
     where = f"dataset {name}"
     if samples_per_class < 1:
-        return [Problem("samples per class must be at least 1", where, samples_per_class, "1, 2, ... or `all`")]
+        return [
+            Problem(
+                what="samples per class must be at least 1",
+                where=where,
+                value=samples_per_class,
+                allowed="1, 2, ... or `all`",
+            )
+        ]
     smallest = min(counts, key=lambda label: (counts[label], label), default=None)
     if smallest is None or counts[smallest] >= samples_per_class:
         return []
     return [
         Problem(
-            f"class `{smallest}` has only {counts[smallest]} images",
-            where,
-            samples_per_class,
-            f"1 to {counts[smallest]}, or `all`",
+            what=f"class `{smallest}` has only {counts[smallest]} images",
+            where=where,
+            value=samples_per_class,
+            allowed=f"1 to {counts[smallest]}, or `all`",
             fix="ask for fewer samples per class",
         )
     ]
@@ -94,7 +101,15 @@ def count_problems(name: str, counts: dict[str, int], samples_per_class: int) ->
 def _too_many(where: str, wanted: int, there: int, what: str) -> list[Problem]:
     if 1 <= wanted <= there:
         return []
-    return [Problem(f"there are {there} {what}", where, wanted, f"1 to {there}", fix=f"ask for other {what}")]
+    return [
+        Problem(
+            what=f"there are {there} {what}",
+            where=where,
+            value=wanted,
+            allowed=f"1 to {there}",
+            fix=f"ask for other {what}",
+        )
+    ]
 
 
 def draw(index: DatasetIndex, samples_per_class: int | Literal["all"], seed: int) -> np.ndarray:
@@ -141,7 +156,9 @@ def validation_rows(index: DatasetIndex, class_names: Sequence[str] | None) -> t
     missing = sorted(set(positions) - set(index.class_names))
     if missing:
         raise DataError(
-            Problem(f"classes that have no {index.split} images", f"dataset {index.name}", listing(missing))
+            Problem(
+                what=f"classes that have no {index.split} images", where=f"dataset {index.name}", value=listing(missing)
+            )
         )
     renumbered = np.array([positions.get(name, -1) for name in index.class_names], np.int64)[index.labels]
     rows = np.flatnonzero(renumbered >= 0)

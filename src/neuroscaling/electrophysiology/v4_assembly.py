@@ -82,7 +82,7 @@ def _trials(session: Session, raw: Path) -> tuple[np.ndarray, list[str], np.ndar
     made = np.isfinite(repeats)
     if (made.any(0) != made.all(0)).any():
         n = int((made.any(0) != made.all(0)).sum())
-        raise DataError(Problem(f"{n} repeats were made for some neurons only", str(raw)))
+        raise DataError(Problem(what=f"{n} repeats were made for some neurons only", where=str(raw)))
     images, columns = np.nonzero(made[0])
     # Repeats are numbered without gaps: which column a trial stands in says nothing.
     numbers = np.concatenate([np.arange(n) for n in made[0].sum(1)])

@@ -138,7 +138,12 @@ def usable_samples(samples: Sequence[int | str], n_training: int, session: str) 
     numbers = sorted({size for size in samples if size != "all"})
     if numbers and numbers[0] < V4_SAMPLES:
         raise StudyError(
-            Problem("too few mapping images", "v4: samples", numbers[0], f"{V4_SAMPLES} or more, or `all`")
+            Problem(
+                what="too few mapping images",
+                where="v4: samples",
+                value=numbers[0],
+                allowed=f"{V4_SAMPLES} or more, or `all`",
+            )
         )
     larger = [size for size in numbers if size >= n_training]
     if larger:
@@ -149,7 +154,15 @@ def usable_samples(samples: Sequence[int | str], n_training: int, session: str) 
 def _check_metrics(metrics: Sequence[str]) -> None:
     for metric in metrics:
         if metric not in MAPPINGS:
-            raise StudyError(Problem("no such metric", "v4", metric, ", ".join(MAPPINGS), nearest(metric, MAPPINGS)))
+            raise StudyError(
+                Problem(
+                    what="no such metric",
+                    where="v4",
+                    value=metric,
+                    allowed=", ".join(MAPPINGS),
+                    nearest=nearest(metric, MAPPINGS),
+                )
+            )
 
 
 def ridge(stored: Activations, session: Session, tasks: Sequence[Task]) -> list[Outcome]:

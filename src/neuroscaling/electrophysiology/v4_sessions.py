@@ -65,7 +65,13 @@ def load_session(root: str | Path, session: str) -> Session:
     if session not in v4_session_names(root):
         found = v4_session_names(root)
         raise DataError(
-            Problem("no such session", str(root), session, listing(found) or "none", nearest(session, found))
+            Problem(
+                what="no such session",
+                where=str(root),
+                value=session,
+                allowed=listing(found) or "none",
+                nearest=nearest(session, found),
+            )
         )
     files = {kind: root / name for kind, name in v4_session_files(session).items()}
     sums = {name: file_sha256(root / name) for kind, name in v4_session_files(session).items() if files[kind].is_file()}
@@ -91,25 +97,32 @@ def _altered(root: Path, found: dict[str, str]) -> Iterator[Problem]:
     known, what = v4_sha256(), "the file was altered or cut short"
     for name, sha256 in found.items():
         if known.get(name, sha256) != sha256:
-            yield Problem(what, str(root / name), sha256, known[name], fix="fetch it again")
+            yield Problem(what=what, where=str(root / name), value=sha256, allowed=known[name], fix="fetch it again")
 
 
 def _inconsistent(averaged: np.ndarray, raw: np.ndarray | None, numbers: list[int], files: dict) -> Iterator[Problem]:
     where = str(files["responses"])
     if averaged.ndim != 2:
-        yield Problem("responses have another shape", where, averaged.shape, "(neurons, images)")
+        yield Problem(
+            what="responses have another shape", where=where, value=averaged.shape, allowed="(neurons, images)"
+        )
         return
     if numbers != list(range(1, averaged.shape[1] + 1)):
         found = f"{len(numbers)} images, numbers {numbers[0] if numbers else '-'} to {numbers[-1] if numbers else '-'}"
         yield Problem(
-            "images and responses differ", str(files["images"]), found, f"1 to {averaged.shape[1]}, each once"
+            what="images and responses differ",
+            where=str(files["images"]),
+            value=found,
+            allowed=f"1 to {averaged.shape[1]}, each once",
         )
     broken = np.flatnonzero(~np.isfinite(averaged).all(1))
     if len(broken):
         count = int((~np.isfinite(averaged)).sum())
-        yield Problem(f"{count} responses are NaN or infinite", where, f"neurons {listing(broken.tolist())}")
+        yield Problem(
+            what=f"{count} responses are NaN or infinite", where=where, value=f"neurons {listing(broken.tolist())}"
+        )
     if not varies(averaged.T).any():
-        yield Problem(f"all {len(averaged)} neurons answer equally to every image", where)
+        yield Problem(what=f"all {len(averaged)} neurons answer equally to every image", where=where)
     if raw is not None and not len(broken):
         yield from _raw_problems(averaged, raw, files["raw"])
 
@@ -117,18 +130,20 @@ def _inconsistent(averaged: np.ndarray, raw: np.ndarray | None, numbers: list[in
 def _raw_problems(averaged: np.ndarray, raw: np.ndarray, file: Path) -> Iterator[Problem]:
     if raw.ndim != 3 or raw.shape[:2] != averaged.shape:
         allowed = f"({averaged.shape[0]}, {averaged.shape[1]}, repeats)"
-        yield Problem("raw responses have another shape", str(file), raw.shape, allowed)
+        yield Problem(what="raw responses have another shape", where=str(file), value=raw.shape, allowed=allowed)
         return
     without = int((~np.isfinite(raw)).all(2).any(0).sum())
     if without:
-        yield Problem(f"{without} images have no repeat", str(file))
+        yield Problem(what=f"{without} images have no repeat", where=str(file))
     elif not np.allclose(np.nanmean(raw, axis=2), averaged, rtol=1e-6, atol=1e-9):
-        yield Problem("raw responses don't average to the repeat averages", str(file), fix="fetch both files again")
+        yield Problem(
+            what="raw responses don't average to the repeat averages", where=str(file), fix="fetch both files again"
+        )
     unrepeated = np.flatnonzero((np.isfinite(raw).sum(2) < 2).all(1))
     if len(unrepeated):
         what = f"no ceiling from {len(unrepeated)} neurons: none of their images has two repeats"
         fix = "without this file the session is scored without a ceiling"
-        yield Problem(what, str(file), f"neurons {listing(unrepeated.tolist())}", fix=fix)
+        yield Problem(what=what, where=str(file), value=f"neurons {listing(unrepeated.tolist())}", fix=fix)
 
 
 COMMIT = "f4552ad9d34a466ebc66658f72a08a8e5038f1cf"
@@ -162,7 +177,9 @@ def _fetch(source: str | Path, name: str, target: Path, optional: bool) -> bool:
         if optional:
             log.info("%s has no %s: no noise ceiling", source, name)
             return False
-        raise DataError(Problem("the file doesn't exist", f"{source}/{name}", fix="check the session's id")) from error
+        raise DataError(
+            Problem(what="the file doesn't exist", where=f"{source}/{name}", fix="check the session's id")
+        ) from error
     return True
 
 
@@ -171,7 +188,11 @@ def _check_sha256(file: Path, name: str, where: str) -> None:
     if expected is None:
         log.warning("%s has no known sha256; accepted with %s", name, found)
     elif found != expected:
-        raise DataError(Problem("the file is not the known one", where, found, expected, fix="fetch it again"))
+        raise DataError(
+            Problem(
+                what="the file is not the known one", where=where, value=found, allowed=expected, fix="fetch it again"
+            )
+        )
 
 
 def _is_known(file: Path, name: str) -> bool:

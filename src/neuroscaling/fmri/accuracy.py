@@ -67,24 +67,43 @@ def _problems(
 ) -> Iterator[Problem]:
     n = responses.shape[-1]
     if predictions.shape != responses.shape or responses.ndim != 2:
-        yield Problem("predictions and responses differ in shape", "accuracy", predictions.shape, f"{responses.shape}")
+        yield Problem(
+            what="predictions and responses differ in shape",
+            where="accuracy",
+            value=predictions.shape,
+            allowed=f"{responses.shape}",
+        )
     for name, values in (("predictions", predictions), ("responses", responses)):
         bad = np.nonzero(~np.isfinite(values).all(0))[0]
         if len(bad):
             what = f"{len(bad)} vertices have NaN or infinite {name}"
-            yield Problem(what, "accuracy", listing(bad.tolist()), fix="leave these vertices out")
+            yield Problem(what=what, where="accuracy", value=listing(bad.tolist()), fix="leave these vertices out")
     by_vertex = {**regions, "hemisphere": hemisphere} | ({} if ceiling is None else {"ceiling": ceiling})
     for name, values in by_vertex.items():
         if np.shape(values) != (n,):
-            yield Problem("not one value a vertex", f"accuracy: {name}", np.shape(values), f"({n},)")
+            yield Problem(
+                what="not one value a vertex", where=f"accuracy: {name}", value=np.shape(values), allowed=f"({n},)"
+            )
     unknown = sorted(set(np.unique(hemisphere).tolist()) - {*SIDES, BOTH})
     if unknown:
-        yield Problem("no such hemisphere", "accuracy", listing(unknown), ", ".join((*SIDES, BOTH)))
+        yield Problem(
+            what="no such hemisphere", where="accuracy", value=listing(unknown), allowed=", ".join((*SIDES, BOTH))
+        )
     outside = [] if ceiling is None else np.nonzero(~((ceiling >= 0) & (ceiling <= 1)))[0].tolist()
     if outside:
-        yield Problem(f"{len(outside)} ceilings are not in 0..1", "accuracy", listing(outside), "shares of variance")
+        yield Problem(
+            what=f"{len(outside)} ceilings are not in 0..1",
+            where="accuracy",
+            value=listing(outside),
+            allowed="shares of variance",
+        )
     if min_ceiling and ceiling is None:
-        yield Problem("there is no ceiling to choose vertices by", "accuracy: min_ceiling", min_ceiling, "0")
+        yield Problem(
+            what="there is no ceiling to choose vertices by",
+            where="accuracy: min_ceiling",
+            value=min_ceiling,
+            allowed="0",
+        )
 
 
 def _groups(regions: Mapping[str, np.ndarray], hemisphere: np.ndarray, used: np.ndarray) -> dict[tuple, np.ndarray]:

@@ -59,7 +59,7 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
             problems += error.problems
     keys = [key for key, _ in found]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
-        problems.append(Problem("a subject is given twice", " ".join(key), fix="list each score file once"))
+        problems.append(Problem(what="a subject is given twice", where=" ".join(key), fix="list each score file once"))
     if problems:
         raise DataError(problems)
     return dict(sorted(found))
@@ -94,7 +94,12 @@ def subject_of(score_file: Path, content: dict[str, Any]) -> str:
     subjects = sorted({str(row.get("subject")) for row in content["rows"]})
     if len(subjects) != 1:
         raise DataError(
-            Problem("not the score file of one subject", str(score_file), listing(subjects) or "no row", "one subject")
+            Problem(
+                what="not the score file of one subject",
+                where=str(score_file),
+                value=listing(subjects) or "no row",
+                allowed="one subject",
+            )
         )
     return subjects[0]
 
@@ -122,7 +127,10 @@ def _header_problems(path: Path, columns: Sequence[str] = COLUMNS) -> list[Probl
     except DataError as error:
         return error.problems
     absent = [name for name in columns if name not in names]
-    return [Problem("column is missing", str(path), name, listing(names, 20), fix=DELETE_SCORE) for name in absent]
+    return [
+        Problem(what="column is missing", where=str(path), value=name, allowed=listing(names, 20), fix=DELETE_SCORE)
+        for name in absent
+    ]
 
 
 def _numbered(labels: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], np.ndarray]:

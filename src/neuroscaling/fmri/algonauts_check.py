@@ -101,10 +101,17 @@ def picture_problems(folder: Path, every: bool) -> Iterator[Problem]:
                 other.append(f"{file.name} ({kind})")
         place = str(recording_folders.image_folder(folder, split))
         if damaged:
-            yield Problem(f"{len(damaged)} images can't be decoded", place, listing(damaged, 4), fix="copy them again")
+            yield Problem(
+                what=f"{len(damaged)} images can't be decoded",
+                where=place,
+                value=listing(damaged, 4),
+                fix="copy them again",
+            )
         if other:
             what = f"{len(other)} images aren't the challenge's"
-            yield Problem(what, place, listing(other, 4), f"RGB, {NSD_IMAGE_SIZE} x {NSD_IMAGE_SIZE} px")
+            yield Problem(
+                what=what, where=place, value=listing(other, 4), allowed=f"RGB, {NSD_IMAGE_SIZE} x {NSD_IMAGE_SIZE} px"
+            )
 
 
 def _sampled_images(files: list[Path]) -> list[Path]:
@@ -133,7 +140,12 @@ def mask_problems(folder: Path) -> Iterator[Problem]:
             unnamed = sorted({int(value) for value in np.unique(read_npy(file))} - set(named))
             if unnamed:
                 what = "values that the mapping doesn't name"
-                yield Problem(what, str(file), listing(unnamed), listing([f"{v} {n}" for v, n in named.items()]))
+                yield Problem(
+                    what=what,
+                    where=str(file),
+                    value=listing(unnamed),
+                    allowed=listing([f"{v} {n}" for v, n in named.items()]),
+                )
         yield from _twin_problems(folder, mask_class)
 
 
@@ -145,13 +157,13 @@ def _twin_problems(folder: Path, mask_class: str) -> Iterator[Problem]:
     differing = [twin is not None and not np.array_equal(mask, twin) for mask, twin in zip(own, twins, strict=True)]
     if any(differing) and all(map(np.array_equal, own, twins[::-1])):
         what = "the masks of the hemispheres are swapped"
-        yield Problem(what, str(files[0].parent), " and ".join(file.name for file in files))
+        yield Problem(what=what, where=str(files[0].parent), value=" and ".join(file.name for file in files))
         return
     for file, mask, twin, differs in zip(files, own, twins, differing, strict=True):
         if differs:
             count = int((mask != twin).sum()) if mask.shape == twin.shape else len(mask)
             where = recording_folders.mask_files(folder, mask_class, "fsaverage")[files.index(file)].name
-            yield Problem(f"differs from {where} at {count} of {len(mask)} vertices", str(file))
+            yield Problem(what=f"differs from {where} at {count} of {len(mask)} vertices", where=str(file))
 
 
 def _at_vertices(folder: Path, mask_class: str, side: int) -> np.ndarray | None:
@@ -166,10 +178,14 @@ def class_notes(folder: Path) -> Iterator[Problem]:
     place = str(folder / "roi_masks")
     absent = [mask_class for mask_class in ROI_CLASSES if mask_class not in recording_folders.roi_classes(folder)]
     if absent:
-        yield Problem("no masks of these classes of ROIs: their regions have no vertices", place, ", ".join(absent))
+        yield Problem(
+            what="no masks of these classes of ROIs: their regions have no vertices",
+            where=place,
+            value=", ".join(absent),
+        )
     surface = recording_folders.all_vertices_files(folder)[0]
     if not surface.is_file():
-        yield Problem("no all-vertices masks: surface maps can't be drawn", place)
+        yield Problem(what="no all-vertices masks: surface maps can't be drawn", where=place)
     yield from _surface_notes(surface)
     for mask_class in recording_folders.roi_classes(folder):
         yield from _name_notes(recording_folders.mapping_file(folder, mask_class), ROI_CLASSES[mask_class])
@@ -179,7 +195,7 @@ def _surface_notes(file: Path) -> Iterator[Problem]:
     shape = read_shape(file)
     if len(shape) == 1 and shape != (FSAVERAGE_VERTICES,):
         what = f"the masks are over a surface of {shape[0]} vertices, not over fsaverage: a simulated one?"
-        yield Problem(what, str(file.parent), allowed=f"{FSAVERAGE_VERTICES} vertices")
+        yield Problem(what=what, where=str(file.parent), allowed=f"{FSAVERAGE_VERTICES} vertices")
 
 
 def _name_notes(file: Path, known: tuple[str, ...]) -> Iterator[Problem]:
@@ -190,7 +206,9 @@ def _name_notes(file: Path, known: tuple[str, ...]) -> Iterator[Problem]:
     for value, name in names:
         if value != 0 and name not in known:
             what = "the challenge has no such ROI: its vertices count for all-vertices alone"
-            yield Problem(what, str(file), name, ", ".join(known), nearest(name, known))
+            yield Problem(
+                what=what, where=str(file), value=name, allowed=", ".join(known), nearest=nearest(name, known)
+            )
 
 
 MOST_MASKED = 0.5
@@ -202,7 +220,13 @@ def response_problems(folder: Path, found: Scan) -> Iterator[Problem]:
     """Rows without a number, hemispheres that can't be used, hemispheres that are copies, values out of range."""
     for file, rows in found.empty.items():
         what = f"{len(rows)} rows are NaN throughout, so that no vertex can be used"
-        yield Problem(what, str(file), listing(rows), "a number in every row", fix="rows are counted from 1")
+        yield Problem(
+            what=what,
+            where=str(file),
+            value=listing(rows),
+            allowed="a number in every row",
+            fix="rows are counted from 1",
+        )
     if not found.empty:
         yield from _masked_problems(folder, found)
     for split in recording_folders.SPLIT_PREFIXES:
@@ -217,12 +241,12 @@ def vertex_notes(folder: Path, found: Scan) -> Iterator[Problem]:
         for vertices, reason in ((found.nan[side], "have NaN"), (found.constant[side], "don't vary")):
             if vertices:
                 what = f"{len(vertices)} of {found.width[side]} {side} vertices {reason} and are left out"
-                yield Problem(what, str(folder), listing(vertices))
+                yield Problem(what=what, where=str(folder), value=listing(vertices))
     for split in recording_folders.SPLIT_PREFIXES:
         numbers = [number for _, number, _ in recording_folders.split_images(folder, split)]
         if numbers != sorted(numbers):
             what = f"{split} images aren't in ascending order of NSD numbers, as the challenge's are"
-            yield Problem(what, str(recording_folders.image_folder(folder, split)))
+            yield Problem(what=what, where=str(recording_folders.image_folder(folder, split)))
 
 
 def _masked_problems(folder: Path, found: Scan) -> Iterator[Problem]:
@@ -230,7 +254,7 @@ def _masked_problems(folder: Path, found: Scan) -> Iterator[Problem]:
         masked = len(found.masked(side))
         if masked > MOST_MASKED * found.width[side]:
             what = f"{masked} of {found.width[side]} {side} vertices have NaN or don't vary"
-            yield Problem(what, str(folder), allowed=f"at most {percent(MOST_MASKED)} of a hemisphere")
+            yield Problem(what=what, where=str(folder), allowed=f"at most {percent(MOST_MASKED)} of a hemisphere")
 
 
 def _copy_problems(files: list[Path]) -> Iterator[Problem]:
@@ -239,7 +263,9 @@ def _copy_problems(files: list[Path]) -> Iterator[Problem]:
     left, right = (read_npy(file, mapped=True) for file in files)
     rows = zip(left, right, strict=True)
     if left.shape == right.shape and all(np.array_equal(a, b, equal_nan=True) for a, b in rows):
-        yield Problem("both hemispheres hold the same numbers", str(files[0].parent), fix="copy the right file again")
+        yield Problem(
+            what="both hemispheres hold the same numbers", where=str(files[0].parent), fix="copy the right file again"
+        )
 
 
 def _ceiling_problems(folder: Path) -> Iterator[Problem]:
@@ -247,11 +273,22 @@ def _ceiling_problems(folder: Path) -> Iterator[Problem]:
         low, high = _range(file)
         if low < 0 or high > 1:
             fix = "divide per cent by 100" if low >= 0 and high <= 100 else ""
-            yield Problem("noise ceiling out of range", str(file), f"{low:.4g} to {high:.4g}", "0 to 1", fix=fix)
+            yield Problem(
+                what="noise ceiling out of range",
+                where=str(file),
+                value=f"{low:.4g} to {high:.4g}",
+                allowed="0 to 1",
+                fix=fix,
+            )
     for file in (file for file in recording_folders.ncsnr_files(folder) if file.is_file()):
         low, high = _range(file)
         if low < 0:
-            yield Problem("signal-to-noise ratio below 0", str(file), f"{low:.4g} to {high:.4g}", "0 and above")
+            yield Problem(
+                what="signal-to-noise ratio below 0",
+                where=str(file),
+                value=f"{low:.4g} to {high:.4g}",
+                allowed="0 and above",
+            )
 
 
 def _repeats_problems(folder: Path) -> Iterator[Problem]:
@@ -261,7 +298,12 @@ def _repeats_problems(folder: Path) -> Iterator[Problem]:
             low, high = _range(file)
             if low < 1 or high > MOST_REPEATS:
                 allowed = f"1 to {MOST_REPEATS}, as NSD shows an image"
-                yield Problem("number of repetitions out of range", str(file), f"{low:g} to {high:g}", allowed)
+                yield Problem(
+                    what="number of repetitions out of range",
+                    where=str(file),
+                    value=f"{low:g} to {high:g}",
+                    allowed=allowed,
+                )
 
 
 def _range(file: Path) -> tuple[float, float]:

@@ -58,12 +58,12 @@ def count_problems(folder: Path) -> Iterator[Problem]:
     if counts != widths and counts == widths[::-1]:
         what = "the hemispheres of the responses are swapped"
         value, allowed = f"{widths[0]} and {widths[1]} vertices", f"{counts[0]} and {counts[1]}, as all-vertices has"
-        yield Problem(what, str(folder / "training_split" / "training_fmri"), value, allowed)
+        yield Problem(what=what, where=str(folder / "training_split" / "training_fmri"), value=value, allowed=allowed)
         return
     for file, count, width, side in zip(files, counts, widths, HEMISPHERES, strict=True):
         if count != width:
             what = f"{count} vertices on fsaverage, but the {side} training responses have {width}"
-            yield Problem(what, str(file))
+            yield Problem(what=what, where=str(file))
 
 
 def _split(folder: Path, split: str, columns: tuple[np.ndarray, ...]) -> Split:

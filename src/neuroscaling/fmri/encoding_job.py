@@ -93,7 +93,7 @@ def _tasks(recording: Recording, settings: EncodingSettings) -> tuple[list[Task]
     ids, n_test = recording.training.stimulus_ids, len(recording.test.stimulus_ids)
     if settings.evaluate == "test" and recording.test.responses is None:
         fix = "evaluate on training images that are held out (`evaluate: validation`), or rebuild them from NSD"
-        raise DataError(Problem("the responses to the test images are withheld", recording.name, fix=fix))
+        raise DataError(Problem(what="the responses to the test images are withheld", where=recording.name, fix=fix))
     sampling, test = sample_rows(ids, settings, recording.name), len(ids) + np.arange(n_test)
     evaluate = test if settings.evaluate == "test" else sampling.held_out
     is_whole = settings.evaluate == "test" and len(sampling.draws[0].orders[-1]) == len(ids)
@@ -141,7 +141,16 @@ def _regions(recording: Recording, regions: Sequence[str] | str) -> list[str]:
     if unknown:
         known = list(recording.regions)
         raise DataError(
-            [Problem("unknown region", recording.name, name, listing(known), nearest(name, known)) for name in unknown]
+            [
+                Problem(
+                    what="unknown region",
+                    where=recording.name,
+                    value=name,
+                    allowed=listing(known),
+                    nearest=nearest(name, known),
+                )
+                for name in unknown
+            ]
         )
     return list(regions)
 

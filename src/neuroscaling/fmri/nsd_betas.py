@@ -64,7 +64,9 @@ def zscored(betas: np.ndarray) -> np.ndarray:
 def _facts(file: Path) -> tuple[int, tuple[int, ...], np.dtype]:
     """Trials, shape of the space, dtype; from the header alone."""
     if not file.is_file():
-        raise DataError(Problem("file is missing", str(file), fix="see docs/nsd.md for the files of each space"))
+        raise DataError(
+            Problem(what="file is missing", where=str(file), fix="see docs/nsd.md for the files of each space")
+        )
     if file.suffix == ".hdf5":
         with hdf5_dataset(file, DATASET) as betas:
             shape, dtype = betas.shape, betas.dtype
@@ -82,7 +84,14 @@ def _facts(file: Path) -> tuple[int, tuple[int, ...], np.dtype]:
             allowed, fits = "(X, Y, Z, trials), no scale in the header,", len(grid) == 3 and dtype == np.int16 and plain
     if not fits:
         kind = "float32" if file.suffix == ".mgh" else "int16"
-        raise DataError(Problem("not the betas of a scan session", str(file), f"{shape} {dtype}", f"{allowed} {kind}"))
+        raise DataError(
+            Problem(
+                what="not the betas of a scan session",
+                where=str(file),
+                value=f"{shape} {dtype}",
+                allowed=f"{allowed} {kind}",
+            )
+        )
     return int(trials), tuple(int(n) for n in grid), dtype
 
 

@@ -69,7 +69,7 @@ def _named(nsd_root: Path, algonauts_root: Path, subjects: Sequence[str] | str) 
     there = [subject for subject in nsd_subjects(nsd_root) if (algonauts_root / subject).is_dir()]
     if not there:
         raise DataError(
-            Problem("no subject of the NSD tree", str(algonauts_root), fix="name the folder of subj01, ...")
+            Problem(what="no subject of the NSD tree", where=str(algonauts_root), fix="name the folder of subj01, ...")
         )
     return there
 
@@ -99,19 +99,25 @@ def _image_problems(folder: Path, split: str, rows: Rows) -> Iterator[Problem]:
     """Images of the tree against those of the design: first their number, then the first that differs."""
     place_of_images = folder / f"{split}_split" / f"{split}_images"
     if not place_of_images.is_dir():
-        yield Problem("folder of images is missing", str(place_of_images), fix="give the challenge's tree")
+        yield Problem(what="folder of images is missing", where=str(place_of_images), fix="give the challenge's tree")
         return
     matches = [IMAGE.fullmatch(path.name) for path in place_of_images.iterdir()]
     ids = np.array([number for _, number in sorted((int(m[1]), int(m[2])) for m in matches if m)], int)
     if len(ids) != len(rows.ids):
         what = f"{len(ids)} {split} images, but NSD's design gives {len(rows.ids)}"
-        yield Problem(what, str(place_of_images), fix="are all images there, and of this subject?")
+        yield Problem(what=what, where=str(place_of_images), fix="are all images there, and of this subject?")
     elif (ids != rows.ids).any():
         row = int(np.flatnonzero(ids != rows.ids)[0])
         n = int((ids != rows.ids).sum())
         what = f"{n} of {len(ids)} images are not those of NSD's design, the first in row {row + 1}"
         hint = "all are off by one: file names count NSD's images from 0" if len(set(ids - rows.ids)) == 1 else ""
-        yield Problem(what, str(place_of_images), f"nsd-{ids[row]:05d}", f"nsd-{rows.ids[row]:05d}", fix=hint)
+        yield Problem(
+            what=what,
+            where=str(place_of_images),
+            value=f"nsd-{ids[row]:05d}",
+            allowed=f"nsd-{rows.ids[row]:05d}",
+            fix=hint,
+        )
 
 
 def _rebuild_hemisphere(
@@ -122,7 +128,14 @@ def _rebuild_hemisphere(
     published, vertices = read_npy(path, mapped=True), _vertices(folder, side, len(ncsnr))
     if published.shape != (len(splits["training"].ids), len(vertices)):
         expected = f"({len(splits['training'].ids)}, {len(vertices)})"
-        raise DataError(Problem("not the training responses of this subject", str(path), published.shape, expected))
+        raise DataError(
+            Problem(
+                what="not the training responses of this subject",
+                where=str(path),
+                value=published.shape,
+                allowed=expected,
+            )
+        )
     test = np.empty((len(splits["test"].ids), len(vertices)), np.float32)
     largest = Difference()
     for block in averaged_blocks(files, vertices, splits, memory_mb):
@@ -168,7 +181,13 @@ class Difference:
             f"(fsaverage vertex {vertex})"
         )
         fix = "check that both trees are of the same subject and release"
-        return Problem(what, str(path), self.published, f"{self.rebuilt:.6g}, within {TOLERANCE:g}", fix=fix)
+        return Problem(
+            what=what,
+            where=str(path),
+            value=self.published,
+            allowed=f"{self.rebuilt:.6g}, within {TOLERANCE:g}",
+            fix=fix,
+        )
 
 
 def _vertices(folder: Path, side: str, n: int) -> np.ndarray:
@@ -176,7 +195,9 @@ def _vertices(folder: Path, side: str, n: int) -> np.ndarray:
     path = folder / "roi_masks" / f"{side}.all-vertices_fsaverage_space.npy"
     mask = read_npy(path, mapped=True)
     if mask.shape != (n,):
-        raise DataError(Problem("not a mask of the fsaverage vertices", str(path), mask.shape, f"({n},)"))
+        raise DataError(
+            Problem(what="not a mask of the fsaverage vertices", where=str(path), value=mask.shape, allowed=f"({n},)")
+        )
     return np.flatnonzero(np.asarray(mask) > 0)
 
 
@@ -196,7 +217,9 @@ def _write(arrays: dict[Path, np.ndarray]) -> list[Path]:
     other = [path for path in there if not _is_same(read_npy(path, mapped=True), arrays[path])]
     if other:
         fix = "move the file away to have it written again"
-        raise DataError([Problem("is there already and differs from what was rebuilt", str(p), fix=fix) for p in other])
+        raise DataError(
+            [Problem(what="is there already and differs from what was rebuilt", where=str(p), fix=fix) for p in other]
+        )
     for path, values in arrays.items():
         if path not in there:
             with atomic_path(path) as temporary, open(temporary, "wb") as file:

@@ -43,7 +43,7 @@ def _subject_problems(root: Path, subject: str, design: Design | None) -> list[P
     spaces = spaces_of(root, subject)
     if not spaces:
         where = str(root / "nsddata_betas" / "ppdata" / subject)
-        return [Problem("no responses in any space", where, allowed=", ".join(SPACES), fix=NSD_FIX)]
+        return [Problem(what="no responses in any space", where=where, allowed=", ".join(SPACES), fix=NSD_FIX)]
     return [problem for space in spaces for problem in _space_problems(NsdPlace(root, subject, space), design)]
 
 
@@ -59,7 +59,7 @@ def _space_problems(place: NsdPlace, design: Design | None) -> list[Problem]:
     except DataError as error:
         problems += error.problems
     missing = [file for part in place.parts if not (file := place.label_file(part, GENERAL)).is_file()]
-    problems += [Problem("file is missing", str(file), fix=NSD_FIX) for file in missing]
+    problems += [Problem(what="file is missing", where=str(file), fix=NSD_FIX) for file in missing]
     return problems + label_problems(place, grids)
 
 
@@ -68,10 +68,10 @@ def _session_problems(place: NsdPlace, sessions: list[int]) -> list[Problem]:
     problems = []
     if gaps:
         what = "scan sessions are missing before others that are there"
-        problems.append(Problem(what, str(place.betas), listing(gaps), fix=NSD_FIX))
+        problems.append(Problem(what=what, where=str(place.betas), value=listing(gaps), fix=NSD_FIX))
     completed = completed_sessions(place.root, place.subject)
     beyond = [session for session in sessions if completed and session > completed]
     if beyond:
         what = "scan sessions that this subject didn't have: is it another one's folder?"
-        problems.append(Problem(what, str(place.betas), listing(beyond), f"1 to {completed}"))
+        problems.append(Problem(what=what, where=str(place.betas), value=listing(beyond), allowed=f"1 to {completed}"))
     return problems

@@ -94,7 +94,13 @@ def _prepare(
 
 def _check_choices(**values: str) -> None:
     problems = [
-        Problem(f"unknown choice of `{key}`", key, value, ", ".join(CHOICES[key]), nearest(value, CHOICES[key]))
+        Problem(
+            what=f"unknown choice of `{key}`",
+            where=key,
+            value=value,
+            allowed=", ".join(CHOICES[key]),
+            nearest=nearest(value, CHOICES[key]),
+        )
         for key, value in values.items()
         if value not in CHOICES[key]
     ]
@@ -106,7 +112,7 @@ def _check_rows(source: NsdPlace, splits: dict[str, Rows], sessions: list[int]) 
     empty = [name for name, rows in splits.items() if not len(rows.ids)]
     if empty:
         what = f"no {' or '.join(empty)} image was shown in these scan sessions"
-        raise DataError(Problem(what, str(source.betas), sessions, fix="choose more sessions"))
+        raise DataError(Problem(what=what, where=str(source.betas), value=sessions, fix="choose more sessions"))
 
 
 def _write_responses(

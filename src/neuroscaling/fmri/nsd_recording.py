@@ -63,7 +63,13 @@ def damaged_files(folder: str | Path) -> list[Problem]:
     recorded = read_manifest(folder)["sha256"]
     found = {name: file_sha256(folder / name) if (folder / name).is_file() else "missing" for name in recorded}
     return [
-        Problem("changed since it was written, or missing", str(folder / name), sha256, recorded[name], fix=FIX)
+        Problem(
+            what="changed since it was written, or missing",
+            where=str(folder / name),
+            value=sha256,
+            allowed=recorded[name],
+            fix=FIX,
+        )
         for name, sha256 in found.items()
         if sha256 != recorded[name]
     ]

@@ -1,4 +1,4 @@
-"""ROIs of NSD in each space: which voxels or vertices belong to the regions that scores name (study/recording_folders.py).
+"""ROIs of NSD in each space: which voxels or vertices belong to the regions that scores name.
 
 Files hold integers: 0 is none of them, -1 (in volumes) outside cortex. Their names are in `<name>.mgz.ctab`.
 """
@@ -65,7 +65,14 @@ def read_labels(place: NsdPlace, name: str, grids: Sequence[tuple[int, ...]]) ->
             labels = read_map(file)
             if labels.shape != tuple(grid):
                 what = "the ROI is of another space than the responses"
-                problems.append(Problem(what, str(file), f"shape {labels.shape}", f"{tuple(grid)}, {place.space}"))
+                problems.append(
+                    Problem(
+                        what=what,
+                        where=str(file),
+                        value=f"shape {labels.shape}",
+                        allowed=f"{tuple(grid)}, {place.space}",
+                    )
+                )
             values.append(np.asarray(labels, np.float64).ravel().astype(np.int64))
         except DataError as error:
             problems += error.problems
@@ -96,7 +103,9 @@ def chosen_regions(place: NsdPlace, masks: dict[str, np.ndarray], regions: Seque
         there, what = list(masks), "regions without a voxel or vertex in this space"
         value, near = listing(missing) or "none", nearest((missing or [""])[0], there)
         where = f"{place.root}, {place.subject}, {place.space}"
-        raise DataError(Problem(what, where, value, listing(there, 40), near, NSD_FIX))
+        raise DataError(
+            Problem(what=what, where=where, value=value, allowed=listing(there, 40), nearest=near, fix=NSD_FIX)
+        )
     return np.flatnonzero(np.logical_or.reduce([masks[name] for name in names]))
 
 

@@ -24,14 +24,24 @@ def chosen_sessions(place: NsdPlace, sessions: Sequence[int] | str, test: Test) 
     missing = sorted(set(named) - set(there))
     if missing or not named:
         what = "scan sessions are missing" if missing else "no scan session"
-        raise DataError(Problem(what, str(place.betas), listing(missing) or None, listing(there, 40), fix=NSD_FIX))
+        raise DataError(
+            Problem(
+                what=what,
+                where=str(place.betas),
+                value=listing(missing) or None,
+                allowed=listing(there, 40),
+                fix=NSD_FIX,
+            )
+        )
     completed = completed_sessions(place.root, place.subject)
     if test == "challenge" and (completed is None or named != list(range(1, completed + 1))):
         what = (
             f"the challenge's split needs all scan sessions of the subject: its test images are of the last {WITHHELD}"
         )
         needed = f"1 to {completed}" if completed else "a subject of NSD"
-        raise DataError(Problem(what, str(place.betas), listing(named, 40), needed, fix=NSD_FIX))
+        raise DataError(
+            Problem(what=what, where=str(place.betas), value=listing(named, 40), allowed=needed, fix=NSD_FIX)
+        )
     return named
 
 
@@ -68,12 +78,18 @@ def _shape_problems(
         file = str(place.session_file(part, session))
         if design and trials != design.trials:
             what = "the number of trials is not the design's"
-            yield Problem(what, file, trials, f"{design.trials} in each scan session", fix="copy or download it again")
+            yield Problem(
+                what=what,
+                where=file,
+                value=trials,
+                allowed=f"{design.trials} in each scan session",
+                fix="copy or download it again",
+            )
         if shape != grid:
-            yield Problem(f"another shape than session {first:02d}", file, shape, str(grid))
+            yield Problem(what=f"another shape than session {first:02d}", where=file, value=shape, allowed=str(grid))
     if place.space == "fsaverage" and grid != (FSAVERAGE_VERTICES,) and not is_simulated(place.root):
         file = str(place.session_file(part, first))
-        yield Problem("not the vertices of fsaverage", file, grid[0], str(FSAVERAGE_VERTICES))
+        yield Problem(what="not the vertices of fsaverage", where=file, value=grid[0], allowed=str(FSAVERAGE_VERTICES))
 
 
 def read_ncsnr(place: NsdPlace, grids: Sequence[Grid]) -> np.ndarray:
@@ -87,7 +103,14 @@ def read_ncsnr(place: NsdPlace, grids: Sequence[Grid]) -> np.ndarray:
             ncsnr = read_map(place.ncsnr_file(part))
             if ncsnr.shape != tuple(grid):
                 what = "ncsnr is of another space than the responses"
-                problems.append(Problem(what, str(place.ncsnr_file(part)), f"shape {ncsnr.shape}", str(tuple(grid))))
+                problems.append(
+                    Problem(
+                        what=what,
+                        where=str(place.ncsnr_file(part)),
+                        value=f"shape {ncsnr.shape}",
+                        allowed=str(tuple(grid)),
+                    )
+                )
             values.append(np.asarray(ncsnr, np.float32).ravel())
         except DataError as error:
             problems += error.problems

@@ -55,7 +55,9 @@ def average_predictions(score_files: Sequence[str | Path], average: Average) -> 
     """
     score_files = [Path(file) for file in score_files]
     if average not in AVERAGES:
-        raise DataError(Problem("no such average", "submission: average", average, ", ".join(AVERAGES)))
+        raise DataError(
+            Problem(what="no such average", where="submission: average", value=average, allowed=", ".join(AVERAGES))
+        )
     contents = sorted(((file, read_score(file)) for file in score_files), key=lambda pair: (pair[1]["run"], pair[0]))
     problems = list(_problems(contents))
     if problems:
@@ -101,14 +103,14 @@ def _targets(score_file: Path, content: Content) -> dict[str, Any]:
 def _problems(contents: Sequence[tuple[Path, Content]]) -> Iterator[Problem]:
     """Predictions that are missing or altered, of several subjects, or of unequal shape."""
     if not contents:
-        yield Problem("no predictions to average", "submission")
+        yield Problem(what="no predictions to average", where="submission")
         return
     runs = [content["run"] for _, content in contents]
     for file, content in contents:
         if subject_of(file, content) != subject_of(*contents[0]):
-            yield Problem("predictions of another subject", str(file), subject_of(file, content))
+            yield Problem(what="predictions of another subject", where=str(file), value=subject_of(file, content))
         if runs.count(content["run"]) > 1:
-            yield Problem("a run is given twice", str(file), content["run"], "each run once")
+            yield Problem(what="a run is given twice", where=str(file), value=content["run"], allowed="each run once")
     for side in HEMISPHERES:
         yield from _array_problems(contents, prediction_kind(side))
 
@@ -124,4 +126,9 @@ def _array_problems(contents: Sequence[tuple[Path, Content]], kind: str) -> Iter
     for file, shape in shapes.items():
         first = next(iter(shapes))
         if shape != shapes[first] or len(shape) != 2:
-            yield Problem("predictions differ in shape", str(file), shape, f"{shapes[first]}, as in {first}")
+            yield Problem(
+                what="predictions differ in shape",
+                where=str(file),
+                value=shape,
+                allowed=f"{shapes[first]}, as in {first}",
+            )

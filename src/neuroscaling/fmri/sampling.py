@@ -52,7 +52,7 @@ def _used(n_images: int, settings: EncodingSettings, subject: str) -> np.ndarray
     wanted = settings.equalise or n_images
     if wanted > n_images:
         what = f"`equalise` asks for {wanted} training images, and the subject has {n_images}"
-        raise DataError(Problem(what, subject, wanted, f"at most {n_images}"))
+        raise DataError(Problem(what=what, where=subject, value=wanted, allowed=f"at most {n_images}"))
     order = np.arange(n_images)
     return (order if settings.parity else np.random.default_rng([SEED, 0]).permutation(order))[:wanted]
 
@@ -62,12 +62,14 @@ def _sizes(n_pool: int, settings: EncodingSettings, subject: str) -> list[int]:
     if n_pool < least:
         what = f"{max(n_pool, 0)} mapping images are left, and there are {least} folds"
         fix = "hold fewer images out (`validation`), or take fewer folds"
-        raise DataError(Problem(what, subject, allowed=f"{least} or more", fix=fix))
+        raise DataError(Problem(what=what, where=subject, allowed=f"{least} or more", fix=fix))
     numbers = [size for size in settings.samples if size != "all"]
     above = sorted(size for size in numbers if size > n_pool)
     if above:
         what = f"more mapping images than the {n_pool} that the subject has"
-        raise DataError(Problem(what, f"{subject}: samples", listing(above), f"at most {n_pool}, or `all`"))
+        raise DataError(
+            Problem(what=what, where=f"{subject}: samples", value=listing(above), allowed=f"at most {n_pool}, or `all`")
+        )
     return sorted({*numbers, *([n_pool] if "all" in settings.samples else [])})
 
 

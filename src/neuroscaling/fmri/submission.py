@@ -44,7 +44,9 @@ def expected_shapes(root: str | Path, subjects: Sequence[str] | str = "all") -> 
     for subject in tree_subjects(root, subjects):
         n_test = len(recording_folders.split_images(root / subject, "test"))
         if not n_test:
-            problems.append(Problem("no test images", str(recording_folders.image_folder(root / subject, "test"))))
+            problems.append(
+                Problem(what="no test images", where=str(recording_folders.image_folder(root / subject, "test")))
+            )
         shapes[subject] = {}
         for side, file in zip(HEMISPHERES, recording_folders.response_files(root / subject, "training"), strict=True):
             try:
@@ -60,7 +62,12 @@ def _vertices(file: Path) -> int:
     shape = npy_shape(file)
     if len(shape) != 2:
         raise DataError(
-            Problem("training responses tell no number of vertices", str(file), shape, "(images, vertices)")
+            Problem(
+                what="training responses tell no number of vertices",
+                where=str(file),
+                value=shape,
+                allowed="(images, vertices)",
+            )
         )
     return shape[1]
 
@@ -98,7 +105,7 @@ def zip_problems(path: str | Path, shapes: Shapes) -> list[Problem]:
     """Everything that is wrong with a zip: names, dtypes, order, shapes, values that aren't finite, damage."""
     path = Path(path)
     if not Path(path).is_file():
-        return [Problem("file is missing", str(path))]
+        return [Problem(what="file is missing", where=str(path))]
     try:
         with Zip(path, WRITE_AGAIN) as archive:
             return [*_name_problems(archive, path, shapes), *_content_problems(archive, path, shapes)]
@@ -120,16 +127,29 @@ def _name_problems(archive: Zip, path: Path, shapes: Shapes) -> Iterator[Problem
     tops = sorted({name.split("/")[0] if "/" in name else "no folder" for name in names} - {TOP, "__MACOSX"})
     if tops:
         fix = f"zip the folder {TOP}, not what is in it"
-        yield Problem("wrong top folder", str(path), listing(tops), TOP, nearest(tops[0], [TOP]), fix)
+        yield Problem(
+            what="wrong top folder",
+            where=str(path),
+            value=listing(tops),
+            allowed=TOP,
+            nearest=nearest(tops[0], [TOP]),
+            fix=fix,
+        )
     for name in wanted:
         if name not in names:
-            yield Problem("prediction is missing", str(path), allowed=name, nearest=nearest(name, extra))
+            yield Problem(what="prediction is missing", where=str(path), allowed=name, nearest=nearest(name, extra))
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield Problem("file stands in the zip twice", str(path), name, "each once")
+        yield Problem(what="file stands in the zip twice", where=str(path), value=name, allowed="each once")
     strangers = [name for name in extra if name.startswith((f"{TOP}/", "__MACOSX/"))]
     if strangers:
         what = f"{len(strangers)} files that are no predictions of these subjects"
-        yield Problem(what, str(path), listing(strangers), f"{TOP}/subj0X/{{lh,rh}}_pred_test.npy", fix="remove them")
+        yield Problem(
+            what=what,
+            where=str(path),
+            value=listing(strangers),
+            allowed=f"{TOP}/subj0X/{{lh,rh}}_pred_test.npy",
+            fix="remove them",
+        )
 
 
 def _content_problems(archive: Zip, path: Path, shapes: Shapes) -> Iterator[Problem]:
@@ -150,7 +170,13 @@ def _member_problems(
         problems = list(_array_problems(where, shape, dtype, shapes, side))
         if fortran and len(shape) == 2 and min(shape) > 1:
             problems.append(
-                Problem("columns come first", where, "Fortran order", "C order", fix="np.ascontiguousarray")
+                Problem(
+                    what="columns come first",
+                    where=where,
+                    value="Fortran order",
+                    allowed="C order",
+                    fix="np.ascontiguousarray",
+                )
             )
         yield from problems or _value_problems(where, read_prediction(archive, name))
     except DataError as error:
@@ -160,15 +186,19 @@ def _member_problems(
 def _prediction_problems(predictions: Mapping[str, Mapping[str, Any]], shapes: Shapes) -> Iterator[Problem]:
     """Faults of predictions that are to be written."""
     for subject in sorted(set(predictions) - set(shapes)):
-        yield Problem("predictions of an unknown subject", "submission", subject, listing(sorted(shapes)))
+        yield Problem(
+            what="predictions of an unknown subject", where="submission", value=subject, allowed=listing(sorted(shapes))
+        )
     for subject in shapes:
         for side in sorted(set(predictions.get(subject, {})) - set(HEMISPHERES)):
-            yield Problem("no such hemisphere", f"submission: {subject}", side, ", ".join(HEMISPHERES))
+            yield Problem(
+                what="no such hemisphere", where=f"submission: {subject}", value=side, allowed=", ".join(HEMISPHERES)
+            )
         for side in HEMISPHERES:
             given = predictions.get(subject, {}).get(side)
             where = f"submission: {subject} {side}"
             if given is None:
-                yield Problem("prediction is missing", where)
+                yield Problem(what="prediction is missing", where=where)
                 continue
             try:
                 array = _load(given)
@@ -183,18 +213,35 @@ def _array_problems(
     where: str, shape: tuple[int, ...], dtype: np.dtype, shapes: Mapping[str, tuple[int, int]], side: str
 ) -> Iterator[Problem]:
     if dtype != np.dtype("<f4"):
-        yield Problem("wrong dtype", where, str(dtype), "float32 (little-endian)", fix="predictions.astype('<f4')")
+        yield Problem(
+            what="wrong dtype",
+            where=where,
+            value=str(dtype),
+            allowed="float32 (little-endian)",
+            fix="predictions.astype('<f4')",
+        )
     if shape != tuple(shapes[side]):
         other = HEMISPHERES[1 - HEMISPHERES.index(side)]
         swapped = shape == tuple(shapes[other])
         fix = f"this is the shape of {other}: are the hemispheres swapped?" if swapped else ""
-        yield Problem("wrong shape", where, shape, f"{tuple(shapes[side])}: (test images, vertices)", fix=fix)
+        yield Problem(
+            what="wrong shape",
+            where=where,
+            value=shape,
+            allowed=f"{tuple(shapes[side])}: (test images, vertices)",
+            fix=fix,
+        )
 
 
 def _value_problems(where: str, array: np.ndarray) -> Iterator[Problem]:
     bad = np.nonzero(~np.isfinite(array).all(0))[0]
     if len(bad):
-        yield Problem(f"{len(bad)} vertices have NaN or infinite predictions", where, listing(bad.tolist()), "numbers")
+        yield Problem(
+            what=f"{len(bad)} vertices have NaN or infinite predictions",
+            where=where,
+            value=listing(bad.tolist()),
+            allowed="numbers",
+        )
 
 
 def _load(given: np.ndarray | str | Path) -> np.ndarray:

@@ -67,7 +67,12 @@ def _by_subject(score_files: Sequence[Path]) -> dict[str, list[Path]]:
         found.setdefault(subject_of(file, content), {})[content["run"]] = file
     runs = {run for files in found.values() for run in files}
     problems = [
-        Problem("a run lacks a subject", f"submission: {run}", subject, "each run with each subject")
+        Problem(
+            what="a run lacks a subject",
+            where=f"submission: {run}",
+            value=subject,
+            allowed="each run with each subject",
+        )
         for subject, files in sorted(found.items())
         for run in sorted(runs - set(files))
     ]

@@ -75,7 +75,7 @@ def _truth_problems(folder: Path) -> Iterator[Problem]:
     fix = "the public archive withholds it; rebuild it from NSD"
     for file in _truth_files(folder):
         if not file.is_file():
-            yield Problem("file is missing", str(file), fix=fix)
+            yield Problem(what="file is missing", where=str(file), fix=fix)
     if not all(file.is_file() for file in _truth_files(folder)):
         return
     n_test = len(recording_folders.split_images(folder, "test"))
@@ -86,7 +86,12 @@ def _truth_problems(folder: Path) -> Iterator[Problem]:
     ):
         found = npy_shape(file)
         if found != shape:
-            yield Problem("shape doesn't fit the test images and the training responses", str(file), found, f"{shape}")
+            yield Problem(
+                what="shape doesn't fit the test images and the training responses",
+                where=str(file),
+                value=found,
+                allowed=f"{shape}",
+            )
 
 
 def _truth_files(folder: Path) -> list[Path]:

@@ -82,12 +82,14 @@ def outlook(law: FinishedLaw, x: Array, spread: Array) -> Outlook:
     """
     if law.form.asymptote is None:
         what, fix = "this law has no asymptote to narrow", "take a fit of a saturating form, such as power_law"
-        raise DataError(Problem(what, law.name, law.form.name, fix=fix))
+        raise DataError(Problem(what=what, where=law.name, value=law.form.name, fix=fix))
     level = law.samples[:, law.form.names.index(law.form.asymptote)]
     predicted = on_loss_scale(law, law.predict(law.samples[None], x[:, None]))
     usable = np.flatnonzero(np.isfinite(predicted).all(0))
     if not usable.size:
-        raise DataError(Problem("no resample has a finite prediction for these runs", law.name, x.tolist()))
+        raise DataError(
+            Problem(what="no resample has a finite prediction for these runs", where=law.name, value=x.tolist())
+        )
     order = usable[np.argsort(level[usable], kind="stable")]
     if len(order) > MOST:
         order = order[np.linspace(0, len(order) - 1, MOST).round().astype(np.intp)]

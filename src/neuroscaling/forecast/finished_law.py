@@ -96,7 +96,9 @@ def read_law(fit: dict[str, Any], bootstraps: pd.DataFrame) -> FinishedLaw:
     name = str(fit.get("name", "the fit"))
     if fit.get("status") != "fitted":
         reason = str(fit.get("reason", "the file has no status"))
-        raise DataError(Problem("this fit has no law", name, reason, "a fit with the status `fitted`"))
+        raise DataError(
+            Problem(what="this fit has no law", where=name, value=reason, allowed="a fit with the status `fitted`")
+        )
     _require(fit, ("form", "x", "x_scale", "y", "params", "points"), name)
     form = form_by_name(fit["form"])
     variables = (fit["x"],) if isinstance(fit["x"], str) else tuple(fit["x"])
@@ -128,14 +130,16 @@ def _require(fit: dict[str, Any], keys: tuple[str, ...], name: str) -> None:
     missing = [key for key in keys if fit.get(key) is None]
     if missing:
         fix = "make the fit again with this version"
-        raise DataError([Problem("the fit has no such field", f"{name}, {key}", fix=fix) for key in missing])
+        raise DataError([Problem(what="the fit has no such field", where=f"{name}, {key}", fix=fix) for key in missing])
 
 
 def _number(params: dict[str, Any], parameter: str, name: str) -> float:
     """A parameter of the fit itself; JSON has null for one that is not finite."""
     if params.get(parameter) is None:
         fix = "use another form, or the corrected mode of this fit"
-        raise DataError(Problem("the parameter has no finite value", f"{name}, params, {parameter}", fix=fix))
+        raise DataError(
+            Problem(what="the parameter has no finite value", where=f"{name}, params, {parameter}", fix=fix)
+        )
     return float(params[parameter])
 
 
@@ -145,12 +149,17 @@ def _samples(bootstraps: pd.DataFrame, form: Form, name: str) -> tuple[Array, ND
     if missing:
         where, fix = f"bootstraps of {name}", "take the parquet file that was written with this fit"
         raise DataError(
-            [Problem(f"no column {m}", where, listing(have), nearest=nearest(m, have), fix=fix) for m in missing]
+            [
+                Problem(what=f"no column {m}", where=where, value=listing(have), nearest=nearest(m, have), fix=fix)
+                for m in missing
+            ]
         )
     samples = bootstraps[form.names].to_numpy(dtype=np.float64)
     usable = np.isfinite(samples).all(1)
     if not usable.any():
-        raise DataError(Problem("no resample has finite parameters", f"bootstraps of {name}", len(samples)))
+        raise DataError(
+            Problem(what="no resample has finite parameters", where=f"bootstraps of {name}", value=len(samples))
+        )
     return samples, usable
 
 

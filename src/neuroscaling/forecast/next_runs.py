@@ -53,9 +53,16 @@ def candidates_from_table(table: pd.DataFrame, variables: Sequence[str]) -> list
     """
     have = [str(column) for column in table.columns]
     known = list(dict.fromkeys([*variables, *OPTIONAL]))
-    wrong = [Problem("no such column", "candidates", v, nearest=nearest(v, have)) for v in variables if v not in have]
+    wrong = [
+        Problem(what="no such column", where="candidates", value=v, nearest=nearest(v, have))
+        for v in variables
+        if v not in have
+    ]
     unknown = [column for column in have if column not in known]
-    wrong += [Problem("unknown column", "candidates", c, ", ".join(known), nearest(c, known)) for c in unknown]
+    wrong += [
+        Problem(what="unknown column", where="candidates", value=c, allowed=", ".join(known), nearest=nearest(c, known))
+        for c in unknown
+    ]
     if wrong:
         raise DataError(wrong)
     wrong = [p for column in have if column != "label" for p in _column_problems(table[column], column)]
@@ -67,13 +74,15 @@ def candidates_from_table(table: pd.DataFrame, variables: Sequence[str]) -> list
 def check_candidates(law: FinishedLaw, candidates: Sequence[Candidate]) -> None:
     """Raise DataError for an empty list, and for candidates that do not suit the law."""
     if not candidates:
-        raise DataError(Problem("there are no candidates", "candidates", fix="give one run or more"))
+        raise DataError(Problem(what="there are no candidates", where="candidates", fix="give one run or more"))
     problems = []
     for number, candidate in enumerate(candidates, 1):
         numbers = [*candidate.x, candidate.seeds, 1.0 if candidate.cost is None else candidate.cost]
         if len(candidate.x) != len(law.variables) or not all(np.isfinite(v) and v > 0 for v in numbers):
             where, names = f"candidate {number} {candidate.label}".strip(), ", ".join(law.variables)
-            problems.append(Problem("impossible run", where, candidate, f"{names}, seeds and cost above 0"))
+            problems.append(
+                Problem(what="impossible run", where=where, value=candidate, allowed=f"{names}, seeds and cost above 0")
+            )
     if problems:
         raise DataError(problems)
 
@@ -103,7 +112,7 @@ def _column_problems(column: pd.Series[Any], name: str) -> list[Problem]:
         return []
     allowed = "whole numbers above 0" if name == "seeds" else "numbers above 0"
     found = f"rows {listing(rows + 1)}: {listing(list(column.iloc[rows]), 3)}"
-    return [Problem(f"{rows.size} impossible values", f"candidates, {name}", found, allowed)]
+    return [Problem(what=f"{rows.size} impossible values", where=f"candidates, {name}", value=found, allowed=allowed)]
 
 
 def _candidate(row: dict[str, Any], number: int, variables: Sequence[str]) -> Candidate:
@@ -175,11 +184,15 @@ def choose_runs(
     """
     question = _question(fit, bootstraps, candidates)
     if not (np.isfinite(budget) and budget > 0):
-        raise DataError(Problem("the budget must be above 0", "budget", budget, "FLOPs"))
+        raise DataError(Problem(what="the budget must be above 0", where="budget", value=budget, allowed="FLOPs"))
     unknown = [_candidate_name(c) for c, cost in zip(candidates, question.costs, strict=True) if cost is None]
     if unknown:
         fix = f"give each candidate its {COST}"
-        raise DataError(Problem("the cost of some candidates is not known", "candidates", listing(unknown, 5), fix=fix))
+        raise DataError(
+            Problem(
+                what="the cost of some candidates is not known", where="candidates", value=listing(unknown, 5), fix=fix
+            )
+        )
     sets = [_greedy(question, budget, per_flop) for per_flop in (False, True)]
     rows = min(sets, key=lambda rows: rows[-1]["expected_width"] if rows else question.view.width)
     words = () if rows else ("no candidate within the budget narrows the interval by a thousandth or more",)

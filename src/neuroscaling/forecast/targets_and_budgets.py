@@ -95,7 +95,7 @@ def plan_for_score(fit: dict[str, Any], bootstraps: pd.DataFrame, target: float)
     law = read_law(fit, bootstraps)
     if not (np.isfinite(target) and target < law.highest):
         allowed = "a finite number" if np.isinf(law.highest) else f"a number below {law.highest:g}"
-        raise DataError(Problem("no law reaches this score", "target score", target, allowed))
+        raise DataError(Problem(what="no law reaches this score", where="target score", value=target, allowed=allowed))
     needed, samples, dropped = _needed(law, target)
     run = {name: Estimate(float(value[0]), *_interval(values)) for name, (value, values) in needed.items()}
     never = float(np.mean(np.isinf(next(iter(needed.values()))[1])))
@@ -112,7 +112,15 @@ def plan_for_compute(fit: dict[str, Any], bootstraps: pd.DataFrame, compute: flo
     if len(law.variables) == 1:
         if law.variables[0] != COMPUTE:
             fix = f"ask for the score at a {law.variables[0]} (--x)"
-            raise DataError(Problem("this law does not speak of compute", law.name, law.variables[0], COMPUTE, fix=fix))
+            raise DataError(
+                Problem(
+                    what="this law does not speak of compute",
+                    where=law.name,
+                    value=law.variables[0],
+                    allowed=COMPUTE,
+                    fix=fix,
+                )
+            )
         return plan_for_x(fit, bootstraps, compute)
     used, cost, costs = _with_cost(law)
     fitted = compute_optimal.run_at_compute(law.params, cost, compute, law.mode, _scales(law))
@@ -128,7 +136,9 @@ def plan_for_x(fit: dict[str, Any], bootstraps: pd.DataFrame, x: Any) -> Plan:
     values = np.atleast_1d(as_float_array(x))
     if values.shape != (len(law.variables),) or not (np.isfinite(values) & (values > 0)).all():
         allowed = f"one number above 0 for each of {', '.join(law.variables)}"
-        raise DataError(Problem("the law can't be taken here", law.name, values.tolist(), allowed))
+        raise DataError(
+            Problem(what="the law can't be taken here", where=law.name, value=values.tolist(), allowed=allowed)
+        )
     given = dict(zip(law.variables, values.tolist(), strict=True))
     return _plan(law, given, {}, law.samples, 0, None, [])
 
@@ -168,14 +178,23 @@ def _needed(law: FinishedLaw, target: float) -> tuple[dict[str, tuple[Array, Arr
 def _with_cost(law: FinishedLaw) -> tuple[NDArray[np.bool_], Array, Array]:
     """Which resamples have an optimum, the cost of the fit (1, 2) and of those resamples."""
     if law.cost is None:
-        raise DataError(Problem("the fit has no allocation", law.name, fix="give its entry `compute: total_flops`"))
+        raise DataError(
+            Problem(what="the fit has no allocation", where=law.name, fix="give its entry `compute: total_flops`")
+        )
     if law.costs is None:
         where, fix = f"bootstraps of {law.name}", "make the fit again with this version"
-        raise DataError(Problem(f"no columns {' and '.join(COST_COLUMNS)}", where, fix=fix))
+        raise DataError(Problem(what=f"no columns {' and '.join(COST_COLUMNS)}", where=where, fix=fix))
     used = compute_optimal.has_optimum(law.samples, law.costs)
     if not (used.any() and compute_optimal.has_optimum(law.params, law.cost).all()):
         found = dict(zip(law.form.names, law.params[0].round(4).tolist(), strict=True))
-        raise DataError(Problem("the law has no compute-optimal run", law.name, found, "A, alpha, B, beta above 0"))
+        raise DataError(
+            Problem(
+                what="the law has no compute-optimal run",
+                where=law.name,
+                value=found,
+                allowed="A, alpha, B, beta above 0",
+            )
+        )
     return used, law.cost, law.costs[used]
 
 

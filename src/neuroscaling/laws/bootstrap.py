@@ -83,7 +83,9 @@ def _different(columns: Array, weights: Counts) -> NDArray[np.intp]:
 def _hierarchical(n: int, count: int, generator: np.random.Generator, hierarchy: Sequence[Sequence[object]]) -> Counts:
     for labels in hierarchy:
         if len(labels) != n:
-            raise DataError(Problem("one label a point is needed", "hierarchy", len(labels), f"{n} labels"))
+            raise DataError(
+                Problem(what="one label a point is needed", where="hierarchy", value=len(labels), allowed=f"{n} labels")
+            )
     levels = [_membership(labels) for labels in hierarchy]
     weights = np.zeros((count, n), dtype=np.uint16)
     for row in weights:

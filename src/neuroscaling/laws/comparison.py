@@ -37,7 +37,15 @@ def held_out(x: Array, rule: str | dict[str, int], clusters: Sequence[object] | 
     if isinstance(rule, dict):
         return x >= np.unique(x)[-rule["last"] :].min()
     if rule not in HOLDOUTS:
-        raise DataError(Problem("unknown holdout", "holdout", rule, ", ".join(HOLDOUTS), nearest(rule, HOLDOUTS)))
+        raise DataError(
+            Problem(
+                what="unknown holdout",
+                where="holdout",
+                value=rule,
+                allowed=", ".join(HOLDOUTS),
+                nearest=nearest(rule, HOLDOUTS),
+            )
+        )
     if rule == "largest_of_cluster" and clusters is not None:
         labels = np.array([str(label) for label in clusters])
         top = np.array([x[labels == label].max() for label in labels])

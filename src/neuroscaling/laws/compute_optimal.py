@@ -39,14 +39,22 @@ def cost_law(
     columns = {"n_params": n_params, "n_samples_seen": n_samples_seen, "total_flops": compute}
     n, d, c = (_positive(name, values) for name, values in columns.items())
     if not len(n) == len(d) == len(c):
-        raise DataError(Problem("one N, D and C a run is needed", "runs", f"{len(n)}, {len(d)} and {len(c)} numbers"))
+        raise DataError(
+            Problem(
+                what="one N, D and C a run is needed", where="runs", value=f"{len(n)}, {len(d)} and {len(c)} numbers"
+            )
+        )
     w = np.ones((1, len(n))) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
     if w.shape[1] != len(n):
-        raise DataError(Problem("one weight a run is needed", "weights", w.shape[1], f"{len(n)} columns"))
+        raise DataError(
+            Problem(what="one weight a run is needed", where="weights", value=w.shape[1], allowed=f"{len(n)} columns")
+        )
     x = np.log10(n / scales[0]) + np.log10(d / scales[1])
     if not np.ptp(x) > 1e-9:
         fix = "add runs of other sizes, or lengths of training"
-        raise DataError(Problem("N D is the same for all runs: no cost can be told", "runs", len(n), fix=fix))
+        raise DataError(
+            Problem(what="N D is the same for all runs: no cost can be told", where="runs", value=len(n), fix=fix)
+        )
     return _regression(x, np.log10(c / scales[2]), w)
 
 
@@ -133,7 +141,14 @@ def _positive(name: str, values: Any) -> Array:
     wrong = np.flatnonzero(~(np.isfinite(plain) & (plain > 0)))
     if wrong.size:
         found = f"rows {listing(wrong)}: {listing(plain[wrong], 3)}"
-        raise DataError(Problem(f"{name} must be a number above 0: {wrong.size} are not", name, found, "finite, > 0"))
+        raise DataError(
+            Problem(
+                what=f"{name} must be a number above 0: {wrong.size} are not",
+                where=name,
+                value=found,
+                allowed="finite, > 0",
+            )
+        )
     return plain
 
 
@@ -152,7 +167,11 @@ def _regression(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:
 def _sizes(params: Array, log_p: Array, mode: str) -> tuple[Array, Array]:
     """ln Nt and ln Dt (k, q) at ln P (k, q), in logs so that no power overflows."""
     if mode not in MODES:
-        raise DataError(Problem("unknown mode", "mode", mode, ", ".join(MODES), nearest(mode, MODES)))
+        raise DataError(
+            Problem(
+                what="unknown mode", where="mode", value=mode, allowed=", ".join(MODES), nearest=nearest(mode, MODES)
+            )
+        )
     _, A, alpha, B, beta = (column[:, None] for column in params.T)
     log_g = (np.log(alpha) + np.log(A) - np.log(beta) - np.log(B)) / (alpha + beta)
     log_g = log_g if mode == "corrected" else -log_g
@@ -168,7 +187,7 @@ def _reducible(params: Array, n: Array, d: Array) -> Array:
 def _no_optimum(params: Array, cost: Array) -> Problem:
     found = ", ".join(f"{n} {v:.3g}" for n, v in zip(("A", "alpha", "B", "beta"), params[1:], strict=True))
     found += f", cost exponent {cost[0]:.3g}"
-    return Problem("the law has no compute-optimal run", "allocation", found, "all above 0")
+    return Problem(what="the law has no compute-optimal run", where="allocation", value=found, allowed="all above 0")
 
 
 def _about_cost(cost: Array, costs: Array | None) -> dict[str, Any]:

@@ -45,11 +45,11 @@ def filtered(table: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:
             found = sorted(map(str, table[column].dropna().unique()))
             raise NotTestable(
                 Problem(
-                    "no row passes this filter",
-                    f"filters.{column}",
-                    condition,
-                    listing(found),
-                    nearest(condition, found),
+                    what="no row passes this filter",
+                    where=f"filters.{column}",
+                    value=condition,
+                    allowed=listing(found),
+                    nearest=nearest(condition, found),
                 )
             )
         table = kept
@@ -74,7 +74,14 @@ def check_columns(table: pd.DataFrame, columns: Iterable[str]) -> None:
     have = list(table.columns)
     unknown = [column for column in dict.fromkeys(columns) if column not in have]
     if unknown:
-        raise DataError([Problem("unknown column", "table", c, listing(have, 40), nearest(c, have)) for c in unknown])
+        raise DataError(
+            [
+                Problem(
+                    what="unknown column", where="table", value=c, allowed=listing(have, 40), nearest=nearest(c, have)
+                )
+                for c in unknown
+            ]
+        )
 
 
 def check_duplicates(rows: pd.DataFrame) -> None:
@@ -88,7 +95,9 @@ def check_duplicates(rows: pd.DataFrame) -> None:
         where = f"rows {listing(rows.index[twice].tolist())}"
         what = f"duplicate rows: {int(twice.sum())} of {len(rows)}"
         fix = "keep one of each in the table"
-        raise DataError(Problem(what, "table", where, f"each {', '.join(keys[:8])} once", fix=fix))
+        raise DataError(
+            Problem(what=what, where="table", value=where, allowed=f"each {', '.join(keys[:8])} once", fix=fix)
+        )
 
 
 def check_settings(rows: pd.DataFrame, group_by: Iterable[str]) -> None:
@@ -116,7 +125,9 @@ def _setting_problems(rows: pd.DataFrame, column: str) -> Iterator[Problem]:
             found = [f"{value} in {listing(run_names(own[own[column] == value]), 2)}" for value in values]
             fix = f"filter the fit by `{column}`, or make a fit of each (`by: {{{column}: [...]}}`)"
             what = f"scores of {len(values)} values of `{column}` in one fit"
-            yield Problem(what, f"table: {column}{name}", "; ".join(found), "one value", fix=fix)
+            yield Problem(
+                what=what, where=f"table: {column}{name}", value="; ".join(found), allowed="one value", fix=fix
+            )
 
 
 def with_scales(rows: pd.DataFrame) -> pd.Series:
@@ -137,7 +148,13 @@ def with_scales(rows: pd.DataFrame) -> pd.Series:
         if len(partly):
             what, fix = "scores without the ceiling that their scale names", "give them scale r or r2, or their ceiling"
             raise DataError(
-                Problem(what, "table: ceiling", scale_examples(partly, run_names(partly)), "a ceiling", fix=fix)
+                Problem(
+                    what=what,
+                    where="table: ceiling",
+                    value=scale_examples(partly, run_names(partly)),
+                    allowed="a ceiling",
+                    fix=fix,
+                )
             )
     return scales
 
@@ -155,10 +172,10 @@ def scale_of(points: pd.DataFrame, together: bool) -> str | None:
         count = f"{len(several)} scales" if len(several) > 1 else "more than one mixture of scales"
         raise DataError(
             Problem(
-                f"scores on {count} in one fit",
-                "scale",
-                scale_examples(points, run_names(points)),
-                "one scale",
+                what=f"scores on {count} in one fit",
+                where="scale",
+                value=scale_examples(points, run_names(points)),
+                allowed="one scale",
                 fix=fix,
             )
         )
@@ -169,7 +186,7 @@ def scale_of(points: pd.DataFrame, together: bool) -> str | None:
         )
         what = f"each point is a mean of scores on {len(several)} scales"
         value = scale_examples(points, run_names(points))
-        raise DataError(Problem(what, "scale", value, "one scale", fix=fix))
+        raise DataError(Problem(what=what, where="scale", value=value, allowed="one scale", fix=fix))
     return found[0] or None if found else None
 
 

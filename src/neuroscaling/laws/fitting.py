@@ -49,7 +49,11 @@ def fit(
     Raises DataError for impossible points and NotTestable for too few; see `inputs.checked_points`.
     """
     if mode not in MODES:
-        raise DataError(Problem("unknown mode", "mode", mode, ", ".join(MODES), nearest(mode, MODES)))
+        raise DataError(
+            Problem(
+                what="unknown mode", where="mode", value=mode, allowed=", ".join(MODES), nearest=nearest(mode, MODES)
+            )
+        )
     law = form_by_name(form)
     chosen = loss_by_name(loss or law.loss)
     x, y = checked_points(x, y, law, chosen, clusters, invert_y, bootstraps > 0)
@@ -62,7 +66,7 @@ def fit(
     bounded = mode == "corrected"
     minima, values = solver.multi_start(data, bounded)
     if not len(minima):
-        raise NotTestable(Problem("no starting point led to a finite loss", form, fix="choose another form"))
+        raise NotTestable(Problem(what="no starting point led to a finite loss", where=form, fix="choose another form"))
     weights = resample_weights(len(y), bootstraps, seed, clusters, hierarchy)
     refit = _bootstraps(data, minima, bounded, weights)
     what = "hierarchy" if hierarchy else "points" if clusters is None else "clusters"
@@ -78,9 +82,18 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
     """The unit of each variable: () or (2,)."""
     scale = 10.0 ** np.floor(np.log10(x.min(axis=0))) if given is None else np.asarray(given, dtype=np.float64)
     if not np.all(scale > 0):
-        raise DataError(Problem("the unit of x must be positive", "x_scale", given, "numbers > 0"))
+        raise DataError(
+            Problem(what="the unit of x must be positive", where="x_scale", value=given, allowed="numbers > 0")
+        )
     if scale.shape not in ((), x.shape[1:]):
-        raise DataError(Problem("x has another number of variables than its unit", "x_scale", given, x.shape[1:]))
+        raise DataError(
+            Problem(
+                what="x has another number of variables than its unit",
+                where="x_scale",
+                value=given,
+                allowed=x.shape[1:],
+            )
+        )
     return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
 
 
@@ -112,13 +125,19 @@ def _weights(loss: Loss, y_error: Any, y: Array, y_unit: float) -> Array | None:
 
 def _checked_errors(errors: Any, y: Array) -> Array:
     if errors is None:
-        raise DataError(Problem("the loss `weighted` needs the standard error of each score", "y_error", None))
+        raise DataError(
+            Problem(what="the loss `weighted` needs the standard error of each score", where="y_error", value=None)
+        )
     errors = as_float_array(errors)
     wrong = errors.shape != y.shape or not np.all(np.isfinite(errors) & (errors > 0))
     if wrong:
         bad = f"{int(np.sum(~(errors > 0)))} of {errors.size}" if errors.shape == y.shape else f"shape {errors.shape}"
         fix = "use loss: least_squares, or leave those rows out"
-        raise DataError(Problem("standard errors must be positive, one a score", "y_error", bad, "> 0", fix=fix))
+        raise DataError(
+            Problem(
+                what="standard errors must be positive, one a score", where="y_error", value=bad, allowed="> 0", fix=fix
+            )
+        )
     return errors
 
 

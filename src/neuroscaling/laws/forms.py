@@ -323,5 +323,9 @@ FORMS: dict[str, Form] = {
 def form_by_name(name: str) -> Form:
     """The form called `name`. Raises DataError with the nearest name when there is none."""
     if name not in FORMS:
-        raise DataError(Problem("unknown form", "form", name, ", ".join(FORMS), nearest(name, FORMS)))
+        raise DataError(
+            Problem(
+                what="unknown form", where="form", value=name, allowed=", ".join(FORMS), nearest=nearest(name, FORMS)
+            )
+        )
     return FORMS[name]

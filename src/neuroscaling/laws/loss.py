@@ -70,5 +70,9 @@ LOSSES = {
 def loss_by_name(name: str) -> Loss:
     """The loss called `name`. Raises DataError with the nearest name when there is none."""
     if name not in LOSSES:
-        raise DataError(Problem("unknown loss", "loss", name, ", ".join(LOSSES), nearest(name, LOSSES)))
+        raise DataError(
+            Problem(
+                what="unknown loss", where="loss", value=name, allowed=", ".join(LOSSES), nearest=nearest(name, LOSSES)
+            )
+        )
     return LOSSES[name]

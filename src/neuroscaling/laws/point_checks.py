@@ -41,10 +41,19 @@ def checked_points(
     shape = (len(y),) if form.variables == 1 else (len(y), form.variables)
     if y.ndim != 1 or x.shape != shape:
         allowed = f"y of shape (n,), x of shape {'(n,)' if form.variables == 1 else f'(n, {form.variables})'}"
-        problem = Problem("x and y must be of one length", "x, y", f"shapes {x.shape} and {y.shape}", allowed)
+        problem = Problem(
+            what="x and y must be of one length", where="x, y", value=f"shapes {x.shape} and {y.shape}", allowed=allowed
+        )
         raise DataError(problem)
     if clusters is not None and len(clusters) != len(x):
-        raise DataError(Problem("one cluster label a point is needed", "clusters", len(clusters), f"{len(x)} labels"))
+        raise DataError(
+            Problem(
+                what="one cluster label a point is needed",
+                where="clusters",
+                value=len(clusters),
+                allowed=f"{len(x)} labels",
+            )
+        )
     columns = x[:, None] if x.ndim == 1 else x
     problems = _point_problems(columns, y, _logarithmic(form, loss), invert_y)
     if problems:
@@ -76,7 +85,13 @@ def _point_problems(x: Array, y: Array, logarithmic: bool, invert_y: bool) -> li
 def _named(what: str, where: str, wrong: NDArray[np.bool_], allowed: str, fix: str) -> Problem | None:
     rows = np.flatnonzero(wrong)
     return (
-        Problem(f"{what}: {rows.size} of {wrong.size}", where, f"rows {listing(rows)}", allowed, fix=fix)
+        Problem(
+            what=f"{what}: {rows.size} of {wrong.size}",
+            where=where,
+            value=f"rows {listing(rows)}",
+            allowed=allowed,
+            fix=fix,
+        )
         if rows.size
         else None
     )
@@ -86,11 +101,29 @@ def _check_testable(x: Array, form: Form, clusters: Sequence[object] | None) -> 
     p = len(form.parameters)
     if len(x) <= p:
         allowed = f"at least {p + 1}"
-        raise NotTestable(Problem(f"too few points for {form.name} with its {p} parameters", "x, y", len(x), allowed))
+        raise NotTestable(
+            Problem(
+                what=f"too few points for {form.name} with its {p} parameters",
+                where="x, y",
+                value=len(x),
+                allowed=allowed,
+            )
+        )
     if clusters is not None and len(set(clusters)) < 2:
-        raise NotTestable(Problem("all points are of one cluster: no interval can be drawn", "clusters", clusters[0]))
+        raise NotTestable(
+            Problem(what="all points are of one cluster: no interval can be drawn", where="clusters", value=clusters[0])
+        )
     distinct = np.unique(x).size
     if distinct == 1:
-        raise NotTestable(Problem("x is the same for all points", "x", float(x[0]), f"{p} different values or more"))
+        raise NotTestable(
+            Problem(
+                what="x is the same for all points",
+                where="x",
+                value=float(x[0]),
+                allowed=f"{p} different values or more",
+            )
+        )
     if distinct < min(p, 3):
-        raise NotTestable(Problem("x has too few different values", "x", distinct, f"{min(p, 3)} or more"))
+        raise NotTestable(
+            Problem(what="x has too few different values", where="x", value=distinct, allowed=f"{min(p, 3)} or more")
+        )

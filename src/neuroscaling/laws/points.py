@@ -122,7 +122,9 @@ def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) ->
     for family, values in kept.items():
         if "arch_family" not in points or "samples_per_class" not in points:
             fix = "add arch_family and samples_per_class to `group_by`"
-            raise DataError(Problem("needs both columns", "samples_per_class_of", list(points.columns), fix=fix))
+            raise DataError(
+                Problem(what="needs both columns", where="samples_per_class_of", value=list(points.columns), fix=fix)
+            )
         points = points[(points["arch_family"] != family) | points["samples_per_class"].isin(values)]
     return points
 
@@ -187,7 +189,9 @@ def _check_constant(groups: Any, columns: list[str], keys: list[str]) -> None:
     for column in dict.fromkeys(columns):
         if column not in keys and (groups[column].nunique(dropna=False) > 1).any():
             fix = f"add {column} to `group_by`"
-            raise DataError(Problem("the values of a column differ within a group", "group_by", column, fix=fix))
+            raise DataError(
+                Problem(what="the values of a column differ within a group", where="group_by", value=column, fix=fix)
+            )
 
 
 def _complete_groups(points: pd.DataFrame, y: str, dropped: dict[str, list[str]]) -> pd.DataFrame:
@@ -216,5 +220,5 @@ def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict
         points = points[~missing]
     if points.empty:
         reasons = "; ".join(f"{len(names)} {reason}" for reason, names in dropped.items())
-        raise NotTestable(Problem("no point is left", "table", reasons))
+        raise NotTestable(Problem(what="no point is left", where="table", value=reasons))
     return points.reset_index(drop=True)

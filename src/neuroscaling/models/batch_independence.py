@@ -58,7 +58,13 @@ def company_problems(arch: str, model: nn.Module, outputs: dict[str, Output], si
         what = "the features of an image depend on the other images of its batch"
         fix = "normalise by running statistics (`track_running_stats=True`), or within each image"
     return [
-        Problem(what, arch, f"layers {listing(layers, 6)}", f"differences up to {TOLERANCE:g} of the norm", fix=fix)
+        Problem(
+            what=what,
+            where=arch,
+            value=f"layers {listing(layers, 6)}",
+            allowed=f"differences up to {TOLERANCE:g} of the norm",
+            fix=fix,
+        )
     ]
 
 

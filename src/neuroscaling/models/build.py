@@ -85,7 +85,7 @@ def run_or_refuse(arch: str, work: Callable[[], T], what: str = "a forward pass 
         said = f"{what}: {type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
         size = architecture(arch).input_size
         fix = f"the network must take images (b, 3, {size}, {size}), float32, for any b above 1"
-        raise StudyError(Problem(said, arch, fix="" if what == UNBUILT else fix)) from error
+        raise StudyError(Problem(what=said, where=arch, fix="" if what == UNBUILT else fix)) from error
 
 
 def create(definition: Architecture, num_classes: int) -> nn.Module:
@@ -176,14 +176,16 @@ def plain(model: nn.Module, arch: str) -> nn.Module:
         module._compiled_call_impl = None  # of `module.compile()`
     if isinstance(model, torch.jit.ScriptModule):
         what, fix = "a scripted network: its layers can't be read", "return the module itself, without torch.jit"
-        raise StudyError(Problem(what, arch, type(model).__name__, "a torch.nn.Module", fix=fix))
+        raise StudyError(
+            Problem(what=what, where=arch, value=type(model).__name__, allowed="a torch.nn.Module", fix=fix)
+        )
     named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     if lazy := [name for name, tensor in named.items() if is_lazy(tensor)]:
         what, fix = (
             "lazy modules, whose sizes nobody knows yet",
             "give them their sizes, e.g. nn.Linear for nn.LazyLinear",
         )
-        raise StudyError(Problem(what, arch, listing(lazy), fix=fix))
+        raise StudyError(Problem(what=what, where=arch, value=listing(lazy), fix=fix))
     tensors = named.values()
     odd = any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in tensors)
     return model.float() if odd else model
@@ -208,7 +210,11 @@ def with_drop_path(definition: Architecture, rate: float) -> Architecture:
     """
     name = definition.timm_name
     if not 0 <= rate < 1:
-        raise StudyError(Problem("not a rate of stochastic depth", definition.name, rate, "0 to less than 1"))
+        raise StudyError(
+            Problem(
+                what="not a rate of stochastic depth", where=definition.name, value=rate, allowed="0 to less than 1"
+            )
+        )
     if is_dotted(name) or name.startswith((OWN, TORCHVISION)):
         raise without_depth(definition, rate)
     return replace(definition, kwargs={**definition.kwargs, "drop_path_rate": rate})
@@ -217,7 +223,9 @@ def with_drop_path(definition: Architecture, rate: float) -> Architecture:
 def without_depth(definition: Architecture, rate: float) -> StudyError:
     """The error for an architecture that has no stochastic depth."""
     fix = "leave it out of the recipe's `drop_path`"
-    return StudyError(Problem("an architecture without stochastic depth", definition.name, rate, fix=fix))
+    return StudyError(
+        Problem(what="an architecture without stochastic depth", where=definition.name, value=rate, fix=fix)
+    )
 
 
 def has_drop_path(model: nn.Module) -> bool:

@@ -154,7 +154,7 @@ def check_names(arch: str, layers: Iterable[str], calls: dict[str, int]) -> list
         name, colon, which = layer.partition(":")
         if colon and which != INPUT and not (which.isdigit() and 1 <= int(which) <= calls.get(name, 0)):
             allowed = f"{name}, {name}:{INPUT}" + "".join(f", {name}:{k + 1}" for k in range(calls.get(name, 0)))
-            problems.append(Problem("no such layer", arch, layer, allowed))
+            problems.append(Problem(what="no such layer", where=arch, value=layer, allowed=allowed))
     return problems
 
 
@@ -163,7 +163,7 @@ def refuse_unreached(layers: Iterable[str], reached: dict[str, Output]) -> None:
     missing = [layer for layer in layers if layer not in reached]
     if missing:
         what = "layers that a forward pass doesn't reach, or that give no one tensor with a row an image"
-        raise DataError(Problem(what, "layers", ", ".join(missing)))
+        raise DataError(Problem(what=what, where="layers", value=", ".join(missing)))
 
 
 def _output_hook(layer: str, number: int, deliver: Callable, ran: dict[str, int], name: str) -> Callable:

@@ -67,7 +67,7 @@ def build_with(arch: str, weights: Path) -> nn.Module:
     if unfilled := not_loaded(model):
         what = "parameters that the network keeps out of its state dictionary, so that they can't be loaded"
         fix = "let the module's state dictionary hold all its parameters"
-        raise DataError(Problem(what, f"{arch}, {weights}", listing(unfilled), fix=fix))
+        raise DataError(Problem(what=what, where=f"{arch}, {weights}", value=listing(unfilled), fix=fix))
     return model
 
 
@@ -128,7 +128,15 @@ def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
         what = "the weights of several networks, and each would fit"
         names = listing([f"`{reading.prefix}`" for reading in found])
         fix = "write those that you want to a file of their own, with names that begin with no prefix"
-        raise DataError(Problem(what, str(file), f"names that begin with {names}", f"weights of one {arch}", fix=fix))
+        raise DataError(
+            Problem(
+                what=what,
+                where=str(file),
+                value=f"names that begin with {names}",
+                allowed=f"weights of one {arch}",
+                fix=fix,
+            )
+        )
     if plain is None:
         raise DataError(_no_head(arch, tensors, metadata, file))
     check_tensors(skeleton(arch, plain.classes), plain.tensors, metadata, arch, file)
@@ -178,7 +186,7 @@ def _no_head(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
     prefixes = _common(tensors)
     told = f"; all names begin with `{prefixes[-1]}`" if prefixes else ""
     found = metadata.get("arch", f"{listing(list(tensors), 3)}{told}")
-    return Problem(what, str(file), found, f"weights of {arch}", fix=FIX)
+    return Problem(what=what, where=str(file), value=found, allowed=f"weights of {arch}", fix=FIX)
 
 
 def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -229,7 +237,7 @@ def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None 
     except Exception as error:  # a hub client raises errors of many libraries
         raise DataError(
             Problem(
-                f"published weights can't be fetched ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                what=f"published weights can't be fetched ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
                 value=arch,
                 fix="without a network, put <name>.safetensors into a folder and name it with `weights:` in the study",
             )
@@ -258,7 +266,7 @@ def require_published(arch: str) -> None:
     if found != known["source"]:
         what = "the installed library fetches these weights from elsewhere than the run's name says"
         fix = "install the versions of envs/, or write the table anew: python tools/network_tables.py"
-        raise DataError(Problem(what, known["name"], found, known["source"], fix=fix))
+        raise DataError(Problem(what=what, where=known["name"], value=found, allowed=known["source"], fix=fix))
 
 
 def source_in_library(name: str) -> str:

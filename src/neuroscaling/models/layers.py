@@ -50,7 +50,15 @@ def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "
     """
     if pattern not in PATTERNS:
         allowed = ", ".join(PATTERNS)
-        raise DataError(Problem("no such pattern", "candidates", pattern, allowed, nearest(pattern, PATTERNS)))
+        raise DataError(
+            Problem(
+                what="no such pattern",
+                where="candidates",
+                value=pattern,
+                allowed=allowed,
+                nearest=nearest(pattern, PATTERNS),
+            )
+        )
     listed = architecture(arch).layers
     if listed and pattern == "default":
         return list(listed)
@@ -78,7 +86,9 @@ def readout_layer(arch: str, model: nn.Module | None = None) -> str:
     name = before_classifier(arch, model)
     if not name:
         raise DataError(
-            Problem("no layer ahead of the classifier gives a vector", arch, fix="name `readout:` in `layers:`")
+            Problem(
+                what="no layer ahead of the classifier gives a vector", where=arch, fix="name `readout:` in `layers:`"
+            )
         )
     return name
 
@@ -90,7 +100,9 @@ def check_layers(arch: str, wanted: Iterable[str], model: nn.Module | None = Non
         return with_shapes(arch, lambda model: check_layers(arch, wanted, model))
     allowed = [name for name, _ in model.named_modules() if name]
     problems = [
-        Problem("unknown layer", arch, layer, listing(allowed), nearest(layer, allowed))
+        Problem(
+            what="unknown layer", where=arch, value=layer, allowed=listing(allowed), nearest=nearest(layer, allowed)
+        )
         for layer in wanted
         if module_of(layer) not in allowed
     ]
@@ -121,7 +133,9 @@ def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
     what = "no candidate layers: the blocks of this network give no one tensor with a row an image"
     given = listing([f"{name} gives {what}" for name, what in refused.items()], 4) or "no block that runs"
     fix = f"`layers: {{{arch!r}: {{candidates: [...]}}}}` with layers that do (or `relu`, `conv`, `norm`)"
-    raise DataError(Problem(what, arch, given, "a tensor, or a tuple or dictionary with one", fix=fix))
+    raise DataError(
+        Problem(what=what, where=arch, value=given, allowed="a tensor, or a tuple or dictionary with one", fix=fix)
+    )
 
 
 def _kinds_of_blocks(heads: list[str], model: nn.Module) -> Iterator[list[str]]:

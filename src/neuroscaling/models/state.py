@@ -20,7 +20,9 @@ def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
     strange = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if strange:
         what, fix = "state that is no tensor can't be kept with the weights", "make it a buffer of the module"
-        raise DataError(Problem(what, type(model).__name__, listing(strange), "tensors", fix=fix))
+        raise DataError(
+            Problem(what=what, where=type(model).__name__, value=listing(strange), allowed="tensors", fix=fix)
+        )
     return {**state, **hidden_buffers(model)}
 
 
@@ -76,7 +78,9 @@ def refuse_empty(model: nn.Module, arch: str) -> None:
     """Raise StudyError that names the tensors of a network which are on the device `meta`, without numbers."""
     if empty := [name for name, tensor in _named(model).items() if tensor.is_meta]:
         fix = "make them on the CPU"
-        raise StudyError(Problem("tensors without numbers, on the device `meta`", arch, listing(empty), fix=fix))
+        raise StudyError(
+            Problem(what="tensors without numbers, on the device `meta`", where=arch, value=listing(empty), fix=fix)
+        )
 
 
 def refuse_unfilled(model: nn.Module, arch: str) -> None:
@@ -88,7 +92,7 @@ def refuse_unfilled(model: nn.Module, arch: str) -> None:
     if unfilled := [name for name, tensor in _named(model).items() if _has_nan(tensor)]:
         what = "memory that nothing was written to, or NaN, in the network as it is built"
         fix = "fill it where it is made, e.g. torch.zeros in place of torch.empty"
-        raise StudyError(Problem(what, arch, listing(unfilled), fix=fix))
+        raise StudyError(Problem(what=what, where=arch, value=listing(unfilled), fix=fix))
 
 
 def not_loaded(model: nn.Module) -> list[str]:

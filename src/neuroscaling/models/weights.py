@@ -79,10 +79,10 @@ def check_tensors(
     )
     raise DataError(
         Problem(
-            "weights of another architecture",
-            str(path),
-            metadata.get("arch", "an architecture that the file doesn't name"),
-            allowed,
+            what="weights of another architecture",
+            where=str(path),
+            value=metadata.get("arch", "an architecture that the file doesn't name"),
+            allowed=allowed,
             fix="check which weights belong to this architecture (and its number of classes)",
         )
     )
@@ -109,7 +109,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if path.suffix != SAFETENSORS and path.is_file():
         return _saved_by_torch(path), {}
     if not path.exists():
-        raise DataError(Problem("weights are missing", str(path)))
+        raise DataError(Problem(what="weights are missing", where=str(path)))
     return read_safetensors(path)
 
 
@@ -119,7 +119,14 @@ def _saved_by_torch(path: Path) -> dict[str, torch.Tensor]:
         content = content[inner]
     tensors = dict(_flat(content)) if isinstance(content, dict) else {}
     if not tensors:
-        raise DataError(Problem("no tensors in this file", str(path), type(content).__name__, "a state dictionary"))
+        raise DataError(
+            Problem(
+                what="no tensors in this file",
+                where=str(path),
+                value=type(content).__name__,
+                allowed="a state dictionary",
+            )
+        )
     return tensors
 
 

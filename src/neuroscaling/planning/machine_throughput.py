@@ -37,7 +37,7 @@ class Rates:
         """Operations a second of networks of `kind` in `autocast`. Raises DataError where that was not measured."""
         if autocast not in self.forward:
             what, fix = "these rates have no forward pass in this precision", "measure them anew: `--calibrate --save`"
-            raise DataError(Problem(what, "rates", autocast, ", ".join(self.forward), fix=fix))
+            raise DataError(Problem(what=what, where="rates", value=autocast, allowed=", ".join(self.forward), fix=fix))
         return self.forward[autocast][kind]
 
 
@@ -52,7 +52,7 @@ def read_rates(path: Path) -> Rates:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         fix = "make one with `neuroscaling plan STUDY --calibrate --save FILE`"
-        raise DataError(Problem("not a file of rates", str(path), found, FORMAT, fix=fix))
+        raise DataError(Problem(what="not a file of rates", where=str(path), value=found, allowed=FORMAT, fix=fix))
     problems = list(_problems(content, path))
     if problems:
         raise DataError(problems)
@@ -62,21 +62,26 @@ def read_rates(path: Path) -> Rates:
 
 def _problems(content: dict[str, Any], path: Path) -> Iterator[Problem]:
     if not isinstance(content.get("machine"), str):
-        yield Problem("not the name of a machine", f"{path}: machine", content.get("machine"))
+        yield Problem(what="not the name of a machine", where=f"{path}: machine", value=content.get("machine"))
     if not isinstance(content.get("cuda"), bool):
-        yield Problem("neither true nor false", f"{path}: cuda", content.get("cuda"))
+        yield Problem(what="neither true nor false", where=f"{path}: cuda", value=content.get("cuda"))
     for key in NUMBERS:
         if not _is_rate(content.get(key)):
-            yield Problem("not a rate", f"{path}: {key}", content.get(key), "a number above 0")
+            yield Problem(what="not a rate", where=f"{path}: {key}", value=content.get(key), allowed="a number above 0")
     forward = content.get("forward")
     if not isinstance(forward, dict) or not forward:
-        yield Problem("no rates of networks", f"{path}: forward", forward)
+        yield Problem(what="no rates of networks", where=f"{path}: forward", value=forward)
         return
     for autocast, kinds in forward.items():
         for kind in NETWORKS:
             value = kinds.get(kind) if isinstance(kinds, dict) else None
             if not _is_rate(value):
-                yield Problem("not a rate", f"{path}: forward.{autocast}.{kind}", value, "a number above 0")
+                yield Problem(
+                    what="not a rate",
+                    where=f"{path}: forward.{autocast}.{kind}",
+                    value=value,
+                    allowed="a number above 0",
+                )
 
 
 def _is_rate(value: Any) -> bool:

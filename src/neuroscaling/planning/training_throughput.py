@@ -154,13 +154,19 @@ def _read_rate(path: Path, problems: list[Problem]) -> list[TrainingRate]:
     if not isinstance(content, dict) or content.get("format") != RATE_FORMAT or set(content) != {"format", *wanted}:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         problems.append(
-            Problem("not a rate of training", str(path), found, RATE_FORMAT, fix="delete it and calibrate anew")
+            Problem(
+                what="not a rate of training",
+                where=str(path),
+                value=found,
+                allowed=RATE_FORMAT,
+                fix="delete it and calibrate anew",
+            )
         )
         return []
     values: dict[str, Any] = {key: content[key] for key in wanted}
     for key in ("macs", "size", "train", "evaluate"):
         if not isinstance(values[key], int | float) or isinstance(values[key], bool) or values[key] <= 0:
-            problems.append(Problem("not a number above 0", f"{path}: {key}", values[key]))
+            problems.append(Problem(what="not a number above 0", where=f"{path}: {key}", value=values[key]))
     return [TrainingRate(**values)]
 
 

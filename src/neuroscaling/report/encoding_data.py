@@ -155,7 +155,11 @@ def _subject(content: dict[str, Any], path: Path) -> str:
     """The one subject of a score file. Raises DataError where there are several: whose accuracies are beside it?"""
     subjects = {row.get("subject") for row in content["rows"]}
     if len(subjects) != 1:
-        raise DataError(Problem("accuracies beside a file of several subjects", str(path), sorted(map(str, subjects))))
+        raise DataError(
+            Problem(
+                what="accuracies beside a file of several subjects", where=str(path), value=sorted(map(str, subjects))
+            )
+        )
     return str(subjects.pop())
 
 

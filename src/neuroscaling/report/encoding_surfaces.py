@@ -83,7 +83,9 @@ def fsaverage(folder: str | Path) -> list[Mesh]:
     names = [f"surf/{hemisphere}.{what}" for hemisphere in HEMISPHERES for what in ("inflated", "sulc")]
     fix = "give FreeSurfer's folder subjects/fsaverage"
     absent = [
-        Problem("file is missing", str(folder / name), fix=fix) for name in names if not (folder / name).is_file()
+        Problem(what="file is missing", where=str(folder / name), fix=fix)
+        for name in names
+        if not (folder / name).is_file()
     ]
     if absent:
         raise DataError(absent)
@@ -94,7 +96,13 @@ def fsaverage(folder: str | Path) -> list[Mesh]:
         if not len(coordinates) == len(sulc) == FSAVERAGE_VERTICES:
             where, value = str(folder / f"surf/{hemisphere}.inflated"), f"{len(coordinates)} and {len(sulc)} vertices"
             raise DataError(
-                Problem("surface of another subject", where, value, f"{FSAVERAGE_VERTICES} vertices", fix=fix)
+                Problem(
+                    what="surface of another subject",
+                    where=where,
+                    value=value,
+                    allowed=f"{FSAVERAGE_VERTICES} vertices",
+                    fix=fix,
+                )
             )
         found += views(hemisphere, coordinates, faces, sulc)
     return found

@@ -159,7 +159,8 @@ def _alt(fit: dict[str, Any]) -> str:
     ends = fit["curve"]["fit"][0], fit["curve"]["fit"][-1]
     x = fit["curve"]["x"][0], fit["curve"]["x"][-1]
     return (
-        f"{what}{fit['n']} points; the fitted law goes from {page_content.number(ends[0])} at {page_content.number(x[0])} "
+        f"{what}{fit['n']} points; the fitted law goes from {page_content.number(ends[0])} "
+        f"at {page_content.number(x[0])} "
         f"to {page_content.number(ends[1])} at {page_content.number(x[1])}"
     )
 

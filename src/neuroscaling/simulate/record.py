@@ -66,17 +66,19 @@ def _inside(file: Path, folder: Path) -> str:
 
 def _faults(path: Path, stated: dict[str, Any] | None) -> list[Problem]:
     if stated is None:
-        return [Problem("a file that the simulated brain does not have", str(path), fix=AGAIN)]
+        return [Problem(what="a file that the simulated brain does not have", where=str(path), fix=AGAIN)]
     if not path.is_file():
-        return [Problem("a file of the simulated brain is missing", str(path), fix=AGAIN)]
+        return [Problem(what="a file of the simulated brain is missing", where=str(path), fix=AGAIN)]
     size = path.stat().st_size
     if size != stated["bytes"]:
         what = "a file of the simulated brain was altered, by its size"
-        return [Problem(what, str(path), f"{size} bytes", f"{stated['bytes']} bytes", fix=AGAIN)]
+        return [
+            Problem(what=what, where=str(path), value=f"{size} bytes", allowed=f"{stated['bytes']} bytes", fix=AGAIN)
+        ]
     found = file_sha256(path)
     if found != stated["sha256"]:
         what = "a file of the simulated brain was altered, by its sha256"
-        return [Problem(what, str(path), found, stated["sha256"], fix=AGAIN)]
+        return [Problem(what=what, where=str(path), value=found, allowed=stated["sha256"], fix=AGAIN)]
     return []
 
 

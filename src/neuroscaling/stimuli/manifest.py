@@ -35,13 +35,24 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     whole = isinstance(rows, list) and all(isinstance(row, dict) and _is_row(row) for row in rows)
     if not whole or not isinstance(manifest.get("set"), str):
         raise DataError(
-            Problem("manifest of a stimulus set that lacks a key", str(path), None, listing(KEYS), fix=PREPARE_AGAIN)
+            Problem(
+                what="manifest of a stimulus set that lacks a key",
+                where=str(path),
+                value=None,
+                allowed=listing(KEYS),
+                fix=PREPARE_AGAIN,
+            )
         )
     for key in ("stimulus_id", "filename"):
         shared = [value for value, count in Counter(row[key] for row in rows).items() if count > 1]
         if shared:
             raise DataError(
-                Problem(f"several stimuli share one {key}", str(path), listing(shared, 5), fix=PREPARE_AGAIN)
+                Problem(
+                    what=f"several stimuli share one {key}",
+                    where=str(path),
+                    value=listing(shared, 5),
+                    fix=PREPARE_AGAIN,
+                )
             )
     return manifest
 
@@ -59,7 +70,9 @@ def files_in(manifest: dict[str, Any], folder: Path) -> dict[str, ImageFile]:
     missing = [file.path.name for file in files.values() if not file.path.is_file()]
     if missing:
         what = f"{len(missing)} of {len(files)} images are missing"
-        raise DataError(Problem(what, str(folder), listing(missing, 5), fix="prepare the stimulus set again"))
+        raise DataError(
+            Problem(what=what, where=str(folder), value=listing(missing, 5), fix="prepare the stimulus set again")
+        )
     return files
 
 

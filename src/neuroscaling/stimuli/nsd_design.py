@@ -55,21 +55,33 @@ def read_design(root: Path) -> Design:
 def _problems(where: str, ordering: np.ndarray, images: np.ndarray, shared: np.ndarray) -> Iterator[Problem]:
     """`ordering`, `images` and `shared` as the file has them, counting from 1."""
     if images.ndim != 2 or not ordering.size or not images.size:
-        yield Problem("subjectim is no table, or a variable is empty", where, images.shape, "(subjects, images)")
+        yield Problem(
+            what="subjectim is no table, or a variable is empty",
+            where=where,
+            value=images.shape,
+            allowed="(subjects, images)",
+        )
         return
     if len(ordering) % PLANNED_SESSIONS:
         what = f"masterordering has {len(ordering)} trials, which {PLANNED_SESSIONS} scan sessions can't share equally"
-        yield Problem(what, where)
+        yield Problem(what=what, where=where)
     n = images.shape[1]
     if ordering.min() != 1 or ordering.max() != n:
         found = f"{ordering.min()} to {ordering.max()}"
-        yield Problem("masterordering doesn't count the images of a subject from 1", where, found, f"1 to {n}")
+        yield Problem(
+            what="masterordering doesn't count the images of a subject from 1",
+            where=where,
+            value=found,
+            allowed=f"1 to {n}",
+        )
     for name, ids in (("subjectim", images), ("sharedix", shared)):
         if ids.min() < 1:
-            yield Problem(f"{name} doesn't count images from 1", where, int(ids.min()), "1 or more")
+            yield Problem(
+                what=f"{name} doesn't count images from 1", where=where, value=int(ids.min()), allowed="1 or more"
+            )
     strangers = [s + 1 for s in range(len(images)) if not np.isin(shared, images[s]).all()]
     if strangers:
         what = (
             "sharedix names images that some subjects have not: do sharedix and subjectim count from the same number?"
         )
-        yield Problem(what, where, ", ".join(f"subj{s:02d}" for s in strangers))
+        yield Problem(what=what, where=where, value=", ".join(f"subj{s:02d}" for s in strangers))

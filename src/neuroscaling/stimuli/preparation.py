@@ -104,7 +104,7 @@ def image_faults(source: dict[str, Any]) -> list[Problem]:
 def _shortened(faults: list[Problem], n: int) -> list[Problem]:
     """The first faults of `n` images, and how many there are."""
     what = f"{len(faults)} of {n} images can't be read or decoded"
-    return [*faults[:MAX_NAMED], Problem(what, fix="copy or download them again")] if faults else []
+    return [*faults[:MAX_NAMED], Problem(what=what, fix="copy or download them again")] if faults else []
 
 
 def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> list[dict[str, Any]]:
@@ -127,7 +127,9 @@ def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> 
     if damaged:
         raise DataError(_shortened(damaged, len(stimuli)))
     if conflicts:
-        raise DataError(Problem(f"{len(conflicts)} ids stand for two images", "stimuli", listing(conflicts, 10)))
+        raise DataError(
+            Problem(what=f"{len(conflicts)} ids stand for two images", where="stimuli", value=listing(conflicts, 10))
+        )
     return list(rows.values())
 
 

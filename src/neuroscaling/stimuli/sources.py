@@ -60,11 +60,17 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
     if kind not in SOURCE_KINDS:
         allowed = ", ".join(SOURCE_KINDS)
         raise DataError(
-            Problem("unknown kind of stimulus source", "stimuli", kind, allowed, nearest(kind, SOURCE_KINDS))
+            Problem(
+                what="unknown kind of stimulus source",
+                where="stimuli",
+                value=kind,
+                allowed=allowed,
+                nearest=nearest(kind, SOURCE_KINDS),
+            )
         )
     found = list(SOURCE_KINDS[kind](source))
     if not found:
-        raise DataError(Problem("no image in this source", str(source["root"])))
+        raise DataError(Problem(what="no image in this source", where=str(source["root"])))
     return found
 
 
@@ -101,7 +107,13 @@ def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
     if unknown:
         near = nearest(unknown[0], STIMULUS_SETS)
         raise DataError(
-            Problem("unknown stimulus set", "stimuli", listing(unknown), listing(list(STIMULUS_SETS)), near)
+            Problem(
+                what="unknown stimulus set",
+                where="stimuli",
+                value=listing(unknown),
+                allowed=listing(list(STIMULUS_SETS)),
+                nearest=near,
+            )
         )
     for name in source["stimulus_sets"]:
         yield from _of_set(find_set(source["root"], STIMULUS_SETS[name]))
@@ -127,7 +139,10 @@ def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
     if not table.is_file() or not images.is_dir():
         absent = [str(path) for path, there in ((table, table.is_file()), (images, images.is_dir())) if not there]
         raise DataError(
-            [Problem("file is missing", path, fix="docs/brainscore.md: a benchmark of one's own") for path in absent]
+            [
+                Problem(what="file is missing", where=path, fix="docs/brainscore.md: a benchmark of one's own")
+                for path in absent
+            ]
         )
     for row in read_stimulus_table(table).rows:
         yield Stimulus(row[ID], images / row[FILE], None, source.get("degrees"))
@@ -140,7 +155,14 @@ def _algonauts(source: dict[str, Any]) -> Iterator[Stimulus]:
     subjects = there if source.get("subjects", "all") == "all" else source["subjects"]
     missing = [subject for subject in subjects if subject not in there]
     if missing or not subjects:
-        raise DataError(Problem("subject folders are missing", str(root), ", ".join(missing) or None, ", ".join(there)))
+        raise DataError(
+            Problem(
+                what="subject folders are missing",
+                where=str(root),
+                value=", ".join(missing) or None,
+                allowed=", ".join(there),
+            )
+        )
     images: dict[int, Path] = {}
     for subject in subjects:
         for split in ("training", "test"):
@@ -161,7 +183,7 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
             found[int(match[1])] = name
     absent = sorted(set(range(1, len(found) + 1)) - set(found))
     if absent:
-        raise DataError(Problem("images are missing in the numbering", str(path), absent[:10]))
+        raise DataError(Problem(what="images are missing in the numbering", where=str(path), value=absent[:10]))
     yield from (Stimulus(f"{source['session']}-{number:04d}", path, found[number]) for number in sorted(found))
 
 
@@ -244,7 +266,12 @@ def nsd_images(source: dict[str, Any]) -> Iterator[NsdStimulus]:
     ids = np.unique(np.concatenate(shown)) if shown else np.empty(0, int)
     if len(ids) and ids[-1] >= n:
         raise DataError(
-            Problem("the design names images that the file doesn't have", str(file), int(ids[-1]), f"< {n}")
+            Problem(
+                what="the design names images that the file doesn't have",
+                where=str(file),
+                value=int(ids[-1]),
+                allowed=f"< {n}",
+            )
         )
     yield from (NsdStimulus(f"nsd-{row:05d}", file, row=row) for row in ids.tolist())
 
@@ -261,7 +288,15 @@ def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
     fits = len(shape) == 4 and shape[-1] == 3 if simulated else shape == NSD_SHAPE
     if fits and dtype == "uint8":
         return []
-    return [Problem("not NSD's images", str(file), f"{shape} {dtype}", allowed, fix="copy or download it again")]
+    return [
+        Problem(
+            what="not NSD's images",
+            where=str(file),
+            value=f"{shape} {dtype}",
+            allowed=allowed,
+            fix="copy or download it again",
+        )
+    ]
 
 
 def _nsd_sessions(root: Path, source: dict[str, Any]) -> Iterator[tuple[str, list[int]]]:

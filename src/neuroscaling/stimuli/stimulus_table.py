@@ -26,7 +26,9 @@ def read_stimulus_table(path: str | Path, published: bool = False) -> TextTable:
     if ID not in table.columns:
         if OLD_ID not in table.columns:
             found, near = listing(table.columns), nearest(ID, table.columns)
-            raise DataError(Problem("column is missing", f"{path}: line 1", found, ID, near))
+            raise DataError(
+                Problem(what="column is missing", where=f"{path}: line 1", value=found, allowed=ID, nearest=near)
+            )
         rows = [row | {ID: row[OLD_ID]} for row in table.rows]
         table = replace(table, columns=[*table.columns, ID], rows=rows)
     if published:
@@ -47,21 +49,25 @@ def image_problems(table: TextTable, images: Path) -> list[Problem]:
         there = set(os.listdir(images))
     except OSError as error:
         what, fix = f"not a folder of images: {error.strerror}", "name the folder that holds them"
-        return [Problem(what, str(images), fix=fix)]
+        return [Problem(what=what, where=str(images), fix=fix)]
     lacking = [i for i, name in enumerate(table.column(FILE)) if name not in there and not (images / name).is_file()]
     if not lacking:
         return []
     named = listing([f"{table.rows[i][FILE]!r} (line {table.lines[i]})" for i in lacking], LINES_SHOWN)
     near = nearest(table.rows[lacking[0]][FILE], there)
     what = f"{len(lacking)} images of {table.path.name} are missing"
-    return [Problem(what, str(images), named, nearest=near, fix="copy them there, or correct the table")]
+    return [
+        Problem(what=what, where=str(images), value=named, nearest=near, fix="copy them there, or correct the table")
+    ]
 
 
 def _row_problems(table: TextTable) -> Iterator[Problem]:
     for column in (ID, FILE):
         empty = [i for i, cell in enumerate(table.column(column)) if not cell]
         if empty:
-            yield Problem(f"{len(empty)} empty cells", f"{table.path}: {column}", table.named_lines(empty))
+            yield Problem(
+                what=f"{len(empty)} empty cells", where=f"{table.path}: {column}", value=table.named_lines(empty)
+            )
     rows: dict[str, list[int]] = defaultdict(list)
     for i, stimulus in enumerate(table.column(ID)):
         rows[stimulus].append(i)
@@ -69,4 +75,4 @@ def _row_problems(table: TextTable) -> Iterator[Problem]:
     if unlike:
         what, fix = f"{len(unlike)} ids stand for different rows", "give each stimulus an id of its own"
         found = listing([f"{stimulus} ({table.named_lines(which)})" for stimulus, which in unlike.items()], LINES_SHOWN)
-        yield Problem(what, f"{table.path}: {ID}", found, fix=fix)
+        yield Problem(what=what, where=f"{table.path}: {ID}", value=found, fix=fix)

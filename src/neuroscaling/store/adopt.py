@@ -66,7 +66,15 @@ def adopt_weights(
     require_file(weights)
     if weights.suffix not in SUFFIXES:
         what, found = "not a file of weights, by its name", weights.suffix or weights.name
-        raise DataError(Problem(what, str(weights), found, ", ".join(SUFFIXES), nearest(found, SUFFIXES)))
+        raise DataError(
+            Problem(
+                what=what,
+                where=str(weights),
+                value=found,
+                allowed=", ".join(SUFFIXES),
+                nearest=nearest(found, SUFFIXES),
+            )
+        )
     arch = architecture(arch or _said_arch(weights)).name
     n_classes = _loaded(arch, weights, classes)
     run = _named(arch, weights)
@@ -107,7 +115,9 @@ def adopt_run(root: str | Path, folder: str | Path) -> Adopted:
     root, folder = Path(root), Path(folder)
     record = read_record(folder / RUN_RECORD, RUN_FORMAT, "give the folder of a finished run, as it was made")
     if (reason := failure_of(record)) is not None:
-        raise DataError(Problem(f"the run failed: {reason}", str(folder), allowed=f"a run whose status is `{DONE}`"))
+        raise DataError(
+            Problem(what=f"the run failed: {reason}", where=str(folder), allowed=f"a run whose status is `{DONE}`")
+        )
     if record.get(DEFINITION) is not None:  # the folder may be called otherwise outside
         require_name(record, folder / RUN_RECORD, record["run"])
     with staging(root) as stage:
@@ -145,7 +155,7 @@ def _said_arch(weights: Path) -> str:
     said = safetensors_header(weights)[SAFETENSORS_METADATA].get("arch") if weights.suffix == SAFETENSORS else None
     if said is None:
         what, fix = "the file does not say of which architecture it is", "name it with --arch"
-        raise StudyError(Problem(what, str(weights), fix=fix))
+        raise StudyError(Problem(what=what, where=str(weights), fix=fix))
     return said
 
 
@@ -158,7 +168,15 @@ def _loaded(arch: str, weights: Path, classes: int | None) -> int:
     found = classes_of(arch, shapes(tensors_of(build_with(arch, weights)))) or 0
     if classes is not None and found != classes:
         fix = "give the number that the weights have, or leave --classes out"
-        raise DataError(Problem("the head has another number of classes", str(weights), found, str(classes), fix=fix))
+        raise DataError(
+            Problem(
+                what="the head has another number of classes",
+                where=str(weights),
+                value=found,
+                allowed=str(classes),
+                fix=fix,
+            )
+        )
     return found
 
 

@@ -76,7 +76,13 @@ class Contents:
         wanted = set(stages)
         if unknown := sorted(wanted - set(STAGES)):
             raise DataError(
-                Problem("no such stage", "--stage", unknown[0], ", ".join(STAGES), nearest(unknown[0], STAGES))
+                Problem(
+                    what="no such stage",
+                    where="--stage",
+                    value=unknown[0],
+                    allowed=", ".join(STAGES),
+                    nearest=nearest(unknown[0], STAGES),
+                )
             )
         return [artefact for artefact in self.artefacts if artefact.stage in wanted]
 
@@ -118,7 +124,11 @@ def selected_artefacts(found: Contents, stages: Iterable[str], run: str | None =
     runs = list(dict.fromkeys(artefact.run for artefact in found.artefacts if artefact.run))
     if not fnmatch.filter(runs, run):
         allowed = "the name of a run, or a pattern such as 'resnet18_*'"
-        raise DataError(Problem("no such run in this store", "--run", run, allowed, nearest(run, runs)))
+        raise DataError(
+            Problem(
+                what="no such run in this store", where="--run", value=run, allowed=allowed, nearest=nearest(run, runs)
+            )
+        )
     return [artefact for artefact in artefacts if artefact.run and fnmatch.fnmatchcase(artefact.run, run)]
 
 
@@ -130,7 +140,7 @@ def require_store(root: Path) -> None:
     near = nearest(root.name, there)
     what = "not a store but a file" if root.exists() else "there is no store here"
     fix = "name the folder that a study calls `store:`, or the study file"
-    raise DataError(Problem(what, str(root), nearest=str(root.parent / near) if near else "", fix=fix))
+    raise DataError(Problem(what=what, where=str(root), nearest=str(root.parent / near) if near else "", fix=fix))
 
 
 def belongs_to(path: Path) -> Path | None:

@@ -65,7 +65,9 @@ def candidates(
     """
     if KEPT in stages:
         allowed = ", ".join(stage for stage in STAGES if stage != KEPT)
-        raise DataError(Problem("nobody knows what this is, so it is not pruned", "--stage", KEPT, allowed))
+        raise DataError(
+            Problem(what="nobody knows what this is, so it is not pruned", where="--stage", value=KEPT, allowed=allowed)
+        )
     chosen = selected_artefacts(found, stages, run)
     if only is not None:
         wanted = set(map(_key, only))
@@ -123,20 +125,22 @@ def remove(found: Contents, artefact: Artefact) -> Removal:
     try:
         if _unsettled(artefact):
             what = "written less than an hour ago: a job may be at work on it"
-            return Removal(artefact, Problem(what, artefact.name, fix="prune again later"))
+            return Removal(artefact, Problem(what=what, where=artefact.name, fix="prune again later"))
         if holder := holder_of(found, artefact):
             what = "a job makes it or reads what it is made from"
-            return Removal(artefact, Problem(what, artefact.name, holder, fix="wait for the job, and prune again"))
+            return Removal(
+                artefact, Problem(what=what, where=artefact.name, value=holder, fix="wait for the job, and prune again")
+            )
         if locked := [path.parent for path in _doomed(found, artefact) if not _writable(path.parent)]:
             what = "can't be removed: no permission to write in its folder"
-            return Removal(artefact, Problem(what, artefact.name, str(locked[0]), fix=RIGHTS))
+            return Removal(artefact, Problem(what=what, where=artefact.name, value=str(locked[0]), fix=RIGHTS))
         _remove(found, artefact)
     except Held as error:
         return Removal(artefact, error.problems[0])
     except NeuroscalingError as error:
         return Removal(artefact, error.problems[0])
     except OSError as error:
-        return Removal(artefact, Problem(f"can't be removed: {error.strerror}", artefact.name, fix=RIGHTS))
+        return Removal(artefact, Problem(what=f"can't be removed: {error.strerror}", where=artefact.name, fix=RIGHTS))
     return Removal(artefact)
 
 

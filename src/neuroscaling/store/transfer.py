@@ -51,7 +51,9 @@ def export_run(found: Contents, run: str, file: str | Path, also: Sequence[str] 
     Raises DataError for an unknown run or stage, a run that is not finished, damaged files, and a `file` that is there.
     """
     if Path(file).exists():
-        raise DataError(Problem("there is such a file already", str(file), fix="name another one, or remove it"))
+        raise DataError(
+            Problem(what="there is such a file already", where=str(file), fix="name another one, or remove it")
+        )
     artefacts = _of_run(found, run, also)
     if problems := [problem for artefact in artefacts for problem in check_artefact(found, artefact).problems]:
         raise DataError(problems)
@@ -106,7 +108,9 @@ def take_in(folder: Path, root: Path) -> list[Brought]:
     """
     inside = store_contents(folder)
     if strange := [artefact.name for artefact in inside.artefacts if artefact.stage not in ORDER]:
-        raise DataError(Problem("not part of a run", strange[0], allowed=", ".join((*RUN_STAGES, *WITH)), fix=AGAIN))
+        raise DataError(
+            Problem(what="not part of a run", where=strange[0], allowed=", ".join((*RUN_STAGES, *WITH)), fix=AGAIN)
+        )
     if problems := [problem for artefact in inside.artefacts for problem in check_artefact(inside, artefact).problems]:
         raise DataError(problems)
     artefacts = sorted(inside.artefacts, key=lambda artefact: (ORDER.index(artefact.stage), artefact.name))
@@ -122,12 +126,26 @@ def take_in(folder: Path, root: Path) -> list[Brought]:
 def _of_run(found: Contents, run: str, also: Sequence[str]) -> list[Artefact]:
     if unknown := [stage for stage in also if stage not in WITH]:
         raise DataError(
-            Problem("can't go with a run", "--with", unknown[0], ", ".join(WITH), nearest(unknown[0], WITH))
+            Problem(
+                what="can't go with a run",
+                where="--with",
+                value=unknown[0],
+                allowed=", ".join(WITH),
+                nearest=nearest(unknown[0], WITH),
+            )
         )
     runs = {artefact.run for artefact in found.of(["runs"]) if artefact.run}
     if run not in runs:
         what = "the run is not finished" if run in found.runs() else "no such run in this store"
-        raise DataError(Problem(what, str(found.root), run, "a finished run", nearest(run, sorted(runs))))
+        raise DataError(
+            Problem(
+                what=what,
+                where=str(found.root),
+                value=run,
+                allowed="a finished run",
+                nearest=nearest(run, sorted(runs)),
+            )
+        )
     return [artefact for artefact in found.of([*RUN_STAGES, *also]) if artefact.run == run]
 
 
@@ -158,9 +176,15 @@ def _unpack(file: Path, folder: Path) -> None:
                 shutil.copyfileobj(content, out, 2**20)
             if (sha256 := file_sha256(target)) != left.pop(member.name):
                 what = "a file in the tar was altered"
-                raise DataError(Problem(what, f"{file}: {member.name}", sha256, stated[member.name], fix=AGAIN))
+                raise DataError(
+                    Problem(
+                        what=what, where=f"{file}: {member.name}", value=sha256, allowed=stated[member.name], fix=AGAIN
+                    )
+                )
     if left:
-        raise DataError(Problem("files are missing in the tar", str(file), listing(list(left), 3), fix=AGAIN))
+        raise DataError(
+            Problem(what="files are missing in the tar", where=str(file), value=listing(list(left), 3), fix=AGAIN)
+        )
 
 
 def _list_of(tar: tarfile.TarFile, file: Path) -> dict[str, str]:
@@ -169,14 +193,16 @@ def _list_of(tar: tarfile.TarFile, file: Path) -> dict[str, str]:
     if member is None or member.name != LIST or not member.isreg() or member.size > LARGEST_LIST:
         found = None if member is None else member.name
         what, fix = "not a tar that `neuroscaling store export` wrote", "give the file that it wrote"
-        raise DataError(Problem(what, str(file), found, f"{LIST} as its first file", fix=fix))
+        raise DataError(Problem(what=what, where=str(file), value=found, allowed=f"{LIST} as its first file", fix=fix))
     content = tar.extractfile(member)
     assert content is not None
     record = json.loads(content.read())
     where = f"{file}: {LIST}"
     require_keys(record, where, ("format", "run", "files"))
     if record["format"] != FORMAT:
-        raise DataError(Problem("a tar of another format", where, record["format"], FORMAT, fix=AGAIN))
+        raise DataError(
+            Problem(what="a tar of another format", where=where, value=record["format"], allowed=FORMAT, fix=AGAIN)
+        )
     require_checksum(record, where, AGAIN)
     return record["files"]
 
@@ -185,13 +211,15 @@ def _require_plain(member: tarfile.TarInfo, left: dict[str, str], file: Path) ->
     """Raise DataError unless a member is a file that the list names, once, and that stays inside the store."""
     path, where = PurePosixPath(member.name), f"{file}: {member.name}"
     if not member.isreg() or member.issparse():
-        raise DataError(Problem("a tar of a run has files alone", where, "a link, folder or device", fix=AGAIN))
+        raise DataError(
+            Problem(what="a tar of a run has files alone", where=where, value="a link, folder or device", fix=AGAIN)
+        )
     if path.is_absolute() or ".." in path.parts or str(path) != member.name or "\\" in member.name:
-        raise DataError(Problem("a path that leads out of the store", where, fix="do not trust this tar"))
+        raise DataError(Problem(what="a path that leads out of the store", where=where, fix="do not trust this tar"))
     if any(part.startswith(".") for part in path.parts):
-        raise DataError(Problem("a hidden file, which is part of no run", where, fix=AGAIN))
+        raise DataError(Problem(what="a hidden file, which is part of no run", where=where, fix=AGAIN))
     if member.name not in left:
-        raise DataError(Problem("a file that the list does not name, or there twice", where, fix=AGAIN))
+        raise DataError(Problem(what="a file that the list does not name, or there twice", where=where, fix=AGAIN))
 
 
 def _differing(artefact: Artefact, unpacked: Path, root: Path) -> list[Problem]:
@@ -204,7 +232,9 @@ def _differing(artefact: Artefact, unpacked: Path, root: Path) -> list[Problem]:
             if found != brought:
                 what = "the store has something else under this name"
                 fix = "keep what is there, or prune it and import again"
-                problems.append(Problem(what, str(there), f"sha256 {found}", f"sha256 {brought}", fix=fix))
+                problems.append(
+                    Problem(what=what, where=str(there), value=f"sha256 {found}", allowed=f"sha256 {brought}", fix=fix)
+                )
     return problems
 
 

@@ -48,7 +48,12 @@ def studies_of(places: Sequence[Path]) -> list[StudyNames]:
         if not own:
             what = "no study was started here" if place.is_dir() else "no such folder or study file"
             problems.append(
-                Problem(what, str(place), allowed=f"a folder with {WANTED_PATTERN}, or a study file", fix=START_STUDY)
+                Problem(
+                    what=what,
+                    where=str(place),
+                    allowed=f"a folder with {WANTED_PATTERN}, or a study file",
+                    fix=START_STUDY,
+                )
             )
     if problems:
         raise DataError(problems)

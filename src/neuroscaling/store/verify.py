@@ -40,7 +40,7 @@ def check_artefact(found: Contents, artefact: Artefact) -> Checked:
     except NeuroscalingError as error:
         return Checked(artefact, True, tuple(error.problems))
     except OSError as error:
-        return Checked(artefact, True, (Problem(f"can't be read: {error.strerror}", artefact.name),))
+        return Checked(artefact, True, (Problem(what=f"can't be read: {error.strerror}", where=artefact.name),))
     return Checked(artefact, known is not False)
 
 
@@ -75,7 +75,9 @@ def _weights(found: Contents, artefact: Artefact) -> None:
     stated = {file.name: file.sha256 for file in weights_of(read_run(folder / RUN_RECORD))}
     if strange := [part for part in artefact.parts if part.name not in stated]:
         fix = "remove it, or restore the run.json that tells of it"
-        raise DataError([Problem("weights that run.json does not tell of", str(file), fix=fix) for file in strange])
+        raise DataError(
+            [Problem(what="weights that run.json does not tell of", where=str(file), fix=fix) for file in strange]
+        )
     _compare({part: stated[part.name] for part in artefact.parts}, RESTORE_RUN)
 
 
@@ -128,7 +130,11 @@ def _data(found: Contents, artefact: Artefact) -> bool:
         files = [file for file in path.iterdir() if file.is_file()]
         if not any(file_sha1(file) == name for file in files):
             what = "no file here has the sha1 that the folder is named after"
-            raise DataError(Problem(what, str(path), ", ".join(file.name for file in files) or "nothing", fix=again))
+            raise DataError(
+                Problem(
+                    what=what, where=str(path), value=", ".join(file.name for file in files) or "nothing", fix=again
+                )
+            )
         return True
     if kind == "published" and name in PUBLISHED_FILES:
         _compare({path: PUBLISHED_FILES[name].sha256}, again)
@@ -177,7 +183,11 @@ def _of_run(record: dict[str, Any], artefact: Artefact) -> None:
     """Raise DataError for what was copied from another run: all runs on a benchmark share its key."""
     if record.get("run") not in (None, artefact.run):
         what = "the file of another run stands under this name"
-        raise DataError(Problem(what, str(artefact.record), record["run"], str(artefact.run), fix=DELETE_RECORD))
+        raise DataError(
+            Problem(
+                what=what, where=str(artefact.record), value=record["run"], allowed=str(artefact.run), fix=DELETE_RECORD
+            )
+        )
 
 
 def _beside(record: dict[str, Any], path: Path) -> None:
@@ -194,10 +204,10 @@ def _compare(stated: dict[Path, str], again: str, digest: Callable[[Path], str] 
     for path, checksum in stated.items():
         found = digest(path) if path.is_file() else None
         if found is None:
-            problems.append(Problem("the file is missing", str(path), fix=again))
+            problems.append(Problem(what="the file is missing", where=str(path), fix=again))
         elif found != checksum:
             what = "the file was altered: it has not the checksum that its record states"
-            problems.append(Problem(what, str(path), found, checksum, fix=again))
+            problems.append(Problem(what=what, where=str(path), value=found, allowed=checksum, fix=again))
     if problems:
         raise DataError(problems)
 
@@ -216,5 +226,11 @@ def verify_adopted(folder: Path) -> None:
     require_file(file, fix)
     if (found := file_sha256(file)) != record["sha256"]:
         raise DataError(
-            Problem("these are not the weights that were taken in", str(file), found, record["sha256"], fix=fix)
+            Problem(
+                what="these are not the weights that were taken in",
+                where=str(file),
+                value=found,
+                allowed=record["sha256"],
+                fix=fix,
+            )
         )

@@ -40,12 +40,16 @@ def read_shapes(folder: Path) -> tuple[Shapes, list[Problem]]:
             problems += error.problems
             continue
         if array.dtype.name not in allowed:
-            problems.append(Problem("wrong type of numbers", str(file), array.dtype.name, ", ".join(allowed)))
+            problems.append(
+                Problem(
+                    what="wrong type of numbers", where=str(file), value=array.dtype.name, allowed=", ".join(allowed)
+                )
+            )
         if len(axes) == array.ndim:
             shapes[file] = array.shape
         else:
             what, expected = "wrong number of axes", f"({', '.join(axes)})"
-            problems.append(Problem(what, str(file), f"shape {array.shape}", expected))
+            problems.append(Problem(what=what, where=str(file), value=f"shape {array.shape}", allowed=expected))
     return shapes, problems
 
 
@@ -113,11 +117,19 @@ def subject_problems(root: Path, subjects: Sequence[str] | str) -> Iterator[Prob
     """Subject folders that aren't there."""
     found = recording_folders.subject_folders(root)
     if not found:
-        yield Problem("no subject folder (subj01, subj02, ...)", str(root), fix="name the folder that holds them")
+        yield Problem(
+            what="no subject folder (subj01, subj02, ...)", where=str(root), fix="name the folder that holds them"
+        )
         return
     for name in [] if subjects == "all" else subjects:
         if name not in found:
-            yield Problem("subject folder is missing", str(root), name, listing(found), nearest(name, found))
+            yield Problem(
+                what="subject folder is missing",
+                where=str(root),
+                value=name,
+                allowed=listing(found),
+                nearest=nearest(name, found),
+            )
 
 
 def folder_problems(folder: Path, needs_test_responses: bool) -> list[Problem]:
@@ -135,24 +147,26 @@ def folder_problems(folder: Path, needs_test_responses: bool) -> list[Problem]:
 def _split_problems(folder: Path, split: str, shapes: Shapes, needs_responses: bool) -> Iterator[Problem]:
     place = folder / f"{split}_split"
     if not place.is_dir():
-        yield Problem(f"{split} split is missing", str(place), fix=LAYOUT_FIX)
+        yield Problem(what=f"{split} split is missing", where=str(place), fix=LAYOUT_FIX)
         return
     yield from image_problems(folder, split)
     files = recording_folders.response_files(folder, split)
     missing = [file for file in files if not file.is_file()]
     for file in missing if needs_responses or len(missing) == 1 else []:
         fix = "the public archive withholds test responses; rebuild them from NSD" if split == "test" else ""
-        yield Problem(f"{split} responses are missing", str(file), fix=fix)
+        yield Problem(what=f"{split} responses are missing", where=str(file), fix=fix)
     n_images = len(recording_folders.split_images(folder, split))
     for file in files:
         if file in shapes and shapes[file][0] != n_images:
             what = f"{n_images} images but {shapes[file][0]} rows of responses"
             allowed = f"({n_images}, vertices)"
-            yield Problem(what, str(file), f"shape {shapes[file]}", allowed, fix="check for lost images")
+            yield Problem(
+                what=what, where=str(file), value=f"shape {shapes[file]}", allowed=allowed, fix="check for lost images"
+            )
     repeats = recording_folders.repeats_file(folder, split)
     if repeats in shapes and shapes[repeats] != (n_images,):
         what = f"{n_images} images need as many numbers of repetitions"
-        yield Problem(what, str(repeats), f"shape {shapes[repeats]}", f"({n_images},)")
+        yield Problem(what=what, where=str(repeats), value=f"shape {shapes[repeats]}", allowed=f"({n_images},)")
 
 
 def _overlap_problems(folder: Path) -> Iterator[Problem]:
@@ -162,7 +176,10 @@ def _overlap_problems(folder: Path) -> Iterator[Problem]:
     if both:
         what = f"{len(both)} test images are training images too"
         yield Problem(
-            what, str(recording_folders.image_folder(folder, "test")), listing(both), "NSD numbers of one split alone"
+            what=what,
+            where=str(recording_folders.image_folder(folder, "test")),
+            value=listing(both),
+            allowed="NSD numbers of one split alone",
         )
 
 
@@ -178,14 +195,14 @@ def _hemisphere_problems(folder: Path) -> Iterator[Problem]:
     for kind, pair in pairs.items():
         there = [file.is_file() for file in pair]
         if any(there) and not all(there):
-            yield Problem(f"the {kind} of one hemisphere is missing", str(pair[there.index(False)]))
+            yield Problem(what=f"the {kind} of one hemisphere is missing", where=str(pair[there.index(False)]))
     for mask_class in recording_folders.roi_classes(folder):
         for file in [
             *recording_folders.mask_files(folder, mask_class),
             recording_folders.mapping_file(folder, mask_class),
         ]:
             if not file.is_file():
-                yield Problem("file is missing", str(file), fix=LAYOUT_FIX)
+                yield Problem(what="file is missing", where=str(file), fix=LAYOUT_FIX)
 
 
 def image_problems(folder: Path, split: str) -> Iterator[Problem]:
@@ -194,7 +211,9 @@ def image_problems(folder: Path, split: str) -> Iterator[Problem]:
     images = recording_folders.split_images(folder, split)
     yield from _name_problems(place, split)
     if not images:
-        yield Problem(f"no {split} images", str(place), allowed=f"{SPLIT_PREFIXES[split]}-0001_nsd-00013.png ...")
+        yield Problem(
+            what=f"no {split} images", where=str(place), allowed=f"{SPLIT_PREFIXES[split]}-0001_nsd-00013.png ..."
+        )
         return
     yield from _row_number_problems(place, [row for row, _, _ in images])
     yield from _nsd_number_problems(place, [number for _, number, _ in images])
@@ -206,32 +225,45 @@ def _name_problems(place: Path, split: str) -> Iterator[Problem]:
     strange = [name for name, match in matches.items() if not match or match[1] != SPLIT_PREFIXES[split]]
     if strange:
         what = f"{len(strange)} files that aren't {split} images"
-        yield Problem(what, str(place), listing(strange, 4), f"{SPLIT_PREFIXES[split]}-<row>_nsd-<number>.png")
+        yield Problem(
+            what=what,
+            where=str(place),
+            value=listing(strange, 4),
+            allowed=f"{SPLIT_PREFIXES[split]}-<row>_nsd-<number>.png",
+        )
 
 
 def _row_number_problems(place: Path, rows: Sequence[int]) -> Iterator[Problem]:
     n, first = len(rows), min(rows)
     if first == 0:
         what = "image numbers start at 0, but rows of responses are counted from 1"
-        yield Problem(what, str(place), f"{first} to {max(rows)}", f"1 to {n}", fix="every image is off by one")
+        yield Problem(
+            what=what,
+            where=str(place),
+            value=f"{first} to {max(rows)}",
+            allowed=f"1 to {n}",
+            fix="every image is off by one",
+        )
         return
     lost = sorted(set(range(1, max(rows) + 1)) - set(rows))
     twice = sorted(row for row, count in Counter(rows).items() if count > 1)
     if lost or twice:
         what = f"{len(lost)} image numbers missing, {len(twice)} twice"
-        yield Problem(what, str(place), listing(lost + twice), f"1 to {n}, each once")
+        yield Problem(what=what, where=str(place), value=listing(lost + twice), allowed=f"1 to {n}, each once")
 
 
 def _nsd_number_problems(place: Path, numbers: Sequence[int]) -> Iterator[Problem]:
     twice = sorted(number for number, count in Counter(numbers).items() if count > 1)
     if twice:
         what = f"{len(twice)} NSD images twice; repetitions of an image are averaged into one row"
-        yield Problem(what, str(place), listing([recording_folders.nsd_stimulus_id(number) for number in twice]))
+        yield Problem(
+            what=what, where=str(place), value=listing([recording_folders.nsd_stimulus_id(number) for number in twice])
+        )
     beyond = [number for number in numbers if number >= recording_folders.NSD_IMAGES]
     if beyond:
         allowed = f"0 to {recording_folders.NSD_IMAGES - 1}"
         fix = "NSD's own tables count from 1 in places: subtract 1"
-        yield Problem("no such NSD image", str(place), listing(beyond), allowed, fix=fix)
+        yield Problem(what="no such NSD image", where=str(place), value=listing(beyond), allowed=allowed, fix=fix)
 
 
 def surface_size(folder: Path, shapes: Shapes) -> int:
@@ -255,7 +287,7 @@ def width_problems(folder: Path, shapes: Shapes) -> Iterator[Problem]:
     for file in _surface_files(folder):
         if file in shapes and shapes[file] != (size,):
             what = "ROI mask of another space: not over fsaverage"
-            yield Problem(what, str(file), f"shape {shapes[file]}", f"({size},)")
+            yield Problem(what=what, where=str(file), value=f"shape {shapes[file]}", allowed=f"({size},)")
 
 
 def _surface_files(folder: Path) -> list[Path]:
@@ -273,14 +305,14 @@ def _pair_width_problems(pair: list[Path], shapes: Shapes, widths: list[int], su
         what = "the hemispheres are swapped, here or in the training responses"
         value = f"{found[0]} vertices in {pair[0].name}, {found[1]} in {pair[1].name}"
         allowed = f"{widths[0]} and {widths[1]}, as the training responses have"
-        yield Problem(what, str(pair[0].parent), value, allowed)
+        yield Problem(what=what, where=str(pair[0].parent), value=value, allowed=allowed)
         return
     for file, there, width, side in zip(pair, found, widths, HEMISPHERES, strict=True):
         if there is not None and there != width:
             what = f"{there} vertices, but the {side} training responses have {width}"
             space = "ROI mask of another space: " if there == surface else ""
             fix = "this is a mask over fsaverage; take the one in the challenge's space" if space else ""
-            yield Problem(space + what, str(file), f"shape {shapes[file]}", fix=fix)
+            yield Problem(what=space + what, where=str(file), value=f"shape {shapes[file]}", fix=fix)
 
 
 def region_masks(folder: Path, n_vertices: int) -> dict[str, np.ndarray]:
@@ -312,7 +344,7 @@ def region_problems(root: Path, subjects: Sequence[str], regions: Sequence[str])
         if region not in filled:
             where, known = f"{root} ({', '.join(subjects)})", sorted(filled)
             what = "the region has no vertex in any subject"
-            yield Problem(what, where, region, listing(known), nearest(region, known))
+            yield Problem(what=what, where=where, value=region, allowed=listing(known), nearest=nearest(region, known))
 
 
 def _regions_with_vertices(folder: Path) -> list[str]:

@@ -82,7 +82,7 @@ def architecture(name: str) -> Architecture:
     if model is None or (tag and tag not in model.tags):
         allowed = "names from `neuroscaling models`, any timm name, torchvision.<name>, or package.module:function"
         raise StudyError(
-            Problem("unknown architecture", value=name, allowed=allowed, nearest=nearest_architecture(name))
+            Problem(what="unknown architecture", value=name, allowed=allowed, nearest=nearest_architecture(name))
         )
     size = model.tags[tag] if tag else model.input_size
     listed = _zoo().get(base)

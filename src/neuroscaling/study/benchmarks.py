@@ -143,10 +143,19 @@ def registered_benchmark(name: str) -> Benchmark:
     where = "brainscore.benchmarks"
     if name in NOT_SERVED:
         allowed = "metrics pls, ridge, ridgecv, rdm, cka, neuron_to_neuron, i2n: `neuroscaling benchmarks`"
-        raise StudyError(Problem(f"this benchmark is not served: {NOT_SERVED[name]}", where, name, allowed))
+        raise StudyError(
+            Problem(what=f"this benchmark is not served: {NOT_SERVED[name]}", where=where, value=name, allowed=allowed)
+        )
     fix = "`neuroscaling benchmarks` lists all; one of your own is defined under `brainscore.define`"
     raise StudyError(
-        Problem("unknown benchmark", where, name, listing(list(BENCHMARKS)), nearest(name, BENCHMARKS), fix)
+        Problem(
+            what="unknown benchmark",
+            where=where,
+            value=name,
+            allowed=listing(list(BENCHMARKS)),
+            nearest=nearest(name, BENCHMARKS),
+            fix=fix,
+        )
     )
 
 
@@ -284,7 +293,11 @@ def all_files(root: str | Path) -> list[DataSetFiles]:
     there = [data_set for data_set in DATA_SETS.values() if any(path.exists() for path in _assemblies(root, data_set))]
     if not there:
         expected = listing([data_set.assembly_file for data_set in DATA_SETS.values() if data_set.access == "public"])
-        raise DataError(Problem("no Brain-Score data set in this folder", str(root), None, expected, fix=FIX))
+        raise DataError(
+            Problem(
+                what="no Brain-Score data set in this folder", where=str(root), value=None, allowed=expected, fix=FIX
+            )
+        )
     return [find_files(root, data_set) for data_set in there]
 
 
@@ -322,7 +335,12 @@ def sha1_problems(files: DataSetFiles | StimulusFiles) -> Iterator[Problem]:
         if found != expected:
             fix = "delete it and fetch it again"
             yield Problem(
-                "SHA1 mismatch: this is not the file that its folder names", str(path), found, expected, "", fix
+                what="SHA1 mismatch: this is not the file that its folder names",
+                where=str(path),
+                value=found,
+                allowed=expected,
+                nearest="",
+                fix=fix,
             )
 
 
@@ -371,7 +389,7 @@ def _missing(root: Path, place: _Place, official: bool) -> Problem:
     )
     if not official:
         fix += f"; or put a file of your own at {place.local}. {FIX}"
-    return Problem(what, str(root), value, fix=fix)
+    return Problem(what=what, where=str(root), value=value, fix=fix)
 
 
 def _assemblies(root: Path, data_set: DataSet) -> tuple[Path, Path]:

@@ -91,7 +91,7 @@ def _training_faults(study: Study) -> Iterator[Fault]:
         # A folder of a node's own disk may not be seen from here, but then it is named from the root.
         what = "this is a file" if scratch.is_file() else "folder is missing"
         fix = "name a folder on the node's own disk, from `/` on"
-        yield Fault(("training", "scratch"), Problem(what, "", str(scratch), fix=fix))
+        yield Fault(("training", "scratch"), Problem(what=what, where="", value=str(scratch), fix=fix))
 
 
 def _brainscore_faults(study: Study) -> Iterator[Fault]:
@@ -114,14 +114,21 @@ def _source_faults(settings: BrainScore) -> Iterator[Fault]:
         if known and benchmark not in served:
             fix = "use `data: {local: ...}` or `data: {download: true}`"
             what = "these data don't serve this benchmark"
-            problem = Problem(what, "", benchmark, listing(served), nearest(benchmark, served), fix)
+            problem = Problem(
+                what=what,
+                where="",
+                value=benchmark,
+                allowed=listing(served),
+                nearest=nearest(benchmark, served),
+                fix=fix,
+            )
             yield Fault(("brainscore", "benchmarks", i), problem)
 
 
 def _data_faults(data: BrainScoreData, place: Location) -> Iterator[Fault]:
     if isinstance(data, LocalData) and not data.local.is_dir():
         fix = "docs/data.md says what it must hold"
-        yield Fault((*place, "local"), Problem("folder is missing", "", str(data.local), fix=fix))
+        yield Fault((*place, "local"), Problem(what="folder is missing", where="", value=str(data.local), fix=fix))
 
 
 def _encoding_faults(study: Study) -> Iterator[Fault]:
@@ -141,7 +148,10 @@ def _repeated_sources(study: Study) -> Iterator[Fault]:
             other = seen.setdefault(key, f"encoding[{i}]")
             if other != f"encoding[{i}]":
                 fix = f"drop it here or from {other}"
-                yield Fault(("encoding", i, *place), Problem(f"{what} is asked for twice", "", key[-1], fix=fix))
+                yield Fault(
+                    ("encoding", i, *place),
+                    Problem(what=f"{what} is asked for twice", where="", value=key[-1], fix=fix),
+                )
 
 
 def _asked(entry: FmriEncoding | V4Encoding) -> Iterator[tuple[tuple[object, ...], Location, str]]:
@@ -168,7 +178,7 @@ def _keep_faults(study: Study) -> Iterator[Fault]:
         needing += [name for name in study.brainscore.benchmarks if _metric(study.brainscore, name) == FEATURES_ALONE]
     for name in needing:
         fix = "`extraction: {keep: both}`, or `features`"
-        problem = Problem("needs features, and only inner products are kept", "", name, fix=fix)
+        problem = Problem(what="needs features, and only inner products are kept", where="", value=name, fix=fix)
         yield Fault(("extraction", "keep"), problem)
 
 
@@ -184,14 +194,24 @@ def _published_faults(study: Study) -> Iterator[Fault]:
     place = ("published", "published_dir")
     if not folder.is_dir():
         fix = "correct it, or leave it empty to download"
-        yield Fault(place, Problem("folder doesn't exist", "", str(folder), fix=fix))
+        yield Fault(place, Problem(what="folder doesn't exist", where="", value=str(folder), fix=fix))
         return
     for name, file in published_tables.PUBLISHED_FILES.items():
         if file.source and not (folder / name).is_file():
             found = sorted(path.name for path in folder.glob("*.csv"))
             fix = "put the file there, or leave `published_dir` empty to download"
             what = "published table is missing"
-            yield Fault(place, Problem(what, "", str(folder / name), listing(found), nearest(name, found), fix))
+            yield Fault(
+                place,
+                Problem(
+                    what=what,
+                    where="",
+                    value=str(folder / name),
+                    allowed=listing(found),
+                    nearest=nearest(name, found),
+                    fix=fix,
+                ),
+            )
 
 
 def _store_faults(study: Study) -> Iterator[Fault]:
@@ -199,7 +219,7 @@ def _store_faults(study: Study) -> Iterator[Fault]:
         problems = list(brace_problems({"store": folder}))
         if i > 0 and not folder.is_dir():
             what, fix = "this folder of the store is missing", "name a folder that is there; only the first is made"
-            problems.append(Problem(what, "", str(folder), fix=fix))
+            problems.append(Problem(what=what, where="", value=str(folder), fix=fix))
         yield from (Fault(("store",), problem) for problem in problems)
 
 
@@ -225,24 +245,29 @@ def size_problems(entry: FmriEncoding, n_training: dict[str, int]) -> Found:
     for subject, n in n_training.items():
         used = entry.equalise or n
         if used > n:
-            yield ("equalise",), Problem("more training images than the subject has", "", used, f"{subject}: {n}")
+            yield (
+                ("equalise",),
+                Problem(
+                    what="more training images than the subject has", where="", value=used, allowed=f"{subject}: {n}"
+                ),
+            )
         elif used - held_out < max(largest, 2):
             what = "more mapping images than the subject has"
             allowed = f"{subject}: at most {max(used - held_out, 0)}" + (
                 f" beside {held_out} held out" * bool(held_out)
             )
-            yield ("samples",), Problem(what, "", largest or "all", allowed)
+            yield ("samples",), Problem(what=what, where="", value=largest or "all", allowed=allowed)
 
 
 def _setting_problems(study: Study, entry: FmriEncoding) -> Found:
     if study.extraction.keep == "gram" and entry.ridge.features == "standardise":
         fix = "`features: centre`, or `extraction: {keep: features}`"
         what = "inner products can't be standardised"
-        yield ("ridge", "features"), Problem(what, "", "standardise", fix=fix)
+        yield ("ridge", "features"), Problem(what=what, where="", value="standardise", fix=fix)
     if study.reduction.sizes and study.brainscore:
         fix = "give `size`, or split the study"
         sizes = study.reduction.sizes
-        yield (), Problem("Brain-Score's layers are of one grid", "reduction.sizes", sizes, fix=fix)
+        yield (), Problem(what="Brain-Score's layers are of one grid", where="reduction.sizes", value=sizes, fix=fix)
 
 
 def _simulated_problems(study: Study, entry: AlgonautsEncoding, brain: str) -> Found:
@@ -256,7 +281,16 @@ def _simulated_problems(study: Study, entry: AlgonautsEncoding, brain: str) -> F
     for subject in wanted:
         if subject not in sizes:
             allowed = list(sizes)
-            yield ("subjects",), Problem("no such subject", "", subject, listing(allowed), nearest(subject, allowed))
+            yield (
+                ("subjects",),
+                Problem(
+                    what="no such subject",
+                    where="",
+                    value=subject,
+                    allowed=listing(allowed),
+                    nearest=nearest(subject, allowed),
+                ),
+            )
     yield from size_problems(entry, {subject: sizes[subject] for subject in wanted if subject in sizes})
 
 
@@ -267,7 +301,10 @@ def _tree_problems(entry: AlgonautsEncoding) -> Found:
     yield from ((("data",), problem) for problem in found)
     if any("responses are missing" in problem.what for problem in found) and entry.evaluate == "test":
         fix = "`evaluate: validation`, or rebuild them from NSD (docs/nsd.md)"
-        yield ("evaluate",), Problem("the responses to the test images are withheld", "", "test", fix=fix)
+        yield (
+            ("evaluate",),
+            Problem(what="the responses to the test images are withheld", where="", value="test", fix=fix),
+        )
     if not found:
         subjects = recording_folders.subject_folders(root) if entry.subjects == "all" else entry.subjects
         yield from size_problems(entry, {name: _n_training(root / name) for name in subjects})
@@ -285,13 +322,27 @@ def _nsd_problems(entry: NsdEncoding) -> Found:
     found = sorted(folder.name for folder in (root / "nsddata_betas/ppdata").glob("subj[0-9]*"))
     fix = "docs/nsd.md says which folders a study needs"
     if not found:
-        yield ("data",), Problem("no subject of NSD here", "", str(root), "nsddata_betas/ppdata/subj01", fix=fix)
+        yield (
+            ("data",),
+            Problem(
+                what="no subject of NSD here", where="", value=str(root), allowed="nsddata_betas/ppdata/subj01", fix=fix
+            ),
+        )
     for subject in found if entry.subjects == "all" else entry.subjects:
         if subject not in found:
-            yield ("subjects",), Problem("no such subject", "", subject, listing(found), nearest(subject, found))
+            yield (
+                ("subjects",),
+                Problem(
+                    what="no such subject",
+                    where="",
+                    value=subject,
+                    allowed=listing(found),
+                    nearest=nearest(subject, found),
+                ),
+            )
         elif not nsd_tree.nsd_place(root, subject, entry.space).sessions():
             where = str(nsd_tree.nsd_place(root, subject, entry.space).betas)
-            yield ("space",), Problem("no scan session of this space", where, entry.space, fix=fix)
+            yield ("space",), Problem(what="no scan session of this space", where=where, value=entry.space, fix=fix)
 
 
 @dataclass(frozen=True)
@@ -314,7 +365,7 @@ def v4_faults(study: Study) -> Iterator[Fault]:
     for i, entry in enumerate(study.encoding):
         if isinstance(entry, V4Encoding) and entry.sessions == "all" and entry.local_dir is None:
             fix = "name the sessions, e.g. sessions: ['190923']"
-            yield Fault(("encoding", i, "sessions"), Problem("`all` needs `local_dir`", fix=fix))
+            yield Fault(("encoding", i, "sessions"), Problem(what="`all` needs `local_dir`", fix=fix))
     named = {entry.folder.resolve(): entry for entry in reversed(entries) if entry.folder}
     first = next((entry for entry in entries if entry.folder), None)
     for entry in named.values():
@@ -323,16 +374,24 @@ def v4_faults(study: Study) -> Iterator[Fault]:
             allowed = f"{first.folder}, as in {shown(first.place)}"
             fix = "put all sessions into one folder, or make two studies with a store each"
             what = "V4 recordings of one study are in two folders"
-            yield Fault(place, Problem(what, "", folder, allowed, fix=fix))
+            yield Fault(place, Problem(what=what, where="", value=folder, allowed=allowed, fix=fix))
         elif not entry.folder.is_dir():
-            yield Fault(place, Problem("folder is missing", "", folder, fix="see docs/data.md"))
+            yield Fault(place, Problem(what="folder is missing", where="", value=folder, fix="see docs/data.md"))
         elif not recording_folders.v4_session_names(entry.folder):
-            yield Fault(place, Problem("no session in this folder", "", folder, fix="see docs/data.md"))
+            yield Fault(
+                place, Problem(what="no session in this folder", where="", value=folder, fix="see docs/data.md")
+            )
     found = recording_folders.v4_session_names(first.folder) if first and len(named) == 1 else []
     for entry in entries if found else []:
         for i, session in enumerate(entry.sessions):
             if session not in found:
-                problem = Problem("unknown session", "", session, listing(found), nearest(session, found))
+                problem = Problem(
+                    what="unknown session",
+                    where="",
+                    value=session,
+                    allowed=listing(found),
+                    nearest=nearest(session, found),
+                )
                 yield Fault((*entry.place, entry.key, i), problem)
 
 

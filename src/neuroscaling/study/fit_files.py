@@ -306,9 +306,11 @@ def _expanded(fit: Fit) -> Iterator[tuple[Fit, str, tuple[Any, ...]]]:
 def _name_fault(name: str, other: str) -> Problem | None:
     if not set(name) <= LETTERS or len(name) > LONGEST_NAME:
         allowed = f"letters, digits, `_`, `.` and `-`, {LONGEST_NAME} at most in all"
-        return Problem("a value of `by` can't be part of a file name", "", name, allowed)
+        return Problem(what="a value of `by` can't be part of a file name", where="", value=name, allowed=allowed)
     if other:
-        return Problem("two fits of one name", "", name, fix=f"rename one of them; the other is in {other}")
+        return Problem(
+            what="two fits of one name", where="", value=name, fix=f"rename one of them; the other is in {other}"
+        )
     return None
 
 
@@ -321,16 +323,25 @@ def _column_faults(fit_file: FitFile) -> Iterator[Fault]:
                 place = ("fits", i, key, column) if key in ("filters", "by") else ("fits", i, key)
                 if column not in KNOWN_COLUMNS:
                     known, near = listing(KNOWN_COLUMNS, 40), nearest(column, KNOWN_COLUMNS)
-                    yield Fault(place, Problem("unknown column", "", column, known, near))
+                    yield Fault(
+                        place, Problem(what="unknown column", where="", value=column, allowed=known, nearest=near)
+                    )
                 elif key in ("x", "compute") and COLUMNS.get(column) in ("string", "bool"):
-                    yield Fault(place, Problem("this column holds no numbers", "", column, listing(numbers, 40)))
+                    yield Fault(
+                        place,
+                        Problem(
+                            what="this column holds no numbers", where="", value=column, allowed=listing(numbers, 40)
+                        ),
+                    )
         for column in sorted(set(fit.by) & set(fit.filters)):
-            problem = Problem("this column is filtered twice", "", column, fix="drop it from `filters`")
+            problem = Problem(
+                what="this column is filtered twice", where="", value=column, fix="drop it from `filters`"
+            )
             yield Fault(("fits", i, "by", column), problem)
         for key, column, value in _conditions(fit):
             if what := _unlike_column(column, value):
                 fix = f"write '{value}' in quotes" if isinstance(value, int | float) else ""
-                yield Fault(("fits", i, key, column), Problem(what, "", value, fix=fix))
+                yield Fault(("fits", i, key, column), Problem(what=what, where="", value=value, fix=fix))
 
 
 def _views(fit: Fit) -> list[Fit]:

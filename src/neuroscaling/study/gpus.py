@@ -26,7 +26,7 @@ GPUS = {
 def known_gpu(name: str) -> Gpu:
     """The GPU of this name. Raises StudyError with the nearest name where there is none."""
     if name not in GPUS:
-        raise StudyError(Problem("unknown GPU", value=name, allowed=", ".join(GPUS), nearest=nearest(name, GPUS)))
+        raise StudyError(Problem(what="unknown GPU", value=name, allowed=", ".join(GPUS), nearest=nearest(name, GPUS)))
     return GPUS[name]
 
 

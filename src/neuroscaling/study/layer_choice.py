@@ -84,7 +84,9 @@ def reference_run(study: LoadedStudy, run: Run) -> Run:
             return other
     what = "no network to choose the layers on: seed 0, all training images"
     fix = "add it to `runs:`, or choose per network: `brainscore: layers: {choose: nested, scope: run}`"
-    raise StudyError(Problem(what, f"{study.file}: brainscore.layers", f"{run.arch} on {run.dataset}", fix=fix))
+    raise StudyError(
+        Problem(what=what, where=f"{study.file}: brainscore.layers", value=f"{run.arch} on {run.dataset}", fix=fix)
+    )
 
 
 def choice_problems(study: LoadedStudy) -> Iterator[Problem]:
@@ -140,14 +142,24 @@ def published_commitment(
         known = sorted(entries)
         fix = "name its layers in `layers:`, or let them be chosen: `choose: nested`"
         raise DataError(
-            Problem("no published layers for this architecture", str(path), arch, nearest=nearest(name, known), fix=fix)
+            Problem(
+                what="no published layers for this architecture",
+                where=str(path),
+                value=arch,
+                nearest=nearest(name, known),
+                fix=fix,
+            )
         )
     chosen = entries[name]
     wanted = _wanted(name, kind, dataset, objective)
     key = next((key for key in chosen if fnmatchcase(key.lower(), wanted) and SEED in chosen[key]), None)
     if key is None:
         where = f"{path}: {arch}"
-        raise DataError(Problem("no published layers for this data set", where, wanted, listing(sorted(chosen))))
+        raise DataError(
+            Problem(
+                what="no published layers for this data set", where=where, value=wanted, allowed=listing(sorted(chosen))
+            )
+        )
     entry = chosen[key][SEED]
     readout = entry.get("behavioral_readout_layer")
     regions = {region: own_layer(arch, layer) for region, layer in entry["region2layer"].items()}
@@ -177,7 +189,9 @@ def _wanted(name: str, kind: str, dataset: str | None, objective: str) -> str:
 def _entries(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-        raise DataError(Problem("not a file of layer commitments", str(path), allowed="{arch: {dataset_full: ...}}"))
+        raise DataError(
+            Problem(what="not a file of layer commitments", where=str(path), allowed="{arch: {dataset_full: ...}}")
+        )
     return {arch.lower(): entry for arch, entry in content.items()}
 
 

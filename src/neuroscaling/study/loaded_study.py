@@ -207,7 +207,9 @@ def _before(recipe: Recipe, protocol: str, file: Path | None = None) -> list[tup
         chain.append(load_recipe(start.recipe, protocol, file))
         if chain[-1] in chain[:-1]:
             circle = " from ".join(stage.name for stage in chain)
-            raise StudyError(Problem("recipes that start from each other", f"recipe {recipe.name}: start", circle))
+            raise StudyError(
+                Problem(what="recipes that start from each other", where=f"recipe {recipe.name}: start", value=circle)
+            )
     return [*zip(reversed(chain[1:]), reversed(subsets), strict=True)]
 
 

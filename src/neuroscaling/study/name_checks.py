@@ -65,13 +65,24 @@ def keys_at(content: Any, *path: str) -> list[str]:
 def _unknown(content: Any, pattern: tuple[Any, ...], what: str, allowed: list[str]) -> Iterator[Fault]:
     for place, name in texts(content, pattern):
         if name not in allowed:
-            yield Fault(place, Problem(f"unknown {what}", "", name, listing(allowed), nearest(name, allowed)))
+            yield Fault(
+                place,
+                Problem(
+                    what=f"unknown {what}",
+                    where="",
+                    value=name,
+                    allowed=listing(allowed),
+                    nearest=nearest(name, allowed),
+                ),
+            )
 
 
 def _unknown_keys(content: Any, path: tuple[str, ...], what: str, allowed: list[str]) -> Iterator[Fault]:
     for name in keys_at(content, *path):
         if name not in allowed:
-            problem = Problem(f"unknown {what}", "", name, listing(allowed), nearest(name, allowed))
+            problem = Problem(
+                what=f"unknown {what}", where="", value=name, allowed=listing(allowed), nearest=nearest(name, allowed)
+            )
             yield Fault((*path, name), problem)
 
 
@@ -97,7 +108,7 @@ def _recipe_faults(content: Any, file: Path) -> Iterator[Fault]:
         if known != digest:
             # Runs of both would stand in tables and figures under one name.
             what = f"two recipes are called `{path.stem}`"
-            yield Fault(place, Problem(what, "", str(path), fix=f"rename this file or {other}"))
+            yield Fault(place, Problem(what=what, where="", value=str(path), fix=f"rename this file or {other}"))
 
 
 def _benchmark_faults(content: Any) -> Iterator[Fault]:
@@ -108,16 +119,23 @@ def _benchmark_faults(content: Any) -> Iterator[Fault]:
     for name in defined:
         if name in benchmarks.BENCHMARKS or name in benchmarks.NOT_SERVED:
             fix = "give it another name, or drop the definition to use the registered one"
-            problem = Problem("a benchmark of this name is registered", "", name, fix=fix)
+            problem = Problem(what="a benchmark of this name is registered", where="", value=name, fix=fix)
             yield Fault(("brainscore", "define", name), problem)
 
 
 def _unknown_benchmark(name: str, allowed: list[str]) -> Problem:
     if name in benchmarks.NOT_SERVED:
         what = f"this benchmark is not served: {benchmarks.NOT_SERVED[name]}"
-        return Problem(what, "", name, "`neuroscaling benchmarks` lists those that are")
+        return Problem(what=what, where="", value=name, allowed="`neuroscaling benchmarks` lists those that are")
     fix = "`neuroscaling benchmarks` lists all; one of your own goes under `brainscore.define`"
-    return Problem("unknown benchmark", "", name, listing(allowed), nearest(name, allowed), fix)
+    return Problem(
+        what="unknown benchmark",
+        where="",
+        value=name,
+        allowed=listing(allowed),
+        nearest=nearest(name, allowed),
+        fix=fix,
+    )
 
 
 def _region_faults(content: Any) -> Iterator[Fault]:
@@ -128,7 +146,13 @@ def _region_faults(content: Any) -> Iterator[Fault]:
             for inner, region in texts(entry, ("regions", EACH)):
                 if region not in recording_folders.FMRI_REGIONS:
                     allowed = list(recording_folders.FMRI_REGIONS)
-                    problem = Problem("unknown region", "", region, listing(allowed), nearest(region, allowed))
+                    problem = Problem(
+                        what="unknown region",
+                        where="",
+                        value=region,
+                        allowed=listing(allowed),
+                        nearest=nearest(region, allowed),
+                    )
                     yield Fault((*place, *inner), problem)
 
 
@@ -137,7 +161,16 @@ def _submission_faults(content: Any) -> Iterator[Fault]:
     archs = [name for key in keys for _, name in texts(content, ("runs", EACH, key, EACH))]
     for place, name in texts(content, ("encoding", EACH, "submissions", EACH, "archs", EACH)):
         if name not in archs:
-            yield Fault(place, Problem("no run of this architecture", "", name, listing(archs), nearest(name, archs)))
+            yield Fault(
+                place,
+                Problem(
+                    what="no run of this architecture",
+                    where="",
+                    value=name,
+                    allowed=listing(archs),
+                    nearest=nearest(name, archs),
+                ),
+            )
 
 
 OBJECTIVES = ("supervised", "simclr", "dino", "adversarial")
@@ -179,7 +212,11 @@ def _filter_faults(fit_file: FitFile, document: Document, study: Any) -> Iterato
                     and not (column == "arch" and architectures.is_architecture(value))
                 ):
                     problem = Problem(
-                        "no row can have this value", "", value, listing(sorted(known)), nearest(value, known)
+                        what="no row can have this value",
+                        where="",
+                        value=value,
+                        allowed=listing(sorted(known)),
+                        nearest=nearest(value, known),
                     )
                     yield Fault(document.in_file(("fits", i, *place)), problem)
 

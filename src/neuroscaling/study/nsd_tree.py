@@ -90,7 +90,15 @@ def nsd_place(root: str | Path, subject: str, space: str) -> NsdPlace:
     root = Path(root)
     problems = []
     if space not in SPACES:
-        problems.append(Problem("unknown space", "space", space, ", ".join(SPACES), nearest(space, SPACES)))
+        problems.append(
+            Problem(
+                what="unknown space",
+                where="space",
+                value=space,
+                allowed=", ".join(SPACES),
+                nearest=nearest(space, SPACES),
+            )
+        )
     problems += nsd_subject_problems(root, [subject])
     if problems:
         raise DataError(problems)
@@ -114,11 +122,15 @@ def nsd_subject_problems(root: Path, subjects: Sequence[str] | str) -> list[Prob
     """Subjects (or all) that the tree doesn't have."""
     there = nsd_subjects(root)
     if not there:
-        return [Problem("no folder nsddata_betas/ppdata/subj01 or another subject", str(root), fix=NSD_FIX)]
+        return [Problem(what="no folder nsddata_betas/ppdata/subj01 or another subject", where=str(root), fix=NSD_FIX)]
     named = [] if subjects == "all" else subjects
     what = "subject folder is missing"
     where = str(Path(root) / "nsddata_betas" / "ppdata")
-    return [Problem(what, where, s, listing(there), nearest(s, there)) for s in named if s not in there]
+    return [
+        Problem(what=what, where=where, value=s, allowed=listing(there), nearest=nearest(s, there))
+        for s in named
+        if s not in there
+    ]
 
 
 def is_simulated(root: Path) -> bool:

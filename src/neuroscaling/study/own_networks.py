@@ -51,15 +51,17 @@ def find_dotted(name: str) -> Dotted:
     module, _, function = path.partition(":")
     parts = module.split(".")
     if not all(part.isidentifier() for part in [*parts, function]) or (at and not SIZE.fullmatch(size)):
-        raise StudyError(Problem("not the dotted path of a function", value=name, allowed=FORM))
+        raise StudyError(Problem(what="not the dotted path of a function", value=name, allowed=FORM))
     file = _file(parts)
     if file is None:
         what, fix = f"no module `{module}`", "start where it lies, or name its folder in PYTHONPATH"
-        raise StudyError(Problem(what, value=name, allowed=FORM, fix=fix))
+        raise StudyError(Problem(what=what, value=name, allowed=FORM, fix=fix))
     defined = sorted(set(_top_level(file)))
     if function not in defined and "*" not in defined:
         near = nearest(function, defined)
-        raise StudyError(Problem(f"no function `{function}` in this module", str(file), name, nearest=near))
+        raise StudyError(
+            Problem(what=f"no function `{function}` in this module", where=str(file), value=name, nearest=near)
+        )
     return Dotted(name, module, function, file, int(size) if at else INPUT_SIZE)
 
 
@@ -86,18 +88,18 @@ def load_dotted(name: str) -> Callable[..., Any]:
         module = importlib.import_module(found.module)
     except Exception as error:  # whatever the module raises
         what = f"the module can't be imported: {type(error).__name__}: {error}"
-        raise StudyError(Problem(what, str(found.file), name)) from error
+        raise StudyError(Problem(what=what, where=str(found.file), value=name)) from error
     if Path(module.__file__ or "").resolve() != found.file.resolve():
         what = f"another module of this name is imported: {module.__file__}"
-        raise StudyError(Problem(what, str(found.file), name, fix="give the module another name"))
+        raise StudyError(Problem(what=what, where=str(found.file), value=name, fix="give the module another name"))
     function = getattr(module, found.function, None)
     if not callable(function):
-        raise StudyError(Problem(f"`{found.function}` is not a function", str(found.file), name))
+        raise StudyError(Problem(what=f"`{found.function}` is not a function", where=str(found.file), value=name))
     try:
         inspect.signature(function).bind(num_classes=1000)
     except TypeError as error:
         what, allowed = f"the function can't be called: {error}", f"{found.function}(num_classes=...)"
-        raise StudyError(Problem(what, str(found.file), name, allowed)) from error
+        raise StudyError(Problem(what=what, where=str(found.file), value=name, allowed=allowed)) from error
     return function
 
 
@@ -108,7 +110,7 @@ def make_dotted(name: str, num_classes: int) -> Any:
     model = load_dotted(name)(num_classes=num_classes)
     if not isinstance(model, nn.Module):
         what = f"the function gives `{type(model).__name__}`"
-        raise StudyError(Problem(what, str(find_dotted(name).file), name, "a torch.nn.Module"))
+        raise StudyError(Problem(what=what, where=str(find_dotted(name).file), value=name, allowed="a torch.nn.Module"))
     return model
 
 
@@ -128,7 +130,7 @@ def _top_level(file: Path) -> Iterator[str]:
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:
-        raise StudyError(Problem(f"not Python: {error}", str(file))) from error
+        raise StudyError(Problem(what=f"not Python: {error}", where=str(file))) from error
     for node in _statements(tree.body):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
@@ -191,7 +193,7 @@ def flex_entry(name: str) -> dict[str, Any]:
         factor = _factor(1, 8, 5, numbers[0] + 1)  # the first, the full width, has no name
         return _convnext(factor) if match[4] == "convnextflex" else _vit(factor)
     raise StudyError(
-        Problem("not a name of a flex family", value=name, allowed=FORMS, nearest=nearest(name, PUBLISHED))
+        Problem(what="not a name of a flex family", value=name, allowed=FORMS, nearest=nearest(name, PUBLISHED))
     )
 
 

@@ -16,7 +16,7 @@ def brace_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
     for name, folder in folders.items():
         if set("{}") & set(str(folder)):
             what, fix = f"braces in the path of the {name}", "name a folder without { and }, or move it"
-            yield Problem(what, name, str(folder), "any other character", fix=fix)
+            yield Problem(what=what, where=name, value=str(folder), allowed="any other character", fix=fix)
 
 
 def quote_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
@@ -24,7 +24,13 @@ def quote_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
     for name, folder in folders.items():
         if "'" in str(folder):
             what = f"a single quote in the path of the {name}, and jobs that are submitted to a cluster"
-            yield Problem(what, name, str(folder), "any other character", fix="move it, or run without a cluster")
+            yield Problem(
+                what=what,
+                where=name,
+                value=str(folder),
+                allowed="any other character",
+                fix="move it, or run without a cluster",
+            )
 
 
 @dataclass(frozen=True)

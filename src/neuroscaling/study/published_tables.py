@@ -91,14 +91,22 @@ def fetch_published(name: str, target: str | Path, published_dir: str | Path = "
             _check(file, temporary, f"{source}/{name}")
     except FileNotFoundError as error:
         fix = "put the file there, or leave `published_dir` empty to download it"
-        raise DataError(Problem("the file doesn't exist", f"{source}/{name}", fix=fix)) from error
+        raise DataError(Problem(what="the file doesn't exist", where=f"{source}/{name}", fix=fix)) from error
     return True
 
 
 def _known(name: str) -> PublishedFile:
     if name not in PUBLISHED_FILES:
         names = list(PUBLISHED_FILES)
-        raise DataError(Problem("not a published table", "name", name, listing(names), nearest(name, names)))
+        raise DataError(
+            Problem(
+                what="not a published table",
+                where="name",
+                value=name,
+                allowed=listing(names),
+                nearest=nearest(name, names),
+            )
+        )
     return PUBLISHED_FILES[name]
 
 
@@ -107,4 +115,6 @@ def _check(file: PublishedFile, path: Path, where: str) -> None:
     if found != file.sha256:
         value, allowed = f"{size} bytes, sha256 {found}", f"{file.size} bytes, sha256 {file.sha256}"
         fix = "fetch the file again from its repository; a table that was edited can't stand in for the published one"
-        raise DataError(Problem("the file is not the published one", where, value, allowed, fix=fix))
+        raise DataError(
+            Problem(what="the file is not the published one", where=where, value=value, allowed=allowed, fix=fix)
+        )

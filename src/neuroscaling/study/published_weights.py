@@ -108,7 +108,16 @@ def weights_problems(arch: str, path: Path | None) -> list[Problem]:
         looked = listing([one.relative_to(path.parent).as_posix() for one in _places(path, arch)], 20)
         fix = f"put the file there, or link it; it comes from {SOURCES[arch]}" if arch in SOURCES else ""
         fix = fix or "put the file there as it comes from the hub, or drop `weights:` to let timm fetch it"
-        return [Problem("weights are missing", str(path.parent), arch, f"one of {looked}", near, fix)]
+        return [
+            Problem(
+                what="weights are missing",
+                where=str(path.parent),
+                value=arch,
+                allowed=f"one of {looked}",
+                nearest=near,
+                fix=fix,
+            )
+        ]
     return list(_weight_file_faults(file, arch))
 
 
@@ -124,7 +133,9 @@ def require_sha256(file: Path, sha256: str) -> None:
     if found != sha256:
         what = "these are not the weights that the run is named after"
         fix = "they were changed or added since the study was started: start it again, and it names them anew"
-        raise DataError(Problem(what, str(file), f"sha256 {found}", f"sha256 {sha256}", fix=fix))
+        raise DataError(
+            Problem(what=what, where=str(file), value=f"sha256 {found}", allowed=f"sha256 {sha256}", fix=fix)
+        )
 
 
 def _unfetchable(arch: str) -> list[Problem]:
@@ -132,9 +143,9 @@ def _unfetchable(arch: str) -> list[Problem]:
         return []
     if arch not in OFFICIAL:
         fix = "take a name of timm's or torchvision's, or name a folder that has its weights with `weights:`"
-        return [Problem("no weights are published under this name", "runs", arch, fix=fix)]
+        return [Problem(what="no weights are published under this name", where="runs", value=arch, fix=fix)]
     fix = f"get {OFFICIAL[arch][0]} from {SOURCES[arch]} and name its folder with `weights:`"
-    return [Problem("its published weights are on no hub that timm knows", "runs", arch, fix=fix)]
+    return [Problem(what="its published weights are on no hub that timm knows", where="runs", value=arch, fix=fix)]
 
 
 def _places(path: Path, arch: str) -> Iterator[Path]:
@@ -153,11 +164,11 @@ def _weight_file_faults(file: Path, arch: str) -> Iterator[Problem]:
         start = opened.read(len(POINTER))
     if start == POINTER:
         fix = "run `git lfs pull` where it was cloned"
-        yield Problem("a pointer of git-lfs, not the weights", str(file), fix=fix)
+        yield Problem(what="a pointer of git-lfs, not the weights", where=str(file), fix=fix)
     elif file.suffix == SAFETENSORS:
         yield from _safetensors_faults(file, arch)
     elif not (zipfile.is_zipfile(file) or start[:1] == b"\x80"):
-        yield Problem("not a file of torch", str(file), start[:8], "what torch.save writes")
+        yield Problem(what="not a file of torch", where=str(file), value=start[:8], allowed="what torch.save writes")
 
 
 def _safetensors_faults(file: Path, arch: str) -> Iterator[Problem]:
@@ -167,4 +178,4 @@ def _safetensors_faults(file: Path, arch: str) -> Iterator[Problem]:
         yield from error.problems
         return
     if said != arch:
-        yield Problem("weights of another architecture", str(file), said, arch)
+        yield Problem(what="weights of another architecture", where=str(file), value=said, allowed=arch)

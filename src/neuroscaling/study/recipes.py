@@ -265,12 +265,16 @@ def load_recipe(
     """
     if protocol not in PROTOCOLS:
         near = nearest(protocol, PROTOCOLS)
-        raise StudyError(Problem("unknown protocol", "protocol", protocol, ", ".join(PROTOCOLS), near))
+        raise StudyError(
+            Problem(
+                what="unknown protocol", where="protocol", value=protocol, allowed=", ".join(PROTOCOLS), nearest=near
+            )
+        )
     known = recipe_names()
     if not _is_path(name_or_path) and name_or_path not in known:
         where = listing(known) + ", or the path of a YAML file"
         near = nearest(name_or_path, known)
-        raise StudyError(Problem("unknown recipe", value=name_or_path, allowed=where, nearest=near))
+        raise StudyError(Problem(what="unknown recipe", value=name_or_path, allowed=where, nearest=near))
     return _both(recipe_file(name_or_path, study))[protocol]
 
 
@@ -288,12 +292,12 @@ def _both(path: Path) -> dict[str, Recipe]:
     document = read_document(path, "recipe", "a YAML file in UTF-8, in config/recipes/ or where the study is")
     content = {} if document.content is None else document.content
     if not isinstance(content, dict):
-        raise StudyError(Problem("a recipe is a list of `key: value`", str(path), content))
+        raise StudyError(Problem(what="a recipe is a list of `key: value`", where=str(path), value=content))
     own = {key: value for key, value in content.items() if key != "parity"}
     overlay = content.get("parity") or {}
     if not isinstance(overlay, dict):
         where = document.at(("parity",))
-        raise StudyError(Problem("`parity:` is a list of `key: value`", where, overlay))
+        raise StudyError(Problem(what="`parity:` is a list of `key: value`", where=where, value=overlay))
     recipes, problems = {}, {}
     for protocol, settings in (("corrected", own), ("parity", PARITY | _merged(own, overlay))):
         lines = document.lines | (_overlaid(document.lines) if protocol == "parity" else {})

@@ -89,7 +89,10 @@ def _require_store(absent: Absent, lacking: list[Path]) -> None:
         what = f"{len(lacking)} artefacts are to be made, and the store can't be written to"
         fix = f"a store of your own before it, `store: [FOLDER, {store.root}]`, or rights to write there"
         raise StudyError(
-            [Problem(what, "store", str(store.root), f"it lacks {names}", fix=fix), *error.problems]
+            [
+                Problem(what=what, where="store", value=str(store.root), allowed=f"it lacks {names}", fix=fix),
+                *error.problems,
+            ]
         ) from error
 
 
@@ -261,7 +264,7 @@ def _queue() -> str:
             return done.stdout
         said = done.stderr.strip()
     fix = "start again when `squeue --me` answers: jobs of an earlier start may still run"
-    raise DataError(Problem("Slurm does not tell which jobs run", "squeue", said, fix=fix))
+    raise DataError(Problem(what="Slurm does not tell which jobs run", where="squeue", value=said, fix=fix))
 
 
 def _message(jobs: list[Job]) -> str:
@@ -285,7 +288,14 @@ STUDIES = Path(__file__).parents[3] / "config" / "studies"
 def named_study(config: Mapping[str, Any]) -> str:
     """The study file that `--config` names. Raises StudyError where it names none, or says what nothing reads."""
     problems = [
-        Problem("unknown key", f"--config {key}", key, ", ".join(KEYS), nearest(key, KEYS), "correct or drop it")
+        Problem(
+            what="unknown key",
+            where=f"--config {key}",
+            value=key,
+            allowed=", ".join(KEYS),
+            nearest=nearest(key, KEYS),
+            fix="correct or drop it",
+        )
         for key in config
         if key not in KEYS
     ]
@@ -295,7 +305,14 @@ def named_study(config: Mapping[str, Any]) -> str:
         fix = "--config study=FILE, e.g. study=config/studies/demo.yaml; `make demo` runs the demo"
         value = study or None
         problems.append(
-            Problem("no study is named", "--config study", value, f"a file; in config/studies: {known}", "", fix)
+            Problem(
+                what="no study is named",
+                where="--config study",
+                value=value,
+                allowed=f"a file; in config/studies: {known}",
+                nearest="",
+                fix=fix,
+            )
         )
     if problems:
         raise StudyError(problems)

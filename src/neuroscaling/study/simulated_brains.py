@@ -56,7 +56,13 @@ def brain_settings(settings: dict[str, Any]) -> BrainSettings:
     """`settings` with defaults filled in. Raises StudyError with every unknown key and every value out of range."""
     known = [field.name for field in fields(BrainSettings)]
     problems = [
-        Problem("unknown setting of a simulated brain", f"simulated: {key}", key, ", ".join(known), nearest(key, known))
+        Problem(
+            what="unknown setting of a simulated brain",
+            where=f"simulated: {key}",
+            value=key,
+            allowed=", ".join(known),
+            nearest=nearest(key, known),
+        )
         for key in settings
         if key not in known
     ]
@@ -66,7 +72,7 @@ def brain_settings(settings: dict[str, Any]) -> BrainSettings:
     ]
     if not problems and (what := too_many_images(brain.algonauts_train, brain.algonauts_test)):
         total = brain.algonauts_train + brain.algonauts_test
-        problems.append(Problem(what, "simulated: algonauts_train + algonauts_test", total))
+        problems.append(Problem(what=what, where="simulated: algonauts_train + algonauts_test", value=total))
     if problems:
         raise StudyError(problems)
     return brain
@@ -84,7 +90,7 @@ def _range_problem(key: str, value: Any, limits: tuple[int, int, str]) -> list[P
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return []
     allowed = f"a whole number from {low} to {high}" + (f" ({why})" if why else "")
-    return [Problem("value out of range", f"simulated: {key}", value, allowed)]
+    return [Problem(what="value out of range", where=f"simulated: {key}", value=value, allowed=allowed)]
 
 
 @dataclass(frozen=True)

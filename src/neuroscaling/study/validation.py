@@ -83,7 +83,7 @@ def contradictions(section: BaseModel, document: Document, place: Location = ())
         for names, what in section.contradictions():
             locations = [(*place, *name.split(".")) for name in names]
             at = locations[0] if len(names) == 1 else place
-            yield Contradiction(document.in_file(at), Problem(what), None, tuple(map(document.in_file, locations)))
+            yield Contradiction(document.in_file(at), Problem(what=what), None, tuple(map(document.in_file, locations)))
     for name in type(section).model_fields:
         yield from _contradictions_in(getattr(section, name), document, (*place, name))
 
@@ -149,25 +149,36 @@ def _problem(place: Location, faults: list[Any], model: type[BaseModel], documen
         case "extra_forbidden":
             known = keys_allowed(kinds_at(model, place[:-1], content))
             key = str(place[-1])
-            return Problem("unknown key", "", key, ", ".join(known), nearest(key, known), "correct or delete it")
+            return Problem(
+                what="unknown key",
+                where="",
+                value=key,
+                allowed=", ".join(known),
+                nearest=nearest(key, known),
+                fix="correct or delete it",
+            )
         case "missing":
             if isinstance(first["loc"][-1], int):
                 return _not_allowed(place, allowed, _at(content, place))
-            return Problem("key is missing", allowed=in_words(allowed), fix=f"add `{place[-1]}:`")
+            return Problem(what="key is missing", allowed=in_words(allowed), fix=f"add `{place[-1]}:`")
         case "union_tag_not_found" if isinstance(value, dict):
             key = first["ctx"]["discriminator"].strip("'")
             choices = _choices(allowed, key)
-            return Problem(f"`{key}` is missing", "", None, ", ".join(choices), fix=f"add `{key}:`")
+            return Problem(
+                what=f"`{key}` is missing", where="", value=None, allowed=", ".join(choices), fix=f"add `{key}:`"
+            )
         case "union_tag_invalid":
             key, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
             choices = _choices(allowed, key)
-            return Problem(f"unknown {key}", "", tag, ", ".join(choices), nearest(tag, choices))
+            return Problem(
+                what=f"unknown {key}", where="", value=tag, allowed=", ".join(choices), nearest=nearest(tag, choices)
+            )
         case "value_error":
-            return Problem(str(first["ctx"]["error"]).rstrip("."), "", value)
+            return Problem(what=str(first["ctx"]["error"]).rstrip("."), where="", value=value)
         case _ if first["loc"] and first["loc"][-1] == "[key]":
             what = "must be a name" if isinstance(place[-1], str) else "the name must be a text"
             fix = "" if isinstance(place[-1], str) else f"write '{place[-1]}': in quotes"
-            return Problem(f"{what} ({NAME_IN_WORDS})", "", place[-1], fix=fix)
+            return Problem(what=f"{what} ({NAME_IN_WORDS})", where="", value=place[-1], fix=fix)
     return _not_allowed(place, allowed, value)
 
 
@@ -175,7 +186,7 @@ def _not_allowed(place: Location, allowed: list[Kind], value: Any) -> Problem:
     choices = [choice for kind in allowed for choice in kind.choices]
     near = nearest(value, choices) if isinstance(value, str) else ""
     what = f"must be {in_words(allowed)}, not {_shown(value)}"
-    return Problem(what, "", value, nearest=near, fix=_fix(place, allowed, value))
+    return Problem(what=what, where="", value=value, nearest=near, fix=_fix(place, allowed, value))
 
 
 def _shown(value: Any) -> str:
@@ -279,7 +290,9 @@ def replaced(text: str) -> tuple[str, list[Problem]]:
         name, default = match[1] or match[3], match[2]
         found = os.environ.get(name) or default
         if found is None:
-            problems.append(Problem(f"the variable ${name} is not set", "", text, fix=f"export {name}=..."))
+            problems.append(
+                Problem(what=f"the variable ${name} is not set", where="", value=text, fix=f"export {name}=...")
+            )
         return found or ""
 
     expanded = VARIABLE.sub(replace, text)

@@ -131,7 +131,7 @@ class _Builder:
                     found[key] = self._value(value_node, (*place, key))
                 elif is_own:
                     what = f"`{_short(key)}` is there twice, first in line {self.found.lines[(*place, key)]}"
-                    problem = Problem(what, fix="drop or rename one of them")
+                    problem = Problem(what=what, fix="drop or rename one of them")
                     self.found.faults.append(Fault((*place, key), problem, line))
         return found
 
@@ -175,7 +175,7 @@ class _Builder:
             if not text:
                 return text  # `${NAME:-}` is an empty text and not null
         if UNPRINTABLE.search(text):
-            self._fault(place, Problem("a text with characters that can't be printed", value=repr(text)))
+            self._fault(place, Problem(what="a text with characters that can't be printed", value=repr(text)))
             return UNPRINTABLE.sub("", text)
         was_replaced = plain and text != node.value
         return self._plain(text, place) if explicit or was_replaced or (plain and tag != "str") else text
@@ -187,7 +187,9 @@ class _Builder:
         if text in WORDS:
             return WORDS[text]
         if (WHOLE.fullmatch(text) or OTHER_WHOLE.fullmatch(text)) and len(text) > DIGITS:
-            self._fault(place, Problem(f"a number of {len(text):,} digits", value=text, allowed=f"at most {DIGITS}"))
+            self._fault(
+                place, Problem(what=f"a number of {len(text):,} digits", value=text, allowed=f"at most {DIGITS}")
+            )
             return text
         if WHOLE.fullmatch(text):
             if re.match(r"[-+]?0[0-9]", text):
@@ -206,7 +208,7 @@ class _Builder:
         tag = str(node.tag or "")
         if tag not in ("", "!", TAGS + kind):
             shown = tag.replace(TAGS, "!!")
-            self._fault(place, Problem("a tag that nothing here has a use for", value=shown, fix="drop it"))
+            self._fault(place, Problem(what="a tag that nothing here has a use for", value=shown, fix="drop it"))
 
     def _fault(self, place: Location, problem: Problem) -> None:
         self.found.faults.append(Fault(place, problem))
@@ -222,7 +224,7 @@ def _leading_zero(text: str) -> Problem:
     what = "a number that begins with 0" + (
         f": {sign}{int(text.lstrip('+-'), 8)} in YAML 1.1, {sign}{digits} in YAML 1.2" if octal else ""
     )
-    return Problem(what, value=text, fix=f"write {sign}{digits}, or '{text}' for a text")
+    return Problem(what=what, value=text, fix=f"write {sign}{digits}, or '{text}' for a text")
 
 
 def _short(key: Any) -> str:
@@ -324,7 +326,7 @@ def read_document(path: str | Path, what: str, fix: str, replaced: Callable[[str
         text = load_yaml(_text(path, what, fix), replaced)
     except YamlSyntaxError as error:
         where = f"{path} line {error.line}" if error.line else str(path)
-        raise StudyError(Problem("not valid YAML", where, error.what)) from error
+        raise StudyError(Problem(what="not valid YAML", where=where, value=error.what)) from error
     return Document(str(path), text.value, text.lines, tuple(text.faults))
 
 
@@ -348,23 +350,25 @@ def _text(path: Path, what: str, fix: str) -> str:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             kind = "Is a directory" if stat.S_ISDIR(mode) else "no file but a pipe, a socket or a device"
-            raise StudyError(Problem(f"not a readable {what} ({kind})", str(path), fix=fix))
+            raise StudyError(Problem(what=f"not a readable {what} ({kind})", where=str(path), fix=fix))
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         others = _neighbours(path)
-        raise StudyError(Problem(f"{what} is missing", str(path), nearest=nearest(path, others), fix=fix)) from error
+        raise StudyError(
+            Problem(what=f"{what} is missing", where=str(path), nearest=nearest(path, others), fix=fix)
+        ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise StudyError(Problem(f"not a readable {what} ({reason})", str(path), fix=fix)) from error
+        raise StudyError(Problem(what=f"not a readable {what} ({reason})", where=str(path), fix=fix)) from error
     if len(content) > BYTES:
         what = f"not a readable {what} ({len(content):,} bytes; such a file has thousands)"
-        raise StudyError(Problem(what, str(path), fix=fix))
+        raise StudyError(Problem(what=what, where=str(path), fix=fix))
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise StudyError(
-            Problem(f"not a readable {what} (no text)", f"{path} line {line}", fix="a text in UTF-8; " + fix)
+            Problem(what=f"not a readable {what} (no text)", where=f"{path} line {line}", fix="a text in UTF-8; " + fix)
         ) from error
 
 

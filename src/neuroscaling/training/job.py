@@ -116,13 +116,20 @@ def _make(job: RunToMake, operating: dict[str, Any], wait: bool) -> list[Problem
         if processes() > 1:
             raise
         log.exception("%s", job.run["run"])
-        return [Problem(f"{type(error).__name__}: {error}", f"run {job.run['run']}")]
+        return [Problem(what=f"{type(error).__name__}: {error}", where=f"run {job.run['run']}")]
     return []
 
 
 def _of_run(job: RunToMake, problem: Problem) -> Problem:
     where = f"run {job.run['run']}: {problem.where}" if problem.where else f"run {job.run['run']}"
-    return Problem(problem.what, where, problem.value, problem.allowed, problem.nearest, problem.fix)
+    return Problem(
+        what=problem.what,
+        where=where,
+        value=problem.value,
+        allowed=problem.allowed,
+        nearest=problem.nearest,
+        fix=problem.fix,
+    )
 
 
 def _dealt(jobs: list[RunToMake], operating: dict[str, Any]) -> list[str]:

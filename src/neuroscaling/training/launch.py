@@ -132,7 +132,11 @@ def _all_end(commands: list[list[str]], what: str, told: dict[str, str] | None =
         raise SystemExit(128 + signals[0])
     failed = [status for status in statuses if status]
     if failed:
-        raise DataError(Problem(what, "training", f"exit status {failed[0]}", fix="the lines above say what it was"))
+        raise DataError(
+            Problem(
+                what=what, where="training", value=f"exit status {failed[0]}", fix="the lines above say what it was"
+            )
+        )
 
 
 def _log_lines(lines: IO[str]) -> None:

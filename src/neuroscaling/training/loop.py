@@ -316,6 +316,8 @@ def _diverged(training: Training, what: str) -> RunFailed:
     rate = learning_rate(training.recipe, step, training.steps_per_epoch)
     epoch = step // training.steps_per_epoch + 1
     where = f"{training.run}: epoch {epoch}, step {step + 1}, learning rate {rate:.4g}"
-    problem = Problem(what, where, f"{training.progress.bad} steps", fix="lower the recipe's learning_rate")
+    problem = Problem(
+        what=what, where=where, value=f"{training.progress.bad} steps", fix="lower the recipe's learning_rate"
+    )
     images = [training.image_ids[row] for row in training.plan.rows(step)]
     return RunFailed(problem, True, step=step + 1, learning_rate=rate, batch=images)

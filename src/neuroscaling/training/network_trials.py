@@ -141,7 +141,7 @@ def _tried(use: Use, options: dict[str, Any]) -> list[Problem]:
     if changed:
         what = "the network gives other features once its weights were written and read: part of it is in no tensor"
         fix = "make what it computes with a parameter or a buffer (`register_buffer`)"
-        problems.append(Problem(what, arch, f"layers {listing(changed, 6)}", fix=fix))
+        problems.append(Problem(what=what, where=arch, value=f"layers {listing(changed, 6)}", fix=fix))
     return problems
 
 
@@ -169,12 +169,12 @@ def _step_problems(arch: str, model: "nn.Module", width: int) -> list[Problem]:
 
     if not any(parameter.requires_grad for parameter in model.parameters()):
         fix = "name it under `untrained:`, or give its parameters gradients (`requires_grad`)"
-        return [Problem("a network without parameters that can be trained", arch, fix=fix)]
+        return [Problem(what="a network without parameters that can be trained", where=arch, fix=fix)]
     outputs = model.train()(_images(architectures.architecture(arch).input_size))
     if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (IMAGES, width):
         given = f"a tensor {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         what = f"in training the network doesn't give logits of {width} classes for {IMAGES} images"
-        return [Problem(what, arch, given, f"a tensor ({IMAGES}, {width})")]
+        return [Problem(what=what, where=arch, value=given, allowed=f"a tensor ({IMAGES}, {width})")]
     outputs.float().logsumexp(1).sum().backward()
     return []
 

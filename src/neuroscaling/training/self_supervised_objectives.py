@@ -33,7 +33,7 @@ def as_backbone(network: nn.Module, arch: str) -> int:
     classifier = network.get_submodule(heads[0]) if len(heads) == 1 else None
     if not isinstance(classifier, nn.Linear):
         what = "self-supervised training needs a network with one linear classifier"
-        raise StudyError(Problem(what, arch, ", ".join(heads) or "none"))
+        raise StudyError(Problem(what=what, where=arch, value=", ".join(heads) or "none"))
     classifier.register_forward_hook(_input)
     classifier.requires_grad_(False)
     return classifier.in_features
@@ -252,7 +252,13 @@ def _check_small_crops(network: nn.Module, arch: str, share: float) -> None:
     if (size := round(whole * share)) % patch:
         fix = f"local_share: {max(1, round(size / patch)) * patch / whole:.6g}"
         raise StudyError(
-            Problem("small crops of DINO are cut by patches", arch, f"{size} pixels", f"multiples of {patch}", fix=fix)
+            Problem(
+                what="small crops of DINO are cut by patches",
+                where=arch,
+                value=f"{size} pixels",
+                allowed=f"multiples of {patch}",
+                fix=fix,
+            )
         )
 
 

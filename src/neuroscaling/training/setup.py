@@ -91,7 +91,9 @@ def make_steps(run: dict[str, Any], recipe: Recipe, n_images: int) -> StepPlan:
     plan = StepPlan.of(recipe, run["arch"], run["seed"], n_images, world(), rank())
     if plan.smallest_part() < 1:
         what = "too few images in a step for so many processes"
-        raise DataError(Problem(what, run["run"], f"{world()} processes", fix="train it on fewer GPUs"))
+        raise DataError(
+            Problem(what=what, where=run["run"], value=f"{world()} processes", fix="train it on fewer GPUs")
+        )
     return plan
 
 
@@ -127,15 +129,19 @@ def _check_classes(run: dict[str, Any], operating: dict[str, Any]) -> None:
     if differing:
         what = "training and validation images have different classes"
         where = f"dataset {run['dataset']}"
-        raise DataError(Problem(what, where, listing(differing), fix="both need the same folders"))
+        raise DataError(Problem(what=what, where=where, value=listing(differing), fix="both need the same folders"))
 
 
 def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> None:
     """The final weights of the run that this one starts from."""
     if base is None:
-        raise DataError(Problem("the folder of the run that this one starts from is needed", run["run"], run["start"]))
+        raise DataError(
+            Problem(
+                what="the folder of the run that this one starts from is needed", where=run["run"], value=run["start"]
+            )
+        )
     if (reason := failure_in(base)) is not None:
-        problem = Problem("the run that it starts from failed", run["run"], run["start"], fix=reason)
+        problem = Problem(what="the run that it starts from failed", where=run["run"], value=run["start"], fix=reason)
         raise RunFailed(problem, lasting=(base / RUN_RECORD).is_file())
     load_weights(network, checked_weights(base), run["arch"])
     log.info("%s starts from %s", run["run"], run["start"])
@@ -162,7 +168,7 @@ def make_objective(recipe: Recipe, network: nn.Module, arch: str, n_classes: int
     """
     if not any(parameter.requires_grad for parameter in network.parameters()):
         fix = "name it under `untrained:`, or give its parameters gradients (`requires_grad`)"
-        raise StudyError(Problem("a network without parameters that can be trained", arch, fix=fix))
+        raise StudyError(Problem(what="a network without parameters that can be trained", where=arch, fix=fix))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = _objective(recipe, network, arch, n_classes, n_steps)
@@ -208,7 +214,7 @@ def single_image_problem(where: str, recipe: Recipe, arch: str) -> Problem:
     fix = "more images (`images:`, `samples_per_class:`), or an architecture without batch normalisation"
     if recipe.images_at_once(arch) == 1:
         fix = f"a larger {'batch_size' if recipe.batch_size == 1 else 'micro_batch'} in the recipe {recipe.name}"
-    return Problem(what, where, fix=fix)
+    return Problem(what=what, where=where, fix=fix)
 
 
 @contextmanager

@@ -69,7 +69,15 @@ def train(
     base = None if base is None else Path(base)
     out, operating = Path(out), operating or {}
     if run["kind"] not in KINDS:
-        raise DataError(Problem("unknown kind", run["run"], run["kind"], ", ".join(KINDS), nearest(run["kind"], KINDS)))
+        raise DataError(
+            Problem(
+                what="unknown kind",
+                where=run["run"],
+                value=run["kind"],
+                allowed=", ".join(KINDS),
+                nearest=nearest(run["kind"], KINDS),
+            )
+        )
     if not _is_left(run, out):
         return None
     if operating.get("threads"):
@@ -116,7 +124,7 @@ def _leased(run: dict[str, Any], out: Path, wait: bool) -> Iterator[Lease | None
             if not is_held:
                 break
             if not wait:
-                raise busy or Held(Problem("the run is being made by another process", run["run"]))
+                raise busy or Held(Problem(what="the run is being made by another process", where=run["run"]))
         yield lease
 
 
@@ -130,7 +138,7 @@ def _trained(
     lease: Lease | None,
 ) -> str | None:
     if subset is None:
-        raise DataError(Problem("a trained run needs its subset", run["run"]))
+        raise DataError(Problem(what="a trained run needs its subset", where=run["run"]))
     started, training, made_from = time.monotonic(), None, {}
     gc.collect()  # a compiled network refers to itself, and would stay in a GPU's memory beside that of the next run
     try:
@@ -161,7 +169,7 @@ def _too_large(run: dict[str, Any], device: torch.device) -> DataError:
     recipe = Recipe.model_validate(run["recipe"])
     images = f"{recipe.images_at_once(run['arch'])} images of {run['arch']} at once"
     fix = "a GPU with more memory, more GPUs, or in the recipe `micro_batches:` with a smaller number for it"
-    return DataError(Problem(f"the memory of {device} does not suffice", run["run"], images, fix=fix))
+    return DataError(Problem(what=f"the memory of {device} does not suffice", where=run["run"], value=images, fix=fix))
 
 
 def _made_from(subset: Path, base: Path | None) -> dict[str, str]:
@@ -272,7 +280,7 @@ def _published_classes(arch: str, model: torch.nn.Module) -> int:
     """Outputs of the head that published weights have; 0 for none."""
     n_classes = classes_of(arch, shapes(tensors_of(model)))
     if n_classes is None:
-        raise DataError(Problem("no number of classes fits the head of these weights", arch))
+        raise DataError(Problem(what="no number of classes fits the head of these weights", where=arch))
     return n_classes
 
 

@@ -143,7 +143,8 @@ CORRELATION_FIGURES = [
         "Correlation of alignment with accuracy",
         "Pearson's r between top-1 accuracy and alignment over {n} models, with 95 % intervals over 1000 resamples of "
         "the models: {values}.",
-        f"{CORRELATION_LIMITS} The intervals treat the models as independent, which the seeds of one network are not: they are too "
+        f"{CORRELATION_LIMITS} The intervals treat the models as independent, "
+        "which the seeds of one network are not: they are too "
         "narrow.",
         correlation_bars,
         facts=_text,

@@ -68,7 +68,10 @@ def write_figures(
     law that is absent or not testable is left out and named in the caption. Raises DataError for absent columns.
     """
     study = published_frames.PublishedData(
-        published_frames.model_frame(score_table), published_frames.checkpoint_frame(checkpoints_csv), published_frames.private_frame(brainscore_csv), fits,
+        published_frames.model_frame(score_table),
+        published_frames.checkpoint_frame(checkpoints_csv),
+        published_frames.private_frame(brainscore_csv),
+        fits,
         bootstraps or {},
     )  # fmt: skip
     return [write_figure(Path(folder), entry, study) for entry in FIGURES]

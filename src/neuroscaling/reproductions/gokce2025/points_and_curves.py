@@ -146,7 +146,13 @@ Curve = dict[str, NDArray[np.float64]]
 
 
 def draw_law(
-    ax: Axes, study: PublishedData, name: str, color: str, *, levels: tuple[str, str] | None = CI95, extend: float = 1.0,
+    ax: Axes,
+    study: PublishedData,
+    name: str,
+    color: str,
+    *,
+    levels: tuple[str, str] | None = CI95,
+    extend: float = 1.0,
     style: Any = "-", corrected: bool = True,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Draw the law `name` where it is there, and give back its scores, so that the y range can hold them.

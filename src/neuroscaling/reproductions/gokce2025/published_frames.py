@@ -125,7 +125,9 @@ def _check_scales(rows: pd.DataFrame) -> None:
         if own["scale"].nunique(dropna=False) > 1:
             what, fix = "scores of one region on more than one scale", "filter the table by `scale`"
             found = scale_examples(own, own["run"].astype(str).tolist())
-            problems.append(Problem(what, f"score table: region {region}", found, "one scale", fix=fix))
+            problems.append(
+                Problem(what=what, where=f"score table: region {region}", value=found, allowed="one scale", fix=fix)
+            )
     if problems:
         raise DataError(problems)
 
@@ -134,4 +136,11 @@ def _check_unique(rows: pd.DataFrame, keys: list[str]) -> None:
     twice = rows[rows.duplicated(keys)]
     if len(twice):
         found = listing([" ".join(map(str, row)) for row in twice[keys].itertuples(index=False)], 3)
-        raise DataError(Problem(f"{len(twice)} scores are given twice", " and ".join(keys), found, "one score each"))
+        raise DataError(
+            Problem(
+                what=f"{len(twice)} scores are given twice",
+                where=" and ".join(keys),
+                value=found,
+                allowed="one score each",
+            )
+        )

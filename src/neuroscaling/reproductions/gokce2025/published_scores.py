@@ -37,7 +37,7 @@ def published_table(scores_csv: str | Path, seed_csv: str | Path | None = None) 
     """The score table of the published study, in the row order of its file.
 
     scores_csv: benchmark_scores.csv, each of its columns kept under its own name and with its own values; the columns
-    of `neuroscaling.core.score_table.COLUMNS` that it lacks are added, and total_flops_pretrained: the training FLOPs with those
+    of `score_table.COLUMNS` that it lacks are added, and total_flops_pretrained: the training FLOPs with those
     of the pre-training, which total_flops of an adversarially fine-tuned network leaves out. Raw correlations, ceilings
     and errors were not published and stay empty. seed_csv: the fMRI scores of one pretrained model against the number
     of mapping images (8 subjects x 9 numbers), appended as rows of benchmark algonauts2023. Raises DataError for a file
@@ -83,14 +83,19 @@ def _type_problems(table: pd.DataFrame, path: str | Path) -> list[Problem]:
     wrong += [c for c in numbers if kinds[c] == "int64" and is_numeric_dtype(table[c]) and table[c].isna().any()]
     fix = "fetch the file again"
     return [
-        Problem("a column holds other values than it should", f"{path}: {c}", fix=fix) for c in dict.fromkeys(wrong)
+        Problem(what="a column holds other values than it should", where=f"{path}: {c}", fix=fix)
+        for c in dict.fromkeys(wrong)
     ]
 
 
 def _repeated(table: pd.DataFrame, key: list[str], path: str | Path) -> list[Problem]:
     twice = [" ".join(map(str, row)) for row in table.loc[table.duplicated(key), key].itertuples(index=False)]
     where = f"{path}: {', '.join(key)}"
-    return [Problem(f"{len(twice)} rows stand in the file twice", where, listing(twice, 3))] if twice else []
+    return (
+        [Problem(what=f"{len(twice)} rows stand in the file twice", where=where, value=listing(twice, 3))]
+        if twice
+        else []
+    )
 
 
 def _score_rows(scores: pd.DataFrame) -> pd.DataFrame:

@@ -80,7 +80,7 @@ class Preparation(Dataset):
                 faults[row] = error.problems[0]
                 continue
             return square(image, self.side) if self.side else image
-        raise DataError([Problem("all images of a class are corrupt"), *faults.values()])
+        raise DataError([Problem(what="all images of a class are corrupt"), *faults.values()])
 
     def _write(self, out: torch.Tensor, image: torch.Tensor, task: Task, view: int, i: int) -> None:
         """Write the `view` of the task's image number i to `out`, uint8 (3, size, size)."""

@@ -64,7 +64,9 @@ def _open_pack(run: dict[str, Any], split: str, pack: Path, operating: dict[str,
     source = open_pack(staged_pack(pack, split, operating), split)
     if source.index.fingerprint != run["fingerprint"]:
         found, what = source.index.fingerprint, "the pack is of other images than the run's"
-        raise DataError(Problem(what, str(pack), found, run["fingerprint"], fix="delete it and pack again"))
+        raise DataError(
+            Problem(what=what, where=str(pack), value=found, allowed=run["fingerprint"], fix="delete it and pack again")
+        )
     return source
 
 
@@ -103,7 +105,7 @@ class Subset:
             sound = (other for other in self.alternatives(position) if int(self.rows[other]) not in corrupt)
             used[position] = next(sound, -1)
             if used[position] < 0:
-                raise DataError(Problem("all images of a class are corrupt", value=int(self.labels[position])))
+                raise DataError(Problem(what="all images of a class are corrupt", value=int(self.labels[position])))
         return used
 
     def _members(self, label: int) -> np.ndarray:
@@ -122,7 +124,11 @@ def read_checked(run: dict[str, Any], path: Path, index: DatasetIndex) -> Subset
     wanted = {"fingerprint": "fingerprint", "samples_per_class": "samples_per_class", "seed": "subset_seed"}
     problems = [
         Problem(
-            f"the subset's {fact} is not the run's", str(path), facts[fact], str(run[key]), fix="run `subset` again"
+            what=f"the subset's {fact} is not the run's",
+            where=str(path),
+            value=facts[fact],
+            allowed=str(run[key]),
+            fix="run `subset` again",
         )
         for fact, key in wanted.items()
         if facts.get(fact) != run.get(key)
@@ -131,7 +137,9 @@ def read_checked(run: dict[str, Any], path: Path, index: DatasetIndex) -> Subset
     ids = zip(rows.tolist(), columns["image_id"].tolist(), strict=True)
     gone = [name for row, name in ids if row >= len(index) or index.image_ids[row] != name]
     if gone:
-        problems.append(Problem("images of the subset are not where they were", str(path), listing(gone, 5)))
+        problems.append(
+            Problem(what="images of the subset are not where they were", where=str(path), value=listing(gone, 5))
+        )
     if problems:
         raise DataError(problems)
     return Subset(rows, columns["label"])
@@ -142,8 +150,8 @@ def refuse_corrupt(problems: list[Problem], limit: int, dataset: str) -> None:
     if len(problems) <= limit:
         return
     total = Problem(
-        f"{len(problems)} images can't be decoded",
-        f"dataset {dataset}",
+        what=f"{len(problems)} images can't be decoded",
+        where=f"dataset {dataset}",
         allowed=f"corrupt_limit: {limit}",
         fix="replace these files or move them away, or raise the data set's `corrupt_limit`",
     )
