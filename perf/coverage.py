@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from common import RESULTS, cpu_seconds, machine, quick
-from tests.planted import PLANTED, SCALE, planted, sizes, true_scores
+from tests.support.planted import PLANTED, SCALE, planted, sizes, true_scores
 
 from neuroscaling.core.files import write_json
 from neuroscaling.core.provenance import provenance

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import RESULTS, report, row
-from tests.two_drivers import ARGUMENTS, Outcome, Start, local_driver, race
+from tests.support.two_drivers import ARGUMENTS, Outcome, Start, local_driver, race
 
 OFFSETS = (0, 1, 3, 6, 10)
 TOPIC = "two_drivers"

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.browser.chromium import MARKS, Tables, opened
-from tests.made_up_study import made_up_fits, made_up_tables
-from tests.unit import made_up_encoding
-from tests.unit.test_report import DOT, fits_of, simulated_study
+from tests.report.test_report import DOT, fits_of, simulated_study
+from tests.support import made_up_encoding
+from tests.support.made_up_study import made_up_fits, made_up_tables
 
 from neuroscaling.core.files import write_json
 from neuroscaling.core.score_table import COLUMNS, read_table

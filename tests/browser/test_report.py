@@ -4,7 +4,7 @@ import re
 
 import pytest
 from tests.browser.chromium import MARKS, Tables, opened
-from tests.unit.test_report import write_simulated_report
+from tests.report.test_report import write_simulated_report
 
 pytestmark = MARKS
 

@@ -16,8 +16,8 @@ from neuroscaling.core.leases import lock_of
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.job import RunToMake, train_runs, write_runs_to_make
 from neuroscaling.training.train import train
-from tests.unit.digit_runs import digit_run, digit_subset
-from tests.unit.photographs import photograph_run, photographs
+from tests.support.digit_runs import digit_run, digit_subset
+from tests.support.photographs import photograph_run, photographs
 
 EPOCHS = 12
 WEIGHTS = f"weights-ep{EPOCHS}.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests import brainscore_data
+from tests.support import brainscore_data
 
 from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.stimuli.preparation import place_on_screen

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests import brainscore_data
+from tests.support import brainscore_data
 
 from neuroscaling.activations.zarr_writing import write_store
 

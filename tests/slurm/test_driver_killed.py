@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.two_drivers import ARGUMENTS, checkout
+from tests.support.two_drivers import ARGUMENTS, checkout
 
 from .lab import slurm
 

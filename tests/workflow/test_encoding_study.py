@@ -6,7 +6,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from tests.simulated_nsd import NsdSettings, write_nsd_tree
+from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 from tests.workflow.conftest import ROOT, make_workdir, run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

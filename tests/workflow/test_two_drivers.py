@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.two_drivers import GROUP, driver_of_another_user, local_driver, race
+from tests.support.two_drivers import GROUP, driver_of_another_user, local_driver, race
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""`neuroscaling plan` of trainings: tables, options, calibration, and what finished runs recorded."""
+
+import json
+
+import pytest
+
+from neuroscaling.cli.main import main
+from neuroscaling.core.records import write_record
+from neuroscaling.planning.training_throughput import Speeds, read_training_rates
+from neuroscaling.planning.training_time import run_estimates
+from neuroscaling.study.gpus import calibrated_devices
+from neuroscaling.study.loaded_study import load_study
+from tests.support.small_plan import write_small
+
+
+@pytest.fixture
+def small(tmp_path):
+    return write_small(tmp_path)
+
+
+def plan(capsys, *arguments):
+    status = main(["plan", *map(str, arguments)])
+    return (status, *capsys.readouterr())
+
+
+def test_the_plan_begins_with_training_and_its_rows_add_up(small, capsys):
+    status, out, error = plan(capsys, small, "--format", "json", "--gpu", "h100", "--gpus", "2")
+    sections = json.loads(out)
+    assert status == 0 and list(sections) == ["training", "extraction"] and "NVIDIA H100" in error
+    *rows, total = sections["training"]
+    assert [(row["objective"], row["family"], row["runs"]) for row in rows] == [
+        ("supervised", "ResNet", 6), ("supervised", "ViT", 6), ("simclr", "ResNet", 1)
+    ]  # fmt: skip
+    assert total["runs"] == 13 and total["rate"] == "stated"
+    for key in ("images_seen", "evaluated"):
+        assert total[key] == sum(row[key] for row in rows)
+    for key in ("flops", "hours_low", "hours", "hours_high", "weights_gb"):
+        assert total[key] == pytest.approx(sum(row[key] for row in rows), rel=0.02)
+    assert all(row["hours_low"] < row["hours"] < row["hours_high"] for row in rows)
+    assert total["wall_hours"] < total["hours"]
+
+
+def test_packed_data_sets_are_told_with_their_size(small, capsys):
+    pack = "training:\n  packs: {digits: {size: 32, form: decoded}}\n"
+    small.write_text(small.read_text().replace("training: {runs_per_job: 4}\n", pack))
+    _, _, error = plan(capsys, small, "--stage", "training")
+    assert f"Packed data sets, about: digits {1797 * 32**2 * 3e-9:.3g} GB." in error
+
+
+def test_sections_and_rows_can_be_chosen(small, capsys):
+    _, out, _ = plan(capsys, small, "--stage", "training", "--by", "run", "--format", "json")
+    rows = json.loads(out)
+    assert len(rows) == 14 and set(load_study(small).runs) == {row["run"] for row in rows[:-1]}
+    _, out, error = plan(capsys, small, "--stage", "extraction", "--format", "json")
+    assert [row["arch"] for row in json.loads(out)] == ["all"] and error == ""
+    _, out, _ = plan(capsys, small, "--format", "csv", "--by", "arch")
+    lines = out.splitlines()
+    assert lines[0].startswith("stage,objective,arch,") and lines[1].startswith("training,supervised,resnet_w8,")
+    _, out, _ = plan(capsys, small)
+    assert out.startswith("training\n") and "\n\nextraction\n" in out
+
+
+def test_a_study_that_trains_nothing_has_no_training_to_plan(tmp_path, capsys):
+    path = tmp_path / "none.yaml"
+    path.write_text(f"study: none\nstore: {tmp_path}/store\nruns: [{{untrained: [resnet_w8]}}]\n")
+    status, out, error = plan(capsys, path, "--format", "json")
+    assert status == 0 and isinstance(json.loads(out), list) and error == ""
+
+
+def test_options_that_mean_nothing_are_named(small, capsys):
+    status, _, error = plan(capsys, small, "--gpus", "0", "--archs", "resnet_w8")
+    assert status == 1 and "--gpus" in error and "add --calibrate" in error
+    status, _, error = plan(capsys, small, "--gpu", "h10")
+    assert status == 1 and "h100" in error and "--calibrate" in error
+    status, _, error = plan(capsys, small, "--compare", "--calibrate")
+    assert status == 1 and "leave out --calibrate" in error
+    status, _, error = plan(capsys, small, "--stage", "extraction", "--gpu", "a100")
+    assert status == 1 and "--gpu: says nothing to the stage extraction" in error
+    status, _, error = plan(capsys, small, "--calibrate", "--stage", "training", "--archs", "resnet_w9")
+    assert status == 1 and "does not train this architecture" in error and "resnet_w8" in error
+
+
+def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys, monkeypatch):
+    from neuroscaling.planning import benchmark
+
+    # Few steps: what is measured is not how fast this machine is.
+    monkeypatch.setattr(benchmark, "WARM_UP", 1)
+    monkeypatch.setattr(benchmark, "SECONDS", {"cpu": 0.0})
+    arguments = (small, "--stage", "training", "--by", "arch", "--format", "json")
+    status, out, _ = plan(capsys, *arguments, "--calibrate", "--device", "cpu", "--archs", "resnet_w8")
+    sources = {(row["objective"], row["arch"]): row["rate"] for row in json.loads(out)}
+    assert status == 0 and sources["supervised", "resnet_w8"] == sources["simclr", "resnet_w8"] == "measured"
+    assert sources["supervised", "vit_w16"].startswith("35 %")
+    (folder,) = calibrated_devices(load_study(small).store.root)
+    (kept,) = read_training_rates(load_study(small).store.root, folder)
+    assert kept.train > 0 and kept.evaluate > kept.train and "CPU" in kept.device
+    status, again, error = plan(capsys, *arguments)
+    assert status == 0 and json.loads(again) == json.loads(out) and "1 calibrated network on" in error
+
+
+def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
+    study = load_study(small)
+    runs = {one.run.run: one for one in run_estimates(study, Speeds("a100"))}
+    done = [name for name, one in runs.items() if one.run.family == "ViT"][:3]
+    for i, name in enumerate(done):
+        folder = study.store.run(name)
+        seconds = runs[name].seconds.expected * (2 - i) if i < 2 else 1.0
+        record = {"format": "run/3", "status": "failed" if i == 2 else "done", "provenance": {"seconds": seconds}}
+        write_record(folder / "run.json", record)
+    status, out, _ = plan(capsys, small, "--compare", "--format", "json")
+    row, total = json.loads(out)
+    assert status == 0 and (row["family"], row["runs"], row["finished"]) == ("ViT", 6, 2)
+    estimated = sum(runs[name].seconds.expected for name in done[:2])
+    recorded = 2 * runs[done[0]].seconds.expected + runs[done[1]].seconds.expected
+    assert row["error_percent"] == pytest.approx(100 * (estimated / recorded - 1), rel=0.01) and row["within"] >= 0.5
+    assert total["finished"] == 2 and total["runs"] == 13

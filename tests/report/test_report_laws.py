@@ -1,0 +1,79 @@
+"""Laws of two variables and published studies on the page of the report. All scores here are simulated."""
+
+import json
+
+import pytest
+
+from neuroscaling.laws.study_fit import fit_table
+from neuroscaling.report import law_figures
+from neuroscaling.report.page import build_report, write_report
+from neuroscaling.report.page_content import unit
+from tests.laws.test_fit_job import job, two_variable_table
+from tests.report.test_report import DOT, simulated_study
+
+PAIR = {"forms": ["chinchilla"], "x": ["n_params", "n_samples_seen"], "x_scale": [1e5, 1e4]}
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A law of two variables in both modes, with its allocation."""
+    common = PAIR | {"compute": "total_flops", "name": "sizes", "fit": "sizes"}
+    settings = [job(**common, mode="parity"), job(**common | {"name": "sizes.corrected"})]
+    return [fit_table(two_variable_table(), each)[0] for each in settings]
+
+
+def test_a_law_of_two_variables_is_drawn_against_compute(two):
+    drawn = law_figures.on_one_axis(two[1])
+    assert drawn["x"] == "total_flops" and drawn["points"]["x"] == two[1]["points"]["total_flops"]
+    low, high = min(drawn["points"]["x"]), max(drawn["points"]["x"])
+    assert len(drawn["curve"]["x"]) > 10 and low <= drawn["curve"]["x"][0] < drawn["curve"]["x"][-1] <= high
+    assert two[1]["curve"] is None, "the fit itself stays as it is"
+
+
+def test_without_an_allocation_it_is_drawn_against_the_product(two):
+    drawn = law_figures.on_one_axis(two[0] | {"allocation": None})
+    assert drawn["x"] == "n_params x n_samples_seen" and drawn["curve"] is None
+    n, d = two[0]["points"]["x"][7]
+    assert drawn["points"]["x"][7] == n * d
+
+
+def test_both_modes_of_a_fit_are_two_panels_of_one_figure(two, tmp_path):
+    table, runs = simulated_study()
+    build_report(tmp_path / "index.html", table, two, {"name": "s", "title": "t"}, [], DOT, runs)
+    text = (tmp_path / "index.html").read_text()
+    assert "drawn along the best sizes of model and data" in text
+    assert "parity and corrected" in text and '<th scope="row">parity</th>' in text
+    assert f"x in units of {unit([1e5, 1e4])}" in text
+    assert {path.name for path in tmp_path.glob("sizes.*")} == {"sizes.svg", "sizes.pdf"}
+
+
+def test_figures_and_claims_of_a_published_study_stand_on_the_page(two, tmp_path):
+    table, _ = simulated_study()
+    table.to_parquet(tmp_path / "scores.parquet")
+    (tmp_path / "graph.dot").write_text(DOT)
+    (tmp_path / "fit.json").write_text(json.dumps(two[1]))
+    figure = {"name": "fig1", "title": "Title <1>", "caption": "Shows.", "limits": "Shows not.", "files": ["fig1.svg"]}
+    claim = {
+        "claim": "Behaviour grows.", "verdict": "depends on the form", "depends_on_form": "The logistic ends.",
+        "evidence": [{"mode": "parity", "text": "gain .02"}], "rule": "a rule", "limits": "",
+    }  # fmt: skip
+    content = {"figures": [figure], "claims": [claim], "verdict_rule": "by rules"}
+    (tmp_path / "figures.json").write_text(json.dumps(content))
+    (tmp_path / "fig1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    study = {"name": "s", "title": "t", "jobs": []}
+    page = tmp_path / "report/index.html"
+    write_report(
+        page, tmp_path / "scores.parquet", [], [tmp_path / "fit.json"], tmp_path / "graph.dot", study, [],
+        tmp_path / "figures.json",
+    )  # fmt: skip
+    text = page.read_text()
+    for phrase in (
+        "Title &lt;1&gt;",
+        "Shows not.",
+        "depends on the form",
+        "The logistic ends.",
+        "gain .02",
+        "by rules",
+    ):
+        assert phrase in text
+    assert "42 published models" in text and 'id="runs"' not in text

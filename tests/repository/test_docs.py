@@ -1,0 +1,184 @@
+"""The documentation keeps its word: examples run, links lead somewhere, generated pages are in step."""
+
+import argparse
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from neuroscaling.cli import main, schema
+from neuroscaling.core.files import write_json
+from neuroscaling.laws.forms import FORMS
+from neuroscaling.study.validation import read_study_file
+from tests.cli.test_data_cli import small_tree
+from tests.forecast.test_next_runs import planted_two
+from tests.support.doc_blocks import PAGES, ROOT, blocks
+from tests.support.simulated_nsd import write_nsd_tree
+from tests.support.small_plan import write_small
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+OURS = ("neuroscaling", ".venv/main/bin/neuroscaling")
+SNAKEMAKE = ".venv/main/bin/snakemake"
+# What a block may need that a test has not; each is tried by hand or by the tests that have it.
+NEEDS = ("data", "gpu", "network", "slurm")
+# Keys that a study must have, for blocks that print a part of one.
+REST = {
+    "study": "study: part",
+    "store": "store: store",
+    "datasets": "datasets: {digits: {format: digits}}",
+    "runs": "runs: [{untrained: [resnet_w8]}]",
+}
+
+
+def of(*languages):
+    chosen = [block for block in BLOCKS if block.language in languages]
+    return pytest.mark.parametrize("block", chosen, ids=str)
+
+
+def variables(words):
+    """The variables that a command line sets for its command, and the command."""
+    rest = next((i for i, word in enumerate(words) if not re.match(r"\w+=", word)), len(words))
+    return dict(word.split("=", 1) for word in words[:rest]), words[rest:]
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """A folder with what the pages speak of: a study, trees of SIMULATED fMRI, a finished fit, candidates."""
+    folder = tmp_path_factory.mktemp("scratch")
+    for name in ("config", "profiles"):
+        (folder / name).symlink_to(ROOT / name)
+    for name in ("STUDY", "FILE", "mine.yaml"):
+        (folder / name).write_text(write_small(folder).read_text())
+    write_nsd_tree(folder / "simulated")
+    (folder / "simulated/nsd").rename(folder / "NSD")
+    (folder / "simulated/algonauts2023").rename(folder / "algonauts2023")
+    small_tree(folder / "path/to/tree")
+    fit, resamples = planted_two()
+    resamples = resamples.assign(cost_exponent=1.0, cost_factor=6.0)
+    for name in ("STUDY/fits/NAME", "published/fits/compute_chinchilla.corrected"):
+        file = folder / "results" / f"{name}.json"
+        write_json(file, fit)
+        resamples.to_parquet(file.with_suffix(".bootstraps.parquet"))
+    (folder / "runs.csv").write_text("n_params,n_samples_seen,label\n1e7,1e8,middle\n1e6,1e9,long\n")
+    return folder
+
+
+@of("python")
+def test_python_runs_as_printed(block, scratch, monkeypatch):
+    monkeypatch.chdir(scratch)
+    names: dict = {}
+    exec(compile(block.text, str(block), "exec"), names)
+    if block.page.name == "laws.md":
+        assert names["law"].params["alpha"] == pytest.approx(0.35, abs=1e-6)
+    if block.page.name == "nsd.md":
+        assert (scratch / "recordings/subj01/manifest.json").is_file() and names["recording"].training.stimulus_ids
+
+
+@of("", "bash", "text")
+def test_commands_run_as_printed_or_say_why_not(block, scratch, monkeypatch, capsys):
+    """Those of `neuroscaling` in a scratch folder; others need a comment that says what they need or what runs them."""
+    if block.language == "text" and not block.text.startswith("$ "):
+        return
+    monkeypatch.chdir(scratch)
+    for words in [block.text[2:].split("\n")[0].split()] if block.language == "text" else block.commands:
+        if block.marked(words):
+            continue
+        settings, (program, *arguments) = variables(words)
+        assert program in OURS, f"{block}: put <!-- needs: ... --> or <!-- runs elsewhere: ... --> above `{program}`"
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        status = main.main(arguments)
+        out, err = capsys.readouterr()
+        assert status == 0, f"{block}: {err}"
+        if block.language == "text":
+            assert [line.rstrip() for line in out.splitlines()] == block.text.splitlines()[1:]
+
+
+@of("", "bash")
+def test_commands_that_run_elsewhere_are_commands(block, monkeypatch):
+    """Targets of make, and options of snakemake and of `neuroscaling`, are there."""
+    monkeypatch.chdir(ROOT)
+    for settings, words in map(variables, block.commands):
+        match words:
+            case ["make", *targets]:
+                subprocess.run(["make", "-n", *targets], check=True, capture_output=True)
+            case [program, *arguments] if program in OURS:
+                main._parser().parse_args(arguments)
+            case [program, *arguments] if program == SNAKEMAKE:
+                from snakemake.cli import parse_args
+
+                parse_args(arguments)
+            case [name, *_] if settings and not name:
+                raise AssertionError(block)
+
+
+def test_comments_above_blocks_name_what_there_is():
+    markers = [(block, marker) for block in BLOCKS for marker in block.markers]
+    assert len(markers) > 10
+    for block, marker in markers:
+        found = marker.what in NEEDS if marker.kind == "needs" else (ROOT / marker.what).is_file()
+        assert found, f"{block}: {marker}"
+        assert any(map(marker.is_of, block.commands)), f"{block}: no command has the word {marker.word}"
+    comments = [line for page in PAGES for line in page.read_text().splitlines() if line.startswith("<!-- ")]
+    assert len(comments) == len(markers), "a comment that is no marker, or above no block"
+
+
+@of("yaml")
+def test_yaml_is_a_study_or_a_part_of_one(block, tmp_path, monkeypatch):
+    for name in set(re.findall(r"\$\{?(\w+)", block.text)):
+        monkeypatch.setenv(name, "/data")
+    keys = set(yaml.safe_load(block.text))
+    (tmp_path / "study.yaml").write_text("\n".join([block.text, *(REST[key] for key in REST.keys() - keys)]))
+    read_study_file(tmp_path / "study.yaml")
+
+
+@of("json")
+def test_json_is_json(block):
+    json.loads(block.text)
+
+
+def test_no_block_has_a_language_that_is_not_looked_at():
+    assert {block.language for block in BLOCKS} == {"", "bash", "json", "python", "text", "yaml"}
+
+
+def test_commands_in_sentences_exist():
+    """`make study-NAME` and `neuroscaling COMMAND` between backticks."""
+    subparsers = next(a for a in main._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    targets += [f"study-{file.stem}" for file in ROOT.glob("config/studies/*.yaml")] + ["study-NAME"]
+    for page in (page for page in PAGES if page.name != "CHANGELOG.md"):
+        text = page.read_text()
+        for command in re.findall(r"`neuroscaling ([a-z-]+)", text):
+            assert command in subparsers.choices, f"{page}: neuroscaling {command}"
+        for target in re.findall(r"`make ([A-Za-z0-9-]+)", text):
+            assert target in targets, f"{page}: make {target}"
+
+
+def test_the_laws_page_lists_every_form():
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/laws.md").read_text(), re.M)
+    assert sorted(listed) == sorted(FORMS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_config_reference_is_in_step_with_the_definition():
+    assert (ROOT / "config/README.md").read_text() == schema.study_reference(), "run `make schema`"
+    assert (ROOT / "config/schema.json").read_text() == schema.study_schema(), "run `make schema`"
+
+
+def test_every_key_of_a_study_has_a_description():
+    undescribed = [
+        f"{model.__name__}.{name}"
+        for _, models in schema.PAGES
+        for model in models
+        for name, field in model.model_fields.items()
+        if not field.description
+    ]
+    assert not undescribed

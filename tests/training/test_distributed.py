@@ -1,0 +1,119 @@
+"""Several processes train one run as one process does; those here talk by gloo, on the CPU."""
+
+import json
+import signal
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from neuroscaling.core.leases import held, lock_of
+from neuroscaling.core.records import read_run
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.training.job import RunToMake, train_runs
+from neuroscaling.training.schedule import StepPlan
+from tests.crash.test_training_resume import interrupt, start
+from tests.support.digit_runs import digit_run, digit_subset
+from tests.support.photographs import photograph_run, photographs
+
+# Batch normalisation of torch sums in another order, and less exactly, where channels are last.
+OPERATING = {"device": "cpu", "threads": 1, "channels_last": False}
+SGD = {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 3, "warmup_epochs": 0, "evaluations": 1}
+RUNS = {
+    "vit": {"arch": "vit_w16", "optimizer": "adamw", "learning_rate": 1e-3},
+    "whole micro batches": {"micro_batch": 16, "gradient_clip": 1.0},
+    "a shared micro batch": {"ema": 0.5},
+    "three micro batches": {
+        "batch_size": 48,
+        "micro_batch": 16,
+        "loss": "soft_target",
+        "mixup": 0.8,
+        "drop_last": True,
+    },
+    # Its loss amplifies rounding from epoch to epoch.
+    "simclr": {"recipe": "digits_simclr", "learning_rate": 1e-3, "epochs": 2},
+    "dino": {"recipe": "digits_dino", "epochs": 2, "learning_rate": 1e-3},
+}
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def histories(tmp_path_factory):
+    """History of each run by one process and by two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    found = {}
+    for processes in (1, 2):
+        jobs = {name: job_of(folder, name, processes) for name in RUNS}
+        assert train_runs(list(jobs.values()), OPERATING | {"gpus": processes}) == []
+        for name, job in jobs.items():
+            found[name, processes] = pq.read_table(job.out / "history.parquet").to_pydict()
+    return found
+
+
+def job_of(folder, name, processes):
+    run = digit_run(k=10, **(SGD | RUNS[name]))
+    return RunToMake(run | {"run": name}, digit_subset(folder, run), folder / f"{name}-{processes}")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_give_the_curves_of_one(histories, name):
+    for column in ("train_loss", "val_loss", "val_accuracy"):
+        one, two = ([x for x in histories[name, n][column] if x is not None] for n in (1, 2))
+        assert two == pytest.approx(one, rel=1e-5), column
+    assert histories[name, 1]["images_seen"] == histories[name, 2]["images_seen"]
+
+
+def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
+    run = digit_run("vit_w16", k=30, epochs=6)
+    subset, out = digit_subset(tmp_path, run), tmp_path / "two"
+    process = start([RunToMake(run, subset, out)], tmp_path, every=4, gpus=2)
+    assert interrupt(process, out, signal.SIGTERM, 8) == 128 + signal.SIGTERM
+    saved = [int(path.stem.removeprefix("step-")) for path in (out / "state").glob("step-*.state")]
+    assert max(saved) >= 8 and not lock_of(out).exists()
+    train_runs([RunToMake(run, subset, out)], OPERATING)  # by one process now: the number is no part of a run
+    train_runs([RunToMake(run, subset, tmp_path / "one")], OPERATING)
+    losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
+    assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
+    assert json.loads((out / "run.json").read_text())["n_samples_seen"] == 1800
+
+
+def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wait_for_it_together(tmp_path):
+    jobs = [
+        RunToMake(digit_run(k=3, epochs=1, warmup_epochs=0) | {"run": name}, None, tmp_path / name) for name in "ab"
+    ]
+    jobs = [RunToMake(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
+    with held(jobs[0].out, "it"):
+        process = start(jobs, tmp_path, gpus=2)
+        while "waiting for run a" not in (tmp_path / "log").read_text():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        assert [(job.out / "run.json").is_file() for job in jobs] == [False, True]
+    assert process.wait(120) == 0
+    assert read_run(jobs[0].out / "run.json")["status"] == "done"
+
+
+def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):
+    recipe = Recipe.model_validate(
+        {"name": "r", "epochs": 1, "batch_size": 18, "optimizer": "sgd", "learning_rate": 0.01}
+        | {"augmentation": "crop_flip", "crops": "originals"}
+    )
+    run, subset = photograph_run(photographs(tmp_path), recipe, k=6)
+    run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
+    (tmp_path / "train" / "flower" / "03.jpg").write_bytes(b"not an image")
+    (failure,) = train_runs([RunToMake(run, subset, tmp_path / "run")], OPERATING | {"gpus": 2})
+    assert "1 images can't be decoded" in failure.problem and "03.jpg" in failure.problem
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("n, micro_batch", [(256, 64), (232, 64), (100, None), (129, 64), (48, 16)])
+def test_every_image_of_a_step_has_one_process(world, n, micro_batch):
+    plans = [StepPlan(0, 1000, 1, 256, micro_batch, world=world, rank=rank) for rank in range(world)]
+    parts = [part for plan in plans for part in plan.share(n).parts]
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
+    units = plans[0].share(n).units
+    assert len({plan.share(n).units for plan in plans}) == 1 and {rank for unit in units for rank in unit} == {
+        *range(world)
+    }
+    assert all(len(plan.share(n).parts) == sum(plan.rank in unit for unit in units) for plan in plans)
