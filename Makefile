@@ -32,11 +32,13 @@ study-%:
 test: env ## run the whole test suite, CORES tests at once
 	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
-lint: env ## ruff, snakefmt and snakemake --lint
+lint: env ## ruff, snakefmt, snakemake --lint, the contracts of imports, and types
 	@$(MAIN)/ruff check .
 	@$(MAIN)/ruff format --check .
 	@$(MAIN)/snakefmt --check Snakefile workflow
 	@$(MAIN)/snakemake --lint --config study=config/studies/demo.yaml
+	@PYTHONPATH=src $(MAIN)/lint-imports
+	@$(MAIN)/mypy
 
 format: env ## bring the code into its form
 	@$(MAIN)/ruff check --fix .
