@@ -73,7 +73,7 @@ def test_the_split_of_the_digits_is_fixed_and_stratified():
 
 def test_other_digits_than_the_known_ones_are_refused(monkeypatch):
     format_digits._all_digits.cache_clear()
-    monkeypatch.setattr(format_digits, "SHA256", "0" * 64)
+    monkeypatch.setattr(format_digits, "DIGITS_SHA256", "0" * 64)
     with pytest.raises(DataError, match="not the known ones"):
         load_digits("train")
     format_digits._all_digits.cache_clear()

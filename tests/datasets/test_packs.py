@@ -282,7 +282,7 @@ def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkey
 
 def test_a_copy_in_memory_leaves_a_slurm_job_the_memory_to_train(root, tmp_path, monkeypatch, caplog):
     folder = pack(root, tmp_path / "pack")
-    monkeypatch.setattr(pack_reading, "MEMORY", tmp_path / "shm")
+    monkeypatch.setattr(pack_reading, "MEMORY_FOLDER", tmp_path / "shm")
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "2000")
     assert staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) != folder
     assert staged_pack(folder, "train", {"stage": "memory"}) == folder and "no room" in caplog.text

@@ -10,8 +10,8 @@ from neuroscaling.cli.main import architecture_rows
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import probe
-from neuroscaling.models.cornet_s import Recurrent
 from neuroscaling.models.cost import count, macs_of
+from neuroscaling.models.own_convnets import Recurrent
 from neuroscaling.study import architectures, layer_choice
 
 FLAGS = ("is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation")

@@ -7,7 +7,7 @@ on p and on k alone, whatever computes them and in whichever order.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isqrt, log1p, sqrt
@@ -81,7 +81,8 @@ def _block(first: int, rows: int, components: int, density: float, seed: int) ->
 
 
 TOKENS = ("all", "class", "patch", "mean")
-POOLS = {"grid": functional.adaptive_avg_pool2d, "max": functional.adaptive_max_pool2d}
+Pool = Callable[[torch.Tensor, int], torch.Tensor]
+POOLS: dict[str, Pool] = {"grid": functional.adaptive_avg_pool2d, "max": functional.adaptive_max_pool2d}
 
 
 @dataclass(frozen=True)

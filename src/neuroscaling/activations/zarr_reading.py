@@ -202,4 +202,4 @@ def check_files(group: Path, stated: Mapping[str, str]) -> None:
 def _read_ids(folder: Path) -> list[str]:
     metadata = folder / STIMULUS_ID / "zarr.json"
     with reading(metadata, "readable stimulus ids", EXTRACT_AGAIN):
-        return [str(stimulus) for stimulus in zarr.open_array(folder / STIMULUS_ID, mode="r")[:]]
+        return [str(stimulus) for stimulus in np.asarray(zarr.open_array(folder / STIMULUS_ID, mode="r")[:])]

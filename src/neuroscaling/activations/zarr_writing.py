@@ -289,7 +289,7 @@ def drop_features(folder: Path, entries: list[dict[str, Any]]) -> None:
 
 
 def _write(folder: Path, array: str, values: np.ndarray) -> dict[str, Any]:
-    layout = Layout.of(*values.shape, dtype="float64", codec="none")
+    layout = Layout.of(len(values), values.shape[1], dtype="float64", codec="none")
     return {**layout.entry(), "files": list(_write_shards(folder, array, layout, values))}
 
 

@@ -126,17 +126,18 @@ def write_split(path: Path | None, key: str, split: Split) -> None:
     if path is None:
         return
     names, classes = pack_names(split.names), pack_names(split.class_names)
-    arrays = {
+    columns = {f"column_{name}": column for name, column in split.columns.items()}
+    arrays: dict[str, np.ndarray] = {
         "key": np.array(key),
         "text": names.text,
         "ends": names.ends,
         "labels": split.labels.astype(np.int32),
         "class_text": classes.text,
         "class_ends": classes.ends,
-        **{f"column_{name}": column for name, column in split.columns.items()},
+        **columns,
     }
     try:
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
     except (OSError, DataError):
         return

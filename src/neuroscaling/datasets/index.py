@@ -30,9 +30,6 @@ def open_source(
 
     fingerprint: where the caller has it; cache_dir: as for `load_index`. Raises DataError when something is missing.
     """
-    from neuroscaling.datasets.formats import format_of
-    from neuroscaling.datasets.image_listing import list_images
-
     found = list_images(name, settings, split, cache_dir)
     index = index_of(name, settings, split, found, fingerprint, cache_dir)
     return format_of(name, settings).source(settings, index, found)

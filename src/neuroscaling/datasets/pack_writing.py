@@ -71,8 +71,15 @@ def _write(
     cache_dir: Path | None,
 ) -> None:
     source = open_source(name, settings, split, cache_dir=cache_dir)
-    facts = {"format": PACK_FORMAT, "dataset": name, "fingerprint": source.index.fingerprint, "split": split}
-    facts |= {"form": form, "size": size, "quality": QUALITY}
+    facts: dict[str, Any] = {
+        "format": PACK_FORMAT,
+        "dataset": name,
+        "fingerprint": source.index.fingerprint,
+        "split": split,
+        "form": form,
+        "size": size,
+        "quality": QUALITY,
+    }
     state = state_key(name, settings, [split])
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         shards = enumerate(_shards(len(source.index), form, size))
@@ -86,7 +93,7 @@ def _write(
 
 def _shards(n: int, form: str, size: int | None) -> Iterator[range]:
     """The images of each shard, in their order."""
-    at_once = SHARD_IMAGES if form == "jpeg" else max(1, SHARD_BYTES // (size * size * 3))
+    at_once = SHARD_IMAGES if form == "jpeg" or size is None else max(1, SHARD_BYTES // (size * size * 3))
     return (range(start, min(start + at_once, n)) for start in range(0, n, at_once))
 
 
@@ -106,9 +113,11 @@ def _shard(
         record = _record(record_file)
         if record.get("key") == key and record.get("bytes") == data.stat().st_size:
             return record
-    write = _write_files if facts["form"] == "jpeg" else _write_pixels
     with atomic_path(data) as temporary:
-        sums, faults = write(source, rows, temporary, facts["size"], pool)
+        if facts["form"] == "jpeg":
+            sums, faults = _write_files(source, rows, temporary, facts["size"], pool)
+        else:
+            sums, faults = _write_pixels(source, rows, temporary, facts["size"], pool)
     corrupt = {str(row): {"what": fault.what, "where": fault.where} for row, fault in faults.items()}
     record = {"format": SHARD_FORMAT, "key": key, "file": data.name, "bytes": data.stat().st_size}
     lengths, crcs = (list(column) for column in zip(*sums, strict=True))

@@ -122,5 +122,5 @@ def rows_sha256(columns: Mapping[str, np.ndarray]) -> str:
             digest.update(np.fromiter(map(len, values), "<i8", len(values)).tobytes())
             digest.update("".join(values).encode())
         else:
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

@@ -17,9 +17,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, listing
-from neuroscaling.models.cornet_s import CORnetS
-from neuroscaling.models.flex_resnet import FlexResNet
 from neuroscaling.models.one_peace import OnePeaceVision
+from neuroscaling.models.own_convnets import CORnetS, FlexResNet
 from neuroscaling.models.state import refuse_unfilled
 from neuroscaling.study import own_networks
 from neuroscaling.study.architectures import ONE_PEACE, OWN, TORCHVISION, Architecture, architecture

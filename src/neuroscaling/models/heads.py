@@ -86,7 +86,8 @@ def _headless(arch: str) -> set[str]:
 def _said(model: nn.Module) -> list[str]:
     """What the network says itself; empty where it says nothing, or names what it doesn't have."""
     try:
-        said = model.get_classifier() if callable(getattr(model, "get_classifier", None)) else None
+        classifier = getattr(model, "get_classifier", None)
+        said = classifier() if callable(classifier) else None
     except Exception:  # a function of somebody's network: whatever it raises
         return []
     modules = [module for one in _flat(said) for module in _flat(one)]

@@ -122,8 +122,7 @@ def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
     heads = head_names(arch, model)
     for blocks in _kinds_of_blocks(heads, model):
         traces = trace(model, [*blocks, *heads], size)
-        given = [seen.when for head in heads for seen in traces[head].inputs]
-        before = min(given, default=inf)
+        before = min((seen.when for head in heads for seen in traces[head].inputs), default=inf)
         found = {name: output for name, output in found_in(traces, blocks).items() if output.last < before}
         ran = {name: traces[name].outputs[-1] for name in blocks if traces[name].outputs}
         without = {name: seen.what for name, seen in ran.items() if seen.when < before and name not in found}
@@ -131,7 +130,7 @@ def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
             return [name for name in blocks if name in found]
         refused = refused or without
     what = "no candidate layers: the blocks of this network give no one tensor with a row an image"
-    given = listing([f"{name} gives {what}" for name, what in refused.items()], 4) or "no block that runs"
+    given = listing([f"{name} gives {output}" for name, output in refused.items()], 4) or "no block that runs"
     fix = f"`layers: {{{arch!r}: {{candidates: [...]}}}}` with layers that do (or `relu`, `conv`, `norm`)"
     raise DataError(
         Problem(what=what, where=arch, value=given, allowed="a tensor, or a tuple or dictionary with one", fix=fix)

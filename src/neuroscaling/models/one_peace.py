@@ -54,8 +54,8 @@ class Attention(nn.Module):
     def forward(self, tokens: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """tokens (b, n, width); bias (heads, n, n), added to the logits."""
         query, key, value = (project(tokens) for project in (self.q_proj, self.k_proj, self.v_proj))
-        split = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value)]
-        mixed = functional.scaled_dot_product_attention(*split, attn_mask=bias.to(query.dtype))
+        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
         return self.out_proj(self.ln(mixed.transpose(1, 2).flatten(2)))
 
 
@@ -131,7 +131,7 @@ class ImageAdapter(nn.Module):
         """Images (b, 3, 16 side, 16 side) to tokens (b, side^2 + 1, width) and biases (heads, n, n)."""
         patches = self.embed_images(images).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.cls_embedding.expand(len(images), -1, -1), patches], dim=1) + self.pos_embed
-        bias = functional.embedding(self.rel_pos_index, self.rel_pos_table.weight)
+        bias = functional.embedding(self.get_buffer("rel_pos_index"), self.rel_pos_table.weight)
         return tokens, bias.permute(2, 0, 1)
 
 

@@ -61,7 +61,8 @@ def write_fmri(
         _save(recording_folders.repeats_file(subject, "test"), repeats[n_train:].astype(np.int32))
     for mask_class, names in ROI_CLASSES.items():
         mapping = {0: "Unknown", **dict(enumerate(names, start=1))}
-        np.save(recording_folders.mapping_file(subject, mask_class), mapping, allow_pickle=True)
+        # An array of one object, as Algonauts' own mappings are.
+        np.save(recording_folders.mapping_file(subject, mask_class), np.array(mapping), allow_pickle=True)
 
 
 def _write_responses(subject: Path, side: str, hemisphere: Hemisphere, n_train: int, withheld: bool) -> None:

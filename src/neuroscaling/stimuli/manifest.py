@@ -32,13 +32,11 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     if manifest.get(DEFINITION) is not None:
         require_name(manifest, path, path.absolute().parent.name, PREPARE_AGAIN)
     rows = manifest.get("stimuli")
-    whole = isinstance(rows, list) and all(isinstance(row, dict) and _is_row(row) for row in rows)
-    if not whole or not isinstance(manifest.get("set"), str):
+    if not isinstance(rows, list) or not all(map(_is_row, rows)) or not isinstance(manifest.get("set"), str):
         raise DataError(
             Problem(
                 what="manifest of a stimulus set that lacks a key",
                 where=str(path),
-                value=None,
                 allowed=listing(KEYS),
                 fix=PREPARE_AGAIN,
             )
@@ -94,5 +92,7 @@ def _with_hash(stimulus: str) -> str:
     return f"{readable}-{hashlib.sha1(stimulus.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def _is_row(row: dict[str, Any]) -> bool:
-    return all(isinstance(row.get(key), str) for key in KEYS) and Path(row["filename"]).name == row["filename"]
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in KEYS):
+        return False
+    return Path(row["filename"]).name == row["filename"]

@@ -139,7 +139,7 @@ def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> t
     shown = eight_bits(image, stimulus.name)  # ahead of a cut: one of CMYK or of 16 bits could not be read again
     width, height = image.size
     suffix = stimulus.suffix if SUFFIX.fullmatch(stimulus.suffix) else f".{(image.format or 'image').lower()}"
-    if None not in (degrees, stimulus.degrees) and degrees != stimulus.degrees:
+    if degrees is not None and stimulus.degrees is not None and degrees != stimulus.degrees:
         shown = place_on_screen(shown, stimulus.degrees, degrees)
         (width, height), data, suffix = shown.size, _png(shown), ".png"
     row = {

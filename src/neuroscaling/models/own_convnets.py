@@ -1,7 +1,13 @@
-"""CORnet-S is written here from its description in Kubilius et al. 2019."""
+"""Two convolutional networks are written here: CORnet-S, and the ResNet whose widths and depths are free.
+
+CORnet-S follows its description in Kubilius et al. 2019; the flex ResNet is made of torchvision's basic blocks.
+"""
+
+from itertools import pairwise
 
 import torch
 from torch import nn
+from torchvision.models.resnet import BasicBlock, conv1x1
 
 # Channels that each area gives, and how many times a recurrent one runs.
 AREAS = {"V2": (128, 2), "V4": (256, 4), "IT": (512, 2)}
@@ -70,7 +76,10 @@ class CORnetS(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (b, 3, h, w) to logits (b, num_classes)."""
-        return self.decoder(self.IT(self.V4(self.V2(self.V1(images)))))
+        maps = self.V1(images)
+        for area in AREAS:
+            maps = self.get_submodule(area)(maps)
+        return self.decoder(maps)
 
 
 def _first_area() -> nn.Sequential:
@@ -90,7 +99,52 @@ def _conv(channels: int, width: int, size: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, width, size, stride, padding=size // 2, bias=False)
 
 
+class FlexResNet(nn.Module):
+    """A ResNet of basic blocks; with filters 64, 64, 128, 256, 512 and blocks 2, 2, 2, 2 it is torchvision's ResNet-18.
+
+    filters: channels of the stem and of the four stages; blocks: of each stage. A stage without blocks passes on what
+    it is given, at the same resolution; the head takes the channels of the last stage that has some. Modules are named
+    as torchvision's. num_classes: outputs; 0 for none.
+    """
+
+    def __init__(self, num_classes: int, filters: list[int], blocks: list[int]):
+        super().__init__()
+        stem, *widths = filters
+        self.conv1 = nn.Conv2d(3, stem, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        channels = stem
+        self.stages = [f"layer{stage}" for stage in range(1, len(widths) + 1)]
+        for stage, width, n in zip(self.stages, widths, blocks, strict=True):
+            self.add_module(stage, _stage(channels, width, n, stride=1 if stage == self.stages[0] else 2))
+            channels = width if n else channels
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
+        self.apply(_initialise)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (b, 3, h, w) to logits (b, num_classes)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for stage in self.stages:
+            x = self.get_submodule(stage)(x)
+        return self.fc(self.flatten(self.avgpool(x)))
+
+
+def _stage(channels: int, width: int, n: int, stride: int) -> nn.Sequential:
+    widths = pairwise([channels, *[width] * n])
+    strides = [stride, *[1] * n]
+    return nn.Sequential(*(_block(*pair, step) for pair, step in zip(widths, strides, strict=False)))
+
+
+def _block(channels: int, width: int, stride: int) -> BasicBlock:
+    if stride == 1 and channels == width:
+        return BasicBlock(channels, width)
+    return BasicBlock(channels, width, stride, nn.Sequential(conv1x1(channels, width, stride), nn.BatchNorm2d(width)))
+
+
 def _initialise(module: nn.Module) -> None:
-    # He et al. 2015, by the outputs of each convolution.
+    # He et al. 2015, by the outputs of each convolution; torchvision's ResNets begin so too.
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
