@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws.bootstrap import interval
+from neuroscaling.laws.parametrisation import Weights
 from neuroscaling.laws.point_checks import MODES, NotTestable, as_float_array
 
 Array = NDArray[np.float64]
@@ -103,7 +104,7 @@ def allocation(
     n_params: Any,
     n_samples_seen: Any,
     compute: Any,
-    weights: Array | None = None,
+    weights: Weights | None = None,
     mode: str = "corrected",
     grid: Any = None,
     scales: tuple[float, float, float] = SCALES,
@@ -140,7 +141,7 @@ def _positive(name: str, values: Any) -> Array:
     plain = as_float_array(values)
     wrong = np.flatnonzero(~(np.isfinite(plain) & (plain > 0)))
     if wrong.size:
-        found = f"rows {listing(wrong)}: {listing(plain[wrong], 3)}"
+        found = f"rows {listing(wrong.tolist())}: {listing(plain[wrong].tolist(), 3)}"
         raise DataError(
             Problem(
                 what=f"{name} must be a number above 0: {wrong.size} are not",

@@ -91,7 +91,7 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
                 what="x has another number of variables than its unit",
                 where="x_scale",
                 value=given,
-                allowed=x.shape[1:],
+                allowed=f"{x.shape[1:]}",
             )
         )
     return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)

@@ -25,6 +25,7 @@ from neuroscaling.laws.parametrisation import (
     Form,
     Parameter,
     Slopes,
+    Weights,
     expit,
     log_sum,
     product,
@@ -218,7 +219,7 @@ def _log_linear_starts(log_x: Array, target: Array) -> Array:
     return np.array([[np.mean(target), 0.0], [np.median(target), np.std(target) / (np.std(log_x) + 1e-9)]])
 
 
-def _log_linear_exact(weights: Array, log_x: Array, target: Array) -> Array:
+def _log_linear_exact(weights: Weights, log_x: Array, target: Array) -> Array:
     """The weighted regression line, from sums about the means of all points."""
     decades = log_x / np.log(10.0)
     u, v = decades - decades.mean(), target - target.mean()

@@ -1,14 +1,14 @@
 """The data identify a parameter where no bound, flat loss or ridge decides its value.
 
-Everything is judged with x in units of its mean, and with y in its unit (`LawFit.y_unit`), so that the units of x and
-of a y that is no misalignment change no flag: bounds and profiles in the inner coordinates, intervals and correlations
-in the natural ones.
+Everything is judged with x in units of its mean, and with y in its unit (`FittedCurve.y_unit`), so that the units of x
+and of a y that is no misalignment change no flag: bounds and profiles in the inner coordinates, intervals and
+correlations in the natural ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from neuroscaling.core.errors import percent
 from neuroscaling.laws import solver
 from neuroscaling.laws.bootstrap import interval
+from neuroscaling.laws.fitted_curve import FittedCurve
 from neuroscaling.laws.parametrisation import TINY_ASYMPTOTE, Parameter
-
-if TYPE_CHECKING:
-    from neuroscaling.laws.law_fit import LawFit
-
 
 Array = NDArray[np.float64]
 NEAR_BOUND = 0.01  # of the distance between the inner bounds
@@ -29,6 +26,7 @@ RIDGE = 0.98  # rank correlation of two parameters over the bootstraps
 WIDE_RIDGE = 4.0
 LARGE = 1e6  # stands for what overflowed
 FEWEST = 20  # bootstraps from which a correlation is taken
+Bounds = list[list[tuple[str, str]]]  # for each parameter, the sides on which it reaches its bound, and how that shows
 WITHIN = 3.84  # rise of the deviance within a 95 % profile interval: the quantile of chi-square with one freedom
 SMALL_GAIN = 1e-3  # in the unit of y
 PROFILE_POINTS = 25
@@ -39,14 +37,14 @@ NOT_DETERMINED = "not determined: too few different x"
 NO_GROWTH = "growth is not established"
 
 
-def identification_flags(law: LawFit) -> dict[str, dict[str, Any]]:
+def identification_flags(law: FittedCurve, bounds: Bounds) -> dict[str, dict[str, Any]]:
     """For each parameter whether it is identified, and if not, why.
 
     Not identified: every parameter where a continuum of laws fits more than 5 % of the resamples. Else one whose
     interval touches a bound or spans decades; whose loss stays within what noise explains up to a bound (profile over
     the other parameters); that lies on a ridge, that is has a rank correlation of 0.98 with another parameter along
     which it grows more than fourfold; an asymptote out of sight of the data. trades_off_with: parameters of such a
-    correlation, whether or not the interval is wide.
+    correlation, whether or not the interval is wide. bounds: what `bounds_reached` found.
     """
     found: dict[str, dict[str, Any]] = {}
     samples = _centred(law)
@@ -55,7 +53,7 @@ def identification_flags(law: LawFit) -> dict[str, dict[str, Any]]:
         partners = _partners(law.form.names, samples, j)
         reasons = [
             *few,
-            *(reason for _, reason in law.bounds_reached[j]),
+            *(reason for _, reason in bounds[j]),
             *_width_reasons(parameter, samples[:, j]),
             *_ridge_reasons(parameter, samples[:, j], partners),
         ]
@@ -69,7 +67,7 @@ def identification_flags(law: LawFit) -> dict[str, dict[str, Any]]:
     return found
 
 
-def bounds_reached(law: LawFit) -> list[list[tuple[str, str]]]:
+def bounds_reached(law: FittedCurve) -> Bounds:
     """For each parameter the sides ("lower", "upper") on which it reaches its bound, each with how that shows."""
     return [
         [*_bound_reasons(parameter, law.resampled[:, j], law.y_unit), *_profile_reasons(law, j)]
@@ -77,26 +75,26 @@ def bounds_reached(law: LawFit) -> list[list[tuple[str, str]]]:
     ]
 
 
-def saturation_statement(law: LawFit) -> str | None:
+def saturation_statement(law: FittedCurve, bounds: Bounds) -> str | None:
     """Why there is no number for the saturation, or None: too few x, or the asymptote is at a bound or out of sight."""
     if law.undetermined > MANY:
         return NOT_DETERMINED
     if _gains(law) < SMALL_GAIN:
         return NO_GROWTH
     perfect = "lower" if law.form.space == "misalignment" else "upper"
-    reached = law.bounds_reached[law.form.names.index(str(law.form.asymptote))]
+    reached = bounds[law.form.names.index(str(law.form.asymptote))]
     if _out_of_sight(law) or any(side == perfect for side, _ in reached):
         return NO_SATURATION
     return None
 
 
-def law_notes(law: LawFit) -> list[str]:
-    """What a reader must know before using the law, in short sentences."""
+def law_notes(law: FittedCurve, statement: str | None) -> list[str]:
+    """What a reader must know before using the law, in short sentences. statement: of `saturation_statement`."""
     found = []
     if _gains(law) < SMALL_GAIN:
         found.append(NO_GROWTH)
-    elif law.saturation_statement:
-        found.append(law.saturation_statement)
+    elif statement:
+        found.append(statement)
     axes = np.atleast_2d(law.x.T)
     if np.ptp(np.log10(axes), axis=1).min() < 1:
         found.append("x spans less than a decade")
@@ -110,7 +108,7 @@ def law_notes(law: LawFit) -> list[str]:
     return found
 
 
-def _continuum(law: LawFit) -> str:
+def _continuum(law: FittedCurve) -> str:
     """In which share of the resamples the data leave the law to the solver."""
     if not np.isfinite(law.resampled_loss).any():
         return "too few different x: a continuum of laws fits them equally well"
@@ -118,7 +116,7 @@ def _continuum(law: LawFit) -> str:
     return f"in {share} of the resamples too few different x are left: a continuum of laws fits them equally well"
 
 
-def asymptote_profile(law: LawFit) -> dict[str, Any] | None:
+def asymptote_profile(law: FittedCurve) -> dict[str, Any] | None:
     """Smallest loss for each of 26 saturation levels, all other parameters refitted; None without an asymptote.
 
     within_noise: whether the loss is within a 95 % profile interval (deviance up by at most 3.84).
@@ -143,24 +141,24 @@ def asymptote_profile(law: LawFit) -> dict[str, Any] | None:
     }
 
 
-def _profile(law: LawFit, parameter: int, values: Array) -> Array:
+def _profile(law: FittedCurve, parameter: int, values: Array) -> Array:
     return solver.profile(law.data, law.minima[:STARTS], parameter, values, bounded=True)
 
 
-def _rise(law: LawFit, loss: Array) -> Array:
+def _rise(law: FittedCurve, loss: Array) -> Array:
     """How much the deviance of the resampled units rises from the minimum to `loss`, as the solver sees it."""
     n, least = law.units, law.loss_value / law.loss_unit
     return law.data.loss.deviance(loss, n) - law.data.loss.deviance(least, n)
 
 
-def _gains(law: LawFit) -> float:
+def _gains(law: FittedCurve) -> float:
     """Lower end of the interval of the rise over the data, in the unit of y."""
     ends = np.array([law.x.min(axis=0), law.x.max(axis=0)])
     values = law.form.score(law.form.inner(law.resampled, np.log(ends / law.centre).T)[0])
     return interval(values[:, 1] - values[:, 0])[0]
 
 
-def _out_of_sight(law: LawFit) -> bool:
+def _out_of_sight(law: FittedCurve) -> bool:
     """Whether the asymptote's interval reaches further above the data than the data themselves have risen."""
     sign = 1.0 if law.upright else -1.0
     top = interval(sign * law.asymptotes)[1]
@@ -184,7 +182,7 @@ def _bound_reasons(parameter: Parameter, samples: Array, y_unit: float) -> list[
     return [(side, f"its interval reaches the {_bound_text(parameter, side, y_unit)}") for side in sides]
 
 
-def _profile_reasons(law: LawFit, j: int) -> Iterator[tuple[str, str]]:
+def _profile_reasons(law: FittedCurve, j: int) -> Iterator[tuple[str, str]]:
     parameter = law.form.parameters[j]
     if law.form.exact is not None:
         return
@@ -203,7 +201,7 @@ def _width_reasons(parameter: Parameter, samples: Array) -> list[str]:
     return []
 
 
-def _centred(law: LawFit) -> Array:
+def _centred(law: FittedCurve) -> Array:
     """Natural parameters of the bootstraps (k, p) with x in units of its mean; the logarithm of positive ones."""
     samples = law.form.natural(law.resampled, np.ones_like(law.centre))
     positive = [parameter.positive for parameter in law.form.parameters]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Slopes = Sequence[Array]
+Weights = NDArray[np.float64] | NDArray[np.uint16]  # (k, n): of points, or how often each is drawn
+Exact = Callable[[Weights, Array, Array], Array]
 # Below this misalignment no score can be told from a perfect one, and no level from 0, in units of the data.
 TINY_ASYMPTOTE = 1e-4
 
@@ -76,7 +78,7 @@ class Form:
     rescale: Callable[[Array, Array], Array] = field(default=_same, repr=False)
     asymptote: str | None = None
     variables: int = 1
-    exact: Callable[[Array, Array, Array], Array] | None = field(default=None, repr=False)
+    exact: Exact | None = field(default=None, repr=False)
 
     @property
     def names(self) -> list[str]:

@@ -88,7 +88,7 @@ def _named(what: str, where: str, wrong: NDArray[np.bool_], allowed: str, fix: s
         Problem(
             what=f"{what}: {rows.size} of {wrong.size}",
             where=where,
-            value=f"rows {listing(rows)}",
+            value=f"rows {listing(rows.tolist())}",
             allowed=allowed,
             fix=fix,
         )

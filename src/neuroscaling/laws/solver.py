@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from neuroscaling.laws.bfgs import bfgs
 from neuroscaling.laws.loss import Loss
-from neuroscaling.laws.parametrisation import Form, Slopes
+from neuroscaling.laws.parametrisation import Exact, Form, Slopes, Weights
 
 Array = NDArray[np.float64]
-Weights = NDArray[np.float64] | NDArray[np.uint16]
 Index = NDArray[np.intp]
 
 ITERATIONS = 400
@@ -124,8 +123,9 @@ def solve(
 def multi_start(data: Data, bounded: bool, keep: int = POOL) -> tuple[Array, Array]:
     """Distinct minima of the unweighted loss, best first: inner parameters (<= keep, p) and losses."""
     ones = np.ones((1, data.n))
-    if _is_exact(data):
-        theta = data.form.exact(ones, data.log_x, data.y)
+    exact = _exact_solution(data)
+    if exact is not None:
+        theta = exact(ones, data.log_x, data.y)
         return theta, losses(data, theta, ones)[0]
     starts = data.form.starts(data.log_x, data.form.target(data.y))
     theta, loss = solve(data, starts, ones, np.zeros(len(starts), dtype=np.intp), bounded)
@@ -142,8 +142,9 @@ def multi_start(data: Data, bounded: bool, keep: int = POOL) -> tuple[Array, Arr
 
 def refit(data: Data, pool: Array, weights: Weights, bounded: bool) -> Refit:
     """The best minimum for each of the `weights` (k, n); pool (s, p): minima of all points, best first."""
-    if _is_exact(data):
-        theta = data.form.exact(weights, data.log_x, data.y)
+    exact = _exact_solution(data)
+    if exact is not None:
+        theta = exact(weights, data.log_x, data.y)
         return Refit(theta, own_losses(data, theta, weights), True)
     every = np.arange(len(weights))
     theta, loss = _best(data, _screened(data, pool, weights, every, WARM), weights, every, bounded)
@@ -175,11 +176,13 @@ def own_losses(data: Data, theta: Array, weights: Weights) -> Array:
     return np.concatenate([losses(data, theta[b], weights[b])[0] for b in blocks])
 
 
-def _is_exact(data: Data) -> bool:
-    return data.form.exact is not None and data.loss.name == "least_squares" and data.form.space == data.loss.space
+def _exact_solution(data: Data) -> Exact | None:
+    """The form's minimum in closed form, where its loss is the one that is minimised."""
+    closed = data.loss.name == "least_squares" and data.form.space == data.loss.space
+    return data.form.exact if closed else None
 
 
-def _row_sums(a: Array, b: Array) -> Array:
+def _row_sums(a: Array, b: Weights) -> Array:
     """Sum over points of a * b, broadcast: (m,)."""
     if b.ndim == 1:
         return a @ b

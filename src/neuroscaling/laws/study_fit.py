@@ -177,12 +177,21 @@ def _best_sizes(
     weights = None  # parity: the cost of all points serves every resample
     if law.mode == "corrected" and settings["bootstraps"]:
         weights = resample_weights(len(law.y), k, law.seed, selection.clusters, selection.hierarchy)
-    exponent, factor = cost_law(*law.x.T, compute, weights, scales)
+    n_params, n_samples_seen = law.x.T
+    exponent, factor = cost_law(n_params, n_samples_seen, compute, weights, scales)
     columns = {"cost_exponent": np.broadcast_to(exponent, k), "cost_factor": np.broadcast_to(factor, k)}
     try:
         params = np.array(list(law.params.values()))
         found = allocation(
-            law.samples, params, *law.x.T, compute, weights, law.mode, scales=scales, invert_y=law.invert_y
+            law.samples,
+            params,
+            n_params,
+            n_samples_seen,
+            compute,
+            weights,
+            law.mode,
+            scales=scales,
+            invert_y=law.invert_y,
         )
         return found, columns
     except NotTestable as error:
