@@ -45,7 +45,7 @@ rule pack:
         "../scripts/pack.py"
 
 
-# Runs that are there belong to no job (store/absent.py): neither another pack nor another study makes them anew.
+# Runs that are there belong to no job (study/wanted.py): neither another pack nor another study makes them anew.
 for JOB in [None, *TRAIN_JOBS.packs]:
 
     rule:

@@ -167,7 +167,7 @@ def rates_of(options: argparse.Namespace, study: LoadedStudy) -> Rates | None:
 def hours_of(study: LoadedStudy, rates: Rates, row: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
     """Hours of all networks of a row of the plan, of extraction and of encoding; None where counts are not known yet.
 
-    layers: what `activations.plan.planned` gave for the row.
+    layers: what `planning.extraction.planned_layers` gave for the row.
     """
     from neuroscaling.planning.extraction import extraction_seconds, total_seconds
 

@@ -1,7 +1,7 @@
 """A score is on a scale: how a raw value r and a ceiling c made it.
 
 Equal numbers on two scales mean unequal things, so each row of a score file names its scale, and what pools rows
-asks for one scale (`laws.rows.scale_of`).
+asks for one scale (`laws.filters.scale_of`).
 """
 
 from __future__ import annotations

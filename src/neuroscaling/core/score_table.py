@@ -290,7 +290,7 @@ def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
     """r2/c and (r/c)2 of one metric on one source of data are two ways of scoring; one of them was not meant.
 
     Rows without a ceiling may stand beside rows with one: recordings without repetitions have none. What pools rows
-    asks for one scale (`laws.rows.scale_of`).
+    asks for one scale (`laws.filters.scale_of`).
     """
     scales: dict[tuple[str, str], dict[str, Path]] = {}
     for path, content in contents:

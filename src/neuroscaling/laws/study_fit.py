@@ -39,7 +39,7 @@ def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, 
     """Fit what `settings` (of a FitJob) select: the content of the fit's JSON file, and its bootstraps.
 
     Where the data are too few for the law, the content has the status "not testable" and the reason; the bootstraps are
-    then empty. Raises DataError for data that no law can describe (see `laws.inputs`) and for unknown columns.
+    then empty. Raises DataError for data that no law can describe (see `laws.point_checks`) and for unknown columns.
     """
     import pandas as pd
 

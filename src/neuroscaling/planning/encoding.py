@@ -80,8 +80,8 @@ def encoding_seconds(
 ) -> float:
     """Seconds of all fits of one subject from one network's candidates.
 
-    rows: as of `activations.plan.planned`; keep: of the extraction: with inner products alone (`gram`) the number of
-    features does not count. What nested sizes share is counted for each of them: an upper bound.
+    rows: as of `planning.extraction.planned_layers`; keep: of the extraction: with inner products alone (`gram`) the
+    number of features does not count. What nested sizes share is counted for each of them: an upper bound.
     """
     settings = EncodingSettings.of(entry.model_dump(), protocol)
     alphas, folds = len(settings.ridge_settings(keep == "gram").alphas), settings.folds

@@ -114,8 +114,8 @@ def extraction_seconds(
 ) -> dict[str, float]:
     """Seconds of one network of `arch` over `n_stimuli` images, by kind of work: `forward, decode, write, gram`.
 
-    rows: as of `activations.plan.planned`; autocast: the type that the network computes in. The first three go on side
-    by side, so that the longest of them counts; inner products come after.
+    rows: as of `planned_layers`; autocast: the type that the network computes in. The first three go on side by side,
+    so that the longest of them counts; inner products come after.
     """
     passes = len({row["pass"] for row in rows})
     written = sum(row["bytes"] + row["scratch_bytes"] + row["gram_bytes"] for row in rows)

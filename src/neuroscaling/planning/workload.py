@@ -133,7 +133,7 @@ FLOAT_BYTES = 4
 # Numbers that an optimiser keeps for each parameter.
 MOMENTS = {"sgd": 1, "lars": 1, "adamw": 2}
 BANK = 100_000
-"""Training images that validation images are compared with where labels are not trained on (`training.evaluate`)."""
+"""Training images that validation images are compared with where labels are not trained on (`training.evaluation`)."""
 WITHOUT_LABELS = ("simclr", "dino")
 STATES = 2
 """States that a run keeps while it trains: the newest, and the one before it."""
