@@ -1,8 +1,7 @@
-"""Snakemake's graph of rules is drawn by Graphviz, or by a small layered layout."""
+"""Snakemake's graph of rules is drawn in layers: what feeds a rule stands above it."""
 
+import io
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,8 @@ class Graph:
 def draw_rulegraph(dot_text: str, out_svg: str | Path) -> None:
     """Draw Snakemake's `--rulegraph dot` text to `out_svg`."""
     graph = merged(parse_dot(dot_text))
-    text = _by_graphviz(graph) or _by_matplotlib(graph)
     with atomic_path(out_svg) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(_drawn(graph), encoding="utf-8")
 
 
 def parse_dot(text: str) -> Graph:
@@ -69,20 +67,7 @@ def layers(graph: Graph) -> list[list[str]]:
     return [row for row in rows if row]
 
 
-def _by_graphviz(graph: Graph) -> str | None:
-    if shutil.which("dot") is None:
-        return None
-    nodes = [f'"{node}" [label="{label}"];' for node, label in graph.labels.items()]
-    edges = [f'"{start}" -> "{end}";' for start, end in graph.edges]
-    head = 'node [shape=box, style=rounded, fontname="sans", fontsize=10, color="#0072B2"]; edge [color="#5f6368"];'
-    text = "\n".join(["digraph rules {", head, *nodes, *edges, "}"])
-    result = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True, timeout=60)
-    return result.stdout[result.stdout.index("<svg") :] if result.returncode == 0 and "<svg" in result.stdout else None
-
-
-def _by_matplotlib(graph: Graph) -> str:
-    import io
-
+def _drawn(graph: Graph) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
