@@ -95,7 +95,7 @@ def test_training_and_test_files_are_found_together(local: Path):
     files, alone = benchmarks.find_benchmark(local, benchmarks.registered_benchmark("Allen2022_fmri.V1-rdm"))
     assert [entry.data_set.data for entry in files] == ["Allen2022_fmri_train", "Allen2022_fmri_test"]
     assert alone == [] and not files[0].official
-    assert benchmarks.stimulus_sets_of("Allen2022_fmri.V1-rdm") == (
+    assert benchmarks.registered_benchmark("Allen2022_fmri.V1-rdm").stimulus_sets == (
         "Allen2022_fmri_stim_train",
         "Allen2022_fmri_stim_test",
     )

@@ -9,7 +9,7 @@ from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
 from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import build, skeleton
-from neuroscaling.models.checkpoints import build_pretrained, published_classes, tensor_problems
+from neuroscaling.models.checkpoints import build_pretrained, tensor_problems, timm_config
 from neuroscaling.models.layers import candidate_layers
 from neuroscaling.models.weights import read_weights, save_weights
 from neuroscaling.study import architectures
@@ -27,7 +27,8 @@ def count(model):
 
 @pytest.mark.parametrize("model", encoding_models(), ids=lambda model: model.name)
 def test_parameters_with_and_without_the_head(model):
-    assert count(skeleton(model.name, published_classes(model.name))) == model.parameters
+    classes = timm_config(architectures.architecture(model.name).timm_name).num_classes
+    assert count(skeleton(model.name, classes)) == model.parameters
     assert count(skeleton(model.name, 0)) == model.trunk
     assert architectures.architecture(model.name).input_size == model.input_size
 

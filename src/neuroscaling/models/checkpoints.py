@@ -244,12 +244,6 @@ def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None 
         ) from error
 
 
-def published_classes(arch: str) -> int:
-    """Outputs of the head that the published weights of a timm name have (of CLIP's: the width of its projection)."""
-    config = timm.get_pretrained_cfg(architecture(arch).timm_name, allow_unregistered=True)
-    return config.num_classes if config else 0
-
-
 def _published(name: str) -> nn.Module:
     if not name.startswith(TORCHVISION):
         return timm.create_model(name, pretrained=True)

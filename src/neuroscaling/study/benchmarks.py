@@ -241,11 +241,6 @@ def remote_files(benchmark: Benchmark) -> list[RemoteFile]:
     return list(dict.fromkeys([*assemblies, *stimuli]))
 
 
-def stimulus_sets_of(benchmark: str) -> tuple[str, ...]:
-    """Ids of all stimulus sets that a registered benchmark shows, those of a readout's training included."""
-    return registered_benchmark(benchmark).stimulus_sets
-
-
 def find_files(root: str | Path, data_set: DataSet) -> DataSetFiles:
     """The files of `data_set` below `root`. Raises DataError with every file that is missing and where to have it."""
     root = Path(root)
