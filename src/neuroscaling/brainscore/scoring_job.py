@@ -15,6 +15,7 @@ from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob
 from neuroscaling.brainscore.own_benchmarks import Definition, benchmark_entry, check_definitions, require_files
 from neuroscaling.brainscore.row_numbers import Layers
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.core.files import DELETE_AND_RERUN
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.records import check_v4_assembly
 from neuroscaling.core.score_files import making_score, read_record_of_run, stored_name
@@ -158,7 +159,7 @@ def read_commitment(path: Path) -> dict[str, Any]:
 
     Raises DataError as `read_of_run`, and for a file that says no layers.
     """
-    record = read_record_of_run(path, COMMITMENT_FORMAT, "delete the file and run again")
+    record = read_record_of_run(path, COMMITMENT_FORMAT, DELETE_AND_RERUN)
     layers = record.get("layers")
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, str) for layer in layers):
         raise DataError(

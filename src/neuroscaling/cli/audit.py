@@ -13,10 +13,10 @@ from typing import Any
 from neuroscaling.brainscore.job_files import AuditJob, with_source, write_job
 from neuroscaling.cli.output import show
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.core.provenance import REPOSITORY
 from neuroscaling.core.score_files import read_score
 from neuroscaling.study.code_fingerprints import code_of
-from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.paths import REPOSITORY
+from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.recordings import BrainScoreJob, brainscore_jobs
 from neuroscaling.study.wanted import Targets
 
@@ -28,8 +28,6 @@ def print_audit(options: argparse.Namespace) -> None:
 
     Raises StudyError for a run or benchmark that the study doesn't have, DataError where it isn't scored yet.
     """
-    from neuroscaling.study.loaded_study import load_study
-
     study = load_study(options.study)
     job = _job_of(study, options.benchmark)
     _require("unknown run", options.run, list(study.runs))

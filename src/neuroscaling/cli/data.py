@@ -1,4 +1,7 @@
-"""`neuroscaling data|submission` checks, completes and packs data, and checks submissions."""
+"""`neuroscaling data|submission` checks, completes and packs data, and checks submissions.
+
+What loads torch is imported in the functions that need it, so that other commands start at once.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.cli.output import FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
+from neuroscaling.datasets.split import SPLITS
+from neuroscaling.fmri.algonauts_check import inspect_algonauts_tree
+from neuroscaling.fmri.nsd_challenge import rebuild_challenge
+from neuroscaling.fmri.nsd_check import check_nsd_tree
+from neuroscaling.fmri.submission import expected_shapes, zip_problems
+from neuroscaling.fmri.submission_score import score_submission
+from neuroscaling.study.key_types import in_words, kinds_at
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.network_sections import DatasetPack
 
 
 def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,8 +72,6 @@ def _add_fmri_check(
 
 
 def _check_algonauts(options: argparse.Namespace) -> None:
-    from neuroscaling.fmri.algonauts_check import inspect_algonauts_tree
-
     report = inspect_algonauts_tree(options.root, options.subjects or "all", options.images)
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -71,15 +81,11 @@ def _check_algonauts(options: argparse.Namespace) -> None:
 
 
 def _rebuild(options: argparse.Namespace) -> None:
-    from neuroscaling.fmri.nsd_challenge import rebuild_challenge
-
     for path in rebuild_challenge(options.nsd, options.root, options.subjects or "all"):
         print(path)
 
 
 def _check_nsd(options: argparse.Namespace) -> None:
-    from neuroscaling.fmri.nsd_check import check_nsd_tree
-
     problems = check_nsd_tree(options.root, options.subjects or "all")
     if problems:
         raise DataError(problems)
@@ -88,9 +94,6 @@ def _check_nsd(options: argparse.Namespace) -> None:
 
 def _pack(options: argparse.Namespace) -> None:
     from neuroscaling.datasets.pack_writing import write_pack
-    from neuroscaling.datasets.split import SPLITS
-    from neuroscaling.study.loaded_study import load_study
-    from neuroscaling.study.network_sections import DatasetPack
 
     study = load_study(options.study, planning=True)  # other data sets of the study may be elsewhere
     name, known = options.dataset, study.config.datasets
@@ -115,9 +118,6 @@ def _pack(options: argparse.Namespace) -> None:
 
 def _pack_size(given: str | None, wanted: int | None) -> int | None:
     """The size that the command line gives, else the study's; None: files as they are."""
-    from neuroscaling.study.key_types import in_words, kinds_at
-    from neuroscaling.study.network_sections import DatasetPack
-
     if given is None:
         return wanted
     if given == "originals":
@@ -154,8 +154,6 @@ def _add_submission(
 
 
 def _check_submission(options: argparse.Namespace) -> None:
-    from neuroscaling.fmri.submission import expected_shapes, zip_problems
-
     shapes = expected_shapes(options.root)
     problems = zip_problems(options.zip, shapes)
     if problems:
@@ -165,13 +163,7 @@ def _check_submission(options: argparse.Namespace) -> None:
 
 
 def _score_submission(options: argparse.Namespace) -> None:
-    from neuroscaling.fmri.submission_score import score_submission
-
     rows = score_submission(options.zip, options.root)
     if options.format == "table":
-        rows = [{key: _four_digits(value) for key, value in row.items()} for row in rows]
+        rows = with_digits(rows, ".4f")
     show(rows, options.format)
-
-
-def _four_digits(value: Any) -> Any:
-    return f"{value:.4f}" if isinstance(value, float) else value

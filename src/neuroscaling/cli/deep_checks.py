@@ -1,7 +1,8 @@
 """Faults that only show when images are decoded and networks are built; looked for once, before the first job.
 
 Of Brain-Score's benchmarks, and of validation accuracy, the scale is known beforehand; of fMRI and V4 it depends on
-whether the recordings have a ceiling, which the fit itself looks at.
+whether the recordings have a ceiling, which the fit itself looks at. What loads torch is imported where it is needed:
+most studies are checked without it.
 """
 
 from collections.abc import Iterator
@@ -11,17 +12,27 @@ from typing import Any
 
 from neuroscaling.brainscore.environment import estimate_mb
 from neuroscaling.brainscore.own_benchmarks import benchmark_entry, check_definitions
+from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.score_scales import NO_CORRELATION
 from neuroscaling.core.score_table import SCORE_COLUMNS, VALIDATION
 from neuroscaling.datasets.checks import deep_problems as image_problems
+from neuroscaling.fmri.settings import EncodingSettings
+from neuroscaling.planning.encoding import fits_of, subject_shape
+from neuroscaling.planning.training_time import trained_runs
+from neuroscaling.planning.workload import size_of, subset_images
+from neuroscaling.regression.voxelwise.budget import Shape, least_memory_mb
+from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.study.benchmarks import scale_of
 from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.network_sections import TrainedRuns
-from neuroscaling.study.recordings import brainscore_jobs
+from neuroscaling.study.published_weights import weights_file
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
 from neuroscaling.study.study_sections import LocalData, V4Data
 from neuroscaling.training.network_trials import network_problems
+from neuroscaling.training.schedule import StepPlan
 
 WIDE = 1_000_000
 MANY_NEUROIDS = 1_000
@@ -52,11 +63,6 @@ def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
 
 def _single_images(study: LoadedStudy) -> Iterator[Problem]:
     """Runs whose network has batch normalisation that steps of one image give no statistics."""
-    from neuroscaling.planning.training_time import trained_runs
-    from neuroscaling.planning.workload import size_of, subset_images
-    from neuroscaling.study.recipes import Recipe
-    from neuroscaling.training.schedule import StepPlan
-
     found: dict[tuple[str, str, int], tuple[Recipe, list[str]]] = {}
     for run in trained_runs(study):
         recipe, size = Recipe.model_validate(run.recipe), size_of(run, study.store.cache())
@@ -74,10 +80,10 @@ def _single_images(study: LoadedStudy) -> Iterator[Problem]:
 
 def _weights(study: LoadedStudy) -> Iterator[Problem]:
     """Files of published weights whose tensors are not those of the network."""
-    runs = [run for run in study.runs.values() if run.kind == "pretrained" and run.weights]
-    for run in runs:
+    for run in study.runs.values():
+        if run.kind != "pretrained" or not run.weights:
+            continue
         from neuroscaling.models.checkpoints import tensor_problems
-        from neuroscaling.study.published_weights import weights_file
 
         file = weights_file(Path(run.weights), run.arch)
         if file:
@@ -87,8 +93,6 @@ def _weights(study: LoadedStudy) -> Iterator[Problem]:
 def _recordings(study: LoadedStudy) -> Iterator[Problem]:
     brainscore = study.config.brainscore
     if brainscore and isinstance(brainscore.data, LocalData | V4Data):
-        from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
-
         definitions = {name: entry.model_dump(mode="json") for name, entry in brainscore.define.items()}
         if isinstance(brainscore.data, V4Data):
             yield from session_problems(brainscore.benchmarks, definitions, study.v4_dir)
@@ -99,8 +103,6 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
 
 def _stimuli(study: LoadedStudy) -> Iterator[Problem]:
     """Images of one's own that can't be shown to a network; those of a set that is prepared were looked at then."""
-    from neuroscaling.stimuli.preparation import image_faults
-
     for stimuli in {job.stimuli.name: job.stimuli for job in brainscore_jobs(study) if job.of_ones_own}.values():
         if study.store.find(study.store.stimuli(stimuli.name) / "manifest.json").is_file():
             continue
@@ -154,16 +156,14 @@ def _mappings(study: LoadedStudy) -> Iterator[Problem]:
     """Encoding jobs whose inner products would not fit into the memory that they may work with."""
     if study.config.extraction.keep != "gram":
         return
-    from neuroscaling.fmri.settings import EncodingSettings
-    from neuroscaling.planning.encoding import fits_of, subject_shape
-    from neuroscaling.regression.voxelwise.budget import Shape, least_memory_mb
-    from neuroscaling.study.recordings import encoding_jobs
 
     for job in encoding_jobs(study):
         shape, ridge = subject_shape(study, job), job.entry.ridge
         settings = EncodingSettings.of(job.entry.model_dump(), study.config.protocol)
         alphas = len(settings.ridge_settings(True).alphas)
-        for fit in fits_of(job.entry, study.config.protocol, shape) if shape and ridge.engine == "exact" else ():
+        if shape is None or ridge.engine != "exact":
+            continue
+        for fit in fits_of(job.entry, study.config.protocol, shape):
             asked = Shape(fit.n, None, fit.evaluated, alphas, shape.targets, 4, ridge.gpu)
             least = least_memory_mb([fit.n], settings.folds, asked)
             if least > ridge.memory_mb:

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.cli.output import FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.files import read_json
+from neuroscaling.core.score_table import read_table
 from neuroscaling.core.table_files import read_text_table, text_table_frame
+from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, rank_candidates
+from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +46,6 @@ def add_forecast_commands(commands: argparse._SubParsersAction[argparse.Argument
 
 def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Content of a fit's JSON file, and of the bootstraps beside it. Raises DataError for files that are not there."""
-    from neuroscaling.core.files import read_json
-    from neuroscaling.core.score_table import read_table
-
     if path.suffix != ".json" or not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         known = sorted(str(file) for file in folder.glob("*.json"))
@@ -79,8 +80,6 @@ def _add(
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
-
     questions = {"--target-score": plan_for_score, "--compute": plan_for_compute, "--x": plan_for_x}
     values = {name: getattr(options, name[2:].replace("-", "_")) for name in questions}
     given = [name for name, value in values.items() if value is not None]
@@ -96,8 +95,6 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _next_runs(options: argparse.Namespace) -> None:
-    from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, rank_candidates
-
     if options.top < 1:
         raise DataError(
             Problem(
@@ -116,7 +113,7 @@ def _next_runs(options: argparse.Namespace) -> None:
     else:
         choice = choose_runs(fit, bootstraps, candidates, options.budget)
         rows = choice.rows
-    show([_rounded(row) for row in rows] if options.format == "table" else rows, options.format)
+    show(with_digits(rows, f".{SHOWN_DIGITS}g") if options.format == "table" else rows, options.format)
     print(f"width of the interval of {choice.parameter} today: {choice.width:.{SHOWN_DIGITS}g}", file=sys.stderr)
     if len(rows) < len(choice.rows):
         print(f"- {len(rows)} of {len(choice.rows)} candidates are shown; --top shows more", file=sys.stderr)
@@ -128,7 +125,3 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(Problem(what="file is missing", where=str(path), fix="give a CSV file with a row for each run"))
     return text_table_frame(read_text_table(path), gaps=True)
-
-
-def _rounded(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: f"{value:.{SHOWN_DIGITS}g}" if isinstance(value, float) else value for key, value in row.items()}

@@ -1,4 +1,8 @@
-"""The command `neuroscaling` answers questions beside the pipeline."""
+"""The command `neuroscaling` answers questions beside the pipeline.
+
+What loads torch is imported in the functions that need it, here and in the other files of this room: a command that
+answers from a study file or from records starts within a second.
+"""
 
 import argparse
 import sys
@@ -8,9 +12,17 @@ from typing import Any
 
 from neuroscaling import __version__
 from neuroscaling.cli import data, forecast, store
+from neuroscaling.cli.audit import print_audit
+from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.cli.plan import average_notes, print_plan
+from neuroscaling.cli.schema import write_reference
+from neuroscaling.cli.status import status_rows, why_rows
 from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.study import architectures
+from neuroscaling.study.benchmarks import BENCHMARKS
+from neuroscaling.study.layer_choice import choice_problems
+from neuroscaling.study.loaded_study import load_study, read_study
 from neuroscaling.training.network_trials import encoding_models
 
 
@@ -40,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "what changed since the study last ended: settings, formulas, versions; what is absent because of it"
     status.add_argument("--why", action="store_true", help=text)
     text = "what a study costs before it runs: hours of training, bytes of activations; nothing is computed but shapes"
-    add_plan_options(_add(commands, "plan", _plan, text, study=True, formats=True))
+    add_plan_options(_add(commands, "plan", print_plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     models = _add(commands, "models", _models, "the architectures known by name, and what they cost", formats=True)
     text = "these alone: names of the list, of timm, or package.module:function of your own"
@@ -49,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--no-cost", dest="cost", action="store_false", help=text)
     _add(commands, "benchmarks", _benchmarks, "the Brain-Score benchmarks that can be scored", formats=True)
     text = "score a run on a benchmark by both engines, and print the difference"
-    audit = _add(commands, "audit", _audit, text, formats=True)
+    audit = _add(commands, "audit", print_audit, text, formats=True)
     audit.add_argument("run", metavar="RUN", help="name of a run that was scored")
     audit.add_argument("benchmark", metavar="BENCHMARK", help="a benchmark of the study")
     audit.add_argument("--study", type=Path, required=True, metavar="STUDY", help="the study that scored it")
@@ -80,8 +92,6 @@ def _add(
 
 
 def _runs(options: argparse.Namespace) -> None:
-    from neuroscaling.study.loaded_study import load_study
-
     keys = ("run", "kind", "arch", "family", "dataset", "samples_per_class", "subset_seed", "seed")
     runs = load_study(options.study).runs.values()
     rows = [{**{key: getattr(run, key) for key in keys}, "recipe": (run.recipe or {}).get("name")} for run in runs]
@@ -89,25 +99,10 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.status import status_rows, why_rows
-    from neuroscaling.study.loaded_study import load_study
-
     show((why_rows if options.why else status_rows)(load_study(options.study)), options.format)
 
 
-def _plan(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.plan import print_plan
-
-    print_plan(options)
-
-
 def _check(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.deep_checks import deep_problems
-    from neuroscaling.cli.plan import average_notes
-    from neuroscaling.core.errors import StudyError
-    from neuroscaling.study.layer_choice import choice_problems
-    from neuroscaling.study.loaded_study import read_study
-
     reading = read_study(options.study)
     study, deeper = reading.study, []
     if study is not None:
@@ -127,27 +122,16 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-
     show(architecture_rows(options.names, options.cost), options.format)
 
 
 def _benchmarks(options: argparse.Namespace) -> None:
-    from neuroscaling.study.benchmarks import BENCHMARKS
-
     keys = ("benchmark", "region", "metric", "kind", "degrees", "data")
     rows = [{key: getattr(entry, key) for key in keys} for entry in BENCHMARKS.values()]
     show([row | {"data": " ".join(row["data"])} for row in rows], options.format)
 
 
-def _audit(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.audit import print_audit
-
-    print_audit(options)
-
-
 def _schema(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.schema import write_reference
-
     for path in write_reference(options.folder):
         print(path)
 

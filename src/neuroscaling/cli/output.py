@@ -9,14 +9,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from neuroscaling.store.contents import STAGES
-
-if TYPE_CHECKING:
-    from neuroscaling.store.contents import Artefact
-    from neuroscaling.store.verify import Checked
-
+from neuroscaling.store.contents import STAGES, Artefact
+from neuroscaling.store.verify import Checked
 
 FORMATS = ("table", "csv", "json")
 
@@ -46,7 +42,22 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 SIZES = ("bytes", "weights", "activations", "scores", "other", "alone")
 """Columns that a table for people shows in units."""
+GIGA, HOUR = 1e9, 3600
+DIGITS = 3
+"""Digits of an estimate that are shown."""
 TERMINAL_SECONDS, LOG_SECONDS = 0.5, 30.0
+
+
+def rounded(estimate: float) -> float:
+    """An estimate to three digits."""
+    return float(f"{estimate:.{DIGITS}g}")
+
+
+def with_digits(rows: Sequence[dict[str, Any]], digits: str) -> list[dict[str, Any]]:
+    """The rows for a table that people read: real numbers as text in the format `digits`, such as `.4g`."""
+    return [
+        {key: f"{value:{digits}}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
 
 
 def artefact_row(artefact: Artefact, **more: Any) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""`neuroscaling plan` estimates hours and bytes that a study takes, before anything runs."""
+"""`neuroscaling plan` estimates hours and bytes that a study takes, before anything runs.
+
+What loads torch is imported in the functions that need it, so that other commands start at once.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,27 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neuroscaling.cli import plan_training
-from neuroscaling.cli.output import show
-from neuroscaling.core.errors import Problem, StudyError, listing
+from neuroscaling.cli.output import GIGA, HOUR, rounded, show
+from neuroscaling.core.errors import Problem, StudyError, listing, nearest
+from neuroscaling.planning.encoding import encoding_seconds, subject_shape
+from neuroscaling.planning.machine_throughput import Rates, read_rates, write_rates
+from neuroscaling.planning.training_throughput import training_rate_file, write_training_rate
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.study import wanted as study_wanted
 from neuroscaling.study.layer_choice import extracted_layers
-from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.recordings import StimulusSet
+from neuroscaling.study.recordings import StimulusSet, encoding_jobs
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.weight_averaging import start_note, start_share
-
-if TYPE_CHECKING:
-    from neuroscaling.planning.machine_throughput import Rates
-
-
-GIGA = 1e9
 
 
 def print_plan(options: argparse.Namespace) -> None:
     """Print what training costs, then what extraction and encoding do; of either stage, or what finished runs say."""
-    from neuroscaling.study.loaded_study import load_study
-
     _refuse_contradictions(options)
     study = load_study(options.study, planning=True)
     if options.compare:
@@ -136,7 +134,6 @@ def _plan_row(
     return row | hours_of(study, rates, row, layers) if rates else row
 
 
-HOUR = 3600
 OPTIONS_OF_OTHER_STAGE = {"training": ("rates", "save"), "extraction": ("archs", "gpu")}
 """Options that say nothing to a stage."""
 HOURS = ("extraction_hours", "encoding_hours")
@@ -148,13 +145,10 @@ def rates_of(options: argparse.Namespace, study: LoadedStudy) -> Rates | None:
     Raises DataError for a file that is none of rates.
     """
     if options.rates:
-        from neuroscaling.planning.machine_throughput import read_rates
-
         return read_rates(options.rates)
     if not options.calibrate:
         return None
     from neuroscaling.planning.benchmark import measure_machine
-    from neuroscaling.planning.machine_throughput import write_rates
 
     store = study.store.root
     wanted = tuple(dict.fromkeys(("none", study.config.extraction.autocast)))
@@ -176,7 +170,7 @@ def hours_of(study: LoadedStudy, rates: Rates, row: dict[str, Any], layers: list
     parts = extraction_seconds(row["arch"], row["stimuli"], layers, study.config.extraction.autocast, rates)
     extraction = row["networks"] * total_seconds(parts) / HOUR
     return {
-        "extraction_hours": _rounded_hours(extraction),
+        "extraction_hours": rounded(extraction),
         "encoding_hours": _encoding_hours(study, rates, row, layers),
     }
 
@@ -190,9 +184,6 @@ def _encoding_hours(
     study: LoadedStudy, rates: Rates, row: dict[str, Any], layers: list[dict[str, Any]]
 ) -> float | None:
     """None where the subjects of the set are not counted yet; 0 for a set without fMRI."""
-    from neuroscaling.planning.encoding import encoding_seconds, subject_shape
-    from neuroscaling.study.recordings import encoding_jobs
-
     config, seconds = study.config, 0.0
     for job in encoding_jobs(study):
         if job.stimuli.name == row["set"]:
@@ -200,11 +191,7 @@ def _encoding_hours(
             if shape is None:
                 return None
             seconds += encoding_seconds(job.entry, config.protocol, shape, layers, config.extraction.keep, rates)
-    return _rounded_hours(row["networks"] * seconds / HOUR)
-
-
-def _rounded_hours(hours: float) -> float:
-    return float(f"{hours:.3g}")
+    return rounded(row["networks"] * seconds / HOUR)
 
 
 def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
@@ -214,8 +201,6 @@ def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
     """
     from neuroscaling.core.devices import device_of
     from neuroscaling.planning.benchmark import machine_name, measure_training
-    from neuroscaling.planning.training_throughput import training_rate_file, write_training_rate
-    from neuroscaling.study.recipes import Recipe
 
     store, training = study.store.root, study.config.training
     device = device_of(options.device)
@@ -231,8 +216,6 @@ def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
 
 def _architectures_to_measure(options: argparse.Namespace, study: LoadedStudy) -> list[tuple[str, dict[str, Any]]]:
     """Each architecture in each precision that it is trained in, with a recipe that has it."""
-    from neuroscaling.core.errors import Problem, StudyError, listing, nearest
-
     found = {(run.arch, run.recipe["precision"]): run.recipe for run in study.runs.values() if run.recipe}
     known = list(dict.fromkeys(arch for arch, _ in found))
     unknown = [arch for arch in options.archs or [] if arch not in known]
@@ -249,7 +232,6 @@ def _architectures_to_measure(options: argparse.Namespace, study: LoadedStudy) -
 
 def contradictions(options: argparse.Namespace) -> Iterator[Problem]:
     """Options that contradict each other."""
-    from neuroscaling.core.errors import Problem
 
     def given(name: str) -> Any:
         value = getattr(options, name)

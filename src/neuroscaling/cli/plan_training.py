@@ -1,25 +1,31 @@
-"""The first half of `neuroscaling plan`: what the trainings of a study cost, before anything runs."""
+"""The first half of `neuroscaling plan`: what the trainings of a study cost, before anything runs.
+
+What loads torch is imported in the functions that need it, so that other commands start at once.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from neuroscaling.cli.output import GIGA, HOUR, rounded
 from neuroscaling.core.errors import Problem, StudyError, nearest
-from neuroscaling.planning.training_throughput import read_training_rates, slug
-from neuroscaling.planning.training_time import limit_minutes
+from neuroscaling.planning.training_jobs import packs_of
+from neuroscaling.planning.training_throughput import Speeds, read_training_rates, slug, stated_name
+from neuroscaling.planning.training_time import (
+    JOB_START,
+    JobEstimate,
+    RunEstimate,
+    job_estimates,
+    limit_minutes,
+    recorded_seconds,
+    run_estimates,
+    wall_seconds,
+)
 from neuroscaling.study.gpus import GPUS, calibrated_devices, known_gpu
+from neuroscaling.study.loaded_study import LoadedStudy
 
-if TYPE_CHECKING:
-    from neuroscaling.planning.training_throughput import Speeds
-    from neuroscaling.planning.training_time import JobEstimate, RunEstimate
-    from neuroscaling.study.loaded_study import LoadedStudy
-
-
-GIGA = 1e9
-HOUR = 3600
-DIGITS = 3
 BY: dict[str, Callable[[RunEstimate], tuple[str, ...]]] = {
     "family": lambda one: (str(_recipe(one)["objective"]), one.run.family),
     "arch": lambda one: (str(_recipe(one)["objective"]), one.run.arch),
@@ -34,8 +40,6 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
     Without `--gpu` it is the one that was just measured, else the study's, else the only one that was calibrated, else
     the default. Raises StudyError for a name that is neither a GPU's nor a calibrated device's.
     """
-    from neuroscaling.planning.training_throughput import Speeds, stated_name
-
     store = study.store.root
     known = calibrated_devices(store)
     wanted = options.gpu or (_this_device(options) if options.calibrate else study.config.training.gpu)
@@ -74,8 +78,6 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
     hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs; waiting:
     GPU-hours of runs that their images come too slowly for; limit_minutes: time limit of the row's longest job.
     """
-    from neuroscaling.planning.training_time import job_estimates, run_estimates
-
     runs = run_estimates(study, speeds)
     if not runs:
         return []
@@ -94,8 +96,6 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
 def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> list[dict[str, Any]]:
     """For each group with finished runs: hours estimated and recorded (run.json), the estimate's relative error, and
     the share of runs whose seconds lie within their interval; and one row of all."""
-    from neuroscaling.planning.training_time import recorded_seconds, run_estimates
-
     runs = run_estimates(study, speeds)
     seconds = {one.run.run: recorded_seconds(study.store.run(one.run.run)) for one in runs}
     groups: dict[tuple[str, ...], list[RunEstimate]] = {}
@@ -109,9 +109,7 @@ def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> lis
 
 def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     """What the hours mean, in a few lines, and the disk that packed data sets take."""
-    from neuroscaling.planning.training_jobs import packs_of
-
-    packs = ", ".join(f"{name} {_rounded(size / GIGA):g} GB" for name, size in packs_of(study).items())
+    packs = ", ".join(f"{name} {rounded(size / GIGA):g} GB" for name, size in packs_of(study).items())
     basis = f"a stated utilisation of {known_gpu(speeds.gpu).title}"
     if speeds.measured:
         count = len(speeds.measured)
@@ -129,8 +127,6 @@ def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
 
 
 def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], gpus: int) -> dict[str, Any]:
-    from neuroscaling.planning.training_time import job_estimates, wall_seconds
-
     names = {one.run.run for one in group}
     own = [job for job in jobs if names.intersection(job.runs)]
     hours = _gpu_hours(group, own)
@@ -138,16 +134,16 @@ def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], 
         "runs": len(group),
         "jobs": len(own),
         "images_seen": sum(one.work.images_seen for one in group),
-        "flops": _rounded(sum(one.work.flops for one in group)),
+        "flops": rounded(sum(one.work.flops for one in group)),
         "evaluated": sum(one.work.evaluated for one in group),
-        "hours_low": _rounded(hours[0]),
-        "hours": _rounded(hours[1]),
-        "hours_high": _rounded(hours[2]),
-        "wall_hours": _rounded(wall_seconds(job_estimates(study, group), gpus).expected / HOUR),
-        "waiting": _rounded(sum(one.seconds.expected for one in group if one.waits) / HOUR),
+        "hours_low": rounded(hours[0]),
+        "hours": rounded(hours[1]),
+        "hours_high": rounded(hours[2]),
+        "wall_hours": rounded(wall_seconds(job_estimates(study, group), gpus).expected / HOUR),
+        "waiting": rounded(sum(one.seconds.expected for one in group if one.waits) / HOUR),
         "limit_minutes": max(limit_minutes(job.seconds) for job in own),
-        "weights_gb": _rounded(sum(one.work.weights for one in group) / GIGA),
-        "state_gb": _rounded(max(one.work.states for one in group) / GIGA),
+        "weights_gb": rounded(sum(one.work.weights for one in group) / GIGA),
+        "state_gb": rounded(max(one.work.states for one in group) / GIGA),
         "rate": _sources(group),
     }
 
@@ -160,18 +156,16 @@ def _compared(group: list[RunEstimate], seconds: dict[str, float | None]) -> dic
     return {
         "runs": len(group),
         "finished": len(done),
-        "estimated_hours": _rounded(estimated / HOUR),
-        "recorded_hours": _rounded(recorded / HOUR),
-        "error_percent": _rounded(100 * (estimated / recorded - 1)) if done else None,
-        "within": _rounded(within / len(done)) if done else None,
+        "estimated_hours": rounded(estimated / HOUR),
+        "recorded_hours": rounded(recorded / HOUR),
+        "error_percent": rounded(100 * (estimated / recorded - 1)) if done else None,
+        "within": rounded(within / len(done)) if done else None,
         "rate": _sources(group),
     }
 
 
 def _gpu_hours(group: list[RunEstimate], jobs: list[JobEstimate]) -> list[float]:
     """Hours of GPUs of the group's runs and of their share of the jobs' starts."""
-    from neuroscaling.planning.training_time import JOB_START
-
     names = {one.run.run for one in group}
     starts = sum(job.gpus * len(names.intersection(job.runs)) / len(job.runs) for job in jobs)
     ends = ("low", "expected", "high")
@@ -214,7 +208,3 @@ def _readable(value: Any) -> Any:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
     return f"{value:.3g}" if value >= 10**6 else f"{value:g}"
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")

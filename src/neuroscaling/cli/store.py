@@ -6,15 +6,21 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.cli.output import FORMATS, Progress, artefact_row, show, show_sizes, tell, tell_sum, verified_rows
 from neuroscaling.core.errors import Problem, StudyError, listing
+from neuroscaling.store import prune as store_prune
+from neuroscaling.store import usage as store_usage
+from neuroscaling.store.adopt import adopt_run, adopt_weights
+from neuroscaling.store.contents import STAGES, Contents, selected_artefacts, store_contents
+from neuroscaling.store.transfer import export_run, import_tar
+from neuroscaling.store.usage import studies_of, unused_artefacts
+from neuroscaling.store.verify import CHECKS, verify_artefacts
+from neuroscaling.study.paths import Store
+from neuroscaling.study.validation import read_study_parts
 
-if TYPE_CHECKING:
-    from neuroscaling.store.contents import Contents
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 OWNER = "ask its owner to verify the store, or for rights (docs/store.md)"
 STATUS = {True: "taken in", False: "was there already"}
@@ -89,18 +95,11 @@ def _add_selection(parser: argparse.ArgumentParser, required: bool = False) -> N
 
 
 def _list(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.output import artefact_row, show_sizes
-    from neuroscaling.store.contents import STAGES, selected_artefacts
-
     artefacts = selected_artefacts(_contents(options), options.stage or STAGES, options.run)
     show_sizes([artefact_row(artefact) for artefact in artefacts], options.format)
 
 
 def _usage(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.output import show_sizes, tell_sum
-    from neuroscaling.store import usage as store_usage
-    from neuroscaling.store.usage import studies_of
-
     found = _contents(options)
     if options.by == "study":
         rows = store_usage.bytes_by_study(found, studies_of(options.folders or [Path()]))
@@ -111,9 +110,6 @@ def _usage(options: argparse.Namespace) -> None:
 
 
 def _unused(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.output import artefact_row, show_sizes, tell, tell_sum
-    from neuroscaling.store.usage import studies_of, unused_artefacts
-
     found = _contents(options)
     studies = studies_of(options.folders)
     tell([f"named by: {listing([f'{study.study} ({study.folder})' for study in studies])}"])
@@ -123,10 +119,6 @@ def _unused(options: argparse.Namespace) -> None:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from neuroscaling.cli.output import artefact_row, show_sizes, tell, tell_sum
-    from neuroscaling.store import prune as store_prune
-    from neuroscaling.store.usage import studies_of, unused_artefacts
-
     found = _contents(options)
     only = unused_artefacts(found, studies_of(options.unused)) if options.unused else None
     going = store_prune.candidates(found, options.stage, only, options.run, options.older_than)
@@ -147,10 +139,6 @@ def _prune(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from neuroscaling.cli.output import Progress, show_sizes, tell, verified_rows
-    from neuroscaling.store.contents import selected_artefacts
-    from neuroscaling.store.verify import CHECKS, verify_artefacts
-
     if options.jobs < 1:
         raise StudyError(
             Problem(what="not a number of artefacts", where="--jobs", value=options.jobs, allowed="1 or more")
@@ -172,8 +160,6 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _adopt(options: argparse.Namespace) -> None:
-    from neuroscaling.store.adopt import adopt_run, adopt_weights
-
     store, given = store_of(options.store), options.what
     if given.is_dir():
         said = {name: getattr(options, name) for name in ("arch", "classes", "note")}
@@ -189,9 +175,6 @@ def _adopt(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.output import artefact_row, show_sizes, tell_sum
-    from neuroscaling.store.transfer import export_run
-
     also = [stage.strip() for stage in options.also.split(",") if stage.strip()]
     artefacts = export_run(_contents(options), options.run, options.file, also)
     show_sizes([artefact_row(artefact) for artefact in artefacts], options.format)
@@ -199,9 +182,6 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from neuroscaling.cli.output import artefact_row, show_sizes, tell_sum
-    from neuroscaling.store.transfer import import_tar
-
     brought = import_tar(store_of(options.store), options.file)
     show_sizes([artefact_row(one.artefact, status=STATUS[one.new]) for one in brought], options.format)
     tell_sum([one.artefact for one in brought if one.new], "taken in")
@@ -209,8 +189,6 @@ def _import(options: argparse.Namespace) -> None:
 
 def _contents(options: argparse.Namespace) -> Contents:
     """The contents of the store that a command was given; folders that can't be looked into are told."""
-    from neuroscaling.store.contents import store_contents
-
     found = store_contents(store_of(options.store))
     for folder in found.unreadable:
         print(f"note: {folder}: no permission to look into it, and nothing of it is counted", file=sys.stderr)
@@ -221,8 +199,6 @@ def store_of(path: Path) -> Path:
     """The store's folder: `path`, or what the study file `path` calls its store (the first, where it names several)."""
     if not path.is_file():
         return path
-    from neuroscaling.study.paths import Store
-    from neuroscaling.study.validation import read_study_parts
 
     study, document, faults = read_study_parts(path)
     if study is None:

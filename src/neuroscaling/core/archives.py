@@ -76,7 +76,7 @@ def tar_members(path: str | Path, fix: str = COPY_AGAIN) -> Iterator[TarMember]:
         # "r:": a packed tar has no offsets to read from.
         with tarfile.open(path, "r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # tarfile keeps every header it has seen
+                tar.members = []  # type: ignore[attr-defined]  # tarfile keeps every header; typeshed lacks the name
                 if not 0 <= member.offset_data <= member.offset_data + member.size <= length:
                     raise ValueError(f"{member.name} goes on after the end of the file")
                 if member.isfile():

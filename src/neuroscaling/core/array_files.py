@@ -1,4 +1,7 @@
-"""Readers return arrays and tensors of NumPy, HDF5, MATLAB, safetensors and torch files."""
+"""Readers return arrays and tensors of NumPy, HDF5, MATLAB, safetensors and torch files.
+
+NumPy, h5py, SciPy and torch are imported where a file of theirs is read: a study is parsed without them.
+"""
 
 import io
 import json

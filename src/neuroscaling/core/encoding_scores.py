@@ -1,4 +1,7 @@
-"""Score files of encoding have rows by region, and values by target beside them (docs/formats.md)."""
+"""Score files of encoding have rows by region, and values by target beside them (docs/formats.md).
+
+pyarrow is imported where a file is written: a study is parsed without it.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -80,7 +80,7 @@ def kept_sha256(path: str | Path, cache: Path | None) -> str:
     """
     path = Path(path).resolve()
     stat = os.stat(path)
-    seen = [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    seen: list[str | int] = [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     kept = cache / "sha256" / f"{content_hash(str(path), 16)}.json" if cache else None
     if kept and (found := _kept_digest(kept, seen)):
         return found

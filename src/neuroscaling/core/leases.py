@@ -280,9 +280,12 @@ class _Watch:
     """What a waiter has seen of a lock file."""
 
     def __init__(self, lock: Path):
-        self.lock, self.holder = lock, None
+        self.lock = lock
+        self.holder: Holder | None = None
         self.sign: tuple[object, ...] | None = None
-        self.heard, self.asked, self.told = time.monotonic(), None, None
+        self.heard = time.monotonic()
+        self.asked: float | None = None
+        self.told: float | None = None
 
     def is_dead(self, descriptor: int) -> bool:
         """Is the holder of the file that `descriptor` has open dead? The file is locked then, where that is possible.

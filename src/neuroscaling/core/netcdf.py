@@ -3,6 +3,9 @@
     python -m neuroscaling.core.netcdf FILE
 
 reads every variable; exit status 0 where that worked.
+
+netCDF4 is imported by that process alone.
+
 """
 
 import os

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import read_json, read_object, require_file, write_json
+from neuroscaling.core.files import DELETE_AND_RERUN, read_json, read_object, require_file, write_json
 from neuroscaling.core.hashing import canonical_json, file_sha256, key_of
 
 CHECKSUM, DEFINITION, FORMAT_KEY = "checksum", "definition", "format"
-DELETE_RECORD = "delete the file and run again"
 
 
 def checksum_of(record: Mapping[str, Any]) -> str:
@@ -39,7 +38,7 @@ def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
     write_json(path, sealed(record))
 
 
-def read_record(path: str | Path, form: str, again: str = DELETE_RECORD) -> dict[str, Any]:
+def read_record(path: str | Path, form: str, again: str = DELETE_AND_RERUN) -> dict[str, Any]:
     """The record at `path`, of the format `form`. `again` is the next step that an error names.
 
     Raises DataError, naming both, for another format and for a checksum that its content does not have; and for a file
@@ -60,7 +59,7 @@ def read_record(path: str | Path, form: str, again: str = DELETE_RECORD) -> dict
     return record
 
 
-def require_checksum(record: Mapping[str, Any], path: str | Path, again: str = DELETE_RECORD) -> None:
+def require_checksum(record: Mapping[str, Any], path: str | Path, again: str = DELETE_AND_RERUN) -> None:
     """Raise DataError, naming both, unless a record has the checksum that it states."""
     found = checksum_of(record)
     if record.get(CHECKSUM) != found:
@@ -70,7 +69,7 @@ def require_checksum(record: Mapping[str, Any], path: str | Path, again: str = D
         )
 
 
-def require_name(record: Mapping[str, Any], path: str | Path, name: str, again: str = DELETE_RECORD) -> None:
+def require_name(record: Mapping[str, Any], path: str | Path, name: str, again: str = DELETE_AND_RERUN) -> None:
     """Raise DataError, naming both, unless what determines a record gives the key that its name ends in.
 
     name: that part of the path which ends in the key, such as the stem of the file. A file that was copied over another

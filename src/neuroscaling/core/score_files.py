@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.errors import DataError, Problem, listing
-from neuroscaling.core.files import require_file
+from neuroscaling.core.files import DELETE_AND_RERUN, require_file
 from neuroscaling.core.hashing import file_sha256, key_of
 from neuroscaling.core.leases import Lease, held, sweep
 from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
@@ -150,7 +150,7 @@ def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
                 where=f"{path}: {key}",
                 value=content.get(key),
                 allowed=wanted,
-                fix="delete the file and run again",
+                fix=DELETE_AND_RERUN,
             )
     samples = asked.get("samples") or entry.get("samples")
     if samples:
@@ -160,7 +160,7 @@ def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
             other = [n for n in other if n != max(found)]
         if other:
             what, allowed = "scores of numbers of mapping images that were not asked for", listing(samples)
-            where, fix = f"{path}: n_mapping", "delete the file and run again"
+            where, fix = f"{path}: n_mapping", DELETE_AND_RERUN
             yield Problem(what=what, where=where, value=listing(other), allowed=allowed, fix=fix)
 
 

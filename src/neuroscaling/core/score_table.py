@@ -1,4 +1,7 @@
-"""The score table has one row a number, with the columns of the run first (docs/formats.md)."""
+"""The score table has one row a number, with the columns of the run first (docs/formats.md).
+
+pandas is imported where a table is made: checks of a study ask for the columns alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.files import atomic_path, require_keys, require_rows
+from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, require_keys, require_rows
 from neuroscaling.core.records import FAILED, read_outcome
 from neuroscaling.core.score_files import read_score, setting_problems
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Imported by the fit configuration whenever the Snakefile is parsed, hence no pandas up here.
 RUN_COLUMNS = {
     "run": "string",
     "arch": "string",
@@ -143,7 +145,7 @@ def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
                 where=f"{path}, {wrong[0]}",
                 value=row[wrong[0]],
                 allowed=allowed,
-                fix="delete the file and run again",
+                fix=DELETE_AND_RERUN,
             )
         )
     return row
@@ -252,7 +254,7 @@ def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
 
 
 def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
-    fix = "delete the file and run again"
+    fix = DELETE_AND_RERUN
     absent = [name for name in ("region", "score", "benchmark", "metric", "data", "scale") if name not in row]
     if absent:
         yield Problem(what="key is missing", where=str(path), value=listing(absent), fix=fix)

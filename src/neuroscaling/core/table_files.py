@@ -1,12 +1,13 @@
 """Readers return tables of Parquet files, and of the CSV files that users write.
 
 Spreadsheets write them with a byte-order mark, with semicolons or tabs for commas, and in other encodings than UTF-8.
-Light: runs in both environments, and imports nothing but Python's own library.
+Text tables need Python's own library alone; pandas and pyarrow are imported where a table of theirs is read.
 """
 
 import codecs
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.files import reading
+from neuroscaling.core.files import DELETE_AND_RERUN, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,10 +182,9 @@ def _length_problems(body: list[tuple[int, list[str]]], columns: list[str], path
 
 
 PARQUET_FILE = "a readable parquet file"
-DELETE_PARQUET = "delete the file and run again"
 
 
-def parquet_columns(path: str | Path, fix: str = DELETE_PARQUET) -> list[str]:
+def parquet_columns(path: str | Path, fix: str = DELETE_AND_RERUN) -> list[str]:
     """Names of the columns, from the end of the file alone. Raises DataError for a missing or damaged file."""
     import pyarrow.parquet
 
@@ -192,7 +192,7 @@ def parquet_columns(path: str | Path, fix: str = DELETE_PARQUET) -> list[str]:
         return pyarrow.parquet.read_schema(path).names
 
 
-def read_parquet(path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_PARQUET) -> "pa.Table":
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_AND_RERUN) -> "pa.Table":
     """The table, or `columns` of it. Raises DataError for a missing or damaged file and for columns that it lacks."""
     import pyarrow.parquet
 
@@ -204,7 +204,7 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None, fix: st
 
 
 def read_parquet_columns(
-    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_PARQUET
+    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_AND_RERUN
 ) -> dict[str, "np.ndarray"]:
     """Columns as arrays by name, all without `columns`. Raises DataError as `read_parquet`."""
     table = read_parquet(path, columns, fix)
@@ -213,7 +213,7 @@ def read_parquet_columns(
 
 
 def read_parquet_frame(
-    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_PARQUET
+    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_AND_RERUN
 ) -> "pd.DataFrame":
     """The table of pandas. Raises DataError as `read_parquet`."""
     import pandas as pd
@@ -225,9 +225,7 @@ def read_parquet_frame(
 
 def parquet_metadata(table: "pa.Table", key: bytes, path: str | Path) -> Any:
     """The JSON that a table keeps under `key`. Raises DataError where there is none."""
-    import json
-
-    with reading(path, PARQUET_FILE, DELETE_PARQUET):
+    with reading(path, PARQUET_FILE, DELETE_AND_RERUN):
         return json.loads((table.schema.metadata or {})[key])
 
 

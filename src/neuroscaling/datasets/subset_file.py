@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import atomic_path, reading
+from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading
 from neuroscaling.core.leases import held
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, require_checksum, require_name, sealed
-from neuroscaling.core.table_files import DELETE_PARQUET, parquet_metadata, read_parquet
+from neuroscaling.core.table_files import parquet_metadata, read_parquet
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.datasets.subset_sampling import parse_token
 
@@ -96,18 +96,20 @@ def read_subset(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     found = record.get("format") if isinstance(record, dict) else record
     if found != FORMAT:
         raise DataError(
-            Problem(what="a subset of another format", where=str(path), value=found, allowed=FORMAT, fix=DELETE_PARQUET)
+            Problem(
+                what="a subset of another format", where=str(path), value=found, allowed=FORMAT, fix=DELETE_AND_RERUN
+            )
         )
-    require_checksum(record, path, DELETE_PARQUET)
+    require_checksum(record, path, DELETE_AND_RERUN)
     if record[DEFINITION] is not None:
-        require_name(record, path, path.stem, DELETE_PARQUET)
-    with reading(path, "a subset file", DELETE_PARQUET):
+        require_name(record, path, path.stem, DELETE_AND_RERUN)
+    with reading(path, "a subset file", DELETE_AND_RERUN):
         columns = {name: table[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
         rows = rows_sha256(columns)
     if rows != record[ROWS]:
         what = "the file was altered: its images are not those of the checksum that it states"
         raise DataError(
-            Problem(what=what, where=f"{path}: {ROWS}", value=record[ROWS], allowed=rows, fix=DELETE_PARQUET)
+            Problem(what=what, where=f"{path}: {ROWS}", value=record[ROWS], allowed=rows, fix=DELETE_AND_RERUN)
         )
     return columns, record
 

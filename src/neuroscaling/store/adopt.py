@@ -1,7 +1,7 @@
 """Taking weights, or a finished run, from outside into a store, with a record of what is known of them.
 
 Weights become the run that a study names with `pretrained:` and `weights:`. The file stays as it was given, in the
-folder of the run: its sha256 is part of the run's name, so studies read it again.
+folder of the run: its sha256 is part of the run's name, so studies read it again. torch is loaded where weights are.
 """
 
 import json
@@ -33,6 +33,7 @@ from neuroscaling.core.records import (
     write_record,
 )
 from neuroscaling.store.contents import require_store
+from neuroscaling.store.transfer import staging, take_in
 from neuroscaling.store.verify import ADOPTED, ADOPTED_FORMAT
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.loaded_study import Run, expand_runs
@@ -110,8 +111,6 @@ def adopt_run(root: str | Path, folder: str | Path) -> Adopted:
     Raises DataError where it is not finished or failed, where one of its files is not what run.json says, and where
     the store has something else under its name.
     """
-    from neuroscaling.store.transfer import staging, take_in
-
     root, folder = Path(root), Path(folder)
     record = read_record(folder / RUN_RECORD, RUN_FORMAT, "give the folder of a finished run, as it was made")
     if (reason := failure_of(record)) is not None:

@@ -115,9 +115,8 @@ def consequences(found: Contents, going: Sequence[Artefact]) -> list[str]:
 
 def holder_of(found: Contents, artefact: Artefact) -> str | None:
     """Who makes an artefact or may be reading it, in words; None where nobody does."""
-    locks = (lock for path in _watched(found, artefact) if is_held(path) and (lock := lock_of(path)))
-    lock = next(locks, None)
-    return None if lock is None else str(holder_in(lock) or "a process that has just begun")
+    locked = next((path for path in _watched(found, artefact) if is_held(path)), None)
+    return None if locked is None else str(holder_in(lock_of(locked)) or "a process that has just begun")
 
 
 def remove(found: Contents, artefact: Artefact) -> Removal:
@@ -151,10 +150,10 @@ def _unsettled(artefact: Artefact) -> bool:
 
 
 def _remove(found: Contents, artefact: Artefact) -> None:
-    target = lease_of(found, artefact)
+    leased = lease_of(found, artefact)
     with ExitStack() as stack:
-        if target is not None:
-            stack.enter_context(held(target, artefact.name, wait=False))
+        if leased is not None:
+            stack.enter_context(held(leased, artefact.name, wait=False))
         hidden = [aside for path in _doomed(found, artefact) if (aside := _hidden(path))]
         for path in hidden:
             _delete(path)
@@ -182,7 +181,7 @@ def _watched(found: Contents, artefact: Artefact) -> Iterator[Path]:
     root, run = found.root, escape(artefact.run or "")
     for stage in READERS.get(artefact.stage, ()):
         if run and stage == "activations":
-            folders = root.glob(f"{stage}/{run}")
+            folders = [*root.glob(f"{stage}/{run}")]
         elif run:
             yield from (target for lock in root.glob(f"{stage}/*/.{run}.json.lock") if (target := belongs_to(lock)))
             continue

@@ -9,8 +9,10 @@ from typing import Any
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.records import read_record
 from neuroscaling.store.contents import MANIFEST, RUN_RECORD, STAGES, Artefact, Contents
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.session import ARTEFACTS, wanted_names
 
-WANTED_LIST, WANTED_FORMAT = "artefacts.json", "artefacts/1"
+WANTED_LIST = "artefacts.json"
 WANTED_PATTERN = f"results/*/{WANTED_LIST}"
 NAMED_STAGES = (
     "subsets", "runs", "weights", "simulated", "stimuli", "activations", "commitments", "scores", "recordings",
@@ -67,14 +69,11 @@ def unused_artefacts(contents: Contents, studies: Sequence[StudyNames]) -> list[
 
 
 def _read_wanted(file: Path) -> StudyNames:
-    record = read_record(file, WANTED_FORMAT, again=START_STUDY)
+    record = read_record(file, ARTEFACTS, again=START_STUDY)
     return StudyNames(file.parent.name, file.parents[2], frozenset(record["names"]))
 
 
 def _wanted_of_file(file: Path) -> StudyNames:
-    from neuroscaling.study.loaded_study import load_study
-    from neuroscaling.study.session import wanted_names
-
     study = load_study(file)
     return StudyNames(study.config.study, file.parent, frozenset(wanted_names(study)))
 

@@ -1,4 +1,7 @@
-"""Whether the artefacts of a store are what was written: each is compared with its record, byte by byte."""
+"""Whether the artefacts of a store are what was written: each is compared with its record, byte by byte.
+
+Zarr, which takes a second, is loaded where activations are looked at.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,10 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
-from neuroscaling.core.files import read_object, require_file
+from neuroscaling.core.files import DELETE_AND_RERUN, read_object, require_file
 from neuroscaling.core.hashing import file_sha1, file_sha256
-from neuroscaling.core.records import DEFINITION, DELETE_RECORD, read_record, require_checksum, require_name
+from neuroscaling.core.records import (
+    DEFINITION,
+    HISTORY_FILE,
+    RESTORE_RUN,
+    RUN_RECORD,
+    read_record,
+    read_run,
+    require_checksum,
+    require_name,
+    weights_of,
+)
+from neuroscaling.datasets.pack_reading import PACK_AGAIN, pack_facts, pack_files
+from neuroscaling.datasets.subset_file import read_subset
+from neuroscaling.simulate.record import check_simulated
+from neuroscaling.stimuli.manifest import PREPARE_AGAIN, image_files
 from neuroscaling.store.contents import Artefact, Contents
+from neuroscaling.study.published_tables import PUBLISHED_FILES
+from neuroscaling.study.recording_folders import v4_sha256
 
 
 @dataclass(frozen=True)
@@ -45,14 +64,10 @@ def check_artefact(found: Contents, artefact: Artefact) -> Checked:
 
 
 def _subset(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.datasets.subset_file import read_subset
-
     read_subset(_record(artefact))
 
 
 def _pack(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.datasets.pack_reading import PACK_AGAIN, pack_facts, pack_files
-
     record = _record(artefact)
     files = pack_files(pack_facts(record.parent, record.stem))
     _compare({record.with_name(file["file"]): file["sha256"] for file in files}, PACK_AGAIN)
@@ -60,8 +75,6 @@ def _pack(found: Contents, artefact: Artefact) -> None:
 
 def _run(found: Contents, artefact: Artefact) -> None:
     """run.json and the history; weights may have been deleted, and are an artefact of their own."""
-    from neuroscaling.core.records import HISTORY_FILE, RESTORE_RUN, read_run
-
     record = read_run(_record(artefact))
     _compare({_record(artefact).with_name(HISTORY_FILE): record["history_sha256"]}, RESTORE_RUN)
     verify_adopted(found.root / artefact.name)
@@ -69,8 +82,6 @@ def _run(found: Contents, artefact: Artefact) -> None:
 
 def _weights(found: Contents, artefact: Artefact) -> None:
     """Those that are there: some of them may have been deleted, but what is there must be of the run."""
-    from neuroscaling.core.records import RESTORE_RUN, RUN_RECORD, read_run, weights_of
-
     folder = found.root / artefact.name
     stated = {file.name: file.sha256 for file in weights_of(read_run(folder / RUN_RECORD))}
     if strange := [part for part in artefact.parts if part.name not in stated]:
@@ -82,16 +93,12 @@ def _weights(found: Contents, artefact: Artefact) -> None:
 
 
 def _simulated(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.simulate.record import check_simulated
-
     check_simulated(found.root / artefact.name)
 
 
 def _stimuli(found: Contents, artefact: Artefact) -> None:
-    from neuroscaling.stimuli.manifest import PREPARE_AGAIN, image_files
-
     files = image_files(found.root / artefact.name).values()
-    _compare({file.path: file.sha1 for file in files}, PREPARE_AGAIN, file_sha1)
+    _compare({file.path: str(file.sha1) for file in files}, PREPARE_AGAIN, file_sha1)
 
 
 def _activations(found: Contents, artefact: Artefact) -> None:
@@ -116,14 +123,11 @@ def _ceiling(found: Contents, artefact: Artefact) -> None:
 def _recording(found: Contents, artefact: Artefact) -> None:
     path = _record(artefact)
     stated = _sealed(artefact, path.parents[1].name)["sha256"]
-    _compare({path.with_name(name): sha256 for name, sha256 in stated.items()}, DELETE_RECORD)
+    _compare({path.with_name(name): sha256 for name, sha256 in stated.items()}, DELETE_AND_RERUN)
 
 
 def _data(found: Contents, artefact: Artefact) -> bool:
     """Downloads, where their checksum is known: in the names of Brain-Score's folders, or in this package."""
-    from neuroscaling.study.published_tables import PUBLISHED_FILES
-    from neuroscaling.study.recording_folders import v4_sha256
-
     path, again = found.root / artefact.name, "delete it and run again"
     kind, name = artefact.name.split("/")[1:3]
     if kind == "brainscore" and path.is_dir():
@@ -185,7 +189,11 @@ def _of_run(record: dict[str, Any], artefact: Artefact) -> None:
         what = "the file of another run stands under this name"
         raise DataError(
             Problem(
-                what=what, where=str(artefact.record), value=record["run"], allowed=str(artefact.run), fix=DELETE_RECORD
+                what=what,
+                where=str(artefact.record),
+                value=record["run"],
+                allowed=str(artefact.run),
+                fix=DELETE_AND_RERUN,
             )
         )
 
@@ -194,7 +202,7 @@ def _beside(record: dict[str, Any], path: Path) -> None:
     stated = record.get("files", {})
     _compare(
         {path.with_name(f"{path.name.removesuffix('.json')}.{kind}"): sha for kind, sha in stated.items()},
-        DELETE_RECORD,
+        DELETE_AND_RERUN,
     )
 
 

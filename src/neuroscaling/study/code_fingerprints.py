@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import atomic_path, reading
+from neuroscaling.core.provenance import REPOSITORY
 
 KEPT = Path(importlib.util.cache_from_source(__file__)).with_suffix(".json")
 # Contents in KEPT above which it begins anew: years of edits.
@@ -212,7 +213,6 @@ def _files(name: str) -> list[str]:
 
 
 VERSIONS = Path(__file__).with_name("versions.json")
-REPOSITORY = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from neuroscaling.core.errors import Problem
-
-REPOSITORY = Path(__file__).parents[3]
+from neuroscaling.core.provenance import REPOSITORY
 
 
 def brace_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML, nodes
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from neuroscaling.core.errors import Fault, Location, Problem, StudyError, nearest
-from neuroscaling.study.paths import REPOSITORY
+from neuroscaling.core.provenance import REPOSITORY
 
 DEPTH = 40  # mappings and lists inside each other; a study has six
 VALUES = 50_000  # an alias counts with all that it stands for

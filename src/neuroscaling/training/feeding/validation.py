@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neuroscaling.core.errors import Problem, listing
-from neuroscaling.core.files import atomic_path, reading
+from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
 from neuroscaling.datasets.split import Source
@@ -119,7 +119,7 @@ def _pixels(
 
 def _mapped(file: Path) -> np.ndarray:
     """The pixels that another job decoded, mapped; torch wants them writable, and what is written stays in memory."""
-    with reading(file, "a NumPy file", "delete the file and run again"):
+    with reading(file, "a NumPy file", DELETE_AND_RERUN):
         return np.lib.format.open_memmap(file, mode="c")
 
 
