@@ -1,11 +1,13 @@
 """A copy of the workflow in a folder of its own, with a small study that is run to its end once."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,12 +131,29 @@ def make_workdir(path: Path) -> Workdir:
     return workdir
 
 
+def make_once(folder: Path, make: Callable[[Path], object]) -> None:
+    """Make `folder` in one of the processes of a test session; the others wait for it. What failed is made again."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    done = folder.with_name(f"{folder.name}.done")
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            done.touch()
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, brainscore_python) -> Workdir:
-    """The small study, run to its report. Tests must leave it as it is: copy it (`workdir`) to change it."""
-    workdir = make_workdir(tmp_path_factory.mktemp("workflow") / "finished")
-    workdir.snakemake()
-    return workdir
+    """The small study, run to its report. Tests must leave it as it is: copy it (`workdir`) to change it.
+
+    One process of `make test` makes it for all: the folder of a session holds those of its processes.
+    """
+    session = tmp_path_factory.getbasetemp()
+    session = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
+    folder = session / "workflow" / "finished"
+    make_once(folder, lambda path: make_workdir(path).snakemake())
+    return Workdir(folder)
 
 
 @pytest.fixture
