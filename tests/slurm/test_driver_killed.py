@@ -9,22 +9,24 @@ from tests.support.two_drivers import ARGUMENTS, checkout
 from .lab import slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+# Jobs of the dear stages that stand at the beginning: scores would add minutes, and nothing to what is asked here.
+TRAINED = ["--until", "simulate", "train", *ARGUMENTS]
 
 
 def test_jobs_of_a_killed_driver_are_waited_for_and_not_submitted_again(start, tmp_path, brainscore_python):
     store = tmp_path / "store"
     folder = checkout(tmp_path / "work", store, packed=False)
-    first = start(folder, *ARGUMENTS, snakefile=folder / "Snakefile")
+    first = start(folder, *TRAINED, snakefile=folder / "Snakefile")
     first.wait_for(1, "simulate")
     first.kill()
     left = {job.id: (job.rule, job.wildcards) for job in first.jobs() if job.state in ("RUNNING", "PENDING")}
     assert left, first.describe()
 
-    locked = start(folder, *ARGUMENTS, snakefile=folder / "Snakefile")
+    locked = start(folder, *TRAINED, snakefile=folder / "Snakefile")
     assert locked.process.wait(120) != 0 and "--unlock" in locked.text
-    assert start(folder, "--unlock", *ARGUMENTS, snakefile=folder / "Snakefile").process.wait(120) == 0
+    assert start(folder, "--unlock", *TRAINED, snakefile=folder / "Snakefile").process.wait(120) == 0
 
-    second = start(folder, *ARGUMENTS, snakefile=folder / "Snakefile")
+    second = start(folder, *TRAINED, snakefile=folder / "Snakefile")
     text = second.finish(timeout=500)
     assert "An earlier start in this folder left jobs" in text and "this one plans now" in text
     assert {job.state for job in first.jobs()} == {"COMPLETED"}
