@@ -9,6 +9,7 @@ import pytest
 from neuroscaling.cli.main import main
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
+from tests.support.finished_fits import completed
 
 PARAMS = (0.45, 0.3, 0.4)
 CANDIDATES = "total_flops,label,seeds\n1e16,middle,1\n1e20,far,1\n1e20,three,3\n"
@@ -24,7 +25,7 @@ def write(folder, form="power_law", params=PARAMS, spread=0.03, **changes):
         "y": "score", "loss_name": law.loss, "params": dict(zip(law.names, params, strict=True)),
         "saturation": 0.55, "saturation_ci95": [0.53, 0.57], "points": {"x": x.tolist(), "y": y.tolist()},
     } | changes  # fmt: skip
-    write_json(folder / "planted.json", fit)
+    write_json(folder / "planted.json", completed(fit))
     samples = np.array(params) * np.exp(rng.normal(0, spread, (200, len(params))))
     pd.DataFrame(samples, columns=law.names).to_parquet(folder / "planted.bootstraps.parquet")
     return folder / "planted.json"
@@ -89,7 +90,7 @@ def test_files_that_are_not_there_are_named(fit, capsys, tmp_path):
     beside.unlink()
     status, _, error = run(capsys, "predict", fit, "--x", 1e15)
     assert status == 1 and "the bootstraps of the fit are missing" in error and str(beside) in error
-    write_json(tmp_path / "planted.json", ["no fit"])
+    write_json(tmp_path / "planted.json", {"rows": ["no fit"]})
     beside.touch()
     status, _, error = run(capsys, "predict", fit, "--x", 1e15)
     assert status == 1 and "not the file of a fit" in error

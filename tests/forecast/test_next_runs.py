@@ -9,10 +9,11 @@ import pytest
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.forecast.expected_width import Outlook, after_run, residual_noise, widths
-from neuroscaling.forecast.finished_law import read_law
 from neuroscaling.forecast.next_runs import Candidate, candidates_from_table, choose_runs, rank_candidates
+from neuroscaling.laws.finished_law import require_law
 from neuroscaling.laws.fitting import fit as fit_law
 from neuroscaling.laws.forms import FORMS
+from tests.support.finished_fits import finished
 
 X = np.repeat(np.geomspace(1e14, 1e18, 12), 3)
 TRUE = np.array([0.45, 0.3, 0.25])
@@ -71,7 +72,7 @@ def widths_by_size(choice):
 
 
 def test_a_far_run_beats_one_in_the_middle_and_the_middle_tells_little():
-    choice = rank_candidates(*planted(), [Candidate((x,)) for x in (MIDDLE, FAR, 1e18, 1e14)])
+    choice = rank_candidates(finished(*planted()), [Candidate((x,)) for x in (MIDDLE, FAR, 1e18, 1e14)])
     assert [row["total_flops"] for row in choice.rows][:2] == [FAR, 1e18]
     assert [row["rank"] for row in choice.rows] == [1, 2, 3, 4]
     by_size = {row["total_flops"]: row["reduction"] for row in choice.rows}
@@ -80,7 +81,7 @@ def test_a_far_run_beats_one_in_the_middle_and_the_middle_tells_little():
 
 def test_more_seeds_never_make_the_interval_wider():
     candidates = [Candidate((x,), seeds) for x in (1e14, MIDDLE, 1e18, FAR) for seeds in (1, 2, 3, 10, 100)]
-    choice = rank_candidates(*planted(), candidates)
+    choice = rank_candidates(finished(*planted()), candidates)
     found = widths_by_size(choice)
     for x in (1e14, MIDDLE, 1e18, FAR):
         series = [found[x, seeds] for seeds in (1, 2, 3, 10, 100)]
@@ -90,15 +91,21 @@ def test_more_seeds_never_make_the_interval_wider():
 def test_the_order_of_candidates_does_not_matter():
     candidates = [Candidate((x,), seeds) for x in (1e15, MIDDLE, 1e18, FAR) for seeds in (1, 3)]
     fit, bootstraps = planted()
-    assert rank_candidates(fit, bootstraps, candidates).rows == rank_candidates(fit, bootstraps, candidates[::-1]).rows
-    chosen = choose_runs(fit, bootstraps, candidates, 5e18).rows
-    assert chosen == choose_runs(fit, bootstraps, candidates[::-1], 5e18).rows
+    assert (
+        rank_candidates(finished(fit, bootstraps), candidates).rows
+        == rank_candidates(finished(fit, bootstraps), candidates[::-1]).rows
+    )
+    chosen = choose_runs(finished(fit, bootstraps), candidates, 5e18).rows
+    assert chosen == choose_runs(finished(fit, bootstraps), candidates[::-1], 5e18).rows
 
 
 def test_the_order_of_resamples_does_not_matter():
     fit, bootstraps = planted()
     candidates = [Candidate((x,)) for x in (MIDDLE, FAR)]
-    assert rank_candidates(fit, bootstraps, candidates).rows == rank_candidates(fit, bootstraps[::-1], candidates).rows
+    assert (
+        rank_candidates(finished(fit, bootstraps), candidates).rows
+        == rank_candidates(finished(fit, bootstraps[::-1]), candidates).rows
+    )
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.95])
@@ -150,7 +157,7 @@ def test_refitting_with_the_new_run_agrees():
         y = drawn(X)
         law = fit_law(X, y, x_scale=1e13, bootstraps=400)
         samples = pd.DataFrame(law.samples, columns=law.form.names)
-        choice = rank_candidates(content("power_law", law.params.values(), X, y), samples, candidates)
+        choice = rank_candidates(finished(content("power_law", law.params.values(), X, y), samples), candidates)
         by_size = {row["total_flops"]: 1 - row["reduction"] for row in choice.rows}
         new = [np.full(candidate.seeds, candidate.x[0]) for candidate in candidates]
         again = [fit_law(np.append(X, x), np.append(y, drawn(x)), x_scale=1e13, bootstraps=200) for x in new]
@@ -164,26 +171,28 @@ def test_refitting_with_the_new_run_agrees():
 def test_a_choice_stays_within_the_budget_and_narrows_at_each_step():
     candidates = [Candidate((x,), seeds) for x in np.geomspace(1e14, 1e20, 7) for seeds in (1, 3)]
     fit, bootstraps = planted()
-    choice = choose_runs(fit, bootstraps, candidates, 3e19)
+    choice = choose_runs(finished(fit, bootstraps), candidates, 3e19)
     assert sum(row["cost"] for row in choice.rows) <= 3e19
     series = [choice.width, *(row["expected_width"] for row in choice.rows)]
     assert len(series) > 2 and (np.diff(series) < 0).all()
     alone = min(
-        row["expected_width"] for row in rank_candidates(fit, bootstraps, candidates).rows if row["cost"] <= 3e19
+        row["expected_width"]
+        for row in rank_candidates(finished(fit, bootstraps), candidates).rows
+        if row["cost"] <= 3e19
     )
     assert series[-1] < alone
-    assert choose_runs(fit, bootstraps, candidates, 1e21).rows[-1]["expected_width"] < series[-1]
+    assert choose_runs(finished(fit, bootstraps), candidates, 1e21).rows[-1]["expected_width"] < series[-1]
 
 
 def test_a_budget_below_every_cost_chooses_nothing_and_says_so():
-    choice = choose_runs(*planted(), [Candidate((FAR,))], 1e15)
+    choice = choose_runs(finished(*planted()), [Candidate((FAR,))], 1e15)
     assert choice.rows == [] and "no candidate within the budget" in choice.statements[0]
 
 
 def test_the_law_of_two_variables_ranks_the_run_that_is_large_in_both():
     fit, bootstraps = planted_two()
     sizes = [(1e7, 1e7), (1e10, 1e7), (1e7, 1e11), (1e10, 1e11)]
-    choice = rank_candidates(fit, bootstraps, [Candidate(size) for size in sizes])
+    choice = rank_candidates(finished(fit, bootstraps), [Candidate(size) for size in sizes])
     best = choice.rows[0]
     assert (best["n_params"], best["n_samples_seen"]) == sizes[3]
     assert best["cost"] == pytest.approx(6e9 * (1e10 / 1e5) * (1e11 / 1e4))
@@ -196,7 +205,7 @@ def test_seeds_do_not_average_out_what_a_cell_differs_by():
     x = np.repeat(np.geomspace(1e14, 1e18, 200), 3)
     law = 0.45 + 0.3 * (x / 1e13) ** -0.25
     y = 1 - law * np.exp(np.repeat(rng.normal(0, 0.03, 200), 3) + rng.normal(0, 0.01, 600))
-    found = residual_noise(read_law(fit | {"points": {"x": x.tolist(), "y": y.tolist()}}, bootstraps))
+    found = residual_noise(require_law(finished(fit | {"points": {"x": x.tolist(), "y": y.tolist()}}, bootstraps)))
     assert found.total == pytest.approx(np.hypot(0.03, 0.01), rel=0.1)
     assert found.seeds == pytest.approx(0.01, rel=0.1)
     assert found.of_mean(np.array([1.0, 1e9])) == pytest.approx([found.total, 0.03], rel=0.1)
@@ -208,16 +217,16 @@ def test_points_of_one_size_but_two_architectures_are_two_cells():
     apart = np.tile([-0.05, 0.05], 200) + np.random.default_rng(0).normal(0, 0.01, 400)
     y = (1 - (0.45 + 0.3 * (x / 1e13) ** -0.25) * np.exp(apart)).tolist()
     points = {"x": x.tolist(), "y": y, "arch": ["a", "b"] * 200}
-    found = residual_noise(read_law(fit | {"points": points}, bootstraps))
+    found = residual_noise(require_law(finished(fit | {"points": points}, bootstraps)))
     assert found.seeds == found.total
-    without = residual_noise(read_law(fit | {"points": {"x": x.tolist(), "y": y}}, bootstraps))
+    without = residual_noise(require_law(finished(fit | {"points": {"x": x.tolist(), "y": y}}, bootstraps)))
     assert without.seeds == pytest.approx(0.05 * 2**0.5, rel=0.1) or without.seeds == without.total
 
 
 def test_an_asymptote_that_is_not_identified_is_ranked_and_said():
     fit, bootstraps = planted()
     fit["identified"]["E"] = {"identified": False, "reasons": ["no saturation within the data"]}
-    choice = rank_candidates(fit, bootstraps, [Candidate((MIDDLE,)), Candidate((FAR,))])
+    choice = rank_candidates(finished(fit, bootstraps), [Candidate((MIDDLE,)), Candidate((FAR,))])
     assert choice.rows[0]["total_flops"] == FAR
     assert any("do not identify E (no saturation within the data)" in words for words in choice.statements)
 
@@ -226,8 +235,8 @@ def test_a_law_of_y_itself_is_ranked_as_that_of_its_complement():
     fit, bootstraps = planted()
     candidates = [Candidate((MIDDLE,)), Candidate((FAR,))]
     points = {"x": X.tolist(), "y": [1 - y for y in fit["points"]["y"]]}
-    falling = rank_candidates(fit | {"invert_y": False, "points": points}, bootstraps, candidates)
-    for row, other in zip(falling.rows, rank_candidates(fit, bootstraps, candidates).rows, strict=True):
+    falling = rank_candidates(finished(fit | {"invert_y": False, "points": points}, bootstraps), candidates)
+    for row, other in zip(falling.rows, rank_candidates(finished(fit, bootstraps), candidates).rows, strict=True):
         assert row["expected_width"] == pytest.approx(other["expected_width"], rel=1e-6)
     assert "in ln(score)" in falling.statements[0]
 
@@ -236,7 +245,7 @@ def test_more_resamples_than_are_used_give_the_same_answer():
     fit, bootstraps = planted()
     many = pd.concat([bootstraps] * 9, ignore_index=True)
     candidates = [Candidate((MIDDLE,)), Candidate((FAR,), 10)]
-    few, more = rank_candidates(fit, bootstraps, candidates), rank_candidates(fit, many, candidates)
+    few, more = rank_candidates(finished(fit, bootstraps), candidates), rank_candidates(finished(fit, many), candidates)
     assert more.width == pytest.approx(few.width, rel=0.02)
     for row, other in zip(more.rows, few.rows, strict=True):
         assert row["reduction"] == pytest.approx(other["reduction"], abs=0.02)
@@ -245,7 +254,7 @@ def test_more_resamples_than_are_used_give_the_same_answer():
 
 def test_few_resamples_behind_a_width_are_said():
     fit, bootstraps = planted()
-    choice = rank_candidates(fit, bootstraps[:60], [Candidate((FAR,), 1000)])
+    choice = rank_candidates(finished(fit, bootstraps[:60]), [Candidate((FAR,), 1000)])
     assert any("fewer than 30 resamples" in words for words in choice.statements)
 
 
@@ -255,7 +264,9 @@ def test_forms_of_the_score_itself_have_their_ceiling_narrowed():
     samples = np.array([0.6, 0.3, 0.25]) * np.exp(rng.normal(0, 0.02, (300, 3)))
     names = FORMS["power_law_ceiling"].names
     fit = content("power_law_ceiling", (0.6, 0.3, 0.25), X, y)
-    choice = rank_candidates(fit, pd.DataFrame(samples, columns=names), [Candidate((MIDDLE,)), Candidate((1e30,))])
+    choice = rank_candidates(
+        finished(fit, pd.DataFrame(samples, columns=names)), [Candidate((MIDDLE,)), Candidate((1e30,))]
+    )
     assert choice.parameter == "C" and choice.rows[0]["total_flops"] == 1e30
     assert "in score" in choice.statements[0]
 
@@ -264,20 +275,20 @@ def test_a_form_without_asymptote_is_named():
     fit = content("log_linear", (0.1, 0.05), X, 0.1 + 0.05 * np.log10(X / 1e13))
     samples = pd.DataFrame({"a": [0.1, 0.11], "b": [0.05, 0.04]})
     with pytest.raises(DataError, match=r"no asymptote to narrow[\s\S]*log_linear"):
-        rank_candidates(fit, samples, [Candidate((FAR,))])
+        rank_candidates(finished(fit, samples), [Candidate((FAR,))])
 
 
 def test_impossible_candidates_are_named():
     fit, bootstraps = planted()
     with pytest.raises(DataError, match="there are no candidates"):
-        rank_candidates(fit, bootstraps, [])
+        rank_candidates(finished(fit, bootstraps), [])
     for wrong in (Candidate((-1.0,)), Candidate((1e5, 1e6)), Candidate((1e15,), 0), Candidate((1e15,), 1, "", np.nan)):
         with pytest.raises(DataError, match="candidate 2: impossible run"):
-            rank_candidates(fit, bootstraps, [Candidate((FAR,)), wrong])
+            rank_candidates(finished(fit, bootstraps), [Candidate((FAR,)), wrong])
     with pytest.raises(DataError, match="budget must be above 0"):
-        choose_runs(fit, bootstraps, [Candidate((FAR,))], 0.0)
+        choose_runs(finished(fit, bootstraps), [Candidate((FAR,))], 0.0)
     with pytest.raises(DataError, match=r"cost of some candidates is not known[\s\S]*large"):
-        choose_runs(fit | {"x": "n_params"}, bootstraps, [Candidate((FAR,), label="large")], 1e20)
+        choose_runs(finished(fit | {"x": "n_params"}, bootstraps), [Candidate((FAR,), label="large")], 1e20)
 
 
 def test_candidates_from_a_table():

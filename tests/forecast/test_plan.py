@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 
 from neuroscaling.core.errors import DataError
-from neuroscaling.forecast.finished_law import read_law
 from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.compute_optimal import allocation, cost_law
+from neuroscaling.laws.finished_law import require_law
 from neuroscaling.laws.forms import FORMS
+from tests.support.finished_fits import finished
 
 TRUE = {
     "power_law": (0.45, 0.3, 0.4),
@@ -72,7 +73,7 @@ def two_variables(mode="corrected"):
 def test_the_x_for_a_score_gives_this_score_in_the_fit_and_in_every_resample(form):
     fit, bootstraps = one_variable(form)
     target = float(FORMS[form].curve(1.2e14 / 1e13, *TRUE[form]))
-    plan = plan_for_score(fit, bootstraps, target)
+    plan = plan_for_score(finished(fit, bootstraps), target)
     answer = plan.run["total_flops"]
     assert answer.value == pytest.approx(1.2e14, rel=1e-9)
     assert answer.low < answer.value < answer.high
@@ -84,14 +85,14 @@ def test_the_x_for_a_score_gives_this_score_in_the_fit_and_in_every_resample(for
 
 def test_interval_of_x_is_that_of_the_closed_form():
     fit, bootstraps = one_variable()
-    answer = plan_for_score(fit, bootstraps, 0.5).run["total_flops"]
+    answer = plan_for_score(finished(fit, bootstraps), 0.5).run["total_flops"]
     exact = 1e13 * ((0.5 - bootstraps["E"]) / bootstraps["A"]) ** (-1 / bootstraps["alpha"])
     assert [answer.low, answer.high] == pytest.approx(np.percentile(exact, [2.5, 97.5]).tolist(), rel=1e-9)
 
 
 def test_a_target_beyond_the_asymptote_is_said_in_words_with_the_share():
     fit, bootstraps = one_variable()
-    plan = plan_for_score(fit, bootstraps, 0.56)
+    plan = plan_for_score(finished(fit, bootstraps), 0.56)
     share = float(np.mean(1 - bootstraps["E"] <= 0.56))
     assert 0.2 < share < 1 and plan.never_reached == share
     assert np.isinf(plan.run["total_flops"].value) and np.isinf(plan.run["total_flops"].high)
@@ -105,7 +106,7 @@ def test_a_target_beyond_the_asymptote_is_said_in_words_with_the_share():
 
 def test_a_target_that_only_some_resamples_miss_has_no_upper_end():
     fit, bootstraps = one_variable()
-    plan = plan_for_score(fit, bootstraps, 0.548)
+    plan = plan_for_score(finished(fit, bootstraps), 0.548)
     assert np.isfinite(plan.run["total_flops"].value) and np.isinf(plan.run["total_flops"].high)
     assert 0 < plan.never_reached < 1 and "beyond the asymptote" not in plan.describe()
     assert "lies 0.4 decades above the largest of the data (1e+18): an extrapolation" in plan.describe()
@@ -113,14 +114,14 @@ def test_a_target_that_only_some_resamples_miss_has_no_upper_end():
 
 def test_without_an_asymptote_every_score_is_reached():
     fit, bootstraps = one_variable("log_linear")
-    plan = plan_for_score(fit, bootstraps, 0.9)
+    plan = plan_for_score(finished(fit, bootstraps), 0.9)
     assert plan.asymptote is None and plan.never_reached == 0
     assert plan.run["total_flops"].value == pytest.approx(1e13 * 10 ** ((0.9 - 0.1) / 0.08), rel=1e-9)
 
 
 def test_a_shifted_law_may_lie_above_the_target_everywhere():
     fit, bootstraps = one_variable("power_law_shift")
-    plan = plan_for_score(fit, bootstraps, 0.1)
+    plan = plan_for_score(finished(fit, bootstraps), 0.1)
     assert plan.run["total_flops"].value == 0
     assert "the law is at or beyond the target 0.1 for every total_flops" in plan.statements
 
@@ -128,15 +129,15 @@ def test_a_shifted_law_may_lie_above_the_target_everywhere():
 def test_a_falling_quantity_reaches_its_target_from_above():
     fit, bootstraps = one_variable(invert_y=False)
     fit["points"]["y"] = [1 - y for y in fit["points"]["y"]]
-    plan = plan_for_score(fit, bootstraps, 0.5)
+    plan = plan_for_score(finished(fit, bootstraps), 0.5)
     assert plan.run["total_flops"].value == pytest.approx(1e13 * (0.05 / 0.3) ** (-1 / 0.4), rel=1e-9)
-    assert np.isinf(plan_for_score(fit, bootstraps, 0.4).run["total_flops"].value)
+    assert np.isinf(plan_for_score(finished(fit, bootstraps), 0.4).run["total_flops"].value)
 
 
 def test_resamples_with_infinite_parameters_are_counted():
     fit, bootstraps = one_variable("power_law_shift")
     bootstraps.loc[:2, "A"] = np.inf
-    plan = plan_for_score(fit, bootstraps, 0.5)
+    plan = plan_for_score(finished(fit, bootstraps), 0.5)
     assert (plan.resamples, plan.dropped) == (197, 3)
     assert "3 of 200 resamples have no usable parameters and are left out" in plan.statements
 
@@ -144,7 +145,7 @@ def test_resamples_with_infinite_parameters_are_counted():
 def test_an_asymptote_that_is_not_identified_is_said():
     fit, bootstraps = one_variable(saturation=None, saturation_ci95=None)
     fit["identified"]["E"] = {"identified": False, "reasons": ["no saturation within the data"]}
-    plan = plan_for_score(fit, bootstraps, 0.6)
+    plan = plan_for_score(finished(fit, bootstraps), 0.6)
     assert plan.asymptote is None
     assert "the target 0.6 is never reached by the fitted law" in plan.statements
     assert "the data do not identify the asymptote: no saturation within the data" in plan.statements
@@ -152,13 +153,13 @@ def test_an_asymptote_that_is_not_identified_is_said():
 
 def test_score_at_a_compute_and_at_an_x():
     fit, bootstraps = one_variable()
-    plan = plan_for_compute(fit, bootstraps, 1e20)
+    plan = plan_for_compute(finished(fit, bootstraps), 1e20)
     assert plan.score.value == pytest.approx(1 - 0.45 - 0.3 * 1e7**-0.4)
     assert plan.statements == (
         "total_flops 1e+20 lies 2.0 decades above the largest of the data (1e+18): an extrapolation",
     )
-    assert plan_for_x(fit, bootstraps, 1e20).score == plan.score
-    below = plan_for_x(fit, bootstraps, 1e13)
+    assert plan_for_x(finished(fit, bootstraps), 1e20).score == plan.score
+    below = plan_for_x(finished(fit, bootstraps), 1e13)
     assert "1.0 decades below the smallest" in below.describe()
 
 
@@ -166,7 +167,7 @@ def test_score_at_a_compute_and_at_an_x():
 def test_the_plan_for_a_compute_is_the_curve_of_the_allocation(mode):
     fit, bootstraps = two_variables(mode)
     curve = fit["allocation"]["curve"]
-    plan = plan_for_compute(fit, bootstraps, curve["compute"][40])
+    plan = plan_for_compute(finished(fit, bootstraps), curve["compute"][40])
     for name in ("n_params", "n_samples_seen"):
         expected = [curve[name][key][40] for key in ("fit", "p2.5", "p97.5")]
         assert [plan.run[name].value, plan.run[name].low, plan.run[name].high] == pytest.approx(expected)
@@ -176,14 +177,14 @@ def test_the_plan_for_a_compute_is_the_curve_of_the_allocation(mode):
 
 def test_score_and_compute_are_each_other_s_inverse():
     fit, bootstraps = two_variables()
-    plan = plan_for_score(fit, bootstraps, 0.45)
+    plan = plan_for_score(finished(fit, bootstraps), 0.45)
     assert plan.score.value == pytest.approx(0.45)
-    back = plan_for_compute(fit, bootstraps, plan.run["total_flops"].value)
+    back = plan_for_compute(finished(fit, bootstraps), plan.run["total_flops"].value)
     assert back.run["n_params"].value == pytest.approx(plan.run["n_params"].value)
     assert back.score.value == pytest.approx(0.45)
     point = [plan.run[name].value for name in ("n_params", "n_samples_seen")]
-    assert plan_for_x(fit, bootstraps, point).score.value == pytest.approx(0.45)
-    beyond = plan_for_score(fit, bootstraps, 0.6)
+    assert plan_for_x(finished(fit, bootstraps), point).score.value == pytest.approx(0.45)
+    beyond = plan_for_score(finished(fit, bootstraps), 0.6)
     assert beyond.statements[0].startswith("the target 0.6 lies beyond the asymptote 0.55 (")
     assert beyond.never_reached > 0.9
 
@@ -191,20 +192,20 @@ def test_score_and_compute_are_each_other_s_inverse():
 def test_resamples_without_an_optimum_are_counted():
     fit, bootstraps = two_variables()
     bootstraps.loc[0, "beta"] = -0.1
-    assert plan_for_compute(fit, bootstraps, 1e18).dropped == 1
+    assert plan_for_compute(finished(fit, bootstraps), 1e18).dropped == 1
 
 
 def test_a_plan_names_the_scale_of_its_score():
     fit, bootstraps = one_variable()
-    named = plan_for_compute({**fit, "scale": "r2/c"}, bootstraps, 1e16)
+    named = plan_for_compute(finished({**fit, "scale": "r2/c"}, bootstraps), 1e16)
     assert named.to_dict()["scale"] == "r2/c" and "score of this run, r2/c" in named.describe()
-    unnamed = plan_for_compute(fit, bootstraps, 1e16)
+    unnamed = plan_for_compute(finished(fit, bootstraps), 1e16)
     assert unnamed.scale is None and "score of this run  " in unnamed.describe()
 
 
 def test_one_resample_gives_no_interval():
     fit, bootstraps = one_variable()
-    plan = plan_for_score(fit, bootstraps[:1], 0.5)
+    plan = plan_for_score(finished(fit, bootstraps[:1]), 0.5)
     assert np.isnan(plan.run["total_flops"].low)
     assert "the fit has no bootstraps, so there are no intervals" in plan.statements
 
@@ -213,32 +214,32 @@ def test_questions_that_have_no_answer_are_named():
     fit, bootstraps = one_variable()
     for target in (1.0, 1.4, np.nan):
         with pytest.raises(DataError, match=r"no law reaches this score[\s\S]*a number below 1"):
-            plan_for_score(fit, bootstraps, target)
+            plan_for_score(finished(fit, bootstraps), target)
     with pytest.raises(DataError, match="one number above 0 for each of total_flops"):
-        plan_for_compute(fit, bootstraps, -1.0)
+        plan_for_compute(finished(fit, bootstraps), -1.0)
     with pytest.raises(DataError, match="one number above 0 for each of total_flops"):
-        plan_for_x(fit, bootstraps, [1e5, 1e6])
+        plan_for_x(finished(fit, bootstraps), [1e5, 1e6])
     with pytest.raises(DataError, match=r"does not speak of compute[\s\S]*found:    n_params"):
-        plan_for_compute(*one_variable(x="n_params"), 1e18)
+        plan_for_compute(finished(*one_variable(x="n_params")), 1e18)
 
 
 def test_files_that_do_not_belong_together_are_named():
     fit, bootstraps = one_variable()
     with pytest.raises(DataError, match="bootstraps of planted: no column alpha"):
-        read_law(fit, bootstraps.rename(columns={"alpha": "alhpa"}))
+        require_law(finished(fit, bootstraps.rename(columns={"alpha": "alhpa"})))
     with pytest.raises(DataError, match="no resample has finite parameters"):
-        read_law(fit, bootstraps * np.nan)
+        require_law(finished(fit, bootstraps * np.nan))
     with pytest.raises(DataError, match=r"this fit has no law[\s\S]*too few points"):
-        read_law({"name": "f", "status": "not testable", "reason": "too few points"}, bootstraps)
+        require_law(finished({"name": "f", "status": "not testable", "reason": "too few points"}, bootstraps))
     with pytest.raises(DataError, match="planted, params, A: the parameter has no finite value"):
-        read_law(fit | {"params": fit["params"] | {"A": None}}, bootstraps)
+        require_law(finished(fit | {"params": fit["params"] | {"A": None}}, bootstraps))
     with pytest.raises(DataError, match="planted, points: the fit has no such field"):
-        read_law(fit | {"points": None}, bootstraps)
+        require_law(finished(fit | {"points": None}, bootstraps))
 
 
 def test_missing_costs_are_named():
     fit, bootstraps = two_variables()
     with pytest.raises(DataError, match="no columns cost_exponent and cost_factor"):
-        plan_for_compute(fit, bootstraps.drop(columns="cost_factor"), 1e18)
+        plan_for_compute(finished(fit, bootstraps.drop(columns="cost_factor")), 1e18)
     with pytest.raises(DataError, match=r"no allocation[\s\S]*compute: total_flops"):
-        plan_for_score(fit | {"allocation": None}, bootstraps, 0.5)
+        plan_for_score(finished(fit | {"allocation": None}, bootstraps), 0.5)

@@ -7,6 +7,7 @@ import pytest
 from neuroscaling.core.errors import DataError
 from neuroscaling.forecast.next_runs import Candidate, rank_candidates
 from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
+from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import FORMS
 from neuroscaling.laws.study_fit import fit_table
@@ -125,13 +126,13 @@ def chinchilla_fit():
 
 def test_questions_to_a_law_of_a_loss_are_answered_in_the_unit_of_the_loss():
     fitted, bootstraps = chinchilla_fit()
-    plan = plan_for_score(fitted, bootstraps, 2.2)
+    plan = plan_for_score(fit_record(fitted, bootstraps), 2.2)
     best = [plan.run[name].value for name in ("n_params", "n_samples_seen")]
-    assert plan_for_x(fitted, bootstraps, best).score.value == pytest.approx(2.2, rel=1e-6)
-    budget = plan_for_compute(fitted, bootstraps, plan.run["total_flops"].value)
+    assert plan_for_x(fit_record(fitted, bootstraps), best).score.value == pytest.approx(2.2, rel=1e-6)
+    budget = plan_for_compute(fit_record(fitted, bootstraps), plan.run["total_flops"].value)
     assert budget.score.value == pytest.approx(2.2, rel=1e-6)
     assert budget.asymptote.value == pytest.approx(CHINCHILLA["E"], rel=0.01)
-    assert "lies beyond the asymptote 1.8" in plan_for_score(fitted, bootstraps, 1.7).describe()
+    assert "lies beyond the asymptote 1.8" in plan_for_score(fit_record(fitted, bootstraps), 1.7).describe()
     curve = fitted["allocation"]["curve"]
     assert np.all(np.diff(curve["score"]["fit"]) < 0) and min(curve["score"]["p2.5"]) > 1.7
 
@@ -142,7 +143,7 @@ def test_every_target_that_a_law_of_y_reaches_is_accepted(form):
     table = pd.DataFrame({"run": [f"m{i}" for i in range(30)], "n_samples": x, "score": 100 * y})
     for invert_y in (True, False):
         fitted, bootstraps = fit_table(table, job(forms=[form], invert_y=invert_y, loss="least_squares"))
-        plan = plan_for_score(fitted, bootstraps, 40.0)
+        plan = plan_for_score(fit_record(fitted, bootstraps), 40.0)
         assert plan.score.value == pytest.approx(40.0, rel=1e-6)
 
 
@@ -150,11 +151,11 @@ def test_a_target_that_no_law_of_misalignment_reaches_is_refused_and_an_endless_
     table = pd.DataFrame({"run": [f"m{i}" for i in range(24)], "n_samples": X, "score": 1 - (0.4 + X**-0.3)})
     fitted, bootstraps = fit_table(table, job())
     with pytest.raises(DataError, match="a number below 1"):
-        plan_for_score(fitted, bootstraps, 1.0)
+        plan_for_score(fit_record(fitted, bootstraps), 1.0)
     loss, bootstraps = fit_table(table.assign(score=2.6 + 40 * X**-0.3), job(invert_y=False))
     with pytest.raises(DataError, match="a finite number"):
-        plan_for_score(loss, bootstraps, float("inf"))
-    plan = plan_for_score(loss, bootstraps, 3.0)
+        plan_for_score(fit_record(loss, bootstraps), float("inf"))
+    plan = plan_for_score(fit_record(loss, bootstraps), 3.0)
     assert plan.run["n_samples"].value == pytest.approx(100 ** (1 / 0.3), rel=0.01)
 
 
@@ -164,7 +165,7 @@ def test_next_runs_of_a_loss_do_not_depend_on_its_unit():
         y = factor * (2.6 + 40 * X**-0.3) * np.exp(np.random.default_rng(0).normal(0, 0.01, X.size))
         table = pd.DataFrame({"run": [f"m{i}" for i in range(24)], "n_samples": X, "score": y})
         fitted, bootstraps = fit_table(table, job(invert_y=False, bootstraps=40))
-        found.append(rank_candidates(fitted, bootstraps, [Candidate((1e7,)), Candidate((1e9,))]))
+        found.append(rank_candidates(fit_record(fitted, bootstraps), [Candidate((1e7,)), Candidate((1e9,))]))
     one, other = found
     assert other.width == pytest.approx(50 * one.width, rel=1e-4)
     assert [row["reduction"] for row in other.rows] == pytest.approx([row["reduction"] for row in one.rows], rel=1e-3)

@@ -15,6 +15,7 @@ from neuroscaling.study.validation import read_study_file
 from tests.cli.test_data_cli import small_tree
 from tests.forecast.test_next_runs import planted_two
 from tests.support.doc_blocks import PAGES, ROOT, blocks
+from tests.support.finished_fits import completed
 from tests.support.simulated_nsd import write_nsd_tree
 from tests.support.small_plan import write_small
 
@@ -59,7 +60,7 @@ def scratch(tmp_path_factory):
     resamples = resamples.assign(cost_exponent=1.0, cost_factor=6.0)
     for name in ("STUDY/fits/NAME", "published/fits/compute_chinchilla.corrected"):
         file = folder / "results" / f"{name}.json"
-        write_json(file, fit)
+        write_json(file, completed(fit))
         resamples.to_parquet(file.with_suffix(".bootstraps.parquet"))
     (folder / "runs.csv").write_text("n_params,n_samples_seen,label\n1e7,1e8,middle\n1e6,1e9,long\n")
     return folder

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.cli.output import FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.files import read_json
-from neuroscaling.core.score_table import read_table
 from neuroscaling.core.table_files import read_text_table, text_table_frame
 from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, rank_candidates
 from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
+from neuroscaling.laws.finished_law import FitRecord, read_fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +43,8 @@ def add_forecast_commands(commands: argparse._SubParsersAction[argparse.Argument
     following.add_argument("--format", choices=FORMATS, default="table")
 
 
-def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Content of a fit's JSON file, and of the bootstraps beside it. Raises DataError for files that are not there."""
+def fit_with_resamples(path: Path) -> FitRecord:
+    """The fit in the file at `path`, with its resamples. Raises DataError where one of its two files is not there."""
     if path.suffix != ".json" or not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         known = sorted(str(file) for file in folder.glob("*.json"))
@@ -62,12 +61,7 @@ def read_fit(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         raise DataError(
             Problem(what="the bootstraps of the fit are missing", where=str(beside), fix="make the fit again")
         )
-    fit = read_json(path)
-    if not isinstance(fit, dict) or "status" not in fit:
-        raise DataError(
-            Problem(what="not the file of a fit", where=str(path), fix="give results/<study>/fits/<name>.json")
-        )
-    return fit, read_table(beside)
+    return read_fit(path)
 
 
 def _add(
@@ -90,7 +84,7 @@ def _predict(options: argparse.Namespace) -> None:
                 what="one question at a time", where="predict", value=found, allowed="one of " + ", ".join(questions)
             )
         )
-    plan = questions[given[0]](*read_fit(options.fit), values[given[0]])
+    plan = questions[given[0]](fit_with_resamples(options.fit), values[given[0]])
     print(json.dumps(plan.to_dict(), indent=1) if options.format == "json" else plan.describe())
 
 
@@ -104,14 +98,13 @@ def _next_runs(options: argparse.Namespace) -> None:
                 allowed="a whole number above 0",
             )
         )
-    fit, bootstraps = read_fit(options.fit)
-    x = fit.get("x", [])
-    candidates = candidates_from_table(_read_table(options.candidates), [x] if isinstance(x, str) else x)
+    fit = fit_with_resamples(options.fit)
+    candidates = candidates_from_table(_read_table(options.candidates), fit.variables)
     if options.budget is None:
-        choice = rank_candidates(fit, bootstraps, candidates)
+        choice = rank_candidates(fit, candidates)
         rows = choice.rows[: options.top]
     else:
-        choice = choose_runs(fit, bootstraps, candidates, options.budget)
+        choice = choose_runs(fit, candidates, options.budget)
         rows = choice.rows
     show(with_digits(rows, f".{SHOWN_DIGITS}g") if options.format == "table" else rows, options.format)
     print(f"width of the interval of {choice.parameter} today: {choice.width:.{SHOWN_DIGITS}g}", file=sys.stderr)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.core.errors import percent
-from neuroscaling.forecast.finished_law import FinishedLaw
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.laws.study_fit import SIMULATED
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ def about_target(law: FinishedLaw, target: float, needed: float, never: float) -
 def about_range(law: FinishedLaw, point: Array) -> list[str]:
     """How far the answer (v,) lies outside the points that the law rests on."""
     words = []
-    for name, value, data in zip(law.variables, point, law.x.T, strict=True):
+    for name, value, data in zip(law.variables, point, law.points.columns.T, strict=True):
         if not (np.isfinite(value) and value > 0):
             continue
         if value > data.max():
@@ -61,6 +61,6 @@ def about_law(law: FinishedLaw, resamples: int, dropped: int) -> list[str]:
 def _beyond(law: FinishedLaw) -> str:
     if not law.has_saturation:
         return "is never reached by the fitted law"
-    low, high = law.fit.get("saturation_ci95") or (None, None)
-    ends = "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
-    return f"lies beyond the asymptote {law.fit['saturation']:.3g}{ends}"
+    low, high = law.saturation_ci95 or (float("nan"), float("nan"))
+    ends = f" ({low:.3g} to {high:.3g})" if np.isfinite([low, high]).all() else ""
+    return f"lies beyond the asymptote {law.saturation:.3g}{ends}"

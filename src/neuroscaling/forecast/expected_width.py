@@ -8,15 +8,15 @@ width. Scenarios are an even grid, not random draws, and the same for all runs, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.forecast.finished_law import FinishedLaw
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.laws.loss import loss_by_name
 
 Array = NDArray[np.float64]
@@ -126,13 +126,13 @@ def residual_noise(law: FinishedLaw) -> Noise:
     not known, and all of the noise counts as theirs. The p smallest residuals are left out, since a fit of p parameters
     can pass through as many points.
     """
-    residuals = on_loss_scale(law, law.observed) - on_loss_scale(law, law.predict(law.params, law.x))
+    residuals = on_loss_scale(law, law.points.y) - on_loss_scale(law, law.predict(law.fitted, law.points.columns))
     total = max(
-        _robust(residuals, law.params.shape[1]), 1e-9 * (1.0 if has_log_loss(law) else np.abs(law.observed).max())
+        _robust(residuals, law.fitted.shape[1]), 1e-9 * (1.0 if has_log_loss(law) else np.abs(law.points.y).max())
     )
-    columns: list[Any] = list(law.x.T)
-    columns += [law.fit["points"][name] for name in CELL if law.fit["points"].get(name) is not None]
-    cells: dict[tuple[Any, ...], list[float]] = {}
+    columns: list[Sequence[object]] = [axis.tolist() for axis in law.points.columns.T]
+    columns += [facts for name in CELL if (facts := getattr(law.points, name))]
+    cells: dict[tuple[object, ...], list[float]] = {}
     for key, residual in zip(zip(*columns, strict=True), residuals.tolist(), strict=True):
         cells.setdefault(key, []).append(residual)
     several = [np.array(cell) for cell in cells.values() if len(cell) > 1]

@@ -23,8 +23,8 @@ from neuroscaling.forecast.expected_width import (
     outlook,
     residual_noise,
 )
-from neuroscaling.forecast.finished_law import FinishedLaw, read_law
 from neuroscaling.laws.compute_optimal import SCALES
+from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, require_law
 from neuroscaling.laws.law_fit import finite
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _column_problems(column: pd.Series[Any], name: str) -> list[Problem]:
     if not rows.size:
         return []
     allowed = "whole numbers above 0" if name == "seeds" else "numbers above 0"
-    found = f"rows {listing(rows + 1)}: {listing(list(column.iloc[rows]), 3)}"
+    found = f"rows {listing((rows + 1).tolist())}: {listing(list(column.iloc[rows]), 3)}"
     return [Problem(what=f"{rows.size} impossible values", where=f"candidates, {name}", value=found, allowed=allowed)]
 
 
@@ -161,28 +161,26 @@ class _Question:
     view: Outlook
 
 
-def rank_candidates(fit: dict[str, Any], bootstraps: pd.DataFrame, candidates: Sequence[Candidate]) -> Choice:
+def rank_candidates(fit: FitRecord, candidates: Sequence[Candidate]) -> Choice:
     """All candidates by the expected width of the asymptote's interval after each of them alone.
 
-    fit, bootstraps: content of a fit's files. Raises DataError for a form without asymptote and for impossible
+    fit: a finished fit with its resamples. Raises DataError for a form without asymptote and for impossible
     candidates. The work is that of 256 scenarios x resamples for each candidate.
     """
-    question = _question(fit, bootstraps, candidates)
+    question = _question(fit, candidates)
     found = [after_run(question.view, question.view.nothing, i, 0) for i in range(len(candidates))]
     order = sorted(range(len(candidates)), key=lambda i: (found[i].width, _key(question, i)))
     return _choice(question, [_row(question, i, position, found[i]) for position, i in enumerate(order, 1)])
 
 
-def choose_runs(
-    fit: dict[str, Any], bootstraps: pd.DataFrame, candidates: Sequence[Candidate], budget: float
-) -> Choice:
+def choose_runs(fit: FitRecord, candidates: Sequence[Candidate], budget: float) -> Choice:
     """Several candidates within `budget` FLOPs, one after another, each given what the earlier ones will tell.
 
     Chosen twice, by gain and by gain per FLOP; the better of the two sets is returned. Ends where no affordable
     candidate narrows the interval by a thousandth. Raises DataError as `rank` does, for a candidate whose cost is not
     known, and for a budget that is not positive.
     """
-    question = _question(fit, bootstraps, candidates)
+    question = _question(fit, candidates)
     if not (np.isfinite(budget) and budget > 0):
         raise DataError(Problem(what="the budget must be above 0", where="budget", value=budget, allowed="FLOPs"))
     unknown = [_candidate_name(c) for c, cost in zip(candidates, question.costs, strict=True) if cost is None]
@@ -199,8 +197,8 @@ def choose_runs(
     return _choice(question, rows, words)
 
 
-def _question(fit: dict[str, Any], bootstraps: pd.DataFrame, candidates: Sequence[Candidate]) -> _Question:
-    law = read_law(fit, bootstraps)
+def _question(fit: FitRecord, candidates: Sequence[Candidate]) -> _Question:
+    law = require_law(fit)
     check_candidates(law, candidates)
     of_run = residual_noise(law)
     spread = of_run.of_mean(np.array([candidate.seeds for candidate in candidates], dtype=np.float64))
@@ -256,7 +254,7 @@ def _statements(question: _Question, rows: list[dict[str, Any]]) -> list[str]:
     if law.doubts:
         reasons = "; ".join(law.doubts)
         words.append(f"the data do not identify {law.form.asymptote} ({reasons}): the order holds, the widths do not")
-    left_out = law.dropped + len(law.samples) - view.usable
+    left_out = law.dropped_resamples + len(law.samples) - view.usable
     if left_out:
         words.append(f"{left_out} resamples have no usable parameters and are left out")
     if any(row["effective_resamples"] < FEW_RESAMPLES for row in rows):

@@ -7,22 +7,18 @@ a run), not the scatter of single runs about the law. A resample whose law never
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.forecast import caveats
-from neuroscaling.forecast.finished_law import COST_COLUMNS, FinishedLaw, read_law
 from neuroscaling.laws import compute_optimal
 from neuroscaling.laws.bootstrap import interval
+from neuroscaling.laws.finished_law import COST_COLUMNS, FinishedLaw, FitRecord, require_law
 from neuroscaling.laws.law_fit import finite
 from neuroscaling.laws.point_checks import as_float_array
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 Array = NDArray[np.float64]
 COMPUTE = "total_flops"
@@ -85,14 +81,14 @@ class Plan:
         return "\n".join(lines + [f"- {statement}" for statement in self.statements])
 
 
-def plan_for_score(fit: dict[str, Any], bootstraps: pd.DataFrame, target: float) -> Plan:
+def plan_for_score(fit: FitRecord, target: float) -> Plan:
     """The run that reaches the y `target`: x, or for the law of N and D the cheapest N, D and its FLOPs.
 
-    fit, bootstraps: content of the fit's two files. Raises DataError for an impossible target (a score of 1 and above
+    fit: a finished fit with its resamples. Raises DataError for an impossible target (a score of 1 and above
     for a power law of 1 - y) and for a fit without a law; a target beyond the asymptote is an answer (infinite), said
     in the plan's statements.
     """
-    law = read_law(fit, bootstraps)
+    law = require_law(fit)
     if not (np.isfinite(target) and target < law.highest):
         allowed = "a finite number" if np.isinf(law.highest) else f"a number below {law.highest:g}"
         raise DataError(Problem(what="no law reaches this score", where="target score", value=target, allowed=allowed))
@@ -103,12 +99,12 @@ def plan_for_score(fit: dict[str, Any], bootstraps: pd.DataFrame, target: float)
     return _plan(law, {f"target {law.y}": target}, run, samples, dropped, never, words)
 
 
-def plan_for_compute(fit: dict[str, Any], bootstraps: pd.DataFrame, compute: float) -> Plan:
+def plan_for_compute(fit: FitRecord, compute: float) -> Plan:
     """The run that a budget of `compute` FLOPs gives and its score: the best N and D, or the law at this compute.
 
     Raises DataError where the law knows nothing of compute and for a compute that is not positive.
     """
-    law = read_law(fit, bootstraps)
+    law = require_law(fit)
     if len(law.variables) == 1:
         if law.variables[0] != COMPUTE:
             fix = f"ask for the score at a {law.variables[0]} (--x)"
@@ -121,18 +117,18 @@ def plan_for_compute(fit: dict[str, Any], bootstraps: pd.DataFrame, compute: flo
                     fix=fix,
                 )
             )
-        return plan_for_x(fit, bootstraps, compute)
+        return plan_for_x(fit, compute)
     used, cost, costs = _with_cost(law)
-    fitted = compute_optimal.run_at_compute(law.params, cost, compute, law.mode, _scales(law))
+    fitted = compute_optimal.run_at_compute(law.fitted, cost, compute, law.mode, _scales(law))
     resampled = compute_optimal.run_at_compute(law.samples[used], costs, compute, law.mode, _scales(law))
     pairs = zip(law.variables, fitted, resampled, strict=True)
     run = {name: Estimate(float(value[0, 0]), *_interval(values[:, 0])) for name, value, values in pairs}
     return _plan(law, {COMPUTE: compute}, run, law.samples[used], int((~used).sum()), None, [])
 
 
-def plan_for_x(fit: dict[str, Any], bootstraps: pd.DataFrame, x: Any) -> Plan:
+def plan_for_x(fit: FitRecord, x: Any) -> Plan:
     """The score at x, one positive number for each variable of the law. Raises DataError for others."""
-    law = read_law(fit, bootstraps)
+    law = require_law(fit)
     values = np.atleast_1d(as_float_array(x))
     if values.shape != (len(law.variables),) or not (np.isfinite(values) & (values > 0)).all():
         allowed = f"one number above 0 for each of {', '.join(law.variables)}"
@@ -148,7 +144,7 @@ def needed_x(law: FinishedLaw, params: Array, target: float) -> Array:
 
     Infinite where it never does, 0 where it does for every x. A law that falls reaches a target from above.
     """
-    ends = law.predict(law.params, np.array([[law.x.min()], [law.x.max()]]))
+    ends = law.predict(law.fitted, np.array([[law.points.x.min()], [law.points.x.max()]]))
     sign = 1.0 if ends[1] >= ends[0] else -1.0
 
     def short(exponent: Array) -> Array:
@@ -166,10 +162,11 @@ def needed_x(law: FinishedLaw, params: Array, target: float) -> Array:
 def _needed(law: FinishedLaw, target: float) -> tuple[dict[str, tuple[Array, Array]], Array, int]:
     """What the target needs by the fit (1,) and by each resample (k,); the resamples (k, p); how many are left out."""
     if len(law.variables) == 1:
-        return {law.variables[0]: tuple(needed_x(law, p, target) for p in (law.params, law.samples))}, law.samples, 0
+        needed = needed_x(law, law.fitted, target), needed_x(law, law.samples, target)
+        return {law.variables[0]: needed}, law.samples, 0
     used, cost, costs = _with_cost(law)
     score = 1.0 - target if law.falls else target
-    fitted = compute_optimal.run_at_score(law.params, cost, score, law.mode, _scales(law))
+    fitted = compute_optimal.run_at_score(law.fitted, cost, score, law.mode, _scales(law))
     resampled = compute_optimal.run_at_score(law.samples[used], costs, score, law.mode, _scales(law))
     names = (*law.variables, COMPUTE)
     return dict(zip(names, zip(fitted, resampled, strict=True), strict=True)), law.samples[used], int((~used).sum())
@@ -185,8 +182,8 @@ def _with_cost(law: FinishedLaw) -> tuple[NDArray[np.bool_], Array, Array]:
         where, fix = f"bootstraps of {law.name}", "make the fit again with this version"
         raise DataError(Problem(what=f"no columns {' and '.join(COST_COLUMNS)}", where=where, fix=fix))
     used = compute_optimal.has_optimum(law.samples, law.costs)
-    if not (used.any() and compute_optimal.has_optimum(law.params, law.cost).all()):
-        found = dict(zip(law.form.names, law.params[0].round(4).tolist(), strict=True))
+    if not (used.any() and compute_optimal.has_optimum(law.fitted, law.cost).all()):
+        found = dict(zip(law.form.names, law.fitted[0].round(4).tolist(), strict=True))
         raise DataError(
             Problem(
                 what="the law has no compute-optimal run",
@@ -207,7 +204,7 @@ def _plan(
     never: float | None, words: list[str],
 ) -> Plan:  # fmt: skip
     point = np.array([run[name].value if name in run else given[name] for name in law.variables])
-    dropped += law.dropped
+    dropped += law.dropped_resamples
     words = [
         *caveats.about_data(law),
         *words,
@@ -215,7 +212,7 @@ def _plan(
         *caveats.about_law(law, len(samples), dropped),
     ]
     return Plan(
-        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.y, scale=law.fit.get("scale"),
+        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.y, scale=law.scale,
         score=_score(law, samples, point), asymptote=_asymptote(law), never_reached=never, resamples=len(samples),
         dropped=dropped, statements=tuple(words),
     )  # fmt: skip
@@ -225,14 +222,13 @@ def _score(law: FinishedLaw, samples: Array, point: Array) -> Estimate | None:
     """Score of the planned run, held fixed, by the fit and by the resamples; None where there is no such run."""
     if not (np.isfinite(point) & (point > 0)).all():
         return None
-    return Estimate(float(law.predict(law.params, point[None])[0]), *_interval(law.predict(samples, point[None])))
+    return Estimate(float(law.predict(law.fitted, point[None])[0]), *_interval(law.predict(samples, point[None])))
 
 
 def _asymptote(law: FinishedLaw) -> Estimate | None:
-    if not law.has_saturation:
+    if not law.has_saturation or law.saturation is None:
         return None
-    low, high = law.fit.get("saturation_ci95") or (None, None)
-    return Estimate(*(float("nan") if v is None else float(v) for v in (law.fit["saturation"], low, high)))
+    return Estimate(law.saturation, *(law.saturation_ci95 or (float("nan"), float("nan"))))
 
 
 def _interval(values: Array) -> list[float]:

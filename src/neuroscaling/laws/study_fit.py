@@ -15,6 +15,7 @@ from neuroscaling.core.provenance import provenance
 from neuroscaling.laws import comparison
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law
+from neuroscaling.laws.finished_law import FITTED, FORMAT, NOT_TESTABLE, fit_record
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.law_fit import LawFit, finite
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-FORMAT = "fit/2"
 ABOUT = ("name", "fit", "x", "y", "filters", "samples_per_class_of", "mode", "group_by")
 POINT_FACTS = (
     "arch", "arch_family", "dataset", "samples_per_class", "seed", "subject", "n_params", "n_samples_seen",
@@ -51,7 +51,7 @@ def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, 
         result, bootstraps = _fitted(selection, settings)
     except NotTestable as error:
         logger.warning("%s is not testable: %s", settings["name"], error)
-        result, bootstraps = {"status": "not testable", "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
+        result, bootstraps = {"status": NOT_TESTABLE, "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
     seconds = time.perf_counter() - start
     record = provenance(PACKAGES, seconds, settings=settings)
     return finite({**common, **result, "seconds": round(seconds, 3), "provenance": record}), bootstraps
@@ -61,7 +61,7 @@ def _fitted(selection: Selection, settings: dict[str, Any]) -> tuple[dict[str, A
     """What the fit file says of the law, and the bootstraps."""
     law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
     best_sizes, cost = _best_sizes(selection, settings, law)
-    result = {"status": "fitted", **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
+    result = {"status": FITTED, **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
     report = law.fit_report() + (f"\n[[Note]] {SIMULATED}" if selection.simulated else "")
     return result | {"report": report, "least_squares": _least_squares(law)}, _bootstraps(law, cost)
 
@@ -69,10 +69,14 @@ def _fitted(selection: Selection, settings: dict[str, Any]) -> tuple[dict[str, A
 def write_fit(
     table_path: str | Path, settings: dict[str, Any], fit_path: str | Path, bootstraps_path: str | Path
 ) -> None:
-    """Fit what `settings` select from the table at `table_path`; write the JSON file and the bootstraps (parquet)."""
+    """Fit what `settings` select from the table at `table_path`; write the JSON file and the bootstraps (parquet).
+
+    What is written is read as a record first, so that no file is left that its readers refuse.
+    """
     from neuroscaling.core.score_table import read_table
 
     content, bootstraps = fit_table(read_table(table_path), settings)
+    fit_record(content, bootstraps, str(fit_path))
     with atomic_path(bootstraps_path) as temporary:
         bootstraps.to_parquet(temporary, index=False)
     write_json(fit_path, content)
