@@ -30,6 +30,7 @@ TEXTS = [
 NOT_OF_THE_PACKAGE = re.compile(r"[.](csv|npy|json|parquet|zarr)$|^(brainscore|training)[.]\w+$")
 PLACEHOLDER = re.compile(r"NAME|\bx\.py")
 FOLDERS = "docs|tests|workflow|tools|perf|envs|profiles|config|src"
+FOLDER = re.compile(rf"`((?:{FOLDERS})/[\w./-]*/)`")
 SUFFIXES = "py|md|yaml|json|smk|sh|txt"
 PATH = re.compile(rf"(?<![\w/.$<>{{}}\"'-])((?:{FOLDERS})/[\w./-]+\.(?:{SUFFIXES})|[\w/]+\.py)(?![\w*])")
 DOTTED = re.compile(rf"`((?:neuroscaling|{'|'.join(ROOMS)})(?:\.\w+)+)`")
@@ -80,6 +81,14 @@ def named_paths(file: Path) -> Iterator[tuple[int, str]]:
             bare = not rest and not code  # a page that names `x.py` means a file of this repository
             if first in FOLDERS.split("|") or of_a_room or bare:
                 yield number, path
+
+
+def test_every_folder_that_a_page_names_exists():
+    pages = [text for text in TEXTS if text.suffix == ".md"]
+    found = [(page, folder) for page in pages for folder in FOLDER.findall(page.read_text(encoding="utf-8"))]
+    assert len(found) > 5
+    missing = [f"{page.relative_to(ROOT)}: {folder}" for page, folder in found if not (ROOT / folder).is_dir()]
+    assert not missing, "\n".join(missing)
 
 
 def exists(path: str) -> bool:

@@ -15,7 +15,7 @@ list_input_changes list_rules list_target_rules print_compilation report rulegra
 
 
 def submits_to_slurm():
-    """Whether the executor is Slurm's, as the command line and its profiles say, and jobs will be started."""
+    """Whether the executor is Slurm's, as the command line and its profiles set it, and jobs will be started."""
     if not shutil.which("sbatch"):
         return False
     with contextlib.redirect_stderr(io.StringIO()):

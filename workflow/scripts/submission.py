@@ -1,7 +1,7 @@
 """Average the final predictions of runs and write the challenge's submission.
 
 params: scores (names of score files of runs and subjects; predictions and <stem>.targets.parquet lie beside them),
-average (plain or weighted); output: zip (<stem>.json beside it says what is in it); config: located.store, and
+average (plain or weighted); output: zip (<stem>.json beside it records what is in it); config: located.store, and
 located.encoding (where each subject's recordings lie); log[0].
 """
 
