@@ -143,7 +143,7 @@ def test_damaged_archives_and_arrays_are_named(root):
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused(root, monkeypatch):
-    monkeypatch.setattr(v4_sessions, "checksums", lambda: {"images/images_111111.zip": "0" * 64})
+    monkeypatch.setattr(v4_sessions, "v4_sha256", lambda: {"images/images_111111.zip": "0" * 64})
     with pytest.raises(
         DataError, match=r"the file was altered[\s\S]*images_111111\.zip|images_111111\.zip[\s\S]*altered"
     ):
@@ -165,7 +165,7 @@ def test_fetching_brings_a_session_and_its_repeats(root, tmp_path, as_url):
 def test_fetching_refuses_what_is_missing_or_not_the_known_file(root, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"doesn't exist[\s\S]*session's id"):
         fetch_session("222222", tmp_path / "copy", root)
-    monkeypatch.setattr(v4_sessions, "checksums", lambda: {"images/images_111111.zip": "0" * 64})
+    monkeypatch.setattr(v4_sessions, "v4_sha256", lambda: {"images/images_111111.zip": "0" * 64})
     with pytest.raises(DataError, match="not the known one"):
         fetch_session("111111", tmp_path / "copy", root)
     assert list((tmp_path / "copy" / "images").iterdir()) == []

@@ -316,7 +316,7 @@ def test_a_sound_network_of_a_library_is_tried_out_once(tmp_path, monkeypatch):
     content = {"study": "once", "store": str(tmp_path / "store"), "runs": [{"untrained": ["test_vit4"]}]}
     study = LoadedStudy(tmp_path / "once.yaml", Study.model_validate(content))
     assert network_trials.network_problems(study) == []
-    monkeypatch.setattr(network_trials, "trial", lambda *given: pytest.fail("tried out again"))
+    monkeypatch.setattr(network_trials, "try_network", lambda *given: pytest.fail("tried out again"))
     assert network_trials.network_problems(study) == []
 
 

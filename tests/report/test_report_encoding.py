@@ -64,10 +64,13 @@ def listed(files, tmp_path_factory):
     path, saved = tmp_path_factory.mktemp("report") / "encoding" / "figures.json", {}
     save = report_figure.save_figure
     with pytest.MonkeyPatch.context() as patch:
-        for module in (encoding_samples, encoding_preference, encoding_surfaces):
+        patch.setattr(encoding_samples, "MOST_RUNS_ALONE", 1)
+        for module in (encoding_preference, encoding_surfaces):
             patch.setattr(module, "MOST_RUNS", 1)
         patch.setattr(
-            encoding_figures, "save", lambda figure, stem: saved.update({stem.name: figure}) or save(figure, stem)
+            encoding_figures,
+            "save_figure",
+            lambda figure, stem: saved.update({stem.name: figure}) or save(figure, stem),
         )
         encoding_figures.encoding_figures(*files, path)
     return path, saved

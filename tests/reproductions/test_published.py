@@ -63,7 +63,7 @@ def known(monkeypatch, content=b"a,b\n", folder=""):
     import hashlib
 
     file = PublishedFile("t.csv", len(content), hashlib.sha256(content).hexdigest(), folder)
-    monkeypatch.setattr(published_tables, "FILES", {"t.csv": file})
+    monkeypatch.setattr(published_tables, "PUBLISHED_FILES", {"t.csv": file})
 
 
 def test_checksums_are_those_of_the_public_files(published_dir, tmp_path):

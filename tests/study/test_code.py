@@ -11,8 +11,8 @@ from neuroscaling.study import code_fingerprints
 
 SOURCE = {
     "__init__.py": '"""Package."""\n',
-    "errors.py": "class E(Exception): pass\n",
-    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.errors import E\n'
+    "core/errors.py": "class E(Exception): pass\n",
+    "a.py": '"""A."""\nfrom neuroscaling.sub import b\nfrom neuroscaling.core.errors import E\n'
     '\ndef f(x):\n    """Doc."""\n    return b.g(x)\n',
     "sub/__init__.py": "",
     "sub/b.py": "def g(x):\n    from neuroscaling.sub.c import h\n    return h(x)\n",
@@ -68,7 +68,7 @@ def test_a_changed_formula_counts_wherever_it_is_imported_from(fingerprint, edit
 def test_modules_that_are_not_imported_or_only_report_do_not_count(fingerprint):
     before = fingerprint()
     assert fingerprint(other=("1", "2")) == before
-    assert fingerprint(errors=("pass", "x = 1")) == before
+    assert fingerprint(core__errors=("pass", "x = 1")) == before
 
 
 def test_the_parts_of_a_fingerprint_tell_which_module_changed(fingerprint):

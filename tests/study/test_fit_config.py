@@ -109,7 +109,7 @@ def test_broken_yaml_names_the_line(tmp_path):
 
 
 def test_configuration_is_light():
-    heavy = "{'numpy', 'pandas', 'scipy', 'torch'}"
+    heavy = "{'pandas', 'scipy', 'torch', 'xarray'}"
     code = f"import sys, neuroscaling.study.fit_files; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -94,7 +94,7 @@ def test_the_list_of_published_weights_is_in_step_with_timm_and_torchvision():
 
 def test_weights_that_the_installed_library_fetches_from_elsewhere_are_refused(monkeypatch):
     elsewhere = {"name": "resnet18.a1_in1k", "source": "hf-hub:elsewhere/resnet18"}
-    monkeypatch.setattr("neuroscaling.study.published_weights.published_weights", lambda arch: elsewhere)
+    monkeypatch.setattr("neuroscaling.models.checkpoints.published_weights", lambda arch: elsewhere)
     with pytest.raises(DataError, match="from elsewhere than the run's name says") as raised:
         build_pretrained("resnet18")
     assert "hf-hub:elsewhere/resnet18" in str(raised.value)

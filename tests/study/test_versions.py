@@ -36,7 +36,9 @@ def test_stages_hold_what_they_compute_and_not_what_reports_or_writes():
     assert "activations/reductions.py" in parts["extraction"]
     assert not [module for found in parts.values() for module in found if module.startswith(("laws/", "report/"))]
     assert not [module for module in parts["training"] if module.startswith(("stimuli/", "activations/"))]
-    assert not {"files.py", "errors.py", "core/leases.py", "provenance.py"} & set().union(*parts.values())
+    assert not {"core/files.py", "core/errors.py", "core/leases.py", "core/provenance.py"} & set().union(
+        *parts.values()
+    )
 
 
 @pytest.fixture
@@ -47,8 +49,8 @@ def clone(tmp_path):
     shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=skipped)
 
     class Clone:
-        draws = tmp_path / "src" / "neuroscaling" / "datasets" / "draws.py"
-        numbers = tmp_path / "src" / "neuroscaling" / "versions.json"
+        draws = tmp_path / "src" / "neuroscaling" / "datasets" / "subset_sampling.py"
+        numbers = tmp_path / "src" / "neuroscaling" / "study" / "versions.json"
 
         def edit(self, old, new):
             text = self.draws.read_text()

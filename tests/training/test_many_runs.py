@@ -168,7 +168,7 @@ def test_a_compiled_network_is_gone_before_the_next_one_is_made(tmp_path, monkey
         networks.append(weakref.ref(training.objective.network))
         return training
 
-    monkeypatch.setattr(train, "prepare", prepared)
+    monkeypatch.setattr(train, "prepare_training", prepared)
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compile(module, backend="eager"))
     gc.disable()
     try:

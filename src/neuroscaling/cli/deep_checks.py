@@ -136,7 +136,7 @@ def _memory(study: LoadedStudy) -> Iterator[Problem]:
     settings = study.config.brainscore
     if settings is None or settings.engine != "kernel":
         return
-    from neuroscaling.planning.extraction import count_stimuli
+    from neuroscaling.planning.encoding import count_stimuli
 
     kept = ("gram",) if study.config.extraction.keep != "features" else ("features",)
     for job in brainscore_jobs(study):

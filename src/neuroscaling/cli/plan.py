@@ -85,7 +85,7 @@ def plan_rows(study: LoadedStudy, rates: Rates | None = None) -> list[dict[str, 
     rates: of a machine, for the hours that it would take. Empty numbers: the stimuli of a set that is not downloaded
     yet can't be counted. Nothing is computed but shapes.
     """
-    from neuroscaling.planning.extraction import count_stimuli
+    from neuroscaling.planning.encoding import count_stimuli
 
     sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in study_wanted.Targets(study).sets.values()]
     rows = [

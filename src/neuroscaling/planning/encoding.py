@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.array_files import npy_shape
+from neuroscaling.core.errors import DataError
 from neuroscaling.fmri.settings import EncodingSettings
 from neuroscaling.planning.machine_throughput import Rates
 from neuroscaling.regression.voxelwise.budget import SPECTRUM, flops
+from neuroscaling.stimuli.manifest import read_manifest
+from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.recordings import EncodingJob
+from neuroscaling.study.recordings import EncodingJob, StimulusSet
 from neuroscaling.study.study_sections import FmriEncoding, SimulatedBrain, SimulatedData
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
@@ -43,6 +46,32 @@ class RidgeFit:
     n: int
     evaluated: int
     times: int
+
+
+def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
+    """Images of a stimulus set: of the prepared set, of its source, or by the settings of a simulated brain.
+
+    None for a set whose files are not there yet.
+    """
+    try:
+        return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name)))["stimuli"])
+    except DataError:
+        pass
+    brains = {study.simulated_name(name): brain for name, brain in study.config.simulated.items()}
+    brain = next((brains[path.parent.name] for path in stimuli.needs if path.parent.name in brains), None)
+    if brain:
+        alone = all(source["kind"] == "algonauts2023" for source in stimuli.sources)
+        return brain.algonauts_train + brain.algonauts_test if alone else simulated_stimuli(brain)
+    try:
+        return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
+    except (DataError, OSError):
+        return None
+
+
+def simulated_stimuli(brain: SimulatedBrain) -> int:
+    """Images of a simulated brain: objects, textures with their scrambled twins, behaviour, fMRI."""
+    textures, choices = 2 * (brain.stimuli // 2), brain.stimuli // 2
+    return brain.stimuli + textures + choices + brain.algonauts_train + brain.algonauts_test
 
 
 def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:

@@ -12,42 +12,10 @@ from neuroscaling.activations.layout import split_entry
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.options import Request
 from neuroscaling.activations.passes import feature_bytes, plan_passes
-from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import skeleton, with_shapes
 from neuroscaling.models.state import network_device
 from neuroscaling.planning.machine_throughput import Rates
 from neuroscaling.planning.workload import cost_of
-from neuroscaling.stimuli.manifest import read_manifest
-from neuroscaling.stimuli.sources import find_stimuli
-from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.recordings import StimulusSet
-from neuroscaling.study.study_sections import SimulatedBrain
-
-
-def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
-    """Images of a stimulus set: of the prepared set, of its source, or by the settings of a simulated brain.
-
-    None for a set whose files are not there yet.
-    """
-    try:
-        return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name)))["stimuli"])
-    except DataError:
-        pass
-    brains = {study.simulated_name(name): brain for name, brain in study.config.simulated.items()}
-    brain = next((brains[path.parent.name] for path in stimuli.needs if path.parent.name in brains), None)
-    if brain:
-        alone = all(source["kind"] == "algonauts2023" for source in stimuli.sources)
-        return brain.algonauts_train + brain.algonauts_test if alone else simulated_stimuli(brain)
-    try:
-        return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
-    except (DataError, OSError):
-        return None
-
-
-def simulated_stimuli(brain: SimulatedBrain) -> int:
-    """Images of a simulated brain: objects, textures with their scrambled twins, behaviour, fMRI."""
-    textures, choices = 2 * (brain.stimuli // 2), brain.stimuli // 2
-    return brain.stimuli + textures + choices + brain.algonauts_train + brain.algonauts_test
 
 
 def planned_layers(

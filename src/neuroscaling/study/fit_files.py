@@ -1,6 +1,6 @@
 """A file of fits says which laws to fit to which rows of the score table.
 
-Light (pydantic and yaml, no numpy, no pandas): read whenever the Snakefile is parsed.
+It is read whenever the Snakefile is parsed.
 """
 
 import math
