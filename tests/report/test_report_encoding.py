@@ -270,8 +270,9 @@ def test_planted_layers_and_grids_are_shown_in_the_order_of_the_hierarchy(encodi
 
 def test_same_input_gives_the_same_files(listed, encoding, tmp_path):
     path, _ = listed
-    for name, module in (("crossed", encoding_samples), ("preference-1", encoding_preference)):
-        figure = next(f for f in module.figures(encoding) if isinstance(f, Drawing) and f.name == name)
+    drawn = (("crossed", encoding_samples.crossed_figures), ("preference-1", encoding_preference.preference_figures))
+    for name, figures in drawn:
+        figure = next(f for f in figures(encoding) if isinstance(f, Drawing) and f.name == name)
         encoding_figures.write_figure(tmp_path, figure, name, True)
         for ending in ("svg", "pdf"):
             assert (tmp_path / f"{name}.{ending}").read_bytes() == path.with_name(f"{name}.{ending}").read_bytes()
