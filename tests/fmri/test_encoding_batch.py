@@ -1,6 +1,5 @@
 """Scores of fMRI as artefacts of a store: made once, under their name, whole, and checked byte by byte when read."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,14 +11,17 @@ import pytest
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import ArtefactName, file_sha256
 from neuroscaling.core.score_files import checked_file, file_beside, read_score
-from neuroscaling.fmri.encoding_job import EncodingOutput, score_encodings
+from neuroscaling.fmri.encoding_job import score_encodings
 from neuroscaling.fmri.recording import Recording
+from neuroscaling.study.jobs import ScoreJob
+from neuroscaling.study.recordings import LocatedSubject
+from neuroscaling.study.study_sections import AlgonautsEncoding
 from tests.fmri.test_algonauts import write_tree
-from tests.fmri.test_encoding import ENTRY, N_TEST, N_TRAIN, all_ids, latent, respond, store
+from tests.fmri.test_encoding import ENTRY, N_TEST, N_TRAIN, SOURCE, all_ids, latent, respond, store
 
 RUN, BENCHMARK = "resnet_w8-00000000", "algonauts2023-subj01"
 KINDS = ["accuracy.parquet", "lh_pred_test.npy", "rh_pred_test.npy", "targets.parquet"]
-ASKED = ENTRY | {"source": "algonauts2023", "regions": "all", "submissions": True, "draws": 3}
+ASKED = SOURCE | ENTRY | {"submissions": {"one": {}}, "draws": 3}
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,18 @@ def activations(tree, tmp_path_factory):
 def output(folder, activations, **entry):
     definition = {"benchmark": BENCHMARK, "entry": ASKED | entry}
     path = folder / str(ArtefactName(BENCHMARK, definition)) / f"{RUN}.json"
-    return EncodingOutput(path, RUN, "tree", BENCHMARK, activations, definition)
+    return ScoreJob(path, RUN, Path(RUN), "tree", BENCHMARK, "set", activations, definition)
 
 
-def located(tree):
-    return {BENCHMARK: {"folder": str(tree), "kind": "tree", "subject": "subj01"}}
+def encode(outputs, tree, **changes):
+    entry = AlgonautsEncoding.model_validate(ASKED | changes)
+    score_encodings(outputs, entry, {BENCHMARK: LocatedSubject(tree, "tree", "subj01")}, "corrected")
 
 
 @pytest.fixture(scope="module")
 def scored(tree, activations, tmp_path_factory):
     out = output(tmp_path_factory.mktemp("scores"), activations)
-    score_encodings([out], ASKED, located(tree), "corrected")
+    encode([out], tree)
     return out
 
 
@@ -61,7 +64,7 @@ def test_a_score_is_sealed_and_says_what_it_was_made_from(scored, tree, activati
 def test_recordings_of_other_content_are_told_apart(scored, activations, tmp_path):
     tree = write_tree(tmp_path, ("subj01",), N_TRAIN, N_TEST, lambda ids, n: respond(ids, n, noise=0.6))
     out = output(tmp_path / "scores", activations)
-    score_encodings([out], ASKED, located(tree), "corrected")
+    encode([out], tree)
     one, other = (read_score(path)["made_from"] for path in (scored.path, out.path))
     assert {name for name in one if one[name] != other[name]} == {"tree/subj01"}
 
@@ -70,11 +73,11 @@ def test_what_is_there_is_kept_and_what_is_absent_is_made_beside_it(scored, tree
     folder = scored.path.parents[1]
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
     other = output(folder, activations, samples=[30, "all"])
-    score_encodings([scored, other], ASKED | {"samples": [30, "all"]}, located(tree), "corrected")
+    encode([scored, other], tree, samples=[30, "all"])
     assert other.path != scored.path and {row["n_mapping"] for row in read_score(other.path)["rows"]} == {30, N_TRAIN}
     assert {path: path.stat().st_mtime_ns for path in before} == before
     monkeypatch.setattr("neuroscaling.fmri.encoding_job.open_subject", forbidden)
-    score_encodings([scored, other], ASKED, located(tree), "corrected")
+    encode([scored, other], tree)
 
 
 def forbidden(*_: object) -> Recording:
@@ -97,14 +100,11 @@ def test_no_flipped_bit_of_a_file_beside_a_score_goes_unseen(scored, kind):
 
 
 TWO = """
-import json, sys
+import sys
 from pathlib import Path
-from neuroscaling.fmri.encoding_job import EncodingOutput
-from neuroscaling.fmri.encoding_job import score_encodings
-job = json.loads(sys.argv[1])
-paths = {key: Path(job[key]) for key in ("path", "activations")}
-out = EncodingOutput(**{key: job[key] for key in ("run", "data", "benchmark", "definition")}, **paths)
-score_encodings([out], job["entry"], job["located"], "corrected")
+from tests.fmri.test_encoding_batch import encode, output
+folder, activations, tree = map(Path, sys.argv[1:])
+encode([output(folder, activations)], tree)
 """
 
 
@@ -113,10 +113,9 @@ def test_two_processes_make_a_score_once(tree, activations, tmp_path):
     left = out.path.with_name(f".{RUN}.targets.parquet.01234567.partial")
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half of it")
-    facts = {"path": str(out.path), "run": RUN, "data": "tree", "benchmark": BENCHMARK}
-    facts |= {"activations": str(activations), "definition": out.definition, "entry": ASKED, "located": located(tree)}
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", TWO, json.dumps(facts)]
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": f"{root / 'src'}:{root}", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", TWO, str(tmp_path), str(activations), str(tree)]
     both = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0], [one.stderr.read() for one in both]
     expected = {f"{RUN}.{kind}" for kind in [*KINDS, "json"]}

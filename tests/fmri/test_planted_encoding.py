@@ -13,10 +13,9 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.encoding_scores import ScoreHeader
 from neuroscaling.fmri.algonauts_recording import read_recording
 from neuroscaling.fmri.encoding_job import score_subject
-from neuroscaling.fmri.settings import EncodingSettings
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from tests.fmri.test_encoding import ENTRY
+from tests.fmri.test_encoding import settings_of
 from tests.support.prepared import write_run, write_set
 from tests.support.simulated_algonauts import Stretch, unequal_plans, write_tree
 
@@ -65,7 +64,7 @@ def _score(folder, subject):
     output = folder / f"algonauts2023-{subject}.json"
     header = ScoreHeader("r", "simulated-planted", True, "algonauts2023", ("ridge",))
     recording = read_recording(folder / "tree", subject)
-    score_subject(folder / "activations.json", recording, output, header, EncodingSettings.of(ENTRY, "corrected"))
+    score_subject(folder / "activations.json", recording, output, header, settings_of())
     rows = {row["region"]: row for row in json.loads(output.read_text())["rows"]}
     return rows, pyarrow.parquet.read_table(output.with_name(f"{output.stem}.targets.parquet")).to_pandas()
 

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from neuroscaling.core.errors import DataError
 from neuroscaling.fmri.sampling import all_rows, sample_rows
 from neuroscaling.fmri.settings import EncodingSettings
-
-RIDGE = dict.fromkeys(("penalties", "relative", "folds", "score", "features")) | {"engine": "exact", "memory_mb": 100}
+from neuroscaling.study.study_sections import AlgonautsEncoding
 
 
 def settings(protocol="corrected", **changes):
-    entry = {"samples": ["all"], "repeats": 1, "evaluate": "test", "validation": 10, "equalise": None, "draws": 0}
-    return EncodingSettings.of({**entry, "ridge": RIDGE, **changes}, protocol)
+    entry = {"source": "algonauts2023", "data": {"local": "tree"}, "validation": 10, "draws": 0}
+    return EncodingSettings.of(AlgonautsEncoding.model_validate(entry | changes), protocol)
 
 
 def ids(n, repetitions=1):

@@ -10,7 +10,7 @@ from sklearn.cross_decomposition import PLSRegression
 
 from neuroscaling.regression.features import Features, finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import Gram
-from neuroscaling.regression.pls import KernelPLS, pls_predict, pls_splits
+from neuroscaling.regression.pls import KernelPLS, pls_splits
 
 FORMS = {"features": Features.of, "gram": Gram.of}
 SHAPES = [(150, 400, 20), (300, 60, 20), (150, 400, 1), (300, 40, 1), (80, 79, 3), (40, 200, 90), (120, 20, 50)]
@@ -153,7 +153,7 @@ def test_splits_in_step_equal_splits_one_by_one(n, p, m, form):
     splits = [shuffled(n, int(0.9 * n), seed) for seed in range(4)]
     shared = FORMS[form](features)
     for predictions, (train, test) in zip(pls_splits(shared, targets, splits, 12), splits, strict=True):
-        alone = pls_predict(shared, targets, train, test, 12)
+        alone = KernelPLS(shared, 12).fit(train, targets[train]).predict(test)
         np.testing.assert_allclose(predictions, alone, atol=1e-10)
         expected, _ = stock(features, targets, train, test, 12)
         np.testing.assert_allclose(predictions, expected, atol=1e-10 * np.abs(expected).max())
@@ -217,7 +217,7 @@ def test_any_shape_agrees(n, p, m, seed, form):
 def test_the_order_of_stimuli_and_the_scale_of_features_change_nothing(seed, scale, p):
     features, targets = problem(60, p, 3, seed, latent=6)
     train, test = shuffled(60, 50, seed)
-    expected = pls_predict(Gram.of(features), targets, train, test, 5)
+    expected = KernelPLS(Gram.of(features), 5).fit(train, targets[train]).predict(test)
     place = np.random.default_rng(seed + 1).permutation(60)
     where = np.argsort(place)
     permuted = Gram.of(scale * features[place])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
+from tests.support.himalaya_ridge import fit_himalaya
 
 from neuroscaling.regression.scores import prediction_correlation, r_squared
 from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, GramRows
@@ -33,11 +34,11 @@ def reader(targets):
     return lambda start, stop: targets[:, start:stop]
 
 
-def fitted(source, targets, orders, folds, evaluate, settings):
+def fitted(source, targets, orders, folds, evaluate, settings, fit_all=fit_sizes):
     """{size: (choices, scores, alphas, predictions)} over all blocks."""
     n_targets = targets.shape[1]
     rows = {}
-    for fit in fit_sizes(source, orders, folds, evaluate, reader(targets), n_targets, settings):
+    for fit in fit_all(source, orders, folds, evaluate, reader(targets), n_targets, settings):
         parts = rows.setdefault(fit.size, [])
         assert fit.start == sum(len(part[0]) for part in parts)
         parts.append((fit.choice, fit.cv_score, fit.alpha, fit.predict(np.ones(fit.stop - fit.start, bool))))
@@ -121,8 +122,8 @@ def test_himalaya_finds_the_same_penalties_and_predictions(n, p, intercept, scor
     rows, evaluate = np.arange(n), np.arange(n + 20)
     settings = replace(EXACT, alphas=tuple(np.logspace(-1, 7, 9)), score=score, intercept=intercept)
     fits = [
-        fitted(FeatureRows(features), targets, [rows], [folds_of(n)], evaluate, replace(settings, engine=engine))[0]
-        for engine in ("exact", "himalaya")
+        fitted(FeatureRows(features), targets, [rows], [folds_of(n)], evaluate, settings, fit_all)[0]
+        for fit_all in (fit_sizes, fit_himalaya)
     ]
     himalaya_agrees(*fits)
 
@@ -137,7 +138,7 @@ def test_the_seed_papers_settings_give_its_librarys_answer(p):
     alphas = tuple(np.logspace(0, 15, 30))
     settings = replace(EXACT, alphas=alphas, score="r", scale="centre", intercept=False)
     ours = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, settings)[0]
-    peer = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, replace(settings, engine="himalaya"))[0]
+    peer = fitted(FeatureRows(features), targets, [rows], [labels], evaluate, settings, fit_himalaya)[0]
     himalaya_agrees(ours, peer)
     compare(ours, *reference(features, targets, rows, labels, evaluate, settings))
 

@@ -9,7 +9,7 @@ from neuroscaling.regression import scores
 from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
-from neuroscaling.regression.pls import pls_predict
+from neuroscaling.regression.pls import KernelPLS
 from neuroscaling.regression.scores import split_half_ceilings
 
 
@@ -41,14 +41,14 @@ def test_features_and_inner_products_give_one_answer():
     narrow = Features.of(features)
     # Columns of zeros change no inner product but send the same problem through the Gram matrix.
     wide = Features.of(np.hstack([features, np.zeros((300, 400))]))
-    a, b = (pls_predict(one, targets, rows, others, 10) for one in (narrow, wide))
+    a, b = (KernelPLS(one, 10).fit(rows, targets[rows]).predict(others) for one in (narrow, wide))
     np.testing.assert_allclose(a, b, atol=1e-9)
 
 
 def test_pls_finds_planted_truth():
     features, targets = planted(noise=0.3)
     rows, others = np.arange(200), np.arange(200, 300)
-    predictions = pls_predict(Features.of(features), targets, rows, others, 10)
+    predictions = KernelPLS(Features.of(features), 10).fit(rows, targets[rows]).predict(others)
     expected = np.sqrt(1 / (1 + 0.3**2))
     assert scores.pearson(predictions, targets[200:]).mean() == pytest.approx(expected, abs=0.06)
 

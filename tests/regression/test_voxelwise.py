@@ -175,7 +175,7 @@ def test_read_only_features_and_no_targets_are_fine(tmp_path):
 
 
 def test_each_way_of_scoring_is_taken_where_it_is_least_work():
-    shape = budget.Shape(2000, 40, 10, 10, 500, 4, False)
+    shape = budget.FitShape(2000, 40, 10, 10, 500, 4, False)
     many = MappingSize(0, np.arange(2000), np.arange(2000) % 5)
     few = MappingSize(0, np.arange(60), np.arange(60) % 5)
     routes = [budget.parts_of(size, True, shape)[0].route for size in (many, few)]
@@ -257,7 +257,7 @@ def test_memory_that_holds_not_one_fold_says_how_much_is_missing(p):
 @pytest.mark.parametrize("p", [60, 400])
 def test_the_least_memory_is_enough_and_one_megabyte_less_is_not(p):
     features, targets = problem(320, p, 9)
-    shape = budget.Shape(320, p, 320, 6, 9, 8, False)
+    shape = budget.FitShape(320, p, 320, 6, 9, 8, False)
     least = budget.least_memory_mb([300], 4, shape)
     assert least > 1
     fit_once(features, targets, replace(SETTINGS, memory_mb=least), n=300)
@@ -287,11 +287,10 @@ def test_a_penalty_of_zero_is_least_squares_where_the_gram_is_regular():
 
 
 def test_all_faults_of_settings_are_told_at_once():
-    settings = RidgeSettings((3.0, 1.0), score="mse", scale="none", engine="fast", memory_mb=0, dtype="float16")
+    settings = RidgeSettings((3.0, 1.0), score="mse", scale="none", memory_mb=0, dtype="float16")
     with pytest.raises(ValueError) as raised:
         settings.check()
-    for name in ("alphas: must ascend", "score: 'mse'", "scale: 'none'", "engine: 'fast'", "memory_mb: 0", "float16"):
+    for name in ("alphas: must ascend", "score: 'mse'", "scale: 'none'", "memory_mb: 0", "float16"):
         assert name in str(raised.value)
     assert RidgeSettings((-1.0,)).problems() and RidgeSettings(()).problems()
-    assert RidgeSettings((0.0,), engine="himalaya").problems()
     assert not RidgeSettings((1.0,)).problems()

@@ -57,8 +57,7 @@ def encoding_scores(group, pack):
 
 def encoding_entry(group):
     """What the study asks of the source of a group of subjects."""
-    entry = group[0].entry.model_dump(mode="json", exclude={"data", "subjects"})
-    return {**entry, "submissions": bool(entry.get("submissions"))}
+    return group[0].entry
 
 
 def encoding_gpus(group):

@@ -1,20 +1,22 @@
 """Score one or several runs on one or several subjects of fMRI.
 
 params: outputs (a ScoreJob for each score file; files beside them, see fmri/encoding_job.py), entry (what the study
-asks of the source), protocol; config: located.encoding (where each subject's recordings lie); log[0].
+asks of the source: an AlgonautsEncoding or NsdEncoding), protocol; config: located.encoding (where each subject's
+recordings lie); log[0].
 """
 
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.fmri.encoding_job import EncodingOutput, score_encodings
+    from neuroscaling.fmri.encoding_job import score_encodings
     from neuroscaling.study.jobs import sound
+    from neuroscaling.study.recordings import LocatedSubject
 
     outputs = sound(snakemake.params.outputs)
     located = snakemake.config["located"]["encoding"]
     score_encodings(
-        [EncodingOutput(o.path, o.run, o.data, o.benchmark, o.activations, o.definition) for o in outputs],
+        outputs,
         snakemake.params.entry,
-        {one.benchmark: located[f"{one.data}/{one.benchmark}"] for one in outputs},
+        {one.benchmark: LocatedSubject.of(located[f"{one.data}/{one.benchmark}"]) for one in outputs},
         snakemake.params.protocol,
     )

@@ -13,7 +13,7 @@ from neuroscaling.activations.zarr_reading import Activations
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, GramRows, Source
 from neuroscaling.regression.voxelwise.fit import SizeFit, fit_sizes
-from neuroscaling.regression.voxelwise.settings import Draw, RidgeSettings
+from neuroscaling.regression.voxelwise.settings import NestedSubsets, RidgeSettings
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Candidate:
 class Task:
     """Nested mapping rows, and the rows that are predicted from them."""
 
-    draw: Draw
+    draw: NestedSubsets
     evaluate: np.ndarray
 
 

@@ -21,7 +21,7 @@ from neuroscaling.fmri.settings import EncodingSettings
 from neuroscaling.planning.encoding import fits_of, subject_shape
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
-from neuroscaling.regression.voxelwise.budget import Shape, least_memory_mb
+from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
 from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.study.benchmarks import scale_of
 from neuroscaling.study.layer_choice import fixed_layers
@@ -159,12 +159,12 @@ def _mappings(study: LoadedStudy) -> Iterator[Problem]:
 
     for job in encoding_jobs(study):
         shape, ridge = subject_shape(study, job), job.entry.ridge
-        settings = EncodingSettings.of(job.entry.model_dump(), study.config.protocol)
+        settings = EncodingSettings.of(job.entry, study.config.protocol)
         alphas = len(settings.ridge_settings(True).alphas)
-        if shape is None or ridge.engine != "exact":
+        if shape is None:
             continue
         for fit in fits_of(job.entry, study.config.protocol, shape):
-            asked = Shape(fit.n, None, fit.evaluated, alphas, shape.targets, 4, ridge.gpu)
+            asked = FitShape(fit.n, None, fit.evaluated, alphas, shape.targets, 4, ridge.gpu)
             least = least_memory_mb([fit.n], settings.folds, asked)
             if least > ridge.memory_mb:
                 where, what = f"{study.file}: encoding.ridge.memory_mb", f"{fit.n} mapping images need {least} MB"

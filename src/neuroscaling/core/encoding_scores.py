@@ -17,7 +17,7 @@ from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_files import file_beside, write_score_record
 
 TARGETS = "targets.parquet"
-PACKAGES = ("numpy", "scipy", "himalaya", "scikit-learn", "torch", "zarr")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "zarr")
 
 
 @dataclass(frozen=True)

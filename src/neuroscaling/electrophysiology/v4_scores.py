@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from neuroscaling.regression.denominators import repeat_ceiling_error, unusable
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.pls import KernelPLS
 from neuroscaling.regression.scores import normalised, pooled_score, prediction_correlation
-from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, Draw, RidgeSettings
+from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, NestedSubsets, RidgeSettings
 from neuroscaling.study.recording_folders import V4_SAMPLES
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ N_FOLDS = 5
 N_INNER_FOLDS = 3
 SEED = 0
 MAX_COMPONENTS = 25
-SAMPLES: tuple[int | str, ...] = (10, 30, 100, 300, "all")
+SampleSize = int | Literal["all"]
+SAMPLES: tuple[SampleSize, ...] = (10, 30, 100, 300, "all")
 METRICS = ("pls", "ridge")
 
 
@@ -74,7 +75,7 @@ def score_v4(
     session: str,
     output: str | Path,
     run: str,
-    samples: Sequence[int | str] = SAMPLES,
+    samples: Sequence[SampleSize] = SAMPLES,
     metrics: Sequence[str] = METRICS,
     definition: Mapping[str, Any] | None = None,
 ) -> None:
@@ -112,7 +113,7 @@ def _details(recording: Session) -> dict[str, Any]:
 
 
 def score_session(
-    stored: Activations, session: Session, samples: Sequence[int | str] = SAMPLES, metrics: Sequence[str] = METRICS
+    stored: Activations, session: Session, samples: Sequence[SampleSize] = SAMPLES, metrics: Sequence[str] = METRICS
 ) -> list[Outcome]:
     """Held-out correlations for each metric and each number of mapping images that the session can give."""
     _check_metrics(metrics)
@@ -122,15 +123,15 @@ def score_session(
     return [outcome for metric in metrics for outcome in MAPPINGS[metric](stored, session, tasks)]
 
 
-def _task(train: np.ndarray, test: np.ndarray, sizes: Sequence[int | str], seed: int) -> Task:
+def _task(train: np.ndarray, test: np.ndarray, sizes: Sequence[SampleSize], seed: int) -> Task:
     """Nested subsets of a fold's training images, and the images that it holds out."""
     order = np.random.default_rng(seed).permutation(train)
     counts = [len(train) if size == "all" else int(size) for size in sizes]
     folds = [np.arange(n) % N_INNER_FOLDS for n in counts]
-    return Task(Draw(tuple(counts), tuple(order[:n] for n in counts), tuple(folds)), test)
+    return Task(NestedSubsets(tuple(counts), tuple(order[:n] for n in counts), tuple(folds)), test)
 
 
-def usable_samples(samples: Sequence[int | str], n_training: int, session: str) -> list[int | str]:
+def usable_samples(samples: Sequence[SampleSize], n_training: int, session: str) -> list[SampleSize]:
     """The numbers of mapping images that folds with `n_training` training images can give, ascending, "all" last.
 
     Larger numbers are logged and left out. Raises StudyError for numbers that leave nothing to choose penalties with.
@@ -148,7 +149,8 @@ def usable_samples(samples: Sequence[int | str], n_training: int, session: str) 
     larger = [size for size in numbers if size >= n_training]
     if larger:
         log.warning("session %s has no %s mapping images: a fold trains on %d", session, larger, n_training)
-    return [size for size in numbers if size < n_training] + (["all"] if "all" in samples else [])
+    usable: list[SampleSize] = [size for size in numbers if size < n_training]
+    return [*usable, "all"] if "all" in samples else usable
 
 
 def _check_metrics(metrics: Sequence[str]) -> None:

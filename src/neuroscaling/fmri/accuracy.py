@@ -50,7 +50,7 @@ def accuracy_of(
     groups = _groups(regions, np.asarray(hemisphere), used)
     members = np.array(list(groups.values()), dtype=np.float64).reshape(len(groups), len(used)).T
     sums = {measure: np.zeros((1 + n_draws, len(groups))) for measure in MEASURES}
-    for block in _blocks(*predictions.shape, n_draws):
+    for block in _blocks(len(predictions), predictions.shape[1], n_draws):
         r = _correlations(predictions[:, block], responses[:, block], n_draws, seed)
         for measure, values in _values(r, None if ceiling is None else ceiling[block]).items():
             sums[measure] += values @ members[block]

@@ -154,16 +154,17 @@ def _twin_problems(folder: Path, mask_class: str) -> Iterator[Problem]:
     files = recording_folders.mask_files(folder, mask_class)
     own = [read_npy(file) for file in files]
     twins = [_at_vertices(folder, mask_class, side) for side in range(len(HEMISPHERES))]
-    differing = [twin is not None and not np.array_equal(mask, twin) for mask, twin in zip(own, twins, strict=True)]
-    if any(differing) and all(map(np.array_equal, own, twins[::-1])):
+    both = list(zip(files, own, twins, strict=True))
+    differing = [(file, mask, twin) for file, mask, twin in both if twin is not None and not np.array_equal(mask, twin)]
+    swapped = [twin is not None and np.array_equal(mask, twin) for mask, twin in zip(own, reversed(twins), strict=True)]
+    if differing and all(swapped):
         what = "the masks of the hemispheres are swapped"
         yield Problem(what=what, where=str(files[0].parent), value=" and ".join(file.name for file in files))
         return
-    for file, mask, twin, differs in zip(files, own, twins, differing, strict=True):
-        if differs:
-            count = int((mask != twin).sum()) if mask.shape == twin.shape else len(mask)
-            where = recording_folders.mask_files(folder, mask_class, "fsaverage")[files.index(file)].name
-            yield Problem(what=f"differs from {where} at {count} of {len(mask)} vertices", where=str(file))
+    for file, mask, twin in differing:
+        count = int((mask != twin).sum()) if mask.shape == twin.shape else len(mask)
+        where = recording_folders.mask_files(folder, mask_class, "fsaverage")[files.index(file)].name
+        yield Problem(what=f"differs from {where} at {count} of {len(mask)} vertices", where=str(file))
 
 
 def _at_vertices(folder: Path, mask_class: str, side: int) -> np.ndarray | None:

@@ -124,7 +124,7 @@ def scan_responses(folder: Path) -> Scan:
     nan, constant, width, empty = {}, {}, {}, {}
     for which, side in enumerate(HEMISPHERES):
         files = [recording_folders.response_files(folder, split)[which] for split in recording_folders.SPLIT_PREFIXES]
-        finite, varies = np.True_, np.True_
+        finite, varies = np.array(True), np.array(True)
         for file in (file for file in files if file.is_file()):
             responses = read_npy(file, mapped=True)
             all_finite, low, high = column_summary(responses)

@@ -8,8 +8,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ from neuroscaling.fmri.settings import EncodingSettings
 from neuroscaling.fmri.subject_scores import Evaluated, accuracy_table, region_rows, target_table
 from neuroscaling.regression.scores import prediction_correlation
 from neuroscaling.simulate.record import brain_of, check_simulated
+from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recording_folders import ALL_VERTICES, COARSE_REGIONS, FMRI_REGIONS
+from neuroscaling.study.recordings import LocatedSubject
+from neuroscaling.study.study_sections import AlgonautsEncoding, NsdEncoding
 
 log = logging.getLogger(__name__)
 # Parts of areas (V1v, FFA-1) are reported where they are asked for.
@@ -77,7 +80,7 @@ def score_subject(
     details = {
         "masked_vertices": recording.masked,
         "candidates": names,
-        "settings": asdict(settings),
+        "settings": settings.plain(),
         "ridge": asdict(ridge),
         "evaluated": {"split": settings.evaluate, "images": len(evaluated.rows)},
     }
@@ -103,7 +106,7 @@ def _tasks(recording: Recording, settings: EncodingSettings) -> tuple[list[Task]
 
 def _targets(recording: Recording) -> Any:
     """Responses to all rows, those to the test images left out: no fit may see them."""
-    responses, n_test = recording.training.responses, len(recording.test.stimulus_ids)
+    responses, n_test = recording.training.known_responses, len(recording.test.stimulus_ids)
 
     def read(start: int, stop: int) -> np.ndarray:
         withheld = np.full((n_test, stop - start), np.nan, np.float32)
@@ -121,7 +124,7 @@ def _evaluate(
         split, ceiling = recording.training, recording.ceiling_of(recording.training, rows)
     n = recording.n_targets
     step = max(1, int(5e8 // (8 * len(split.stimulus_ids))))
-    responses = np.hstack([split.responses.read(i, min(i + step, n))[rows] for i in range(0, n, step)])
+    responses = np.hstack([split.known_responses.read(i, min(i + step, n))[rows] for i in range(0, n, step)])
     correlations = [[_correlation(one.predictions, responses) for one in draw] for draw in found]
     return Evaluated(rows, responses, ceiling, found, correlations)
 
@@ -167,29 +170,16 @@ def _report_masked(recording: Recording) -> None:
 KINDS = (TARGETS, ACCURACY, *map(prediction_kind, ("lh", "rh", "both")))
 
 
-@dataclass(frozen=True)
-class EncodingOutput:
-    """A score file to make.
-
-    path: `scores/<source>-<subject>-<key>/<run>.json`; benchmark: `<source>-<subject>`; data: name of the recordings;
-    activations: manifest of the run's activations to the subject's images; definition: what the key is a hash of.
-    """
-
-    path: Path
-    run: str
-    data: str
-    benchmark: str
-    activations: Path
-    definition: dict[str, Any]
-
-
 def score_encodings(
-    outputs: Sequence[EncodingOutput], entry: dict[str, Any], located: dict[str, dict[str, str]], protocol: str
+    outputs: Sequence[ScoreJob],
+    entry: AlgonautsEncoding | NsdEncoding,
+    located: Mapping[str, LocatedSubject],
+    protocol: str,
 ) -> None:
-    """Make the outputs that are not there.
+    """Make the score files that are not there.
 
-    entry: of `encoding:` as the study file has it; located: {"folder", "kind": "tree" or "recording", "subject"} of
-    each benchmark. Raises DataError as `score_subject`.
+    entry: what the study asks of the source; located: where the recordings of each benchmark (`<source>-<subject>`)
+    lie. Raises DataError as `score_subject`.
     """
     settings = EncodingSettings.of(entry, protocol)
     absent = [out for out in outputs if not out.path.exists()]
@@ -202,28 +192,27 @@ def score_encodings(
                 if recording is None:
                     recording, files = open_subject(place), recorded_files(place, out.data)
                 simulated = out.data.startswith("simulated-") or recording.simulated
-                engine = settings.ridge["engine"]
-                header = ScoreHeader(out.run, out.data, simulated, entry["source"], ("ridge",), protocol, engine)
+                header = ScoreHeader(out.run, out.data, simulated, entry.source, ("ridge",), protocol)
                 origin = Origin(out.definition, files, lease)
-                score_subject(out.activations, recording, out.path, header, settings, entry["regions"], origin)
+                score_subject(out.activations, recording, out.path, header, settings, entry.regions, origin)
 
 
-def open_subject(place: dict[str, str]) -> Recording:
+def open_subject(place: LocatedSubject) -> Recording:
     """The recordings of a subject, from a tree in the Algonauts layout or from a folder prepared from NSD."""
-    if place["kind"] == "recording":
-        return open_recording(Path(place["folder"]))
-    return read_recording(Path(place["folder"]), place["subject"])
+    if place.kind == "recording":
+        return open_recording(place.folder)
+    return read_recording(place.folder, place.subject)
 
 
-def recorded_files(place: dict[str, str], data: str) -> dict[str, str]:
+def recorded_files(place: LocatedSubject, data: str) -> dict[str, str]:
     """What tells a subject's recordings apart: the manifest's checksum, or of a tree one of all its arrays.
 
     Raises DataError for arrays of a simulated brain that are not what its record says.
     """
-    name, folder = f"{data}/{place['subject']}", Path(place["folder"])
-    if place["kind"] == "recording":
+    name, folder = f"{data}/{place.subject}", place.folder
+    if place.kind == "recording":
         return {name: read_manifest(folder)["checksum"]}
-    own = folder / place["subject"]
+    own = folder / place.subject
     files = sorted(own.rglob("*.npy"))
     if brain := brain_of(folder):
         check_simulated(brain, [path.absolute() for path in files])

@@ -34,16 +34,15 @@ def write_accuracy(score_files: Sequence[str | Path], out: str | Path) -> None:
     Beside each score file `<stem>.accuracy.parquet` is read, one run at a time. Raises DataError with all files that
     are unfit.
     """
-    score_files = [Path(file) for file in score_files]
     out = Path(out)
     rows: list[dict[str, Any]] = []
     of_both: list[SubjectAccuracy] = []
-    for _, found in groupby(listed(score_files).items(), key=lambda item: item[0][:3]):
+    for _, found in groupby(listed(map(Path, score_files)).items(), key=lambda item: item[0][:3]):
         members = [read_accuracy(path) for _, path in found]
         rows += accuracy_rows(members)
         of_both += [member.of(BOTH) for member in members]
-    _write(Path(out), rows, ACCURACY)
-    _write(Path(out).with_name("comparisons.parquet"), list(comparison_rows(of_both)), COMPARISON)
+    _write(out, rows, ACCURACY)
+    _write(out.with_name("comparisons.parquet"), list(comparison_rows(of_both)), COMPARISON)
 
 
 def accuracy_rows(members: Sequence[SubjectAccuracy]) -> Iterator[dict[str, Any]]:
@@ -207,7 +206,7 @@ def summarise(values: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = SE
     for number, subjects in enumerate(patterns.T):
         if subjects.sum() + (values.shape[1] > 1) > 1 and subjects.any():
             keys = np.nonzero(pattern.ravel() == number)[0]
-            drawn = resamples(values[np.ix_(subjects, range(values.shape[1]), keys)], n_resamples, seed)
+            drawn = resamples(values[np.ix_(subjects, np.arange(values.shape[1]), keys)], n_resamples, seed)
             bias[keys] = drawn.mean(0) - value[keys]
             low[keys], high[keys] = np.percentile(drawn, LEVELS, axis=0) - bias[keys]
     return Summary(value, low, high, bias, n)

@@ -53,12 +53,13 @@ def average_predictions(score_files: Sequence[str | Path], average: Average) -> 
     where all are 0, equally. The weights touch no test image. The order of the files doesn't matter.
     Raises DataError with all files that are missing, altered, or don't fit each other.
     """
-    score_files = [Path(file) for file in score_files]
     if average not in AVERAGES:
         raise DataError(
             Problem(what="no such average", where="submission: average", value=average, allowed=", ".join(AVERAGES))
         )
-    contents = sorted(((file, read_score(file)) for file in score_files), key=lambda pair: (pair[1]["run"], pair[0]))
+    contents = sorted(
+        ((file, read_score(file)) for file in map(Path, score_files)), key=lambda pair: (pair[1]["run"], pair[0])
+    )
     problems = list(_problems(contents))
     if problems:
         raise DataError(problems)

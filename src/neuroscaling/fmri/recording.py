@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.core.array_files import read_npy
+from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.regression.scores import ncsnr_ceiling
 
 
@@ -51,6 +52,14 @@ class Split:
     stimulus_ids: list[str]
     repeats: np.ndarray | None
     responses: Responses | None
+
+    @property
+    def known_responses(self) -> Responses:
+        """The responses. Raises DataError where they are withheld."""
+        if self.responses is None:
+            fix = "evaluate on training images that are held out (`evaluate: validation`), or rebuild them from NSD"
+            raise DataError(Problem(what="the responses to the images of this split are withheld", fix=fix))
+        return self.responses
 
 
 @dataclass(frozen=True)

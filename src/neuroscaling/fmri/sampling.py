@@ -7,14 +7,14 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.fmri.settings import SEED, EncodingSettings
-from neuroscaling.regression.voxelwise.settings import Draw
+from neuroscaling.regression.voxelwise.settings import NestedSubsets
 
 
 @dataclass(frozen=True)
 class Sampling:
     """Rows of a subject's training split. held_out: rows to validate on, empty where the test split is evaluated."""
 
-    draws: tuple[Draw, ...]
+    draws: tuple[NestedSubsets, ...]
     held_out: np.ndarray
 
 
@@ -38,7 +38,7 @@ def sample_rows(stimulus_ids: Sequence[str], settings: EncodingSettings, subject
     return Sampling(tuple(drawn), np.sort(_expand(held_out, rows)[0]))
 
 
-def all_rows(stimulus_ids: Sequence[str], settings: EncodingSettings) -> Draw:
+def all_rows(stimulus_ids: Sequence[str], settings: EncodingSettings) -> NestedSubsets:
     """All training rows as one mapping set: for the final model, whose test images no choice has seen."""
     images = list(dict.fromkeys(stimulus_ids))
     order = np.arange(len(images))
@@ -73,13 +73,15 @@ def _sizes(n_pool: int, settings: EncodingSettings, subject: str) -> list[int]:
     return sorted({*numbers, *([n_pool] if "all" in settings.samples else [])})
 
 
-def _draw(order: np.ndarray, sizes: Sequence[int], rows: Sequence[np.ndarray], settings: EncodingSettings) -> Draw:
+def _draw(
+    order: np.ndarray, sizes: Sequence[int], rows: Sequence[np.ndarray], settings: EncodingSettings
+) -> NestedSubsets:
     orders, folds = [], []
     for size in sizes:
         found, positions = _expand(order[:size], rows)
         orders.append(found)
         folds.append(_folds(size, settings)[positions])
-    return Draw(tuple(sizes), tuple(orders), tuple(folds))
+    return NestedSubsets(tuple(sizes), tuple(orders), tuple(folds))
 
 
 def _folds(size: int, settings: EncodingSettings) -> np.ndarray:

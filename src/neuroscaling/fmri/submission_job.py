@@ -30,7 +30,6 @@ def write_averaged_submission(
     scores (`score_submission`; null where the tree lacks test responses or ceilings). Raises DataError for runs that
     lack a subject, and for whatever averaging and writing refuse.
     """
-    score_files = [Path(file) for file in score_files]
     out, root = Path(out), Path(root)
     by_subject = _by_subject(score_files)
     contents = [read_score(file) for files in by_subject.values() for file in files]
@@ -59,7 +58,7 @@ def write_averaged_submission(
     write_json(out.with_name(f"{out.stem}.json"), json_plain(content))
 
 
-def _by_subject(score_files: Sequence[Path]) -> dict[str, list[Path]]:
+def _by_subject(score_files: Sequence[str | Path]) -> dict[str, list[Path]]:
     """Score files by subject. Raises DataError unless each run has each subject."""
     found: dict[str, dict[str, Path]] = {}
     for file in map(Path, score_files):

@@ -94,7 +94,7 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
 
 def fits_of(entry: FmriEncoding, protocol: str, shape: SubjectShape) -> list[RidgeFit]:
     """The fits of every candidate: of each number of mapping images, and of all images for a submission."""
-    settings = EncodingSettings.of(entry.model_dump(), protocol)
+    settings = EncodingSettings.of(entry, protocol)
     used = min(settings.equalise or shape.training, shape.training)
     held_out = settings.validation if settings.evaluate == "validation" else 0
     evaluated = held_out or shape.test
@@ -112,7 +112,7 @@ def encoding_seconds(
     rows: as of `planning.extraction.planned_layers`; keep: of the extraction: with inner products alone (`gram`) the
     number of features does not count. What nested sizes share is counted for each of them: an upper bound.
     """
-    settings = EncodingSettings.of(entry.model_dump(), protocol)
+    settings = EncodingSettings.of(entry, protocol)
     alphas, folds = len(settings.ridge_settings(keep == "gram").alphas), settings.folds
     widths = Counter(row["features"] for row in rows)
     return sum(

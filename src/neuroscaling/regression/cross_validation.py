@@ -6,7 +6,6 @@ Stone, J. R. Stat. Soc. B 36 (1974) 111-147; Cawley and Talbot, J. Mach. Learn. 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -38,15 +37,6 @@ class Estimator(Protocol):
         """Predictions (len(rows), m)."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The chosen layer, its mean score, and layers whose mean is within a standard error of the difference of it."""
-
-    layer: str
-    score: float
-    near_ties: tuple[str, ...]
-
-
 def inner_scores(
     estimators: Mapping[str, Estimator],
     rows: np.ndarray,
@@ -66,13 +56,6 @@ def inner_scores(
             values = [_correlation(estimator, rows, targets[:, group], train, held_out) for group in groups]
             scores[i, j] = np.mean(values)
     return scores
-
-
-def choose(layers: Sequence[str], scores: np.ndarray) -> Choice:
-    """The best of `layers` by the mean of `scores` (layers, folds); of equal ones the earliest."""
-    means = scores.mean(1)
-    best = int(np.argmax(means))
-    return Choice(layers[best], float(means[best]), near_ties(layers, scores, best))
 
 
 def near_ties(layers: Sequence[str], scores: np.ndarray, best: int) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ class DualRidge:
         """
         rows, targets = np.asarray(rows), np.asarray(targets, dtype=np.float64)
         check_numbers(self.features, rows, targets)
-        problem = _problem(self.features, rows, targets)
-        factor = _factor(problem.matrix, self.alpha)
-        self._fit = _map(self.features, rows, problem, cho_solve(factor, problem.right_side))
+        equations = _normal_equations(self.features, rows, targets)
+        factor = _factor(equations.matrix, self.alpha)
+        self._fit = _map(self.features, rows, equations, cho_solve(factor, equations.right_side))
         return self
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -63,17 +63,17 @@ class DualRidgeCV:
         """
         rows, targets = np.asarray(rows), np.asarray(targets, dtype=np.float64)
         check_numbers(self.features, rows, targets)
-        problem = _problem(self.features, rows, targets)
-        if problem.chosen is None:
-            _lift_mean(problem.matrix)
-        values, vectors = eigh(problem.matrix, overwrite_a=True, check_finite=False, driver="evd")
-        if problem.chosen is None:
+        equations = _normal_equations(self.features, rows, targets)
+        if equations.chosen is None:
+            _lift_mean(equations.matrix)
+        values, vectors = eigh(equations.matrix, overwrite_a=True, check_finite=False, driver="evd")
+        if equations.chosen is None:
             values, vectors = values[:-1], vectors[:, :-1]
         values = np.maximum(values, 0.0)
-        self.errors_ = self._leave_one_out(problem, values, vectors, targets - problem.mean)
+        self.errors_ = self._leave_one_out(equations, values, vectors, targets - equations.mean)
         self.alpha_ = self.alphas[int(np.argmin(self.errors_))]
-        weights = vectors @ ((vectors.T @ problem.right_side) / (values + self.alpha_)[:, None])
-        self._fit = _map(self.features, rows, problem, weights)
+        weights = vectors @ ((vectors.T @ equations.right_side) / (values + self.alpha_)[:, None])
+        self._fit = _map(self.features, rows, equations, weights)
         return self
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ class DualRidgeCV:
         return self._fit.predict(np.asarray(rows))
 
     def _leave_one_out(
-        self, problem: "Problem", values: np.ndarray, vectors: np.ndarray, targets: np.ndarray
+        self, equations: "NormalEquations", values: np.ndarray, vectors: np.ndarray, targets: np.ndarray
     ) -> np.ndarray:
         """Mean squared errors (penalties,) when each row is left out, from fits of all rows (Rifkin and Lippert 2007).
 
@@ -89,12 +89,13 @@ class DualRidgeCV:
         """
         n, m = targets.shape
         # Only the squares of a row's errors summed over targets matter: more targets than rows can be turned into n.
-        targets = np.linalg.qr(targets.T, mode="r").T if m > n else targets
-        basis = vectors if problem.chosen is None else problem.chosen @ vectors
+        # The types of numpy know one kind of result alone.
+        targets = np.asarray(np.linalg.qr(targets.T, mode="r")).T if m > n else targets
+        basis = vectors if equations.chosen is None else equations.chosen @ vectors
         projected, squares = basis.T @ targets, basis**2
         errors = []
         for alpha in self.alphas:
-            if problem.chosen is None:
+            if equations.chosen is None:
                 shrink = alpha / (values + alpha)
                 residuals, share = basis @ (shrink[:, None] * projected), squares @ shrink
             else:
@@ -119,29 +120,29 @@ def ridge_splits(
     check_numbers(features, everything, targets)
     if not all(np.array_equal(np.sort(np.concatenate(split)), everything) for split in splits):
         return [DualRidge(features, alpha).fit(train, targets[train]).predict(test) for train, test in splits]
-    problem = _problem(features, everything, targets)
-    mean_share = 1.0 if problem.chosen is not None else alpha / (_lift_mean(problem.matrix) + alpha)
-    factor = _factor(problem.matrix, alpha)
-    residuals = targets - problem.mean
-    if problem.chosen is None:
+    equations = _normal_equations(features, everything, targets)
+    mean_share = 1.0 if equations.chosen is not None else alpha / (_lift_mean(equations.matrix) + alpha)
+    factor = _factor(equations.matrix, alpha)
+    residuals = targets - equations.mean
+    if equations.chosen is None:
         residuals = alpha * cho_solve(factor, residuals)
     else:
-        residuals = residuals - problem.chosen @ cho_solve(factor, problem.right_side)
+        residuals = residuals - equations.chosen @ cho_solve(factor, equations.right_side)
     predictions = []
     for _, test in splits:
-        block = _block(problem, factor, test, len(everything), alpha) - mean_share / len(everything)
+        block = _block(equations, factor, test, len(everything), alpha) - mean_share / len(everything)
         predictions.append(targets[test] - np.linalg.solve(block, residuals[test]))
     return predictions
 
 
-def _block(problem: "Problem", factor: tuple, rows: np.ndarray, n: int, alpha: float) -> np.ndarray:
+def _block(equations: "NormalEquations", factor: tuple, rows: np.ndarray, n: int, alpha: float) -> np.ndarray:
     """Rows and columns `rows` of A (see `ridge_splits`), the mean's part included."""
-    if problem.chosen is None:
+    if equations.chosen is None:
         right = np.zeros((n, len(rows)))
         right[rows, np.arange(len(rows))] = 1.0
         half = solve_triangular(factor[0], right, lower=True, overwrite_b=True, check_finite=False)
         return alpha * (half.T @ half)
-    chosen = problem.chosen[rows]
+    chosen = equations.chosen[rows]
     return np.eye(len(rows)) - chosen @ cho_solve(factor, chosen.T)
 
 
@@ -156,8 +157,8 @@ def _lift_mean(products: np.ndarray) -> float:
     return value
 
 
-class Problem(NamedTuple):
-    """Normal equations (matrix + alpha) w = right side, of centred training rows.
+class NormalEquations(NamedTuple):
+    """The normal equations (matrix + alpha) w = right side, of centred training rows.
 
     matrix: inner products of rows (n, n) or of features (p, p); means: of its columns before centring, or of features;
     mean: of the targets, (m,); chosen: centred features of the rows (n, p), or None where inner products are used.
@@ -170,16 +171,16 @@ class Problem(NamedTuple):
     chosen: np.ndarray | None
 
 
-def _problem(features: Features | Gram, rows: np.ndarray, targets: np.ndarray) -> Problem:
+def _normal_equations(features: Features | Gram, rows: np.ndarray, targets: np.ndarray) -> NormalEquations:
     mean = targets.mean(0)
     centred = targets - mean
-    if isinstance(features, Features) and is_primal(features, len(rows)):
+    if is_primal(features, len(rows)):
         means = features.values[rows].mean(0)
         chosen = features.values[rows] - means
-        return Problem(chosen.T @ chosen, chosen.T @ centred, means, mean, chosen)
+        return NormalEquations(chosen.T @ chosen, chosen.T @ centred, means, mean, chosen)
     products = products_of(features)[np.ix_(rows, rows)]
     means = centre(products)
-    return Problem(products, centred, means, mean, None)
+    return NormalEquations(products, centred, means, mean, None)
 
 
 def _factor(matrix: np.ndarray, alpha: float) -> tuple[np.ndarray, bool]:
@@ -188,13 +189,13 @@ def _factor(matrix: np.ndarray, alpha: float) -> tuple[np.ndarray, bool]:
     return cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
 
 
-def _map(features: Features | Gram, rows: np.ndarray, problem: Problem, weights: np.ndarray) -> Fit:
-    if isinstance(features, Features) and problem.chosen is not None:
-        return Fit(features.values, problem.means, weights, problem.mean)
+def _map(features: Features | Gram, rows: np.ndarray, equations: NormalEquations, weights: np.ndarray) -> Fit:
+    if isinstance(features, Features) and equations.chosen is not None:
+        return Fit(features.values, equations.means, weights, equations.mean)
     # Their sum is 0 but for rounding, which inner products of features with large means would amplify.
     weights = weights - weights.mean(0)
     products = products_of(features)
-    return Fit(products, problem.means, weights, problem.mean).spread(products, rows)
+    return Fit(products, equations.means, weights, equations.mean).spread(products, rows)
 
 
 def _check_penalties(alphas: Sequence[float]) -> None:

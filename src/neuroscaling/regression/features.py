@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeGuard
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Fit:
         return Fit(source, source_mean, left, self.target_mean, self.right)
 
 
-def is_primal(features: Features | Gram, n_rows: int) -> bool:
+def is_primal(features: Features | Gram, n_rows: int) -> TypeGuard[Features]:
     """Whether the features themselves are the smaller problem for `n_rows` training rows."""
     return isinstance(features, Features) and features.values.shape[1] <= n_rows
 

@@ -36,7 +36,8 @@ class Gram:
 
         Raises ValueError where there is no block or where blocks have different numbers of rows.
         """
-        products = sums = None
+        products: np.ndarray | None = None
+        sums = np.zeros(0)
         n_features = 0
         for block in blocks:
             columns = np.ascontiguousarray(block, dtype=np.float64)

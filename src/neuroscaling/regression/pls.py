@@ -80,13 +80,6 @@ def pls_splits_counted(
     return [(fit.predict(test), len(iterations)) for (fit, iterations), (_, test) in zip(fits, splits, strict=True)]
 
 
-def pls_predict(
-    features: Features | Gram, targets: np.ndarray, train: np.ndarray, test: np.ndarray, n_components: int = 25
-) -> np.ndarray:
-    """Predictions (test, m) for `targets` (n, m): PLSRegression(n_components, scale=False) fitted on `train`."""
-    return KernelPLS(features, n_components).fit(train, targets[train]).predict(test)
-
-
 def _fit_together(
     features: Features | Gram, targets: np.ndarray, row_sets: list[np.ndarray], n_components: int
 ) -> list[tuple[Fit, list[int]]]:

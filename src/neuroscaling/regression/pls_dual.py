@@ -157,7 +157,10 @@ def _start(
         own @ images.T if m <= 2 * n_rows else None,
         np.array([trace, trace]),
         Remainder.of(np.einsum("ij,ij->i", own, own), n_rows),
-        *(np.empty((n_components, size)) for size in (m, m, n, n)),
+        weights=np.empty((n_components, m)),
+        loadings=np.empty((n_components, m)),
+        scores=np.empty((n_components, n)),
+        images=np.empty((n_components, n)),
     )
 
 

@@ -159,7 +159,7 @@ def split_half_ceilings(
         # r is S / (S + N w) for signal S, noise N of a trial and w = mean of 1 / trials in a half.
         of_half = np.mean(1 / sizes[:, repeated])
         correlation = pearson(averages[0][repeated], averages[1][repeated])
-        reliabilities[i] = spearman_brown(correlation, of_half / of_average)
+        reliabilities[i] = spearman_brown(correlation, float(of_half / of_average))
     return reliabilities
 
 

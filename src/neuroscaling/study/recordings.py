@@ -1,7 +1,7 @@
 """The recordings of a study as jobs: Brain-Score data sets, V4 sessions and fMRI subjects with their stimuli."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -237,8 +237,22 @@ class EncodingJob:
 
     @property
     def located(self) -> dict[str, str]:
-        """Where it lies, for scripts."""
+        """Where it lies, as JSON for the jobs of a workflow, which read it as a `LocatedSubject`."""
         return {"folder": str(self.folder), "kind": self.kind, "subject": self.subject}
+
+
+@dataclass(frozen=True)
+class LocatedSubject:
+    """Where the recordings of a subject lie; kind: `tree` (Algonauts layout) or `recording` (prepared from NSD)."""
+
+    folder: Path
+    kind: str
+    subject: str
+
+    @classmethod
+    def of(cls, located: Mapping[str, str]) -> "LocatedSubject":
+        """From what `EncodingJob.located` wrote."""
+        return cls(Path(located["folder"]), located["kind"], located["subject"])
 
 
 def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:

@@ -228,9 +228,6 @@ class Ridge(Section):
         description="z-scores, or only centred (in `parity`, and where only inner products are kept); always with the "
         "mapping images' own means.",
     )
-    engine: Literal["exact", "himalaya"] = Field(
-        "exact", description="`exact`: from sufficient statistics; `himalaya`: the field's library, slower."
-    )
     gpu: bool = Field(False, description="Whether scoring jobs ask for a GPU.")
     memory_mb: int = Field(
         2000, ge=100, le=100_000_000, description="Bound of a job's working memory beside features and predictions."

@@ -16,7 +16,7 @@ ROUNDING = 4
 
 
 @dataclass(frozen=True)
-class Block:
+class TargetBlock:
     """Targets `start` to `stop`: values (N, b) minus offset (b,), which is 0 where `read_block` doesn't centre; floor
     (b,): variances up to this are rounding of what was read, float64."""
 
@@ -27,7 +27,7 @@ class Block:
     floor: torch.Tensor
 
 
-class HeldOut(NamedTuple):
+class HeldOutTargets(NamedTuple):
     """One fold's targets, less the block's offset. n: held-out rows; sums (b,) over them; spread (b,): sum of squared
     deviations from their mean, and varies (b,): whether that is more than rounding; mean (b,) of the training targets
     (without an intercept where 0 lies); constant (b,): whether a training target doesn't vary, so that nothing can be
@@ -48,7 +48,7 @@ def read_block(
     rows: torch.Tensor,
     like: torch.Tensor,
     centre: bool = True,
-) -> Block:
+) -> TargetBlock:
     """Read targets of all rows; `rows` are those of the mapping, `like` has the type and device.
 
     Their mean over `rows` is removed if `centre` is set, before they are rounded to the type of `like`: whether a
@@ -68,7 +68,7 @@ def read_block(
     if centre:
         values -= offset
     floor = (ROUNDING * torch.finfo(wide).eps * total / len(rows)) ** 2
-    return Block(start, stop, values.to(like.dtype), offset, floor)
+    return TargetBlock(start, stop, values.to(like.dtype), offset, floor)
 
 
 def _check_finite(total: torch.Tensor, start: int, stop: int) -> None:
@@ -115,7 +115,7 @@ class Moments(NamedTuple):
 class FoldSums:
     """Sums and spreads of the targets of each fold in one block, grown by stretches of rows."""
 
-    def __init__(self, block: Block, intercept: bool) -> None:
+    def __init__(self, block: TargetBlock, intercept: bool) -> None:
         self.folds: dict[int, Moments] = {}
         self.intercept = intercept
         self.offset, self.floor = block.offset.double(), block.floor
@@ -128,16 +128,16 @@ class FoldSums:
 
     def total(self) -> torch.Tensor:
         """Sum over all rows, (b,)."""
-        return sum(own.sums for own in self.folds.values())
+        return added(own.sums for own in self.folds.values())
 
-    def held_out(self, fold: int, columns: slice) -> HeldOut:
+    def held_out(self, fold: int, columns: slice) -> HeldOutTargets:
         """What scores need of a fold, for some columns of the block."""
         own = self.folds[fold].columns(columns)
         others = _together([other.columns(columns) for name, other in self.folds.items() if name != fold])
         # Without an intercept targets are predicted as they are: what counts as no prediction is 0.
         mean = others.sums / others.n if self.intercept else -self.offset[columns]
         varies = own.varies(self.floor[columns], self.eps)
-        return HeldOut(own.n, own.sums, own.spread, varies, mean, self._constant(others, columns))
+        return HeldOutTargets(own.n, own.sums, own.spread, varies, mean, self._constant(others, columns))
 
     def constant(self) -> torch.Tensor:
         """Whether a target doesn't vary over all mapping rows, (b,)."""
@@ -147,6 +147,11 @@ class FoldSums:
         if not self.intercept:
             return torch.zeros_like(moments.sums, dtype=torch.bool)
         return ~moments.varies(self.floor[columns], self.eps)
+
+
+def added(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The sum of one or more tensors of one shape, in their order."""
+    return reduce(torch.add, tensors)
 
 
 def _together(parts: list[Moments]) -> Moments:

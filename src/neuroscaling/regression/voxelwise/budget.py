@@ -63,7 +63,7 @@ ROWS_TOGETHER = 2048
 
 
 @dataclass(frozen=True)
-class Shape:
+class FitShape:
     """Numbers that memory and work depend on. number: bytes of one number of the products with targets."""
 
     n_rows: int
@@ -76,7 +76,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Part:
+class FitPart:
     """A fold of a mapping size, or (fold None) its refit. order: rows of the right side; held: bytes while targets
     pass; building: bytes that are needed on the way, let go of afterwards."""
 
@@ -89,14 +89,14 @@ class Part:
     building: int
 
 
-def parts_of(size: MappingSize, primal: bool, shape: Shape) -> list[Part]:
+def parts_of(size: MappingSize, primal: bool, shape: FitShape) -> list[FitPart]:
     """The parts of a size: its folds, then its refit."""
     return [_fold_part(size, primal, int(fold), shape) for fold in size.folds] + [_refit_part(size, primal, shape)]
 
 
-def _fold_part(size: MappingSize, primal: bool, fold: int, shape: Shape) -> Part:
+def _fold_part(size: MappingSize, primal: bool, fold: int, shape: FitShape) -> FitPart:
     held_out = len(size.held_out(fold))
-    order = shape.n_features if primal else size.n - held_out
+    order = _order(primal, shape, size.n - held_out)
     route = route_of(order, held_out, primal, shape.n_alphas, shape.n_targets, shape.cuda)
     numbers = {
         "hats": shape.n_alphas * held_out * order,
@@ -105,16 +105,25 @@ def _fold_part(size: MappingSize, primal: bool, fold: int, shape: Shape) -> Part
     }
     held = numbers[route] * shape.number
     building = 8 * (6 * order**2 + 3 * held_out * order) + _chunk(primal, order, size.n)
-    return Part(size, primal, fold, route, order, held, building)
+    return FitPart(size, primal, fold, route, order, held, building)
 
 
-def _refit_part(size: MappingSize, primal: bool, shape: Shape) -> Part:
-    order = shape.n_features if primal else size.n
+def _order(primal: bool, shape: FitShape, n_rows: int) -> int:
+    """Order of the matrix: features or, in the dual form, training rows. Raises ValueError for unknown features."""
+    if not primal:
+        return n_rows
+    if shape.n_features is None:
+        raise ValueError("features that come in blocks are fitted through inner products alone")
+    return shape.n_features
+
+
+def _refit_part(size: MappingSize, primal: bool, shape: FitShape) -> FitPart:
+    order = _order(primal, shape, size.n)
     rows = shape.n_evaluate * order
     held = 8 * rows + shape.n_alphas * rows * shape.number + (8 * order * order if primal else 0)
     # Matrices of penalties are made while targets pass.
     building = 8 * (3 * order * order + 3 * rows)
-    return Part(size, primal, None, "hats", order, held + building, _chunk(primal, order, size.n))
+    return FitPart(size, primal, None, "hats", order, held + building, _chunk(primal, order, size.n))
 
 
 def _chunk(primal: bool, order: int, n: int) -> int:
@@ -122,12 +131,12 @@ def _chunk(primal: bool, order: int, n: int) -> int:
     return 8 * (2 * min(ROWS_TOGETHER, n) * order + order * order) if primal else 0
 
 
-def groups_of(parts: Sequence[Part], memory: int, shape: Shape) -> list[list[Part]]:
+def groups_of(parts: Sequence[FitPart], memory: int, shape: FitShape) -> list[list[FitPart]]:
     """Consecutive parts that are held together: in half of `memory` (bytes), or one part alone in what it needs.
 
     Raises ValueError where memory doesn't hold a part and 64 targets.
     """
-    groups: list[list[Part]] = []
+    groups: list[list[FitPart]] = []
     for part in parts:
         if groups and _fits([*groups[-1], part], memory, shape):
             groups[-1].append(part)
@@ -141,7 +150,7 @@ def groups_of(parts: Sequence[Part], memory: int, shape: Shape) -> list[list[Par
     return groups
 
 
-def least_memory_mb(counts: Sequence[int], n_folds: int, shape: Shape) -> int:
+def least_memory_mb(counts: Sequence[int], n_folds: int, shape: FitShape) -> int:
     """The least `memory_mb` for mapping sizes of these counts; for features in blocks give `shape` none (None)."""
     sizes = [MappingSize(i, np.arange(n), np.arange(n) % n_folds) for i, n in enumerate(counts)]
     primal = [shape.n_features is not None and shape.n_features <= size.n for size in sizes]
@@ -152,21 +161,21 @@ def least_memory_mb(counts: Sequence[int], n_folds: int, shape: Shape) -> int:
     return -(-(products + max(_need([part]) + _least_targets([part], shape) for part in parts)) // USED_BYTES_OF_MB)
 
 
-def _fits(group: Sequence[Part], memory: int, shape: Shape) -> bool:
+def _fits(group: Sequence[FitPart], memory: int, shape: FitShape) -> bool:
     held = sum(part.held for part in group)
     return held <= memory // 2 and _need(group) + _least_targets(group, shape) <= memory
 
 
-def _need(group: Sequence[Part]) -> int:
+def _need(group: Sequence[FitPart]) -> int:
     return sum(part.held for part in group) + max(part.building for part in group)
 
 
-def _least_targets(group: Sequence[Part], shape: Shape) -> int:
+def _least_targets(group: Sequence[FitPart], shape: FitShape) -> int:
     """Bytes of the fewest targets that are worth a pass."""
     return 64 * _bytes_of_target(group, shape)
 
 
-def _bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
+def _bytes_of_target(group: Sequence[FitPart], shape: FitShape) -> int:
     """Bytes that one target takes while its block is worked on."""
     folds = max(len(part.size.folds) for part in group)
     order = max(part.order for part in group)
@@ -175,7 +184,7 @@ def _bytes_of_target(group: Sequence[Part], shape: Shape) -> int:
     return shape.number * numbers + 8 * (shape.n_rows + 4 * shape.n_alphas)
 
 
-def block_width(group: Sequence[Part], memory: int, n_targets: int, shape: Shape) -> int:
+def block_width(group: Sequence[FitPart], memory: int, n_targets: int, shape: FitShape) -> int:
     """Targets of a block: as many as memory holds beside the group's parts, at most 8,192."""
     left = memory - sum(part.held for part in group)
     return max(min(left // _bytes_of_target(group, shape), n_targets, MOST_TARGETS), 1)

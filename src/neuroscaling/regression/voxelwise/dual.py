@@ -1,6 +1,6 @@
 """Ridge through the inner products of rows, for more features than mapping rows: features may come in blocks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,15 +8,22 @@ from scipy.linalg.blas import dsyrk
 
 from neuroscaling.regression.features import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import mirror
-from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, GramRows, Source
+from neuroscaling.regression.voxelwise.blocks import (
+    FeatureBlocks,
+    FeatureRows,
+    FoldSums,
+    GramRows,
+    Source,
+    TargetBlock,
+)
 from neuroscaling.regression.voxelwise.settings import MappingSize
-from neuroscaling.regression.voxelwise.solver import Training
+from neuroscaling.regression.voxelwise.solver import TrainingSystem
 
 ROWS = 1024
 
 
-class DualSize:
-    """One mapping size as problems in its rows.
+class DualSystems:
+    """The linear systems of one mapping size in its rows.
 
     products (n, n): of the mapping rows' centred (and scaled) features; evaluated (q, n): of the evaluation rows'
     with theirs; unit: trace over rows, the unit of relative penalties.
@@ -31,8 +38,8 @@ class DualSize:
         """Bytes of the inner products."""
         return 8 * (self.products.numel() + self.evaluated.numel())
 
-    def training(self, fold: int) -> Training:
-        """The problem of a fold's training rows, with the held-out rows to predict."""
+    def training(self, fold: int) -> TrainingSystem:
+        """The system of a fold's training rows, with the held-out rows to predict."""
         train, held_out = (
             torch.from_numpy(rows).to(self.products.device)
             for rows in (self.size.training(fold), self.size.held_out(fold))
@@ -43,21 +50,49 @@ class DualSize:
             means = matrix.mean(0)
             matrix.sub_(means).sub_((means - means.mean())[:, None])
             rows = rows - rows.mean(1, keepdim=True) - means + means.mean()
-        return Training(f"mapping size {self.size.n}, fold {fold}", matrix, rows, None)
+        return TrainingSystem(f"mapping size {self.size.n}, fold {fold}", matrix, rows, None)
 
-    def whole(self) -> Training:
-        """The problem of all mapping rows, with the evaluation rows to predict."""
-        return Training(f"mapping size {self.size.n}", self.products, self.evaluated, None)
+    def whole(self) -> TrainingSystem:
+        """The system of all mapping rows, with the evaluation rows to predict."""
+        return TrainingSystem(f"mapping size {self.size.n}", self.products, self.evaluated, None)
 
 
-def dual_sizes(
+class RowTargets:
+    """Targets of mapping rows for one block, which are the right sides of the systems in rows."""
+
+    def __init__(self, block: TargetBlock, intercept: bool) -> None:
+        self.block, self.intercept = block, intercept
+
+    def advance(self, form: DualSystems) -> None:
+        """Go on to a mapping size: from here on sums and right sides are those of its rows."""
+        self.size, self.sums = form.size, FoldSums(self.block, self.intercept)
+        for fold in self.size.folds:
+            self.sums.add(int(fold), self.block.values[self._rows(self.size.held_out(fold))])
+
+    def training(self, fold: int, columns: slice) -> torch.Tensor:
+        """Targets of the training rows of a fold, (rows, columns): as they are where no intercept is fitted."""
+        right = self.block.values[:, columns][self._rows(self.size.training(fold))]
+        if not self.intercept:
+            right += self.block.offset[columns]
+        return right
+
+    def whole(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A function from numbers of targets in the block to the targets of all mapping rows of the present size."""
+        values, rows = self.block.values, self._rows(np.arange(self.size.n))
+        return lambda chosen: values[rows[:, None], chosen]
+
+    def _rows(self, positions: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(self.size.rows[positions].astype(np.int64)).to(self.block.values.device)
+
+
+def dual_systems(
     source: Source,
     sizes: Sequence[MappingSize],
     evaluate: np.ndarray,
     standardise: bool,
     intercept: bool,
     device: torch.device,
-) -> list[DualSize]:
+) -> list[DualSystems]:
     """Inner products for each size, from one pass over the features.
 
     Raises ValueError for inner products that are to be standardised, and for features that aren't finite.
@@ -65,11 +100,11 @@ def dual_sizes(
     if not sizes:
         return []
     if isinstance(source, GramRows):
-        pairs = [_centred_products(source.products, size, evaluate, standardise) for size in sizes]
-        pairs = [tuple(torch.from_numpy(values).to(device) for values in pair) for pair in pairs]
+        arrays = [_centred_products(source.products, size, evaluate, standardise) for size in sizes]
+        pairs = [(torch.from_numpy(own).to(device), torch.from_numpy(other).to(device)) for own, other in arrays]
     else:
         pairs = _accumulate(source, sizes, evaluate, standardise, device)
-    return [DualSize(size, *pair, intercept) for size, pair in zip(sizes, pairs, strict=True)]
+    return [DualSystems(size, *pair, intercept) for size, pair in zip(sizes, pairs, strict=True)]
 
 
 def _centred_products(
@@ -99,8 +134,10 @@ def _accumulate(
     standardise: bool,
     device: torch.device,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    empty = {"dtype": torch.float64, "device": device}
-    pairs = [(torch.zeros(size.n, size.n, **empty), torch.zeros(len(evaluate), size.n, **empty)) for size in sizes]
+    def zeros(rows: int, columns: int) -> torch.Tensor:
+        return torch.zeros(rows, columns, dtype=torch.float64, device=device)
+
+    pairs = [(zeros(size.n, size.n), zeros(len(evaluate), size.n)) for size in sizes]
     rows = np.union1d(np.concatenate([size.rows for size in sizes]), evaluate).astype(np.int64)
     first_feature = 0
     for block in source.column_blocks():

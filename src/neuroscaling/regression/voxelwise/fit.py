@@ -1,24 +1,32 @@
-"""Cross-validated ridge is fitted for many targets and mapping sizes, exactly or by himalaya.
+"""Cross-validated ridge is fitted for many targets and nested mapping sizes, from sufficient statistics.
 
-It decomposes every training set for every block of targets, in the type of the settings, and multiplies matrices of
-n x n numbers for each penalty: slower, and another's code, which is what it is here for. Among penalties with equal
-scores it takes the largest (it adds 1e-10 log alpha to the scores).
+Each mapping size gives a linear system for each fold and one for the refit, in features or in rows, whichever are
+fewer (primal.py, dual.py). Systems that memory holds together make a group; the targets pass each group in blocks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from neuroscaling.regression.voxelwise.blocks import Block, FeatureRows, FoldSums, Source, check_source, read_block
-from neuroscaling.regression.voxelwise.budget import USED_BYTES_OF_MB, Part, Shape, block_width, groups_of, parts_of
-from neuroscaling.regression.voxelwise.dual import DualSize, check_finite, dual_sizes, scaled
-from neuroscaling.regression.voxelwise.primal import CrossProducts, Design, PrimalSize
+from neuroscaling.regression.voxelwise.blocks import FeatureRows, Source, check_source, read_block
+from neuroscaling.regression.voxelwise.budget import (
+    USED_BYTES_OF_MB,
+    FitPart,
+    FitShape,
+    block_width,
+    groups_of,
+    parts_of,
+)
+from neuroscaling.regression.voxelwise.dual import DualSystems, RowTargets, check_finite, dual_systems
+from neuroscaling.regression.voxelwise.primal import CrossProducts, DesignMatrix, PrimalSystems
 from neuroscaling.regression.voxelwise.settings import MappingSize, RidgeSettings, sizes_of
-from neuroscaling.regression.voxelwise.solver import Basis, Hats, Quadratic, Refit
+from neuroscaling.regression.voxelwise.solver import Eigenbasis, HatMatrices, QuadraticForms, Refit
 
+Systems = PrimalSystems | DualSystems
+RightSides = CrossProducts | RowTargets
+Scorer = HatMatrices | Eigenbasis | QuadraticForms
 Targets = Callable[[int, int], np.ndarray]
 CACHE_NUMBERS = 2**21
 
@@ -65,8 +73,6 @@ def fit_sizes(
     check_source(source)
     sizes = sizes_of(orders, folds, evaluate, source.n_rows)
     evaluate = np.asarray(evaluate, dtype=np.int64)
-    if settings.engine == "himalaya":
-        return fit_himalaya(source, sizes, evaluate, targets, n_targets, settings)
     return _Sweep(source, sizes, evaluate, targets, n_targets, settings).fits()
 
 
@@ -75,8 +81,16 @@ def device_of(settings: RidgeSettings) -> torch.device:
     return torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+@dataclass(frozen=True)
+class FoldScorer:
+    """What scores the penalties on the rows that one fold holds out."""
+
+    fold: int
+    scorer: Scorer
+
+
 class _Sweep:
-    """All sizes of one call."""
+    """All mapping sizes of one call."""
 
     def __init__(
         self,
@@ -93,7 +107,7 @@ class _Sweep:
         rows = np.unique(np.concatenate([size.rows for size in sizes]))
         self.rows = self._rows(rows)
         self.forms = self._forms(source, sizes, rows)
-        self.shape = Shape(
+        self.shape = FitShape(
             n_rows=source.n_rows,
             n_features=source.n_features if isinstance(source, FeatureRows) else None,
             n_evaluate=len(evaluate),
@@ -102,25 +116,25 @@ class _Sweep:
             number=torch.finfo(self.dtype).bits // 8,
             cuda=self.device.type == "cuda",
         )
-        held = sum(form.nbytes for form in self.forms.values() if isinstance(form, DualSize))
+        held = sum(form.nbytes for form in self.forms.values() if isinstance(form, DualSystems))
         self.memory = settings.memory_mb * USED_BYTES_OF_MB - held
         self.parts = [part for size in sizes for part in parts_of(size, self._is_primal(size), self.shape)]
 
-    def _forms(self, source: Source, sizes: list[MappingSize], rows: np.ndarray) -> dict[int, PrimalSize | DualSize]:
-        """Each size as problems in its features or in its rows, whichever are fewer."""
+    def _forms(self, source: Source, sizes: list[MappingSize], rows: np.ndarray) -> dict[int, Systems]:
+        """The systems of each size in its features or in its rows, whichever are fewer."""
         standardise, intercept = self.settings.scale == "standardise", self.settings.intercept
-        primal = [size for size in sizes if isinstance(source, FeatureRows) and source.n_features <= size.n]
-        forms: dict[int, PrimalSize | DualSize] = {}
-        if primal:
+        forms: dict[int, Systems] = {}
+        if isinstance(source, FeatureRows) and (primal := [size for size in sizes if source.n_features <= size.n]):
             check_finite(source.values, np.union1d(rows, self.evaluate))
-            self.design = Design(source.values, rows, self.dtype, self.device)
-            forms = {size.index: PrimalSize(size, self.design, standardise, intercept) for size in primal}
+            design = DesignMatrix(source.values, rows, self.dtype, self.device)
+            for size in primal:
+                forms[size.index] = PrimalSystems(size, design, self.evaluate, standardise, intercept)
         others = [size for size in sizes if size.index not in forms]
-        made = dual_sizes(source, others, self.evaluate, standardise, intercept, self.device)
+        made = dual_systems(source, others, self.evaluate, standardise, intercept, self.device)
         return forms | {form.size.index: form for form in made}
 
     def _is_primal(self, size: MappingSize) -> bool:
-        return isinstance(self.forms[size.index], PrimalSize)
+        return isinstance(self.forms[size.index], PrimalSystems)
 
     def fits(self) -> Iterator[SizeFit]:
         self.curves: dict[int, torch.Tensor] = {}
@@ -135,89 +149,77 @@ class _Sweep:
                 if part.fold is None:
                     self.curves.pop(part.size.index, None)
 
-    def _prepare(self, group: list[Part]) -> list[Hats | Basis | Quadratic | Refit]:
+    def _prepare(self, group: list[FitPart]) -> list[Refit | FoldScorer]:
         ready = []
         for i, part in enumerate(group):
             form = self.forms[part.size.index]
-            if part.primal and (i == 0 or group[i - 1].size is not part.size):
+            if isinstance(form, PrimalSystems) and (i == 0 or group[i - 1].size is not part.size):
                 form.open()
             ready.append(self._prepared(part, form))
-            if part.primal and (i + 1 == len(group) or group[i + 1].size is not part.size):
+            if isinstance(form, PrimalSystems) and (i + 1 == len(group) or group[i + 1].size is not part.size):
                 form.close()
         return ready
 
-    def _prepared(self, part: Part, form: PrimalSize | DualSize) -> Hats | Basis | Quadratic | Refit:
+    def _prepared(self, part: FitPart, form: Systems) -> Refit | FoldScorer:
         alphas = self._alphas(form)
         if part.fold is None:
-            whole = form.whole(self.evaluate) if part.primal else form.whole()
-            return Refit(whole, alphas, self.dtype)
-        if part.route == "quadratic":
-            return Quadratic(*form.quadratic(part.fold), alphas, form.unit, self.dtype)
-        kind = Hats if part.route == "hats" else Basis
-        return kind(form.training(part.fold), alphas, form.unit, self.dtype)
+            return Refit(form.whole(), alphas, self.dtype)
+        scorer: Scorer
+        if isinstance(form, PrimalSystems) and part.route == "quadratic":
+            scorer = QuadraticForms(*form.quadratic(part.fold), alphas=alphas, unit=form.unit, dtype=self.dtype)
+        else:
+            kind = HatMatrices if part.route == "hats" else Eigenbasis
+            scorer = kind(form.training(part.fold), alphas, form.unit, self.dtype)
+        return FoldScorer(part.fold, scorer)
 
-    def _alphas(self, form: PrimalSize | DualSize) -> torch.Tensor:
+    def _alphas(self, form: Systems) -> torch.Tensor:
         unit = form.unit if self.settings.relative and form.unit > 0 else 1.0
         return unit * torch.tensor(self.settings.alphas, dtype=torch.float64, device=self.device)
 
-    def _block(
-        self, group: list[Part], ready: list[Hats | Basis | Quadratic | Refit], start: int, stop: int
-    ) -> Iterator[SizeFit]:
+    def _block(self, group: list[FitPart], ready: list[Refit | FoldScorer], start: int, stop: int) -> Iterator[SizeFit]:
         like = torch.empty(0, dtype=self.dtype, device=self.device)
         block = read_block(self.targets, start, stop, self.rows, like)
-        intercept = self.settings.intercept
-        cross = CrossProducts(self.design, block, intercept) if any(part.primal for part in group) else None
-        sums, size = FoldSums(block, intercept), None
+        intercept, crossed, size = self.settings.intercept, None, None
         for part, prepared in zip(group, ready, strict=True):
             if part.size is not size:
-                size = part.size
-                sums = self._advance(part, block, cross)
-            if part.fold is None:
-                yield self._fit(part, prepared, block, cross, sums)
-            else:
-                self._add_scores(part, prepared, block, cross, sums)
-
-    def _advance(self, part: Part, block: Block, cross: CrossProducts | None) -> FoldSums:
-        if part.primal:
-            cross.advance(part.size)
-            return cross.sums
-        sums = FoldSums(block, self.settings.intercept)
-        for fold in part.size.folds:
-            sums.add(int(fold), block.values[self._rows(part.size.rows[part.size.held_out(fold)])])
-        return sums
-
-    def _add_scores(
-        self, part: Part, scorer: Hats | Basis | Quadratic, block: Block, cross: CrossProducts | None, sums: FoldSums
-    ) -> None:
-        shape = (len(self.settings.alphas), self.n_targets)
-        if part.size.index not in self.curves:
-            self.curves[part.size.index] = torch.zeros(shape, dtype=torch.float64, device=self.device)
-        curve = self.curves[part.size.index][:, block.start : block.stop]
-        held_out = self._rows(part.size.rows[part.size.held_out(part.fold)])
-        trained = self._rows(part.size.rows[part.size.training(part.fold)])
-        form = self.forms[part.size.index]
-        for columns in _strips(block.stop - block.start, part.order + len(held_out), self.device):
-            about = sums.held_out(part.fold, columns)
-            if part.route == "quadratic":
-                scores = scorer.score(self.settings.score, about, *cross.products(part.fold, columns))
-            else:
-                if part.primal:
-                    right = cross.training(part.fold, form, columns)
+                size, form = part.size, self.forms[part.size.index]
+                if isinstance(form, PrimalSystems):
+                    # Sizes that extend each other share their products.
+                    crossed = crossed or CrossProducts(form.design, block, intercept)
+                    crossed.advance(form)
+                    right: RightSides = crossed
                 else:
-                    right = block.values[:, columns][trained]
-                    if not self.settings.intercept:
-                        right += block.offset[columns]
-                scores = scorer.score(self.settings.score, about, right, block.values[:, columns][held_out])
-            curve[:, columns] += scores / len(part.size.folds)
+                    right = RowTargets(block, intercept)
+                    right.advance(form)
+            if isinstance(prepared, Refit):
+                yield self._fit(part, prepared, right)
+            else:
+                self._add_scores(part, prepared, right)
 
-    def _fit(self, part: Part, refit: Refit, block: Block, cross: CrossProducts | None, sums: FoldSums) -> SizeFit:
-        form = self.forms[part.size.index]
+    def _add_scores(self, part: FitPart, one: FoldScorer, right: RightSides) -> None:
+        shape, block, size = (len(self.settings.alphas), self.n_targets), right.block, part.size
+        if size.index not in self.curves:
+            self.curves[size.index] = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        curve = self.curves[size.index][:, block.start : block.stop]
+        held_out = self._rows(size.rows[size.held_out(one.fold)])
+        name, scorer = self.settings.score, one.scorer
+        for columns in _strips(block.stop - block.start, part.order + len(held_out), self.device):
+            about = right.sums.held_out(one.fold, columns)
+            if isinstance(scorer, QuadraticForms):
+                assert isinstance(right, CrossProducts), "quadratic forms are made of systems in features"
+                scores = scorer.score(name, about, *right.products(one.fold, columns))
+            else:
+                own = block.values[:, columns][held_out]
+                scores = scorer.score(name, about, right.training(one.fold, columns), own)
+            curve[:, columns] += scores / len(size.folds)
+
+    def _fit(self, part: FitPart, refit: Refit, right: RightSides) -> SizeFit:
+        form, block, sums = self.forms[part.size.index], right.block, right.sums
         curve = self.curves[part.size.index][:, block.start : block.stop]
         choice = curve.argmax(0)
         # Without an intercept the offset adds nothing to predictions: the features' mean over the mapping rows is 0.
         mean = sums.total() / part.size.n + block.offset if self.settings.intercept else torch.zeros_like(sums.total())
-        constant = sums.constant()
-        whole = cross.of_all(form.mean) if part.primal else _rows_of(block, self._rows(part.size.rows))
+        constant, whole = sums.constant(), right.whole()
 
         def predict(mask: np.ndarray) -> np.ndarray:
             chosen = torch.from_numpy(np.flatnonzero(np.asarray(mask, dtype=bool))).to(self.device)
@@ -228,16 +230,19 @@ class _Sweep:
             return predicted.cpu().numpy()
 
         score = curve.gather(0, choice[None])[0]
-        alphas = self._alphas(form)
-        arrays = (values.cpu().numpy() for values in (score, choice, alphas[choice]))
-        return SizeFit(part.size.index, block.start, block.stop, *arrays, predict)
+        alpha = self._alphas(form)[choice]
+        return SizeFit(
+            size=part.size.index,
+            start=block.start,
+            stop=block.stop,
+            cv_score=score.cpu().numpy(),
+            choice=choice.cpu().numpy(),
+            alpha=alpha.cpu().numpy(),
+            predict=predict,
+        )
 
     def _rows(self, rows: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.asarray(rows, dtype=np.int64)).to(self.device)
-
-
-def _rows_of(block: Block, rows: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda chosen: block.values[rows[:, None], chosen]
 
 
 def _strips(n_targets: int, rows: int, device: torch.device) -> Iterator[slice]:
@@ -245,96 +250,3 @@ def _strips(n_targets: int, rows: int, device: torch.device) -> Iterator[slice]:
     width = n_targets if device.type != "cpu" else int(np.clip(CACHE_NUMBERS // rows // 64 * 64, 128, 1024))
     for start in range(0, n_targets, width):
         yield slice(start, min(start + width, n_targets))
-
-
-def fit_himalaya(
-    source: Source,
-    sizes: list[MappingSize],
-    evaluate: np.ndarray,
-    targets: Targets,
-    n_targets: int,
-    settings: RidgeSettings,
-) -> Iterator[SizeFit]:
-    """Yield each size and block of targets; arguments and errors as `fit_sizes`, each size fitted for itself."""
-    for size in sizes:
-        x, rest, unit, kernel = _himalaya_arrays(source, size, evaluate, settings)
-        alphas = np.array(settings.alphas) * (unit if settings.relative and unit > 0 else 1.0)
-        width = _himalaya_width(size, x.shape[1], source.n_rows, len(evaluate), settings)
-        rows = torch.from_numpy(size.rows.astype(np.int64)).to(x.device)
-        for start in range(0, n_targets, width):
-            block = read_block(targets, start, min(start + width, n_targets), rows, x, settings.intercept)
-            with _himalaya_backend(x.device):
-                model = _himalaya_model(size, x, alphas, kernel, settings).fit(x, block.values[rows])
-            choice = np.abs(np.log(model.best_alphas_.cpu().numpy())[:, None] - np.log(alphas)).argmin(1)
-            score = model.cv_scores_.cpu().numpy().astype(np.float64)
-            predict = _himalaya_predictor(model, rest, block.offset)
-            yield SizeFit(size.index, block.start, block.stop, score, choice, alphas[choice], predict)
-
-
-def _himalaya_arrays(
-    source: Source, size: MappingSize, evaluate: np.ndarray, settings: RidgeSettings
-) -> tuple[torch.Tensor, torch.Tensor, float, bool]:
-    """Mapping and evaluation rows, as features or as inner products; the unit of penalties; whether inner products."""
-    device, dtype = device_of(settings), getattr(torch, settings.dtype)
-    standardise = settings.scale == "standardise"
-    if isinstance(source, FeatureRows) and source.n_features <= size.n:
-        check_finite(source.values, np.union1d(size.rows, evaluate))
-        x, rest = scaled(source.values, size.rows, evaluate, standardise)
-        unit, kernel = float((x * x).sum()) / size.n, False
-    else:
-        [form] = dual_sizes(source, [size], evaluate, standardise, settings.intercept, torch.device("cpu"))
-        x, rest = form.products.numpy(), form.evaluated.numpy()
-        unit, kernel = form.unit, True
-    return *(torch.from_numpy(values).to(device, dtype) for values in (x, rest)), unit, kernel
-
-
-def _himalaya_model(size: MappingSize, x: torch.Tensor, alphas: np.ndarray, kernel: bool, settings: RidgeSettings):
-    from himalaya.kernel_ridge import KernelRidgeCV
-    from himalaya.ridge import RidgeCV
-    from himalaya.scoring import correlation_score, r2_score
-
-    folds = [(size.training(fold), size.held_out(fold)) for fold in size.folds]
-    number = 8 if settings.dtype == "float64" else 4
-    # It holds penalties x columns x rows at once: as many penalties as half of the memory takes.
-    at_once = settings.memory_mb * 10**6 // 2 // max(2 * number * x.shape[1] * size.n, 1)
-    parameters = {
-        "score_func": r2_score if settings.score == "r2" else correlation_score,
-        "n_alphas_batch": int(np.clip(at_once, 1, len(alphas))),
-    }
-    shared = {"alphas": torch.from_numpy(alphas).to(x), "cv": folds, "fit_intercept": settings.intercept}
-    if kernel:
-        return KernelRidgeCV(kernel="precomputed", solver_params=parameters, **shared)
-    return RidgeCV(solver_params=parameters | {"warn": False}, **shared)
-
-
-def _himalaya_predictor(model, rest: torch.Tensor, offset: torch.Tensor) -> Callable[[np.ndarray], np.ndarray]:
-    weights = getattr(model, "coef_", None)
-    weights = model.dual_coef_ if weights is None else weights
-    intercept = getattr(model, "intercept_", torch.zeros(weights.shape[1], dtype=weights.dtype))
-
-    def predict(mask: np.ndarray) -> np.ndarray:
-        chosen = torch.from_numpy(np.flatnonzero(np.asarray(mask, dtype=bool)))
-        return (rest.cpu() @ weights.cpu()[:, chosen] + (intercept.cpu() + offset.cpu())[chosen]).numpy()
-
-    return predict
-
-
-def _himalaya_width(size: MappingSize, columns: int, n_rows: int, n_evaluate: int, settings: RidgeSettings) -> int:
-    """Targets of a block: predictions of all penalties for one fold, weights, and the targets themselves."""
-    number = 8 if settings.dtype == "float64" else 4
-    held_out = max(len(size.held_out(fold)) for fold in size.folds)
-    penalties = len(settings.alphas)
-    of_target = number * (4 * penalties * held_out + 2 * (penalties + 1) * columns + 3 * n_rows + n_evaluate)
-    return max(settings.memory_mb * 10**6 // 2 // of_target, 1)
-
-
-@contextmanager
-def _himalaya_backend(device: torch.device) -> Iterator[None]:
-    from himalaya.backend import get_backend, set_backend
-
-    before = get_backend()
-    set_backend("torch_cuda" if device.type == "cuda" else "torch")
-    try:
-        yield
-    finally:
-        set_backend(before)

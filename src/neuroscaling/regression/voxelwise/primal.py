@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from neuroscaling.regression.voxelwise.blocks import Block, FoldSums
+from neuroscaling.regression.voxelwise.blocks import FoldSums, TargetBlock, added
 from neuroscaling.regression.voxelwise.settings import MappingSize
-from neuroscaling.regression.voxelwise.solver import Side, Sums, Training
+from neuroscaling.regression.voxelwise.solver import HeldOutFeatures, RawProducts, TrainingSystem
 
 ROWS = 2048
 # Gram matrices of folds are kept up to this size, larger ones are formed again.
 KEPT_NUMBERS = 2**24
 
 
-class Design:
+class DesignMatrix:
     """Features of all rows on the device, read with a common mean removed. values: (N, p); rows: those of its mean."""
 
     def __init__(self, values: np.ndarray, rows: np.ndarray, dtype: torch.dtype, device: torch.device) -> None:
@@ -28,7 +28,7 @@ class Design:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             self.values = torch.from_numpy(values).to(device)
         self.dtype = dtype
-        total = sum(part.sum(0) for part in self._parts(rows))
+        total = added(part.sum(0) for part in self._parts(rows))
         self.mean = (total / len(rows)).to(dtype)
 
     def centred(self, rows: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
@@ -61,16 +61,18 @@ def _square(x: torch.Tensor) -> torch.Tensor:
     return x.T @ x
 
 
-class PrimalSize:
-    """One mapping size as problems in the features. Holds its Gram matrix between `open` and `close`.
+class PrimalSystems:
+    """The linear systems of one mapping size in its features. It holds the Gram matrix between `open` and `close`.
 
     centres: {fold: what its training features are centred with}, their own mean, or without intercept that of all rows;
     ones: {fold: right side of a target of ones}, which is there without intercept alone; unit: trace of the Gram matrix
     over rows, the unit of relative penalties.
     """
 
-    def __init__(self, size: MappingSize, design: Design, standardise: bool, intercept: bool) -> None:
-        self.size, self.design, self.intercept = size, design, intercept
+    def __init__(
+        self, size: MappingSize, design: DesignMatrix, evaluate: np.ndarray, standardise: bool, intercept: bool
+    ) -> None:
+        self.size, self.design, self.evaluate, self.intercept = size, design, evaluate, intercept
         self.standardise = standardise
         self.centres: dict[int, torch.Tensor] = {}
         self.ones: dict[int, torch.Tensor] = {}
@@ -97,27 +99,30 @@ class PrimalSize:
     def _all_grams(self) -> tuple[torch.Tensor, torch.Tensor]:
         p = self.design.values.shape[1]
         keep = len(self.size.folds) * p * p <= KEPT_NUMBERS
-        total = None
+        products, total = (torch.zeros(s, dtype=torch.float64, device=self.design.values.device) for s in ((p, p), p))
         for fold in self.size.folds:
             gram, sums = self.design.gram(self.size.rows[self.size.held_out(fold)])
             if keep:
                 self.kept[int(fold)] = gram, sums
-            total = (gram.clone(), sums) if total is None else (total[0].add_(gram), total[1] + sums)
-        return total
+            products.add_(gram)
+            total.add_(sums)
+        return products, total
 
-    def training(self, fold: int) -> Training:
-        """The problem of a fold's training rows, with the held-out rows to predict."""
+    def training(self, fold: int) -> TrainingSystem:
+        """The system of a fold's training rows, with the held-out rows to predict."""
         return self._training(fold, self.size.rows[self.size.held_out(fold)])[0]
 
-    def quadratic(self, fold: int) -> tuple[Training, Sums]:
-        """The problem of a fold's training rows without rows to predict, and the held-out rows' sums instead."""
+    def quadratic(self, fold: int) -> tuple[TrainingSystem, HeldOutFeatures]:
+        """The system of a fold's training rows without rows to predict, and the held-out rows' sums instead."""
         training, (products, sums) = self._training(fold, self.size.rows[:0])
         n, centre = int((self.size.labels == fold).sum()), self.centres[fold]
         self._centre(products, sums, centre, n)
         sums = sums - n * centre
-        return training, Sums(products, sums if self.scale is None else sums * self.scale, centre, self.ones.get(fold))
+        return training, HeldOutFeatures(
+            products, sums if self.scale is None else sums * self.scale, centre, self.ones.get(fold)
+        )
 
-    def _training(self, fold: int, rows: np.ndarray) -> tuple[Training, tuple[torch.Tensor, torch.Tensor]]:
+    def _training(self, fold: int, rows: np.ndarray) -> tuple[TrainingSystem, tuple[torch.Tensor, torch.Tensor]]:
         held_out = self.size.rows[self.size.held_out(fold)]
         products, sums = self.kept.pop(fold) if fold in self.kept else self.design.gram(held_out)
         n = self.size.n - len(held_out)
@@ -125,22 +130,22 @@ class PrimalSize:
         if not self.intercept:
             self.ones[fold] = self.sums - sums - n * self.mean
         name = f"mapping size {self.size.n}, fold {fold}"
-        problem = self._problem(name, self.gram - products, self.sums - sums, self.centres[fold], n, rows)
-        return problem, (products, sums)
+        system = self._system(name, self.gram - products, self.sums - sums, self.centres[fold], n, rows)
+        return system, (products, sums)
 
-    def whole(self, rows: np.ndarray) -> Training:
-        """The problem of all mapping rows, with `rows` to predict."""
+    def whole(self) -> TrainingSystem:
+        """The system of all mapping rows, with the evaluation rows to predict."""
         name = f"mapping size {self.size.n}"
-        return self._problem(name, self.gram.clone(), self.sums, self.mean, self.size.n, rows)
+        return self._system(name, self.gram.clone(), self.sums, self.mean, self.size.n, self.evaluate)
 
-    def _problem(
+    def _system(
         self, name: str, gram: torch.Tensor, sums: torch.Tensor, centre: torch.Tensor, n: int, rows: np.ndarray
-    ) -> Training:
+    ) -> TrainingSystem:
         self._centre(gram, sums, centre, n)
         predicted = self.design.centred(rows, torch.float64).sub_(centre)
         if self.scale is not None:
             predicted.mul_(self.scale)
-        return Training(name, gram, predicted, self.scale)
+        return TrainingSystem(name, gram, predicted, self.scale)
 
     def _centre(self, gram: torch.Tensor, sums: torch.Tensor, centre: torch.Tensor, n: int) -> None:
         # (X - 1c')'(X - 1c') = X'X - s c' - c s' + n c c'
@@ -152,12 +157,13 @@ class PrimalSize:
 class CrossProducts:
     """X'Y of each fold for one block of targets; a size that extends the one before adds its further rows only."""
 
-    def __init__(self, design: Design, block: Block, intercept: bool) -> None:
+    def __init__(self, design: DesignMatrix, block: TargetBlock, intercept: bool) -> None:
         self.design, self.block, self.intercept = design, block, intercept
         self.size: MappingSize | None = None
 
-    def advance(self, size: MappingSize) -> None:
-        """Go on to a size: from here on sums and products are those of its rows."""
+    def advance(self, form: PrimalSystems) -> None:
+        """Go on to a mapping size: from here on sums and products are those of its rows."""
+        self.form, size = form, form.size
         if self.size is None or not size.extends(self.size):
             self.folds: dict[int, torch.Tensor] = {}
             self.sums = FoldSums(self.block, self.intercept)
@@ -167,7 +173,7 @@ class CrossProducts:
         for fold in np.unique(size.labels[done:]):
             self._add(int(fold), size.rows[done:][size.labels[done:] == fold])
         self.size = size
-        self.total = sum(self.folds.values())
+        self.total = added(self.folds.values())
 
     def _add(self, fold: int, rows: np.ndarray) -> None:
         for start in range(0, len(rows), ROWS):
@@ -180,26 +186,26 @@ class CrossProducts:
             else:
                 self.folds[fold] = x.T @ y
 
-    def training(self, fold: int, form: PrimalSize, columns: slice) -> torch.Tensor:
+    def training(self, fold: int, columns: slice) -> torch.Tensor:
         """(X - 1c')'Y of the training rows of a fold, (p, columns): of targets as they are, with their offset."""
         products = self.total[:, columns] - self.folds[fold][:, columns]
-        sums = sum(own.sums[columns] for other, own in self.sums.folds.items() if other != fold)
-        products = _centre(products, form.centres[fold], sums)
-        if fold in form.ones:
-            products.addr_(form.ones[fold].to(products.dtype), self.block.offset[columns])
+        sums = added(own.sums[columns] for other, own in self.sums.folds.items() if other != fold)
+        products = _centre(products, self.form.centres[fold], sums)
+        if fold in self.form.ones:
+            products.addr_(self.form.ones[fold].to(products.dtype), self.block.offset[columns])
         return products
 
-    def products(self, fold: int, columns: slice) -> tuple[Side, Side]:
+    def products(self, fold: int, columns: slice) -> tuple[RawProducts, RawProducts]:
         """Raw right sides of all mapping rows and of those that a fold holds out."""
         own, everything = self.sums.folds[fold].sums[columns], self.sums.total()[columns]
         return (
-            Side(self.total[:, columns], everything.to(self.total.dtype)),
-            Side(self.folds[fold][:, columns], own.to(self.total.dtype)),
+            RawProducts(self.total[:, columns], everything.to(self.total.dtype)),
+            RawProducts(self.folds[fold][:, columns], own.to(self.total.dtype)),
         )
 
-    def of_all(self, centre: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    def whole(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from numbers of targets in the block to (X - 1c')'Y of all mapping rows of the present size."""
-        total, sums = self.total, self.sums.total()
+        total, sums, centre = self.total, self.sums.total(), self.form.mean
         return lambda chosen: _centre(total[:, chosen], centre, sums[chosen])
 
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-SCORES = ("r2", "r")
-SCALES = ("standardise", "centre")
-ENGINES = ("exact", "himalaya")
+Score = Literal["r2", "r"]
+Scale = Literal["standardise", "centre"]
+SCORES: tuple[Score, ...] = get_args(Score)
+SCALES: tuple[Scale, ...] = get_args(Scale)
 DTYPES = ("float32", "float64")
 
 
@@ -23,17 +24,15 @@ class RidgeSettings:
     (the first among equals); scale: features centred, or also divided by the standard deviation (ddof 0) of the
     mapping rows of that size (constant features become 0); intercept: fitted without penalty in every training set,
     or, if False, none, with features centred once on all mapping rows of the size and targets as they are;
-    engine: "exact" or "himalaya"; memory_mb: megabytes (10^6 bytes) for all that is held beside the features;
-    device: torch's name of it, None for CUDA where there is one; dtype: of the products with targets (factors of
-    matrices are always float64).
+    memory_mb: megabytes (10^6 bytes) for all that is held beside the features; device: torch's name of it, None for
+    CUDA where there is one; dtype: of the products with targets (factors of matrices are always float64).
     """
 
     alphas: tuple[float, ...]
     relative: bool = True
-    score: Literal["r2", "r"] = "r2"
-    scale: Literal["standardise", "centre"] = "standardise"
+    score: Score = "r2"
+    scale: Scale = "standardise"
     intercept: bool = True
-    engine: Literal["exact", "himalaya"] = "exact"
     memory_mb: int = 2000
     device: str | None = None
     dtype: Literal["float32", "float64"] = "float32"
@@ -48,9 +47,7 @@ class RidgeSettings:
             found.append(f"alphas: {faulty[0]} is not a penalty: they are finite and not below 0")
         elif any(low >= high for low, high in zip(self.alphas, self.alphas[1:], strict=False)):
             found.append("alphas: must ascend, each once")
-        if self.engine == "himalaya" and 0 in self.alphas:
-            found.append("alphas: himalaya takes no penalty of 0")
-        for name, allowed in (("score", SCORES), ("scale", SCALES), ("engine", ENGINES), ("dtype", DTYPES)):
+        for name, allowed in (("score", SCORES), ("scale", SCALES), ("dtype", DTYPES)):
             if getattr(self, name) not in allowed:
                 found.append(f"{name}: {getattr(self, name)!r} is not one of {', '.join(allowed)}")
         if self.memory_mb <= 0:
@@ -136,12 +133,12 @@ def _outside(name: str, rows: np.ndarray, n_rows: int) -> list[str]:
 
 
 PENALTY_GRIDS = {"corrected": (1e-3, 1e3, 10), "parity": (1.0, 1e15, 30)}
-SCORE_OF_PROTOCOL = {"corrected": "r2", "parity": "r"}
+SCORE_OF_PROTOCOL: dict[str, Score] = {"corrected": "r2", "parity": "r"}
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Nested mapping sets: for each size the number of images, the rows in order, and the fold of each row."""
+class NestedSubsets:
+    """Nested sets of mapping images: for each size the number of images, its rows in order, and the fold of each."""
 
     n_images: tuple[int, ...]
     orders: tuple[np.ndarray, ...]

@@ -1,9 +1,9 @@
 """The solver scores all penalties of a fold from matrices, and refits at each target's penalty.
 
-`Hats`: a matrix for each penalty turns the right side into held-out predictions. `Basis`: the right side goes into the
-eigenbasis of the training matrix once, and from there to predictions: less to prepare and hold. `Quadratic`: sums of
-squared predictions as quadratic forms in that basis, no prediction is formed: for many held-out rows. All are prepared
-in float64 and applied in the type of the targets.
+`HatMatrices`: a matrix for each penalty turns the right side into held-out predictions. `Eigenbasis`: the right side
+goes into the eigenbasis of the training matrix once, and from there to predictions: less to prepare and hold.
+`QuadraticForms`: sums of squared predictions as quadratic forms in that basis, no prediction is formed: for many
+held-out rows. All are prepared in float64 and applied in the type of the targets.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from neuroscaling.regression.voxelwise.blocks import HeldOut
+from neuroscaling.regression.voxelwise.blocks import HeldOutTargets
 from neuroscaling.regression.voxelwise.budget import STRIP
 
 # On a processor one eigendecomposition takes about as long as eight Cholesky factors; on CUDA many times longer.
@@ -20,8 +20,9 @@ FACTORS_OF_SPECTRUM = 6
 
 
 @dataclass(frozen=True)
-class Training:
-    """Predictions are `rows @ (matrix + alpha I)^-1 @ Z`, Z the right side of the form; all in float64.
+class TrainingSystem:
+    """The linear system of training rows, in float64: predictions are `rows @ (matrix + alpha I)^-1 @ Z`, Z the right
+    side of the form.
 
     name: for messages; matrix (d, d); rows (q, d): those to predict; scale (d,): what to multiply Z with first (the
     reciprocal standard deviations of features), None for ones.
@@ -65,7 +66,7 @@ class Spectrum(NamedTuple):
     shrink: torch.Tensor
 
     @classmethod
-    def of(cls, training: Training, alphas: torch.Tensor, unit: float) -> "Spectrum":
+    def of(cls, training: TrainingSystem, alphas: torch.Tensor, unit: float) -> "Spectrum":
         """One eigendecomposition for all penalties. Raises ValueError where the matrix is singular at a penalty 0."""
         values, vectors = torch.linalg.eigh(training.matrix)
         rounding = len(values) * torch.finfo(torch.float64).eps
@@ -87,7 +88,7 @@ def singular(name: str, alpha: float, order: int) -> ValueError:
 class Refit:
     """Predictions of the evaluation rows; the matrix of a penalty is made when a target first needs it."""
 
-    def __init__(self, training: Training, alphas: torch.Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, training: TrainingSystem, alphas: torch.Tensor, dtype: torch.dtype) -> None:
         self.training, self.alphas, self.dtype = training, alphas, dtype
         self.hats: dict[int, torch.Tensor] = {}
 
@@ -104,7 +105,7 @@ class Refit:
         return predicted
 
 
-class Sums(NamedTuple):
+class HeldOutFeatures(NamedTuple):
     """Held-out rows, centred with `centre` (p,) and scaled: products (p, p) of their features, sums (p,); ones (p,):
     the right side of a target of ones in training, None where that is 0 by an intercept; float64."""
 
@@ -114,7 +115,7 @@ class Sums(NamedTuple):
     ones: torch.Tensor | None
 
 
-class Side(NamedTuple):
+class RawProducts(NamedTuple):
     """Some rows' X'Y (p, b) of raw features, and sums (b,) of their targets: X'Y - c sums' is centred."""
 
     products: torch.Tensor
@@ -125,10 +126,10 @@ class Side(NamedTuple):
 TOGETHER = 1024
 
 
-class Hats:
+class HatMatrices:
     """Predictions of the held-out rows for each penalty are `hat @ right side`."""
 
-    def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
+    def __init__(self, training: TrainingSystem, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
         self.factor = (unit + alphas)[:, None]
         hats = list(training.hats(alphas, unit, dtype))
         self.sums = torch.stack([hat.sum(0) for hat in hats])
@@ -136,7 +137,7 @@ class Hats:
         together = max(TOGETHER // len(hats[0]), 1)
         self.hats = [torch.cat(hats[start : start + together]) for start in range(0, len(hats), together)]
 
-    def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+    def score(self, name: str, targets: HeldOutTargets, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
         """Scores (penalties, b) from the training right side (d, b) and the held-out targets (q, b)."""
         squares, products = [], []
         for hats in self.hats:
@@ -146,16 +147,16 @@ class Hats:
         return _score(name, targets, self.factor, self.sums @ right, torch.cat(squares), torch.cat(products))
 
 
-class Basis:
+class Eigenbasis:
     """Predictions are `rows @ (shrink * (basis @ right side))`, rows the held-out ones in the eigenbasis."""
 
-    def __init__(self, training: Training, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
+    def __init__(self, training: TrainingSystem, alphas: torch.Tensor, unit: float, dtype: torch.dtype) -> None:
         spectrum = Spectrum.of(training, alphas, unit)
         self.factor = (unit + alphas)[:, None]
         self.basis, self.rows = spectrum.basis.to(dtype), spectrum.rows.to(dtype)
         self.shrink, self.sums = spectrum.shrink.to(dtype), (spectrum.shrink * spectrum.rows.sum(0)).to(dtype)
 
-    def score(self, name: str, targets: HeldOut, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+    def score(self, name: str, targets: HeldOutTargets, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
         """Scores (penalties, b) from the training right side (d, b) and the held-out targets (q, b)."""
         coordinates = self.basis @ right
         squares, products = (right.new_empty(len(self.shrink), right.shape[1]) for _ in range(2))
@@ -166,14 +167,14 @@ class Basis:
         return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
 
 
-class Quadratic:
+class QuadraticForms:
     """With A the held-out rows and D the shrunk coordinates, predictions A D have the sums of squares D'(A'A)D.
 
     That is half of the work where each pair of basis vectors is taken once: strips of A'A right of the diagonal.
     """
 
     def __init__(
-        self, training: Training, held_out: Sums, alphas: torch.Tensor, unit: float, dtype: torch.dtype
+        self, training: TrainingSystem, held_out: HeldOutFeatures, alphas: torch.Tensor, unit: float, dtype: torch.dtype
     ) -> None:
         spectrum = Spectrum.of(training, alphas, unit)
         self.factor = (unit + alphas)[:, None]
@@ -186,7 +187,7 @@ class Quadratic:
             products[start : start + STRIP, start + STRIP :] *= 2
         self.strips = list(_strips_of_penalties(products, spectrum.shrink, dtype))
 
-    def score(self, name: str, targets: HeldOut, whole: Side, held_out: Side) -> torch.Tensor:
+    def score(self, name: str, targets: HeldOutTargets, whole: RawProducts, held_out: RawProducts) -> torch.Tensor:
         """Scores (penalties, b) from the right sides of all mapping rows and of the held-out ones."""
         within = self.basis @ held_out.products
         coordinates = (self.basis @ whole.products).sub_(within)
@@ -217,7 +218,12 @@ def _strips_of_penalties(products: torch.Tensor, shrink: torch.Tensor, dtype: to
 
 
 def _score(
-    name: str, targets: HeldOut, factor: torch.Tensor, sums: torch.Tensor, squares: torch.Tensor, products: torch.Tensor
+    name: str,
+    targets: HeldOutTargets,
+    factor: torch.Tensor,
+    sums: torch.Tensor,
+    squares: torch.Tensor,
+    products: torch.Tensor,
 ) -> torch.Tensor:
     sums, squares, products = (
         values.double() / power for values, power in ((sums, factor), (squares, factor * factor), (products, factor))
@@ -229,7 +235,7 @@ def _score(
 
 
 def score_of(
-    name: str, targets: HeldOut, sums: torch.Tensor, squares: torch.Tensor, products: torch.Tensor
+    name: str, targets: HeldOutTargets, sums: torch.Tensor, squares: torch.Tensor, products: torch.Tensor
 ) -> torch.Tensor:
     """R^2 ("r2") or Pearson r ("r") of predictions for each penalty and target, (penalties, b) in float64.
 
