@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.brainscore.audit import largest_difference
 from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.score_file import main_layer
-from neuroscaling.brainscore.scoring_job import data_hash, read_commitment
+from neuroscaling.brainscore.scoring_job import data_hash
+from neuroscaling.core.commitments import Commitment, LayerChoice, read_commitment, write_commitment
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import ArtefactName
-from neuroscaling.core.records import sealed, write_record
+from neuroscaling.core.records import sealed
 from neuroscaling.core.score_files import file_beside
 from tests.support import brainscore_data
 
@@ -47,6 +49,7 @@ from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.scoring import Job
 from neuroscaling.brainscore.scoring import ceiling_definition
 from neuroscaling.brainscore.scoring import score_benchmark
+from neuroscaling.core.commitments import Commitment, LayerChoice, read_commitment, write_commitment
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.errors import NeuroscalingError
 
@@ -336,14 +339,19 @@ def test_all_that_a_study_says_of_its_own_benchmark_tells_its_data_apart(folder:
 def test_chosen_layers_are_read_from_a_record_that_holds(tmp_path: Path):
     definition = {"way": "nested"}
     path = tmp_path / str(ArtefactName(IT, definition)) / "teacher.json"
-    content = {"format": "commitment/2", "run": "teacher", "layers": EACH_SPLIT, "definition": definition}
-    write_record(path, content)
-    assert read_commitment(path)["layers"] == EACH_SPLIT
+    choice = LayerChoice(IT, "IT", ["narrow", "wide"], "narrow", EACH_SPLIT, [[0.1, 0.2]], {}, None)
+    facts = {"way": "nested", "hierarchy": False, "inner_splits": 3, "made_from": {}, "provenance": {}}
+    written = Commitment(**vars(choice), run="teacher", definition=definition, **facts)
+    write_commitment(path, written)
+    content = json.loads(path.read_text())
+    assert read_commitment(path) == replace(written, checksum=content["checksum"])
     whole = path.read_text()
     for words, damaged in (
         ("the file was altered", whole.replace("narrow", "narrov")),
         ("no layers are committed to", json.dumps(sealed(content | {"layers": []}))),
         ("of another format", json.dumps(sealed(content | {"format": "commitment/1"}))),
+        ("key is missing", json.dumps(sealed({key: content[key] for key in content if key != "near_ties"}))),
+        ("not allowed in a file of chosen layers", json.dumps(sealed(content | {"layers": "narrow"}))),
         ("another run", json.dumps(sealed(content | {"run": "pupil"}))),
         ("another artefact", json.dumps(sealed(content | {"definition": {"way": "reported"}}))),
     ):

@@ -2,15 +2,25 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from neuroscaling.activations.zarr_writing import write_store
-from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, ScoreOutput, ScoringJob, write_job
+from neuroscaling.brainscore.job_files import (
+    ChoiceJob,
+    ChoiceOutput,
+    ChosenSet,
+    ScoreOutput,
+    ScoringJob,
+    WayOfChoice,
+    write_job,
+)
+from neuroscaling.core.commitments import Commitment, read_commitment
 from neuroscaling.core.hashing import ArtefactName
-from neuroscaling.core.score_files import read_record_of_run, read_score
+from neuroscaling.core.score_files import read_score
 from neuroscaling.simulate.brain import simulate_brain
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,14 +80,14 @@ def choice_job(
     folder: Path, outputs: list[ChoiceOutput], benchmarks: tuple[str, ...] = (V1, IT), **choice: object
 ) -> ChoiceJob:
     sets = [ChosenSet(SET, folder / "brain/brainscore", DATA, list(benchmarks))]
-    asked = {"way": "nested", "hierarchy": False, "inner_splits": 2} | choice
+    asked = replace(WayOfChoice("nested", hierarchy=False, inner_splits=2), **choice)
     return ChoiceJob(outputs, sets, asked, ceilings=folder / "ceilings")
 
 
-def choose(folder: Path, key: str, **choice: object) -> list[dict]:
+def choose(folder: Path, key: str, **choice: object) -> list[Commitment]:
     """The records of V1 and IT."""
     run("choose_layers.py", choice_job(folder, outputs(folder, key), **choice), folder)
-    return [read_record_of_run(out.path, "commitment/2") for out in outputs(folder, key)]
+    return [read_commitment(out.path) for out in outputs(folder, key)]
 
 
 def scoring_job(folder: Path, name: str, choice: str, **options: object) -> ScoringJob:
@@ -89,45 +99,45 @@ def scoring_job(folder: Path, name: str, choice: str, **options: object) -> Scor
 
 
 @pytest.fixture(scope="module")
-def nested(folder: Path) -> dict[str, dict]:
+def nested(folder: Path) -> dict[str, Commitment]:
     return dict(zip((V1, IT), choose(folder, "nested"), strict=True))
 
 
-def test_each_split_finds_the_layer_that_carries_its_region(nested: dict):
+def test_each_split_finds_the_layer_that_carries_its_region(nested: dict[str, Commitment]):
     for benchmark, layer in ((V1, "V1.signal"), (IT, "IT.signal")):
         content = nested[benchmark]
-        assert content["layers"] == [layer] * 10 and content["layer"] == layer
-        assert content["candidates"] == ["IT.signal", "noise", "V1.signal"]
-        assert np.shape(content["scores"]) == (10, 3) and np.isfinite(content["scores"]).all()
-        assert content["near_ties"].get(layer) is None and content["way"] == "nested"
+        assert content.layers == [layer] * 10 and content.layer == layer
+        assert content.candidates == ["IT.signal", "noise", "V1.signal"]
+        assert np.shape(content.scores) == (10, 3) and np.isfinite(content.scores).all()
+        assert content.near_ties.get(layer) is None and content.way == "nested"
 
 
-def test_a_choice_that_is_there_is_kept_and_says_what_it_was_made_from(folder: Path, nested: dict):
+def test_a_choice_that_is_there_is_kept_and_says_what_it_was_made_from(folder: Path, nested: dict[str, Commitment]):
     files = [out.path for out in outputs(folder, "nested")]
     written = [path.stat().st_mtime_ns for path in files]
     choose(folder, "nested", way="reported")
     assert [path.stat().st_mtime_ns for path in files] == written
-    made_from = nested[IT]["made_from"]
+    made_from = nested[IT].made_from
     assert f"activations/{RUN}/{SET}.json" in made_from and f"{DATA}/stimulus_hvm-public.csv" in made_from
 
 
 def test_a_hierarchy_keeps_it_from_standing_before_v1(folder: Path):
-    v1, it = (found["layers"] for found in choose(folder, "ordered", hierarchy=True))
+    v1, it = (found.layers for found in choose(folder, "ordered", hierarchy=True))
     order = ["IT.signal", "noise", "V1.signal"]
     assert all(order.index(a) <= order.index(b) for a, b in zip(v1, it, strict=True))
 
 
 def test_parity_takes_the_layer_with_the_best_reported_score(folder: Path):
     v1, it = choose(folder, "reported", way="reported")
-    assert (v1["layers"], it["layers"]) == (["V1.signal"], ["IT.signal"])
+    assert (v1.layers, it.layers) == (["V1.signal"], ["IT.signal"])
     job = scoring_job(folder, "scores", "reported")
     run("score_brainscore.py", job, folder)
     score = read_score(job.outputs[0].path)
     assert score["rows"][0]["layer"] == "IT.signal"
-    assert it["checksum"] in score["made_from"].values()
+    assert it.checksum in score["made_from"].values()
     # One a benchmark, for the choice and the score.
     assert len(list((folder / "ceilings").glob("*.json"))) == 2
-    assert max(it["scores"][0]) == pytest.approx(score["rows"][0]["raw"], rel=1e-12)
+    assert max(it.scores[0]) == pytest.approx(score["rows"][0]["raw"], rel=1e-12)
 
 
 @pytest.mark.parametrize(

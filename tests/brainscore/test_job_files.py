@@ -14,6 +14,7 @@ from neuroscaling.brainscore.job_files import (
     ChosenSet,
     ScoreOutput,
     ScoringJob,
+    WayOfChoice,
     read_job,
     with_source,
     write_job,
@@ -40,7 +41,7 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path):
     assert read_job(write_job(tmp_path / "job.json", scoring), ScoringJob) == scoring
     sets = [ChosenSet("set", awkward, "data", ["a", "b"])]
     chosen = [ChoiceOutput(awkward, "run", "a", "set", awkward, {"way": ["nested", 3]})]
-    choice = ChoiceJob(chosen, sets, {"way": "nested", "inner_splits": 3}, {"own": {"window": [1, 2]}})
+    choice = ChoiceJob(chosen, sets, WayOfChoice("nested", False, 3), {"own": {"window": [1, 2]}})
     assert read_job(write_job(tmp_path / "job.json", choice), ChoiceJob) == choice
 
 

@@ -141,9 +141,9 @@ def test_a_choice_keeps_its_layers_scores_and_near_ties():
         np.array([[0.4, 0.5], [0.5, 0.4]]),
     ]
     found = commitments([Swept(V1, "V1", scores), Swept("X.IT-rdm", "IT", [])], ["early", "late"], hierarchy=False)
-    assert found[V1]["layers"] == ["early", "late", "early"] and found[V1]["layer"] == "early"
-    assert found[V1]["scores"][1] == pytest.approx([0.1, 0.3]) and found[V1]["near_ties"] == {"late": 1}
-    assert found["X.IT-rdm"]["layer"] == "late" and "no images are left" in found["X.IT-rdm"]["why"]
+    assert found[V1].layers == ["early", "late", "early"] and found[V1].layer == "early"
+    assert found[V1].scores[1] == pytest.approx([0.1, 0.3]) and found[V1].near_ties == {"late": 1}
+    assert found["X.IT-rdm"].layer == "late" and "no images are left" in str(found["X.IT-rdm"].why)
 
 
 def test_with_a_hierarchy_no_region_is_earlier_than_the_one_before():
@@ -151,8 +151,8 @@ def test_with_a_hierarchy_no_region_is_earlier_than_the_one_before():
     it = [np.array([[0.7], [0.1], [0.5]]), np.array([[0.1], [0.1], [0.5]])]
     free = commitments([Swept(V1, "V1", v1), Swept(IT, "IT", it)], ["a", "b", "c"], hierarchy=False)
     ordered = commitments([Swept(V1, "V1", v1), Swept(IT, "IT", it)], ["a", "b", "c"], hierarchy=True)
-    assert (free[V1]["layers"], free[IT]["layers"]) == (["c"], ["a", "c"])
-    assert (ordered[V1]["layers"], ordered[IT]["layers"]) == (["c"], ["c", "c"])
+    assert (free[V1].layers, free[IT].layers) == (["c"], ["a", "c"])
+    assert (ordered[V1].layers, ordered[IT].layers) == (["c"], ["c", "c"])
 
 
 OWN = {"region": "V1", "assembly": "a.nc", "stimuli": "s.csv", "images": "images", "degrees": 8, "ceiling": "none"}

@@ -1,13 +1,13 @@
 """Start choose_layers.py in Brain-Score's environment, with a job file.
 
-params: outputs (a ScoreJob for each file of chosen layers), choice, definitions, code
+params: outputs (a ScoreJob for each file of chosen layers), choice {way, hierarchy, inner_splits}, definitions, code
 config: located.brainscore (python, scripts, folders, ceilings); log[0].
 """
 
 import sys
 from pathlib import Path
 
-from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, become
+from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, WayOfChoice, become
 from neuroscaling.study.jobs import sound
 
 params, located = snakemake.params, snakemake.config["located"]["brainscore"]
@@ -23,7 +23,7 @@ job = ChoiceJob(
         ChosenSet(stimuli=stimuli, folder=Path(located["folders"][data]), data=data, benchmarks=list(names))
         for (stimuli, data), names in benchmarks.items()
     ],
-    choice=params.choice,
+    choice=WayOfChoice(**params.choice),
     definitions=params.definitions,
     ceilings=Path(located["ceilings"]),
     code=params.code,

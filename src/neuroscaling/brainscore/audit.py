@@ -93,7 +93,8 @@ def largest_difference(ours: Sequence[float | None], theirs: Sequence[float | No
     """Largest difference of numbers in the same order; None where one side lacks a number that the other has."""
     if len(ours) != len(theirs) or any((a is None) != (b is None) for a, b in zip(ours, theirs, strict=True)):
         return None
-    return max((abs(a - b) for a, b in zip(ours, theirs, strict=True) if a is not None), default=0.0)
+    both = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    return max((abs(a - b) for a, b in both), default=0.0)
 
 
 def _job(

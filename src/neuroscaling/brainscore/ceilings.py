@@ -93,7 +93,8 @@ def _no_ceiling(name: str, found: str) -> Problem:
 
 def write_ceiling(ceiling: Any, path: Path, definition: Mapping[str, Any]) -> None:
     """Write a ceiling (a Score): its record `path`, last, and the arrays beside it, text as unicode, never pickled."""
-    arrays = {"value": np.asarray(ceiling.values)}
+    # Any: one of the keywords of `savez` is no array, and its type counts for all of them.
+    arrays: dict[str, Any] = {"value": np.asarray(ceiling.values)}
     arrays |= {ATTRIBUTE + name: value for name, value in _numbers(ceiling)}
     if RAW in ceiling.attrs:
         raw = ceiling.attrs[RAW]

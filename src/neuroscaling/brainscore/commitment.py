@@ -20,11 +20,11 @@ from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet
 from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.scoring_job import BenchmarkData, region_layers, split_layers
+from neuroscaling.core.commitments import Commitment, LayerChoice, write_commitment
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.core.leases import Lease
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.records import DEFINITION, write_record
-from neuroscaling.core.score_files import MADE_FROM, making_score, stored_name
+from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.regression.cross_validation import choose_in_order, near_ties
 from neuroscaling.study.benchmarks import Benchmark
 
@@ -84,7 +84,7 @@ def _together(
     Raises StudyError for a benchmark that is not asked for, and with a hierarchy for one that has no output.
     """
     strangers = sorted(set(outputs) - set(asked))
-    missing = sorted(set(asked) - set(outputs)) if options.choice["hierarchy"] else []
+    missing = sorted(set(asked) - set(outputs)) if options.choice.hierarchy else []
     for what, names, allowed in (
         ("an output of a benchmark that is not asked for", strangers, asked),
         ("no output for this benchmark, and with a hierarchy all choose together", missing, outputs),
@@ -93,7 +93,7 @@ def _together(
             raise StudyError(
                 Problem(what=what, where=f"outputs of {run}", value=listing(names), allowed=listing(sorted(allowed)))
             )
-    return [list(outputs.values())] if options.choice["hierarchy"] else [[out] for out in outputs.values()]
+    return [list(outputs.values())] if options.choice.hierarchy else [[out] for out in outputs.values()]
 
 
 def _choose(
@@ -116,8 +116,6 @@ def _choose_together(
     asked: dict[str, Asked],
     options: ChoiceJob,
 ) -> None:
-    from neuroscaling.brainscore.scoring_job import COMMITMENT_FORMAT
-
     started = time.perf_counter()
     candidates = split_layers(stored[outputs[0].activations])[0]
     swept = []
@@ -125,7 +123,7 @@ def _choose_together(
         own = asked[out.benchmark]
         scores = _sweep(own, stored[out.activations], candidates, options)
         swept.append(Swept(out.benchmark, own.entry.region, scores))
-    found = commitments(swept, candidates, options.choice["hierarchy"])
+    found = commitments(swept, candidates, options.choice.hierarchy)
     made = provenance(PACKAGES, time.perf_counter() - started)
     made_from: dict[str, str] = {}
     for out in outputs:
@@ -133,18 +131,19 @@ def _choose_together(
         own = asked[out.benchmark]
         made_from |= {f"{own.data}/{name}": checksum for name, checksum in own.recordings.files.items()}
     for out, lease in left:
-        content = found[out.benchmark]
-        facts = {
-            "format": COMMITMENT_FORMAT,
-            "run": out.run,
-            DEFINITION: out.definition,
-            MADE_FROM: made_from,
-            "provenance": made,
-        }
+        choice = found[out.benchmark]
+        commitment = Commitment(
+            **vars(choice),
+            **vars(options.choice),
+            run=out.run,
+            definition=out.definition,
+            made_from=made_from,
+            provenance=made,
+        )
         lease.check()
-        write_record(out.path, {**content, **options.choice, **facts})
-        ties = listing(list(content["near_ties"])) or "-"
-        log.info("%s, %s: %s (near-ties: %s)", out.run, out.benchmark, content["layer"], ties)
+        write_commitment(out.path, commitment)
+        ties = listing(list(choice.near_ties)) or "-"
+        log.info("%s, %s: %s (near-ties: %s)", out.run, out.benchmark, choice.layer, ties)
 
 
 def _sweep(own: Asked, stored: Activations, candidates: list[str], options: ChoiceJob) -> list[Any]:
@@ -152,9 +151,9 @@ def _sweep(own: Asked, stored: Activations, candidates: list[str], options: Choi
     from neuroscaling.brainscore.layer_sweep import nested_scores, reported_scores
 
     entry, choice = own.entry, options.choice
-    if choice["way"] == "nested":
+    if choice.way == "nested":
         loaded = benchmark_object(entry.benchmark, own.recordings.definitions)
-        return nested_scores(loaded, stored, candidates, choice["inner_splits"])
+        return nested_scores(loaded, stored, candidates, choice.inner_splits)
     return [reported_scores(_loaded(own, options), stored, candidates, entry.region, entry.degrees)]
 
 
@@ -187,7 +186,7 @@ class Swept:
     scores: list[np.ndarray]
 
 
-def commitments(swept: Sequence[Swept], candidates: list[str], hierarchy: bool) -> dict[str, dict[str, Any]]:
+def commitments(swept: Sequence[Swept], candidates: list[str], hierarchy: bool) -> dict[str, LayerChoice]:
     """For each benchmark: the layer of each split, the commonest of them, all scores, near-ties, and why.
 
     hierarchy: no region's layer earlier than that of the region before it, split by split; benchmarks with fewer splits
@@ -221,19 +220,21 @@ def _region_means(swept: Sequence[Swept], region: str, number: int) -> np.ndarra
     return np.mean(own, axis=0)
 
 
-def _content(swept: Swept, candidates: list[str], chosen: list[int] | None) -> dict[str, Any]:
-    facts = {"benchmark": swept.benchmark, "region": swept.region, "candidates": candidates}
+def _content(swept: Swept, candidates: list[str], chosen: list[int] | None) -> LayerChoice:
     if chosen is None:
         layer = region_layers(candidates, [swept.region])[swept.region]
-        return facts | {"layer": layer, "layers": [layer], "scores": [], "near_ties": {}, "why": NOTHING_FITTED}
+        return LayerChoice(swept.benchmark, swept.region, candidates, layer, [layer], [], {}, NOTHING_FITTED)
     layers = [candidates[i] for i in chosen]
     ties = Counter(
         tie for scores, i in zip(swept.scores, chosen, strict=True) for tie in near_ties(candidates, scores, i)
     )
-    return facts | {
-        "layer": Counter(layers).most_common(1)[0][0],
-        "layers": layers,
-        "scores": [scores.mean(1).tolist() for scores in swept.scores],
-        "near_ties": dict(ties.most_common()),
-        "why": None,
-    }
+    return LayerChoice(
+        benchmark=swept.benchmark,
+        region=swept.region,
+        candidates=candidates,
+        layer=Counter(layers).most_common(1)[0][0],
+        layers=layers,
+        scores=[scores.mean(1).tolist() for scores in swept.scores],
+        near_ties=dict(ties.most_common()),
+        why=None,
+    )

@@ -5,14 +5,12 @@ character. Light: rules and commands of both environments import it.
 """
 
 import os
-import types
-import typing
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from neuroscaling.core.errors import DataError, NeuroscalingError, Problem, nearest
 from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.json_records import from_json, plain
 
 SOURCE = Path(__file__).parents[2]
 Job = TypeVar("Job")
@@ -30,7 +28,7 @@ class ScoreOutput:
     run: str
     benchmark: str
     activations: Path
-    definition: dict
+    definition: dict[str, Any]
     commitment: Path | None = None
 
 
@@ -51,7 +49,7 @@ class ScoringJob:
     readout: str | None = None
     protocol: str = "corrected"
     engine: str = "kernel"
-    definitions: dict[str, dict] = field(default_factory=dict)
+    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     ceilings: Path | None = None
     code: str = ""
 
@@ -79,21 +77,31 @@ class ChoiceOutput:
     benchmark: str
     stimuli: str
     activations: Path
-    definition: dict
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WayOfChoice:
+    """How layers are chosen. way: `nested` or `reported`; hierarchy: in the order of the ventral stream; inner_splits:
+    of the training images of each split."""
+
+    way: str
+    hierarchy: bool
+    inner_splits: int
 
 
 @dataclass(frozen=True)
 class ChoiceJob:
     """Choose layers of runs.
 
-    choice: {way, hierarchy, inner_splits}; with a hierarchy the outputs of a run name all benchmarks of `sets`, since
+    choice: how; with a hierarchy the outputs of a run name all benchmarks of `sets`, since
     these choose together; others as ScoringJob.
     """
 
     outputs: list[ChoiceOutput]
     sets: list[ChosenSet]
-    choice: dict[str, Any]
-    definitions: dict[str, dict] = field(default_factory=dict)
+    choice: WayOfChoice
+    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     ceilings: Path | None = None
     code: str = ""
 
@@ -108,7 +116,7 @@ class PrefetchJob:
     benchmarks: list[str]
     root: Path
     manifest: Path
-    definition: dict = field(default_factory=dict)
+    definition: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,23 +127,23 @@ class AuditJob:
     data: Path
     benchmark: str
     layers: list[str]
-    definitions: dict[str, dict] = field(default_factory=dict)
+    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     ceilings: Path | None = None
     code: str = ""
 
 
 def write_job(path: str | Path, job: Any) -> Path:
     """Write a job of one of the kinds above as JSON."""
-    write_json(path, _plain(asdict(job)))
+    write_json(path, plain(asdict(job)))
     return Path(path)
 
 
 def read_job(path: str | Path, kind: type[Job]) -> Job:
     """The job of `kind` at `path`. Raises DataError for a file that is none."""
-    return _read(read_json(path), kind, str(path))
+    return from_json(read_json(path), kind, str(path), "a job file")
 
 
-def become(python: str | Path, script: str | Path, job: Any, log: str | Path) -> typing.NoReturn:
+def become(python: str | Path, script: str | Path, job: Any, log: str | Path) -> NoReturn:
     """Write `job` beside `log`, and let `script JOB LOG` under the interpreter `python` take this process's place."""
     path = write_job(Path(log).with_suffix(".job.json"), job)
     os.execve(python, [str(python), str(script), str(path), str(log)], with_source())
@@ -145,60 +153,3 @@ def with_source() -> dict[str, str]:
     """This process's environment, for one that imports this library from where it lies."""
     paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _read(content: Any, kind: type[Job], where: str) -> Job:
-    """`content` as a dataclass; everything that is wrong with it at once."""
-    if not isinstance(content, dict):
-        raise DataError(Problem(what="not a job file", where=where, value=content, allowed="a JSON object"))
-    known = {own.name: own for own in fields(kind)}  # type: ignore[arg-type]
-    types_ = typing.get_type_hints(kind)
-    problems = [
-        Problem(
-            what="unknown key in a job file",
-            where=f"{where}, {key}",
-            value=None,
-            allowed=", ".join(known),
-            nearest=nearest(key, known),
-        )
-        for key in content
-        if key not in known
-    ]
-    values = {}
-    for name, own in known.items():
-        if name in content:
-            try:
-                values[name] = _value(content[name], types_[name], f"{where}, {name}")
-            except NeuroscalingError as error:
-                problems += error.problems
-        elif own.default is MISSING and own.default_factory is MISSING:
-            problems.append(Problem(what="key is missing in a job file", where=f"{where}, {name}"))
-    if problems:
-        raise DataError(problems)
-    return kind(**values)
-
-
-def _value(value: Any, kind: Any, where: str) -> Any:
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:  # X | None
-        return None if value is None else _value(value, inner[0], where)
-    if origin is list and isinstance(value, list):
-        return [_value(part, inner[0], f"{where}[{i}]") for i, part in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {key: _value(part, inner[1], f"{where}.{key}") for key, part in value.items()}
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if kind is Any or (kind in (str, bool, dict) and isinstance(value, kind)):
-        return value
-    if hasattr(kind, "__dataclass_fields__"):
-        return _read(value, kind, where)
-    named = getattr(kind, "__name__", kind) if origin is None else kind
-    raise DataError(Problem(what="not allowed in a job file", where=where, value=value, allowed=f"{named}"))

@@ -2,8 +2,6 @@
 
 Splits, alignment, aggregation and error bars stay Brain-Score's; the results are those of scikit-learn to rounding.
 Import after `neuroscaling.brainscore.environment.prepare_environment`.
-
-Import after `neuroscaling.brainscore.environment.prepare_environment`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 
 from neuroscaling.brainscore.row_numbers import AlignedSplit, View, aligned_splits, check_equal_stimuli, is_tokens
 from neuroscaling.core.errors import Problem, StudyError
+from neuroscaling.regression.cross_validation import Fold
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
@@ -50,7 +49,7 @@ def estimator_maker(regression: Any, view: View) -> Callable[[str], Any] | None:
     return None
 
 
-Together = Callable[..., list[tuple[np.ndarray, int | None]]]
+Together = Callable[..., Sequence[tuple[np.ndarray, int | None]]]
 """Inputs, targets and splits -> predictions of each split, with the number of PLS components that were found."""
 
 
@@ -67,8 +66,10 @@ def together_maker(regression: Any) -> Together | None:
     return None
 
 
-def _ridge_together(alpha: float, *arguments: Any) -> list[tuple[np.ndarray, None]]:
-    return [(predictions, None) for predictions in ridge_splits(*arguments, alpha=alpha)]
+def _ridge_together(
+    alpha: float, features: Features | Gram, targets: np.ndarray, splits: Sequence[Fold]
+) -> list[tuple[np.ndarray, None]]:
+    return [(predictions, None) for predictions in ridge_splits(features, targets, splits, alpha)]
 
 
 class KernelRegression:
@@ -198,7 +199,7 @@ class KernelSplits(CrossValidation):
     """
 
     def __init__(self, theirs: CrossValidation, regression: KernelRegression):
-        vars(self).update(vars(theirs))
+        self.__dict__.update(vars(theirs))
         self._regression = regression
 
     def _run_pipe(self, source: Any, target: Any, apply: Any) -> Score:
@@ -222,7 +223,7 @@ class KernelCorrelation(XarrayCorrelation):
     """Brain-Score's correlation for each neuroid, all neuroids at once."""
 
     def __init__(self, theirs: XarrayCorrelation):
-        vars(self).update(vars(theirs))
+        self.__dict__.update(vars(theirs))
 
     def __call__(self, prediction: Any, target: Any) -> Score:
         """Correlations (neuroid,) with all neuroid coordinates of `target`, sorted as the stock ones."""
@@ -261,7 +262,7 @@ class KernelCKA(CKA):
     """Brain-Score's linear centred kernel alignment of a token assembly with recordings."""
 
     def __init__(self, theirs: CKA, view: View, layer: str):
-        vars(self).update(vars(theirs))
+        self.__dict__.update(vars(theirs))
         self._view = view
         self._layer = layer
 
@@ -270,7 +271,8 @@ class KernelCKA(CKA):
         both = [a.sortby(self._comparison_coord).transpose("presentation", ...) for a in (assembly1, assembly2)]
         ids = [a[self._comparison_coord].values for a in both]
         assert (ids[0] == ids[1]).all()
-        return Score(linear_cka(*(self._values(a) for a in both), unbiased=self._unbiased))
+        first, second = (self._values(a) for a in both)
+        return Score(linear_cka(first, second, self._unbiased))
 
     def _values(self, assembly: Any) -> Features | Gram:
         if not is_tokens(assembly):
@@ -292,7 +294,7 @@ class LayerOfFit:
         """Let the metric of `benchmark` fit split i on layer i. Raises StudyError where it fits nothing by split."""
         inner = list(metric_parts(benchmark))
         for part, own in zip(inner, _for_parts(layers, inner), strict=True):
-            metric = getattr(part, "_similarity_metric", None)
+            metric: Any = getattr(part, "_similarity_metric", None)
             if type(metric) is not stock.CrossRegressedCorrelation:
                 one_layer(own, part.identifier)
             metric.regression._regression = cls(metric.regression._regression, own)

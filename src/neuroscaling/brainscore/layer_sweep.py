@@ -13,9 +13,10 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from neuroscaling.activations.zarr_reading import Activations
-from neuroscaling.brainscore.kernel_engine import estimator_maker, metric_parts, use_kernel
+from neuroscaling.brainscore.kernel_engine import SERVED, estimator_maker, metric_parts, use_kernel
 from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
+from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.regression.cross_validation import Fold, inner_scores
 
 TRAIN_SHARE = 0.9
@@ -45,8 +46,9 @@ def nested_scores(
 
     Each split's training images are split again, `inner_splits` times, with the same share and balance.
     """
-    recordings = [recordings_of(part) for part in metric_parts(benchmark)]
-    if any(own is None for own in recordings):
+    found = [recordings_of(part) for part in metric_parts(benchmark)]
+    recordings = [own for own in found if own is not None]
+    if len(recordings) < len(found):
         return []
     folds = [list(_inner_folds(own, inner_splits)) for own in recordings]
     by_layer = [_nested_of_layer(recordings, folds, activations, layer) for layer in candidates]
@@ -69,7 +71,7 @@ def reported_scores(
 
 def recordings_of(part: Any) -> SweepRecordings | None:
     """The recordings that a part of a benchmark fits; None where its metric fits nothing (RDM, CKA)."""
-    metric = getattr(part, "_similarity_metric", None)
+    metric: Any = getattr(part, "_similarity_metric", None)
     regression = getattr(getattr(metric, "regression", None), "_regression", None)
     if regression is None:
         return None
@@ -123,6 +125,9 @@ def _nested_of_layer(
         view = View(layers)
         tokens = view.tokens(own.stimulus_ids)
         maker = estimator_maker(own.regression, view)
+        if maker is None:
+            regression = type(own.regression).__name__
+            raise StudyError(Problem(what="a regression without an estimator", value=regression, allowed=SERVED))
         estimator = {layer: maker(layer)}
         scores += [inner_scores(estimator, view.rows(tokens), own.values, inner, own.groups)[0] for inner in own_folds]
     return scores

@@ -316,7 +316,8 @@ def _registered_problems(root: Path, benchmark: str, seen: set[Path]) -> Iterato
         seen.update(Path(problem.where, str(problem.value)) for problem in new)
         yield from new
         return
-    for entry in [*files, *stimuli]:
+    entries: list[DataSetFiles | StimulusFiles] = [*files, *stimuli]
+    for entry in entries:
         path = entry.assembly if isinstance(entry, DataSetFiles) else entry.csv
         if path in seen:
             continue
@@ -356,7 +357,7 @@ def _assembly_problems(recordings: Recordings, table: TextTable, gaps: bool) -> 
             nearest=nearest("stimulus_id", coords),
         )
         return
-    recorded = coords.get("stimulus_id", coords.get("image_id"))
+    recorded = coords["stimulus_id"] if "stimulus_id" in coords else coords["image_id"]
     yield from stimulus_problems([str(value) for value in recorded], table, path)
 
 

@@ -121,7 +121,7 @@ def without_constant(recorded: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     What is left out is logged. Raises DataError where no neuroid varies.
     """
     values = recorded.transpose("presentation", "neuroid", ...).values
-    varying = varies(values).reshape(values.shape[1], -1).any(1)
+    varying = np.any(varies(values).reshape(values.shape[1], -1), axis=1)
     left_out = [str(name) for name in recorded["neuroid_id"].values[~varying]]
     if not varying.any():
         what = f"all {len(varying)} neuroids answer equally to every stimulus"

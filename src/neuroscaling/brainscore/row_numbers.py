@@ -6,7 +6,7 @@ and computes from the features or the Gram matrix of the layer.
 Import after `neuroscaling.brainscore.environment.prepare_environment`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,12 @@ class Layers:
     def _once(self, kind: str, layer: str, positions: np.ndarray) -> Any:
         key = kind, layer, positions.tobytes()
         if key not in self._kept:
-            make = {"features": self._features, "centred": self._centred, "gram": self._gram}[kind]
-            self._kept[key] = make(layer, positions)
+            made_of: dict[str, Callable[[str, np.ndarray], Features | Gram]] = {
+                "features": self._features,
+                "centred": self._centred,
+                "gram": self._gram,
+            }
+            self._kept[key] = made_of[kind](layer, positions)
         self._kept[key] = self._kept.pop(key)  # the last used comes last
         while len(self._kept) > 1 and sum(_bytes(kept) for kept in self._kept.values()) > KEPT_BYTES:
             self._kept.pop(next(iter(self._kept)))

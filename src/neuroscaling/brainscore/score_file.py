@@ -73,7 +73,7 @@ def _part(subject: str | None, score: Any) -> Part:
 
 def split_rows(parts: Sequence[Part], layers: Sequence[str]) -> list[dict[str, Any]]:
     """Raw value of each subject's splits: the median over neuroids; with the layer where there is one a split."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for part in parts:
         if part.values is None:
             continue

@@ -247,7 +247,7 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
     value = None if reason else _scaled(scale, scored)
     if value is None and reason is None:
         reason = f"the score is not finite: {scored.score.values}"
-    row = {
+    row: dict[str, Any] = {
         "region": benchmark.region,
         "subject": None,
         "score": value,
@@ -284,8 +284,9 @@ def _sizes(benchmark: Benchmark, scored: Scored) -> dict[str, int | None]:
         return {"n_targets": None, "n_mapping": None}
     inner = _inner(scored.stock)
     images = [_fitted_images(part, _assembly(part)) for part in inner]
+    fitted = [n for n in images if n is not None]
     targets = sum(int(_assembly(part).sizes["neuroid"]) for part in inner)
-    return {"n_targets": targets, "n_mapping": None if None in images else sum(images)}
+    return {"n_targets": targets, "n_mapping": sum(fitted) if len(fitted) == len(images) else None}
 
 
 def _inner(stock: Any) -> list[Any]:

@@ -14,11 +14,11 @@ from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob
 from neuroscaling.brainscore.own_benchmarks import Definition, benchmark_entry, check_definitions, require_files
 from neuroscaling.brainscore.row_numbers import Layers
+from neuroscaling.core.commitments import read_commitment
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
-from neuroscaling.core.files import DELETE_AND_RERUN
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.records import check_v4_assembly
-from neuroscaling.core.score_files import making_score, read_record_of_run, stored_name
+from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study import benchmarks
 from neuroscaling.study.benchmarks import find_benchmark, remote_files
@@ -119,8 +119,8 @@ def _score_run(
             chosen = None
             if out.commitment is not None:
                 chosen = read_commitment(out.commitment)
-                made_from[stored_name(out.commitment)] = chosen["checksum"]
-            job = _job(out, stored, own, chosen and chosen["layers"], options)
+                made_from[stored_name(out.commitment)] = chosen.checksum
+            job = _job(out, stored, own, chosen.layers if chosen else None, options)
             content, targets = score_benchmark(
                 own.benchmark, partial(benchmark_object, definitions=own.definitions), job
             )
@@ -134,8 +134,8 @@ def _score_run(
 def _job(out: ScoreOutput, stored: Layers, own: BenchmarkData, chosen: list[str] | None, options: ScoringJob) -> Any:
     from neuroscaling.brainscore.scoring import Job
 
-    layers: dict[str, Any]
-    layers, readout = layers_by_depth(stored.activations, options.layers, options.readout)
+    by_region, readout = layers_by_depth(stored.activations, options.layers, options.readout)
+    layers: dict[str, str | list[str]] = dict(by_region)
     if chosen is not None:
         layers[out.benchmark] = chosen
     return Job(
@@ -152,25 +152,6 @@ def _job(out: ScoreOutput, stored: Layers, own: BenchmarkData, chosen: list[str]
         engine=options.engine,
         stored=stored,
     )
-
-
-def read_commitment(path: Path) -> dict[str, Any]:
-    """The record of chosen layers, with the layer of each split under `layers`.
-
-    Raises DataError as `read_of_run`, and for a file that says no layers.
-    """
-    record = read_record_of_run(path, COMMITMENT_FORMAT, DELETE_AND_RERUN)
-    layers = record.get("layers")
-    if not isinstance(layers, list) or not layers or not all(isinstance(layer, str) for layer in layers):
-        raise DataError(
-            Problem(
-                what="no layers are committed to in this file",
-                where=str(path),
-                value=layers,
-                allowed="a list of layers",
-            )
-        )
-    return record
 
 
 def layers_by_depth(
@@ -201,7 +182,7 @@ def data_files(root: Path, entry: benchmarks.Benchmark, definitions: dict[str, D
         _check_simulated(root, [own.assembly, own.stimuli])
         return {name: f"sha256:{found}" for name, found in sums.items()}
     files, alone = find_benchmark(root, entry)
-    if all(part.official for part in [*files, *alone]):
+    if all(part.official for part in files) and all(part.official for part in alone):
         # Brain-Score checks these sums whenever it loads the files; hashing gigabytes in every job adds nothing.
         return {file.name: f"sha1:{file.sha1}" for file in remote_files(entry)}
     paths = [path for part in files for path in (part.assembly, part.csv)] + [part.csv for part in alone]
@@ -225,6 +206,3 @@ def settings_of(entry: benchmarks.Benchmark, definitions: dict[str, Definition])
 def data_hash(root: Path, entry: benchmarks.Benchmark, definitions: dict[str, Definition]) -> str:
     """Tells what a benchmark's ceiling is made from: its recordings, and what a study that defines it says of it."""
     return BenchmarkData.of(root, entry.benchmark, definitions).data_hash
-
-
-COMMITMENT_FORMAT = "commitment/2"
