@@ -80,7 +80,7 @@ def test_a_protocol_or_engine_that_differs_between_benchmarks_is_refused_once(tm
         tmp_path, score_record(benchmark="d-pls", protocol="parity"), changed(BRAINSCORE, "protocol", "parity")
     )
     problems = list(setting_problems([(path, read_score(path)) for path in (first, second, third)]))
-    assert [problem.where for problem in problems] == [f"{second}: engine", f"{third}: protocol"]
+    assert [str(problem.where) for problem in problems] == [f"{second}: engine", f"{third}: protocol"]
     assert all(str(first) in problem.allowed for problem in problems)
 
 
@@ -113,4 +113,4 @@ def test_numbers_of_mapping_images_that_were_not_asked_for_are_refused(tmp_path,
 def test_a_file_that_says_another_setting_than_its_definition_is_refused(tmp_path, key):
     path = write_score(tmp_path, score_record(**{key: "parity"}), BRAINSCORE)
     (problem,) = setting_problems([(path, read_score(path))])
-    assert problem.where == f"{path}: {key}" and problem.value == "parity"
+    assert str(problem.where) == f"{path}: {key}" and problem.value == "parity"

@@ -105,7 +105,7 @@ def test_missing_file_names_its_neighbour(tmp_path):
 
 
 def test_broken_yaml_names_the_line(tmp_path):
-    assert "line" in problems_of(tmp_path, "fits: [a\nb: }")[0].where
+    assert "line" in str(problems_of(tmp_path, "fits: [a\nb: }")[0].where)
 
 
 def test_configuration_is_light():

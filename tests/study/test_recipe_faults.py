@@ -29,7 +29,9 @@ def faults(tmp_path, text):
     path.write_text(text)
     with pytest.raises(StudyError) as caught:
         load_recipe(str(path))
-    return {problem.where.rpartition(": ")[2]: (problem.what, problem.nearest) for problem in caught.value.problems}
+    return {
+        str(problem.where).rpartition(": ")[2]: (problem.what, problem.nearest) for problem in caught.value.problems
+    }
 
 
 def test_all_faults_of_a_recipe_come_at_once(tmp_path):
@@ -90,7 +92,7 @@ def test_all_contradictions_come_at_once(tmp_path):
     )
     with pytest.raises(StudyError) as caught:
         load_recipe(str(path))
-    keys = {problem.where.rpartition(": ")[2] for problem in caught.value.problems}
+    keys = {str(problem.where).rpartition(": ")[2] for problem in caught.value.problems}
     assert keys == {
         "warmup_epochs", "micro_batch", "loss", "drop_path.convnext_tinny", "augmentation", "ema_warmup"
     }  # fmt: skip

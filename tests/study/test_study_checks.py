@@ -48,7 +48,7 @@ def problems(folder, study, **fits):
     for name, content in fits.items():
         write(folder / f"{name}.yaml", {"fits": content})
     found = read_study(write(folder / "s.yaml", study)).problems
-    return {problem.where.partition(": ")[2]: problem for problem in found}
+    return {str(problem.where).partition(": ")[2]: problem for problem in found}
 
 
 def test_names_are_checked_where_types_are_wrong(folder):
@@ -80,7 +80,7 @@ def test_names_are_checked_where_types_are_wrong(folder):
         "study", "runs[0].samples_per_class[0]", "runs[0].seeds", "training.gpus", "layers.resnet_w5.candidates",
         "fits[0], none.yaml", "encoding[0].regions[1]", "encoding[0].draws", "simulated.brain.vertices",
     } <= set(found)  # fmt: skip
-    assert all(" line " in problem.where for problem in found.values())
+    assert all(" line " in str(problem.where) for problem in found.values())
 
 
 def test_check_looks_deep_beside_what_is_faulty(folder, capsys):
@@ -114,7 +114,7 @@ def test_two_files_with_a_fit_of_one_name(folder):
     )
     (problem,) = found.values()
     assert problem.what == "two fits of one name" and problem.value == "a"
-    assert "two.yaml line 2" in problem.where and "one.yaml line 2" in problem.fix
+    assert "two.yaml line 2" in str(problem.where) and "one.yaml line 2" in problem.fix
     same = problems(folder, changed(accuracy=True, fits=["one.yaml", "one.yaml"]), one=first)
     assert len(same) == 2 and {p.what for p in same.values()} == {"two fits of one name"}
 
@@ -134,7 +134,7 @@ def test_two_files_with_a_fit_of_one_name(folder):
 )
 def test_a_value_that_no_row_can_have_gets_the_nearest(folder, change, value, nearest):
     (problem,) = problems(folder, changed(accuracy=True, fits=["f.yaml"]), f=[FIT | change]).values()
-    assert (problem.value, problem.nearest) == (value, nearest) and "f.yaml line" in problem.where
+    assert (problem.value, problem.nearest) == (value, nearest) and "f.yaml line" in str(problem.where)
 
 
 def test_a_value_that_other_studies_have_is_let_through(folder):

@@ -53,7 +53,7 @@ def test_unknown_key_names_the_nearest(tmp_path):
 
 def test_unknown_key_inside_a_list_of_runs(tmp_path):
     (problem,) = faults(tmp_path, runs=[GOOD["runs"][0] | {"seedz": [1]}])
-    assert problem.where.endswith("runs[0].seedz") and problem.nearest == "seeds"
+    assert str(problem.where).endswith("runs[0].seedz") and problem.nearest == "seeds"
 
 
 @pytest.mark.parametrize("k", [0, -3])

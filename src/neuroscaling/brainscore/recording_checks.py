@@ -312,8 +312,8 @@ def _registered_problems(root: Path, benchmark: str, seen: set[Path]) -> Iterato
     try:
         files, stimuli = find_benchmark(root, BENCHMARKS[benchmark])
     except DataError as error:
-        new = [problem for problem in error.problems if Path(problem.where, str(problem.value)) not in seen]
-        seen.update(Path(problem.where, str(problem.value)) for problem in new)
+        new = [problem for problem in error.problems if Path(str(problem.where), str(problem.value)) not in seen]
+        seen.update(Path(str(problem.where), str(problem.value)) for problem in new)
         yield from new
         return
     entries: list[DataSetFiles | StimulusFiles] = [*files, *stimuli]

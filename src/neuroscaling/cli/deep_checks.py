@@ -13,7 +13,7 @@ from typing import Any
 from neuroscaling.brainscore.environment import estimate_mb
 from neuroscaling.brainscore.own_benchmarks import benchmark_entry, check_definitions
 from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
-from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.errors import DataError, Place, Problem, listing
 from neuroscaling.core.score_scales import NO_CORRELATION
 from neuroscaling.core.score_table import SCORE_COLUMNS, VALIDATION
 from neuroscaling.datasets.checks import deep_problems as image_problems
@@ -127,7 +127,7 @@ def _layers(study: LoadedStudy, of_networks: list[Problem]) -> Iterator[Problem]
     from neuroscaling.models.layers import check_layers
 
     for arch, layers in wanted.items():
-        if not any(arch in problem.where for problem in of_networks):
+        if not any(arch in str(problem.where) for problem in of_networks):
             yield from check_layers(arch, dict.fromkeys(layers))
 
 
@@ -148,7 +148,11 @@ def _memory(study: LoadedStudy) -> Iterator[Problem]:
             fix = f"`mem_mb: {-(-estimate // 500) * 500}`"
             names = listing(list(job.benchmarks), 3)
             yield Problem(
-                what=what, where=f"{study.file}: brainscore.mem_mb", value=names, allowed=f"{estimate} or more", fix=fix
+                what=what,
+                where=Place(study.file) / "brainscore" / "mem_mb",
+                value=names,
+                allowed=f"{estimate} or more",
+                fix=fix,
             )
 
 
@@ -167,7 +171,10 @@ def _mappings(study: LoadedStudy) -> Iterator[Problem]:
             asked = FitShape(fit.n, None, fit.evaluated, alphas, shape.targets, 4, ridge.gpu)
             least = least_memory_mb([fit.n], settings.folds, asked)
             if least > ridge.memory_mb:
-                where, what = f"{study.file}: encoding.ridge.memory_mb", f"{fit.n} mapping images need {least} MB"
+                where, what = (
+                    Place(study.file) / "encoding" / "ridge" / "memory_mb",
+                    f"{fit.n} mapping images need {least} MB",
+                )
                 fix = f"`memory_mb: {-(-least // 500) * 500}`"
                 yield Problem(
                     what=what, where=where, value=ridge.memory_mb, allowed=f"{least} or more ({job.subject})", fix=fix
@@ -198,7 +205,9 @@ def scale_problems(study: LoadedStudy) -> Iterator[Problem]:
                 "mean over them: `mean_over_scales: true`"
             )
             what = f"this fit would pool scores on {len(examples)} scales"
-            yield Problem(what=what, where=f"{study.file}: fit {job.name}", value=found, allowed="one scale", fix=fix)
+            yield Problem(
+                what=what, where=Place(study.file) / f"fit {job.name}", value=found, allowed="one scale", fix=fix
+            )
 
 
 def _rows(study: LoadedStudy) -> Iterator[dict[str, str]]:

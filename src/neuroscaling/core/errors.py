@@ -1,32 +1,67 @@
 """Errors tell a user what is wrong, where, with which value, what is allowed and what to do next."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any
 
 Location = tuple[str | int, ...]
 """The keys and list indices that lead to a value of a file: ("runs", 0, "recipe")."""
+SHOWN_KEY = 60
+"""Characters of a key that a place shows."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands: `Place("study.yaml") / "runs" / 0 / "recipe"`.
+
+    file: its path; keys: what leads to the value within it; line: from 1, None where nobody knows it;
+    note: what else is said of the place.
+    """
+
+    file: str | PurePath
+    keys: Location = ()
+    line: int | None = None
+    note: str = ""
+
+    def __truediv__(self, key: str | int) -> "Place":
+        return replace(self, keys=(*self.keys, key))
+
+    def __str__(self) -> str:
+        """`study.yaml line 12: runs[0].recipe, the note`."""
+        where = f"{self.file} line {self.line}" if self.line else str(self.file)
+        where = f"{where}: {dotted(self.keys)}" if self.keys else where
+        return f"{where}, {self.note}" if self.note else where
+
+
+def dotted(location: Location) -> str:
+    """A location as people write it: `runs[0].archs`."""
+    place = ""
+    for part in location:
+        name = str(part) if len(str(part)) <= SHOWN_KEY else f"{str(part)[:SHOWN_KEY]}..."
+        place += f"[{part}]" if isinstance(part, int) and place else f".{name}" if place else name
+    return place
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing that is wrong.
 
-    what: the fault in a few words; where: file, key or row; value: what was found there;
+    what: the fault in a few words; where: its place, or the name of what is no file; value: what was found there;
     allowed: what may stand there; nearest: the allowed value that looks most like it; fix: the next step.
     """
 
     what: str
-    where: str = ""
+    where: Place | str = ""
     value: Any = None
     allowed: str = ""
     nearest: str = ""
     fix: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        where = str(self.where)
+        lines = [f"{where}: {self.what}" if where else self.what]
         if self.value is not None:
             lines.append(f"    found:    {_shortened(self.value)}")
         if self.allowed:

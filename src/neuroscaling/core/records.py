@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.errors import DataError, Place, Problem
 from neuroscaling.core.files import DELETE_AND_RERUN, read_json, read_object, require_file, write_json
 from neuroscaling.core.hashing import canonical_json, file_sha256, key_of
 
@@ -49,7 +49,7 @@ def read_record(path: str | Path, form: str, again: str = DELETE_AND_RERUN) -> d
         raise DataError(
             Problem(
                 what="a file of another format",
-                where=f"{path}: {FORMAT_KEY}",
+                where=Place(path) / FORMAT_KEY,
                 value=record.get(FORMAT_KEY),
                 allowed=form,
                 fix=again,
@@ -65,7 +65,7 @@ def require_checksum(record: Mapping[str, Any], path: str | Path, again: str = D
     if record.get(CHECKSUM) != found:
         what = "the file was altered: its content does not have the checksum that it states"
         raise DataError(
-            Problem(what=what, where=f"{path}: {CHECKSUM}", value=record.get(CHECKSUM), allowed=found, fix=again)
+            Problem(what=what, where=Place(path) / CHECKSUM, value=record.get(CHECKSUM), allowed=found, fix=again)
         )
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.errors import DataError, Place, Problem, listing
 from neuroscaling.core.files import DELETE_AND_RERUN, require_file
 from neuroscaling.core.hashing import file_sha256, key_of
 from neuroscaling.core.leases import Lease, held, sweep
@@ -147,7 +147,7 @@ def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
             what = f"scores of another {key} than was asked for"
             yield Problem(
                 what=what,
-                where=f"{path}: {key}",
+                where=Place(path) / key,
                 value=content.get(key),
                 allowed=wanted,
                 fix=DELETE_AND_RERUN,
@@ -160,7 +160,7 @@ def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
             other = [n for n in other if n != max(found)]
         if other:
             what, allowed = "scores of numbers of mapping images that were not asked for", listing(samples)
-            where, fix = f"{path}: n_mapping", DELETE_AND_RERUN
+            where, fix = Place(path) / "n_mapping", DELETE_AND_RERUN
             yield Problem(what=what, where=where, value=listing(other), allowed=allowed, fix=fix)
 
 
@@ -176,7 +176,7 @@ def _setting_differences(
             told.add(label)
             what = "scores of two settings in one table"
             allowed = f"{known!r}, as {name} in {first['path']}"
-            yield Problem(what=what, where=f"{path}: {key}", value=repr(own), allowed=allowed, fix=ONE_STUDY_ALONE)
+            yield Problem(what=what, where=Place(path) / key, value=repr(own), allowed=allowed, fix=ONE_STUDY_ALONE)
 
 
 def _flat_settings(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:

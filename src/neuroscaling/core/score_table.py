@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.errors import DataError, Place, Problem, listing, nearest
 from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, require_keys, require_rows
 from neuroscaling.core.records import FAILED, read_outcome
 from neuroscaling.core.score_files import read_score, setting_problems
@@ -262,7 +262,7 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
         near = nearest(row["scale"], SCALES)
         yield Problem(
             what="unknown scale of a score",
-            where=f"{path}: scale",
+            where=Place(path) / "scale",
             value=row["scale"],
             allowed=listing(list(SCALES)),
             nearest=near,
@@ -271,10 +271,10 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
     elif row["score"] is not None and has_ceiling(row["scale"]) != (row.get("ceiling") is not None):
         what = "a score and its scale disagree on whether there is a ceiling"
         value = f"scale {row['scale']}, ceiling {row.get('ceiling')}"
-        yield Problem(what=what, where=f"{path}: region {row['region']}", value=value, fix=fix)
+        yield Problem(what=what, where=Place(path) / f"region {row['region']}", value=value, fix=fix)
     elif (row["score"] is None) != bool(row.get("reason")):
         what = "a score is null without a reason" if row["score"] is None else "a score has a reason for being null"
-        yield Problem(what=what, where=f"{path}: region {row['region']}", value=row.get("reason"), fix=fix)
+        yield Problem(what=what, where=Place(path) / f"region {row['region']}", value=row.get("reason"), fix=fix)
 
 
 def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem, listing, nearest
+from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem, dotted, listing, nearest
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.study import architectures, benchmarks, published_tables, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
@@ -29,7 +29,6 @@ from neuroscaling.study.study_sections import (
     V4Data,
     V4Encoding,
 )
-from neuroscaling.study.yaml_document import shown
 
 FEATURES_ALONE = "neuron_to_neuron"
 """The metric that inner products don't serve."""
@@ -68,7 +67,7 @@ def _dataset_faults(study: Study) -> Iterator[Fault]:
         found = light_problems(name, dataset.model_dump(mode="json"), sorted(wanted), cache)
         for problem in found:
             place = next(_asking(study, name, problem.value), ("datasets", name))
-            own = problem.where.removeprefix(f"dataset {name}").lstrip(" :,")
+            own = str(problem.where).removeprefix(f"dataset {name}").lstrip(" :,")
             yield Fault(place, replace(problem, where=own if place[0] == "datasets" else problem.where))
 
 
@@ -371,7 +370,7 @@ def v4_faults(study: Study) -> Iterator[Fault]:
     for entry in named.values():
         place, folder = (*entry.place, "local_dir"), str(entry.folder)
         if first and entry is not first:
-            allowed = f"{first.folder}, as in {shown(first.place)}"
+            allowed = f"{first.folder}, as in {dotted(first.place)}"
             fix = "put all sessions into one folder, or make two studies with a store each"
             what = "V4 recordings of one study are in two folders"
             yield Fault(place, Problem(what=what, where="", value=folder, allowed=allowed, fix=fix))

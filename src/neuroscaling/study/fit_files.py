@@ -271,7 +271,7 @@ def same_names(files: list[tuple[FitFile, Document]]) -> Iterator[Fault]:
                 continue
             place = document.in_file(("fits", i, "name"))
             for name in _names(fit):
-                at = document.at(place)
+                at = str(document.at(place))
                 fault = _name_fault(name, seen.get(name, ""))
                 if fault and n == len(files):
                     yield Fault(place, fault)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.core.errors import DataError, Place, Problem, StudyError, listing, nearest
 from neuroscaling.core.files import read_json
 from neuroscaling.study.architectures import OWN, TORCHVISION, architecture
 from neuroscaling.study.loaded_study import LoadedStudy, Run
@@ -85,7 +85,9 @@ def reference_run(study: LoadedStudy, run: Run) -> Run:
     what = "no network to choose the layers on: seed 0, all training images"
     fix = "add it to `runs:`, or choose per network: `brainscore: layers: {choose: nested, scope: run}`"
     raise StudyError(
-        Problem(what=what, where=f"{study.file}: brainscore.layers", value=f"{run.arch} on {run.dataset}", fix=fix)
+        Problem(
+            what=what, where=Place(study.file) / "brainscore" / "layers", value=f"{run.arch} on {run.dataset}", fix=fix
+        )
     )
 
 
@@ -154,7 +156,7 @@ def published_commitment(
     wanted = _wanted(name, kind, dataset, objective)
     key = next((key for key in chosen if fnmatchcase(key.lower(), wanted) and SEED in chosen[key]), None)
     if key is None:
-        where = f"{path}: {arch}"
+        where = Place(path) / arch
         raise DataError(
             Problem(
                 what="no published layers for this data set", where=where, value=wanted, allowed=listing(sorted(chosen))

@@ -37,10 +37,11 @@ def validated(
     stand_ins: values for keys that are needed, where their own are faulty.
     """
     faults = list(document.faults)
-    found, left = _shaped(model, document), document
-    if faults or isinstance(found, list):
+    shaped, left = _shaped(model, document), document
+    found = None if isinstance(shaped, list) else shaped
+    if faults or isinstance(shaped, list):
         known = {fault.location for fault in faults}
-        faults += [fault for fault in found if fault.location not in known] if isinstance(found, list) else []
+        faults += [fault for fault in shaped if fault.location not in known] if isinstance(shaped, list) else []
         found, left = partial(model, document, {fault.location for fault in faults}, stand_ins)
     if found is not None:
         places = {fault.location for fault in faults}
@@ -151,7 +152,6 @@ def _problem(place: Location, faults: list[Any], model: type[BaseModel], documen
             key = str(place[-1])
             return Problem(
                 what="unknown key",
-                where="",
                 value=key,
                 allowed=", ".join(known),
                 nearest=nearest(key, known),
@@ -164,21 +164,17 @@ def _problem(place: Location, faults: list[Any], model: type[BaseModel], documen
         case "union_tag_not_found" if isinstance(value, dict):
             key = first["ctx"]["discriminator"].strip("'")
             choices = _choices(allowed, key)
-            return Problem(
-                what=f"`{key}` is missing", where="", value=None, allowed=", ".join(choices), fix=f"add `{key}:`"
-            )
+            return Problem(what=f"`{key}` is missing", allowed=", ".join(choices), fix=f"add `{key}:`")
         case "union_tag_invalid":
             key, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
             choices = _choices(allowed, key)
-            return Problem(
-                what=f"unknown {key}", where="", value=tag, allowed=", ".join(choices), nearest=nearest(tag, choices)
-            )
+            return Problem(what=f"unknown {key}", value=tag, allowed=", ".join(choices), nearest=nearest(tag, choices))
         case "value_error":
-            return Problem(what=str(first["ctx"]["error"]).rstrip("."), where="", value=value)
+            return Problem(what=str(first["ctx"]["error"]).rstrip("."), value=value)
         case _ if first["loc"] and first["loc"][-1] == "[key]":
             what = "must be a name" if isinstance(place[-1], str) else "the name must be a text"
             fix = "" if isinstance(place[-1], str) else f"write '{place[-1]}': in quotes"
-            return Problem(what=f"{what} ({NAME_IN_WORDS})", where="", value=place[-1], fix=fix)
+            return Problem(what=f"{what} ({NAME_IN_WORDS})", value=place[-1], fix=fix)
     return _not_allowed(place, allowed, value)
 
 
@@ -186,7 +182,7 @@ def _not_allowed(place: Location, allowed: list[Kind], value: Any) -> Problem:
     choices = [choice for kind in allowed for choice in kind.choices]
     near = nearest(value, choices) if isinstance(value, str) else ""
     what = f"must be {in_words(allowed)}, not {_shown(value)}"
-    return Problem(what=what, where="", value=value, nearest=near, fix=_fix(place, allowed, value))
+    return Problem(what=what, value=value, nearest=near, fix=_fix(place, allowed, value))
 
 
 def _shown(value: Any) -> str:
@@ -254,7 +250,7 @@ def _is_there(content: Any, place: Location) -> bool:
     for part in place:
         if not isinstance(content, dict | list) or not _has(content, part):
             return False
-        content = content[part]
+        content = _at(content, (part,))
     return True
 
 
@@ -290,9 +286,7 @@ def replaced(text: str) -> tuple[str, list[Problem]]:
         name, default = match[1] or match[3], match[2]
         found = os.environ.get(name) or default
         if found is None:
-            problems.append(
-                Problem(what=f"the variable ${name} is not set", where="", value=text, fix=f"export {name}=...")
-            )
+            problems.append(Problem(what=f"the variable ${name} is not set", value=text, fix=f"export {name}=..."))
         return found or ""
 
     expanded = VARIABLE.sub(replace, text)

@@ -17,7 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML, nodes
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from neuroscaling.core.errors import Fault, Location, Problem, StudyError, nearest
+from neuroscaling.core.errors import Fault, Location, Place, Problem, StudyError, nearest
 from neuroscaling.core.provenance import REPOSITORY
 
 DEPTH = 40  # mappings and lists inside each other; a study has six
@@ -113,10 +113,11 @@ class _Builder:
             return self._scalar(node, place)
         self.open.append(id(node))
         try:
-            self._check_tag(node, place, "seq" if isinstance(node, nodes.SequenceNode) else "map")
-            if isinstance(node, nodes.SequenceNode):
-                return [self._value(item, (*place, i)) for i, item in enumerate(node.value)]
-            return self._mapping(node, place)
+            if isinstance(node, nodes.MappingNode):
+                self._check_tag(node, place, "map")
+                return self._mapping(node, place)
+            self._check_tag(node, place, "seq")
+            return [self._value(item, (*place, i)) for i, item in enumerate(node.value)]
         finally:
             self.open.pop()
 
@@ -232,7 +233,6 @@ def _short(key: Any) -> str:
 
 
 BYTES = 4_000_000
-SHOWN_KEY = 60
 
 
 @dataclass(frozen=True)
@@ -251,11 +251,9 @@ class Document:
     kept: dict[Location, list[int]] = field(default_factory=dict)
     origin: "Document | None" = None
 
-    def at(self, location: Location = (), line: int | None = None) -> str:
-        """`mine.yaml line 12: runs[0].recipe`: the place of a value, or of where it is missing, in the file."""
-        line = line or self.line(location)
-        where = f"{self.file} line {line}" if line and location else self.file
-        return f"{where}: {shown(location)}" if location else where
+    def at(self, location: Location = (), line: int | None = None) -> Place:
+        """The place of a value, or of where it is missing, in the file."""
+        return Place(self.file, location, (line or self.line(location)) if location else None)
 
     def line(self, location: Location) -> int | None:
         """The line of a value, or of the nearest that it would be part of."""
@@ -265,24 +263,25 @@ class Document:
         """The problems of `faults` in the order of the file, each with its place ahead of what it says of it itself."""
         found = []
         for fault in faults:
-            at, own = self.at(fault.location, fault.line), fault.problem.where
             line = fault.line or self.line(fault.location) or 0
-            found.append((line, replace(fault.problem, where=f"{at}, {own}" if own else at)))
+            at = replace(self.at(fault.location, fault.line), note=str(fault.problem.where))
+            found.append((line, replace(fault.problem, where=at)))
         return list({str(problem): problem for _, problem in sorted(found, key=lambda pair: pair[0])}.values())
 
     def placed(self, problem: Problem) -> Problem:
-        """A problem that says `FILE: key`, or begins with the name of a network, with the line of that key or name.
+        """A problem of a key of this file, or of a network that it names, with the line of that key or name.
 
-        As it is where it says neither.
+        As it is where it is of neither.
         """
-        key = problem.where.removeprefix(f"{self.file}: ")
-        if key != problem.where:
-            place = next((place for place in self.lines if place and shown(place) == key), None)
-            return replace(problem, where=self.at(place)) if place else problem
-        name = problem.where.partition(": ")[0]
-        named = [place for place in self.lines if name in self._networks(place)]
-        place = min(named, key=lambda place: place[0] != "layers", default=None)
-        return replace(problem, where=f"{self.at(place)}, {problem.where}") if place else problem
+        where = problem.where if isinstance(problem.where, Place) else Place(problem.where)
+        if str(where.file) == self.file:
+            known = where.keys in self.lines and where.keys
+            return replace(problem, where=replace(self.at(where.keys), note=where.note)) if known else problem
+        named = [place for place in self.lines if str(where.file) in self._networks(place)]
+        if not named:
+            return problem
+        place = min(named, key=lambda place: place[0] != "layers")
+        return replace(problem, where=replace(self.at(place), note=str(where)))
 
     def _networks(self, place: Location) -> tuple[Any, ...]:
         """The network that a place in the file names: one of `layers:` by its key, one of `runs:` by its text."""
@@ -298,8 +297,9 @@ class Document:
         found: Location = ()
         for part in location:
             indices = self.kept.get(found)
-            is_moved = indices is not None and isinstance(part, int) and part < len(indices)
-            found = (*found, indices[part] if is_moved else part)
+            if indices is not None and isinstance(part, int) and part < len(indices):
+                part = indices[part]
+            found = (*found, part)
         return found
 
     @property
@@ -325,18 +325,9 @@ def read_document(path: str | Path, what: str, fix: str, replaced: Callable[[str
     try:
         text = load_yaml(_text(path, what, fix), replaced)
     except YamlSyntaxError as error:
-        where = f"{path} line {error.line}" if error.line else str(path)
+        where = Place(path, line=error.line)
         raise StudyError(Problem(what="not valid YAML", where=where, value=error.what)) from error
     return Document(str(path), text.value, text.lines, tuple(text.faults))
-
-
-def shown(location: Location) -> str:
-    """`runs[0].archs`."""
-    place = ""
-    for part in location:
-        name = str(part) if len(str(part)) <= SHOWN_KEY else f"{str(part)[:SHOWN_KEY]}..."
-        place += f"[{part}]" if isinstance(part, int) and place else f".{name}" if place else name
-    return place
 
 
 def beneath(location: Location, others: Iterable[Location]) -> Iterator[Location]:
@@ -368,7 +359,9 @@ def _text(path: Path, what: str, fix: str) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise StudyError(
-            Problem(what=f"not a readable {what} (no text)", where=f"{path} line {line}", fix="a text in UTF-8; " + fix)
+            Problem(
+                what=f"not a readable {what} (no text)", where=Place(path, line=line), fix="a text in UTF-8; " + fix
+            )
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from neuroscaling import __version__
-from neuroscaling.core.errors import NeuroscalingError, Problem, listing
+from neuroscaling.core.errors import NeuroscalingError, Place, Problem, listing
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.image_listing import read_cache, write_cache
 from neuroscaling.study import architectures
@@ -219,7 +219,7 @@ def _equal(one: "Tensor", other: "Tensor") -> bool:
 
 
 def _of(arch: str, problem: Problem) -> Problem:
-    return problem if arch in problem.where else replace(problem, where=f"{arch}: {problem.where}".rstrip(": "))
+    return problem if arch in str(problem.where) else replace(problem, where=Place(arch, note=str(problem.where)))
 
 
 ENCODING_MODELS = Path(__file__).with_name("encoding_models.yaml")

@@ -155,4 +155,4 @@ def refuse_corrupt(problems: list[Problem], limit: int, dataset: str) -> None:
         allowed=f"corrupt_limit: {limit}",
         fix="replace these files or move them away, or raise the data set's `corrupt_limit`",
     )
-    raise RunFailed([total, *problems[:SHOWN]], lasting=False, corrupt=[problem.where for problem in problems])
+    raise RunFailed([total, *problems[:SHOWN]], lasting=False, corrupt=[str(problem.where) for problem in problems])
