@@ -94,7 +94,9 @@ def prepare(folder: Path, n: int) -> list[Path]:
     save_weights(model, folder / "weights.safetensors", {"arch": ARCH})
     np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in model.state_dict().items()})
     weights = {"weights": "weights.safetensors", "weights_sha256": file_sha256(folder / "weights.safetensors")}
-    write_record(folder / "run.json", {"format": records.RUN_FORMAT, "status": records.DONE, **weights})
+    unknown = dict.fromkeys(records.NEEDED_OF_DONE)
+    known = {"run": RUN["run"], "kind": "untrained", "status": records.DONE, "checkpoints": [], **weights}
+    write_record(folder / "run.json", {"format": records.RUN_FORMAT, **unknown, **known})
     return paths
 
 

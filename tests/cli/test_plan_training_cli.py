@@ -5,11 +5,11 @@ import json
 import pytest
 
 from neuroscaling.cli.main import main
-from neuroscaling.core.records import write_record
 from neuroscaling.planning.training_throughput import Speeds, read_training_rates
 from neuroscaling.planning.training_time import run_estimates
 from neuroscaling.study.gpus import calibrated_devices
 from neuroscaling.study.loaded_study import load_study
+from tests.support.run_records import run_content, write_run
 from tests.support.small_plan import write_small
 
 
@@ -105,8 +105,8 @@ def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
     for i, name in enumerate(done):
         folder = study.store.run(name)
         seconds = runs[name].seconds.expected * (2 - i) if i < 2 else 1.0
-        record = {"format": "run/3", "status": "failed" if i == 2 else "done", "provenance": {"seconds": seconds}}
-        write_record(folder / "run.json", record)
+        changes = {"status": "failed" if i == 2 else "done", "provenance": {"seconds": seconds}}
+        write_run(folder / "run.json", run_content(name, **changes))
     status, out, _ = plan(capsys, small, "--compare", "--format", "json")
     row, total = json.loads(out)
     assert status == 0 and (row["family"], row["runs"], row["finished"]) == ("ViT", 6, 2)

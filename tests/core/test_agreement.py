@@ -7,8 +7,9 @@ import pytest
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.score_files import read_score, setting_problems
 from neuroscaling.core.score_table import build_table
-from tests.core.test_table import run_record, score_record
-from tests.support.score_records import write_run, write_score
+from tests.core.test_table import score_record
+from tests.support.run_records import run_content, write_run
+from tests.support.score_records import write_score
 
 BRAINSCORE = {
     "benchmark": "b-pls", "defined": {"region": "V4"}, "data": "simulated-demo-00000000", "stimuli": "demo-8deg-1",
@@ -56,7 +57,7 @@ def test_files_of_one_benchmark_that_differ_in_a_setting_are_refused_and_both_ar
     files = two(tmp_path, key, value)
     runs = [tmp_path / f"r{i}.json" for i in range(2)]
     for number, path in enumerate(runs):
-        write_run(path, run_record(f"run{number}-00000000"))
+        write_run(path, run_content(f"run{number}-00000000"))
     with pytest.raises(DataError, match="two settings in one table") as caught:
         build_table(files, runs)
     text = str(caught.value)

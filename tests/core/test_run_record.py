@@ -7,15 +7,8 @@ import pytest
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import ArtefactName, file_sha256
-from neuroscaling.core.records import (
-    checked_weights,
-    failure_in,
-    lacks_weights,
-    read_run,
-    seconds_of,
-    weights_of,
-    write_record,
-)
+from neuroscaling.core.records import RunRecord, checked_weights, failure_in, read_run, write_run_record
+from tests.support.run_records import run_content, write_run
 
 WEIGHTS = "weights-ep2.safetensors"
 
@@ -30,17 +23,13 @@ def run_of(store, seed, **changes):
         file.write_bytes(bytes([seed, epoch] * 500))
     kept = [{"epoch": epoch, "file": file.name, "sha256": file_sha256(file)} for epoch, file in files.items()]
     record = {
-        "format": "run/3",
         "definition": definition,
-        "run": folder.name,
-        "kind": "trained",
-        "status": "done",
         "weights": WEIGHTS,
         "weights_sha256": kept[1]["sha256"],
         "checkpoints": kept,
         "provenance": {"seconds": 2.5},
     }
-    write_record(folder / "run.json", record | changes)
+    write_run(folder / "run.json", run_content(folder.name, **record | changes))
     return folder
 
 
@@ -51,9 +40,9 @@ def run(tmp_path):
 
 def test_what_a_sound_run_tells(run):
     record = read_run(run / "run.json")
-    assert checked_weights(run) == run / WEIGHTS and seconds_of(record) == 2.5
-    assert [file.name for file in weights_of(record)] == [WEIGHTS, "weights-ep1.safetensors"]
-    assert not lacks_weights(run, record) and failure_in(run) is None
+    assert checked_weights(run) == run / WEIGHTS and record.seconds == 2.5
+    assert [file.name for file in record.weights_files] == [WEIGHTS, "weights-ep1.safetensors"]
+    assert not record.lacks_weights(run) and failure_in(run) is None
 
 
 def test_weights_of_another_run_copied_in_place_are_refused_with_both_sums(run, tmp_path):
@@ -102,16 +91,14 @@ def test_the_record_of_another_run_under_this_name_is_refused(run, tmp_path):
 
 def test_deleted_weights_say_what_to_do(run):
     (run / WEIGHTS).unlink()
-    assert lacks_weights(run, read_run(run / "run.json"))
+    assert read_run(run / "run.json").lacks_weights(run)
     with pytest.raises(DataError, match="the next start makes the run again"):
         checked_weights(run)
 
 
 def test_failures_for_good_and_those_that_can_be_mended(tmp_path):
     for_good = run_of(tmp_path, 3, status="failed", problem="the loss is no longer finite", weights=None)
-    assert (
-        failure_in(for_good) == "the loss is no longer finite" and seconds_of(read_run(for_good / "run.json")) is None
-    )
+    assert failure_in(for_good) == "the loss is no longer finite" and read_run(for_good / "run.json").seconds is None
     with pytest.raises(DataError, match="the run failed: the loss"):
         checked_weights(for_good)
     mended = run_of(tmp_path, 4, status="failed", problem="images can't be decoded")
@@ -121,6 +108,40 @@ def test_failures_for_good_and_those_that_can_be_mended(tmp_path):
 
 def test_baselines_have_no_weights_to_check(tmp_path):
     baseline = run_of(tmp_path, 5, kind="baseline", weights=None, checkpoints=[])
-    assert weights_of(read_run(baseline / "run.json")) == []
+    assert read_run(baseline / "run.json").weights_files == []
     with pytest.raises(DataError, match="no weights"):
         checked_weights(baseline)
+
+
+def test_a_record_is_read_checked_and_written_again_with_the_same_bytes(run, tmp_path):
+    path = run / "run.json"
+    record = read_run(path)
+    assert record.checkpoints[0].epoch == 1 and record.n_samples_seen == 500
+    (tmp_path / "again").mkdir()
+    again = tmp_path / "again" / "run.json"
+    write_run_record(again, record)
+    write_run_record(tmp_path / "twice.json", RunRecord.of(json.loads(again.read_text()), again))
+    assert again.read_bytes() == (tmp_path / "twice.json").read_bytes()
+    stated, written = json.loads(path.read_text()), json.loads(again.read_text())
+    assert {key: written[key] for key in stated if key != "checksum"} == {
+        key: value for key, value in stated.items() if key != "checksum"
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"macs": "many"}, "macs: not a value"), ({"checkpoints": [{"file": "a"}]}, "the record of a run")],
+)
+def test_values_that_a_key_cannot_have_are_named(tmp_path, changes, told):
+    with pytest.raises(DataError, match=told):
+        read_run(write_run(tmp_path / "run.json", run_content(**changes)))
+
+
+def test_keys_that_a_finished_run_lacks_are_named_and_a_failed_one_needs_few(tmp_path):
+    content = run_content()
+    del content["acc"], content["macs"]
+    with pytest.raises(DataError, match="key is missing") as caught:
+        read_run(write_run(tmp_path / "run.json", content))
+    assert caught.value.problems[0].value == "macs, acc"
+    content |= {"status": "failed", "problem": "the loss is no longer finite"}
+    assert read_run(write_run(tmp_path / "run.json", content)).failure == content["problem"]

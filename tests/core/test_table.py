@@ -5,16 +5,8 @@ import pytest
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.score_table import COLUMNS, build_table, read_table, write_table
 from neuroscaling.laws.filters import failed_runs
-from tests.support.score_records import reseal, write_run, write_score
-
-
-def run_record(name="resnet_w8_digits_10_s0-00000000", **changes):
-    record = {
-        "run": name, "kind": "trained", "arch": "resnet_w8", "family": "ResNet", "dataset": "digits",
-        "samples_per_class": 10, "seed": 0, "n_params": 12000, "macs": 100, "flops": 200, "n_samples": 100,
-        "n_epochs": 5, "n_samples_seen": 500, "total_flops": 300000, "acc": 0.5,
-    }  # fmt: skip
-    return record | changes
+from tests.support.run_records import run_content, write_run
+from tests.support.score_records import reseal, write_score
 
 
 def score_record(run="resnet_w8_digits_10_s0-00000000", **changes):
@@ -37,7 +29,7 @@ def write(tmp_path):
 
 
 def test_has_exactly_the_columns_of_the_formats_page(write):
-    table = build_table([write("s.json", score_record())], [write("r.json", run_record())])
+    table = build_table([write("s.json", score_record())], [write("r.json", run_content())])
     assert list(table.columns) == list(COLUMNS)
     assert table.loc[0, ["run", "arch_family", "samples_per_class", "score", "region"]].tolist() == [
         "resnet_w8_digits_10_s0-00000000", "ResNet", 10, 0.4, "IT",
@@ -49,14 +41,14 @@ def test_has_exactly_the_columns_of_the_formats_page(write):
 def test_null_numbers_stay_missing_and_all_is_0(write):
     score = score_record()
     score["rows"][0] |= {"score": None, "ceiling": None, "reason": "the ceiling is not finite: nan"}
-    run = run_record(kind="untrained", dataset=None, samples_per_class="all", acc=None)
+    run = run_content(kind="untrained", dataset=None, samples_per_class="all", acc=None)
     table = build_table([write("s.json", score)], [write("r.json", run)])
     assert table[["score", "ceiling", "acc"]].isna().all(axis=None)
     assert table["samples_per_class"][0] == 0 and table["is_random"][0]
 
 
 def test_order_of_files_is_of_no_matter(write):
-    runs = [write(f"r{i}.json", run_record(f"run{i}-00000000")) for i in range(3)]
+    runs = [write(f"r{i}.json", run_content(f"run{i}-00000000")) for i in range(3)]
     scores = [write(f"s{i}.json", score_record(f"run{i}-00000000")) for i in range(3)]
     assert build_table(scores, runs).equals(build_table(scores[::-1], runs[::-1]))
 
@@ -64,13 +56,13 @@ def test_order_of_files_is_of_no_matter(write):
 def test_rows_may_name_their_own_metric(write):
     score = score_record()
     score["rows"] = [score["rows"][0] | {"metric": metric} for metric in ("pls", "ridge")]
-    table = build_table([write("s.json", score)], [write("r.json", run_record())])
+    table = build_table([write("s.json", score)], [write("r.json", run_content())])
     assert table["metric"].tolist() == ["pls", "ridge"]
 
 
 def test_score_of_a_run_without_record_is_refused_by_name(write):
     with pytest.raises(DataError, match=r"without run\.json") as caught:
-        build_table([write("s.json", score_record("other-00000000"))], [write("r.json", run_record())])
+        build_table([write("s.json", score_record("other-00000000"))], [write("r.json", run_content())])
     assert "other-00000000" in str(caught.value) and "other-00000000.json" in str(caught.value)
 
 
@@ -80,20 +72,20 @@ def test_two_ceiling_scales_are_refused(write):
         write("b.json", score_record(benchmark="IT-pls", scale="r/c")),
     ]
     with pytest.raises(DataError, match="two scales with a ceiling") as caught:
-        build_table(paths, [write("r.json", run_record())])
+        build_table(paths, [write("r.json", run_content())])
     assert "r/c in" in str(caught.value) and "r2/c in" in str(caught.value)
 
 
 def test_rows_with_and_without_a_ceiling_stand_beside_each_other_and_say_so(write):
     without = score_record(benchmark="190923", scale="r2", ceiling=None)
-    table = build_table([write("a.json", score_record()), write("b.json", without)], [write("r.json", run_record())])
+    table = build_table([write("a.json", score_record()), write("b.json", without)], [write("r.json", run_content())])
     assert dict(zip(table["benchmark"], table["scale"], strict=True)) == {"b-pls": "r2/c", "190923": "r2"}
 
 
 def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
     reason = "the ceiling is not above 0: -0.035"
     record = score_record(score=None, reason=reason)
-    table = build_table([write("s.json", record)], [write("r.json", run_record(acc_kind="top1"))], accuracy=True)
+    table = build_table([write("s.json", record)], [write("r.json", run_content(acc_kind="top1"))], accuracy=True)
     write_table(tmp_path / "t.parquet", table)
     again = read_table(tmp_path / "t.parquet").set_index("region")
     assert again.loc["IT", "reason"] == reason and again.loc["IT", "raw"] == 0.5
@@ -112,7 +104,7 @@ def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
 )
 def test_rows_that_break_the_contract_are_refused_with_the_next_step(write, changes, words):
     with pytest.raises(DataError) as caught:
-        build_table([write("s.json", score_record(**changes))], [write("r.json", run_record())])
+        build_table([write("s.json", score_record(**changes))], [write("r.json", run_content())])
     assert all(word in str(caught.value) for word in words), caught.value
 
 
@@ -121,17 +113,17 @@ def test_scales_of_different_metrics_may_differ(write):
         write("a.json", score_record()),
         write("b.json", score_record(benchmark="x", metric="i2n", scale="r/c")),
     ]
-    assert len(build_table(paths, [write("r.json", run_record())])) == 2
+    assert len(build_table(paths, [write("r.json", run_content())])) == 2
 
 
 def test_a_number_given_twice_is_refused(write):
     paths = [write("a.json", score_record()), write("b.json", score_record())]
     with pytest.raises(DataError, match="twice"):
-        build_table(paths, [write("r.json", run_record())])
+        build_table(paths, [write("r.json", run_content())])
 
 
 def test_run_record_without_a_key_is_refused(write):
-    run = run_record()
+    run = run_content()
     del run["total_flops"]
     with pytest.raises(DataError, match="key is missing") as caught:
         build_table([write("s.json", score_record())], [write("r.json", run)])
@@ -139,7 +131,7 @@ def test_run_record_without_a_key_is_refused(write):
 
 
 def test_survives_parquet(write, tmp_path):
-    table = build_table([write("s.json", score_record())], [write("r.json", run_record())])
+    table = build_table([write("s.json", score_record())], [write("r.json", run_content())])
     write_table(tmp_path / "t.parquet", table)
     again = read_table(tmp_path / "t.parquet")
     assert list(again.columns) == list(COLUMNS)
@@ -154,11 +146,13 @@ def test_damaged_table_is_named(tmp_path):
 
 
 def failed_record(name, **changes):
-    return run_record(name, status="failed", problem="the loss is no longer finite", n_params=None, macs=None) | changes
+    return (
+        run_content(name, status="failed", problem="the loss is no longer finite", n_params=None, macs=None) | changes
+    )
 
 
 def test_runs_that_failed_have_no_rows_and_are_named_with_the_reason(write, tmp_path):
-    runs = [write("r0.json", run_record("run0-00000000")), write("r1.json", failed_record("run1-00000000"))]
+    runs = [write("r0.json", run_content("run0-00000000")), write("r1.json", failed_record("run1-00000000"))]
     scores = [write("s0.json", score_record("run0-00000000"))]
     absent = [scores[0].with_name(f"run{i}-00000000.json") for i in range(3)]
     table = build_table(scores, runs, wanted=absent[:2])
@@ -174,7 +168,7 @@ def test_runs_that_failed_have_no_rows_and_are_named_with_the_reason(write, tmp_
 
 
 def test_fits_list_failed_runs_that_their_filters_select(write):
-    runs = [write(f"r{i}.json", run_record(f"run{i}-00000000")) for i in range(2)]
+    runs = [write(f"r{i}.json", run_content(f"run{i}-00000000")) for i in range(2)]
     runs += [
         write("f1.json", failed_record("run2-00000000")),
         write("f2.json", failed_record("run3-00000000", dataset="x")),
@@ -187,12 +181,12 @@ def test_fits_list_failed_runs_that_their_filters_select(write):
 
 def test_columns_tell_supervised_from_other_objectives(write):
     recipe = {"name": "simclr100", "objective": "simclr"}
-    table = build_table([write("s.json", score_record())], [write("r.json", run_record(recipe=recipe))])
+    table = build_table([write("s.json", score_record())], [write("r.json", run_content(recipe=recipe))])
     assert table[["recipe", "objective", "is_ssl", "is_adv"]].iloc[0].tolist() == ["simclr100", "simclr", True, False]
 
 
 def test_validation_accuracy_is_a_row_where_asked_for(write):
-    runs = [write("r0.json", run_record("a-00000000")), write("r1.json", run_record("b-00000000", acc=None))]
+    runs = [write("r0.json", run_content("a-00000000")), write("r1.json", run_content("b-00000000", acc=None))]
     assert build_table([], runs).empty
     table = build_table([], runs, accuracy=True)
     assert table[["run", "benchmark", "region", "metric", "score"]].values.tolist() == [
@@ -202,7 +196,7 @@ def test_validation_accuracy_is_a_row_where_asked_for(write):
 
 
 def test_run_records_that_lack_a_key_are_named_or_read_though_their_checksums_hold(write):
-    content, score = run_record(), write("s.json", score_record())
+    content, score = run_content(), write("s.json", score_record())
     broken = [{k: v for k, v in content.items() if k != key} for key in content] + [{"run": 3}]
     broken += [content | {key: ["x"]} for key in content]
     refused = 0
@@ -217,7 +211,7 @@ def test_run_records_that_lack_a_key_are_named_or_read_though_their_checksums_ho
 
 @pytest.mark.parametrize("of", ["score", "run"])
 def test_no_flipped_bit_of_a_score_file_or_run_record_changes_the_table(write, of):
-    files = {"score": write("s.json", score_record()), "run": write("r.json", run_record())}
+    files = {"score": write("s.json", score_record()), "run": write("r.json", run_content())}
     path, expected = files[of], build_table([files["score"]], [files["run"]])
     whole, refused = path.read_bytes(), 0
     for place in range(len(whole)):
@@ -231,7 +225,7 @@ def test_no_flipped_bit_of_a_score_file_or_run_record_changes_the_table(write, o
 
 
 def test_score_files_that_lack_a_key_are_named_though_their_checksums_hold(write):
-    content, runs = score_record(), [write("r.json", run_record())]
+    content, runs = score_record(), [write("r.json", run_content())]
     path = write("s.json", content)
     definition = {"benchmark": content["benchmark"]}
     faulty = [{k: v for k, v in content.items() if k != key} for key in ("run", "data", "benchmark", "metric", "rows")]
@@ -243,7 +237,7 @@ def test_score_files_that_lack_a_key_are_named_though_their_checksums_hold(write
 
 
 def test_a_score_file_under_the_name_of_another_is_refused_and_both_are_named(write):
-    runs = [write(f"r{i}.json", run_record(f"run{i}-00000000")) for i in range(2)]
+    runs = [write(f"r{i}.json", run_content(f"run{i}-00000000")) for i in range(2)]
     one, other = (write("s.json", score_record(f"run{i}-00000000")) for i in range(2))
     other.write_bytes(one.read_bytes())
     with pytest.raises(DataError, match="the file of another run") as caught:

@@ -8,7 +8,7 @@ import numpy as np
 
 from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.core.hashing import ArtefactName, file_sha1, file_sha256
-from neuroscaling.core.records import RUN_FORMAT, write_record
+from neuroscaling.core.records import write_record
 from neuroscaling.core.score_files import file_beside, write_score_record
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.pack_reading import PACK_FORMAT
@@ -17,6 +17,7 @@ from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.simulate.record import FORMAT as BRAIN_FORMAT
 from neuroscaling.simulate.record import files_of
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
+from tests.support.run_records import run_content, write_run
 
 IMAGES = ("a", "b", "c")
 
@@ -60,20 +61,9 @@ def put_run(root: Path, run: str, definition: dict[str, Any], weights: bytes = b
     folder = root / "runs" / run
     file = put(folder / "weights-ep0.safetensors", weights)
     history = put(folder / "history.parquet", b"one row an epoch")
-    record = {
-        "format": RUN_FORMAT,
-        "definition": definition,
-        "run": run,
-        "kind": definition["kind"],
-        "arch": "resnet_w8",
-        "seed": definition["seed"],
-        "status": "done",
-        "weights": file.name,
-        "weights_sha256": file_sha256(file),
-        "checkpoints": [],
-        "history_sha256": file_sha256(history),
-    }
-    write_record(folder / "run.json", record)
+    sums = {"weights_sha256": file_sha256(file), "history_sha256": file_sha256(history)}
+    facts = {"definition": definition, "kind": definition["kind"], "seed": definition["seed"]}
+    write_run(folder / "run.json", run_content(run, **facts, weights=file.name, **sums))
     return folder
 
 

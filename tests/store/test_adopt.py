@@ -9,7 +9,7 @@ import yaml
 from neuroscaling.cli.main import main
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.hashing import file_sha256
-from neuroscaling.core.records import checked_weights, read_run
+from neuroscaling.core.records import RunRecord, checked_weights, read_run
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.store.adopt import adopt_run, adopt_weights, line_of
@@ -48,8 +48,8 @@ def test_weights_become_a_run_that_the_line_finds(store, weights, capsys):
     assert run.run == row["run"] and row["status"] == "taken in"
     folder = store / "runs" / run.run
     record = read_run(folder / "run.json")
-    assert (record["kind"], record["n_classes"], record["total_flops"]) == ("pretrained", 10, None)
-    assert record["definition"] == run.definition
+    assert (record.kind, record.n_classes, record.total_flops) == ("pretrained", 10, None)
+    assert record.definition == run.definition
     assert checked_weights(folder).name == "weights-ep0.safetensors"
     known = json.loads((folder / "adopted.json").read_text())
     assert (known["was_called"], known["note"], known["training"]) == (weights.name, "from Ann", "unknown")
@@ -154,6 +154,7 @@ def test_adopted_weights_go_to_another_store_as_a_folder(store, tmp_path, weight
     ],
 )
 def test_the_line_of_a_trained_run(tmp_path, token, subset_seed, words):
-    record = {"kind": "trained", "arch": ARCH, "dataset": "digits", "subset": token, "subset_seed": subset_seed}
-    line = line_of(record | {"seed": 0, "recipe": {"name": "digits"}}, tmp_path)
+    settings = {"dataset": "digits", "subset": token, "subset_seed": subset_seed, "seed": 0}
+    record = RunRecord(run="", kind="trained", status="done", arch=ARCH, **settings, recipe={"name": "digits"})
+    line = line_of(record, tmp_path)
     assert words in line and yaml.safe_load(line)[0]["archs"] == [ARCH]

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from neuroscaling.core import records
-from neuroscaling.core.records import write_record
 from neuroscaling.study import session
 from neuroscaling.study.jobs import Jobs
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.paths import Store
 from neuroscaling.study.session import read_wanted
 from neuroscaling.study.wanted import Absent, Inventory, Targets
+from tests.support.run_records import run_content, write_run
 
 IT, V1 = "MajajHong2015public.IT-pls", "FreemanZiemba2013public.V1-pls"
 STUDY: dict[str, Any] = {
@@ -177,9 +176,7 @@ def test_networks_whose_layers_are_chosen_on_a_failed_one_hold_up_nothing(wanted
     assert len(read_wanted(scores, store.folders)) == 4
     for name in runs:
         failed = {"status": "failed", "problem": "the loss is NaN", "lasting": True} if name == on else {}
-        write_record(
-            store.run(name) / "run.json", {"format": records.RUN_FORMAT, "run": name, "status": "done"} | failed
-        )
+        write_run(store.run(name) / "run.json", run_content(name, **failed))
     again = absent()
     assert again.failed == {on} and again.runs == [] and not again.activations
     assert not Jobs(again).left(

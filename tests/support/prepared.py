@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core import records
 from neuroscaling.core.hashing import file_sha256
-from neuroscaling.core.records import write_record
+from neuroscaling.core.records import RUN_RECORD, write_record
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
+from tests.support import run_records
+from tests.support.run_records import run_content
 
 
 def write_set(folder: Path, rows: list[dict[str, Any]], name: str = "test", degrees: float | None = 8) -> Path:
@@ -19,6 +20,5 @@ def write_set(folder: Path, rows: list[dict[str, Any]], name: str = "test", degr
 def write_run(folder: Path, weights: str = "weights-ep0.safetensors") -> str:
     """The run.json of the weights that lie in `folder`; returns their sha256."""
     sha256 = file_sha256(folder / weights)
-    record = {"format": records.RUN_FORMAT, "status": records.DONE, "weights": weights, "weights_sha256": sha256}
-    write_record(folder / records.RUN_RECORD, record)
+    run_records.write_run(folder / RUN_RECORD, run_content(folder.name, weights=weights, weights_sha256=sha256))
     return sha256

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core import records
 from neuroscaling.core.hashing import ArtefactName
-from neuroscaling.core.records import write_record
 from neuroscaling.core.score_files import file_beside, write_score_record
 
 
@@ -28,12 +26,6 @@ def write_score(
     definition = dict(definition or {"benchmark": benchmark})
     path = score_path(folder, benchmark, content["run"], definition)
     reseal(path, content, definition)
-    return path
-
-
-def write_run(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write `content` as the run.json at `path`, without a name that it would have to have."""
-    write_record(path, {**content, "format": records.RUN_FORMAT})
     return path
 
 

@@ -91,7 +91,7 @@ def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wai
             time.sleep(0.1)
         assert [(job.out / "run.json").is_file() for job in jobs] == [False, True]
     assert process.wait(120) == 0
-    assert read_run(jobs[0].out / "run.json")["status"] == "done"
+    assert read_run(jobs[0].out / "run.json").status == "done"
 
 
 def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):

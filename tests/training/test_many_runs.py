@@ -127,7 +127,7 @@ def test_damaged_images_fail_their_run_until_they_are_mended(tmp_path):
     (failure,) = train_runs([job], OPERATING)
     assert "can't be decoded" in failure.problem and not (job.out / "run.json").exists()
     failed = read_run(job.out / "failed.json")
-    assert failed["status"] == "failed" and [image.name in entry for entry in failed["corrupt"]] == [True]
+    assert failed.status == "failed" and [image.name in entry for entry in failed.corrupt] == [True]
     image.write_bytes(whole)
     forget_squares()
     assert train_runs([job], OPERATING) == [] and record(job)["status"] == "done"

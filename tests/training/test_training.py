@@ -12,7 +12,7 @@ from PIL import Image
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import LeaseLost, lock_of
-from neuroscaling.core.records import checked_weights, read_run
+from neuroscaling.core.records import checked_weights, read_run, sealed
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
@@ -80,7 +80,8 @@ def test_training_learns_and_writes_what_the_format_says(tmp_path):
     assert record["made_from"] == {
         f"subsets/{tmp_path.name}/30-s0.parquet": f"sha256:{file_sha256(tmp_path / '30-s0.parquet')}"
     }
-    assert len(record["provenance"]["epoch_seconds"]) == 5 and record == read_run(tmp_path / "run" / "run.json")
+    assert len(record["provenance"]["epoch_seconds"]) == 5
+    assert record == sealed(read_run(tmp_path / "run" / "run.json").content())
     load_weights(build("resnet_w8", 10, 9), tmp_path / "run" / "weights-ep4.safetensors", "resnet_w8")
 
 
@@ -143,7 +144,7 @@ def test_equal_runs_differ_in_their_making_alone(tmp_path):
     subset = digit_subset(tmp_path, run)
     for name in "ab":
         train(run, subset, tmp_path / name)
-    first, second = (read_run(tmp_path / name / "run.json") for name in "ab")
+    first, second = (sealed(read_run(tmp_path / name / "run.json").content()) for name in "ab")
     assert {key for key in first if first[key] != second[key]} == {"checksum", "provenance"}
     assert first["history_sha256"] == second["history_sha256"]
 

@@ -27,7 +27,7 @@ from neuroscaling.core.files import full_disk_named, is_full_disk
 from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Lease, LeaseLost
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run, weights_of
+from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
 
 if TYPE_CHECKING:
     from neuroscaling.activations.networks import Extractor
@@ -284,7 +284,7 @@ def _source(
     facts = {"run": run["run"], "kind": run["kind"], "arch": run["arch"], "weights_sha256": None}
     if run["kind"] == "baseline":
         return Baseline(run["arch"]), facts, {}
-    final = next(iter(weights_of(read_run(run_dir / RUN_RECORD))), None)
+    final = next(iter(read_run(run_dir / RUN_RECORD).weights_files), None)
     if final is None:
         raise DataError(
             Problem(what="the run has no weights", where=str(run_dir / RUN_RECORD), fix="train the run again")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Place, Problem, listing, nearest
-from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, require_keys, require_rows
-from neuroscaling.core.records import FAILED, read_outcome
+from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, require_rows
+from neuroscaling.core.records import FACTS_OF_DONE, RunRecord, read_outcome
 from neuroscaling.core.score_files import read_score, setting_problems
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
 from neuroscaling.core.table_files import read_parquet_frame
@@ -67,7 +67,8 @@ SCORE_COLUMNS = {
 }
 COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
 TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
-ADDED = ("paper_macs", "n_samples_nominal", "acc_kind")  # not in run.json of a first format
+DERIVED = ("arch_family", "recipe", "objective", "is_pretrained", "is_random", "is_ssl", "is_adv")
+"""Columns of a run that its record does not have under these names."""
 VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
 FAILED_RUNS = "failed_runs"
@@ -92,12 +93,12 @@ def build_table(
     """
     import pandas as pd
 
-    records = [(path, _run_record(Path(path))) for path in run_files]
-    columns = [_run_columns(record, path) for path, record in records if not _failed(record)]
-    runs = {own["run"]: own for own in columns}
+    records = [read_outcome(path) for path in run_files]
+    failed = [record for record in records if record.failure is not None]
+    runs = {record.run: _run_columns(record) for record in records if record.failure is None}
     contents = [(path, _score(path)) for path in map(Path, score_files)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
-    problems += _absent(map(Path, wanted), {path for path, _ in contents}, [r["run"] for _, r in records if _failed(r)])
+    problems += _absent(map(Path, wanted), {path for path, _ in contents}, {record.run for record in failed})
     problems += [] if problems else [*setting_problems(contents), *_mixed_scales(contents)]
     if problems:
         raise DataError(problems)
@@ -106,15 +107,8 @@ def build_table(
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
-    table.attrs[FAILED_RUNS] = [_failed_run(record) for _, record in records if _failed(record)]
+    table.attrs[FAILED_RUNS] = [_failed_columns(record) for record in failed]
     return table
-
-
-def _run_record(path: Path) -> dict[str, Any]:
-    """run.json, or failed.json in its place. Raises DataError as read_run, and for a record that names no run."""
-    record = read_outcome(path)
-    require_keys(record, path, ["run"])
-    return record
 
 
 def _score(path: Path) -> dict[str, Any]:
@@ -124,7 +118,7 @@ def _score(path: Path) -> dict[str, Any]:
     return content
 
 
-def _absent(wanted: Iterable[Path], given: set[Path], failed: list[str]) -> list[Problem]:
+def _absent(wanted: Iterable[Path], given: set[Path], failed: set[str]) -> list[Problem]:
     """Score files that the study asks for and that are not there, though their runs are sound."""
     fix = "run the study again: it makes what is absent"
     return [
@@ -179,16 +173,11 @@ def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> l
     ]
 
 
-def _failed(content: dict[str, Any]) -> bool:
-    return content.get("status") == FAILED
-
-
-def _failed_run(record: dict[str, Any]) -> dict[str, Any]:
+def _failed_columns(record: RunRecord) -> dict[str, Any]:
     """What is known of a run that failed, under the names of the table's columns, and why it failed."""
-    known = {name: record.get(name) for name in RUN_COLUMNS if name in record}
-    samples = record.get("samples_per_class")
-    known |= {"arch_family": record.get("family"), "samples_per_class": 0 if samples in ("all", None) else samples}
-    return known | {"is_pretrained": False, "is_random": False} | _recipe(record) | {"problem": record["problem"]}
+    columns = _run_columns(record)
+    known = {name: columns[name] for name in RUN_COLUMNS if name not in FACTS_OF_DONE}
+    return known | {"problem": record.failure}
 
 
 def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
@@ -202,45 +191,23 @@ def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(SCORE_COLUMNS) | about | {"simulated": False, "score": run["acc"], "scale": NO_CORRELATION}
 
 
-def _recipe(record: dict[str, Any]) -> dict[str, Any]:
-    """Columns on how a run was trained; empty for those that were not trained here."""
-    recipe = record.get("recipe") or {}
+def _run_columns(record: RunRecord) -> dict[str, Any]:
+    """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
+    same = {name: getattr(record, name) for name in RUN_COLUMNS if name not in DERIVED}
+    recipe = record.recipe or {}
     objective = recipe.get("objective")
-    return {
+    return same | {
+        "arch_family": record.family,
+        "samples_per_class": record.samples_per_class if isinstance(record.samples_per_class, int) else 0,
+        "seed": record.seed or 0,
+        "flops": None if record.macs is None else 2 * record.macs,
         "recipe": recipe.get("name"),
         "objective": objective,
+        "is_pretrained": record.kind == "pretrained",
+        "is_random": record.kind == "untrained",
         "is_ssl": objective in ("simclr", "dino"),
         "is_adv": objective == "adversarial",
     }
-
-
-def _run_columns(record: dict[str, Any], path: str | Path) -> dict[str, Any]:
-    """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
-    try:
-        samples, kind = record["samples_per_class"], record["kind"]
-        columns = {
-            "arch_family": record["family"],
-            "samples_per_class": 0 if samples in ("all", None) else samples,
-            "is_pretrained": kind == "pretrained",
-            "is_random": kind == "untrained",
-            "seed": record["seed"] or 0,
-            "flops": _flops(record),
-            **_recipe(record),
-            **{name: record.get(name) for name in ADDED},
-        }
-        same = [name for name in RUN_COLUMNS if name not in columns]
-        return _typed({**columns, **{name: record[name] for name in same}}, path)
-    except KeyError as error:
-        raise DataError(
-            Problem(
-                what="key is missing", where=str(path), value=error.args[0], fix="delete the run and train it again"
-            )
-        ) from error
-
-
-def _flops(record: dict[str, Any]) -> float | None:
-    """FLOPs of one image forward: 2 a multiply-accumulate."""
-    return None if record["macs"] is None else 2 * record["macs"]
 
 
 def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from math import ceil
 from pathlib import Path
 
 from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.core.records import RUN_RECORD, read_run, seconds_of
+from neuroscaling.core.records import RUN_RECORD, read_run
 from neuroscaling.planning.training_jobs import is_small, jobs_for
 from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
@@ -180,4 +180,4 @@ def _job_estimate(runs: list[RunEstimate], gpus: int) -> JobEstimate:
 def recorded_seconds(folder: Path) -> float | None:
     """Seconds of the run in `folder`; None where it is not there, or failed. Raises DataError for an altered record."""
     path = folder / RUN_RECORD
-    return seconds_of(read_run(path)) if path.is_file() else None
+    return read_run(path).seconds if path.is_file() else None

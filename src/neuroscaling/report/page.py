@@ -44,7 +44,7 @@ def write_report(
     encoding: list of figures of voxel-wise encoding.
     """
     read = [read_outcome(path) for path in runs]
-    records = [record | {"seconds": record["provenance"].get("seconds")} for record in read]
+    records = [record.content() | {"seconds": record.provenance.get("seconds")} for record in read]
     build_report(
         page,
         read_table(table),

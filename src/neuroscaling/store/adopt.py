@@ -20,16 +20,14 @@ from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import held
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import (
-    DEFINITION,
     DONE,
     HISTORY_FILE,
     RUN_FORMAT,
     RUN_RECORD,
-    failure_of,
+    RunRecord,
     read_record,
     read_run,
     require_name,
-    weights_of,
     write_record,
 )
 from neuroscaling.store.contents import require_store
@@ -112,40 +110,43 @@ def adopt_run(root: str | Path, folder: str | Path) -> Adopted:
     the store has something else under its name.
     """
     root, folder = Path(root), Path(folder)
-    record = read_record(folder / RUN_RECORD, RUN_FORMAT, "give the folder of a finished run, as it was made")
-    if (reason := failure_of(record)) is not None:
+    path = folder / RUN_RECORD
+    record = RunRecord.of(read_record(path, RUN_FORMAT, "give the folder of a finished run, as it was made"), path)
+    if record.failure is not None:
         raise DataError(
-            Problem(what=f"the run failed: {reason}", where=str(folder), allowed=f"a run whose status is `{DONE}`")
+            Problem(
+                what=f"the run failed: {record.failure}", where=str(folder), allowed=f"a run whose status is `{DONE}`"
+            )
         )
-    if record.get(DEFINITION) is not None:  # the folder may be called otherwise outside
-        require_name(record, folder / RUN_RECORD, record["run"])
+    if record.definition is not None:  # the folder may be called otherwise outside
+        require_name(record.content(), path, record.run)
     with staging(root) as stage:
-        inside = stage / "runs" / record["run"]
+        inside = stage / "runs" / record.run
         inside.mkdir(parents=True)
         for name in _files_of(record, folder):
             shutil.copyfile(folder / name, inside / name)
         brought = take_in(stage, root)
-    target = root / "runs" / record["run"]
-    return Adopted(record["run"], target, line_of(record, target), any(one.new for one in brought))
+    target = root / "runs" / record.run
+    return Adopted(record.run, target, line_of(record, target), any(one.new for one in brought))
 
 
-def line_of(record: dict[str, Any], folder: Path) -> str:
+def line_of(record: RunRecord, folder: Path) -> str:
     """What a study says under `runs:` to name the run of this record, which lies in `folder`, as a line of YAML."""
     entry: dict[str, Any] = {}
-    match record["kind"]:
+    match record.kind:
         case "pretrained":
-            entry = {"pretrained": [record["arch"]]}
+            entry = {"pretrained": [record.arch]}
             if (folder / ADOPTED).is_file():
                 entry["weights"] = os.path.abspath(folder)
         case "untrained":
-            entry = {"untrained": [record["arch"]], "seeds": [record["seed"]]}
+            entry = {"untrained": [record.arch], "seeds": [record.seed]}
         case "baseline":
-            entry = {"baselines": [record["arch"]]}
+            entry = {"baselines": [record.arch]}
         case _:
-            entry = {"archs": [record["arch"]], "datasets": [record["dataset"]], **_images(record["subset"])}
-            entry |= {"seeds": [record["seed"]], "recipe": record["recipe"]["name"]}
-            if record["subset_seed"] != record["seed"]:
-                entry["subset_seed"] = record["subset_seed"]
+            entry = {"archs": [record.arch], "datasets": [record.dataset], **_images(str(record.subset))}
+            entry |= {"seeds": [record.seed], "recipe": (record.recipe or {})["name"]}
+            if record.subset_seed != record.seed:
+                entry["subset_seed"] = record.subset_seed
     return f"- {json.dumps(entry)}"
 
 
@@ -196,12 +197,13 @@ def _make(run: Run, folder: Path, kept: Path) -> None:
     train(settings, None, folder, {"device": "cpu"})
 
 
-def _files_of(record: dict[str, Any], folder: Path) -> Sequence[str]:
+def _files_of(record: RunRecord, folder: Path) -> Sequence[str]:
     """The files of a run to take in: its record and history, its weights, and what tells of their adoption."""
-    final = record.get("weights")
-    if final is not None:
-        require_file(folder / final, fix="a run without its weights is of no use in a store: copy them beside run.json")
-    names = [RUN_RECORD, HISTORY_FILE, *(file.name for file in weights_of(record) if (folder / file.name).is_file())]
+    if record.weights is not None:
+        require_file(
+            folder / record.weights, fix="a run without its weights is of no use in a store: copy them beside run.json"
+        )
+    names = [RUN_RECORD, HISTORY_FILE, *(file.name for file in record.weights_files if (folder / file.name).is_file())]
     if (folder / ADOPTED).is_file():
         names += [ADOPTED, Path(read_record(folder / ADOPTED, ADOPTED_FORMAT)["file"]).name]
     return names

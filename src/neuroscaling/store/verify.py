@@ -21,7 +21,6 @@ from neuroscaling.core.records import (
     read_run,
     require_checksum,
     require_name,
-    weights_of,
 )
 from neuroscaling.datasets.pack_reading import PACK_AGAIN, pack_facts, pack_files
 from neuroscaling.datasets.subset_file import read_subset
@@ -76,14 +75,14 @@ def _pack(found: Contents, artefact: Artefact) -> None:
 def _run(found: Contents, artefact: Artefact) -> None:
     """run.json and the history; weights may have been deleted, and are an artefact of their own."""
     record = read_run(_record(artefact))
-    _compare({_record(artefact).with_name(HISTORY_FILE): record["history_sha256"]}, RESTORE_RUN)
+    _compare({_record(artefact).with_name(HISTORY_FILE): str(record.history_sha256)}, RESTORE_RUN)
     verify_adopted(found.root / artefact.name)
 
 
 def _weights(found: Contents, artefact: Artefact) -> None:
     """Those that are there: some of them may have been deleted, but what is there must be of the run."""
     folder = found.root / artefact.name
-    stated = {file.name: file.sha256 for file in weights_of(read_run(folder / RUN_RECORD))}
+    stated = {file.name: file.sha256 for file in read_run(folder / RUN_RECORD).weights_files}
     if strange := [part for part in artefact.parts if part.name not in stated]:
         fix = "remove it, or restore the run.json that tells of it"
         raise DataError(

@@ -22,7 +22,6 @@ from neuroscaling.core.records import (
     HISTORY_FILE,
     RUN_FORMAT,
     RUN_RECORD,
-    lacks_weights,
     read_run,
     sealed,
     write_record,
@@ -57,7 +56,7 @@ def is_complete(out: Path) -> bool:
     Raises DataError for a run.json that was altered, or is of another run.
     """
     path = out / RUN_RECORD
-    return path.is_file() and not lacks_weights(out, read_run(path))
+    return path.is_file() and not read_run(path).lacks_weights(out)
 
 
 def write_run(
@@ -151,7 +150,7 @@ def _says(path: Path, record: dict[str, Any]) -> bool:
     """Does the record at `path` say what `record` does, but for its making? Those that differ are named in the log."""
     if not path.is_file():
         return False
-    before, now = read_run(path), sealed(record)
+    before, now = sealed(read_run(path).content()), sealed(record)
     parts = (before.keys() | now.keys()) - {CHECKSUM, "provenance"}
     differing = sorted(key for key in parts if before.get(key) != now.get(key))
     if differing:

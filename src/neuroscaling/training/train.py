@@ -177,7 +177,7 @@ def _made_from(subset: Path, base: Path | None) -> dict[str, str]:
     made_from = {f"subsets/{subset.parent.name}/{subset.name}": f"sha256:{file_sha256(subset)}"}
     if base is not None:
         record = read_run(base / RUN_RECORD)
-        made_from[f"runs/{base.name}/{record['weights']}"] = f"sha256:{record['weights_sha256']}"
+        made_from[f"runs/{base.name}/{record.weights}"] = f"sha256:{record.weights_sha256}"
     return made_from
 
 
