@@ -98,7 +98,7 @@ def drive(folder: Path, *arguments: str, snakefile: Path = HERE / "trials/Snakef
     # The workflow finds this one by itself; the trials have to be told.
     profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
     # It ends with the test session, also where that is killed.
-    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
+    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, str(HERE / "driver.py"), "--snakefile", str(snakefile)]
     command += [*profiles, *arguments]
     output = folder / f"driver-{len(list(folder.glob('driver-*.txt')))}.txt"
     with open(output, "w") as file:
