@@ -74,14 +74,16 @@ def extraction(folder: Path, n: int, rounds: int) -> list[dict[str, Any]]:
     from extract import BATCH, BLOCKS, READOUT, RUN, prepare  # not for the table's job: it imports torch
 
     from neuroscaling.activations.extraction import extract
+    from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+    from neuroscaling.study.extraction_sections import ExtractionOptions, Layers, Reduction
 
-    asked = {"layers": {"candidates": BLOCKS, "readout": READOUT}, "reduction": {"kind": "grid", "size": 4}}
+    asked = FeatureSpec(Layers(candidates=BLOCKS, readout=READOUT), Reduction(kind="grid", size=4))
     prepare(folder, n)
 
     def stage(name: str) -> list[Any]:
         output = folder / f"{name}.json"
-        options = {"batch": BATCH}
-        extract(RUN, folder, [folder / "manifest.json"], [output], device="cpu", options=options, **asked)
+        job = ExtractionJob(RUN, folder, folder / "manifest.json", output, asked)
+        extract(job, ExtractionOptions(batch=BATCH), device="cpu")
         return open_store(output).layers
 
     def read(name: str) -> float:

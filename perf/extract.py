@@ -32,30 +32,39 @@ from neuroscaling.core.records import write_record
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
+from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Layers, Reduction
+from neuroscaling.study.loaded_study import Run
 
 ROOT = Path(__file__).parents[1]
 BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
 ARCH, SIZE, BATCH = "torchvision.resnet18", 224, 64
 BLOCKS = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
 READOUT = "avgpool"
+PLAIN, GRAM = FeatureOptions(), FeatureOptions(keep="gram")
 REDUCTIONS = {
-    "none, no codec": ({"kind": "none"}, {"codec": "none"}),
-    "none, zstd": ({"kind": "none"}, {"codec": "zstd"}),
-    "grid": ({"kind": "grid", "size": 4}, {}),
-    "max": ({"kind": "max", "size": 4}, {}),
-    "projection": ({"kind": "projection", "components": 1000, "seed": 0}, {}),
-    "gram alone": ({"kind": "none"}, {"keep": "gram"}),
+    "none, no codec": (Reduction(), PLAIN, "none"),
+    "none, zstd": (Reduction(), PLAIN, "zstd"),
+    "grid": (Reduction(kind="grid", size=4), PLAIN, "zstd"),
+    "max": (Reduction(kind="max", size=4), PLAIN, "zstd"),
+    "projection": (Reduction(kind="projection", components=1000), PLAIN, "zstd"),
+    "gram alone": (Reduction(), GRAM, "zstd"),
 }
-RUN = {"run": "resnet18-00000000", "kind": "untrained", "arch": ARCH}
+RUN = Run("resnet18-00000000", "untrained", ARCH, "ResNet")
 
 OURS = """
 import json, sys, time
 from pathlib import Path
 from neuroscaling.activations.extraction import extract
 import neuroscaling.activations.networks
+from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+from neuroscaling.study.extraction_sections import ExtractionOptions, Layers
+from neuroscaling.study.loaded_study import Run
 run, folder, output, layers, options = json.loads(sys.argv[1])
+folder, asked = Path(folder), FeatureSpec(Layers(**layers))
 start = time.process_time()
-extract(run, Path(folder), [Path(folder) / "manifest.json"], [Path(output)], layers, device="cpu", options=options)
+job = ExtractionJob(Run(*run), folder, folder / "manifest.json", Path(output), asked)
+extract(job, ExtractionOptions(**options), device="cpu")
 seconds = time.process_time() - start
 peak = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) / 1024
 print(json.dumps({"seconds": seconds, "peak": peak}))
@@ -117,11 +126,11 @@ def forward_alone(paths: list[Path]) -> Callable[[], None]:
 
 def extract_with(folder: Path, name: str, turn: int) -> None:
     """Extract all blocks and the readout with the reduction and options called `name`."""
-    reduction, options = REDUCTIONS[name]
-    output, stimuli = folder / f"{turn}-{name.replace(', ', '-')}.json", folder / "manifest.json"
-    layers = {"candidates": BLOCKS, "readout": READOUT}
-    options = {"batch": BATCH, **options}
-    extract(RUN, folder, [stimuli], [output], layers, reduction, device="cpu", options=options)
+    reduction, options, codec = REDUCTIONS[name]
+    output = folder / f"{turn}-{name.replace(', ', '-')}.json"
+    asked = FeatureSpec(Layers(candidates=BLOCKS, readout=READOUT), reduction, options)
+    job = ExtractionJob(RUN, folder, folder / "manifest.json", output, asked)
+    extract(job, ExtractionOptions(batch=BATCH, codec=codec), device="cpu")
 
 
 def with_reductions(folder: Path, paths: list[Path], repeats: int) -> list[dict]:
@@ -154,7 +163,8 @@ def against_wrapper(folder: Path, paths: list[Path], layers: list[str]) -> list[
     from neuroscaling.activations.zarr_reading import open_store
 
     output, sums = folder / f"ours-{len(layers)}.json", folder / f"peer-{len(layers)}.npz"
-    ours = process(sys.executable, OURS, [RUN, str(folder), str(output), layers, {"batch": BATCH, "codec": "none"}])
+    run, asked = [RUN.run, RUN.kind, RUN.arch, RUN.family], {"candidates": layers, "readout": layers[-1]}
+    ours = process(sys.executable, OURS, [run, str(folder), str(output), asked, {"batch": BATCH, "codec": "none"}])
     arguments = [str(folder / "weights.npz"), [str(path) for path in paths], layers, BATCH, str(sums)]
     peer = process(BRAINSCORE, PEER, arguments)
     stored, theirs = open_store(output), np.load(sums)

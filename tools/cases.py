@@ -153,6 +153,9 @@ def extraction(folder: Path) -> Results:
     from neuroscaling.activations.extraction import extract
     from neuroscaling.activations.zarr_reading import open_store
     from neuroscaling.stimuli.preparation import prepare_stimuli
+    from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+    from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Layers, Reduction
+    from neuroscaling.study.loaded_study import Run
     from neuroscaling.training.train import train
 
     (folder / "images").mkdir()
@@ -162,24 +165,25 @@ def extraction(folder: Path) -> Results:
     (folder / "stimuli.csv").write_text(f"stimulus_id,filename\n{rows}", encoding="utf-8")
     source = {"kind": "folder", "root": str(folder), "csv": str(folder / "stimuli.csv"), "degrees": 4.0}
     manifest = prepare_stimuli(source | {"images": str(folder / "images")}, None, folder / "set")
-    none, grid = {"kind": "none"}, {"kind": "grid", "sizes": [1, 2]}
-    projection = {"kind": "projection", "components": 8, "seed": 1}
+    none, grid = Reduction(), Reduction(kind="grid", sizes=[1, 2])
+    projection = Reduction(kind="projection", components=8, seed=1)
     cases = [
-        ("untrained", "resnet_w4", none, {}),
-        ("untrained", "resnet_w4", grid, {"keep": "both"}),
-        ("untrained", "resnet_w4", {"kind": "max", "size": 2}, {"dtype": "float16", "crop": False}),
-        ("untrained", "resnet_w4", projection, {"candidates": "conv"}),
-        ("untrained", "vit_w16", none, {"tokens": "mean"}),
-        ("untrained", "vit_w16", none, {"tokens": "class"}),
-        ("baseline", "pixels", none, {}),
-        ("baseline", "gabor", none, {"normalise": False}),
+        ("untrained", "resnet_w4", Layers(), none, FeatureOptions()),
+        ("untrained", "resnet_w4", Layers(), grid, FeatureOptions(keep="both")),
+        ("untrained", "resnet_w4", Layers(), Reduction(kind="max"), FeatureOptions(dtype="float16", crop=False)),
+        ("untrained", "resnet_w4", Layers(candidates="conv"), projection, FeatureOptions()),
+        ("untrained", "vit_w16", Layers(), none, FeatureOptions(tokens="mean")),
+        ("untrained", "vit_w16", Layers(), none, FeatureOptions(tokens="class")),
+        ("baseline", "pixels", Layers(), none, FeatureOptions()),
+        ("baseline", "gabor", Layers(), none, FeatureOptions(normalise=False)),
     ]
     results = {}
-    for i, (kind, arch, reduction, options) in enumerate(cases):
+    for i, (kind, arch, layers, reduction, options) in enumerate(cases):
         run = _run(f"{arch}-0000000{i}", kind, arch, seed=5)
         train(run, None, folder / run["run"], {"threads": 1, "device": "cpu"})
-        out = folder / f"{i}.json"
-        extract(run, folder / run["run"], [manifest], [out], None, reduction, "cpu", options=options)
+        out, asked = folder / f"{i}.json", FeatureSpec(layers, reduction, options)
+        made = Run(run["run"], kind, arch, "family")
+        extract(ExtractionJob(made, folder / made.run, manifest, out, asked), ExtractionOptions(), device="cpu")
         stored = open_store(out)
         for layer in stored.layers:
             if stored.keeps(layer, "features"):

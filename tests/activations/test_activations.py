@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import read_manifest
-from tests.support.prepared import write_run, write_set
+from neuroscaling.study.extraction_sections import ExtractionOptions, Reduction
+from tests.support.prepared import extraction_of, run_of, write_run, write_set
 
 N = 70  # more than one batch
 
@@ -43,13 +45,17 @@ def a_run(folder, arch, seed=3):
     model = build(arch, 10, seed)
     save_weights(model, folder / "weights-ep0.safetensors", {"arch": arch, "run": "r", "epoch": "0"})
     write_run(folder)
-    return {"run": f"{arch}-00000000", "kind": "untrained", "arch": arch}, model.eval()
+    return run_of(arch), model.eval()
+
+
+def extracted(run, folder, output, stimuli, options=None, **features):
+    extract(extraction_of(run, folder, output, stimuli, **features), options or ExtractionOptions(), device="cpu")
 
 
 @pytest.mark.parametrize("arch", ["resnet_w8", "vit_w32"])
 def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
     run, model = a_run(tmp_path, arch)
-    extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
+    extracted(run, tmp_path, tmp_path / "test.json", stimuli)
     stored = open_store(tmp_path / "test.json")
     files = [ImageFile(stimuli.parent / "images" / f"{i}.png") for i in range(N)]
     images = np.concatenate(list(batches(files, 32)))
@@ -62,7 +68,7 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
     assert stored.manifest["degrees"] == 8
     assert stored.manifest["weights_sha256"] == file_sha256(tmp_path / "weights-ep0.safetensors")
     assert stored.manifest["made_from"] == {
-        f"runs/{run['run']}/weights-ep0.safetensors": stored.manifest["weights_sha256"],
+        f"runs/{run.run}/weights-ep0.safetensors": stored.manifest["weights_sha256"],
         "stimuli/test/manifest.json": read_manifest(stimuli)["checksum"],
     }
 
@@ -71,8 +77,8 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
 def test_grid_reduction_averages_places(arch, features, stimuli, tmp_path):
     run, _ = a_run(tmp_path, arch)
     grid, whole = tmp_path / "grid.json", tmp_path / "whole.json"
-    extract(run, tmp_path, [stimuli], [grid], reduction={"kind": "grid", "size": 2}, device="cpu")
-    extract(run, tmp_path, [stimuli], [whole], device="cpu")
+    extracted(run, tmp_path, grid, stimuli, reduction={"kind": "grid", "size": 2})
+    extracted(run, tmp_path, whole, stimuli)
     reduced, full = open_store(grid), open_store(whole)
     assert [reduced.read(layer).shape[1] for layer in reduced.layers] == features
     assert reduced.reduction == {"kind": "grid", "size": 2}
@@ -86,24 +92,24 @@ def test_grid_reduction_averages_places(arch, features, stimuli, tmp_path):
 
 def test_one_pass_serves_chosen_layers_and_unknown_ones_are_named(stimuli, tmp_path):
     run, _ = a_run(tmp_path, "resnet_w8")
-    extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], ["layer2.0", "fc"], device="cpu")
+    extracted(run, tmp_path, tmp_path / "test.json", stimuli, layers=["layer2.0", "fc"])
     assert open_store(tmp_path / "test.json").layers == ["layer2.0", "fc"]
     assert open_store(tmp_path / "test.json").read("fc").shape == (N, 10)
     with pytest.raises(DataError, match=r"unknown layer[\s\S]*layer5\.0[\s\S]*nearest: +layer\d\.0"):
-        extract(run, tmp_path, [stimuli], [tmp_path / "other.json"], ["layer5.0"], device="cpu")
+        extracted(run, tmp_path, tmp_path / "other.json", stimuli, layers=["layer5.0"])
 
 
 def test_what_is_there_is_left_as_it_is(stimuli, tmp_path):
     run, _ = a_run(tmp_path, "resnet_w8")
     output = tmp_path / "test.json"
-    extract(run, tmp_path, [stimuli], [output], device="cpu")
+    extracted(run, tmp_path, output, stimuli)
     before = output.read_bytes()
     for file in ("run.json", "weights-ep0.safetensors"):  # which it needs no more
         (tmp_path / file).unlink()
-    extract(run, tmp_path, [stimuli], [output], device="cpu")
+    extracted(run, tmp_path, output, stimuli)
     assert output.read_bytes() == before
     with pytest.raises(DataError, match=r"run\.json"):
-        extract(run, tmp_path, [stimuli], [tmp_path / "other.json"], device="cpu")
+        extracted(run, tmp_path, tmp_path / "other.json", stimuli)
 
 
 def test_other_weights_than_those_of_the_record_are_refused_and_both_sums_named(stimuli, tmp_path):
@@ -116,16 +122,17 @@ def test_other_weights_than_those_of_the_record_are_refused_and_both_sums_named(
     for content in ((tmp_path / "other" / weights.name).read_bytes(), bytes(flipped)):
         weights.write_bytes(content)
         with pytest.raises(DataError, match=r"the weights are not those that run\.json tells of") as raised:
-            extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
+            extracted(run, tmp_path, tmp_path / "test.json", stimuli)
         assert hashlib.sha256(own).hexdigest() in str(raised.value) and file_sha256(weights) in str(raised.value)
         assert not (tmp_path / "test.json").exists()
 
 
 def test_activations_of_another_definition_are_refused(stimuli, tmp_path):
-    run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
+    run = run_of("pixels", "baseline")
     definitions = [{"set": "test", "reduction": kind} for kind in ("none", "grid")]
     first, second = (tmp_path / f"{ArtefactName('test', definition)}.json" for definition in definitions)
-    extract(run, tmp_path, [stimuli], [first], definitions=definitions[:1])
+    job = extraction_of(run, tmp_path, first, stimuli)
+    extract(replace(job, definition=definitions[0]), ExtractionOptions())
     assert open_store(first).manifest["definition"] == definitions[0]
     first.rename(second)
     first.with_suffix(".zarr").rename(second.with_suffix(".zarr"))
@@ -135,9 +142,9 @@ def test_activations_of_another_definition_are_refused(stimuli, tmp_path):
 
 def test_weights_of_another_architecture_are_refused(stimuli, tmp_path):
     a_run(tmp_path, "resnet_w16")
-    run = {"run": "x-00000000", "kind": "trained", "arch": "resnet_w8"}
+    run = run_of("resnet_w8", "trained")
     with pytest.raises(DataError, match="weights of another architecture"):
-        extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu")
+        extracted(run, tmp_path, tmp_path / "test.json", stimuli)
     assert not (tmp_path / "test.json").exists()
 
 
@@ -148,23 +155,23 @@ def test_truncated_image_and_missing_image_are_named(stimuli, tmp_path):
         source = stimuli.parent / "images" / row["filename"]
         (tmp_path / "images" / row["filename"]).write_bytes(source.read_bytes())
     write_set(tmp_path, content["stimuli"])
-    run = {"run": "pixels_baseline-00000000", "kind": "baseline", "arch": "pixels"}
+    run = run_of("pixels", "baseline")
     whole = (tmp_path / "images" / "5.png").read_bytes()
     (tmp_path / "images" / "5.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"5\.png: another image than was prepared, by its sha1"):
-        extract(run, tmp_path, [tmp_path / "manifest.json"], [tmp_path / "out.json"])
+        extracted(run, tmp_path, tmp_path / "out.json", tmp_path / "manifest.json")
     (tmp_path / "images" / "5.png").unlink()
     with pytest.raises(DataError, match=r"1 of 70 images are missing"):
-        extract(run, tmp_path, [tmp_path / "manifest.json"], [tmp_path / "out.json"])
+        extracted(run, tmp_path, tmp_path / "out.json", tmp_path / "manifest.json")
 
 
 @pytest.mark.parametrize(("name", "features"), [("pixels", 784), ("gabor", 1152)])
 def test_baselines(name, features, stimuli, tmp_path):
-    run = {"run": f"{name}_baseline-00000000", "kind": "baseline", "arch": name}
-    extract(run, tmp_path, [stimuli], [tmp_path / "test.json"])
+    run = run_of(name, "baseline")
+    extracted(run, tmp_path, tmp_path / "test.json", stimuli)
     assert open_store(tmp_path / "test.json").read(name).shape == (N, features)
     with pytest.raises(StudyError, match=r"no such baseline[\s\S]*nearest"):
-        extract(run | {"arch": name + "s"}, tmp_path, [stimuli], [tmp_path / "other.json"])
+        extracted(run_of(name + "s", "baseline"), tmp_path, tmp_path / "other.json", stimuli)
 
 
 def test_gabor_energy_is_largest_for_its_own_wavelength_and_orientation():
@@ -176,11 +183,9 @@ def test_gabor_energy_is_largest_for_its_own_wavelength_and_orientation():
         assert np.unravel_index(energy[1].argmax(), (4, 8)) == (scale, 4)
 
 
-def test_reduction_passes_vectors_and_refuses_unknown_kinds(stimuli, tmp_path):
+def test_reduction_passes_vectors():
     vectors = torch.ones(3, 5)
-    assert reduce(vectors, torch.nn.Identity(), {"kind": "grid", "size": 2}) is vectors
-    with pytest.raises(DataError, match=r"no such reduction"):
-        extract({"run": "x", "kind": "baseline", "arch": "pixels"}, tmp_path, [stimuli], [], None, {"kind": "gird"})
+    assert reduce(vectors, torch.nn.Identity(), Reduction(kind="grid", size=2)) is vectors
 
 
 def test_nan_activations_are_refused_with_layer_and_count_and_leave_nothing(stimuli, tmp_path):
@@ -191,5 +196,5 @@ def test_nan_activations_are_refused_with_layer_and_count_and_leave_nothing(stim
     write_run(tmp_path)
     before = set(tmp_path.iterdir())
     with pytest.raises(DataError, match=r"layer layer3\.0: \d+ of \d+ activations are NaN or infinite"):
-        extract(run, tmp_path, [stimuli], [tmp_path / "test.json"], device="cpu", options={"batch": 16})
+        extracted(run, tmp_path, tmp_path / "test.json", stimuli, ExtractionOptions(batch=16))
     assert set(tmp_path.iterdir()) == before

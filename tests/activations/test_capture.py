@@ -7,7 +7,6 @@ from PIL import Image
 from tools import network_tables
 
 from neuroscaling.activations.networks import Extractor, network_extractor, normalise
-from neuroscaling.activations.options import Request
 from neuroscaling.activations.stimulus_images import Preprocessing, load, preprocessing
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.images import ImageFile
@@ -17,6 +16,8 @@ from neuroscaling.models.heads import head_names
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 from neuroscaling.planning.extraction import peak_scratch, planned_layers
 from neuroscaling.study import architectures
+from neuroscaling.study.extraction_sections import ExtractionOptions
+from tests.support.prepared import features_of
 
 RESNET, CPU = "torchvision.resnet18", torch.device("cpu")
 
@@ -27,8 +28,7 @@ def resnet():
 
 
 def extractor(model, arch, layers=None, reduction=None, **options):
-    run = {"arch": arch, "kind": "untrained"}
-    return network_extractor(model, run, Request.of(layers, reduction, options), CPU)
+    return network_extractor(model, arch, "untrained", features_of(layers, reduction, **options), CPU)
 
 
 def outputs_of(one: Extractor, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -162,11 +162,11 @@ def test_the_readout_comes_last_whatever_else_is_asked_for():
 
 
 def test_published_weights_get_the_images_that_they_were_published_with():
-    trained = preprocessing({"arch": "vit_base_patch16_clip_224.openai", "kind": "trained"})
-    published = preprocessing({"arch": "vit_base_patch16_clip_224.openai", "kind": "pretrained"})
+    trained = preprocessing("vit_base_patch16_clip_224.openai", "trained")
+    published = preprocessing("vit_base_patch16_clip_224.openai", "pretrained")
     assert trained == Preprocessing(224) and trained.facts()["interpolation"] == "bilinear, antialiased"
     assert published.interpolation == "bicubic" and published.mean[0] == pytest.approx(0.4815, abs=1e-3)
-    other = preprocessing({"arch": "torchvision.resnet50.IMAGENET1K_V2", "kind": "pretrained"})
+    other = preprocessing("torchvision.resnet50.IMAGENET1K_V2", "pretrained")
     assert other.crop == pytest.approx(224 / 232) and other.facts()["crop"] == other.crop
 
 
@@ -192,9 +192,10 @@ def test_images_come_in_order_from_threads_and_processes_and_faults_are_named(wo
 
 @pytest.mark.parametrize("keep", ["features", "gram", "both"])
 def test_planned_bytes_are_those_that_an_extraction_writes(keep, images):
-    layers, options = ["layer2.0", "layer4.0", "global_pool"], {"keep": keep, "dtype": "float16", "scratch_gb": 1e-6}
-    rows = planned_layers("resnet_w8", layers, {"kind": "grid", "size": 2}, 50, options)
-    widths = extractor(build("resnet_w8", 10, 0), "resnet_w8", layers, {"kind": "grid", "size": 2}).widths()
+    layers, reduction = ["layer2.0", "layer4.0", "global_pool"], {"kind": "grid", "size": 2}
+    asked = features_of(layers, reduction, keep=keep, dtype="float16")
+    rows = planned_layers("resnet_w8", asked, 50, ExtractionOptions(scratch_gb=1e-6))
+    widths = extractor(build("resnet_w8", 10, 0), "resnet_w8", layers, reduction).widths()
     assert [(row["layer"], row["features"]) for row in rows] == list(widths.items())
     kept = [0, 0, 64] if keep == "gram" else widths.values()
     assert [row["bytes"] for row in rows] == [2 * 50 * width for width in kept]
@@ -203,7 +204,7 @@ def test_planned_bytes_are_those_that_an_extraction_writes(keep, images):
 
 
 def test_plans_of_large_networks_compute_nothing():
-    rows = planned_layers("torchvision.vit_b_16", {"candidates": "family"}, None, 22_248, {"keep": "gram"})
+    rows = planned_layers("torchvision.vit_b_16", features_of({"candidates": "family"}, keep="gram"), 22_248)
     assert len(rows) == 37 and peak_scratch(rows) > 1e10
 
 

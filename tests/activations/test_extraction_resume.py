@@ -24,18 +24,21 @@ from neuroscaling.core.errors import DataError, FullDiskError
 from neuroscaling.core.leases import LeaseLost, lock_of
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from tests.support.prepared import write_run, write_set
+from neuroscaling.study.extraction_sections import ExtractionOptions
+from tests.support.prepared import extraction_of, run_of, write_run, write_set
 
 N, BATCH = 40, 8  # five shards of one batch
-OPTIONS = {"batch": BATCH}
-RUN = {"run": "resnet_w8-00000000", "kind": "untrained", "arch": "resnet_w8"}
+OPTIONS = ExtractionOptions(batch=BATCH)
+RUN = run_of("resnet_w8")
 
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
 from neuroscaling.activations import zarr_writing
 from neuroscaling.activations.extraction import extract
-run, folder, stimuli, output, options, part, pause, made = json.loads(sys.argv[1])
+from neuroscaling.study.extraction_sections import ExtractionOptions
+from tests.support.prepared import extraction_of, run_of
+folder, output, batch, part, pause, made = json.loads(sys.argv[1])
 close = zarr_writing.LayerShards.close
 
 def closing(shards):
@@ -45,7 +48,8 @@ def closing(shards):
     return close(shards)
 
 zarr_writing.LayerShards.close = closing
-extract(run, Path(folder), [Path(stimuli)], [Path(output)], device="cpu", options=options, part=part)
+job = extraction_of(run_of("resnet_w8"), Path(folder), Path(output))
+extract(job, ExtractionOptions(batch=batch), part, "cpu")
 """
 
 
@@ -67,8 +71,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run_extract(folder, output, step=extract, options=OPTIONS, **more):
-    step(RUN, folder, [folder / "manifest.json"], [output], device="cpu", options=options, **more)
+def run_extract(folder, output, step=extract, options=OPTIONS, part=None, **features):
+    more = {} if part is None else {"part": part}
+    step(extraction_of(RUN, folder, output, **features), options, device="cpu", **more)
     return output
 
 
@@ -248,7 +253,7 @@ def test_missing_slices_are_named(folder, tmp_path):
 
 def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole, forwarded, monkeypatch, tmp_path):
     # 1e-4 GB hold the features of one or two of the five layers at a time.
-    options = OPTIONS | {"keep": "gram", "scratch_gb": 1e-4}
+    options = ExtractionOptions(batch=BATCH, scratch_gb=1e-4)
     made, finish_step = [], passes.Partial.finish
 
     def failing(self, step, record):
@@ -259,10 +264,10 @@ def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole
 
     monkeypatch.setattr(passes.Partial, "finish", failing)
     with pytest.raises(OSError, match="disk is gone"):
-        run_extract(folder, tmp_path / "set.json", options=options)
+        run_extract(folder, tmp_path / "set.json", options=options, keep="gram")
     monkeypatch.setattr(passes.Partial, "finish", finish_step)
     first = sum(forwarded)
-    run_extract(folder, tmp_path / "set.json", options=options)
+    run_extract(folder, tmp_path / "set.json", options=options, keep="gram")
     stored, full = open_store(tmp_path / "set.json"), open_store(whole)
     assert stored.manifest["passes"] > 1 and first == N
     assert sum(forwarded) == N * stored.manifest["passes"]
@@ -275,12 +280,12 @@ def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole
 
 
 def test_slices_and_several_passes_exclude_each_other(folder, tmp_path):
-    options = OPTIONS | {"keep": "gram", "scratch_gb": 1e-4}
+    options = ExtractionOptions(batch=BATCH, scratch_gb=1e-4)
     with pytest.raises(DataError, match=r"slices can't take turns[\s\S]*raise `scratch_gb`"):
-        run_extract(folder, tmp_path / "set.json", options=options, part=(0, 2))
+        run_extract(folder, tmp_path / "set.json", options=options, part=(0, 2), keep="gram")
 
 
 def _start(folder, output, part, pause=0.0, made=os.devnull):
-    arguments = [RUN, str(folder), str(folder / "manifest.json"), str(output), OPTIONS, part, pause, str(made)]
+    arguments = [str(folder), str(output), BATCH, part, pause, str(made)]
     command = [sys.executable, "-c", SCRIPT, json.dumps(arguments)]
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)

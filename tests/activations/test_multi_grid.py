@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional
 
 from neuroscaling.activations.extraction import extract, finish
 from neuroscaling.activations.layout import entry_name, group_path, split_entry
 from neuroscaling.activations.networks import network_extractor
-from neuroscaling.activations.options import DEFAULTS, Request, checked, complete
 from neuroscaling.activations.reductions import Reducer, pooled
 from neuroscaling.activations.stimulus_images import IMAGENET_MEAN, preprocessing
 from neuroscaling.activations.zarr_reading import open_store
@@ -22,11 +22,11 @@ from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.planning.extraction import planned_layers
-from tests.support.prepared import write_run, write_set
+from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Reduction
+from tests.support.prepared import extraction_of, features_of, run_of, write_run, write_set
 
 CPU = torch.device("cpu")
 N = 23
-OPTIONS = {"batch": 5}
 LAYERS = ["layer1.0", "layer2.0", "layer3.0", "global_pool"]  # maps of 8, 4 and 2 pixels of side, and a vector
 SIZES = {"kind": "max", "sizes": [1, 2, 4]}
 ENTRIES = [
@@ -52,20 +52,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def written(folder, output, reduction=SIZES, layers=LAYERS, step=extract, **more):
-    run = {"run": "r", "kind": "untrained", "arch": "resnet_w8"}
-    options = OPTIONS | more.pop("options", {})
-    step(
-        run,
-        folder,
-        [folder / "manifest.json"],
-        [output],
-        layers=layers,
-        reduction=reduction,
-        device="cpu",
-        options=options,
-        **more,
-    )
+def written(folder, output, reduction=SIZES, layers=LAYERS, step=extract, part=None, scratch_gb=50, **features):
+    options = ExtractionOptions(batch=5, scratch_gb=scratch_gb)
+    job = extraction_of(run_of("resnet_w8"), folder, output, layers=layers, reduction=reduction, **features)
+    step(job, options, device="cpu", **({} if part is None else {"part": part}))
     return output
 
 
@@ -93,25 +83,23 @@ def test_a_single_size_keeps_plain_names_and_its_manifest(folder, tmp_path):
 
 def test_a_grid_above_the_map_is_left_out_and_named(caplog):
     caplog.set_level(logging.INFO)
-    request = Request.of(["layer3.0", "global_pool"], SIZES, None)
-    model = build("resnet_w8", 10, 0)
-    extractor = network_extractor(model, {"arch": "resnet_w8", "kind": "untrained"}, request, CPU)
+    asked = features_of(["layer3.0", "global_pool"], SIZES)
+    extractor = network_extractor(build("resnet_w8", 10, 0), "resnet_w8", "untrained", asked, CPU)
     assert list(extractor.widths()) == ["layer3.0@1", "layer3.0@2", "global_pool"]
     assert "left out, finer than the layer's map: layer3.0@4" in caplog.text
 
 
 def test_a_layer_without_any_grid_is_refused():
-    request = Request.of(["layer3.0"], {"kind": "grid", "sizes": [3, 4]}, None)
-    run = {"arch": "resnet_w8", "kind": "untrained"}
+    asked = features_of(["layer3.0"], {"kind": "grid", "sizes": [3, 4]})
     with pytest.raises(DataError, match=r"every grid is finer than the layer's map[\s\S]*layer3\.0"):
-        network_extractor(build("resnet_w8", 10, 0), run, request, CPU)
+        network_extractor(build("resnet_w8", 10, 0), "resnet_w8", "untrained", asked, CPU)
 
 
 @pytest.mark.parametrize("keep", ["gram", "both"])
 def test_inner_products_of_each_grid_in_turns_and_in_one_pass(keep, folder, grids, tmp_path):
     features = open_store(grids)
     # A little scratch makes several passes over the images, which cut the grids of a layer apart.
-    store = open_store(written(folder, tmp_path / "a.json", options={"keep": keep, "scratch_gb": 2e-5}))
+    store = open_store(written(folder, tmp_path / "a.json", keep=keep, scratch_gb=2e-5))
     assert (store.manifest["passes"] > 2) == (keep == "gram") and set(store.layers) == set(ENTRIES)
     for entry in ENTRIES:
         values = features.read(entry).astype(np.float64)
@@ -136,7 +124,7 @@ def test_an_extraction_that_is_there_is_kept_whatever_the_order_of_its_sizes(fol
 
 @pytest.mark.parametrize("keep", ["features", "gram"])
 def test_planned_bytes_are_those_of_the_entries(keep, folder, grids):
-    rows = planned_layers("resnet_w8", LAYERS, SIZES, N, {"keep": keep, **OPTIONS})
+    rows = planned_layers("resnet_w8", features_of(LAYERS, SIZES, keep=keep), N)
     stored = open_store(grids)
     assert [(row["layer"], row["features"]) for row in rows] == [(name, stored.shape(name)[1]) for name in ENTRIES]
     kept = [4 * N * row["features"] if keep == "features" or row["layer"] == "global_pool" else 0 for row in rows]
@@ -164,8 +152,8 @@ def test_prefix_tokens_are_taken_out_once(tokens):
     output = torch.randn(2, 5 + 16, 3, generator=torch.Generator().manual_seed(1))
     patches = output[:, 5:].transpose(1, 2).reshape(2, 3, 4, 4)
     expected = functional.adaptive_avg_pool2d(patches, 2).flatten(1)
-    assert torch.equal(Reducer(model, {"kind": "grid", "size": 2}, tokens)("a", output), expected)
-    entries = Reducer(model, {"kind": "grid", "sizes": [2, 5]}, tokens).entries("a", output)
+    assert torch.equal(Reducer(model, Reduction(kind="grid", size=2), tokens)("a", output), expected)
+    entries = Reducer(model, Reduction(kind="grid", sizes=[2, 5]), tokens).entries("a", output)
     assert list(entries) == ["a@2"] and torch.equal(entries["a@2"], expected)
 
 
@@ -175,26 +163,26 @@ def test_names_of_entries():
     assert split_entry(entry_name("relu:2", 16)) == ("relu:2", 16)
 
 
-@pytest.mark.parametrize("sizes", [[], [0], [17], [2, 2], [True], ["2"], 2, [1.0]])
+@pytest.mark.parametrize("sizes", [[0], [17], [2, 2], [True], ["2"], 2, [1.0]])
 def test_other_sizes_are_refused(sizes):
-    with pytest.raises(DataError, match=r"no such grids[\s\S]*from 1 to 16"):
-        checked({"kind": "max", "sizes": sizes})
+    with pytest.raises(ValidationError, match="sizes"):
+        Reduction(kind="max", sizes=sizes)
 
 
 def test_without_normalisation_values_stay_between_0_and_1_and_without_crop_the_edges_stay(tmp_path):
-    run = {"arch": "vit_base_patch16_clip_224.openai", "kind": "pretrained"}
-    cropped = {"arch": "eva02_base_patch16_clip_224.merged2b", "kind": "pretrained"}
-    plain = preprocessing(cropped, normalise=False, crop=False)
+    published = ("vit_base_patch16_clip_224.openai", "pretrained")
+    cropped = ("eva02_base_patch16_clip_224.merged2b", "pretrained")
+    plain = preprocessing(*cropped, normalise=False, crop=False)
     assert (plain.mean, plain.std, plain.crop, plain.interpolation) == ((0, 0, 0), (1, 1, 1), 1.0, "bicubic")
-    assert preprocessing(cropped).crop == 0.9 and preprocessing(run, normalise=False).crop == 0.9
+    assert preprocessing(*cropped).crop == 0.9 and preprocessing(*published, normalise=False).crop == 0.9
     ramp = np.broadcast_to(np.arange(224, dtype=np.uint8)[:, None, None], (224, 224, 3))
     Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / "ramp.png")
     assert plain.load(ImageFile(tmp_path / "ramp.png"))[:, 0, 0].tolist() == list(range(224))
-    assert preprocessing(cropped).load(ImageFile(tmp_path / "ramp.png"))[0, 0, 0] > 8
+    assert preprocessing(*cropped).load(ImageFile(tmp_path / "ramp.png"))[0, 0, 0] > 8
 
 
 def test_the_switches_change_the_values_and_what_the_manifest_says(folder, grids, tmp_path):
-    stored = open_store(written(folder, tmp_path / "set.json", options={"normalise": False, "crop": False}))
+    stored = open_store(written(folder, tmp_path / "set.json", normalise=False, crop=False))
     assert stored.manifest["preprocessing"]["mean"] == [0, 0, 0]
     assert stored.manifest["options"]["normalise"] is False and stored.manifest["options"]["crop"] is False
     usual = open_store(grids)
@@ -203,6 +191,5 @@ def test_the_switches_change_the_values_and_what_the_manifest_says(folder, grids
 
 
 def test_a_switch_that_is_no_truth_value_is_named():
-    assert DEFAULTS["normalise"] is True and complete({"crop": False})["crop"] is False
-    with pytest.raises(DataError, match=r"extraction: normalise: not allowed[\s\S]*True, False"):
-        complete({"normalise": "no"})
+    with pytest.raises(ValidationError, match="normalise"):
+        FeatureOptions(normalise="no")

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from neuroscaling.activations.options import DEFAULTS, checked, complete
 from neuroscaling.activations.reductions import Projection, Reducer, entries, select_tokens
 from neuroscaling.core.errors import DataError
+from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Reduction
 
 CPU = torch.device("cpu")
 PINNED = (3147, [(0, 8, -1), (1, 36, 1), (2, 42, -1)], 4099)
 
 
 def reducer(kind, tokens="all", model=None, whole=(), **values):
-    return Reducer(model or nn.Identity(), {"kind": kind, **values}, tokens, whole)
+    return Reducer(model or nn.Identity(), Reduction(kind=kind, **values), tokens, whole)
 
 
 def test_max_takes_the_largest_of_each_place():
@@ -108,18 +109,15 @@ def test_narrow_layers_and_the_readout_are_not_projected():
     assert reduce("layer", torch.ones(2, 3, 5, 5, device="meta")).shape == (2, 10)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"kind": "gird"}, {"kind": "max"}, {"kind": "grid", "size": 0}, {"kind": "projection", "components": 5}, {}],
-)
+@pytest.mark.parametrize("wrong", [{"kind": "gird"}, {"kind": "grid", "size": 0}, {"kind": "none", "sizes": [2]}])
 def test_other_reductions_are_refused(wrong):
-    with pytest.raises(DataError, match="no such reduction"):
-        checked(wrong)
+    with pytest.raises(ValidationError):
+        Reduction(**wrong)
 
 
-def test_options_are_completed_and_all_faults_are_named_at_once():
-    assert complete(None) == DEFAULTS and complete({"batch": 3})["batch"] == 3
-    with pytest.raises(DataError) as error:
-        complete({"kep": "gram", "dtype": "float8", "batch": 0})
-    text = str(error.value)
-    assert "no such option" in text and "nearest:  keep" in text and "float16" in text and "too small" in text
+def test_all_faults_of_options_are_named_at_once():
+    assert ExtractionOptions(**ExtractionOptions(batch=3).operating()) == ExtractionOptions(batch=3)
+    with pytest.raises(ValidationError, match=r"keep[\s\S]*dtype[\s\S]*kep"):
+        FeatureOptions(keep="gran", kep="gram", dtype="float8")
+    with pytest.raises(ValidationError, match="batch"):
+        ExtractionOptions(batch=0)

@@ -15,8 +15,9 @@ from neuroscaling.fmri.algonauts_recording import read_recording
 from neuroscaling.fmri.encoding_job import score_subject
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
+from neuroscaling.study.extraction_sections import ExtractionOptions
 from tests.fmri.test_encoding import settings_of
-from tests.support.prepared import write_run, write_set
+from tests.support.prepared import extraction_of, run_of, write_run, write_set
 from tests.support.simulated_algonauts import Stretch, unequal_plans, write_tree
 
 N, N_TEST, SUBJECTS = 420, 80, ("subj01", "subj02", "subj03")
@@ -35,9 +36,9 @@ def scored(tmp_path_factory):
     images = _images(folder)
     save_weights(build("resnet_w8", 10, 0), folder / "weights-ep0.safetensors", {"arch": "resnet_w8"})
     write_run(folder)
-    layers = ["layer1.0", "layer2.0", "layer4.0"]
-    run, reduction = {"run": "r", "kind": "untrained", "arch": "resnet_w8"}, {"kind": "max", "sizes": [1, 2, 4]}
-    extract(run, folder, [folder / "manifest.json"], [folder / "activations.json"], layers, reduction, device="cpu")
+    asked = {"layers": ["layer1.0", "layer2.0", "layer4.0"], "reduction": {"kind": "max", "sizes": [1, 2, 4]}}
+    job = extraction_of(run_of("resnet_w8"), folder, folder / "activations.json", **asked)
+    extract(job, ExtractionOptions(), device="cpu")
     stored = open_store(folder / "activations.json")
     features = {stretch.features: stored.read(stretch.features) for stretch in STRETCHES if stretch.features}
     plans = unequal_plans(list(images), len(SUBJECTS), N_TEST, vertices=50)

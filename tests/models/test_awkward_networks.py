@@ -25,6 +25,8 @@ from neuroscaling.models.heads import classes_of, head_names
 from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import copy_hidden, hidden_buffers, shapes, tensors_of
 from neuroscaling.models.weights import read_weights, save_weights
+from neuroscaling.study.extraction_job import ExtractionJob
+from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions
 from neuroscaling.study.loaded_study import LoadedStudy, expand_runs
 from neuroscaling.study.recipes import load_recipe
 from neuroscaling.study.study_sections import Study
@@ -68,12 +70,12 @@ def stimuli(tmp_path_factory) -> Path:
 def extracted(arch: str, stimuli: Path, folder: Path, batch: int) -> dict[str, np.ndarray]:
     """Features of an untrained run by layer, the readout last, as two extractions give them."""
     study = {"study": "s", "runs": [{"untrained": [arch], "seeds": [5]}]}
-    run = expand_runs(Study.model_validate(study), {})[0].settings()
-    train(run, None, folder / run["run"], {"threads": 1})
+    run = expand_runs(Study.model_validate(study), {})[0]
+    train(run.settings(), None, folder / run.run, {"threads": 1})
     found = []
     for i in range(2):
         output = folder / f"{i}.json"
-        extract(run, folder / run["run"], [stimuli], [output], options={"batch": batch}, device="cpu")
+        extract(ExtractionJob(run, folder / run.run, stimuli, output), ExtractionOptions(batch=batch), device="cpu")
         stored = open_store(output)
         found.append({layer: stored.read(layer) for layer in stored.layers})
     for layer, values in found[0].items():
@@ -283,7 +285,7 @@ def test_a_network_with_nothing_to_train_is_refused(name):
 def test_a_trial_says_what_training_and_extraction_would_meet(name, message):
     use = Use(own(name), frozenset({"trained"}), frozenset({"supervised"}), {})
     try:
-        found = try_network(use, {})
+        found = try_network(use, FeatureOptions())
     except NeuroscalingError as error:
         found = error.problems
     assert message in "\n".join(map(str, found)), found
@@ -291,12 +293,12 @@ def test_a_trial_says_what_training_and_extraction_would_meet(name, message):
 
 @pytest.mark.parametrize("name", sorted({*WORK} - {"no_parameters", "dictionary"}))
 def test_a_trial_passes_what_works(name):
-    assert try_network(Use(own(name), frozenset({"trained"}), frozenset({"supervised"}), {}), {}) == []
+    assert try_network(Use(own(name), frozenset({"trained"}), frozenset({"supervised"}), {}), FeatureOptions()) == []
 
 
 def test_self_supervision_needs_one_linear_classifier():
     use = Use(own("two_heads"), frozenset({"trained"}), frozenset({"simclr"}), None)
-    (problem,) = try_network(use, {})
+    (problem,) = try_network(use, FeatureOptions())
     assert "one linear classifier" in problem.what and problem.value == "fc, other.1"
 
 

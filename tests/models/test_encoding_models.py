@@ -6,7 +6,6 @@ import torch
 from safetensors.torch import save_file
 
 from neuroscaling.activations.networks import network_extractor
-from neuroscaling.activations.options import Request
 from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.checkpoints import build_pretrained, tensor_problems, timm_config
@@ -15,6 +14,7 @@ from neuroscaling.models.weights import read_weights, save_weights
 from neuroscaling.study import architectures
 from neuroscaling.study.published_weights import HUB_FILES, weights_file, weights_problems
 from neuroscaling.training.network_trials import encoding_models
+from tests.support.prepared import features_of
 
 EVA = "eva02_tiny_patch14_224"
 CONVNEXT = "convnext_atto"
@@ -36,10 +36,9 @@ def test_parameters_with_and_without_the_head(model):
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: model.name)
 def test_all_blocks_are_candidates_of_one_pass_on_grids_up_to_the_last_blocks_map(model):
     sizes = sorted({1, model.grid, 16})
-    request = Request.of(None, {"kind": "max", "sizes": sizes}, None)
-    run = {"arch": model.name, "kind": "pretrained"}
+    asked = features_of(None, {"kind": "max", "sizes": sizes})
     network = skeleton(model.name, 0)
-    extractor = network_extractor(network, run, request, torch.device("meta"))
+    extractor = network_extractor(network, model.name, "pretrained", asked, torch.device("meta"))
     blocks = candidate_layers(model.name, network)
     assert len(blocks) == model.blocks and extractor.layers[:-1] == blocks
     widths = extractor.widths()
@@ -58,8 +57,8 @@ def test_names_of_the_blocks():
 
 def test_features_are_timm_s_intermediates_pooled():
     model = build(EVA, 7, 1).eval()
-    request = Request.of(None, {"kind": "max", "sizes": [1, 3, 16]}, {"normalise": False, "crop": False})
-    extractor = network_extractor(model, {"arch": EVA, "kind": "pretrained"}, request, torch.device("cpu"))
+    asked = features_of(None, {"kind": "max", "sizes": [1, 3, 16]}, normalise=False, crop=False)
+    extractor = network_extractor(model, EVA, "pretrained", asked, torch.device("cpu"))
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     found = {}
     extractor.forward(images, list(extractor.widths()), lambda entry, size, ready: found.update({entry: ready()}))

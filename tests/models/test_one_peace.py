@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional
 
 from neuroscaling.activations.networks import network_extractor
-from neuroscaling.activations.options import Request
 from neuroscaling.activations.stimulus_images import CLIP_MEAN, CLIP_STD, preprocessing
 from neuroscaling.core.errors import DataError
 from neuroscaling.models.build import skeleton
@@ -13,6 +12,8 @@ from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.cost import count
 from neuroscaling.models.one_peace import OnePeaceVision, relative_index, table_rows, vision_names
 from neuroscaling.study import architectures
+from neuroscaling.study.extraction_job import FeatureSpec
+from neuroscaling.study.extraction_sections import Reduction
 
 ARCH = "one_peace_vision"
 TINY = {"width": 32, "heads": 4, "hidden": 48, "depth": 3, "side": 4}
@@ -184,9 +185,8 @@ def test_an_official_file_that_lacks_a_tensor_names_it(tiny, tiny_arch, tmp_path
 
 
 def test_features_are_grids_of_the_patches(tiny, tiny_arch):
-    request = Request.of(None, {"kind": "max", "sizes": [1, 4, 5]}, None)
-    run = {"arch": tiny_arch, "kind": "pretrained"}
-    extractor = network_extractor(tiny, run, request, torch.device("cpu"))
+    asked = FeatureSpec(reduction=Reduction(kind="max", sizes=[1, 4, 5]))
+    extractor = network_extractor(tiny, tiny_arch, "pretrained", asked, torch.device("cpu"))
     assert extractor.widths() == {"encoder.layers.2@1": 32, "encoder.layers.2@4": 512, "pool": 32}
     tokens, bias = tiny.image_adapter(torch.zeros(1, 3, 64, 64))
     last = tiny.encoder(tokens, bias)
@@ -195,5 +195,5 @@ def test_features_are_grids_of_the_patches(tiny, tiny_arch):
 
 
 def test_images_are_resized_whole_as_published():
-    one = preprocessing({"arch": ARCH, "kind": "pretrained"})
+    one = preprocessing(ARCH, "pretrained")
     assert (one.size, one.interpolation, one.crop, one.mean, one.std) == (256, "bicubic", 1, CLIP_MEAN, CLIP_STD)

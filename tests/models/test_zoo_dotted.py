@@ -15,8 +15,8 @@ from neuroscaling.models.cost import count
 from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
 from neuroscaling.models.weights import save_weights
 from neuroscaling.study import architectures, own_networks
+from neuroscaling.study.extraction_sections import Layers
 from neuroscaling.study.loaded_study import expand_runs
-from neuroscaling.study.network_sections import Layers
 from neuroscaling.study.published_weights import weights_problems
 from neuroscaling.study.study_sections import Study
 

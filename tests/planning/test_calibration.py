@@ -21,9 +21,11 @@ from neuroscaling.planning.extraction import (
 )
 from neuroscaling.planning.machine_throughput import Rates, read_rates, write_rates
 from neuroscaling.regression.voxelwise.budget import flops
+from neuroscaling.study.extraction_sections import ExtractionOptions
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.recordings import encoding_jobs
 from neuroscaling.study.study_sections import AlgonautsEncoding
+from tests.support.prepared import features_of
 
 SLOW = Rates(
     machine="a machine of round numbers",
@@ -90,7 +92,9 @@ def test_a_precision_that_was_not_measured_is_named():
 
 
 def test_seconds_of_an_extraction_are_work_divided_by_rates():
-    rows = planned_layers("resnet_w8", ["layer1.0", "layer2.0"], {"kind": "max", "sizes": [1, 2]}, 50, {"keep": "both"})
+    rows = planned_layers(
+        "resnet_w8", features_of(["layer1.0", "layer2.0"], {"kind": "max", "sizes": [1, 2]}, keep="both"), 50
+    )
     parts = extraction_seconds("resnet_w8", 50, rows, "none", SLOW)
     features = 5 * (8 + 16)
     assert parts["forward"] == pytest.approx(50 * forward_operations("resnet_w8") / 2e10)
@@ -101,9 +105,9 @@ def test_seconds_of_an_extraction_are_work_divided_by_rates():
 
 
 def test_each_pass_over_the_images_counts():
-    options = {"keep": "gram", "scratch_gb": 1e-6}
-    rows = planned_layers("resnet_w8", ["layer1.0", "layer2.0", "global_pool"], {"kind": "none"}, 50, options)
-    once = planned_layers("resnet_w8", ["layer1.0", "layer2.0", "global_pool"], {"kind": "none"}, 50, {"keep": "gram"})
+    asked = features_of(["layer1.0", "layer2.0", "global_pool"], keep="gram")
+    rows = planned_layers("resnet_w8", asked, 50, ExtractionOptions(scratch_gb=1e-6))
+    once = planned_layers("resnet_w8", asked, 50)
     several, one = (extraction_seconds("resnet_w8", 50, plan, "none", SLOW) for plan in (rows, once))
     passes = len({row["pass"] for row in rows})
     assert passes > 1 and several["forward"] == pytest.approx(passes * one["forward"])

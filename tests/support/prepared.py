@@ -6,6 +6,9 @@ from typing import Any
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.records import RUN_RECORD, write_record
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
+from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+from neuroscaling.study.extraction_sections import FeatureOptions, Layers, Reduction
+from neuroscaling.study.loaded_study import Run
 from tests.support import run_records
 from tests.support.run_records import run_content
 
@@ -22,3 +25,21 @@ def write_run(folder: Path, weights: str = "weights-ep0.safetensors") -> str:
     sha256 = file_sha256(folder / weights)
     run_records.write_run(folder / RUN_RECORD, run_content(folder.name, weights=weights, weights_sha256=sha256))
     return sha256
+
+
+def run_of(arch: str, kind: str = "untrained", name: str | None = None) -> Run:
+    """A run of an architecture or baseline."""
+    return Run(name or f"{arch}-00000000", kind, arch, "family")
+
+
+def features_of(
+    layers: list[str] | dict[str, Any] | None = None, reduction: dict[str, Any] | None = None, **options: Any
+) -> FeatureSpec:
+    """Features of these layers, of which the last is the readout; or of a section `layers:` of a study."""
+    section = {"candidates": layers, "readout": layers[-1]} if isinstance(layers, list) else layers or {}
+    return FeatureSpec(Layers(**section), Reduction(**(reduction or {})), FeatureOptions(**options))
+
+
+def extraction_of(run: Run, folder: Path, output: Path, stimuli: Path | None = None, **features: Any) -> ExtractionJob:
+    """The job of a run in `folder`. stimuli: by default the set that lies there; features: as of `features_of`."""
+    return ExtractionJob(run, folder, stimuli or folder / "manifest.json", output, features_of(**features))

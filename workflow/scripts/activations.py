@@ -9,10 +9,13 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.activations.extraction import extract, finish
     from neuroscaling.core.records import failure_in
+    from neuroscaling.study.extraction_sections import ExtractionOptions
 
+    options = ExtractionOptions(**snakemake.config["extraction"])
     for job in snakemake.params.jobs:
         if reason := failure_in(job.folder):
-            logger.info("%s failed, and has no activations: %s", job.run["run"], reason)
-            continue
-        write = finish if snakemake.input.slices else extract
-        write(**job.arguments(snakemake.config["extraction"]))
+            logger.info("%s failed, and has no activations: %s", job.run.run, reason)
+        elif snakemake.input.slices:
+            finish(job, options)
+        else:
+            extract(job, options)

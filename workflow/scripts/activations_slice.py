@@ -8,8 +8,9 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]):
     from neuroscaling.activations.extraction import extract
     from neuroscaling.core.records import failure_in
+    from neuroscaling.study.extraction_sections import ExtractionOptions
 
     (job,) = snakemake.params.jobs
     if failure_in(job.folder) is None:
         part = (int(snakemake.wildcards.slice), snakemake.params.slices)
-        extract(**job.arguments(snakemake.config["extraction"]), part=part)
+        extract(job, ExtractionOptions(**snakemake.config["extraction"]), part)

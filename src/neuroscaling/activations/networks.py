@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from neuroscaling.activations.layout import entry_name, split_entry
-from neuroscaling.activations.options import Request
 from neuroscaling.activations.reductions import Reducer
 from neuroscaling.activations.stimulus_images import Preprocessing, preprocessing
 from neuroscaling.core.errors import DataError, Problem, listing
@@ -21,9 +20,13 @@ from neuroscaling.models.batch_independence import company_problems, exact, hook
 from neuroscaling.models.capture import Output, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
+from neuroscaling.study.extraction_job import FeatureSpec
+from neuroscaling.study.extraction_sections import Layers
+from neuroscaling.study.loaded_study import Run
 
 log = logging.getLogger(__name__)
 
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
 AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # What a sink is given: layer, number of bytes, and a function that waits for the values, (b, features).
 Sink = Callable[[str, int, Callable[[], np.ndarray]], None]
@@ -87,44 +90,46 @@ class Extractor:
         return {"preprocessing": self.preprocess.facts(), "readout": self.layers[-1]}
 
 
-def extractor_of(run: dict[str, Any], run_dir: Path, request: Request, device: str | None) -> Extractor:
-    """The network of `run` with the weights that `run_dir`/run.json names.
+def extractor_of(run: Run, folder: Path, features: FeatureSpec, device: str | None) -> Extractor:
+    """The network of a run with the weights that run.json in its `folder` names.
 
     Raises DataError when there are no weights, when they are not those of the record or of another network, for layers
     that it doesn't have, and for features of an image that depend on the other images of its batch.
     """
-    arch = run["arch"]
-    model = build_with(arch, checked_weights(run_dir))
+    model = build_with(run.arch, checked_weights(folder))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    extractor = network_extractor(model, run, request, place)
-    if problems := company_problems(arch, extractor.model, extractor.outputs, extractor.preprocess.size):
+    extractor = network_extractor(model, run.arch, run.kind, features, place)
+    if problems := company_problems(run.arch, extractor.model, extractor.outputs, extractor.preprocess.size):
         raise DataError(problems)
     return extractor
 
 
-def network_extractor(model: nn.Module, run: dict[str, Any], request: Request, place: torch.device) -> Extractor:
-    """An extractor of a network that is built already; also for the meta device, to know shapes beforehand."""
-    arch, options = run["arch"], request.options
-    preprocess = preprocessing(run, options["normalise"], options["crop"])
-    wanted, readout = wanted_layers(arch, request.layers, model, options["candidates"])
+def network_extractor(model: nn.Module, arch: str, kind: str, features: FeatureSpec, device: torch.device) -> Extractor:
+    """An extractor of a network that is built already; also for the meta device, to know shapes beforehand.
+
+    kind: of the run, such as `trained`. Raises DataError for layers that the network doesn't have or doesn't reach.
+    """
+    options = features.options
+    preprocess = preprocessing(arch, kind, options.normalise, options.crop)
+    wanted, readout = wanted_layers(arch, features.layers, model)
     problems = check_layers(arch, wanted, model)
     if problems:
         raise DataError(problems)
-    model = model.eval().to(place)
+    model = model.eval().to(device)
     outputs = probe(model, wanted, preprocess.size)
     refuse_unreached(wanted, outputs)
-    whole = (readout,) if request.reduction["kind"] == "projection" else ()
-    reducer = Reducer(model, request.reduction, options["tokens"], whole)
-    dtype = getattr(torch, options["dtype"])
+    whole = (readout,) if features.reduction.kind == "projection" else ()
+    reducer = Reducer(model, features.reduction.ascending(), options.tokens, whole)
     ordered = {layer: outputs[layer] for layer in wanted}
-    extractor = Extractor(model, ordered, reducer, preprocess, place, dtype, options["autocast"])
-    _name_left_out(extractor)
+    dtype = DTYPES[options.dtype]
+    extractor = Extractor(model, ordered, reducer, preprocess, device, dtype, options.autocast)
+    _refuse_bare_layers(extractor)
     return extractor
 
 
-def _name_left_out(extractor: Extractor) -> None:
+def _refuse_bare_layers(extractor: Extractor) -> None:
     """Log the grids that are finer than a layer's map. Raises DataError where a layer has no grid at all."""
-    sizes, entries = extractor.reducer.reduction.get("sizes", ()), extractor.widths()
+    sizes, entries = extractor.reducer.reduction.sizes, extractor.widths()
     missing = [
         entry_name(layer, size)
         for layer in extractor.layers
@@ -135,30 +140,23 @@ def _name_left_out(extractor: Extractor) -> None:
     if bare:
         what = "every grid is finer than the layer's map"
         raise DataError(
-            Problem(
-                what=what, where="reduction: sizes", value=list(sizes), fix=f"add a smaller size for {listing(bare)}"
-            )
+            Problem(what=what, where="reduction: sizes", value=sizes, fix=f"add a smaller size for {listing(bare)}")
         )
     if missing:
         log.info("left out, finer than the layer's map: %s", listing(missing))
 
 
-def wanted_layers(arch: str, layers: Any, model: nn.Module, pattern: str) -> tuple[list[str], str]:
-    """Layers to extract, early to late, each once, the readout last; and the readout ("" where it isn't among them).
+def wanted_layers(arch: str, layers: Layers, model: nn.Module) -> tuple[list[str], str]:
+    """Layers to extract, early to late, each once, the readout last; and the readout.
 
-    layers: names; or the study's section {"candidates" (names or a pattern), "regions", "readout"}; empty for what
-    `pattern` finds and the architecture's readout.
+    Candidates that are not named are what the architecture has by default, and so is the readout.
     """
-    if isinstance(layers, dict) or not layers:
-        layers = layers or {}
-        candidates = layers.get("candidates") or pattern
-        if isinstance(candidates, str):
-            candidates = [candidates]
-        named = [layer for item in candidates for layer in _expanded(arch, model, item, layers)]
-        named += (layers.get("regions") or {}).values()
-        readout = layers.get("readout") or readout_layer(arch, model)
-        return [*(layer for layer in dict.fromkeys(named) if layer != readout), readout], readout
-    return list(dict.fromkeys(layers)), layers[-1]
+    candidates = layers.candidates or "default"
+    patterns = [candidates] if isinstance(candidates, str) else candidates
+    named = [layer for item in patterns for layer in _expanded(arch, model, item, layers)]
+    named += layers.regions.values()
+    readout = layers.readout or readout_layer(arch, model)
+    return [*(layer for layer in dict.fromkeys(named) if layer != readout), readout], readout
 
 
 def reduced_widths(layer: str, output: Output, reducer: Reducer) -> dict[str, int]:
@@ -203,11 +201,11 @@ def exact_and_fast(device: torch.device, autocast: str) -> Iterator[None]:
         yield
 
 
-def _expanded(arch: str, model: nn.Module, item: str, section: dict[str, Any]) -> list[str]:
+def _expanded(arch: str, model: nn.Module, item: str, layers: Layers) -> list[str]:
     """Layers of a pattern, or the layer `item` itself. Where the study names layers of regions, none need be found."""
     try:
         return candidate_layers(arch, model, item) if item in PATTERNS else [item]
     except DataError:
-        if section.get("candidates") or not section.get("regions"):
+        if layers.candidates or not layers.regions:
             raise
         return []

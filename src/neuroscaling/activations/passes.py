@@ -6,6 +6,7 @@ process only, so that several processes can share the folder. Other facts have a
 nobody writes where another process does.
 """
 
+import functools
 import json
 import logging
 import os
@@ -19,6 +20,8 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from neuroscaling.activations.layout import Layout, group_path, partial_path, shard_path, split_entry
 from neuroscaling.activations.shards import ShardReader
 from neuroscaling.activations.stimulus_images import load
@@ -28,9 +31,10 @@ from neuroscaling.core.files import read_json, write_json
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Held, Lease, held, lock_of, sweep
+from neuroscaling.study.extraction_sections import ExtractionOptions
 
 if TYPE_CHECKING:
-    from neuroscaling.activations.networks import Extractor
+    from neuroscaling.activations.networks import Extractor, Sink
 
 
 @contextmanager
@@ -173,7 +177,8 @@ class BackgroundWriter:
     """
 
     def __init__(self, limit: int = WAITING_BYTES):
-        self._limit, self._bytes, self._error = limit, 0, None
+        self._limit, self._bytes = limit, 0
+        self._error: BaseException | None = None
         self._tasks: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed, self._closed = Condition(), False
         self._thread = Thread(target=self._run, name="writer", daemon=True)
@@ -265,7 +270,7 @@ def write_missing(
     one: Pass,
     files: Sequence[ImageFile],
     shards: Sequence[int],
-    options: dict,
+    options: ExtractionOptions,
 ) -> None:
     """Extract those of `shards` that are not finished."""
     layout = next(iter(one.layouts.values()))
@@ -273,17 +278,17 @@ def write_missing(
     if len(missing) < len(shards):
         log.info("going on: %d of %d shards are there", len(shards) - len(missing), len(shards))
     pieces = [
-        (shard, start, min(start + options["batch"], layout.rows(shard)[1]))
+        (shard, start, min(start + options.batch, layout.rows(shard)[1]))
         for shard in missing
-        for start in range(*layout.rows(shard), options["batch"])
+        for start in range(*layout.rows(shard), options.batch)
     ]
-    images = load([files[start:stop] for _, start, stop in pieces], extractor.preprocess, options["workers"])
+    images = load([files[start:stop] for _, start, stop in pieces], extractor.preprocess, options.workers)
     writer = _Writer(partial, one)
     try:
         with BackgroundWriter() as background:
             for (shard, start, stop), batch in zip(pieces, images, strict=True):
                 if start == layout.rows(shard)[0]:
-                    background.put(0, lambda shard=shard: writer.open(shard))
+                    background.put(0, functools.partial(writer.open, shard))
                 extractor.forward(batch, list(one.layouts), writer.sink(background))
                 if stop == layout.rows(shard)[1]:
                     background.put(0, writer.close)
@@ -296,15 +301,16 @@ def layer_entries(partial: Partial, one: Pass) -> list[dict[str, Any]]:
     """Manifest entries of a pass's layers. Raises DataError, naming the shards, where some are not finished."""
     layout = next(iter(one.layouts.values()))
     records = [partial.shard_records(one.step(shard), one.layouts, shard) for shard in range(layout.shards)]
-    missing = [str(shard) for shard, record in enumerate(records) if record is None]
-    if missing:
+    found = [record for record in records if record is not None]
+    if len(found) < len(records):
+        missing = [str(shard) for shard, record in enumerate(records) if record is None]
         what = f"{len(missing)} of {len(records)} shards are missing"
         raise DataError(
             Problem(
                 what=what, where=str(partial.path), value=", ".join(missing), fix="run the slices that hold them again"
             )
         )
-    return [layer_entry(layer, layout, [record[layer] for record in records]) for layer, layout in one.layouts.items()]
+    return [layer_entry(layer, layout, [record[layer] for record in found]) for layer, layout in one.layouts.items()]
 
 
 def gram_entries(
@@ -315,7 +321,8 @@ def gram_entries(
     features = {entry["name"] for entry in made if keep == "both" or split_entry(entry["name"])[0] == readout}
     made = [entry if entry["name"] in features else without_features(entry) for entry in made]
     partial.finish(f"pass{one.number}-grams", made)
-    return finished_grams(partial, one)
+    drop_features(partial.group, made)
+    return made
 
 
 def finished_grams(partial: Partial, one: Pass) -> list[dict[str, Any]] | None:
@@ -340,20 +347,29 @@ class _Writer:
 
     def __init__(self, partial: Partial, one: Pass):
         self._partial, self._pass = partial, one
-        self._shard, self._open = -1, None
+        self._shard = -1
+        self._open: LayerShards | None = None
 
     def open(self, shard: int) -> None:
         self._partial.clean(self._pass.layouts, shard)
         self._shard, self._open = shard, LayerShards(self._partial.group, self._pass.layouts, shard, self._partial.path)
 
-    def sink(self, background: BackgroundWriter) -> Any:
+    def sink(self, background: BackgroundWriter) -> "Sink":
         """Where the hooks put their values."""
-        return lambda layer, size, ready: background.put(size, lambda: self._open.append(layer, ready()))
+
+        def put(layer: str, size: int, ready: Callable[[], np.ndarray]) -> None:
+            background.put(size, lambda: self._opened().append(layer, ready()))
+
+        return put
 
     def close(self) -> None:
-        self._partial.finish(self._pass.step(self._shard), self._open.close())
+        self._partial.finish(self._pass.step(self._shard), self._opened().close())
         self._open = None
 
     def abandon(self) -> None:
         if self._open is not None:
             self._open.abandon()
+
+    def _opened(self) -> LayerShards:
+        assert self._open is not None  # the queue opens a shard ahead of its values
+        return self._open

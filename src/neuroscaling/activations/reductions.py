@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from neuroscaling.activations.layout import entry_name
 from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.study.extraction_sections import Reduction
 
 BLOCK = 4096  # features whose entries are drawn together
 LARGEST = 2**53
@@ -90,7 +91,7 @@ class Reducer:
     """Reduces outputs of `model`'s layers to matrices; `whole` names layers that are kept whole (the readout)."""
 
     model: nn.Module
-    reduction: dict[str, Any]
+    reduction: Reduction
     tokens: str = "all"
     whole: tuple[str, ...] = ()
     _projections: dict[Any, Projection] = field(default_factory=dict, compare=False)
@@ -100,7 +101,7 @@ class Reducer:
         output = self._selected(output)
         if layer in self.whole:
             return output.flatten(1)
-        if self.reduction["kind"] == "projection":
+        if self.reduction.kind == "projection":
             return self._project(output.flatten(1))
         return reduce(output, self.model, self.reduction).flatten(1)
 
@@ -111,25 +112,25 @@ class Reducer:
         sizes above the map's. A vector is one entry in any case.
         """
         selected = self._selected(output)
-        if "sizes" not in self.reduction or selected.ndim < 3:
+        if not self.reduction.sizes or selected.ndim < 3:
             return {layer: self(layer, output)}
-        grids = pooled(selected, self.model, self.reduction["kind"], self.reduction["sizes"])
+        grids = pooled(selected, self.model, self.reduction.kind, self.reduction.sizes)
         return {entry_name(layer, size): grid.flatten(1) for size, grid in grids.items()}
 
     def _selected(self, output: torch.Tensor) -> torch.Tensor:
         """A grid takes class and register tokens out by itself, and would take patches for them a second time."""
-        patches = self.tokens == "patch" and self.reduction["kind"] in POOLS
+        patches = self.tokens == "patch" and self.reduction.is_grid
         return output if patches else select_tokens(output, self.model, self.tokens)
 
     def _project(self, values: torch.Tensor) -> torch.Tensor:
-        features, components = values.shape[1], self.reduction["components"]
+        features, components = values.shape[1], self.reduction.components
         if features <= components:
             return values
         if values.is_meta:
             return values[:, :components]
         key = (features, values.device)
         if key not in self._projections:
-            self._projections[key] = Projection(features, components, self.reduction["seed"], values.device)
+            self._projections[key] = Projection(features, components, self.reduction.seed, values.device)
         return self._projections[key](values)
 
 
@@ -152,17 +153,17 @@ def select_tokens(output: torch.Tensor, model: nn.Module, tokens: str) -> torch.
     return output[:, prefix:] if tokens == "patch" else output[:, prefix:].mean(1)
 
 
-def reduce(output: torch.Tensor, model: nn.Module, reduction: dict[str, Any]) -> torch.Tensor:
+def reduce(output: torch.Tensor, model: nn.Module, reduction: Reduction) -> torch.Tensor:
     """Keep of an output (b, ...) what `reduction` says: everything, or means or maxima on a grid of k x k places.
 
     Tokens (b, tokens, channels) become a map of patches, without class and register tokens; vectors pass as they are.
     A map smaller than the grid is kept whole.
     """
-    if reduction["kind"] == "none" or output.ndim < 3:
+    if reduction.kind == "none" or output.ndim < 3:
         return output
     features = _as_map(output, model)
-    size = min(reduction["size"], *features.shape[2:])
-    return POOLS[reduction["kind"]](features.float(), size)
+    size = min(reduction.size, *features.shape[2:])
+    return POOLS[reduction.kind](features.float(), size)
 
 
 def pooled(output: torch.Tensor, model: nn.Module, kind: str, sizes: Sequence[int]) -> dict[int, torch.Tensor]:

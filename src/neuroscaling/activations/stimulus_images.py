@@ -2,11 +2,11 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -58,31 +58,33 @@ class Preprocessing:
         return {"colour": "RGB", **resize, "mean": list(self.mean), "std": list(self.std)}
 
 
-def preprocessing(run: dict[str, Any], normalise: bool = True, crop: bool = True) -> Preprocessing:
-    """That of a run: for published weights what they were published with, otherwise that of training here.
+def preprocessing(arch: str, kind: str, normalise: bool = True, crop: bool = True) -> Preprocessing:
+    """What images go through ahead of a network: as its weights were published with, otherwise as in training here.
 
-    normalise: False leaves values in 0..1, without mean and standard deviation; crop: False resizes all of the image to
-    the network's input, without cutting its edges off.
+    kind: of the run, such as `trained`. normalise: False leaves values in 0..1, without mean and standard deviation;
+    crop: False resizes all of the image to the network's input, without cutting its edges off.
     """
-    own = _own(run)
+    own = _own(arch, kind)
     own = own if normalise else replace(own, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     return own if crop else replace(own, crop=1.0)
 
 
-def _own(run: dict[str, Any]) -> Preprocessing:
-    arch = architecture(run["arch"])
-    if run["kind"] != "pretrained":
-        return Preprocessing(arch.input_size)
-    if arch.timm_name == ONE_PEACE:
-        return Preprocessing(arch.input_size, "bicubic", 1.0, CLIP_MEAN, CLIP_STD)  # as it was published
-    if is_dotted(arch.timm_name) or arch.timm_name.startswith(OWN):  # weights of which only a folder has any
-        return Preprocessing(arch.input_size)
-    shown = presentation(run["arch"])
+def _own(arch: str, kind: str) -> Preprocessing:
+    built = architecture(arch)
+    if kind != "pretrained":
+        return Preprocessing(built.input_size)
+    if built.timm_name == ONE_PEACE:
+        return Preprocessing(built.input_size, "bicubic", 1.0, CLIP_MEAN, CLIP_STD)  # as it was published
+    if is_dotted(built.timm_name) or built.timm_name.startswith(OWN):  # weights of which only a folder has any
+        return Preprocessing(built.input_size)
+    shown = presentation(arch)
     if shown is None:
-        return Preprocessing(arch.input_size)
-    return Preprocessing(arch.input_size, shown.interpolation, shown.crop, shown.mean, shown.std)
+        return Preprocessing(built.input_size)
+    return Preprocessing(built.input_size, shown.interpolation, shown.crop, shown.mean, shown.std)
 
 
+Images = Generator[np.ndarray, None, None]
+"""Batches of uint8 pixels; `close` ends what decodes them."""
 AHEAD = 2
 BATCH = 64
 
@@ -117,7 +119,7 @@ def batches(files: Sequence[ImageFile], size: int, mode: str = "RGB", batch: int
     return load([files[start : start + batch] for start in range(0, len(files), batch)], Preprocessing(size, mode=mode))
 
 
-def load(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing, workers: int = 0) -> Iterator[np.ndarray]:
+def load(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing, workers: int = 0) -> Images:
     """The images of each portion as uint8 (b, size, size[, 3]), decoded ahead while the caller is busy.
 
     workers: processes that decode; 0: threads of this process, half as many as cores. At most AHEAD portions (for
@@ -126,7 +128,7 @@ def load(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing, wor
     return _by_processes(portions, preprocess, workers) if workers else _by_threads(portions, preprocess)
 
 
-def _by_threads(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing) -> Iterator[np.ndarray]:
+def _by_threads(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing) -> Images:
     cores = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(max(min(cores // 2, 8), 1), "images") as pool:
         waiting: deque[list[Future]] = deque()
@@ -141,13 +143,13 @@ def _by_threads(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessi
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _by_processes(
-    portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing, workers: int
-) -> Iterator[np.ndarray]:
-    from torch.utils.data import DataLoader
+def _by_processes(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing, workers: int) -> Images:
+    # Baselines and readers of this room do without torch.
+    from torch.utils.data import DataLoader, Dataset
 
-    loader = DataLoader(
-        _Portions(portions, preprocess),
+    # What DataLoader asks of a data set is these two methods alone; its type asks for the class.
+    loader: DataLoader[np.ndarray | list[Problem]] = DataLoader(
+        cast(Dataset[np.ndarray | list[Problem]], _Portions(portions, preprocess)),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=AHEAD,

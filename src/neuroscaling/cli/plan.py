@@ -20,6 +20,8 @@ from neuroscaling.planning.training_throughput import training_rate_file, write_
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.study import wanted as study_wanted
+from neuroscaling.study.extraction_job import FeatureSpec
+from neuroscaling.study.extraction_sections import Layers
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.recipes import Recipe
@@ -116,10 +118,11 @@ def _plan_row(
     settings = study.config
     layers = planned_layers(
         arch,
-        extracted_layers(settings, runs[0]) or None,
-        settings.reduction.settings(),
+        FeatureSpec(
+            Layers.model_validate(extracted_layers(settings, runs[0])), settings.reduction, settings.extraction
+        ),
         n or 0,
-        settings.extraction.determining() | settings.extraction.operating(),
+        settings.extraction,
         runs[0].kind,
     )
     known = {

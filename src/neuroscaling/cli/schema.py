@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from neuroscaling.core.files import atomic_path
-from neuroscaling.study import fit_files, network_sections, recipes, study_sections
+from neuroscaling.study import extraction_sections, fit_files, network_sections, recipes, study_sections
 from neuroscaling.study.key_types import in_words, kinds
 
 HEAD = """# Configuration
@@ -46,9 +46,9 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             network_sections.BaselineRuns,
             network_sections.Training,
             network_sections.DatasetPack,
-            network_sections.Layers,
-            network_sections.Reduction,
-            network_sections.Extraction,
+            extraction_sections.Layers,
+            extraction_sections.Reduction,
+            extraction_sections.Extraction,
             study_sections.SimulatedBrain,
             study_sections.BrainScore,
             study_sections.LayerChoice,

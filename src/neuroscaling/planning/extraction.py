@@ -10,34 +10,33 @@ from neuroscaling.activations.baselines import baseline_width
 from neuroscaling.activations.extraction import layouts_of
 from neuroscaling.activations.layout import split_entry
 from neuroscaling.activations.networks import network_extractor
-from neuroscaling.activations.options import Request
 from neuroscaling.activations.passes import feature_bytes, plan_passes
 from neuroscaling.models.build import skeleton, with_shapes
 from neuroscaling.models.state import network_device
 from neuroscaling.planning.machine_throughput import Rates
 from neuroscaling.planning.workload import cost_of
+from neuroscaling.study.extraction_job import FeatureSpec
+from neuroscaling.study.extraction_sections import ExtractionOptions
 
 
 def planned_layers(
     arch: str,
-    layers: Any,
-    reduction: dict[str, Any] | None,
+    features: FeatureSpec,
     n_stimuli: int,
-    options: dict[str, Any] | None = None,
+    options: ExtractionOptions | None = None,
     kind: str = "trained",
 ) -> list[dict[str, Any]]:
     """One dictionary an entry: `layer, features, bytes, gram_bytes, scratch_bytes, pass`, early to late.
 
-    Arguments as of `extract`. layer: the entry's name, `<layer>@<size>` where there are several grids; bytes: of the
-    features that are kept, before compression; gram_bytes: of the Gram matrix and row sums; scratch_bytes: of features
-    that are deleted once their Gram matrix is made; pass: number of the forward pass. kind: of the run. Raises
-    StudyError for an unknown architecture, DataError for unknown layers.
+    layer: the entry's name, `<layer>@<size>` where there are several grids; bytes: of the features that are kept,
+    before compression; gram_bytes: of the Gram matrix and row sums; scratch_bytes: of features that are deleted once
+    their Gram matrix is made; pass: number of the forward pass. kind: of the run. Raises StudyError for an unknown
+    architecture, DataError for unknown layers.
     """
-    request = Request.of(layers, reduction, options)
-    keep = request.options["keep"]
-    widths, readout = _widths(arch, request, kind)
-    scratch = request.options["scratch_gb"] * 1e9 if keep == "gram" else None
-    steps = plan_passes(layouts_of(widths, n_stimuli, request.options), scratch)
+    keep, options = features.options.keep, options or ExtractionOptions()
+    widths, readout = _widths(arch, features, kind)
+    scratch = options.scratch_gb * 1e9 if keep == "gram" else None
+    steps = plan_passes(layouts_of(widths, n_stimuli, features.options, options), scratch)
     gram = 0 if keep == "features" else 8 * n_stimuli * (n_stimuli + 1)
     return [
         {
@@ -59,19 +58,19 @@ def peak_scratch(rows: list[dict[str, Any]]) -> int:
     return max((sum(row["scratch_bytes"] for row in rows if row["pass"] == one) for one in passes), default=0)
 
 
-def _widths(arch: str, request: Request, kind: str) -> tuple[dict[str, int], str]:
+def _widths(arch: str, features: FeatureSpec, kind: str) -> tuple[dict[str, int], str]:
     if kind == "baseline":
         return {arch: baseline_width(arch)}, ""
-    return _widths_of(arch, json.dumps([request.layers, request.reduction, request.options]), kind)
+    return _widths_of(arch, json.dumps(features.settings()), kind)
 
 
 @cache
-def _widths_of(arch: str, request: str, kind: str) -> tuple[dict[str, int], str]:
+def _widths_of(arch: str, features: str, kind: str) -> tuple[dict[str, int], str]:
     """A pass of shapes through a network of a billion parameters takes seconds: once for all stimulus sets."""
-    run, wanted = {"arch": arch, "kind": kind}, Request.of(*json.loads(request))
+    asked = FeatureSpec.of(json.loads(features))
 
     def looked_at(model: nn.Module) -> tuple[dict[str, int], str]:
-        extractor = network_extractor(model, run, wanted, network_device(model))
+        extractor = network_extractor(model, arch, kind, asked, network_device(model))
         return extractor.widths(), extractor.layers[-1]
 
     return with_shapes(arch, looked_at)

@@ -155,8 +155,8 @@ SOURCE = Path(__file__).parents[1]
 # Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
     "core.errors", "core.files", "core.hashing", "core.lease_holders", "core.leases", "core.provenance", "core.records",
-    "core.score_files", "study.code_fingerprints", "study.key_types", "study.loaded_study", "study.network_sections",
-    "study.paths", "study.study_sections", "study.validation", "study.yaml_document",
+    "core.score_files", "study.code_fingerprints", "study.extraction_sections", "study.key_types", "study.loaded_study",
+    "study.network_sections", "study.paths", "study.study_sections", "study.validation", "study.yaml_document",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from neuroscaling.core.records import failure_in
 from neuroscaling.study.artefact_names import subset_name
+from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
 from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, nsd_recordings, v4_assembly, v4_root
 from neuroscaling.study.study_sections import NsdEncoding
@@ -69,33 +70,6 @@ class FolderJob:
 
     def __repr__(self) -> str:
         return self.folder.name
-
-
-@dataclass(frozen=True, repr=False)
-class ExtractionJob:
-    """Activations to extract: of the run in `folder` to the stimulus set of a manifest."""
-
-    run: dict[str, Any]
-    folder: Path
-    stimuli: Path
-    output: Path
-    definition: dict[str, Any]
-
-    def __repr__(self) -> str:
-        return f"{self.output.parent.name}/{self.output.stem}"
-
-    def arguments(self, operating: dict[str, Any]) -> dict[str, Any]:
-        """What `extract` and `finish` are given; operating: options that change no content."""
-        return {
-            "run": self.run,
-            "run_dir": self.folder,
-            "stimulus_sets": [self.stimuli],
-            "outputs": [self.output],
-            "layers": self.definition["layers"],
-            "reduction": self.definition["reduction"],
-            "definitions": [self.definition],
-            "options": {**self.definition["options"], **operating},
-        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -189,9 +163,9 @@ class Jobs:
         """The job of a run's activations to a stimulus set."""
         store, targets = self._targets.store, self._targets
         stimuli = store.find(store.stimuli(one.name) / "manifest.json")
-        name = targets.names.activations(run, one)
-        folder = self.absent.folder(run.run)
-        return ExtractionJob(run.settings(), folder, stimuli, targets.activations(run, one), dict(name.definition))
+        definition = dict(targets.names.activations(run, one).definition)
+        folder, output = self.absent.folder(run.run), targets.activations(run, one)
+        return ExtractionJob(run, folder, stimuli, output, FeatureSpec.of(definition), definition)
 
     def choices(self, run: Run) -> list[ScoreJob]:
         """The files of layers that are chosen on a run."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from neuroscaling.study.extraction_sections import Extraction, Layers, Reduction
 from neuroscaling.study.key_types import (
     NAME,
     AnyPath,
@@ -25,7 +26,7 @@ from neuroscaling.study.key_types import (
     keys_of,
     once,
 )
-from neuroscaling.study.network_sections import Dataset, Extraction, Layers, Reduction, Runs, Training
+from neuroscaling.study.network_sections import Dataset, Runs, Training
 from neuroscaling.study.recording_folders import V4_SAMPLES
 from neuroscaling.study.simulated_brains import LIMITS, too_many_images
 

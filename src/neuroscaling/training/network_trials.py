@@ -16,6 +16,8 @@ from neuroscaling.core.errors import NeuroscalingError, Place, Problem, listing
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.image_listing import read_cache, write_cache
 from neuroscaling.study import architectures
+from neuroscaling.study.extraction_job import FeatureSpec
+from neuroscaling.study.extraction_sections import FeatureOptions, Layers
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 
@@ -57,7 +59,7 @@ def network_problems(study: LoadedStudy) -> list[Problem]:
         if read_cache(note, use.arch):
             continue
         try:
-            found = try_network(use, study.config.extraction.model_dump())
+            found = try_network(use, study.config.extraction)
         except NeuroscalingError as error:
             found = [_of(use.arch, problem) for problem in error.problems]
         problems += found
@@ -95,7 +97,7 @@ def _uses(study: LoadedStudy) -> Iterator[Use]:
         )
 
 
-def try_network(use: Use, options: dict[str, Any]) -> list[Problem]:
+def try_network(use: Use, options: FeatureOptions) -> list[Problem]:
     """What is wrong with one network. Raises NeuroscalingError for what ends the trial.
 
     Networks of more than 60 million parameters or 5 billion multiply-adds are not run with numbers; the log says so.
@@ -110,7 +112,7 @@ def try_network(use: Use, options: dict[str, Any]) -> list[Problem]:
     return _tried(use, options)
 
 
-def _shapes_alone(use: Use, options: dict[str, Any]) -> list[Problem]:
+def _shapes_alone(use: Use, options: FeatureOptions) -> list[Problem]:
     from neuroscaling.models.build import with_shapes
 
     if use.layers is not None:
@@ -118,7 +120,7 @@ def _shapes_alone(use: Use, options: dict[str, Any]) -> list[Problem]:
     return []
 
 
-def _tried(use: Use, options: dict[str, Any]) -> list[Problem]:
+def _tried(use: Use, options: FeatureOptions) -> list[Problem]:
     from neuroscaling.models.batch_independence import company_problems
     from neuroscaling.models.build import build, run_or_refuse
     from neuroscaling.models.checkpoints import build_with
@@ -179,15 +181,13 @@ def _step_problems(arch: str, model: "nn.Module", width: int) -> list[Problem]:
     return []
 
 
-def _extractor(use: Use, options: dict[str, Any], model: "nn.Module") -> Any:
+def _extractor(use: Use, options: FeatureOptions, model: "nn.Module") -> Any:
     """The network as its activations would be extracted. Raises what is wrong with its layers."""
     from neuroscaling.activations.networks import network_extractor
-    from neuroscaling.activations.options import DEFAULTS, Request
     from neuroscaling.models.state import network_device
 
-    kept = {key: options[key] for key in ("candidates", "tokens") if key in options}
-    request = Request.of(use.layers or None, None, {**DEFAULTS, **kept})
-    return network_extractor(model, {"arch": use.arch, "kind": "untrained"}, request, network_device(model))
+    features = FeatureSpec(Layers.model_validate(use.layers or {}), options=options)
+    return network_extractor(model, use.arch, "untrained", features, network_device(model))
 
 
 def _features(model: "nn.Module", outputs: dict[str, Any], size: int) -> dict[str, "Tensor"]:
