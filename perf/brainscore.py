@@ -105,16 +105,19 @@ def ceiling_side(folder: Path, engine: str) -> tuple[float, np.ndarray]:
     from brainscore_vision import load_ceiling
 
     from neuroscaling.brainscore.ceilings import read_ceiling, write_ceiling
+    from neuroscaling.core.hashing import key_of
 
     _, _, trials = assemblies(folder)
+    definition = {"part": "simulated"}
+    kept = folder / f"ceiling-{key_of(definition)}.json"
     started = time.process_time()
     if engine == "kernel":
-        ceiling = read_ceiling(folder / "ceiling.npz")
+        ceiling = read_ceiling(kept)
     else:
         ceiling = load_ceiling("internal_consistency")(trials)
     seconds = time.process_time() - started
     if engine == "stock":
-        write_ceiling(ceiling, folder / "ceiling.npz")
+        write_ceiling(ceiling, kept, definition)
     return seconds, ceiling.raw.transpose("split", "neuroid").values
 
 
