@@ -13,16 +13,13 @@ configfile: workflow.source_path("config/config.yaml")
 
 include: "workflow/rules/common_slurm.smk"
 include: "workflow/rules/common.smk"
-include: "workflow/rules/simulate.smk"
 include: "workflow/rules/common_train.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/common_activations.smk"
-include: "workflow/rules/activations.smk"
-include: "workflow/rules/common_brainscore.smk"
-include: "workflow/rules/brainscore.smk"
-include: "workflow/rules/common_encoding.smk"
-include: "workflow/rules/encoding.smk"
 include: "workflow/rules/common_scores.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/activations.smk"
+include: "workflow/rules/brainscore.smk"
+include: "workflow/rules/encoding.smk"
 include: "workflow/rules/v4.smk"
 include: "workflow/rules/laws.smk"
 include: "workflow/rules/published.smk"
@@ -36,5 +33,5 @@ rule all:
     default_target: True
     input:
         STUDY.results.report,
-        [STUDY.results.submission(name) for name in SUBMISSIONS],
+        [STUDY.results.submission(name) for name in ASK.submissions],
     localrule: True

@@ -34,8 +34,8 @@ def finished(start, folder: Path, nodes: int, gpus: int) -> Driver:
     copy_workflow(folder)
     training = {"runs_per_job": 4, "small": 100, "nodes": nodes, "gpus": gpus}
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"study": "trained", "training": training}))
-    # Of a site, for all trainings; an expression may ask for the run, of which a job of many has no wildcard.
-    site = ["--set-resources", "train:mem_mb=4100", "train:runtime=33 if 'digits' in wildcards.run else 0"]
+    # Of a site, for all trainings; an expression may ask for the job, which is called by its run or its runs.
+    site = ["--set-resources", "train:mem_mb=4100", "train:runtime=33 if 'digits' in wildcards.job else 0"]
     driver = start(folder, *site, "--config", "study=study.yaml", snakefile=folder / "Snakefile")
     driver.finish(timeout=300)
     return driver

@@ -14,6 +14,7 @@ from neuroscaling.core.errors import StudyError
 from neuroscaling.study import layer_choice, wanted
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.recordings import brainscore_jobs
+from neuroscaling.study.run_groups import network_groups
 
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
 TRAINED = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits"}
@@ -94,14 +95,15 @@ def test_published_layers_are_the_ones_extracted(study, tmp_path: Path):
     entry = {"region2layer": {"V1": "layer1.0", "IT": "layer4.0"}, "behavioral_readout_layer": "global_pool"}
     file = tmp_path / "layer_commitments.json"
     file.write_text(json.dumps({"ResNet_w8": {"digits_full": {"seed-0": entry}, "imagenet_full": {"seed-0": entry}}}))
-    loaded = study({"choose": "published", "commitments": str(file)}, pack=10)
+    loaded = study({"choose": "published", "commitments": str(file)}, runs_per_job=2)
     run = next(iter(loaded.runs.values()))
     assert layer_choice.extracted_layers(loaded.config, run) == {
         "candidates": ["layer1.0", "layer4.0"],
         "regions": {"V1": "layer1.0", "IT": "layer4.0"},
         "readout": "global_pool",
     }
-    assert [pack.name for pack in wanted.packs(loaded)] == ["resnet_w8-digits-0", "resnet_w8-untrained-0"]
+    parts = [group.label.rpartition("-")[0] for group in network_groups(loaded)]
+    assert parts[:2] == ["trained-resnet_w8-digits", "trained-resnet_w8-digits"] and "untrained" in parts[-1]
     file.write_text(json.dumps({"resnet_w9": {}}))
     other = study({"choose": "published", "commitments": str(tmp_path / "other.json")})
     assert [problem.what for problem in layer_choice.choice_problems(other)] == ["file is missing"]

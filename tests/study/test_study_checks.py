@@ -84,11 +84,11 @@ def test_names_are_checked_where_types_are_wrong(folder):
 
 
 def test_check_looks_deep_beside_what_is_faulty(folder, capsys):
-    study = changed(pack="x", layers={"resnet_w4": {"candidates": ["layer9"]}}, fits=["none.yaml"])
+    study = changed(runs_per_job="x", layers={"resnet_w4": {"candidates": ["layer9"]}}, fits=["none.yaml"])
     assert main(["check", str(write(folder / "s.yaml", study))]) == 1
     text = capsys.readouterr().err
     assert "line 18: layers.resnet_w4, resnet_w4: unknown layer" in text and "layer9" in text
-    assert "pack: must be" in text and "none.yaml" in text and "3 problems" in text
+    assert "runs_per_job: must be" in text and "none.yaml" in text and "3 problems" in text
 
 
 @pytest.mark.parametrize(

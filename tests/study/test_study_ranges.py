@@ -36,7 +36,8 @@ def refused(tmp_path: Path, **changes):
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"pack": True}, "pack"), ({"pack": "3"}, "pack"), ({"pack": 1.0}, "pack"), ({"pack": 10**30}, "pack"),
+        ({"runs_per_job": True}, "runs_per_job"), ({"runs_per_job": "3"}, "runs_per_job"),
+        ({"runs_per_job": 1.0}, "runs_per_job"), ({"runs_per_job": 10**30}, "runs_per_job"),
         ({"accuracy": "yes"}, "accuracy"), ({"accuracy": 1}, "accuracy"), ({"title": 3}, "title"),
         *(({"runs": [RUN | {"seeds": [seed]}]}, "runs[0].seeds[0]") for seed in (-1, LARGEST_SEED + 1, 1.5, True, "0")),
         *(({"runs": [RUN | {"samples_per_class": [k]}]}, "runs[0].samples_per_class[0]") for k in ("yes", True, 2.0)),
@@ -103,9 +104,10 @@ def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
         ({"reduction": "grid"}, "`reduction: {kind: grid, size: 2}`"),
         ({"encoding": ["v4"]}, "- {source: "),
         ({"published": True}, "`published: {}`"),
-        ({"pack": "3"}, "3 without quotes"), ({"pack": 3.0}, "write 3"), ({"accuracy": "yes"}, "write true"),
-        ({"encoding": [V4 | {"sessions": [190923]}]}, "'190923' in quotes"), ({"pack": "1_000"}, "write 1000"),
-        ({"pack": "007"}, "write 7 without"), ({"pack": "100"}, "write 100 without"),
+        ({"runs_per_job": "3"}, "3 without quotes"), ({"runs_per_job": 3.0}, "write 3"),
+        ({"accuracy": "yes"}, "write true"),
+        ({"encoding": [V4 | {"sessions": [190923]}]}, "'190923' in quotes"), ({"runs_per_job": "1_000"}, "write 1000"),
+        ({"runs_per_job": "007"}, "write 7 without"), ({"runs_per_job": "100"}, "write 100 without"),
     ],
 )  # fmt: skip
 def test_a_common_slip_gets_the_yaml_to_write(tmp_path, changes, fix):
@@ -113,9 +115,17 @@ def test_a_common_slip_gets_the_yaml_to_write(tmp_path, changes, fix):
     assert fix in problem.fix, str(problem)
 
 
+def test_a_key_that_had_another_name_is_told_its_name_of_today(tmp_path):
+    (problem,) = refused(tmp_path, pack=3)
+    assert (problem.what, problem.nearest) == ("unknown key", "runs_per_job") and "`runs_per_job:`" in problem.fix
+
+
 def test_contradictions_and_wrong_values_come_at_once(tmp_path):
     problems = refused(
-        tmp_path, runs=[RUN | {"images": [5]}, RUN | {"seeds": ["a"]}], pack=3, extraction={"slices": 2, "keep": "x"}
+        tmp_path,
+        runs=[RUN | {"images": [5]}, RUN | {"seeds": ["a"]}],
+        runs_per_job=3,
+        extraction={"slices": 2, "keep": "x"},
     )
     where = [str(problem.where).partition(": ")[2] for problem in problems]
     assert sorted(where) == ["", "extraction.keep", "runs[0]", "runs[1].seeds[0]"]

@@ -24,7 +24,7 @@ STUDY = {
     **{key: SMALL[key] for key in ("study", "datasets", "reduction", "simulated", "brainscore", "fits")},
     "runs": [{**SMALL["runs"][0], "samples_per_class": [1]}, SMALL["runs"][1]],
 }
-PACKED = {"pack": 2, "training": {"runs_per_job": 2}}
+PACKED = {"runs_per_job": 2, "training": {"runs_per_job": 2}}
 Start = Callable[[Path], subprocess.Popen]
 """Starts a driver in a checkout; what it prints goes to `driver.txt` there, or where its caller put it."""
 

@@ -33,7 +33,7 @@ NSD = {
 STUDY = {
     "study": "mappings",
     "runs": [{"untrained": ["resnet_w8"], "seeds": [0, 1]}, {"baselines": ["pixels"]}],
-    "pack": 2,
+    "runs_per_job": 2,
     "reduction": {"kind": "max", "sizes": [1, 2]},
     "simulated": {"brain": BRAIN},
     "encoding": [CHALLENGE, NSD],
@@ -108,7 +108,7 @@ def test_a_second_run_has_nothing_to_do(study):
 
 def test_other_sizes_score_again_and_prepare_and_extract_nothing(study):
     plan = rewritten(study, encoding=[CHALLENGE | {"samples": [10, "all"]}, NSD])
-    assert plan == DOWNSTREAM + Counter(encoding_1_1=1, encoding_1_2=1)
+    assert plan == DOWNSTREAM + Counter(encoding=2)
 
 
 def test_another_average_writes_that_submission_alone(study):
@@ -119,4 +119,4 @@ def test_another_average_writes_that_submission_alone(study):
 
 def test_where_inner_products_are_kept_each_subject_has_a_stimulus_set_of_its_own(study):
     plan = rewritten(study, extraction={"keep": "gram"})
-    assert plan["stimuli"] == 3 and plan["activations_1"] == plan["activations_2"] == 3 and not plan["nsd"]
+    assert plan["stimuli"] == 3 and plan["activations"] == 6 and not plan["nsd"]

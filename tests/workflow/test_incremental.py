@@ -65,7 +65,7 @@ def elsewhere(workdir: Workdir) -> None:
 
 def moved_store(workdir: Workdir) -> None:
     (workdir.path / "store").rename(workdir.path.with_name("lab"))
-    study_with(workdir, lambda study: study.update(store=str(workdir.path.with_name("lab")), pack=2))
+    study_with(workdir, lambda study: study.update(store=str(workdir.path.with_name("lab")), runs_per_job=2))
 
 
 def without(pattern: str) -> Callable[[Workdir], None]:
@@ -132,7 +132,7 @@ NO_CHANGES: dict[str, Callable[[Workdir], object]] = {
     "the code of training, its version not raised": lambda w: edit(
         w, "training/loop.py", "\ndef ", "\nCHANGED = 1\n\n\ndef "
     ),
-    "packs": lambda w: study_with(w, lambda s: s.update(pack=2)),
+    "groups of runs": lambda w: study_with(w, lambda s: s.update(runs_per_job=2)),
     "the folder": elsewhere,
     "all weights and activations deleted": without_inputs,
     "a stimulus set deleted": without("stimuli/*"),
@@ -187,7 +187,7 @@ def test_what_is_made_beside_leaves_every_file_that_was_there(workdir: Workdir):
     study = copy.deepcopy(SMALL)
     study["reduction"]["size"] = 3
     study["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")
-    study["pack"] = 2
+    study["runs_per_job"] = 2
     workdir.write_study(study)
     workdir.snakemake()
     after = artefacts(workdir)

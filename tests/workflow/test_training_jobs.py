@@ -98,8 +98,7 @@ def test_a_run_that_is_gone_is_trained_again_and_one_without_weights_is_not(pack
         case "weights":
             next((folder / "store/runs" / run).glob("weights-*")).unlink()
     planned = workdir.planned("packed.yaml")
-    trained = sum(number for rule, number in planned.items() if rule.startswith("train"))
-    assert trained == planned["table"] == planned["report"] == (0 if lost == "weights" else 1)
+    assert planned["train"] == planned["table"] == planned["report"] == (0 if lost == "weights" else 1)
 
 
 def test_nothing_is_left_to_do_and_more_runs_train_those_alone(packed):
@@ -108,9 +107,8 @@ def test_nothing_is_left_to_do_and_more_runs_train_those_alone(packed):
     more["runs"][0] |= {"samples_per_class": [1, 3, 10]}
     more.pop("laws")
     packed.write_study(more, "packed.yaml")
-    rules = [rule for rule in packed.planned("packed.yaml") if rule.startswith("train")]
-    names = [line for line in packed.planned_jobs("packed.yaml").splitlines() if line.startswith("Train")]
-    assert len(rules) == 1 and names == [f"Train 2 networks ({rules[0].removeprefix('train_').replace('_', '-')})"]
+    (named,) = [line for line in packed.planned_jobs("packed.yaml").splitlines() if line.startswith("Train")]
+    assert re.fullmatch(r"Train 2 networks \(trained-digits-brief-[0-9a-f]{8}\)", named)
 
 
 def test_a_packed_job_that_is_killed_repeats_only_what_is_unfinished(tmp_path):
@@ -118,7 +116,7 @@ def test_a_packed_job_that_is_killed_repeats_only_what_is_unfinished(tmp_path):
     workdir = prepared(tmp_path / "work", runs=runs, brainscore=None, simulated={})
     brief = yaml.safe_load((workdir.path / "recipes/brief.yaml").read_text())
     (workdir.path / "recipes/long.yaml").write_text(yaml.safe_dump({**brief, "epochs": 20}))
-    command = workdir.command("--until", *packed_rules(workdir), study="packed.yaml")
+    command = workdir.command("--until", "train", study="packed.yaml")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
     driver = subprocess.Popen(command, cwd=workdir.path, env=environment, start_new_session=True,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
@@ -131,10 +129,6 @@ def test_a_packed_job_that_is_killed_repeats_only_what_is_unfinished(tmp_path):
     log = workdir.snakemake(study="packed.yaml").stdout
     assert len(records(workdir)) == 3 and weights.stat().st_mtime_ns == before
     assert f": {first}" not in log, "a finished run is in no job"
-
-
-def packed_rules(workdir: Workdir) -> list[str]:
-    return [rule for rule in workdir.planned("packed.yaml") if rule.startswith("train")]
 
 
 def kill_all(driver: subprocess.Popen, folder: Path) -> None:
@@ -161,15 +155,14 @@ def wait_for(condition, seconds: float = 240):
 
 
 def test_what_a_profile_says_of_a_rule_holds_for_its_jobs_of_several_runs(tmp_path):
-    workdir = prepared(tmp_path / "work", pack=4)
+    workdir = prepared(tmp_path / "work", runs_per_job=4)
     rules = ("train", "activations")
-    site = [f"{rule}:runtime=print('{rule} of', wildcards.run) or 7" for rule in rules]
+    site = [f"{rule}:runtime=print('{rule} of', wildcards.job) or 7" for rule in rules]
     text = workdir.snakemake("--dry-run", "--set-resources", *site, study="packed.yaml").stdout
     planned = jobs(text)
     for rule in rules:
-        assert planned[rule] == 0, "all of them are packs"
-        packs = sum(number for name, number in planned.items() if name.startswith(f"{rule}_"))
-        assert len(re.findall(rf"^{rule} of resnet_w8_digits_\w+-\w+$", text, re.M)) == packs > 0
+        asked = set(re.findall(rf"^{rule} of (trained-\S+-[0-9a-f]{{8}}|resnet_w8_\S+)$", text, re.M))
+        assert len(asked) == planned[rule] > 0
 
 
 def test_a_study_without_its_images_can_be_planned_and_dry_run_but_not_started(tmp_path):

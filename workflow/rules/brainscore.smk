@@ -1,34 +1,32 @@
 # Brain-Score in its own environment: its data, the layers that stand for regions, and scores.
 
 
-if PREFETCHED:
-
-    # The one step that needs a network. What it fetches is checked, and read-only afterwards: jobs share the folder.
-    rule prefetch:
-        output:
-            touch(MADE / "data/prefetched/{set}.json"),
-        log:
-            "logs/prefetch/{set}.log",
-        benchmark:
-            "benchmarks/prefetch/{set}.tsv"
-        localrule: True
-        conda:
-            "../../envs/brainscore.yaml"
-        resources:
-            mem_mb=memory(2000),
-            runtime=minutes(240),
-        params:
-            benchmarks=benchmarks_of_set,
-            manifest=str(STORE.prefetched("{set}")),
-        message:
-            "Download the recordings and images of {params.benchmarks}"
-        script:
-            "../scripts/start_prefetch.py"
+# The one step that needs a network. What it fetches is checked, and read-only afterwards: jobs share the folder.
+rule prefetch:
+    output:
+        touch(MADE / "data/prefetched/{set}.json"),
+    log:
+        "logs/prefetch/{set}.log",
+    benchmark:
+        "benchmarks/prefetch/{set}.tsv"
+    localrule: True
+    conda:
+        "../../envs/brainscore.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(240),
+    params:
+        benchmarks=lambda w: ASK.downloads[w.set],
+        manifest=str(STORE.prefetched("{set}")),
+    message:
+        "Download the recordings and images of {params.benchmarks}"
+    script:
+        "../scripts/start_prefetch.py"
 
 
 rule v4_assembly:
     input:
-        v4_needs,
+        lambda w: ASK.v4_recordings(w.session),
     output:
         touch(MADE / "recordings/{data}/{session}/manifest.json"),
     log:
@@ -41,84 +39,68 @@ rule v4_assembly:
         mem_mb=memory(2000),
         runtime=minutes(30),
     params:
-        job=v4_assembly_job,
+        job=lambda w: ASK.jobs.v4_assembly(w.session),
     message:
         "Write V4 session {wildcards.session} as an assembly for Brain-Score's classes"
     script:
         "../scripts/v4_assembly.py"
 
 
-if TARGETS.references:
-    # The runs on which layers are chosen, alone or in packs.
-    for PACK in NETWORK_PACKS:
-        ON = PACK and references_in(PACK)
-        if ON is not None and not ON.runs:
-            continue
-
-        rule:
-            name:
-                rule_name("layers", PACK)
-            input:
-                before_choice(ON),
-            output:
-                touch(MADE / f"commitments/{label_of(ON)}"),
-            log:
-                f"logs/layers/{label_of(ON)}.log",
-            benchmark:
-                f"benchmarks/layers/{label_of(ON)}.tsv"
-            conda:
-                "../../envs/brainscore.yaml"
-            threads: 1
-            resources:
-                mem_mb=memory(SCORING_MB),
-                runtime=minutes(120),
-            params:
-                outputs=choices(ON),
-                choice={
-                    "way": layer_choice.choice_of_layers(STUDY.config),
-                    "hierarchy": STUDY.config.brainscore.layers.hierarchy,
-                    "inner_splits": STUDY.config.brainscore.layers.inner_splits,
-                },
-                definitions=DEFINITIONS,
-                code=code_of("ceilings"),
-            message:
-                f"Choose layers of {title_of(ON)} for Brain-Score"
-            script:
-                "../scripts/start_choice.py"
+rule layers:
+    input:
+        lambda w: ASK.before_choice(w.job),
+    output:
+        touch(MADE / "commitments/{job}"),
+    log:
+        "logs/layers/{job}.log",
+    benchmark:
+        "benchmarks/layers/{job}.tsv"
+    conda:
+        "../../envs/brainscore.yaml"
+    threads: 1
+    resources:
+        mem_mb=brainscore_memory,
+        runtime=minutes(120),
+    params:
+        outputs=lambda w: ASK.choices(w.job),
+        choice=lambda w: ASK.choice_settings(),
+        definitions=lambda w: ASK.definitions(),
+        code=lambda w: code_of("ceilings"),
+        title=lambda w: GROUPS.to_score[w.job].title,
+    message:
+        "Choose layers for Brain-Score on {params.title}"
+    script:
+        "../scripts/start_choice.py"
 
 
 # All benchmarks of a stimulus set are scored in one process, since starting it costs more than a score.
-for JOB in JOBS:
-    for PACK in NETWORK_PACKS:
-
-        rule:
-            name:
-                rule_name(stage_of(JOB), PACK)
-            input:
-                before_scoring(JOB, PACK),
-            output:
-                touch(MADE / f"scores/{stage_of(JOB)}/{label_of(PACK)}"),
-            log:
-                f"logs/brainscore/{label_of(PACK)}-{JOB.data}.log",
-            benchmark:
-                f"benchmarks/brainscore/{label_of(PACK)}-{JOB.data}.tsv"
-            conda:
-                "../../envs/brainscore.yaml"
-            threads: 1
-            resources:
-                mem_mb=memory(SCORING_MB),
-                runtime=minutes(60),
-            params:
-                outputs=brainscore_scores(JOB, PACK),
-                layers=region_layers_of(PACK),
-                readout=readout_of(PACK),
-                data=JOB.data,
-                simulated=JOB.simulated,
-                definitions=DEFINITIONS,
-                engine=STUDY.config.brainscore.engine,
-                protocol=STUDY.config.protocol,
-                code=code_of("ceilings"),
-            message:
-                f"Score {title_of(PACK)} with Brain-Score on {JOB.data}"
-            script:
-                "../scripts/start_scoring.py"
+rule brainscore:
+    input:
+        lambda w: ASK.before_brainscore(w.job, w.recordings, w.set),
+    output:
+        touch(MADE / "scores/brainscore/{recordings}/{set}/{job}"),
+    log:
+        "logs/brainscore/{job}/{recordings}-{set}.log",
+    benchmark:
+        "benchmarks/brainscore/{job}/{recordings}-{set}.tsv"
+    conda:
+        "../../envs/brainscore.yaml"
+    threads: 1
+    resources:
+        mem_mb=brainscore_memory,
+        runtime=minutes(60),
+    params:
+        outputs=lambda w: ASK.brainscore(w.job, w.recordings, w.set),
+        layers=lambda w: ASK.region_layers(w.job),
+        readout=lambda w: ASK.readout(w.job),
+        data="{recordings}",
+        simulated=lambda w: ASK.brainscore_job(w.recordings, w.set).simulated,
+        definitions=lambda w: ASK.definitions(),
+        engine=lambda w: STUDY.config.brainscore.engine,
+        protocol=STUDY.config.protocol,
+        code=lambda w: code_of("ceilings"),
+        title=lambda w: GROUPS.to_score[w.job].title,
+    message:
+        "Score {params.title} with Brain-Score on {wildcards.recordings}"
+    script:
+        "../scripts/start_scoring.py"

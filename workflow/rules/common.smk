@@ -1,4 +1,4 @@
-# What the rules share: the study, its targets, and what params, resources and environments are made of.
+# What the rules share: the study, what its jobs ask for, and what params, resources and environments are made of.
 import functools
 import json
 import os
@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -25,26 +24,22 @@ if SOURCE.is_dir():
         )
     )
 
-from neuroscaling.study import wanted
-from neuroscaling.study import layer_choice
-from neuroscaling.study.recordings import v4_files, v4_root
-from neuroscaling.study.code_fingerprints import code_fingerprint
-from neuroscaling.study.session import named_study
 from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
-from neuroscaling.core.records import RUN_RECORD
-from neuroscaling.study.paths import brace_problems, quote_problems
-from neuroscaling.study.session import wait_for_earlier
-from neuroscaling.study import session
-from neuroscaling.study.wanted import Absent
-from neuroscaling.study.code_fingerprints import code_of
-from neuroscaling.study.wanted import Inventory
-from neuroscaling.study.jobs import Jobs
+from neuroscaling.planning import training_requests
+from neuroscaling.planning.training_jobs import training_groups
+from neuroscaling.study import layer_choice, run_groups, session, wanted
+from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.paths import brace_problems, quote_problems
+from neuroscaling.study.recordings import v4_root
+from neuroscaling.study.rules import Rules, dataset_name, needs_gpu
 
 try:
     # `--config planning=true`: a dry run of a study whose images are not here yet.
-    STUDY = load_study(named_study(config), planning=bool(config.get("planning")))
+    STUDY = load_study(
+        session.named_study(config), planning=bool(config.get("planning"))
+    )
     if found := [
         *brace_problems({"clone": RULES.parents[1]}),
         *layer_choice.choice_problems(STUDY),
@@ -53,10 +48,10 @@ try:
     TARGETS = wanted.Targets(STUDY)
     # `--config whole=true`: for the graph of the rules, as if nothing were there.
     WHOLE = bool(config.get("whole"))
-    ABSENT = Absent(TARGETS, Inventory(STUDY.store, empty=WHOLE))
+    ABSENT = wanted.Absent(TARGETS, wanted.Inventory(STUDY.store, empty=WHOLE))
     if workflow.is_main_process and not WHOLE:
         if not session.is_locked() and submits_to_slurm():
-            wait_for_earlier(Path.cwd())
+            session.wait_for_earlier(Path.cwd())
         session.begin_session(ABSENT)
 except NeuroscalingError as error:
     raise WorkflowError(
@@ -64,34 +59,26 @@ except NeuroscalingError as error:
         "`neuroscaling check STUDY` looks at the images and builds the networks too."
     )
 
-STORE = STUDY.store
-ASKED = Jobs(ABSENT)
-JOBS, SUBJECTS = TARGETS.names.jobs, TARGETS.names.subjects
-SETS, RUNS, FITS = TARGETS.sets, STUDY.runs, STUDY.fits
+# Jobs on a cluster read this file again, when some of the runs are there already; they must see the same groups.
+GROUPS_FILE = session.groups_file(STUDY.config.study)
+if workflow.is_main_process or WHOLE or not GROUPS_FILE.is_file():
+    GROUPS = run_groups.RunGroups(
+        training_groups(STUDY, ABSENT.runs), run_groups.network_groups(STUDY)
+    )
+else:
+    GROUPS = run_groups.read_groups(GROUPS_FILE)
+
+STORE, TRAINING = STUDY.store, STUDY.config.training
+RESULTS = STUDY.results.root
+ASK = Rules(ABSENT, GROUPS)
 # What the jobs of the store declare: markers of this start. Of the store itself Snakemake knows nothing, and so deletes
 # nothing: an artefact that is there belongs to no job, and an absent one is asked for by its marker.
-MADE = session.markers_folder(STUDY.config.study)
-# One rule for every run, or one rule for each pack of runs.
-PACKS = wanted.packs(STUDY) if STUDY.config.pack > 1 else [None]
-NETWORK_PACKS = [
-    pack for pack in PACKS if pack is None or RUNS[pack.runs[0]].kind != "baseline"
-]
-RESULTS = STUDY.results.root
-# Where things lie on this machine: in the config and not in params, so that the study's own files don't become stale
-# when a data set or the store is moved.
-config["located"] = {
-    "store": [str(folder) for folder in STORE.folders],
-    "published": (
-        str(STUDY.config.published.published_dir or "")
-        if STUDY.config.published
-        else ""
-    ),
-    "snakefile": str(workflow.main_snakefile),
-}
-config["extraction"] = STUDY.config.extraction.operating()
+MADE = ASK.made
+fingerprint = functools.cache(code_fingerprint)
 
 
 wildcard_constraints:
+    job=r"[A-Za-z0-9._-]+",
     run=r"[A-Za-z0-9._-]+-[0-9a-f]{8}",
     dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
     subset=r"[pnc]?[a-z0-9]+-s\d+-[0-9a-f]{8}",
@@ -100,6 +87,8 @@ wildcard_constraints:
     split=r"train|validation",
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
+    recordings=r"[A-Za-z0-9.-]+",
+    subjects=r"[A-Za-z0-9-]+",
     nsd=r"nsd-[0-9a-f]{8}",
     data=r"v4-[A-Za-z0-9]+-[0-9a-f]{8}",
     subject=r"subj\d+",
@@ -110,20 +99,10 @@ wildcard_constraints:
     slice=r"\d+",
 
 
-def marker(path):
-    """The marker of what is written to `path` in the store."""
-    return MADE / STORE.name_of(Path(path))
-
-
-def made(*paths):
-    """Markers of those of `paths` that are absent: what a job has to wait for."""
-    return [marker(path) for path in dict.fromkeys(paths) if ABSENT(path)]
-
-
-@functools.cache
 def code(script):
-    """Fingerprint of a script and of the library behind it: what makes the study's own files stale."""
-    return code_fingerprint(RULES.parent / "scripts" / f"{script}.py")
+    """For params: fingerprint of a script and of the library behind it, which makes the study's own files stale."""
+    path = RULES.parent / "scripts" / f"{script}.py"
+    return lambda wildcards: fingerprint(path)
 
 
 def python(environment):
@@ -155,140 +134,61 @@ def uses_conda():
     }
 
 
-def gpus_of(wildcards):
-    """GPUs for training a run: one, and none for what has nothing to compute there."""
-    return int(RUNS[wildcards.run].kind in ("trained", "pretrained"))
-
-
-def rule_name(stage, pack):
-    """Name of a stage's rule; those of packs are numbered."""
-    return stage if pack is None else f"{stage}_{PACKS.index(pack) + 1}"
-
-
-def label_of(pack):
-    """What logs and benchmarks are called: by the run, or by the pack."""
-    return "{run}" if pack is None else pack.name
-
-
-def for_runs(path, pack):
-    """`path` with the wildcard {run}, or one path for each run of a pack."""
-    return (
-        [path]
-        if pack is None
-        else [Path(str(path).replace("{run}", run)) for run in pack.runs]
-    )
-
-
-def title_of(pack):
-    """Which runs a job's message names."""
-    return (
-        "{wildcards.run}"
-        if pack is None
-        else f"{len(pack.runs)} networks ({pack.name})"
-    )
-
-
-def gpus_for(pack):
-    """GPUs of a job: one where any of its runs needs one."""
-
-    def of_job(wildcards):
-        runs = [wildcards.run] if pack is None else pack.runs
-        return max(gpus_of(SimpleNamespace(run=run)) for run in runs)
-
-    return of_job
-
-
-def resources_of(rule, pack, **asked):
-    """What a job asks for, and in place of it what `set-resources` of a profile says of `rule`.
-
-    Snakemake itself sees to `rule`, but not to those of packs, whose names no profile can know.
-    """
-    given = (
-        {}
-        if pack is None
-        else workflow.resource_settings.overwrite_resources.get(rule, {})
-    )
-    return asked | {name: given_for(value, pack) for name, value in given.items()}
-
-
-def given_for(resource, pack):
-    """A profile's resource; an expression sees the first run of the pack that needs a GPU as `wildcards.run`."""
-    first = SimpleNamespace(
-        run=max(pack.runs, key=lambda run: gpus_of(SimpleNamespace(run=run)))
-    )
-
-    def value(wildcards, **known):
-        return resource.evaluate(first, **known).value
-
-    return value
-
-
-def with_now(markers):
-    """`markers`, and where there are any the file that makes stale what is made of absent things."""
-    return [*markers, session.session_marker(STUDY.config.study)] if markers else []
-
-
-def runs_of(wildcards, pack):
-    """The runs of a job: the one of its wildcards, or those of its pack."""
-    return [RUNS[run] for run in ([wildcards.run] if pack is None else pack.runs)]
-
-
-def labelled(packs):
-    """What the jobs of runs are called, by the run or by the pack, and their runs."""
-    for pack in packs:
-        if pack is not None:
-            yield pack.name, [RUNS[run] for run in pack.runs]
-        else:
-            yield from ((name, [run]) for name, run in RUNS.items())
-
-
-def stimuli_job(wildcards):
-    """The stimulus set that a job prepares."""
-    return ASKED.stimuli(SETS[wildcards.set])
-
-
-def simulated_job(wildcards):
-    """The simulated brain that a job makes."""
-    return ASKED.simulated(wildcards.brain)
-
-
-def extracted(pairs):
-    """Markers of those activations that are to be extracted, of pairs of a run and a stimulus set by name."""
-    wanted = [pair for pair in dict.fromkeys(pairs) if pair in ABSENT.activations]
-    return [MADE / f"activations/{run}/{stimuli}" for run, stimuli in wanted]
-
-
-def stimuli_needs(wildcards):
-    """What a stimulus set is made from, where a rule of ours makes it."""
-    return made(*SETS[wildcards.set].needs)
-
-
-def v4_needs(wildcards):
-    """Downloaded files of a V4 session."""
-    return made(*v4_files(STUDY, wildcards.session))
-
-
 def fit_of(wildcards):
     """Settings of a fit, keys in a fixed order: writing them in another order makes no fit stale."""
-    return json.loads(canonical_json(FITS[wildcards.fit].settings))
+    return json.loads(canonical_json(STUDY.fits[wildcards.fit].settings))
 
 
 def memory(megabytes):
     """Memory that grows with each attempt."""
-
-    def mem_mb(wildcards, attempt):
-        return megabytes * attempt
-
-    return mem_mb
+    return lambda wildcards, attempt: megabytes * attempt
 
 
 def minutes(minutes):
     """A time limit that grows with each attempt."""
+    return lambda wildcards, attempt: minutes * attempt
 
-    def runtime(wildcards, attempt):
-        return minutes * attempt
 
-    return runtime
+# Where things lie on this machine: in the config and not in params, so that the study's own files don't become stale
+# when a data set or the store is moved.
+config["located"] = {
+    "store": [str(folder) for folder in STORE.folders],
+    "published": (
+        str(STUDY.config.published.published_dir or "")
+        if STUDY.config.published
+        else ""
+    ),
+    "snakefile": str(workflow.main_snakefile),
+    # What files of seconds begin with: other groups of runs change no result.
+    "jobs": list(dict.fromkeys([*STUDY.runs, *GROUPS.to_score])),
+    "encoding": {
+        f"{job.data}/{job.benchmark}": job.located for job in TARGETS.names.subjects
+    },
+    "submissions": {
+        name: next(
+            str(job.folder) for job in TARGETS.names.subjects if job.entry is entry
+        )
+        for name, (entry, _) in ASK.submissions.items()
+    },
+}
+# Without an interpreter the scripts take their own: conda has started them in Brain-Score's environment.
+if TARGETS.names.jobs:
+    config["located"]["brainscore"] = {
+        "python": "" if uses_conda() else python("brainscore"),
+        "scripts": str(RULES.parent / "scripts"),
+        "root": str(STORE.brainscore()),
+        "ceilings": str(STORE.ceilings()),
+        "folders": {job.data: str(job.folder) for job in TARGETS.names.jobs},
+    }
+config["extraction"] = STUDY.config.extraction.operating()
+config["training"] = {
+    **TRAINING.operating(),
+    "packs": {
+        name: str(STORE.find(paths["train"]).parent)
+        for name, paths in ASK.packed_datasets.items()
+    },
+    "cache_dir": str(STORE.cache()),
+}
 
 
 onstart:
@@ -304,7 +204,7 @@ onstart:
         [INTERPRETER, "-m", "neuroscaling.cli.main", "check", config["study"]],
         check=True,
     )
-    write_jobs(FROZEN, TRAIN_JOBS)
+    run_groups.write_groups(GROUPS_FILE, GROUPS)
 
 
 onsuccess:

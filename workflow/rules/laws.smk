@@ -5,7 +5,7 @@ if not STUDY.config.published:
 
     rule table:
         input:
-            with_now(score_markers()),
+            ASK.before_table(),
             scores=STUDY.results.wanted("scores"),
             runs=STUDY.results.wanted("runs"),
         output:

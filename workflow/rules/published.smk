@@ -27,7 +27,7 @@ if STUDY.config.published:
 
     rule published_table:
         input:
-            made(*TABLES.values()),
+            ASK.markers(TABLES.values()),
         output:
             table=STUDY.results.table,
         log:
@@ -50,8 +50,8 @@ if STUDY.config.published:
     rule published_figures:
         input:
             table=STUDY.results.table,
-            fits=[STUDY.results.fit(name) for name in FITS],
-            bootstraps=[STUDY.results.bootstraps(name) for name in FITS],
+            fits=[STUDY.results.fit(name) for name in STUDY.fits],
+            bootstraps=[STUDY.results.bootstraps(name) for name in STUDY.fits],
         output:
             index=STUDY.results.published,
         log:

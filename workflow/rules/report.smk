@@ -1,8 +1,5 @@
 # The report: figures, tables and one page.
 
-# What files of seconds begin with: in the config and not in params, since other packs change no result.
-config["located"]["jobs"] = [*RUNS, *(pack.name for pack in PACKS if pack)]
-
 
 rule rulegraph:
     output:
@@ -27,9 +24,9 @@ rule report:
     input:
         table=STUDY.results.table,
         runs=STUDY.results.wanted("runs"),
-        fits=[STUDY.results.fit(name) for name in FITS],
+        fits=[STUDY.results.fit(name) for name in STUDY.fits],
         published=STUDY.results.published if STUDY.config.published else [],
-        encoding=STUDY.results.encoding if SUBJECTS else [],
+        encoding=STUDY.results.encoding if TARGETS.names.subjects else [],
         rulegraph=RESULTS / "report/rulegraph.dot",
     output:
         page=report(

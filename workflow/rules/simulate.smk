@@ -14,7 +14,7 @@ rule simulate:
         mem_mb=memory(2000),
         runtime=minutes(20),
     params:
-        job=simulated_job,
+        job=lambda w: ASK.jobs.simulated(w.brain),
     message:
         "Make the SIMULATED brain {wildcards.brain}"
     script:
@@ -23,7 +23,7 @@ rule simulate:
 
 rule stimuli:
     input:
-        stimuli_needs,
+        lambda w: ASK.before_stimuli(w.set),
     output:
         touch(MADE / "stimuli/{set}/manifest.json"),
     log:
@@ -36,7 +36,7 @@ rule stimuli:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
-        job=stimuli_job,
+        job=lambda w: ASK.stimuli(w.set),
     message:
         "Prepare the stimulus set {wildcards.set}"
     script:

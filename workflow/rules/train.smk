@@ -15,7 +15,7 @@ rule subset:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        job=subset_job,
+        job=lambda w: ASK.subset(w.dataset, w.subset),
     message:
         "Draw the images {wildcards.subset} of {wildcards.dataset}"
     script:
@@ -36,8 +36,8 @@ rule pack:
         mem_mb=memory(4000),
         runtime=minutes(720),
     params:
-        dataset=dataset_of,
-        settings=dataset_settings,
+        dataset=lambda w: dataset_name(w.dataset),
+        settings=lambda w: ASK.dataset_settings(w.dataset),
         folder=str(STORE.root / "packs/{dataset}/{form}-{size}"),
     message:
         "Pack the {wildcards.split} images of {wildcards.dataset}: {wildcards.form}, {wildcards.size} pixels"
@@ -45,38 +45,33 @@ rule pack:
         "../scripts/pack.py"
 
 
-# Runs that are there belong to no job (study/wanted.py): neither another pack nor another study makes them anew.
-for JOB in [None, *TRAIN_JOBS.packs]:
-
-    rule:
-        name:
-            "train" if JOB is None else f"train_{JOB.name.replace('-', '_')}"
-        input:
-            before_training(JOB),
-        output:
-            touch(for_runs(MADE / "runs/{run}/run.json", JOB)),
-        log:
-            f"logs/train/{label_of(JOB)}.log",
-        benchmark:
-            f"benchmarks/train/{label_of(JOB)}.tsv"
-        wildcard_constraints:
-            run=ALONE,
-        conda:
-            "../../envs/main.yaml"
-        threads: TRAINING.cpus
-        resources:
-            **resources_of(
-                "train",
-                JOB,
-                **steps_of_nodes(JOB),
-                gpu=training_gpus(JOB),
-                nodes=training_nodes(JOB),
-                mem_mb=training_memory(JOB),
-                runtime=training_minutes(JOB),
-            ),
-        params:
-            jobs=run_jobs(JOB),
-        message:
-            f"Train {title_of(JOB)}"
-        script:
-            "../scripts/train.py"
+# Runs that are there belong to no job: neither another group nor another study makes them anew.
+rule train:
+    input:
+        lambda w: ASK.before_training(w.job),
+    output:
+        touch(MADE / "train/{job}"),
+    log:
+        "logs/train/{job}.log",
+    benchmark:
+        "benchmarks/train/{job}.tsv"
+    conda:
+        "../../envs/main.yaml"
+    threads: TRAINING.cpus
+    resources:
+        **STEPS_OF_NODES,
+        gpu=lambda w: training_requests.job_gpus(STUDY, ASK.trained_runs(w.job)),
+        nodes=training_nodes,
+        mem_mb=lambda w, attempt: training_requests.memory_limit_mb(
+            STUDY, ASK.trained_runs(w.job), attempt
+        ),
+        runtime=lambda w, attempt: training_requests.time_limit_minutes(
+            STUDY, ASK.trained_runs(w.job), attempt
+        ),
+    params:
+        jobs=lambda w: ASK.runs_to_train(w.job),
+        title=lambda w: GROUPS.to_train[w.job].title,
+    message:
+        "Train {params.title}"
+    script:
+        "../scripts/train.py"

@@ -1,9 +1,9 @@
-# Scores of V4 recordings.
+# Scores of V4 recordings, a job for each run.
 
 
 rule v4:
     input:
-        before_v4,
+        lambda w: ASK.before_v4(w.run, w.session),
     output:
         touch(MADE / "scores/v4/{session}/{run}"),
     log:
@@ -17,8 +17,8 @@ rule v4:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        outputs=v4_scores,
-        root=root_of_session,
+        outputs=lambda w: ASK.v4(w.run, w.session),
+        root=lambda w: v4_root(STUDY, w.session),
     message:
         "Predict the V4 neurons of session {wildcards.session} from {wildcards.run}"
     script:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.records import RUN_RECORD, read_run
-from neuroscaling.planning.training_jobs import is_small, jobs_for
+from neuroscaling.planning.training_jobs import is_small, training_groups
 from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
 from neuroscaling.study.loaded_study import LoadedStudy, Run
@@ -143,13 +143,12 @@ def run_estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost]
 
 
 def job_estimates(study: LoadedStudy, runs: list[RunEstimate]) -> list[JobEstimate]:
-    """The jobs of these runs: small ones of a data set and recipe packed as `training:` says, others by themselves."""
+    """The jobs of these runs: small ones of a data set and recipe share one, others have one to themselves."""
     settings, named = study.config.training, {one.run.run: one for one in runs}
-    jobs = jobs_for(study, [one.run for one in runs])
-    packs = [_job_estimate([named[run] for run in pack.runs], 1) for pack in jobs.packs]
-    alone = [named[run] for run in jobs.alone]
+    groups = training_groups(study, [one.run for one in runs])
+    jobs = [[named[run] for run in group.runs] for group in groups]
     gpus = settings.gpus * settings.nodes
-    return [*(_job_estimate([one], 1 if is_small(study, one.run) else gpus) for one in alone), *packs]
+    return [_job_estimate(job, 1 if len(job) > 1 or is_small(study, job[0].run) else gpus) for job in jobs]
 
 
 def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> Interval:

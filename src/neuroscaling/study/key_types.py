@@ -76,11 +76,12 @@ class Contradictions(ValueError):
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, and so are values of another type.
 
-    example: how the section is written, for messages.
+    example: how the section is written, for messages; former: keys that had another name, with the name of today.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     example: ClassVar[str] = ""
+    former: ClassVar[dict[str, str]] = {}
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """The keys and what is wrong, for each thing that can't be as this section says."""
@@ -161,6 +162,12 @@ def kinds_at(annotation: Any, location: Location, content: Any = None) -> list[K
 def keys_allowed(found: list[Kind]) -> list[str]:
     """The keys that may stand in a mapping of one of these kinds."""
     return sorted({key for kind in found if kind.model for key in kind.model.model_fields})
+
+
+def renamed(found: list[Kind], key: str) -> str:
+    """The name of today of a key that a mapping of one of these kinds had; empty where it had none of this name."""
+    sections = [kind.model for kind in found if kind.model and issubclass(kind.model, Section)]
+    return next((section.former[key] for section in sections if key in section.former), "")
 
 
 def in_words(found: list[Kind], sections: bool = False) -> str:

@@ -41,6 +41,11 @@ def markers_folder(study: str) -> Path:
     return PRIVATE / study / "made"
 
 
+def groups_file(study: str) -> Path:
+    """File of the runs that share jobs, as the driver grouped them: a cluster's jobs read it."""
+    return PRIVATE / study / "groups.json"
+
+
 def session_marker(study: str) -> Path:
     """A file that is newer than all others, and another one at each start.
 

@@ -346,6 +346,8 @@ class Published(Section):
 class Study(Section):
     """A study file."""
 
+    former: ClassVar[dict[str, str]] = {"pack": "runs_per_job"}
+
     study: str = Field(pattern=NAME, description="Name of the study; results go to results/<name>/.")
     title: str = Field("", description="Title of the report.")
     store: Folders = Field(
@@ -370,7 +372,7 @@ class Study(Section):
     )
     reduction: Reduction = Field(Reduction(), description="What is kept of each layer's activations.")
     extraction: Extraction = Field(Extraction(), description="How activations are computed and stored.")
-    pack: int = Field(
+    runs_per_job: int = Field(
         1,
         ge=1,
         le=100_000,
@@ -395,6 +397,6 @@ class Study(Section):
         own = [key for key in ("runs", "datasets", "brainscore", "encoding", "simulated") if getattr(self, key)]
         if self.published is not None and own:
             yield ("published", *own), f"`published` stands in place of runs and data: drop {', '.join(own)}"
-        if self.extraction.slices > 1 and self.pack > 1:
-            what = "`extraction: slices` splits a network's extraction and `pack` joins several: drop one"
-            yield ("extraction.slices", "pack"), what
+        if self.extraction.slices > 1 and self.runs_per_job > 1:
+            what = "`extraction: slices` splits a network's extraction and `runs_per_job` joins several: drop one"
+            yield ("extraction.slices", "runs_per_job"), what

@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from neuroscaling.core.errors import Fault, Location, Problem, StudyError, nearest
-from neuroscaling.study.key_types import NAME_IN_WORDS, SHAPE_ONLY, Kind, Section, in_words, keys_allowed, kinds_at
+from neuroscaling.study.key_types import (
+    NAME_IN_WORDS,
+    SHAPE_ONLY,
+    Kind,
+    Section,
+    in_words,
+    keys_allowed,
+    kinds_at,
+    renamed,
+)
 from neuroscaling.study.study_sections import Study
 from neuroscaling.study.yaml_document import Document, beneath, read_document
 
@@ -148,14 +157,15 @@ def _problem(place: Location, faults: list[Any], model: type[BaseModel], documen
     value = first["input"]
     match first["type"]:
         case "extra_forbidden":
-            known = keys_allowed(kinds_at(model, place[:-1], content))
-            key = str(place[-1])
+            sections = kinds_at(model, place[:-1], content)
+            known, key = keys_allowed(sections), str(place[-1])
+            now = renamed(sections, key)
             return Problem(
                 what="unknown key",
                 value=key,
                 allowed=", ".join(known),
-                nearest=nearest(key, known),
-                fix="correct or delete it",
+                nearest=now or nearest(key, known),
+                fix=f"write `{now}:` in its place" if now else "correct or delete it",
             )
         case "missing":
             if isinstance(first["loc"][-1], int):

@@ -1,7 +1,6 @@
 """What a study wants of its store, stage by stage, and what of it is absent and has to be made."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,14 +49,6 @@ class Commitment:
     def path(self, store: Store) -> Path:
         """Where it is written to."""
         return store.commitment(str(self.name), self.run)
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Networks of one architecture that share a job."""
-
-    name: str
-    runs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -196,24 +187,6 @@ class Targets:
         yield from self.all_activations.values()
         yield from (one.path(self.store) for run in self.references for one in self.commitments(run))
         yield from self.score_files
-
-
-def packs(study: LoadedStudy) -> list[Pack]:
-    """The runs of the study in packs of one architecture, at most `pack:` runs each, in the order of the run table.
-
-    Where layers were published for each data set, a pack is of one data set too: its networks share their layers.
-    """
-    by_dataset = study.config.brainscore is not None and study.config.brainscore.layers.choose == "published"
-    groups: dict[str, list[str]] = {}
-    for run in study.runs.values():
-        name = f"{run.arch}-{run.dataset or run.kind}" if by_dataset else run.arch
-        groups.setdefault(name, []).append(run.run)
-    size = study.config.pack
-    return [
-        Pack(f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{i // size}", tuple(runs[i : i + size]))
-        for name, runs in groups.items()
-        for i in range(0, len(runs), size)
-    ]
 
 
 def wanted_tables(study: LoadedStudy) -> dict[str, Path]:

@@ -1,0 +1,339 @@
+"""The rules ask this module what each job waits for, and what it is given.
+
+A job that concerns runs is called by the label of its group (run_groups.py). A marker is an empty file that Snakemake
+has when a job of this start is done. What is in the store belongs to no job, so nothing waits for it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.study.extraction_job import ExtractionJob
+from neuroscaling.study.jobs import Jobs, RunJob, ScoreJob, StimuliJob, SubsetJob
+from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
+from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
+from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
+from neuroscaling.study.session import markers_folder, session_marker
+from neuroscaling.study.study_sections import AlgonautsEncoding, FmriEncoding, Ridge, Submission
+from neuroscaling.study.wanted import Absent, Targets
+
+ALL_SUBJECTS = "all-subjects"
+"""In place of a subject, where one job scores all subjects of a source."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the rules of a study ask for. absent: what has to be made; groups: the runs that share jobs."""
+
+    absent: Absent
+    groups: RunGroups
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The typed objects that jobs are given."""
+        return Jobs(self.absent)
+
+    @property
+    def targets(self) -> Targets:
+        """What the study wants of its store."""
+        return self.absent.targets
+
+    @property
+    def study(self) -> LoadedStudy:
+        """The study."""
+        return self.absent.targets.study
+
+    @cached_property
+    def made(self) -> Path:
+        """Folder of the markers."""
+        return markers_folder(self.study.config.study)
+
+    def markers(self, paths: Iterable[Path]) -> list[Path]:
+        """Markers of those of `paths` in the store that are absent."""
+        return [self.made / self.study.store.name_of(path) for path in dict.fromkeys(paths) if self.absent(path)]
+
+    def with_session(self, markers: list[Path]) -> list[Path]:
+        """`markers`, and where there are any the file that makes stale what is made of absent things."""
+        return [*markers, session_marker(self.study.config.study)] if markers else []
+
+    def before_stimuli(self, stimuli: str) -> list[Path]:
+        """Markers of the recordings that a stimulus set is made from."""
+        return self.markers(self.targets.sets[stimuli].needs)
+
+    def stimuli(self, stimuli: str) -> StimuliJob:
+        """The stimulus set that a job prepares."""
+        return self.jobs.stimuli(self.targets.sets[stimuli])
+
+    # --- training ---------------------------------------------------------------------------------------------------
+
+    def subset(self, dataset: str, subset: str) -> SubsetJob:
+        """The list of training images that a job draws. dataset, subset: folder and stem of the list in the store."""
+        return self.jobs.subset(self._subsets[dataset, subset])
+
+    def dataset_settings(self, dataset: str) -> dict[str, Any]:
+        """What the study file has on a data set. dataset: its name with its fingerprint."""
+        return self.study.config.datasets[dataset_name(dataset)].model_dump(mode="json")
+
+    @cached_property
+    def packed_datasets(self) -> dict[str, dict[str, Path]]:
+        """Manifests of the data sets that are packed first: by data set and split."""
+        study = self.study
+        return {
+            name: {
+                split: study.store.pack(name, study.fingerprints[name], pack.form, pack.size, split)
+                for split in ("train", "validation")
+            }
+            for name, pack in study.config.training.packs.items()
+        }
+
+    def trained_runs(self, job: str) -> list[Run]:
+        """The runs of a training job."""
+        return self._runs(self.groups.to_train[job])
+
+    def before_training(self, job: str) -> list[Path]:
+        """Markers of the subsets, packed data sets and runs to start from that a training job waits for."""
+        runs = self.trained_runs(job)
+        starts = {run.start for run in runs if run.start} - {run.run for run in runs}
+        subsets = [self.targets.subset(run) for run in runs if run.kind == "trained"]
+        packs = [path for run in runs for path in self.packed_datasets.get(run.dataset or "", {}).values()]
+        return [*self.markers([*subsets, *packs]), *self.trained(starts)]
+
+    def runs_to_train(self, job: str) -> list[RunJob]:
+        """The runs that a training job makes."""
+        return [self.jobs.run(run) for run in self.trained_runs(job)]
+
+    def trained(self, runs: Iterable[str]) -> list[Path]:
+        """Markers of the jobs that make those of `runs` that are absent."""
+        labels = [self.groups.trained_by[run] for run in sorted(self.absent.run_names.intersection(runs))]
+        return [self.made / "train" / label for label in dict.fromkeys(labels)]
+
+    # --- activations ------------------------------------------------------------------------------------------------
+
+    def scored_runs(self, job: str) -> list[Run]:
+        """The runs of a job of extraction or scoring."""
+        return self._runs(self.groups.to_score[job])
+
+    def before_extraction(self, job: str, stimuli: str) -> list[Path]:
+        """Markers of the runs and the stimulus set that an extraction waits for."""
+        runs = self.trained(run.run for run in self._to_extract(job, stimuli))
+        return [*runs, *self.markers([self.study.store.stimuli(stimuli) / "manifest.json"])]
+
+    def slices(self, job: str, stimuli: str) -> list[Path]:
+        """Markers of the slices that an extraction is put together from; none where it is done in one piece."""
+        n = self.study.config.extraction.slices
+        return [self.made / f"activations/{job}/{stimuli}.slices/{i}" for i in range(n if n > 1 else 0)]
+
+    def extractions(self, job: str, stimuli: str) -> list[ExtractionJob]:
+        """The activations that a job extracts."""
+        images = self.targets.sets[stimuli]
+        return [self.jobs.extraction(run, images) for run in self._to_extract(job, stimuli)]
+
+    def extracted(self, pairs: Iterable[tuple[str, str]]) -> list[Path]:
+        """Markers of the jobs that extract those of the activations, of pairs of run and stimulus set, to be made."""
+        wanted = (pair for pair in pairs if pair in self.absent.activations)
+        jobs = dict.fromkeys((self.groups.scored_by[run], stimuli) for run, stimuli in wanted)
+        return [self.made / f"activations/{job}/{stimuli}" for job, stimuli in jobs]
+
+    # --- Brain-Score ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def downloads(self) -> dict[str, tuple[str, ...]]:
+        """Benchmarks whose files are downloaded together, by the stem of the list of the files."""
+        store = self.study.store
+        made = [(job.made, job.benchmarks) for job in self.targets.names.jobs if job.made]
+        return {path.stem: benchmarks for path, benchmarks in made if path == store.prefetched(path.stem)}
+
+    def definitions(self) -> dict[str, Any]:
+        """The study's own benchmarks, as JSON."""
+        settings = self.study.config.brainscore
+        defined = settings.define if settings else {}
+        return {name: entry.model_dump(mode="json") for name, entry in sorted(defined.items())}
+
+    def choice_settings(self) -> dict[str, Any]:
+        """How layers are chosen, as JSON."""
+        settings = self.study.config.brainscore
+        assert settings is not None
+        layers = settings.layers
+        way = choice_of_layers(self.study.config)
+        return {"way": way, "hierarchy": layers.hierarchy, "inner_splits": layers.inner_splits}
+
+    def before_choice(self, job: str) -> list[Path]:
+        """Markers of the activations and recordings that a choice of layers waits for."""
+        pairs = [(run.run, stimuli) for run in self._references(job) for stimuli in self.absent.choice_sets(run)]
+        return [*self.extracted(pairs), *self.markers(one.made for one in self.targets.names.jobs if one.made)]
+
+    def choices(self, job: str) -> list[ScoreJob]:
+        """The files of chosen layers that a job makes."""
+        return [one for run in self._references(job) for one in self.jobs.choices(run)]
+
+    def brainscore_job(self, recordings: str, stimuli: str) -> BrainScoreJob:
+        """The benchmarks that share recordings and a stimulus set. recordings: their name in the store."""
+        return self._brainscore_jobs[recordings, stimuli]
+
+    def before_brainscore(self, job: str, recordings: str, stimuli: str) -> list[Path]:
+        """Markers of the activations, chosen layers and recordings that scores wait for."""
+        left = self.jobs.left(self.brainscore(job, recordings, stimuli))
+        activations = self.extracted((one.run, one.stimuli) for one in left)
+        chosen = [one.commitment for one in left if one.commitment is not None and self.absent(one.commitment)]
+        choices = dict.fromkeys(self.groups.scored_by[run] for run in sorted({path.stem for path in chosen}))
+        made = self.brainscore_job(recordings, stimuli).made
+        return [
+            *activations,
+            *(self.made / "commitments" / label for label in choices),
+            *self.markers([made] if made else []),
+        ]
+
+    def brainscore(self, job: str, recordings: str, stimuli: str) -> list[ScoreJob]:
+        """The score files of Brain-Score that a job makes."""
+        benchmarks = self.brainscore_job(recordings, stimuli)
+        return [one for run in self._networks(job) for one in self.jobs.brainscore(run, benchmarks)]
+
+    def region_layers(self, job: str) -> dict[str, str]:
+        """Layers of regions that the study names or that were published; the runs of a group share them."""
+        return dict(sorted(fixed_layers(self.study.config, self._networks(job)[0])["regions"].items()))
+
+    def readout(self, job: str) -> str:
+        """The behavioural readout that the study names or that was published; empty for the last layer."""
+        return fixed_layers(self.study.config, self._networks(job)[0])["readout"] or ""
+
+    # --- encoding ---------------------------------------------------------------------------------------------------
+
+    def subjects(self, recordings: str, subjects: str) -> list[EncodingJob]:
+        """The subjects that a job scores. subjects: one subject, or ALL_SUBJECTS of these recordings."""
+        return self._subjects[recordings, subjects]
+
+    def ridge(self, recordings: str, subjects: str) -> Ridge:
+        """How responses are predicted, and what the job may use."""
+        return self.encoding_entry(recordings, subjects).ridge
+
+    def before_encoding(self, job: str, recordings: str, subjects: str) -> list[Path]:
+        """Markers of the activations and recordings that scores of fMRI wait for."""
+        left = self.jobs.left(self.encoding(job, recordings, subjects))
+        activations = self.extracted((one.run, one.stimuli) for one in left)
+        return [*activations, *self.markers(one.made for one in self.subjects(recordings, subjects) if one.made)]
+
+    def encoding(self, job: str, recordings: str, subjects: str) -> list[ScoreJob]:
+        """The score files of fMRI that a job makes."""
+        runs = self.scored_runs(job)
+        return [self.jobs.encoding(run, subject) for subject in self.subjects(recordings, subjects) for run in runs]
+
+    def encoding_entry(self, recordings: str, subjects: str) -> FmriEncoding:
+        """What the study asks of the source of these recordings."""
+        return self.subjects(recordings, subjects)[0].entry
+
+    @cached_property
+    def submissions(self) -> dict[str, tuple[AlgonautsEncoding, Submission]]:
+        """The submissions to the challenge, and the source that each is of."""
+        entries = [entry for entry in self.study.fmri if isinstance(entry, AlgonautsEncoding)]
+        return {name: (entry, one) for entry in entries for name, one in entry.submissions.items()}
+
+    def submission_scores(self, submission: str) -> list[str]:
+        """Names in the store of the score files that a submission averages."""
+        entry, one = self.submissions[submission]
+        return [self.study.store.name_of(path) for path in self.targets.submitted(entry, one.archs)]
+
+    def before_submission(self, submission: str) -> list[Path]:
+        """Markers of the jobs that make scores of a submission's source."""
+        return self.with_session(self._encoded(self.submissions[submission][0]))
+
+    def before_accuracy(self) -> list[Path]:
+        """Markers of the jobs that make scores of fMRI."""
+        return self.with_session(self._encoded())
+
+    # --- V4 and the table -------------------------------------------------------------------------------------------
+
+    def v4_recordings(self, session: str) -> list[Path]:
+        """Markers of the recordings of a V4 session, where they are downloaded."""
+        return self.markers(v4_files(self.study, session))
+
+    def before_v4(self, run: str, session: str) -> list[Path]:
+        """Markers of the activations and recordings that scores of a V4 session wait for."""
+        return [*self.extracted([(run, self.targets.sessions[session].name)]), *self.v4_recordings(session)]
+
+    def v4(self, run: str, session: str) -> list[ScoreJob]:
+        """The score files of a run on a V4 session."""
+        return self.jobs.v4(self.study.runs[run], session)
+
+    def before_table(self) -> list[Path]:
+        """Markers of the jobs that make runs and scores."""
+        runs = self.trained(self.absent.run_names)
+        scores = [*self._brainscored(), *self._encoded(), *self._v4_scored()]
+        return self.with_session([*runs, *scores])
+
+    def _brainscored(self) -> list[Path]:
+        return [
+            self.made / f"scores/brainscore/{recordings}/{stimuli}/{label}"
+            for recordings, stimuli in self._brainscore_jobs
+            for label in self.groups.to_score
+            if self.jobs.left(self.brainscore(label, recordings, stimuli))
+        ]
+
+    def _encoded(self, entry: FmriEncoding | None = None) -> list[Path]:
+        """Markers of the jobs that make absent scores of fMRI. entry: of this source alone."""
+        return [
+            self.made / f"scores/fmri/{recordings}/{subjects}/{label}"
+            for (recordings, subjects), found in self._subjects.items()
+            if entry is None or found[0].entry is entry
+            for label in self.groups.to_score
+            if self.jobs.left(self.encoding(label, recordings, subjects))
+        ]
+
+    def _v4_scored(self) -> list[Path]:
+        return [
+            self.made / f"scores/v4/{session}/{run}"
+            for session in self.targets.sessions
+            for run in self.study.runs
+            if self.jobs.left(self.v4(run, session))
+        ]
+
+    def _runs(self, group: RunGroup) -> list[Run]:
+        return [self.study.runs[run] for run in group.runs]
+
+    def _networks(self, job: str) -> list[Run]:
+        """The runs of a job that Brain-Score scores: pixels and the like are no model of a brain."""
+        return [run for run in self.scored_runs(job) if run.kind != "baseline"]
+
+    def _references(self, job: str) -> list[Run]:
+        """The runs of a job that layers are chosen on."""
+        return [run for run in self._networks(job) if run.run in self._chosen_on]
+
+    def _to_extract(self, job: str, stimuli: str) -> list[Run]:
+        """The runs of a job whose activations something absent needs; the weights of others may be gone."""
+        runs = self.scored_runs(job)
+        return [run for run in runs if (run.run, stimuli) in self.absent.activations]
+
+    @cached_property
+    def _subsets(self) -> dict[tuple[str, str], Run]:
+        """A run that takes each list of training images, by the list's folder and stem."""
+        trained = [run for run in self.study.runs.values() if run.kind == "trained"]
+        return {(path.parent.name, path.stem): run for run in trained for path in [self.targets.subset(run)]}
+
+    @cached_property
+    def _chosen_on(self) -> frozenset[str]:
+        return frozenset(run.run for run in self.targets.references)
+
+    @cached_property
+    def _brainscore_jobs(self) -> dict[tuple[str, str], BrainScoreJob]:
+        return {(job.data, job.stimuli.name): job for job in self.targets.names.jobs}
+
+    @cached_property
+    def _subjects(self) -> dict[tuple[str, str], list[EncodingJob]]:
+        """The subjects that a job scores: each by itself, or all of a source where networks share jobs."""
+        found: dict[tuple[str, str], list[EncodingJob]] = {}
+        for job in self.targets.names.subjects:
+            together = self.study.config.runs_per_job > 1
+            found.setdefault((job.data, ALL_SUBJECTS if together else job.subject), []).append(job)
+        return found
+
+
+def dataset_name(dataset: str) -> str:
+    """Name of a data set in the study file. dataset: its name in the store, which ends in its fingerprint."""
+    return dataset.rsplit("-", 1)[0]
+
+
+def needs_gpu(runs: Iterable[Run]) -> bool:
+    """Whether any of `runs` has something to compute on a GPU."""
+    return any(run.kind in ON_GPU for run in runs)

@@ -1,0 +1,120 @@
+"""Runs share jobs: this module knows which runs make a group, and what the job of a group is called.
+
+Every job of runs is the job of a group, which may hold one run. Groups are kept in one file of a start, since a
+cluster's jobs read the Snakefile again when some of the runs are there already, and must see the same groups.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from neuroscaling.core.files import read_json, reading, write_json
+from neuroscaling.core.hashing import content_hash
+from neuroscaling.study.loaded_study import LoadedStudy, Run
+
+Item = TypeVar("Item")
+FORMAT = "run-groups/1"
+ON_GPU = ("trained", "pretrained")
+"""Kinds of runs whose networks are trained or worth a GPU; untrained ones and baselines are small."""
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """The runs of one job. label: name of the job, and of its marker, log and benchmark file."""
+
+    label: str
+    runs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[str | None], runs: Sequence[str]) -> "RunGroup":
+        """The group of `runs`: labelled by the run where there is one, else by `parts` and a hash of the names."""
+        if len(runs) == 1:
+            return cls(runs[0], (runs[0],))
+        readable = "-".join(re.sub("[^A-Za-z0-9._-]", "-", part) for part in parts if part)
+        return cls(f"{readable}-{content_hash(list(runs))}", tuple(runs))
+
+    @property
+    def title(self) -> str:
+        """The runs as a job's message names them."""
+        return self.label if len(self.runs) == 1 else f"{len(self.runs)} networks ({self.label})"
+
+
+@dataclass(frozen=True)
+class RunGroups:
+    """The groups of a study.
+
+    training: runs that are left to make, by the jobs that make them; networks: all runs of the study, by the jobs that
+    extract and score them.
+    """
+
+    training: tuple[RunGroup, ...]
+    networks: tuple[RunGroup, ...]
+
+    @cached_property
+    def to_train(self) -> dict[str, RunGroup]:
+        """The groups of training jobs by their labels."""
+        return {group.label: group for group in self.training}
+
+    @cached_property
+    def to_score(self) -> dict[str, RunGroup]:
+        """The groups of jobs of extraction and scoring by their labels."""
+        return {group.label: group for group in self.networks}
+
+    @cached_property
+    def trained_by(self) -> dict[str, str]:
+        """Label of the job that makes each run."""
+        return _labels(self.training)
+
+    @cached_property
+    def scored_by(self) -> dict[str, str]:
+        """Label of the job that extracts and scores each run."""
+        return _labels(self.networks)
+
+
+def network_groups(study: LoadedStudy) -> tuple[RunGroup, ...]:
+    """The runs of the study in groups of one architecture, at most `runs_per_job:` each, in the order of the run table.
+
+    Where layers were published for each data set, a group is of one data set too: its networks share their layers.
+    """
+    by_dataset = study.config.brainscore is not None and study.config.brainscore.layers.choose == "published"
+    alike: dict[tuple[str, str | None], list[Run]] = {}
+    for run in study.runs.values():
+        alike.setdefault((run.arch, run.dataset if by_dataset else None), []).append(run)
+    return tuple(
+        RunGroup.of([_kind_of(chunk), *key], [run.run for run in chunk])
+        for key, runs in alike.items()
+        for chunk in chunks(runs, study.config.runs_per_job)
+    )
+
+
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """`items` in stretches of at most `size`."""
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+def write_groups(path: Path, groups: RunGroups) -> None:
+    """Keep the groups of a start, for the jobs of a cluster."""
+    write_json(path, {"format": FORMAT, **asdict(groups)})
+
+
+def read_groups(path: Path) -> RunGroups:
+    """The groups that were kept. Raises DataError for a file that is missing or damaged."""
+    content = read_json(path)
+    with reading(path, "a list of the runs that share jobs", "start the study again"):
+        training, networks = (
+            tuple(RunGroup(group["label"], tuple(group["runs"])) for group in content[kind])
+            for kind in ("training", "networks")
+        )
+        return RunGroups(training, networks)
+
+
+def _kind_of(runs: Sequence[Run]) -> str:
+    """A kind that tells whether the job of `runs` needs a GPU: profiles look for it in the job's label."""
+    return next((run.kind for run in runs if run.kind in ON_GPU), runs[0].kind)
+
+
+def _labels(groups: Iterable[RunGroup]) -> dict[str, str]:
+    return {run: group.label for group in groups for run in group.runs}
