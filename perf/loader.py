@@ -28,7 +28,9 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.pack_writing import write_pack
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
+from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.feeding.crops import COLUMNS, crop_each, random_boxes
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request
@@ -67,7 +69,7 @@ def photographs(root: Path, n: int) -> None:
             part.save(root / split / "one" / f"{i:04d}.jpg", quality=90)
 
 
-def feed_of(root: Path, n: int, crops: str, operating: dict, device: str = "cpu") -> ViewFeed:
+def feed_of(root: Path, n: int, crops: str, options: TrainingOptions, device: str = "cpu") -> ViewFeed:
     """A training's feed: crops of originals, of stored squares in memory, or of squares that are decoded each time."""
     settings = {"format": "imagefolder", "root": str(root)}
     recipe = Recipe(
@@ -76,10 +78,10 @@ def feed_of(root: Path, n: int, crops: str, operating: dict, device: str = "cpu"
     index = load_index(NAME, settings, "train")
     subset = root / "all.parquet"
     write_subset(subset, index, draw(index, n, 0), n, 0)
-    run = {"run": "r", "arch": "resnet18", "dataset": NAME, "dataset_settings": settings, "seed": 0, "subset_seed": 0}
-    run |= {"fingerprint": index.fingerprint, "samples_per_class": n, "subset": str(n)}
+    images = {"dataset": NAME, "dataset_settings": settings, "fingerprint": index.fingerprint}
+    run = Run("r", "trained", "resnet18", "ResNet", **images, samples_per_class=n, subset=str(n), recipe=recipe)
     forget_squares()
-    return open_training_feed(run, subset, SIZE, recipe, torch.device(device), operating)
+    return open_training_feed(run, subset, SIZE, recipe, torch.device(device), options)
 
 
 def requests(n: int) -> list[Request]:
@@ -94,10 +96,10 @@ def feeds(root: Path, n: int) -> dict[str, ViewFeed]:
         packs[size] = str(root / f"pack-{size}")
         write_pack(NAME, {"format": "imagefolder", "root": str(root)}, "train", Path(packs[size]), size)
     return {
-        "JPEG files": feed_of(root, n, "originals", {}),
-        "JPEGs in a pack": feed_of(root, n, "originals", {"packs": {NAME: packs[None]}}),
-        "256-pixel JPEGs": feed_of(root, n, "stored", {"packs": {NAME: packs[STORED]}, "resident_gb": 1e-9}),
-        "squares in memory": feed_of(root, n, "stored", {}),
+        "JPEG files": feed_of(root, n, "originals", TrainingOptions()),
+        "JPEGs in a pack": feed_of(root, n, "originals", TrainingOptions(packs={NAME: packs[None]})),
+        "256-pixel JPEGs": feed_of(root, n, "stored", TrainingOptions(packs={NAME: packs[STORED]}, resident_gb=1e-9)),
+        "squares in memory": feed_of(root, n, "stored", TrainingOptions()),
     }
 
 

@@ -31,9 +31,11 @@ from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
 from neuroscaling.study.architectures import architecture
+from neuroscaling.study.loaded_study import Run, RunJob
 from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.feeding.protocols import Batch
-from neuroscaling.training.job import RunToMake, write_runs_to_make
+from neuroscaling.training.job import written_job
 from neuroscaling.training.loop import Training, fit
 from neuroscaling.training.optimisers import learning_rate, make_optimizer
 from neuroscaling.training.schedule import StepPlan
@@ -177,7 +179,7 @@ def small_tier(quick: bool, device: str = "cpu") -> list[dict[str, Any]]:
     return [row(f"{what}, wall", wall, other_wall, worst, "s"), row(f"{what}, CPU", cpu, other_cpu, worst)]
 
 
-def tier(folder: Path, way: str, n: int) -> list[RunToMake]:
+def tier(folder: Path, way: str, n: int) -> list[RunJob]:
     """Runs on 1 to 10 digits a class; the same weights whatever the evaluations."""
     index = load_index("digits", DIGITS, "train")
     evaluations = "log" if way == "packed" else "published"
@@ -187,10 +189,10 @@ def tier(folder: Path, way: str, n: int) -> list[RunToMake]:
         k = (1, 3, 10)[seed % 3]
         subset = folder / f"{k}-s{seed}.parquet"
         write_subset(subset, index, draw(index, k, seed), k, seed)
-        run = {"run": f"resnet_w8-{k}-s{seed}", "kind": "trained", "arch": "resnet_w8", "family": "ResNet"}
-        run |= {"dataset": "digits", "dataset_settings": DIGITS, "fingerprint": index.fingerprint, "seed": seed}
-        run |= {"samples_per_class": k, "subset": str(k), "subset_seed": seed, "start": None}
-        jobs.append(RunToMake(run | {"recipe": recipe.model_dump(mode="json")}, subset, folder / run["run"]))
+        trained = {"dataset": "digits", "dataset_settings": DIGITS, "fingerprint": index.fingerprint, "recipe": recipe}
+        drawn = {"samples_per_class": k, "subset": str(k), "subset_seed": seed, "seed": seed}
+        run = Run(f"resnet_w8-{k}-s{seed}", "trained", "resnet_w8", "ResNet", **trained, **drawn)
+        jobs.append(RunJob(run, subset, folder / run.run))
     return jobs
 
 
@@ -215,7 +217,7 @@ def end_to_end(archs: dict[str, int], device: torch.device, workers: int, n: int
             recipe = recipe.model_copy(update={"precision": "bf16" if device.type == "cuda" else "fp32"})
             resident = steady(arch, held(SIZE, batch, n // batch, device), recipe, device)
             for title, crops in (("decoded once", "stored"), ("from JPEG files", "originals")):
-                feed = feed_of(Path(folder), n, crops, {"workers": workers}, device.type)
+                feed = feed_of(Path(folder), n, crops, TrainingOptions(workers=workers), device.type)
                 fed = steady(arch, feed, recipe, device)
                 feed.close()
                 rows.append(row(f"{arch}, {title}", fed, resident, 0.0, "ms/image"))
@@ -248,9 +250,9 @@ def timm_rate(arch: str, batch: int) -> float:
     return 200 * batch / (time.monotonic() - start)
 
 
-def _process(jobs: list[RunToMake], folder: Path, device: str) -> None:
+def _process(jobs: list[RunJob], folder: Path, device: str) -> None:
     path = folder / "jobs.json"
-    path.write_text(write_runs_to_make(jobs, {"device": device, "threads": 1}))
+    path.write_text(written_job(jobs, TrainingOptions(device=device, threads=1)))
     command = [sys.executable, "-m", "neuroscaling.training.job", str(path)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
@@ -260,7 +262,7 @@ def _children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _accuracy(job: RunToMake) -> float:
+def _accuracy(job: RunJob) -> float:
     return json.loads((job.out / "run.json").read_text())["acc"]
 
 

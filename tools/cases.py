@@ -7,9 +7,12 @@ to be equal, and lists of floats, which may differ as processors do.
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from neuroscaling.study.loaded_study import Run
 
 Results = dict[str, Any]
 DIGITS = {"format": "digits"}
@@ -114,6 +117,8 @@ def networks(folder: Path) -> Results:
 
 def training(folder: Path) -> Results:
     """Losses and weights of a few steps on digits: every objective, and what the published recipes do."""
+    from neuroscaling.study.loaded_study import RunJob
+    from neuroscaling.study.training_options import TrainingOptions
     from neuroscaling.training.train import train
 
     small = {"epochs": 2, "batch_size": 32, "warmup_epochs": 0.5, "precision": "fp32"}
@@ -136,7 +141,7 @@ def training(folder: Path) -> Results:
     for name, (arch, recipe, changes) in cases.items():
         run, subset = _digit_run(folder, name, arch, recipe, changes)
         base = folder / "digits" if name == "adversarial" else None
-        problem = train(run, subset, folder / name, {"threads": 1, "device": "cpu"}, base)
+        problem = train(RunJob(run, subset, folder / name, base), TrainingOptions(threads=1, device="cpu"))
         results |= {f"{name} {key}": value for key, value in _of_run(folder / name, arch).items()} | {
             f"{name} failed": problem
         }
@@ -155,7 +160,8 @@ def extraction(folder: Path) -> Results:
     from neuroscaling.stimuli.preparation import prepare_stimuli
     from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
     from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Layers, Reduction
-    from neuroscaling.study.loaded_study import Run
+    from neuroscaling.study.loaded_study import Run, RunJob
+    from neuroscaling.study.training_options import TrainingOptions
     from neuroscaling.training.train import train
 
     (folder / "images").mkdir()
@@ -179,11 +185,10 @@ def extraction(folder: Path) -> Results:
     ]
     results = {}
     for i, (kind, arch, layers, reduction, options) in enumerate(cases):
-        run = _run(f"{arch}-0000000{i}", kind, arch, seed=5)
-        train(run, None, folder / run["run"], {"threads": 1, "device": "cpu"})
+        run = Run(f"{arch}-0000000{i}", kind, arch, "none", seed=5)
+        train(RunJob(run, None, folder / run.run), TrainingOptions(threads=1, device="cpu"))
         out, asked = folder / f"{i}.json", FeatureSpec(layers, reduction, options)
-        made = Run(run["run"], kind, arch, "family")
-        extract(ExtractionJob(made, folder / made.run, manifest, out, asked), ExtractionOptions(), device="cpu")
+        extract(ExtractionJob(run, folder / run.run, manifest, out, asked), ExtractionOptions(), device="cpu")
         stored = open_store(out)
         for layer in stored.layers:
             if stored.keeps(layer, "features"):
@@ -193,27 +198,23 @@ def extraction(folder: Path) -> Results:
     return results
 
 
-def _digit_run(folder: Path, name: str, arch: str, recipe: str, changes: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+def _digit_run(folder: Path, name: str, arch: str, recipe: str, changes: dict[str, Any]) -> tuple["Run", Path]:
     """A run on 6 digits a class, and the file of its images."""
     from neuroscaling.datasets.index import load_index
     from neuroscaling.datasets.subset_file import write_subset
     from neuroscaling.datasets.subset_sampling import draw_token
+    from neuroscaling.study.loaded_study import Run
     from neuroscaling.study.recipes import Recipe, load_recipe
 
     index = load_index("digits", DIGITS, "train")
     subset = folder / "6-s0.parquet"
     if not subset.exists():
         write_subset(subset, index, draw_token(index, "6", 0), "6", 0)
-    content = Recipe.model_validate(load_recipe(recipe).model_dump() | changes).model_dump(mode="json")
+    content = Recipe.model_validate(load_recipe(recipe).model_dump() | changes)
     images = {"dataset": "digits", "dataset_settings": DIGITS, "fingerprint": index.fingerprint, "subset": "6"}
-    run = _run(f"{name}-00000000", "trained", arch, samples_per_class=6, recipe=content, **images)
-    return run | {"start": "digits-00000000" if name == "adversarial" else None}, subset
-
-
-def _run(name: str, kind: str, arch: str, **settings: Any) -> dict[str, Any]:
-    from neuroscaling.study.loaded_study import Run
-
-    return Run(name, kind, arch, "none", **settings).settings()
+    start = "digits-00000000" if name == "adversarial" else None
+    run = Run(f"{name}-00000000", "trained", arch, "none", samples_per_class=6, recipe=content, start=start, **images)
+    return run, subset
 
 
 def _of_run(folder: Path, arch: str) -> Results:

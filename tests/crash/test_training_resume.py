@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import lock_of
+from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.training.job import RunToMake, train_runs, write_runs_to_make
+from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.training.job import train_runs, written_job
 from neuroscaling.training.train import train
 from tests.support.digit_runs import digit_run, digit_subset
 from tests.support.photographs import photograph_run, photographs
@@ -22,7 +25,7 @@ from tests.support.photographs import photograph_run, photographs
 EPOCHS = 12
 WEIGHTS = f"weights-ep{EPOCHS}.safetensors"
 PATIENCE = 240  # seconds; starting takes long on a busy machine
-OPERATING = {"device": "cpu", "threads": 1}
+OPTIONS = TrainingOptions(device="cpu", threads=1)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,15 +38,15 @@ def job(tmp_path_factory):
     changes = {"epochs": EPOCHS, "augmentation": "shift", "batch_size": 32, "micro_batch": 16}
     run = digit_run(k=30, **changes, ema=0.9, mixup=0.8, loss="soft_target", gradient_clip=1.0)
     subset = digit_subset(folder, run)
-    train(run, subset, folder / "whole", OPERATING)
+    train(RunJob(run, subset, folder / "whole"), OPTIONS)
     return run, subset, file_sha256(folder / "whole" / WEIGHTS)
 
 
-def start(jobs, folder, every=3, **operating):
+def start(jobs, folder, every=3, **options):
     """A process, in a group of its own, that trains `jobs` and saves a state every so many steps."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "jobs.json"
-    path.write_text(write_runs_to_make(jobs, OPERATING | {"checkpoint_steps": every} | operating))
+    path.write_text(written_job(jobs, replace(OPTIONS, checkpoint_steps=every, **options)))
     with open(folder / "log", "ab") as log:
         command = [sys.executable, "-m", "neuroscaling.training.job", str(path)]
         return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ, start_new_session=True)
@@ -67,7 +70,7 @@ def interrupt(process, out, number, after_step, send=os.kill):
 def finish(run, subset, out, caplog):
     """Train to the end in this process; the checksum of the weights, and what was logged."""
     with caplog.at_level(logging.INFO):
-        train(run, subset, out, OPERATING)
+        train(RunJob(run, subset, out), OPTIONS)
     assert not (out / "state").exists()
     return file_sha256(out / WEIGHTS), caplog.text
 
@@ -76,7 +79,7 @@ def test_killed_twice_and_resumed(job, tmp_path, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
     for step in (20, 60):
-        process = start([RunToMake(run, subset, out)], tmp_path)
+        process = start([RunJob(run, subset, out)], tmp_path)
         assert interrupt(process, out, signal.SIGKILL, step) == -signal.SIGKILL
         assert not (out / "run.json").exists() and not (out / WEIGHTS).exists()
     weights, logged = finish(run, subset, out, caplog)
@@ -89,7 +92,7 @@ def test_told_to_stop_saves_its_state_and_resumes(job, tmp_path, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
     for number, step in ((signal.SIGTERM, 15), (signal.SIGUSR1, 60)):
-        process = start([RunToMake(run, subset, out)], tmp_path, every=15)
+        process = start([RunJob(run, subset, out)], tmp_path, every=15)
         assert interrupt(process, out, number, step) == 128 + number
         assert not lock_of(out).exists()
     saved = int(states(out)[-1].stem.removeprefix("step-"))
@@ -103,8 +106,8 @@ def test_a_signal_to_all_processes_of_a_job_finds_its_state_saved(tmp_path, numb
     keys = {"epochs": 10_000, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.01, "evaluations": 10_000}
     recipe = Recipe(name="r", augmentation="crop_flip", crops="originals", **keys)
     run, subset = photograph_run(photographs(tmp_path / "photographs", 12), recipe, k=12)
-    run |= {"kind": "trained", "arch": "resnet_w8", "family": "ResNet"}
-    process = start([RunToMake(run, subset, tmp_path / "run")], tmp_path, every=5, workers=2)
+    run = replace(run, kind="trained", arch="resnet_w8", family="ResNet")
+    process = start([RunJob(run, subset, tmp_path / "run")], tmp_path, every=5, workers=2)
     assert interrupt(process, tmp_path / "run", number, 30, os.killpg) == 128 + number
     assert f"told to stop ({number.name}) after step" in (tmp_path / "log").read_text()
 
@@ -113,7 +116,7 @@ def test_a_signal_to_all_processes_of_a_job_finds_its_state_saved(tmp_path, numb
 def test_damaged_states_are_passed_over(job, tmp_path, which, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
-    interrupt(start([RunToMake(run, subset, out)], tmp_path), out, signal.SIGKILL, 30)
+    interrupt(start([RunJob(run, subset, out)], tmp_path), out, signal.SIGKILL, 30)
     assert len(states(out)) >= 2
     older = int(states(out)[-2].stem.removeprefix("step-"))
     damaged = states(out) if which == "all" else states(out)[-1:]
@@ -127,12 +130,12 @@ def test_damaged_states_are_passed_over(job, tmp_path, which, caplog):
 
 def test_of_a_job_of_many_runs_that_is_killed_only_the_unfinished_ones_are_made_again(job, tmp_path, caplog):
     run, subset, _ = job
-    jobs = [RunToMake(run | {"run": name}, subset, tmp_path / name) for name in ("first", "second", "third")]
+    jobs = [RunJob(replace(run, run=name), subset, tmp_path / name) for name in ("first", "second", "third")]
     interrupt(start(jobs, tmp_path), tmp_path / "second", signal.SIGKILL, 30)
     made = [tmp_path / "first" / name for name in (WEIGHTS, "run.json", "history.parquet")]
     before = [path.stat().st_mtime_ns for path in made]
     with caplog.at_level(logging.INFO):
-        assert train_runs(jobs, OPERATING) == []
+        assert train_runs(jobs, OPTIONS) == []
     assert [path.stat().st_mtime_ns for path in made] == before
     assert "first is complete" in caplog.text and "second resumes at step" in caplog.text
     for name in ("second", "third"):

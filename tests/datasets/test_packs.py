@@ -18,6 +18,7 @@ from neuroscaling.datasets.pack_reading import PackSource, open_pack, pack_facts
 from neuroscaling.datasets.pack_writing import write_pack
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.feeding import sources
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request
@@ -188,19 +189,19 @@ def test_forms_and_sizes_that_cannot_be_are_refused(root, tmp_path, form, size):
         pack(root, tmp_path, size, form)
 
 
-def fed(root, operating):
+def fed(root, options):
     run, subset = photograph_run(root, CROPS)
-    feed = open_training_feed(run, subset, 32, CROPS, torch.device("cpu"), operating)
+    feed = open_training_feed(run, subset, 32, CROPS, torch.device("cpu"), options)
     (batch,) = feed.batches([Request(0, np.arange(12), slice(0, 12))])
     return batch.views[0]
 
 
 @pytest.mark.parametrize("resident_gb", [None, 1e-9])
 def test_a_run_is_fed_the_same_from_decoded_squares_and_nearly_so_from_jpegs(root, tmp_path, resident_gb):
-    files = fed(root, {})
+    files = fed(root, TrainingOptions())
     for form, reach in (("decoded", 0), ("jpeg", 0.15)):
         folder = pack(root, tmp_path / form, STORED, form)
-        packed = fed(root, {"packs": {"photographs": str(folder)}, "resident_gb": resident_gb})
+        packed = fed(root, TrainingOptions(packs={"photographs": str(folder)}, resident_gb=resident_gb))
         assert (files - packed).abs().mean() <= reach
 
 
@@ -213,7 +214,7 @@ def test_crops_of_originals_pass_by_a_pack_of_resized_images(root, tmp_path):
         (resized, STORED, True),
         (resized, 38, False),
     ):
-        source = run_source(run, "train", smallest, {"packs": {"photographs": str(folder)}})
+        source = run_source(run, "train", smallest, TrainingOptions(packs={"photographs": str(folder)}))
         assert hasattr(source, "shards") == taken
 
 
@@ -223,11 +224,11 @@ def test_crops_of_originals_pass_by_a_pack_of_resized_images(root, tmp_path):
 def test_a_record_names_the_pack_that_was_read_and_no_other(root, tmp_path, size, crops, read, caplog, monkeypatch):
     monkeypatch.setattr(sources, "_opened", {})
     caplog.set_level("INFO")
-    operating = {"packs": {"photographs": str(pack(root, tmp_path / "jpeg-x", STORED if size else None))}}
+    options = TrainingOptions(packs={"photographs": str(pack(root, tmp_path / "jpeg-x", STORED if size else None))})
     recipe = Recipe.model_validate(RECIPE | {"augmentation": "crop_flip", "crops": crops})
     run, subset = photograph_run(root, recipe)
-    open_training_feed(run, subset, round((size or STORED) * 224 / 256), recipe, torch.device("cpu"), operating)
-    found = training_pack(run, round((size or STORED) * 224 / 256), recipe, operating)
+    open_training_feed(run, subset, round((size or STORED) * 224 / 256), recipe, torch.device("cpu"), options)
+    found = training_pack(run, round((size or STORED) * 224 / 256), recipe, options)
     assert (found is not None and found.name == "jpeg-x") == read
     assert ("its pack has not images of 38 pixels" in caplog.text) == (not read)
 
@@ -237,7 +238,7 @@ def test_a_pack_of_other_images_is_refused(root, tmp_path):
     folder = pack(other, tmp_path / "pack")
     run, _ = photograph_run(root, CROPS)
     with pytest.raises(DataError, match="the pack is of other images than the run's"):
-        run_source(run, "train", STORED, {"packs": {"photographs": str(folder)}})
+        run_source(run, "train", STORED, TrainingOptions(packs={"photographs": str(folder)}))
 
 
 def test_a_pack_is_staged_once_by_processes_that_start_together(root, tmp_path, monkeypatch):
@@ -245,23 +246,22 @@ def test_a_pack_is_staged_once_by_processes_that_start_together(root, tmp_path, 
     copies = []
     real = pack_reading._copy
     monkeypatch.setattr(pack_reading, "_copy", lambda *args: copies.append(args[1].name) or real(*args))
-    operating = {"stage": "disk", "scratch": str(tmp_path / "scratch")}
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: staged_pack(folder, "train", operating), range(4)))
+        found = set(pool.map(lambda _: staged_pack(folder, "train", "disk", tmp_path / "scratch"), range(4)))
     (copy,) = found
     assert copy.is_relative_to(tmp_path / "scratch")
     assert len(copies) == len(set(copies)) == 4  # the index and three shards
     assert open_pack(copy, "train").encoded(5) == open_pack(folder, "train").encoded(5)
-    assert staged_pack(folder, "train", {"stage": "none"}) == folder
+    assert staged_pack(folder, "train", "none", None) == folder
 
 
 def test_what_is_missing_of_a_staged_copy_is_copied_again(root, tmp_path):
-    folder, operating = pack(root, tmp_path / "pack"), {"stage": "disk", "scratch": str(tmp_path / "scratch")}
-    copy = staged_pack(folder, "train", operating)
+    folder = pack(root, tmp_path / "pack")
+    copy = staged_pack(folder, "train", "disk", tmp_path / "scratch")
     assert copy.parent == tmp_path / "scratch" / f"neuroscaling-{os.getuid()}"  # others of the node have their own
     (copy / "train-00001.bin").unlink()  # as what clears a node's disk does
     (copy / ".train-00001.bin.0.partial").write_bytes(b"of a job that was killed")
-    assert open_pack(staged_pack(folder, "train", operating), "train").encoded(7)
+    assert open_pack(staged_pack(folder, "train", "disk", tmp_path / "scratch"), "train").encoded(7)
     assert not list(copy.glob(".*"))
 
 

@@ -27,9 +27,10 @@ from neuroscaling.models.state import copy_hidden, hidden_buffers, shapes, tenso
 from neuroscaling.models.weights import read_weights, save_weights
 from neuroscaling.study.extraction_job import ExtractionJob
 from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions
-from neuroscaling.study.loaded_study import LoadedStudy, expand_runs
+from neuroscaling.study.loaded_study import LoadedStudy, RunJob, expand_runs
 from neuroscaling.study.recipes import load_recipe
 from neuroscaling.study.study_sections import Study
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training import evaluation, network_trials
 from neuroscaling.training.checkpoints import load_state, save_state
 from neuroscaling.training.loop import fit, restore, snapshot
@@ -71,7 +72,7 @@ def extracted(arch: str, stimuli: Path, folder: Path, batch: int) -> dict[str, n
     """Features of an untrained run by layer, the readout last, as two extractions give them."""
     study = {"study": "s", "runs": [{"untrained": [arch], "seeds": [5]}]}
     run = expand_runs(Study.model_validate(study), {})[0]
-    train(run.settings(), None, folder / run.run, {"threads": 1})
+    train(RunJob(run, None, folder / run.run), TrainingOptions(threads=1))
     found = []
     for i in range(2):
         output = folder / f"{i}.json"
@@ -186,13 +187,13 @@ def test_what_the_state_dictionary_leaves_out_is_kept_as_training_left_it(tmp_pa
 def test_hidden_state_is_trained_averaged_and_resumed(tmp_path):
     run = digit_run(own("hidden_count"), k=3, epochs=1, ema=0.5, name="hidden")
     subset = digit_subset(tmp_path, run)
-    training = prepare_training(run, subset, tmp_path / "run", None, CPU, {})
+    training = prepare_training(RunJob(run, subset, tmp_path / "run"), CPU, TrainingOptions())
     network = training.objective.network
     fit(training, lambda: None, lambda: None)
     assert network.passes > 0 and torch.equal(training.scored.passes, network.passes)
-    kept = build_with(run["arch"], tmp_path / "run" / "weights-ep1.safetensors")
+    kept = build_with(run.arch, tmp_path / "run" / "weights-ep1.safetensors")
     assert torch.equal(kept.passes, network.passes)
-    again = prepare_training(run, subset, tmp_path / "again", None, CPU, {})
+    again = prepare_training(RunJob(run, subset, tmp_path / "again"), CPU, TrainingOptions())
     save_state(tmp_path / "state", 1, snapshot(training, "this"))
     restore(again, load_state(tmp_path / "state", "this"))
     assert torch.equal(again.objective.network.passes, network.passes)

@@ -105,7 +105,7 @@ def test_a_run_is_named_by_its_definition_and_says_it(runs_of):
     trained = {"archs": ["resnet_w8"], "datasets": ["digits"], "samples_per_class": [2], "recipe": "digits"}
     for run in runs_of(trained, {"untrained": ["resnet_w8"]}, {"baselines": ["pixels", "gabor"]}):
         assert run.run.endswith("-" + key_of(run.definition))
-        assert run.settings()["definition"] == run.definition
+        assert run.content(["definition", "seed"]) == {"definition": run.definition, "seed": run.seed}
         assert "dataset_settings" not in run.definition  # where images lie
 
 

@@ -10,6 +10,7 @@ from sklearn.datasets import load_sample_images
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
+from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
 
 CLASSES = ("china", "flower", "mixed")
@@ -31,12 +32,23 @@ def photographs(root: Path, per_class: int = 6, size: tuple[int, int] = (96, 72)
     return root
 
 
-def photograph_run(root: Path, recipe: Recipe, k: int = 4, seed: int = 3, **settings: Any) -> tuple[dict, Path]:
+def photograph_run(root: Path, recipe: Recipe, k: int = 4, seed: int = 3, **settings: Any) -> tuple[Run, Path]:
     """A run on `k` images a class of the folder, and its subset file."""
     settings = {"format": "imagefolder", "root": str(root), **settings}
     index = load_index("photographs", settings, "train")
     subset = root / f"subset-{k}-{seed}.parquet"
     write_subset(subset, index, draw(index, k, 0), k, 0)
-    run = {"run": "r", "arch": "resnet18", "dataset": "photographs", "dataset_settings": settings}
-    run |= {"fingerprint": index.fingerprint, "samples_per_class": k, "subset": str(k), "subset_seed": 0, "seed": seed}
-    return run | {"recipe": recipe.model_dump(mode="json")}, subset
+    run = Run(
+        run="r",
+        kind="trained",
+        arch="resnet18",
+        family="ResNet",
+        dataset="photographs",
+        dataset_settings=settings,
+        fingerprint=index.fingerprint,
+        samples_per_class=k,
+        subset=str(k),
+        seed=seed,
+        recipe=recipe,
+    )
+    return run, subset

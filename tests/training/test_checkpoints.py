@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training import checkpoints
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
 from neuroscaling.training.launch import SIGNALS
@@ -40,7 +41,8 @@ def clock(monkeypatch):
 def of_ten_epochs(folder, **changes):
     progress = SimpleNamespace(step=0, epoch=1)
     training = SimpleNamespace(run="run", progress=progress, feed=Feed(), recipe=SimpleNamespace(epochs=10))
-    return Checkpoints(training, folder, "definition", last=0.0, **changes)
+    often = {"every_seconds": TrainingOptions().checkpoint_seconds} | changes
+    return Checkpoints(training, folder, "definition", last=0.0, **often)
 
 
 def steps_saved(clock, kept, n, seconds):

@@ -3,21 +3,24 @@
 import json
 import signal
 import time
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
 from neuroscaling.core.leases import held, lock_of
 from neuroscaling.core.records import read_run
+from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.training.job import RunToMake, train_runs
+from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.training.job import train_runs
 from neuroscaling.training.schedule import StepPlan
 from tests.crash.test_training_resume import interrupt, start
 from tests.support.digit_runs import digit_run, digit_subset
 from tests.support.photographs import photograph_run, photographs
 
 # Batch normalisation of torch sums in another order, and less exactly, where channels are last.
-OPERATING = {"device": "cpu", "threads": 1, "channels_last": False}
+OPTIONS = TrainingOptions(device="cpu", threads=1, channels_last=False)
 SGD = {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 3, "warmup_epochs": 0, "evaluations": 1}
 RUNS = {
     "vit": {"arch": "vit_w16", "optimizer": "adamw", "learning_rate": 1e-3},
@@ -46,7 +49,7 @@ def histories(tmp_path_factory):
     found = {}
     for processes in (1, 2):
         jobs = {name: job_of(folder, name, processes) for name in RUNS}
-        assert train_runs(list(jobs.values()), OPERATING | {"gpus": processes}) == []
+        assert train_runs(list(jobs.values()), replace(OPTIONS, gpus=processes)) == []
         for name, job in jobs.items():
             found[name, processes] = pq.read_table(job.out / "history.parquet").to_pydict()
     return found
@@ -54,7 +57,7 @@ def histories(tmp_path_factory):
 
 def job_of(folder, name, processes):
     run = digit_run(k=10, **(SGD | RUNS[name]))
-    return RunToMake(run | {"run": name}, digit_subset(folder, run), folder / f"{name}-{processes}")
+    return RunJob(replace(run, run=name), digit_subset(folder, run), folder / f"{name}-{processes}")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -68,12 +71,12 @@ def test_two_processes_give_the_curves_of_one(histories, name):
 def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
     run = digit_run("vit_w16", k=30, epochs=6)
     subset, out = digit_subset(tmp_path, run), tmp_path / "two"
-    process = start([RunToMake(run, subset, out)], tmp_path, every=4, gpus=2)
+    process = start([RunJob(run, subset, out)], tmp_path, every=4, gpus=2)
     assert interrupt(process, out, signal.SIGTERM, 8) == 128 + signal.SIGTERM
     saved = [int(path.stem.removeprefix("step-")) for path in (out / "state").glob("step-*.state")]
     assert max(saved) >= 8 and not lock_of(out).exists()
-    train_runs([RunToMake(run, subset, out)], OPERATING)  # by one process now: the number is no part of a run
-    train_runs([RunToMake(run, subset, tmp_path / "one")], OPERATING)
+    train_runs([RunJob(run, subset, out)], OPTIONS)  # by one process now: the number is no part of a run
+    train_runs([RunJob(run, subset, tmp_path / "one")], OPTIONS)
     losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
     assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
     assert json.loads((out / "run.json").read_text())["n_samples_seen"] == 1800
@@ -81,9 +84,9 @@ def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
 
 def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wait_for_it_together(tmp_path):
     jobs = [
-        RunToMake(digit_run(k=3, epochs=1, warmup_epochs=0) | {"run": name}, None, tmp_path / name) for name in "ab"
+        RunJob(replace(digit_run(k=3, epochs=1, warmup_epochs=0), run=name), None, tmp_path / name) for name in "ab"
     ]
-    jobs = [RunToMake(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
+    jobs = [RunJob(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
     with held(jobs[0].out, "it"):
         process = start(jobs, tmp_path, gpus=2)
         while "waiting for run a" not in (tmp_path / "log").read_text():
@@ -100,9 +103,9 @@ def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):
         | {"augmentation": "crop_flip", "crops": "originals"}
     )
     run, subset = photograph_run(photographs(tmp_path), recipe, k=6)
-    run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
+    run = replace(run, arch="resnet_w4", kind="trained", family="ResNet", start=None)
     (tmp_path / "train" / "flower" / "03.jpg").write_bytes(b"not an image")
-    (failure,) = train_runs([RunToMake(run, subset, tmp_path / "run")], OPERATING | {"gpus": 2})
+    (failure,) = train_runs([RunJob(run, subset, tmp_path / "run")], replace(OPTIONS, gpus=2))
     assert "1 images can't be decoded" in failure.problem and "03.jpg" in failure.problem
 
 

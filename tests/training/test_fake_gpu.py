@@ -1,5 +1,6 @@
 """Training on a GPU, without one: where tensors are, and what waits. Numbers are tested on the CPU."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch.utils._pytree import tree_map
 
 from neuroscaling.models import build
 from neuroscaling.planning import benchmark
+from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training import loop, setup
 from neuroscaling.training.distributed import _units, share_units
 from neuroscaling.training.evaluation import evaluate
@@ -56,7 +59,7 @@ def prepared(folder, name, arch, **changes):
     content = load_recipe(name).model_dump() | SMALL | changes | {"start": None}
     content["dino"] = content["dino"] | HEAD if content["dino"] else None
     run, subset = photograph_run(folder, Recipe.model_validate(content))
-    training = setup.prepare_training(run | {"arch": arch}, subset, Path(), None, GPU, {})
+    training = setup.prepare_training(RunJob(replace(run, arch=arch), subset, Path()), GPU, TrainingOptions())
     training.module.train()
     return training
 
@@ -107,7 +110,7 @@ def test_an_evaluation_waits_once_at_its_end(monkeypatch, folder):
     with fake_gpu(monkeypatch) as waits:
         training = prepared(folder, "sgd100", "resnet_w8", precision="bf16")
         run, _ = photograph_run(folder, training.recipe)
-        images = open_validation(run | {"arch": "resnet_w8"}, 32, training.recipe, GPU, {})
+        images = open_validation(replace(run, arch="resnet_w8"), 32, training.recipe, GPU, TrainingOptions())
         waits.seen.clear()
         with pytest.raises(DataDependentOutputException):  # a fake has no value to read
             evaluate(training.scored, images, "bf16", GPU)
@@ -164,7 +167,7 @@ def test_batch_statistics_are_of_a_micro_batch_whoever_shares_it(monkeypatch, fo
 
 def test_images_of_later_runs_go_where_there_is_room_and_come_in_order(monkeypatch, folder):
     run, _ = photograph_run(folder, Recipe.model_validate(load_recipe("sgd100").model_dump()))
-    source = run_source(run, "train", 32, {})
+    source = run_source(run, "train", 32, TrainingOptions())
     with fake_gpu(monkeypatch) as waits:
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (10 * 3 * 32**2, 0))
         squares = Squares(source, 32, GPU)
@@ -178,7 +181,7 @@ def test_images_of_later_runs_go_where_there_is_room_and_come_in_order(monkeypat
 
 def test_squares_decoded_at_different_times_are_those_decoded_at_once(folder):
     run, _ = photograph_run(folder, Recipe.model_validate(load_recipe("sgd100").model_dump()))
-    source = run_source(run, "train", 32, {})
+    source = run_source(run, "train", 32, TrainingOptions())
     once, parts = (Squares(source, 32, torch.device("cpu")) for _ in range(2))
     once.require(np.arange(9))
     for rows in ([7, 2], [2, 0, 8], [4, 5]):

@@ -1,5 +1,6 @@
 """What a run is fed: the same images and changes whichever way they come, on how many processes, and after a break."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.feeding.training_feed import open_training_feed
@@ -15,6 +17,7 @@ from neuroscaling.training.feeding.validation import forget_validation, open_val
 from tests.support.photographs import photograph_run, photographs
 
 CPU = torch.device("cpu")
+DEFAULTS = TrainingOptions()
 SIZE = 32
 FULL = {"color_jitter": 0.4, "color_jitter_hue": 0.1, "random_erasing": 0.5}
 SSL = {"warmup_epochs": 1, "crops": "stored"}
@@ -52,9 +55,9 @@ def _forget():
     forget_validation()
 
 
-def fed(root, name, requests=STEPS, **operating):
+def fed(root, name, requests=STEPS, **options):
     run, subset = photograph_run(root, RECIPES[name])
-    feed = open_training_feed(run, subset, SIZE, RECIPES[name], CPU, operating)
+    feed = open_training_feed(run, subset, SIZE, RECIPES[name], CPU, TrainingOptions(**options))
     batches = list(feed.batches(requests))
     feed.close()
     return batches
@@ -109,7 +112,7 @@ def test_worker_processes_feed_what_this_process_would(root, name):
 
 def test_workers_go_on_when_a_pass_was_left_early(root):
     run, subset = photograph_run(root, RECIPES["originals"])
-    feed = open_training_feed(run, subset, SIZE, RECIPES["originals"], CPU, {"workers": 1})
+    feed = open_training_feed(run, subset, SIZE, RECIPES["originals"], CPU, TrainingOptions(workers=1))
     next(iter(feed.batches(STEPS * 4)))
     again = list(feed.batches(STEPS))
     feed.close()
@@ -137,7 +140,8 @@ def test_the_random_states_of_the_process_are_left_alone(root):
 
 def test_seeds_of_runs_change_what_they_are_fed(root):
     run, subset = photograph_run(root, RECIPES["crop_flip"])
-    feeds = [open_training_feed(run | {"seed": s}, subset, SIZE, RECIPES["crop_flip"], CPU, {}) for s in (3, 4)]
+    open_feed = partial(open_training_feed, size=SIZE, recipe=RECIPES["crop_flip"], device=CPU, options=DEFAULTS)
+    feeds = [open_feed(replace(run, seed=s), subset) for s in (3, 4)]
     one, other = (next(iter(feed.batches(STEPS))).views[0] for feed in feeds)
     assert not torch.equal(one, other)
 
@@ -151,7 +155,7 @@ def test_runs_of_one_process_share_decoded_images(root, monkeypatch):
     monkeypatch.setattr(decoded_images, "decode_into", lambda out, *args: decoded.append(len(out)) or real(out, *args))
     for k in (2, 4, 3):
         run, subset = photograph_run(root, RECIPES["none"], k)
-        feed = open_training_feed(run, subset, SIZE, RECIPES["none"], CPU, {})
+        feed = open_training_feed(run, subset, SIZE, RECIPES["none"], CPU, DEFAULTS)
         batch = next(iter(feed.batches([Request(0, np.arange(3 * k), slice(0, 3 * k))])))
         assert torch.bincount(batch.labels).tolist() == [k] * 3
     assert decoded == [6, 6]  # the subsets are nested: the second run adds what it needs, the third nothing
@@ -159,11 +163,11 @@ def test_runs_of_one_process_share_decoded_images(root, monkeypatch):
 
 def test_a_subset_of_other_images_is_refused(root):
     run, subset = photograph_run(root, RECIPES["none"])
-    open_feed = partial(open_training_feed, size=SIZE, recipe=RECIPES["none"], device=CPU, operating={})
+    open_feed = partial(open_training_feed, size=SIZE, recipe=RECIPES["none"], device=CPU, options=TrainingOptions())
     with pytest.raises(DataError, match="samples_per_class is not the run's"):
-        open_feed(run | {"samples_per_class": 5}, subset)
+        open_feed(replace(run, samples_per_class=5), subset)
     with pytest.raises(DataError, match="fingerprint is not the run's"):
-        open_feed(run | {"fingerprint": "0" * 8}, subset)
+        open_feed(replace(run, fingerprint="0" * 8), subset)
 
 
 @pytest.mark.parametrize(("resize", "offset"), [("short_side", 0), ("squash", 1)])
@@ -172,7 +176,7 @@ def test_validation_images_are_resized_and_cut_at_the_centre(root, resize, offse
 
     wanted = recipe(validation_resize=resize)
     run, _ = photograph_run(root, wanted)
-    validation = open_validation(run, SIZE, wanted, CPU, {})
+    validation = open_validation(run, SIZE, wanted, CPU, DEFAULTS)
     pixels, labels = next(validation.chunks(4))
     picture = Image.open(root / "val" / "china" / "00.jpg")
     to = (37, 37) if resize == "squash" else (round(37 * 96 / 72), 37)
@@ -189,12 +193,12 @@ def test_validation_is_decoded_once_for_a_process_and_once_for_a_machine(root, t
     from neuroscaling.training.feeding import validation as feeding_validation
 
     run, _ = photograph_run(root, RECIPES["none"])
-    operating = {"scratch": str(tmp_path)}
-    first = open_validation(run, SIZE, RECIPES["none"], CPU, operating)
-    assert open_validation(run | {"seed": 9}, SIZE, RECIPES["none"], CPU, operating) is first
+    options = TrainingOptions(scratch=str(tmp_path))
+    first = open_validation(run, SIZE, RECIPES["none"], CPU, options)
+    assert open_validation(replace(run, seed=9), SIZE, RECIPES["none"], CPU, options) is first
     forget_validation()
     monkeypatch.setattr(feeding_validation, "decode_into", None)  # what is kept on the disk is enough
-    second = open_validation(run, SIZE, RECIPES["none"], CPU, operating)
+    second = open_validation(run, SIZE, RECIPES["none"], CPU, options)
     for one, other in zip(first.chunks(4), second.chunks(4), strict=True):
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])
@@ -204,17 +208,17 @@ def test_decoded_validation_images_of_other_files_are_not_taken(tmp_path):
     from PIL import Image
 
     run, _ = photograph_run(photographs(tmp_path / "images"), RECIPES["none"])
-    operating = {"scratch": str(tmp_path / "scratch")}
-    open_validation(run, SIZE, RECIPES["none"], CPU, operating)
+    options = TrainingOptions(scratch=str(tmp_path / "scratch"))
+    open_validation(run, SIZE, RECIPES["none"], CPU, options)
     forget_validation()
     Image.new("RGB", (96, 72)).save(tmp_path / "images" / "val" / "china" / "00.jpg")
-    pixels, _ = next(open_validation(run, SIZE, RECIPES["none"], CPU, operating).chunks(2))
+    pixels, _ = next(open_validation(run, SIZE, RECIPES["none"], CPU, options).chunks(2))
     assert pixels[0].std() < 0.3 < pixels[1].std()
 
 
 def test_validation_of_some_classes_has_their_positions_as_labels(root):
     run, _ = photograph_run(root, RECIPES["none"])
-    some = open_validation(run, SIZE, RECIPES["none"], CPU, {}, ["mixed", "china"])
+    some = open_validation(run, SIZE, RECIPES["none"], CPU, TrainingOptions(), ["mixed", "china"])
     assert torch.cat([labels for _, labels in some.chunks(3)]).tolist() == [1, 1, 0, 0]
 
 
@@ -224,6 +228,6 @@ def test_a_large_data_set_is_listed_once_for_all_runs(root, tmp_path, monkeypatc
 
     run, _ = photograph_run(root, RECIPES["none"])
     monkeypatch.setattr(image_listing, "FILES_LOOKED_AT", 5)
-    _check_classes(run, {"cache_dir": str(tmp_path)})
+    _check_classes(run, TrainingOptions(cache_dir=str(tmp_path)))
     monkeypatch.setattr(format_folders, "read_folders", None)
-    _check_classes(run, {"cache_dir": str(tmp_path)})
+    _check_classes(run, TrainingOptions(cache_dir=str(tmp_path)))

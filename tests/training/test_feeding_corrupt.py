@@ -1,5 +1,6 @@
 """Corrupt images: named, counted, replaced up to a limit by the next of their class, and refused above it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
 from neuroscaling.datasets.subset_file import read_subset
+from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.feeding.sources import Subset
@@ -49,7 +52,7 @@ def spoil(root: Path, split: str = "train") -> tuple[Path, Path]:
 
 def feed_of(root, way, workers=0, **settings):
     run, subset = photograph_run(root, WAYS[way], k=6, **settings)
-    return open_training_feed(run, subset, 32, WAYS[way], CPU, {"workers": workers})
+    return open_training_feed(run, subset, 32, WAYS[way], CPU, TrainingOptions(workers=workers))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -98,7 +101,7 @@ def test_what_was_found_before_an_interruption_is_in_the_record(tmp_path, monkey
     photographs(tmp_path)
     wanted = WAYS["streamed"].model_copy(update={"batch_size": 6})
     run, subset = photograph_run(tmp_path, wanted, k=6, corrupt_limit=1)
-    run |= {"arch": "resnet_w4", "kind": "trained", "family": "ResNet", "start": None}
+    run = replace(run, arch="resnet_w4", kind="trained", family="ResNet", start=None)
     first = read_subset(subset)[0]["image_id"][make_steps(run, wanted, 18).rows(0)[0]]
     cut_short(tmp_path / "train" / first)
     take = loop._take
@@ -109,11 +112,11 @@ def test_what_was_found_before_an_interruption_is_in_the_record(tmp_path, monkey
         take(training, request, batch)
 
     monkeypatch.setattr(loop, "_take", interrupted)
-    operating = {"device": "cpu", "checkpoint_steps": 1}
+    options = TrainingOptions(device="cpu", checkpoint_steps=1)
     with pytest.raises(KeyboardInterrupt):
-        train.train(run, subset, tmp_path / "run", operating)
+        train.train(RunJob(run, subset, tmp_path / "run"), options)
     monkeypatch.setattr(loop, "_take", take)
-    train.train(run, subset, tmp_path / "run", operating)
+    train.train(RunJob(run, subset, tmp_path / "run"), options)
     assert read_json(tmp_path / "run" / "run.json")["corrupt"] == [first]
 
 
@@ -121,9 +124,9 @@ def test_corrupt_validation_images_are_refused_or_left_out(tmp_path, caplog):
     spoil(photographs(tmp_path), "val")
     run, _ = photograph_run(tmp_path, WAYS["resident"])
     with pytest.raises(DataError, match="2 images can't be decoded"):
-        open_validation(run, 32, WAYS["resident"], CPU, {})
-    allowed = run | {"dataset_settings": run["dataset_settings"] | {"corrupt_limit": 2}}
-    validation = open_validation(allowed, 32, WAYS["resident"], CPU, {"scratch": str(tmp_path / "scratch")})
+        open_validation(run, 32, WAYS["resident"], CPU, TrainingOptions())
+    allowed = replace(run, dataset_settings=run.dataset_settings | {"corrupt_limit": 2})
+    validation = open_validation(allowed, 32, WAYS["resident"], CPU, TrainingOptions(scratch=str(tmp_path / "scratch")))
     assert torch.cat([labels for _, labels in validation.chunks(2)]).tolist() == [0, 0, 1, 2]
     assert "2 validation images can't be decoded" in caplog.text and "flower/01.jpg" in caplog.text
     assert not list((tmp_path / "scratch").iterdir())  # what is left of a damaged set is not kept for others

@@ -1,6 +1,7 @@
 """What few images do to a run: averages that are still the random start, and steps of a single image."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.models.build import build
 from neuroscaling.study.architectures import architecture
+from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.image_views import views_of
-from neuroscaling.training.job import RunToMake, train_runs
+from neuroscaling.training.job import train_runs
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.setup import ONE_VALUE, make_objective, trains_on_one_image
 from neuroscaling.training.weight_averaging import make_ema, start_note, start_share
@@ -21,6 +24,7 @@ from tests.support.digit_runs import DIGITS, digit_run, digit_subset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+OPTIONS = TrainingOptions(device="cpu", threads=1)
 RECIPE = "epochs: 2\nbatch_size: 64\noptimizer: adamw\nlearning_rate: 1.0e-3\n"
 STUDY = """
 study: few
@@ -106,7 +110,7 @@ def test_the_log_says_that_an_average_is_the_start_and_warm_up_helps(tmp_path, c
         caplog.clear()
         run = digit_run(k=30, recipe="digits", ema=0.9999, ema_warmup=warmup, epochs=8)
         out = tmp_path / str(warmup)
-        assert train_runs([RunToMake(run, digit_subset(tmp_path, run), out)], {"device": "cpu", "threads": 1}) == []
+        assert train_runs([RunJob(run, digit_subset(tmp_path, run), out)], OPTIONS) == []
         found[warmup] = (
             json.loads((out / "run.json").read_text())["acc"],
             "of the average that is scored" in caplog.text,
@@ -162,13 +166,13 @@ def test_check_refuses_runs_on_one_image_where_there_is_batch_normalisation(tmp_
 def test_a_run_on_one_image_is_marked_failed_and_the_others_are_made(tmp_path):
     jobs = []
     for n in (1, 30):
-        run = digit_run("resnet_w4", epochs=1, warmup_epochs=0) | {"run": f"n{n}", "subset": f"n{n}"}
+        run = replace(digit_run("resnet_w4", epochs=1, warmup_epochs=0), run=f"n{n}", subset=f"n{n}")
         index = load_index("digits", DIGITS, "train")
         subset = tmp_path / f"n{n}.parquet"
         write_subset(subset, index, list(range(n)), f"n{n}", 0)
-        jobs.append(RunToMake(run | {"samples_per_class": None}, subset, tmp_path / f"n{n}"))
+        jobs.append(RunJob(replace(run, samples_per_class=None), subset, tmp_path / f"n{n}"))
     for _ in range(2):  # the second time nothing is left to do, and the job ends well again
-        (failure,) = train_runs(jobs, {"device": "cpu", "threads": 1})
+        (failure,) = train_runs(jobs, OPTIONS)
         assert failure.run == "n1" and "can't be trained on one image at a time" in failure.problem
         records = [json.loads((job.out / "run.json").read_text()) for job in jobs]
         assert [record["status"] for record in records] == ["failed", "done"] and records[0]["lasting"]

@@ -19,7 +19,7 @@ for left in json.loads(sys.argv[1]):
     os.environ.update(left)
     with distributed.joined(torch.device("cpu")):
         numbers = launch.processes(), distributed.world(), launch.local_rank(), launch.processes_of_host()
-        print(*numbers, setup.chosen_device({"device": "cpu"}))
+        print(*numbers, setup.chosen_device("cpu"))
     for name in left:
         del os.environ[name]
 """

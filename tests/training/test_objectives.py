@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -17,6 +18,7 @@ from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
 from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.evaluation import knn_accuracy
 from neuroscaling.training.feeding.augmentation import MEAN, STD
 from neuroscaling.training.feeding.protocols import Request
@@ -32,6 +34,7 @@ from neuroscaling.training.self_supervised_objectives import (
 )
 from neuroscaling.training.setup import make_objective
 from neuroscaling.training.supervised_objectives import ffgsm
+from tests.support.digit_runs import digit_run
 
 CPU = torch.device("cpu")
 SETTINGS = {"format": "digits"}
@@ -54,10 +57,8 @@ def changed(name, **changes):
 
 def digits(subset, recipe, seed=0):
     """The batches of a run of `recipe` on 30 images of each digit."""
-    run = {"run": "r", "arch": "resnet_w8", "dataset": "digits", "dataset_settings": SETTINGS, "seed": seed}
-    run |= {"fingerprint": load_index("digits", SETTINGS, "train").fingerprint, "samples_per_class": 30}
-    run |= {"subset": "30", "subset_seed": 0}
-    feed = open_training_feed(run, subset, SIZE, recipe, CPU, {})
+    run = replace(digit_run(k=30), seed=seed)
+    feed = open_training_feed(run, subset, SIZE, recipe, CPU, TrainingOptions())
     slices = batch_slices(feed.n_images, recipe.batch_size)
     orders = [epoch_order(seed, epoch, feed.n_images)[rows] for epoch in range(1, recipe.epochs + 1) for rows in slices]
     yield from feed.batches(Request(step, rows, slice(0, len(rows))) for step, rows in enumerate(orders))

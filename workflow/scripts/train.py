@@ -7,13 +7,16 @@ nodes) and nodes; threads; log[0].
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.training.job import RunToMake, train_runs
+    from dataclasses import replace
 
-    jobs = [RunToMake(job.run, job.subset, job.out, job.base) for job in snakemake.params.jobs]
+    from neuroscaling.study.training_options import TrainingOptions
+    from neuroscaling.training.job import train_runs
+
     nodes = snakemake.resources.get("nodes", 1)
-    operating = snakemake.config["training"] | {
-        "gpus": max(1, snakemake.resources.get("gpu", 1) // nodes),
-        "nodes": nodes,
-        "threads": snakemake.threads,
-    }
-    train_runs(jobs, operating)
+    options = replace(
+        TrainingOptions(**snakemake.config["training"]),
+        gpus=max(1, snakemake.resources.get("gpu", 1) // nodes),
+        nodes=nodes,
+        threads=snakemake.threads,
+    )
+    train_runs(snakemake.params.jobs, options)

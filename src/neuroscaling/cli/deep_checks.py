@@ -65,7 +65,7 @@ def _single_images(study: LoadedStudy) -> Iterator[Problem]:
     """Runs whose network has batch normalisation that steps of one image give no statistics."""
     found: dict[tuple[str, str, int], tuple[Recipe, list[str]]] = {}
     for run in trained_runs(study):
-        recipe, size = Recipe.model_validate(run.recipe), size_of(run, study.store.cache())
+        recipe, size = run.training_recipe, size_of(run, study.store.cache())
         n_images = subset_images(run.subset or str(run.samples_per_class), size)
         if StepPlan.of(recipe, run.arch, run.seed, n_images).smallest_unit() == 1:
             found.setdefault((run.arch, recipe.name, size.classes), (recipe, []))[1].append(run.run)

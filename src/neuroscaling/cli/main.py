@@ -94,7 +94,9 @@ def _add(
 def _runs(options: argparse.Namespace) -> None:
     keys = ("run", "kind", "arch", "family", "dataset", "samples_per_class", "subset_seed", "seed")
     runs = load_study(options.study).runs.values()
-    rows = [{**{key: getattr(run, key) for key in keys}, "recipe": (run.recipe or {}).get("name")} for run in runs]
+    rows = [
+        {**{key: getattr(run, key) for key in keys}, "recipe": run.recipe.name if run.recipe else None} for run in runs
+    ]
     show(rows, options.format)
 
 

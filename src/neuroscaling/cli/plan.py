@@ -208,8 +208,8 @@ def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
     store, training = study.store.root, study.config.training
     device = device_of(options.device)
     for arch, recipe in _architectures_to_measure(options, study):
-        if not training_rate_file(store, machine_name(device), arch, recipe["precision"]).is_file():
-            rate = measure_training(arch, Recipe.model_validate(recipe), options.device, training.operating())
+        if not training_rate_file(store, machine_name(device), arch, recipe.precision).is_file():
+            rate = measure_training(arch, recipe, options.device, training.options())
             write_training_rate(store, rate)
             print(
                 f"{arch}: {rate.train:.4g} images a second in training, {rate.evaluate:.4g} in evaluation",
@@ -217,9 +217,9 @@ def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
             )
 
 
-def _architectures_to_measure(options: argparse.Namespace, study: LoadedStudy) -> list[tuple[str, dict[str, Any]]]:
+def _architectures_to_measure(options: argparse.Namespace, study: LoadedStudy) -> list[tuple[str, Recipe]]:
     """Each architecture in each precision that it is trained in, with a recipe that has it."""
-    found = {(run.arch, run.recipe["precision"]): run.recipe for run in study.runs.values() if run.recipe}
+    found = {(run.arch, run.recipe.precision): run.recipe for run in study.runs.values() if run.recipe}
     known = list(dict.fromkeys(arch for arch, _ in found))
     unknown = [arch for arch in options.archs or [] if arch not in known]
     if unknown:
@@ -268,7 +268,7 @@ def average_notes(study: LoadedStudy) -> list[str]:
     """
     found: dict[str, list[tuple[float, str, str]]] = {}
     for run in trained_runs(study):
-        recipe = Recipe.model_validate(run.recipe)
+        recipe = run.training_recipe
         if recipe.objective != "dino" and (recipe.ema is None or recipe.ema_warmup):
             continue
         n_images = subset_images(run.subset or str(run.samples_per_class), size_of(run, study.store.cache()))

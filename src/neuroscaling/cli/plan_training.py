@@ -27,9 +27,9 @@ from neuroscaling.study.gpus import GPUS, calibrated_devices, known_gpu
 from neuroscaling.study.loaded_study import LoadedStudy
 
 BY: dict[str, Callable[[RunEstimate], tuple[str, ...]]] = {
-    "family": lambda one: (str(_recipe(one)["objective"]), one.run.family),
-    "arch": lambda one: (str(_recipe(one)["objective"]), one.run.arch),
-    "dataset": lambda one: (str(_recipe(one)["objective"]), str(one.run.dataset)),
+    "family": lambda one: (one.run.training_recipe.objective, one.run.family),
+    "arch": lambda one: (one.run.training_recipe.objective, one.run.arch),
+    "dataset": lambda one: (one.run.training_recipe.objective, str(one.run.dataset)),
     "run": lambda one: (one.run.run,),
 }
 
@@ -193,10 +193,6 @@ def _titles(by: str) -> tuple[str, ...]:
 def _order(item: tuple[tuple[str, ...], Any]) -> tuple[bool, tuple[str, ...]]:
     """Supervised trainings first, then the other objectives."""
     return item[0][0] != "supervised", item[0]
-
-
-def _recipe(one: RunEstimate) -> dict[str, Any]:
-    return one.run.recipe or {}
 
 
 def readable_row(row: dict[str, Any]) -> dict[str, Any]:

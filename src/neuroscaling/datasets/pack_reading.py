@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import UnsupportedOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import google_crc32c
 import numpy as np
@@ -209,20 +209,20 @@ PROCESS_BYTES = 3e9  # of a process that trains
 log = logging.getLogger(__name__)
 
 
-def staged_pack(folder: Path, split: str, operating: dict[str, Any]) -> Path:
-    """The folder of a copy of one split of a pack, made unless it is there, as `operating["stage"]` says.
+def staged_pack(folder: Path, split: str, stage: Literal["none", "disk", "memory"], scratch: str | Path | None) -> Path:
+    """The folder of a copy of one split of a pack, made unless it is there.
 
-    `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `operating["scratch"]`; both in a folder of
-    the user's own. Where there is no room, the pack is read where it is. Raises DataError when a copied file is not
+    stage: `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `scratch`; both in a folder of the
+    user's own. Where there is no room, the pack is read where it is. Raises DataError when a copied file is not
     what the manifest says.
     """
-    folder, where = Path(folder), operating.get("stage") or "none"
-    if where == "none":
+    folder = Path(folder)
+    if stage == "none":
         return folder
-    if where == "disk" and not operating.get("scratch"):
+    if stage == "disk" and not scratch:
         what = "`stage: disk` needs a folder"
         raise DataError(Problem(what=what, where="scratch", fix="set `scratch:` to one on the node's own disk"))
-    base = (MEMORY_FOLDER if where == "memory" else Path(operating["scratch"])) / f"neuroscaling-{os.getuid()}"
+    base = (Path(scratch) if scratch and stage == "disk" else MEMORY_FOLDER) / f"neuroscaling-{os.getuid()}"
     facts = pack_facts(folder, split)
     copy = base / f"pack-{content_hash(facts, 16)}"
     copy.mkdir(parents=True, exist_ok=True)

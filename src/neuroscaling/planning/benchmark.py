@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from neuroscaling.planning.workload import cost_of, definition_of
 from neuroscaling.regression.voxelwise.budget import SPECTRUM
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.optimisers import make_optimizer
 from neuroscaling.training.torch_runtime import autocast, compile_in_place, make_scaler, reproducible
 
@@ -158,21 +158,21 @@ TRAINING_BATCH = {"cpu": 8, "cuda": 512}
 
 
 def measure_training(
-    arch: str, recipe: Recipe, device: str | None = None, operating: dict[str, Any] | None = None, steps: int = STEPS
+    arch: str, recipe: Recipe, device: str | None = None, options: TrainingOptions | None = None, steps: int = STEPS
 ) -> TrainingRate:
     """Images a second of `arch` under the recipe's optimiser and precision, in training and in evaluation.
 
-    device: torch's name; CUDA where there is one. operating: `compile` and `channels_last`, as trainings are told.
+    device: torch's name; CUDA where there is one. options: as trainings are told.
     Images and labels are random and stay on the device: what feeding costs is not in it. Raises StudyError for an
     unknown architecture or device, DataError for a GPU that is not there.
     """
     place = device_of(device)
-    size, operating = architecture(arch).input_size, operating or {}
+    size, options = architecture(arch).input_size, options or TrainingOptions()
     batch = _batch(recipe, arch, size, place)
     with reproducible(place):
         while True:
             try:
-                train, evaluate, timed = _rates(arch, recipe, place, batch, size, operating, steps)
+                train, evaluate, timed = _rates(arch, recipe, place, batch, size, options, steps)
                 break
             except torch.OutOfMemoryError:
                 if batch == 1:
@@ -192,7 +192,7 @@ def measure_training(
         train=train,
         evaluate=evaluate,
         torch=torch.__version__,
-        compiled=bool(operating.get("compile")),
+        compiled=options.compile,
     )
 
 
@@ -203,11 +203,11 @@ def _batch(recipe: Recipe, arch: str, size: int, place: torch.device) -> int:
 
 
 def _rates(
-    arch: str, recipe: Recipe, place: torch.device, batch: int, size: int, operating: dict[str, Any], steps: int
+    arch: str, recipe: Recipe, place: torch.device, batch: int, size: int, options: TrainingOptions, steps: int
 ) -> tuple[float, float, int]:
-    layout = torch.channels_last if operating.get("channels_last", True) else torch.contiguous_format
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
     model = build(arch, CLASSES, 0).to(place, memory_format=layout)
-    compile_in_place(model, operating)
+    compile_in_place(model, options)
     images = torch.randn(batch, 3, size, size, device=place).contiguous(memory_format=layout)
     labels = torch.randint(CLASSES, (batch,), device=place)
     trained, timed = _timed(_training_step(model.train(), recipe, images, labels), place, steps)

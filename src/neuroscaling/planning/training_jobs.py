@@ -15,7 +15,7 @@ def training_groups(study: LoadedStudy, runs: Iterable[Run]) -> tuple[RunGroup, 
     size = study.config.training.runs_per_job
     alike: dict[tuple[str | None, ...], list[str]] = {}
     for run in runs:
-        recipe = run.recipe["name"] if run.recipe else None
+        recipe = run.recipe.name if run.recipe else None
         key = (run.kind, run.dataset, recipe) if size > 1 and is_small(study, run) else (run.run,)
         alike.setdefault(key, []).append(run.run)
     return tuple(RunGroup.of(key, chunk) for key, names in alike.items() for chunk in chunks(names, size))
@@ -26,7 +26,7 @@ def is_small(study: LoadedStudy, run: Run) -> bool:
     if run.kind != "trained":
         return run.kind != "pretrained"
     return (
-        subset_images(run.subset, size_of(run, study.store.cache())) * run.recipe["epochs"]
+        subset_images(run.subset, size_of(run, study.store.cache())) * run.training_recipe.epochs
         <= study.config.training.small
     )
 

@@ -13,6 +13,7 @@ from neuroscaling.study.architectures import architecture
 from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.image_views import has_random_crops, image_passes, stored_size, views_of
+from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
 
 COSTS_TABLE = Path(__file__).with_name("arch_costs.txt")
 
@@ -212,13 +213,11 @@ def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
 
 def recipe_facts(run: Run) -> RecipeFacts:
     """What of the run's recipe costs; worked out once for each recipe and input size, not for each of its runs."""
-    return _recipe_facts(canonical_json(run.recipe), architecture(run.arch).input_size)
+    return _recipe_facts(run.training_recipe.model_dump_json(), architecture(run.arch).input_size)
 
 
 @cache
 def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
-    from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
-
     loaded = Recipe.model_validate_json(recipe)
     return RecipeFacts(
         name=loaded.name,

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,10 @@ from neuroscaling.store.contents import require_store
 from neuroscaling.store.transfer import staging, take_in
 from neuroscaling.store.verify import ADOPTED, ADOPTED_FORMAT
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import Run, expand_runs
+from neuroscaling.study.loaded_study import Run, RunJob, expand_runs
 from neuroscaling.study.published_weights import SAFETENSORS, SUFFIXES
 from neuroscaling.study.study_sections import Study
+from neuroscaling.study.training_options import TrainingOptions
 
 UNKNOWN = "unknown"
 
@@ -193,8 +194,8 @@ def _make(run: Run, folder: Path, kept: Path) -> None:
     """Make the run as a job would: weights under this package's names, and run.json."""
     from neuroscaling.training.train import train
 
-    settings = {**run.settings(), "weights": str(kept.with_name(f"{run.arch}{SAFETENSORS}"))}
-    train(settings, None, folder, {"device": "cpu"})
+    weights = str(kept.with_name(f"{run.arch}{SAFETENSORS}"))
+    train(RunJob(replace(run, weights=weights), None, folder), TrainingOptions(device="cpu"))
 
 
 def _files_of(record: RunRecord, folder: Path) -> Sequence[str]:

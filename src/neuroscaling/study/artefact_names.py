@@ -213,7 +213,7 @@ class Names:
 
 def _group(run: Run) -> tuple[str | None, ...]:
     """Runs of one group have the same layers."""
-    return run.arch, run.kind, run.dataset, (run.recipe or {}).get("objective")
+    return run.arch, run.kind, run.dataset, run.recipe.objective if run.recipe else None
 
 
 def entry_settings(entry: FmriEncoding) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from neuroscaling.core.records import failure_in
 from neuroscaling.study.artefact_names import subset_name
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.loaded_study import Run, RunJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, nsd_recordings, v4_assembly, v4_root
 from neuroscaling.study.study_sections import NsdEncoding
 from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
@@ -32,19 +32,6 @@ class SubsetJob:
 
     def __repr__(self) -> str:
         return self.path.stem
-
-
-@dataclass(frozen=True, repr=False)
-class RunJob:
-    """A run to make: its settings, the file of its images, its folder, and that of the run it starts from."""
-
-    run: dict[str, Any]
-    subset: Path | None
-    out: Path
-    base: Path | None
-
-    def __repr__(self) -> str:
-        return self.out.name
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,7 +113,7 @@ class Jobs:
         store = self._targets.store
         subset = store.find(self._targets.subset(run)) if run.kind == "trained" else None
         base = self.absent.folder(run.start) if run.start else None
-        return RunJob(run.settings(), subset, store.run(run.run), base)
+        return RunJob(run, subset, store.run(run.run), base)
 
     def stimuli(self, one: StimulusSet) -> StimuliJob:
         """The job of a stimulus set."""

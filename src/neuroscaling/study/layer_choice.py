@@ -41,7 +41,7 @@ def fixed_layers(study: Study, run: Run) -> dict[str, Any]:
     readout = section.readout if section else None
     settings = study.brainscore
     if settings and settings.layers.commitments and run.kind != "baseline":
-        objective = (run.recipe or {}).get("objective", "supervised")
+        objective = run.recipe.objective if run.recipe else "supervised"
         found = published_commitment(settings.layers.commitments, run.arch, run.kind, run.dataset, objective)
         regions, readout = found.regions | regions, readout or found.readout
     return {"regions": regions, "readout": readout}

@@ -5,14 +5,14 @@ Imported by the Snakefile, again in every cluster job: no torch, no xarray, no p
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import Fault, Location, Problem, StudyError
+from neuroscaling.core.errors import DataError, Fault, Location, Problem, StudyError
 from neuroscaling.core.hashing import ArtefactName, content_hash
 from neuroscaling.datasets.formats import NO_ROOT, declared_fingerprint, has_declared_size, has_root
 from neuroscaling.datasets.index import fingerprint
@@ -38,6 +38,15 @@ STAGES = {
 
 
 @dataclass(frozen=True)
+class ImagesOfRun:
+    """The data set of a run: its name, its section of the study file in JSON, the fingerprint of its images."""
+
+    dataset: str
+    settings: dict[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Run:
     """One network (or baseline) with everything that determines it; `run` is its name in the store.
 
@@ -57,20 +66,48 @@ class Run:
     subset: str | None = None
     subset_seed: int = 0
     seed: int = 0
-    recipe: dict[str, Any] | None = field(default=None, hash=False)
+    recipe: Recipe | None = field(default=None, hash=False)
     start: str | None = None
     weights: str | None = None
     definition: dict[str, Any] = field(default_factory=dict, hash=False)
 
-    def settings(self) -> dict[str, Any]:
-        """The run as a dictionary that JSON can hold: what training and extraction are given.
+    @property
+    def images(self) -> ImagesOfRun:
+        """The data set that it is trained or evaluated on. Raises DataError for a run without one."""
+        if self.dataset is None or self.dataset_settings is None or self.fingerprint is None:
+            raise DataError(Problem(what="a run without a data set has no images", where=self.run))
+        return ImagesOfRun(self.dataset, self.dataset_settings, self.fingerprint)
 
-        Not a copy of what runs share, such as their recipe: there may be thousands of them.
+    @property
+    def training_recipe(self) -> Recipe:
+        """The recipe that it is trained with. Raises DataError for a run that is not trained."""
+        if self.recipe is None:
+            raise DataError(Problem(what="a run without a recipe can't be trained", where=self.run))
+        return self.recipe
+
+    def content(self, names: Iterable[str]) -> dict[str, Any]:
+        """These fields of the run as JSON holds them, in the order of `names`.
+
+        They are no copies of what runs share, such as the definition of their recipe: there may be thousands of runs.
         """
-        return {name: getattr(self, name) for name in FIELDS}
+        values = {name: getattr(self, name) for name in names}
+        return values | ({"recipe": values["recipe"].model_dump(mode="json")} if values.get("recipe") else {})
 
 
-FIELDS = tuple(entry.name for entry in fields(Run))
+RUN_FIELDS = tuple(entry.name for entry in fields(Run))
+
+
+@dataclass(frozen=True, repr=False)
+class RunJob:
+    """A run to make, the file of its images (if it has any), its folder, and that of the run that it starts from."""
+
+    run: Run
+    subset: Path | None
+    out: Path
+    base: Path | None = None
+
+    def __repr__(self) -> str:
+        return self.out.name
 
 
 def expand_runs(
@@ -140,7 +177,7 @@ class _Expansion:
             "recipe": stage.content,
             "start": base and base.run,
         }
-        settings = {"dataset_settings": self.settings[images.dataset], **determines}
+        settings = {"dataset_settings": self.settings[images.dataset], **determines, "recipe": stage.recipe}
         return self._named(readable, "trained", arch, settings, **determines)
 
     def _pretrained(self, arch: str, folder: Path | None) -> Run:

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.core.errors import nearest
 from neuroscaling.study.key_types import Archs, NamedPath, Names, OptionalFolder, Section, Seed, Text, keys_of
+from neuroscaling.study.training_options import Stage, TrainingOptions
 
 ROOT = "The folder that holds it. Empty (`${IMAGENET_ROOT:-}` where it is unset): the study can be planned, not run."
 OptionalCount = Annotated[int, Field(ge=1)] | None
@@ -225,10 +226,15 @@ class Training(Section):
         description="Images seen (training images times epochs) up to which a run counts as small.",
     )
     side_by_side: int = Field(
-        1, ge=1, le=1_000, description="Runs of such a job at one time, each in a process of its own."
+        TrainingOptions.side_by_side,
+        ge=1,
+        le=1_000,
+        description="Runs of such a job at one time, each in a process of its own.",
     )
-    gpus: int = Field(1, ge=1, le=1_000, description="GPUs for a run that is not small, on each node.")
-    nodes: int = Field(1, ge=1, le=10_000, description="Nodes for a run that is not small.")
+    gpus: int = Field(
+        TrainingOptions.gpus, ge=1, le=1_000, description="GPUs for a run that is not small, on each node."
+    )
+    nodes: int = Field(TrainingOptions.nodes, ge=1, le=10_000, description="Nodes for a run that is not small.")
     cpus: int = Field(1, ge=1, le=1_000, description="CPUs of a training job: they read and decode images.")
     gpu: Text | None = Field(
         None,
@@ -240,26 +246,35 @@ class Training(Section):
         le=10_000_000,
         description="Longest time limit that the cluster allows; what needs more goes on in the next try.",
     )
-    compile: bool = Field(False, description="torch.compile; the runs of a machine share what was compiled.")
-    channels_last: bool = Field(True, description="Memory layout that convolutions like.")
+    compile: bool = Field(
+        TrainingOptions.compile, description="torch.compile; the runs of a machine share what was compiled."
+    )
+    channels_last: bool = Field(TrainingOptions.channels_last, description="Memory layout that convolutions like.")
     packs: dict[str, DatasetPack] = Field({}, description="Data sets that are packed first, by name.")
-    stage: Literal["none", "disk", "memory"] = Field(
-        "none", description="Where a job copies its packed data set before it starts: `scratch`, or /dev/shm."
+    stage: Stage = Field(
+        TrainingOptions.stage,
+        description="Where a job copies its packed data set before it starts: `scratch`, or /dev/shm.",
     )
     scratch: OptionalFolder = Field(
         None, description="A folder on the node's own disk, for `stage` and decoded images."
     )
     resident_gb: float | None = Field(
-        None, gt=0, le=1_000_000, description="Decoded images that may be kept in memory. None: what fits the machine."
+        TrainingOptions.resident_gb,
+        gt=0,
+        le=1_000_000,
+        description="Decoded images that may be kept in memory. None: what fits the machine.",
     )
     checkpoint_seconds: float = Field(
-        60,
+        TrainingOptions.checkpoint_seconds,
         gt=0,
         le=1_000_000,
         description="Seconds between two states to resume from: what a killed run loses at most.",
     )
     nan_steps: int = Field(
-        5, ge=1, le=1_000_000, description="Steps in a row whose loss is not finite before a run is given up."
+        TrainingOptions.nan_steps,
+        ge=1,
+        le=1_000_000,
+        description="Steps in a row whose loss is not finite before a run is given up.",
     )
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -267,13 +282,22 @@ class Training(Section):
         if self.stage == "disk" and self.scratch is None:
             yield ("stage", "scratch"), "`stage: disk` needs `scratch:`, a folder on the node's own disk"
 
-    def operating(self) -> dict[str, Any]:
-        """What a training is told: see `training.train`."""
-        keys = {"side_by_side", "gpus", "nodes", "compile", "channels_last", "stage", "resident_gb"}
-        keys |= {"checkpoint_seconds", "nan_steps"}
+    def options(self, packs: dict[str, str] | None = None, cache_dir: Path | None = None) -> TrainingOptions:
+        """What a training is told. packs: folders of packed data sets, by name; cache_dir: of listings of data sets."""
         scratch: Path | None = self.scratch
-        return self.model_dump(include=keys) | {
-            "scratch": str(scratch) if scratch else None,
-            "workers": self.cpus - 1,
-            "threads": self.cpus,
-        }
+        return TrainingOptions(
+            threads=self.cpus,
+            workers=self.cpus - 1,
+            gpus=self.gpus,
+            nodes=self.nodes,
+            side_by_side=self.side_by_side,
+            compile=self.compile,
+            channels_last=self.channels_last,
+            resident_gb=self.resident_gb,
+            packs=packs or {},
+            stage=self.stage,
+            scratch=str(scratch) if scratch else None,
+            cache_dir=str(cache_dir) if cache_dir else None,
+            checkpoint_seconds=self.checkpoint_seconds,
+            nan_steps=self.nan_steps,
+        )

@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from torch import nn
 
 from neuroscaling.core.array_files import load_torch
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease
 from neuroscaling.models.weights import save_weights
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.loaded_study import Run
 from neuroscaling.training.distributed import any_of, rank
 from neuroscaling.training.launch import SIGNALS
 from neuroscaling.training.loop import Training, is_sound, snapshot
+from neuroscaling.training.run_folder import KeptWeights
 from neuroscaling.training.schedule import checkpoint_epochs
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Checkpoints:
     training: Training
     folder: Path
     definition: str
-    every_seconds: float = 60.0
+    every_seconds: float
     every_steps: int | None = None
     lease: Lease | None = None
     stop: int | None = None
@@ -174,11 +176,11 @@ def weights_name(epoch: int) -> str:
     return f"weights-ep{epoch}.safetensors"
 
 
-def weights_writer(run: dict[str, Any], out: Path, recipe: Recipe) -> Callable[[Training, int], dict[str, Any] | None]:
-    """What writes the weights of an epoch, where they are kept: gives `epoch, file, sha256` of the file in `out`."""
-    epochs = checkpoint_epochs(recipe)
+def weights_writer(run: Run, out: Path) -> Callable[[Training, int], KeptWeights | None]:
+    """What writes the weights of an epoch to the folder `out`, where the run's recipe keeps them."""
+    epochs = checkpoint_epochs(run.training_recipe)
 
-    def keep(training: Training, epoch: int) -> dict[str, Any] | None:
+    def keep(training: Training, epoch: int) -> KeptWeights | None:
         if epoch not in epochs or rank() > 0:
             return None
         return write_weights(run, training.scored, out, epoch, training.n_classes)
@@ -186,13 +188,13 @@ def weights_writer(run: dict[str, Any], out: Path, recipe: Recipe) -> Callable[[
     return keep
 
 
-def write_weights(run: dict[str, Any], network: Any, out: Path, epoch: int, n_classes: int) -> dict[str, Any]:
-    """Write the weights of `network` after `epoch` to the folder `out`; `epoch, file, sha256` of the file.
+def write_weights(run: Run, network: nn.Module, out: Path, epoch: int, n_classes: int) -> KeptWeights:
+    """Write the weights of `network` after `epoch` to the folder `out`.
 
     With them goes what the network was made from: architecture, number of classes (0: without a head) and seed.
     """
     path = out / weights_name(epoch)
-    facts = {"run": run["run"], "arch": run["arch"], "epoch": str(epoch), "classes": str(n_classes)}
-    seed = {} if run.get("seed") is None or run["kind"] == "pretrained" else {"seed": str(run["seed"])}
+    facts = {"run": run.run, "arch": run.arch, "epoch": str(epoch), "classes": str(n_classes)}
+    seed = {} if run.kind == "pretrained" else {"seed": str(run.seed)}
     save_weights(network, path, facts | seed)
-    return {"epoch": epoch, "file": path.name, "sha256": file_sha256(path)}
+    return KeptWeights(epoch, path.name, file_sha256(path))

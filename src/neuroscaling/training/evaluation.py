@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuroscaling.models.batch_independence import never_one
+from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.distributed import rank, summed, world
 from neuroscaling.training.feeding.protocols import Feed, Request, Validation
 from neuroscaling.training.feeding.training_feed import open_training_feed
@@ -33,12 +35,12 @@ def accuracy_kind(recipe: Recipe) -> str:
 
 
 def evaluator(
-    run: dict[str, Any],
+    run: Run,
     subset: Path,
     size: int,
     recipe: Recipe,
     device: torch.device,
-    operating: dict[str, Any],
+    options: TrainingOptions,
     classes: list[str] | None,
 ) -> Evaluator:
     """What evaluates the scored network after an epoch, where the recipe asks for it: loss and accuracy, else None.
@@ -46,7 +48,7 @@ def evaluator(
     classes: those that the run has, where it has not all.
     """
     epochs = evaluation_epochs(recipe)
-    validation = open_validation(run, size, recipe, device, operating, classes)
+    validation = open_validation(run, size, recipe, device, options, classes)
 
     def on_labels(training: Training, epoch: int) -> tuple[float, float] | None:
         return evaluate(training.scored, validation, recipe.precision, device) if epoch in epochs else None
@@ -54,7 +56,7 @@ def evaluator(
     def on_features(training: Training, epoch: int) -> tuple[None, float] | None:
         if epoch not in epochs:
             return None
-        bank = open_training_feed(run, subset, size, _plain(recipe), device, operating)
+        bank = open_training_feed(run, subset, size, _plain(recipe), device, options)
         try:
             return None, neighbours_accuracy(training.scored, bank, validation, recipe.precision, device)
         finally:

@@ -9,12 +9,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.study.training_options import TrainingOptions
 
 log = logging.getLogger(__name__)
 WORKER = "neuroscaling.training.job"
@@ -56,19 +57,19 @@ def _by_torchrun() -> bool:
     return bool(os.environ.get(BY_TORCHRUN)) and all(os.environ.get(name, "").isdecimal() for name in OF_A_GROUP)
 
 
-def processes_wanted(operating: dict[str, Any]) -> int:
+def processes_wanted(options: TrainingOptions) -> int:
     """Processes that a run is to be trained by: one a GPU (on a machine without, one a `gpus`)."""
-    return operating.get("gpus", 1) * operating.get("nodes", 1)
+    return options.gpus * options.nodes
 
 
-def on_many_gpus(jobs: str, operating: dict[str, Any], folder: Path) -> None:
-    """Train `jobs` (see `many.write_plainly`) by a group of processes: `gpus` on each of `nodes`.
+def on_many_gpus(jobs: str, options: TrainingOptions, folder: Path) -> None:
+    """Train `jobs` (the text of a job file) by a group of processes: `gpus` on each of `nodes`.
 
     On several nodes one launcher is started on each by srun; they meet on this host, which must be one of them;
     `folder` is one that all of them see.
     Raises DataError when a process fails.
     """
-    gpus, nodes = operating.get("gpus", 1), operating.get("nodes", 1)
+    gpus, nodes = options.gpus, options.nodes
     with _file(jobs, folder if nodes > 1 else None) as path:
         command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={gpus}", *_meeting(nodes)]
         command += [f"--signals-to-handle={','.join(number.name for number in SIGNALS)}"]
@@ -78,8 +79,6 @@ def on_many_gpus(jobs: str, operating: dict[str, Any], folder: Path) -> None:
 
 def side_by_side(jobs: list[str]) -> None:
     """Train each of `jobs` in a process of its own. Raises DataError when one fails, after all have ended."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         paths = [stack.enter_context(_file(text)) for text in jobs]
         commands = [[sys.executable, "-m", WORKER, str(path)] for path in paths]
@@ -119,8 +118,18 @@ def _all_end(commands: list[list[str]], what: str, told: dict[str, str] | None =
     """
     others = {name for name in os.environ if any(fnmatch(name, pattern) for pattern in OTHERS)}
     environment = {name: os.environ[name] for name in os.environ.keys() - others} | (told or {})
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    running = [subprocess.Popen(command, start_new_session=True, env=environment, **pipe) for command in commands]
+    running = [
+        subprocess.Popen(
+            command,
+            start_new_session=True,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        for command in commands
+    ]
     readers = [threading.Thread(target=_log_lines, args=(process.stdout,)) for process in running]
     with _passing_on(running) as signals:
         for reader in readers:
@@ -145,7 +154,7 @@ def _log_lines(lines: IO[str]) -> None:
 
 
 @contextmanager
-def _passing_on(running: list[subprocess.Popen]) -> Iterator[list[int]]:
+def _passing_on(running: list[subprocess.Popen[str]]) -> Iterator[list[int]]:
     """Pass signals that end a job on to `running`; gives the list of those that came."""
     told: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -19,7 +19,7 @@ from neuroscaling.training.batch_normalisation import RunningStatistics
 from neuroscaling.training.distributed import share_units, summed, unit_group, world
 from neuroscaling.training.feeding.protocols import Batch, Feed, Request
 from neuroscaling.training.optimisers import learning_rate, set_rates
-from neuroscaling.training.run_folder import RunFailed
+from neuroscaling.training.run_folder import EpochRow, KeptWeights, RunFailed
 from neuroscaling.training.schedule import StepPlan, generator
 from neuroscaling.training.torch_runtime import autocast, collapsed, seed_torch
 
@@ -80,8 +80,8 @@ class Progress:
     loss_images: int = 0
     bad: int = 0
     seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
+    checkpoints: list[KeptWeights] = field(default_factory=list)
     corrupt: list[str] = field(default_factory=list)
 
 
@@ -107,9 +107,9 @@ class Training:
     image_ids: Sequence[str]
     n_classes: int
     evaluate: Callable[["Training", int], tuple[float | None, float] | None]
-    keep: Callable[["Training", int], dict[str, Any] | None]
-    memory: torch.memory_format = torch.channels_last
-    nan_steps: int = 5
+    keep: Callable[["Training", int], KeptWeights | None]
+    memory: torch.memory_format
+    nan_steps: int
     progress: Progress = field(default_factory=Progress)
     pending: list[tuple[int, torch.Tensor]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -200,7 +200,14 @@ def restore(training: Training, state: dict[str, Any]) -> None:
     training.scaler.load_state_dict(state["scaler"])
     if training.ema is not None:
         training.ema.load_state_dict(state["ema"])
-    training.progress = Progress(**state["progress"])
+    training.progress = _progress(state["progress"])
+
+
+def _progress(content: dict[str, Any]) -> Progress:
+    """The progress in a state, which has rows and files of weights as dictionaries."""
+    history = [EpochRow(**row) for row in content["history"]]
+    checkpoints = [KeptWeights(**entry) for entry in content["checkpoints"]]
+    return Progress(**content | {"history": history, "checkpoints": checkpoints})
 
 
 def _take(training: Training, request: Request, batch: Batch) -> None:
@@ -296,18 +303,18 @@ def _ends_well(training: Training) -> bool:
     return training.progress.bad == 0 and bool(torch.stack(finite).all())
 
 
-def _row(training: Training, epoch: int, rate: float | None, train_loss: float | None) -> dict[str, Any]:
+def _row(training: Training, epoch: int, rate: float | None, train_loss: float | None) -> EpochRow:
     loss, accuracy = training.evaluate(training, epoch) or (None, None)
-    return {
-        "epoch": epoch,
-        "step": training.progress.step,
-        "images_seen": training.progress.images_seen,
-        "learning_rate": rate,
-        "train_loss": train_loss,
-        "val_loss": loss,
-        "val_accuracy": accuracy,
-        "seconds": round(training.seconds, 3),
-    }
+    return EpochRow(
+        epoch=epoch,
+        step=training.progress.step,
+        images_seen=training.progress.images_seen,
+        learning_rate=rate,
+        train_loss=train_loss,
+        val_loss=loss,
+        val_accuracy=accuracy,
+        seconds=round(training.seconds, 3),
+    )
 
 
 def _diverged(training: Training, what: str) -> RunFailed:

@@ -92,7 +92,7 @@ def _uses(study: LoadedStudy) -> Iterator[Use]:
         yield Use(
             arch,
             frozenset(run.kind for run in mine),
-            frozenset(run.recipe["objective"] for run in mine if run.recipe),
+            frozenset(run.recipe.objective for run in mine if run.recipe),
             extracted_layers(study.config, mine[0]) if study.config.brainscore or study.config.encoding else None,
         )
 

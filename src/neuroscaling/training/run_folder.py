@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from neuroscaling.core.records import (
     write_record,
 )
 from neuroscaling.models.cost import count
+from neuroscaling.study.loaded_study import Run
 
 log = logging.getLogger(__name__)
 SCHEMA = pa.schema(
@@ -59,61 +61,87 @@ def is_complete(out: Path) -> bool:
     return path.is_file() and not read_run(path).lacks_weights(out)
 
 
-def write_run(
-    run: dict[str, Any],
-    out: Path,
-    history: list[dict[str, Any]],
-    made_from: dict[str, str],
-    made: dict[str, Any],
-    **facts: Any,
-) -> None:
+@dataclass(frozen=True)
+class EpochRow:
+    """A row of a run's history: the state at the end of an epoch; epoch 0 is that before training."""
+
+    epoch: int
+    step: int
+    images_seen: int
+    learning_rate: float | None = None
+    """That of the epoch's last step."""
+    train_loss: float | None = None
+    """Mean over the images of the epoch."""
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    """A fraction; None where the epoch was not evaluated."""
+    seconds: float | None = None
+    """Spent on the run until then. No part of the history file, since equal trainings take different times."""
+
+
+@dataclass(frozen=True)
+class KeptWeights:
+    """A file of weights in a run's folder, and the epoch after which it was written."""
+
+    epoch: int
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What is written of a run, whether it was finished or failed."""
+
+    run: Run
+    out: Path
+    """Folder of the run."""
+    history: list[EpochRow]
+    made_from: dict[str, str]
+    """Checksums of the files that were read, by their names in the store."""
+    made: dict[str, object]
+    """`device`, `seconds` and what else is recorded of the making, and is no part of the content."""
+
+
+def write_run(outcome: RunOutcome, facts: dict[str, Any]) -> None:
     """Write history and, last, run.json, of a finished run whose weights are there.
 
-    made_from: checksums of the files that were read, by their names in the store; made: `seconds`, `device` and what
-    else is told of the making, and is no part of the content; facts: what run.json says besides the run's settings and
-    its cost. A run.json that says the same already is left as it is.
+    facts: what run.json records besides the run's settings and its cost. A run.json that records the same already is
+    left as it is.
     """
-    accuracies = [row["val_accuracy"] for row in history if row["val_accuracy"] is not None]
+    path = outcome.out / RUN_RECORD
+    accuracies = [row.val_accuracy for row in outcome.history if row.val_accuracy is not None]
     facts = {"status": DONE, "acc": accuracies[-1] if accuracies else None, **facts}
-    record = _record(run, out, history, made_from, made, facts)
-    if not _says(out / RUN_RECORD, record):
-        write_record(out / RUN_RECORD, record)
-    (out / FAILURE_RECORD).unlink(missing_ok=True)
+    record = _record(outcome, facts)
+    if not _says(path, record):
+        write_record(path, record)
+    (outcome.out / FAILURE_RECORD).unlink(missing_ok=True)
 
 
-def write_failed_run(
-    run: dict[str, Any],
-    out: Path,
-    history: list[dict[str, Any]],
-    made_from: dict[str, str],
-    made: dict[str, Any],
-    problem: str,
-    lasting: bool,
-    **facts: Any,
-) -> None:
+def write_failed_run(outcome: RunOutcome, failure: "RunFailed") -> None:
     """Write history and the record of a run that failed: what is wrong, and where it was.
 
-    lasting: will it fail again? Then the record is run.json, else failed.json, and the run counts as absent.
+    The record of a failure that lasts is run.json; else it is failed.json, and the run counts as absent.
     """
     unknown = dict.fromkeys(("step", "learning_rate", "batch", "weights", "weights_sha256", "acc"))
-    facts = {**unknown, "checkpoints": [], "corrupt": [], **facts}
-    facts |= {"status": FAILED, "problem": problem, "lasting": lasting}
-    write_record(out / (RUN_RECORD if lasting else FAILURE_RECORD), _record(run, out, history, made_from, made, facts))
-    if lasting:
-        (out / FAILURE_RECORD).unlink(missing_ok=True)
+    facts = {**unknown, "checkpoints": [], "corrupt": [], **failure.facts}
+    facts |= {"status": FAILED, "problem": str(failure), "lasting": failure.lasting}
+    name = RUN_RECORD if failure.lasting else FAILURE_RECORD
+    write_record(outcome.out / name, _record(outcome, facts))
+    if failure.lasting:
+        (outcome.out / FAILURE_RECORD).unlink(missing_ok=True)
 
 
-def run_counts(run: dict[str, Any]) -> dict[str, Any]:
+def run_counts(run: Run) -> dict[str, Any]:
     """`n_params`, `macs`, `paper_macs` and `flops = 2 macs` of one forward pass; 0 for a baseline."""
     baseline = {"n_params": 0, "macs": 0, "paper_macs": 0}
-    cost = baseline if run["kind"] == "baseline" else _counted(run["arch"])
+    cost = baseline if run.kind == "baseline" else _counted(run.arch)
     return {**cost, "flops": 2 * cost["macs"]}
 
 
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+def write_history(path: Path, history: list[EpochRow]) -> None:
     """Write one row an epoch; missing numbers are null. Equal trainings give equal bytes."""
     with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(history, schema=SCHEMA), temporary)
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in history], schema=SCHEMA), temporary)
 
 
 @cache
@@ -122,26 +150,20 @@ def _counted(arch: str) -> dict[str, int]:
     return count(arch)
 
 
-def _record(
-    run: dict[str, Any],
-    out: Path,
-    history: list[dict[str, Any]],
-    made_from: dict[str, str],
-    made: dict[str, Any],
-    facts: dict[str, Any],
-) -> dict[str, Any]:
+def _record(outcome: RunOutcome, facts: dict[str, Any]) -> dict[str, Any]:
     """The record of a run whose history is written here. What epochs took is told of the making, not in the history."""
-    write_history(out / HISTORY_FILE, history)
-    definition = {DEFINITION: run[DEFINITION]} if run.get(DEFINITION) else {}
-    made = {**made, "epoch_seconds": [row["seconds"] for row in history]}
+    run, history = outcome.run, outcome.out / HISTORY_FILE
+    write_history(history, outcome.history)
+    definition = {DEFINITION: run.definition} if run.definition else {}
+    made = {**outcome.made, "epoch_seconds": [row.seconds for row in outcome.history]}
     return {
         "format": RUN_FORMAT,
         **definition,
-        **{key: run.get(key) for key in COPIED},
+        **run.content(COPIED),
         **run_counts(run),
         **facts,
-        "history_sha256": file_sha256(out / HISTORY_FILE),
-        "made_from": made_from,
+        "history_sha256": file_sha256(history),
+        "made_from": outcome.made_from,
         "provenance": provenance(PACKAGES, **made),
     }
 

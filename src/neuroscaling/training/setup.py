@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +20,9 @@ from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.state import network_device
 from neuroscaling.models.weights import load_weights
 from neuroscaling.study.architectures import architecture
+from neuroscaling.study.loaded_study import Run, RunJob
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.batch_normalisation import share_batch_norm
 from neuroscaling.training.checkpoints import weights_writer
 from neuroscaling.training.distributed import rank, world
@@ -41,33 +42,32 @@ from neuroscaling.training.weight_averaging import make_ema, start_note
 log = logging.getLogger(__name__)
 
 
-def prepare_training(
-    run: dict[str, Any], subset: Path, out: Path, base: Path | None, device: torch.device, operating: dict[str, Any]
-) -> Training:
-    """The training of `run` on the images of the file `subset`, at its beginning, on `device`.
+def prepare_training(job: RunJob, device: torch.device, options: TrainingOptions) -> Training:
+    """The training of the run of `job`, at its beginning, on `device`.
 
-    base: folder of the run that it starts from. Raises DataError for unfit data, or RunFailed where `base` failed.
+    Raises DataError for unfit data, or RunFailed where the run that it starts from failed.
     """
-    _check_classes(run, operating)
-    recipe = Recipe.model_validate(run["recipe"])
+    run, subset = job.run, subset_of(job)
+    recipe = run.training_recipe
+    _check_classes(run, options)
     columns, facts = read_subset(subset)
-    size = architecture(run["arch"]).input_size
+    size = architecture(run.arch).input_size
     plan = make_steps(run, recipe, len(columns["index"]))
-    drop_path = recipe.drop_path.get(run["arch"], 0.0)
-    network = build(run["arch"], facts["n_classes"], run["seed"], drop_path, recipe.drop_path_form)
-    if run.get("start"):
-        _load_start(run, network, base)
-    memory = torch.channels_last if operating.get("channels_last", True) else torch.contiguous_format
+    drop_path = recipe.drop_path.get(run.arch, 0.0)
+    network = build(run.arch, facts["n_classes"], run.seed, drop_path, recipe.drop_path_form)
+    if run.start:
+        _load_start(run, network, job.base)
+    memory = torch.channels_last if options.channels_last else torch.contiguous_format
     network = network.to(device, memory_format=memory)
-    objective = make_objective(recipe, network, run["arch"], facts["n_classes"], plan.n_steps, run["seed"])
+    objective = make_objective(recipe, network, run.arch, facts["n_classes"], plan.n_steps, run.seed)
     ema = make_ema(recipe, network)
     if (note := start_note(recipe, plan.n_steps)) and rank() == 0:
-        log.warning("%s: %s", run["run"], note)
+        log.warning("%s: %s", run.run, note)
     if world() > 1:
         objective = share_batch_norm(objective, device)
-    compile_in_place(objective, operating)
+    compile_in_place(objective, options)
     return Training(
-        run=run["run"],
+        run=run.run,
         objective=objective,
         module=_spread(objective, device),
         optimizer=make_optimizer(recipe, objective, device),
@@ -75,39 +75,45 @@ def prepare_training(
         ema=ema,
         recipe=recipe,
         plan=plan,
-        feed=open_training_feed(run, subset, size, recipe, device, operating),
+        feed=open_training_feed(run, subset, size, recipe, device, options),
         device=device,
         image_ids=columns["image_id"],
         n_classes=facts["n_classes"],
-        evaluate=evaluator(run, subset, size, recipe, device, operating, facts["class_names"]),
-        keep=weights_writer(run, out, recipe),
+        evaluate=evaluator(run, subset, size, recipe, device, options, facts["class_names"]),
+        keep=weights_writer(run, job.out),
         memory=memory,
-        nan_steps=operating.get("nan_steps", 5),
+        nan_steps=options.nan_steps,
     )
 
 
-def make_steps(run: dict[str, Any], recipe: Recipe, n_images: int) -> StepPlan:
+def subset_of(job: RunJob) -> Path:
+    """The file of the images of a run that is trained. Raises DataError for a job without one."""
+    if job.subset is None:
+        raise DataError(Problem(what="a trained run needs its subset", where=job.run.run))
+    return job.subset
+
+
+def make_steps(run: Run, recipe: Recipe, n_images: int) -> StepPlan:
     """The steps of `run` on this process. Raises DataError where there are more processes than images for them."""
-    plan = StepPlan.of(recipe, run["arch"], run["seed"], n_images, world(), rank())
+    plan = StepPlan.of(recipe, run.arch, run.seed, n_images, world(), rank())
     if plan.smallest_part() < 1:
         what = "too few images in a step for so many processes"
-        raise DataError(
-            Problem(what=what, where=run["run"], value=f"{world()} processes", fix="train it on fewer GPUs")
-        )
+        raise DataError(Problem(what=what, where=run.run, value=f"{world()} processes", fix="train it on fewer GPUs"))
     return plan
 
 
-def chosen_device(operating: dict[str, Any]) -> torch.device:
+def chosen_device(asked: str | None) -> torch.device:
     """The device of this process: the one that is asked for, or its GPU, where there is one, or the CPU.
 
-    Raises DataError where there are fewer GPUs than processes, or StudyError for an unknown name.
+    asked: torch's name of a device. Raises DataError where there are fewer GPUs than processes, or StudyError for an
+    unknown name.
     """
-    device = device_of(operating.get("device"))
+    device = device_of(asked)
     if device.type == "cuda":
         index = device.index if device.index is not None else local_rank()
         device = device_of(f"cuda:{index}")
         torch.cuda.set_device(device)
-    elif not operating.get("device") and (told := lost_gpu()):
+    elif not asked and (told := lost_gpu()):
         _warn_of_cpu(told)
     return device
 
@@ -118,33 +124,32 @@ def _warn_of_cpu(told: str) -> None:
     log.warning("torch finds no GPU, though the job's environment says %s: this trains on the CPU", told)
 
 
-def _check_classes(run: dict[str, Any], operating: dict[str, Any]) -> None:
+def _check_classes(run: Run, options: TrainingOptions) -> None:
     # Labels are positions among the class names: with other names, accuracy would be of other classes.
-    cache = Path(operating["cache_dir"]) if operating.get("cache_dir") else None
+    cache = Path(options.cache_dir) if options.cache_dir else None
+    images = run.images
     names = [
-        set(load_index(run["dataset"], run["dataset_settings"], split, run["fingerprint"], cache).class_names)
+        set(load_index(images.dataset, images.settings, split, images.fingerprint, cache).class_names)
         for split in SPLITS
     ]
     differing = sorted(names[0] ^ names[1])
     if differing:
         what = "training and validation images have different classes"
-        where = f"dataset {run['dataset']}"
+        where = f"dataset {images.dataset}"
         raise DataError(Problem(what=what, where=where, value=listing(differing), fix="both need the same folders"))
 
 
-def _load_start(run: dict[str, Any], network: nn.Module, base: Path | None) -> None:
+def _load_start(run: Run, network: nn.Module, base: Path | None) -> None:
     """The final weights of the run that this one starts from."""
     if base is None:
         raise DataError(
-            Problem(
-                what="the folder of the run that this one starts from is needed", where=run["run"], value=run["start"]
-            )
+            Problem(what="the folder of the run that this one starts from is needed", where=run.run, value=run.start)
         )
     if (reason := failure_in(base)) is not None:
-        problem = Problem(what="the run that it starts from failed", where=run["run"], value=run["start"], fix=reason)
+        problem = Problem(what="the run that it starts from failed", where=run.run, value=run.start, fix=reason)
         raise RunFailed(problem, lasting=(base / RUN_RECORD).is_file())
-    load_weights(network, checked_weights(base), run["arch"])
-    log.info("%s starts from %s", run["run"], run["start"])
+    load_weights(network, checked_weights(base), run.arch)
+    log.info("%s starts from %s", run.run, run.start)
 
 
 def _spread(objective: nn.Module, device: torch.device) -> nn.Module:

@@ -4,13 +4,13 @@ import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Shapes that a network is compiled for: whole batches and an epoch's last one, of each kind of view.
@@ -34,15 +34,15 @@ def collapsed(scaler: torch.amp.GradScaler) -> bool:
     return scaler.is_enabled() and scaler.get_scale() < SMALLEST_SCALE
 
 
-def compile_in_place(module: nn.Module, operating: dict[str, Any]) -> None:
-    """Compile `module`'s forward where `operating` asks for it; names of parameters stay as they are.
+def compile_in_place(module: nn.Module, options: TrainingOptions) -> None:
+    """Compile `module`'s forward where the options ask for it; names of parameters stay as they are.
 
-    What was compiled is kept in `scratch`, or where torch keeps it, for all runs of the machine.
+    What was compiled is kept in the folder `scratch`, or where torch keeps it, for all runs of the machine.
     """
-    if not operating.get("compile"):
+    if not options.compile:
         return
-    if operating.get("scratch"):
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(operating["scratch"], "compiled"))
+    if options.scratch:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(options.scratch, "compiled"))
     os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
     torch._dynamo.config.recompile_limit = max(RECOMPILATIONS, torch._dynamo.config.recompile_limit)
     module.compile(dynamic=False)

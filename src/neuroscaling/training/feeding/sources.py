@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,65 +14,69 @@ from neuroscaling.datasets.index import files_key, open_source
 from neuroscaling.datasets.pack_reading import PackSource, manifest_file, open_pack, pack_facts, staged_pack
 from neuroscaling.datasets.split import DatasetIndex, Source
 from neuroscaling.datasets.subset_file import read_subset
+from neuroscaling.study.loaded_study import ImagesOfRun, Run
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.run_folder import RunFailed
 
 log = logging.getLogger(__name__)
 _opened: dict[str, Source] = {}  # by what was asked for: listings of large data sets take their time
 
 
-def run_source(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Source:
+def run_source(run: Run, split: str, smallest: int | None, options: TrainingOptions) -> Source:
     """The images of one split of the run's data set.
 
     smallest: pixels that the short side has to have in a pack; None: nothing but the originals will do, and a pack of
     resized images is passed by. Raises DataError when a pack is of other images than the run's.
     """
-    pack = pack_of(run, split, smallest, operating)
+    pack = pack_of(run, split, smallest, options)
+    images = run.images
     # Between two runs of a process, files may come and go.
-    state = None if pack else state_key(run["dataset"], run["dataset_settings"], [split])
-    asked = [run["dataset"], run["dataset_settings"], split, run["fingerprint"], str(pack), state]
+    state = None if pack else state_key(images.dataset, images.settings, [split])
+    asked = [images.dataset, images.settings, split, images.fingerprint, str(pack), state]
     key = content_hash(asked, 16)
     if key not in _opened:
-        if not pack and (operating.get("packs") or {}).get(run["dataset"]):
+        if not pack and options.packs.get(images.dataset):
             needed = f"images of {smallest} pixels" if smallest else "the originals"
             log.info("%s images are read from the data set's own files: its pack has not %s", split, needed)
-        _opened[key] = _open_pack(run, split, pack, operating) if pack else _open_files(run, split, operating)
+        _opened[key] = (
+            _open_pack(images, split, pack, options) if pack else _open_files(images, split, options.cache_dir)
+        )
     return _opened[key]
 
 
-def source_state(run: dict[str, Any], split: str, source: Source) -> str:
+def source_state(run: Run, split: str, source: Source) -> str:
     """Changes when the images do that `source` reads: what is kept of them under it is of these very ones.
 
     Where a pack or large sets are read, a file that is overwritten by another one in place goes unnoticed.
     """
     if isinstance(source, PackSource):
         return content_hash(pack_facts(source.shards[0].parent, split), 32)
-    state = state_key(run["dataset"], run["dataset_settings"], [split])
+    state = state_key(run.images.dataset, run.images.settings, [split])
     return files_key(state, source) if len(source.index) <= FILES_LOOKED_AT else state
 
 
-def pack_of(run: dict[str, Any], split: str, smallest: int | None, operating: dict[str, Any]) -> Path | None:
+def pack_of(run: Run, split: str, smallest: int | None, options: TrainingOptions) -> Path | None:
     """The folder of the pack that serves `run_source`, if there is one."""
-    named = (operating.get("packs") or {}).get(run["dataset"])
+    named = options.packs.get(run.images.dataset)
     if not named or not manifest_file(Path(named), split).exists():
         return None
     size = pack_facts(Path(named), split)["size"]
     return Path(named) if size is None or (smallest is not None and size >= smallest) else None
 
 
-def _open_pack(run: dict[str, Any], split: str, pack: Path, operating: dict[str, Any]) -> Source:
-    source = open_pack(staged_pack(pack, split, operating), split)
-    if source.index.fingerprint != run["fingerprint"]:
+def _open_pack(images: ImagesOfRun, split: str, pack: Path, options: TrainingOptions) -> Source:
+    source = open_pack(staged_pack(pack, split, options.stage, options.scratch), split)
+    if source.index.fingerprint != images.fingerprint:
         found, what = source.index.fingerprint, "the pack is of other images than the run's"
         raise DataError(
-            Problem(what=what, where=str(pack), value=found, allowed=run["fingerprint"], fix="delete it and pack again")
+            Problem(what=what, where=str(pack), value=found, allowed=images.fingerprint, fix="delete it and pack again")
         )
     return source
 
 
-def _open_files(run: dict[str, Any], split: str, operating: dict[str, Any]) -> Source:
-    cache = operating.get("cache_dir")
-    settings = run["dataset_settings"]
-    return open_source(run["dataset"], settings, split, run["fingerprint"], Path(cache) if cache else None)
+def _open_files(images: ImagesOfRun, split: str, cache_dir: str | None) -> Source:
+    cache = Path(cache_dir) if cache_dir else None
+    return open_source(images.dataset, images.settings, split, images.fingerprint, cache)
 
 
 SHOWN = 50
@@ -118,20 +121,20 @@ class Subset:
         return order, np.searchsorted(self.labels[order], np.arange(self.labels.max() + 2))
 
 
-def read_checked(run: dict[str, Any], path: Path, index: DatasetIndex) -> Subset:
+def read_checked(run: Run, path: Path, index: DatasetIndex) -> Subset:
     """The images of the file `path`. Raises DataError when they are another run's, or not in the data set."""
     columns, facts = read_subset(path)
-    wanted = {"fingerprint": "fingerprint", "samples_per_class": "samples_per_class", "seed": "subset_seed"}
+    wanted = {"fingerprint": run.fingerprint, "samples_per_class": run.samples_per_class, "seed": run.subset_seed}
     problems = [
         Problem(
             what=f"the subset's {fact} is not the run's",
             where=str(path),
             value=facts[fact],
-            allowed=str(run[key]),
+            allowed=str(value),
             fix="run `subset` again",
         )
-        for fact, key in wanted.items()
-        if facts.get(fact) != run.get(key)
+        for fact, value in wanted.items()
+        if facts.get(fact) != value
     ]
     rows = columns["index"]
     ids = zip(rows.tolist(), columns["image_id"].tolist(), strict=True)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from neuroscaling.core.errors import Problem
 from neuroscaling.datasets.split import Source
+from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.distributed import of_all, world
 from neuroscaling.training.feeding.augmentation import augmented
 from neuroscaling.training.feeding.crops import cropped
@@ -136,33 +138,32 @@ class Corrupt:
 
 
 def open_training_feed(
-    run: dict[str, Any], subset: Path, size: int, recipe: Recipe, device: torch.device, operating: dict[str, Any]
+    run: Run, subset: Path, size: int, recipe: Recipe, device: torch.device, options: TrainingOptions
 ) -> Feed:
     """The images of the file `subset`, as the views of `recipe` for a network whose input has `size` pixels a side.
 
-    operating: `workers`, `resident_gb`, `packs`, `stage`, `scratch`, `cache_dir`; they change how images are reached,
-    not what a run is fed (but for rounding, and for a pack's JPEG). Where crops are of stored squares, these are
-    decoded once and kept, on the GPU where they fit. Otherwise, and where timm's policies change images one by one,
-    worker processes prepare each step. Raises DataError when the subset is of other images than the run's, or more
-    images are corrupt than the data set's `corrupt_limit`.
+    The options change how images are reached, not what a run is fed (but for rounding, and for a pack's JPEG). Where
+    crops are of stored squares, these are decoded once and kept, on the GPU where they fit. Otherwise, and where timm's
+    policies change images one by one, worker processes prepare each step. Raises DataError when the subset is of other
+    images than the run's, or more images are corrupt than the data set's `corrupt_limit`.
     """
     specs, stored = views_of(recipe, size), _stored(recipe, size)
-    source = run_source(run, "train", stored, operating)
+    source = run_source(run, "train", stored, options)
     images = read_checked(run, subset, source.index)
     from_squares = stored is not None and not any(spec.auto_augment for spec in specs)
     apart = device.type == "cpu" and all(spec.crop == "random" for spec in specs)
-    squares = _squares(run, source, images, stored, device, operating) if from_squares else None
+    squares = _squares(run, source, images, stored, device, options) if from_squares else None
     supply: Supply | None = Resident(squares, images, apart) if squares else None
     if supply is None:
         prepared = () if from_squares else specs
-        supply = _workers(run, Preparation(source, images, prepared, stored), recipe, device, operating)
-    corrupt = Corrupt(run["dataset"], run["dataset_settings"].get("corrupt_limit", 0), source.index.image_ids)
-    return ViewFeed(images, specs, run["seed"], supply, from_squares, corrupt)
+        supply = _workers(run, Preparation(source, images, prepared, stored), recipe, device, options)
+    corrupt = Corrupt(run.images.dataset, run.images.settings.get("corrupt_limit", 0), source.index.image_ids)
+    return ViewFeed(images, specs, run.seed, supply, from_squares, corrupt)
 
 
-def training_pack(run: dict[str, Any], size: int, recipe: Recipe, operating: dict[str, Any]) -> Path | None:
+def training_pack(run: Run, size: int, recipe: Recipe, options: TrainingOptions) -> Path | None:
     """The folder of the pack that the training images are read from; None where it is the data set's own files."""
-    return pack_of(run, "train", _stored(recipe, size), operating)
+    return pack_of(run, "train", _stored(recipe, size), options)
 
 
 def _stored(recipe: Recipe, size: int) -> int | None:
@@ -172,13 +173,13 @@ def _stored(recipe: Recipe, size: int) -> int | None:
 
 
 def _squares(
-    run: dict[str, Any], source: Source, images: Subset, side: int, device: torch.device, operating: dict[str, Any]
+    run: Run, source: Source, images: Subset, side: int, device: torch.device, options: TrainingOptions
 ) -> Squares | None:
-    what = [run["dataset"], run["dataset_settings"], run["fingerprint"], operating.get("packs"), "train"]
-    return kept_squares(source, what, side, images.rows, device, operating.get("resident_gb"))
+    what = [run.dataset, run.dataset_settings, run.fingerprint, options.packs, "train"]
+    return kept_squares(source, what, side, images.rows, device, options.resident_gb)
 
 
 def _workers(
-    run: dict[str, Any], preparation: Preparation, recipe: Recipe, device: torch.device, operating: dict[str, Any]
+    run: Run, preparation: Preparation, recipe: Recipe, device: torch.device, options: TrainingOptions
 ) -> Supply:
-    return Workers(preparation, run["seed"], recipe.batch_size, operating.get("workers") or 0, device)
+    return Workers(preparation, run.seed, recipe.batch_size, options.workers, device)

@@ -16,7 +16,9 @@ from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
 from neuroscaling.datasets.split import Source
 from neuroscaling.datasets.subset_sampling import validation_rows
+from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.feeding.augmentation import normalised
 from neuroscaling.training.feeding.crops import central, resized
 from neuroscaling.training.feeding.decoded_images import fits_device
@@ -44,30 +46,30 @@ class ValidationImages:
 
 
 def open_validation(
-    run: dict[str, Any],
+    run: Run,
     size: int,
     recipe: Recipe | None,
     device: torch.device,
-    operating: dict[str, Any],
+    options: TrainingOptions,
     classes: Sequence[str] | None = None,
 ) -> ValidationImages:
     """The validation images of the run's data set for a network whose input has `size` pixels a side.
 
     recipe: says how they are resized; None: of a network that is not trained; classes: names of those that the network
-    tells apart, None: all. A folder `scratch` in `operating` keeps what was decoded for other jobs of this machine.
+    tells apart, None: all. The folder `options.scratch` keeps what was decoded for other jobs of this machine.
     Raises DataError when more images are corrupt than the data set's `corrupt_limit`; those up to it are left out.
     """
-    to = validation_resize(recipe, run["arch"], size)
+    to = validation_resize(recipe, run.arch, size)
     how = {"size": size, "to": to, "squash": recipe is not None and recipe.validation_resize == "squash"}
     how["interpolation"] = recipe.validation_interpolation if recipe else "bilinear"
     # A pack may have squares, whose sides are cut off: no use for squashing.
-    source = run_source(run, "validation", None if how["squash"] else to, operating)
-    what = [run["dataset"], run["dataset_settings"], run["fingerprint"], operating.get("packs"), how]
+    source = run_source(run, "validation", None if how["squash"] else to, options)
+    what = [run.dataset, run.dataset_settings, run.fingerprint, options.packs, how]
     key = content_hash([*what, list(classes) if classes else None, str(device)], 16)
     if key not in _kept:
         while len(_kept) >= KEPT:
             del _kept[next(iter(_kept))]
-        _kept[key] = _load(run, source, how, classes, device, operating)
+        _kept[key] = _load(run, source, how, classes, device, options)
     return _kept[key]
 
 
@@ -77,19 +79,19 @@ def forget_validation() -> None:
 
 
 def _load(
-    run: dict[str, Any],
+    run: Run,
     source: Source,
     how: dict[str, Any],
     classes: Sequence[str] | None,
     device: torch.device,
-    operating: dict[str, Any],
+    options: TrainingOptions,
 ) -> ValidationImages:
     rows, labels = validation_rows(source.index, classes)
     ids = content_hash([source.index.image_ids[row] for row in rows.tolist()], 16)
-    kept_under = [run["dataset"], run["dataset_settings"], how, ids, source_state(run, "validation", source)]
-    scratch = operating.get("scratch")
+    kept_under = [run.dataset, run.dataset_settings, how, ids, source_state(run, "validation", source)]
+    scratch = options.scratch
     file = Path(scratch) / f"validation-{content_hash(kept_under, 16)}.npy" if scratch else None
-    limit = run["dataset_settings"].get("corrupt_limit", 0)
+    limit = run.images.settings.get("corrupt_limit", 0)
     pixels, sound = _pixels(source, rows, how, file, limit)
     kept = torch.from_numpy(pixels)
     if fits_device(kept.nbytes, device):
