@@ -270,13 +270,13 @@ def test_a_damaged_shard_is_not_staged(root, tmp_path):
     shard = tmp_path / "pack" / "train-00001.bin"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     with pytest.raises(DataError, match=r"train-00001.bin: file of a pack is damaged"):
-        staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")})
+        staged_pack(folder, "train", "disk", tmp_path / "scratch")
 
 
 def test_a_pack_is_read_where_it_is_when_there_is_no_room(root, tmp_path, monkeypatch, caplog):
     folder = pack(root, tmp_path / "pack")
     monkeypatch.setattr(pack_reading.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
-    assert staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) == folder
+    assert staged_pack(folder, "train", "disk", tmp_path / "scratch") == folder
     assert "no room" in caplog.text
 
 
@@ -284,10 +284,10 @@ def test_a_copy_in_memory_leaves_a_slurm_job_the_memory_to_train(root, tmp_path,
     folder = pack(root, tmp_path / "pack")
     monkeypatch.setattr(pack_reading, "MEMORY_FOLDER", tmp_path / "shm")
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "2000")
-    assert staged_pack(folder, "train", {"stage": "disk", "scratch": str(tmp_path / "scratch")}) != folder
-    assert staged_pack(folder, "train", {"stage": "memory"}) == folder and "no room" in caplog.text
+    assert staged_pack(folder, "train", "disk", tmp_path / "scratch") != folder
+    assert staged_pack(folder, "train", "memory", None) == folder and "no room" in caplog.text
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "4000")
-    assert staged_pack(folder, "train", {"stage": "memory"}).is_relative_to(tmp_path / "shm")
+    assert staged_pack(folder, "train", "memory", None).is_relative_to(tmp_path / "shm")
 
 
 def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys):

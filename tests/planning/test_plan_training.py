@@ -104,7 +104,7 @@ def supervised(study):
     """The runs of the 620: supervised, on all classes of ImageNet and EcoSet."""
     return [
         run for run in study.runs.values()
-        if run.recipe["objective"] == "supervised" and run.dataset in ("imagenet", "ecoset")
+        if run.recipe.objective == "supervised" and run.dataset in ("imagenet", "ecoset")
     ]  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_the_published_study_has_its_620_supervised_networks(gokce):
 
 
 def test_the_published_study_has_its_other_networks(gokce):
-    objectives = [run.recipe["objective"] for run in gokce.runs.values()]
+    objectives = [run.recipe.objective for run in gokce.runs.values()]
     assert {name: objectives.count(name) for name in set(objectives)} == {
         "supervised": 656, "simclr": 36, "dino": 3, "adversarial": 35
     }  # fmt: skip
@@ -148,7 +148,7 @@ def test_counts_and_images_seen_are_those_of_the_published_table(gokce, publishe
     found = run_estimates(gokce, Speeds("a100"))
     ours = {
         (one.run.arch, one.run.dataset, one.run.subset, one.run.seed): one.work.images_seen
-        for one in found if one.run.recipe["objective"] == "supervised"
+        for one in found if one.run.recipe.objective == "supervised"
     }  # fmt: skip
     for row in table.itertuples():
         subset = "all" if row.samples_per_class == 0 else str(row.samples_per_class)
@@ -215,7 +215,7 @@ def test_digits_are_counted_and_what_is_nowhere_is_taken_as_declared():
 def run_of(gokce, arch, subset, objective="supervised"):
     return next(
         run for run in gokce.runs.values()
-        if (run.arch, run.dataset, run.subset, run.recipe["objective"]) == (arch, "imagenet", subset, objective)
+        if (run.arch, run.dataset, run.subset, run.recipe.objective) == (arch, "imagenet", subset, objective)
     )  # fmt: skip
 
 
@@ -352,7 +352,7 @@ def test_a_job_asks_for_the_memory_of_the_images_that_it_keeps_decoded(gokce):
     named = {(run.arch, run.dataset, run.subset): run for run in gokce.runs.values() if run.seed == 0}
     kept, validation, processes = 100_000 * 256**2 * 3e-6, 50_000 * 224**2 * 3e-6, 3000 + 15 * 500
     run, changed = named["alexnet", "imagenet", "100"], named["deit_tiny", "imagenet", "100"]
-    whole = replace(run, recipe=run.recipe | {"augmentation": "none", "crops": "originals"})
+    whole = replace(run, recipe=run.recipe.model_copy(update={"augmentation": "none", "crops": "originals"}))
     # A policy changes images one by one: none is kept.
     for one, squares in ((run, kept), (changed, 0), (whole, kept * (224 / 256) ** 2)):
         assert job_memory_mb(gokce, [one]) == pytest.approx(processes + squares / 0.6 + validation, abs=1)

@@ -123,7 +123,7 @@ def runs_of(folder, recipe, **starts):
 
 def test_fine_tuning_of_a_fine_tuned_network_trains_all_that_lead_to_it(tmp_path):
     runs = runs_of(tmp_path, "twice", twice="once", once="digits")
-    assert [run.recipe["name"] for run in runs] == ["digits", "once", "twice"]
+    assert [run.recipe.name for run in runs] == ["digits", "once", "twice"]
     assert [run.start for run in runs] == [None, runs[0].run, runs[1].run]
     assert [run.samples_per_class for run in runs] == [10, 10, 5]
 

@@ -149,7 +149,7 @@ def test_a_recipe_beside_the_study_is_found_from_any_folder(folder, tmp_path_fac
     write(folder / "studies/tiny.yaml", RECIPE)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     (run,) = load_study(path).runs.values()
-    assert run.recipe["name"] == "tiny" and run.recipe["epochs"] == 2
+    assert run.recipe.name == "tiny" and run.recipe.epochs == 2
 
 
 def test_two_recipes_of_one_name(folder):
