@@ -23,12 +23,12 @@ from neuroscaling.core.array_files import load_torch
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease
+from neuroscaling.core.records import KeptWeights
 from neuroscaling.models.weights import save_weights
 from neuroscaling.study.loaded_study import Run
 from neuroscaling.training.distributed import any_of, rank
 from neuroscaling.training.launch import SIGNALS
 from neuroscaling.training.loop import Training, is_sound, snapshot
-from neuroscaling.training.run_folder import KeptWeights
 from neuroscaling.training.schedule import checkpoint_epochs
 
 log = logging.getLogger(__name__)

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neuroscaling.core.errors import Problem
+from neuroscaling.core.records import KeptWeights
 from neuroscaling.models.state import copy_hidden, hidden_buffers, set_hidden
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.batch_normalisation import RunningStatistics
 from neuroscaling.training.distributed import share_units, summed, unit_group, world
 from neuroscaling.training.feeding.protocols import Batch, Feed, Request
 from neuroscaling.training.optimisers import learning_rate, set_rates
-from neuroscaling.training.run_folder import EpochRow, KeptWeights, RunFailed
+from neuroscaling.training.run_folder import EpochRow, RunFailed
 from neuroscaling.training.schedule import StepPlan, generator
 from neuroscaling.training.torch_runtime import autocast, collapsed, seed_torch
 

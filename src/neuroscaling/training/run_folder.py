@@ -80,15 +80,6 @@ class EpochRow:
 
 
 @dataclass(frozen=True)
-class KeptWeights:
-    """A file of weights in a run's folder, and the epoch after which it was written."""
-
-    epoch: int
-    file: str
-    sha256: str
-
-
-@dataclass(frozen=True)
 class RunOutcome:
     """What is written of a run, whether it was finished or failed."""
 
