@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -181,14 +182,11 @@ if TARGETS.names.jobs:
         "folders": {job.data: str(job.folder) for job in TARGETS.names.jobs},
     }
 config["extraction"] = STUDY.config.extraction.operating()
-config["training"] = {
-    **TRAINING.operating(),
-    "packs": {
-        name: str(STORE.find(paths["train"]).parent)
-        for name, paths in ASK.packed_datasets.items()
-    },
-    "cache_dir": str(STORE.cache()),
+PACK_FOLDERS = {
+    name: str(STORE.find(paths["train"]).parent)
+    for name, paths in ASK.packed_datasets.items()
 }
+config["training"] = asdict(TRAINING.options(PACK_FOLDERS, STORE.cache()))
 
 
 onstart:
