@@ -40,6 +40,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             network_sections.INaturalistDataset,
             network_sections.InfiniteDigitsDataset,
             network_sections.WebDataset,
+            network_sections.OwnDataset,
             network_sections.TrainedRuns,
             network_sections.UntrainedRuns,
             network_sections.PretrainedRuns,

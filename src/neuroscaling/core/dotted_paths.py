@@ -73,12 +73,14 @@ def load_path(found: DottedPath) -> Any:
 def _file(parts: list[str]) -> Path | None:
     """The file of a dotted module, found package by package."""
     places: list[str] | None = [*sys.path, str(Path.cwd())]
+    found = None
     for i in range(len(parts)):
         spec = PathFinder.find_spec(".".join(parts[: i + 1]), places)
         if spec is None:
             return None
         places = list(spec.submodule_search_locations or [])
-    return Path(spec.origin) if spec.origin and spec.has_location else None
+        found = Path(spec.origin) if spec.origin and spec.has_location else None
+    return found
 
 
 def _top_level(file: Path) -> Iterator[str]:

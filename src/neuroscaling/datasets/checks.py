@@ -36,6 +36,10 @@ def light_problems(
     result is kept for large sets, while their class folders, lists or shards don't change.
     """
     wanted = list(dict.fromkeys(subsets))
+    try:
+        format_of(name, settings)
+    except NeuroscalingError as error:
+        return error.problems
     if not has_root(settings):
         return [no_root(name, settings), *_declared_subsets(name, settings, wanted)]
     try:
@@ -93,8 +97,6 @@ def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | s
 
 
 def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None) -> list[Problem]:
-    # PIL: not while a study is parsed
-
     found = list_images(name, settings, split, cache_dir)
     if len(found.names) > FILES_LOOKED_AT:
         return []

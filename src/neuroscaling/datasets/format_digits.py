@@ -4,7 +4,7 @@ Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI (
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,14 +102,9 @@ def read_digits(settings: dict[str, Any], split: str, train_classes: Callable[[]
     return Split(image_ids, labels, [str(digit) for digit in range(10)])
 
 
-def digits_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """None: the file was checked when it was read."""
-    return iter(())
-
-
 def digits_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> PixelSource:
     """8 x 8 pixels each."""
     return PixelSource(index, load_digits(index.split)[0])
 
 
-DIGITS = Format(digits_identity, digits_state, read_digits, digits_problems, digits_source)
+DIGITS = Format(digits_state, read_digits, digits_source, identity=digits_identity)

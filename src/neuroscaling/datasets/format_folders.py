@@ -14,7 +14,7 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.datasets.packed_names import join_names, pack_names
-from neuroscaling.datasets.split import IMAGE_EXTENSIONS, DatasetIndex, FileSource, Format, Split
+from neuroscaling.datasets.split import IMAGE_EXTENSIONS, DatasetIndex, FileSource, Format, Settings, Split
 
 MANY_IMAGES = 20_000
 NAMES_LOOKED_AT = 20  # of each class in sets of many images
@@ -131,6 +131,26 @@ def _named_class(file: str, others: dict[str, str]) -> str | None:
     return next((others[stem[:end]] for end in ends if stem[:end] in others), None)
 
 
+def folder_format(
+    split_folder: Callable[[Settings, str], Path], problems: Callable[[Settings, dict[str, Split]], Iterator[Problem]]
+) -> Format:
+    """A format whose images lie in one folder a class, below the folder of their split.
+
+    split_folder: that folder, for the settings of a data set and a split; problems: as of `Format`.
+    """
+
+    def state(settings: Settings, split: str) -> list[list[str | int]]:
+        return folder_state(split_folder(settings, split))
+
+    def read(settings: Settings, split: str, train_classes: Callable[[], list[str]]) -> Split:
+        return read_folders(split_folder(settings, split))
+
+    def source(settings: Settings, index: DatasetIndex, split: Split) -> FileSource:
+        return FileSource(index, split_folder(settings, index.split))
+
+    return Format(state, read, source, problems, root="root")
+
+
 IMAGEFOLDER_SPLITS = {"train": "train", "validation": "val"}
 
 
@@ -149,33 +169,12 @@ def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
     return Path(settings["root"]) / IMAGEFOLDER_SPLITS[split]
 
 
-def imagefolder_identity(settings: dict[str, Any]) -> None:
-    """The fingerprint is that of the files."""
-
-
-def imagefolder_state(settings: dict[str, Any], split: str) -> Any:
-    """Names and dates of the class folders. Raises DataError when the folder is missing."""
-    return folder_state(imagefolder_split(settings, split))
-
-
-def read_imagefolder(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """Classes and files in the order of their names. Raises DataError when the folder is missing."""
-    return read_folders(imagefolder_split(settings, split))
-
-
 def imagefolder_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
     """Classes without images or in one split alone, folders that were swapped."""
     return folder_problems({imagefolder_split(settings, split): found for split, found in splits.items()})
 
 
-def imagefolder_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
-    """Files below the split's folder."""
-    return FileSource(index, imagefolder_split(settings, index.split))
-
-
-IMAGEFOLDER = Format(
-    imagefolder_identity, imagefolder_state, read_imagefolder, imagefolder_problems, imagefolder_source
-)
+IMAGEFOLDER = folder_format(imagefolder_split, imagefolder_problems)
 
 INATURALIST_VALIDATION = "2021_valid"
 
@@ -185,20 +184,6 @@ def inaturalist_split(settings: dict[str, Any], split: str) -> Path:
     return Path(settings["root"]) / (
         settings.get("version", "2021_train") if split == "train" else INATURALIST_VALIDATION
     )
-
-
-def inaturalist_identity(settings: dict[str, Any]) -> None:
-    """The fingerprint is that of the files."""
-
-
-def inaturalist_state(settings: dict[str, Any], split: str) -> Any:
-    """Names and dates of the category folders. Raises DataError when the folder is missing."""
-    return folder_state(inaturalist_split(settings, split))
-
-
-def read_inaturalist(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """Categories and files in the order of their names. Raises DataError when the folder is missing."""
-    return read_folders(inaturalist_split(settings, split))
 
 
 def inaturalist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
@@ -218,11 +203,4 @@ def inaturalist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> 
             )
 
 
-def inaturalist_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
-    """Files below the split's folder."""
-    return FileSource(index, inaturalist_split(settings, index.split))
-
-
-INATURALIST = Format(
-    inaturalist_identity, inaturalist_state, read_inaturalist, inaturalist_problems, inaturalist_source
-)
+INATURALIST = folder_format(inaturalist_split, inaturalist_problems)

@@ -11,7 +11,7 @@ analysis, ICDAR 2003). The numbers below are this project's own.
 
 import gzip
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,6 @@ def read_infimnist(settings: dict[str, Any], split: str, train_classes: Callable
     return Split(names, np.resize(labels, n), [str(digit) for digit in range(10)])
 
 
-def infimnist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """None: files are checked when they are read."""
-    return iter(())
-
-
 def infimnist_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> Source:
     """28 x 28 pixels each."""
     images, _ = load_originals(settings.get("mnist"), index.split)
@@ -74,7 +69,7 @@ def _n_images(settings: dict[str, Any]) -> int:
     return int(settings.get("images") or IMAGES)
 
 
-INFIMNIST = Format(infimnist_identity, infimnist_state, read_infimnist, infimnist_problems, infimnist_source)
+INFIMNIST = Format(infimnist_state, read_infimnist, infimnist_source, identity=infimnist_identity)
 
 DEFORMATION_VERSION = 1
 SIZE = 28

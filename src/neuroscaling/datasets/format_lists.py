@@ -22,10 +22,6 @@ from neuroscaling.datasets.labels import (
 from neuroscaling.datasets.split import DatasetIndex, FileSource, Format, Split
 
 
-def filelist_identity(settings: dict[str, Any]) -> None:
-    """The fingerprint is that of the files."""
-
-
 def filelist_state(settings: dict[str, Any], split: str) -> Any:
     """Size and date of the lists: those of the split, of the training images (whose classes count), of the names."""
     keys = ["train", *([split] if split != "train" else []), *(["class_names"] if settings.get("class_names") else [])]
@@ -57,15 +53,11 @@ def _filelist_path(settings: dict[str, Any], key: str) -> Path:
     return Path(settings["root"]) / settings[key]
 
 
-FILELIST = Format(filelist_identity, filelist_state, read_filelist, filelist_problems, filelist_source)
+FILELIST = Format(filelist_state, read_filelist, filelist_source, filelist_problems, root="root")
 
 PLACES365_CATEGORIES = "categories_places365.txt"
 PLACES365_LISTS = {"train": "places365_train_standard.txt", "validation": "places365_val.txt"}
 PLACES365_FOLDERS = {"train": "data_{}_standard", "validation": "val_{}"}
-
-
-def places365_identity(settings: dict[str, Any]) -> None:
-    """The fingerprint is that of the files."""
 
 
 def places365_state(settings: dict[str, Any], split: str) -> Any:
@@ -115,4 +107,4 @@ def _places365_categories(settings: dict[str, Any]) -> list[str]:
     return [names[row] for row in order.tolist()]
 
 
-PLACES365 = Format(places365_identity, places365_state, read_places365, places365_problems, places365_source)
+PLACES365 = Format(places365_state, read_places365, places365_source, places365_problems, root="root")

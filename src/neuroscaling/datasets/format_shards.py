@@ -216,10 +216,6 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
                 yield key, extension, member.offset, member.size, content.decode(errors="replace").strip()
 
 
-def webdataset_identity(settings: dict[str, Any]) -> None:
-    """The fingerprint is that of the shards' members."""
-
-
 def webdataset_state(settings: dict[str, Any], split: str) -> Any:
     """Size and date of each shard; of the training shards too, whose classes count. Raises DataError."""
     keys = ["train", *([split] if split != "train" else [])]
@@ -246,4 +242,4 @@ def webdataset_source(settings: dict[str, Any], index: DatasetIndex, split: Spli
     return ShardSource(index, shard_paths(settings[index.split], index.split), split.columns)
 
 
-WEBDATASET = Format(webdataset_identity, webdataset_state, read_webdataset, webdataset_problems, webdataset_source)
+WEBDATASET = Format(webdataset_state, read_webdataset, webdataset_source, webdataset_problems, root="train")

@@ -1,11 +1,14 @@
 """Each data set has one of these formats, and a study may give its size where its images are absent.
 
-Light: imported while a study is parsed, so numpy is the heaviest import at the top of a format's module.
+A lab's own format is named by its dotted path. The module is imported while a study is read, so numpy is the heaviest
+import at the top of a format's module.
 """
 
-from typing import Any
+from dataclasses import fields
+from functools import cache
 
-from neuroscaling.core.errors import DataError, Problem, nearest
+from neuroscaling.core.dotted_paths import find_path, load_path
+from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.format_digits import DIGITS
 from neuroscaling.datasets.format_folders import IMAGEFOLDER, INATURALIST
@@ -25,21 +28,53 @@ FORMATS: dict[str, Format] = {
 }
 
 
+OWN_FORMAT = "package.module:NAME, where NAME is a neuroscaling.datasets.split.Format"
+
+
 def format_of(name: str, settings: Settings) -> Format:
-    """The format of the data set `name`. Raises DataError for one that doesn't exist."""
-    found = FORMATS.get(settings.get("format", ""))
+    """The format of the data set `name`.
+
+    Raises DataError for one that doesn't exist, StudyError for a dotted path that leads to none.
+    """
+    given = settings.get("format")
+    if is_own_format(given):
+        return own_format(str(given))
+    found = FORMATS.get(given or "")
     if found is None:
-        given = settings.get("format")
         raise DataError(
             Problem(
                 what="unknown format",
                 where=name,
                 value=given,
-                allowed=", ".join(FORMATS),
+                allowed=f"{', '.join(FORMATS)}, or {OWN_FORMAT}",
                 nearest=nearest(given, FORMATS),
             )
         )
     return found
+
+
+def is_own_format(name: object) -> bool:
+    """Is this the dotted path of a lab's own format, and not the name of one that is listed here?"""
+    return isinstance(name, str) and ":" in name
+
+
+@cache
+def own_format(path: str) -> Format:
+    """The format that a dotted path leads to. Raises StudyError that names what is missing or of another kind."""
+    found = find_path(path, "format", OWN_FORMAT)
+    loaded = load_path(found)
+    where = str(found.file)
+    if not isinstance(loaded, Format):
+        what = f"`{found.attribute}` is no data set format but `{type(loaded).__name__}`"
+        fix = "make it of the functions that docs/extending.md names"
+        raise StudyError(Problem(what=what, where=where, value=path, allowed=OWN_FORMAT, fix=fix))
+    wrong = [
+        entry.name for entry in fields(Format) if entry.name != "root" and not callable(getattr(loaded, entry.name))
+    ]
+    if wrong:
+        what = "a data set format whose parts are no functions"
+        raise StudyError(Problem(what=what, where=where, value=", ".join(wrong), allowed="functions"))
+    return loaded
 
 
 NO_ROOT = "no root: it is not said where the images are"
@@ -54,40 +89,40 @@ KNOWN_SIZES = {
     "inaturalist": (10000, 2_686_843),
     "infimnist": (10, 1_200_000),
 }
-ROOT_KEYS = {
-    "imagefolder": "root",
-    "filelist": "root",
-    "places365": "root",
-    "inaturalist": "root",
-    "webdataset": "train",
-}
 
 
-def has_root(settings: dict[str, Any]) -> bool:
+def has_root(settings: Settings) -> bool:
     """Whether it is said where the images are; `root: ${IMAGENET_ROOT:-}` says nothing where the variable is unset."""
-    key = ROOT_KEYS.get(settings.get("format", ""))
-    return key is None or bool(settings.get(key))
+    key = _root_key(settings)
+    return not key or bool(settings.get(key))
 
 
-def has_declared_size(settings: dict[str, Any]) -> bool:
+def _root_key(settings: Settings) -> str:
+    """The key that names where the images are; empty where they need no place, or the format is unknown."""
+    given = settings.get("format")
+    found = own_format(str(given)) if is_own_format(given) else FORMATS.get(given or "")
+    return found.root if found else ""
+
+
+def has_declared_size(settings: Settings) -> bool:
     """Whether the study gives the numbers of classes and of training images: enough for a plan."""
     return bool(settings.get("classes")) and bool(settings.get("images"))
 
 
-def declared_fingerprint(name: str, settings: dict[str, Any]) -> str:
+def declared_fingerprint(name: str, settings: Settings) -> str:
     """Stands in for the fingerprint of images that are not at hand: eight hexadecimal digits of their numbers."""
     return content_hash({"declared": name, "classes": settings.get("classes"), "images": settings.get("images")})
 
 
-def no_root(name: str, settings: dict[str, Any]) -> Problem:
+def no_root(name: str, settings: Settings) -> Problem:
     """The problem of a data set that is nowhere."""
-    key = ROOT_KEYS[settings["format"]]
+    key = _root_key(settings)
     variable = f"{name.upper().replace('-', '_').replace('.', '_')}_ROOT"
     fix = f"export {variable}=... where the study says `{key}: ${{{variable}:-}}`, or set `{key}:`"
     return Problem(what=NO_ROOT, where=f"dataset {name}: {key}", fix=fix)
 
 
-def declared_problems(name: str, settings: dict[str, Any], n_classes: int, n_images: int) -> list[Problem]:
+def declared_problems(name: str, settings: Settings, n_classes: int, n_images: int) -> list[Problem]:
     """Where the numbers that were found are not those that the study declares (`classes`, `images`)."""
     found = {"classes": n_classes, "images": n_images}
     return [
@@ -103,7 +138,7 @@ def declared_problems(name: str, settings: dict[str, Any], n_classes: int, n_ima
     ]
 
 
-def _known_size_hint(name: str, settings: dict[str, Any], key: str) -> str:
+def _known_size_hint(name: str, settings: Settings, key: str) -> str:
     known = KNOWN_SIZES.get(name) or KNOWN_SIZES.get(settings.get("format", ""))
     if not known:
         return ""

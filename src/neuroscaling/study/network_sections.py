@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from neuroscaling.core.errors import nearest
+from neuroscaling.datasets.formats import is_own_format
 from neuroscaling.study.key_types import Archs, NamedPath, Names, OptionalFolder, Section, Seed, Text, keys_of
 from neuroscaling.study.training_options import Stage, TrainingOptions
 
 ROOT = "The folder that holds it. Empty (`${IMAGENET_ROOT:-}` where it is unset): the study can be planned, not run."
+DOTTED = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 OptionalCount = Annotated[int, Field(ge=1)] | None
 
 
@@ -92,7 +94,27 @@ class WebDataset(ImageDataset):
     )
 
 
-Dataset = Annotated[
+class OwnDataset(ImageDataset):
+    """Images in a format of one's own, which a module outside this package defines (docs/extending.md).
+
+    All further keys are settings of the format, and are given to it as they stand.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    example: ClassVar[str] = "{format: our_lab.formats:TREE, root: FOLDER}"
+
+    format: Annotated[str, Field(pattern=DOTTED, max_length=1000)] = Field(
+        description="`package.module:NAME`: the dotted path of the format."
+    )
+
+
+def _whose_format(value: Any) -> str:
+    """The branch of the union: a dotted path has a colon, the names of the formats that are listed here have none."""
+    given = value.get("format") if isinstance(value, dict) else getattr(value, "format", None)
+    return "<own>" if is_own_format(given) else "<listed>"
+
+
+ListedDataset = Annotated[
     DigitsDataset
     | ImageFolderDataset
     | FileListDataset
@@ -101,6 +123,9 @@ Dataset = Annotated[
     | InfiniteDigitsDataset
     | WebDataset,
     Field(discriminator="format"),
+]
+Dataset = Annotated[
+    Annotated[ListedDataset, Tag("<listed>")] | Annotated[OwnDataset, Tag("<own>")], Discriminator(_whose_format)
 ]
 
 Count = Annotated[int, Field(ge=1)]

@@ -1,21 +1,17 @@
 """Networks that no library has: flex families by name, and one's own by dotted path.
 
-The module is found without being imported, so that a study is read in no time; `load` imports it.
+The module is found without being imported, so that a study is read in no time; `load_dotted` imports it.
 
 Every number of a name is read, so that other widths and depths than the published ones have names too.
 """
 
-import ast
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.dotted_paths import DottedPath, find_path, load_path
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.core.hashing import file_sha256
 
@@ -26,14 +22,10 @@ FORM = "package.module:function or package.module:function@SIZE, SIZE in pixels"
 
 
 @dataclass(frozen=True)
-class Dotted:
-    """A network of one's own: module and function of a dotted path, the module's file, pixels of each side."""
+class Dotted(DottedPath):
+    """A function that builds a network, by its dotted path; input_size: pixels of each side of its images."""
 
-    name: str
-    module: str
-    function: str
-    file: Path
-    input_size: int
+    input_size: int = INPUT_SIZE
 
 
 def is_dotted(name: str) -> bool:
@@ -48,21 +40,10 @@ def find_dotted(name: str) -> Dotted:
     path is wrong or missing.
     """
     path, at, size = name.partition("@")
-    module, _, function = path.partition(":")
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in [*parts, function]) or (at and not SIZE.fullmatch(size)):
+    if at and not SIZE.fullmatch(size):
         raise StudyError(Problem(what="not the dotted path of a function", value=name, allowed=FORM))
-    file = _file(parts)
-    if file is None:
-        what, fix = f"no module `{module}`", "start where it lies, or name its folder in PYTHONPATH"
-        raise StudyError(Problem(what=what, value=name, allowed=FORM, fix=fix))
-    defined = sorted(set(_top_level(file)))
-    if function not in defined and "*" not in defined:
-        near = nearest(function, defined)
-        raise StudyError(
-            Problem(what=f"no function `{function}` in this module", where=str(file), value=name, nearest=near)
-        )
-    return Dotted(name, module, function, file, int(size) if at else INPUT_SIZE)
+    found = find_path(path, "function", FORM, name)
+    return Dotted(name, found.module, found.attribute, found.file, int(size) if at else INPUT_SIZE)
 
 
 def is_dotted_network(name: str) -> bool:
@@ -82,23 +63,13 @@ def dotted_sha256(name: str) -> str:
 def load_dotted(name: str) -> Callable[..., Any]:
     """The function, imported. Raises StudyError where that fails, or the function doesn't take `num_classes`."""
     found = find_dotted(name)
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        module = importlib.import_module(found.module)
-    except Exception as error:  # whatever the module raises
-        what = f"the module can't be imported: {type(error).__name__}: {error}"
-        raise StudyError(Problem(what=what, where=str(found.file), value=name)) from error
-    if Path(module.__file__ or "").resolve() != found.file.resolve():
-        what = f"another module of this name is imported: {module.__file__}"
-        raise StudyError(Problem(what=what, where=str(found.file), value=name, fix="give the module another name"))
-    function = getattr(module, found.function, None)
+    function = load_path(found)
     if not callable(function):
-        raise StudyError(Problem(what=f"`{found.function}` is not a function", where=str(found.file), value=name))
+        raise StudyError(Problem(what=f"`{found.attribute}` is not a function", where=str(found.file), value=name))
     try:
         inspect.signature(function).bind(num_classes=1000)
     except TypeError as error:
-        what, allowed = f"the function can't be called: {error}", f"{found.function}(num_classes=...)"
+        what, allowed = f"the function can't be called: {error}", f"{found.attribute}(num_classes=...)"
         raise StudyError(Problem(what=what, where=str(found.file), value=name, allowed=allowed)) from error
     return function
 
@@ -112,42 +83,6 @@ def make_dotted(name: str, num_classes: int) -> Any:
         what = f"the function gives `{type(model).__name__}`"
         raise StudyError(Problem(what=what, where=str(find_dotted(name).file), value=name, allowed="a torch.nn.Module"))
     return model
-
-
-def _file(parts: list[str]) -> Path | None:
-    """The file of a dotted module, found package by package."""
-    places: list[str] | None = [*sys.path, str(Path.cwd())]
-    for i in range(len(parts)):
-        spec = PathFinder.find_spec(".".join(parts[: i + 1]), places)
-        if spec is None:
-            return None
-        places = list(spec.submodule_search_locations or [])
-    return Path(spec.origin) if spec.origin and spec.has_location else None
-
-
-def _top_level(file: Path) -> Iterator[str]:
-    """Names that a module defines, assigns or imports at its top; `*` where it imports all of another."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        raise StudyError(Problem(what=f"not Python: {error}", where=str(file))) from error
-    for node in _statements(tree.body):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            inside = (part for target in targets for part in ast.walk(target))  # of `first, second = ...` too
-            yield from (part.id for part in inside if isinstance(part, ast.Name))
-
-
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for node in body:
-        yield node
-        if isinstance(node, ast.If | ast.Try | ast.ExceptHandler | ast.With):
-            inner = [*node.body, *getattr(node, "handlers", []), *getattr(node, "orelse", [])]
-            yield from _statements(inner)
 
 
 FLEX_FAMILIES = ("resnetflexfilters", "convnextflex", "deitflex")  # how their names start
