@@ -26,7 +26,7 @@ from neuroscaling.study.recordings import (
     encoding_jobs,
     v4_identity,
 )
-from neuroscaling.study.study_sections import FmriEncoding, V4Encoding
+from neuroscaling.study.study_sections import BrainScore, FmriEncoding, V4Encoding
 
 ITSELF = "itself"
 """In place of the run whose layers a score takes, where it is the run that is scored."""
@@ -84,7 +84,7 @@ class Names:
 
     def commitment(self, run: Run, job: BrainScoreJob, benchmark: str) -> ArtefactName:
         """Layers that are chosen for a benchmark on a run like `run`; with a hierarchy all benchmarks count."""
-        layers = self.study.config.brainscore.layers
+        layers = self._brainscore.layers
         extraction = self.extraction(run)
 
         def made() -> ArtefactName:
@@ -125,7 +125,7 @@ class Names:
                 # What else determines the choice is here too: a run has the layers of the run that it is chosen on.
                 "choice": chosen and {**chosen["choice"], "code": chosen["code"]},
                 "reference": chosen_on,
-                "engine": settings.brainscore.engine,
+                "engine": self._brainscore.engine,
                 "protocol": settings.protocol,
                 "code": code_of("brainscore"),
             }
@@ -187,6 +187,13 @@ class Names:
         settings = self.study.config.brainscore
         return settings is not None and settings.layers.hierarchy
 
+    @property
+    def _brainscore(self) -> BrainScore:
+        """The section of the study file that all jobs of Brain-Score come from."""
+        settings = self.study.config.brainscore
+        assert settings is not None
+        return settings
+
     def _benchmark(self, job: BrainScoreJob, benchmark: str) -> dict[str, Any]:
         """What a benchmark is: its name or definition, its recordings and its images."""
         return {
@@ -198,8 +205,8 @@ class Names:
 
     def _defined(self, benchmark: str) -> dict[str, Any] | None:
         """What the study says of a benchmark of its own."""
-        entry = self.study.config.brainscore.define.get(benchmark)
-        return entry and entry.model_dump(mode="json")
+        entry = self._brainscore.define.get(benchmark)
+        return entry.model_dump(mode="json") if entry else None
 
     def _fixed(self, run: Run) -> dict[str, Any]:
         fixed = self._once(("fixed", _group(run)), lambda: fixed_layers(self.study.config, run))

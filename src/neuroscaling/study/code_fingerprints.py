@@ -120,7 +120,7 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
     for name in node._fields:
         if name in LEFT_OUT:
             continue
-        content = getattr(node, name, None)
+        content: Any = getattr(node, name, None)
         if name == "body" and isinstance(node, WITH_DOCSTRINGS):
             content = content[1:] if ast.get_docstring(node, clean=False) is not None else content
         elif name == "values" and isinstance(node, ast.JoinedStr):
@@ -132,8 +132,10 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
     """Parts of an f-string, neighbouring texts as one and none empty: versions of Python cut them differently."""
     parts: list[ast.expr] = []
     for value in values:
-        if isinstance(value, ast.Constant) and parts and isinstance(parts[-1], ast.Constant):
-            parts[-1] = ast.Constant(parts[-1].value + value.value)
+        last = parts[-1] if parts else None
+        if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
+            # Within an f-string a constant is a text.
+            parts[-1] = ast.Constant(str(last.value) + str(value.value))
         elif not (isinstance(value, ast.Constant) and value.value == ""):
             parts.append(value)
     return parts

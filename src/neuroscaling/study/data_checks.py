@@ -10,7 +10,7 @@ from pathlib import Path
 
 from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem, dotted, listing, nearest
 from neuroscaling.datasets.checks import light_problems
-from neuroscaling.study import architectures, benchmarks, published_tables, recording_folders
+from neuroscaling.study import architectures, benchmarks, nsd_tree, published_tables, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
 from neuroscaling.study.gpus import devices_named
 from neuroscaling.study.network_sections import SUBSETS, PretrainedRuns, TrainedRuns
@@ -229,12 +229,13 @@ Found = Iterator[tuple[Location, Problem]]
 def fmri_problems(study: Study, entry: FmriEncoding) -> Found:
     """Faulty trees, sizes that a subject can't give, and settings that don't go together."""
     yield from _setting_problems(study, entry)
-    if isinstance(entry, NsdEncoding):
-        yield from _nsd_problems(entry) if entry.data.local.is_dir() else ()
-    elif isinstance(entry, AlgonautsEncoding) and isinstance(entry.data, SimulatedData):
-        yield from _simulated_problems(study, entry, entry.data.simulated)
-    elif isinstance(entry, AlgonautsEncoding) and entry.data.local.is_dir():
-        yield from _tree_problems(entry)
+    match entry:
+        case NsdEncoding():
+            yield from _nsd_problems(entry) if entry.data.local.is_dir() else ()
+        case AlgonautsEncoding(data=SimulatedData(simulated=brain)):
+            yield from _simulated_problems(study, entry, brain)
+        case AlgonautsEncoding(data=LocalData(local=root)) if root.is_dir():
+            yield from _tree_problems(entry, root)
 
 
 def size_problems(entry: FmriEncoding, n_training: dict[str, int]) -> Found:
@@ -293,8 +294,7 @@ def _simulated_problems(study: Study, entry: AlgonautsEncoding, brain: str) -> F
     yield from size_problems(entry, {subject: sizes[subject] for subject in wanted if subject in sizes})
 
 
-def _tree_problems(entry: AlgonautsEncoding) -> Found:
-    root = entry.data.local
+def _tree_problems(entry: AlgonautsEncoding, root: Path) -> Found:
     regions = [r for r in entry.regions if r in recording_folders.FMRI_REGIONS] if entry.regions != "all" else "all"
     found = tree_problems(root, entry.subjects, regions, needs_test_responses=entry.evaluate == "test")
     yield from ((("data",), problem) for problem in found)
@@ -315,8 +315,6 @@ def _n_training(folder: Path) -> int:
 
 def _nsd_problems(entry: NsdEncoding) -> Found:
     """Subjects without responses in the space that is asked for; `neuroscaling data check nsd` looks deeper."""
-    from neuroscaling.study import nsd_tree
-
     root = entry.data.local
     found = sorted(folder.name for folder in (root / "nsddata_betas/ppdata").glob("subj[0-9]*"))
     fix = "docs/nsd.md says which folders a study needs"
@@ -360,27 +358,38 @@ def v4_faults(study: Study) -> Iterator[Fault]:
     A session's images, activations and scores have its name alone, so that all entries take it from one folder: an
     entry without `local_dir` from that of another.
     """
-    entries = list(_entries(study))
-    for i, entry in enumerate(study.encoding):
-        if isinstance(entry, V4Encoding) and entry.sessions == "all" and entry.local_dir is None:
+    for i, section in enumerate(study.encoding):
+        if isinstance(section, V4Encoding) and section.sessions == "all" and section.local_dir is None:
             fix = "name the sessions, e.g. sessions: ['190923']"
             yield Fault(("encoding", i, "sessions"), Problem(what="`all` needs `local_dir`", fix=fix))
-    named = {entry.folder.resolve(): entry for entry in reversed(entries) if entry.folder}
-    first = next((entry for entry in entries if entry.folder), None)
-    for entry in named.values():
-        place, folder = (*entry.place, "local_dir"), str(entry.folder)
-        if first and entry is not first:
-            allowed = f"{first.folder}, as in {dotted(first.place)}"
+    entries = list(_entries(study))
+    folders = [(entry.folder, entry) for entry in entries if entry.folder]
+    yield from _v4_folder_faults(folders)
+    if len({folder.resolve() for folder, _ in folders}) == 1:
+        yield from _v4_session_faults(recording_folders.v4_session_names(folders[0][0]), entries)
+
+
+def _v4_folder_faults(folders: list[tuple[Path, _Entry]]) -> Iterator[Fault]:
+    """What is wrong with the folders of V4 recordings that entries name."""
+    named = {folder.resolve(): (folder, entry) for folder, entry in reversed(folders)}
+    for path, entry in named.values():
+        place, folder = (*entry.place, "local_dir"), str(path)
+        first, of_first = folders[0]
+        if entry is not of_first:
+            allowed = f"{first}, as in {dotted(of_first.place)}"
             fix = "put all sessions into one folder, or make two studies with a store each"
             what = "V4 recordings of one study are in two folders"
             yield Fault(place, Problem(what=what, where="", value=folder, allowed=allowed, fix=fix))
-        elif not entry.folder.is_dir():
+        elif not path.is_dir():
             yield Fault(place, Problem(what="folder is missing", where="", value=folder, fix="see docs/data.md"))
-        elif not recording_folders.v4_session_names(entry.folder):
+        elif not recording_folders.v4_session_names(path):
             yield Fault(
                 place, Problem(what="no session in this folder", where="", value=folder, fix="see docs/data.md")
             )
-    found = recording_folders.v4_session_names(first.folder) if first and len(named) == 1 else []
+
+
+def _v4_session_faults(found: list[str], entries: list[_Entry]) -> Iterator[Fault]:
+    """Sessions that entries name and the folder lacks. found: those of the folder, which may be empty."""
     for entry in entries if found else []:
         for i, session in enumerate(entry.sessions):
             if session not in found:

@@ -19,15 +19,6 @@ from neuroscaling.study.key_types import SHAPE_ONLY, Section, Seed
 from neuroscaling.study.validation import validated
 from neuroscaling.study.yaml_document import Document, read_document
 
-FORM_NAMES = (
-    "chinchilla",
-    "log_linear",
-    "logistic",
-    "power_law",
-    "power_law_ceiling",
-    "power_law_shift",
-    "sqrt_saturating",
-)
 TWO_VARIABLES = ("chinchilla",)
 # Columns of the tables published with Gokce & Schrimpf 2025 that ours have not.
 PUBLISHED_COLUMNS = [
@@ -71,7 +62,15 @@ def _is_number(value: Any) -> bool:
 Filter = Annotated[Any, AfterValidator(_filter)]
 Scale = Annotated[float, Field(gt=0)]
 Column = Annotated[str, Field(min_length=1, max_length=100)]
-FormName = Literal[*FORM_NAMES]
+FormName = Literal[
+    "chinchilla",
+    "log_linear",
+    "logistic",
+    "power_law",
+    "power_law_ceiling",
+    "power_law_shift",
+    "sqrt_saturating",
+]
 Mode = Literal["corrected", "parity"]
 
 

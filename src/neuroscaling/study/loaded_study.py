@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import islice, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neuroscaling.core.errors import DataError, Fault, Location, Problem, StudyError
 from neuroscaling.core.hashing import ArtefactName, content_hash
@@ -24,7 +24,7 @@ from neuroscaling.study.network_sections import BaselineRuns, PretrainedRuns, Tr
 from neuroscaling.study.paths import Results, Store, find_file
 from neuroscaling.study.published_weights import presentation, published_weights, weights_identity
 from neuroscaling.study.recipes import Recipe, load_recipe
-from neuroscaling.study.study_sections import Data, FmriEncoding, SimulatedData, Study, V4Data, V4Encoding
+from neuroscaling.study.study_sections import Data, FmriEncoding, FmriSource, SimulatedData, Study, V4Data, V4Encoding
 from neuroscaling.study.validation import ROUNDS, STAND_INS, partial, read_study_parts
 from neuroscaling.study.yaml_document import Document
 
@@ -232,7 +232,9 @@ def _full(arch: str) -> str:
     return full if full.startswith(f"{arch}.") else arch
 
 
-def _before(recipe: Recipe, protocol: str, file: Path | None = None) -> list[tuple[Recipe, int | str]]:
+def _before(
+    recipe: Recipe, protocol: Literal["corrected", "parity"], file: Path | None = None
+) -> list[tuple[Recipe, int | str]]:
     """Recipe and images per class of the runs that one of `recipe` starts from, in the order of their training.
 
     Raises StudyError where they start from each other.
@@ -331,11 +333,11 @@ class LoadedStudy:
     def v4_dir(self) -> Path | None:
         """Folder of V4 recordings that the study names; None where they are downloaded into the store."""
         data = self.config.brainscore.data if self.config.brainscore else None
-        entries = [*self.recordings, *([data] if isinstance(data, V4Data) else [])]
+        entries: list[V4Encoding | V4Data] = [*self.recordings, *([data] if isinstance(data, V4Data) else [])]
         return next((entry.local_dir for entry in entries if entry.local_dir), None)
 
     @property
-    def fmri(self) -> Iterator[FmriEncoding]:
+    def fmri(self) -> Iterator[FmriSource]:
         """The sources of fMRI."""
         return (entry for entry in self.config.encoding if isinstance(entry, FmriEncoding))
 

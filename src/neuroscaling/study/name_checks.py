@@ -204,7 +204,7 @@ def _filter_faults(fit_file: FitFile, document: Document, study: Any) -> Iterato
     columns = _columns(study)
     for i, fit in enumerate(fit_file.fits):
         for place, column, values in _compared(fit):
-            known = columns.get(column)
+            known = columns.get(column, set())
             for value in values if known else ():
                 if (
                     isinstance(value, str)

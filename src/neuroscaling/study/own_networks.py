@@ -124,8 +124,9 @@ def flex_entry(name: str) -> dict[str, Any]:
     filters = _filters(kind, numbers)
     if filters and all(filters):
         return _resnet(filters, [2, 2, 2, 2])
-    if kind == "l" and len(numbers) == 1 and numbers[0] < 4:
-        factor = _factor(1, 8, 5, numbers[0] + 1)  # the first, the full width, has no name
+    # The first factor, the full width, has no name.
+    factor = _factor(1, 8, 5, numbers[0] + 1) if kind == "l" and len(numbers) == 1 and numbers[0] < 4 else None
+    if match and factor is not None:
         return _convnext(factor) if match[4] == "convnextflex" else _vit(factor)
     raise StudyError(
         Problem(what="not a name of a flex family", value=name, allowed=FORMS, nearest=nearest(name, PUBLISHED))

@@ -14,7 +14,7 @@ from neuroscaling.study.study_sections import (
     AlgonautsEncoding,
     BrainScore,
     DownloadedData,
-    FmriEncoding,
+    FmriSource,
     LocalData,
     NsdEncoding,
     SimulatedData,
@@ -178,7 +178,7 @@ def _registered(
 ) -> BrainScoreJob:
     official = downloaded or study_benchmarks.is_official(folder, benchmarks[0])
     key = study_benchmarks.source_hash(None if official else folder, benchmarks[0])
-    source = {"kind": "brainscore", "root": str(folder), "stimulus_sets": list(stimulus_sets)}
+    source: dict[str, object] = {"kind": "brainscore", "root": str(folder), "stimulus_sets": list(stimulus_sets)}
     readable = stimulus_sets[0].replace("_", "-")
     made = study.store.prefetched(f"{readable}-{key}") if downloaded else None
     if made:  # the files lie beside their list, in any folder of the store
@@ -226,7 +226,7 @@ class EncodingJob:
     NSD); made: file that a rule of ours writes when the recordings are there, or None for a folder of the user.
     """
 
-    entry: FmriEncoding
+    entry: FmriSource
     data: str
     subject: str
     benchmark: str
@@ -260,7 +260,7 @@ def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
     return [job for entry in study.fmri for job in _jobs_of(study, entry)]
 
 
-def subjects_of(study: LoadedStudy, entry: FmriEncoding) -> list[str]:
+def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:
     """Names of the subjects of a source: those that are named, or all that it has."""
     if entry.subjects != "all":
         return list(entry.subjects)
@@ -271,7 +271,7 @@ def subjects_of(study: LoadedStudy, entry: FmriEncoding) -> list[str]:
     return sorted(path.name for path in folder.glob("subj[0-9]*") if path.is_dir())
 
 
-def data_name(study: LoadedStudy, entry: FmriEncoding) -> str:
+def data_name(study: LoadedStudy, entry: FmriSource) -> str:
     """Name of a source in the store."""
     return str(nsd_recordings(study, entry)) if isinstance(entry, NsdEncoding) else study.data_name(entry.data)
 
@@ -290,11 +290,12 @@ def algonauts_root(study: LoadedStudy, entry: AlgonautsEncoding) -> Path:
     return study.store.find(study.store.simulated(study.data_name(entry.data))) / "algonauts2023"
 
 
-def _jobs_of(study: LoadedStudy, entry: FmriEncoding) -> Iterator[EncodingJob]:
+def _jobs_of(study: LoadedStudy, entry: FmriSource) -> Iterator[EncodingJob]:
     data = data_name(study, entry)
     simulated = isinstance(entry.data, SimulatedData)
     for subject in subjects_of(study, entry):
         benchmark, stimuli = f"{entry.source}-{subject}", _stimuli(study, entry, data, subject)
+        made: Path | None
         if isinstance(entry, NsdEncoding):
             made = study.store.recording(data, subject) / "manifest.json"
             folder = study.store.find(made).parent
@@ -305,7 +306,7 @@ def _jobs_of(study: LoadedStudy, entry: FmriEncoding) -> Iterator[EncodingJob]:
             yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "tree", made)
 
 
-def _stimuli(study: LoadedStudy, entry: FmriEncoding, data: str, subject: str) -> StimulusSet:
+def _stimuli(study: LoadedStudy, entry: FmriSource, data: str, subject: str) -> StimulusSet:
     """The images of all subjects, most of which may be shared; those of one where inner products of all pairs are kept.
 
     A simulated brain's images are one set with those of its other recordings, extracted in one pass.

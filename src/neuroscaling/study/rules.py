@@ -17,7 +17,7 @@ from neuroscaling.study.loaded_study import LoadedStudy, Run
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
 from neuroscaling.study.session import markers_folder, session_marker
-from neuroscaling.study.study_sections import AlgonautsEncoding, FmriEncoding, Ridge, Submission
+from neuroscaling.study.study_sections import AlgonautsEncoding, FmriSource, Ridge, Submission
 from neuroscaling.study.wanted import Absent, Targets
 
 ALL_SUBJECTS = "all-subjects"
@@ -220,7 +220,7 @@ class Rules:
         runs = self.scored_runs(job)
         return [self.jobs.encoding(run, subject) for subject in self.subjects(recordings, subjects) for run in runs]
 
-    def encoding_entry(self, recordings: str, subjects: str) -> FmriEncoding:
+    def encoding_entry(self, recordings: str, subjects: str) -> FmriSource:
         """What the study asks of the source of these recordings."""
         return self.subjects(recordings, subjects)[0].entry
 
@@ -271,7 +271,7 @@ class Rules:
             if self.jobs.left(self.brainscore(label, recordings, stimuli))
         ]
 
-    def _encoded(self, entry: FmriEncoding | None = None) -> list[Path]:
+    def _encoded(self, entry: FmriSource | None = None) -> list[Path]:
         """Markers of the jobs that make absent scores of fMRI. entry: of this source alone."""
         return [
             self.made / f"scores/fmri/{recordings}/{subjects}/{label}"

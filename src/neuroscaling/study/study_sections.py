@@ -308,6 +308,9 @@ class NsdEncoding(FmriEncoding):
     )
 
 
+FmriSource = AlgonautsEncoding | NsdEncoding
+
+
 class V4Encoding(Section):
     """Real macaque V4 recordings to natural images (Cowley and others), predicted neuron by neuron."""
 

@@ -176,7 +176,8 @@ class Targets:
         for one in self.sets.values():
             yield from one.needs
             yield self.store.stimuli(one.name) / "manifest.json"
-        yield from (job.made for job in [*self.names.jobs, *self.names.subjects] if job.made)
+        yield from (job.made for job in self.names.jobs if job.made)
+        yield from (subject.made for subject in self.names.subjects if subject.made)
         yield from (file for session in self.sessions for file in v4_files(self.study, session))
         yield from wanted_tables(self.study).values()
 
