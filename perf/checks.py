@@ -137,7 +137,7 @@ def table(folder: Path, rounds: int) -> list[dict[str, Any]]:
     case = f"table of {len(scores)} scores"
     return [
         alone(case, folder, rounds),
-        compared(f"{case}, within", folder, lambda name: len(build_table(scores, run_files)), rounds),
+        compared(f"{case}, within", folder, lambda name: len(build_table(scores, run_files).scores), rounds),
     ]
 
 

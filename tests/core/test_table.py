@@ -3,7 +3,7 @@
 import pytest
 
 from neuroscaling.core.errors import DataError
-from neuroscaling.core.score_table import COLUMNS, build_table, read_table, write_table
+from neuroscaling.core.score_table import COLUMNS, ScoreTable, build_table, read_score_table, read_table, write_table
 from neuroscaling.laws.filters import failed_runs
 from tests.support.run_records import run_content, write_run
 from tests.support.score_records import reseal, write_score
@@ -18,6 +18,10 @@ def score_record(run="resnet_w8_digits_10_s0-00000000", **changes):
     return record | changes
 
 
+def table_of(*files, **options):
+    return build_table(*files, **options).scores
+
+
 @pytest.fixture
 def write(tmp_path):
     def write_one(name, content):
@@ -29,7 +33,7 @@ def write(tmp_path):
 
 
 def test_has_exactly_the_columns_of_the_formats_page(write):
-    table = build_table([write("s.json", score_record())], [write("r.json", run_content())])
+    table = table_of([write("s.json", score_record())], [write("r.json", run_content())])
     assert list(table.columns) == list(COLUMNS)
     assert table.loc[0, ["run", "arch_family", "samples_per_class", "score", "region"]].tolist() == [
         "resnet_w8_digits_10_s0-00000000", "ResNet", 10, 0.4, "IT",
@@ -42,7 +46,7 @@ def test_null_numbers_stay_missing_and_all_is_0(write):
     score = score_record()
     score["rows"][0] |= {"score": None, "ceiling": None, "reason": "the ceiling is not finite: nan"}
     run = run_content(kind="untrained", dataset=None, samples_per_class="all", acc=None)
-    table = build_table([write("s.json", score)], [write("r.json", run)])
+    table = table_of([write("s.json", score)], [write("r.json", run)])
     assert table[["score", "ceiling", "acc"]].isna().all(axis=None)
     assert table["samples_per_class"][0] == 0 and table["is_random"][0]
 
@@ -50,19 +54,19 @@ def test_null_numbers_stay_missing_and_all_is_0(write):
 def test_order_of_files_is_of_no_matter(write):
     runs = [write(f"r{i}.json", run_content(f"run{i}-00000000")) for i in range(3)]
     scores = [write(f"s{i}.json", score_record(f"run{i}-00000000")) for i in range(3)]
-    assert build_table(scores, runs).equals(build_table(scores[::-1], runs[::-1]))
+    assert table_of(scores, runs).equals(table_of(scores[::-1], runs[::-1]))
 
 
 def test_rows_may_name_their_own_metric(write):
     score = score_record()
     score["rows"] = [score["rows"][0] | {"metric": metric} for metric in ("pls", "ridge")]
-    table = build_table([write("s.json", score)], [write("r.json", run_content())])
+    table = table_of([write("s.json", score)], [write("r.json", run_content())])
     assert table["metric"].tolist() == ["pls", "ridge"]
 
 
 def test_score_of_a_run_without_record_is_refused_by_name(write):
     with pytest.raises(DataError, match=r"without run\.json") as caught:
-        build_table([write("s.json", score_record("other-00000000"))], [write("r.json", run_content())])
+        table_of([write("s.json", score_record("other-00000000"))], [write("r.json", run_content())])
     assert "other-00000000" in str(caught.value) and "other-00000000.json" in str(caught.value)
 
 
@@ -72,21 +76,21 @@ def test_two_ceiling_scales_are_refused(write):
         write("b.json", score_record(benchmark="IT-pls", scale="r/c")),
     ]
     with pytest.raises(DataError, match="two scales with a ceiling") as caught:
-        build_table(paths, [write("r.json", run_content())])
+        table_of(paths, [write("r.json", run_content())])
     assert "r/c in" in str(caught.value) and "r2/c in" in str(caught.value)
 
 
 def test_rows_with_and_without_a_ceiling_stand_beside_each_other_and_say_so(write):
     without = score_record(benchmark="190923", scale="r2", ceiling=None)
-    table = build_table([write("a.json", score_record()), write("b.json", without)], [write("r.json", run_content())])
+    table = table_of([write("a.json", score_record()), write("b.json", without)], [write("r.json", run_content())])
     assert dict(zip(table["benchmark"], table["scale"], strict=True)) == {"b-pls": "r2/c", "190923": "r2"}
 
 
 def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
     reason = "the ceiling is not above 0: -0.035"
     record = score_record(score=None, reason=reason)
-    table = build_table([write("s.json", record)], [write("r.json", run_content(acc_kind="top1"))], accuracy=True)
-    write_table(tmp_path / "t.parquet", table)
+    table = table_of([write("s.json", record)], [write("r.json", run_content(acc_kind="top1"))], accuracy=True)
+    write_table(tmp_path / "t.parquet", ScoreTable(table))
     again = read_table(tmp_path / "t.parquet").set_index("region")
     assert again.loc["IT", "reason"] == reason and again.loc["IT", "raw"] == 0.5
     assert again.loc["accuracy", "scale"] == "none" and again["reason"].isna().sum() == 1
@@ -104,7 +108,7 @@ def test_a_missing_score_keeps_its_reason_as_data(write, tmp_path):
 )
 def test_rows_that_break_the_contract_are_refused_with_the_next_step(write, changes, words):
     with pytest.raises(DataError) as caught:
-        build_table([write("s.json", score_record(**changes))], [write("r.json", run_content())])
+        table_of([write("s.json", score_record(**changes))], [write("r.json", run_content())])
     assert all(word in str(caught.value) for word in words), caught.value
 
 
@@ -113,26 +117,26 @@ def test_scales_of_different_metrics_may_differ(write):
         write("a.json", score_record()),
         write("b.json", score_record(benchmark="x", metric="i2n", scale="r/c")),
     ]
-    assert len(build_table(paths, [write("r.json", run_content())])) == 2
+    assert len(table_of(paths, [write("r.json", run_content())])) == 2
 
 
 def test_a_number_given_twice_is_refused(write):
     paths = [write("a.json", score_record()), write("b.json", score_record())]
     with pytest.raises(DataError, match="twice"):
-        build_table(paths, [write("r.json", run_content())])
+        table_of(paths, [write("r.json", run_content())])
 
 
 def test_run_record_without_a_key_is_refused(write):
     run = run_content()
     del run["total_flops"]
     with pytest.raises(DataError, match="key is missing") as caught:
-        build_table([write("s.json", score_record())], [write("r.json", run)])
+        table_of([write("s.json", score_record())], [write("r.json", run)])
     assert "total_flops" in str(caught.value)
 
 
 def test_survives_parquet(write, tmp_path):
-    table = build_table([write("s.json", score_record())], [write("r.json", run_content())])
-    write_table(tmp_path / "t.parquet", table)
+    table = table_of([write("s.json", score_record())], [write("r.json", run_content())])
+    write_table(tmp_path / "t.parquet", ScoreTable(table))
     again = read_table(tmp_path / "t.parquet")
     assert list(again.columns) == list(COLUMNS)
     assert again["score"].tolist() == table["score"].tolist()
@@ -156,14 +160,15 @@ def test_runs_that_failed_have_no_rows_and_are_named_with_the_reason(write, tmp_
     scores = [write("s0.json", score_record("run0-00000000"))]
     absent = [scores[0].with_name(f"run{i}-00000000.json") for i in range(3)]
     table = build_table(scores, runs, wanted=absent[:2])
-    assert table["run"].tolist() == ["run0-00000000"]
+    assert table.scores["run"].tolist() == ["run0-00000000"]
     write_table(tmp_path / "scores.parquet", table)
-    kept = read_table(tmp_path / "scores.parquet").attrs["failed_runs"]
-    assert [(run["run"], run["problem"]) for run in kept] == [("run1-00000000", "the loss is no longer finite")]
+    kept = read_score_table(tmp_path / "scores.parquet")
+    assert kept.failed == table.failed and kept.scores.equals(table.scores)
+    assert [(run.run, run.problem) for run in kept.failed] == [("run1-00000000", "the loss is no longer finite")]
     runs[1].rename(runs[1].with_name("failed.json"))  # it may be mended: there is no run.json
-    assert build_table(scores, runs, wanted=absent[:2]).attrs["failed_runs"][0]["run"] == "run1-00000000"
+    assert build_table(scores, runs, wanted=absent[:2]).failed[0].run == "run1-00000000"
     with pytest.raises(DataError, match="a score that the study asks for is not there") as caught:
-        build_table(scores, runs, wanted=absent)
+        table_of(scores, runs, wanted=absent)
     assert [problem.where for problem in caught.value.problems] == [str(absent[2])]
 
 
@@ -174,21 +179,21 @@ def test_fits_list_failed_runs_that_their_filters_select(write):
         write("f2.json", failed_record("run3-00000000", dataset="x")),
     ]
     scores = [write(f"s{i}.json", score_record(f"run{i}-00000000")) for i in range(2)]
-    table = build_table(scores, runs)
-    assert failed_runs(table, {"dataset": "digits", "region": "IT"}, merge_families=True) == ["run2-00000000"]
-    assert failed_runs(table, {"region": "IT"}, merge_families=False) == ["run2-00000000", "run3-00000000"]
+    failed = build_table(scores, runs).failed
+    assert failed_runs(failed, {"dataset": "digits", "region": "IT"}, merge_families=True) == ["run2-00000000"]
+    assert failed_runs(failed, {"region": "IT"}, merge_families=False) == ["run2-00000000", "run3-00000000"]
 
 
 def test_columns_tell_supervised_from_other_objectives(write):
     recipe = {"name": "simclr100", "objective": "simclr"}
-    table = build_table([write("s.json", score_record())], [write("r.json", run_content(recipe=recipe))])
+    table = table_of([write("s.json", score_record())], [write("r.json", run_content(recipe=recipe))])
     assert table[["recipe", "objective", "is_ssl", "is_adv"]].iloc[0].tolist() == ["simclr100", "simclr", True, False]
 
 
 def test_validation_accuracy_is_a_row_where_asked_for(write):
     runs = [write("r0.json", run_content("a-00000000")), write("r1.json", run_content("b-00000000", acc=None))]
-    assert build_table([], runs).empty
-    table = build_table([], runs, accuracy=True)
+    assert table_of([], runs).empty
+    table = table_of([], runs, accuracy=True)
     assert table[["run", "benchmark", "region", "metric", "score"]].values.tolist() == [
         ["a-00000000", "validation", "accuracy", "top1", 0.5]
     ]
@@ -202,7 +207,7 @@ def test_run_records_that_lack_a_key_are_named_or_read_though_their_checksums_ho
     refused = 0
     for damaged in broken:
         try:
-            build_table([score], [write("r.json", damaged)])
+            table_of([score], [write("r.json", damaged)])
         except DataError as error:
             refused += 1
             assert ".json" in str(error)
@@ -212,12 +217,12 @@ def test_run_records_that_lack_a_key_are_named_or_read_though_their_checksums_ho
 @pytest.mark.parametrize("of", ["score", "run"])
 def test_no_flipped_bit_of_a_score_file_or_run_record_changes_the_table(write, of):
     files = {"score": write("s.json", score_record()), "run": write("r.json", run_content())}
-    path, expected = files[of], build_table([files["score"]], [files["run"]])
+    path, expected = files[of], table_of([files["score"]], [files["run"]])
     whole, refused = path.read_bytes(), 0
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         try:
-            assert build_table([files["score"]], [files["run"]]).equals(expected)
+            assert table_of([files["score"]], [files["run"]]).equals(expected)
         except DataError as error:
             refused += 1
             assert path.name in str(error)
@@ -233,7 +238,7 @@ def test_score_files_that_lack_a_key_are_named_though_their_checksums_hold(write
     for damaged in faulty:
         reseal(path, damaged, definition)
         with pytest.raises(DataError, match=path.name):
-            build_table([path], runs)
+            table_of([path], runs)
 
 
 def test_a_score_file_under_the_name_of_another_is_refused_and_both_are_named(write):
@@ -241,11 +246,11 @@ def test_a_score_file_under_the_name_of_another_is_refused_and_both_are_named(wr
     one, other = (write("s.json", score_record(f"run{i}-00000000")) for i in range(2))
     other.write_bytes(one.read_bytes())
     with pytest.raises(DataError, match="the file of another run") as caught:
-        build_table([other], runs)
+        table_of([other], runs)
     assert "run0-00000000" in str(caught.value) and "run1-00000000" in str(caught.value)
     moved = one.parents[1] / "b-pls-00000000" / one.name
     moved.parent.mkdir()
     moved.write_bytes(one.read_bytes())
     with pytest.raises(DataError, match="the file of another artefact") as caught:
-        build_table([moved], runs)
+        table_of([moved], runs)
     assert "00000000" in str(caught.value) and one.parent.name[-8:] in str(caught.value)

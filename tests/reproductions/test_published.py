@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from neuroscaling.core.errors import DataError
-from neuroscaling.core.score_table import COLUMNS, KEY, read_table, write_table
+from neuroscaling.core.score_table import COLUMNS, KEY, ScoreTable, read_table, write_table
 from neuroscaling.laws.points import select_points
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.reproductions.gokce2025.published_scores import EXTRA_COLUMNS, SCORES_COLUMNS, published_table
@@ -150,7 +150,7 @@ def test_columns_and_types_are_those_of_a_score_table(table, tmp_path):
     behavior = table["region"] == "Behavioral"
     assert set(table.loc[behavior, "scale"]) == {"r/sqrt(c)"}
     assert set(table.loc[~behavior, "scale"]) == {"(r/c)2", "r"}
-    write_table(tmp_path / "scores.parquet", table)
+    write_table(tmp_path / "scores.parquet", ScoreTable(table))
     pd.testing.assert_frame_equal(read_table(tmp_path / "scores.parquet"), table)
 
 

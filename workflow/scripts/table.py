@@ -15,4 +15,5 @@ with script_logging(snakemake.log[0]) as logger:
     there = [path for path in wanted if path.is_file()]
     table = build_table(there, runs, snakemake.params.accuracy, wanted)
     write_table(snakemake.output.table, table)
-    logger.info("%d rows, %d runs, %d empty scores", len(table), table["run"].nunique(), table["score"].isna().sum())
+    scores = table.scores
+    logger.info("%d rows, %d runs, %d empty scores", len(scores), scores["run"].nunique(), scores["score"].isna().sum())

@@ -6,11 +6,12 @@ pandas is imported where a table is made: checks of a study ask for the columns 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Place, Problem, listing, nearest
-from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, require_rows
+from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading, require_rows
 from neuroscaling.core.records import FACTS_OF_DONE, RunRecord, read_outcome
 from neuroscaling.core.score_files import read_score, setting_problems
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
@@ -67,13 +68,30 @@ SCORE_COLUMNS = {
 }
 COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
 TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
-DERIVED = ("arch_family", "recipe", "objective", "is_pretrained", "is_random", "is_ssl", "is_adv")
+DERIVED = ("arch_family", "is_pretrained", "is_random", "objective", "is_ssl", "is_adv")
 """Columns of a run that its record does not have under these names."""
 VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
 FAILED_RUNS = "failed_runs"
-"""Attribute of the table: facts of the runs that failed in training, with `problem`; they have no rows."""
+"""Attribute of the table's file: a list with the columns of each run that failed, and `problem`."""
 KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed in training, so that it has no scores; columns: those of the table that are known of it."""
+
+    run: str
+    problem: str
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """scores: the table, a row a number; failed: the runs that failed, which have no rows in it."""
+
+    scores: pd.DataFrame
+    failed: tuple[FailedRun, ...] = ()
 
 
 def build_table(
@@ -81,12 +99,12 @@ def build_table(
     run_files: Iterable[str | Path],
     accuracy: bool = False,
     wanted: Iterable[str | Path] = (),
-) -> pd.DataFrame:
+) -> ScoreTable:
     """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
 
     Numbers that are null stay missing (NaN); a score that is null has its reason. The rows are sorted by `KEY`, so the
     order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too; wanted: every
-    score file that the study asks for. Runs that failed have no rows and stand in the table's attribute `failed_runs`.
+    score file that the study asks for. Runs that failed have no scores; they stand beside them.
     Raises DataError for files that are not what their records say, a score of a run without run.json, a wanted file of
     a sound run that is not given, a number given twice, two scales with ceilings, and settings that differ
     (core/score_files.py).
@@ -107,8 +125,7 @@ def build_table(
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
-    table.attrs[FAILED_RUNS] = [_failed_columns(record) for record in failed]
-    return table
+    return ScoreTable(table, tuple(map(_failed_run, failed)))
 
 
 def _score(path: Path) -> dict[str, Any]:
@@ -145,15 +162,28 @@ def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
     return row
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write the score table as parquet, whole or not at all."""
+def write_table(path: str | Path, table: ScoreTable) -> None:
+    """Write the score table as parquet, whole or not at all; runs that failed stand in the file's attributes."""
+    scores = table.scores.copy(deep=False)
+    scores.attrs[FAILED_RUNS] = [run.columns | {"problem": run.problem} for run in table.failed]
     with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        scores.to_parquet(temporary, index=False)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a score table. Raises DataError, naming the file, where it is missing or no parquet."""
-    return read_parquet_frame(path)
+    """The scores of a table. Raises DataError, naming the file, where it is missing or no parquet."""
+    return read_score_table(path).scores
+
+
+def read_score_table(path: str | Path) -> ScoreTable:
+    """A score table with the runs that failed. Raises DataError, naming the file, where it is missing or damaged."""
+    scores = read_parquet_frame(path)
+    stated = scores.attrs.pop(FAILED_RUNS, [])
+    with reading(path, "a score table", DELETE_AND_RERUN):
+        failed = tuple(
+            FailedRun(run["run"], run["problem"], {key: run[key] for key in run if key != "problem"}) for run in stated
+        )
+    return ScoreTable(scores, failed)
 
 
 def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:
@@ -173,11 +203,10 @@ def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> l
     ]
 
 
-def _failed_columns(record: RunRecord) -> dict[str, Any]:
-    """What is known of a run that failed, under the names of the table's columns, and why it failed."""
+def _failed_run(record: RunRecord) -> FailedRun:
     columns = _run_columns(record)
-    known = {name: columns[name] for name in RUN_COLUMNS if name not in FACTS_OF_DONE}
-    return known | {"problem": record.failure}
+    stated = [name for name in RUN_COLUMNS if name not in (*FACTS_OF_DONE, *DERIVED)]
+    return FailedRun(record.run, str(record.failure), {name: columns[name] for name in (*stated, *DERIVED)})
 
 
 def _accuracy(run: dict[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.score_scales import SCALE_SEPARATOR, has_ceiling, scale_examples
-from neuroscaling.core.score_table import FAILED_RUNS, KEY
+from neuroscaling.core.score_table import KEY, FailedRun
 from neuroscaling.laws.point_checks import NotTestable
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ def merged_families(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(arch_family=table["arch_family"].replace(FAMILIES)) if "arch_family" in table else table
 
 
-def failed_runs(table: pd.DataFrame, filters: dict[str, Any], merge_families: bool) -> list[str]:
-    """Names of the runs that failed in training and that the filters, as far as they are of runs, would let pass."""
+def failed_runs(failed: Sequence[FailedRun], filters: dict[str, Any], merge_families: bool) -> list[str]:
+    """Names of the runs of `failed` that the filters, as far as they are of runs, would let pass."""
     import pandas as pd
 
-    failed = pd.DataFrame(table.attrs.get(FAILED_RUNS, []))
-    failed = merged_families(failed) if merge_families else failed
+    rows = pd.DataFrame([run.columns for run in failed])
+    rows = merged_families(rows) if merge_families else rows
     for column, condition in filters.items():
-        if column in failed:
-            failed = failed[_passes(failed[column], condition)]
-    return sorted(failed["run"]) if len(failed) else []
+        if column in rows:
+            rows = rows[_passes(rows[column], condition)]
+    return sorted(rows["run"]) if len(rows) else []
 
 
 def filtered(table: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:

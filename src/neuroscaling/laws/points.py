@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR, reason_category
+from neuroscaling.core.score_table import FailedRun
 from neuroscaling.laws.filters import (
     check_columns,
     check_duplicates,
@@ -73,8 +75,8 @@ class Selection:
         return self.points["error"].to_numpy(dtype=float) if "error" in self.points else None
 
 
-def select_points(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
-    """The points that `settings` (of a FitJob) select from the score table.
+def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequence[FailedRun] = ()) -> Selection:
+    """The points that `settings` (of a FitJob) select from the score table; failed: runs that have no scores.
 
     In mode `parity` groups with an empty key vanish and means skip empty scores, as published (both are counted); in
     mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted; empty
@@ -89,8 +91,8 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any]) -> Selection:
     check_settings(rows, keys)
     rows = rows.assign(scale=with_scales(rows), reason=_reasons(rows, settings["y"]))
     dropped: dict[str, list[str]] = {}
-    if failed := failed_runs(table, settings["filters"], settings["merge_families"]):
-        dropped["runs missing: their training failed"] = failed
+    if absent := failed_runs(failed, settings["filters"], settings["merge_families"]):
+        dropped["runs missing: their training failed"] = absent
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from neuroscaling.core.errors import listing
 from neuroscaling.core.files import atomic_path, write_json
 from neuroscaling.core.provenance import provenance
+from neuroscaling.core.score_table import FailedRun, read_score_table
 from neuroscaling.laws import comparison
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law
@@ -35,8 +37,12 @@ PACKAGES = ("numpy", "pandas", "lmfit")
 logger = logging.getLogger(__name__)
 
 
-def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
+def fit_table(
+    table: pd.DataFrame, settings: dict[str, Any], failed: Sequence[FailedRun] = ()
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Fit what `settings` (of a FitJob) select: the content of the fit's JSON file, and its bootstraps.
+
+    failed: runs that have no scores; the content names those that the filters would let pass.
 
     Where the data are too few for the law, the content has the status "not testable" and the reason; the bootstraps are
     then empty. Raises DataError for data that no law can describe (see `laws.point_checks`) and for unknown columns.
@@ -46,7 +52,7 @@ def fit_table(table: pd.DataFrame, settings: dict[str, Any]) -> tuple[dict[str, 
     start = time.perf_counter()
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
     try:
-        selection = select_points(table, settings)
+        selection = select_points(table, settings, failed)
         common |= _about(selection)
         result, bootstraps = _fitted(selection, settings)
     except NotTestable as error:
@@ -73,9 +79,8 @@ def write_fit(
 
     What is written is read as a record first, so that no file is left that its readers refuse.
     """
-    from neuroscaling.core.score_table import read_table
-
-    content, bootstraps = fit_table(read_table(table_path), settings)
+    table = read_score_table(table_path)
+    content, bootstraps = fit_table(table.scores, settings, table.failed)
     fit_record(content, bootstraps, str(fit_path))
     with atomic_path(bootstraps_path) as temporary:
         bootstraps.to_parquet(temporary, index=False)
