@@ -12,7 +12,8 @@ from neuroscaling.laws.study_fit import write_fit
 from neuroscaling.report.encoding_surfaces import fsaverage5
 from neuroscaling.study.fit_files import FitFile, expand_fits
 from neuroscaling.study.recording_folders import ALL_VERTICES
-from tests.support.score_records import reseal, score_path, write_run
+from tests.support.run_records import write_run
+from tests.support.score_records import reseal, score_path
 
 SUBJECTS = ["subj01", "subj02", "subj03"]
 SIZES = [10, 20, 50, 100, 200, 500, 1000]
@@ -33,7 +34,8 @@ def runs():
 
 def _run(arch, family, n_params, kind, samples):
     name = f"{arch}-{samples or 'p'}"
-    nothing = dict.fromkeys(("n_epochs", "n_samples_seen", "total_flops", "acc"))
+    nothing = {"status": "done", "checkpoints": [], **dict.fromkeys(("n_epochs", "n_samples_seen", "total_flops"))}
+    nothing |= {"acc": None, "weights": None}
     facts = {"arch": arch, "family": family, "n_params": n_params, "kind": kind, "samples_per_class": samples}
     return {**nothing, **facts, "run": name, "seed": 0, "dataset": "made-up", "macs": 1e9, "n_samples": samples or 0}
 
