@@ -1,0 +1,158 @@
+"""Rules ask for what is absent alone, and each job waits for the jobs that make what it needs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from neuroscaling.core.errors import DataError
+from neuroscaling.planning import training_requests
+from neuroscaling.planning.training_jobs import training_groups
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.rules import ALL_SUBJECTS, Rules, dataset_name
+from neuroscaling.study.run_groups import RunGroup, RunGroups, network_groups, read_groups, write_groups
+from neuroscaling.study.wanted import Absent, Inventory, Targets
+
+IT = "MajajHong2015public.IT-pls"
+TRAINED = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits"}
+
+
+@pytest.fixture
+def rules(tmp_path: Path):
+    """The rules of a small study: two trained networks, an untrained one and pixels."""
+
+    def make(**changes: Any) -> Rules:
+        content = {
+            "study": "small",
+            "store": str(tmp_path / "store"),
+            "datasets": {"digits": {"format": "digits"}},
+            "runs": [
+                {**TRAINED, "samples_per_class": [1, "all"], "seeds": [0]},
+                {"untrained": ["resnet_w8"]},
+                {"baselines": ["pixels"]},
+            ],
+            "simulated": {"brain": {"stimuli": 100, "algonauts_subjects": 2}},
+            "brainscore": {"data": {"simulated": "brain"}, "benchmarks": [IT], "layers": {"choose": "nested"}},
+            "encoding": [{"source": "algonauts2023", "data": {"simulated": "brain"}}],
+        } | changes
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(content))
+        study = load_study(path)
+        absent = Absent(Targets(study), Inventory(study.store))
+        return Rules(absent, RunGroups(training_groups(study, absent.runs), network_groups(study)))
+
+    return make
+
+
+def names(rules: Rules, markers: list[Path]) -> list[str]:
+    """Markers without their folder and without hashes."""
+    return sorted(str(marker.relative_to(rules.made)) for marker in markers if marker.is_relative_to(rules.made))
+
+
+def put(rules: Rules, path: Path) -> None:
+    """Something in the store, so that it is no longer absent."""
+    path = rules.study.store.root / rules.study.store.name_of(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+
+
+def test_a_run_alone_is_labelled_by_its_name_and_a_group_by_what_its_runs_share(rules):
+    alone, shared = rules(), rules(runs_per_job=2, training={"runs_per_job": 9})
+    assert [group.label for group in alone.groups.training] == list(alone.study.runs)
+    assert [group.label for group in alone.groups.networks] == list(alone.study.runs)
+    labels = [group.label for group in shared.groups.training]
+    trained, untrained, baseline = labels
+    assert trained.startswith("trained-digits-digits-") and "untrained" in untrained and "baseline" in baseline
+    first, rest, pixels = shared.groups.networks
+    assert first.label.startswith("trained-resnet_w8-") and len(first.runs) == 2
+    assert rest.label == rest.runs[0] and "untrained" in rest.label and pixels.label.startswith("pixels_baseline")
+    assert first.title == f"2 networks ({first.label})" and rest.title == rest.runs[0]
+
+
+def test_other_runs_in_a_group_are_another_label():
+    assert RunGroup.of(["a"], ["x", "y"]).label != RunGroup.of(["a"], ["x", "z"]).label
+    assert RunGroup.of(["a/b", None], ["x", "y"]).label.startswith("a-b-")
+
+
+def test_groups_are_read_as_they_were_written(rules, tmp_path):
+    groups = rules(runs_per_job=2).groups
+    write_groups(tmp_path / "groups.json", groups)
+    assert read_groups(tmp_path / "groups.json") == groups
+    (tmp_path / "groups.json").write_text('{"format": "run-groups/1", "training": [{}]}')
+    with pytest.raises(DataError, match=r"groups\.json"):
+        read_groups(tmp_path / "groups.json")
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_every_job_waits_for_the_jobs_that_make_what_it_needs(rules, size: int):
+    ask = rules(runs_per_job=size, training={"runs_per_job": size})
+    network = ask.groups.networks[0]
+    (stimuli,), (job,) = ask.targets.sets, ask.targets.names.jobs
+    trained = {f"train/{ask.groups.trained_by[run]}" for run in network.runs}
+    extracted = f"activations/{network.label}/{stimuli}"
+    assert set(names(ask, ask.before_extraction(network.label, stimuli))) == trained | {
+        f"stimuli/{stimuli}/manifest.json"
+    }
+    assert extracted in names(ask, ask.before_choice(network.label))
+    before = names(ask, ask.before_brainscore(network.label, job.data, stimuli))
+    assert {extracted, f"commitments/{network.label}"} <= set(before)
+    assert [one.run for one in ask.brainscore(network.label, job.data, stimuli)] == list(network.runs)
+    subjects = {ALL_SUBJECTS} if size > 1 else {"subj01", "subj02"}
+    table = names(ask, ask.before_table())
+    encoded = {name.split("/")[3] for name in table if name.startswith("scores/fmri/")}
+    assert encoded == subjects
+    assert len([name for name in table if name.startswith("scores/brainscore/")]) == (3 if size == 1 else 2)
+
+
+def test_pixels_have_no_scores_of_brain_score(rules):
+    ask = rules()
+    (job,) = ask.targets.names.jobs
+    pixels = ask.groups.networks[-1].label
+    assert ask.brainscore(pixels, job.data, job.stimuli.name) == [] and ask.choices(pixels) == []
+    assert len(ask.encoding(pixels, job.data, "subj01")) == 1
+
+
+def test_what_is_there_is_asked_for_by_no_job(rules):
+    ask = rules()
+    scores = [score.path(ask.study.store) for score in ask.targets.scores]
+    for path in [*scores, *ask.targets.run_files]:
+        put(ask, path)
+    again = rules()
+    assert again.before_table() == [] and again.before_accuracy() == [] and again.groups.training == ()
+    (ask.study.store.root / ask.study.store.name_of(scores[0])).unlink()
+    left = names(again := rules(), again.before_table())
+    # Its activations are gone, and so are the weights that they are made with.
+    assert [name.split("/")[0] for name in left] == ["scores", "train"] and left[0].endswith(scores[0].stem)
+    (network, *_), (stimuli,) = again.groups.networks, again.targets.sets
+    assert [job.output.stem for job in again.extractions(network.label, stimuli)] != []
+
+
+def test_slices_and_lists_of_images_are_found_by_their_names(rules):
+    ask = rules(extraction={"slices": 3})
+    (stimuli,) = ask.targets.sets
+    label = ask.groups.networks[0].label
+    assert [path.name for path in ask.slices(label, stimuli)] == ["0", "1", "2"]
+    assert rules().slices(label, stimuli) == []
+    run = next(iter(ask.study.runs.values()))
+    path = ask.targets.subset(run)
+    assert ask.subset(path.parent.name, path.stem).path == path and dataset_name(path.parent.name) == "digits"
+    assert ask.dataset_settings(path.parent.name)["format"] == "digits"
+
+
+def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):
+    ask = rules(training={"small": 500, "gpus": 4, "nodes": 2, "runs_per_job": 9, "max_minutes": 700})
+    asked = {
+        (runs[0].kind, runs[0].subset): (
+            training_requests.job_gpus(ask.study, runs),
+            training_requests.job_nodes(ask.study, runs),
+        )
+        for runs in (ask.trained_runs(group.label) for group in ask.groups.training)
+    }
+    assert asked == {
+        ("trained", "1"): (1, 1), ("trained", "all"): (8, 2), ("untrained", None): (0, 1), ("baseline", None): (0, 1),
+    }  # fmt: skip
+    runs = ask.trained_runs(ask.groups.training[0].label)
+    once = training_requests.memory_limit_mb(ask.study, runs, 1)
+    assert training_requests.memory_limit_mb(ask.study, runs, 9) == 3 * once
+    assert [training_requests.time_limit_minutes(ask.study, runs, attempt) for attempt in (1, 2)] == [600, 700]
