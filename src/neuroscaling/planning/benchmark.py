@@ -206,7 +206,7 @@ def _rates(
     arch: str, recipe: Recipe, place: torch.device, batch: int, size: int, options: TrainingOptions, steps: int
 ) -> tuple[float, float, int]:
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    model = build(arch, CLASSES, 0).to(place, memory_format=layout)
+    model = build(arch, CLASSES, 0).to(place).to(memory_format=layout)
     compile_in_place(model, options)
     images = torch.randn(batch, 3, size, size, device=place).contiguous(memory_format=layout)
     labels = torch.randint(CLASSES, (batch,), device=place)

@@ -26,7 +26,7 @@ def is_small(study: LoadedStudy, run: Run) -> bool:
     if run.kind != "trained":
         return run.kind != "pretrained"
     return (
-        subset_images(run.subset, size_of(run, study.store.cache())) * run.training_recipe.epochs
+        subset_images(str(run.subset), size_of(run, study.store.cache())) * run.training_recipe.epochs
         <= study.config.training.small
     )
 

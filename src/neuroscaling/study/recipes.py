@@ -236,6 +236,19 @@ class Recipe(Section):
         for key, what in recipe_contradictions(self):
             yield (key,), what
 
+    @property
+    def section(self) -> Simclr | Dino | Adversarial | None:
+        """The numbers of the objective, by whose type objectives are told apart; None: supervised training has none."""
+        match self.objective:
+            case "simclr":
+                return self.simclr
+            case "dino":
+                return self.dino
+            case "adversarial":
+                return self.adversarial
+            case "supervised":
+                return None
+
     def images_at_once(self, arch: str) -> int:
         """Images of `arch` that go through the network at once: its micro-batch, else the recipe's, else the batch."""
         return self.micro_batches.get(arch) or self.micro_batch or self.batch_size
@@ -400,8 +413,8 @@ def _of_losses(recipe: Recipe) -> list[tuple[str, str]]:
 
 def _of_images(recipe: Recipe) -> list[tuple[str, str]]:
     scales = {"crop_scale": recipe.crop_scale}
-    if recipe.dino:
-        scales |= {"dino.global_scale": recipe.dino.global_scale, "dino.local_scale": recipe.dino.local_scale}
+    if dino := recipe.dino:
+        scales |= {"dino.global_scale": dino.global_scale, "dino.local_scale": dino.local_scale}
     faults = [
         (key, f"must be two shares of the image, smaller first, not {low:g} and {high:g}")
         for key, (low, high) in scales.items()

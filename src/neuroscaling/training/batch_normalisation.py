@@ -3,25 +3,25 @@
 import functools
 
 import torch
-from timm.layers import convert_sync_batchnorm
+from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import nn
 
 from neuroscaling.training.distributed import rank, summed, unit_size, unit_sum
 from neuroscaling.training.torch_runtime import to_device
 
 
-def share_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
-    """`module` with batch normalisations that take their statistics over the processes of a micro batch.
+def share_batch_norm(module: nn.Module, device: torch.device) -> None:
+    """Let the batch normalisations inside `module` take their statistics over the processes of a micro batch.
 
-    On a GPU torch's own, which is fast and not for CPUs; there, the forward of each layer is replaced. Names of
-    parameters stay as they are.
+    On a GPU torch's own take their places, which are fast and not for CPUs; there, the forward of each layer is
+    replaced. Names of parameters stay as they are.
     """
     if device.type == "cuda":
-        return convert_sync_batchnorm(module)
+        convert_sync_batchnorm(module)
+        return
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.forward = functools.partial(_forward, layer)
-    return module
+            layer.forward = functools.partial(_forward, layer)  # type: ignore[method-assign]  # of this layer alone
 
 
 class RunningStatistics:
@@ -46,23 +46,24 @@ class RunningStatistics:
         places = [i for i, unit in enumerate(units) if rank() in unit]
         sharing = len(units[places[0]])
         updates = (self._updates() - self.updates) / len(places)  # by one micro batch, (layers,)
-        keep = to_device([1 - layer.momentum for layer in self.layers], updates.device)
+        keep = to_device([1 - (layer.momentum or 0.0) for layer in self.layers], updates.device)
         kept, behind = keep ** (updates * len(places)), keep ** (updates * (len(units) - 1 - places[-1]))
         pairs = zip(self._values(), self.values, strict=True)
         parts = [behind[i // 2] * (now - kept[i // 2] * before) / sharing for i, (now, before) in enumerate(pairs)]
         sums = summed(torch.cat(parts)).split([len(part) for part in parts])
         kept, updates = keep ** (updates * len(units)), (updates * len(units)).round().long()
         for i, layer in enumerate(self.layers):
-            layer.running_mean.copy_(kept[i] * self.values[2 * i] + sums[2 * i])
-            layer.running_var.copy_(kept[i] * self.values[2 * i + 1] + sums[2 * i + 1])
-            layer.num_batches_tracked.copy_(self.updates[i].long() + updates[i])
+            mean, variance, count = _running(layer)
+            mean.copy_(kept[i] * self.values[2 * i] + sums[2 * i])
+            variance.copy_(kept[i] * self.values[2 * i + 1] + sums[2 * i + 1])
+            count.copy_(self.updates[i].long() + updates[i])
 
     def _values(self) -> list[torch.Tensor]:
-        return [value.clone() for layer in self.layers for value in (layer.running_mean, layer.running_var)]
+        return [value.clone() for layer in self.layers for value in _running(layer)[:2]]
 
     def _updates(self) -> torch.Tensor:
         """Updates of each layer so far, float64 (layers,)."""
-        counts = [layer.num_batches_tracked for layer in self.layers]
+        counts = [_running(layer)[2] for layer in self.layers]
         return torch.stack(counts).double() if counts else torch.zeros(0)
 
 
@@ -83,14 +84,23 @@ def _forward(layer: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.T
         y = y * layer.weight.view(shape) + layer.bias.view(shape)
     y = y.to(x.dtype)
     # timm's normalisations end with an activation.
-    return layer.act(layer.drop(y)) if hasattr(layer, "act") else y
+    return layer.act(layer.drop(y)) if isinstance(layer, BatchNormAct2d) else y
 
 
 def _remember(layer: nn.modules.batchnorm._BatchNorm, mean: torch.Tensor, variance: torch.Tensor) -> None:
     """Update the running statistics, as torch does."""
     if not layer.track_running_stats:
         return
-    layer.num_batches_tracked.add_(1)
-    share = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
-    layer.running_mean.lerp_(mean, share)
-    layer.running_var.lerp_(variance, share)
+    running_mean, running_variance, updates = _running(layer)
+    updates.add_(1)
+    share = layer.momentum if layer.momentum is not None else 1 / float(updates)
+    running_mean.lerp_(mean, share)
+    running_variance.lerp_(variance, share)
+
+
+def _running(layer: nn.modules.batchnorm._BatchNorm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean and variance (channels,) that a layer keeps, and the number of their updates."""
+    mean, variance, updates = layer.running_mean, layer.running_var, layer.num_batches_tracked
+    if mean is None or variance is None or updates is None:
+        raise RuntimeError("a batch normalisation without running statistics has none to update")
+    return mean, variance, updates

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import nn
@@ -125,7 +125,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
     with atomic_path(folder / f"step-{step:012d}.state") as temporary, open(temporary, "wb") as file:
         file.write(b"0" * DIGEST)
         content = _Hashed(file)
-        torch.save(state, content)
+        torch.save(state, cast(BinaryIO, content))  # of a file it asks for write and flush alone
         file.seek(0)
         file.write(content.digest.hexdigest().encode())
         file.flush()

@@ -47,11 +47,11 @@ class ViewSpec:
 
 def views_of(recipe: Recipe, size: int) -> tuple[ViewSpec, ...]:
     """The views of each training image, for a network whose input has `size` pixels a side."""
-    match recipe.objective:
-        case "simclr":
-            return (_simclr(recipe, recipe.simclr, size),) * 2
-        case "dino":
-            return _dino(recipe, recipe.dino, size)
+    match recipe.section:
+        case Simclr() as numbers:
+            return (_simclr(recipe, numbers, size),) * 2
+        case Dino() as numbers:
+            return _dino(recipe, numbers, size)
         case _:
             return (_supervised(recipe, size),)
 
@@ -100,12 +100,13 @@ def _supervised(recipe: Recipe, size: int) -> ViewSpec:
 
 def _simclr(recipe: Recipe, numbers: Simclr, size: int) -> ViewSpec:
     """SimCLR's view (Chen et al. 2020, appendix A)."""
+    brightness, contrast, saturation, hue = (reach * numbers.jitter for reach in SIMCLR_JITTER)
     return ViewSpec(
         size,
         crop_scale=recipe.crop_scale,
         interpolation=recipe.interpolation,
         flip=0.5,
-        jitter=tuple(reach * numbers.jitter for reach in SIMCLR_JITTER),
+        jitter=(brightness, contrast, saturation, hue),
         jitter_probability=0.8,
         gray=0.2,
         blur=0.5,

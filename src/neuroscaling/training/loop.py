@@ -1,12 +1,14 @@
 """The training loop minimises an objective's loss: the same weights for the same settings, interrupted or not."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
+import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ from neuroscaling.training.schedule import StepPlan, generator
 from neuroscaling.training.torch_runtime import autocast, collapsed, seed_torch
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """A network and what it is trained for; this is what is compiled and spread over processes.
 
     network: the architecture that is trained; all other parts (heads, teachers) are the objective's own.
@@ -42,9 +44,9 @@ class Objective(nn.Module):
         """
         return views, labels
 
+    @abstractmethod
     def forward(self, views: list[Tensor], targets: Tensor) -> Tensor:
         """Mean loss of this process's part of a micro-batch, float32."""
-        raise NotImplementedError
 
     def before_step(self, step: int) -> None:
         """Called ahead of the first micro-batch of step `step` (from 0)."""
@@ -105,7 +107,7 @@ class Training:
     plan: StepPlan
     feed: Feed
     device: torch.device
-    image_ids: Sequence[str]
+    image_ids: np.ndarray
     n_classes: int
     evaluate: Callable[["Training", int], tuple[float | None, float] | None]
     keep: Callable[["Training", int], KeptWeights | None]
@@ -261,7 +263,7 @@ def _micro_batch(
     return loss.detach() * count
 
 
-def _waiting(module: nn.Module, last: bool) -> Any:
+def _waiting(module: nn.Module, last: bool) -> AbstractContextManager[None]:
     """Gradients go to the other processes with the last micro batch alone."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) and not last else nullcontext()
 

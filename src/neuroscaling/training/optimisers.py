@@ -24,6 +24,7 @@ def make_optimizer(recipe: Recipe, module: nn.Module, device: torch.device | Non
     false, a group without weight decay (0) holds the one-dimensional parameters, biases and those that the network
     names in its `no_weight_decay()`. LARS (You et al. 2017) adapts the rates of groups with weight decay alone.
     """
+    options: dict[str, Any]  # keywords of different optimisers, each with a type of its own
     options = {"betas": (recipe.momentum, BETA2)} if recipe.optimizer == "adamw" else {"momentum": recipe.momentum}
     if device is not None and device.type == "cuda" and recipe.optimizer != "lars":
         options["fused"] = True

@@ -89,7 +89,7 @@ class RunOutcome:
     history: list[EpochRow]
     made_from: dict[str, str]
     """Checksums of the files that were read, by their names in the store."""
-    made: dict[str, object]
+    made: dict[str, Any]
     """`device`, `seconds` and what else is recorded of the making, and is no part of the content."""
 
 

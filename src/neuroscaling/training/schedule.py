@@ -36,9 +36,10 @@ def generator(purpose: str, seed: int, *position: int) -> np.random.Generator:
 
 def evaluation_epochs(recipe: Recipe) -> set[int]:
     """Epochs after which the validation images are looked at; 0, before training, and the last are among them."""
-    every = {"log": 0, "published": 1}.get(recipe.evaluations, recipe.evaluations)
-    spaced = range(every, recipe.epochs + 1, every) if every else log_spaced(recipe.epochs)
-    return {0, recipe.epochs, *spaced}
+    if recipe.evaluations == "log":
+        return {0, recipe.epochs, *log_spaced(recipe.epochs)}
+    every = recipe.evaluations if isinstance(recipe.evaluations, int) else 1
+    return {0, recipe.epochs, *range(every, recipe.epochs + 1, every)}
 
 
 def checkpoint_epochs(recipe: Recipe) -> set[int]:

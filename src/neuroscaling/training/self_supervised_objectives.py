@@ -18,7 +18,7 @@ from torch.nn import functional
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.models.heads import head_names
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.recipes import Dino, Recipe, Simclr
+from neuroscaling.study.recipes import Dino, Simclr
 from neuroscaling.training.distributed import gathered, rank, summed
 from neuroscaling.training.loop import Objective
 from neuroscaling.training.optimisers import annealed
@@ -46,7 +46,7 @@ def allow_any_size(network: nn.Module) -> None:
     outputs stay the same.
     """
     if isinstance(network, VisionTransformer) and not network.dynamic_img_size:
-        network.dynamic_img_size = True
+        network.dynamic_img_size = True  # type: ignore[misc]  # final to timm, which decides it when it builds
         network.patch_embed.strict_img_size = False
         network.patch_embed.flatten, network.patch_embed.output_fmt = False, Format.NHWC
 
@@ -113,21 +113,25 @@ LARGE = 2  # views that the teacher sees: the first ones
 class DinoTraining(Objective):
     """Student (`network`) and teacher with their heads, and the centre of the teacher's outputs, (output,)."""
 
-    def __init__(self, network: nn.Module, arch: str, recipe: Recipe, n_steps: int):
+    center: Tensor
+    temperature: Tensor
+
+    def __init__(self, network: nn.Module, arch: str, numbers: Dino, epochs: int, n_steps: int):
         super().__init__(network)
-        self.numbers, self.epochs, self.n_steps = recipe.dino, recipe.epochs, n_steps
+        self.numbers, self.epochs, self.n_steps = numbers, epochs, n_steps
         features = as_backbone(network, arch)
         allow_any_size(network)
-        _check_small_crops(network, arch, recipe.dino.local_share)
-        self.head = Head(features, recipe.dino)
+        _check_small_crops(network, arch, numbers.local_share)
+        self.head = Head(features, numbers)
         self.teacher, self.teacher_head = copy.deepcopy(network), copy.deepcopy(self.head)
         _without_drop_path(self.teacher)
         self.teacher.requires_grad_(False)
         self.teacher_head.requires_grad_(False)
-        self.register_buffer("center", torch.zeros(recipe.dino.output))
+        self.register_buffer("center", torch.zeros(numbers.output))
         # Of the step at hand, as tensors, so that a compiled forward need not be made anew.
-        self.register_buffer("temperature", torch.tensor(recipe.dino.first_temperature), persistent=False)
-        self._sum, self._count = None, 0
+        self.register_buffer("temperature", torch.tensor(numbers.first_temperature), persistent=False)
+        self._sum: Tensor | None = None
+        self._count = 0
 
     def forward(self, views: list[Tensor], targets: Tensor) -> Tensor:
         """Mean cross-entropy of the student's to the teacher's outputs, over all pairs of different crops."""
@@ -154,6 +158,8 @@ class DinoTraining(Objective):
     @torch.no_grad()
     def after_step(self, step: int) -> None:
         """Move the centre to the mean of what the teacher said, over all processes, and the teacher to the student."""
+        if self._sum is None:
+            raise RuntimeError("a step of DINO begins with before_step")
         total = summed(torch.cat([self._sum, self._sum.new_full((1,), self._count)]))
         self.center.lerp_(total[:-1] / total[-1], 1 - self.numbers.center_momentum)
         share = 1 - self.momentum(step)

@@ -21,7 +21,7 @@ from neuroscaling.models.state import network_device
 from neuroscaling.models.weights import load_weights
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.loaded_study import Run, RunJob
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recipes import Adversarial, Dino, Recipe, Simclr
 from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.batch_normalisation import share_batch_norm
 from neuroscaling.training.checkpoints import weights_writer
@@ -58,13 +58,13 @@ def prepare_training(job: RunJob, device: torch.device, options: TrainingOptions
     if run.start:
         _load_start(run, network, job.base)
     memory = torch.channels_last if options.channels_last else torch.contiguous_format
-    network = network.to(device, memory_format=memory)
+    network = network.to(device).to(memory_format=memory)
     objective = make_objective(recipe, network, run.arch, facts["n_classes"], plan.n_steps, run.seed)
     ema = make_ema(recipe, network)
     if (note := start_note(recipe, plan.n_steps)) and rank() == 0:
         log.warning("%s: %s", run.run, note)
     if world() > 1:
-        objective = share_batch_norm(objective, device)
+        share_batch_norm(objective, device)
     compile_in_place(objective, options)
     return Training(
         run=run.run,
@@ -181,14 +181,14 @@ def make_objective(recipe: Recipe, network: nn.Module, arch: str, n_classes: int
 
 
 def _objective(recipe: Recipe, network: nn.Module, arch: str, n_classes: int, n_steps: int) -> Objective:
-    match recipe.objective:
-        case "simclr":
-            return SimclrTraining(network, arch, recipe.simclr)
-        case "dino":
-            return DinoTraining(network, arch, recipe, n_steps)
-        case "adversarial":
-            return AdversarialTraining(network, recipe, n_classes)
-        case _:
+    match recipe.section:
+        case Simclr() as numbers:
+            return SimclrTraining(network, arch, numbers)
+        case Dino() as numbers:
+            return DinoTraining(network, arch, numbers, recipe.epochs, n_steps)
+        case Adversarial() as numbers:
+            return AdversarialTraining(network, recipe, numbers, n_classes)
+        case None:
             return Supervised(network, recipe, n_classes)
 
 

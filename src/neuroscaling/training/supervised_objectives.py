@@ -10,7 +10,7 @@ from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recipes import Adversarial, Recipe
 from neuroscaling.training.feeding.augmentation import MEAN, STD
 from neuroscaling.training.loop import Objective
 from neuroscaling.training.torch_runtime import autocast, to_device
@@ -77,9 +77,9 @@ def _mixup(recipe: Recipe, n_classes: int) -> Mixup | None:
 class AdversarialTraining(Supervised):
     """Supervised, on attacked images. The attack is made ahead of `forward`, so that its gradients stay its own."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, n_classes: int):
+    def __init__(self, network: nn.Module, recipe: Recipe, numbers: Adversarial, n_classes: int):
         super().__init__(network, recipe, n_classes)
-        self.numbers, self.precision = recipe.adversarial, recipe.precision
+        self.numbers, self.precision = numbers, recipe.precision
 
     def mixed(self, views: list[Tensor], labels: Tensor, seed: int) -> tuple[list[Tensor], Tensor]:
         """Attacked images and their labels; the random start follows from `seed`."""

@@ -145,7 +145,7 @@ def _trained(job: RunJob, device: torch.device, options: TrainingOptions, lease:
         history = training.progress.history if training else []
         if lease is not None:
             lease.check()
-            made: dict[str, object] = {"device": device.type, "seconds": round(seconds, 3)}
+            made: dict[str, Any] = {"device": device.type, "seconds": round(seconds, 3)}
             write_failed_run(RunOutcome(run, job.out, history, made_from, made), failure)
         return str(failure)
     except torch.OutOfMemoryError as error:
@@ -191,7 +191,7 @@ def _run(
     if lease is not None:
         lease.check()
         history = training.progress.history
-        made: dict[str, object] = {
+        made: dict[str, Any] = {
             "device": training.device.type,
             "seconds": round(training.seconds, 3),
             "pack": _pack_name(run, training, options),
@@ -242,7 +242,7 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
         model = build_pretrained(run.arch, outside, run.definition.get("weights"))
         n_classes = _published_classes(run.arch, model)
     facts = _other_facts(run, model, n_classes, out)
-    made: dict[str, object] = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
+    made: dict[str, Any] = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
     made_from = {outside.name: f"sha256:{file_sha256(outside)}"} if outside and outside.is_file() else {}
     write_run(RunOutcome(run, out, history, made_from, made), facts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuroscaling.core.errors import percent
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recipes import Dino, Recipe
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
@@ -39,8 +39,8 @@ def start_share(recipe: Recipe, n_steps: int) -> float:
     0 without an average, and with `ema_warmup`, whose first step takes the network's weights as they are then. What
     DINO scores is its teacher, an average whose decay is the momentum.
     """
-    if recipe.objective == "dino":
-        return _teacher_share(recipe, n_steps)
+    if isinstance(recipe.section, Dino):
+        return _teacher_share(recipe.section, recipe.epochs, n_steps)
     return 0.0 if recipe.ema is None or recipe.ema_warmup else recipe.ema**n_steps
 
 
@@ -50,19 +50,19 @@ def start_note(recipe: Recipe, n_steps: int) -> str | None:
     if share <= MUCH:
         return None
     average, less = f"average that is scored (`ema: {recipe.ema}`)", "`ema_warmup: true` or a smaller `ema`"
-    if recipe.objective == "dino":
-        momentum = recipe.dino.teacher_momentum
+    if isinstance(recipe.section, Dino):
+        momentum = recipe.section.teacher_momentum
         average, less = f"teacher that is scored (`teacher_momentum: {momentum}`)", "a smaller one or more epochs"
     still = f"after {n_steps} steps, {percent(share)} of the {average} is still what training starts from"
     return f"{still}; with {less} it is less"
 
 
-def _teacher_share(recipe: Recipe, n_steps: int) -> float:
+def _teacher_share(numbers: Dino, epochs: int, n_steps: int) -> float:
     from neuroscaling.training.self_supervised_objectives import teacher_momentum
 
     share = 1.0
     for step in range(n_steps):
-        share *= teacher_momentum(recipe.dino, step, recipe.epochs, n_steps)
+        share *= teacher_momentum(numbers, step, epochs, n_steps)
         if share < NOTHING:
             return 0.0
     return share

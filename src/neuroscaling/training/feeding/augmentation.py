@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from timm.data.auto_augment import augment_and_mix_transform, auto_augment_transform, posterize, rand_augment_transform
+from timm.data.auto_augment import (
+    AugMixAugment,
+    AutoAugment,
+    RandAugment,
+    augment_and_mix_transform,
+    auto_augment_transform,
+    posterize,
+    rand_augment_transform,
+)
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms import str_to_pil_interp
 from torch.nn import functional
@@ -196,6 +204,7 @@ def _scale_and_shift() -> tuple[torch.Tensor, torch.Tensor]:
     return 1 / (255 * std), -mean / std
 
 
+Policy = AugMixAugment | AutoAugment | RandAugment
 TRANSLATION = 0.45  # of the side, at most: as in timm's own training transforms
 
 
@@ -219,8 +228,11 @@ def policy_transform(spec: ViewSpec) -> Callable[[torch.Tensor, int], torch.Tens
     return changed
 
 
-def _made_policy(spec: ViewSpec) -> Callable[[Image.Image], Image.Image]:
+def _made_policy(spec: ViewSpec) -> Policy:
+    """timm's policy of a view. Raises ValueError for a view without one."""
     words = spec.auto_augment
+    if words is None:
+        raise ValueError("a view without auto_augment has no policy")
     options = {
         "translate_const": int(spec.size * TRANSLATION),
         "img_mean": tuple(min(255, round(255 * mean)) for mean in MEAN),
@@ -233,9 +245,12 @@ def _made_policy(spec: ViewSpec) -> Callable[[Image.Image], Image.Image]:
     return auto_augment_transform(words, options)
 
 
-def _with_black(change: Callable) -> Callable:
+def _with_black(change: Policy) -> Policy:
     """timm's policy, whose strongest posterisation keeps no bits: black in older Pillows, an error in Pillow 13."""
-    operations = change.ops if hasattr(change, "ops") else [one for several in change.policy for one in several]
+    if isinstance(change, AutoAugment):
+        operations = [one for several in change.policy for one in several]
+    else:
+        operations = change.ops
     for operation in operations:
         if operation.aug_fn is posterize:
             operation.aug_fn = _posterized

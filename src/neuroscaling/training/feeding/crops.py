@@ -63,13 +63,13 @@ def crop_into(out: torch.Tensor, image: torch.Tensor, box: list[int], mirrored: 
     On the CPU. torch's functions have no `out`, and a copy takes a tenth of the time that the whole takes.
     """
     top, left, height, width = box
-    part, size = image[:, top : top + height, left : left + width], out.shape[1:]
+    part, size = image[:, top : top + height, left : left + width], (out.shape[1], out.shape[2])
     if interpolation in RESIZE_INTO:
         if part.is_contiguous():  # a whole image, plane by plane: torch fails to write it to another layout
             part = part[None].contiguous(memory_format=torch.channels_last)[0]
         RESIZE_INTO[interpolation](part[None], size, False, out=out[None])
     else:
-        out.copy_(resized(part, tuple(size), interpolation))
+        out.copy_(resized(part, size, interpolation))
     if mirrored:
         out.copy_(out.flip(-1))
 
@@ -152,15 +152,20 @@ def cropped(
     """
     match spec.crop:
         case "none":
-            return central(squares, spec.size)
+            return central(together(squares), spec.size)
         case "shift":
             reach = spec.size // SHIFT
             offsets = uniform("shift", seed, request, view, 2)
-            return _shifted(central(squares, spec.size), (offsets * (2 * reach + 1)).astype(int), reach)
+            return _shifted(central(together(squares), spec.size), (offsets * (2 * reach + 1)).astype(int), reach)
         case _:
             side = squares[0].shape[-1]
             boxes = random_boxes(crop_numbers(seed, request, view), side, side, spec.crop_scale)
             return _parts(squares, boxes, mirrored(spec, seed, request, view), spec)
+
+
+def together(images: torch.Tensor | list[torch.Tensor]) -> torch.Tensor:
+    """Images (b, 3, s, s) as they are, or those of a list put together."""
+    return images if isinstance(images, torch.Tensor) else torch.stack(images)
 
 
 def central(images: torch.Tensor, size: int) -> torch.Tensor:
@@ -174,8 +179,9 @@ def _parts(
 ) -> torch.Tensor:
     if not squares[0].is_cuda:
         return crop_each(squares, boxes, flipped, spec.size, spec.interpolation)
+    whole = together(squares)
     slices = [slice(start, start + CROPPED_AT_ONCE) for start in range(0, len(squares), CROPPED_AT_ONCE)]
-    parts = [crop_together(squares[s], boxes[s], flipped[s], spec.size, spec.interpolation) for s in slices]
+    parts = [crop_together(whole[s], boxes[s], flipped[s], spec.size, spec.interpolation) for s in slices]
     return torch.cat(parts)
 
 

@@ -5,7 +5,7 @@ A task says all that its images depend on, so a worker has no state, and a resum
 
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -55,11 +55,19 @@ class Preparation(Dataset):
     specs: tuple[ViewSpec, ...]
     side: int | None
 
+    @property
+    def sizes(self) -> list[int]:
+        """Pixels of each side of what is made of an image: of its views, or of its square."""
+        if self.specs:
+            return [spec.size for spec in self.specs]
+        if self.side is None:
+            raise ValueError("images are made into views or squares, and neither is asked for")
+        return [self.side]
+
     def __getitem__(self, task: Task) -> Prepared:
         """The images of `task`. Errors are returned: a worker process would raise their text alone."""
         faults: dict[int, Problem] = {}
-        sizes = [spec.size for spec in self.specs] or [self.side]
-        views = [torch.empty((len(task.positions), size, size, 3), dtype=torch.uint8) for size in sizes]
+        views = [torch.empty((len(task.positions), size, size, 3), dtype=torch.uint8) for size in self.sizes]
         try:
             for i, position in enumerate(task.positions.tolist()):
                 image = self._image(position, faults)  # cropped while it is in the processor's cache
@@ -124,13 +132,12 @@ class Workers:
     """The cropped views (or the squares) of each request, prepared by `workers` processes ahead of their use."""
 
     def __init__(self, preparation: Preparation, seed: int, batch: int, workers: int, device: torch.device):
-        self.sizes = [spec.size for spec in preparation.specs] or [preparation.side]
+        self.sizes = preparation.sizes
         self.device = device
         self.faults: dict[int, Problem] = {}
         self._tasks = Tasks(preparation.specs, seed)
         ahead = min(WAITING, STEPS_AHEAD * -(-batch // TASK))
-        options = {"prefetch_factor": max(2, -(-ahead // workers)), "persistent_workers": True} if workers else {}
-        self._loader = DataLoader(
+        self._loader: DataLoader[Prepared] | None = DataLoader(
             preparation,
             sampler=self._tasks,
             batch_size=None,
@@ -138,11 +145,14 @@ class Workers:
             pin_memory=device.type == "cuda",
             worker_init_fn=_heed_no_signals,
             generator=torch.Generator(),  # the loader draws a seed, which is of no use here, from torch's own otherwise
-            **options,
+            prefetch_factor=max(2, -(-ahead // workers)) if workers else None,
+            persistent_workers=workers > 0,
         )
 
-    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[torch.Tensor]]]:
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Sequence[torch.Tensor]]]:
         """Each request with its views uint8 (b, 3, s, s), channels last, on the device."""
+        if self._loader is None:
+            raise RuntimeError("the workers of this feed were ended")
         self._tasks.requests = requests
         self._tasks.given.clear()
         prepared = iter(self._loader)

@@ -36,11 +36,19 @@ class Batch:
 
 
 class Feed(Protocol):
-    """The training images of a run. corrupt: ids of images that could not be decoded so far; refused: too many?"""
+    """The training images of a run."""
 
     n_images: int
-    corrupt: list[str]
-    refused: bool
+
+    @property
+    def corrupt(self) -> list[str]:
+        """Ids of images that could not be decoded so far."""
+        ...
+
+    @property
+    def refused(self) -> bool:
+        """Whether more images are corrupt than the data set may have."""
+        ...
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
         """The batch of each request, in their order. May work ahead; keeps no state from one request to the next."""

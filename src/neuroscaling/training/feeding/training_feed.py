@@ -1,6 +1,6 @@
 """The feed of a run takes its images from memory, or from workers that decode each step."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.distributed import of_all, world
 from neuroscaling.training.feeding.augmentation import augmented
-from neuroscaling.training.feeding.crops import cropped
+from neuroscaling.training.feeding.crops import cropped, together
 from neuroscaling.training.feeding.decoded_images import Squares, kept_squares
 from neuroscaling.training.feeding.decoding_workers import Preparation, Workers
 from neuroscaling.training.feeding.protocols import Batch, Feed, Request
@@ -29,7 +29,7 @@ class Supply(Protocol):
 
     faults: dict[int, Problem]
 
-    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[Pixels]]]:
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Sequence[Pixels]]]:
         """Each request with uint8 (b, 3, s, s) on the device, or b times (3, s, s)."""
         ...
 
@@ -47,7 +47,7 @@ class Resident:
         self._rows = subset.rows[subset.sound(asked)] if asked else subset.rows
         self._batch = squares.each if apart else squares.batch
 
-    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, list[Pixels]]]:
+    def batches(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Sequence[Pixels]]]:
         """Each request with its squares."""
         for request in requests:
             yield request, [self._batch(self._rows[request.rows[request.mine]])]
@@ -107,8 +107,9 @@ class ViewFeed:
             self._corrupt.check(self._supply.faults)
             if self._from_squares:
                 views = enumerate(self._specs)
-                pixels = [cropped(pixels[0], spec, self._seed, request, view) for view, spec in views]
-            yield request, pixels
+                yield request, [cropped(pixels[0], spec, self._seed, request, view) for view, spec in views]
+            else:
+                yield request, [together(view) for view in pixels]
 
     def close(self) -> None:
         """Give back worker processes and memory."""
@@ -118,7 +119,7 @@ class ViewFeed:
 class Corrupt:
     """How many images of a data set may be corrupt, and their names. image_ids: by row; refused: are there more?"""
 
-    def __init__(self, dataset: str, limit: int, image_ids: object):
+    def __init__(self, dataset: str, limit: int, image_ids: Sequence[str]):
         self._dataset, self._limit, self._image_ids = dataset, limit, image_ids
         self.refused = False
 
@@ -152,7 +153,9 @@ def open_training_feed(
     images = read_checked(run, subset, source.index)
     from_squares = stored is not None and not any(spec.auto_augment for spec in specs)
     apart = device.type == "cpu" and all(spec.crop == "random" for spec in specs)
-    squares = _squares(run, source, images, stored, device, options) if from_squares else None
+    squares = None
+    if stored is not None and from_squares:
+        squares = _squares(run, source, images, stored, device, options)
     supply: Supply | None = Resident(squares, images, apart) if squares else None
     if supply is None:
         prepared = () if from_squares else specs

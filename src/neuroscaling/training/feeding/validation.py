@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,17 @@ from neuroscaling.training.image_views import MARGIN, has_random_crops
 log = logging.getLogger(__name__)
 KEPT = 2  # sets of images that a process keeps: those of the last runs
 _kept: dict[str, "ValidationImages"] = {}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a validation image is made into a square of `size` pixels a side."""
+
+    size: int
+    to: int
+    """Pixels that the short side is resized to, or both sides (`squash`), before the middle is cut out."""
+    squash: bool
+    interpolation: str
 
 
 class ValidationImages:
@@ -60,11 +71,11 @@ def open_validation(
     Raises DataError when more images are corrupt than the data set's `corrupt_limit`; those up to it are left out.
     """
     to = validation_resize(recipe, run.arch, size)
-    how = {"size": size, "to": to, "squash": recipe is not None and recipe.validation_resize == "squash"}
-    how["interpolation"] = recipe.validation_interpolation if recipe else "bilinear"
+    squash = recipe is not None and recipe.validation_resize == "squash"
+    how = Preparation(size, to, squash, recipe.validation_interpolation if recipe else "bilinear")
     # A pack may have squares, whose sides are cut off: no use for squashing.
-    source = run_source(run, "validation", None if how["squash"] else to, options)
-    what = [run.dataset, run.dataset_settings, run.fingerprint, options.packs, how]
+    source = run_source(run, "validation", None if how.squash else to, options)
+    what = [run.dataset, run.dataset_settings, run.fingerprint, options.packs, asdict(how)]
     key = content_hash([*what, list(classes) if classes else None, str(device)], 16)
     if key not in _kept:
         while len(_kept) >= KEPT:
@@ -81,14 +92,14 @@ def forget_validation() -> None:
 def _load(
     run: Run,
     source: Source,
-    how: dict[str, Any],
+    how: Preparation,
     classes: Sequence[str] | None,
     device: torch.device,
     options: TrainingOptions,
 ) -> ValidationImages:
     rows, labels = validation_rows(source.index, classes)
     ids = content_hash([source.index.image_ids[row] for row in rows.tolist()], 16)
-    kept_under = [run.dataset, run.dataset_settings, how, ids, source_state(run, "validation", source)]
+    kept_under = [run.dataset, run.dataset_settings, asdict(how), ids, source_state(run, "validation", source)]
     scratch = options.scratch
     file = Path(scratch) / f"validation-{content_hash(kept_under, 16)}.npy" if scratch else None
     limit = run.images.settings.get("corrupt_limit", 0)
@@ -100,15 +111,15 @@ def _load(
 
 
 def _pixels(
-    source: Source, rows: np.ndarray, how: dict[str, Any], file: Path | None, limit: int
+    source: Source, rows: np.ndarray, how: Preparation, file: Path | None, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels uint8 (n, size, size, 3) and which of `rows` they are: bool (n,)."""
     every = np.ones(len(rows), bool)
     if file and file.exists():
         return _mapped(file), every
     if file is None:
-        out = np.zeros((len(rows), how["size"], how["size"], 3), np.uint8)
-        faults = decode_into(out, source, rows, partial(_prepared, **how))
+        out = np.zeros((len(rows), how.size, how.size, 3), np.uint8)
+        faults = decode_into(out, source, rows, partial(_prepared, how=how))
     else:
         out, faults = _on_disk(file, source, rows, how)
     refuse_corrupt(list(faults.values()), limit, source.index.name)
@@ -129,30 +140,28 @@ class _Incomplete(Exception):
     """Others would not know which images are missing."""
 
 
-def _on_disk(
-    file: Path, source: Source, rows: np.ndarray, how: dict[str, Any]
-) -> tuple[np.ndarray, dict[int, Problem]]:
+def _on_disk(file: Path, source: Source, rows: np.ndarray, how: Preparation) -> tuple[np.ndarray, dict[int, Problem]]:
     """Pixels of `rows`, mapped from `file` (the disk has room for what the memory may not hold), and what is wrong.
 
     The file is kept for others where all images are sound.
     """
     faults: dict[int, Problem] = {}
     with suppress(_Incomplete), atomic_path(file) as temporary:
-        out = squares_file(temporary, len(rows), how["size"])
-        faults = decode_into(out, source, rows, partial(_prepared, **how))
+        out = squares_file(temporary, len(rows), how.size)
+        faults = decode_into(out, source, rows, partial(_prepared, how=how))
         out.flush()
         if faults:
             raise _Incomplete
     return (out if faults else _mapped(file)), faults
 
 
-def _prepared(image: torch.Tensor, size: int, to: int, squash: bool, interpolation: str) -> torch.Tensor:
-    """The central `size` pixels of an image uint8 (3, h, w) whose short side, or (squash) both sides were made `to`."""
-    image = image if squash else without_ends(image)
+def _prepared(image: torch.Tensor, how: Preparation) -> torch.Tensor:
+    """The central pixels of an image uint8 (3, h, w) that was resized first."""
+    image, to = image if how.squash else without_ends(image), how.to
     height, width = image.shape[1:]
     scale = to / min(height, width)
-    sides = (to, to) if squash else (max(to, round(height * scale)), max(to, round(width * scale)))
-    return central((image if sides == (height, width) else resized(image, sides, interpolation))[None], size)[0]
+    sides = (to, to) if how.squash else (max(to, round(height * scale)), max(to, round(width * scale)))
+    return central((image if sides == (height, width) else resized(image, sides, how.interpolation))[None], how.size)[0]
 
 
 # The published study's own sizes before the central crop, where they are not that of the margin.
