@@ -1,15 +1,13 @@
-"""`neuroscaling plan` of trainings: tables, options, calibration, and what finished runs recorded."""
+"""`neuroscaling plan` of trainings: tables, options and calibration."""
 
 import json
 
 import pytest
 
 from neuroscaling.cli.main import main
-from neuroscaling.planning.training_throughput import Speeds, read_training_rates
-from neuroscaling.planning.training_time import run_estimates
+from neuroscaling.planning.training_throughput import read_training_rates
 from neuroscaling.study.gpus import calibrated_devices
 from neuroscaling.study.loaded_study import load_study
-from tests.support.run_records import run_content, write_run
 from tests.support.small_plan import write_small
 
 
@@ -72,8 +70,8 @@ def test_options_that_mean_nothing_are_named(small, capsys):
     assert status == 1 and "--gpus" in error and "add --calibrate" in error
     status, _, error = plan(capsys, small, "--gpu", "h10")
     assert status == 1 and "h100" in error and "--calibrate" in error
-    status, _, error = plan(capsys, small, "--compare", "--calibrate")
-    assert status == 1 and "leave out --calibrate" in error
+    status, _, error = plan(capsys, small, "--stage", "extraction", "--calibrate")
+    assert status == 1 and "--calibrate: says nothing to the stage extraction" in error
     status, _, error = plan(capsys, small, "--stage", "extraction", "--gpu", "a100")
     assert status == 1 and "--gpu: says nothing to the stage extraction" in error
     status, _, error = plan(capsys, small, "--calibrate", "--stage", "training", "--archs", "resnet_w9")
@@ -96,21 +94,3 @@ def test_a_calibration_is_kept_and_others_of_the_family_are_scaled(small, capsys
     assert kept.train > 0 and kept.evaluate > kept.train and "CPU" in kept.device
     status, again, error = plan(capsys, *arguments)
     assert status == 0 and json.loads(again) == json.loads(out) and "1 calibrated network on" in error
-
-
-def test_estimates_are_compared_with_what_finished_runs_recorded(small, capsys):
-    study = load_study(small)
-    runs = {one.run.run: one for one in run_estimates(study, Speeds("a100"))}
-    done = [name for name, one in runs.items() if one.run.family == "ViT"][:3]
-    for i, name in enumerate(done):
-        folder = study.store.run(name)
-        seconds = runs[name].seconds.expected * (2 - i) if i < 2 else 1.0
-        changes = {"status": "failed" if i == 2 else "done", "provenance": {"seconds": seconds}}
-        write_run(folder / "run.json", run_content(name, **changes))
-    status, out, _ = plan(capsys, small, "--compare", "--format", "json")
-    row, total = json.loads(out)
-    assert status == 0 and (row["family"], row["runs"], row["finished"]) == ("ViT", 6, 2)
-    estimated = sum(runs[name].seconds.expected for name in done[:2])
-    recorded = 2 * runs[done[0]].seconds.expected + runs[done[1]].seconds.expected
-    assert row["error_percent"] == pytest.approx(100 * (estimated / recorded - 1), rel=0.01) and row["within"] >= 0.5
-    assert total["finished"] == 2 and total["runs"] == 13

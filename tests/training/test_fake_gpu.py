@@ -137,7 +137,7 @@ def test_calibration_measures_on_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Pretended")
     recipe = Recipe.model_validate(load_recipe("sgd100").model_dump() | {"precision": "fp16"})
     with fake_gpu(monkeypatch):
-        rate = benchmark.measure_training("resnet_w8", recipe, "cuda", {}, 1)
+        rate = benchmark.measure_training("resnet_w8", recipe, "cuda", steps=1)
     assert (rate.device, rate.precision, rate.batch) == ("NVIDIA Pretended", "fp16", 256)
 
 

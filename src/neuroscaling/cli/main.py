@@ -170,15 +170,11 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"
     parser.add_argument("--gpu", metavar="NAME", help=text)
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that train side by side (1)")
-    text = "compare the estimates with the seconds that finished runs recorded"
-    parser.add_argument("--compare", action="store_true", help=text)
-    text = "measure this machine: half a minute for extraction, up to a minute for each trained architecture"
+    text = "measure training on this machine: up to a minute for each architecture"
     parser.add_argument("--calibrate", action="store_true", help=text)
     text = "measure training for these architectures alone; others are scaled from them"
     parser.add_argument("--archs", nargs="+", metavar="ARCH", help=text)
     parser.add_argument("--device", metavar="D", help="torch's name of the device to measure; CUDA where there is one")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the measured rates, for plans made elsewhere")
-    parser.add_argument("--rates", type=Path, metavar="FILE", help="print hours for the machine of these rates")
 
 
 if __name__ == "__main__":

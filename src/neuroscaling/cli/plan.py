@@ -1,4 +1,4 @@
-"""`neuroscaling plan` estimates hours and bytes that a study takes, before anything runs.
+"""`neuroscaling plan` estimates the hours and bytes that a study takes, before anything runs.
 
 What loads torch is imported in the functions that need it, so that other commands start at once.
 """
@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from neuroscaling.cli import plan_training
-from neuroscaling.cli.output import GIGA, HOUR, rounded, show
+from neuroscaling.cli.output import GIGA, show
 from neuroscaling.core.errors import Problem, StudyError, listing, nearest
-from neuroscaling.planning.encoding import encoding_seconds, subject_shape
-from neuroscaling.planning.machine_throughput import Rates, read_rates, write_rates
 from neuroscaling.planning.training_throughput import training_rate_file, write_training_rate
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
@@ -23,20 +21,17 @@ from neuroscaling.study import wanted as study_wanted
 from neuroscaling.study.extraction_job import FeatureSpec
 from neuroscaling.study.extraction_sections import Layers
 from neuroscaling.study.layer_choice import extracted_layers
-from neuroscaling.study.loaded_study import LoadedStudy, load_study
+from neuroscaling.study.loaded_study import LoadedStudy, Run, load_study
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.recordings import StimulusSet, encoding_jobs
+from neuroscaling.study.recordings import StimulusSet
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.weight_averaging import start_note, start_share
 
 
 def print_plan(options: argparse.Namespace) -> None:
-    """Print what training costs, then what extraction and encoding do; of either stage, or what finished runs say."""
+    """Print what training costs, then the bytes of extraction; or either of them alone."""
     _refuse_contradictions(options)
     study = load_study(options.study, planning=True)
-    if options.compare:
-        show(plan_training.compared_rows(study, plan_training.speeds_of(options, study), options.by), options.format)
-        return
     sections, notes = {}, []
     if options.stage != "extraction" and any(run.kind == "trained" for run in study.runs.values()):
         if options.calibrate:
@@ -45,9 +40,7 @@ def print_plan(options: argparse.Namespace) -> None:
         sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
     if options.stage != "training":
-        rates = rates_of(options, study)
-        sections["extraction"] = plan_rows(study, rates)
-        notes += [machine_note(rates)] if rates else []
+        sections["extraction"] = plan_rows(study)
     _show_sections(sections, options.format)
     print("\n".join(notes), file=sys.stderr, end="\n" if notes else "")
 
@@ -81,38 +74,33 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
         raise StudyError(problems)
 
 
-def plan_rows(study: LoadedStudy, rates: Rates | None = None) -> list[dict[str, Any]]:
+def plan_rows(study: LoadedStudy) -> list[dict[str, Any]]:
     """Networks, stimuli, layers and gigabytes for each architecture and stimulus set, and a row of sums.
 
-    rates: of a machine, for the hours that it would take. Empty numbers: the stimuli of a set that is not downloaded
-    yet can't be counted. Nothing is computed but shapes.
+    Empty numbers: the stimuli of a set that is not downloaded yet can't be counted. Nothing is computed but shapes.
     """
     from neuroscaling.planning.encoding import count_stimuli
 
     sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in study_wanted.Targets(study).sets.values()]
     rows = [
-        _plan_row(study, arch, runs, stimuli, n, rates)
-        for arch, runs in _runs_by_arch(study).items()
-        for stimuli, n in sets
+        _plan_row(study, arch, runs, stimuli, n) for arch, runs in _runs_by_arch(study).items() for stimuli, n in sets
     ]
-    keys = ("features_gb", "gram_gb", *(HOURS if rates else ()))
+    keys = ("features_gb", "gram_gb")
     total = {"arch": "all", "networks": sum(len(runs) for runs in _runs_by_arch(study).values())}
     sums = {key: round(sum(row[key] or 0 for row in rows), 3) for key in keys}
     scratch = max((row["scratch_gb"] or 0 for row in rows), default=0)
     return [*rows, {**dict.fromkeys(rows[0] if rows else keys), **total, **sums, "scratch_gb": scratch}]
 
 
-def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Any]]:
-    groups: dict[str, list[Any]] = {}
+def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Run]]:
+    groups: dict[str, list[Run]] = {}
     for run in study.runs.values():
         if run.kind != "baseline":
             groups.setdefault(run.arch, []).append(run)
     return groups
 
 
-def _plan_row(
-    study: LoadedStudy, arch: str, runs: list[Any], stimuli: StimulusSet, n: int | None, rates: Rates | None
-) -> dict[str, Any]:
+def _plan_row(study: LoadedStudy, arch: str, runs: list[Run], stimuli: StimulusSet, n: int | None) -> dict[str, Any]:
     from neuroscaling.planning.extraction import peak_scratch, planned_layers
 
     settings = study.config
@@ -133,68 +121,11 @@ def _plan_row(
     facts = {"arch": arch, "networks": len(runs), "set": stimuli.name, "stimuli": n, "layers": len(layers)}
     facts |= {"passes": len({layer["pass"] for layer in layers})}
     features = sum(layer["features"] for layer in layers)
-    row = facts | {"features": features} | (known if n else dict.fromkeys(known))
-    return row | hours_of(study, rates, row, layers) if rates else row
+    return facts | {"features": features} | (known if n else dict.fromkeys(known))
 
 
-OPTIONS_OF_OTHER_STAGE = {"training": ("rates", "save"), "extraction": ("archs", "gpu")}
-"""Options that say nothing to a stage."""
-HOURS = ("extraction_hours", "encoding_hours")
-
-
-def rates_of(options: argparse.Namespace, study: LoadedStudy) -> Rates | None:
-    """Rates that are read, or measured now and saved where asked; None where neither is asked for.
-
-    Raises DataError for a file that is none of rates.
-    """
-    if options.rates:
-        return read_rates(options.rates)
-    if not options.calibrate:
-        return None
-    from neuroscaling.planning.benchmark import measure_machine
-
-    store = study.store.root
-    wanted = tuple(dict.fromkeys(("none", study.config.extraction.autocast)))
-    rates = measure_machine(options.device, store if store.is_dir() else None, wanted)
-    if options.save:
-        write_rates(rates, options.save)
-    return rates
-
-
-def hours_of(study: LoadedStudy, rates: Rates, row: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Hours of all networks of a row of the plan, of extraction and of encoding; None where counts are not known yet.
-
-    layers: what `planning.extraction.planned_layers` gave for the row.
-    """
-    from neuroscaling.planning.extraction import extraction_seconds, total_seconds
-
-    if not row["stimuli"]:
-        return dict.fromkeys(HOURS)
-    parts = extraction_seconds(row["arch"], row["stimuli"], layers, study.config.extraction.autocast, rates)
-    extraction = row["networks"] * total_seconds(parts) / HOUR
-    return {
-        "extraction_hours": rounded(extraction),
-        "encoding_hours": _encoding_hours(study, rates, row, layers),
-    }
-
-
-def machine_note(rates: Rates) -> str:
-    """What the hours mean, in one line."""
-    return f"hours of one device like the one that was measured: {rates.machine}"
-
-
-def _encoding_hours(
-    study: LoadedStudy, rates: Rates, row: dict[str, Any], layers: list[dict[str, Any]]
-) -> float | None:
-    """None where the subjects of the set are not counted yet; 0 for a set without fMRI."""
-    config, seconds = study.config, 0.0
-    for job in encoding_jobs(study):
-        if job.stimuli.name == row["set"]:
-            shape = subject_shape(study, job)
-            if shape is None:
-                return None
-            seconds += encoding_seconds(job.entry, config.protocol, shape, layers, config.extraction.keep, rates)
-    return rounded(row["networks"] * seconds / HOUR)
+OPTIONS_OF_TRAINING = ("archs", "gpu", "calibrate")
+"""Options that say nothing to the stage of extraction."""
 
 
 def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
@@ -240,12 +171,10 @@ def contradictions(options: argparse.Namespace) -> Iterator[Problem]:
         value = getattr(options, name)
         return " ".join(value) if isinstance(value, list) else value
 
-    if options.rates and options.calibrate:
-        yield Problem(what="rates are read or measured, not both", where="--rates, --calibrate")
-    for name in ("archs", "device", "save"):
+    for name in ("archs", "device"):
         if getattr(options, name) and not options.calibrate:
             yield Problem(what="belongs to a measurement", where=f"--{name}", value=given(name), fix="add --calibrate")
-    for name in OPTIONS_OF_OTHER_STAGE.get(options.stage, ()):
+    for name in OPTIONS_OF_TRAINING if options.stage == "extraction" else ():
         if getattr(options, name):
             yield Problem(
                 what=f"says nothing to the stage {options.stage}",
@@ -253,9 +182,6 @@ def contradictions(options: argparse.Namespace) -> Iterator[Problem]:
                 value=given(name),
                 fix="leave it out",
             )
-    if options.compare and (options.calibrate or options.rates or options.stage == "extraction"):
-        what = "estimates of training are compared with finished runs; nothing is measured, extraction is not planned"
-        yield Problem(what=what, where="--compare", fix="leave out --calibrate, --rates and --stage extraction")
 
 
 RUNS_SHOWN = 3

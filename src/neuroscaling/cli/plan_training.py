@@ -19,7 +19,6 @@ from neuroscaling.planning.training_time import (
     RunEstimate,
     job_estimates,
     limit_minutes,
-    recorded_seconds,
     run_estimates,
     wall_seconds,
 )
@@ -75,8 +74,8 @@ def _this_device(options: argparse.Namespace) -> str:
 def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:
     """One row for each group of trainings and one of all; empty where nothing is trained.
 
-    hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs; waiting:
-    GPU-hours of runs that their images come too slowly for; limit_minutes: time limit of the row's longest job.
+    hours: of GPUs, with the ends of their interval; wall_hours: until the row's runs are done on `gpus` GPUs;
+    limit_minutes: time limit of the row's longest job.
     """
     runs = run_estimates(study, speeds)
     if not runs:
@@ -93,20 +92,6 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
     return [*rows, dict.fromkeys(titles, "all") | _row(study, runs, jobs, gpus)]
 
 
-def compared_rows(study: LoadedStudy, speeds: Speeds, by: str = "family") -> list[dict[str, Any]]:
-    """For each group with finished runs: hours estimated and recorded (run.json), the estimate's relative error, and
-    the share of runs whose seconds lie within their interval; and one row of all."""
-    runs = run_estimates(study, speeds)
-    seconds = {one.run.run: recorded_seconds(study.store.run(one.run.run)) for one in runs}
-    groups: dict[tuple[str, ...], list[RunEstimate]] = {}
-    for one in runs:
-        groups.setdefault(BY[by](one), []).append(one)
-    titles = _titles(by)
-    items = [*sorted(groups.items(), key=_order), (("all",) * len(titles), runs)]
-    rows = [dict(zip(titles, key, strict=True)) | _compared(group, seconds) for key, group in items]
-    return [row for row in rows if row["finished"]]
-
-
 def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     """What the hours mean, in a few lines, and the disk that packed data sets take."""
     packs = ", ".join(f"{name} {rounded(size / GIGA):g} GB" for name, size in packs_of(study).items())
@@ -119,7 +104,6 @@ def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
         f"Hours of training are estimates from {basis}; hours_low and hours_high: how far off that may be.\n"
         f"wall_hours: on {gpus} GPU{'s' if gpus > 1 else ''}, the longest job first; "
         "limit_minutes: 1.3 times the slow end of the longest job.\n"
-        "waiting: hours of runs that wait for images, fed by `training: cpus`.\n"
         "weights_gb: of all runs, kept; state_gb: of the largest run, while it is trained."
         + f" Packed data sets, about: {packs}." * bool(packs)
         + "\n`--gpu` names another device; `--calibrate` measures 30 steps of each network on this machine's."
@@ -140,26 +124,9 @@ def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], 
         "hours": rounded(hours[1]),
         "hours_high": rounded(hours[2]),
         "wall_hours": rounded(wall_seconds(job_estimates(study, group), gpus).expected / HOUR),
-        "waiting": rounded(sum(one.seconds.expected for one in group if one.waits) / HOUR),
         "limit_minutes": max(limit_minutes(job.seconds) for job in own),
         "weights_gb": rounded(sum(one.work.weights for one in group) / GIGA),
         "state_gb": rounded(max(one.work.states for one in group) / GIGA),
-        "rate": _sources(group),
-    }
-
-
-def _compared(group: list[RunEstimate], seconds: dict[str, float | None]) -> dict[str, Any]:
-    pairs = [(one.seconds, seconds[one.run.run]) for one in group]
-    done = [(estimate, found) for estimate, found in pairs if found]
-    estimated, recorded = sum(estimate.expected for estimate, _ in done), sum(found for _, found in done)
-    within = sum(estimate.low <= found <= estimate.high for estimate, found in done)
-    return {
-        "runs": len(group),
-        "finished": len(done),
-        "estimated_hours": rounded(estimated / HOUR),
-        "recorded_hours": rounded(recorded / HOUR),
-        "error_percent": rounded(100 * (estimated / recorded - 1)) if done else None,
-        "within": rounded(within / len(done)) if done else None,
         "rate": _sources(group),
     }
 

@@ -1,15 +1,11 @@
-"""Subjects and fits of an encoding are counted, and its seconds follow from a machine's rates."""
+"""Stimuli, subjects and fits of an encoding are counted before anything is computed."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neuroscaling.core.array_files import npy_shape
 from neuroscaling.core.errors import DataError
 from neuroscaling.fmri.settings import EncodingSettings
-from neuroscaling.planning.machine_throughput import Rates
-from neuroscaling.regression.voxelwise.budget import SPECTRUM, flops
 from neuroscaling.stimuli.manifest import read_manifest
 from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study import recording_folders
@@ -85,10 +81,10 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     if job.kind != "tree":
         return None
     folder = job.folder / job.subject
-    counted = [len(recording_folders.split_images(folder, split)) for split in recording_folders.SPLIT_PREFIXES]
+    training, test = (len(recording_folders.split_images(folder, split)) for split in recording_folders.SPLIT_PREFIXES)
     files = recording_folders.response_files(folder, "training")
-    if all(counted) and all(file.is_file() for file in files):
-        return SubjectShape(*counted, sum(_columns(file) for file in files))
+    if training and test and all(file.is_file() for file in files):
+        return SubjectShape(training, test, sum(_columns(file) for file in files))
     return SubjectShape(*CHALLENGE[job.subject]) if job.subject in CHALLENGE else None
 
 
@@ -104,38 +100,5 @@ def fits_of(entry: FmriEncoding, protocol: str, shape: SubjectShape) -> list[Rid
     return [*fits, RidgeFit(shape.training, shape.test, 1)] if settings.final else fits
 
 
-def encoding_seconds(
-    entry: FmriEncoding, protocol: str, shape: SubjectShape, rows: list[dict[str, Any]], keep: str, rates: Rates
-) -> float:
-    """Seconds of all fits of one subject from one network's candidates.
-
-    rows: as of `planning.extraction.planned_layers`; keep: of the extraction: with inner products alone (`gram`) the
-    number of features does not count. What nested sizes share is counted for each of them: an upper bound.
-    """
-    settings = EncodingSettings.of(entry, protocol)
-    alphas, folds = len(settings.ridge_settings(keep == "gram").alphas), settings.folds
-    widths = Counter(row["features"] for row in rows)
-    return sum(
-        fit.times * times * _seconds_of_fit(fit, _features(fit, p, keep), shape.targets, alphas, folds, rates)
-        for fit in fits_of(entry, protocol, shape)
-        for p, times in widths.items()
-    )
-
-
-def _features(fit: RidgeFit, p: int, keep: str) -> int:
-    """Inner products are already there and go through the dual form, whatever they are of."""
-    return fit.n + 1 if keep == "gram" else p
-
-
-def _seconds_of_fit(fit: RidgeFit, p: int, targets: int, alphas: int, folds: int, rates: Rates) -> float:
-    """Of one fit. Decompositions run at a rate of their own; where a GPU does without them this is an upper bound."""
-    operations = flops(fit.n, p, targets, alphas, folds, fit.evaluated, rates.cuda)
-    primal = p <= fit.n
-    order = p if primal else fit.n - fit.n / folds
-    decomposed = folds * SPECTRUM * order**3 if primal or not rates.cuda else 0
-    return operations / rates.products + decomposed * max(1 / rates.eigen - 1 / rates.products, 0)
-
-
 def _columns(file: Path) -> int:
-
     return npy_shape(file)[1]

@@ -1,4 +1,4 @@
-"""Bytes and seconds of an extraction follow from shapes, before weights or numbers are there."""
+"""Bytes of an extraction follow from shapes, before weights or numbers are there."""
 
 import json
 from functools import cache
@@ -11,10 +11,8 @@ from neuroscaling.activations.extraction import layouts_of
 from neuroscaling.activations.layout import split_entry
 from neuroscaling.activations.networks import network_extractor
 from neuroscaling.activations.passes import feature_bytes, plan_passes
-from neuroscaling.models.build import skeleton, with_shapes
+from neuroscaling.models.build import with_shapes
 from neuroscaling.models.state import network_device
-from neuroscaling.planning.machine_throughput import Rates
-from neuroscaling.planning.workload import cost_of
 from neuroscaling.study.extraction_job import FeatureSpec
 from neuroscaling.study.extraction_sections import ExtractionOptions
 
@@ -53,7 +51,7 @@ def planned_layers(
 
 
 def peak_scratch(rows: list[dict[str, Any]]) -> int:
-    """Bytes of scratch of the pass that needs most, of what `planned` gave."""
+    """Bytes of scratch of the pass that needs most, of what `planned_layers` gave."""
     passes = {row["pass"] for row in rows}
     return max((sum(row["scratch_bytes"] for row in rows if row["pass"] == one) for one in passes), default=0)
 
@@ -74,38 +72,3 @@ def _widths_of(arch: str, features: str, kind: str) -> tuple[dict[str, int], str
         return extractor.widths(), extractor.layers[-1]
 
     return with_shapes(arch, looked_at)
-
-
-def extraction_seconds(
-    arch: str, n_stimuli: int, rows: list[dict[str, Any]], autocast: str, rates: Rates
-) -> dict[str, float]:
-    """Seconds of one network of `arch` over `n_stimuli` images, by kind of work: `forward, decode, write, gram`.
-
-    rows: as of `planned_layers`; autocast: the type that the network computes in. The first three go on side by side,
-    so that the longest of them counts; inner products come after.
-    """
-    passes = len({row["pass"] for row in rows})
-    written = sum(row["bytes"] + row["scratch_bytes"] + row["gram_bytes"] for row in rows)
-    products = sum(2 * n_stimuli**2 * row["features"] for row in rows if row["gram_bytes"])
-    return {
-        "forward": passes * n_stimuli * forward_operations(arch) / rates.of_network(network_kind(arch), autocast),
-        "decode": passes * n_stimuli / rates.decode,
-        "write": written / rates.write,
-        "gram": products / rates.products64,
-    }
-
-
-def total_seconds(parts: dict[str, float]) -> float:
-    """Seconds of an extraction from those of its parts."""
-    return max(parts["forward"], parts["decode"], parts["write"]) + parts["gram"]
-
-
-def forward_operations(arch: str) -> int:
-    """Operations of the forward pass of an image: two for each multiplication with an addition."""
-    return 2 * cost_of(arch).macs
-
-
-@cache
-def network_kind(arch: str) -> str:
-    """`tokens` for networks with attention, `convolutions` for others."""
-    return "tokens" if any("attn" in name for name, _ in skeleton(arch).named_modules()) else "convolutions"

@@ -8,10 +8,8 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 
 from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.core.records import RUN_RECORD, read_run
 from neuroscaling.planning.training_jobs import is_small, training_groups
 from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
@@ -64,11 +62,6 @@ def run_seconds(work: Work, speed: Speed, feed: Interval | None = None) -> Inter
     return train.plus(speed.evaluate.inverse().times(work.evaluated))
 
 
-def waits_for_images(work: Work, speed: Speed, feed: Interval | None) -> bool:
-    """Whether feeding, and not the device, is what limits a run."""
-    return feed is not None and work.images_seen / feed.expected > speed.computing(work).expected
-
-
 def job_seconds(runs: Iterable[Interval], gpus: int = 1) -> Interval:
     """Seconds of a job that makes `runs` one after another, each on `gpus` devices at once."""
     total = JOB_START
@@ -106,13 +99,12 @@ def feeding_rate(work: Work, training: Training) -> Interval | None:
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What one run does, how fast, and seconds on one GPU without the start of its job; waits: for its images."""
+    """What one run does, how fast, and seconds on one GPU without the start of its job."""
 
     run: Run
     work: Work
     speed: Speed
     seconds: Interval
-    waits: bool
 
 
 @dataclass(frozen=True)
@@ -138,7 +130,7 @@ def run_estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost]
     for run in trained_runs(study):
         work = work_of(run, size_of(run, cache_dir), (costs or {}).get(run.arch) or cost_of(run.arch))
         speed, feed = speeds.of(run, work.macs), feeding_rate(work, study.config.training)
-        found.append(RunEstimate(run, work, speed, run_seconds(work, speed, feed), waits_for_images(work, speed, feed)))
+        found.append(RunEstimate(run, work, speed, run_seconds(work, speed, feed)))
     return found
 
 
@@ -174,9 +166,3 @@ def _makespan(jobs: list[tuple[Interval, int]], end: str, gpus: int) -> float:
 
 def _job_estimate(runs: list[RunEstimate], gpus: int) -> JobEstimate:
     return JobEstimate(tuple(one.run.run for one in runs), gpus, job_seconds((one.seconds for one in runs), gpus))
-
-
-def recorded_seconds(folder: Path) -> float | None:
-    """Seconds of the run in `folder`; None where it is not there, or failed. Raises DataError for an altered record."""
-    path = folder / RUN_RECORD
-    return read_run(path).seconds if path.is_file() else None
