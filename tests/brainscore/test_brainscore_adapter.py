@@ -43,6 +43,7 @@ PUBLIC = (V1, "FreemanZiemba2013public.V2-pls", "MajajHong2015public.V4-pls", IT
 
 DRIVER = """
 import json, sys, tempfile
+from dataclasses import asdict
 from pathlib import Path
 from neuroscaling.brainscore import environment
 from neuroscaling.study import benchmarks
@@ -66,7 +67,7 @@ for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
         settings = {key: case[key] for key in ("protocol", "engine")}
         job = Job("toy", "toy", True, case["data"], store, case["layers"], "behavior.0", ceilings=ceilings, **settings)
         content, targets = score_benchmark(benchmark, benchmark_object, job)
-        results[name] = content | {"targets": targets}
+        results[name] = asdict(content) | {"targets": targets}
         if name == "parity":
             write_score(Path(sys.argv[2]).with_name("parity.json"), content, targets, {}, {})
     except NeuroscalingError as error:
@@ -309,25 +310,25 @@ def test_the_command_makes_what_is_absent_and_seals_it_and_keeps_ceilings(
     first = _score(scoring, tmp_path, out)
     assert first.returncode == 0, first.stderr
     content = read_score(out.path)
-    assert content["rows"] == results[f"truth {IT}"]["rows"] and content["definition"] == out.definition
+    assert content.rows == results[f"truth {IT}"]["rows"] and content.definition == out.definition
     recordings = find_files(scoring.data, benchmarks.DATA_SETS["MajajHong2015.public"])
     expected = {f"simulated-toy/{path.name}": path for path in (recordings.assembly, recordings.csv)}
-    assert expected.keys() < content["made_from"].keys()
-    assert all(content["made_from"][name] == f"sha256:{file_sha256(path)}" for name, path in expected.items())
-    targets = checked_file(out.path, content, "targets.parquet")
+    assert expected.keys() < content.made_from.keys()
+    assert all(content.made_from[name] == f"sha256:{file_sha256(path)}" for name, path in expected.items())
+    targets = checked_file(out.path, content.files, "targets.parquet")
     written = [path.stat().st_mtime_ns for path in (out.path, targets)]
     second = _score(scoring, tmp_path, out, other)
-    assert second.returncode == 0 and read_score(other.path)["benchmark"] == V1
+    assert second.returncode == 0 and read_score(other.path).benchmark == V1
     assert [path.stat().st_mtime_ns for path in (out.path, targets)] == written
     shuffled = _output(stores["shuffled"], tmp_path / "second", IT)
     third = _score(scoring, tmp_path, shuffled)
     # Scored from the ceiling that the first process kept, to the last digit.
-    assert third.returncode == 0 and read_score(shuffled.path)["rows"] == results[f"truth {IT}"]["rows"]
+    assert third.returncode == 0 and read_score(shuffled.path).rows == results[f"truth {IT}"]["rows"]
     assert len(list((tmp_path / "ceilings").glob("*.json"))) == len(list((tmp_path / "ceilings").glob("*.npz"))) == 2
     targets.write_bytes(targets.read_bytes()[:-1])
     with pytest.raises(DataError, match="the file was altered") as error:
-        checked_file(out.path, content, "targets.parquet")
-    assert content["files"]["targets.parquet"] in str(error.value) and file_sha256(targets) in str(error.value)
+        checked_file(out.path, content.files, "targets.parquet")
+    assert content.files["targets.parquet"] in str(error.value) and file_sha256(targets) in str(error.value)
 
 
 @needs_brainscore

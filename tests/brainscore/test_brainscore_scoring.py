@@ -61,7 +61,7 @@ def scored(name, load=benchmark_object, definitions=None, **settings):
     benchmark = benchmark.benchmark if benchmark else benchmarks.registered_benchmark(name)
     content, _ = score_benchmark(benchmark, load, job)
     json.dumps(content, allow_nan=False)
-    return {key: content[key] for key in ("rows", "subjects")}
+    return {key: getattr(content, key) for key in ("rows", "subjects")}
 
 def refused(path):
     try:

@@ -133,11 +133,11 @@ def test_parity_takes_the_layer_with_the_best_reported_score(folder: Path):
     job = scoring_job(folder, "scores", "reported")
     run("score_brainscore.py", job, folder)
     score = read_score(job.outputs[0].path)
-    assert score["rows"][0]["layer"] == "IT.signal"
-    assert it.checksum in score["made_from"].values()
+    assert score.rows[0]["layer"] == "IT.signal"
+    assert it.checksum in score.made_from.values()
     # One a benchmark, for the choice and the score.
     assert len(list((folder / "ceilings").glob("*.json"))) == 2
-    assert max(it.scores[0]) == pytest.approx(score["rows"][0]["raw"], rel=1e-12)
+    assert max(it.scores[0]) == pytest.approx(score.rows[0]["raw"], rel=1e-12)
 
 
 @pytest.mark.parametrize(

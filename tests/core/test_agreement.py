@@ -17,10 +17,9 @@ BRAINSCORE = {
     "layers": {"IT": "a"}, "readout": None, "choice": {"way": "reported"}, "reference": None, "engine": "stock",
     "protocol": "corrected", "code": "c0de",
 }  # fmt: skip
-RIDGE = {"engine": "exact"}
 FMRI = {
     "benchmark": "algonauts2023-subj01", "data": "tree", "stimuli": "tree-1", "activations": {"reduction": "none"},
-    "entry": {"samples": [10, 30, "all"], "ridge": RIDGE}, "protocol": "corrected", "code": "c0de",
+    "entry": {"samples": [10, 30, "all"], "ridge": {}}, "protocol": "corrected", "code": "c0de",
 }  # fmt: skip
 
 

@@ -241,8 +241,8 @@ def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_pat
     asked = {"samples": ["all"], "metrics": ["ridge"], "definition": {"session": "1"}}
     v4_scores.score_v4(tmp_path / "v4-1.json", tmp_path, "1", output, "run", **asked)
     content = read_score(output)
-    (row,) = content["rows"]
-    assert (content["benchmark"], row["scale"]) == ("1", scale) and row["raw"] > 0.9
+    (row,) = content.rows
+    assert (content.benchmark, row["scale"]) == ("1", scale) and row["raw"] > 0.9
     assert (row["score"] is None, row["error"] is None) == (bool(reason), bool(reason))
     expected = reason and f"the mean ceiling of the neurons is {reason}"
     assert row["reason"] == expected if not reason else row["reason"].startswith(expected)

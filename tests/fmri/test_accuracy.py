@@ -17,7 +17,7 @@ from neuroscaling.fmri import accuracy
 from neuroscaling.fmri.accuracy import MEASURES, accuracy_of
 from neuroscaling.fmri.accuracy_files import ACCURACY, write_columns
 from neuroscaling.fmri.group_accuracy import resamples, same_sign, sign_flip_p, summarise, write_accuracy
-from tests.support.score_records import reseal, score_path
+from tests.support.score_records import RIDGE_FACTS, reseal, score_path
 
 N, V, DRAWS, SEED = 40, 17, 6, 3
 
@@ -258,7 +258,7 @@ def write_subject(folder, run, name, sizes=(10, 40), noise=1.0, seed=0, n_draws=
 
 def seal(path, name, rows):
     header = {"run": path.stem, "data": "simulated-tree", "benchmark": f"algonauts2023-{name}", "simulated": True}
-    reseal(path, header | {"rows": rows}, {"benchmark": f"algonauts2023-{name}"})
+    reseal(path, RIDGE_FACTS | header | {"rows": rows}, {"benchmark": f"algonauts2023-{name}"})
 
 
 def table_of(path):

@@ -55,17 +55,17 @@ def scored(tree, activations, tmp_path_factory):
 
 def test_a_score_is_sealed_and_says_what_it_was_made_from(scored, tree, activations):
     content = read_score(scored.path)
-    assert content["definition"] == scored.definition and sorted(content["files"]) == KINDS
-    assert set(content["made_from"]) == {f"activations/{RUN}/set.json", "tree/subj01"}
-    assert content["provenance"]["versions"]["numpy"] == np.__version__
-    assert all(checked_file(scored.path, content, kind) == file_beside(scored.path, kind) for kind in KINDS)
+    assert content.definition == scored.definition and sorted(content.files) == KINDS
+    assert set(content.made_from) == {f"activations/{RUN}/set.json", "tree/subj01"}
+    assert content.provenance["versions"]["numpy"] == np.__version__
+    assert all(checked_file(scored.path, content.files, kind) == file_beside(scored.path, kind) for kind in KINDS)
 
 
 def test_recordings_of_other_content_are_told_apart(scored, activations, tmp_path):
     tree = write_tree(tmp_path, ("subj01",), N_TRAIN, N_TEST, lambda ids, n: respond(ids, n, noise=0.6))
     out = output(tmp_path / "scores", activations)
     encode([out], tree)
-    one, other = (read_score(path)["made_from"] for path in (scored.path, out.path))
+    one, other = (read_score(path).made_from for path in (scored.path, out.path))
     assert {name for name in one if one[name] != other[name]} == {"tree/subj01"}
 
 
@@ -74,7 +74,7 @@ def test_what_is_there_is_kept_and_what_is_absent_is_made_beside_it(scored, tree
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
     other = output(folder, activations, samples=[30, "all"])
     encode([scored, other], tree, samples=[30, "all"])
-    assert other.path != scored.path and {row["n_mapping"] for row in read_score(other.path)["rows"]} == {30, N_TRAIN}
+    assert other.path != scored.path and {row["n_mapping"] for row in read_score(other.path).rows} == {30, N_TRAIN}
     assert {path: path.stat().st_mtime_ns for path in before} == before
     monkeypatch.setattr("neuroscaling.fmri.encoding_job.open_subject", forbidden)
     encode([scored, other], tree)
@@ -93,8 +93,8 @@ def test_no_flipped_bit_of_a_file_beside_a_score_goes_unseen(scored, kind):
         for place in range(0, len(whole), max(len(whole) // 100, 1)):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
             with pytest.raises(DataError, match="the file was altered") as error:
-                checked_file(scored.path, content, kind)
-        assert content["files"][kind] in str(error.value) and file_sha256(path) in str(error.value)
+                checked_file(scored.path, content.files, kind)
+        assert content.files[kind] in str(error.value) and file_sha256(path) in str(error.value)
     finally:
         path.write_bytes(whole)
 

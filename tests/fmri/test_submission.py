@@ -17,7 +17,7 @@ from neuroscaling.fmri.submission import TOP, check_submission, expected_shapes,
 from neuroscaling.fmri.submission_job import write_averaged_submission
 from neuroscaling.fmri.submission_score import can_be_scored, score_submission
 from tests.fmri.test_algonauts import N_TEST, WIDTH, write_tree
-from tests.support.score_records import reseal, score_path
+from tests.support.score_records import RIDGE_FACTS, reseal, score_path
 
 SUBJECTS = ("subj01", "subj02")
 SHAPES = {subject: {side: (N_TEST, width) for side, width in WIDTH.items()} for subject in SUBJECTS}
@@ -295,7 +295,7 @@ def seal(path, subject, run):
     benchmark = f"algonauts2023-{subject}"
     header = {"run": run, "data": "simulated-tree", "benchmark": benchmark, "simulated": True}
     rows = [{"subject": subject, "region": "V1"}]
-    reseal(path, header | {"rows": rows}, {"benchmark": benchmark})
+    reseal(path, RIDGE_FACTS | header | {"rows": rows}, {"benchmark": benchmark})
 
 
 def test_the_plain_average_is_the_mean_of_the_predictions_in_any_order(tmp_path):

@@ -65,14 +65,14 @@ def with_components(name, number):
 
 for engine in ("stock", "kernel"):
     job = Job("toy", "toy", True, "toy", store, {"IT": "all"}, "all", engine=engine)
-    row = score_benchmark(benchmark, benchmark_object, job)[0]["rows"][0]
+    row = score_benchmark(benchmark, benchmark_object, job)[0].rows[0]
     results[engine] = [row[key] for key in ("score", "raw", "ceiling", "error")]
     results[f"{engine} components"] = row.get("n_components")
     dead = replace(job, layers={"IT": "dead"})
-    row = score_benchmark(benchmark, benchmark_object, dead)[0]["rows"][0]
+    row = score_benchmark(benchmark, benchmark_object, dead)[0].rows[0]
     results[f"{engine} dead"] = [row[key] for key in ("score", "raw", "ceiling", "error")]
     results[f"{engine} dead components"] = row.get("n_components")
-row = score_benchmark(benchmark, lambda name: with_components(name, 6), replace(dead, engine="stock"))[0]["rows"][0]
+row = score_benchmark(benchmark, lambda name: with_components(name, 6), replace(dead, engine="stock"))[0].rows[0]
 results["stock 6 components"] = [row[key] for key in ("score", "raw", "ceiling", "error")]
 Path(sys.argv[3]).write_text(json.dumps(results))
 """

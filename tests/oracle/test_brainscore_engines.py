@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 DRIVER = """
 import json, sys, tempfile, traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from neuroscaling.brainscore import environment
 environment.prepare_environment(Path(tempfile.mkdtemp()))
@@ -85,7 +85,8 @@ for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
         store = open_store(case["store"])
         job = Job("toy", "toy", True, case["data"], store, layers, readout, ceilings=ceilings, engine=engine)
         try:
-            results[f"{name} {engine}"] = score_benchmark(benchmark, loader(case), job)
+            content, targets = score_benchmark(benchmark, loader(case), job)
+            results[f"{name} {engine}"] = asdict(content), targets
         except NeuroscalingError as error:
             results[f"{name} {engine}"] = str(error)
         except Exception:

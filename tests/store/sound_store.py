@@ -9,7 +9,7 @@ import numpy as np
 from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.core.hashing import ArtefactName, file_sha1, file_sha256
 from neuroscaling.core.records import write_record
-from neuroscaling.core.score_files import file_beside, write_score_record
+from neuroscaling.core.score_files import ScoreFile, file_beside, write_score_file
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.pack_reading import PACK_FORMAT
 from neuroscaling.datasets.subset_file import write_subset
@@ -78,7 +78,8 @@ def put_results(root: Path, run: str) -> None:
     _record(root / "commitments" / CHOICE / f"{run}.json", record)
     score = root / "scores" / BENCHMARK / f"{run}.json"
     put(file_beside(score, "targets.parquet"), b"one row a target")
-    write_score_record(score, {"run": run, "rows": []}, BENCHMARK_DEFINITION, {}, ["targets.parquet"])
+    scores = ScoreFile(run, "simulated-brain", True, "IT-pls", "pls", "kernel", "corrected", [], BENCHMARK_DEFINITION)
+    write_score_file(score, scores, ["targets.parquet"])
     name, definition = name_of("IT-pls", part="IT")
     arrays = put(root / "ceilings" / f"{name}.npz", b"arrays")
     record = {"format": "ceiling/1", "definition": definition, "files": {"npz": file_sha256(arrays)}}

@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.hashing import ArtefactName
-from neuroscaling.core.score_files import file_beside, write_score_record
+from neuroscaling.core.hashing import ArtefactName, file_sha256
+from neuroscaling.core.records import write_record
+from neuroscaling.core.score_files import file_beside
+from neuroscaling.core.score_scales import SCORE_FORMAT
+
+RIDGE_FACTS = {"metric": "ridge", "engine": "exact", "protocol": "corrected"}
+"""What the score file of an encoding states beside its numbers."""
 
 
 def score_path(folder: Path, benchmark: str, run: str, definition: Mapping[str, Any] | None = None) -> Path:
@@ -33,4 +38,6 @@ def reseal(path: Path, content: Mapping[str, Any], definition: Mapping[str, Any]
     """Write a score file anew, with the files that lie beside it."""
     stem = path.name.removesuffix(".json")
     kinds = [own.name.removeprefix(f"{stem}.") for own in path.parent.glob(f"{stem}.*") if own != path]
-    write_score_record(path, content, definition, {}, [kind for kind in kinds if file_beside(path, kind).is_file()])
+    files = {kind: file_sha256(own) for kind in kinds if (own := file_beside(path, kind)).is_file()}
+    facts = {"format": SCORE_FORMAT, "definition": dict(definition), "made_from": {}, "files": files}
+    write_record(path, {**content, **facts})

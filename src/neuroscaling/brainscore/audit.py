@@ -115,8 +115,10 @@ def _timed(entry: Benchmark, load: Callable[[str], Any], job: Any) -> tuple[dict
     started = time.perf_counter()
     content, targets = score_benchmark(entry, load, job)
     seconds = round(time.perf_counter() - started, 3)
-    row = content["rows"][0]
-    numbers = [row["score"], row["raw"]] + [part["raw"] for part in (*content["splits"], *content["subjects"])]
+    row = content.rows[0]
+    numbers = [row["score"], row["raw"]] + [
+        part["raw"] for part in (*(content.splits or []), *(content.subjects or []))
+    ]
     values = {key: row[key] for key in ("score", "raw", "ceiling", "error", "reason")}
     return values | {"seconds": seconds}, numbers + [target["raw"] for target in targets]
 

@@ -20,13 +20,14 @@ from neuroscaling.core.files import atomic_path, reading
 from neuroscaling.core.hashing import ArtefactName, file_sha256
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
-from neuroscaling.core.score_files import FILES_KEY, checked_file, file_beside, making_score
+from neuroscaling.core.score_files import checked_file, file_beside, making_score
 from neuroscaling.core.score_scales import reason_category
 from neuroscaling.regression.denominators import correlation_error, divides, split_half_error, unusable
 from neuroscaling.study.benchmarks import Benchmark
 
 FORMAT = "ceiling/1"
 ARRAYS = "npz"
+FILES_KEY = "files"
 AGAIN = "delete the ceiling's .json and run again"
 PACKAGES = ("brainscore_vision", "numpy", "xarray")
 RAW, ATTRIBUTE, COORDINATE = "raw", "attribute:", "coordinate:"
@@ -114,7 +115,7 @@ def read_ceiling(path: Path) -> Any:
     """
     record = read_record(path, FORMAT, AGAIN)
     require_name(record, path, path.name.removesuffix(".json"), AGAIN)
-    file = checked_file(path, record, ARRAYS, AGAIN)
+    file = checked_file(path, record[FILES_KEY], ARRAYS, AGAIN)
     arrays = read_npz(file)
     with reading(file, "a kept ceiling"):
         return _ceiling(arrays)

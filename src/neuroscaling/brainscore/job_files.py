@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from neuroscaling.core.errors import Place
 from neuroscaling.core.files import read_json, write_json
 from neuroscaling.core.json_records import from_json, plain
 
@@ -140,7 +141,7 @@ def write_job(path: str | Path, job: Any) -> Path:
 
 def read_job(path: str | Path, kind: type[Job]) -> Job:
     """The job of `kind` at `path`. Raises DataError for a file that is none."""
-    return from_json(read_json(path), kind, str(path), "a job file")
+    return from_json(read_json(path), kind, Place(path), "a job file")
 
 
 def become(python: str | Path, script: str | Path, job: Any, log: str | Path) -> NoReturn:

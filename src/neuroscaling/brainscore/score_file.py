@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neuroscaling.core.files import atomic_path
-from neuroscaling.core.score_files import file_beside, write_score_record
+from neuroscaling.core.score_files import ScoreFile, file_beside, write_score_file
 
 TARGETS = "targets.parquet"
 TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
@@ -105,7 +105,7 @@ def main_layer(layers: Sequence[str]) -> str:
 
 def write_score(
     path: Path,
-    content: dict[str, Any],
+    scores: ScoreFile,
     targets: Sequence[dict[str, Any]],
     definition: Mapping[str, Any],
     made_from: Mapping[str, str],
@@ -113,7 +113,8 @@ def write_score(
     """Write the targets' parquet, if there are targets, and then the score file, so that no score lacks its targets."""
     if targets:
         write_targets(file_beside(path, TARGETS), targets)
-    write_score_record(path, content, definition, made_from, [TARGETS] if targets else [])
+    whole = replace(scores, definition=dict(definition), made_from=dict(made_from))
+    write_score_file(path, whole, [TARGETS] if targets else [])
 
 
 def write_targets(path: Path, targets: Sequence[dict[str, Any]]) -> None:

@@ -26,6 +26,7 @@ from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.core.provenance import provenance
+from neuroscaling.core.score_files import ScoreFile, ScoreRow
 from neuroscaling.regression.denominators import unusable
 from neuroscaling.study.benchmarks import Benchmark, scale_of
 
@@ -99,8 +100,10 @@ class Scored:
     components: list[int]
 
 
-def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) -> tuple[dict, list[dict]]:
-    """The content of a score file (docs/formats.md), and the rows of its targets' parquet.
+def score_benchmark(
+    benchmark: Benchmark, load: Callable[[str], Any], job: Job
+) -> tuple[ScoreFile, list[dict[str, Any]]]:
+    """The score file without what it was made from (docs/formats.md), and the rows of its targets' parquet.
 
     load: makes Brain-Score's object of a benchmark (local.load). Protocol `corrected`: as brainscore_vision scores
     since 2.3.13, r^2 / ceiling; `parity`: (r / ceiling)^2, the scale of the published tables (2.3.12 and before).
@@ -109,21 +112,21 @@ def score_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) 
     """
     started = time.perf_counter()
     scored = run_benchmark(benchmark, load, job)
-    content = {
-        "run": job.run,
-        "data": job.data,
-        "simulated": job.simulated,
-        "benchmark": benchmark.benchmark,
-        "metric": benchmark.metric,
-        "engine": job.engine,
-        "protocol": job.protocol,
-        "versions": {"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
-        "rows": [_row(benchmark, job.protocol, scored)],
-        "splits": score_file.split_rows(scored.parts, scored.layers),
-        "left_out": list(getattr(scored.stock, "left_out", [])),
-        "subjects": [_subject(benchmark, job.protocol, part) for part in scored.parts if part.subject is not None],
-        "provenance": provenance(PACKAGES, time.perf_counter() - started),
-    }
+    content = ScoreFile(
+        run=job.run,
+        data=job.data,
+        simulated=job.simulated,
+        benchmark=benchmark.benchmark,
+        metric=benchmark.metric,
+        engine=job.engine,
+        protocol=job.protocol,
+        versions={"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
+        rows=[_row(benchmark, job.protocol, scored)],
+        splits=score_file.split_rows(scored.parts, scored.layers),
+        left_out=list(getattr(scored.stock, "left_out", [])),
+        subjects=[_subject(benchmark, job.protocol, part) for part in scored.parts if part.subject is not None],
+        provenance=provenance(PACKAGES, time.perf_counter() - started),
+    )
     return content, list(score_file.target_rows(scored.parts, benchmark.region))
 
 
@@ -236,7 +239,7 @@ class _Recorded:
         return self._scores[self._benchmark.identifier]
 
 
-def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
+def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> ScoreRow:
     """The row of the region, over all subjects."""
     score = scored.score
     ceiling = None if benchmark.ceiling == "none" else score_file.number(score.attrs["ceiling"])
@@ -247,7 +250,8 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
     value = None if reason else _scaled(scale, scored)
     if value is None and reason is None:
         reason = f"the score is not finite: {scored.score.values}"
-    row: dict[str, Any] = {
+    n_targets, n_mapping = _sizes(benchmark, scored)
+    row: ScoreRow = {
         "region": benchmark.region,
         "subject": None,
         "score": value,
@@ -257,14 +261,17 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> dict[str, Any]:
         "scale": scale,
         "reason": reason,
         "layer": score_file.main_layer(scored.layers),
-        **_sizes(benchmark, scored),
+        "n_targets": n_targets,
+        "n_mapping": n_mapping,
     }
     if len(set(scored.layers)) > 1:
         row["layers"] = list(scored.layers)
     if scored.components:
         row["n_components"] = min(scored.components)
     lower = score.attrs["ceiling"].attrs.get("lower_bound_loo") if ceiling is not None else None
-    return row if lower is None else row | {"ceiling_lower": score_file.number(lower)}
+    if lower is not None:
+        row["ceiling_lower"] = score_file.number(lower)
+    return row
 
 
 def _subject(benchmark: Benchmark, protocol: str, part: score_file.Part) -> dict[str, Any]:
@@ -278,15 +285,15 @@ def _scaled(scale: str, scored: Scored) -> float | None:
     return score_file.number(scored.score)
 
 
-def _sizes(benchmark: Benchmark, scored: Scored) -> dict[str, int | None]:
+def _sizes(benchmark: Benchmark, scored: Scored) -> tuple[int | None, int | None]:
     """Neuroids, and images that a mapping is fitted on: none where nothing is, and none for behaviour's readout."""
     if benchmark.kind == "behavior":
-        return {"n_targets": None, "n_mapping": None}
+        return None, None
     inner = _inner(scored.stock)
     images = [_fitted_images(part, _assembly(part)) for part in inner]
     fitted = [n for n in images if n is not None]
     targets = sum(int(_assembly(part).sizes["neuroid"]) for part in inner)
-    return {"n_targets": targets, "n_mapping": sum(fitted) if len(fitted) == len(images) else None}
+    return targets, sum(fitted) if len(fitted) == len(images) else None
 
 
 def _inner(stock: Any) -> list[Any]:

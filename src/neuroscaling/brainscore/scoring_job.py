@@ -126,7 +126,7 @@ def _score_run(
             )
             lease.check()
             write_score(out.path, content, targets, out.definition, made_from)
-        row = content["rows"][0]
+        row = content.rows[0]
         why = f" because {row['reason']}" if row["reason"] else ""
         logger.info("%s, %s: score %s%s, raw %s", out.run, out.benchmark, row["score"], why, row["raw"])
 

@@ -69,12 +69,12 @@ def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str)
         raise DataError(
             Problem(what="not scored yet", where=str(score), fix="run the study first; the audit takes its layers")
         )
-    row = read_score(score)["rows"][0]
+    row = read_score(score).rows[0]
     return AuditJob(
         activations=store.find(targets.activations(study.runs[run], job.stimuli)),
         data=job.folder,
         benchmark=benchmark,
-        layers=row.get("layers") or [row["layer"]],
+        layers=row.get("layers") or ([row["layer"]] if row["layer"] else []),
         definitions={name: entry.model_dump(mode="json") for name, entry in study.config.brainscore.define.items()},
         ceilings=store.ceilings(),
         code=code_of("ceilings"),

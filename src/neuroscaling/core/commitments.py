@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.errors import DataError, Place, Problem
 from neuroscaling.core.files import DELETE_AND_RERUN
 from neuroscaling.core.json_records import from_json
 from neuroscaling.core.records import CHECKSUM, FORMAT_KEY, write_record
@@ -68,7 +68,7 @@ def read_commitment(path: str | Path) -> Commitment:
     """
     record = read_record_of_run(path, COMMITMENT_FORMAT, DELETE_AND_RERUN)
     content = {key: value for key, value in record.items() if key != FORMAT_KEY}
-    commitment = from_json(content, Commitment, str(path), "a file of chosen layers", DELETE_AND_RERUN)
+    commitment = from_json(content, Commitment, Place(path), "a file of chosen layers", DELETE_AND_RERUN)
     if not commitment.layers:
         what, allowed = "no layers are committed to in this file", "a list of layers"
         raise DataError(

@@ -14,7 +14,7 @@ import numpy as np
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.leases import Lease
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.score_files import file_beside, write_score_record
+from neuroscaling.core.score_files import ScoreFile, ScoreRow, file_beside, write_score_file
 
 TARGETS = "targets.parquet"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "zarr")
@@ -46,7 +46,7 @@ class Origin:
 def write_scores(
     path: Path,
     header: ScoreHeader,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[ScoreRow],
     targets: dict[str, Any],
     details: dict[str, Any],
     seconds: float,
@@ -55,25 +55,26 @@ def write_scores(
 ) -> None:
     """Write `<run>.targets.parquet` and then the record `path` beside it; numbers that don't exist become null.
 
-    rows: each with `scale`, and with `reason`, why its score is null, or None; kinds: of other files beside it, which
-    are there already.
+    targets: a row a voxel, vertex or neuron; kinds: of other files beside it, which are there already.
     """
     write_parquet(file_beside(path, TARGETS), targets)
-    content = {
-        "run": header.run,
-        "data": header.data,
-        "simulated": header.simulated,
-        "benchmark": header.benchmark,
-        "metric": "+".join(header.metrics),
-        "engine": header.engine,
-        "protocol": header.protocol,
-        "rows": rows,
-        "details": details,
-        "provenance": provenance(PACKAGES, seconds),
-    }
+    scores = ScoreFile(
+        run=header.run,
+        data=header.data,
+        simulated=header.simulated,
+        benchmark=header.benchmark,
+        metric="+".join(header.metrics),
+        engine=header.engine,
+        protocol=header.protocol,
+        rows=json_plain(rows),
+        definition=dict(origin.definition),
+        made_from=dict(origin.made_from),
+        provenance=provenance(PACKAGES, seconds),
+        details=json_plain(details),
+    )
     if origin.lease:
         origin.lease.check()
-    write_score_record(path, json_plain(content), origin.definition, origin.made_from, [TARGETS, *kinds])
+    write_score_file(path, scores, [TARGETS, *kinds])
 
 
 def json_plain(value: Any) -> Any:

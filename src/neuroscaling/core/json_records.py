@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neuroscaling.core.errors import DataError, NeuroscalingError, Problem, nearest
+from neuroscaling.core.errors import DataError, NeuroscalingError, Place, Problem, nearest
 
 Record = TypeVar("Record")
 
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def from_json(content: Any, kind: type[Record], where: str, named: str, fix: str = "") -> Record:
+def from_json(content: Any, kind: type[Record], where: Place, named: str, fix: str = "") -> Record:
     """`content`, a JSON object, as the dataclass `kind`.
 
     named: what the file is called in messages ("a job file"); fix: the next step that they name. Raises DataError with
@@ -37,7 +37,7 @@ def from_json(content: Any, kind: type[Record], where: str, named: str, fix: str
     problems = [
         Problem(
             what=f"unknown key in {named}",
-            where=f"{where}, {key}",
+            where=where / key,
             value=None,
             allowed=", ".join(known),
             nearest=nearest(key, known),
@@ -50,24 +50,24 @@ def from_json(content: Any, kind: type[Record], where: str, named: str, fix: str
     for name, own in known.items():
         if name in content:
             try:
-                values[name] = _value(content[name], hints[name], f"{where}, {name}", named, fix)
+                values[name] = _value(content[name], hints[name], where / name, named, fix)
             except NeuroscalingError as error:
                 problems += error.problems
         elif own.default is MISSING and own.default_factory is MISSING:
-            problems.append(Problem(what=f"key is missing in {named}", where=f"{where}, {name}", fix=fix))
+            problems.append(Problem(what=f"key is missing in {named}", where=where / name, fix=fix))
     if problems:
         raise DataError(problems)
     return kind(**values)
 
 
-def _value(value: Any, kind: Any, where: str, named: str, fix: str) -> Any:
+def _value(value: Any, kind: Any, where: Place, named: str, fix: str) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:  # X | None
         return None if value is None else _value(value, inner[0], where, named, fix)
     if origin is list and isinstance(value, list):
-        return [_value(part, inner[0], f"{where}[{i}]", named, fix) for i, part in enumerate(value)]
+        return [_value(part, inner[0], where / i, named, fix) for i, part in enumerate(value)]
     if origin is dict and isinstance(value, dict):
-        return {key: _value(part, inner[1], f"{where}.{key}", named, fix) for key, part in value.items()}
+        return {key: _value(part, inner[1], where / key, named, fix) for key, part in value.items()}
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -75,6 +75,8 @@ def _value(value: Any, kind: Any, where: str, named: str, fix: str) -> Any:
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if kind is Any or (kind in (str, bool, dict) and isinstance(value, kind)):
+        return value
+    if typing.is_typeddict(kind) and isinstance(value, dict):
         return value
     if is_dataclass(kind) and isinstance(kind, type):
         return from_json(value, kind, where, named, fix)

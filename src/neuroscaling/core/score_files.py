@@ -9,19 +9,20 @@ Names, records and checksums keep another setting's file from standing under a n
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from neuroscaling.core.errors import DataError, Place, Problem, listing
 from neuroscaling.core.files import DELETE_AND_RERUN, require_file
 from neuroscaling.core.hashing import file_sha256, key_of
+from neuroscaling.core.json_records import from_json
 from neuroscaling.core.leases import Lease, held, sweep
-from neuroscaling.core.records import DEFINITION, read_record, require_name, write_record
+from neuroscaling.core.records import CHECKSUM, FORMAT_KEY, read_record, require_name, write_record
 from neuroscaling.core.score_scales import SCORE_FORMAT
 
 DELETE_SCORE = "delete the score file and run again"
 log = logging.getLogger(__name__)
-FILES_KEY, MADE_FROM = "files", "made_from"
 
 
 def file_beside(path: str | Path, kind: str) -> Path:
@@ -30,20 +31,68 @@ def file_beside(path: str | Path, kind: str) -> Path:
     return path.with_name(f"{path.name.removesuffix('.json')}.{kind}")
 
 
-def write_score_record(
-    path: str | Path,
-    content: Mapping[str, Any],
-    definition: Mapping[str, Any],
-    made_from: Mapping[str, str],
-    kinds: Sequence[str] = (),
-) -> None:
-    """Write a score file, last of its files: `content` with what determines it and what it was made from.
+class ScoreRow(TypedDict, total=False):
+    """One number of a score file and what it is of (docs/formats.md); some stages alone give the keys after n_mapping.
 
-    kinds: of the files beside it, which are there already. Raises ValueError for NaN in `content`.
+    score: on `scale`, or None with a `reason`; raw: a correlation; error: of the score; metric: in place of the file's.
+    """
+
+    region: Required[str]
+    subject: Required[str | None]
+    score: Required[float | None]
+    raw: Required[float | None]
+    ceiling: Required[float | None]
+    error: Required[float | None]
+    scale: Required[str]
+    reason: Required[str | None]
+    layer: Required[str | None]
+    n_targets: Required[int | None]
+    n_mapping: Required[int | None]
+    metric: str
+    layers: list[str]
+    n_components: int
+    ceiling_lower: float | None
+    raw_pooled: float
+    challenge_score: float
+    unclipped_score: float
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """A score file: the scores of one run on one benchmark, how they were made, and from what.
+
+    data: name of the recordings; definition: what the key in its path is a hash of; made_from: checksums of what was
+    read, by name; files: sha256 of each file beside it, by kind. Of Brain-Score alone are versions, splits, subjects
+    and left_out; of the encoding of fMRI and V4 alone are details.
+    """
+
+    run: str
+    data: str
+    simulated: bool
+    benchmark: str
+    metric: str
+    engine: str
+    protocol: str
+    rows: list[ScoreRow]
+    definition: dict[str, Any] = field(default_factory=dict)
+    made_from: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] | None = None
+    splits: list[dict[str, Any]] | None = None
+    subjects: list[dict[str, Any]] | None = None
+    left_out: list[str] | None = None
+    details: dict[str, Any] | None = None
+
+
+def write_score_file(path: str | Path, scores: ScoreFile, kinds: Sequence[str] = ()) -> None:
+    """Write a score file, last of its files.
+
+    kinds: of the files beside it, which are there already. Raises ValueError for NaN in `scores`.
     """
     files = {kind: file_sha256(file_beside(path, kind)) for kind in sorted(kinds)}
-    facts = {DEFINITION: dict(definition), MADE_FROM: dict(made_from), FILES_KEY: files}
-    write_record(path, {**content, "format": SCORE_FORMAT, **facts})
+    content = {key: value for key, value in vars(replace(scores, files=files)).items() if value is not None}
+    write_record(path, {**content, FORMAT_KEY: SCORE_FORMAT})
 
 
 @contextmanager
@@ -64,9 +113,14 @@ def making_score(path: str | Path, what: str, kinds: Sequence[str] = ()) -> Iter
         yield lease
 
 
-def read_score(path: str | Path) -> dict[str, Any]:
-    """The score file at `path`. Raises DataError as `read_of_run`."""
-    return read_record_of_run(path, SCORE_FORMAT, DELETE_SCORE)
+def read_score(path: str | Path) -> ScoreFile:
+    """The score file at `path`.
+
+    Raises DataError as `read_record_of_run`, and for keys and values that no score file has.
+    """
+    record = read_record_of_run(path, SCORE_FORMAT, DELETE_SCORE)
+    content = {key: value for key, value in record.items() if key not in (FORMAT_KEY, CHECKSUM)}
+    return from_json(content, ScoreFile, Place(path), "a score file", DELETE_SCORE)
 
 
 def read_record_of_run(path: str | Path, form: str, again: str = DELETE_SCORE) -> dict[str, Any]:
@@ -85,12 +139,12 @@ def read_record_of_run(path: str | Path, form: str, again: str = DELETE_SCORE) -
     return record
 
 
-def checked_file(path: str | Path, content: Mapping[str, Any], kind: str, again: str = DELETE_SCORE) -> Path:
-    """The file of a kind that belongs to the score file `path` with this content, when it is what was written.
+def checked_file(path: str | Path, files: Mapping[str, str], kind: str, again: str = DELETE_SCORE) -> Path:
+    """The file of a kind that belongs to the score file `path`, when it is what was written: its sha256 is in `files`.
 
     Raises DataError, naming both checksums, for another one, and for a file that is missing or not of this score.
     """
-    file, stated = file_beside(path, kind), content.get(FILES_KEY, {}).get(kind)
+    file, stated = file_beside(path, kind), files.get(kind)
     require_file(file, again)
     found = file_sha256(file)
     if found != stated:
@@ -111,7 +165,7 @@ SHARED_SETTINGS = ("protocol", "engine", "code")
 STAGE_KEYS = {"defined": "Brain-Score", "entry": "fMRI", "session": "V4"}
 """What the stages' definitions are told by."""
 ONE_STUDY_ALONE = "list the score files of one study alone; what asks for another setting has another name"
-Scores = Sequence[tuple[Path, Mapping[str, Any]]]
+Scores = Sequence[tuple[Path, ScoreFile]]
 
 
 def setting_problems(scores: Scores) -> Iterator[Problem]:
@@ -126,38 +180,38 @@ def setting_problems(scores: Scores) -> Iterator[Problem]:
     by_stage: dict[str, dict[str, Any]] = {}
     told: set[str] = set()
     for path, content in scores:
-        settings = _flat_settings(content[DEFINITION])
+        settings = _flat_settings(content.definition)
         own = {key: value for key, value in settings.items() if not _is_free_setting(key)}
-        name = f"{_benchmark_of_path(path, content)} on {content.get('data')}"
+        name = f"{_benchmark_of_path(path, content)} on {content.data}"
         yield from _setting_differences(by_benchmark, name, own, path, told)
-        stage = next((stage for key, stage in STAGE_KEYS.items() if key in content[DEFINITION]), "this stage")
+        stage = next((stage for key, stage in STAGE_KEYS.items() if key in content.definition), "this stage")
         shared = {key: value for key, value in settings.items() if key in SHARED_SETTINGS}
         yield from _setting_differences(by_stage, stage, shared, path, told)
         protocol = {key: value for key, value in shared.items() if key == "protocol"}
         yield from _setting_differences(by_stage, "all scores", protocol, path, told)
 
 
-def asked_problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
+def asked_problems(path: Path, content: ScoreFile) -> Iterator[Problem]:
     """Where a score file says another protocol, engine or number of mapping images than it was asked for."""
-    asked = content[DEFINITION]
+    asked = content.definition
     entry = asked.get("entry") or {}
-    engine = asked.get("engine") or (entry.get("ridge") or {}).get("engine")
-    for key, wanted in (("protocol", asked.get("protocol")), ("engine", engine)):
-        if wanted is not None and content.get(key) != wanted:
+    for key, found in (("protocol", content.protocol), ("engine", content.engine)):
+        wanted = asked.get(key)
+        if wanted is not None and found != wanted:
             what = f"scores of another {key} than was asked for"
             yield Problem(
                 what=what,
                 where=Place(path) / key,
-                value=content.get(key),
+                value=found,
                 allowed=wanted,
                 fix=DELETE_AND_RERUN,
             )
     samples = asked.get("samples") or entry.get("samples")
     if samples:
-        found = {row["n_mapping"] for row in content["rows"] if row.get("n_mapping") is not None}
-        other = sorted(found - set(samples))
-        if "all" in samples and found:  # whatever number that is, it is the largest
-            other = [n for n in other if n != max(found)]
+        sizes = {n for row in content.rows if (n := row.get("n_mapping")) is not None}
+        other = sorted(sizes - set(samples))
+        if "all" in samples and sizes:  # whatever number that is, it is the largest
+            other = [n for n in other if n != max(sizes)]
         if other:
             what, allowed = "scores of numbers of mapping images that were not asked for", listing(samples)
             where, fix = Place(path) / "n_mapping", DELETE_AND_RERUN
@@ -194,6 +248,6 @@ def _is_free_setting(key: str) -> bool:
     return key in FREE_SETTINGS
 
 
-def _benchmark_of_path(path: Path, content: Mapping[str, Any]) -> str:
+def _benchmark_of_path(path: Path, content: ScoreFile) -> str:
     """The benchmark that the folder of a score file is named after."""
-    return path.parent.name.removesuffix(f"-{key_of(content[DEFINITION])}")
+    return path.parent.name.removesuffix(f"-{key_of(content.definition)}")

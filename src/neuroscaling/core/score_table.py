@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Place, Problem, listing, nearest
-from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading, require_rows
+from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading
 from neuroscaling.core.records import FACTS_OF_DONE, RunRecord, read_outcome
-from neuroscaling.core.score_files import read_score, setting_problems
+from neuroscaling.core.score_files import ScoreFile, read_score, setting_problems
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
 from neuroscaling.core.table_files import read_parquet_frame
 
@@ -115,12 +115,12 @@ def build_table(
     failed = [record for record in records if record.failure is not None]
     runs = {record.run: _run_columns(record) for record in records if record.failure is None}
     contents = [(path, _score(path)) for path in map(Path, score_files)]
-    problems = [_missing_run(path, content, runs) for path, content in contents if content["run"] not in runs]
+    problems = [_missing_run(path, content, runs) for path, content in contents if content.run not in runs]
     problems += _absent(map(Path, wanted), {path for path, _ in contents}, {record.run for record in failed})
     problems += [] if problems else [*setting_problems(contents), *_mixed_scales(contents)]
     if problems:
         raise DataError(problems)
-    rows = [{**runs[content["run"]], **row} for path, content in contents for row in _score_rows(content, path)]
+    rows = [{**runs[content.run], **row} for path, content in contents for row in _score_rows(content, path)]
     rows += [{**run, **_accuracy(run)} for run in runs.values() if accuracy and run["acc"] is not None]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
@@ -128,9 +128,8 @@ def build_table(
     return ScoreTable(table, tuple(map(_failed_run, failed)))
 
 
-def _score(path: Path) -> dict[str, Any]:
+def _score(path: Path) -> ScoreFile:
     content = read_score(path)
-    require_rows(content, path)
     _score_rows(content, path)
     return content
 
@@ -239,10 +238,10 @@ def _run_columns(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _score_rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+def _score_rows(content: ScoreFile, path: Path) -> list[dict[str, Any]]:
     """Rows of a score file. What a row says of itself (such as its metric) stands above what the file says."""
-    common = {name: content[name] for name in SCORE_COLUMNS if name in content}
-    rows = [_typed({**common, **row}, path) for row in content["rows"]]
+    common = {name: value for name, value in vars(content).items() if name in SCORE_COLUMNS}
+    rows = [_typed({**common, **row}, path) for row in content.rows]
     problems = [problem for row in rows for problem in _row_problems(row, path)]
     if problems:
         raise DataError(problems)
@@ -273,18 +272,18 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
         yield Problem(what=what, where=Place(path) / f"region {row['region']}", value=row.get("reason"), fix=fix)
 
 
-def _missing_run(path: Path, content: dict[str, Any], runs: dict[str, Any]) -> Problem:
+def _missing_run(path: Path, content: ScoreFile, runs: dict[str, Any]) -> Problem:
     allowed = f"the {len(runs)} runs whose run.json was given"
     return Problem(
         what="a score of a run without run.json",
         where=str(path),
-        value=content["run"],
+        value=content.run,
         allowed=allowed,
         fix="train or list the run",
     )
 
 
-def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
+def _mixed_scales(contents: list[tuple[Path, ScoreFile]]) -> list[Problem]:
     """r2/c and (r/c)2 of one metric on one source of data are two ways of scoring; one of them was not meant.
 
     Rows without a ceiling may stand beside rows with one: recordings without repetitions have none. What pools rows
@@ -292,9 +291,10 @@ def _mixed_scales(contents: list[tuple[Path, dict[str, Any]]]) -> list[Problem]:
     """
     scales: dict[tuple[str, str], dict[str, Path]] = {}
     for path, content in contents:
-        for row in ({**content, **row} for row in content["rows"]):
-            if has_ceiling(str(row.get("scale"))):
-                scales.setdefault((row["data"], row["metric"]), {}).setdefault(row["scale"], path)
+        for row in content.rows:
+            if has_ceiling(row["scale"]):
+                metric = row.get("metric", content.metric)
+                scales.setdefault((content.data, metric), {}).setdefault(row["scale"], path)
     return [_mixed(key, found) for key, found in scales.items() if len(found) > 1]
 
 

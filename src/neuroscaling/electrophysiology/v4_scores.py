@@ -18,7 +18,7 @@ from neuroscaling.activations.layer_encoding import Task, candidates_of, encode
 from neuroscaling.activations.zarr_reading import Activations, open_store
 from neuroscaling.core.encoding_scores import TARGETS, Origin, ScoreHeader, most_frequent, scale_of, write_scores
 from neuroscaling.core.errors import Problem, StudyError, nearest
-from neuroscaling.core.score_files import making_score, stored_name
+from neuroscaling.core.score_files import ScoreRow, making_score, stored_name
 from neuroscaling.electrophysiology.v4_sessions import Session, load_session
 from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.denominators import repeat_ceiling_error, unusable
@@ -242,30 +242,31 @@ def n_components(n_mapping: int) -> int:
 MAPPINGS: dict[str, Callable[[Activations, Session, Sequence[Task]], list[Outcome]]] = {"pls": pls, "ridge": ridge}
 
 
-def _row(session: Session, outcome: Outcome) -> dict[str, Any]:
+def _row(session: Session, outcome: Outcome) -> ScoreRow:
     """A row of the score file: mean over folds; its error is the standard error over folds.
 
     `raw_pooled` is what `raw` would be with the held-out predictions of all folds taken together.
     """
-    found = {"n_components": min(outcome.components)} if outcome.components else {}
     reason = ceiling_reason(session)
     scores = [pooled_score(correlation, session.ceiling) for correlation in outcome.correlations]
-    return {
+    row: ScoreRow = {
         "region": "V4",
         "subject": session.name,
         "metric": outcome.metric,
-        "score": None if reason else np.mean(scores),
+        "score": None if reason else float(np.mean(scores)),
         "raw": outcome.correlations.mean(),
         "ceiling": None if session.ceiling is None else session.ceiling.mean(),
-        "error": None if reason else np.std(scores, ddof=1) / np.sqrt(len(scores)),
+        "error": None if reason else float(np.std(scores, ddof=1) / np.sqrt(len(scores))),
         "scale": scale_of(session.ceiling),
         "reason": reason,
         "layer": most_frequent(outcome.layers),
         "n_targets": outcome.correlations.shape[1],
         "n_mapping": outcome.n_mapping,
         "raw_pooled": outcome.pooled.mean(),
-        **found,
     }
+    if outcome.components:
+        row["n_components"] = min(outcome.components)
+    return row
 
 
 def ceiling_reason(session: Session) -> str | None:

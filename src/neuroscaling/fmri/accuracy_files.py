@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing
-from neuroscaling.core.files import atomic_path, require_keys, require_rows
-from neuroscaling.core.score_files import DELETE_SCORE, checked_file, file_beside, read_score
+from neuroscaling.core.files import atomic_path
+from neuroscaling.core.score_files import DELETE_SCORE, ScoreFile, checked_file, file_beside, read_score
 from neuroscaling.core.table_files import parquet_columns, read_parquet_columns
 from neuroscaling.fmri.accuracy import ALL_IMAGES, MEASURES
 
 Key = tuple[str, str, str, str]
-FACTS = ("run", "data", "benchmark", "simulated")
 ACCURACY = "accuracy.parquet"
 COLUMNS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
 
@@ -52,7 +51,7 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
     found, problems = [], []
     for path in map(Path, score_files):
         try:
-            content = _content(path)
+            content = read_score(path)
             found.append((_key(path, content), path))
             problems += _header_problems(file_beside(path, ACCURACY))
         except DataError as error:
@@ -68,9 +67,9 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
 def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
     """Of one run and subject. Raises DataError for what is missing."""
     score_file = Path(score_file)
-    content = _content(score_file)
+    content = read_score(score_file)
     run, data, source, subject = _key(score_file, content)
-    table = read_parquet_columns(checked_file(score_file, content, ACCURACY), COLUMNS, DELETE_SCORE)
+    table = read_parquet_columns(checked_file(score_file, content.files, ACCURACY), COLUMNS, DELETE_SCORE)
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
     sizes, size = np.unique(np.array(table["n_mapping"], dtype=np.int64), return_inverse=True)
     draw = np.array(table["draw"], dtype=np.int64) - ALL_IMAGES
@@ -79,19 +78,12 @@ def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
         values[size, draw, group, number] = table[measure]
     n_vertices = np.zeros(len(groups), np.int64)
     n_vertices[group] = table["n_vertices"]
-    return SubjectAccuracy(run, data, source, subject, content["simulated"], groups, sizes.tolist(), values, n_vertices)
+    return SubjectAccuracy(run, data, source, subject, content.simulated, groups, sizes.tolist(), values, n_vertices)
 
 
-def _content(path: Path) -> dict[str, Any]:
-    content = read_score(path)
-    require_keys(content, path, FACTS)
-    return content
-
-
-def subject_of(score_file: Path, content: dict[str, Any]) -> str:
+def subject_of(score_file: Path, content: ScoreFile) -> str:
     """The one subject of a score file. Raises DataError where it has none or several."""
-    require_rows(content, score_file)
-    subjects = sorted({str(row.get("subject")) for row in content["rows"]})
+    subjects = sorted({str(row.get("subject")) for row in content.rows})
     if len(subjects) != 1:
         raise DataError(
             Problem(
@@ -114,10 +106,10 @@ def write_columns(path: Path, columns: dict[str, Any], types: dict[str, str] | N
         pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), temporary)
 
 
-def _key(score_file: Path, content: dict[str, Any]) -> Key:
+def _key(score_file: Path, content: ScoreFile) -> Key:
     """Run, data, source and subject; the benchmark of a score file is `<source>-<subject>`."""
     subject = subject_of(score_file, content)
-    return content["run"], content["data"], content["benchmark"].removesuffix(f"-{subject}"), subject
+    return content.run, content.data, content.benchmark.removesuffix(f"-{subject}"), subject
 
 
 def _header_problems(path: Path, columns: Sequence[str] = COLUMNS) -> list[Problem]:

@@ -15,7 +15,7 @@ from neuroscaling.core.array_files import read_npy
 from neuroscaling.core.encoding_scores import TARGETS
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import atomic_path
-from neuroscaling.core.score_files import DELETE_SCORE, checked_file, file_beside, read_score
+from neuroscaling.core.score_files import DELETE_SCORE, ScoreFile, checked_file, file_beside, read_score
 from neuroscaling.core.table_files import read_parquet_columns
 from neuroscaling.fmri.accuracy_files import subject_of
 from neuroscaling.fmri.recording import Recording
@@ -41,7 +41,6 @@ def write_predictions(score: Path, recording: Recording, predictions: np.ndarray
 
 
 Average = Literal["plain", "weighted"]
-Content = dict[str, Any]
 AVERAGES = ("plain", "weighted")
 
 
@@ -58,7 +57,7 @@ def average_predictions(score_files: Sequence[str | Path], average: Average) -> 
             Problem(what="no such average", where="submission: average", value=average, allowed=", ".join(AVERAGES))
         )
     contents = sorted(
-        ((file, read_score(file)) for file in map(Path, score_files)), key=lambda pair: (pair[1]["run"], pair[0])
+        ((file, read_score(file)) for file in map(Path, score_files)), key=lambda pair: (pair[1].run, pair[0])
     )
     problems = list(_problems(contents))
     if problems:
@@ -84,7 +83,7 @@ def weighted_mean(predictions: Sequence[np.ndarray], weights: np.ndarray) -> np.
     return (total / weights.sum(0)).astype(np.float32)
 
 
-def _weights(score_file: Path, content: Content, side: str, width: int, average: Average) -> np.ndarray:
+def _weights(score_file: Path, content: ScoreFile, side: str, width: int, average: Average) -> np.ndarray:
     """max(cv, 0) of each vertex (width,); 0 for vertices that were left out."""
     if average == "plain":
         return np.ones(width)
@@ -95,32 +94,32 @@ def _weights(score_file: Path, content: Content, side: str, width: int, average:
     return weights
 
 
-def _targets(score_file: Path, content: Content) -> dict[str, Any]:
+def _targets(score_file: Path, content: ScoreFile) -> dict[str, Any]:
     return read_parquet_columns(
-        checked_file(score_file, content, TARGETS), ("hemisphere", "vertex", "n_mapping", "cv"), DELETE_SCORE
+        checked_file(score_file, content.files, TARGETS), ("hemisphere", "vertex", "n_mapping", "cv"), DELETE_SCORE
     )
 
 
-def _problems(contents: Sequence[tuple[Path, Content]]) -> Iterator[Problem]:
+def _problems(contents: Sequence[tuple[Path, ScoreFile]]) -> Iterator[Problem]:
     """Predictions that are missing or altered, of several subjects, or of unequal shape."""
     if not contents:
         yield Problem(what="no predictions to average", where="submission")
         return
-    runs = [content["run"] for _, content in contents]
+    runs = [content.run for _, content in contents]
     for file, content in contents:
         if subject_of(file, content) != subject_of(*contents[0]):
             yield Problem(what="predictions of another subject", where=str(file), value=subject_of(file, content))
-        if runs.count(content["run"]) > 1:
-            yield Problem(what="a run is given twice", where=str(file), value=content["run"], allowed="each run once")
+        if runs.count(content.run) > 1:
+            yield Problem(what="a run is given twice", where=str(file), value=content.run, allowed="each run once")
     for side in HEMISPHERES:
         yield from _array_problems(contents, prediction_kind(side))
 
 
-def _array_problems(contents: Sequence[tuple[Path, Content]], kind: str) -> Iterator[Problem]:
+def _array_problems(contents: Sequence[tuple[Path, ScoreFile]], kind: str) -> Iterator[Problem]:
     shapes: dict[Path, tuple[int, ...]] = {}
     for score_file, content in contents:
         try:
-            file = checked_file(score_file, content, kind)
+            file = checked_file(score_file, content.files, kind)
             shapes[file] = read_npy(file, mapped=True, fix="score the run on the subject again").shape
         except DataError as error:
             yield from error.problems

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from neuroscaling.activations.layer_encoding import Encoded
 from neuroscaling.core.encoding_scores import most_frequent, scale_of
+from neuroscaling.core.score_files import ScoreRow
 from neuroscaling.fmri.accuracy import MEASURES, accuracy_of
 from neuroscaling.fmri.recording import Recording
 from neuroscaling.fmri.settings import SEED
@@ -70,7 +70,7 @@ def region_rows(
     accuracy: dict[str, np.ndarray],
     regions: Sequence[str],
     candidates: Sequence[str],
-) -> list[dict[str, Any]]:
+) -> list[ScoreRow]:
     """A row for each region and number of mapping images; those that the subject lacks have null numbers."""
     return [
         _row(recording, evaluated, accuracy, region, size, candidates)
@@ -86,28 +86,35 @@ def _row(
     region: str,
     size: int,
     candidates: Sequence[str],
-) -> dict[str, Any]:
+) -> ScoreRow:
     n_mapping, mask = evaluated.sizes[size], recording.regions.get(region, np.zeros(recording.n_targets, bool))
-    row = {"region": region, "subject": recording.name, "metric": "ridge", "n_mapping": n_mapping}
-    row |= {"n_targets": int(mask.sum()), "scale": scale_of(evaluated.ceiling)}
+    row: ScoreRow = {
+        "region": region,
+        "subject": recording.name,
+        "metric": "ridge",
+        "n_mapping": n_mapping,
+        "n_targets": int(mask.sum()),
+        "scale": scale_of(evaluated.ceiling),
+        "score": None,
+        "raw": None,
+        "ceiling": None,
+        "error": None,
+        "layer": None,
+        "reason": f"the subject has no target of this region: {region}",
+    }
     if not mask.any():
-        reason = f"the subject has no target of this region: {region}"
-        return row | dict.fromkeys(("score", "raw", "ceiling", "error", "layer")) | {"reason": reason}
+        return row
     mine = (accuracy["region"] == region) & (accuracy["hemisphere"] == "both") & (accuracy["n_mapping"] == n_mapping)
     whole, draws = mine & (accuracy["draw"] < 0), mine & (accuracy["draw"] >= 0)
     measure = "explained" if evaluated.ceiling is None else "normalised"
     ceiling = None if evaluated.ceiling is None else evaluated.ceiling[mask].mean(dtype=np.float64)
-    row |= {
-        "score": accuracy[measure][whole][0],
-        "raw": accuracy["r"][whole][0],
-        "ceiling": ceiling,
-        "error": accuracy[measure][draws].std() if draws.any() else None,
-        # The ceilings come from a file, without errors.
-        "reason": None if ceiling is None else unusable(ceiling, what=MEAN_CEILING),
-        "layer": most_frequent([candidates[i] for i in evaluated.found[0][size].candidate[mask]]),
-    }
+    row["score"], row["raw"], row["ceiling"] = accuracy[measure][whole][0], accuracy["r"][whole][0], ceiling
+    row["error"] = accuracy[measure][draws].std() if draws.any() else None
+    # The ceilings come from a file, without errors.
+    row["reason"] = None if ceiling is None else unusable(ceiling, what=MEAN_CEILING)
+    row["layer"] = most_frequent([candidates[i] for i in evaluated.found[0][size].candidate[mask]])
     if evaluated.ceiling is not None:
-        row |= {"challenge_score": accuracy["challenge"][whole][0], "unclipped_score": accuracy["unclipped"][whole][0]}
+        row["challenge_score"], row["unclipped_score"] = (accuracy[m][whole][0] for m in ("challenge", "unclipped"))
     return row
 
 

@@ -45,10 +45,10 @@ def write_averaged_submission(
         "format": "submission/1",
         "zip": out.name,
         "sha256": file_sha256(out),
-        "simulated": any(content["simulated"] for content in contents),
-        "data": sorted({content["data"] for content in contents}),
+        "simulated": any(content.simulated for content in contents),
+        "data": sorted({content.data for content in contents}),
         "average": average,
-        "runs": sorted({content["run"] for content in contents}),
+        "runs": sorted({content.run for content in contents}),
         "subjects": list(by_subject),
         "absent_subjects": absent,
         "shapes": shapes,
@@ -63,7 +63,7 @@ def _by_subject(score_files: Sequence[str | Path]) -> dict[str, list[Path]]:
     found: dict[str, dict[str, Path]] = {}
     for file in map(Path, score_files):
         content = read_score(file)
-        found.setdefault(subject_of(file, content), {})[content["run"]] = file
+        found.setdefault(subject_of(file, content), {})[content.run] = file
     runs = {run for files in found.values() for run in files}
     problems = [
         Problem(

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import require_rows
-from neuroscaling.core.score_files import FILES_KEY, checked_file, read_score
+from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
 from neuroscaling.study.recording_folders import ALL_VERTICES
@@ -92,19 +91,11 @@ def read_encodings(
     require_columns(table, ROW_COLUMNS, "score table")
     require_columns(intervals, INTERVAL_COLUMNS, "table of accuracies")
     paths = [Path(path) for path in score_files]
-    contents = [(path, _score_file(path)) for path in paths]
+    contents = [(path, read_score(path)) for path in paths]
     named = {content["name"]: content for content in fits}
-    sources = sorted({content["data"] for _, content in contents})
-    found = (
-        _encoding(data, [c for c in contents if c[1]["data"] == data], table, intervals, named) for data in sources
-    )
+    sources = sorted({content.data for _, content in contents})
+    found = (_encoding(data, [c for c in contents if c[1].data == data], table, intervals, named) for data in sources)
     return [encoding for encoding in found if len(encoding.rows)]
-
-
-def _score_file(path: Path) -> dict[str, Any]:
-    content = read_score(path)
-    require_rows(content, path, ("run", "data", "benchmark", "simulated"))
-    return content
 
 
 def _without_hash(run: str) -> str:
@@ -112,18 +103,18 @@ def _without_hash(run: str) -> str:
 
 
 def _encoding(
-    data: str, files: list[tuple[Path, dict[str, Any]]], table: pd.DataFrame, intervals: pd.DataFrame,
+    data: str, files: list[tuple[Path, ScoreFile]], table: pd.DataFrame, intervals: pd.DataFrame,
     fits: dict[str, dict[str, Any]],
 ) -> Encoding:  # fmt: skip
-    benchmarks = {content["benchmark"] for _, content in files}
+    benchmarks = {content.benchmark for _, content in files}
     mine = (table["data"] == data) & (table["metric"] == METRIC) & table["benchmark"].isin(benchmarks)
     rows = table[mine & table["n_mapping"].notna() & table["raw"].notna()]
     several = rows.duplicated(["run", "region", "subject", "n_mapping"]).any()
     unit = rows["benchmark"] if several else rows["subject"]
-    layers = {content["run"]: _layers(content) for _, content in files}
+    layers = {content.run: _layers(content) for _, content in files}
     return Encoding(
         data,
-        any(content["simulated"] for _, content in files),
+        any(content.simulated for _, content in files),
         rows.assign(unit=unit.astype("string").fillna("all")),
         intervals[intervals["data"] == data],
         _beside(files, "accuracy", SUBJECT_COLUMNS, lambda frame: frame[frame["draw"] == -1]),
@@ -133,7 +124,7 @@ def _encoding(
     )
 
 
-def _beside(files: list[tuple[Path, dict[str, Any]]], ending: str, columns: list[str], keep: Any) -> pd.DataFrame:
+def _beside(files: list[tuple[Path, ScoreFile]], ending: str, columns: list[str], keep: Any) -> pd.DataFrame:
     """The tables `<run>.<ending>.parquet` beside the score files that have all `columns`, of which `keep` is kept.
 
     A source of data without such files, or with other columns, gives no rows.
@@ -142,18 +133,18 @@ def _beside(files: list[tuple[Path, dict[str, Any]]], ending: str, columns: list
 
     frames = []
     for path, content in files:
-        if f"{ending}.parquet" not in content[FILES_KEY]:
+        if f"{ending}.parquet" not in content.files:
             continue
-        file = checked_file(path, content, f"{ending}.parquet")
+        file = checked_file(path, content.files, f"{ending}.parquet")
         if set(columns) <= set(parquet_columns(file)):
             frame = keep(read_parquet_frame(file, columns))
-            frames.append(frame.assign(run=content["run"], subject=frame.get("subject", _subject(content, path))))
+            frames.append(frame.assign(run=content.run, subject=frame.get("subject", _subject(content, path))))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*columns, "run", "subject"])
 
 
-def _subject(content: dict[str, Any], path: Path) -> str:
+def _subject(content: ScoreFile, path: Path) -> str:
     """The one subject of a score file. Raises DataError where there are several: whose accuracies are beside it?"""
-    subjects = {row.get("subject") for row in content["rows"]}
+    subjects = {row.get("subject") for row in content.rows}
     if len(subjects) != 1:
         raise DataError(
             Problem(
@@ -167,9 +158,9 @@ def _at_largest(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["n_mapping"] == frame["n_mapping"].max()]
 
 
-def _layers(content: dict[str, Any]) -> list[str]:
+def _layers(content: ScoreFile) -> list[str]:
     """Layers in the network's order; entries of one layer and several grid sizes (`<layer>@<k>`) are one."""
-    return list(dict.fromkeys(name.split("@")[0] for name in content.get("details", {}).get("candidates", [])))
+    return list(dict.fromkeys(name.split("@")[0] for name in (content.details or {}).get("candidates", [])))
 
 
 def _with_depth(vertices: pd.DataFrame, layers: dict[str, list[str]]) -> pd.DataFrame:
