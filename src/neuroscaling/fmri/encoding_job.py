@@ -8,7 +8,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from neuroscaling.activations.layer_encoding import Encoded, Task, candidates_of, encode
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.encoding_scores import TARGETS, Origin, ScoreHeader, write_parquet, write_scores
-from neuroscaling.core.errors import DataError, Problem, listing, nearest
+from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
 from neuroscaling.fmri.accuracy_files import ACCURACY
@@ -197,11 +197,21 @@ def score_encodings(
                 score_subject(out.activations, recording, out.path, header, settings, entry.regions, origin)
 
 
+OPENERS: dict[str, Callable[[Path, str], Recording]] = {
+    "tree": read_recording,
+    "recording": lambda folder, _: open_recording(folder),
+}
+"""What reads the recordings of a subject, from the folder and the subject's name, by the kind of the folder: a tree in
+the Algonauts layout, or a folder prepared from NSD."""
+
+
 def open_subject(place: LocatedSubject) -> Recording:
-    """The recordings of a subject, from a tree in the Algonauts layout or from a folder prepared from NSD."""
-    if place.kind == "recording":
-        return open_recording(place.folder)
-    return read_recording(place.folder, place.subject)
+    """The recordings of a subject. Raises DataError for what the folder lacks, StudyError for an unknown kind."""
+    if place.kind not in OPENERS:
+        what, near = "no reader of such a folder of recordings", nearest(place.kind, OPENERS)
+        where, allowed = str(place.folder), listing(list(OPENERS))
+        raise StudyError(Problem(what=what, where=where, value=place.kind, allowed=allowed, nearest=near))
+    return OPENERS[place.kind](place.folder, place.subject)
 
 
 def recorded_files(place: LocatedSubject, data: str) -> dict[str, str]:
