@@ -3,6 +3,8 @@
     python -m neuroscaling.brainscore.audit JOB
 
 prints JSON; JOB: a file with an AuditJob. To be run with the interpreter of Brain-Score's environment.
+Imports of Brain-Score, and of modules that import it, stand in functions: `environment.prepare_environment` must have
+been called.
 """
 
 import json

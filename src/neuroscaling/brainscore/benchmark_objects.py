@@ -1,6 +1,7 @@
 """Brain-Score's benchmark objects are built for a study's definitions, or loaded by their id.
 
-Import after `neuroscaling.brainscore.environment.prepare_environment`.
+Imports of Brain-Score stand in functions: `environment.prepare_environment` comes first, and tests import the module
+without it.
 """
 
 from collections.abc import Callable, Mapping

@@ -3,7 +3,7 @@
 A ceiling depends on the recordings alone, and computing it takes longer than a score; all jobs share one. A record and
 an `.npz` for each benchmark (and each session of a combined one), named after everything that determines it. Plain
 arrays: the value, its numeric attributes, and the values that it was aggregated from with all their coordinates.
-Import after `neuroscaling.brainscore.environment.prepare_environment`.
+Imports of Brain-Score stand in functions: `environment.prepare_environment` comes first.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,6 +1,7 @@
 """The job of choosing sweeps layers of runs on benchmarks, and commits one to each region.
 
-Import after `neuroscaling.brainscore.environment.prepare_environment`.
+Imports of Brain-Score, and of modules that import it, stand in functions: `environment.prepare_environment` must have
+been called.
 """
 
 import logging

@@ -20,7 +20,13 @@ from brainscore_vision.metrics.regression_correlation import metric as stock
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge, RidgeCV
 
-from neuroscaling.brainscore.row_numbers import AlignedSplit, View, aligned_splits, check_equal_stimuli, is_tokens
+from neuroscaling.brainscore.row_numbers import (
+    AlignedSplit,
+    View,
+    aligned_splits,
+    check_equal_stimuli,
+    holds_row_numbers,
+)
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.regression.cross_validation import Fold
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
@@ -73,7 +79,7 @@ def _ridge_together(
 
 
 class KernelRegression:
-    """A regression of Brain-Score's on token assemblies: fitted on rows with an estimator of a layer.
+    """A regression of Brain-Score's on assemblies of row numbers: fitted on rows with an estimator of a layer.
 
     layers: one, or one for each call of `fit`, in their order; `used`: the layers of the fits so far; `components`: the
     PLS components that each fit found, None of other estimators; view: whose rows the estimators know; together: the
@@ -97,7 +103,7 @@ class KernelRegression:
         self._fitted: Any = None
 
     def fit(self, source: Any, target: Any) -> "KernelRegression":
-        """Fit targets (rows, m) on the rows of `source`, tokens (rows, 2), in the next layer."""
+        """Fit targets (rows, m) on the rows of `source`, row numbers (rows, 2), in the next layer."""
         layer = self._next_layer()
         if layer != self._layer:
             self._layer, self._fitted = layer, self.estimator_of(layer)
@@ -109,14 +115,15 @@ class KernelRegression:
         """Predictions (rows, m) of the last fit."""
         return self._fitted.predict(self.view.rows(source))
 
-    def predict_splits(self, tokens: np.ndarray, values: np.ndarray, splits: Sequence[AlignedSplit]) -> list:
+    def predict_splits(self, numbers: np.ndarray, values: np.ndarray, splits: Sequence[AlignedSplit]) -> list:
         """Held-out predictions of each split: `fit` and `predict` of one after another, together where possible."""
-        self.view.focus(tokens)
+        self.view.focus(numbers)
         self._layer = None
-        rows = self.view.rows(tokens)
+        rows = self.view.rows(numbers)
         if self.together is None or len(np.unique(rows)) < len(rows):
             return [
-                self.fit(tokens[s.source_train], values[s.target_train]).predict(tokens[s.source_test]) for s in splits
+                self.fit(numbers[s.source_train], values[s.target_train]).predict(numbers[s.source_test])
+                for s in splits
             ]
         targets = np.empty(values.shape)
         for split in splits:
@@ -164,7 +171,7 @@ SERVED = "pls, ridge, ridgecv, dual_ridge, dual_ridgecv, neuron_to_neuron (cross
 
 
 def use_kernel(benchmark: Any, view: View, layers: Layered) -> None:
-    """Let `benchmark` score token assemblies of `view`, answered by `layers`.
+    """Let `benchmark` score assemblies of row numbers of `view`, answered by `layers`.
 
     Raises StudyError for a metric that inner products and features of a layer don't serve, and for one layer a split
     where there are no splits.
@@ -206,10 +213,10 @@ class KernelSplits(CrossValidation):
         """Correlations (split, neuroid), packaged as the stock loop packages them."""
         check_equal_stimuli(source, target)
         target = target.transpose("presentation", "neuroid")
-        tokens, values = source.transpose("presentation", "neuroid").values, target.values
+        numbers, values = source.transpose("presentation", "neuroid").values, target.values
         order = np.argsort(target["neuroid_id"].values, kind="stable")
         splits = list(aligned_splits(self, source, target))
-        predictions = self._regression.predict_splits(tokens, values, splits)
+        predictions = self._regression.predict_splits(numbers, values, splits)
         correlations = [
             pearson(values[split.target_test], prediction)[order]
             for split, prediction in zip(splits, predictions, strict=True)
@@ -239,7 +246,7 @@ class KernelCorrelation(XarrayCorrelation):
 
 
 class KernelRDM:
-    """Brain-Score's representational dissimilarity matrix, of a token assembly from the layer's Gram matrix."""
+    """Brain-Score's representational dissimilarity matrix of the rows that an assembly numbers, from a Gram matrix."""
 
     def __init__(self, theirs: RDM, view: View, layer: str):
         self._theirs = theirs
@@ -250,7 +257,7 @@ class KernelRDM:
     def __call__(self, assembly: Any) -> Any:
         """The dissimilarities, packaged as the stock ones; recordings are left to the stock class."""
         packaged = self._theirs(assembly)
-        if is_tokens(assembly):
+        if holds_row_numbers(assembly):
             if self._rdm is None:
                 self._rdm = rdm(self._view.gram(self._layer))
             rows = self._view.rows(assembly.transpose("presentation", "neuroid"))
@@ -259,7 +266,7 @@ class KernelRDM:
 
 
 class KernelCKA(CKA):
-    """Brain-Score's linear centred kernel alignment of a token assembly with recordings."""
+    """Brain-Score's linear centred kernel alignment of an assembly of row numbers with recordings."""
 
     def __init__(self, theirs: CKA, view: View, layer: str):
         self.__dict__.update(vars(theirs))
@@ -267,7 +274,7 @@ class KernelCKA(CKA):
         self._layer = layer
 
     def __call__(self, assembly1: Any, assembly2: Any) -> Score:
-        """The similarity of the stimuli that both have. One of the assemblies holds tokens."""
+        """The similarity of the stimuli that both have. One of the assemblies holds row numbers."""
         both = [a.sortby(self._comparison_coord).transpose("presentation", ...) for a in (assembly1, assembly2)]
         ids = [a[self._comparison_coord].values for a in both]
         assert (ids[0] == ids[1]).all()
@@ -275,7 +282,7 @@ class KernelCKA(CKA):
         return Score(linear_cka(first, second, self._unbiased))
 
     def _values(self, assembly: Any) -> Features | Gram:
-        if not is_tokens(assembly):
+        if not holds_row_numbers(assembly):
             return Features(np.asarray(assembly.values, dtype=np.float64))
         inputs, rows = self._view.inputs(self._layer), self._view.rows(assembly.values)
         return inputs.take(rows) if isinstance(inputs, Gram) else Features(inputs.values[rows])

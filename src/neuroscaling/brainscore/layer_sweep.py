@@ -123,13 +123,13 @@ def _nested_of_layer(
     scores = []
     for own, own_folds in zip(recordings, folds, strict=True):
         view = View(layers)
-        tokens = view.tokens(own.stimulus_ids)
+        numbers = view.row_numbers(own.stimulus_ids)
         maker = estimator_maker(own.regression, view)
         if maker is None:
             regression = type(own.regression).__name__
             raise StudyError(Problem(what="a regression without an estimator", value=regression, allowed=SERVED))
         estimator = {layer: maker(layer)}
-        scores += [inner_scores(estimator, view.rows(tokens), own.values, inner, own.groups)[0] for inner in own_folds]
+        scores += [inner_scores(estimator, view.rows(numbers), own.values, inner, own.groups)[0] for inner in own_folds]
     return scores
 
 

@@ -2,6 +2,8 @@
 
 Brain-Score's own loaders keep reading the recordings (some of them rename coordinates); only where they look for the
 file is changed. Stimulus sets come from their CSV: scoring shows a model no image, so that zips are not unpacked.
+
+Imports of Brain-Score stand in functions: `environment.prepare_environment` comes first.
 """
 
 import importlib

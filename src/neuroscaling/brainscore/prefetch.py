@@ -2,6 +2,8 @@
 
 The directory is laid out as Brain-Score's own cache (`<root>/<sha1>/<file>`). Each file is whole, checked and
 read-only, or absent; what is there is not fetched again.
+
+Imports of Brain-Score stand in functions: `environment.prepare_environment` comes first.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Recordings in netCDF are read as plain arrays, and neuroids that don't vary are left out.
 
-Light: imports nothing of Brain-Score.
+Nothing of Brain-Score is imported; netCDF4 is imported when a file is read.
 
 Nothing can be predicted of them: their correlation is undefined, and a median over neuroids would pass over them
 without a word. (Brain-Score's official files are taken as Brain-Score takes them.)

@@ -1,7 +1,7 @@
 """Row numbers go through Brain-Score's splits and sorting in place of activations.
 
-Those then cost nothing, whatever the number of features; the metric's inner part reads the rows of the token assembly
-and computes from the features or the Gram matrix of the layer.
+Those then cost nothing, whatever the number of features; the metric's inner part reads the row numbers and computes
+from the features or the Gram matrix of the layer.
 
 Import after `neuroscaling.brainscore.environment.prepare_environment`.
 """
@@ -18,8 +18,8 @@ from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
 
-TOKENS = ("neuroscaling.row", "neuroscaling.minus-row")
-"""Neuroid ids of a token assembly: the row number r, and -1 - r, so that no row is constant (RDMs of it are finite)."""
+ROW_NUMBERS = ("neuroscaling.row", "neuroscaling.minus-row")
+"""Neuroid ids of an assembly of row numbers: r, and -1 - r, so that no row is constant (RDMs of it are finite)."""
 
 
 class Layers:
@@ -102,19 +102,19 @@ class View:
         self.layers = layers
         self._seen = np.empty(0, dtype=np.int64)
 
-    def tokens(self, stimulus_ids: Sequence[str]) -> np.ndarray:
-        """Tokens (stimuli, 2) of `stimulus_ids`, which belong to the view from now on."""
+    def row_numbers(self, stimulus_ids: Sequence[str]) -> np.ndarray:
+        """Row numbers (stimuli, 2) of `stimulus_ids`: r and -1 - r, which belong to the view from now on."""
         positions = self.layers.positions(stimulus_ids)
         self._seen = np.union1d(self._seen, positions)
         return np.stack([positions, -1 - positions], 1)
 
-    def focus(self, tokens: np.ndarray) -> None:
-        """Let the view be of the stimuli of `tokens` alone; sessions of a benchmark have their own stimuli."""
-        self._seen = np.unique(tokens[:, 0])
+    def focus(self, numbers: np.ndarray) -> None:
+        """Let the view be of the stimuli of `numbers` alone; sessions of a benchmark have their own stimuli."""
+        self._seen = np.unique(numbers[:, 0])
 
-    def rows(self, tokens: Any) -> np.ndarray:
-        """Row numbers in `inputs` and `features` of tokens (rows, 2), as an array or an assembly."""
-        return np.searchsorted(self._seen, np.asarray(tokens)[:, 0])
+    def rows(self, numbers: Any) -> np.ndarray:
+        """Row numbers in `inputs` and `features` of `numbers` (rows, 2), as an array or an assembly."""
+        return np.searchsorted(self._seen, np.asarray(numbers)[:, 0])
 
     def inputs(self, layer: str) -> Features | Gram:
         """What estimators of a layer read: `Layers.inputs` of the view's stimuli."""
@@ -129,10 +129,10 @@ class View:
         return self.layers.values(layer, self._seen)
 
 
-def is_tokens(assembly: Any) -> bool:
+def holds_row_numbers(assembly: Any) -> bool:
     """Whether an assembly holds row numbers."""
     names = assembly["neuroid_id"].values if hasattr(assembly, "neuroid_id") else ()
-    return tuple(names) == TOKENS
+    return tuple(names) == ROW_NUMBERS
 
 
 def missing_stimuli(missing: Sequence[str], of: int, activations: Activations) -> Problem:

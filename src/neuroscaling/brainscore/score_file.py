@@ -119,7 +119,7 @@ def write_score(
 
 def write_targets(path: Path, targets: Sequence[dict[str, Any]]) -> None:
     """Write rows of `target_rows` as parquet."""
-    import pyarrow
+    import pyarrow  # where it is used: it takes long to import
     import pyarrow.parquet
 
     types = (pyarrow.string(), pyarrow.string(), pyarrow.string(), pyarrow.int16(), *[pyarrow.float64()] * 2)

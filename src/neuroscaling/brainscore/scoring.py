@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,6 @@ def ceiling_definition(benchmark: Benchmark, data_hash: str, code: str) -> dict[
 
 def brainscore_version() -> str:
     """Version of the installed brainscore_vision."""
-    from importlib.metadata import version
-
     return version("brainscore_vision")
 
 

@@ -1,4 +1,8 @@
-"""One process scores all benchmarks of one or several runs; the rule `brainscore` calls it."""
+"""One process scores all benchmarks of one or several runs; the rule `brainscore` calls it.
+
+Imports of Brain-Score, and of modules that import it, stand in functions: `environment.prepare_environment` must have
+been called.
+"""
 
 import logging
 import tempfile

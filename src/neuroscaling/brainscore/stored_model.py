@@ -11,7 +11,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidA
 from brainscore_vision.model_interface import BrainModel
 
 from neuroscaling.activations.zarr_reading import Activations
-from neuroscaling.brainscore.row_numbers import TOKENS, View, missing_stimuli
+from neuroscaling.brainscore.row_numbers import ROW_NUMBERS, View, missing_stimuli
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 
 
@@ -19,7 +19,7 @@ class StoredBrainModel(BrainModel):
     """Activations of one run, its layers of each region and one for behaviour, as a BrainModel.
 
     layers: for each region one layer or several, whose features are put side by side; view: answer `look_at` with
-    tokens of it in place of features; degrees: those of the benchmark being scored, so that Brain-Score leaves its
+    row numbers of it in place of features; degrees: those of the benchmark being scored, so that Brain-Score leaves its
     images alone: they were placed on the model's screen when the stimulus set was prepared.
     """
 
@@ -93,8 +93,8 @@ class StoredBrainModel(BrainModel):
         if self._region is None:
             raise DataError(Problem(what="look_at before start_recording or start_task", where=self.run))
         if self.view is not None:
-            tokens = self.view.tokens(stimuli["stimulus_id"].tolist())
-            return packed(tokens, stimuli, list(TOKENS), self.layers[self._region][:1] * 2)
+            numbers = self.view.row_numbers(stimuli["stimulus_id"].tolist())
+            return packed(numbers, stimuli, list(ROW_NUMBERS), self.layers[self._region][:1] * 2)
         return self._assembly(stimuli, self.layers[self._region])
 
     def _assembly(

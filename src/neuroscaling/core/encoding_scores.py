@@ -101,7 +101,7 @@ def most_frequent(layers: Sequence[str]) -> str | None:
 
 def write_parquet(path: Path, columns: dict[str, Any]) -> None:
     """Write columns of equal length as a parquet file, whole or not at all."""
-    import pyarrow
+    import pyarrow  # where it is used: it takes long to import
     import pyarrow.parquet
 
     with atomic_path(path) as temporary:

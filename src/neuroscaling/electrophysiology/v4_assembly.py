@@ -90,7 +90,7 @@ def _trials(session: Session, raw: Path) -> tuple[np.ndarray, list[str], np.ndar
 
 
 def _array(values: np.ndarray, ids: list[str], repetitions: np.ndarray | None, session: str) -> Any:
-    import xarray as xr
+    import xarray as xr  # heavy, and needed for assemblies alone
 
     n = values.shape[1]
     coords: dict[str, Any] = {

@@ -98,7 +98,7 @@ def subject_of(score_file: Path, content: ScoreFile) -> str:
 
 def write_columns(path: Path, columns: dict[str, Any], types: dict[str, str] | None = None) -> None:
     """Write a parquet file, whole or not at all. types: of each column, by pyarrow's names; else from the values."""
-    import pyarrow
+    import pyarrow  # where it is used: it takes long to import
     import pyarrow.parquet
 
     schema = types and pyarrow.schema([(name, pyarrow.type_for_alias(types[name])) for name in columns])

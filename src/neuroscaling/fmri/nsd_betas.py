@@ -128,7 +128,7 @@ NIBABEL_KIND = "an image that nibabel reads"
 
 def open_image(file: Path) -> Any:
     """nibabel's image of a file; its `dataobj` reads on demand. Raises DataError for a missing or damaged file."""
-    import nibabel
+    import nibabel  # for NIfTI and mgh files alone
 
     with reading(file, NIBABEL_KIND), warnings.catch_warnings():
         # nibabel leaves the header of an mgh file to the garbage collector, which says so for each of them.

@@ -168,7 +168,7 @@ def _noise(ncsnr: np.ndarray, test: Rows) -> dict[str, np.ndarray]:
 
 
 def _write_table(path: Path, columns: dict[str, Any]) -> None:
-    import pyarrow
+    import pyarrow  # where it is used: it takes long to import
     import pyarrow.parquet
 
     pyarrow.parquet.write_table(pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()}), path)
