@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling import __version__
-from neuroscaling.cli import data, forecast, store
+from neuroscaling.cli import data, forecast, job, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show
@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("run", metavar="RUN", help="name of a run that was scored")
     audit.add_argument("benchmark", metavar="BENCHMARK", help="a benchmark of the study")
     audit.add_argument("--study", type=Path, required=True, metavar="STUDY", help="the study that scored it")
+    text = "make one artefact of a study in this process, for a debugger to follow (docs/faq.md)"
+    job.add_job_options(_add(commands, "job", job.run_job, text, study=True))
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
     schema.add_argument("--folder", type=Path, default=Path("config"))
     data.add_data_commands(commands)
