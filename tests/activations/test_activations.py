@@ -65,10 +65,10 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
     assert stored.stimulus_ids == [f"s{i}" for i in range(N)]
     np.testing.assert_allclose(stored.read(stored.layers[-1]), logits.numpy(), atol=1e-5)
     assert len(stored.layers) == 5
-    assert stored.manifest["degrees"] == 8
-    assert stored.manifest["weights_sha256"] == file_sha256(tmp_path / "weights-ep0.safetensors")
-    assert stored.manifest["made_from"] == {
-        f"runs/{run.run}/weights-ep0.safetensors": stored.manifest["weights_sha256"],
+    assert stored.manifest.record["degrees"] == 8
+    assert stored.manifest.record["weights_sha256"] == file_sha256(tmp_path / "weights-ep0.safetensors")
+    assert stored.manifest.record["made_from"] == {
+        f"runs/{run.run}/weights-ep0.safetensors": stored.manifest.record["weights_sha256"],
         "stimuli/test/manifest.json": read_manifest(stimuli)["checksum"],
     }
 
@@ -133,7 +133,7 @@ def test_activations_of_another_definition_are_refused(stimuli, tmp_path):
     first, second = (tmp_path / f"{ArtefactName('test', definition)}.json" for definition in definitions)
     job = extraction_of(run, tmp_path, first, stimuli)
     extract(replace(job, definition=definitions[0]), ExtractionOptions())
-    assert open_store(first).manifest["definition"] == definitions[0]
+    assert open_store(first).manifest.record["definition"] == definitions[0]
     first.rename(second)
     first.with_suffix(".zarr").rename(second.with_suffix(".zarr"))
     with pytest.raises(DataError, match="another artefact stands under this name"):

@@ -202,7 +202,7 @@ def test_processes_that_extract_one_set_at_once_make_it_once(parts, folder, whol
     forwarded.clear()
     run_extract(folder, output, step=extract if None in parts else finish)
     assert forwarded == [] and files_of(output) == files_of(whole)
-    assert open_store(output).manifest["layers"] == open_store(whole).manifest["layers"]
+    assert open_store(output).manifest.layers == open_store(whole).manifest.layers
     assert {file.name for file in tmp_path.iterdir()} == {"set.json", "set.zarr", "made"}
 
 
@@ -269,8 +269,8 @@ def test_grams_alone_in_several_passes_equal_those_of_the_features(folder, whole
     first = sum(forwarded)
     run_extract(folder, tmp_path / "set.json", options=options, keep="gram")
     stored, full = open_store(tmp_path / "set.json"), open_store(whole)
-    assert stored.manifest["passes"] > 1 and first == N
-    assert sum(forwarded) == N * stored.manifest["passes"]
+    assert stored.manifest.record["passes"] > 1 and first == N
+    assert sum(forwarded) == N * stored.manifest.record["passes"]
     for layer in full.layers:
         np.testing.assert_allclose(stored.gram(layer).products, full.gram(layer).products, rtol=1e-12)
         np.testing.assert_allclose(stored.gram(layer).sums, full.gram(layer).sums, rtol=1e-12)

@@ -75,7 +75,7 @@ def test_each_grid_is_what_an_extraction_of_that_grid_alone_gives(folder, grids,
 
 
 def test_a_single_size_keeps_plain_names_and_its_manifest(folder, tmp_path):
-    manifest = open_store(written(folder, tmp_path / "set.json", {"kind": "max", "size": 2})).manifest
+    manifest = open_store(written(folder, tmp_path / "set.json", {"kind": "max", "size": 2})).manifest.record
     assert manifest["reduction"] == {"kind": "max", "size": 2}
     assert [entry["name"] for entry in manifest["layers"]] == LAYERS
     assert set(manifest["options"]) == {"keep", "dtype", "autocast", "tokens", "candidates"}
@@ -100,7 +100,7 @@ def test_inner_products_of_each_grid_in_turns_and_in_one_pass(keep, folder, grid
     features = open_store(grids)
     # A little scratch makes several passes over the images, which cut the grids of a layer apart.
     store = open_store(written(folder, tmp_path / "a.json", keep=keep, scratch_gb=2e-5))
-    assert (store.manifest["passes"] > 2) == (keep == "gram") and set(store.layers) == set(ENTRIES)
+    assert (store.manifest.record["passes"] > 2) == (keep == "gram") and set(store.layers) == set(ENTRIES)
     for entry in ENTRIES:
         values = features.read(entry).astype(np.float64)
         np.testing.assert_allclose(store.gram(entry).products, values @ values.T, rtol=1e-12)
@@ -183,10 +183,12 @@ def test_without_normalisation_values_stay_between_0_and_1_and_without_crop_the_
 
 def test_the_switches_change_the_values_and_what_the_manifest_says(folder, grids, tmp_path):
     stored = open_store(written(folder, tmp_path / "set.json", normalise=False, crop=False))
-    assert stored.manifest["preprocessing"]["mean"] == [0, 0, 0]
-    assert stored.manifest["options"]["normalise"] is False and stored.manifest["options"]["crop"] is False
+    assert stored.manifest.record["preprocessing"]["mean"] == [0, 0, 0]
+    assert (
+        stored.manifest.record["options"]["normalise"] is False and stored.manifest.record["options"]["crop"] is False
+    )
     usual = open_store(grids)
-    assert usual.manifest["preprocessing"]["mean"] == list(IMAGENET_MEAN)
+    assert usual.manifest.record["preprocessing"]["mean"] == list(IMAGENET_MEAN)
     assert np.abs(stored.read("layer1.0@1") - usual.read("layer1.0@1")).max() > 0.01
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from neuroscaling.activations import shards
 from neuroscaling.activations.layout import Layout, group_path
+from neuroscaling.activations.manifest import ShardRecord
 from neuroscaling.activations.shards import ShardReader, ShardWriter
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.activations.zarr_writing import write_store
@@ -189,14 +190,14 @@ def test_a_shard_that_lacks_a_chunk_is_refused_and_nan_for_zarr(tmp_path):
     """By a writer that left it out: the checksums are those of the file as it is."""
     arrays = values(70, {"wide": 5000})
     path = store(tmp_path, arrays, [f"s{i}" for i in range(70)], 32, codec="none")
-    file, layout = group_path(path) / "wide/c/1/0", Layout.from_entry(open_store(path).manifest["layers"][0])
+    file, layout = group_path(path) / "wide/c/1/0", open_store(path).manifest.layer("wide").layout
     index = np.frombuffer(file.read_bytes()[: -shards.CRC][-16 * int(np.prod(layout.grid)) :], "<u8").copy()
     index[:2] = shards.ABSENT
     chunks = file.read_bytes()[: -index.nbytes - shards.CRC]
     crcs = [chunks[start + size - shards.CRC : start + size] for start, size in index[2:].reshape(-1, 2).tolist()]
     tail = index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(shards.CRC, "little")
     file.write_bytes(chunks + tail)
-    record = {"bytes": file.stat().st_size, "crc32c": f"{_extended([*crcs, tail[-shards.CRC :]]):08x}"}
+    record = ShardRecord(file.stat().st_size, f"{_extended([*crcs, tail[-shards.CRC :]]):08x}")
     assert not ShardReader(file, layout, 1, record).read(np.empty((32, 5000), np.float32))
     shown = zarr.open_group(group_path(path), mode="r")["wide"][:]
     assert np.isnan(shown[32:64]).sum() == 32 * layout.chunk[1] and not (shown == 0).any()
@@ -222,7 +223,7 @@ def test_every_flip_in_a_store_is_refused_or_changes_nothing(tmp_path):
             file.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
             try:
                 stored = open_store(path)
-                assert stored.manifest == whole.manifest and stored.stimulus_ids == IDS
+                assert stored.manifest.record == whole.manifest.record and stored.stimulus_ids == IDS
                 for layer, array in arrays.items():
                     np.testing.assert_array_equal(stored.read(layer), array)
                     np.testing.assert_array_equal(stored.gram(layer).products, grams[layer])

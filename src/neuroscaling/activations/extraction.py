@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.activations import passes
 from neuroscaling.activations.baselines import baseline_batches
-from neuroscaling.activations.layout import ACTIVATIONS_FORMAT, Layout
+from neuroscaling.activations.layout import ACTIVATIONS_FORMAT, Layout, group_path
+from neuroscaling.activations.manifest import StoredLayer, write_manifest
 from neuroscaling.activations.passes import Partial, making
 from neuroscaling.activations.stimulus_images import StimulusImages, stimulus_images
 from neuroscaling.activations.zarr_writing import (
@@ -17,7 +18,7 @@ from neuroscaling.activations.zarr_writing import (
     check_ids,
     check_layer,
     complete_group,
-    write_manifest,
+    metadata_sha256,
     write_store,
 )
 from neuroscaling.core.errors import DataError, Problem
@@ -142,7 +143,7 @@ class _NetworkExtraction:
                 _log_found(self.job)
             else:
                 steps, partial = self._begin(lease, False)
-                self._complete(partial, [self._entries(partial, step, write=False) for step in steps])
+                self._complete(partial, [self._layers(partial, step, write=False) for step in steps])
 
     def _extract(self, lease: Lease, part: Part | None) -> None:
         steps, partial = self._begin(lease, part is None)
@@ -154,7 +155,7 @@ class _NetworkExtraction:
             if part is not None:
                 self._write_slice(partial, steps[0], part)
             else:
-                self._complete(partial, [self._entries(partial, step, write=True) for step in steps])
+                self._complete(partial, [self._layers(partial, step, write=True) for step in steps])
         except LeaseLost:
             raise
         except DataError as error:
@@ -182,26 +183,27 @@ class _NetworkExtraction:
         passes.write_missing(self.extractor, partial, step, self.images.files, chosen, self.options)
         log.info("slice %d of %d of %s: %d shards", i + 1, parts, self.job.output, len(chosen))
 
-    def _entries(self, partial: Partial, step: passes.Pass, write: bool) -> list[dict[str, Any]]:
-        """Manifest entries of the layers of one pass, which is made where `write` and nothing is there yet."""
+    def _layers(self, partial: Partial, step: passes.Pass, write: bool) -> list[StoredLayer]:
+        """What is stored of the layers of one pass, which is made where `write` and nothing is there yet."""
         keep, extractor = self.job.features.options.keep, self.extractor
         if made := passes.finished_grams(partial, step):
             return made
         if write:
             shards = range(next(iter(step.layouts.values())).shards)
             passes.write_missing(extractor, partial, step, self.images.files, shards, self.options)
-        entries = passes.layer_entries(partial, step)
+        layers = passes.written_layers(partial, step)
         if keep == "features":
-            return entries
-        return passes.gram_entries(partial, step, entries, keep, extractor.layers[-1], str(extractor.device))
+            return layers
+        return passes.add_grams(partial, step, layers, keep, extractor.layers[-1], str(extractor.device))
 
-    def _complete(self, partial: Partial, entries: list[list[dict[str, Any]]]) -> None:
-        flat, extractor, output = [entry for one in entries for entry in one], self.extractor, self.job.output
-        complete_group(partial.group, self.images.stimulus_ids, flat, self.facts["reduction"])
+    def _complete(self, partial: Partial, by_pass: list[list[StoredLayer]]) -> None:
+        layers, output = [layer for one in by_pass for layer in one], self.job.output
+        ids, reduction = self.images.stimulus_ids, self.facts["reduction"]
+        complete_group(partial.group, ids, layers, reduction)
         partial.publish()
-        facts = {**self.facts, **extractor.facts(), "passes": len(entries)}
-        made = provenance(PACKAGES, time.perf_counter() - self.start, device=str(extractor.device))
-        write_manifest(output, self.images.stimulus_ids, flat, self.facts["reduction"], facts, made)
+        facts = {**self.facts, **self.extractor.facts(), "passes": len(by_pass)}
+        made = provenance(PACKAGES, time.perf_counter() - self.start, device=str(self.extractor.device))
+        write_manifest(output, ids, layers, metadata_sha256(group_path(output)), reduction, facts, made)
         partial.drop()
         seconds = time.perf_counter() - self.start
         log.info("%d stimuli written to %s in %.2f s", len(self.images.files), output, seconds)

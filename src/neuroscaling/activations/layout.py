@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Layout:
         return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.shape[0])
 
     def entry(self) -> dict[str, Any]:
-        """What a manifest says of it."""
+        """The layout as a manifest holds it."""
         return {
             "shape": list(self.shape),
             "dtype": self.dtype,
@@ -71,10 +71,10 @@ class Layout:
         }
 
     @classmethod
-    def from_entry(cls, entry: dict[str, Any]) -> "Layout":
-        """The layout that a manifest's entry describes."""
-        shape, chunk = tuple(entry["shape"]), tuple(entry["chunks"])
-        return cls(shape, entry["dtype"], chunk, entry["shards"][0], entry["codec"])
+    def from_entry(cls, entry: Mapping[str, Any]) -> "Layout":
+        """The layout that a manifest's entry describes. Raises KeyError for one that lacks a key."""
+        (n, features), (rows, columns) = entry["shape"], entry["chunks"]
+        return cls((n, features), entry["dtype"], (rows, columns), entry["shards"][0], entry["codec"])
 
 
 def shard_rows(n: int, batch: int) -> int:

@@ -14,7 +14,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroscaling.activations.layout import Layout, group_path, partial_path, shard_path, split_entry
+from neuroscaling.activations.manifest import ShardRecord, StoredLayer
 from neuroscaling.activations.shards import ShardReader
 from neuroscaling.activations.stimulus_images import load
-from neuroscaling.activations.zarr_writing import LayerShards, drop_features, layer_entry, without_features, write_gram
+from neuroscaling.activations.zarr_writing import LayerShards, drop_features, write_gram
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import read_json, write_json
 from neuroscaling.core.hashing import content_hash
@@ -136,11 +137,12 @@ class Partial:
         self.lease.check()
         write_json(self.folder / "done" / f"{step}.json", record)
 
-    def shard_records(self, step: str, layouts: dict[str, Layout], shard: int) -> dict[str, Any] | None:
+    def shard_records(self, step: str, layouts: dict[str, Layout], shard: int) -> dict[str, ShardRecord] | None:
         """Records by layer of a shard that is finished and whose files are there; None where one is not."""
-        records = self.done(step)
-        if records is None or records.keys() != layouts.keys():
+        found = self.done(step)
+        if found is None or found.keys() != layouts.keys():
             return None
+        records = {layer: ShardRecord(**record) for layer, record in found.items()}
         readers = [
             ShardReader(shard_path(self.group, layer, shard), layout, shard, records[layer])
             for layer, layout in layouts.items()
@@ -297,8 +299,8 @@ def write_missing(
         writer.abandon()
 
 
-def layer_entries(partial: Partial, one: Pass) -> list[dict[str, Any]]:
-    """Manifest entries of a pass's layers. Raises DataError, naming the shards, where some are not finished."""
+def written_layers(partial: Partial, one: Pass) -> list[StoredLayer]:
+    """The layers of a pass with their features. Raises DataError, naming the shards, where some are not finished."""
     layout = next(iter(one.layouts.values()))
     records = [partial.shard_records(one.step(shard), one.layouts, shard) for shard in range(layout.shards)]
     found = [record for record in records if record is not None]
@@ -310,36 +312,41 @@ def layer_entries(partial: Partial, one: Pass) -> list[dict[str, Any]]:
                 what=what, where=str(partial.path), value=", ".join(missing), fix="run the slices that hold them again"
             )
         )
-    return [layer_entry(layer, layout, [record[layer] for record in found]) for layer, layout in one.layouts.items()]
+    return [
+        StoredLayer(layer, layout, tuple(record[layer] for record in found)) for layer, layout in one.layouts.items()
+    ]
 
 
-def gram_entries(
-    partial: Partial, one: Pass, entries: list[dict[str, Any]], keep: str, readout: str, device: str
-) -> list[dict[str, Any]]:
-    """Entries with Gram matrices beside, or but for the readout instead of, their features."""
-    made = [_with_gram(partial, entry, device) for entry in entries]
-    features = {entry["name"] for entry in made if keep == "both" or split_entry(entry["name"])[0] == readout}
-    made = [entry if entry["name"] in features else without_features(entry) for entry in made]
-    partial.finish(f"pass{one.number}-grams", made)
+def add_grams(
+    partial: Partial, one: Pass, layers: list[StoredLayer], keep: str, readout: str, device: str
+) -> list[StoredLayer]:
+    """The layers with Gram matrices beside their features (keep: `both`), or in place of all but the readout's."""
+    made = [_with_gram(partial, layer, device) for layer in layers]
+    if keep == "gram":
+        made = [layer if split_entry(layer.name)[0] == readout else replace(layer, files=None) for layer in made]
+    partial.finish(f"pass{one.number}-grams", [layer.content() for layer in made])
     drop_features(partial.group, made)
     return made
 
 
-def finished_grams(partial: Partial, one: Pass) -> list[dict[str, Any]] | None:
-    """What `gram_entries` gave, once it has; features that are not kept are deleted only now."""
+def finished_grams(partial: Partial, one: Pass) -> list[StoredLayer] | None:
+    """What `add_grams` gave, once it has; features that are not kept are deleted only now."""
     made = partial.done(f"pass{one.number}-grams")
-    if made:
-        drop_features(partial.group, made)
-    return made
+    if not made:
+        return None
+    layers = [StoredLayer.of(content) for content in made]
+    drop_features(partial.group, layers)
+    return layers
 
 
-def _with_gram(partial: Partial, entry: dict[str, Any], device: str) -> dict[str, Any]:
-    step = f"gram-{entry['name']}"
+def _with_gram(partial: Partial, layer: StoredLayer, device: str) -> StoredLayer:
+    step = f"gram-{layer.name}"
     made = partial.done(step)
-    if made is None:
-        made = write_gram(partial.group, entry, device)
-        partial.finish(step, made)
-    return made
+    if made is not None:
+        return StoredLayer.of(made)
+    with_gram = write_gram(partial.group, layer, device)
+    partial.finish(step, with_gram.content())
+    return with_gram
 
 
 class _Writer:
@@ -363,7 +370,8 @@ class _Writer:
         return put
 
     def close(self) -> None:
-        self._partial.finish(self._pass.step(self._shard), self._opened().close())
+        records = {layer: asdict(record) for layer, record in self._opened().close().items()}
+        self._partial.finish(self._pass.step(self._shard), records)
         self._open = None
 
     def abandon(self) -> None:

@@ -19,13 +19,14 @@ from uuid import uuid4
 import google_crc32c
 import numpy as np
 from numcodecs import Zstd
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from neuroscaling.activations.layout import GRAM, ROW_SUMS, ZSTD_LEVEL, Layout, shard_path
+from neuroscaling.activations.layout import ZSTD_LEVEL, Layout, shard_path
+from neuroscaling.activations.manifest import EXTRACT_AGAIN, ShardRecord, StoredArray, StoredLayer
 from neuroscaling.core.errors import DataError, Problem
 
 ABSENT = np.iinfo(np.uint64).max
 CRC = 4  # bytes of a CRC-32C
-EXTRACT_AGAIN = "delete the manifest and run again: the activations are extracted anew"
 
 
 class ShardWriter:
@@ -64,8 +65,8 @@ class ShardWriter:
             for start in range(0, whole, step):
                 self._write_rows(file, values[start : start + step])
 
-    def close(self) -> dict[str, Any]:
-        """Write the index, rename, and return {"bytes", "crc32c"}: of the checksums of all chunks and of the index."""
+    def close(self) -> ShardRecord:
+        """Write the index and rename the file. Raises DataError, and drops the file, for fewer rows than it holds."""
         if self._row != self._rows:
             self.abandon()
             raise DataError(
@@ -80,7 +81,7 @@ class ShardWriter:
         with open(self._temporary, "ab", buffering=0) as file:
             self._put(file, index, _crc(index))
         os.replace(self._temporary, self._path)
-        return {"bytes": self._offset, "crc32c": f"{self._crc:08x}"}
+        return ShardRecord(self._offset, f"{self._crc:08x}")
 
     def abandon(self) -> None:
         """Drop what was written."""
@@ -116,18 +117,18 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class ShardReader:
-    """One shard of an array; `record` is what its writer returned."""
+    """One shard of an array; record: what its writer returned."""
 
     path: Path
     layout: Layout
     shard: int
-    record: dict[str, Any]
+    record: ShardRecord
 
     def problem(self) -> str:
         """What is wrong with the file without reading it, or nothing."""
         if not self.path.is_file():
             return "a file of the activations is missing"
-        return "" if self.path.stat().st_size == self.record["bytes"] else "a file was cut short or altered"
+        return "" if self.path.stat().st_size == self.record.bytes else "a file was cut short or altered"
 
     def chunks(self) -> list[Chunk] | None:
         """The shard's chunks in the order of the file; None when they are not those of this very shard, or some lack.
@@ -144,7 +145,7 @@ class ShardReader:
                 found.append(Chunk(row, column, offset, size - CRC, crc))
         first, stop = self.layout.rows(self.shard)
         whole = len(found) == -(-(stop - first) // self.layout.chunk[0]) * self.layout.grid[1]
-        return found if whole and f"{google_crc32c.extend(total, index_crc):08x}" == self.record["crc32c"] else None
+        return found if whole and f"{google_crc32c.extend(total, index_crc):08x}" == self.record.crc32c else None
 
     def verify(self) -> bool:
         """Whether the file's bytes are those that were written; memory is that of a chunk."""
@@ -172,7 +173,7 @@ class ShardReader:
     def _index(self, descriptor: int) -> tuple[np.ndarray, bytes]:
         shape = (*self.layout.grid, 2)
         size = int(np.prod(shape)) * 8
-        tail = os.pread(descriptor, size + CRC, max(self.record["bytes"] - size - CRC, 0))
+        tail = os.pread(descriptor, size + CRC, max(self.record.bytes - size - CRC, 0))
         if _crc(tail[:size]) != tail[size:]:
             return np.full(shape, ABSENT, "<u8"), b""
         return np.frombuffer(tail[:size], "<u8").reshape(shape), tail[size:]
@@ -187,8 +188,6 @@ class ShardReader:
 
 def compressors(codec: str) -> list[Any]:
     """The compressors and checksum of an array's chunks, for zarr's `create_array`."""
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-
     return [*([ZstdCodec(level=ZSTD_LEVEL)] if codec == "zstd" else []), Crc32cCodec()]
 
 
@@ -228,9 +227,9 @@ def _in_file_order(index: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
 ALTERED = "a file was cut short or altered"
 
 
-def read_array(folder: Path, array: str, entry: dict[str, Any]) -> np.ndarray:
+def read_array(folder: Path, array: str, stored: StoredArray) -> np.ndarray:
     """All values of an array, its shards read side by side. Raises DataError, naming each damaged file."""
-    layout, readers = _readers(folder, array, entry)
+    layout, readers = stored.layout, _readers(folder, array, stored)
     values = np.empty(layout.shape, layout.dtype)
     parts = [values[slice(*layout.rows(reader.shard))] for reader in readers]
     sound = pool().map(ShardReader.read, readers, parts)
@@ -238,9 +237,9 @@ def read_array(folder: Path, array: str, entry: dict[str, Any]) -> np.ndarray:
     return values
 
 
-def column_blocks(folder: Path, array: str, entry: dict[str, Any]) -> Iterator[np.ndarray]:
+def column_blocks(folder: Path, array: str, stored: StoredArray) -> Iterator[np.ndarray]:
     """The array some columns at a time, (n, a chunk's width). Raises DataError, naming each damaged file."""
-    layout, readers = _readers(folder, array, entry)
+    layout, readers = stored.layout, _readers(folder, array, stored)
     width = layout.chunk[1]
     columns = [_by_column(chunks, layout.grid[1]) for chunks in _sound_chunks(array, readers)]
     for column in range(layout.grid[1]):
@@ -265,31 +264,26 @@ def _by_column(chunks: list[Chunk], n: int) -> list[list[Chunk]]:
     return columns
 
 
-def verify_files(folder: Path, array: str, entry: dict[str, Any]) -> None:
+def verify_files(folder: Path, array: str, stored: StoredArray) -> None:
     """Compare the files of an array with their checksums. Raises DataError, naming each damaged file."""
-    _, readers = _readers(folder, array, entry)
+    readers = _readers(folder, array, stored)
     sound = pool().map(ShardReader.verify, readers)
     _refuse(array, [(reader, "" if ok else ALTERED) for reader, ok in zip(readers, sound, strict=True)])
 
 
-def verify_layer(folder: Path, entry: dict[str, Any]) -> None:
+def verify_layer(folder: Path, layer: StoredLayer) -> None:
     """Compare everything that is kept of a layer with its checksums. Raises DataError as `verify_files`."""
-    layer = entry["name"]
-    if "features" in entry["kept"]:
-        verify_files(folder, layer, entry)
-    if GRAM in entry["kept"]:
-        verify_files(folder, f"{GRAM}/{layer}", entry["gram"])
-        verify_files(folder, f"{GRAM}/{ROW_SUMS}/{layer}", entry["gram"][ROW_SUMS])
+    for array, stored in layer.arrays().items():
+        verify_files(folder, array, stored)
 
 
-def _readers(folder: Path, array: str, entry: dict[str, Any]) -> tuple[Layout, list[ShardReader]]:
-    layout = Layout.from_entry(entry)
+def _readers(folder: Path, array: str, stored: StoredArray) -> list[ShardReader]:
     readers = [
-        ShardReader(shard_path(folder, array, shard), layout, shard, record)
-        for shard, record in enumerate(entry["files"])
+        ShardReader(shard_path(folder, array, shard), stored.layout, shard, record)
+        for shard, record in enumerate(stored.files)
     ]
     _refuse(array, [(reader, reader.problem()) for reader in readers])
-    return layout, readers
+    return readers
 
 
 def _refuse(array: str, found: list[tuple[ShardReader, str]]) -> None:

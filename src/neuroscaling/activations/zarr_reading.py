@@ -1,4 +1,4 @@
-"""Stored activations are read with numpy and zarr alone.
+"""Stored activations are read layer by layer, in both environments.
 
 Group: `stimulus_id` (n), one array a layer (n, features) where features are kept, and a group `gram` where inner
 products are. Manifest: JSON beside it, written last; it holds the checksums of every file, so that a store that was
@@ -8,31 +8,26 @@ cut short or altered is refused when it is read.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import zarr
 
 from neuroscaling.activations.layout import (
-    ACTIVATIONS_FORMAT,
     GRAM,
-    METADATA,
     ROW_SUMS,
     STIMULUS_ID,
-    Layout,
     group_path,
     ids_sha256,
     not_finite,
 )
-from neuroscaling.activations.shards import EXTRACT_AGAIN, column_blocks, read_array, verify_layer
-from neuroscaling.core.errors import DataError, Problem, nearest
+from neuroscaling.activations.manifest import EXTRACT_AGAIN, Manifest, StoredArray, read_manifest
+from neuroscaling.activations.shards import column_blocks, read_array, verify_layer
+from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import reading
 from neuroscaling.core.hashing import file_sha256
-from neuroscaling.core.records import DEFINITION, read_record, require_name
-
-if TYPE_CHECKING:
-    from neuroscaling.regression.gram import Gram
-
+from neuroscaling.regression.features import not_finite_in_words
+from neuroscaling.regression.gram import Gram
 
 OPENED = ("zarr.json", STIMULUS_ID)
 """What is read of a group when it is opened: its own metadata and the ids; a layer's are read with the layer."""
@@ -43,27 +38,26 @@ class Activations:
     """Stored activations of one run to one stimulus set; values are read, and checked, when asked for."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     stimulus_ids: list[str]
 
     @property
     def layers(self) -> list[str]:
         """The layers in the order in which they were written, early to late."""
-        return [entry["name"] for entry in self.manifest["layers"]]
+        return list(self.manifest.layers)
 
     @property
     def reduction(self) -> dict[str, Any]:
         """What was kept of each layer."""
-        return self.manifest["reduction"]
+        return self.manifest.reduction
 
     def shape(self, layer: str) -> tuple[int, int]:
         """Stimuli and features of a layer, also where only its inner products are kept."""
-        n, features = self._entry(layer)["shape"]
-        return n, features
+        return self.manifest.layer(layer).layout.shape
 
     def keeps(self, layer: str, what: str) -> bool:
         """Whether the `features` or the `gram` of a layer are stored."""
-        return what in self._entry(layer)["kept"]
+        return what in self.manifest.layer(layer).kept
 
     def read(self, layer: str) -> np.ndarray:
         """All values of a layer, (stimuli, features), in the type they are stored in.
@@ -71,9 +65,9 @@ class Activations:
         Raises DataError for an unknown layer, one whose features are not kept, a missing, cut or altered file (named),
         and for NaN (counted).
         """
-        entry = self._features(layer)
+        stored = self._features(layer)
         self._check_metadata([layer])
-        values = read_array(group_path(self.path), layer, entry)
+        values = read_array(group_path(self.path), layer, stored)
         self._refuse_nan(values, layer)
         return values
 
@@ -97,68 +91,51 @@ class Activations:
 
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
         """The features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
-        entry, first = self._features(layer), 0
+        stored, first = self._features(layer), 0
         self._check_metadata([layer])
-        for block in column_blocks(group_path(self.path), layer, entry):
+        for block in column_blocks(group_path(self.path), layer, stored):
             self._refuse_nan(block, layer, first)
             first += block.shape[1]
             yield block
 
-    def gram(self, layer: str) -> "Gram":
+    def gram(self, layer: str) -> Gram:
         """Inner products of the features of all stimuli, in the order of `stimulus_ids`, and the sums of their rows.
 
         The stored ones; where only features are kept they are computed block by block. Raises DataError as `read`.
         """
-        from neuroscaling.regression.gram import Gram
-
-        entry = self._entry(layer)
-        if GRAM not in entry["kept"]:
+        stored = self.manifest.layer(layer)
+        if stored.gram is None or stored.row_sums is None:
             return Gram.of_blocks(self.blocks(layer))
+        products, row_sums = f"{GRAM}/{layer}", f"{GRAM}/{ROW_SUMS}/{layer}"
+        self._check_metadata([products, row_sums])
         folder = group_path(self.path)
-        self._check_metadata([f"{GRAM}/{layer}", f"{GRAM}/{ROW_SUMS}/{layer}"])
-        sums = read_array(folder, f"{GRAM}/{ROW_SUMS}/{layer}", entry["gram"][ROW_SUMS])
-        return Gram(read_array(folder, f"{GRAM}/{layer}", entry["gram"]), sums[:, 0], entry["shape"][1])
+        sums = read_array(folder, row_sums, stored.row_sums)
+        return Gram(read_array(folder, products, stored.gram), sums[:, 0], stored.layout.shape[1])
 
     def verify(self) -> None:
         """Compare every file with its checksum. Raises DataError for the first fault."""
-        check_files(group_path(self.path), self.manifest[METADATA])
-        for entry in self.manifest["layers"]:
-            verify_layer(group_path(self.path), entry)
+        check_files(group_path(self.path), self.manifest.files)
+        for layer in self.manifest.layers.values():
+            verify_layer(group_path(self.path), layer)
 
     def _check_metadata(self, arrays: Sequence[str]) -> None:
-        stated = self.manifest[METADATA]
+        stated = self.manifest.files
         check_files(group_path(self.path), {f"{array}/zarr.json": stated[f"{array}/zarr.json"] for array in arrays})
 
     def _refuse_nan(self, values: np.ndarray, layer: str, first_feature: int = 0) -> None:
         if bad := not_finite(values):
-            from neuroscaling.regression.features import not_finite_in_words
-
             what = f"layer {layer}: {bad} of {np.size(values)} activations are NaN or infinite"
             words = not_finite_in_words(values, self.stimulus_ids, first_feature)
             raise DataError(Problem(what=what, where=str(self.path), value=words))
 
-    def _entry(self, layer: str) -> dict[str, Any]:
-        for entry in self.manifest["layers"]:
-            if entry["name"] == layer:
-                return entry
-        raise DataError(
-            Problem(
-                what="no such layer",
-                where=str(self.path),
-                value=layer,
-                allowed=", ".join(self.layers),
-                nearest=nearest(layer, self.layers),
-            )
-        )
-
-    def _features(self, layer: str) -> dict[str, Any]:
-        entry = self._entry(layer)
-        if "features" not in entry["kept"]:
+    def _features(self, layer: str) -> StoredArray:
+        stored = self.manifest.layer(layer).features
+        if stored is None:
             fix = "set `keep: both` (or `features`) in `extraction:` of the study, or name the layer as `readout`"
             raise DataError(
                 Problem(what="only inner products are kept of this layer", where=str(self.path), value=layer, fix=fix)
             )
-        return entry
+        return stored
 
 
 def open_store(json_path: str | Path) -> Activations:
@@ -168,19 +145,13 @@ def open_store(json_path: str | Path) -> Activations:
     when it is that of other activations than the file is named after.
     """
     path = Path(json_path)
-    manifest = read_record(path, ACTIVATIONS_FORMAT, EXTRACT_AGAIN)
-    if manifest.get(DEFINITION) is not None:
-        require_name(manifest, path, path.stem, EXTRACT_AGAIN)
-    with reading(path, "a manifest of activations", EXTRACT_AGAIN):
-        manifest["stimulus_ids_sha256"], manifest["reduction"]
-        opened = {name: sha for name, sha in manifest[METADATA].items() if name.partition("/")[0] in OPENED}
-        for entry in manifest["layers"]:
-            entry["name"], entry["kept"], entry["shape"], Layout.from_entry(entry)
+    manifest = read_manifest(path)
+    opened = {name: sha for name, sha in manifest.files.items() if name.partition("/")[0] in OPENED}
     if not group_path(path).is_dir():
         raise DataError(Problem(what="the activations are missing", where=str(group_path(path)), fix=EXTRACT_AGAIN))
     check_files(group_path(path), opened)
     stimulus_ids = _read_ids(group_path(path))
-    if ids_sha256(stimulus_ids) != manifest["stimulus_ids_sha256"]:
+    if ids_sha256(stimulus_ids) != manifest.stimulus_ids_sha256:
         raise DataError(
             Problem(what="the stimulus ids were altered", where=str(group_path(path) / STIMULUS_ID), fix=EXTRACT_AGAIN)
         )

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,20 @@ from neuroscaling.activations.layout import (
     ACTIVATIONS_FORMAT,
     DTYPES,
     GRAM,
-    METADATA,
     ROW_SUMS,
     STIMULUS_ID,
     Layout,
     feature_dimension,
     group_path,
-    ids_sha256,
     not_finite,
     shard_path,
 )
+from neuroscaling.activations.manifest import ShardRecord, StoredArray, StoredLayer, write_manifest
 from neuroscaling.activations.shards import ShardWriter, column_blocks, compressors, verify_layer
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import atomic_path, write_json
+from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease
-from neuroscaling.core.records import DEFINITION, sealed
 from neuroscaling.regression.gram import Gram
 
 Batch = dict[str, np.ndarray]
@@ -52,7 +51,7 @@ class LayerShards:
             raise DataError(Problem(what=what, where=str(self._where), value=f"shard {self._shard}"))
         self._writers[layer].append(values)
 
-    def close(self) -> dict[str, dict[str, Any]]:
+    def close(self) -> dict[str, ShardRecord]:
         """Complete the files; their records by layer."""
         return {layer: writer.close() for layer, writer in self._writers.items()}
 
@@ -73,8 +72,8 @@ def write_store(
     codec: str = "zstd",
     keep: str = "features",
     lease: Lease | None = None,
-) -> dict[str, Any]:
-    """Write activations batch by batch and return the manifest; memory is that of one batch.
+) -> None:
+    """Write activations batch by batch, and their manifest; memory is that of one batch.
 
     batches: each a dictionary of layer -> (rows, features) in float32, float16 or float64, together in the order of
     `stimulus_ids`; all but the last of the same number of rows. facts: what else the manifest says (run, set,
@@ -85,72 +84,46 @@ def write_store(
     path, stimulus_ids = Path(json_path), [str(stimulus) for stimulus in stimulus_ids]
     check_ids(stimulus_ids, path)
     with atomic_path(group_path(path)) as folder:
-        entries = _write_layers(folder, len(stimulus_ids), batches, codec, path)
+        layers = _write_layers(folder, len(stimulus_ids), batches, codec, path)
         if keep != "features":
-            entries = [write_gram(folder, entry) for entry in entries]
-            entries = entries if keep == "both" else [without_features(entry) for entry in entries]
-            drop_features(folder, entries)
-        complete_group(folder, stimulus_ids, entries, reduction)
+            layers = [write_gram(folder, layer) for layer in layers]
+            layers = layers if keep == "both" else [replace(layer, files=None) for layer in layers]
+            drop_features(folder, layers)
+        complete_group(folder, stimulus_ids, layers, reduction)
         if lease is not None:
             lease.check()
         path.unlink(missing_ok=True)  # a manifest never stands beside another group's values
-    return write_manifest(path, stimulus_ids, entries, reduction, facts or {}, provenance())
+    files = metadata_sha256(group_path(path))
+    write_manifest(path, stimulus_ids, layers, files, reduction, facts or {}, provenance())
 
 
-def complete_group(folder: Path, stimulus_ids: list[str], entries: list[dict], reduction: dict[str, Any]) -> None:
-    """Write Zarr's metadata for the arrays of `entries`, and the stimulus ids; verify every file.
+def complete_group(
+    folder: Path, stimulus_ids: list[str], layers: Sequence[StoredLayer], reduction: dict[str, Any]
+) -> None:
+    """Write Zarr's metadata for the arrays of `layers`, and the stimulus ids; verify every file.
 
     Raises DataError for a file that is not what was written.
     """
     group = zarr.open_group(folder, mode="a", zarr_format=3)
     group.attrs.update({"format": ACTIVATIONS_FORMAT, "reduction": reduction})
     _write_ids(group, stimulus_ids)
-    if any(GRAM in entry["kept"] for entry in entries):
+    if any(layer.gram is not None for layer in layers):
         group.require_group(GRAM).require_group(ROW_SUMS)
-    for entry in entries:
-        for array, described, dimensions in _arrays(entry):
-            _create(group, array, Layout.from_entry(described), dimensions)
-        verify_layer(folder, entry)
-
-
-def write_manifest(
-    path: Path,
-    stimulus_ids: list[str],
-    entries: list[dict],
-    reduction: dict[str, Any],
-    facts: dict[str, Any],
-    provenance: dict[str, Any],
-) -> dict[str, Any]:
-    """Write the manifest, a sealed record, beside a complete group, and return it.
-
-    Beside the checksums of the shards, which are in the `entries`, it has those of Zarr's metadata and of the ids.
-    """
-    record = {
-        DEFINITION: None,
-        "made_from": {},
-        **facts,
-        "format": ACTIVATIONS_FORMAT,
-        "reduction": reduction,
-        "layers": entries,
-        "n_stimuli": len(stimulus_ids),
-        "stimulus_ids_sha256": ids_sha256(stimulus_ids),
-        METADATA: metadata_sha256(group_path(path)),
-        "provenance": provenance,
-    }
-    manifest = sealed(record)
-    write_json(path, manifest)
-    return manifest
+    for layer in layers:
+        dimensions = {
+            layer.name: (STIMULUS_ID, feature_dimension(layer.name)),
+            f"{GRAM}/{layer.name}": (STIMULUS_ID, f"{STIMULUS_ID}_2"),
+            f"{GRAM}/{ROW_SUMS}/{layer.name}": (STIMULUS_ID, "sum"),
+        }
+        for array, stored in layer.arrays().items():
+            _create(group, array, stored.layout, dimensions[array])
+        verify_layer(folder, layer)
 
 
 def metadata_sha256(group: Path) -> dict[str, str]:
     """sha256 of each file of a group that is no shard, by its path there: Zarr's metadata and the stimulus ids."""
     files = {*group.rglob("zarr.json"), *(file for file in (group / STIMULUS_ID).rglob("*") if file.is_file())}
     return {file.relative_to(group).as_posix(): file_sha256(file) for file in sorted(files)}
-
-
-def layer_entry(layer: str, layout: Layout, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the manifest says of a layer whose features are kept; records: of its shards, in their order."""
-    return {"name": layer, "kept": ["features"], **layout.entry(), "files": list(records)}
 
 
 def check_ids(stimulus_ids: list[str], path: Path) -> None:
@@ -168,13 +141,14 @@ def check_layer(layer: str, shape: Sequence[int]) -> None:
         raise DataError(Problem(what="can't be stored", where=f"layer {layer!r}", value=tuple(shape), allowed=allowed))
 
 
-def _write_layers(folder: Path, n: int, batches: Iterable[Batch], codec: str, path: Path) -> list[dict]:
+def _write_layers(folder: Path, n: int, batches: Iterable[Batch], codec: str, path: Path) -> list[StoredLayer]:
     batches = iter(batches)
     first = next(batches, None)
     if not first:
         raise DataError(Problem(what="there are no activations to write", where=str(path)))
     layouts = {layer: _layout(layer, values, n, codec) for layer, values in first.items()}
-    shards, row, records = None, 0, []
+    shards: LayerShards | None = None
+    row, records = 0, []
     try:
         for batch in chain([first], batches):
             for start, stop, shard in _pieces(batch, layouts, row, n, path):
@@ -190,10 +164,10 @@ def _write_layers(folder: Path, n: int, batches: Iterable[Batch], codec: str, pa
             shards.abandon()
     if row != n:
         raise DataError(Problem(what="fewer activations than stimuli", where=str(path), value=row, allowed=str(n)))
-    return [layer_entry(layer, layout, [record[layer] for record in records]) for layer, layout in layouts.items()]
+    return [StoredLayer(layer, layout, tuple(record[layer] for record in records)) for layer, layout in layouts.items()]
 
 
-def _pieces(batch: Batch, layouts: dict, row: int, n: int, path: Path) -> Iterator[tuple[int, int, int]]:
+def _pieces(batch: Batch, layouts: dict[str, Layout], row: int, n: int, path: Path) -> Iterator[tuple[int, int, int]]:
     """(first row, one past the last, shard) of a batch that begins at `row`, cut where shards end."""
     if batch.keys() != layouts.keys():
         raise DataError(
@@ -227,16 +201,6 @@ def _layout(layer: str, values: np.ndarray, n: int, codec: str) -> Layout:
     return Layout.of(n, values.shape[1], dtype, len(values), codec)
 
 
-def _arrays(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], tuple[str, str]]]:
-    """Arrays of a layer: path in the group, description, names of the dimensions."""
-    layer = entry["name"]
-    if "features" in entry["kept"]:
-        yield layer, entry, (STIMULUS_ID, feature_dimension(layer))
-    if GRAM in entry["kept"]:
-        yield f"{GRAM}/{layer}", entry["gram"], (STIMULUS_ID, f"{STIMULUS_ID}_2")
-        yield f"{GRAM}/{ROW_SUMS}/{layer}", entry["gram"][ROW_SUMS], (STIMULUS_ID, "sum")
-
-
 def _create(group: zarr.Group, array: str, layout: Layout, dimensions: tuple[str, str]) -> None:
     group.create_array(
         array,
@@ -262,46 +226,42 @@ def _write_ids(group: zarr.Group, stimulus_ids: list[str]) -> None:
     array[:] = np.array(stimulus_ids, dtype=object)
 
 
-def write_gram(folder: Path, entry: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
-    """Write the Gram matrix and row sums of a layer to the group `gram`, and return the layer's new entry.
+def write_gram(folder: Path, layer: StoredLayer, device: str = "cpu") -> StoredLayer:
+    """Write the Gram matrix and row sums of a layer to the group `gram`, and return the layer with them.
 
-    folder: of the group; entry: of the layer, whose features are there. device: torch's name; on a GPU the products
-    are summed there, in float64 as well. Raises DataError for a damaged file.
+    folder: of the group, which has the layer's features. device: torch's name; on a GPU the products are summed there,
+    in float64 as well. Raises DataError for a damaged file, ValueError for a layer whose features are not kept.
     """
-    layer = entry["name"]
-    blocks = column_blocks(folder, layer, entry)
-    gram = _on_device(blocks, entry["shape"], device) if device.startswith("cuda") else Gram.of_blocks(blocks)
-    described = _write(folder, f"{GRAM}/{layer}", gram.products)
-    described[ROW_SUMS] = _write(folder, f"{GRAM}/{ROW_SUMS}/{layer}", gram.sums[:, None])
-    return {**entry, "kept": ["features", GRAM], GRAM: described}
+    if layer.features is None:
+        raise ValueError(f"the features of {layer.name} are not kept")
+    blocks, shape = column_blocks(folder, layer.name, layer.features), layer.layout.shape
+    gram = _on_device(blocks, shape, device) if device.startswith("cuda") else Gram.of_blocks(blocks)
+    products = _write(folder, f"{GRAM}/{layer.name}", gram.products)
+    row_sums = _write(folder, f"{GRAM}/{ROW_SUMS}/{layer.name}", gram.sums[:, None])
+    return replace(layer, gram=products, row_sums=row_sums)
 
 
-def without_features(entry: dict[str, Any]) -> dict[str, Any]:
-    """The entry of a layer of which only the inner products are kept."""
-    return {**{key: entry[key] for key in entry if key != "files"}, "kept": [GRAM]}
+def drop_features(folder: Path, layers: Iterable[StoredLayer]) -> None:
+    """Delete the features of those layers that keep only their inner products."""
+    for layer in layers:
+        if layer.features is None:
+            shutil.rmtree(folder / layer.name, ignore_errors=True)
 
 
-def drop_features(folder: Path, entries: list[dict[str, Any]]) -> None:
-    """Delete the features of those layers whose entries say that they are not kept."""
-    for entry in entries:
-        if "features" not in entry["kept"]:
-            shutil.rmtree(folder / entry["name"], ignore_errors=True)
-
-
-def _write(folder: Path, array: str, values: np.ndarray) -> dict[str, Any]:
+def _write(folder: Path, array: str, values: np.ndarray) -> StoredArray:
     layout = Layout.of(len(values), values.shape[1], dtype="float64", codec="none")
-    return {**layout.entry(), "files": list(_write_shards(folder, array, layout, values))}
+    return StoredArray(layout, tuple(_write_shards(folder, array, layout, values)))
 
 
-def _write_shards(folder: Path, array: str, layout: Layout, values: np.ndarray) -> Iterator[dict[str, Any]]:
+def _write_shards(folder: Path, array: str, layout: Layout, values: np.ndarray) -> Iterator[ShardRecord]:
     for shard in range(layout.shards):
         writer = ShardWriter(shard_path(folder, array, shard), layout, shard)
         writer.append(values[slice(*layout.rows(shard))])
         yield writer.close()
 
 
-def _on_device(blocks: Iterator[np.ndarray], shape: list[int], device: str) -> Gram:
-    import torch
+def _on_device(blocks: Iterator[np.ndarray], shape: tuple[int, int], device: str) -> Gram:
+    import torch  # heavy, and for Gram matrices on a GPU alone
 
     n, features = shape
     products = torch.zeros(n, n, dtype=torch.float64, device=device)

@@ -128,7 +128,7 @@ def _choose_together(
     made = provenance(PACKAGES, time.perf_counter() - started)
     made_from: dict[str, str] = {}
     for out in outputs:
-        made_from[stored_name(out.activations)] = stored[out.activations].manifest["checksum"]
+        made_from[stored_name(out.activations)] = stored[out.activations].manifest.checksum
         own = asked[out.benchmark]
         made_from |= {f"{own.data}/{name}": checksum for name, checksum in own.recordings.files.items()}
     for out, lease in left:

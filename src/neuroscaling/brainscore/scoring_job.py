@@ -118,7 +118,7 @@ def _score_run(
         with making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS]) as lease:
             if lease is None:
                 continue
-            made_from = {stored_name(out.activations): stored.activations.manifest["checksum"]}
+            made_from = {stored_name(out.activations): stored.activations.manifest.checksum}
             made_from |= {f"{options.data_name}/{name}": checksum for name, checksum in own.files.items()}
             chosen = None
             if out.commitment is not None:

@@ -94,7 +94,7 @@ def score_v4(
         outcomes = score_session(stored, recording, samples, metrics)
         header = ScoreHeader(run, "v4", False, session, tuple(metrics))
         rows, table = [_row(recording, outcome) for outcome in outcomes], _table(recording, outcomes)
-        read = {stored_name(activations): stored.manifest["checksum"]}
+        read = {stored_name(activations): stored.manifest.checksum}
         read |= {f"v4/{name}": f"sha256:{found}" for name, found in recording.sha256.items()}
         origin = Origin(definition or {}, read, lease)
         write_scores(output, header, rows, table, _details(recording), time.perf_counter() - start, origin)

@@ -86,7 +86,7 @@ def score_subject(
     }
     table = target_table(recording, evaluated, names)
     origin = origin or Origin({}, {})
-    read = {stored_name(activations): stored.manifest["checksum"], **origin.made_from}
+    read = {stored_name(activations): stored.manifest.checksum, **origin.made_from}
     seconds = time.perf_counter() - start
     write_scores(output, header, rows, table, details, seconds, replace(origin, made_from=read), kinds)
 

@@ -104,7 +104,7 @@ def _activations(found: Contents, artefact: Artefact) -> None:
     from neuroscaling.activations.zarr_reading import open_store
 
     stored = open_store(_record(artefact))
-    _of_run(stored.manifest, artefact)
+    _of_run(stored.manifest.record, artefact)
     stored.verify()
 
 
