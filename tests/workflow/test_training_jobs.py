@@ -115,7 +115,7 @@ def test_a_packed_job_that_is_killed_repeats_only_what_is_unfinished(tmp_path):
     runs = [{**RUNS, "recipe": "recipes/long.yaml", "samples_per_class": ["all"], "seeds": [0, 1, 2]}]
     workdir = prepared(tmp_path / "work", runs=runs, brainscore=None, simulated={})
     brief = yaml.safe_load((workdir.path / "recipes/brief.yaml").read_text())
-    (workdir.path / "recipes/long.yaml").write_text(yaml.safe_dump({**brief, "epochs": 20}))
+    (workdir.path / "recipes/long.yaml").write_text(yaml.safe_dump({**brief, "epochs": 8}))
     command = workdir.command("--until", "train", study="packed.yaml")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
     driver = subprocess.Popen(command, cwd=workdir.path, env=environment, start_new_session=True,
