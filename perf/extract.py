@@ -25,10 +25,9 @@ from PIL import Image
 from neuroscaling.activations.extraction import extract
 from neuroscaling.activations.networks import exact_and_fast, normalise
 from neuroscaling.activations.stimulus_images import Preprocessing, load
-from neuroscaling.core import records
 from neuroscaling.core.hashing import file_sha1, file_sha256
 from neuroscaling.core.images import ImageFile
-from neuroscaling.core.records import write_record
+from neuroscaling.core.records import DONE, RunRecord, write_record, write_run_record
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
@@ -102,10 +101,10 @@ def prepare(folder: Path, n: int) -> list[Path]:
     model = build(ARCH, 1000, 0)
     save_weights(model, folder / "weights.safetensors", {"arch": ARCH})
     np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in model.state_dict().items()})
-    weights = {"weights": "weights.safetensors", "weights_sha256": file_sha256(folder / "weights.safetensors")}
-    unknown = dict.fromkeys(records.NEEDED_OF_DONE)
-    known = {"run": RUN["run"], "kind": "untrained", "status": records.DONE, "checkpoints": [], **weights}
-    write_record(folder / "run.json", {"format": records.RUN_FORMAT, **unknown, **known})
+    sha256 = file_sha256(folder / "weights.safetensors")
+    facts = {"arch": ARCH, "weights": "weights.safetensors", "weights_sha256": sha256}
+    record = RunRecord(run=RUN.run, kind=RUN.kind, status=DONE, **facts)
+    write_run_record(folder / "run.json", record)
     return paths
 
 

@@ -19,6 +19,7 @@ from neuroscaling.models.heads import classes_of
 from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.study import architectures
+from neuroscaling.study.extraction_sections import FeatureOptions
 from neuroscaling.training.network_trials import Use, try_network
 
 LOOKED_AT = 7  # networks of a module, evenly over its list
@@ -60,7 +61,7 @@ def problems(name: str) -> Iterator[Problem]:
     try:
         if classes_of(name, shapes(tensors_of(skeleton(name, CLASSES)))) != CLASSES:
             yield Problem(what="the number of classes doesn't follow from its tensors", where=name)
-        yield from try_network(Use(name, frozenset({"trained"}), frozenset({"supervised"}), {}), {})
+        yield from try_network(Use(name, frozenset({"trained"}), frozenset({"supervised"}), {}), FeatureOptions())
     except NeuroscalingError as error:
         yield from error.problems
 

@@ -76,7 +76,7 @@ def ours(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> tuple[f
     training, start = trainer(arch, feed, recipe, device), time.process_time()
     with reproducible(device):
         fit(training, lambda: None, lambda: None)
-    return time.process_time() - start, [line["train_loss"] for line in training.progress.history[1:]]
+    return time.process_time() - start, [row.train_loss for row in training.progress.history[1:]]
 
 
 def steady(arch: str, feed: Any, recipe: Recipe, device: torch.device) -> float:
@@ -112,6 +112,8 @@ def trainer(arch: str, feed: Any, recipe: Recipe, device: torch.device, compile:
         n_classes=10,
         evaluate=lambda training, epoch: None,
         keep=lambda training, epoch: None,
+        memory=torch.channels_last,
+        nan_steps=TrainingOptions().nan_steps,
     )
 
 
