@@ -39,8 +39,8 @@ def test_a_recipe_beside_the_study_is_trained_by_and_determines_the_name(study, 
     write_recipe(study)
     (first,) = names_of(study, capsys)
     (run,) = load_study(study).runs.values()
-    assert run.recipe["name"] == "ours" and RECIPE.items() <= run.recipe.items()
-    assert run.recipe["loss"] == "cross_entropy", "a key that the file leaves out has its default"
+    assert run.recipe.name == "ours" and RECIPE.items() <= run.recipe.model_dump().items()
+    assert run.recipe.loss == "cross_entropy", "a key that the file leaves out has its default"
     write_recipe(study, learning_rate=0.2)
     assert names_of(study, capsys) != [first]
     write_recipe(study)
@@ -54,7 +54,7 @@ def test_its_parity_section_holds_under_that_protocol_alone(study):
     for protocol in ("corrected", "parity"):
         study.write_text(yaml.safe_dump(content | {"protocol": protocol}))
         (run,) = load_study(study).runs.values()
-        found[protocol] = run.recipe["learning_rate"]
+        found[protocol] = run.recipe.learning_rate
     assert found == {"corrected": 0.1, "parity": 0.4}
 
 
