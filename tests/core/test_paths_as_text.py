@@ -13,6 +13,7 @@ from neuroscaling.fmri import (
     accuracy_files,
     algonauts_check,
     algonauts_recording,
+    nsd_manifest,
     nsd_preparation,
     nsd_recording,
     submission,
@@ -26,7 +27,7 @@ from tests.support.digit_runs import DIGITS
 # Each with arguments behind the path.
 READERS = [
     (nsd_recording.open_recording,),
-    (nsd_recording.read_manifest,),
+    (nsd_manifest.read_manifest,),
     (nsd_recording.damaged_files,),
     (nsd_tree.nsd_subjects,),
     (nsd_tree.spaces_of, "subj01"),

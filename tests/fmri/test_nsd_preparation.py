@@ -12,8 +12,9 @@ import pytest
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.fmri.nsd_betas import averaged_blocks
+from neuroscaling.fmri.nsd_manifest import read_manifest
 from neuroscaling.fmri.nsd_preparation import prepare_nsd_subject
-from neuroscaling.fmri.nsd_recording import damaged_files, open_recording, read_manifest
+from neuroscaling.fmri.nsd_recording import damaged_files, open_recording
 from neuroscaling.fmri.nsd_splits import split_rows
 from neuroscaling.stimuli.nsd_design import Design
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
@@ -33,8 +34,8 @@ def test_chosen_sessions_alone_are_read(few, tmp_path):
     manifest = read_manifest(
         prepare_nsd_subject(few / "nsd", "subj01", tmp_path / "o", "fsaverage", sessions=[5, 3, 4]).parent
     )
-    assert manifest["sessions"] == [3, 4, 5]
-    assert sum(manifest["training"]["repetitions"]) + sum(manifest["test"]["repetitions"]) == 3 * 15
+    assert manifest.sessions == [3, 4, 5]
+    assert sum(manifest.training.repetitions) + sum(manifest.test.repetitions) == 3 * 15
 
 
 def test_regions_follow_the_names_in_the_table_and_not_the_integers(few, tmp_path):
@@ -116,7 +117,7 @@ def test_a_prepared_folder_is_made_once_and_stands_under_its_own_name(few, tmp_p
     definition = {"space": "fsaverage", "test": "shared1000"}
     out = tmp_path / str(ArtefactName("nsd", definition)) / "subj01"
     manifest = prepare_nsd_subject(few / "nsd", "subj01", out, "fsaverage", definition=definition)
-    assert read_manifest(out)["definition"] == definition
+    assert read_manifest(out).definition == definition
     written = manifest.stat().st_mtime_ns
     assert prepare_nsd_subject(tmp_path / "moved away", "subj01", out, "fsaverage", definition=definition) == manifest
     assert manifest.stat().st_mtime_ns == written

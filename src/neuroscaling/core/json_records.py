@@ -62,8 +62,8 @@ def from_json(content: Any, kind: type[Record], where: Place, named: str, fix: s
 
 def _value(value: Any, kind: Any, where: Place, named: str, fix: str) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:  # X | None
-        return None if value is None else _value(value, inner[0], where, named, fix)
+    if origin is types.UnionType:
+        return _value_of_any(value, inner, where, named, fix)
     if origin is list and isinstance(value, list):
         return [_value(part, inner[0], where / i, named, fix) for i, part in enumerate(value)]
     if origin is dict and isinstance(value, dict):
@@ -82,3 +82,16 @@ def _value(value: Any, kind: Any, where: Place, named: str, fix: str) -> Any:
         return from_json(value, kind, where, named, fix)
     allowed = getattr(kind, "__name__", kind) if origin is None else kind
     raise DataError(Problem(what=f"not allowed in {named}", where=where, value=value, allowed=f"{allowed}", fix=fix))
+
+
+def _value_of_any(value: Any, kinds: tuple[Any, ...], where: Place, named: str, fix: str) -> Any:
+    """`value` as the first of `kinds` that it is. Raises DataError as the last of them."""
+    if value is None and types.NoneType in kinds:
+        return None
+    *others, last = (kind for kind in kinds if kind is not types.NoneType)
+    for kind in others:
+        try:
+            return _value(value, kind, where, named, fix)
+        except NeuroscalingError:
+            continue
+    return _value(value, last, where, named, fix)

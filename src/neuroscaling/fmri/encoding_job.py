@@ -23,7 +23,8 @@ from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
 from neuroscaling.fmri.accuracy_files import ACCURACY
 from neuroscaling.fmri.algonauts_recording import read_recording
-from neuroscaling.fmri.nsd_recording import open_recording, read_manifest
+from neuroscaling.fmri.nsd_manifest import read_manifest
+from neuroscaling.fmri.nsd_recording import open_recording
 from neuroscaling.fmri.predictions import prediction_kind, write_predictions
 from neuroscaling.fmri.recording import Recording
 from neuroscaling.fmri.sampling import all_rows, sample_rows
@@ -221,7 +222,7 @@ def recorded_files(place: LocatedSubject, data: str) -> dict[str, str]:
     """
     name, folder = f"{data}/{place.subject}", place.folder
     if place.kind == "recording":
-        return {name: read_manifest(folder)["checksum"]}
+        return {name: read_manifest(folder).checksum}
     own = folder / place.subject
     files = sorted(own.rglob("*.npy"))
     if brain := brain_of(folder):

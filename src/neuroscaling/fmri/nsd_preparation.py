@@ -16,8 +16,8 @@ from neuroscaling.core.files import atomic_path, new_memmap
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.records import write_record
 from neuroscaling.fmri.nsd_betas import averaged_blocks
+from neuroscaling.fmri.nsd_manifest import MANIFEST, TARGETS, NsdManifest, SplitRows, write_manifest
 from neuroscaling.fmri.nsd_regions import GENERAL, chosen_regions, read_regions
 from neuroscaling.fmri.nsd_sessions import Grid, chosen_sessions, read_grids, read_ncsnr
 from neuroscaling.fmri.nsd_splits import Repeats, Rows, Test, split_rows
@@ -25,8 +25,7 @@ from neuroscaling.regression.scores import ncsnr_ceiling
 from neuroscaling.stimuli.nsd_design import read_design
 from neuroscaling.study.nsd_tree import NsdPlace, is_simulated, nsd_place
 
-FORMAT = "recording/2"
-MANIFEST, TARGETS, REGION = "manifest.json", "targets.parquet", "region:"
+REGION = "region:"
 CHOICES = {"repeats": ("average", "keep"), "test": ("shared1000", "challenge")}
 
 
@@ -55,15 +54,15 @@ def prepare_nsd_subject(
     with held(out, f"recordings of {subject}") as lease:
         if definition is None or not (out / MANIFEST).exists():
             source = nsd_place(root, subject, space)
-            facts = {"definition": None if definition is None else dict(definition)}
-            _prepare(source, out, facts, sessions, repeats, test, regions, memory_mb, lease)
+            known = None if definition is None else dict(definition)
+            _prepare(source, out, known, sessions, repeats, test, regions, memory_mb, lease)
     return out / MANIFEST
 
 
 def _prepare(
     source: NsdPlace,
     out: Path,
-    facts: dict[str, Any],
+    definition: dict[str, Any] | None,
     sessions: Sequence[int] | str,
     repeats: Repeats,
     test: Test,
@@ -85,11 +84,27 @@ def _prepare(
         usable = _write_responses(folder, source, numbers, grids, selected, splits, memory_mb) & np.isfinite(ncsnr)
         targets = _targets(source, grids, selected, masks) | {"usable": usable} | _noise(ncsnr, splits["test"])
         _write_table(folder / TARGETS, targets)
-        facts |= {"subject": source.subject, "space": source.space, "sessions": numbers, "repeats": repeats}
-        facts |= {"regions": regions if isinstance(regions, str) else list(regions), "grids": [list(g) for g in grids]}
-        facts["test_set"] = test
+        files = [f"{name}.npy" for name in splits] + [TARGETS]
+        manifest = NsdManifest(
+            definition=definition,
+            dataset="nsd",
+            simulated=is_simulated(source.root),
+            subject=source.subject,
+            space=source.space,
+            sessions=numbers,
+            repeats=repeats,
+            regions=regions if isinstance(regions, str) else list(regions),
+            grids=[list(grid) for grid in grids],
+            test_set=test,
+            training=_rows(splits["training"]),
+            test=_rows(splits["test"]),
+            targets=len(targets["usable"]),
+            masked=_masked(source, targets),
+            sha256={name: file_sha256(folder / name) for name in files},
+            provenance=provenance(("numpy", "h5py", "nibabel")),
+        )
         lease.check()
-        write_record(folder / MANIFEST, _manifest(folder, source, facts, splits, targets))
+        write_manifest(folder, manifest)
 
 
 def _check_choices(**values: str) -> None:
@@ -174,24 +189,11 @@ def _write_table(path: Path, columns: dict[str, Any]) -> None:
     pyarrow.parquet.write_table(pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()}), path)
 
 
-def _manifest(
-    folder: Path, source: NsdPlace, facts: dict[str, Any], splits: dict[str, Rows], targets: dict[str, Any]
-) -> dict[str, Any]:
-    rows = {
-        name: {"stimulus_ids": split.stimulus_ids, "repetitions": split.repeats.tolist()}
-        for name, split in splits.items()
-    }
+def _rows(split: Rows) -> SplitRows:
+    return SplitRows(list(split.stimulus_ids), split.repeats.tolist())
+
+
+def _masked(source: NsdPlace, targets: dict[str, Any]) -> dict[str, list[int]]:
+    """Columns that the reader leaves out, by hemisphere."""
     out = ~targets["usable"]
-    masked = {part: targets["vertex"][out & (targets["hemisphere"] == part)].tolist() for part in source.parts}
-    files = [f"{name}.npy" for name in splits] + [TARGETS]
-    return {
-        "format": FORMAT,
-        "dataset": "nsd",
-        "simulated": is_simulated(source.root),
-        **facts,
-        **rows,
-        "targets": len(out),
-        "masked": masked,
-        "sha256": {name: file_sha256(folder / name) for name in files},
-        "provenance": provenance(("numpy", "h5py", "nibabel")),
-    }
+    return {part: targets["vertex"][out & (targets["hemisphere"] == part)].tolist() for part in source.parts}

@@ -1,19 +1,15 @@
 """The prepared folder of one subject (`recording/2`) as the encoding reads it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import require_keys
 from neuroscaling.core.hashing import file_sha256
-from neuroscaling.core.records import DEFINITION, read_record, require_name
 from neuroscaling.core.table_files import read_parquet_columns
-from neuroscaling.fmri.nsd_preparation import FORMAT, MANIFEST, REGION, TARGETS
+from neuroscaling.fmri.nsd_manifest import FIX, TARGETS, SplitRows, read_manifest
+from neuroscaling.fmri.nsd_preparation import REGION
 from neuroscaling.fmri.recording import Recording, Responses, Split
-
-FIX = "prepare the subject again"
 
 
 def open_recording(folder: str | Path) -> Recording:
@@ -30,37 +26,24 @@ def open_recording(folder: str | Path) -> Recording:
     usable = table["usable"]
     fsaverage = table["fsaverage"][usable]
     return Recording(
-        name=manifest["subject"],
-        training=_split(folder, "training", manifest, usable),
-        test=_split(folder, "test", manifest, usable),
+        name=manifest.subject,
+        training=_split(folder, "training", manifest.training, usable),
+        test=_split(folder, "test", manifest.test, usable),
         hemisphere=table["hemisphere"][usable].astype(str),
         vertex=table["vertex"][usable],
         regions={name.removeprefix(REGION): table[name][usable] for name in table if name.startswith(REGION)},
         ceiling=table["ceiling"][usable],
         ncsnr=table["ncsnr"][usable],
         fsaverage=None if (fsaverage < 0).any() else fsaverage,
-        masked={part: list(columns) for part, columns in manifest["masked"].items()},
-        simulated=bool(manifest["simulated"]),
+        masked={part: list(columns) for part, columns in manifest.masked.items()},
+        simulated=manifest.simulated,
     )
-
-
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a prepared folder, a record.
-
-    Raises DataError for a missing one, one of another format or content than was written, and one of another name.
-    """
-    path = Path(folder) / MANIFEST
-    manifest = read_record(path, FORMAT, FIX)
-    if manifest.get(DEFINITION) is not None:
-        require_name(manifest, path, path.parents[1].name, FIX)
-    require_keys(manifest, path, ("subject", "training", "test", "targets", "masked", "simulated", "sha256"))
-    return manifest
 
 
 def damaged_files(folder: str | Path) -> list[Problem]:
     """Files whose content isn't what was written, with both sha256: every byte is read."""
     folder = Path(folder)
-    recorded = read_manifest(folder)["sha256"]
+    recorded = read_manifest(folder).sha256
     found = {name: file_sha256(folder / name) if (folder / name).is_file() else "missing" for name in recorded}
     return [
         Problem(
@@ -75,7 +58,6 @@ def damaged_files(folder: str | Path) -> list[Problem]:
     ]
 
 
-def _split(folder: Path, name: str, manifest: dict[str, Any], usable: np.ndarray) -> Split:
-    rows = manifest[name]
+def _split(folder: Path, name: str, rows: SplitRows, usable: np.ndarray) -> Split:
     responses = Responses((folder / f"{name}.npy",), (np.flatnonzero(usable),))
-    return Split(list(rows["stimulus_ids"]), np.asarray(rows["repetitions"]), responses)
+    return Split(rows.stimulus_ids, np.asarray(rows.repetitions), responses)
