@@ -39,7 +39,6 @@ from neuroscaling.planning.training_time import (
     wall_seconds,
 )
 from neuroscaling.planning.workload import (
-    BANK,
     ArchCost,
     DatasetSize,
     cost_of,
@@ -53,6 +52,7 @@ from neuroscaling.study import architectures
 from neuroscaling.study.gpus import GPUS, calibrated_devices
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.network_sections import Training
+from neuroscaling.training.schedule import BANK
 from tests.support.small_plan import write_small
 
 GOKCE = "config/studies/gokce2025.yaml"
@@ -240,12 +240,6 @@ def test_other_objectives_cost_more_passes(gokce):
     # Without labels validation images are compared with training images, at most so many.
     evaluations = dino.evaluated / (50_000 + BANK)
     assert evaluations == int(evaluations) and simclr.evaluated % 51_000 == 0
-
-
-def test_numbers_of_modules_that_import_torch_are_theirs():
-    from neuroscaling.training import evaluation as training_evaluation
-
-    assert BANK == training_evaluation.BANK
 
 
 @pytest.mark.parametrize("gpu", GPUS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.planning.training_jobs import is_small, training_groups
+from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, training_groups
 from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
 from neuroscaling.study.loaded_study import LoadedStudy, Run
@@ -29,21 +29,15 @@ def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
     if name is None:
         return UNKNOWN_MINUTES
     speeds = stored_speeds(name, study.store.root)
-    found = [_seconds_of_run(study, run, speeds) for run in runs if run.kind == "trained"]
-    known = [seconds for seconds in found if seconds is not None]
-    return limit_minutes(job_seconds(known, gpus)) if len(known) == len(found) else UNKNOWN_MINUTES
-
-
-def _seconds_of_run(study: LoadedStudy, run: Run, speeds: Speeds) -> Interval | None:
-    cost = listed_cost(run.arch)
-    if cost is None:
-        return None
+    trained = [run for run in runs if run.kind == "trained"]
+    costs = {run.arch: cost for run in trained if (cost := listed_cost(run.arch))}
+    if any(run.arch not in costs for run in trained):
+        return UNKNOWN_MINUTES
     try:
-        size = size_of(run, study.store.cache())
-    except NeuroscalingError:
-        return None
-    work = work_of(run, size, cost)
-    return run_seconds(work, speeds.of(run, work.macs), feeding_rate(work, study.config.training))
+        found = [_run_estimate(study, run, speeds, costs[run.arch]) for run in trained]
+    except NeuroscalingError:  # of a data set that can't be counted
+        return UNKNOWN_MINUTES
+    return limit_minutes(job_seconds((one.seconds for one in found), gpus))
 
 
 JOB_START = Interval(20, 60, 120)
@@ -79,9 +73,6 @@ def limit_minutes(seconds: Interval) -> int:
 # where timm's policies (RandAugment, ThreeAugment) change images one by one on top of it.
 STREAMED = Interval(400, 1000, 1900)
 BY_POLICY = Interval(150, 300, 500)
-RESIDENT = 64e9
-"""Bytes of decoded images that a job is taken to have room for, where the study does not say (`resident_gb`)."""
-CHANNELS = 3
 
 
 def feeding_rate(work: Work, training: Training) -> Interval | None:
@@ -92,8 +83,8 @@ def feeding_rate(work: Work, training: Training) -> Interval | None:
     cores = training.cpus / (training.gpus if work.images_seen > training.small else 1)
     if work.by_policy:
         return BY_POLICY.times(cores)
-    room = RESIDENT if training.resident_gb is None else training.resident_gb * 1e9
-    decoded = work.n_samples * CHANNELS * work.stored_side**2
+    room = (training.resident_gb or RESIDENT_GB) * 1e9
+    decoded = work.n_samples * COLOURS * work.stored_side**2
     return None if work.from_squares and decoded <= room else STREAMED.times(cores)
 
 
@@ -126,12 +117,15 @@ def run_estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost]
 
     Raises DataError for a data set that is neither there nor declared.
     """
-    found, cache_dir = [], study.store.cache()
-    for run in trained_runs(study):
-        work = work_of(run, size_of(run, cache_dir), (costs or {}).get(run.arch) or cost_of(run.arch))
-        speed, feed = speeds.of(run, work.macs), feeding_rate(work, study.config.training)
-        found.append(RunEstimate(run, work, speed, run_seconds(work, speed, feed)))
-    return found
+    known = costs or {}
+    runs = trained_runs(study)
+    return [_run_estimate(study, run, speeds, known.get(run.arch) or cost_of(run.arch)) for run in runs]
+
+
+def _run_estimate(study: LoadedStudy, run: Run, speeds: Speeds, cost: ArchCost) -> RunEstimate:
+    work = work_of(run, size_of(run, study.store.cache()), cost)
+    speed, feed = speeds.of(run, work.macs), feeding_rate(work, study.config.training)
+    return RunEstimate(run, work, speed, run_seconds(work, speed, feed))
 
 
 def job_estimates(study: LoadedStudy, runs: list[RunEstimate]) -> list[JobEstimate]:

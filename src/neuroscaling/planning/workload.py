@@ -8,12 +8,13 @@ from typing import Any
 
 from neuroscaling.core.hashing import canonical_json, content_hash
 from neuroscaling.datasets.formats import has_declared_size, has_root
+from neuroscaling.datasets.image_listing import list_images
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.loaded_study import Run
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recipes import OWN_VIEWS, Recipe
 from neuroscaling.training.image_views import has_random_crops, image_passes, stored_size, views_of
-from neuroscaling.training.schedule import checkpoint_epochs, evaluation_epochs
+from neuroscaling.training.schedule import BANK, checkpoint_epochs, evaluation_epochs
 
 COSTS_TABLE = Path(__file__).with_name("arch_costs.txt")
 
@@ -36,7 +37,7 @@ def cost_of(arch: str) -> ArchCost:
     """What the shipped table has of `arch`, else a count by torch, a fraction of a second."""
     found = listed_cost(arch)
     if found is None:
-        from neuroscaling.models.cost import count
+        from neuroscaling.models.cost import count  # loads torch, which the Snakefile must not
 
         counted = count(arch)
         found = ArchCost(counted["n_params"], counted["macs"])
@@ -124,8 +125,6 @@ def _size_of_settings(name: str, settings: str, cache_dir: Path | None) -> Datas
 
 def _counted(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None) -> tuple[int, int]:
     """Classes and images of one split."""
-    from neuroscaling.datasets.image_listing import list_images
-
     found = list_images(name, settings, split, cache_dir)
     return len(found.class_names), len(found.labels)
 
@@ -133,9 +132,6 @@ def _counted(name: str, settings: dict[str, Any], split: str, cache_dir: Path | 
 FLOAT_BYTES = 4
 # Numbers that an optimiser keeps for each parameter.
 MOMENTS = {"sgd": 1, "lars": 1, "adamw": 2}
-BANK = 100_000
-"""Training images that validation images are compared with where labels are not trained on (`training.evaluation`)."""
-WITHOUT_LABELS = ("simclr", "dino")
 STATES = 2
 """States that a run keeps while it trains: the newest, and the one before it."""
 
@@ -195,7 +191,7 @@ def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
     """What `run`, a trained one, does with a data set of `size`. Nothing is read and nothing is built."""
     facts = recipe_facts(run)
     n_samples = subset_images(run.subset or str(run.samples_per_class), size)
-    bank = min(n_samples, BANK) if facts.objective in WITHOUT_LABELS else 0
+    bank = min(n_samples, BANK) if facts.objective in OWN_VIEWS else 0
     return Work(
         n_samples=n_samples,
         images_seen=n_samples * facts.epochs,

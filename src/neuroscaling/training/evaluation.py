@@ -11,27 +11,24 @@ from torch.nn import functional
 
 from neuroscaling.models.batch_independence import never_one
 from neuroscaling.study.loaded_study import Run
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recipes import OWN_VIEWS, Recipe
 from neuroscaling.study.training_options import TrainingOptions
 from neuroscaling.training.distributed import rank, summed, world
 from neuroscaling.training.feeding.protocols import Feed, Request, Validation
 from neuroscaling.training.feeding.training_feed import open_training_feed
 from neuroscaling.training.feeding.validation import open_validation
 from neuroscaling.training.loop import Training
-from neuroscaling.training.schedule import evaluation_epochs
+from neuroscaling.training.schedule import BANK, evaluation_epochs
 from neuroscaling.training.torch_runtime import autocast
 
 BATCH = 256
-# Training images whose features validation images are compared with, at most: evenly spread over the subset.
-BANK = 100_000
-WITHOUT_LABELS = ("simclr", "dino")
 Evaluator = Callable[[Training, int], tuple[float | None, float] | None]
 Chunks = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 def accuracy_kind(recipe: Recipe) -> str:
     """`top1`, or `knn` of features where labels are not trained on."""
-    return "knn" if recipe.objective in WITHOUT_LABELS else "top1"
+    return "knn" if recipe.objective in OWN_VIEWS else "top1"
 
 
 def evaluator(
@@ -85,6 +82,7 @@ def neighbours_accuracy(
 ) -> float:
     """Accuracy of the 20 nearest neighbours, by what `model` gives (features), among at most 100,000 training images.
 
+    These are evenly spread over the subset.
     Several processes share the work.
     """
     rows = np.unique(np.linspace(0, training.n_images - 1, min(BANK, training.n_images)).astype(np.int64))

@@ -23,7 +23,7 @@ from neuroscaling.training.distributed import share_units, summed, unit_group, w
 from neuroscaling.training.feeding.protocols import Batch, Feed, Request
 from neuroscaling.training.optimisers import learning_rate, set_rates
 from neuroscaling.training.run_folder import EpochRow, RunFailed
-from neuroscaling.training.schedule import StepPlan, generator
+from neuroscaling.training.schedule import SEEDS, StepPlan, generator
 from neuroscaling.training.torch_runtime import autocast, collapsed, seed_torch
 
 
@@ -64,7 +64,6 @@ class Objective(nn.Module, ABC):
 
 # Reading a loss from a GPU waits for it; so they are read some steps at a time.
 LOSSES_AT_ONCE = {"cpu": 1, "cuda": 50}
-SEEDS = 2**31
 
 
 @dataclass

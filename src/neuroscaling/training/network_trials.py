@@ -1,4 +1,7 @@
-"""What a study does with a network, tried on a few images before anything is trained: built, run, saved, read again."""
+"""What a study does with a network, tried on a few images before anything is trained: built, run, saved, read again.
+
+The command line imports this module at its start, so torch, and what loads it, is imported in functions.
+"""
 
 import logging
 from collections.abc import Iterator

@@ -10,6 +10,10 @@ from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.feeding.protocols import Request
 
 LOG_EVALUATIONS = 10
+BANK = 100_000
+"""Training images that validation images are compared with, at most, where labels are not trained on."""
+SEEDS = 2**31
+"""Seeds that are drawn for generators of other libraries lie below this number."""
 
 
 def batch_slices(n_images: int, batch_size: int) -> list[slice]:

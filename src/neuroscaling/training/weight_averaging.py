@@ -1,4 +1,7 @@
-"""A moving average of a network's weights is evaluated and scored where a recipe asks for it."""
+"""A moving average of a network's weights is evaluated and scored where a recipe asks for it.
+
+The command line imports this module at its start, so what loads torch is imported in functions.
+"""
 
 from __future__ import annotations
 

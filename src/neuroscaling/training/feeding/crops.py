@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.image_views import ViewSpec
-from neuroscaling.training.schedule import generator
+from neuroscaling.training.schedule import SEEDS, generator
 from neuroscaling.training.torch_runtime import to_device
 
 ASPECT = (3 / 4, 4 / 3)
@@ -195,9 +195,6 @@ def _shifted(images: torch.Tensor, offsets: np.ndarray, reach: int) -> torch.Ten
     image = torch.arange(n, device=images.device).view(n, 1, 1, 1)
     channel = torch.arange(channels, device=images.device).view(1, channels, 1, 1)
     return padded[image, channel, rows, columns]
-
-
-SEEDS = 2**31  # of generators that take a whole number
 
 
 def uniform(purpose: str, seed: int, request: Request, view: int, columns: int = 1) -> np.ndarray:
