@@ -11,7 +11,8 @@ from tests.support.made_up_study import made_up_fits, made_up_tables
 from neuroscaling.core.files import write_json
 from neuroscaling.core.score_table import COLUMNS, read_table
 from neuroscaling.report import encoding_figures
-from neuroscaling.report.page import _figures, build_report
+from neuroscaling.report.page import build_report
+from neuroscaling.report.sections import encoding_section, read_section
 from neuroscaling.reproductions.gokce2025 import figures_and_claims
 
 pytestmark = MARKS
@@ -37,7 +38,7 @@ def published(folder, patch):
     paths = (folder / "scores.parquet", folder / "checkpoints.csv", folder / "brainscore.csv")
     figures_and_claims.write_index(figures, *paths, files)
     table, _ = simulated_study()
-    return build(folder, table.assign(simulated=False), [], published=_figures(figures))
+    return build(folder, table.assign(simulated=False), [], sections=[read_section(figures)])
 
 
 def encoding(folder, patch):
@@ -52,7 +53,7 @@ def encoding(folder, patch):
     submission = {"average": "mean", "simulated": True, "runs": ["a", "b"], "subjects": ["subj01"], "scores": [row]}
     write_json(folder / "average.json", submission)
     encoding_figures.encoding_figures(scores, table, [], accuracy, figures, submissions=[folder / "average.json"])
-    return build(folder, read_table(table), networks, encoding=_figures(figures))
+    return build(folder, read_table(table), networks, sections=[encoding_section(figures)])
 
 
 def v4(folder, patch):

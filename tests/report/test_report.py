@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from neuroscaling.core.score_table import COLUMNS
+from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import law_figures, rulegraph
 from neuroscaling.report.page import build_report
@@ -62,7 +63,7 @@ def fits_of(table):
             {**common, "name": "forms", "x": "total_flops", "form": None, "forms": ["log_linear", "logistic"]},
         ]
     )
-    return [fit_table(table, job.settings)[0] for job in expand_fits(fits)]
+    return [fit_record(fit_table(table, job.settings)[0]) for job in expand_fits(fits)]
 
 
 def write_simulated_report(folder):
@@ -137,15 +138,16 @@ def test_page_tells_scales_apart_and_why_scores_are_missing(tmp_path):
     table.loc[2, ["score", "reason"]] = [float("nan"), "the ceiling is not above 0: -0.2"]
     by_region = {"name": "samples", "form": "power_law", "x": "n_samples", "by": {"region": ["V1", "IT"]}}
     jobs = expand_fits(FitFile(fits=[{**by_region, "filters": {"kind": "trained"}, "bootstraps": 0}]))
-    fits = [fit_table(table, job.settings)[0] for job in jobs]
+    fits = [fit_record(fit_table(table, job.settings)[0]) for job in jobs]
     build_report(tmp_path / "index.html", table, fits, {"name": "s", "title": ""}, [], DOT, runs)
     text = (tmp_path / "index.html").read_text()
     assert "scale of the scores: r2/c; r/sqrt(c) (panels of one scale share their y axis)" in text
     assert "fits leave them out and say so: 2 because the ceiling is not above 0." in text
     assert "the ceiling is not above 0: -0.035" in text and "left out: 2 points with an empty score" in text
-    assert [law_figures.y_label(fit) for fit in fits] == ["Score (r2/c)", "Score (r/sqrt(c))"]
-    low, high = (law_figures.y_limits(law_figures.on_scale_of(fit, fits)) for fit in fits)
-    assert low[1] < high[1] and low == law_figures.y_limits(fits[:1])
+    group = [law_figures.panel_of(fit) for fit in fits]
+    assert [panel.y_label for panel in group] == ["Score (r2/c)", "Score (r/sqrt(c))"]
+    low, high = (law_figures.y_limits(law_figures.on_scale_of(panel, group)) for panel in group)
+    assert low[1] < high[1] and low == law_figures.y_limits(group[:1])
 
 
 def test_study_without_laws(tmp_path):

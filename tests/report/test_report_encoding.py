@@ -13,6 +13,7 @@ from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
 from neuroscaling.core.score_files import file_beside
 from neuroscaling.core.score_table import read_table
+from neuroscaling.laws.finished_law import Flag, read_fits
 from neuroscaling.report import (
     encoding_data,
     encoding_figures,
@@ -68,9 +69,7 @@ def listed(files, tmp_path_factory):
         for module in (encoding_preference, encoding_surfaces):
             patch.setattr(module, "MOST_RUNS", 1)
         patch.setattr(
-            encoding_figures,
-            "save_figure",
-            lambda figure, stem: saved.update({stem.name: figure}) or save(figure, stem),
+            report_figure, "save_figure", lambda figure, stem: saved.update({stem.name: figure}) or save(figure, stem)
         )
         encoding_figures.encoding_figures(*files, path)
     return path, saved
@@ -78,7 +77,7 @@ def listed(files, tmp_path_factory):
 
 def encoding_of(files):
     scores, table, fits, accuracy = files
-    (found,) = encoding_data.read_encodings(scores, read_table(table), pd.read_parquet(accuracy), map(read_json, fits))
+    (found,) = encoding_data.read_encodings(scores, read_table(table), pd.read_parquet(accuracy), read_fits(fits))
     return found
 
 
@@ -109,7 +108,7 @@ def test_simulated_data_are_called_so_on_the_figure_and_in_its_caption(listed, b
     path, saved = listed
     assert {figure.get_suptitle() for figure in saved.values()} == {"SIMULATED DATA"}
     assert all("SIMULATED" in figure["caption"] for figure in json.loads(path.read_text())["figures"])
-    described = encoding_figures.write_figure(
+    described = report_figure.write_figure(
         tmp_path, next(encoding_preference.preference_figures(bare)), "x", bare.simulated
     )
     assert "SIMULATED" not in described["caption"]
@@ -150,22 +149,21 @@ def test_laws_are_drawn_with_their_comparison(encoding):
     assert figure.fits == ("mapping.V1", "mapping.hV4")
     top = drawn(figure).axes[0]
     law = encoding.fits["mapping.V1"]
-    for row in law["compared"]:
-        assert has_line(top, row["curve"]["x"], row["curve"]["fit"])
-    straight = next(row for row in law["compared"] if row["form"] == "log_linear")
-    error = f"{straight['holdout']['mae']:.3f}"
+    for row in law.compared:
+        assert has_line(top, row.curve.x, row.curve.fit)
+    straight = next(row for row in law.compared if row.form == "log_linear")
+    error = f"{straight.held_out_error:.3f}"
     # Three subjects are too few units for AICc.
     assert f"log-linear  –, {error}" in [text.get_text() for text in top.texts]
-    compared = [{**row, "delta_aicc": 2.04 if row is straight else 0.0} for row in law["compared"]]
-    told = {**encoding.fits, "mapping.V1": {**law, "compared": compared}}
+    compared = [row.model_copy(update={"delta_aicc": 2.04 if row is straight else 0.0}) for row in law.compared]
+    told = {**encoding.fits, "mapping.V1": law.model_copy(update={"compared": compared})}
     top = drawn(next(encoding_samples.sample_figures(replace(encoding, fits=told)))).axes[0]
     assert f"log-linear  2.0, {error}" in [text.get_text() for text in top.texts]
 
 
 def test_a_ceiling_that_the_data_do_not_identify_is_flagged(encoding):
     law = encoding.fits["mapping.V1"]
-    flag = {"identified": False, "reasons": ["made up"], "trades_off_with": []}
-    unsure = {**law, "identified": {**law["identified"], "L": flag}}
+    unsure = law.model_copy(update={"flags": law.flags | {"L": Flag(identified=False, reasons=["made up"])}})
     figure = next(encoding_samples.sample_figures(replace(encoding, fits={**encoding.fits, "mapping.V1": unsure})))
     assert "do not identify the ceiling of V1: read the curve" in figure.limits
     with_flag = [ax for ax in drawn(figure).axes if "ceiling not identified" in [t.get_text() for t in ax.texts]]
@@ -212,7 +210,7 @@ def test_runs_of_one_architecture_are_told_apart_without_their_hash(encoding):
 
 def test_a_law_at_another_number_of_mapping_images_is_not_drawn(encoding):
     assert next(encoding_parameters.parameter_figures(encoding)).fits == ("params.V1", "params.hV4")
-    other = {**encoding.fits["params.V1"], "filters": {"region": "V1", "n_mapping": 500}}
+    other = encoding.fits["params.V1"].model_copy(update={"filters": {"region": "V1", "n_mapping": 500}})
     changed = replace(encoding, fits={"params.V1": other})
     (figure,) = encoding_parameters.parameter_figures(changed)
     assert figure.fits == () and "No law over the networks is drawn." in figure.caption
@@ -279,10 +277,10 @@ def test_same_input_gives_the_same_files(listed, encoding, tmp_path):
 
 
 def test_the_page_shows_figures_and_what_is_left_out(listed, files, tmp_path):
-    from neuroscaling.report.page import _figures
+    from neuroscaling.report.sections import encoding_section
 
     study = {"name": "small", "title": "A simulated study"}
-    build_report(tmp_path / "index.html", read_table(files[1]), [], study, [], DOT, [], None, _figures(listed[0]))
+    build_report(tmp_path / "index.html", read_table(files[1]), [], study, [], DOT, [], [encoding_section(listed[0])])
     text = (tmp_path / "index.html").read_text()
     assert 'id="encoding"' in text and text.count('<figure id="') == len(NAMES)
     assert 'href="encoding/parameters.pdf"' in text and "Figures that are left out" in text

@@ -1,13 +1,17 @@
 """Laws of two variables and published studies on the page of the report. All scores here are simulated."""
 
 import json
+import re
+from dataclasses import asdict
 
 import pytest
 
+from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import law_figures
 from neuroscaling.report.page import build_report, write_report
 from neuroscaling.report.page_content import unit
+from neuroscaling.reproductions.gokce2025.figures_and_claims import page_section
 from tests.laws.test_fit_job import job, two_variable_table
 from tests.report.test_report import DOT, simulated_study
 
@@ -23,23 +27,22 @@ def two():
 
 
 def test_a_law_of_two_variables_is_drawn_against_compute(two):
-    drawn = law_figures.on_one_axis(two[1])
-    assert drawn["x"] == "total_flops" and drawn["points"]["x"] == two[1]["points"]["total_flops"]
-    low, high = min(drawn["points"]["x"]), max(drawn["points"]["x"])
-    assert len(drawn["curve"]["x"]) > 10 and low <= drawn["curve"]["x"][0] < drawn["curve"]["x"][-1] <= high
-    assert two[1]["curve"] is None, "the fit itself stays as it is"
+    drawn = law_figures.panel_of(fit_record(two[1]))
+    assert drawn.column == "total_flops" and drawn.x.tolist() == two[1]["points"]["total_flops"]
+    assert len(drawn.curve.x) > 10 and drawn.x.min() <= drawn.curve.ends[0] < drawn.curve.ends[1] <= drawn.x.max()
+    assert drawn.curve.low95.shape == drawn.curve.fit.shape == drawn.curve.x.shape
 
 
 def test_without_an_allocation_it_is_drawn_against_the_product(two):
-    drawn = law_figures.on_one_axis(two[0] | {"allocation": None})
-    assert drawn["x"] == "n_params x n_samples_seen" and drawn["curve"] is None
+    drawn = law_figures.panel_of(fit_record(two[0] | {"allocation": None}))
+    assert drawn.column == "n_params x n_samples_seen" and drawn.curve is None
     n, d = two[0]["points"]["x"][7]
-    assert drawn["points"]["x"][7] == n * d
+    assert drawn.x[7] == n * d
 
 
 def test_both_modes_of_a_fit_are_two_panels_of_one_figure(two, tmp_path):
     table, runs = simulated_study()
-    build_report(tmp_path / "index.html", table, two, {"name": "s", "title": "t"}, [], DOT, runs)
+    build_report(tmp_path / "index.html", table, list(map(fit_record, two)), {"name": "s", "title": "t"}, [], DOT, runs)
     text = (tmp_path / "index.html").read_text()
     assert "drawn along the best sizes of model and data" in text
     assert "parity and corrected" in text and '<th scope="row">parity</th>' in text
@@ -58,15 +61,18 @@ def test_figures_and_claims_of_a_published_study_stand_on_the_page(two, tmp_path
         "evidence": [{"mode": "parity", "text": "gain .02"}], "rule": "a rule", "limits": "",
     }  # fmt: skip
     content = {"figures": [figure], "claims": [claim], "verdict_rule": "by rules"}
-    (tmp_path / "figures.json").write_text(json.dumps(content))
-    (tmp_path / "fig1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    index = tmp_path / "published" / "figures.json"
+    index.parent.mkdir()
+    index.write_text(json.dumps(content | asdict(page_section(content, "published"))))
+    index.with_name("fig1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     study = {"name": "s", "title": "t", "jobs": []}
     page = tmp_path / "report/index.html"
     write_report(
         page, tmp_path / "scores.parquet", [], [tmp_path / "fit.json"], tmp_path / "graph.dot", study, [],
-        tmp_path / "figures.json",
+        [index],
     )  # fmt: skip
     text = page.read_text()
+    assert set(re.findall(r'src="([^":]*)', text)) == {"data"}
     for phrase in (
         "Title &lt;1&gt;",
         "Shows not.",

@@ -9,6 +9,7 @@ import pytest
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.reproductions.gokce2025.claim_evidence import Estimate, plausible_rows
 from neuroscaling.reproductions.gokce2025.figures_and_claims import claims
+from tests.support.finished_fits import finished
 
 ENDS = (1e14, 1e20)
 SLOW, FAST = (0.5, 0.4, 0.15), (0.1, 0.85, 0.02)  # E, A, alpha: levels off within the data; hardly at all
@@ -48,7 +49,7 @@ def planes(alpha=0.3, beta=0.2, noise=0.05, identified=True):
 
 def judged(made):
     """The claims for made-up fits {name: (content, resamples)}."""
-    return claims({name: fit for name, (fit, _) in made.items()}, {name: table for name, (_, table) in made.items()})
+    return claims({name: finished({"name": name, **fit}, table) for name, (fit, table) in made.items()})
 
 
 def both(name, made):
@@ -73,7 +74,7 @@ def test_every_claim_has_its_parts_and_survives_json():
 
 
 def test_without_fits_nothing_is_testable():
-    found = claims({}, {})
+    found = claims({})
     assert {claim["verdict"] for claim in found} == {"not testable"}
     assert all(claim["evidence"] == [] and claim["depends_on_form"] is None for claim in found)
 
@@ -135,10 +136,10 @@ def test_a_form_is_out_only_when_both_criteria_speak_against_it():
     }  # fmt: skip
     for (aicc, mae), expected in kept.items():
         fit = law(SLOW, others=[row("log_linear", LINE, aicc, mae)])[0]
-        assert ("log_linear" in [r["form"] for r in plausible_rows(fit)]) is expected
+        assert ("log_linear" in [r.form for r in plausible_rows(finished(fit))]) is expected
     # A form that was not held out can't be ruled out by its error.
     fit = law(SLOW, others=[row("log_linear", LINE, 30.0) | {"holdout": None}])[0]
-    assert [r["form"] for r in plausible_rows(fit)] == ["power_law"]
+    assert [r.form for r in plausible_rows(finished(fit))] == ["power_law"]
 
 
 def test_forms_without_aicc_can_not_be_told_apart():
@@ -147,7 +148,7 @@ def test_forms_without_aicc_can_not_be_told_apart():
         row("log_linear", LINE, None, 0.02),
     ]
     rows = [r | {"holdout": None} for r in rows]
-    assert len(plausible_rows({**law()[0], "compared": rows})) == 2
+    assert len(plausible_rows(finished({**law()[0], "compared": rows}))) == 2
 
 
 def regions(amplitudes, noise=0.002, seeds=(0, 0, 0, 0, 0)):

@@ -9,9 +9,10 @@ import pytest
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import write_json
-from neuroscaling.report.figure import compact_svg, drawing_settings
+from neuroscaling.laws.finished_law import fit_record
+from neuroscaling.report.figure import compact_svg, drawing_settings, write_figure
+from neuroscaling.report.sections import read_section
 from neuroscaling.reproductions.gokce2025 import figures_and_claims, published_frames
-from neuroscaling.reproductions.gokce2025.figure_entry import describe
 from tests.support.made_up_study import ARCHS, made_up_fits, made_up_tables
 
 NAMES = [
@@ -46,7 +47,9 @@ def study(files):
         published_frames.checkpoint_frame(files / "checkpoints.csv"),
         published_frames.private_frame(files / "brainscore.csv"),
     )
-    return published_frames.PublishedData(table, *tables, made_up_fits(), {"region_v1_group1": RESAMPLES})
+    resamples = {"region_v1_group1": RESAMPLES}
+    fits = {name: fit_record(content, resamples.get(name)) for name, content in made_up_fits().items()}
+    return published_frames.PublishedData(table, *tables, fits)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,7 @@ def lines(ax):
 
 
 def has_curve(ax, curve):
-    return any(y.shape == (len(curve["fit"]),) and np.allclose(y, curve["fit"]) for _, y in lines(ax))
+    return any(y.shape == curve.fit.shape and np.allclose(y, curve.fit) for _, y in lines(ax))
 
 
 def test_every_figure_is_written_in_both_formats(listed):
@@ -92,7 +95,15 @@ def test_every_figure_is_written_in_both_formats(listed):
 
 def test_index_holds_the_claims(listed):
     content = json.loads(listed.read_text())
-    assert set(content) == {"figures", "claims", "verdict_rule"} and len(content["claims"]) > 3
+    assert set(content) == {"figures", "claims", "verdict_rule", "html", "links", "counted"}
+    assert len(content["claims"]) > 3
+
+
+def test_index_holds_a_section_of_the_page_with_every_picture(listed):
+    section = read_section(listed)
+    assert [anchor for anchor, _ in section.links] == ["claims", "figures"]
+    assert all(f'<section id="{anchor}">' in section.html for anchor, _ in section.links)
+    assert section.html.count('<img src="data:image/svg+xml;base64,') == len(NAMES) == section.html.count("<img ")
 
 
 def test_every_figure_says_what_it_shows_and_what_not(listed):
@@ -113,13 +124,13 @@ def test_a_law_that_is_missing_is_named(listed):
 
 
 def test_asymptotes_that_are_not_identified_are_named(study):
-    limits = describe(ENTRIES["fig1_compute_behavior_vs_neuro"], study, [])["limits"]
+    limits = ENTRIES["fig1_compute_behavior_vs_neuro"].drawing(study).limits
     assert "do not identify the asymptote E of compute_behavior, compute_behavior.corrected:" in limits
 
 
 def test_same_input_gives_the_same_files(listed, study, tmp_path):
     for name in ("fig3_sample_eff", "fig14_cartesian"):
-        figures_and_claims.write_figure(tmp_path, ENTRIES[name], study)
+        write_figure(tmp_path, ENTRIES[name].drawing(study))
         for ending in ("svg", "pdf"):
             file = f"{name}.{ending}"
             assert (tmp_path / file).read_bytes() == listed.with_name(file).read_bytes()
@@ -135,16 +146,16 @@ def test_lean_svg_keeps_every_element_and_its_style():
 
 
 def test_study_without_any_law_still_draws(study, tmp_path):
-    bare = published_frames.PublishedData(study.models, study.checkpoints, study.private, {}, {})
-    figure = figures_and_claims.write_figure(tmp_path, ENTRIES["fig5_regions_compare"], bare)
+    bare = published_frames.PublishedData(study.models, study.checkpoints, study.private, {})
+    figure = write_figure(tmp_path, ENTRIES["fig5_regions_compare"].drawing(bare))
     assert figure["fits"] == [] and figure["caption"].count("left out: there is no such fit") == 20
-    assert "left out: there is no such fit" in describe(ENTRIES["fig4_compute_chinchilla"], bare, [])["caption"]
+    assert "left out: there is no such fit" in ENTRIES["fig4_compute_chinchilla"].drawing(bare).caption
 
 
 def test_both_modes_and_ten_times_the_compute_are_drawn(study):
     (ax,) = drawn("fig1_compute_behavior_vs_neuro", study).axes
     for name in ("compute_neuro", "compute_neuro.corrected", "compute_behavior", "compute_behavior.corrected"):
-        assert has_curve(ax, study.fits[name]["curve"])
+        assert has_curve(ax, study.fits[name].curve)
     ends = [x.max() for x, _ in lines(ax) if x.min() == pytest.approx(1e15) and len(x) > 2]
     assert len(ends) == 2 and all(9e15 < end <= 1e16 * (1 + 1e-9) for end in ends)
 
@@ -152,7 +163,7 @@ def test_both_modes_and_ten_times_the_compute_are_drawn(study):
 def test_bands_are_of_the_published_level(study):
     for name, half in (("fig2_compute_arch", 0.02), ("fig2_compute_arch_avg", 0.04)):
         ax = drawn(name, study).axes[0]
-        law = study.fits["model_resnet_avg"]["curve"]["fit"]
+        law = study.fits["model_resnet_avg"].curve.fit
         tops = [c.get_paths()[0].vertices[:, 1].max() for c in ax.collections if is_band(c)]
         assert max(tops) == pytest.approx(max(law) + half)
 
@@ -168,12 +179,12 @@ def test_points_are_the_models(study):
 
 
 def test_best_split_is_told_in_both_modes(study):
-    caption = describe(ENTRIES["fig4_compute_chinchilla"], study, [])["caption"]
+    caption = ENTRIES["fig4_compute_chinchilla"].drawing(study).caption
     for words in ("As published", "Corrected"):
         assert f"{words}, the best N grows as compute to the power 0.40 (0.30 to 0.50) and the best D" in caption
     assert "(here N by a factor of 2.00)" in caption
 
 
 def test_gains_without_bootstraps_are_named(study):
-    caption = describe(ENTRIES["fig5_regions_compare"], study, [])["caption"]
+    caption = ENTRIES["fig5_regions_compare"].drawing(study).caption
     assert "V1 0.32, V2 0.32" in caption and "hence no interval: V2, V4, IT, Behaviour." in caption

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from neuroscaling.core.errors import DataError
+from neuroscaling.laws.curves import Curve
 from neuroscaling.reproductions.gokce2025 import (
     correlations,
     data_and_model_size,
@@ -14,8 +15,9 @@ from neuroscaling.reproductions.gokce2025 import (
     training_objectives,
     visual_regions,
 )
-from neuroscaling.reproductions.gokce2025.points_and_curves import cut_beyond, family_look
+from neuroscaling.reproductions.gokce2025.points_and_curves import family_look
 from neuroscaling.reproductions.gokce2025.published_scores import published_table
+from tests.support.finished_fits import finished
 from tests.support.made_up_study import NEURAL, made_up_tables
 
 
@@ -26,10 +28,10 @@ def models():
 
 
 def test_curves_beyond_the_data_end_at_the_factor():
-    beyond = {"x": np.geomspace(2.0, 60.0, 50), "fit": np.arange(50.0), "p2.5": np.empty(0)}
-    kept = cut_beyond(beyond, 10)
-    assert kept["x"].max() <= 20 < beyond["x"][len(kept["x"])] and len(kept["fit"]) == len(kept["x"])
-    assert cut_beyond(beyond, 1)["x"].size == 0 and cut_beyond({"x": np.empty(0)}, 10)["x"].size == 0
+    beyond = Curve(x=np.geomspace(2.0, 60.0, 50), fit=np.arange(50.0))
+    kept = beyond.up_to(10)
+    assert kept.x.max() <= 20 < beyond.x[len(kept.x)] and len(kept.fit) == len(kept.x)
+    assert beyond.up_to(1).x.size == 0 and Curve(x=[], fit=[]).up_to(10).x.size == 0
 
 
 def test_means_over_regions(models):
@@ -63,13 +65,12 @@ def test_tables_that_cannot_be_drawn_are_refused(tmp_path):
 
 
 def test_gain_is_the_reducible_part_of_the_law_at_1e14_flops():
-    law = {"x_scale": 1e12, "params": {"A": 2.0, "alpha": 0.5}}
-    value, interval = visual_regions.gain(
-        law, pd.DataFrame({"A": [1.0, 2.0, 3.0, np.inf], "alpha": [0.5, 0.5, 0.5, 1.0]})
-    )
+    law = {"status": "fitted", "x_scale": 1e12, "params": {"E": 0.1, "A": 2.0, "alpha": 0.5}}
+    resamples = pd.DataFrame({"E": 0.1, "A": [1.0, 2.0, 3.0, np.inf], "alpha": [0.5, 0.5, 0.5, 1.0]})
+    value, interval = visual_regions.gain(finished(law, resamples))
     assert value == pytest.approx(2.0 * 100**-0.5)
     assert interval == pytest.approx([0.105, 0.295])  # 2.5 and 97.5 percent of the way from 0.1 to 0.3
-    assert visual_regions.gain(law, None) == (value, None)
+    assert visual_regions.gain(finished(law)) == (value, None)
 
 
 def test_pearson_and_its_interval():
@@ -120,7 +121,7 @@ def published(published_dir):
         published_frames.checkpoint_frame(published_dir / "benchmark_scores_ckpts.csv"),
         published_frames.private_frame(published_dir / "benchmark_scores_brainscore.csv"),
     )
-    return published_frames.PublishedData(published_frames.model_frame(table), *others, {}, {})
+    return published_frames.PublishedData(published_frames.model_frame(table), *others, {})
 
 
 def test_published_models_are_counted_as_in_the_publication(published):

@@ -11,6 +11,7 @@ from neuroscaling.reproductions.gokce2025 import (
     published_frames,
     training_objectives,
 )
+from tests.support.finished_fits import completed
 
 ARCHS = {
     "resnet18": "ResNet", "resnet50": "ResNet", "resnetflex-0": "ResNetFlex", "efficientnet_b0": "EfficientNet",
@@ -76,11 +77,11 @@ def made_up_law(name, level=0.3):
     curve, beyond = stretch(1e11, 1e15, 100), stretch(1e15, 30e15, 50)
     identified = {"E": {"identified": not name.startswith("compute_behavior"), "reasons": []}}
     parts = {"curve": curve, "beyond": beyond}
-    return {
+    return completed({
         "name": name, "form": "power_law", "status": "fitted", "x_scale": 1e13,
         "params": {"E": 0.4, "A": 0.5, "alpha": 0.2},
         "identified": identified, **{k: {c: v.tolist() for c, v in part.items()} for k, part in parts.items()},
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def made_up_allocation(name):
@@ -97,9 +98,11 @@ def made_up_allocation(name):
     }
     values = {"n_params": 0.4, "n_samples_seen": 0.6}
     exponents = {axis: {"value": value, "ci95": [value - 0.1, value + 0.1]} for axis, value in values.items()}
-    content = {"name": name, "form": "chinchilla", "params": {"alpha": 0.6, "beta": 0.4}, "status": "fitted"}
+    params = dict.fromkeys("EAB", 0.4) | {"alpha": 0.6, "beta": 0.4}
+    content = {"name": name, "form": "chinchilla", "params": params, "status": "fitted"}
     content |= {"curve": None, "beyond": None, "identified": {}}
-    return content | {"allocation": {"exponents": exponents, "curve": {"compute": compute.tolist(), **split}}}
+    best = {"exponents": exponents, "curve": {"compute": compute.tolist(), **split}}
+    return completed(content | {"allocation": best})
 
 
 def made_up_fits():
@@ -109,5 +112,5 @@ def made_up_fits():
     fits |= {name: made_up_allocation(name) for name in wanted if "chinchilla" in name}
     del fits["model_vit_avg"]
     few = "sample_places365_scaling"
-    fits[few] = {"name": few, "status": "not testable", "reason": "too few points\n    found: 2"}
+    fits[few] = completed({"name": few, "status": "not testable", "reason": "too few points\n    found: 2"})
     return fits

@@ -126,6 +126,11 @@ class BestSizes(Record):
     n_samples_seen: Band
     score: Band
 
+    def curve(self, what: str) -> Curve:
+        """`n_params`, `n_samples_seen` or `score` as a curve over compute."""
+        band: Band = getattr(self, what)
+        return Curve(x=self.compute, **{name: getattr(band, name) for name in Band.model_fields})
+
 
 class Allocation(Record):
     """The compute-optimal sizes of a law of two variables."""
@@ -232,6 +237,13 @@ class FinishedLaw(FitRecord):
     resamples: Resamples | None = None
 
     @property
+    def line(self) -> Curve:
+        """The curve of a law of one variable. Raises DataError for a law of two, which has none."""
+        if self.curve is None:
+            raise DataError(Problem(what="a law of two variables has no curve", where=self.name, value=self.form_name))
+        return self.curve
+
+    @property
     def fitted(self) -> Array:
         """The natural parameters of the fit itself (1, p); NaN where one is not finite."""
         return np.array([[self.params[name] for name in self.form.names]])
@@ -315,6 +327,12 @@ class FinishedLaw(FitRecord):
 def laws_among(fits: Iterable[FitRecord]) -> list[FinishedLaw]:
     """The fits that have a law."""
     return [fit for fit in fits if isinstance(fit, FinishedLaw)]
+
+
+def law_called(fits: Mapping[str, FitRecord], name: str) -> FinishedLaw | None:
+    """The law called `name`; None where there is no such fit, or where it has no law."""
+    fit = fits.get(name)
+    return fit if isinstance(fit, FinishedLaw) else None
 
 
 def require_law(fit: FitRecord) -> FinishedLaw:

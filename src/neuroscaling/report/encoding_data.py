@@ -15,6 +15,7 @@ from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
+from neuroscaling.laws.finished_law import FitRecord
 from neuroscaling.study.recording_folders import ALL_VERTICES
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Encoding:
     rows: of the score table, with `unit` (the subject; the benchmark where a subject has several);
     intervals: means over subjects with their 95 % intervals; accuracy: each subject's own, of all images; vertices: one
     row a run and vertex at the largest number of mapping images; layers: of each run, in the network's order; fits:
-    contents of the fit files by name.
+    finished fits by name.
     """
 
     data: str
@@ -58,7 +59,7 @@ class Encoding:
     accuracy: pd.DataFrame = field(repr=False)
     vertices: pd.DataFrame = field(repr=False)
     layers: dict[str, list[str]] = field(repr=False)
-    fits: dict[str, dict[str, Any]] = field(repr=False)
+    fits: dict[str, FitRecord] = field(repr=False)
 
     @property
     def runs(self) -> list[str]:
@@ -81,7 +82,7 @@ class Encoding:
 
 
 def read_encodings(
-    score_files: Sequence[str | Path], table: pd.DataFrame, intervals: pd.DataFrame, fits: Iterable[dict[str, Any]]
+    score_files: Sequence[str | Path], table: pd.DataFrame, intervals: pd.DataFrame, fits: dict[str, FitRecord]
 ) -> list[Encoding]:
     """One Encoding for each source of data among `score_files`, in alphabetical order.
 
@@ -92,9 +93,8 @@ def read_encodings(
     require_columns(intervals, INTERVAL_COLUMNS, "table of accuracies")
     paths = [Path(path) for path in score_files]
     contents = [(path, read_score(path)) for path in paths]
-    named = {content["name"]: content for content in fits}
     sources = sorted({content.data for _, content in contents})
-    found = (_encoding(data, [c for c in contents if c[1].data == data], table, intervals, named) for data in sources)
+    found = (_encoding(data, [c for c in contents if c[1].data == data], table, intervals, fits) for data in sources)
     return [encoding for encoding in found if len(encoding.rows)]
 
 
@@ -104,7 +104,7 @@ def _without_hash(run: str) -> str:
 
 def _encoding(
     data: str, files: list[tuple[Path, ScoreFile]], table: pd.DataFrame, intervals: pd.DataFrame,
-    fits: dict[str, dict[str, Any]],
+    fits: dict[str, FitRecord],
 ) -> Encoding:  # fmt: skip
     benchmarks = {content.benchmark for _, content in files}
     mine = (table["data"] == data) & (table["metric"] == METRIC) & table["benchmark"].isin(benchmarks)

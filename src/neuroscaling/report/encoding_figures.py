@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.files import read_json, read_object, write_json
+from neuroscaling.core.files import read_object, write_json
 from neuroscaling.core.score_table import read_table
 from neuroscaling.core.table_files import read_parquet_columns
+from neuroscaling.laws.finished_law import read_fits
 from neuroscaling.laws.law_fit import finite
 from neuroscaling.report import (
     encoding_laws,
@@ -21,9 +21,7 @@ from neuroscaling.report import (
     encoding_surfaces,
 )
 from neuroscaling.report.encoding_data import INTERVAL_COLUMNS, Encoding, read_encodings
-from neuroscaling.report.figure import Drawing, LeftOut, drawing_settings, mark_simulated, save_figure
-
-log = logging.getLogger(__name__)
+from neuroscaling.report.figure import Drawing, LeftOut, write_figure
 
 
 def encoding_figures(
@@ -47,7 +45,7 @@ def encoding_figures(
     import pandas as pd
 
     intervals = pd.DataFrame(read_parquet_columns(Path(accuracy), INTERVAL_COLUMNS))
-    encodings = read_encodings(score_files, read_table(table), intervals, map(read_json, fits))
+    encodings = read_encodings(score_files, read_table(table), intervals, read_fits(fits))
     figures, left_out = [], []
     for encoding in encodings:
         ending = f"-{_slug(encoding.data)}" if len(encodings) > 1 else ""
@@ -64,7 +62,7 @@ def encoding_figures(
 def submission_row(path: Path) -> dict[str, Any]:
     """One submission in a table: what was averaged, and its scores over all vertices, null where they aren't known."""
     content = read_object(path, "scores", "average", "simulated", "runs", "subjects")
-    whole = next((row for row in content["scores"] or [] if row["subject"] == "all"), {})
+    whole: dict[str, Any] = next((row for row in content["scores"] or [] if row["subject"] == "all"), {})
     row = {"name": path.stem, "average": content["average"], "simulated": content["simulated"]}
     row |= {"runs": len(content["runs"]), "subjects": len(content["subjects"])}
     return row | {measure: whole.get(measure) for measure in ("r", "challenge", "unclipped")}
@@ -82,17 +80,6 @@ def all_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iter
     ):
         yield from figures(encoding)
     yield from encoding_surfaces.surface_figures(encoding, fsaverage)
-
-
-def write_figure(folder: Path, figure: Drawing, name: str, simulated: bool) -> dict[str, Any]:
-    """Write one figure and give back its description."""
-    with drawing_settings(name):
-        drawn = figure.draw()
-        if simulated:
-            mark_simulated(drawn)
-        paths = save_figure(drawn, folder / name)
-    log.info("%s written", name)
-    return figure.described(name, [path.name for path in paths], simulated)
 
 
 def _slug(text: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neuroscaling.report.encoding_data import SAMPLING, Encoding, interval_words, shown
-from neuroscaling.report.figure import Drawing, LeftOut, label, legend, panels, sentences
+from neuroscaling.report.figure import Drawing, LeftOut, Style, label, legend, panels, sentences
 from neuroscaling.study.recording_folders import ALL_VERTICES
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ CHALLENGE, UNCLIPPED = "challenge", "unclipped"
 PERCENT = "r², % of the noise ceiling"
 MARKERS = "osD^vP*Xh<>p"
 MOST_RUNS = len(MARKERS)
+RunLook = tuple[str, str]  # colour and marker
+RunLooks = dict[str, RunLook]
 
 
 def normalised_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
@@ -69,6 +71,8 @@ def ordered_runs(encoding: Encoding, rows: pd.DataFrame) -> list[str]:
 
 def draw(encoding: Encoding, rows: pd.DataFrame, runs: list[str], regions: list[str]) -> Figure:
     """By ROI, and where all vertices are reported networks and subjects over all of them."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     looks, whole = run_looks(runs), rows[rows["region"] == ALL_VERTICES]
     subjects = sorted(set(encoding.accuracy["subject"]))
     height = 0.9 + 0.16 * len(runs) * max(2, min(len(regions), 6)) ** 0.5 + 0.12 * max(len(regions), len(subjects))
@@ -83,21 +87,24 @@ def draw(encoding: Encoding, rows: pd.DataFrame, runs: list[str], regions: list[
         _subjects(axes[2], encoding.accuracy, subjects, looks)
     for ax in axes:
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
-    figure.get_layout_engine().set(w_pad=0.12)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(w_pad=0.12)
     names = encoding.names()
     legend(figure, [*_run_handles(looks, names), *_kind_handles()], 3)
     return figure
 
 
-def run_looks(runs: list[str]) -> dict[str, tuple[Any, str]]:
+def run_looks(runs: list[str]) -> RunLooks:
     """Colour and marker of each run."""
     import matplotlib
+    from matplotlib.colors import to_hex
 
     colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, max(len(runs), 2)))
-    return {run: (tuple(color), marker) for run, color, marker in zip(runs, colors, MARKERS, strict=False)}
+    return {run: (to_hex(color), marker) for run, color, marker in zip(runs, colors, MARKERS, strict=False)}
 
 
-def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: dict[str, Any]) -> None:
+def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: RunLooks) -> None:
     names = encoding.names()
     for place, (run, look) in enumerate(looks.items()):
         mine = rows[rows["run"] == run]
@@ -116,7 +123,7 @@ def _short(name: str, most: int = 26) -> str:
     return "\n".join(part if len(part) <= most else f"{part[: most - 1]}…" for part in parts)
 
 
-def _regions(ax: Axes, rows: pd.DataFrame, regions: list[str], looks: dict[str, Any]) -> None:
+def _regions(ax: Axes, rows: pd.DataFrame, regions: list[str], looks: RunLooks) -> None:
     step = 0.8 / len(looks)
     for place, region in enumerate(regions):
         for i, (run, look) in enumerate(looks.items()):
@@ -127,7 +134,7 @@ def _regions(ax: Axes, rows: pd.DataFrame, regions: list[str], looks: dict[str, 
     label(ax, "By ROI", PERCENT)
 
 
-def _subjects(ax: Axes, accuracy: pd.DataFrame, subjects: list[str], looks: dict[str, Any]) -> None:
+def _subjects(ax: Axes, accuracy: pd.DataFrame, subjects: list[str], looks: RunLooks) -> None:
     kept = (accuracy["region"] == ALL_VERTICES) & (accuracy["hemisphere"] == "both")
     last = accuracy[kept].sort_values("n_mapping").groupby(["run", "subject"]).tail(1)
     step = 0.6 / len(looks)
@@ -141,27 +148,27 @@ def _subjects(ax: Axes, accuracy: pd.DataFrame, subjects: list[str], looks: dict
     label(ax, "All vertices, by subject", PERCENT)
 
 
-def _pair(ax: Axes, y: float, rows: pd.DataFrame, look: tuple[Any, str], apart: float, size: float = 26) -> None:
+def _pair(ax: Axes, y: float, rows: pd.DataFrame, look: RunLook, apart: float, size: float = 26) -> None:
     """The clipped value (filled) and the unclipped one (open, `apart` below it), each with its interval."""
     color, marker = look
     for measure, shift, face in ((CHALLENGE, 0.0, color), (UNCLIPPED, apart, "white")):
         for row in rows[rows["measure"] == measure].itertuples():
             ax.plot([row.low, row.high], [y + shift] * 2, color=color, linewidth=0.9, zorder=2, alpha=0.8)
-            style = {"s": size, "marker": marker, "facecolors": [face], "edgecolors": [color], "linewidths": 0.8}
+            style: Style = {"s": size, "marker": marker, "facecolors": [face], "edgecolors": [color], "linewidths": 0.8}
             ax.scatter(row.value, y + shift, zorder=3, **style)
 
 
-def _run_handles(looks: dict[str, Any], names: dict[str, str]) -> list[Artist]:
+def _run_handles(looks: RunLooks, names: dict[str, str]) -> list[Artist]:
     from matplotlib.lines import Line2D
 
-    style = {"linestyle": "", "markersize": 4.5}
+    style: Style = {"linestyle": "", "markersize": 4.5}
     return [Line2D([], [], color=c, marker=m, label=names.get(run, run), **style) for run, (c, m) in looks.items()]
 
 
 def _kind_handles() -> list[Artist]:
     from matplotlib.lines import Line2D
 
-    style = {"linestyle": "", "color": "#555555", "markersize": 4.5}
+    style: Style = {"linestyle": "", "color": "#555555", "markersize": 4.5}
     return [
         Line2D([], [], marker="o", label="challenge's metric (clipped)", **style),
         Line2D([], [], marker="o", markerfacecolor="white", label="unclipped", **style),

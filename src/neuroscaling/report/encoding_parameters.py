@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report import encoding_laws
 from neuroscaling.report.encoding_data import (
     NO_CEILING,
@@ -16,8 +18,18 @@ from neuroscaling.report.encoding_data import (
     shown,
 )
 from neuroscaling.report.encoding_samples import intervals
-from neuroscaling.report.figure import Drawing, LeftOut, label, legend, look_handles, panels, sentences, set_y_range
-from neuroscaling.report.style import INK, MUTED, WARNING, axis_label, looks
+from neuroscaling.report.figure import (
+    Drawing,
+    LeftOut,
+    draw_curve,
+    label,
+    legend,
+    look_handles,
+    panels,
+    sentences,
+    set_y_range,
+)
+from neuroscaling.report.style import INK, MUTED, WARNING, Look, axis_label, form_look, looks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,22 +66,22 @@ def parameter_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         rest,
     )
     yield Drawing(
-        NAME, TITLE, caption.strip(), limits, lambda: draw(encoding, rows, regions), tuple(f["name"] for f in fits)
+        NAME, TITLE, caption.strip(), limits, lambda: draw(encoding, rows, regions), tuple(fit.name for fit in fits)
     )
 
 
-def _law_words(fits: list[encoding_laws.Fit]) -> str:
-    straight = [fit for fit in fits if fit["form"] == "log_linear"]
+def _law_words(fits: list[FinishedLaw]) -> str:
+    straight = [fit for fit in fits if fit.form_name == "log_linear"]
     if not straight:
         return "No law over the networks is drawn."
-    values = ", ".join(f"{fit['filters']['region']} {_slope(fit)}, n = {fit['n']}" for fit in straight)
+    values = ", ".join(f"{fit.filters['region']} {_slope(fit)}, n = {fit.n}" for fit in straight)
     return f"Dashed: log-linear law over the networks that it was fitted to; gain in r per decade: {values}."
 
 
-def _slope(fit: encoding_laws.Fit) -> str:
-    interval = fit["ci95"]["b"] if fit["bootstraps"]["n"] else None
-    ends = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval and None not in interval else ""
-    return f"{fit['params']['b']:.3f}{ends}"
+def _slope(law: FinishedLaw) -> str:
+    low, high = law.ci95["b"] if law.bootstraps.n else (float("nan"), float("nan"))
+    ends = f" ({low:.3f} to {high:.3f})" if math.isfinite(low) and math.isfinite(high) else ""
+    return f"{law.params['b']:.3f}{ends}"
 
 
 def members(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -100,8 +112,8 @@ def draw(encoding: Encoding, rows: pd.DataFrame, regions: list[str]) -> Figure:
             _family(ax, encoding, mine[mine["arch_family"] == family], look)
         _series(ax, mine)
         fit = encoding_laws.law_over_models(encoding, region, set(rows["n_mapping"]))
-        if fit and fit.get("curve"):
-            ax.plot(fit["curve"]["x"], fit["curve"]["fit"], color=INK, linewidth=1.1, linestyle=(0, (5, 2)), zorder=3)
+        if fit and fit.curve:
+            draw_curve(ax, fit.curve, INK, dash=form_look("log_linear").dash, width=1.1, band=None, zorder=3)
         label(ax, region, axis_label("n_params"), "Pearson r" if i % columns == 0 else "", log=True)
         _ticks(ax, mine["n_params"])
         set_y_range(ax, mine["raw"], *(band for run in mine["run"].unique() for band in _band(encoding, run, mine)))
@@ -131,7 +143,7 @@ def _band(encoding: Encoding, run: str, rows: pd.DataFrame) -> list[list[float]]
     return band[["low", "high"]].to_numpy().tolist() if len(band) == 1 else []
 
 
-def _family(ax: Axes, encoding: Encoding, mine: pd.DataFrame, look: Any) -> None:
+def _family(ax: Axes, encoding: Encoding, mine: pd.DataFrame, look: Look) -> None:
     for run, one in mine.groupby("run"):
         x, mean = one["n_params"].iloc[0], one["raw"].mean()
         ax.scatter(one["n_params"], one["raw"], s=4, color=MUTED, alpha=0.35, linewidths=0, zorder=1)

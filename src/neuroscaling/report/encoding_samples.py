@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report import encoding_laws
 from neuroscaling.report.encoding_data import (
     NO_CEILING,
@@ -19,7 +20,7 @@ from neuroscaling.report.encoding_data import (
     slopes,
     swept,
 )
-from neuroscaling.report.figure import Drawing, LeftOut, label, legend, panels, sentences
+from neuroscaling.report.figure import Drawing, LeftOut, Style, label, legend, panels, sentences
 from neuroscaling.report.style import BLUE, SKY, axis_label
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _sample_figure(encoding: Encoding, run: str, name: str) -> Drawing:
         f"their mean, where all have that number of images. {interval_words(encoding)} {_law_words(found)} "
         "Strips: change of r per decade between neighbouring numbers of images, and of the laws."
     )
-    unsure = [region for region, fit in fits.items() if fit and not encoding_laws.ceiling_identified(fit)]
+    unsure = [region for region, fit in fits.items() if fit and not fit.asymptote_identified]
     flag = f"The data do not identify the ceiling of {', '.join(unsure)}: read the curve, not its end."
     limits = sentences(POOLED if found else "", NO_CEILING, SAMPLING, flag if unsure else "", _absent(fits), rest)
     return Drawing(
@@ -72,15 +73,15 @@ def _sample_figure(encoding: Encoding, run: str, name: str) -> Drawing:
         caption,
         limits,
         lambda: draw_samples(encoding, run, regions),
-        tuple(fit["name"] for fit in found),
+        tuple(fit.name for fit in found),
     )
 
 
-def _law_words(fits: list[encoding_laws.Fit]) -> str:
+def _law_words(fits: list[FinishedLaw]) -> str:
     if not fits:
         return "No law is drawn."
     rule = {"largest_of_cluster": "each subject's largest number of images"}.get(
-        str(fits[0]["holdout"]["rule"]), "the largest numbers of images"
+        str(fits[0].holdout and fits[0].holdout.rule), "the largest numbers of images"
     )
     return (
         "Coloured lines: laws fitted to all subjects, with AICc above the best of them (smaller is better) and the "
@@ -88,7 +89,7 @@ def _law_words(fits: list[encoding_laws.Fit]) -> str:
     )
 
 
-def _absent(fits: dict[str, encoding_laws.Fit | None]) -> str:
+def _absent(fits: dict[str, FinishedLaw | None]) -> str:
     none = [region for region, fit in fits.items() if not fit]
     return f"No law was fitted, or none could be tested, for {', '.join(none)}." if none else ""
 
@@ -115,7 +116,7 @@ def draw_samples(encoding: Encoding, run: str, regions: list[str]) -> Figure:
     return figure
 
 
-def _sample_panel(top: Axes, strip: Axes, encoding: Encoding, run: str, region: str) -> list[encoding_laws.Fit]:
+def _sample_panel(top: Axes, strip: Axes, encoding: Encoding, run: str, region: str) -> list[FinishedLaw]:
     rows = encoding.rows[(encoding.rows["run"] == run) & (encoding.rows["region"] == region)]
     for _, mine in rows.sort_values("n_mapping").groupby("unit"):
         _line(top, strip, mine["n_mapping"], mine["raw"], color=SKY, linewidth=0.6, zorder=2)
@@ -135,11 +136,11 @@ def _sample_panel(top: Axes, strip: Axes, encoding: Encoding, run: str, region: 
     return [fit] if fit else []
 
 
-def _line(top: Axes, strip: Axes, x: pd.Series, y: pd.Series, **style: object) -> None:
-    x, y = x.to_numpy(dtype=float), y.to_numpy(dtype=float)
-    top.plot(x, y, **style)
-    if len(x) > 1:
-        strip.plot(geometric_means(x), slopes(x, y), **style)
+def _line(top: Axes, strip: Axes, x: pd.Series | pd.Index, y: pd.Series, **style: Any) -> None:
+    sizes, values = x.to_numpy(dtype=float), y.to_numpy(dtype=float)
+    top.plot(sizes, values, **style)
+    if len(sizes) > 1:
+        strip.plot(geometric_means(sizes), slopes(sizes, values), **style)
 
 
 def intervals(
@@ -217,7 +218,7 @@ def draw_curves(encoding: Encoding, runs: list[str], regions: list[str]) -> Figu
     for ax in axes[len(regions) :]:
         ax.set_axis_off()
     names = encoding.names()
-    style = {"linewidth": 1.3, "markersize": 4}
+    style: Style = {"linewidth": 1.3, "markersize": 4}
     legend(figure, [Line2D([], [], color=colors[r], marker=markers[r], label=names[r], **style) for r in runs], 2)
     return figure
 

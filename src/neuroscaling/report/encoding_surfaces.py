@@ -18,6 +18,8 @@ from neuroscaling.report.figure import Drawing, LeftOut
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 
@@ -220,7 +222,7 @@ def draw(means: dict[str, dict[str, NDArray[np.float64]]], surfaces: list[Mesh] 
     return figure
 
 
-def _range(maps: list[NDArray[np.float64]]) -> object:
+def _range(maps: list[NDArray[np.float64]]) -> Normalize:
     """From the lowest to the highest per cent of the values, so that a few vertices don't take all colours."""
     from matplotlib.colors import Normalize
 
@@ -229,7 +231,7 @@ def _range(maps: list[NDArray[np.float64]]) -> object:
     return Normalize(low, high if high > low else low + 1)
 
 
-def _surface(ax: Axes, mesh: Mesh, values: NDArray[np.float64], hue: object) -> None:
+def _surface(ax: Axes, mesh: Mesh, values: NDArray[np.float64], hue: ScalarMappable) -> None:
     """The surface as a picture: a hundred thousand triangles as shapes would make a file of many megabytes."""
     pixels = picture(mesh, face_colors(mesh, values, hue))
     ax.imshow(pixels, interpolation="none", aspect="equal")
@@ -248,12 +250,14 @@ def picture(mesh: Mesh, colors: NDArray[np.float64]) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     ax = figure.add_axes((0, 0, 1, 1), xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.set_axis_off()
-    ax.add_collection(PolyCollection(mesh.points[mesh.faces], facecolors=colors, edgecolors="none", antialiased=False))
+    ax.add_collection(
+        PolyCollection(list(mesh.points[mesh.faces]), facecolors=colors, edgecolors="none", antialiased=False)
+    )
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())
 
 
-def face_colors(mesh: Mesh, values: NDArray[np.float64], hue: object) -> NDArray[np.float64]:
+def face_colors(mesh: Mesh, values: NDArray[np.float64], hue: ScalarMappable) -> NDArray[np.float64]:
     """Colours (F, 4): the mean of the corners that have a value, sulcal depth in grey where none has one."""
     corners = values[mesh.faces]
     known = np.isfinite(corners)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from neuroscaling.core.files import atomic_path
-from neuroscaling.report.style import SETTINGS, WARNING, Look
+from neuroscaling.laws.curves import Curve
+from neuroscaling.report.style import SETTINGS, WARNING, Dash, Look
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -23,36 +26,58 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Array = NDArray[np.float64]
+Style = dict[str, Any]  # keywords of matplotlib's artists, whose stubs give each its own type
 PANEL = (3.1, 2.5)  # inches
+SMALLEST, LARGEST = 4.0, 40.0  # marker areas in points^2
+SIZES = (1e5, 3e8)  # parameters that these areas stand for
 RASTER = 160  # dots an inch, for points that are drawn as pixels because they are so many
+log = logging.getLogger(__name__)
 SHARED = 10  # elements of one style, from which on it becomes a class
 
 
 @contextmanager
-def drawing_settings(name: str) -> Iterator[None]:
-    """Settings for drawing and saving; the ids inside the SVG follow from `name` and are the same in every run."""
+def drawing_settings(name: str, fonttype: str = "path") -> Iterator[None]:
+    """Settings for drawing and saving; the ids inside the SVG follow from `name` and are the same in every run.
+
+    fonttype: `none` leaves letters as text, for the browser to draw.
+    """
     import matplotlib
 
-    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": name, "svg.fonttype": "path"}):
+    settings: dict[Any, Any] = {**SETTINGS, "svg.hashsalt": name, "svg.fonttype": fonttype}
+    with matplotlib.rc_context(settings):
         yield
 
 
 def panels(
     rows: int, columns: int, *, foot: float = 0.7, panel: tuple[float, float] = PANEL, share_x: bool = False,
-    share_y: bool = False,
+    share_y: bool = False, fixed: bool = False,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
-    """A figure of rows x columns panels without pyplot's global state; `foot` inches are added for the legend."""
+    """A figure of rows x columns panels without pyplot's global state; `foot` inches are added for the legend.
+
+    fixed: margins in inches, since matplotlib's own layout draws each figure several times.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + foot), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
+    width, height = panel[0] * columns, panel[1] * rows + foot
+    figure = Figure(figsize=(width, height), layout=None if fixed else "constrained")
+    margins = _fixed_margins(width, height, foot) if fixed else None
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y, gridspec_kw=margins)
     return figure, list(axes.ravel())
+
+
+def _fixed_margins(width: float, height: float, foot: float) -> dict[str, float]:
+    """Margins as shares of a figure of `width` x `height` inches."""
+    sides = {"left": 0.55 / width, "right": 1 - 0.1 / width}
+    ends = {"top": 1 - 0.4 / height, "bottom": (0.45 + foot) / height}
+    return {**sides, **ends, "wspace": 0.32, "hspace": 0.55}
 
 
 def legend(figure: Figure, handles: list[Artist], columns: int = 4) -> None:
     """One legend below the panels, outside the data."""
-    style = {"frameon": False, "fontsize": 7.5, "handletextpad": 0.5, "columnspacing": 1.4}
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, **style)
+    style: Style = {"frameon": False, "fontsize": 7.5, "handletextpad": 0.5, "columnspacing": 1.4}
+    style["loc"] = "outside lower center" if figure.get_layout_engine() else "lower center"
+    figure.legend(handles=handles, ncols=columns, **style)
 
 
 def label(ax: Axes, title: str = "", x: str = "", y: str = "", log: bool = False) -> None:
@@ -136,6 +161,29 @@ class LeftOut:
     reason: str
 
 
+def write_figure(folder: Path, figure: Drawing, name: str = "", simulated: bool = False) -> dict[str, Any]:
+    """Write a figure to `folder` as <name>.svg and <name>.pdf, and give back its description.
+
+    name: by default the figure's own; simulated: say on the figure and in its caption that its data are.
+    """
+    name = name or figure.name
+    with drawing_settings(name):
+        drawn = figure.draw()
+        if simulated:
+            mark_simulated(drawn)
+        paths = save_figure(drawn, folder / name)
+    log.info("%s written", name)
+    return figure.described(name, [path.name for path in paths], simulated)
+
+
+def svg_text(figure: Figure) -> str:
+    """A figure as SVG text for the page: small, and its letters are read by the browser with its own fonts."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    # Readers without this font get their own sans-serif one.
+    return text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+
+
 def mark_simulated(figure: Figure) -> None:
     """Say on the figure itself that its data are simulated."""
     figure.suptitle("SIMULATED DATA", x=0.995, ha="right", fontsize=8, fontweight="bold", color=WARNING)
@@ -144,6 +192,40 @@ def mark_simulated(figure: Figure) -> None:
 def sentences(*parts: str) -> str:
     """The parts that are not empty, as one text."""
     return " ".join(part for part in parts if part)
+
+
+def marker_areas(
+    n_params: ArrayLike, sizes: tuple[float, float] = SIZES, areas: tuple[float, float] = (SMALLEST, LARGEST)
+) -> Array:
+    """Marker areas (n,) in points^2 that grow with the logarithm of the number of parameters (n,).
+
+    sizes: the parameters that the smallest and the largest of `areas` stand for; unknown numbers get the smallest.
+    """
+    low, high = np.log(sizes)
+    part = (np.log(np.asarray(n_params, dtype=float)) - low) / (high - low)
+    return areas[0] + (areas[1] - areas[0]) * np.clip(np.nan_to_num(part), 0.0, 1.0)
+
+
+def draw_curve(
+    ax: Axes, curve: Curve, color: str, *, dash: Dash = "-", width: float = 1.7, band: int | None = 95,
+    shade: float = 0.18, zorder: int = 4,
+) -> None:  # fmt: skip
+    """Draw a law, and where it has one its pointwise interval of `band` percent; nothing for a curve without points."""
+    if not curve.x.size:
+        return
+    low, high = curve.band(band) if band else (np.empty(0), np.empty(0))
+    if low.size:
+        ax.fill_between(curve.x, low, high, color=color, alpha=shade, linewidth=0, zorder=1)
+    ax.plot(curve.x, curve.fit, color=color, linewidth=width, linestyle=dash, zorder=zorder)
+
+
+def line_handle(label: str, color: str, dash: Dash = "-", width: float = 1.7) -> Artist:
+    """The legend entry of a line."""
+    from matplotlib.lines import Line2D
+
+    # The stubs of matplotlib narrow line styles to literals, which a variable can't be.
+    style: Style = {"linestyle": dash, "linewidth": width}
+    return Line2D([], [], color=color, label=label, **style)
 
 
 def look_handles(named: dict[str, Look], color: str | None = None) -> list[Artist]:

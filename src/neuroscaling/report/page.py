@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.files import atomic_path, read_object
+from neuroscaling.core.files import atomic_path
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import read_outcome
 from neuroscaling.core.score_table import VALIDATION, read_table
+from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, laws_among, read_fits
 from neuroscaling.report import law_figures, page_content
+from neuroscaling.report.figure import write_figure
 from neuroscaling.report.rulegraph import draw_rulegraph
-from neuroscaling.report.style import DASHES
+from neuroscaling.report.sections import TEMPLATES, Section, data_uri, encoding_section, read_section, render
+from neuroscaling.report.style import form_look
 from neuroscaling.report.timings import Timing, read_timings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-TEMPLATES = Path(__file__).parent / "templates"
 PACKAGES = ("numpy", "pandas", "matplotlib", "torch", "timm", "zarr", "himalaya", "lmfit", "snakemake")
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,13 @@ def write_report(
     rulegraph: str | Path,
     study: dict[str, Any],
     benchmarks: list[str | Path],
-    published: str | Path | None = None,
+    sections: Sequence[str | Path] = (),
     encoding: str | Path | None = None,
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
-    benchmarks: folders with Snakemake's benchmark files; published: list of figures and claims of a published study;
+    benchmarks: folders with Snakemake's benchmark files; sections: lists of figures that hold a section of the page;
     encoding: list of figures of voxel-wise encoding.
     """
     read = [read_outcome(path) for path in runs]
@@ -48,32 +49,29 @@ def write_report(
     build_report(
         page,
         read_table(table),
-        [read_object(path, "name", "status") for path in fits],
+        list(read_fits(fits).values()),
         study,
         read_timings(benchmarks, study["jobs"], records),
         Path(rulegraph).read_text(encoding="utf-8"),
         records,
-        _figures(Path(published)) if published else None,
-        _figures(Path(encoding)) if encoding else None,
+        [*map(read_section, sections), *([encoding_section(encoding)] if encoding else [])],
     )
 
 
 def build_report(
     page: str | Path,
     table: pd.DataFrame,
-    fits: list[dict[str, Any]],
+    fits: list[FitRecord],
     study: dict[str, Any],
     timings: list[Timing],
     rulegraph: str,
     runs: list[dict[str, Any]],
-    published: dict[str, Any] | None = None,
-    encoding: dict[str, Any] | None = None,
+    sections: Sequence[Section] = (),
 ) -> None:
     """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and scores.csv.
 
-    table: the score table; fits: contents of the fit files; study: name, title; rulegraph: DOT text; runs: contents of
-    run.json; published: figures and claims of a published study; encoding: figures of voxel-wise encoding. The page
-    needs no other file and no network.
+    table: the score table; fits: the finished fits; study: name, title; rulegraph: DOT text; runs: contents of
+    run.json; sections: parts of the page before its laws. The page needs no other file and no network.
     """
     page = Path(page)
     folder = page.parent
@@ -88,10 +86,10 @@ def build_report(
         all_simulated=bool(len(table) and table["simulated"].all()),
         accuracy_alone=bool(len(table) and (table["benchmark"] == VALIDATION).all()),
         counts={"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)},
-        published=published,
-        encoding=encoding,
+        sections=sections,
+        counted=next((section.counted for section in sections if section.counted), ""),
         laws=laws,
-        rulegraph=_data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
+        rulegraph=data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
         scores=page_content.table_data(table.to_dict("records"), page_content.SCORE_COLUMNS),
         runs=page_content.table_data(runs, page_content.RUN_COLUMNS),
@@ -104,78 +102,59 @@ def build_report(
     logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
 
 
-def _figures(index: Path) -> dict[str, Any]:
-    """Figures of a list with their images inside, what else the list holds, and the name of its `folder`."""
-    content = {**read_object(index, "figures"), "folder": index.parent.name}
-    for figure in content["figures"]:
-        image = next(name for name in figure["files"] if name.endswith(".svg"))
-        figure["src"] = _data_uri((index.parent / image).read_text(encoding="utf-8"))
-    return content
-
-
-def _group(name: str, fits: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+def _group(name: str, fits: list[FitRecord], folder: Path) -> dict[str, Any]:
     """A group of laws as the template needs it; writes the group's figure."""
-    fits = [law_figures.on_one_axis(fit) for fit in fits]
-    files = law_figures.write_figure(fits, page_content.group_title(fits), folder / name)
-    fitted = next((fit for fit in fits if fit["status"] == "fitted"), None)
+    group, fitted = [law_figures.panel_of(fit) for fit in fits], laws_among(fits)
+    law, title = fitted[0] if fitted else None, page_content.group_title(fits, group[0].column)
+    files = write_figure(folder, law_figures.group_drawing(name, title, group))["files"]
     return {
         "name": name,
-        "title": page_content.group_title(fits),
-        "simulated": any(fit.get("simulated") for fit in fits),
-        "expression": fitted and fitted["expression"],
-        "x_scale": fitted and [page_content.unit(fit["x_scale"]) for fit in fits if fit["status"] == "fitted"],
-        "path": fitted and fitted.get("path"),
-        "mode": " and ".join(dict.fromkeys(fit["mode"] for fit in fits)),
+        "title": title,
+        "simulated": any(fit.simulated for fit in fits),
+        "expression": law and law.expression,
+        "x_scale": [page_content.unit(each.scales) for each in fitted],
+        "path": law and law_figures.panel_of(law).path,
+        "mode": " and ".join(dict.fromkeys(fit.mode for fit in fits)),
         "rows_used": page_content.common_filters(fits),
-        "loss": fitted and fitted["loss_name"],
-        "bootstraps": fitted and {**fitted["bootstraps"], "of": _drawn(fits)},
+        "loss": law and law.loss,
+        "bootstraps": law and {"n": law.bootstraps.n, "seed": law.bootstraps.seed, "of": _drawn(fitted)},
         "legend": [{"family": family, "look": look} for family, look in law_figures.group_looks(fits).items()],
-        "other_forms": [(DASHES[form][1], row["expression"]) for form, row in law_figures.other_forms(fits).items()],
-        "panels": [{"src": _data_uri(_panel(fit, fits)), "alt": _alt(fit)} for fit in fits],
+        "other_forms": [
+            (form_look(form).sign, row.expression or form) for form, row in law_figures.other_forms(fits).items()
+        ],
+        "panels": [{"src": data_uri(_panel(panel, group)), "alt": _alt(panel)} for panel in group],
         "scales": page_content.scales(fits),
-        "files": [path.name for path in files],
+        "files": files,
         "rows": [page_content.law_row(fit) for fit in fits],
     }
 
 
-def _panel(fit: dict[str, Any], fits: list[dict[str, Any]]) -> str:
-    return law_figures.panel_svg(fit, law_figures.y_limits(law_figures.on_scale_of(fit, fits)))
+def _panel(panel: law_figures.Panel, group: list[law_figures.Panel]) -> str:
+    return law_figures.panel_svg(panel, law_figures.y_limits(law_figures.on_scale_of(panel, group)))
 
 
-def _drawn(fits: list[dict[str, Any]]) -> str:
+def _drawn(laws: list[FinishedLaw]) -> str:
     """What the bootstraps of a group draw, such as `points (parity), clusters (corrected)`."""
-    found = {fit["mode"]: fit["bootstraps"]["of"] for fit in fits if fit["status"] == "fitted"}
+    found = {law.mode: law.bootstraps.of for law in laws}
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     return ", ".join(f"{what} ({mode})" for mode, what in found.items())
 
 
-def _alt(fit: dict[str, Any]) -> str:
+def _alt(panel: law_figures.Panel) -> str:
     """The panel in words, for readers who don't see it."""
-    simulated = "simulated data; " if fit.get("simulated") else ""
-    what = f"{law_figures.panel_title(fit)}: {page_content.group_title([fit])}; {simulated}"
-    if not fit.get("curve"):
-        return what + ("no curve" if fit["status"] == "fitted" else "not testable")
-    ends = fit["curve"]["fit"][0], fit["curve"]["fit"][-1]
-    x = fit["curve"]["x"][0], fit["curve"]["x"][-1]
+    fit, curve = panel.fit, panel.curve
+    simulated = "simulated data; " if fit.simulated else ""
+    what = f"{panel.title}: {page_content.group_title([fit], panel.column)}; {simulated}"
+    if not isinstance(fit, FinishedLaw) or curve is None:
+        return what + ("no curve" if isinstance(fit, FinishedLaw) else "not testable")
+    (first, last), ends = curve.ends, (float(curve.fit[0]), float(curve.fit[-1]))
     return (
-        f"{what}{fit['n']} points; the fitted law goes from {page_content.number(ends[0])} "
-        f"at {page_content.number(x[0])} "
-        f"to {page_content.number(ends[1])} at {page_content.number(x[1])}"
+        f"{what}{fit.n} points; the fitted law goes from {page_content.number(ends[0])} "
+        f"at {page_content.number(first)} to {page_content.number(ends[1])} at {page_content.number(last)}"
     )
 
 
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
 def _render(**values: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["number"] = page_content.number
-    # `<` must not end the script element that holds the data.
-    environment.filters["data"] = lambda value: Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
-    own = {name: Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js")}
-    return environment.get_template("page.html").render(css=own["page.css"], js=own["page.js"], **values)
+    css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return render("page.html", css=css, js=js, **values)

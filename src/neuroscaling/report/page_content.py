@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import percent
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR, reason_category
-from neuroscaling.laws.forms import form_by_name
-from neuroscaling.report.law_figures import panel_title
+from neuroscaling.laws.finished_law import ComparedForm, FinishedLaw, FitRecord, Holdout, laws_among
+from neuroscaling.report.law_figures import panel_of
 from neuroscaling.report.style import axis_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-Fit = dict[str, Any]
 SCORE_COLUMNS = [
     "run", "region", "subject", "score", "raw", "ceiling", "error", "benchmark", "metric", "n_mapping", "n_targets",
     "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "scale", "reason",
@@ -29,30 +28,29 @@ RUN_COLUMNS = [
 MOST_ROWS = 20_000
 
 
-def groups(fits: list[Fit]) -> dict[str, list[Fit]]:
+def groups(fits: list[FitRecord]) -> dict[str, list[FitRecord]]:
     """Fits by the entry of the configuration that they come from, in the order given."""
-    found: dict[str, list[Fit]] = {}
+    found: dict[str, list[FitRecord]] = {}
     for fit in fits:
-        found.setdefault(fit["fit"], []).append(fit)
+        found.setdefault(fit.fit, []).append(fit)
     return found
 
 
-def group_title(fits: list[Fit]) -> str:
-    """What a group of fits shows, such as `Score against training images`."""
-    columns = [fits[0]["x"]] if isinstance(fits[0]["x"], str) else fits[0]["x"]
-    against = " and ".join(axis_label(column).lower().replace("flops", "FLOPs") for column in columns)
-    return f"{axis_label(fits[0]['y'])} against {against}"
+def group_title(fits: list[FitRecord], column: str) -> str:
+    """What a group of fits shows, drawn against `column`, such as `Score against training images`."""
+    against = axis_label(column).lower().replace("flops", "FLOPs")
+    return f"{axis_label(fits[0].y)} against {against}"
 
 
-def common_filters(fits: list[Fit]) -> str:
+def common_filters(fits: list[FitRecord]) -> str:
     """Which rows of the score table all fits of a group use, in words."""
-    shared = {k: v for k, v in fits[0]["filters"].items() if all(fit["filters"].get(k) == v for fit in fits)}
+    shared = {k: v for k, v in fits[0].filters.items() if all(fit.filters.get(k) == v for fit in fits)}
     return "; ".join(f"{column} {_condition(value)}" for column, value in shared.items()) or "all"
 
 
-def scales(fits: list[Fit]) -> str:
+def scales(fits: list[FitRecord]) -> str:
     """The scales that a group of fits has its scores on, in words; empty where the fits don't say."""
-    found = list(dict.fromkeys(fit["scale"] for fit in fits if fit.get("scale") not in (None, NO_CORRELATION)))
+    found = list(dict.fromkeys(fit.scale for fit in fits if fit.scale and fit.scale != NO_CORRELATION))
     named = [f"mean of {scale}" if SCALE_SEPARATOR in scale else scale for scale in found]
     return "; ".join(named) + (" (panels of one scale share their y axis)" if len(named) > 1 else "")
 
@@ -65,72 +63,69 @@ def _condition(value: Any) -> str:
     return str(value)
 
 
-def law_row(fit: Fit) -> dict[str, Any]:
+def law_row(fit: FitRecord) -> dict[str, Any]:
     """A fit as a row: its title, numbers as text, and what must be said about it."""
-    row = {"title": panel_title(fit), "name": fit["name"], "status": fit["status"], "dropped": _dropped(fit)}
-    if fit["status"] != "fitted":
-        return {**row, "n": len(fit.get("points", {}).get("x", [])), "reason": fit["reason"].replace("\n", " ")}
+    row = {"title": panel_of(fit).title, "name": fit.name, "status": fit.status, "dropped": _dropped(fit)}
+    if not isinstance(fit, FinishedLaw):
+        return {**row, "n": len(fit.points), "reason": fit.reason.replace("\n", " ")}
     return {
         **row,
-        "n": fit["n"],
-        "params": [_parameter(fit, name) for name in form_by_name(fit["form"]).names],
+        "n": fit.n,
+        "params": [_parameter(fit, name) for name in fit.form.names],
         "saturation": _saturation(fit),
-        "holdout": _holdout(fit["holdout"]),
-        "notes": fit["notes"],
-        "compared": [_compared(row) for row in fit["compared"]],
+        "holdout": _holdout(fit.holdout),
+        "notes": fit.notes,
+        "compared": [_compared(row) for row in fit.compared],
     }
 
 
-def _saturation(fit: Fit) -> str:
+def _saturation(law: FinishedLaw) -> str:
     """The score for infinite x; words where the data don't tell."""
-    if fit["saturation_statement"]:
-        return fit["saturation_statement"]
-    return _with_interval(fit["saturation"], fit["saturation_ci95"] if fit["bootstraps"]["n"] else None)
+    if law.saturation_statement:
+        return law.saturation_statement
+    return _with_interval(law.saturation, law.saturation_ci95 if law.bootstraps.n else None)
 
 
-def _parameter(fit: Fit, name: str) -> dict[str, Any]:
-    flag = fit["identified"][name]
-    interval = fit["ci95"][name] if fit["bootstraps"]["n"] else None
-    text = _with_interval(fit["params"][name], interval)
+def _parameter(law: FinishedLaw, name: str) -> dict[str, Any]:
+    flag = law.flags[name]
     return {
         "name": name,
-        "text": text,
-        "meaning": fit["parameters"][name],
-        "identified": flag["identified"],
-        "reasons": "; ".join(flag["reasons"]),
+        "text": _with_interval(law.params[name], law.ci95[name] if law.bootstraps.n else None),
+        "meaning": law.meanings[name],
+        "identified": flag.identified,
+        "reasons": "; ".join(flag.reasons),
     }
 
 
-def _compared(row: dict[str, Any]) -> dict[str, Any]:
-    delta = row["delta_aicc"]
+def _compared(row: ComparedForm) -> dict[str, Any]:
     return {
-        "form": row.get("expression", row["form"]),
-        "delta_aicc": row.get("reason", "not defined") if delta is None else f"{delta:.1f}",
-        "holdout": _holdout(row["holdout"]),
+        "form": row.expression or row.form,
+        "delta_aicc": (row.reason or "not defined") if row.delta_aicc is None else f"{row.delta_aicc:.1f}",
+        "holdout": _holdout(row.holdout),
     }
 
 
-def _holdout(holdout: dict[str, Any] | None) -> str:
-    if holdout is None or "mae" not in holdout:
+def _holdout(holdout: Holdout | None) -> str:
+    if holdout is None or holdout.mae is None:
         return "not testable"
-    n = holdout["n_held_out"]
-    return f"{holdout['mae']:.3f} ({n} point{'s' if n != 1 else ''})"
+    n = holdout.n_held_out
+    return f"{holdout.mae:.3f} ({n} point{'s' if n != 1 else ''})"
 
 
-def _dropped(fit: Fit) -> str:
-    return "; ".join(f"{count} {reason}" for reason, count in fit.get("dropped", {}).items())
+def _dropped(fit: FitRecord) -> str:
+    return "; ".join(f"{count} {reason}" for reason, count in fit.dropped.items())
 
 
-def _with_interval(value: float | None, interval: list[float | None] | None) -> str:
-    if value is None:
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or not math.isfinite(value):
         return "–"
-    ends = "" if not interval or None in interval else f" ({number(interval[0])} to {number(interval[1])})"
-    return number(value) + ends
+    known = interval is not None and all(map(math.isfinite, interval))
+    return number(value) + (f" ({number(interval[0])} to {number(interval[1])})" if interval and known else "")
 
 
-def unit(scale: float | list[float]) -> str:
+def unit(scales: Iterable[float]) -> str:
     """The unit of x, or the units of both variables."""
-    return ", ".join(number(value) for value in (scale if isinstance(scale, list) else [scale]))
+    return ", ".join(map(number, scales))
 
 
 def number(value: float | None) -> str:
@@ -160,7 +155,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
+def limits(table: pd.DataFrame, fits: list[FitRecord]) -> list[str]:
     """What a reader must not conclude, as far as the data of the report show it."""
     sentences = []
     if table["simulated"].any():
@@ -171,10 +166,10 @@ def limits(table: pd.DataFrame, fits: list[Fit]) -> list[str]:
     empty = int(table["score"].isna().sum())
     if empty:
         sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so{_why(table)}.")
-    untestable = [fit["name"] for fit in fits if fit["status"] != "fitted"]
+    untestable = [fit.name for fit in fits if not isinstance(fit, FinishedLaw)]
     if untestable:
         sentences.append(f"{len(untestable)} laws are not testable with these data: {', '.join(untestable)}.")
-    unsaturated = [f["name"] for f in fits if any("no saturation" in note for note in f.get("notes", []))]
+    unsaturated = [law.name for law in laws_among(fits) if any("no saturation" in note for note in law.notes)]
     if unsaturated:
         sentences.append(
             f"{len(unsaturated)} laws show no saturation within the data; their asymptotes are no findings: "
@@ -196,7 +191,7 @@ STANDING_LIMITS = [
     "hold the choice of the law, of layers, or of benchmarks.",
     "Exponents of two laws with different asymptotes are not comparable; compare the curves.",
     "Curves are drawn over the range of the data; a law says nothing certain beyond it. The held-out error tells how "
-    "well the law foretold its largest x from the rest.",
+    "well the law predicts its largest x from the rest.",
     "Forms are compared by AICc under one loss: Laplace noise for the Huber loss, normal noise for squares. Only "
     "differences count.",
 ]

@@ -3,6 +3,7 @@
 Colours: the palette of Okabe & Ito, which colour-blind readers can tell apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +37,34 @@ LOOKS = {
 NO_FAMILY = Look(BLUE, "o", "●")
 OTHER = [Look(YELLOW, "*", "★"), Look(MUTED, "h", "⬢"), Look(PURPLE, "p", "⬟"), Look(GREEN, "<", "◀")]
 CURVE = INK
-# Line style of each form where it is compared with the drawn law, and the same as text.
-DASHES = {
-    "log_linear": ((0, (5, 2)), "╌╌"),
-    "logistic": ((0, (1, 1.5)), "┈┈"),
-    "sqrt_saturating": ((0, (6, 2, 1, 2)), "╌·╌"),
-    "power_law_ceiling": ((0, (2, 3)), "╴ ╴"),
-    "power_law": ((0, (8, 2, 1, 2, 1, 2)), "╌··╌"),
-    "power_law_shift": ((0, (8, 2, 1, 2)), "╌·"),
-    "chinchilla": ((0, (3, 1)), "╌"),
+Dash = str | tuple[float, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class FormLook:
+    """How a form of law looks where several are compared: its name in a word or two, colour, dashes, dashes as text."""
+
+    words: str
+    color: str
+    dash: Dash
+    sign: str
+
+
+FORM_LOOKS = {
+    "log_linear": FormLook("log-linear", MUTED, (0, (5, 2)), "╌╌"),
+    "sqrt_saturating": FormLook("square root", GREEN, (0, (6, 2, 1, 2)), "╌·╌"),
+    "logistic": FormLook("logistic", VERMILION, (0, (1, 1.5)), "┈┈"),
+    "power_law_ceiling": FormLook("power law, ceiling", PURPLE, (0, (2, 3)), "╴ ╴"),
+    "power_law": FormLook("power law", WARNING, (0, (8, 2, 1, 2, 1, 2)), "╌··╌"),
+    "power_law_shift": FormLook("power law shift", WARNING, (0, (8, 2, 1, 2)), "╌·"),
+    "chinchilla": FormLook("chinchilla", WARNING, (0, (3, 1)), "╌"),
 }
+
+
+def form_look(form: str) -> FormLook:
+    """The look of a form; forms from outside the package share one."""
+    return FORM_LOOKS.get(form) or FormLook(form.replace("_", " "), WARNING, (0, (1, 1)), "┄┄")
+
 
 AXES = {
     "n_samples": "Training images",
@@ -84,7 +103,8 @@ SETTINGS: dict[str, Any] = {
 
 def looks(families: list[str]) -> dict[str, Look]:
     """A look for each family; families beyond the known ones get the spare looks in alphabetical order."""
-    found, spare = {}, iter(OTHER * (1 + len(families) // len(OTHER)))
+    found: dict[str, Look] = {}
+    spare = iter(OTHER * (1 + len(families) // len(OTHER)))
     for family in sorted(set(families)):
         if not family:
             found[family] = NO_FAMILY

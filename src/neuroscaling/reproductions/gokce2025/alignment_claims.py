@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise, product
 
 import numpy as np
 
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.reproductions.gokce2025.claim_evidence import (
     MODES,
     Array,
     Claim,
-    Content,
     Estimate,
     Finding,
     PublishedFits,
-    Resampled,
     compared_rows,
     criteria,
     estimate,
@@ -22,9 +22,9 @@ from neuroscaling.reproductions.gokce2025.claim_evidence import (
     graded,
     name_in,
     paired,
-    parameters,
     plausible_rows,
     score,
+    scores,
     weighed_rows,
 )
 
@@ -62,9 +62,9 @@ def saturation_claim(study: PublishedFits) -> Claim:
     return Claim(text, SATURATION_RULE, findings, words, matters, SATURATION_LIMITS)
 
 
-def pace(law: Resampled) -> Array:
+def pace(law: FinishedLaw) -> Array:
     """Predicted gain of the decade beyond the data over the mean gain a decade within them: (1 + k,)."""
-    return _pace(law.fit["form"], law.rows, law.ends, law.fit["x_scale"])
+    return _pace(law.form_name, law.rows, law.line.ends, float(law.scales[0]))
 
 
 def _pace(form: str, rows: Array, ends: tuple[float, float], scale: float) -> Array:
@@ -75,33 +75,31 @@ def _pace(form: str, rows: Array, ends: tuple[float, float], scale: float) -> Ar
 
 
 def _saturation_finding(study: PublishedFits, mode: str, lead: str, names: tuple[str, str]) -> Finding | None:
-    laws = [study.resampled(name) for name in names]
-    if None in laws:
+    neural, behavior = (study.resampled(name) for name in names)
+    if neural is None or behavior is None:
         return None
-    neural, behavior = laws
-    paces = [estimate(pace(law)) for law in laws]
+    of_neural, of_behavior = estimate(pace(neural)), estimate(pace(behavior))
     difference = estimate(paired(pace(behavior), pace(neural)))
-    if None in (*paces, difference):
+    if of_neural is None or of_behavior is None or difference is None:
         return None
-    whole = paces[0].below(HALF) and paces[1].above(HALF)
-    words = f"{_described('Neural', neural, paces[0])} {_described('Behaviour', behavior, paces[1])}"
+    whole = of_neural.below(HALF) and of_behavior.above(HALF)
+    words = f"{_described('Neural', neural, of_neural)} {_described('Behaviour', behavior, of_behavior)}"
     return Finding(mode, f"{lead}{words}", graded(whole, difference.above()))
 
 
-def _described(what: str, law: Resampled, pace: Estimate) -> str:
-    top = law.ends[1]
-    reached = float(law.score([top])[0, 0])
-    next_decade = estimate(gain(law.score([top, 10 * top])))
-    return (
-        f"{what}: {reached:.3f} at the largest compute, {_asymptote(law.fit)}; next decade +{next_decade}, pace {pace}."
-    )
+def _described(what: str, law: FinishedLaw, pace: Estimate) -> str:
+    top = law.line.ends[1]
+    reached = float(scores(law, [top])[0, 0])
+    next_decade = estimate(gain(scores(law, [top, 10 * top])))
+    return f"{what}: {reached:.3f} at the largest compute, {_asymptote(law)}; next decade +{next_decade}, pace {pace}."
 
 
-def _asymptote(fit: Content) -> str:
-    if fit.get("saturation") is None:
-        return fit.get("saturation_statement") or "no asymptote within sight"
-    low, high = fit.get("saturation_ci95") or (None, None)
-    return f"asymptote {fit['saturation']:.3f}" + (f" ({low:.3f} to {high:.3f})" if None not in (low, high) else "")
+def _asymptote(law: FinishedLaw) -> str:
+    if law.saturation is None:
+        return law.saturation_statement or "no asymptote within sight"
+    low, high = law.saturation_ci95 or (math.nan, math.nan)
+    known = math.isfinite(low) and math.isfinite(high)
+    return f"asymptote {law.saturation:.3f}" + (f" ({low:.3f} to {high:.3f})" if known else "")
 
 
 def _saturation_by_form(study: PublishedFits) -> tuple[str | None, bool]:
@@ -112,35 +110,33 @@ def _saturation_by_form(study: PublishedFits) -> tuple[str | None, bool]:
 
 
 def _by_form(study: PublishedFits, lead: str, names: tuple[str, str]) -> tuple[str | None, bool]:
-    fits = [study.fitted(name) for name in names]
-    if None in fits:
+    laws = [law for name in names if (law := study.fitted(name)) is not None]
+    if len(laws) < len(names):
         return None, False
-    paces = [_paces(fit) for fit in fits]
-    weighed = [
-        [p[row["form"]] for row in weighed_rows(fit) if row["form"] in p] for fit, p in zip(fits, paces, strict=True)
-    ]
+    paces = [_paces(law) for law in laws]
+    weighed = [[p[row.form] for row in weighed_rows(law) if row.form in p] for law, p in zip(laws, paces, strict=True)]
     sides = {(neural < HALF, behavior > HALF) for neural, behavior in product(*weighed)}
-    words = [_form_words(*case) for case in zip(("Neural", "Behaviour"), fits, paces, strict=True)]
+    words = [_form_words(*case) for case in zip(("Neural", "Behaviour"), laws, paces, strict=True)]
     return lead + " ".join(words), len(sides) > 1
 
 
-def _form_words(what: str, fit: Content, paces: dict[str, float]) -> str:
+def _form_words(what: str, law: FinishedLaw, paces: dict[str, float]) -> str:
     """Pace and criteria of every form; "(out)" behind those that describe the points worse."""
-    rows = [row for row in compared_rows(fit) if row["form"] in paces]
-    plausible = plausible_rows(fit)
-    names = [row["form"] + ("" if row in plausible else " (out)") for row in rows]
-    words = [f"pace {paces[row['form']]:.2f}, {criteria(row, compared_rows(fit)[0])}" for row in rows]
+    rows = [row for row in compared_rows(law) if row.form in paces]
+    plausible = {row.form for row in plausible_rows(law)}
+    names = [row.form + ("" if row.form in plausible else " (out)") for row in rows]
+    words = [f"pace {paces[row.form]:.2f}, {criteria(row, compared_rows(law)[0])}" for row in rows]
     return f"{what}: " + "; ".join(f"{name}: {said}" for name, said in zip(names, words, strict=True)) + "."
 
 
-def _paces(fit: Content) -> dict[str, float]:
+def _paces(law: FinishedLaw) -> dict[str, float]:
     """Pace of the points by every form of the comparison that has one."""
-    ends = fit["curve"]["x"][0], fit["curve"]["x"][-1]
-    rows = compared_rows(fit)
-    found = {row["form"]: _pace(row["form"], parameters(row), ends, fit["x_scale"])[0] for row in rows}
+    ends, scale = law.line.ends, float(law.scales[0])
+    found = {row.form: _pace(row.form, row.parameters, ends, scale)[0] for row in compared_rows(law)}
     return {form: float(value) for form, value in found.items() if np.isfinite(value)}
 
 
+HIGHEST = ("IT", "behaviour")
 REGIONS = {"V1": "v1", "V2": "v2", "V4": "v4", "IT": "it", "behaviour": "behavior"}
 HIERARCHY_RULE = (
     "Two measures over V1, V2, V4, IT and behaviour: the published one, A 10^-alpha, which is the reducible "
@@ -165,24 +161,26 @@ def hierarchy_claim(study: PublishedFits) -> Claim:
     return Claim(text, HIERARCHY_RULE, findings, words, matters, HIERARCHY_LIMITS)
 
 
-def left_at_ten(law: Resampled) -> Array:
+def left_at_ten(law: FinishedLaw) -> Array:
     """A 10^-alpha (1 + k,): the reducible misalignment left at x = 10, as published."""
     amplitude, alpha = law.rows[:, 1], law.rows[:, 2]
     with np.errstate(all="ignore"):
         return amplitude * 10.0**-alpha
 
 
-def gain_per_decade(law: Resampled) -> Array:
+def gain_per_decade(law: FinishedLaw) -> Array:
     """Mean gain a decade of x within the data (1 + k,)."""
-    return gain(law.score(list(law.ends))) / np.log10(law.ends[1] / law.ends[0])
+    low, high = law.line.ends
+    return gain(scores(law, [low, high])) / np.log10(high / low)
 
 
 MEASURES = {"A 10^-alpha": left_at_ten, "gain a decade": gain_per_decade}
 
 
 def _hierarchy_findings(study: PublishedFits, mode: str) -> list[Finding]:
-    laws = {region: study.resampled(name_in(f"region_{key}_group1", mode)) for region, key in REGIONS.items()}
-    if None in laws.values() or any(law.fit["form"] != "power_law" for law in laws.values()):
+    found = {region: study.resampled(name_in(f"region_{key}_group1", mode)) for region, key in REGIONS.items()}
+    laws = {region: law for region, law in found.items() if law is not None}
+    if len(laws) < len(REGIONS) or any(law.form_name != "power_law" for law in laws.values()):
         return []
     return [
         _hierarchy_finding(mode, name, {r: measure(law) for r, law in laws.items()})
@@ -191,13 +189,17 @@ def _hierarchy_findings(study: PublishedFits, mode: str) -> list[Finding]:
 
 
 def _hierarchy_finding(mode: str, name: str, statistics: dict[str, Array]) -> Finding:
-    values = {region: estimate(rows) for region, rows in statistics.items()}
-    above = {region: estimate(paired(statistics[region], statistics["V1"])) for region in ("IT", "behaviour")}
-    if None in values.values() or None in above.values():
+    values = _known({region: estimate(rows) for region, rows in statistics.items()})
+    above = _known({region: estimate(paired(statistics[region], statistics["V1"])) for region in HIGHEST})
+    if len(values) < len(statistics) or len(above) < len(HIGHEST):
         return Finding(mode, f"{name}: no finite value in some region.")
     ends = [difference.above() for difference in above.values()]
     text = f"{name}: {', '.join(f'{region} {value}' for region, value in values.items())}. {_differences(above)}"
     return Finding(mode, text, graded(_rises([v.value for v in values.values()]) and all(ends), any(ends)))
+
+
+def _known(estimates: dict[str, Estimate | None]) -> dict[str, Estimate]:
+    return {name: value for name, value in estimates.items() if value is not None}
 
 
 def _differences(above: dict[str, Estimate]) -> str:
@@ -210,20 +212,21 @@ def _rises(values: list[float]) -> bool:
 
 def _hierarchy_by_form(study: PublishedFits) -> tuple[str | None, bool]:
     """The measured gains by each form that describes the points of at least one region about as well as the best."""
-    fits = {region: study.fitted(name_in(f"region_{key}_group1", "corrected")) for region, key in REGIONS.items()}
-    if None in fits.values():
+    found = {region: study.fitted(name_in(f"region_{key}_group1", "corrected")) for region, key in REGIONS.items()}
+    laws = {region: law for region, law in found.items() if law is not None}
+    if len(laws) < len(REGIONS):
         return None, False
-    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in weighed_rows(fit))
-    gains = {form: [_gain_by(form, fit) for fit in fits.values()] for form in forms}
+    forms = dict.fromkeys(row.form for law in laws.values() for row in weighed_rows(law))
+    gains = {form: [_gain_by(form, law) for law in laws.values()] for form in forms}
     gains = {form: values for form, values in gains.items() if np.isfinite(values).all()}
     words = "; ".join(f"{form}: {', '.join(f'{v:.3f}' for v in values)}" for form, values in gains.items())
     kinds = {(_rises(values), values[3] > values[0], values[4] > values[0]) for values in gains.values()}
-    return f"Gain a decade within the data ({', '.join(fits)}) by form. {words}.", len(kinds) > 1
+    return f"Gain a decade within the data ({', '.join(laws)}) by form. {words}.", len(kinds) > 1
 
 
-def _gain_by(form: str, fit: Content) -> float:
-    for row in compared_rows(fit):
-        if row["form"] == form:
-            curve = row["curve"]
-            return (curve["fit"][-1] - curve["fit"][0]) / float(np.log10(curve["x"][-1] / curve["x"][0]))
-    return float("nan")
+def _gain_by(form: str, law: FinishedLaw) -> float:
+    for row in compared_rows(law):
+        if row.form == form and row.curve is not None:
+            low, high = row.curve.ends
+            return float((row.curve.fit[-1] - row.curve.fit[0]) / np.log10(high / low))
+    return math.nan

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.laws.bootstrap import interval
+from neuroscaling.laws.finished_law import ComparedForm, FinishedLaw, FitRecord, law_called
 from neuroscaling.laws.forms import form_by_name
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
 Array = NDArray[np.float64]
-Content = dict[str, Any]
 CLEAR = 2.0  # difference in AICc from which a form counts as worse
 
 
@@ -51,44 +47,22 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PublishedFits:
-    """The fits of a study by name: contents of their JSON files, and tables of their resamples."""
-
-    fits: Mapping[str, Content]
-    bootstraps: Mapping[str, pd.DataFrame]
-
-    def fitted(self, name: str) -> Content | None:
-        """The fit called `name`; None where it is absent or not testable."""
-        fit = self.fits.get(name)
-        return fit if fit is not None and fit.get("status") == "fitted" else None
-
-    def resampled(self, name: str) -> Resampled | None:
-        """The one-variable law of that fit with its resamples; None where either is absent."""
-        fit, table = self.fitted(name), self.bootstraps.get(name)
-        if fit is None or table is None or not len(table):
-            return None
-        names = form_by_name(fit["form"]).names
-        return Resampled(fit, np.concatenate([parameters(fit), table[names].to_numpy(dtype=np.float64)]))
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """A law of one variable. rows (1 + k, p): natural parameters of the fit, then of its k resamples.
+    """The finished fits of a study by name.
 
     Two fits of the same models with the same seed have the same resamples, so a statistic of both is taken row by row;
     fits of different models are independent, for which any pairing of rows will do.
     """
 
-    fit: Content
-    rows: Array
+    fits: Mapping[str, FitRecord]
 
-    def score(self, x: Array | list[float]) -> Array:
-        """Scores at x (q,): (1 + k, q)."""
-        return score(self.fit["form"], self.rows, np.asarray(x, dtype=np.float64) / self.fit["x_scale"])
+    def fitted(self, name: str) -> FinishedLaw | None:
+        """The law called `name`; None where it is absent or not testable."""
+        return law_called(self.fits, name)
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Smallest and largest x of the data."""
-        return self.fit["curve"]["x"][0], self.fit["curve"]["x"][-1]
+    def resampled(self, name: str) -> FinishedLaw | None:
+        """The law called `name` with its resamples; None where either is absent."""
+        law = self.fitted(name)
+        return law if law is not None and law.resamples is not None else None
 
 
 def name_in(name: str, mode: str) -> str:
@@ -100,6 +74,11 @@ def score(form: str, rows: Array, x: Array) -> Array:
     """Scores of a one-variable form with natural parameters (m, p) at x / x_scale (q,): (m, q)."""
     with np.errstate(all="ignore"):
         return np.asarray(form_by_name(form).curve(x[None, :], *(rows[:, j, None] for j in range(rows.shape[1]))))
+
+
+def scores(law: FinishedLaw, x: Array | list[float]) -> Array:
+    """Scores of a law of one variable and of its resamples at x (q,): (1 + k, q)."""
+    return score(law.form_name, law.rows, np.asarray(x, dtype=np.float64) / law.scales[0])
 
 
 def estimate(statistic: Array) -> Estimate | None:
@@ -120,71 +99,56 @@ def paired(first: Array, second: Array) -> Array:
     return first[:rows] - second[:rows]
 
 
-def on_curve(fit: Content, x: float) -> Estimate:
-    """Score and band at x, from the fit's curve; x within the data."""
-    return Estimate(*(along(fit["curve"], x, key) for key in ("fit", "p2.5", "p97.5")))
+def on_curve(law: FinishedLaw, x: float) -> Estimate:
+    """Score and band at x, from the law's curve; x within the data."""
+    return Estimate(law.line.at(x), *law.line.interval_at(x))
 
 
-def along(curve: Content, x: float, key: str = "fit") -> float:
-    """A column of a curve at x, interpolated in log x."""
-    return float(np.interp(np.log(x), np.log(curve["x"]), curve[key]))
+def shared_range(*laws: FinishedLaw) -> tuple[float, float]:
+    """The range of x that all laws have data for; the first value is not below the second where there is none."""
+    return max(law.line.ends[0] for law in laws), min(law.line.ends[1] for law in laws)
 
 
-def shared_range(*fits: Content) -> tuple[float, float]:
-    """The range of x that all fits have data for; the first value is not below the second where there is none."""
-    return max(fit["curve"]["x"][0] for fit in fits), min(fit["curve"]["x"][-1] for fit in fits)
-
-
-def compared_rows(fit: Content) -> list[Content]:
-    """The rows of the comparison of forms, best AICc first; the fit itself where nothing was compared.
+def compared_rows(law: FinishedLaw) -> list[ComparedForm]:
+    """The rows of the comparison of forms, best AICc first; the law itself where nothing was compared.
 
     Rows without AICc, which too few points do not allow, come last.
     """
-    rows = [row for row in fit.get("compared") or [] if row.get("params")]
-    own = {"form": fit["form"], "params": fit["params"], "aicc": None, "curve": fit["curve"]}
+    rows = [row for row in law.compared if row.params]
+    own = ComparedForm(form=law.form_name, params=law.params, curve=law.curve)
     return sorted(rows or [own], key=_aicc)
 
 
-def plausible_rows(fit: Content) -> list[Content]:
+def plausible_rows(law: FinishedLaw) -> list[ComparedForm]:
     """Rows of the forms that describe the points about as well as the best.
 
     A form is out when its AICc is worse than the best by more than 2 and its held-out error is larger than that of the
     form with the best AICc.
     """
-    rows = compared_rows(fit)
+    rows = compared_rows(law)
     return [row for row in rows if _aicc(row) <= _aicc(rows[0]) + CLEAR or held_out(row) <= held_out(rows[0])]
 
 
-def weighed_rows(fit: Content) -> list[Content]:
-    """The plausible rows and that of the fit's own form, on which the findings rest whether it is plausible or not."""
-    plausible = plausible_rows(fit)
-    return [row for row in compared_rows(fit) if row in plausible or row["form"] == fit["form"]]
+def weighed_rows(law: FinishedLaw) -> list[ComparedForm]:
+    """The plausible rows and that of the law's own form, on which the findings rest whether it is plausible or not."""
+    weighed = {law.form_name, *(row.form for row in plausible_rows(law))}
+    return [row for row in compared_rows(law) if row.form in weighed]
 
 
-def criteria(row: Content, best: Content) -> str:
+def criteria(row: ComparedForm, best: ComparedForm) -> str:
     """AICc above the best and held-out error of a row, in words."""
     aicc = "no AICc" if math.inf in (_aicc(row), _aicc(best)) else f"AICc +{_aicc(row) - _aicc(best):.1f}"
     error = "not held out" if held_out(row) == math.inf else f"held-out error {held_out(row):.3f}"
     return f"{aicc}, {error}"
 
 
-def parameters(row: Content) -> Array:
-    """Natural parameters (1, p) of a fit or of a row of its comparison."""
-    return np.array([[_number(row["params"].get(p)) for p in form_by_name(row["form"]).names]])
-
-
-def held_out(row: Content) -> float:
+def held_out(row: ComparedForm) -> float:
     """Mean absolute error on the held-out points; infinite where it was not measured."""
-    error = (row.get("holdout") or {}).get("mae")
-    return math.inf if error is None else float(error)
+    return math.inf if row.held_out_error is None else row.held_out_error
 
 
-def _aicc(row: Content) -> float:
-    return math.inf if row.get("aicc") is None else float(row["aicc"])
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _aicc(row: ComparedForm) -> float:
+    return math.inf if row.aicc is None else row.aicc
 
 
 YES, PARTLY, NO = "supported", "supported in part", "not supported"

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neuroscaling.report.figure import label, legend, panels, set_y_range
+from neuroscaling.laws.finished_law import Allocation, Exponent
+from neuroscaling.report.figure import Style, draw_curve, label, legend, line_handle, marker_areas, panels, set_y_range
 from neuroscaling.report.style import GREEN, INK, MUTED, PURPLE, axis_label
 from neuroscaling.reproductions.gokce2025.figure_entry import SEEDS, TWO_SCALES, Entry
 from neuroscaling.reproductions.gokce2025.points_and_curves import DASHED as DASHES
 from neuroscaling.reproductions.gokce2025.points_and_curves import (
     DOTTED,
     FAMILY_ORDER,
-    areas,
     by_samples,
     family_handles,
     family_look,
@@ -50,15 +51,14 @@ def frontier(study: PublishedData) -> Figure:
     return figure
 
 
-def _frontier(ax: Axes, study: PublishedData) -> Any:
+def _frontier(ax: Axes, study: PublishedData) -> NDArray[np.float64]:
     """The best score for each compute, in parity mode; gives back its values."""
-    curve = _allocation(study, LAW)
-    if curve is None:
-        return []
-    score = _arrays(curve["score"])
-    ax.fill_between(curve["compute"], score["p2.5"], score["p97.5"], color=INK, alpha=0.15, linewidth=0, zorder=3)
-    ax.plot(curve["compute"], score["fit"], color=INK, linewidth=1.7, zorder=4)
-    return score["fit"]
+    allocation = _allocation(study, LAW)
+    if allocation is None:
+        return np.empty(0)
+    best = allocation.curve.curve("score")
+    draw_curve(ax, best, INK, shade=0.15)
+    return best.fit
 
 
 def _split(ax: Axes, study: PublishedData, frame: pd.DataFrame) -> None:
@@ -66,33 +66,26 @@ def _split(ax: Axes, study: PublishedData, frame: pd.DataFrame) -> None:
     for axis, (_, color) in SPLIT.items():
         ax.axhline(frame[axis].max(), color=color, linewidth=0.9, linestyle=DOTTED)
     for name, dash, width in ((LAW, "-", 1.7), (f"{LAW}.corrected", DASHES, 1.1)):
-        curve = _allocation(study, name)
-        for axis, (_, color) in SPLIT.items() if curve else ():
-            best = _arrays(curve[axis])
-            ax.fill_between(curve["compute"], best["p2.5"], best["p97.5"], color=color, alpha=0.12, linewidth=0)
-            ax.plot(curve["compute"], best["fit"], color=color, linewidth=width, linestyle=dash)
+        allocation = _allocation(study, name)
+        if allocation is None:
+            continue
+        for axis, (_, color) in SPLIT.items():
+            draw_curve(ax, allocation.curve.curve(axis), color, dash=dash, width=width, shade=0.12)
     label(ax, "Best N and D for the compute", COMPUTE, "Parameters N, images seen D", log=True)
     ax.set_yscale("log")
 
 
-def _allocation(study: PublishedData, name: str) -> dict[str, Any] | None:
+def _allocation(study: PublishedData, name: str) -> Allocation | None:
     law = study.law(name)
-    return law["allocation"]["curve"] if law and law.get("allocation") else None
-
-
-def _arrays(columns: dict[str, list[float | None]]) -> dict[str, Any]:
-    return {key: np.array(values, dtype=float) for key, values in columns.items()}
+    return law.allocation if law else None
 
 
 def _handles() -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    split = [Line2D([], [], color=color, linewidth=1.7, label=f"best {words}") for words, color in SPLIT.values()]
     return [
-        *split,
-        Line2D([], [], color=INK, linewidth=1.7, label="best score, as published"),
-        Line2D([], [], color=MUTED, linewidth=1.1, linestyle=DASHES, label="corrected mode"),
-        Line2D([], [], color=MUTED, linewidth=0.9, linestyle=DOTTED, label="largest of the data"),
+        *(line_handle(f"best {words}", color) for words, color in SPLIT.values()),
+        line_handle("best score, as published", INK),
+        line_handle("corrected mode", MUTED, DASHES, 1.1),
+        line_handle("largest of the data", MUTED, DOTTED, 0.9),
     ]
 
 
@@ -118,11 +111,11 @@ def _lines(ax: Axes, means: pd.DataFrame, family: str) -> None:
     look = family_look(family)
     for _, mine in means[~means["flex"]].groupby("arch"):
         ax.plot(mine["total_flops"], mine["average"], color=look.color, linewidth=0.9, alpha=0.7, zorder=2)
-    style = {"edgecolors": "white", "linewidths": 0.4, "alpha": 0.75, "zorder": 3}
+    style: Style = {"edgecolors": "white", "linewidths": 0.4, "alpha": 0.75, "zorder": 3}
     ax.scatter(
         means["total_flops"],
         means["average"],
-        s=areas(means["n_params"]),
+        s=marker_areas(means["n_params"]),
         color=look.color,
         marker=look.marker,
         **style,
@@ -137,20 +130,24 @@ def _counts(study: PublishedData) -> dict[str, Any]:
 
 def _exponents(study: PublishedData, name: str, words: str) -> str:
     """The exponents in compute of a mode's best N and D, as a sentence; empty where the law is missing."""
-    law = study.law(name)
-    if not law or not law.get("allocation"):
+    allocation = _allocation(study, name)
+    if allocation is None:
         return ""
-    found = [law["allocation"]["exponents"][axis] for axis in SPLIT]
-    n, d = (f"{e['value']:.2f} ({e['ci95'][0]:.2f} to {e['ci95'][1]:.2f})" for e in found)
+    n, d = (_with_interval(allocation.exponents[axis]) for axis in SPLIT)
     return f"{words}, the best N grows as compute to the power {n} and the best D to the power {d}."
+
+
+def _with_interval(found: Exponent) -> str:
+    low, high = found.ci95 or (float("nan"), float("nan"))
+    return f"{found.value:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _factor(study: PublishedData) -> str:
     """By how much the inverted factor changes the best N, in words; empty where a mode is missing."""
     published, corrected = _allocation(study, LAW), _allocation(study, f"{LAW}.corrected")
-    if not published or not corrected:
+    if published is None or corrected is None:
         return ""
-    ratio = _arrays(published["n_params"])["fit"] / _arrays(corrected["n_params"])["fit"]
+    ratio = published.curve.n_params.fit / corrected.curve.n_params.fit
     return f" (here N by a factor of {np.median(ratio):.2f})"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroscaling.report.figure import label, legend, panels
+from neuroscaling.report.figure import Style, label, legend, panels
 from neuroscaling.report.style import INK, MUTED, axis_label
 from neuroscaling.reproductions.gokce2025.figure_entry import SEEDS, Entry
 from neuroscaling.reproductions.gokce2025.points_and_curves import (
@@ -210,13 +210,13 @@ def _distribution(ax: Axes, frame: pd.DataFrame, column: str, families: bool) ->
     parts = [frame[column][frame["family"] == name] if name else frame[column] for name in names]
     colors = [family_look(name).color if name else MUTED for name in names]
     edges = np.linspace(frame[column].min(), frame[column].max(), BINS + 1)
-    ax.hist([part.dropna() for part in parts], bins=edges, color=colors, stacked=True, alpha=0.75)
+    ax.hist([part.dropna() for part in parts], bins=edges.tolist(), color=colors, stacked=True, alpha=0.75)
     ax.set_yticks([])
 
 
 def _correlation(ax: Axes, r: float, interval: list[float]) -> None:
     ax.set_axis_off()
-    style = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+    style: Style = {"transform": ax.transAxes, "ha": "center", "va": "center"}
     ax.text(0.5, 0.58, f"{r:.2f}", fontsize=11, alpha=0.45 + 0.55 * abs(r), **style)
     ax.text(0.5, 0.32, f"{interval[0]:.2f} to {interval[1]:.2f}", fontsize=6, color=MUTED, **style)
 

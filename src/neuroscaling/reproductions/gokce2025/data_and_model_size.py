@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.report.figure import label, legend, look_handles, panels, set_y_range
+from neuroscaling.report.figure import Style, label, legend, line_handle, look_handles, panels, set_y_range
 from neuroscaling.report.style import INK, MUTED, axis_label
 from neuroscaling.reproductions.gokce2025.figure_entry import BEYOND, DASHED, LEVEL, SEEDS, TWO_SCALES, Entry
 from neuroscaling.reproductions.gokce2025.points_and_curves import DASHED as DASHES
@@ -42,9 +42,10 @@ def by_dataset(study: PublishedData) -> Figure:
     for name, look in DATASET_LOOKS.items():
         mine, main = frame[frame["dataset"] == name], name in DATASETS
         dots(ax, mine["n_samples_seen"], mine["average"], look, size=9 if main else 22, alpha=0.35 if main else 0.9)
-        style = {"levels": ("p2.5", "p97.5") if main else None, "style": "-" if main else DASHES}
+        band, style = (95, "-") if main else (None, DASHES)
         law = f"sample_{name}_scaling"
-        shown += [mine["average"], draw_law(ax, study, law, look.color, extend=15, corrected=False, **style)]
+        curve = draw_law(ax, study, law, look.color, band=band, extend=15, style=style, corrected=False)
+        shown += [mine["average"], curve]
     label(ax, "", SEEN, "Average alignment S", log=True)
     set_y_range(ax, *shown)
     counts = frame["dataset"].value_counts()
@@ -54,9 +55,7 @@ def by_dataset(study: PublishedData) -> Figure:
 
 
 def _law_handles() -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    few = Line2D([], [], color=MUTED, linewidth=1.7, linestyle=DASHES, label="law of few models, no band")
+    few = line_handle("law of few models, no band", MUTED, DASHES)
     return [*law_handles("95 % band (imagenet, ecoset)", "x15", corrected=False), few]
 
 
@@ -92,7 +91,13 @@ def family_means(frame: pd.DataFrame) -> pd.DataFrame:
 def _mean_lines(ax: Axes, means: pd.DataFrame) -> None:
     for family in ordered(means["family"]):
         mine, look = means[means["family"] == family], family_look(family)
-        style = {"linewidth": 1.5, "markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.4, "zorder": 4}
+        style: Style = {
+            "linewidth": 1.5,
+            "markersize": 4.5,
+            "markeredgecolor": "white",
+            "markeredgewidth": 0.4,
+            "zorder": 4,
+        }
         ax.plot(mine["n_samples_seen"], mine["average"], color=look.color, marker=look.marker, **style)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
 
+from neuroscaling.laws.curves import Curve
+from neuroscaling.laws.finished_law import Exponent, FinishedLaw
 from neuroscaling.reproductions.gokce2025.claim_evidence import (
     MODES,
     NO,
     PARTLY,
     YES,
     Claim,
-    Content,
     Estimate,
     Finding,
     PublishedFits,
-    along,
     compared_rows,
     estimate,
     graded,
@@ -88,7 +89,7 @@ def data_claim(study: PublishedFits) -> Claim:
     return Claim(text, DATA_RULE, findings, words, matters, DATA_LIMITS)
 
 
-def _places(first: Content, second: Content, shares: tuple[float, ...]) -> list[float]:
+def _places(first: FinishedLaw, second: FinishedLaw, shares: tuple[float, ...]) -> list[float]:
     """Values of x at the given shares of the shared range of log x; none where the ranges do not meet."""
     low, high = shared_range(first, second)
     return [low * (high / low) ** share for share in shares] if low < high else []
@@ -106,13 +107,13 @@ def _bias_finding(study: PublishedFits, mode: str, lead: str, names: tuple[str, 
     return Finding(mode, f"{lead}{text}", graded(bool(above) and all(above), any(above)))
 
 
-def _saving(strong: Content, weak: Content, x: float) -> str:
+def _saving(strong: FinishedLaw, weak: FinishedLaw, x: float) -> str:
     """With how much less compute the strong prior reaches what the weak one has at x, along the two curves."""
-    target, curve = on_curve(weak, x).value, strong["curve"]
-    reached = np.flatnonzero(np.asarray(curve["fit"]) >= target)
+    target, curve = on_curve(weak, x).value, strong.line
+    reached = np.flatnonzero(curve.fit >= target)
     if not reached.size:
         return f"The score of the weak prior at {x:.1e} FLOPs is not reached by the strong one."
-    ratio = x / curve["x"][int(reached[0])]
+    ratio = x / float(curve.x[reached[0]])
     bound = "at least " if reached[0] == 0 else "about "
     return f"What the weak prior has at {x:.1e} FLOPs the strong one has with {bound}{_times(ratio)} times less."
 
@@ -131,48 +132,60 @@ def _bias_forms(study: PublishedFits) -> tuple[str | None, bool]:
 def _bias_by_form(study: PublishedFits, lead: str, names: tuple[str, str]) -> tuple[str | None, bool]:
     """Strong minus weak at the three places for every pair of plausible forms."""
     strong, weak = (study.fitted(name) for name in names)
-    places = _places(strong, weak, SHARES) if strong and weak else []
+    if strong is None or weak is None:
+        return None, False
+    places = _places(strong, weak, SHARES)
     if not places:
         return None, False
     found = {}
-    for first, second in product(weighed_rows(strong), weighed_rows(weak)):
-        values = [along(first["curve"], x) - along(second["curve"], x) for x in places]
-        found[f"{first['form']} and {second['form']}"] = values
+    for (first, over), (second, under) in product(_curves(strong).items(), _curves(weak).items()):
+        found[f"{first} and {second}"] = [over.at(x) - under.at(x) for x in places]
     words = "; ".join(f"{pair}: {', '.join(f'{v:.3f}' for v in values)}" for pair, values in found.items())
     grades = {graded(min(values) > 0, max(values) > 0) for values in found.values()}
     return f"{lead}Strong minus weak prior at the same places, by form. {words}.", len(grades) > 1
 
 
+def _curves(law: FinishedLaw) -> dict[str, Curve]:
+    """The curves of the forms that are weighed, by form."""
+    return {row.form: row.curve for row in weighed_rows(law) if row.curve is not None}
+
+
 def _data_finding(study: PublishedFits, mode: str, name: str, lead: str) -> Finding | None:
     """ImageNet and ecoset against the other data sets, by the fits called `name` with the data set put in."""
-    fits = {dataset: study.fitted(name.format(dataset)) for dataset in (*CURATED, *LOWER)}
-    pairs = [pair for pair in product(CURATED, LOWER) if None not in (fits[pair[0]], fits[pair[1]])]
-    compared = {pair: _differences(*(fits[dataset] for dataset in pair)) for pair in pairs}
+    laws = _by_dataset(study, name)
+    pairs = [(a, b) for a, b in product(CURATED, LOWER) if a in laws and b in laws]
+    compared = {(a, b): _differences(laws[a], laws[b]) for a, b in pairs}
     compared = {pair: differences for pair, differences in compared.items() if differences}
     if not compared:
         return None
     holds = [all(difference.above() for difference in differences) for differences in compared.values()]
     whole = all(holds) and len(holds) == len(CURATED) * len(LOWER)
     words = ", ".join(f"{a} minus {b} {differences[0]}" for (a, b), differences in compared.items())
-    absent = [dataset for dataset, fit in fits.items() if fit is None]
+    absent = [dataset for dataset in (*CURATED, *LOWER) if dataset not in laws]
     text = f"{lead}At the middle of the shared range: {words}. {sum(holds)} of {len(holds)} pairs hold at both places."
     text += f" Not testable: {', '.join(absent)}." if absent else ""
     return Finding(mode, text, graded(whole, any(holds)))
 
 
-def _differences(first: Content, second: Content) -> list[Estimate]:
+def _by_dataset(study: PublishedFits, name: str) -> dict[str, FinishedLaw]:
+    """The laws called `name` with the data set put in, of the data sets that have one."""
+    found = {dataset: study.fitted(name.format(dataset)) for dataset in (*CURATED, *LOWER)}
+    return {dataset: law for dataset, law in found.items() if law is not None}
+
+
+def _differences(first: FinishedLaw, second: FinishedLaw) -> list[Estimate]:
     places = _places(first, second, (0.5, 1.0))
     return [on_curve(first, x).minus(on_curve(second, x)) for x in places]
 
 
 def _data_forms(study: PublishedFits) -> tuple[str | None, bool]:
     """How many pairs hold, by their values alone, when all data sets of ResNet-18 are described by one form."""
-    fits = {dataset: study.fitted(f"same-network.{dataset}") for dataset in (*CURATED, *LOWER)}
-    fits = {dataset: fit for dataset, fit in fits.items() if fit is not None}
-    pairs = [pair for pair in product(CURATED, LOWER) if fits.keys() >= set(pair)]
-    forms = dict.fromkeys(row["form"] for fit in fits.values() for row in weighed_rows(fit))
-    held = {form: [_holds(form, fits[a], fits[b]) for a, b in pairs] for form in forms}
-    held = {form: values for form, values in held.items() if values and None not in values}
+    laws = _by_dataset(study, "same-network.{}")
+    pairs = [(a, b) for a, b in product(CURATED, LOWER) if a in laws and b in laws]
+    forms = dict.fromkeys(row.form for law in laws.values() for row in weighed_rows(law))
+    judged = {form: [_holds(form, laws[a], laws[b]) for a, b in pairs] for form in forms}
+    known = {form: [value for value in values if value is not None] for form, values in judged.items()}
+    held = {form: values for form, values in known.items() if values and len(values) == len(pairs)}
     if not held:
         return None, False
     words = ", ".join(f"{sum(values)} of {len(values)} pairs by {form}" for form, values in held.items())
@@ -180,13 +193,13 @@ def _data_forms(study: PublishedFits) -> tuple[str | None, bool]:
     return f"ResNet-18 alone, by the values without their intervals: {words}.", len(most) > 1
 
 
-def _holds(form: str, first: Content, second: Content) -> bool | None:
+def _holds(form: str, first: FinishedLaw, second: FinishedLaw) -> bool | None:
     """Whether the first lies above the second at both places, both described by `form`; None where it can't be told."""
-    curves = [next((r["curve"] for r in compared_rows(fit) if r["form"] == form), None) for fit in (first, second)]
+    over, under = (next((r.curve for r in compared_rows(law) if r.form == form), None) for law in (first, second))
     places = _places(first, second, (0.5, 1.0))
-    if None in curves or not places:
+    if over is None or under is None or not places:
         return None
-    return all(along(curves[0], x) > along(curves[1], x) for x in places)
+    return all(over.at(x) > under.at(x) for x in places)
 
 
 HALF = 0.5
@@ -219,42 +232,40 @@ def allocation_claim(study: PublishedFits) -> Claim:
 
 def data_share(study: PublishedFits, name: str) -> Estimate | None:
     """alpha / (alpha + beta) with its interval; resamples without two positive exponents have no optimum."""
-    fit, table = study.fitted(name), study.bootstraps.get(name)
-    if fit is None or table is None or not len(table):
+    law = study.resampled(name)
+    if law is None:
         return None
-    first = [[fit["params"][key] for key in ("alpha", "beta")]]
-    exponents = np.concatenate([np.array(first, dtype=np.float64), table[["alpha", "beta"]].to_numpy(dtype=np.float64)])
+    exponents = law.rows[:, [law.form.names.index(key) for key in ("alpha", "beta")]]
     alpha, beta = np.where((exponents > 0).all(axis=1, keepdims=True), exponents, np.nan).T
     return estimate(alpha / (alpha + beta))
 
 
 def _allocation_finding(study: PublishedFits, name: str, what: str, mode: str) -> Finding | None:
-    share = data_share(study, name)
-    if share is None:
+    law, share = study.fitted(name), data_share(study, name)
+    if law is None or share is None:
         return None
-    fit = study.fits[name]
-    doubts = _doubts(fit)
-    text = f"{what}: share of data {share}.{_exponents(fit)}"
+    doubts = _doubts(law)
+    text = f"{what}: share of data {share}.{_exponents(law)}"
     text += f" The data do not identify {' and '.join(doubts)}." if doubts else ""
     support = NO if not share.above(HALF) else PARTLY if doubts else YES
     return Finding(mode, text, support)
 
 
-def _doubts(fit: Content) -> list[str]:
+def _doubts(law: FinishedLaw) -> list[str]:
     """Exponents that the data do not identify."""
-    flags = fit.get("identified") or {}
-    return [key for key in ("alpha", "beta") if not flags.get(key, {"identified": True})["identified"]]
+    return [key for key in ("alpha", "beta") if not law.identifies(key)]
 
 
-def _exponents(fit: Content) -> str:
+def _exponents(law: FinishedLaw) -> str:
     """How the best N and D grow with compute, where the fit has an allocation."""
-    found = (fit.get("allocation") or {}).get("exponents")
+    found = law.allocation.exponents if law.allocation else {}
     if not found:
         return ""
     named = {"n_samples_seen": "images seen", "n_params": "parameters"}
     return " " + "; ".join(f"best {words} ~ C^{_with_interval(found[key])}" for key, words in named.items()) + "."
 
 
-def _with_interval(found: Content) -> str:
-    low, high = found["ci95"] if found.get("ci95") else (None, None)
-    return f"{found['value']:.2f}" + (f" ({low:.2f} to {high:.2f})" if None not in (low, high) else "")
+def _with_interval(found: Exponent) -> str:
+    low, high = found.ci95 or (math.nan, math.nan)
+    known = math.isfinite(low) and math.isfinite(high)
+    return f"{found.value:.2f}" + (f" ({low:.2f} to {high:.2f})" if known else "")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.laws.finished_law import FinishedLaw
+from neuroscaling.report.figure import Drawing
 from neuroscaling.reproductions.gokce2025.published_frames import PublishedData
 
 if TYPE_CHECKING:
@@ -44,35 +46,29 @@ class Entry:
         """Names of all fits that the figure draws where they are there."""
         return [*self.laws, *(f"{name}.corrected" for name in self.laws if self.corrected)]
 
+    def drawing(self, study: PublishedData) -> Drawing:
+        """The figure of a study.
 
-def describe(entry: Entry, study: PublishedData, files: list[str]) -> dict[str, Any]:
-    """The figure in words: name, title, caption, limits, files (names), fits (names of the laws it draws).
-
-    The caption names every law that is left out with the reason; the limits name every asymptote among those drawn
-    that the data do not identify.
-    """
-    facts = entry.facts(study)
-    used = [name for name in entry.wanted if study.law(name)]
-    absent = [absence(name, study) for name in entry.wanted if name not in used]
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "caption": " ".join([entry.caption.format(**facts), *absent]),
-        "limits": " ".join([entry.limits.format(**facts), *_unidentified(used, study)]),
-        "files": files,
-        "fits": used,
-    }
+        Its caption names every law that is left out, with the reason; its limits name every asymptote among those drawn
+        that the data do not identify.
+        """
+        facts = self.facts(study)
+        used = {name: law for name in self.wanted if (law := study.law(name))}
+        absent = [absence(name, study) for name in self.wanted if name not in used]
+        caption = " ".join([self.caption.format(**facts), *absent])
+        limits = " ".join([self.limits.format(**facts), *_unidentified(list(used.values()))])
+        return Drawing(self.name, self.title, caption, limits, lambda: self.draw(study), tuple(used))
 
 
 def absence(name: str, study: PublishedData) -> str:
     """A sentence on why the curve of a fit is left out."""
-    content = study.fits.get(name)
-    reason = "there is no such fit" if content is None else f"not testable ({_line(content['reason'])})"
+    fit = study.fits.get(name)
+    reason = "there is no such fit" if fit is None else f"not testable ({_line(fit.reason)})"
     return f"The curve of {name} is left out: {reason}."
 
 
-def _unidentified(names: list[str], study: PublishedData) -> list[str]:
-    found = [n for n in names if not study.fits[n].get("identified", {}).get("E", {}).get("identified", True)]
+def _unidentified(laws: list[FinishedLaw]) -> list[str]:
+    found = [law.name for law in laws if law.form.asymptote == "E" and not law.asymptote_identified]
     return [f"The data do not identify the asymptote E of {', '.join(found)}: read the curve, not E."] if found else []
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.files import write_json
 from neuroscaling.core.score_table import read_table
-from neuroscaling.core.table_files import read_parquet_frame
+from neuroscaling.laws.finished_law import FitRecord, read_fits
 from neuroscaling.laws.law_fit import finite
-from neuroscaling.report.figure import drawing_settings, save_figure
+from neuroscaling.report.figure import write_figure
+from neuroscaling.report.sections import Section, render
 from neuroscaling.reproductions.gokce2025 import (
     alignment_claims,
     compute_allocation,
@@ -26,13 +27,13 @@ from neuroscaling.reproductions.gokce2025 import (
     visual_regions,
 )
 from neuroscaling.reproductions.gokce2025.claim_evidence import PublishedFits
-from neuroscaling.reproductions.gokce2025.figure_entry import Entry, describe
+from neuroscaling.reproductions.gokce2025.figure_entry import Entry
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-log = logging.getLogger(__name__)
+TEMPLATES = Path(__file__).parent / "templates"
 FIGURES: list[Entry] = [
     *training_compute.COMPUTE_FIGURES,
     data_and_model_size.OWN_SIZES,
@@ -57,32 +58,22 @@ def write_figures(
     score_table: pd.DataFrame,
     checkpoints_csv: str | Path,
     brainscore_csv: str | Path,
-    fits: dict[str, dict[str, Any]],
-    bootstraps: dict[str, pd.DataFrame] | None = None,
+    fits: Mapping[str, FitRecord],
 ) -> list[dict[str, Any]]:
     """Write every figure to `folder` as <name>.svg and <name>.pdf, and give back their descriptions in order.
 
-    score_table: the study's score table; checkpoints_csv, brainscore_csv: the published tables of these names; fits,
-    bootstraps: contents of the fit files and their resamples, by name ("compute_neuro", "compute_neuro.corrected").
-    Each description has name, title, caption, limits, files (names in `folder`) and fits (names of the laws drawn); a
-    law that is absent or not testable is left out and named in the caption. Raises DataError for absent columns.
+    score_table: the study's score table; checkpoints_csv, brainscore_csv: the published tables of these names; fits: by
+    name ("compute_neuro", "compute_neuro.corrected"). Each description has name, title, caption, limits, files (names
+    in `folder`) and fits (names of the laws drawn); a law that is absent or not testable is left out and named in the
+    caption. Raises DataError for absent columns.
     """
     study = published_frames.PublishedData(
         published_frames.model_frame(score_table),
         published_frames.checkpoint_frame(checkpoints_csv),
         published_frames.private_frame(brainscore_csv),
         fits,
-        bootstraps or {},
-    )  # fmt: skip
-    return [write_figure(Path(folder), entry, study) for entry in FIGURES]
-
-
-def write_figure(folder: Path, entry: Entry, study: published_frames.PublishedData) -> dict[str, Any]:
-    """Write one figure; see `write_figures`."""
-    with drawing_settings(entry.name):
-        paths = save_figure(entry.draw(study), folder / entry.name)
-    log.info("%s written", entry.name)
-    return describe(entry, study, [path.name for path in paths])
+    )
+    return [write_figure(Path(folder), entry.drawing(study)) for entry in FIGURES]
 
 
 def write_index(
@@ -91,19 +82,22 @@ def write_index(
 ) -> None:  # fmt: skip
     """Write the figures beside `index` (JSON), and to it their descriptions (`figures`) and the claims of the study.
 
-    Its keys: figures, claims, and verdict_rule, which says how the claims were judged.
+    Its keys: figures, claims, verdict_rule, which says how the claims were judged, and those of a section of the page
+    (`report.sections`).
 
     table: the score table (parquet); fit_files: fit JSON files, each with <name>.bootstraps.parquet beside it. A fit
     without that file has no interval on its bars.
     """
+    folder, fits = Path(index).parent, read_fits(fit_files)
+    described = write_figures(folder, read_table(table), checkpoints_csv, brainscore_csv, fits)
+    content = {"figures": described, "claims": claims(fits), "verdict_rule": VERDICT_RULE}
+    write_json(index, finite(content | asdict(page_section(content, folder.name))))
 
-    paths = [Path(path) for path in fit_files]
-    fits = {content["name"]: content for content in map(read_json, paths)}
-    beside = {path.name.removesuffix(".json"): path.with_suffix(".bootstraps.parquet") for path in paths}
-    bootstraps = {name: read_parquet_frame(path) for name, path in beside.items() if path.is_file()}
-    described = write_figures(Path(index).parent, read_table(table), checkpoints_csv, brainscore_csv, fits, bootstraps)
-    judged = claims(fits, bootstraps)
-    write_json(index, finite({"figures": described, "claims": judged, "verdict_rule": VERDICT_RULE}))
+
+def page_section(content: Mapping[str, Any], folder: str) -> Section:
+    """The section of the report's page with the claims and the figures. content: of the index; folder: its name."""
+    html = render("published.html", [TEMPLATES], published={**content, "folder": folder})
+    return Section(html, [("claims", "Claims"), ("figures", "Figures")], "published models")
 
 
 VERDICT_RULE = (
@@ -122,13 +116,13 @@ CLAIMS = (
 )
 
 
-def claims(fits: Mapping[str, dict[str, Any]], bootstraps: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+def claims(fits: Mapping[str, FitRecord]) -> list[dict[str, Any]]:
     """The claims of the abstract of Gokce & Schrimpf 2025, each with a verdict and its evidence.
 
-    fits: contents of the fits' JSON files by name; bootstraps: their tables of resamples by the same names. Each claim
+    fits: by name, with their resamples. Each claim
     is {claim, verdict, evidence: [{mode, text, support}], depends_on_form (text or None), rule, limits}; `VERDICT_RULE`
     says how a verdict follows from the evidence and `rule` how each finding is judged. A fit that is absent or not
     testable leaves its evidence out.
     """
-    study = PublishedFits(fits, bootstraps)
+    study = PublishedFits(fits)
     return [claim(study).to_dict() for claim in CLAIMS]

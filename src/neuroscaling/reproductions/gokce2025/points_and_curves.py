@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.report.figure import look_handles
+from neuroscaling.report.figure import Style, draw_curve, line_handle, look_handles, marker_areas
 from neuroscaling.report.style import (
     BLUE,
     GREEN,
@@ -20,6 +20,7 @@ from neuroscaling.report.style import (
     VERMILION,
     WARNING,
     YELLOW,
+    Dash,
     Look,
     looks,
 )
@@ -50,8 +51,6 @@ OBJECTIVE_LOOKS = {
     "supervised": Look(BLUE, "o", "●"), "SimCLR": Look(ORANGE, "s", "■"), "DINO": Look(GREEN, "^", "▲"),
     "adversarial": Look(VERMILION, "D", "◆"), "untrained": Look("#9a9a9a", "v", "▼"),
 }  # fmt: skip
-SMALLEST, LARGEST = 4.0, 40.0  # marker areas in points^2
-SIZES = (1e5, 3e8)  # parameters that these areas stand for
 
 
 def family_look(family: str) -> Look:
@@ -86,16 +85,9 @@ def by_samples(
     style = {"edgecolors": "white", "linewidths": 0.2, "alpha": 0.75, "zorder": 2, "s": 11.0, **style}
     for family in ordered(frame["family"]):
         mine, marker = frame[frame["family"] == family], family_look(family).marker
-        area = {"s": areas(mine["n_params"])} if sizes else {}
+        area = {"s": marker_areas(mine["n_params"])} if sizes else {}
         colors = hue.to_rgba(np.log10(mine["n_samples_seen"].to_numpy(dtype=float)))
         ax.scatter(mine[x], mine[y], c=colors, marker=marker, **{**style, **area})
-
-
-def areas(n_params: Any) -> NDArray[np.float64]:
-    """Marker areas (n,) that grow with the logarithm of the number of parameters."""
-    low, high = np.log(SIZES)
-    part = (np.log(np.asarray(n_params, dtype=float)) - low) / (high - low)
-    return SMALLEST + (LARGEST - SMALLEST) * np.clip(np.nan_to_num(part), 0.0, 1.0)
 
 
 def samples_hue(n_samples_seen: Any) -> ScalarMappable:
@@ -112,7 +104,7 @@ def samples_bar(figure: Figure, hue: ScalarMappable, axes: list[Axes]) -> None:
     bar = figure.colorbar(hue, ax=axes, pad=0.015, fraction=0.035, aspect=32)
     low, high = hue.get_clim()
     ticks = np.arange(np.ceil(low), np.floor(high) + 1)
-    bar.set_ticks(ticks, labels=[f"$10^{{{int(tick)}}}$" for tick in ticks])
+    bar.set_ticks(ticks.tolist(), labels=[f"$10^{{{int(tick)}}}$" for tick in ticks])
     bar.set_label("Images seen in training, D")
     bar.outline.set_visible(False)
 
@@ -126,9 +118,11 @@ def size_handles(values: tuple[float, ...] = (1e6, 1e7, 1e8)) -> list[Artist]:
     """Legend entries of marker areas, labelled in parameters."""
     from matplotlib.lines import Line2D
 
-    style = {"marker": LOOKS["resnet"].marker, "color": MUTED, "linestyle": ""}
+    style: Style = {"marker": LOOKS["resnet"].marker, "color": MUTED, "linestyle": ""}
     return [
-        Line2D([], [], markersize=float(np.sqrt(areas([v])[0])), label=f"N = $10^{{{int(np.log10(v))}}}$", **style)
+        Line2D(
+            [], [], markersize=float(np.sqrt(marker_areas([v])[0])), label=f"N = $10^{{{int(np.log10(v))}}}$", **style
+        )
         for v in values
     ]
 
@@ -140,9 +134,8 @@ def _dark_part() -> Colormap:
     return ListedColormap(matplotlib.colormaps["viridis_r"](np.linspace(0.08, 1.0, 256)), "viridis, dark part")
 
 
-CI95, CI70 = ("p2.5", "p97.5"), ("p15", "p85")
-DOTTED, DASHED = (0, (1, 1.2)), (0, (4, 2.2))
-Curve = dict[str, NDArray[np.float64]]
+DOTTED: Dash = (0, (1, 1.2))
+DASHED: Dash = (0, (4, 2.2))
 
 
 def draw_law(
@@ -151,26 +144,27 @@ def draw_law(
     name: str,
     color: str,
     *,
-    levels: tuple[str, str] | None = CI95,
+    band: int | None = 95,
     extend: float = 1.0,
-    style: Any = "-", corrected: bool = True,
+    style: Dash = "-", corrected: bool = True,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Draw the law `name` where it is there, and give back its scores, so that the y range can hold them.
 
-    levels: columns of the band, or None; extend: how far beyond the largest x, as a factor; corrected: draw the
-    corrected twin as a thin dashed line.
+    band: percent of the interval that is drawn, or None; extend: how far beyond the largest x, as a factor; corrected:
+    draw the corrected twin as a thin dashed line.
     """
     shown = [np.empty(0)]
     law = study.law(name)
-    if law and law.get("curve"):
-        inside, beyond = curve_arrays(law["curve"]), cut_beyond(curve_arrays(law.get("beyond") or {}), extend)
-        for part, dash, alpha in ((inside, style, 0.18), (beyond, DOTTED, 0.1)):
-            _draw_curve(ax, part, color, dash, levels, alpha)
-            shown.append(part["fit"])
+    if law and law.curve:
+        draw_curve(ax, law.curve, color, dash=style, band=band)
+        shown.append(law.curve.fit)
+        if law.beyond and extend > 1:
+            beyond = law.beyond.up_to(extend)
+            draw_curve(ax, beyond, color, dash=DOTTED, band=band, shade=0.1)
+            shown.append(beyond.fit)
     twin = study.law(f"{name}.corrected") if corrected else None
-    if twin and twin.get("curve"):
-        curve = curve_arrays(twin["curve"])
-        ax.plot(curve["x"], curve["fit"], color=twin_color(color), linewidth=0.9, linestyle=DASHED, zorder=5)
+    if twin and twin.curve:
+        draw_curve(ax, twin.curve, twin_color(color), dash=DASHED, width=0.9, band=None, zorder=5)
     return np.concatenate(shown)
 
 
@@ -178,44 +172,19 @@ def twin_color(color: str) -> str:
     """The colour of a corrected law: a dark shade of its law's, which shows on top of it where both coincide."""
     from matplotlib.colors import to_hex, to_rgb
 
-    return WARNING if color == INK else to_hex([0.45 * part for part in to_rgb(color)])
-
-
-def curve_arrays(curve: dict[str, list[float | None]]) -> Curve:
-    """A curve of a fit file as arrays; null is NaN."""
-    return {key: np.array(curve.get(key, []), dtype=float) for key in ("x", "fit", *CI95, *CI70)}
-
-
-def cut_beyond(beyond: Curve, factor: float) -> Curve:
-    """The part of a curve beyond the data up to `factor` times its first x."""
-    x = beyond["x"]
-    n = int(np.sum(x <= factor * x[0] * (1 + 1e-9))) if x.size and factor > 1 else 0
-    return {key: values[:n] for key, values in beyond.items()}
-
-
-def _draw_curve(ax: Axes, curve: Curve, color: str, dash: Any, levels: tuple[str, str] | None, alpha: float) -> None:
-    if not curve["x"].size:
-        return
-    if levels and curve[levels[0]].size:
-        ax.fill_between(curve["x"], curve[levels[0]], curve[levels[1]], color=color, alpha=alpha, linewidth=0, zorder=1)
-    ax.plot(curve["x"], curve["fit"], color=color, linewidth=1.7, linestyle=dash, zorder=4)
+    red, green, blue = to_rgb(color)
+    return WARNING if color == INK else to_hex((0.45 * red, 0.45 * green, 0.45 * blue))
 
 
 def law_handles(
     band: str = "95 % band", extended: str = "", corrected: bool = True, color: str = MUTED, law: str = "published"
 ) -> list[Artist]:
     """Legend entries for what `draw_law` draws. extended: how far the laws go on, such as "x10"; law: what it is."""
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Artist] = [Line2D([], [], color=color, linewidth=1.7, label=f"law, as {law}")]
-    handles.append(Patch(color=color, alpha=0.18, linewidth=0, label=band))
+    handles = [line_handle(f"law, as {law}", color), Patch(color=color, alpha=0.18, linewidth=0, label=band)]
     if extended:
-        handles.append(
-            Line2D([], [], color=color, linewidth=1.7, linestyle=DOTTED, label=f"beyond the data, {extended}")
-        )
+        handles.append(line_handle(f"beyond the data, {extended}", color, DOTTED))
     if corrected:
-        handles.append(
-            Line2D([], [], color=twin_color(color), linewidth=0.9, linestyle=DASHED, label="law, corrected mode")
-        )
+        handles.append(line_handle("law, corrected mode", twin_color(color), DASHED, 0.9))
     return handles

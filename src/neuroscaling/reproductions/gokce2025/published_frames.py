@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.score_scales import scale_examples
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.laws.filters import merged_families
+from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, law_called
 from neuroscaling.reproductions.gokce2025.published_scores import read_csv
 
 if TYPE_CHECKING:
@@ -38,19 +39,17 @@ class PublishedData:
     """All that the figures draw from.
 
     models: one row a model (see `models`); checkpoints: one row a model and epoch; private: one row a model with the
-    scores of the private benchmarks; fits: contents of the fit files by name; bootstraps: their resamples by name.
+    scores of the private benchmarks; fits: finished fits by name, with their resamples.
     """
 
     models: pd.DataFrame = field(repr=False)
     checkpoints: pd.DataFrame = field(repr=False)
     private: pd.DataFrame = field(repr=False)
-    fits: dict[str, dict[str, Any]] = field(repr=False)
-    bootstraps: dict[str, pd.DataFrame] = field(repr=False)
+    fits: Mapping[str, FitRecord] = field(repr=False)
 
-    def law(self, name: str) -> dict[str, Any] | None:
-        """The content of a fit; None where there is none or where it is not testable."""
-        content = self.fits.get(name)
-        return content if content and content["status"] == "fitted" else None
+    def law(self, name: str) -> FinishedLaw | None:
+        """The law called `name`; None where there is no such fit or where it is not testable."""
+        return law_called(self.fits, name)
 
 
 def model_frame(table: pd.DataFrame) -> pd.DataFrame:

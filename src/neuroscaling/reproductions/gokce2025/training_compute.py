@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.report.figure import label, legend, look_handles, panels, set_y_range
+from neuroscaling.report.figure import label, legend, line_handle, look_handles, panels, set_y_range
 from neuroscaling.report.style import INK, MUTED, Look, axis_label
 from neuroscaling.reproductions.gokce2025.figure_entry import BEYOND, DASHED, LEVEL, SEEDS, TWO_SCALES, Entry
 from neuroscaling.reproductions.gokce2025.points_and_curves import (
     BEHAVIOR_COLOR,
-    CI70,
     NEURAL_COLOR,
     by_family,
     dots,
@@ -21,6 +20,7 @@ from neuroscaling.reproductions.gokce2025.points_and_curves import (
 from neuroscaling.reproductions.gokce2025.published_frames import PublishedData, supervised
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -70,7 +70,7 @@ def _architecture(ax: Axes, study: PublishedData, family: str) -> list[Any]:
     frame, shown = frame[frame["family"] == family], []
     for kind, ending in (("neural", "neuro"), ("behaviour", "behavior")):
         dots(ax, frame["total_flops"], frame[COLUMN[kind]], KINDS[kind], alpha=0.45)
-        curve = draw_law(ax, study, f"model_{family.lower()}_{ending}", KINDS[kind].color, levels=CI70)
+        curve = draw_law(ax, study, f"model_{family.lower()}_{ending}", KINDS[kind].color, band=70)
         shown += [frame[COLUMN[kind]], curve]
     return shown
 
@@ -105,10 +105,8 @@ def _named(kinds: dict[str, Look]) -> dict[str, Look]:
     return {words[kind]: look for kind, look in kinds.items()}
 
 
-def _untrained_handle() -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=MUTED, linewidth=0.9, linestyle=UNTRAINED, label="mean of the untrained networks")
+def _untrained_handle() -> Artist:
+    return line_handle("mean of the untrained networks", MUTED, UNTRAINED, 0.9)
 
 
 def _counts(study: PublishedData) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.report.figure import label, legend, look_handles, panels
+from neuroscaling.report.figure import Style, label, legend, look_handles, panels
 from neuroscaling.report.style import Look
 from neuroscaling.reproductions.gokce2025.figure_entry import Entry
 from neuroscaling.reproductions.gokce2025.points_and_curves import OBJECTIVE_LOOKS, family_handles, family_look, ordered
@@ -64,7 +64,13 @@ def _family(ax: Axes, frame: pd.DataFrame, column: str, look: Look) -> None:
     for _, model in frame.groupby("model_id"):
         ax.plot(model["epochs"], model[column], color=look.color, linewidth=0.5, alpha=0.35, zorder=1)
     mean = family_mean(frame, column)
-    style = {"markersize": 3.2, "markeredgecolor": "white", "markeredgewidth": 0.3, "linewidth": 1.4, "zorder": 3}
+    style: Style = {
+        "markersize": 3.2,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.3,
+        "linewidth": 1.4,
+        "zorder": 3,
+    }
     ax.plot(mean.index, mean, color=look.color, marker=look.marker, **style)
 
 
@@ -90,7 +96,7 @@ def objective_run(study: PublishedData, archs: list[str], method: str | None) ->
 
 
 def _objective(ax: Axes, run: pd.DataFrame, column: str, look: Look) -> None:
-    style = {"markersize": 3.4, "markeredgecolor": "white", "markeredgewidth": 0.3, "linewidth": 1.2}
+    style: Style = {"markersize": 3.4, "markeredgecolor": "white", "markeredgewidth": 0.3, "linewidth": 1.2}
     ax.plot(run["epochs"], run[column], color=look.color, marker=look.marker, **style)
 
 

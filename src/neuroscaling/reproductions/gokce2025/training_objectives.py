@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroscaling.report.figure import label, legend, look_handles, panels, set_y_range
+from neuroscaling.report.figure import label, legend, line_handle, look_handles, panels, set_y_range
 from neuroscaling.report.style import INK, MUTED
 from neuroscaling.reproductions.gokce2025.figure_entry import BEYOND, DASHED, LEVEL, Entry
 from neuroscaling.reproductions.gokce2025.points_and_curves import (
@@ -69,7 +69,7 @@ def _simclr_panel(ax: Axes, study: PublishedData, column: str, ending: str) -> l
 
 
 def _supervised_curve(ax: Axes, study: PublishedData, name: str) -> Any:
-    return draw_law(ax, study, name, MUTED, levels=None, style=DOTTED, corrected=False)
+    return draw_law(ax, study, name, MUTED, band=None, style=DOTTED, corrected=False)
 
 
 def _simclr_handles() -> list[Artist]:
@@ -78,9 +78,7 @@ def _simclr_handles() -> list[Artist]:
 
 
 def _supervised_handle() -> Artist:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=MUTED, linewidth=1.7, linestyle=DOTTED, label="law of the supervised ResNets")
+    return line_handle("law of the supervised ResNets", MUTED, DOTTED)
 
 
 def adversarial_models(study: PublishedData) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report.figure import label, legend, look_handles, panels, set_y_range
 from neuroscaling.report.style import BLUE, INK, ORANGE, PURPLE, Look, axis_label
 from neuroscaling.reproductions.gokce2025.figure_entry import DASHED, LEVEL, SEEDS, TWO_SCALES, Entry
@@ -54,17 +55,18 @@ def _prior(ax: Axes, study: PublishedData, frame: pd.DataFrame, region: str, gro
     return draw_law(ax, study, f"region_{NAMES[region]}_{group}", look.color)
 
 
-def gain(law: dict[str, Any], bootstraps: pd.DataFrame | None) -> tuple[float, list[float] | None]:
+def gain(law: FinishedLaw) -> tuple[float, list[float] | None]:
     """A x^-alpha at 1e14 FLOPs: the misalignment that compute can still remove there; and its 95 % interval.
 
-    law: content of a power law's fit; bootstraps: its resamples with columns A and alpha, or None. Resamples with an
-    infinite parameter are left out (paper section 10.5).
+    The interval is None for a law without resamples. Resamples with an infinite parameter are left out (paper section
+    10.5).
     """
-    x = GAIN_AT / law["x_scale"]
-    value = law["params"]["A"] * x ** -law["params"]["alpha"]
-    if bootstraps is None or bootstraps.empty:
+    x = GAIN_AT / float(law.scales[0])
+    value = law.params["A"] * x ** -law.params["alpha"]
+    if law.resamples is None:
         return value, None
-    left = bootstraps["A"].to_numpy(dtype=float) * x ** -bootstraps["alpha"].to_numpy(dtype=float)
+    amplitude, alpha = (law.resamples.params[:, law.form.names.index(name)] for name in ("A", "alpha"))
+    left = amplitude * x**-alpha
     low, high = np.percentile(left[np.isfinite(left)], [2.5, 97.5])
     return value, [float(low), float(high)]
 
@@ -73,7 +75,7 @@ def gains(study: PublishedData, ending: str = "") -> dict[str, tuple[float, list
     """The gain and its interval by region, of the laws of the strong prior that are there. ending: ".corrected"."""
     names = {region: f"region_{NAMES[region]}_group1{ending}" for region in REGIONS}
     laws = {region: study.law(name) for region, name in names.items()}
-    return {region: gain(law, study.bootstraps.get(names[region])) for region, law in laws.items() if law}
+    return {region: gain(law) for region, law in laws.items() if law}
 
 
 def _gain_bars(ax: Axes, study: PublishedData) -> None:
@@ -85,7 +87,7 @@ def _gain_bars(ax: Axes, study: PublishedData) -> None:
     for region, (value, interval) in corrected.items():
         _whisker(ax, REGIONS.index(region) + 0.17, value, interval, PURPLE, "D")
     if published:
-        ax.axhline(np.mean([value for value, _ in published.values()]), color=INK, linewidth=1, linestyle="--")
+        ax.axhline(float(np.mean([value for value, _ in published.values()])), color=INK, linewidth=1, linestyle="--")
     ax.set_xticks(range(len(REGIONS)), ["V1", "V2", "V4", "IT", "Behav."])
     ax.set_title("Reducible misalignment left\nat 1e14 FLOPs, strong prior", fontsize=8.5)
     ax.set_ylabel("A x$^{-α}$")
