@@ -11,13 +11,13 @@ import yaml
 from neuroscaling.cli import main, schema
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.study.validation import read_study_file
 from tests.cli.test_data_cli import small_tree
 from tests.forecast.test_next_runs import planted_two
 from tests.support.doc_blocks import PAGES, ROOT, blocks
 from tests.support.finished_fits import completed
 from tests.support.simulated_nsd import write_nsd_tree
 from tests.support.small_plan import write_small
+from tests.support.study_files import read_study_file
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 OURS = ("neuroscaling", ".venv/main/bin/neuroscaling")

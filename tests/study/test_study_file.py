@@ -6,7 +6,7 @@ import yaml
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.files import require_writable
 from neuroscaling.study.study_sections import Study
-from neuroscaling.study.validation import read_study_file
+from tests.support.study_files import read_study_file
 
 GOOD = {
     "study": "s",

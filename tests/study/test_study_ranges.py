@@ -14,7 +14,8 @@ from neuroscaling.study.fit_files import load_fit_file
 from neuroscaling.study.key_types import LARGEST_SEED
 from neuroscaling.study.recipes import load_recipe
 from neuroscaling.study.simulated_brains import LIMITS, brain_settings
-from neuroscaling.study.validation import read_study_file, validated
+from neuroscaling.study.validation import validated
+from tests.support.study_files import read_study_file
 
 RUN = {"archs": ["resnet_w8"], "datasets": ["d"], "samples_per_class": [1], "recipe": "digits"}
 FMRI = {"source": "algonauts2023", "data": {"simulated": "b"}}

@@ -121,11 +121,6 @@ class Kind:
         return (get_origin(self.type) or self.type) in (list, tuple)
 
     @property
-    def is_mapping(self) -> bool:
-        """Whether it is written as `key: value`."""
-        return self.model is not None or (get_origin(self.type) or self.type) is dict
-
-    @property
     def model(self) -> type[BaseModel] | None:
         """The section that it is, if it is one."""
         return self.type if isinstance(self.type, type) and issubclass(self.type, BaseModel) else None

@@ -46,15 +46,6 @@ def find_dotted(name: str) -> Dotted:
     return Dotted(name, found.module, found.attribute, found.file, int(size) if at else INPUT_SIZE)
 
 
-def is_dotted_network(name: str) -> bool:
-    """Does a dotted path lead to a function?"""
-    try:
-        find_dotted(name)
-    except StudyError:
-        return False
-    return True
-
-
 def dotted_sha256(name: str) -> str:
     """sha256 of the file of the module: an edited module makes other networks. What it imports is not followed."""
     return file_sha256(find_dotted(name).file)
@@ -76,6 +67,7 @@ def load_dotted(name: str) -> Callable[..., Any]:
 
 def make_dotted(name: str, num_classes: int) -> Any:
     """The network with `num_classes` outputs. Raises StudyError where the function gives something else."""
+    # A study is read without torch: only a job that builds a network loads it.
     from torch import nn
 
     model = load_dotted(name)(num_classes=num_classes)

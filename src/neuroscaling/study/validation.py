@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from neuroscaling.core.errors import Fault, Location, Problem, StudyError, nearest
+from neuroscaling.core.errors import Fault, Location, Problem, nearest
 from neuroscaling.study.key_types import (
     NAME_IN_WORDS,
     SHAPE_ONLY,
@@ -266,17 +266,6 @@ def _is_there(content: Any, place: Location) -> bool:
 
 STAND_INS = {"study": "unnamed"}
 VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
-
-
-def read_study_file(path: str | Path) -> Study:
-    """The validated study of the YAML file at `path`.
-
-    Raises StudyError with all problems of the file at once: YAML syntax, unset variables, unknown keys, wrong values.
-    """
-    study, document, faults = read_study_parts(path)
-    if faults or study is None:
-        raise StudyError(document.problems(faults))
-    return study
 
 
 def read_study_parts(path: str | Path) -> tuple[Study | None, Document, list[Fault]]:
