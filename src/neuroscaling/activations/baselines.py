@@ -21,20 +21,20 @@ GRID = 6
 
 
 def baseline_batches(name: str, files: Sequence[ImageFile]) -> Iterator[dict[str, np.ndarray]]:
-    """Batches {name: float32 (b, features)} of the baseline `name`. Raises StudyError for an unknown one."""
+    """Yield batches {name: float32 (b, features)} of the baseline `name`. Raises StudyError for an unknown one."""
     size, features = _baseline(name)
     for images in batches(files, size, "L"):
         yield {name: features(images.astype(np.float32) / 255)}
 
 
 def baseline_width(name: str) -> int:
-    """Number of features of the baseline `name`. Raises StudyError for an unknown one."""
+    """Return the number of features of the baseline `name`. Raises StudyError for an unknown one."""
     size, features = _baseline(name)
     return features(np.zeros((1, size, size), np.float32)).shape[1]
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Grey values 0..1 (b, h, w) as rows (b, h w)."""
+    """Return grey values 0..1 (b, h, w) as rows (b, h w)."""
     return images.reshape(len(images), -1)
 
 
@@ -64,7 +64,7 @@ def _energy(images: np.ndarray, wavelength: int, orientation: int) -> np.ndarray
 
 @cache
 def _bank(wavelength: int, component: float, size: int) -> np.ndarray:
-    """One axis of a Gabor filter at all its places, complex64 (places, size); its whole envelope sums to 1.
+    """Return one axis of a Gabor filter at all its places, complex64 (places, size); its whole envelope sums to 1.
 
     Places reach to the borders; what lies beyond counts as mid-grey.
     """
@@ -77,7 +77,7 @@ def _bank(wavelength: int, component: float, size: int) -> np.ndarray:
 
 
 def _largest(maps: np.ndarray, grid: int) -> np.ndarray:
-    """Adaptive max pooling of (b, h, w) to (b, grid * grid), with torch's cell borders."""
+    """Return the adaptive max pooling of (b, h, w) to (b, grid * grid), with torch's cell borders."""
     rows = [_cell(maps.shape[1], grid, i) for i in range(grid)]
     columns = [_cell(maps.shape[2], grid, i) for i in range(grid)]
     return np.stack([maps[:, row, column].max((1, 2)) for row in rows for column in columns], axis=1)

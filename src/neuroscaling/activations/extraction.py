@@ -184,7 +184,7 @@ class _NetworkExtraction:
         log.info("slice %d of %d of %s: %d shards", i + 1, parts, self.job.output, len(chosen))
 
     def _layers(self, partial: Partial, step: passes.Pass, write: bool) -> list[StoredLayer]:
-        """What is stored of the layers of one pass, which is made where `write` and nothing is there yet."""
+        """Return what is stored of the layers of one pass, which is made where `write` and nothing is there yet."""
         keep, extractor = self.job.features.options.keep, self.extractor
         if made := passes.finished_grams(partial, step):
             return made
@@ -210,7 +210,7 @@ class _NetworkExtraction:
 
 
 def layouts_of(widths: dict[str, int], n: int, asked: FeatureOptions, options: ExtractionOptions) -> dict[str, Layout]:
-    """How the features of each layer lie on the disk; features that are not kept are not compressed."""
+    """Return how the features of each layer lie on the disk; features that are not kept are not compressed."""
     codec = "none" if asked.keep == "gram" else options.codec
     for layer, width in widths.items():
         check_layer(layer, (n, width))
@@ -224,7 +224,7 @@ def _log_found(job: ExtractionJob) -> None:
 def _extraction(
     job: ExtractionJob, options: ExtractionOptions, device: str | None
 ) -> _BaselineExtraction | _NetworkExtraction | None:
-    """What makes the output; None where it is there: that asks for neither the run nor its weights."""
+    """Return what makes the output; None where it is there: that asks for neither the run nor its weights."""
     if job.output.exists():
         log.info("the activations of %s are there: %s", job.run.run, job.output)
         return None
@@ -246,7 +246,7 @@ def _extraction(
 
 
 def _stated(features: FeatureSpec) -> dict[str, Any]:
-    """What the manifest states of the features that were asked for."""
+    """Return what the manifest states of the features that were asked for."""
     options, usual = features.options.determining(), FeatureOptions()
     stated = {key: value for key, value in options.items() if key not in SWITCHES or value != getattr(usual, key)}
     return {
@@ -258,7 +258,7 @@ def _stated(features: FeatureSpec) -> dict[str, Any]:
 
 
 def _weights(job: ExtractionJob) -> dict[str, str]:
-    """sha256 of the run's final weights, by their name in the store; empty for a baseline."""
+    """Return the sha256 of the run's final weights, by their name in the store; empty for a baseline."""
     if job.run.kind == "baseline":
         return {}
     final = next(iter(read_run(job.folder / RUN_RECORD).weights_files), None)

@@ -36,7 +36,7 @@ class Layout:
     def of(
         cls, n: int, features: int, dtype: str = "float32", batch: int = CHUNK_ROWS, codec: str = "zstd"
     ) -> "Layout":
-        """The layout for `n` rows that come in batches of `batch`; shards begin where batches do."""
+        """Return the layout for `n` rows that come in batches of `batch`; shards begin where batches do."""
         rows = shard_rows(n, batch)
         pieces = max(math.ceil(features / CHUNK_FEATURES), 1)
         return cls((n, features), dtype, (chunk_rows(batch, n), max(math.ceil(features / pieces), 1)), rows, codec)
@@ -57,11 +57,11 @@ class Layout:
         return self.shard_rows, self.grid[1] * self.chunk[1]
 
     def rows(self, shard: int) -> tuple[int, int]:
-        """First and one past the last row of a shard."""
+        """Return the first and one past the last row of a shard."""
         return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.shape[0])
 
     def entry(self) -> dict[str, Any]:
-        """The layout as a manifest holds it."""
+        """Return the layout as a manifest holds it."""
         return {
             "shape": list(self.shape),
             "dtype": self.dtype,
@@ -72,19 +72,19 @@ class Layout:
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> "Layout":
-        """The layout that a manifest's entry describes. Raises KeyError for one that lacks a key."""
+        """Return the layout that a manifest's entry describes. Raises KeyError for one that lacks a key."""
         (n, features), (rows, columns) = entry["shape"], entry["chunks"]
         return cls((n, features), entry["dtype"], (rows, columns), entry["shards"][0], entry["codec"])
 
 
 def shard_rows(n: int, batch: int) -> int:
-    """Rows of a shard: whole batches, so that a batch never falls into two shards; at most SHARDS shards."""
+    """Return rows of a shard: whole batches, so that a batch never falls into two shards; at most SHARDS shards."""
     step = chunk_rows(batch, n) if batch >= n else batch
     return step * max(math.ceil(n / (step * SHARDS)), 1) if batch < n else step * math.ceil(n / step)
 
 
 def chunk_rows(batch: int, n: int) -> int:
-    """Rows of a chunk: a divisor of the batch, so that a batch is whole chunks; few rows are one chunk."""
+    """Return rows of a chunk: a divisor of the batch, so that a batch is whole chunks; few rows are one chunk."""
     if batch >= n:
         return max(min(CHUNK_ROWS, n), 1)
     divisor = max(rows for rows in range(1, CHUNK_ROWS + 1) if batch % rows == 0)
@@ -92,7 +92,7 @@ def chunk_rows(batch: int, n: int) -> int:
 
 
 def group_path(json_path: str | Path) -> Path:
-    """The Zarr group that belongs to a manifest."""
+    """Return the Zarr group that belongs to a manifest."""
     return Path(json_path).with_suffix(".zarr")
 
 
@@ -103,17 +103,17 @@ def partial_path(json_path: str | Path) -> Path:
 
 
 def shard_path(folder: Path, array: str, shard: int) -> Path:
-    """The file of a shard of the array `array` (its path in the group)."""
+    """Return the file of a shard of the array `array` (its path in the group)."""
     return folder / array / "c" / str(shard) / "0"
 
 
 def entry_name(layer: str, size: int) -> str:
-    """What a layer is called in a store of several grids, e.g. `blocks.3@4`; size: cells along each side."""
+    """Return what a layer is called in a store of several grids, e.g. `blocks.3@4`; size: cells along each side."""
     return f"{layer}{AT}{size}"
 
 
 def split_entry(entry: str) -> tuple[str, int]:
-    """Layer and grid size of an entry; 0 for a layer that is stored once, under its own name."""
+    """Return layer and grid size of an entry; 0 for a layer that is stored once, under its own name."""
     layer, at, size = entry.rpartition(AT)
     return (layer, int(size)) if at and size.isdigit() else (entry, 0)
 
@@ -124,12 +124,12 @@ def feature_dimension(layer: str) -> str:
 
 
 def ids_sha256(stimulus_ids: Sequence[str]) -> str:
-    """sha256 of the stimulus ids in their order."""
+    """Return the sha256 of the stimulus ids in their order."""
     return hashlib.sha256("\n".join(stimulus_ids).encode()).hexdigest()
 
 
 def not_finite(values: np.ndarray) -> int:
-    """How many of `values` are NaN or infinite; one fast pass where there are none."""
+    """Return how many of `values` are NaN or infinite; one fast pass where there are none."""
     if np.isfinite(values.sum(dtype=np.float64)):
         return 0
     return int(values.size - np.count_nonzero(np.isfinite(values)))

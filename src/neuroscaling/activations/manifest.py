@@ -34,12 +34,12 @@ class StoredArray:
     files: tuple[ShardRecord, ...]
 
     def content(self) -> dict[str, Any]:
-        """The array as the manifest holds it."""
+        """Return the array as the manifest holds it."""
         return {**self.layout.entry(), "files": [asdict(file) for file in self.files]}
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "StoredArray":
-        """The array of a manifest. Raises KeyError or TypeError for what is none."""
+        """Return the array of a manifest. Raises KeyError or TypeError for what is none."""
         return cls(Layout.from_entry(content), tuple(ShardRecord(**file) for file in content["files"]))
 
 
@@ -67,7 +67,7 @@ class StoredLayer:
         return None if self.files is None else StoredArray(self.layout, self.files)
 
     def arrays(self) -> dict[str, StoredArray]:
-        """The arrays that are stored, by their paths in the group."""
+        """Return the arrays that are stored, by their paths in the group."""
         found = {
             self.name: self.features,
             f"{GRAM}/{self.name}": self.gram,
@@ -76,7 +76,7 @@ class StoredLayer:
         return {path: array for path, array in found.items() if array is not None}
 
     def content(self) -> dict[str, Any]:
-        """The layer as the manifest holds it."""
+        """Return the layer as the manifest holds it."""
         content: dict[str, Any] = {"name": self.name, "kept": self.kept, **self.layout.entry()}
         if self.files is not None:
             content["files"] = [asdict(file) for file in self.files]
@@ -86,7 +86,7 @@ class StoredLayer:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "StoredLayer":
-        """The layer of a manifest. Raises KeyError or TypeError for what is none."""
+        """Return the layer of a manifest. Raises KeyError or TypeError for what is none."""
         kept, gram = content["kept"], None
         row_sums = files = None
         if FEATURES in kept:
@@ -113,7 +113,7 @@ class Manifest:
     record: dict[str, Any]
 
     def layer(self, name: str) -> StoredLayer:
-        """What is stored of a layer. Raises DataError, naming those that there are, for an unknown one."""
+        """Return what is stored of a layer. Raises DataError, naming those that there are, for an unknown one."""
         if name not in self.layers:
             raise DataError(
                 Problem(
@@ -128,7 +128,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path`.
+    """Return the manifest at `path`.
 
     Raises DataError when it is missing, altered, of another format, or of other activations than it is named after.
     """

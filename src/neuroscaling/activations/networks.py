@@ -54,7 +54,7 @@ class Extractor:
         return list(self.outputs)
 
     def widths(self) -> dict[str, int]:
-        """Features of each entry of the store: of each layer after reduction, on each of its grids."""
+        """Return features of each entry of the store: of each layer after reduction, on each of its grids."""
         widths: dict[str, int] = {}
         for layer, output in self.outputs.items():
             widths |= reduced_widths(layer, output, self.reducer)
@@ -86,12 +86,12 @@ class Extractor:
                 raise DataError(Problem(what=what, where="layers", value=listing(missed()), fix=fix))
 
     def facts(self) -> dict[str, Any]:
-        """What was done to the images, for the manifest."""
+        """Return what was done to the images, for the manifest."""
         return {"preprocessing": self.preprocess.facts(), "readout": self.layers[-1]}
 
 
 def extractor_of(run: Run, folder: Path, features: FeatureSpec, device: str | None) -> Extractor:
-    """The network of a run with the weights that run.json in its `folder` names.
+    """Return the network of a run with the weights that run.json in its `folder` names.
 
     Raises DataError when there are no weights, when they are not those of the record or of another network, for layers
     that it doesn't have, and for features of an image that depend on the other images of its batch.
@@ -105,7 +105,7 @@ def extractor_of(run: Run, folder: Path, features: FeatureSpec, device: str | No
 
 
 def network_extractor(model: nn.Module, arch: str, kind: str, features: FeatureSpec, device: torch.device) -> Extractor:
-    """An extractor of a network that is built already; also for the meta device, to know shapes beforehand.
+    """Return an extractor of a network that is built already; also for the meta device, to know shapes beforehand.
 
     kind: of the run, such as `trained`. Raises DataError for layers that the network doesn't have or doesn't reach.
     """
@@ -147,7 +147,7 @@ def _refuse_bare_layers(extractor: Extractor) -> None:
 
 
 def wanted_layers(arch: str, layers: Layers, model: nn.Module) -> tuple[list[str], str]:
-    """Layers to extract, early to late, each once, the readout last; and the readout.
+    """Return layers to extract, early to late, each once, the readout last; and the readout.
 
     Candidates that are not named are what the architecture has by default, and so is the readout.
     """
@@ -160,7 +160,7 @@ def wanted_layers(arch: str, layers: Layers, model: nn.Module) -> tuple[list[str
 
 
 def reduced_widths(layer: str, output: Output, reducer: Reducer) -> dict[str, int]:
-    """Features of each entry of a layer after reduction, from its shape alone."""
+    """Return features of each entry of a layer after reduction, from its shape alone."""
     reduced = reducer.entries(layer, torch.empty(output.shape, device="meta"))
     return {entry: values.shape[1] for entry, values in reduced.items()}
 

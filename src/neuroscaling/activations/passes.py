@@ -67,7 +67,7 @@ def making(path: Path, part: tuple[int, int] | None) -> Iterator[Lease | None]:
 
 
 def _busy(path: Path, part: tuple[int, int] | None) -> tuple[int, int] | None:
-    """A slice that a living process writes, and that shares shards with `part`, or with the whole."""
+    """Return a slice that a living process writes, and that shares shards with `part`, or with the whole."""
     for other in _slices(path):
         if part is None or _overlap(part, other):
             try:
@@ -83,12 +83,12 @@ def _named(path: Path, part: tuple[int, int]) -> str:
 
 
 def _slice(path: Path, part: tuple[int, int]) -> Path:
-    """What the lease of a slice is named after; no such file is made."""
+    """Return what the lease of a slice is named after; no such file is made."""
     return partial_path(path) / f"slice-{part[0]}-{part[1]}"
 
 
 def _slices(path: Path) -> list[tuple[int, int]]:
-    """The slices that processes hold, or held when they died."""
+    """Return the slices that processes hold, or held when they died."""
     locks = sorted(partial_path(path).glob(lock_of(Path("slice-*-*")).name))
     numbers = [lock.name.removeprefix(".slice-").removesuffix(".lock").split("-") for lock in locks]
     return [(int(i), int(parts)) for i, parts in numbers]
@@ -125,7 +125,7 @@ class Partial:
         return self.folder / "group.zarr"
 
     def done(self, step: str) -> Any:
-        """The record of a finished step, or None."""
+        """Return the record of a finished step, or None."""
         file = self.folder / "done" / f"{step}.json"
         try:
             return read_json(file) if file.is_file() else None
@@ -138,7 +138,7 @@ class Partial:
         write_json(self.folder / "done" / f"{step}.json", record)
 
     def shard_records(self, step: str, layouts: dict[str, Layout], shard: int) -> dict[str, ShardRecord] | None:
-        """Records by layer of a shard that is finished and whose files are there; None where one is not."""
+        """Return records by layer of a shard that is finished and whose files are there; None where one is not."""
         found = self.done(step)
         if found is None or found.keys() != layouts.keys():
             return None
@@ -243,7 +243,7 @@ class Pass:
     layouts: dict[str, Layout]
 
     def step(self, shard: int) -> str:
-        """Name of the step that a finished shard is."""
+        """Return the name of the step that a finished shard is."""
         return f"pass{self.number}-shard{shard}"
 
 
@@ -262,7 +262,7 @@ def plan_passes(layouts: dict[str, Layout], scratch_bytes: float | None) -> list
 
 
 def feature_bytes(layout: Layout) -> int:
-    """Bytes of an array before compression."""
+    """Return bytes of an array before compression."""
     return layout.shape[0] * layout.shape[1] * int(layout.dtype[-2:]) // 8
 
 
@@ -330,7 +330,7 @@ def add_grams(
 
 
 def finished_grams(partial: Partial, one: Pass) -> list[StoredLayer] | None:
-    """What `add_grams` gave, once it has; features that are not kept are deleted only now."""
+    """Return what `add_grams` gave, once it has; features that are not kept are deleted only now."""
     made = partial.done(f"pass{one.number}-grams")
     if not made:
         return None

@@ -28,7 +28,7 @@ LARGEST = 2**53
 
 @lru_cache(maxsize=64)
 def entries(features: int, components: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The entries that are not 0 of a matrix (features, components): feature, component, and +1 or -1."""
+    """Return the entries that are not 0 of a matrix (features, components): feature, component, and +1 or -1."""
     density = 1 / sqrt(features)
     drawn = [
         _block(first, min(BLOCK, features - first), components, density, seed) for first in range(0, features, BLOCK)
@@ -64,7 +64,7 @@ class Projection:
 
 
 def _block(first: int, rows: int, components: int, density: float, seed: int) -> tuple[np.ndarray, ...]:
-    """Entries of features `first` to `first + rows`: steps between them in reading order are geometric."""
+    """Return entries of features `first` to `first + rows`: steps between them in reading order are geometric."""
     generator = np.random.Philox(key=seed, counter=[0, 0, 0, first])
     cells, found, last = rows * components, [], -1
     while last < cells:
@@ -167,7 +167,7 @@ def reduce(output: torch.Tensor, model: nn.Module, reduction: Reduction) -> torc
 
 
 def pooled(output: torch.Tensor, model: nn.Module, kind: str, sizes: Sequence[int]) -> dict[int, torch.Tensor]:
-    """Tokens or a map, (b, ...), on each grid of `sizes` cells along a side: (b, channels, size, size) by size.
+    """Return tokens or a map, (b, ...), on each grid of `sizes` cells along a side: (b, channels, size, size) by size.
 
     kind: `grid` for means, `max` for maxima, both over torch's adaptive cells. Sizes above the map's are left out.
     """
@@ -195,5 +195,5 @@ def _channels_last(output: torch.Tensor, model: nn.Module) -> bool:
 
 
 def _prefix_tokens(output: torch.Tensor, model: nn.Module) -> int:
-    """Tokens that are no patches; where the model doesn't say, what is more than a square."""
+    """Return tokens that are no patches; where the model doesn't say, what is more than a square."""
     return getattr(model, "num_prefix_tokens", output.shape[1] - isqrt(output.shape[1]) ** 2)

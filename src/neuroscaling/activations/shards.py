@@ -125,7 +125,7 @@ class ShardReader:
     record: ShardRecord
 
     def problem(self) -> str:
-        """What is wrong with the file without reading it, or nothing."""
+        """Return what is wrong with the file without reading it, or nothing."""
         if not self.path.is_file():
             return "a file of the activations is missing"
         return "" if self.path.stat().st_size == self.record.bytes else "a file was cut short or altered"
@@ -148,7 +148,7 @@ class ShardReader:
         return found if whole and f"{google_crc32c.extend(total, index_crc):08x}" == self.record.crc32c else None
 
     def verify(self) -> bool:
-        """Whether the file's bytes are those that were written; memory is that of a chunk."""
+        """Return whether the file's bytes are those that were written; memory is that of a chunk."""
         return self._each(self.chunks(), lambda data, chunk: True)
 
     def read(self, out: np.ndarray) -> bool:
@@ -187,13 +187,13 @@ class ShardReader:
 
 
 def compressors(codec: str) -> list[Any]:
-    """The compressors and checksum of an array's chunks, for zarr's `create_array`."""
+    """Return the compressors and checksum of an array's chunks, for zarr's `create_array`."""
     return [*([ZstdCodec(level=ZSTD_LEVEL)] if codec == "zstd" else []), Crc32cCodec()]
 
 
 @cache
 def pool() -> ThreadPoolExecutor:
-    """Threads for compression and for reading, one a core of this process."""
+    """Return threads for compression and for reading, one a core of this process."""
     return ThreadPoolExecutor(len(os.sched_getaffinity(0)), "shards")
 
 
@@ -207,7 +207,7 @@ def _crc(data: bytes) -> bytes:
 
 
 def _encode(values: np.ndarray, column: int, layout: Layout) -> tuple[bytes, bytes]:
-    """A chunk of some rows, filled with NaN where it reaches beyond the array, and its checksum."""
+    """Return a chunk of some rows, filled with NaN where it reaches beyond the array, and its checksum."""
     height, width = layout.chunk
     tile = values[:, column * width : (column + 1) * width]
     if tile.shape != (height, width):
@@ -228,7 +228,7 @@ ALTERED = "a file was cut short or altered"
 
 
 def read_array(folder: Path, array: str, stored: StoredArray) -> np.ndarray:
-    """All values of an array, its shards read side by side. Raises DataError, naming each damaged file."""
+    """Return all values of an array, its shards read side by side. Raises DataError, naming each damaged file."""
     layout, readers = stored.layout, _readers(folder, array, stored)
     values = np.empty(layout.shape, layout.dtype)
     parts = [values[slice(*layout.rows(reader.shard))] for reader in readers]
@@ -238,7 +238,7 @@ def read_array(folder: Path, array: str, stored: StoredArray) -> np.ndarray:
 
 
 def column_blocks(folder: Path, array: str, stored: StoredArray) -> Iterator[np.ndarray]:
-    """The array some columns at a time, (n, a chunk's width). Raises DataError, naming each damaged file."""
+    """Yield the array some columns at a time, (n, a chunk's width). Raises DataError, naming each damaged file."""
     layout, readers = stored.layout, _readers(folder, array, stored)
     width = layout.chunk[1]
     columns = [_by_column(chunks, layout.grid[1]) for chunks in _sound_chunks(array, readers)]
@@ -251,7 +251,7 @@ def column_blocks(folder: Path, array: str, stored: StoredArray) -> Iterator[np.
 
 
 def _sound_chunks(array: str, readers: list[ShardReader]) -> list[list[Chunk]]:
-    """Chunks of each shard, looked up once: a look at all of them for each column would grow with its square."""
+    """Return chunks of each shard, looked up once: a look at all of them for each column would grow with its square."""
     found = list(pool().map(ShardReader.chunks, readers))
     _refuse(array, [(r, ALTERED if chunks is None else "") for r, chunks in zip(readers, found, strict=True)])
     return [chunks or [] for chunks in found]

@@ -39,7 +39,7 @@ class Preprocessing:
     mode: str = "RGB"
 
     def load(self, file: ImageFile | Path) -> np.ndarray:
-        """The image as uint8 (size, size, 3), or (size, size) for mode "L".
+        """Return the image as uint8 (size, size, 3), or (size, size) for mode "L".
 
         Raises DataError for a damaged file, and for one that holds another image than it should.
         """
@@ -120,7 +120,7 @@ def batches(files: Sequence[ImageFile], size: int, mode: str = "RGB", batch: int
 
 
 def load(portions: Sequence[Sequence[ImageFile]], preprocess: Preprocessing, workers: int = 0) -> Images:
-    """The images of each portion as uint8 (b, size, size[, 3]), decoded ahead while the caller is busy.
+    """Return the images of each portion as uint8 (b, size, size[, 3]), decoded ahead while the caller is busy.
 
     workers: processes that decode; 0: threads of this process, half as many as cores. At most AHEAD portions (for
     each process) wait. Raises DataError for an image that can't be decoded.

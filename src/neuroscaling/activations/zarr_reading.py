@@ -52,15 +52,15 @@ class Activations:
         return self.manifest.reduction
 
     def shape(self, layer: str) -> tuple[int, int]:
-        """Stimuli and features of a layer, also where only its inner products are kept."""
+        """Return stimuli and features of a layer, also where only its inner products are kept."""
         return self.manifest.layer(layer).layout.shape
 
     def keeps(self, layer: str, what: str) -> bool:
-        """Whether the `features` or the `gram` of a layer are stored."""
+        """Return whether the `features` or the `gram` of a layer are stored."""
         return what in self.manifest.layer(layer).kept
 
     def read(self, layer: str) -> np.ndarray:
-        """All values of a layer, (stimuli, features), in the type they are stored in.
+        """Return all values of a layer, (stimuli, features), in the type they are stored in.
 
         Raises DataError for an unknown layer, one whose features are not kept, a missing, cut or altered file (named),
         and for NaN (counted).
@@ -72,7 +72,7 @@ class Activations:
         return values
 
     def rows_of(self, stimulus_ids: Sequence[str]) -> np.ndarray:
-        """Row of each of `stimulus_ids` (which may repeat). Raises DataError for ids without activations."""
+        """Return the row of each of `stimulus_ids` (which may repeat). Raises DataError for ids without activations."""
         position = {stimulus: row for row, stimulus in enumerate(self.stimulus_ids)}
         missing = [stimulus for stimulus in stimulus_ids if stimulus not in position]
         if missing:
@@ -86,11 +86,11 @@ class Activations:
         return np.array([position[stimulus] for stimulus in stimulus_ids], dtype=np.intp)
 
     def read_rows(self, layer: str, stimulus_ids: Sequence[str]) -> np.ndarray:
-        """Values of a layer for `stimulus_ids`, in their order. Raises DataError for ids without activations."""
+        """Return values of a layer for `stimulus_ids`, in their order. Raises DataError for ids without activations."""
         return self.read(layer)[self.rows_of(stimulus_ids)]
 
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
-        """The features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
+        """Yield the features of all stimuli some columns at a time, (n, up to 4096); memory is that of one block."""
         stored, first = self._features(layer), 0
         self._check_metadata([layer])
         for block in column_blocks(group_path(self.path), layer, stored):

@@ -11,7 +11,6 @@ from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.errors import listing as listed
 from neuroscaling.datasets.formats import declared_problems, format_of, has_declared_size, has_root, no_root
 from neuroscaling.datasets.image_listing import (
-    FILES_LOOKED_AT,
     cache_file,
     list_images,
     location_settings,
@@ -21,16 +20,14 @@ from neuroscaling.datasets.image_listing import (
 )
 from neuroscaling.datasets.index import files_key, unnamed_source
 from neuroscaling.datasets.packed_names import names_not_in_utf8
-from neuroscaling.datasets.split import SPLITS, Source, Split
+from neuroscaling.datasets.split import FAULTS_SHOWN, FILES_LOOKED_AT, NAMES_SHOWN, SPLITS, Source, Split
 from neuroscaling.datasets.subset_sampling import token_problems
-
-SHOWN = 5
 
 
 def light_problems(
     name: str, settings: dict[str, Any], subsets: Iterable[int | str], cache_dir: Path | None = None
 ) -> list[Problem]:
-    """Faults that the names of files and folders show; quick, run whenever a study is read.
+    """Return faults that the names of files and folders show; quick, run whenever a study is read.
 
     subsets: every token (k, "all", "n5000", "c100", "p10") that the study asks of this data set; cache_dir: where the
     result is kept for large sets, while their class folders, lists or shards don't change.
@@ -52,7 +49,7 @@ def light_problems(
 
 
 def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -> list[Problem]:
-    """Images that can't be decoded where a split has more of them than `corrupt_limit`; each image is opened.
+    """Return images that can't be decoded where a split has more of them than `corrupt_limit`; each image is opened.
 
     Their number is kept while the files don't change. Splits of more than 20,000 images are left out: theirs are
     checked as training reads them. Raises DataError when images are missing.
@@ -63,7 +60,7 @@ def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -
 
 
 def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> tuple[dict[str, int], list[Problem]]:
-    """Training images of each class, and what is wrong with the names of files and folders."""
+    """Return training images of each class, and what is wrong with the names of files and folders."""
     kept, key = cache_file(cache_dir, "look", location_settings(settings)), state_key(name, settings, list(SPLITS))
     found = read_cache(kept, key)
     if found is None or found["problems"]:
@@ -84,11 +81,11 @@ def _faults(name: str, settings: dict[str, Any], splits: dict[str, Split]) -> It
         if strange:
             what = f"{len(strange)} names of {kind} images or classes are not in UTF-8"
             fix = "rename them, as `convmv -r -f latin1 -t utf8 --notest FOLDER` does"
-            yield Problem(what=what, where=f"dataset {name}", value=listed(strange, SHOWN), fix=fix)
+            yield Problem(what=what, where=f"dataset {name}", value=listed(strange, NAMES_SHOWN), fix=fix)
 
 
 def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | str]) -> list[Problem]:
-    """Subsets that the declared numbers can't give, however evenly the images are spread over the classes."""
+    """Return subsets that the declared numbers can't give, however evenly the images are spread over the classes."""
     if not has_declared_size(settings):
         return []
     each, more = divmod(settings["images"], settings["classes"])
@@ -111,9 +108,6 @@ def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_di
     return shortened(faults, len(found.names), f"dataset {name}, {split}", limit) if len(faults) > limit else []
 
 
-FAULTS_SHOWN = 50
-
-
 def undecodable(source: Source) -> list[Problem]:
     """A Problem for each image that can't be decoded to its end; all processors look (PIL decodes outside the lock)."""
 
@@ -129,7 +123,7 @@ def undecodable(source: Source) -> list[Problem]:
 
 
 def shortened(faults: list[Problem], n_images: int, where: str, limit: int) -> list[Problem]:
-    """The first faults and, ahead of them, how many there are, and may be."""
+    """Return the first faults and, ahead of them, how many there are, and may be."""
     what, allowed = f"{len(faults)} of {n_images} images can't be decoded", f"corrupt_limit: {limit}"
     fix = "replace these files or move them away, or raise the data set's `corrupt_limit`"
     return [Problem(what=what, where=where, allowed=allowed, fix=fix), *faults[:FAULTS_SHOWN]]

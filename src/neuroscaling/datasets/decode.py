@@ -21,7 +21,7 @@ LONGEST = 32
 
 
 def decode(source: Source, row: int) -> torch.Tensor:
-    """The image `row`: uint8 (3, h, w), RGB. Raises DataError that names it when it can't be decoded."""
+    """Return the image `row`: uint8 (3, h, w), RGB. Raises DataError that names it when it can't be decoded."""
     if source.is_encoded:
         content = source.encoded(row)
         if is_plain_jpeg(content):
@@ -45,14 +45,14 @@ def square(image: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def without_ends(image: torch.Tensor) -> torch.Tensor:
-    """The middle of an image (3, h, w) that is very long; any other as it is."""
+    """Return the middle of an image (3, h, w) that is very long; any other as it is."""
     longest = LONGEST * min(image.shape[1:])
     top, left = (max(0, side - longest) // 2 for side in image.shape[1:])
     return image[:, top : top + longest, left : left + longest]
 
 
 def squares_file(path: Path, n: int, size: int) -> np.memmap:
-    """A new .npy file of `n` squares of `size`, uint8 (n, size, size, 3), mapped for writing.
+    """Return a new .npy file of `n` squares of `size`, uint8 (n, size, size, 3), mapped for writing.
 
     Its room is taken at once: a full disk is an OSError here, and would later end the process without a word.
     """

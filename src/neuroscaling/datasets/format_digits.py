@@ -23,7 +23,7 @@ DIGITS_SHA256 = "68aea062d35a127749050fa0e52dca09d6569ac08092c925610e0954e172dde
 
 
 def load_digits(split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Images, labels and ids of one split; the split is fixed, stratified (80 % and 20 % of each class).
+    """Return images, labels and ids of one split; the split is fixed, stratified (80 % and 20 % of each class).
 
     split: "train" or "validation". Returns uint8 (n, 8, 8) in 0..255 (white strokes on black), int64 (n,) in 0..9,
     and ids like `digit-0123` (the row in scikit-learn's file). Raises DataError for another split, or when the
@@ -87,17 +87,17 @@ def _is_validation(labels: np.ndarray) -> np.ndarray:
 
 
 def digits_identity(settings: dict[str, Any]) -> str:
-    """Hash of the known file and the version of the split."""
+    """Return the hash of the known file and the version of the split."""
     return content_hash({"digits": DIGITS_SHA256, "split": DIGITS_SPLIT_VERSION})
 
 
 def digits_state(settings: dict[str, Any], split: str) -> Any:
-    """The digits never change."""
+    """Return the identity and the split: the digits never change."""
     return [digits_identity(settings), split]
 
 
 def read_digits(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """The digits of a split. Raises DataError for another split, or when the file isn't the known one."""
+    """Return the digits of a split. Raises DataError for another split, or when the file isn't the known one."""
     _, labels, image_ids = load_digits(split)
     return Split(image_ids, labels, [str(digit) for digit in range(10)])
 

@@ -14,9 +14,16 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.datasets.packed_names import join_names, pack_names
-from neuroscaling.datasets.split import IMAGE_EXTENSIONS, DatasetIndex, FileSource, Format, Settings, Split
+from neuroscaling.datasets.split import (
+    FILES_LOOKED_AT,
+    IMAGE_EXTENSIONS,
+    DatasetIndex,
+    FileSource,
+    Format,
+    Settings,
+    Split,
+)
 
-MANY_IMAGES = 20_000
 NAMES_LOOKED_AT = 20  # of each class in sets of many images
 
 
@@ -32,12 +39,12 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def folder_state(folder: Path) -> list[list[str | int]]:
-    """Name and date of each class folder: they change when images are added, removed or renamed."""
+    """Return the name and date of each class folder: they change when images are added, removed or renamed."""
     return [[name, os.stat(folder / name).st_mtime_ns] for name in class_folders(folder)]
 
 
 def read_folders(folder: Path) -> Split:
-    """Class folders and the image files in them, both sorted by name; other files are left alone.
+    """Return class folders and the image files in them, both sorted by name; other files are left alone.
 
     Raises DataError when the folder is missing or a class folder can't be read.
     """
@@ -49,7 +56,7 @@ def read_folders(folder: Path) -> Split:
 
 
 def folder_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
-    """What is wrong with the class folders of training and validation images, given by their folders."""
+    """Yield what is wrong with the class folders of training and validation images, given by their folders."""
     for folder, split in splits.items():
         yield from _split_problems(folder, split)
     yield from _class_problems(splits)
@@ -103,9 +110,9 @@ def _class_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
 
 
 def _name_problems(folder: Path, split: Split) -> Iterator[Problem]:
-    """Images named after another class than that of their folder: folders that were swapped or mixed up."""
+    """Yield images named after another class than that of their folder: folders that were swapped or mixed up."""
     others = {label.lower(): label for label in split.class_names}
-    looked_at = NAMES_LOOKED_AT if len(split.names) > MANY_IMAGES else MANY_IMAGES
+    looked_at = NAMES_LOOKED_AT if len(split.names) > FILES_LOOKED_AT else FILES_LOOKED_AT
     start = 0
     for label, count in split.counts().items():
         files = [name.rpartition("/")[2] for name in split.names[start : start + min(count, looked_at)]]
@@ -134,7 +141,7 @@ def _named_class(file: str, others: dict[str, str]) -> str | None:
 def folder_format(
     split_folder: Callable[[Settings, str], Path], problems: Callable[[Settings, dict[str, Split]], Iterator[Problem]]
 ) -> Format:
-    """A format whose images lie in one folder a class, below the folder of their split.
+    """Return a format whose images lie in one folder a class, below the folder of their split.
 
     split_folder: that folder, for the settings of a data set and a split; problems: as of `Format`.
     """
@@ -155,7 +162,7 @@ IMAGEFOLDER_SPLITS = {"train": "train", "validation": "val"}
 
 
 def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
-    """Folder of a split. Raises DataError for a split that doesn't exist."""
+    """Return the folder of a split. Raises DataError for a split that doesn't exist."""
     if split not in IMAGEFOLDER_SPLITS:
         raise DataError(
             Problem(
@@ -170,7 +177,7 @@ def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
 
 
 def imagefolder_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """Classes without images or in one split alone, folders that were swapped."""
+    """Return classes without images or in one split alone, folders that were swapped."""
     return folder_problems({imagefolder_split(settings, split): found for split, found in splits.items()})
 
 
@@ -180,14 +187,14 @@ INATURALIST_VALIDATION = "2021_valid"
 
 
 def inaturalist_split(settings: dict[str, Any], split: str) -> Path:
-    """Folder of a split."""
+    """Return the folder of a split."""
     return Path(settings["root"]) / (
         settings.get("version", "2021_train") if split == "train" else INATURALIST_VALIDATION
     )
 
 
 def inaturalist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """Categories without images or in one split alone, and folders that are no categories."""
+    """Yield categories without images or in one split alone, and folders that are no categories."""
     places = {inaturalist_split(settings, split): found for split, found in splits.items()}
     yield from folder_problems(places)
     for folder, split in places.items():

@@ -35,24 +35,24 @@ class DeformedSource(PixelSource):
     """Training images, each made from one of the originals: pixels uint8 (n, 28, 28)."""
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (28, 28, 3); the same ones each time."""
+        """Return pixels, uint8 (28, 28, 3); the same ones each time."""
         original = self.pixels[row % len(self.pixels)]
         return grey_to_rgb(original if row < len(self.pixels) else deformed(original, row))
 
 
 def infimnist_identity(settings: dict[str, Any]) -> str:
-    """Hash of the originals, the number of images and the version of the deformation. Raises DataError."""
+    """Return the hash of the originals, the number of images and the version of the deformation. Raises DataError."""
     source = originals_hash(settings.get("mnist")) or [format_digits.DIGITS_SHA256, format_digits.DIGITS_SPLIT_VERSION]
     return content_hash({"originals": source, "images": _n_images(settings), "deformation": DEFORMATION_VERSION})
 
 
 def infimnist_state(settings: dict[str, Any], split: str) -> Any:
-    """The images are made anew each time."""
+    """Return the identity and the split: the images are made anew each time."""
     return [infimnist_identity(settings), split]
 
 
 def read_infimnist(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """Images by their numbers. Raises DataError when MNIST's files are missing or damaged."""
+    """Return images by their numbers. Raises DataError when MNIST's files are missing or damaged."""
     labels = load_labels(settings.get("mnist"), split)
     n = _n_images(settings) if split == "train" else len(labels)
     names = numbered_names(INFIMNIST_PREFIXES[split], n, DIGITS_OF_ID)
@@ -82,7 +82,7 @@ ELASTIC = 1.0  # standard deviation of the elastic shifts, pixels
 
 
 def deformed(image: np.ndarray, seed: int) -> np.ndarray:
-    """`image` uint8 (28, 28), deformed in the way of `seed`; black comes in from outside."""
+    """Return `image` uint8 (28, 28), deformed in the way of `seed`; black comes in from outside."""
     from scipy.ndimage import map_coordinates  # not while a study is parsed
 
     random = np.random.default_rng([DEFORMATION_VERSION, seed])
@@ -101,7 +101,7 @@ def _affine(random: np.random.Generator) -> np.ndarray:
 
 
 def _elastic(random: np.random.Generator) -> np.ndarray:
-    """Shifts of each pixel, (2, 28, 28)."""
+    """Return shifts of each pixel, (2, 28, 28)."""
     smooth = _smoothing()
     return ELASTIC * (smooth @ random.standard_normal((2, SIZE, SIZE)) @ smooth.T)
 
@@ -113,7 +113,7 @@ def _grid() -> np.ndarray:
 
 @cache
 def _smoothing() -> np.ndarray:
-    """Gaussian smoothing along one axis, (28, 28); white noise keeps a variance of 1."""
+    """Return Gaussian smoothing along one axis, (28, 28); white noise keeps a variance of 1."""
     distance = np.arange(SIZE)[:, None] - np.arange(SIZE)[None]
     weights = np.exp(-0.5 * (distance / SMOOTHING) ** 2)
     return weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
@@ -126,7 +126,7 @@ IDX_MAGIC = {3: 0x803, 1: 0x801}  # unsigned bytes, of three axes or one
 
 
 def load_originals(folder: str | None, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Undeformed digits of a split: uint8 (n, 28, 28), white on black, and int64 (n,) in 0..9.
+    """Return undeformed digits of a split: uint8 (n, 28, 28), white on black, and int64 (n,) in 0..9.
 
     folder: with MNIST's idx files, packed by gzip or not; None: scikit-learn's digits. Raises DataError when a file
     is missing, cut short or of another kind.
@@ -142,14 +142,14 @@ def load_originals(folder: str | None, split: str) -> tuple[np.ndarray, np.ndarr
 
 
 def load_labels(folder: str | None, split: str) -> np.ndarray:
-    """Labels of the undeformed digits, int64 (n,), without their images."""
+    """Return labels of the undeformed digits, int64 (n,), without their images."""
     if folder is None:
         return load_digits(split)[1]
     return _read_idx(idx_file(folder, split, 1), 1).astype(np.int64)
 
 
 def originals_hash(folder: str | None) -> str:
-    """What tells the training digits from others: sha256 of their file, unpacked; empty for scikit-learn's."""
+    """Return what tells the training digits from others: sha256 of their file, unpacked; empty for scikit-learn's."""
     if folder is None:
         return ""
     path = idx_file(folder, "train", 3)
@@ -164,7 +164,7 @@ def _idx_hash(path: Path, size: int, changed: int) -> str:
 
 
 def idx_file(folder: str, split: str, axes: int) -> Path:
-    """MNIST's file of images (3 axes) or labels (1 axis). Raises DataError when it is missing."""
+    """Return MNIST's file of images (3 axes) or labels (1 axis). Raises DataError when it is missing."""
     name = f"{IDX_FILES[split]}-{'images-idx3' if axes == 3 else 'labels-idx1'}-ubyte"
     found = next((path for path in (Path(folder) / name, Path(folder) / f"{name}.gz") if path.is_file()), None)
     if found is None:
@@ -176,7 +176,7 @@ def idx_file(folder: str, split: str, axes: int) -> Path:
 
 
 def _read_idx(path: Path, axes: int) -> np.ndarray:
-    """An idx file: big-endian magic number and sizes, then bytes (the format is described on MNIST's page)."""
+    """Return an idx file: big-endian magic number and sizes, then bytes (the format is described on MNIST's page)."""
     data = _unpacked(path)
     with reading(path, "an idx file", FETCH_AGAIN):
         magic, *shape = np.frombuffer(data, ">i4", 1 + axes).tolist()
@@ -190,7 +190,7 @@ def _read_idx(path: Path, axes: int) -> np.ndarray:
 
 
 def _unpacked(path: Path) -> bytes:
-    """The file's bytes. Raises DataError when it is cut short."""
+    """Return the file's bytes. Raises DataError when it is cut short."""
     with reading(path, "an idx file that can be unpacked", FETCH_AGAIN):
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 

@@ -29,7 +29,7 @@ def filelist_state(settings: dict[str, Any], split: str) -> Any:
 
 
 def read_filelist(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """Images in the order of the list. Raises DataError with the lines and labels that are wrong."""
+    """Return images in the order of the list. Raises DataError with the lines and labels that are wrong."""
     path = _filelist_path(settings, split)
     names, found = read_image_list(path, split)
     classes = read_class_names(_filelist_path(settings, "class_names")) if settings.get("class_names") else None
@@ -38,14 +38,14 @@ def read_filelist(settings: dict[str, Any], split: str, train_classes: Callable[
 
 
 def filelist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """Classes without training images, and images that are not below the root."""
+    """Yield classes without training images, and images that are not below the root."""
     yield from empty_classes(splits["train"], str(_filelist_path(settings, "train")))
     for split, found in splits.items():
         yield from missing_files(Path(settings["root"]), found, str(_filelist_path(settings, split)))
 
 
 def filelist_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
-    """Files below the root."""
+    """Return files below the root."""
     return FileSource(index, Path(settings["root"]))
 
 
@@ -61,7 +61,7 @@ PLACES365_FOLDERS = {"train": "data_{}_standard", "validation": "val_{}"}
 
 
 def places365_state(settings: dict[str, Any], split: str) -> Any:
-    """Size and date of the lists. Raises DataError when one is missing."""
+    """Return size and date of the lists. Raises DataError when one is missing."""
     root = Path(settings["root"])
     return [
         _places365_folder(settings, split).name,
@@ -70,7 +70,7 @@ def places365_state(settings: dict[str, Any], split: str) -> Any:
 
 
 def read_places365(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """Images in the order of the list. Raises DataError when a list is missing or has other classes."""
+    """Return images in the order of the list. Raises DataError when a list is missing or has other classes."""
     path = Path(settings["root"]) / PLACES365_LISTS[split]
     names, found = read_image_list(path, "root")
     labels, class_names = number_labels(found, str(path), split, _places365_categories(settings), train_classes)
@@ -78,7 +78,7 @@ def read_places365(settings: dict[str, Any], split: str, train_classes: Callable
 
 
 def places365_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """Classes without training images, and images that are not in the folder."""
+    """Yield classes without training images, and images that are not in the folder."""
     root = Path(settings["root"])
     yield from empty_classes(splits["train"], str(root / PLACES365_LISTS["train"]))
     for split, found in splits.items():
@@ -86,7 +86,7 @@ def places365_problems(settings: dict[str, Any], splits: dict[str, Split]) -> It
 
 
 def places365_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> FileSource:
-    """Files below the split's folder."""
+    """Return files below the split's folder."""
     return FileSource(index, _places365_folder(settings, index.split))
 
 
@@ -96,7 +96,7 @@ def _places365_folder(settings: dict[str, Any], split: str) -> Path:
 
 
 def _places365_categories(settings: dict[str, Any]) -> list[str]:
-    """Class names (`a/airfield`) in the order of their numbers."""
+    """Return class names (`a/airfield`) in the order of their numbers."""
     path = Path(settings["root"]) / PLACES365_CATEGORIES
     names, found = read_image_list(path, "root")
     if set(found.distinct) != {str(i) for i in range(len(names))}:

@@ -31,11 +31,10 @@ from neuroscaling.datasets.labels import (
     repeated_names,
 )
 from neuroscaling.datasets.packed_names import Names, pack_names
-from neuroscaling.datasets.split import IMAGE_EXTENSIONS, DatasetIndex, Format, Split
+from neuroscaling.datasets.split import IMAGE_EXTENSIONS, NAMES_SHOWN, DatasetIndex, Format, Split
 
 LABEL = ".cls"
 LONGEST_LABEL = 100_000  # bytes
-SHOWN = 5
 MOST_SHARDS = 200_000  # LAION-5B, the largest public set, has 231,349 in three parts
 LONGEST_NUMBER = 19
 BRACES = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
@@ -64,13 +63,15 @@ def shard_states(pattern: str, key: str) -> list[list[str | int]]:
     if missing:
         what = f"{len(missing)} of {len(missing) + len(states)} shards are missing"
         raise DataError(
-            Problem(what=what, where=pattern, value=listing(missing, SHOWN), fix=f"check `{key}:` in the study file")
+            Problem(
+                what=what, where=pattern, value=listing(missing, NAMES_SHOWN), fix=f"check `{key}:` in the study file"
+            )
         )
     return states
 
 
 def scan_shards(paths: list[Path]) -> tuple[Names, CodedLabels, dict[str, np.ndarray]]:
-    """Keys, labels and places of the images in `paths`; places: shard, offset and size (bytes), each int64 (n,).
+    """Return keys, labels and places of the images in `paths`; places: shard, offset and size (bytes), each int64 (n,).
 
     Raises DataError that lists damaged shards, images without a label, labels without an image, and keys that are
     there twice.
@@ -105,11 +106,11 @@ class ShardSource:
     _open: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
     def where(self, row: int) -> str:
-        """Shard and key, for messages."""
+        """Return shard and key, for messages."""
         return f"{self.shards[self.columns['shard'][row]]}: {self.index.image_ids[row]}"
 
     def encoded(self, row: int) -> bytes:
-        """Bytes of the image's member. Raises DataError when the shard is missing or cut short."""
+        """Return bytes of the image's member. Raises DataError when the shard is missing or cut short."""
         shard, offset, size = (int(self.columns[name][row]) for name in ("shard", "offset", "size"))
         try:
             # Reading at an offset moves no common position: threads and forked processes can share the open file.
@@ -123,7 +124,7 @@ class ShardSource:
         return found
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
+        """Return pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
         return rgb_pixels(self.encoded(row), self.where(row))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _check_number(pattern: str, key: str) -> None:
 
 
 def _expand(pattern: str) -> list[str]:
-    """`a-{08..10}.tar` as a-08.tar, a-09.tar, a-10.tar; several braces give all combinations."""
+    """Return `a-{08..10}.tar` as a-08.tar, a-09.tar, a-10.tar; several braces give all combinations."""
     match = BRACES.search(pattern)
     if match is None:
         return [pattern]
@@ -193,7 +194,7 @@ def _scan_shard(path: Path) -> tuple[list[tuple[str, str, int, int]], list[Probl
     }
     allowed, found = f"<key>{LABEL} beside <key>.jpg", [(what, sorted(keys)) for what, keys in faults.items() if keys]
     problems = [
-        Problem(what=what, where=str(path), value=listing(keys, SHOWN), allowed=allowed) for what, keys in found
+        Problem(what=what, where=str(path), value=listing(keys, NAMES_SHOWN), allowed=allowed) for what, keys in found
     ]
     return [] if problems else [(key, labels[key], *place) for key, place in images.items()], problems
 
@@ -217,7 +218,7 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
 
 
 def webdataset_state(settings: dict[str, Any], split: str) -> Any:
-    """Size and date of each shard; of the training shards too, whose classes count. Raises DataError."""
+    """Return size and date of each shard; of the training shards too, whose classes count. Raises DataError."""
     keys = ["train", *([split] if split != "train" else [])]
     states = [state for key in keys for state in shard_states(settings[key], key)]
     names = settings.get("class_names")
@@ -225,7 +226,7 @@ def webdataset_state(settings: dict[str, Any], split: str) -> Any:
 
 
 def read_webdataset(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
-    """Images in the order of the shards. Raises DataError with what is wrong in any shard."""
+    """Return images in the order of the shards. Raises DataError with what is wrong in any shard."""
     names, found, columns = scan_shards(shard_paths(settings[split], split))
     classes = read_class_names(Path(settings["class_names"])) if settings.get("class_names") else None
     labels, class_names = number_labels(found, settings[split], split, classes, train_classes)
@@ -233,12 +234,12 @@ def read_webdataset(settings: dict[str, Any], split: str, train_classes: Callabl
 
 
 def webdataset_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
-    """Classes without training images."""
+    """Return classes without training images."""
     return iter(empty_classes(splits["train"], settings["train"]))
 
 
 def webdataset_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> ShardSource:
-    """Parts of the shards."""
+    """Return parts of the shards."""
     return ShardSource(index, shard_paths(settings[index.split], index.split), split.columns)
 
 

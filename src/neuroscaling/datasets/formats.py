@@ -32,7 +32,7 @@ OWN_FORMAT = "package.module:NAME, where NAME is a neuroscaling.datasets.split.F
 
 
 def format_of(name: str, settings: Settings) -> Format:
-    """The format of the data set `name`.
+    """Return the format of the data set `name`.
 
     Raises DataError for one that doesn't exist, StudyError for a dotted path that leads to none.
     """
@@ -98,14 +98,14 @@ def has_root(settings: Settings) -> bool:
 
 
 def _root_key(settings: Settings) -> str:
-    """The key that names where the images are; empty where they need no place, or the format is unknown."""
+    """Return the key that names where the images are; empty where they need no place, or the format is unknown."""
     given = settings.get("format")
     found = own_format(str(given)) if is_own_format(given) else FORMATS.get(given or "")
     return found.root if found else ""
 
 
 def has_declared_size(settings: Settings) -> bool:
-    """Whether the study gives the numbers of classes and of training images: enough for a plan."""
+    """Return whether the study gives the numbers of classes and of training images: enough for a plan."""
     return bool(settings.get("classes")) and bool(settings.get("images"))
 
 
@@ -115,7 +115,7 @@ def declared_fingerprint(name: str, settings: Settings) -> str:
 
 
 def no_root(name: str, settings: Settings) -> Problem:
-    """The problem of a data set that is nowhere."""
+    """Return the problem of a data set that is nowhere."""
     key = _root_key(settings)
     variable = f"{name.upper().replace('-', '_').replace('.', '_')}_ROOT"
     fix = f"export {variable}=... where the study says `{key}: ${{{variable}:-}}`, or set `{key}:`"

@@ -16,16 +16,11 @@ from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.records import read_record, write_record
 from neuroscaling.datasets.formats import format_of, has_root, no_root
 from neuroscaling.datasets.packed_names import Names, pack_names
-from neuroscaling.datasets.split import SPLITS, Split
-
-# Above this number of images the state of a set is told from its class folders, lists or shards alone, and its images
-# are checked as they are read: a look at each file of ImageNet on a network disk takes minutes, and a study is parsed
-# again in every cluster job.
-FILES_LOOKED_AT = 20_000
+from neuroscaling.datasets.split import FILES_LOOKED_AT, SPLITS, Split
 
 
 def list_images(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None = None) -> Split:
-    """All images of one split ("train" or "validation") of the data set `name`.
+    """Return all images of one split ("train" or "validation") of the data set `name`.
 
     cache_dir: where the listings of large sets are kept; None: no cache. Raises DataError when the images or the
     split are missing, or the format is unknown.
@@ -71,7 +66,7 @@ def state_key(name: str, settings: dict[str, Any], splits: list[str]) -> str:
 
 
 def location_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that say where and which the images are: what they are kept under in the cache."""
+    """Return the settings that say where and which the images are: what they are kept under in the cache."""
     kept = {key: value for key, value in settings.items() if key not in ("classes", "images", "corrupt_limit")}
     return kept | ({"root": os.path.realpath(settings["root"])} if settings.get("root") else {})
 
@@ -80,12 +75,12 @@ CACHE_FORMAT = "cache/2"
 
 
 def cache_file(cache_dir: Path | None, kind: str, place: Any, suffix: str = ".json") -> Path | None:
-    """File of the cache for what is at `place` (JSON: folders, files); None where there is no cache."""
+    """Return the file of the cache for what is at `place` (JSON: folders, files); None where there is no cache."""
     return cache_dir and Path(cache_dir) / f"{kind}-{content_hash(place, 16)}{suffix}"
 
 
 def read_cache(path: Path | None, key: str) -> Any:
-    """What was kept under `key` in `path`; None where there is nothing, or nothing that is as it was written."""
+    """Return what was kept under `key` in `path`; None where there is nothing, or nothing that is as it was written."""
     if path is None:
         return None
     try:
@@ -106,7 +101,7 @@ def write_cache(path: Path | None, key: str, value: Any) -> None:
 
 
 def read_split(path: Path | None, key: str) -> Split | None:
-    """The split that was kept under `key`; None where there is none, or none readable."""
+    """Return the split that was kept under `key`; None where there is none, or none readable."""
     if path is None:
         return None
     try:

@@ -11,7 +11,6 @@ from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.formats import declared_fingerprint, format_of, has_declared_size, has_root, no_root
 from neuroscaling.datasets.image_listing import (
-    FILES_LOOKED_AT,
     cache_file,
     list_images,
     location_settings,
@@ -20,7 +19,7 @@ from neuroscaling.datasets.image_listing import (
     write_cache,
 )
 from neuroscaling.datasets.packed_names import pack_names
-from neuroscaling.datasets.split import DatasetIndex, FileSource, Source, Split
+from neuroscaling.datasets.split import FAULTS_SHOWN, FILES_LOOKED_AT, DatasetIndex, FileSource, Source, Split
 
 
 def open_source(
@@ -35,11 +34,8 @@ def open_source(
     return format_of(name, settings).source(settings, index, found)
 
 
-SHOWN = 50
-
-
 def fingerprint(name: str, settings: dict[str, Any], cache_dir: Path | None) -> str:
-    """Hash of the training images of the data set `name`.
+    """Return the hash of the training images of the data set `name`.
 
     Up to 20,000 images: of the files' relative paths, classes and bytes; it is kept in `cache_dir` and computed anew
     when any file's size or date has changed. Above: of all relative paths and classes, and of the size of each class's
@@ -69,13 +65,13 @@ def fingerprint(name: str, settings: dict[str, Any], cache_dir: Path | None) -> 
 
 
 def unnamed_source(name: str, settings: dict[str, Any], split: str, found: Split) -> Source:
-    """A source of images whose fingerprint is not known yet."""
+    """Return a source of images whose fingerprint is not known yet."""
     index = DatasetIndex(name, split, found.names, found.labels, found.class_names, "")
     return format_of(name, settings).source(settings, index, found)
 
 
 def files_key(state: str, source: Source) -> str:
-    """`state`, and size and date of each file where images are files."""
+    """Return `state`, and size and date of each file where images are files."""
     if not isinstance(source, FileSource):
         return state
     return content_hash([state, *(file_state(source.path(row)) for row in range(len(source.index)))], 32)
@@ -102,7 +98,7 @@ def _hash_files(split: Split, source: Source) -> str:
             problems += error.problems
     if problems:
         what = f"{len(problems)} of {len(split.names)} images can't be read"
-        raise DataError([Problem(what=what, where=f"dataset {source.index.name}"), *problems[:SHOWN]])
+        raise DataError([Problem(what=what, where=f"dataset {source.index.name}"), *problems[:FAULTS_SHOWN]])
     return total.hexdigest()[:8]
 
 
@@ -117,7 +113,7 @@ def _hash_names(split: Split, source: Source) -> str:
 
 
 def _sizes(split: Split, source: Source) -> np.ndarray:
-    """Bytes of the first image of each class; of every image where the listing has them."""
+    """Return bytes of the first image of each class; of every image where the listing has them."""
     if "size" in split.columns:
         return split.columns["size"]
     if not isinstance(source, FileSource):
@@ -136,7 +132,7 @@ def _size(source: FileSource, row: int) -> int:
 def load_index(
     name: str, settings: dict[str, Any], split: str, known_fingerprint: str | None = None, cache_dir: Path | None = None
 ) -> DatasetIndex:
-    """The index of one split ("train" or "validation") of the data set `name`.
+    """Return the index of one split ("train" or "validation") of the data set `name`.
 
     settings: e.g. `{"format": "imagefolder", "root": folder}` (docs/datasets.md has all formats); known_fingerprint:
     where the caller has it, so that the training images need not be read for it; cache_dir: where the listings of
@@ -153,6 +149,6 @@ def index_of(
     known_fingerprint: str | None = None,
     cache_dir: Path | None = None,
 ) -> DatasetIndex:
-    """The index of what was listed."""
+    """Return the index of what was listed."""
     hashed = known_fingerprint or fingerprint(name, settings, cache_dir)
     return DatasetIndex(name, split, found.names, found.labels, found.class_names, hashed)

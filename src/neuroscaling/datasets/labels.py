@@ -12,7 +12,7 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.datasets.packed_names import Names, names_of
-from neuroscaling.datasets.split import Split
+from neuroscaling.datasets.split import NAMES_SHOWN, Split
 
 NEAREST_AMONG = 2000
 
@@ -37,12 +37,12 @@ class LabelCoder:
         self._codes.append(self._known.setdefault(label, len(self._known)))
 
     def coded(self) -> CodedLabels:
-        """All labels so far."""
+        """Return all labels so far."""
         return CodedLabels(list(self._known), np.array(self._codes, np.int32))
 
 
 def open_text(path: Path, key: str) -> TextIO:
-    """A text file that the study names under `key`. Raises DataError when it is missing."""
+    """Return a text file that the study names under `key`. Raises DataError when it is missing."""
     try:
         return open(path, encoding="utf-8-sig", errors="surrogateescape")  # some editors put a mark at the start
     except OSError as error:
@@ -63,7 +63,7 @@ def read_class_names(path: Path) -> list[str]:
 def number_labels(
     found: CodedLabels, where: str, split: str, class_names: list[str] | None, train_classes: Callable[[], list[str]]
 ) -> tuple[np.ndarray, list[str]]:
-    """Positions (int64, (n,)) of the labels `found` among the classes, and the classes' names.
+    """Return positions (int64, (n,)) of the labels `found` among the classes, and the classes' names.
 
     Labels are class names, or numbers that count classes from 0. The classes are `class_names` where they are given;
     else the names among the training labels, sorted, or every number up to the largest one.
@@ -90,7 +90,7 @@ def number_labels(
 
 
 def empty_classes(split: Split, where: str) -> list[Problem]:
-    """The problem of classes that have no training images, or of no images at all."""
+    """Return the problem of classes that have no training images, or of no images at all."""
     if not len(split.names):
         return [Problem(what="no images", where=where)]
     empty = [name for name, count in split.counts().items() if not count]
@@ -98,9 +98,6 @@ def empty_classes(split: Split, where: str) -> list[Problem]:
     return (
         [Problem(what="classes without training images", where=where, value=listing(empty), fix=fix)] if empty else []
     )
-
-
-SHOWN = 5
 
 
 def listed_file_state(path: Path, key: str) -> list[str | int]:
@@ -114,7 +111,7 @@ def listed_file_state(path: Path, key: str) -> list[str | int]:
 
 
 def read_image_list(path: Path, key: str) -> tuple[Names, CodedLabels]:
-    """Paths and labels of a list; the label is what stands after the last space or tab of a line.
+    """Return paths and labels of a list; the label is what stands after the last space or tab of a line.
 
     A `/` before a path is left out: paths are below a folder. Empty lines and lines that begin with `#` don't count.
     Raises DataError that names the lines without a label, and the paths that stand there twice.
@@ -140,7 +137,7 @@ def read_image_list(path: Path, key: str) -> tuple[Names, CodedLabels]:
             Problem(
                 what="lines without a label",
                 where=str(path),
-                value=f"lines {listing(bad, SHOWN)}",
+                value=f"lines {listing(bad, NAMES_SHOWN)}",
                 allowed="`path label`",
             )
         ]
@@ -154,13 +151,13 @@ def read_image_list(path: Path, key: str) -> tuple[Names, CodedLabels]:
 
 
 def repeated_names(names: Names, hashes: np.ndarray, where: str) -> list[Problem]:
-    """The problem of names that stand there twice. hashes: int64 (n,), of the names."""
+    """Return the problem of names that stand there twice. hashes: int64 (n,), of the names."""
     if len(np.unique(hashes)) == len(hashes):
         return []
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     fix = "each image needs a name of its own"
     return (
-        [Problem(what="images that are named twice", where=where, value=listing(repeated, SHOWN), fix=fix)]
+        [Problem(what="images that are named twice", where=where, value=listing(repeated, NAMES_SHOWN), fix=fix)]
         if repeated
         else []
     )
@@ -173,4 +170,4 @@ def missing_files(folder: Path, split: Split, where: str) -> list[Problem]:
     if not missing:
         return []
     what = f"{len(missing)} of {len(first)} images looked at (the first of each class) are not below {folder}"
-    return [Problem(what=what, where=where, value=listing(missing, SHOWN), fix="check `root:` in the study file")]
+    return [Problem(what=what, where=where, value=listing(missing, NAMES_SHOWN), fix="check `root:` in the study file")]

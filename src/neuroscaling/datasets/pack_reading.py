@@ -39,12 +39,12 @@ COLUMNS = ("image_id", "label", "shard", "offset", "length", "crc32c")
 
 
 def manifest_file(folder: Path, split: str) -> Path:
-    """The manifest of a split, a record, in the folder of a pack."""
+    """Return the manifest of a split, a record, in the folder of a pack."""
     return Path(folder) / f"{split}.json"
 
 
 def pack_facts(folder: Path, split: str) -> dict[str, Any]:
-    """What the manifest of a split says.
+    """Return what the manifest of a split says.
 
     dataset, fingerprint, split, class_names, n_images; form, size (None: files as they were), quality; corrupt: ids of
     images that are missing; index and shards: file, bytes and sha256 of each. Raises DataError when it is missing,
@@ -60,7 +60,7 @@ def pack_facts(folder: Path, split: str) -> dict[str, Any]:
 
 
 def pack_files(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The index and all shards."""
+    """Return the index and all shards."""
     return [facts["index"], *facts["shards"]]
 
 
@@ -112,11 +112,11 @@ class PackSource:
         return self.__dict__ | {"_maps": {}}
 
     def where(self, row: int) -> str:
-        """The image's place, for messages."""
+        """Return the image's place, for messages."""
         return f"{self.shards[self.shard[row]]}: {self.index.image_ids[row]}"
 
     def encoded(self, row: int) -> bytes:
-        """The image's file. Raises DataError when it was corrupt, or altered in the pack.
+        """Return the image's file. Raises DataError when it was corrupt, or altered in the pack.
 
         Raises UnsupportedOperation where pixels were packed.
         """
@@ -128,7 +128,7 @@ class PackSource:
         return content
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image was corrupt, or altered in the pack."""
+        """Return pixels, uint8 (h, w, 3) RGB. Raises DataError when the image was corrupt, or altered in the pack."""
         if self.is_encoded:
             return rgb_pixels(self.encoded(row), self.where(row))
         self._length(row)
@@ -210,7 +210,7 @@ log = logging.getLogger(__name__)
 
 
 def staged_pack(folder: Path, split: str, stage: Literal["none", "disk", "memory"], scratch: str | Path | None) -> Path:
-    """The folder of a copy of one split of a pack, made unless it is there.
+    """Return the folder of a copy of one split of a pack, made unless it is there.
 
     stage: `none`: the pack itself; `memory`: in /dev/shm; `disk`: in the folder `scratch`; both in a folder of the
     user's own. Where there is no room, the pack is read where it is. Raises DataError when a copied file is not

@@ -23,13 +23,12 @@ from neuroscaling.datasets.decode import decode, square, squares_file
 from neuroscaling.datasets.image_listing import state_key
 from neuroscaling.datasets.index import file_state, open_source
 from neuroscaling.datasets.pack_reading import COLUMNS, PACK_FORMAT, SHARD_FORMAT, check_form, manifest_file
-from neuroscaling.datasets.split import FileSource, Source
+from neuroscaling.datasets.split import FAULTS_SHOWN, FileSource, Source
 
 PACKAGES = ("numpy", "torch", "pillow")
 QUALITY = 90
 SHARD_IMAGES = 8192  # of a shard of files: 200 MB at 256 pixels
 SHARD_BYTES = 2**30  # of a decoded shard
-SHOWN = 50
 
 
 def write_pack(
@@ -92,7 +91,7 @@ def _write(
 
 
 def _shards(n: int, form: str, size: int | None) -> Iterator[range]:
-    """The images of each shard, in their order."""
+    """Return the images of each shard, in their order."""
     at_once = SHARD_IMAGES if form == "jpeg" or size is None else max(1, SHARD_BYTES // (size * size * 3))
     return (range(start, min(start + at_once, n)) for start in range(0, n, at_once))
 
@@ -127,7 +126,7 @@ def _shard(
 
 
 def _record(path: Path) -> dict[str, Any]:
-    """What was written of a shard; empty where it can't be read, so that the shard is written anew."""
+    """Return what was written of a shard; empty where it can't be read, so that the shard is written anew."""
     try:
         return read_record(path, SHARD_FORMAT)
     except DataError:
@@ -169,7 +168,7 @@ def _write_pixels(
 
 
 def _file(source: Source, row: int, size: int | None) -> bytes | Problem:
-    """The file that is stored for an image, or what is wrong with it."""
+    """Return the file that is stored for an image, or what is wrong with it."""
     try:
         image = decode(source, row)
     except DataError as error:
@@ -188,7 +187,8 @@ def _file(source: Source, row: int, size: int | None) -> bytes | Problem:
 
 
 def _files(source: Source, records: list[dict[str, Any]], path: Path) -> dict[str, Any]:
-    """What the manifest says of the index, which is written to `path`, of the shards and of corrupt images."""
+    """Return what the manifest says of the index, which is written to `path`, of the shards and of corrupt images."""
+    # It takes a third of a second, and workers that decode images do without.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -213,7 +213,7 @@ def _refuse(name: str, problems: list[Problem], settings: dict[str, Any]) -> Non
         return
     what, allowed = f"{len(problems)} images can't be decoded", f"corrupt_limit: {limit}"
     fix = "replace these files or move them away, or raise the data set's `corrupt_limit`; what is packed stays"
-    raise DataError([Problem(what=what, where=f"dataset {name}", allowed=allowed, fix=fix), *problems[:SHOWN]])
+    raise DataError([Problem(what=what, where=f"dataset {name}", allowed=allowed, fix=fix), *problems[:FAULTS_SHOWN]])
 
 
 def _picture(image: torch.Tensor) -> Image.Image:

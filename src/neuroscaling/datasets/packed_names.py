@@ -25,7 +25,7 @@ class Names(Sequence[str]):
         return len(self.ends)
 
     def __getitem__(self, item: Any) -> Any:
-        """The name at a position; for a slice, a list."""
+        """Return the name at a position; for a slice, a list."""
         if isinstance(item, slice):
             return [self[i] for i in range(*item.indices(len(self)))]
         row = range(len(self))[item]
@@ -36,7 +36,7 @@ class Names(Sequence[str]):
         return map(os.fsdecode, self.encoded())
 
     def encoded(self) -> Iterator[bytes]:
-        """The names as bytes, in order; faster than one by one."""
+        """Yield the names as bytes, in order; faster than one by one."""
         start = 0
         for first in range(0, len(self), CHUNK):
             ends = self.ends[first : first + CHUNK].tolist()
@@ -47,7 +47,7 @@ class Names(Sequence[str]):
 
 
 def pack_names(names: Iterable[str]) -> Names:
-    """`names` in their order."""
+    """Return `names` in their order."""
     if isinstance(names, Names):
         return names
     encoded = [os.fsencode(name) for name in names]
@@ -55,12 +55,12 @@ def pack_names(names: Iterable[str]) -> Names:
 
 
 def names_of(text: bytes | bytearray, lengths: Sequence[int]) -> Names:
-    """Names that stand one after another in `text`; lengths: bytes of each."""
+    """Return names that stand one after another in `text`; lengths: bytes of each."""
     return Names(np.frombuffer(text, np.uint8), _ends(lengths, len(lengths)))
 
 
 def join_names(parts: Sequence[Names]) -> Names:
-    """The names of all `parts`, one part after another."""
+    """Return the names of all `parts`, one part after another."""
     lengths = chain.from_iterable(np.diff(part.ends, prepend=0).tolist() for part in parts)
     text = np.concatenate([part.text for part in parts]) if parts else np.empty(0, np.uint8)
     return Names(text, _ends(lengths, sum(map(len, parts))))
@@ -77,12 +77,12 @@ def numbered_names(prefix: str, n: int, digits: int) -> Names:
 
 
 def encoded_names(names: Sequence[str]) -> Iterable[bytes]:
-    """The names as bytes, of any sequence."""
+    """Return the names as bytes, of any sequence."""
     return names.encoded() if isinstance(names, Names) else map(os.fsencode, names)
 
 
 def names_not_in_utf8(names: Sequence[str]) -> list[str]:
-    """Those of `names` that are no text in UTF-8, as on disks of another encoding; in escapes, to be printed."""
+    """Return those of `names` that are no text in UTF-8, as on disks of another encoding; in escapes, to be printed."""
     if isinstance(names, Names) and names.text.max(initial=0) < ASCII:
         return []
     strange = (name for name in encoded_names(names) if not name.isascii() and not _is_utf8(name))

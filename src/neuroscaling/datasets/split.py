@@ -26,7 +26,7 @@ class Split:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
-        """Images of each class."""
+        """Return images of each class."""
         found = np.bincount(self.labels, minlength=len(self.class_names)).tolist()
         return dict(zip(self.class_names, found, strict=True))
 
@@ -62,13 +62,13 @@ class Source(Protocol):
         """Whether there are image files; else there are only pixels."""
 
     def where(self, row: int) -> str:
-        """The image's place, for messages."""
+        """Return the image's place, for messages."""
 
     def encoded(self, row: int) -> bytes:
         """Bytes of the file (JPEG, PNG ...). Raises DataError; UnsupportedOperation where there are only pixels."""
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (h, w, 3), RGB. Raises DataError that names the image when it can't be decoded."""
+        """Return pixels, uint8 (h, w, 3), RGB. Raises DataError that names the image when it can't be decoded."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,19 @@ class FileSource:
     is_encoded: ClassVar[bool] = True
 
     def path(self, row: int) -> Path:
-        """The file of an image."""
+        """Return the file of an image."""
         return self.root / self.index.image_ids[row]
 
     def where(self, row: int) -> str:
-        """The image's place, for messages."""
+        """Return the image's place, for messages."""
         return str(self.path(row))
 
     def encoded(self, row: int) -> bytes:
-        """The file's bytes. Raises DataError when it can't be read."""
+        """Return the file's bytes. Raises DataError when it can't be read."""
         return file_bytes(self.path(row))
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
+        """Return pixels, uint8 (h, w, 3) RGB. Raises DataError when the image can't be decoded to its end."""
         return rgb_pixels(self.encoded(row), self.where(row))
 
 
@@ -105,7 +105,7 @@ class PixelSource:
     is_encoded: ClassVar[bool] = False
 
     def where(self, row: int) -> str:
-        """The image's id, for messages."""
+        """Return the image's id, for messages."""
         return self.index.image_ids[row]
 
     def encoded(self, row: int) -> bytes:
@@ -113,7 +113,7 @@ class PixelSource:
         raise UnsupportedOperation(f"{self.index.name} has pixels and no files")
 
     def decoded(self, row: int) -> np.ndarray:
-        """Pixels, uint8 (h, w, 3): the three channels are equal."""
+        """Return pixels, uint8 (h, w, 3): the three channels are equal."""
         return grey_to_rgb(self.pixels[row])
 
 
@@ -125,6 +125,14 @@ def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 
 SPLITS = ("train", "validation")
+# Above this number of images the state of a set is told from its class folders, lists or shards alone, and its images
+# are checked as they are read: a look at each file of ImageNet on a network disk takes minutes, and a study is parsed
+# again in every cluster job.
+FILES_LOOKED_AT = 20_000
+NAMES_SHOWN = 5
+"""Names of images that a message lists."""
+FAULTS_SHOWN = 50
+"""Damaged images that an error names one by one."""
 
 Settings = dict[str, Any]
 

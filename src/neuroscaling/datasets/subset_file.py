@@ -48,6 +48,7 @@ def write_subset(
 def _write(
     path: Path, index: DatasetIndex, rows: np.ndarray, token: int | str, seed: int, definition: Mapping | None
 ) -> None:
+    # It takes a third of a second, and who only reads subsets does without.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -115,7 +116,7 @@ def read_subset(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 def rows_sha256(columns: Mapping[str, np.ndarray]) -> str:
-    """sha256 over the rows of a subset in their order; texts by their lengths and characters."""
+    """Return the sha256 over the rows of a subset in their order; texts by their lengths and characters."""
     digest = hashlib.sha256()
     for name in COLUMNS:
         values = columns[name]

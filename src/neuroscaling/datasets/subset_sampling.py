@@ -55,7 +55,7 @@ def parse_token(token: int | str, where: str = "subset") -> Token:
 
 
 def token_problems(name: str, counts: dict[str, int], token: int | str) -> list[Problem]:
-    """What is wrong with asking for the subset `token` of classes that have `counts` images."""
+    """Return what is wrong with asking for the subset `token` of classes that have `counts` images."""
     where = f"dataset {name}"
     try:
         wanted = parse_token(token, where)
@@ -73,7 +73,7 @@ def token_problems(name: str, counts: dict[str, int], token: int | str) -> list[
 
 
 def count_problems(name: str, counts: dict[str, int], samples_per_class: int) -> list[Problem]:
-    """What is wrong with asking for `samples_per_class` images of classes that have `counts` images."""
+    """Return what is wrong with asking for `samples_per_class` images of classes that have `counts` images."""
     where = f"dataset {name}"
     if samples_per_class < 1:
         return [
@@ -113,7 +113,7 @@ def _too_many(where: str, wanted: int, there: int, what: str) -> list[Problem]:
 
 
 def draw(index: DatasetIndex, samples_per_class: int | Literal["all"], seed: int) -> np.ndarray:
-    """Rows of `index` (int64, sorted) with `samples_per_class` images of each class, or all images.
+    """Return rows of `index` (int64, sorted) with `samples_per_class` images of each class, or all images.
 
     Within a class, images are ranked by sha256 of seed and image id. Raises DataError when a class has too few.
     """
@@ -121,7 +121,7 @@ def draw(index: DatasetIndex, samples_per_class: int | Literal["all"], seed: int
 
 
 def draw_token(index: DatasetIndex, token: int | str, seed: int) -> np.ndarray:
-    """Rows of `index` (int64, sorted) of the subset `token` (`tokens.py` has all).
+    """Return rows of `index` (int64, sorted) of the subset `token` (`tokens.py` has all).
 
     Images, and for `c100` classes, are ranked by sha256 of seed and id. Raises DataError when there are too few.
     """
@@ -166,7 +166,7 @@ def validation_rows(index: DatasetIndex, class_names: Sequence[str] | None) -> t
 
 
 def _ranks(names: Sequence[str], seed: int) -> np.ndarray:
-    """The first 64 bits of sha256 of seed and name: sorted by them, names are in the order of their hashes."""
+    """Return the first 64 bits of sha256 of seed and name: sorted by them, names are in the order of their hashes."""
     prefix = f"{seed}\0".encode()
     heads = (int.from_bytes(hashlib.sha256(prefix + name).digest()[:8]) for name in encoded_names(names))
     return np.fromiter(heads, np.uint64, len(names))

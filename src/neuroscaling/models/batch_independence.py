@@ -72,7 +72,7 @@ def company_problems(arch: str, model: nn.Module, outputs: dict[str, Output], si
 def _features(
     model: nn.Module, outputs: dict[str, Output], images: dict[str, torch.Tensor], batch: Sequence[str]
 ) -> dict[str, torch.Tensor]:
-    """Each layer's output for the image `a` in a batch."""
+    """Return each layer's output for the image `a` in a batch."""
     found = {}
     row = batch.index("a")
 
@@ -96,6 +96,6 @@ def _differ(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
 
 
 def _noise(size: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Images (3, size, size) of normalised pixels, `a` to `d`, always the same."""
+    """Return images (3, size, size) of normalised pixels, `a` to `d`, always the same."""
     drawn = torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(0))
     return dict(zip("abcd", drawn.to(device), strict=True))

@@ -31,7 +31,7 @@ WRITTEN_HERE = {ONE_PEACE: OnePeaceVision, f"{OWN}cornet_s": CORnetS, f"{OWN}fle
 
 
 def build(arch: str, num_classes: int, seed: int, drop_path: float = 0.0, drop_path_form: str = "linear") -> nn.Module:
-    """A network of architecture `arch` with `num_classes` outputs, initialised from `seed`, on the CPU.
+    """Return a network of architecture `arch` with `num_classes` outputs, initialised from `seed`, on the CPU.
 
     drop_path: share of images for which a block is left out in training (stochastic depth, Huang et al. 2016), of the
     last block where drop_path_form is `linear` (rising from 0 at the first), of each where it is `constant`; 0 for what
@@ -47,7 +47,7 @@ def build(arch: str, num_classes: int, seed: int, drop_path: float = 0.0, drop_p
 
 
 def skeleton(arch: str, num_classes: int = 1000) -> nn.Module:
-    """The network on torch's meta device: shapes without numbers, in a moment and without memory."""
+    """Return the network on torch's meta device: shapes without numbers, in a moment and without memory."""
     definition = architecture(arch)
     with seeded(0):
         try:
@@ -75,7 +75,7 @@ def with_shapes(arch: str, work: Callable[[nn.Module], T], num_classes: int = 10
 
 
 def run_or_refuse(arch: str, work: Callable[[], T], what: str = "a forward pass fails") -> T:
-    """What `work`, which runs a network, gives. Raises StudyError in the place of any error of that network."""
+    """Return what `work`, which runs a network, gives. Raises StudyError in the place of any error of that network."""
     try:
         return work()
     except NeuroscalingError:
@@ -93,7 +93,7 @@ def create(definition: Architecture, num_classes: int) -> nn.Module:
 
 
 def _created(definition: Architecture, num_classes: int, drop_path: float = 0.0) -> nn.Module:
-    """The network, or a StudyError that says why it can't be made."""
+    """Return the network, or a StudyError that says why it can't be made."""
     if drop_path:
         return run_or_refuse(
             definition.name, lambda: _create_with_drop_path(definition, num_classes, drop_path), UNBUILT
@@ -137,7 +137,7 @@ def _create(definition: Architecture, num_classes: int) -> nn.Module:
         return WRITTEN_HERE[name](num_classes, **definition.kwargs)
     if not name.startswith(TORCHVISION):
         return timm.create_model(name, pretrained=False, num_classes=num_classes, **definition.kwargs)
-    from torchvision.models import get_model
+    from torchvision.models import get_model  # slow to import, and for its own networks alone
 
     with warnings.catch_warnings():  # of inception and googlenet, on how their weights are initialised
         warnings.simplefilter("ignore", FutureWarning)
@@ -203,7 +203,7 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 
 def with_drop_path(definition: Architecture, rate: float) -> Architecture:
-    """The architecture with `rate` at its last block, rising from 0 at its first.
+    """Return the architecture with `rate` at its last block, rising from 0 at its first.
 
     Raises StudyError for a network that isn't timm's, or a rate that is none.
     """
@@ -220,7 +220,7 @@ def with_drop_path(definition: Architecture, rate: float) -> Architecture:
 
 
 def without_depth(definition: Architecture, rate: float) -> StudyError:
-    """The error for an architecture that has no stochastic depth."""
+    """Return the error for an architecture that has no stochastic depth."""
     fix = "leave it out of the recipe's `drop_path`"
     return StudyError(
         Problem(what="an architecture without stochastic depth", where=definition.name, value=rate, fix=fix)
@@ -233,7 +233,7 @@ def has_drop_path(model: nn.Module) -> bool:
 
 
 def equal_rates(model: nn.Module, rate: float) -> nn.Module:
-    """The network with the same rate in all blocks, those included that a linear rise leaves at 0."""
+    """Return the network with the same rate in all blocks, those included that a linear rise leaves at 0."""
     paths = {
         (type(module), name)
         for module in model.modules()

@@ -56,13 +56,13 @@ class Trace:
 
 
 def module_of(layer: str) -> str:
-    """Name of the module that a layer belongs to."""
+    """Return the name of the module that a layer belongs to."""
     return layer.partition(":")[0]
 
 
 @torch.no_grad()
 def trace(model: nn.Module, modules: Iterable[str], input_size: int) -> dict[str, Trace]:
-    """Traces of `modules` for two images, in one forward pass; works on the meta device, without numbers."""
+    """Return traces of `modules` for two images, in one forward pass; works on the meta device, without numbers."""
     traces, clock = {name: Trace() for name in modules}, count()
     handles = []
     for name, one in traces.items():
@@ -78,7 +78,7 @@ def trace(model: nn.Module, modules: Iterable[str], input_size: int) -> dict[str
 
 
 def run(model: nn.Module, images: torch.Tensor) -> Any:
-    """What `model` gives for `images` in evaluation mode; it is left in the mode that it was in."""
+    """Return what `model` gives for `images` in evaluation mode; it is left in the mode that it was in."""
     training = [module for module in model.modules() if module.training]
     try:
         return model.eval()(images)
@@ -88,7 +88,7 @@ def run(model: nn.Module, images: torch.Tensor) -> Any:
 
 
 def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str, Output]:
-    """Outputs of `layers` for two images, in the order in which they come; `trace` says how.
+    """Return outputs of `layers` for two images, in the order in which they come; `trace` says how.
 
     Layers that the pass doesn't reach, or that give no tensor with a row an image, are left out.
     """
@@ -97,7 +97,7 @@ def probe(model: nn.Module, layers: Iterable[str], input_size: int) -> dict[str,
 
 
 def found_in(traces: dict[str, Trace], layers: Iterable[str]) -> dict[str, Output]:
-    """Outputs of `layers`, as `probe` gives them, from the traces of their modules."""
+    """Return outputs of `layers`, as `probe` gives them, from the traces of their modules."""
     found = {layer: _resolve(traces[module_of(layer)], layer.partition(":")[2]) for layer in layers}
     outputs = {
         layer: Output(seen.shape, len(traces[module_of(layer)].outputs), seen.when, seen.path)
@@ -148,7 +148,7 @@ def capturing(
 
 
 def check_names(arch: str, layers: Iterable[str], calls: dict[str, int]) -> list[Problem]:
-    """A Problem for each layer whose part after the colon its module doesn't have."""
+    """Return a Problem for each layer whose part after the colon its module doesn't have."""
     problems = []
     for layer in layers:
         name, colon, which = layer.partition(":")
@@ -191,7 +191,7 @@ def _first(inputs: tuple[Any, ...]) -> Any:
 
 
 def _note(found: list[Seen], clock: Iterator[int], pick: Callable) -> Callable:
-    """A hook that appends what it finds in what the module was given and, later, put out."""
+    """Return a hook that appends what it finds in what the module was given and, later, put out."""
 
     def hook(module: nn.Module, *given: Any) -> None:
         value = pick(given)
@@ -220,7 +220,7 @@ def _tensors(value: Any, path: Keys = ()) -> Iterator[tuple[Keys, torch.Tensor]]
 
 
 def _at(path: Keys, value: Any) -> Any:
-    """What lies at `path` in `value`; None where there is nothing."""
+    """Return what lies at `path` in `value`; None where there is nothing."""
     for key in path:
         try:
             value = value[key]
@@ -230,7 +230,7 @@ def _at(path: Keys, value: Any) -> Any:
 
 
 def _words(value: Any) -> str:
-    """A module's output in words, for messages: `dict of 2 tensors`."""
+    """Return a module's output in words, for messages: `dict of 2 tensors`."""
     if isinstance(value, torch.Tensor):
         return f"a tensor {'x'.join(map(str, value.shape))}"
     return f"a {type(value).__name__} of {len(list(_tensors(value)))} tensors"

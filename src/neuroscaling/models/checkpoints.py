@@ -72,7 +72,7 @@ def build_with(arch: str, weights: Path) -> nn.Module:
 
 
 def tensor_problems(arch: str, file: Path) -> list[Problem]:
-    """What of the tensors in a safetensors file doesn't fit a network of `arch`, from names and shapes alone.
+    """Return what of the tensors in a safetensors file doesn't fit a network of `arch`, from names and shapes alone.
 
     In a second, however large the file; of a file of torch.save nothing is known without reading it. Raises StudyError
     for an unknown architecture.
@@ -106,7 +106,7 @@ class NoDraws(TorchFunctionMode):
 
 
 def _made(arch: str, classes: int, seed: str) -> nn.Module:
-    """The network as it was made, of one's own; what others compute with is all in their files."""
+    """Return the network as it was made, of one's own; what others compute with is all in their files."""
     if seed.isdigit() and is_dotted(arch):
         return build(arch, classes, int(seed))
     with NoDraws(), seeded(0):
@@ -116,7 +116,7 @@ def _made(arch: str, classes: int, seed: str) -> nn.Module:
 
 
 def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str], file: Path) -> Reading:
-    """The one way to read `tensors` as a network of `arch`. Raises DataError where there is none, or several."""
+    """Return the one way to read `tensors` as a network of `arch`. Raises DataError where there is none, or several."""
     plain = _read_as(arch, tensors, metadata)
     ours = metadata.get("arch", arch) == arch
     if plain and ours and not differences(skeleton(arch, plain.classes), plain.tensors, metadata):
@@ -146,7 +146,7 @@ def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
 def _read_as(
     arch: str, tensors: dict[str, torch.Tensor], metadata: Mapping[str, str], prefix: str = ""
 ) -> Reading | None:
-    """`tensors` under the network's names, whether they fit or not; None where no number of classes would do."""
+    """Return `tensors` under the network's names, whether they fit or not; None where no number of classes would do."""
     under = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     own = _own_names(arch, under)
     said = metadata.get("classes", "")
@@ -155,7 +155,7 @@ def _read_as(
 
 
 def _under_prefixes(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> list[Reading]:
-    """All ways to read `tensors` with a prefix taken off, and without those that have another."""
+    """Return all ways to read `tensors` with a prefix taken off, and without those that have another."""
     wanted = _own_parts(arch)
     anchor = max(wanted, key=len, default="")
     prefixes = {name.removesuffix(anchor) for name in tensors if anchor and name.endswith(f".{anchor}")}
@@ -170,7 +170,7 @@ def _under_prefixes(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[
 
 
 def _common(tensors: Mapping[str, Any]) -> list[str]:
-    """Prefixes, up to a dot each, that all names have."""
+    """Return prefixes, up to a dot each, that all names have."""
     parts = [name.split(".")[:-1] for name in tensors]
     shared: list[str] = []
     for level in zip(*parts, strict=False):
@@ -190,7 +190,7 @@ def _no_head(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
 
 
 def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tensors of an original checkpoint under the names of the network; others as they are."""
+    """Return tensors of an original checkpoint under the names of the network; others as they are."""
     name = architecture(arch).timm_name
     if name == ONE_PEACE:
         return vision_names(tensors)
@@ -204,7 +204,7 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
 
 
 def _own_parts(arch: str) -> frozenset[str]:
-    """Names of the network's tensors but for its heads and what older files don't have."""
+    """Return names of the network's tensors but for its heads and what older files don't have."""
     return _parts(arch, str(architecture_definition(arch)))
 
 
@@ -216,7 +216,7 @@ def _parts(arch: str, definition: str) -> frozenset[str]:
 
 
 def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None = None) -> nn.Module:
-    """A network with published weights: from the file `weights`, or fetched by timm or torchvision.
+    """Return a network with published weights: from the file `weights`, or fetched by timm or torchvision.
 
     arch: usually with the tag of the weights, e.g. `resnet18.a1_in1k`, `torchvision.resnet18.IMAGENET1K_V1`. weights:
     safetensors or what torch.save wrote, under this package's or timm's names or those of the original checkpoint,
@@ -247,7 +247,7 @@ def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None 
 def _published(name: str) -> nn.Module:
     if not name.startswith(TORCHVISION):
         return timm.create_model(name, pretrained=True)
-    from torchvision.models import get_model
+    from torchvision.models import get_model  # slow to import, and for its own networks alone
 
     _, base, *tag = name.split(".")
     return get_model(base, weights=tag[0] if tag else "DEFAULT")
@@ -274,13 +274,13 @@ def source_in_library(name: str) -> str:
 
 
 def timm_config(name: str) -> Any:
-    import timm
+    import timm  # slow to import, and for weights that it publishes alone
 
     return timm.get_pretrained_cfg(name, allow_unregistered=True)
 
 
 def torchvision_weights(name: str) -> Any:
-    from torchvision.models import get_model_weights
+    from torchvision.models import get_model_weights  # as above
 
     base, _, tag = name.removeprefix(TORCHVISION).partition(".")
     return get_model_weights(base)[tag] if tag else None

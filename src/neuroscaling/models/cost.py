@@ -18,7 +18,7 @@ NORM = 5  # what the published numbers count for each number that a normalisatio
 
 
 def count(arch: str, num_classes: int = 1000) -> dict[str, int]:
-    """`n_params`, `macs` and `paper_macs` of one forward pass of one image at the architecture's input size.
+    """Return `n_params`, `macs` and `paper_macs` of one forward pass of one image at the architecture's input size.
 
     As in the published tables they are those of the network with a head of 1,000 classes, whatever the data set it is
     trained on. `macs_of` says what the other two are. Raises StudyError for an unknown architecture.
@@ -28,13 +28,13 @@ def count(arch: str, num_classes: int = 1000) -> dict[str, int]:
 
 
 def parameters_of(model: nn.Module) -> int:
-    """Numbers in the parameters of `model`; shared ones count once."""
+    """Return numbers in the parameters of `model`; shared ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 @torch.no_grad()
 def macs_of(model: nn.Module, size: int) -> dict[str, int]:
-    """`macs` and `paper_macs` of one forward pass of one image of size x size pixels.
+    """Return `macs` and `paper_macs` of one forward pass of one image of size x size pixels.
 
     model: on the meta device; or with numbers, where its forward pass looks at them: then it is given random ones.
     macs: by torch's flop counter, forward only (its backward count of grouped convolutions is wrong), products of
@@ -78,7 +78,7 @@ def _normalised(shape: Sequence[int], *rest: Any, **named: Any) -> int:
 
 
 def _averaged(shape: Sequence[int], places: Sequence[int] | None = None, *rest: Any, **named: Any) -> int:
-    """A mean over the last two dimensions of four: what adaptive pooling to one place is to torch."""
+    """Return a mean over the last two dimensions of four: what adaptive pooling to one place is to torch."""
     return prod(shape) if len(shape) == 4 and {place % 4 for place in places or ()} == {2, 3} else 0
 
 

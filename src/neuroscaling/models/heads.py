@@ -35,7 +35,7 @@ def class_axes(arch: str) -> dict[str, list[tuple[int, int, int]]]:
 
 
 def classes_of(arch: str, found: Mapping[str, tuple[int, ...]]) -> int | None:
-    """The number of classes that tensors of the shapes `found` are for; 0 for a network without its head.
+    """Return the number of classes that tensors of the shapes `found` are for; 0 for a network without its head.
 
     None where there is no such number, so that they are of another architecture.
     """
@@ -72,7 +72,7 @@ def _class_axes(arch: str, definition: str) -> dict[str, list[tuple[int, int, in
 
 
 def _headless(arch: str) -> set[str]:
-    """Names of the tensors of the network without a head; nothing where it can't be made so."""
+    """Return names of the tensors of the network without a head; nothing where it can't be made so."""
     if not takes_no_head(arch):
         return set()
     try:
@@ -84,7 +84,7 @@ def _headless(arch: str) -> set[str]:
 
 
 def _said(model: nn.Module) -> list[str]:
-    """What the network says itself; empty where it says nothing, or names what it doesn't have."""
+    """Return what the network says itself; empty where it says nothing, or names what it doesn't have."""
     try:
         classifier = getattr(model, "get_classifier", None)
         said = classifier() if callable(classifier) else None

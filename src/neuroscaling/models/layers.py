@@ -39,7 +39,7 @@ PATTERNS = ("default", "block", "conv", "norm", "relu", "all", "family")
 
 
 def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "default") -> list[str]:
-    """Layers of `arch` that are extracted, early to late.
+    """Return layers of `arch` that are extracted, early to late.
 
     model: the network, where it is built already. pattern: `default`: those of the zoo, or the blocks of any other
     model; `block`; `conv`: convolutions; `norm`: normalisations; `relu`: activation functions of any kind; `family`:
@@ -73,7 +73,7 @@ def candidate_layers(arch: str, model: nn.Module | None = None, pattern: str = "
 
 
 def readout_layer(arch: str, model: nn.Module | None = None) -> str:
-    """The layer that gives one vector an image, just ahead of the classifier; its output is (images, features).
+    """Return the layer that gives one vector an image, just ahead of the classifier; its output is (images, features).
 
     Of several classifiers it is the first that runs; a network without any has its last vector. model: the network,
     where it is built already; otherwise it is built on the meta device. Raises DataError when there is no such layer.
@@ -94,7 +94,7 @@ def readout_layer(arch: str, model: nn.Module | None = None) -> str:
 
 
 def check_layers(arch: str, wanted: Iterable[str], model: nn.Module | None = None) -> list[Problem]:
-    """A Problem for each of `wanted` that the network doesn't have, with the nearest of its layers."""
+    """Return a Problem for each of `wanted` that the network doesn't have, with the nearest of its layers."""
     wanted = list(wanted)
     if model is None:
         return with_shapes(arch, lambda model: check_layers(arch, wanted, model))
@@ -114,7 +114,7 @@ def check_layers(arch: str, wanted: Iterable[str], model: nn.Module | None = Non
 
 
 def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
-    """The blocks of a network, of the first pattern by which all those that run give a tensor.
+    """Return the blocks of a network, of the first pattern by which all those that run give a tensor.
 
     Raises DataError, naming the blocks, where there is no such pattern.
     """
@@ -138,7 +138,7 @@ def _blocks(arch: str, model: nn.Module, size: int) -> list[str]:
 
 
 def _kinds_of_blocks(heads: list[str], model: nn.Module) -> Iterator[list[str]]:
-    """Names of modules that may be taken for the blocks of a network, the best guess first."""
+    """Yield names of modules that may be taken for the blocks of a network, the best guess first."""
     names = [name for name, _ in model.named_modules() if name]
     found = [[name for name in names if re.fullmatch(pattern, name)] for pattern in BLOCKS]
     found = [blocks for blocks in found if len(blocks) > 1]
@@ -194,7 +194,7 @@ RECENT = 32  # outputs of modules that are looked at: what a classifier is given
 
 @torch.no_grad()
 def before_classifier(arch: str, model: nn.Module) -> str:
-    """The last layer whose output is what the first classifier is given, or else `<classifier>:input`.
+    """Return the last layer whose output is what the first classifier is given, or else `<classifier>:input`.
 
     Where a network has no classifier it is the last layer that gives a vector. An empty string where there is none.
     Works on the meta device.
@@ -226,12 +226,12 @@ class _Watch:
         self._ran: Counter[str] = Counter()
 
     def layer(self, time: Time) -> str:
-        """The layer of one time that a module ran; its last has no number."""
+        """Return the layer of one time that a module ran; its last has no number."""
         name, number = time
         return name if number in (0, self._ran[name]) else f"{name}:{number}"
 
     def put_out(self, name: str) -> Any:
-        """A hook that remembers the output of the module `name`."""
+        """Return a hook that remembers the output of the module `name`."""
 
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             self._ran[name] += 1
@@ -242,7 +242,7 @@ class _Watch:
         return hook
 
     def given(self, name: str) -> Any:
-        """A hook that finds which layer put out what the classifier `name` is given."""
+        """Return a hook that finds which layer put out what the classifier `name` is given."""
 
         def hook(module: nn.Module, inputs: Any) -> None:
             if self.answer or not inputs or not isinstance(inputs[0], torch.Tensor):

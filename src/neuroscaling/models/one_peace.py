@@ -22,7 +22,7 @@ def table_rows(side: int) -> int:
 
 
 def relative_index(side: int) -> torch.Tensor:
-    """Row of the table for each query and key, int64 (side^2 + 1, side^2 + 1), the class token first.
+    """Return the row of the table for each query and key, int64 (side^2 + 1, side^2 + 1), the class token first.
 
     Patches: (dy + side - 1) (2 side - 1) + (dx + side - 1) for dy, dx of the query minus those of the key.
     """
@@ -185,7 +185,7 @@ class OnePeaceVision(nn.Module):
         self.head = nn.Linear(width, num_classes) if num_classes else nn.Identity()
 
     def get_classifier(self) -> nn.Module:
-        """The head, as timm's models name theirs."""
+        """Return the head, as timm's models name theirs."""
         return self.head
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -204,7 +204,7 @@ TABLE = ("rel_pos_table_list.0.weight", "rel_pos_table.weight")
 
 
 def vision_names(tensors: dict[str, T]) -> dict[str, T]:
-    """The entries of the vision branch, under this network's names; names that are these already stay."""
+    """Return the entries of the vision branch, under this network's names; names that are these already stay."""
     return {_renamed(name): value for name, value in tensors.items() if _is_vision(name)}
 
 

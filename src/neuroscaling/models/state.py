@@ -27,7 +27,7 @@ def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def hidden_buffers(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The buffers that are no part of the state dictionary (`persistent=False`), by name."""
+    """Return the buffers that are no part of the state dictionary (`persistent=False`), by name."""
     state = model.state_dict(keep_vars=True)
     named = model.named_buffers(remove_duplicate=False)
     return {name: buffer for name, buffer in named if name not in state}
@@ -52,19 +52,19 @@ def set_hidden(model: nn.Module, buffers: Mapping[str, torch.Tensor]) -> None:
 
 
 def network_device(model: nn.Module) -> torch.device:
-    """The device of a network's tensors; the CPU where it has none."""
+    """Return the device of a network's tensors; the CPU where it has none."""
     first = next(chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if first is None else first.device
 
 
 def places_of_buffers(model: nn.Module) -> set[str]:
-    """Names of all buffers that `model` has a place for, those included that hold nothing yet."""
+    """Return names of all buffers that `model` has a place for, those included that hold nothing yet."""
     modules = model.named_modules(remove_duplicate=False)
     return {f"{path}.{name}" if path else name for path, module in modules for name in module._buffers}
 
 
 def aliases(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """Names that stand for the same numbers in memory as an earlier one, and that earlier name."""
+    """Return names that stand for the same numbers in memory as an earlier one, and that earlier name."""
     first: dict[object, str] = {}
     found = {}
     for name, tensor in tensors.items():
@@ -96,19 +96,19 @@ def refuse_unfilled(model: nn.Module, arch: str) -> None:
 
 
 def not_loaded(model: nn.Module) -> list[str]:
-    """Parameters that are in no state dictionary: loading weights leaves them as they were."""
+    """Return parameters that are in no state dictionary: loading weights leaves them as they were."""
     state = model.state_dict(keep_vars=True)
     kept = {id(value) for value in state.values()}
     return [name for name, parameter in model.named_parameters() if id(parameter) not in kept]
 
 
 def shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    """Shapes by name."""
+    """Return shapes by name."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def without_counters(names: Iterable[str]) -> set[str]:
-    """`names` but for the counters of batch normalisations."""
+    """Return `names` but for the counters of batch normalisations."""
     return {name for name in names if name.rpartition(".")[2] != COUNTERS}
 
 

@@ -89,7 +89,7 @@ def check_tensors(
 
 
 def differences(model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> list[str]:
-    """Names of tensors that a file and `model` don't both have, in the same shape, though they should."""
+    """Return names of tensors that a file and `model` don't both have, in the same shape, though they should."""
     own, found = shapes(tensors_of(model)), shapes(_every_name(model, tensors, metadata))
     places, hidden = places_of_buffers(model), set(hidden_buffers(model))
     optional = hidden | (set(own) - without_counters(own))
@@ -100,7 +100,7 @@ def differences(model: nn.Module, tensors: dict[str, torch.Tensor], metadata: di
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors of a safetensors file and its metadata; or those of a file of torch.save, which has none.
+    """Return all tensors of a safetensors file and its metadata; or those of a file of torch.save, which has none.
 
     Of the latter nothing but tensors is unpickled. Raises DataError when the file is missing, damaged or of another
     kind.
@@ -135,7 +135,7 @@ def _holds(content: dict[Any, Any], key: str) -> bool:
 
 
 def _flat(content: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors of a dictionary and of those inside, under names with dots: `teacher.backbone.conv1.weight`."""
+    """Yield tensors of a dictionary and of those inside, under names with dots: `teacher.backbone.conv1.weight`."""
     for key, value in content.items():
         if isinstance(value, torch.Tensor):
             yield f"{prefix}{key}", value

@@ -22,7 +22,7 @@ def write_choices(
     root: Path, settings: BrainSettings, bank: FeatureBank, scenes: Scenes, rng: np.random.Generator
 ) -> list[Truth]:
     """Choices between the digit shown and each other digit, from the difference of the evidence for both."""
-    import xarray as xr
+    import xarray as xr  # heavy, and for the files of recordings alone
 
     data_set = DATA_SETS["Rajalingham2018.public"]
     shown = scenes.take(balanced_order(scenes.labels, rng)[: settings.stimuli // 2])
@@ -49,7 +49,7 @@ def write_choices(
 
 
 def choice_probability(evidence: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probability (images, distractors) of choosing the digit shown; NaN where the distractor is that digit."""
+    """Return the probability (images, distractors) of choosing the digit shown; NaN where it is the distractor."""
     difference = np.take_along_axis(evidence, labels[:, None], 1) - evidence
     np.put_along_axis(difference, labels[:, None], np.nan, 1)
     scaled = (difference - np.nanmean(difference)) / np.nanstd(difference)

@@ -57,7 +57,7 @@ def write_texture_recordings(
 
 
 def object_stimuli(shown: Scenes, prefix: str) -> list[dict[str, Any]]:
-    """Rows of a stimulus CSV with the digit as the object."""
+    """Return rows of a stimulus CSV with the digit as the object."""
     names = [f"digit{label}" for label in shown.labels]
     return [
         _stimulus(f"{prefix}-{i}", object_name=n, image_label=n) for i, n in zip(shown.digit_ids, names, strict=True)
@@ -87,7 +87,7 @@ def write_recordings(
     rng: np.random.Generator,
 ) -> None:
     """Responses (repetitions x images, neuroids, bins) as a netCDF assembly."""
-    import xarray as xr
+    import xarray as xr  # heavy, and for the files of recordings alone
 
     trials = [t.repetitions(t.clean(features[t.region]), repetitions, rng) for t in tunings]
     rates = np.concatenate(trials, 2).reshape(repetitions * len(stimuli), -1)
@@ -117,7 +117,7 @@ def write_netcdf(assembly: Any, path: Path) -> None:
 
 
 def time_course(n_bins: int) -> np.ndarray:
-    """Rate over time (n_bins,), mean 1: constant in one bin, else a transient and a plateau."""
+    """Return the rate over time (n_bins,), mean 1: constant in one bin, else a transient and a plateau."""
     if n_bins == 1:
         return np.ones(1)
     course = 0.5 + np.exp(-0.5 * ((np.arange(n_bins) - 30) / 15) ** 2)

@@ -42,7 +42,7 @@ class FeatureBank:
 
 
 def draw_bank(rng: np.random.Generator) -> FeatureBank:
-    """A feature bank; classifiers and scales come from images of the training split of the digits."""
+    """Return a feature bank; classifiers and scales come from images of the training split of the digits."""
     even, odd, positions = gabor_pairs()
     pairs = _neighbours(positions, rng)
     mixing = rng.standard_normal((N_PRODUCTS, N_MIXTURES)) * (rng.random((N_PRODUCTS, N_MIXTURES)) < 0.1)
@@ -74,21 +74,21 @@ def gabor_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def gabor_energy(pixels: np.ndarray, even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """Compressed energy (n, filters) of quadrature pairs: log(1 + 10 amplitude), amplitude of pixels in 0..1."""
+    """Return compressed energy (n, filters) of quadrature pairs: log(1 + 10 amplitude), amplitude of pixels in 0..1."""
     flat = pixels.reshape(len(pixels), -1) / 255
     return np.log1p(10 * np.hypot(flat @ even, flat @ odd))
 
 
 def category_classifiers(pixels: np.ndarray, labels: np.ndarray) -> list:
-    """One support vector machine (radial basis functions) for each class against the rest."""
-    from sklearn.svm import SVC
+    """Return one support vector machine (radial basis functions) for each class against the rest."""
+    from sklearn.svm import SVC  # heavy, and for the evidence of categories alone
 
     inputs = _coarse(pixels)
     return [SVC(C=10, gamma="scale").fit(inputs, labels == label) for label in np.unique(labels)]
 
 
 def decision_values(pixels: np.ndarray, classifiers: list) -> np.ndarray:
-    """Margin (n, classes) of each image for each class: around 1 for its own, around -1 for the others."""
+    """Return the margin (n, classes) of each image for each class: around 1 for its own, around -1 for the others."""
     inputs = _coarse(pixels)
     return np.stack([classifier.decision_function(inputs) for classifier in classifiers], 1)
 
@@ -99,7 +99,7 @@ def category_evidence(pixels: np.ndarray, classifiers: list) -> np.ndarray:
 
 
 def _coarse(pixels: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels in 0..1, (n, SIZE * SIZE / 4)."""
+    """Return means of 2 x 2 pixels in 0..1, (n, SIZE * SIZE / 4)."""
     return pixels.reshape(len(pixels), SIZE // 2, 2, SIZE // 2, 2).mean((2, 4)).reshape(len(pixels), -1) / 255
 
 
@@ -111,7 +111,7 @@ def _raw_features(bank: FeatureBank, pixels: np.ndarray) -> dict[str, np.ndarray
 
 
 def _neighbours(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pairs of filters at most one step of the grid apart, of any orientation and size."""
+    """Return pairs of filters at most one step of the grid apart, of any orientation and size."""
     first = rng.integers(0, len(positions), N_PRODUCTS)
     near = [np.flatnonzero(np.abs(positions - positions[f]).max(1) < 0.16 * SIZE) for f in first]
     return np.stack([first, [rng.choice(n[n != f]) for n, f in zip(near, first, strict=True)]], 1)
@@ -130,11 +130,11 @@ class Tuning:
     reliability: np.ndarray
 
     def clean(self, features: np.ndarray) -> np.ndarray:
-        """Noise-free responses (images, n) to images with `features` (images, features)."""
+        """Return noise-free responses (images, n) to images with `features` (images, features)."""
         return smooth_rectification(features @ self.weights)
 
     def repetitions(self, clean: np.ndarray, repetitions: int, rng: np.random.Generator) -> np.ndarray:
-        """Responses (repetitions, images, n): clean plus Gaussian noise.
+        """Return responses (repetitions, images, n): clean plus Gaussian noise.
 
         The mean over repetitions has the reliability (share of its variance that is not noise) of the tuning.
         """
@@ -164,7 +164,7 @@ def smooth_rectification(drive: np.ndarray) -> np.ndarray:
 
 
 def _sparse_weights(n_features: int, n: int, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Unit-length weights (n_features, n) on k features each, the first of them the strongest and positive."""
+    """Return unit-length weights (n_features, n) on k features each, the first of them the strongest and positive."""
     weights = np.zeros((n_features, n))
     if n_features == 0:
         return weights

@@ -57,7 +57,7 @@ def write_subjects(
 
 
 def _features(bank: FeatureBank, scenes: Scenes, shown: np.ndarray) -> dict[str, np.ndarray]:
-    """Features by region of all scenes, (scenes, features); 0 for those that nobody sees."""
+    """Return features by region of all scenes, (scenes, features); 0 for those that nobody sees."""
     found = bank.features(scenes.pixels[shown])
     features = {region: np.zeros((len(scenes.labels), values.shape[1])) for region, values in found.items()}
     for region, values in found.items():
@@ -93,7 +93,7 @@ def _truth(response: Response, name: str, rows: np.ndarray) -> Truth:
 
 
 def _respond(by_region: dict[str, np.ndarray], areas: list[Area], rng: np.random.Generator) -> Response:
-    """Responses to images with features (images, features) by region."""
+    """Return responses to images with features (images, features) by region."""
     n_categories = by_region["IT"].shape[1]
     features = np.hstack([by_region["V1"], by_region["V2"], by_region["V4"]])
     first = {"V1": 0, "V2": by_region["V1"].shape[1], "V4": by_region["V1"].shape[1] + by_region["V2"].shape[1]}
@@ -116,12 +116,15 @@ def _respond(by_region: dict[str, np.ndarray], areas: list[Area], rng: np.random
 
 
 def noise_ceiling(trials: np.ndarray) -> np.ndarray:
-    """Explainable share (vertices,) of the variance of the mean of trials (repetitions, images, vertices)."""
+    """Return the explainable share (vertices,) of the variance of the mean of `trials`.
+
+    trials: (repetitions, images, vertices).
+    """
     return ceiling_of_mean(ncsnr_of(trials), len(trials))
 
 
 def ncsnr_of(trials: np.ndarray) -> np.ndarray:
-    """Signal-to-noise ratio (vertices,) of single trials (repetitions, images, vertices).
+    """Return the signal-to-noise ratio (vertices,) of single trials (repetitions, images, vertices).
 
     Allen and others (2022): noise variance from the repetitions (ddof 1), signal variance what is left of the total,
     ncsnr the root of their ratio.
@@ -131,12 +134,12 @@ def ncsnr_of(trials: np.ndarray) -> np.ndarray:
 
 
 def ceiling_of_mean(ncsnr: np.ndarray, repetitions: int) -> np.ndarray:
-    """Noise ceiling of the mean of K repetitions: ncsnr^2 / (ncsnr^2 + 1/K) (Allen and others 2022)."""
+    """Return the noise ceiling of the mean of K repetitions: ncsnr^2 / (ncsnr^2 + 1/K) (Allen and others 2022)."""
     return ncsnr**2 / (ncsnr**2 + 1 / repetitions)
 
 
 def _image_files(root: Path, scenes: Scenes, rows: np.ndarray) -> dict[int, Path]:
-    """Each image once, to be copied to the subjects that saw it."""
+    """Return each image once, to be copied to the subjects that saw it."""
     (root / "images").mkdir(parents=True)
     files = {int(row): root / "images" / f"{row}.png" for row in rows}
     for row, file in files.items():

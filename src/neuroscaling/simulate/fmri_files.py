@@ -29,7 +29,7 @@ class Hemisphere:
 
 
 def draw_places(n_vertices: int, rng: np.random.Generator) -> np.ndarray:
-    """Vertex numbers on fsaverage (n_vertices,), ascending; among fsaverage5's where these are enough."""
+    """Return vertex numbers on fsaverage (n_vertices,), ascending; among fsaverage5's where these are enough."""
     within = FSAVERAGE5_VERTICES if n_vertices <= FSAVERAGE5_VERTICES else FSAVERAGE_VERTICES
     return np.sort(rng.choice(within, n_vertices, replace=False))
 

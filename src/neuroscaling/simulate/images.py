@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neuroscaling.datasets.format_digits import load_digits
+
 SIZE = 32
 """Width and height of an image as the simulated brain sees it, in pixels."""
 MAX_SHIFT = 3
@@ -21,17 +23,15 @@ class Scenes:
     digit_ids: list[str]
 
     def take(self, rows: np.ndarray) -> "Scenes":
-        """The scenes `rows`, in that order."""
+        """Return the scenes `rows`, in that order."""
         return Scenes(self.pixels[rows], self.labels[rows], [self.digit_ids[row] for row in rows])
 
 
 def make_scenes(split: str, rng: np.random.Generator) -> Scenes:
-    """All digits of a split, each shown at a random place (up to 3 px off) and contrast (.6 to 1).
+    """Return all digits of a split, each shown at a random place (up to 3 px off) and contrast (.6 to 1).
 
     Position and contrast vary as in the stimuli of Majaj and others (2015), so that identity can't be read off pixels.
     """
-    from neuroscaling.datasets.format_digits import load_digits
-
     digits, labels, digit_ids = load_digits(split)
     shifts = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (len(digits), 2))
     contrasts = rng.uniform(MIN_CONTRAST, 1, len(digits))
@@ -47,7 +47,7 @@ def _show(digit: np.ndarray, shift: np.ndarray, contrast: float) -> np.ndarray:
 
 
 def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows in an order in which every beginning has nearly as many images of each class."""
+    """Return rows in an order in which every beginning has nearly as many images of each class."""
     shuffled = rng.permutation(len(labels))
     rank = np.empty(len(labels), int)
     for label in np.unique(labels):
@@ -57,7 +57,7 @@ def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def phase_scrambled(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Images (n, size, size) with the amplitude spectrum kept and the phases of white noise added.
+    """Return images (n, size, size) with the amplitude spectrum kept and the phases of white noise added.
 
     The control for texture in Freeman, Ziemba and others (2013); values are clipped to 0..255.
     """

@@ -19,7 +19,7 @@ AGAIN = "delete the folder of this simulated brain and run again"
 
 
 def files_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Bytes and sha256 of each file below `folder`, by its path there."""
+    """Return bytes and sha256 of each file below `folder`, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
@@ -28,13 +28,13 @@ def files_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def brain_of(path: str | Path) -> Path | None:
-    """The folder of the simulated brain that `path` lies in; None where it is part of none."""
+    """Return the folder of the simulated brain that `path` lies in; None where it is part of none."""
     path = Path(path).absolute()
     return next((folder for folder in (path, *path.parents) if _is_brain(folder / MANIFEST)), None)
 
 
 def check_simulated(folder: str | Path, files: Iterable[str | Path] | None = None) -> dict[str, Any]:
-    """The record of the simulated brain in `folder`, whose `files` (paths below it; None: all) are as it says.
+    """Return the record of the simulated brain in `folder`, whose `files` (paths below it; None: all) are as it says.
 
     A job names the files that it reads: their bytes are hashed. Raises DataError, naming both checksums, for a file
     that was altered, exchanged or is missing, and for a record that was altered or belongs to another brain.

@@ -21,7 +21,7 @@ READABLE = 80
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
-    """The manifest of a stimulus set; `path` is its folder or the manifest.
+    """Return the manifest of a stimulus set; `path` is its folder or the manifest.
 
     Raises DataError for another format, for a manifest that was altered or belongs to another set than the folder is
     named after, for rows that lack a key, and where two stimuli share an id or a file.
@@ -56,7 +56,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 
 
 def image_files(path: str | Path) -> dict[str, ImageFile]:
-    """Image of each stimulus id, in the order of the manifest. Raises DataError for files that are missing."""
+    """Return the image of each stimulus id, in the order of the manifest. Raises DataError for missing files."""
     path = Path(path)
     return files_in(read_manifest(path), path if path.is_dir() else path.parent)
 
@@ -75,7 +75,7 @@ def files_in(manifest: dict[str, Any], folder: Path) -> dict[str, ImageFile]:
 
 
 def file_stems(stimulus_ids: Sequence[str]) -> dict[str, str]:
-    """Name of the image file of each id, without its ending: no two are equal, on no file system.
+    """Return the name of the image file of each id, without its ending: no two are equal, on no file system.
 
     An ordinary id is its own name. One with other characters than A-Z, a-z, 0-9, `.`, `_` and `-`, a very long one, and
     those that differ from another only by case, show what they can of it and end with a hash of it.

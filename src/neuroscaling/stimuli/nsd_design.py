@@ -29,14 +29,14 @@ class Design:
         return len(self.ordering) // PLANNED_SESSIONS
 
     def shown(self, subject: str, sessions: Sequence[int]) -> np.ndarray:
-        """NSD ids (sessions, trials) that a subject (`subj01`, ...) saw in scan sessions (from 1)."""
+        """Return NSD ids (sessions, trials) that a subject (`subj01`, ...) saw in scan sessions (from 1)."""
         row = self.images[int(subject.removeprefix("subj")) - 1]
         starts = (np.asarray(sessions, int) - 1) * self.trials
         return row[self.ordering[starts[:, None] + np.arange(self.trials)]]
 
 
 def design_file(root: Path) -> Path:
-    """The file of the design in a tree."""
+    """Return the file of the design in a tree."""
     return Path(root) / "nsddata" / "experiments" / "nsd" / "nsd_expdesign.mat"
 
 
@@ -53,7 +53,7 @@ def read_design(root: Path) -> Design:
 
 
 def _problems(where: str, ordering: np.ndarray, images: np.ndarray, shared: np.ndarray) -> Iterator[Problem]:
-    """`ordering`, `images` and `shared` as the file has them, counting from 1."""
+    """Yield `ordering`, `images` and `shared` as the file has them, counting from 1."""
     if images.ndim != 2 or not ordering.size or not images.size:
         yield Problem(
             what="subjectim is no table, or a variable is empty",

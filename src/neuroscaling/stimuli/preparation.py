@@ -102,7 +102,7 @@ def image_faults(source: dict[str, Any]) -> list[Problem]:
 
 
 def _shortened(faults: list[Problem], n: int) -> list[Problem]:
-    """The first faults of `n` images, and how many there are."""
+    """Return the first faults of `n` images, and how many there are."""
     what = f"{len(faults)} of {n} images can't be read or decoded"
     return [*faults[:MAX_NAMED], Problem(what=what, fix="copy or download them again")] if faults else []
 
@@ -134,7 +134,7 @@ def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> 
 
 
 def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> tuple[dict[str, Any], bytes]:
-    """The row of an image, and the bytes that are stored. Raises DataError when it can't be decoded."""
+    """Return the row of an image, and the bytes that are stored. Raises DataError when it can't be decoded."""
     image = load_image(data, stimulus.name)
     shown = eight_bits(image, stimulus.name)  # ahead of a cut: one of CMYK or of 16 bits could not be read again
     width, height = image.size
@@ -163,7 +163,7 @@ BACKGROUND = "gray"
 
 
 def place_on_screen(image: Image.Image, source_degrees: float, target_degrees: float) -> Image.Image:
-    """`image`, `source_degrees` wide, as a screen of `target_degrees` shows it, at the same pixels a degree.
+    """Return `image`, `source_degrees` wide, as a screen of `target_degrees` shows it, at the same pixels a degree.
 
     A larger screen shows the image in the middle of gray (128); a smaller one shows its centre. Equal degrees return
     the image itself.

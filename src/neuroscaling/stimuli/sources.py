@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from neuroscaling.core.archives import Zip
 from neuroscaling.core.array_files import hdf5_dataset, open_hdf5, opened_dataset
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.files import reading
+from neuroscaling.core.files import read_object, reading
 from neuroscaling.core.images import file_bytes
 from neuroscaling.simulate.record import brain_of, check_simulated
+from neuroscaling.stimuli.nsd_design import read_design
 from neuroscaling.stimuli.stimulus_table import FILE, ID, read_stimulus_table
 from neuroscaling.study.benchmarks import STIMULUS_SETS, StimulusFiles, all_files, sha1_problems
 from neuroscaling.study.benchmarks import find_stimuli as find_set
+from neuroscaling.study.nsd_tree import SPACES, NsdPlace, nsd_subject_problems, nsd_subjects
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
@@ -41,14 +46,14 @@ class Stimulus:
         return Path(self.member or self.file.name).suffix.lower()
 
     def read(self) -> bytes:
-        """The bytes of the image file. Raises DataError when it is missing or its zip is damaged."""
+        """Return the bytes of the image file. Raises DataError when it is missing or its zip is damaged."""
         if self.member is not None:
             return _archive(self.file).read(self.member)
         return file_bytes(self.file)
 
 
 def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
-    """The stimuli of a source in a fixed order.
+    """Return the stimuli of a source in a fixed order.
 
     source: {"kind": "brainscore", "root", "stimulus_sets": ids}, {"kind": "brainscore_local", "root"} (every set that
     has recordings there), {"kind": "folder", "root", "csv", "images", "degrees"}, {"kind": "algonauts2023", "root",
@@ -76,14 +81,12 @@ def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
 
 def is_simulated(source: dict[str, Any]) -> bool:
     """Whether the source is simulated, as part of a brain of the store or of another tree: a manifest says so."""
-    from neuroscaling.core.files import read_object
-
     manifest = Path(source["root"]).parent / "manifest.json"
     return brain_of(source["root"]) is not None or (manifest.is_file() and bool(read_object(manifest).get("simulated")))
 
 
 def brain_record(source: dict[str, Any], stimuli: Sequence[Stimulus]) -> tuple[str, dict[str, Any]] | None:
-    """Name and record of the simulated brain that the source is part of; None where it is part of none.
+    """Return the name and record of the simulated brain that the source is part of; None where it is part of none.
 
     Raises DataError where one of the files of `stimuli`, or of the tables that name them, is not as the record says.
     """
@@ -96,13 +99,13 @@ def brain_record(source: dict[str, Any], stimuli: Sequence[Stimulus]) -> tuple[s
 
 
 def _brainscore_local(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """All stimuli of the data sets below the root."""
+    """Yield all stimuli of the data sets below the root."""
     for files in all_files(source["root"]):
         yield from _of_set(files.stimuli)
 
 
 def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """The stimuli of the named sets, those of a benchmark's training and test together."""
+    """Yield the stimuli of the named sets, those of a benchmark's training and test together."""
     unknown = [name for name in source["stimulus_sets"] if name not in STIMULUS_SETS]
     if unknown:
         near = nearest(unknown[0], STIMULUS_SETS)
@@ -120,7 +123,7 @@ def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
 
 
 def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
-    """Stimuli of one set, with the degrees that Brain-Score shows them at; a zip is read where it lies."""
+    """Yield stimuli of one set, with the degrees that Brain-Score shows them at; a zip is read where it lies."""
     problems = list(sha1_problems(files))
     if problems:
         raise DataError(problems)
@@ -134,7 +137,7 @@ def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
 
 
 def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """Stimuli of a benchmark that a study defines: a table and a folder of images."""
+    """Yield stimuli of a benchmark that a study defines: a table and a folder of images."""
     table, images = Path(source["csv"]), Path(source["images"])
     if not table.is_file() or not images.is_dir():
         absent = [str(path) for path, there in ((table, table.is_file()), (images, images.is_dir())) if not there]
@@ -149,7 +152,7 @@ def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
 
 
 def _algonauts(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """Training and test images of all subjects, each NSD image once, by NSD id."""
+    """Yield training and test images of all subjects, each NSD image once, by NSD id."""
     root = Path(source["root"])
     there = sorted(path.name for path in root.glob("subj*") if path.is_dir())
     subjects = there if source.get("subjects", "all") == "all" else source["subjects"]
@@ -188,7 +191,7 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
 
 
 def _nsd(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """The images that subjects of the Natural Scenes Dataset saw, by NSD id."""
+    """Yield the images that subjects of the Natural Scenes Dataset saw, by NSD id."""
 
     yield from nsd_images(source)
 
@@ -206,7 +209,7 @@ _open_archives: dict[Path, Zip] = {}
 
 
 def _archive(path: Path) -> Zip:
-    """The zip at `path`, opened once a process. Raises DataError when it is missing or damaged."""
+    """Return the zip at `path`, opened once a process. Raises DataError when it is missing or damaged."""
     if path not in _open_archives:
         _open_archives[path] = Zip(path)
     return _open_archives[path]
@@ -233,9 +236,7 @@ class NsdStimulus(Stimulus):
         return ".png"
 
     def read(self) -> bytes:
-        """The image as a PNG, the same bytes at each call. Raises DataError when it can't be read."""
-        from PIL import Image
-
+        """Return the image as a PNG, the same bytes at each call. Raises DataError when it can't be read."""
         with reading(self.file, "an image in an HDF5 file", where=self.name):
             pixels = _nsd_image_array(self.file)[self.row]
         buffer = io.BytesIO()
@@ -244,20 +245,16 @@ class NsdStimulus(Stimulus):
 
 
 def nsd_stimuli_file(root: str | Path) -> Path:
-    """The file of all images in a tree."""
+    """Return the file of all images in a tree."""
     return Path(root) / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
 
 
 def nsd_images(source: dict[str, Any]) -> Iterator[NsdStimulus]:
-    """Images that subjects saw in the scan sessions whose responses are there, each once, by NSD id.
+    """Yield images that subjects saw in the scan sessions whose responses are there, each once, by NSD id.
 
     source: {"root", "subjects": list or "all", "space": one of NSD's; optional: any}. Raises DataError for subjects
     and files that are missing, and for ids beyond the images.
     """
-    import numpy as np
-
-    from neuroscaling.stimuli.nsd_design import read_design
-
     root = Path(source["root"])
     file = nsd_stimuli_file(root)
     n = len(_nsd_image_array(file))
@@ -277,7 +274,7 @@ def nsd_images(source: dict[str, Any]) -> Iterator[NsdStimulus]:
 
 
 def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
-    """What is wrong with the file of images, by its header."""
+    """Return what is wrong with the file of images, by its header."""
     file = nsd_stimuli_file(root)
     try:
         with hdf5_dataset(file, NSD_DATASET) as images:
@@ -300,9 +297,7 @@ def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
 
 
 def _nsd_sessions(root: Path, source: dict[str, Any]) -> Iterator[tuple[str, list[int]]]:
-    """Subjects and their scan sessions of which there are responses in the source's space, or in any."""
-    from neuroscaling.study.nsd_tree import SPACES, NsdPlace, nsd_subject_problems, nsd_subjects
-
+    """Yield subjects and their scan sessions of which there are responses in the source's space, or in any."""
     subjects = source.get("subjects", "all")
     problems = nsd_subject_problems(root, subjects)
     if problems:
@@ -318,7 +313,7 @@ _open_nsd_files: dict[Path, Any] = {}
 
 
 def _nsd_image_array(file: Path) -> Any:
-    """The images (n, height, width, 3) uint8 in the file, opened once a process and never read whole."""
+    """Return the images (n, height, width, 3) uint8 in the file, opened once a process and never read whole."""
     if file not in _open_nsd_files:
         _open_nsd_files[file] = opened_dataset(open_hdf5(file), NSD_DATASET, file)
     return _open_nsd_files[file]

@@ -17,7 +17,7 @@ ID, OLD_ID, FILE = "stimulus_id", "image_id", "filename"
 
 
 def read_stimulus_table(path: str | Path, published: bool = False) -> TextTable:
-    """The table of stimuli at `path`, each stimulus once: rows that are repeated word for word count once.
+    """Return the table of stimuli at `path`, each stimulus once: rows that are repeated word for word count once.
 
     published: a file of Brain-Score, which is taken as it is. Raises DataError as `read_text_table`, and for rows
     without an id or a file, and ids that stand for different rows, with their lines.
@@ -44,7 +44,7 @@ def read_stimulus_table(path: str | Path, published: bool = False) -> TextTable:
 
 
 def image_problems(table: TextTable, images: Path) -> list[Problem]:
-    """Images of the table that are not in the folder `images`; or what is wrong with the folder."""
+    """Return images of the table that are not in the folder `images`; or what is wrong with the folder."""
     try:
         there = set(os.listdir(images))
     except OSError as error:
