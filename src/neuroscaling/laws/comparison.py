@@ -1,4 +1,4 @@
-"""Forms are compared by AICc and by how well they foretell points that were held out."""
+"""Forms are compared by AICc and by how well they predict points that were held out."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -11,10 +11,12 @@ correlation.
 """
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
-from neuroscaling.core.errors import DataError, Problem, nearest
+from neuroscaling.core.dotted_paths import find_path, load_path
+from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.laws.parametrisation import (
     ALPHA,
     AMPLITUDE,
@@ -321,8 +323,27 @@ FORMS: dict[str, Form] = {
 }
 
 
+OWN_FORM = "package.module:NAME, where NAME is a neuroscaling.laws.parametrisation.Form"
+
+
+@cache
+def own_form(path: str) -> Form:
+    """The form that a dotted path leads to; the path is its name. Raises StudyError for what is no form."""
+    found = find_path(path, "form", OWN_FORM)
+    loaded = load_path(found)
+    if not isinstance(loaded, Form):
+        what = f"`{found.attribute}` is no form of law but `{type(loaded).__name__}`"
+        raise StudyError(Problem(what=what, where=str(found.file), value=path, allowed=OWN_FORM))
+    return replace(loaded, name=path)
+
+
 def form_by_name(name: str) -> Form:
-    """The form called `name`. Raises DataError with the nearest name when there is none."""
+    """The form called `name`, or the one that a dotted path leads to.
+
+    Raises DataError with the nearest name when there is none, StudyError as `own_form`.
+    """
+    if ":" in name:
+        return own_form(name)
     if name not in FORMS:
         raise DataError(
             Problem(

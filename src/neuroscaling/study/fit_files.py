@@ -11,11 +11,14 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 
+from neuroscaling.core.dotted_paths import find_path
 from neuroscaling.core.errors import Fault, Problem, StudyError, listing, nearest
+from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.score_table import COLUMNS
 from neuroscaling.study.key_types import SHAPE_ONLY, Section, Seed
+from neuroscaling.study.network_sections import DOTTED
 from neuroscaling.study.validation import validated
 from neuroscaling.study.yaml_document import Document, read_document
 
@@ -71,6 +74,16 @@ FormName = Literal[
     "power_law_shift",
     "sqrt_saturating",
 ]
+OWN_FORM = "package.module:NAME, where NAME is a neuroscaling.laws.parametrisation.Form"
+OwnForm = Annotated[str, Field(pattern=DOTTED, max_length=1000)]
+
+
+def _whose_form(value: Any) -> str:
+    """The branch of the union: a dotted path has a colon, the names of the forms that are listed here have none."""
+    return "<own>" if isinstance(value, str) and ":" in value else "<listed>"
+
+
+Form = Annotated[Annotated[FormName, Tag("<listed>")] | Annotated[OwnForm, Tag("<own>")], Discriminator(_whose_form)]
 Mode = Literal["corrected", "parity"]
 
 
@@ -80,8 +93,10 @@ class Fit(Section):
     example: ClassVar[str] = "{name: samples, form: power_law, x: n_samples}"
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", description="Name of the fit and of its files.")
-    form: FormName | None = Field(None, description="The law; give either this or `forms`.")
-    forms: list[FormName] = Field([], description="Laws to compare by AICc and held-out error; the first is drawn.")
+    form: Form | None = Field(
+        None, description="The law, by its name or by the dotted path of a form of one's own; give this or `forms`."
+    )
+    forms: list[Form] = Field([], description="Laws to compare by AICc and held-out error; the first is drawn.")
     x: Column | list[Column] = Field(
         description="Column of the table on the x axis, e.g. n_samples, n_params, total_flops, n_mapping; two columns "
         "for `chinchilla`: [n_params, n_samples_seen]."
@@ -172,7 +187,9 @@ class Fit(Section):
 
     def _unlike_the_forms(self) -> Iterator[tuple[tuple[str, ...], str]]:
         for form in self.all_forms() if self.form or self.forms else ():
-            if (form in TWO_VARIABLES) != isinstance(self.x, list):
+            if ":" in form:
+                yield from self._faults_of_own(form)
+            elif (form in TWO_VARIABLES) != isinstance(self.x, list):
                 needs = "two columns" if form in TWO_VARIABLES else "one column"
                 yield ("x", "form", "forms"), f"{form} needs {needs} as `x`"
         if isinstance(self.x, list) and len(self.x) != 2:
@@ -182,6 +199,14 @@ class Fit(Section):
             yield ("x_scale", "x"), "`x_scale` needs one value for each column of `x`"
         if self.compute and not isinstance(self.x, list):
             yield ("compute", "x"), "`compute` belongs to a law of two variables"
+
+    def _faults_of_own(self, form: str) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What is wrong with the dotted path of a form; how many variables it has, its fit finds out."""
+        try:
+            find_path(form, "form", OWN_FORM)
+        except StudyError as error:
+            key = "form" if self.form else "forms"
+            yield from (((key,), f"{form}: {problem.what}") for problem in error.problems)
 
     def _faults_of_corrected(self) -> Iterator[tuple[tuple[str, ...], str]]:
         filters = self.corrected.get("filters")
@@ -286,7 +311,10 @@ def _jobs(fit: Fit) -> Iterator[FitJob]:
     for one, name, values in _expanded(fit):
         common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
         filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
-        yield FitJob(name, {**common, "name": name, "fit": fit.name, "forms": one.all_forms(), "filters": filters})
+        settings = {**common, "name": name, "fit": fit.name, "forms": one.all_forms(), "filters": filters}
+        # The module of a form of one's own is part of the settings, so that an edited form is fitted again.
+        own = {form: file_sha256(find_path(form, "form", OWN_FORM).file) for form in one.all_forms() if ":" in form}
+        yield FitJob(name, settings | ({"own_forms": own} if own else {}))
 
 
 def _names(fit: Fit) -> Iterator[str]:
