@@ -67,8 +67,8 @@ def audit(
 ) -> list[dict[str, Any]]:
     """A row an engine: {engine, features, score, raw, ceiling, error, reason, seconds, difference}.
 
-    layers: one, or one a split; load: makes Brain-Score's object (local.load); ceilings: folder of kept ceilings;
-    hashed: of the data, by job.data_hash; code: fingerprint of the code of ceilings.
+    layers: one, or one a split; load: makes Brain-Score's object (benchmark_objects.py); ceilings: folder where they
+    are kept; hashed: of the data, by job.data_hash; code: fingerprint of the code of ceilings.
     `difference` is the largest between the kernel engine's and this engine's numbers, over the score, the splits and
     the neuroids. Where only the Gram matrix is kept, `stock` runs on the surrogate. Raises DataError where neither
     serves the metric, and as `score_benchmark`.

@@ -1,7 +1,7 @@
 """Job files: what a rule asks of a command in Brain-Score's environment, as JSON.
 
 The command line holds the names of two files and goes through no shell, so that paths and names may hold any
-character. Light: rules and commands of both environments import it.
+character. Rules and commands of both environments import the module.
 """
 
 import os

@@ -1,6 +1,6 @@
 """A study defines benchmarks on recordings of its own, which Brain-Score's classes score.
 
-Light: imports nothing of Brain-Score; `defined` builds the objects.
+Nothing of Brain-Score is imported; benchmark_objects.py builds the objects.
 """
 
 from collections.abc import Callable, Iterator, Mapping

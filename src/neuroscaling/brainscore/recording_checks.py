@@ -1,6 +1,6 @@
 """Recordings and their stimuli are checked before the first job, and again when they are scored.
 
-Light: imports nothing of Brain-Score.
+Nothing of Brain-Score is imported.
 
 Scoring looks again through Brain-Score's own loaders; this is so that hundreds of trainings don't end in a NaN.
 """

@@ -1,4 +1,4 @@
-"""What a score file says (docs/formats.md, "A score file"), read from Brain-Score's Score objects."""
+"""The rows of a score file (docs/formats.md) are read from Brain-Score's Score objects."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ class Part:
 
     subject: its name, or a session's, or None; score, raw, ceiling: Brain-Score's numbers; values: raw values (split,
     neuroid) or (split,), or None; ceilings: what the ceiling was aggregated from, with or without splits, or None;
-    reason: why there is no score (divisors.judged), or None.
+    reason: why there is no score (ceilings.judged), or None.
     """
 
     subject: str | None

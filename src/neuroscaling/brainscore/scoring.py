@@ -1,7 +1,8 @@
 """One score file for one benchmark, by Brain-Score's benchmark classes, with either engine.
 
-Engine `kernel`: the benchmark's own metric object, computing from inner products (kernel.py); `stock`: unmodified
-brainscore_vision on the full features. Import after `neuroscaling.brainscore.environment.prepare_environment`.
+Engine `kernel`: the benchmark's own metric object, computing from inner products (kernel_engine.py); `stock`:
+unmodified brainscore_vision on the full features. Import after
+`neuroscaling.brainscore.environment.prepare_environment`.
 """
 
 import contextlib
@@ -106,8 +107,9 @@ def score_benchmark(
 ) -> tuple[ScoreFile, list[dict[str, Any]]]:
     """The score file without what it was made from (docs/formats.md), and the rows of its targets' parquet.
 
-    load: makes Brain-Score's object of a benchmark (local.load). Protocol `corrected`: as brainscore_vision scores
-    since 2.3.13, r^2 / ceiling; `parity`: (r / ceiling)^2, the scale of the published tables (2.3.12 and before).
+    load: makes Brain-Score's object of a benchmark (benchmark_objects.py). Protocol `corrected`: as brainscore_vision
+    scores since 2.3.13, r^2 / ceiling; `parity`: (r / ceiling)^2, the scale of the published tables (2.3.12 and
+    before).
     Raises StudyError for a metric that the engine doesn't serve; DataError for a region without layer, an unknown
     layer, stimuli without activations, NaN in activations or recordings, no ceiling, too little memory.
     """

@@ -1,6 +1,6 @@
 """A V4 recording session as an assembly for Brain-Score's classes: netCDF, CSV and images, in a folder of its own.
 
-`neuroscaling.brainscore.own_benchmarks` turns it into a benchmark. Source of the recordings: see encoding.v4.
+`neuroscaling.brainscore.own_benchmarks` turns it into a benchmark. Source of the recordings: see v4_sessions.py.
 """
 
 import csv
@@ -22,7 +22,6 @@ from neuroscaling.electrophysiology.v4_sessions import Session, load_session
 from neuroscaling.study.recording_folders import V4_IMAGE_NUMBER, V4_WINDOW, v4_session_files, v4_stimulus_id
 
 ASSEMBLY, STIMULI, IMAGES = "assembly.nc", "stimuli.csv", "images"
-"""Milliseconds after the onset of an image in which its spikes were counted."""
 
 
 def write_assembly(

@@ -17,7 +17,7 @@ SPECTRUM, FACTOR = 9.0, 1 / 3
 
 
 def route_of(order: float, held_out: float, primal: bool, n_alphas: int, n_targets: int, cuda: bool) -> Route:
-    """The way with least work for a fold with a matrix of this order: see `scorers`."""
+    """The way with least work for a fold with a matrix of this order: see solver.py."""
     if primal and _quadratic(order, n_alphas) < 2 * n_alphas * held_out * order:
         return "quadratic"
     # Into the eigenbasis each target goes for itself, into the hats every held-out row at every penalty.
