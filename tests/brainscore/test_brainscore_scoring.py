@@ -33,6 +33,7 @@ EACH_SPLIT = ["wide", "narrow"] * 5
 
 DRIVER = """
 import json, os, sys, threading
+from dataclasses import asdict
 from pathlib import Path
 from neuroscaling.brainscore import environment
 from neuroscaling.study import benchmarks
@@ -49,7 +50,6 @@ from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.scoring import Job
 from neuroscaling.brainscore.scoring import ceiling_definition
 from neuroscaling.brainscore.scoring import score_benchmark
-from neuroscaling.core.commitments import Commitment, LayerChoice, read_commitment, write_commitment
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.errors import NeuroscalingError
 
@@ -60,7 +60,7 @@ def scored(name, load=benchmark_object, definitions=None, **settings):
     benchmark = (definitions or {}).get(name)
     benchmark = benchmark.benchmark if benchmark else benchmarks.registered_benchmark(name)
     content, _ = score_benchmark(benchmark, load, job)
-    json.dumps(content, allow_nan=False)
+    json.dumps(asdict(content), allow_nan=False)
     return {key: getattr(content, key) for key in ("rows", "subjects")}
 
 def refused(path):

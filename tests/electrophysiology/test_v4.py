@@ -26,6 +26,7 @@ from neuroscaling.study.recording_folders import v4_session_names
 from tests.support.score_records import score_path
 
 N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5
+BOTH = ("pls", "ridge")
 REAL = Path(os.environ.get("NEUROSCALING_V4_DIR", Path(__file__).parents[3] / "shared" / "v4"))
 needs_recordings = pytest.mark.skipif(
     not (REAL / "images").is_dir(), reason="V4 recordings are not here (set NEUROSCALING_V4_DIR)"
@@ -196,7 +197,12 @@ def stored(folder, ids, layers):
 def test_planted_truth_is_found_and_grows_with_mapping_images(tmp_path):
     session, hidden = planted_session()
     wrong = np.random.default_rng(3).standard_normal((150, 20))
-    outcomes = score_session(stored(tmp_path, session.stimulus_ids, {"wrong": wrong, "right": hidden}), session)
+    outcomes = score_session(
+        stored(tmp_path, session.stimulus_ids, {"wrong": wrong, "right": hidden}),
+        session,
+        [10, 30, 100, 300, "all"],
+        BOTH,
+    )
     for metric in ("pls", "ridge"):
         mine = [outcome for outcome in outcomes if outcome.metric == metric]
         assert [outcome.n_mapping for outcome in mine] == [10, 30, 100, 120]
@@ -211,7 +217,7 @@ def test_choosing_among_many_layers_stays_at_chance(tmp_path):
     session, _ = planted_session(neurons=3, noise=20)
     rng = np.random.default_rng(0)
     layers = {f"noise{i}": rng.standard_normal((150, 6)) for i in range(20)}
-    outcomes = score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"])
+    outcomes = score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"], BOTH)
     assert len(outcomes) == 4
     for outcome in outcomes:
         assert len(set(outcome.layers)) > 1
@@ -268,7 +274,7 @@ def test_held_out_responses_reach_neither_the_choice_of_a_layer_nor_the_fit(tmp_
 
 def test_correlations_are_of_each_fold_and_of_all_folds_together(tmp_path):
     session, hidden = planted_session()
-    outcomes = score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [30])
+    outcomes = score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [30], BOTH)
     held = [held_out for _, held_out in shuffled_folds(150, 5, 0)]
     for outcome in outcomes:
         assert outcome.correlations.shape == (5, 8) and outcome.pooled.shape == (8,)
@@ -306,8 +312,8 @@ def test_order_of_stored_stimuli_does_not_matter(tmp_path):
     session, hidden = planted_session()
     order = np.random.default_rng(7).permutation(150)
     shuffled = [session.stimulus_ids[i] for i in order]
-    first = score_session(stored(tmp_path / "a", session.stimulus_ids, {"x": hidden}), session, [30])
-    second = score_session(stored(tmp_path / "b", shuffled, {"x": hidden[order]}), session, [30])
+    first = score_session(stored(tmp_path / "a", session.stimulus_ids, {"x": hidden}), session, [30], BOTH)
+    second = score_session(stored(tmp_path / "b", shuffled, {"x": hidden[order]}), session, [30], BOTH)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.correlations, other.correlations)
 

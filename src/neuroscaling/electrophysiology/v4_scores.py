@@ -34,8 +34,6 @@ N_INNER_FOLDS = 3
 SEED = 0
 MAX_COMPONENTS = 25
 SampleSize = int | Literal["all"]
-SAMPLES: tuple[SampleSize, ...] = (10, 30, 100, 300, "all")
-METRICS = ("pls", "ridge")
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,8 @@ def score_v4(
     session: str,
     output: str | Path,
     run: str,
-    samples: Sequence[SampleSize] = SAMPLES,
-    metrics: Sequence[str] = METRICS,
+    samples: Sequence[SampleSize],
+    metrics: Sequence[str],
     definition: Mapping[str, Any] | None = None,
 ) -> None:
     """Score one run on one session and write the score file `output`, where it is not there yet.
@@ -113,7 +111,7 @@ def _details(recording: Session) -> dict[str, Any]:
 
 
 def score_session(
-    stored: Activations, session: Session, samples: Sequence[SampleSize] = SAMPLES, metrics: Sequence[str] = METRICS
+    stored: Activations, session: Session, samples: Sequence[SampleSize], metrics: Sequence[str]
 ) -> list[Outcome]:
     """Held-out correlations for each metric and each number of mapping images that the session can give."""
     _check_metrics(metrics)
