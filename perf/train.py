@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from common import report, row
 from loader import SIZE, feed_of, photographs
@@ -108,7 +109,7 @@ def trainer(arch: str, feed: Any, recipe: Recipe, device: torch.device, compile:
         plan=plan,
         feed=feed,
         device=device,
-        image_ids=[],
+        image_ids=np.empty(0, dtype=object),
         n_classes=10,
         evaluate=lambda training, epoch: None,
         keep=lambda training, epoch: None,
