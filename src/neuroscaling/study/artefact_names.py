@@ -46,7 +46,7 @@ def subset_name(run: Run) -> ArtefactName:
 
 @dataclass(frozen=True)
 class Names:
-    """Names of the things that the runs of a study share parts of: each part is put together once.
+    """The names of a study's artefacts. Runs share parts of them, so each part is put together once.
 
     jobs: of Brain-Score; subjects: of fMRI.
     """

@@ -1,7 +1,7 @@
-"""Each job is given one typed object for each thing that it makes.
+"""A job is given one typed object for each artefact that it makes.
 
-Paths are those of the store's folders as they are when the job is planned. Their repr is the name of what they make:
-Snakemake shows it, and keeps it. Light: the Snakefile imports it.
+Paths lie in the folders of the store as they are when the job is planned. The repr of an object is the name of its
+artefact: Snakemake shows it, and keeps it. The Snakefile imports this module, so it loads no heavy library.
 """
 
 from collections.abc import Iterable
@@ -89,7 +89,7 @@ def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs of a study, by what they make."""
+    """The maker of a study's typed objects, by artefact."""
 
     absent: Absent
     _known: dict[Any, list[ScoreJob]] = field(default_factory=dict, compare=False)

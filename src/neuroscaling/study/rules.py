@@ -26,19 +26,19 @@ ALL_SUBJECTS = "all-subjects"
 
 @dataclass(frozen=True)
 class Rules:
-    """What the rules of a study ask for. absent: what has to be made; groups: the runs that share jobs."""
+    """The rules of a study ask this. absent: what has to be made; groups: the runs that share jobs."""
 
     absent: Absent
     groups: RunGroups
 
     @cached_property
     def jobs(self) -> Jobs:
-        """The typed objects that jobs are given."""
+        """The maker of the typed objects that jobs are given."""
         return Jobs(self.absent)
 
     @property
     def targets(self) -> Targets:
-        """What the study wants of its store."""
+        """The artefacts that the study wants of its store."""
         return self.absent.targets
 
     @property
@@ -74,7 +74,7 @@ class Rules:
         return self.jobs.subset(self._subsets[dataset, subset])
 
     def dataset_settings(self, dataset: str) -> dict[str, Any]:
-        """What the study file has on a data set. dataset: its name with its fingerprint."""
+        """The settings of a data set in the study file, as JSON. dataset: its name with its fingerprint."""
         return self.study.config.datasets[dataset_name(dataset)].model_dump(mode="json")
 
     @cached_property
@@ -132,7 +132,7 @@ class Rules:
         return [self.jobs.extraction(run, images) for run in self._to_extract(job, stimuli)]
 
     def extracted(self, pairs: Iterable[tuple[str, str]]) -> list[Path]:
-        """Markers of the jobs that extract those of the activations, of pairs of run and stimulus set, to be made."""
+        """Markers of the jobs that extract absent activations. pairs: names of a run and of a stimulus set."""
         wanted = (pair for pair in pairs if pair in self.absent.activations)
         jobs = dict.fromkeys((self.groups.scored_by[run], stimuli) for run, stimuli in wanted)
         return [self.made / f"activations/{job}/{stimuli}" for job, stimuli in jobs]

@@ -1,4 +1,4 @@
-"""A start of a study: earlier Slurm jobs are waited for, the store is looked at, what is wanted is written.
+"""A start of a study waits for earlier Slurm jobs, looks at the store and writes down what the study wants.
 
 The lists in `results/<study>/wanted/` name the score files and runs that the study's own files are made of;
 `artefacts.json` has all names, and what determines them, for `status --why` and `store unused`. They are written only
@@ -34,7 +34,7 @@ LOCKS = Path(".snakemake") / "locks"
 
 
 def markers_folder(study: str) -> Path:
-    """Folder of the files that say what jobs of this start have done.
+    """Folder of the markers, which record the jobs that this start has done.
 
     They are all that a job of the store declares: Snakemake deletes what a failed job declares.
     """
@@ -42,7 +42,7 @@ def markers_folder(study: str) -> Path:
 
 
 def groups_file(study: str) -> Path:
-    """File of the runs that share jobs, as the driver grouped them: a cluster's jobs read it."""
+    """File in which the driver keeps which runs share jobs; a cluster's jobs read it."""
     return PRIVATE / study / "groups.json"
 
 
@@ -102,7 +102,7 @@ def _require_store(absent: Absent, lacking: list[Path]) -> None:
 
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "himalaya", "zarr", "pillow")
-"""What results depend on and no name says: an upgrade makes nothing anew, and is told."""
+"""Packages that results depend on and that are in no name: an upgrade makes nothing anew, and is reported."""
 WANTED, ARTEFACTS = "wanted/1", "artefacts/1"
 
 
@@ -112,7 +112,7 @@ def wanted_names(study: LoadedStudy) -> list[str]:
 
 
 def write_wanted(targets: Targets) -> None:
-    """Write the files of a study, where they are not there as they would be written."""
+    """Write the lists of what a study wants, where their content has changed."""
     results, store = targets.study.results, targets.store
     wanted = {
         "scores": targets.score_files,
@@ -150,7 +150,7 @@ def _all_names(targets: Targets) -> list[str]:
 
 
 def artefacts_of(targets: Targets) -> dict[str, Any]:
-    """All names, and definitions: each once, under what is made of it; the code behind names, and packages."""
+    """Everything that artefacts.json holds: names, their definitions (each once), the code behind them, packages."""
     study, names = targets.study, targets.names
     runs, recipes = _runs(study)
     brains = map(study.simulated_brain, study.config.simulated)
@@ -206,7 +206,7 @@ def _write_changed(path: Path, content: dict[str, Any]) -> None:
 PAUSE = 10.0
 TELL_EVERY = 300.0
 TRIES = 5
-"""Looks at the queue that may fail one after another: a busy controller leaves some unanswered."""
+"""Number of looks at the queue that may fail in a row: a busy controller leaves some unanswered."""
 NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FIELDS = ("%i", "%T", "%j", "%Z", "%k")  # id, state, name, working directory, comment
 BETWEEN = "\x1f"
@@ -291,7 +291,7 @@ STUDIES = Path(__file__).parents[3] / "config" / "studies"
 
 
 def named_study(config: Mapping[str, Any]) -> str:
-    """The study file that `--config` names. Raises StudyError where it names none, or says what nothing reads."""
+    """The study file that `--config` names. Raises StudyError where it names none, or has a key that nothing reads."""
     problems = [
         Problem(
             what="unknown key",

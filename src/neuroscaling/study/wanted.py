@@ -1,4 +1,4 @@
-"""What a study wants of its store, stage by stage, and what of it is absent and has to be made."""
+"""A study wants artefacts of its store, stage by stage; those that are absent have to be made."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from neuroscaling.study.study_sections import FmriEncoding, V4Encoding
 
 @dataclass(frozen=True)
 class Score:
-    """One score file: which run, which data, which benchmark, from which stimulus set's activations.
+    """One score file: a run, scored on a benchmark of some recordings, from its activations to a stimulus set.
 
     name: what it is called, and what determines it; chosen_on: the run that its layers are chosen on, where they are.
     """
@@ -39,7 +39,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Commitment:
-    """One file of chosen layers: on which run, for which benchmark of which job, what it is called."""
+    """One file of layers that are chosen on a run, for a benchmark of a job. name: what the file is called."""
 
     run: str
     job: BrainScoreJob
@@ -53,18 +53,18 @@ class Commitment:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a study wants of its store."""
+    """The artefacts that a study wants of its store."""
 
     study: LoadedStudy
 
     @cached_property
     def names(self) -> Names:
-        """What things are called."""
+        """The names of these artefacts."""
         return Names.of(self.study)
 
     @property
     def store(self) -> Store:
-        """The store that they lie in."""
+        """The store that the artefacts lie in."""
         return self.study.store
 
     @cached_property
