@@ -43,7 +43,7 @@ def test_each_artefact_is_made_by_its_name(study: str, capsys: pytest.CaptureFix
         assert Path(capsys.readouterr().out.strip()).exists()
     targets = Targets(loaded)
     score = read_score(targets.encoding(run, targets.names.subjects[0]).path(loaded.store))
-    assert score["run"] == run.run and score["rows"]
+    assert score.run == run.run and score.rows
 
 
 def test_a_run_is_trained_in_a_folder_of_ones_own(study: str, capsys: pytest.CaptureFixture[str]):
