@@ -62,7 +62,7 @@ class Noise:
     seeds: float
 
     def of_mean(self, seeds: Array) -> Array:
-        """Of the mean over so many seeds: what a whole cell differs from the law by does not average out."""
+        """Standard deviation of the mean over `seeds` runs: what a whole cell differs by does not average out."""
         return np.sqrt(self.total**2 - self.seeds**2 * (1.0 - 1.0 / seeds))
 
 

@@ -1,19 +1,14 @@
-"""Scaling laws: forms, losses, a batched solver, bootstraps, what of a law the data identify, allocation, planning.
+"""The room of scaling laws holds forms, losses, a batched solver, bootstraps, what the data identify, and allocation.
 
     from neuroscaling import laws
     law = laws.fit(x, y, form="power_law", x_scale=1e13, bootstraps=1000)
     law.params, law.ci, law.predict([1e20]), law.fit_report()
 
-`neuroscaling.laws.study_fit` fits what a configuration selects from a score table.
+`neuroscaling.laws.study_fit` fits what a file of fits selects from a score table; `neuroscaling.laws.finished_law`
+reads what it wrote.
 """
 
-from typing import Any
+from neuroscaling.laws.fitting import fit
+from neuroscaling.laws.law_fit import LawFit
 
-
-def __getattr__(name: str) -> Any:
-    # Late: the configuration of fits is read whenever the Snakefile is parsed, and must not import numpy.
-    if name in ("fit", "LawFit"):
-        from neuroscaling.laws import fitting
-
-        return getattr(fitting, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["LawFit", "fit"]

@@ -1,4 +1,4 @@
-"""The forms of the laws: power laws, their shifted and free variants, and saturating curves.
+"""The forms of laws are power laws, their shifted and free variants, and saturating curves.
 
 A, alpha and the shift lie on a ridge whose far end is an exponential, where a solver creeps. The inner coordinates run
 along and across it instead: the reducible part u and its exponent k = -d ln u / d ln x at the mean of x, and ln c with

@@ -65,7 +65,12 @@ def _condition(value: Any) -> str:
 
 def law_row(fit: FitRecord) -> dict[str, Any]:
     """A fit as a row: its title, numbers as text, and what must be said about it."""
-    row = {"title": panel_of(fit).title, "name": fit.name, "status": fit.status, "dropped": _dropped(fit)}
+    row = {
+        "title": panel_of(fit).title,
+        "name": fit.name,
+        "fitted": isinstance(fit, FinishedLaw),
+        "dropped": _dropped(fit),
+    }
     if not isinstance(fit, FinishedLaw):
         return {**row, "n": len(fit.points), "reason": fit.reason.replace("\n", " ")}
     return {
