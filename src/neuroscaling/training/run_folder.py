@@ -1,8 +1,8 @@
 """A run leaves its history and its record, run.json, in its folder, also where it fails."""
 
 import logging
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import (
     CHECKSUM,
-    DEFINITION,
     DONE,
     FAILED,
     FAILURE_RECORD,
     HISTORY_FILE,
-    RUN_FORMAT,
     RUN_RECORD,
+    KeptWeights,
+    RunRecord,
     read_run,
     sealed,
-    write_record,
+    write_run_record,
 )
 from neuroscaling.models.cost import count
 from neuroscaling.study.loaded_study import Run
@@ -34,20 +34,6 @@ log = logging.getLogger(__name__)
 SCHEMA = pa.schema(
     [(name, pa.int64()) for name in ("epoch", "step", "images_seen")]
     + [(name, pa.float64()) for name in ("learning_rate", "train_loss", "val_loss", "val_accuracy")]
-)
-COPIED = (
-    "run",
-    "kind",
-    "arch",
-    "family",
-    "dataset",
-    "fingerprint",
-    "samples_per_class",
-    "subset",
-    "subset_seed",
-    "seed",
-    "recipe",
-    "start",
 )
 PACKAGES = ("torch", "timm", "numpy", "safetensors")
 
@@ -93,18 +79,52 @@ class RunOutcome:
     """`device`, `seconds` and what else is recorded of the making, and is no part of the content."""
 
 
-def write_run(outcome: RunOutcome, facts: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class FinishedRun:
+    """What run.json records of a finished run besides its settings and its cost; None: nobody knows, or there is none.
+
+    The numbers of images and epochs, and the FLOPs, are of training.
+    """
+
+    n_classes: int | None
+    n_samples: int | None
+    n_epochs: int | None
+    n_samples_seen: int | None
+    n_samples_nominal: int | None
+    total_flops: int | None
+    image_passes: float = 1.0
+    acc_kind: str = "top1"
+    weights: KeptWeights | None = None
+    """The final weights."""
+    checkpoints: tuple[KeptWeights, ...] = ()
+    corrupt: tuple[str, ...] = ()
+
+
+def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
     """Write history and, last, run.json, of a finished run whose weights are there.
 
-    facts: what run.json records besides the run's settings and its cost. A run.json that records the same already is
-    left as it is.
+    A run.json that records the same already is left as it is.
     """
-    path = outcome.out / RUN_RECORD
+    path, kept = outcome.out / RUN_RECORD, finished.weights
     accuracies = [row.val_accuracy for row in outcome.history if row.val_accuracy is not None]
-    facts = {"status": DONE, "acc": accuracies[-1] if accuracies else None, **facts}
-    record = _record(outcome, facts)
-    if not _says(path, record):
-        write_record(path, record)
+    record = replace(
+        _record(outcome, DONE),
+        acc=accuracies[-1] if accuracies else None,
+        n_classes=finished.n_classes,
+        n_samples=finished.n_samples,
+        n_epochs=finished.n_epochs,
+        n_samples_seen=finished.n_samples_seen,
+        n_samples_nominal=finished.n_samples_nominal,
+        total_flops=finished.total_flops,
+        image_passes=finished.image_passes,
+        acc_kind=finished.acc_kind,
+        weights=kept.file if kept else None,
+        weights_sha256=kept.sha256 if kept else None,
+        checkpoints=finished.checkpoints,
+        corrupt=finished.corrupt,
+    )
+    if not _is_recorded(path, record):
+        write_run_record(path, record)
     (outcome.out / FAILURE_RECORD).unlink(missing_ok=True)
 
 
@@ -113,16 +133,21 @@ def write_failed_run(outcome: RunOutcome, failure: "RunFailed") -> None:
 
     The record of a failure that lasts is run.json; else it is failed.json, and the run counts as absent.
     """
-    unknown = dict.fromkeys(("step", "learning_rate", "batch", "weights", "weights_sha256", "acc"))
-    facts = {**unknown, "checkpoints": [], "corrupt": [], **failure.facts}
-    facts |= {"status": FAILED, "problem": str(failure), "lasting": failure.lasting}
-    name = RUN_RECORD if failure.lasting else FAILURE_RECORD
-    write_record(outcome.out / name, _record(outcome, facts))
+    record = replace(
+        _record(outcome, FAILED),
+        problem=str(failure),
+        lasting=failure.lasting,
+        step=failure.step,
+        learning_rate=failure.learning_rate,
+        batch=failure.batch,
+        corrupt=tuple(failure.corrupt),
+    )
+    write_run_record(outcome.out / (RUN_RECORD if failure.lasting else FAILURE_RECORD), record)
     if failure.lasting:
         (outcome.out / FAILURE_RECORD).unlink(missing_ok=True)
 
 
-def run_counts(run: Run) -> dict[str, Any]:
+def run_counts(run: Run) -> dict[str, int]:
     """`n_params`, `macs`, `paper_macs` and `flops = 2 macs` of one forward pass; 0 for a baseline."""
     baseline = {"n_params": 0, "macs": 0, "paper_macs": 0}
     cost = baseline if run.kind == "baseline" else _counted(run.arch)
@@ -141,29 +166,45 @@ def _counted(arch: str) -> dict[str, int]:
     return count(arch)
 
 
-def _record(outcome: RunOutcome, facts: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run whose history is written here. What epochs took is told of the making, not in the history."""
+def _record(outcome: RunOutcome, status: str) -> RunRecord:
+    """What the records of finished and failed runs share; the history is written here.
+
+    What epochs took is told of the making, not in the history.
+    """
     run, history = outcome.run, outcome.out / HISTORY_FILE
+    counts = run_counts(run)
     write_history(history, outcome.history)
-    definition = {DEFINITION: run.definition} if run.definition else {}
     made = {**outcome.made, "epoch_seconds": [row.seconds for row in outcome.history]}
-    return {
-        "format": RUN_FORMAT,
-        **definition,
-        **run.content(COPIED),
-        **run_counts(run),
-        **facts,
-        "history_sha256": file_sha256(history),
-        "made_from": outcome.made_from,
-        "provenance": provenance(PACKAGES, **made),
-    }
+    return RunRecord(
+        run=run.run,
+        kind=run.kind,
+        status=status,
+        definition=run.definition or None,
+        arch=run.arch,
+        family=run.family,
+        dataset=run.dataset,
+        fingerprint=run.fingerprint,
+        samples_per_class=run.samples_per_class,
+        subset=run.subset,
+        subset_seed=run.subset_seed,
+        seed=run.seed,
+        recipe=run.recipe.model_dump(mode="json") if run.recipe else None,
+        start=run.start,
+        n_params=counts["n_params"],
+        macs=counts["macs"],
+        paper_macs=counts["paper_macs"],
+        flops=counts["flops"],
+        history_sha256=file_sha256(history),
+        made_from=outcome.made_from,
+        provenance=provenance(PACKAGES, **made),
+    )
 
 
-def _says(path: Path, record: dict[str, Any]) -> bool:
-    """Does the record at `path` say what `record` does, but for its making? Those that differ are named in the log."""
+def _is_recorded(path: Path, record: RunRecord) -> bool:
+    """Does the record at `path` state the same as `record`, but for its making? The log names what differs."""
     if not path.is_file():
         return False
-    before, now = sealed(read_run(path).content()), sealed(record)
+    before, now = sealed(read_run(path).content()), sealed(record.content())
     parts = (before.keys() | now.keys()) - {CHECKSUM, "provenance"}
     differing = sorted(key for key in parts if before.get(key) != now.get(key))
     if differing:
@@ -172,12 +213,21 @@ def _says(path: Path, record: dict[str, Any]) -> bool:
 
 
 class RunFailed(DataError):
-    """A run failed for a reason of its own. facts: what its run.json keeps, such as step and learning_rate.
+    """A run failed for a reason of its own.
 
-    lasting: would the same settings fail again, whatever is done about files?
+    lasting: would the same settings fail again, whatever is done about files? step (from 1), learning_rate and batch
+    (ids of images): where it failed, and with what; corrupt: ids of images that can't be decoded.
     """
 
-    def __init__(self, problems: Problem | Iterable[Problem], lasting: bool, **facts: Any):
+    def __init__(
+        self,
+        problems: Problem | Iterable[Problem],
+        lasting: bool,
+        step: int | None = None,
+        learning_rate: float | None = None,
+        batch: list[str] | None = None,
+        corrupt: Sequence[str] = (),
+    ):
         super().__init__(problems)
         self.lasting = lasting
-        self.facts = facts
+        self.step, self.learning_rate, self.batch, self.corrupt = step, learning_rate, batch, corrupt

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from neuroscaling.training.image_views import image_passes
 from neuroscaling.training.loop import Training, fit, restore
 from neuroscaling.training.run_folder import (
     EpochRow,
+    FinishedRun,
     RunFailed,
     RunOutcome,
     is_complete,
@@ -196,7 +196,7 @@ def _run(
             "seconds": round(training.seconds, 3),
             "pack": _pack_name(run, training, options),
         }
-        write_run(RunOutcome(run, job.out, history, made_from, made), _trained_facts(run, training))
+        write_run(RunOutcome(run, job.out, history, made_from, made), _finished(run, training))
         log.info("%s: validation accuracy %.3f", run.run, history[-1].val_accuracy)
 
 
@@ -206,25 +206,23 @@ def _pack_name(run: Run, training: Training, options: TrainingOptions) -> str | 
     return pack.name if pack else None
 
 
-def _trained_facts(run: Run, training: Training) -> dict[str, Any]:
+def _finished(run: Run, training: Training) -> FinishedRun:
     """What run.json records of a trained run; `total_flops = 3 flops n_samples_seen image_passes`."""
     recipe, progress = training.recipe, training.progress
     passes = image_passes(recipe, architecture(run.arch).input_size)
-    last = progress.checkpoints[-1]
-    return {
-        "n_classes": training.n_classes,
-        "n_samples": training.plan.n_images,
-        "n_epochs": recipe.epochs,
-        "n_samples_seen": progress.images_seen,
-        "n_samples_nominal": training.plan.n_images * recipe.epochs,
-        "image_passes": passes,
-        "total_flops": round(3 * run_counts(run)["flops"] * progress.images_seen * passes),
-        "acc_kind": accuracy_kind(recipe),
-        "weights": last.file,
-        "weights_sha256": last.sha256,
-        "checkpoints": [asdict(kept) for kept in progress.checkpoints],
-        "corrupt": training.corrupt,
-    }
+    return FinishedRun(
+        n_classes=training.n_classes,
+        n_samples=training.plan.n_images,
+        n_epochs=recipe.epochs,
+        n_samples_seen=progress.images_seen,
+        n_samples_nominal=training.plan.n_images * recipe.epochs,
+        total_flops=round(3 * run_counts(run)["flops"] * progress.images_seen * passes),
+        image_passes=passes,
+        acc_kind=accuracy_kind(recipe),
+        weights=progress.checkpoints[-1],
+        checkpoints=tuple(progress.checkpoints),
+        corrupt=tuple(training.corrupt),
+    )
 
 
 def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOptions) -> None:
@@ -241,27 +239,17 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
     elif run.kind == "pretrained":
         model = build_pretrained(run.arch, outside, run.definition.get("weights"))
         n_classes = _published_classes(run.arch, model)
-    facts = _other_facts(run, model, n_classes, out)
+    finished = _not_trained_here(run, model, n_classes, out)
     made: dict[str, Any] = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
     made_from = {outside.name: f"sha256:{file_sha256(outside)}"} if outside and outside.is_file() else {}
-    write_run(RunOutcome(run, out, history, made_from, made), facts)
+    write_run(RunOutcome(run, out, history, made_from, made), finished)
 
 
-def _other_facts(run: Run, model: nn.Module | None, n_classes: int, out: Path) -> dict[str, Any]:
+def _not_trained_here(run: Run, model: nn.Module | None, n_classes: int, out: Path) -> FinishedRun:
     """What run.json records of a network that isn't trained here; nobody knows what a pretrained one has seen."""
     seen = None if run.kind == "pretrained" else 0
-    keys = ("n_samples", "n_epochs", "n_samples_seen", "n_samples_nominal", "total_flops")
     kept = write_weights(run, model, out, 0, n_classes) if model is not None else None
-    return {
-        "n_classes": None if model is None else n_classes,
-        **dict.fromkeys(keys, seen),
-        "image_passes": 1.0,
-        "acc_kind": "top1",
-        "weights": kept.file if kept else None,
-        "weights_sha256": kept.sha256 if kept else None,
-        "checkpoints": [],
-        "corrupt": [],
-    }
+    return FinishedRun(None if model is None else n_classes, seen, seen, seen, seen, seen, weights=kept)
 
 
 def _published_classes(arch: str, model: torch.nn.Module) -> int:
