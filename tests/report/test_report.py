@@ -163,14 +163,6 @@ def test_dot_is_understood():
     assert rulegraph.layers(graph) == [["1"], ["2"], ["0"]]
 
 
-def test_packs_of_a_rule_are_one_node():
-    labels = {"0": "all", "1": "score_1", "2": "score_2", "3": "train"}
-    graph = rulegraph.Graph(labels, [("1", "0"), ("2", "0"), ("3", "1"), ("3", "2")])
-    merged = rulegraph.merged(graph)
-    assert merged.labels == {"0": "all", "1": "score", "3": "train"}
-    assert merged.edges == [("1", "0"), ("3", "1")]
-
-
 def test_graph_is_drawn(tmp_path):
     rulegraph.draw_rulegraph(DOT, tmp_path / "g.svg")
     root = ET.parse(tmp_path / "g.svg").getroot()

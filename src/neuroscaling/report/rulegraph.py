@@ -21,7 +21,7 @@ class Graph:
 
 def draw_rulegraph(dot_text: str, out_svg: str | Path) -> None:
     """Draw Snakemake's `--rulegraph dot` text to `out_svg`."""
-    graph = merged(parse_dot(dot_text))
+    graph = parse_dot(dot_text)
     with atomic_path(out_svg) as temporary:
         temporary.write_text(_drawn(graph), encoding="utf-8")
 
@@ -38,16 +38,6 @@ def parse_dot(text: str) -> Graph:
     for node in (node for edge in edges for node in edge):
         labels.setdefault(node, node)
     return Graph(labels, edges)
-
-
-def merged(graph: Graph) -> Graph:
-    """The graph with the rules of packs (`activations_1`, `train_trained_digits_3f9a1c07`, ...) as one node."""
-    stem = {node: re.sub(r"(_\d+)+$|(?<=^train)_.*", "", label) for node, label in graph.labels.items()}
-    first: dict[str, str] = {}
-    for node, label in stem.items():
-        first.setdefault(label, node)
-    edges = dict.fromkeys((first[stem[start]], first[stem[end]]) for start, end in graph.edges)
-    return Graph({node: label for label, node in first.items()}, list(edges))
 
 
 def layers(graph: Graph) -> list[list[str]]:
