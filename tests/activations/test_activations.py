@@ -69,7 +69,7 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
     assert stored.manifest.record["weights_sha256"] == file_sha256(tmp_path / "weights-ep0.safetensors")
     assert stored.manifest.record["made_from"] == {
         f"runs/{run.run}/weights-ep0.safetensors": stored.manifest.record["weights_sha256"],
-        "stimuli/test/manifest.json": read_manifest(stimuli)["checksum"],
+        "stimuli/test/manifest.json": read_manifest(stimuli).checksum,
     }
 
 

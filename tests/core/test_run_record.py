@@ -130,7 +130,10 @@ def test_a_record_is_read_checked_and_written_again_with_the_same_bytes(run, tmp
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"macs": "many"}, "macs: not a value"), ({"checkpoints": [{"file": "a"}]}, "the record of a run")],
+    [
+        ({"macs": "many"}, "macs: not a value"),
+        ({"checkpoints": [{"file": "a"}]}, "checkpoints: weights that were kept lack a key"),
+    ],
 )
 def test_values_that_a_key_cannot_have_are_named(tmp_path, changes, told):
     with pytest.raises(DataError, match=told):

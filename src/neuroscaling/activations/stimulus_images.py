@@ -14,7 +14,6 @@ from PIL import Image
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.images import ImageFile, decode_picture
-from neuroscaling.core.records import CHECKSUM
 from neuroscaling.stimuli.manifest import MANIFEST, files_in, read_manifest
 from neuroscaling.study.architectures import ONE_PEACE, OWN, architecture
 from neuroscaling.study.own_networks import is_dotted
@@ -105,12 +104,12 @@ def stimulus_images(manifest: str | Path) -> StimulusImages:
     files = files_in(content, Path(manifest).parent)
     identity = [[stimulus, file.sha1] for stimulus, file in files.items()]
     facts = {
-        "set": content["set"],
-        "degrees": content.get("degrees"),
-        "simulated": content.get("simulated"),
+        "set": content.set,
+        "degrees": content.degrees,
+        "simulated": content.simulated,
         "stimuli": content_hash(identity, 64),
     }
-    read = {f"stimuli/{content['set']}/{MANIFEST}": content[CHECKSUM]}
+    read = {f"stimuli/{content.set}/{MANIFEST}": content.checksum}
     return StimulusImages(list(files), list(files.values()), facts, read)
 
 

@@ -16,7 +16,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from neuroscaling.core.errors import DataError, Place, Problem, listing
-from neuroscaling.core.files import DELETE_AND_RERUN, read_json, read_object, reading, require_file, write_json
+from neuroscaling.core.files import DELETE_AND_RERUN, read_json, read_object, require_file, write_json
 from neuroscaling.core.hashing import canonical_json, file_sha256, key_of
 
 CHECKSUM, DEFINITION, FORMAT_KEY = "checksum", "definition", "format"
@@ -205,10 +205,13 @@ class RunRecord:
             for key, value in known.items()
             if not isinstance(value, RUN_KEYS[key])
         ]
+        listed = known.get("checkpoints", ())
+        if not problems and not all(isinstance(one, dict) and one.keys() == KEPT_KEYS for one in listed):
+            what, where = "weights that were kept lack a key", Place(path) / "checkpoints"
+            problems.append(Problem(what=what, where=where, allowed=", ".join(sorted(KEPT_KEYS)), fix=RESTORE_RUN))
         if problems:
             raise DataError(problems)
-        with reading(path, "the record of a run", RESTORE_RUN):
-            kept = tuple(KeptWeights(**entry) for entry in known.get("checkpoints", ()))
+        kept = tuple(KeptWeights(**one) for one in listed)
         return cls(**{**known, "checkpoints": kept, "corrupt": tuple(known.get("corrupt", ()))})
 
     @property
@@ -242,6 +245,7 @@ class RunRecord:
         return {**own, FORMAT_KEY: RUN_FORMAT}
 
 
+KEPT_KEYS = {"epoch", "file", "sha256"}
 NEEDED = ("run", "kind", "status")
 NEEDED_OF_DONE = (
     "arch", "family", "dataset", "samples_per_class", "seed", "n_params", "macs", "n_samples", "n_epochs",

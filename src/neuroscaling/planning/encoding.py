@@ -50,7 +50,7 @@ def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
     None for a set whose files are not there yet.
     """
     try:
-        return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name)))["stimuli"])
+        return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name))).stimuli)
     except DataError:
         pass
     brains = {study.simulated_name(name): brain for name, brain in study.config.simulated.items()}

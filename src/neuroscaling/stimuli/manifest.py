@@ -4,23 +4,69 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.core.files import reading
 from neuroscaling.core.images import ImageFile
-from neuroscaling.core.records import DEFINITION, read_record, require_name
+from neuroscaling.core.records import CHECKSUM, DEFINITION, FORMAT_KEY, read_record, require_name, write_record
 
 STIMULI_FORMAT, MANIFEST = "stimuli/2", "manifest.json"
 KEYS = ("stimulus_id", "filename", "sha1")
-"""What each row says as text; `width`, `height` and `degrees` beside it."""
+"""What each row states as text."""
 PREPARE_AGAIN = "delete this folder and run again"
 SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 READABLE = 80
 """Characters of an unusual id that the name of its file shows."""
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class StimulusRow:
+    """A stimulus: its id, the name of its image's file and the file's sha1; width and height in pixels.
+
+    degrees: of visual angle that its width takes; None where nobody knows.
+    """
+
+    stimulus_id: str
+    filename: str
+    sha1: str
+    width: int | None = None
+    height: int | None = None
+    degrees: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StimuliManifest:
+    """What the manifest of a stimulus set states. checksum: of the manifest itself, where it was read from a file."""
+
+    set: str
+    """Name of the set in the store."""
+    degrees: float | None
+    """Degrees of visual angle of the models' field of view."""
+    simulated: bool
+    """Whether an image or its recordings were made up."""
+    stimuli: tuple[StimulusRow, ...]
+    source: list[dict[str, Any]] = field(default_factory=list)
+    """What the images are, without where they lie."""
+    definition: dict[str, Any] | None = None
+    """What the set's name is a hash of; None where it is no such name."""
+    made_from: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    checksum: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """The JSON object that the manifest's file holds, but for its checksum."""
+        return {**{key: value for key, value in asdict(self).items() if key != CHECKSUM}, FORMAT_KEY: STIMULI_FORMAT}
+
+
+def write_manifest(path: str | Path, manifest: StimuliManifest) -> None:
+    """Write the manifest of a stimulus set with its checksum, whole or not at all."""
+    write_record(path, manifest.content())
+
+
+def read_manifest(path: str | Path) -> StimuliManifest:
     """Return the manifest of a stimulus set; `path` is its folder or the manifest.
 
     Raises DataError for another format, for a manifest that was altered or belongs to another set than the folder is
@@ -28,11 +74,11 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     path = path / MANIFEST if path.is_dir() else path
-    manifest = read_record(path, STIMULI_FORMAT, PREPARE_AGAIN)
-    if manifest.get(DEFINITION) is not None:
-        require_name(manifest, path, path.absolute().parent.name, PREPARE_AGAIN)
-    rows = manifest.get("stimuli")
-    if not isinstance(rows, list) or not all(map(_is_row, rows)) or not isinstance(manifest.get("set"), str):
+    content = read_record(path, STIMULI_FORMAT, PREPARE_AGAIN)
+    if content.get(DEFINITION) is not None:
+        require_name(content, path, path.absolute().parent.name, PREPARE_AGAIN)
+    rows = content.get("stimuli")
+    if not isinstance(rows, list) or not all(map(_is_row, rows)) or not isinstance(content.get("set"), str):
         raise DataError(
             Problem(
                 what="manifest of a stimulus set that lacks a key",
@@ -52,7 +98,10 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
                     fix=PREPARE_AGAIN,
                 )
             )
-    return manifest
+    with reading(path, "the manifest of a stimulus set", PREPARE_AGAIN):
+        stimuli = tuple(StimulusRow(**{key: row[key] for key in ROW_KEYS if key in row}) for row in rows)
+        known = {key: content[key] for key in MANIFEST_KEYS if key in content}
+        return StimuliManifest(**{"degrees": None, "simulated": False} | known | {"stimuli": stimuli})
 
 
 def image_files(path: str | Path) -> dict[str, ImageFile]:
@@ -61,10 +110,10 @@ def image_files(path: str | Path) -> dict[str, ImageFile]:
     return files_in(read_manifest(path), path if path.is_dir() else path.parent)
 
 
-def files_in(manifest: dict[str, Any], folder: Path) -> dict[str, ImageFile]:
+def files_in(manifest: StimuliManifest, folder: Path) -> dict[str, ImageFile]:
     """Image of each stimulus id of the set whose `manifest` was read in `folder`. Raises DataError as `image_files`."""
-    folder, rows = folder / "images", manifest["stimuli"]
-    files = {row["stimulus_id"]: ImageFile(folder / row["filename"], row["sha1"]) for row in rows}
+    folder = folder / "images"
+    files = {row.stimulus_id: ImageFile(folder / row.filename, row.sha1) for row in manifest.stimuli}
     missing = [file.path.name for file in files.values() if not file.path.is_file()]
     if missing:
         what = f"{len(missing)} of {len(files)} images are missing"
@@ -96,3 +145,7 @@ def _is_row(row: Any) -> bool:
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in KEYS):
         return False
     return Path(row["filename"]).name == row["filename"]
+
+
+ROW_KEYS = tuple(one.name for one in fields(StimulusRow))
+MANIFEST_KEYS = tuple(one.name for one in fields(StimuliManifest))

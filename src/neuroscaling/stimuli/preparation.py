@@ -21,8 +21,8 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.images import decode_picture, eight_bits, load_image
 from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.records import CHECKSUM, DEFINITION, write_record
-from neuroscaling.stimuli.manifest import MANIFEST, STIMULI_FORMAT, file_stems
+from neuroscaling.core.records import CHECKSUM
+from neuroscaling.stimuli.manifest import MANIFEST, StimuliManifest, StimulusRow, file_stems, write_manifest
 from neuroscaling.stimuli.sources import Stimulus, brain_record, find_stimuli, is_simulated
 
 PLACES = ("root", "csv", "images")
@@ -68,18 +68,17 @@ def _make(
     brains = [brain_record(source, stimuli) for source, stimuli in zip(sources, found, strict=True)]
     with atomic_path(out) as folder:
         (folder / "images").mkdir(parents=True)
-        record = {
-            "format": STIMULI_FORMAT,
-            DEFINITION: None if definition is None else dict(definition),
-            "made_from": {f"simulated/{name}/{MANIFEST}": record[CHECKSUM] for name, record in filter(None, brains)},
-            "set": out.name,
-            "degrees": degrees,
-            "source": [{key: value for key, value in source.items() if key not in PLACES} for source in sources],
-            "simulated": any(is_simulated(source) for source in sources),
-            "stimuli": _store_all([one for stimuli in found for one in stimuli], degrees, folder / "images"),
-            "provenance": provenance(("pillow", "numpy"), time.perf_counter() - start),
-        }
-        write_record(folder / MANIFEST, record)
+        manifest = StimuliManifest(
+            set=out.name,
+            degrees=degrees,
+            simulated=any(is_simulated(source) for source in sources),
+            stimuli=_store_all([one for stimuli in found for one in stimuli], degrees, folder / "images"),
+            source=[{key: value for key, value in source.items() if key not in PLACES} for source in sources],
+            definition=None if definition is None else dict(definition),
+            made_from={f"simulated/{name}/{MANIFEST}": record[CHECKSUM] for name, record in filter(None, brains)},
+            provenance=provenance(("pillow", "numpy"), time.perf_counter() - start),
+        )
+        write_manifest(folder / MANIFEST, manifest)
         lease.check()
 
 
@@ -107,8 +106,8 @@ def _shortened(faults: list[Problem], n: int) -> list[Problem]:
     return [*faults[:MAX_NAMED], Problem(what=what, fix="copy or download them again")] if faults else []
 
 
-def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> list[dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
+def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> tuple[StimulusRow, ...]:
+    rows: dict[str, StimulusRow] = {}
     damaged, conflicts = [], []
     stems = file_stems([stimulus.stimulus_id for stimulus in stimuli])
     for stimulus in stimuli:
@@ -120,9 +119,9 @@ def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> 
         known = rows.get(stimulus.stimulus_id)
         if known is None:
             rows[stimulus.stimulus_id] = row
-            with open(folder / row["filename"], "xb") as file:  # never the file of another id
+            with open(folder / row.filename, "xb") as file:  # never the file of another id
                 file.write(data)
-        elif known["sha1"] != row["sha1"]:
+        elif known.sha1 != row.sha1:
             conflicts.append(stimulus.stimulus_id)
     if damaged:
         raise DataError(_shortened(damaged, len(stimuli)))
@@ -130,10 +129,10 @@ def _store_all(stimuli: list[Stimulus], degrees: float | None, folder: Path) -> 
         raise DataError(
             Problem(what=f"{len(conflicts)} ids stand for two images", where="stimuli", value=listing(conflicts, 10))
         )
-    return list(rows.values())
+    return tuple(rows.values())
 
 
-def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> tuple[dict[str, Any], bytes]:
+def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> tuple[StimulusRow, bytes]:
     """Return the row of an image, and the bytes that are stored. Raises DataError when it can't be decoded."""
     image = load_image(data, stimulus.name)
     shown = eight_bits(image, stimulus.name)  # ahead of a cut: one of CMYK or of 16 bits could not be read again
@@ -142,15 +141,8 @@ def _row(stimulus: Stimulus, degrees: float | None, data: bytes, stem: str) -> t
     if degrees is not None and stimulus.degrees is not None and degrees != stimulus.degrees:
         shown = place_on_screen(shown, stimulus.degrees, degrees)
         (width, height), data, suffix = shown.size, _png(shown), ".png"
-    row = {
-        "stimulus_id": stimulus.stimulus_id,
-        "filename": stem + suffix,
-        "sha1": hashlib.sha1(data).hexdigest(),
-        "width": width,
-        "height": height,
-        "degrees": stimulus.degrees,
-    }
-    return row, data
+    sha1 = hashlib.sha1(data).hexdigest()
+    return StimulusRow(stimulus.stimulus_id, stem + suffix, sha1, width, height, stimulus.degrees), data
 
 
 def _png(image: Image.Image) -> bytes:
