@@ -311,12 +311,14 @@ def _both(path: Path) -> dict[str, Recipe]:
     if not isinstance(overlay, dict):
         where = document.at(("parity",))
         raise StudyError(Problem(what="`parity:` is a list of `key: value`", where=where, value=overlay))
-    recipes, problems = {}, {}
+    recipes: dict[str, Recipe] = {}
+    problems: dict[str, Problem] = {}
     for protocol, settings in (("corrected", own), ("parity", PARITY | _merged(own, overlay))):
         lines = document.lines | (_overlaid(document.lines) if protocol == "parity" else {})
         named = replace(document, content={"name": path.stem, **settings}, lines=lines)
         recipe, _, faults = validated(Recipe, named)
-        recipes[protocol] = recipe
+        if recipe is not None:
+            recipes[protocol] = recipe
         problems |= {str(problem): problem for problem in named.problems(faults)}
     if problems:
         raise StudyError(problems.values())
