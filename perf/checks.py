@@ -75,7 +75,7 @@ def extraction(folder: Path, n: int, rounds: int) -> list[dict[str, Any]]:
 
     from neuroscaling.activations.extraction import extract
     from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-    from neuroscaling.study.extraction_sections import ExtractionOptions, Layers, Reduction
+    from neuroscaling.study.sections.extraction import ExtractionOptions, Layers, Reduction
 
     asked = FeatureSpec(Layers(candidates=BLOCKS, readout=READOUT), Reduction(kind="grid", size=4))
     prepare(folder, n)

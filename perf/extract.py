@@ -32,8 +32,8 @@ from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Layers, Reduction
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions, Layers, Reduction
 
 ROOT = Path(__file__).parents[1]
 BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
@@ -56,9 +56,11 @@ import json, sys, time
 from pathlib import Path
 from neuroscaling.activations.extraction import extract
 import neuroscaling.activations.networks
-from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.extraction_sections import ExtractionOptions, Layers
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.extraction_job import ExtractionJob
+from neuroscaling.study.extraction_job import FeatureSpec
+from neuroscaling.study.sections.extraction import ExtractionOptions
+from neuroscaling.study.sections.extraction import Layers
+from neuroscaling.study.run_table import Run
 run, folder, output, layers, options = json.loads(sys.argv[1])
 folder, asked = Path(folder), FeatureSpec(Layers(**layers))
 start = time.process_time()

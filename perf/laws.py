@@ -28,7 +28,7 @@ from neuroscaling.core.provenance import provenance
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.study_fit import fit_table
-from neuroscaling.study.fit_files import expand_fits, load_fit_file
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 
 CASES = [
     ("power_law", "region_it_group1"),

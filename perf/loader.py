@@ -28,9 +28,9 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.pack_writing import write_pack
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding.crops import COLUMNS, crop_each, random_boxes
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request

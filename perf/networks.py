@@ -19,7 +19,7 @@ from neuroscaling.models.heads import classes_of
 from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.study import architectures
-from neuroscaling.study.extraction_sections import FeatureOptions
+from neuroscaling.study.sections.extraction import FeatureOptions
 from neuroscaling.training.network_trials import Use, try_network
 
 LOOKED_AT = 7  # networks of a module, evenly over its list

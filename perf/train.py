@@ -32,9 +32,9 @@ from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import Run, RunJob
 from neuroscaling.study.recipes import Recipe, load_recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding.protocols import Batch
 from neuroscaling.training.job import written_job
 from neuroscaling.training.loop import Training, fit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from neuroscaling.study.loaded_study import Run
+    from neuroscaling.study.run_table import Run
 
 Results = dict[str, Any]
 DIGITS = {"format": "digits"}
@@ -117,8 +117,8 @@ def networks(folder: Path) -> Results:
 
 def training(folder: Path) -> Results:
     """Losses and weights of a few steps on digits: every objective, and what the published recipes do."""
-    from neuroscaling.study.loaded_study import RunJob
-    from neuroscaling.study.training_options import TrainingOptions
+    from neuroscaling.study.run_table import RunJob
+    from neuroscaling.study.sections.training_options import TrainingOptions
     from neuroscaling.training.train import train
 
     small = {"epochs": 2, "batch_size": 32, "warmup_epochs": 0.5, "precision": "fp32"}
@@ -159,9 +159,9 @@ def extraction(folder: Path) -> Results:
     from neuroscaling.activations.zarr_reading import open_store
     from neuroscaling.stimuli.preparation import prepare_stimuli
     from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-    from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Layers, Reduction
-    from neuroscaling.study.loaded_study import Run, RunJob
-    from neuroscaling.study.training_options import TrainingOptions
+    from neuroscaling.study.run_table import Run, RunJob
+    from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions, Layers, Reduction
+    from neuroscaling.study.sections.training_options import TrainingOptions
     from neuroscaling.training.train import train
 
     (folder / "images").mkdir()
@@ -203,8 +203,8 @@ def _digit_run(folder: Path, name: str, arch: str, recipe: str, changes: dict[st
     from neuroscaling.datasets.index import load_index
     from neuroscaling.datasets.subset_file import write_subset
     from neuroscaling.datasets.subset_sampling import draw_token
-    from neuroscaling.study.loaded_study import Run
     from neuroscaling.study.recipes import Recipe, load_recipe
+    from neuroscaling.study.run_table import Run
 
     index = load_index("digits", DIGITS, "train")
     subset = folder / "6-s0.parquet"

@@ -21,7 +21,7 @@ from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import read_manifest
-from neuroscaling.study.extraction_sections import ExtractionOptions, Reduction
+from neuroscaling.study.sections.extraction import ExtractionOptions, Reduction
 from tests.support.prepared import extraction_of, run_of, write_run, write_set
 
 N = 70  # more than one batch

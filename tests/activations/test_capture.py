@@ -16,7 +16,7 @@ from neuroscaling.models.heads import head_names
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 from neuroscaling.planning.extraction import peak_scratch, planned_layers
 from neuroscaling.study import architectures
-from neuroscaling.study.extraction_sections import ExtractionOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions
 from tests.support.prepared import features_of
 
 RESNET, CPU = "torchvision.resnet18", torch.device("cpu")

@@ -24,7 +24,7 @@ from neuroscaling.core.errors import DataError, FullDiskError
 from neuroscaling.core.leases import LeaseLost, lock_of
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from neuroscaling.study.extraction_sections import ExtractionOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions
 from tests.support.prepared import extraction_of, run_of, write_run, write_set
 
 N, BATCH = 40, 8  # five shards of one batch
@@ -36,7 +36,7 @@ import json, sys, time
 from pathlib import Path
 from neuroscaling.activations import zarr_writing
 from neuroscaling.activations.extraction import extract
-from neuroscaling.study.extraction_sections import ExtractionOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions
 from tests.support.prepared import extraction_of, run_of
 folder, output, batch, part, pause, made = json.loads(sys.argv[1])
 close = zarr_writing.LayerShards.close

@@ -22,7 +22,7 @@ from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.planning.extraction import planned_layers
-from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Reduction
+from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions, Reduction
 from tests.support.prepared import extraction_of, features_of, run_of, write_run, write_set
 
 CPU = torch.device("cpu")

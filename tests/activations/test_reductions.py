@@ -8,7 +8,7 @@ from torch import nn
 
 from neuroscaling.activations.reductions import Projection, Reducer, entries, select_tokens
 from neuroscaling.core.errors import DataError
-from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions, Reduction
+from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions, Reduction
 
 CPU = torch.device("cpu")
 PINNED = (3147, [(0, 8, -1), (1, 36, 1), (2, 42, -1)], 4099)

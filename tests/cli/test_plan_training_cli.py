@@ -6,8 +6,8 @@ import pytest
 
 from neuroscaling.cli.main import main
 from neuroscaling.planning.training_throughput import read_training_rates
-from neuroscaling.study.gpus import calibrated_devices
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.sections.networks import calibrated_devices
 from tests.support.small_plan import write_small
 
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 import torch
 
-from neuroscaling.core.devices import device_of
 from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.machine import device_of
 from neuroscaling.training.setup import chosen_device
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from neuroscaling.brainscore.environment import limit_mb
-from neuroscaling.core.job_memory import job_memory, slurm_count, slurm_memory
+from neuroscaling.core.machine import job_memory, slurm_count, slurm_memory
 from neuroscaling.datasets import pack_reading
 from neuroscaling.training.feeding import decoded_images
 
@@ -20,7 +20,7 @@ def no_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Neither this machine's job nor its container counts."""
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("neuroscaling.core.job_memory.GROUPS", tmp_path / "none")
+    monkeypatch.setattr("neuroscaling.core.machine.GROUPS", tmp_path / "none")
     monkeypatch.setattr(decoded_images, "_available", lambda: 7 * GIB)
     monkeypatch.setattr(pack_reading.shutil, "disk_usage", lambda _: SimpleNamespace(free=9 * GIB))
 
@@ -72,7 +72,7 @@ def test_memory_of_each_processor_and_gpu_is_multiplied(monkeypatch):
 
 
 def test_a_container_limits_the_images_that_a_process_keeps_and_copies_to_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("neuroscaling.core.job_memory.GROUPS", tmp_path)
+    monkeypatch.setattr("neuroscaling.core.machine.GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text(f"{50 << 20}\n")
     assert decoded_images._limit(None, 0) == decoded_images.HOST_SHARE * (50 << 20)
     assert pack_reading._free_bytes(pack_reading.MEMORY_FOLDER) == (50 << 20) - pack_reading.PROCESS_BYTES

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.core.errors import Place, Problem
-from neuroscaling.study.yaml_document import Document, read_document
+from neuroscaling.study.sections.yaml_document import Document, read_document
 
 STUDY = """\
 runs:

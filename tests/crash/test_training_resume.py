@@ -14,9 +14,9 @@ import pytest
 
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import lock_of
-from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.job import train_runs, written_job
 from neuroscaling.training.train import train
 from tests.support.digit_runs import digit_run, digit_subset

@@ -22,8 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.datasets.split import FileSource, Format, Split
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.errors import Problem
+from neuroscaling.datasets.split import FileSource
+from neuroscaling.datasets.split import Format
+from neuroscaling.datasets.split import Split
 
 
 def folder(settings, split):

@@ -18,7 +18,7 @@ from neuroscaling.datasets.pack_reading import PackSource, open_pack, pack_facts
 from neuroscaling.datasets.pack_writing import write_pack
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding import sources
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request

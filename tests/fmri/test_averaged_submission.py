@@ -13,8 +13,7 @@ from neuroscaling.core.score_files import file_beside
 from neuroscaling.fmri.accuracy_files import write_columns
 from neuroscaling.fmri.predictions import average_predictions, prediction_kind, weighted_mean
 from neuroscaling.fmri.submission import check_submission
-from neuroscaling.fmri.submission_job import write_averaged_submission
-from neuroscaling.fmri.submission_score import score_submission
+from neuroscaling.fmri.submission_score import score_submission, write_averaged_submission
 from tests.fmri.test_algonauts import N_TEST, WIDTH, write_tree
 from tests.fmri.test_submission import LH, SUBJECTS, made_up, repacked, written
 from tests.support.score_records import RIDGE_FACTS, reseal, score_path

@@ -14,7 +14,7 @@ from neuroscaling.core.errors import DataError
 from neuroscaling.fmri.algonauts_recording import read_recording
 from neuroscaling.fmri.encoding_job import score_subject
 from neuroscaling.fmri.settings import EncodingSettings
-from neuroscaling.study.study_sections import AlgonautsEncoding
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding
 from tests.fmri.test_algonauts import write_tree
 
 N_TRAIN, N_TEST = 150, 50

@@ -15,7 +15,7 @@ from neuroscaling.fmri.encoding_job import score_encodings
 from neuroscaling.fmri.recording import Recording
 from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.study_sections import AlgonautsEncoding
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding
 from tests.fmri.test_algonauts import write_tree
 from tests.fmri.test_encoding import ENTRY, N_TEST, N_TRAIN, SOURCE, all_ids, latent, respond, store
 

@@ -15,7 +15,7 @@ from neuroscaling.fmri.algonauts_recording import read_recording
 from neuroscaling.fmri.encoding_job import score_subject
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
-from neuroscaling.study.extraction_sections import ExtractionOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions
 from tests.fmri.test_encoding import settings_of
 from tests.support.prepared import extraction_of, run_of, write_run, write_set
 from tests.support.simulated_algonauts import Stretch, unequal_plans, write_tree

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroscaling.core.errors import DataError
-from neuroscaling.fmri.sampling import all_rows, sample_rows
-from neuroscaling.fmri.settings import EncodingSettings
-from neuroscaling.study.study_sections import AlgonautsEncoding
+from neuroscaling.fmri.settings import EncodingSettings, all_rows, sample_rows
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding
 
 
 def settings(protocol="corrected", **changes):

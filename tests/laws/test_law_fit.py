@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroscaling import laws
 from neuroscaling.core.errors import DataError
+from neuroscaling.laws import fitting
 from neuroscaling.laws.compute_optimal import cost_law
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.identifiability import NO_GROWTH, NO_SATURATION
@@ -202,7 +202,7 @@ def test_a_law_of_y_itself_is_reported_as_y():
 
 
 def test_the_package_offers_the_fit_itself():
-    assert laws.fit(X, noisy("power_law"), bootstraps=0).params == fit(X, noisy("power_law"), bootstraps=0).params
+    assert fitting.fit(X, noisy("power_law"), bootstraps=0).params == fit(X, noisy("power_law"), bootstraps=0).params
 
 
 def test_a_law_of_two_variables_has_no_single_curve():

@@ -8,13 +8,14 @@ from neuroscaling.forecast.targets_and_budgets import plan_for_x
 from neuroscaling.laws.finished_law import read_fit
 from neuroscaling.laws.study_fit import write_fit
 from neuroscaling.report.law_figures import panel_of, panel_svg
-from neuroscaling.study.fit_files import expand_fits, load_fit_file
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 from tests.laws.test_fit_job import score_table
 
 # score = a + b sqrt(x): two parameters, linear in sqrt(x).
 MODULE = """
 import numpy as np
-from neuroscaling.laws.parametrisation import Form, Parameter
+from neuroscaling.laws.parametrisation import Form
+from neuroscaling.laws.parametrisation import Parameter
 
 def inner(theta, log_x):
     root = np.exp(log_x / 2)

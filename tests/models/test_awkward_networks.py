@@ -26,11 +26,12 @@ from neuroscaling.models.layers import candidate_layers, readout_layer
 from neuroscaling.models.state import copy_hidden, hidden_buffers, shapes, tensors_of
 from neuroscaling.models.weights import read_weights, save_weights
 from neuroscaling.study.extraction_job import ExtractionJob
-from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions
-from neuroscaling.study.loaded_study import LoadedStudy, RunJob, expand_runs
+from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recipes import load_recipe
-from neuroscaling.study.study_sections import Study
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob, expand_runs
+from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
+from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.training import evaluation, network_trials
 from neuroscaling.training.checkpoints import load_state, save_state
 from neuroscaling.training.loop import fit, restore, snapshot

@@ -13,7 +13,7 @@ from neuroscaling.models.cost import count
 from neuroscaling.models.one_peace import OnePeaceVision, relative_index, table_rows, vision_names
 from neuroscaling.study import architectures
 from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.extraction_sections import Reduction
+from neuroscaling.study.sections.extraction import Reduction
 
 ARCH = "one_peace_vision"
 TINY = {"width": 32, "heads": 4, "hidden": 48, "depth": 3, "side": 4}

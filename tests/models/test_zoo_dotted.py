@@ -15,10 +15,10 @@ from neuroscaling.models.cost import count
 from neuroscaling.models.layers import candidate_layers, check_layers, readout_layer
 from neuroscaling.models.weights import save_weights
 from neuroscaling.study import architectures, own_networks
-from neuroscaling.study.extraction_sections import Layers
-from neuroscaling.study.loaded_study import expand_runs
 from neuroscaling.study.published_weights import weights_problems
-from neuroscaling.study.study_sections import Study
+from neuroscaling.study.run_table import expand_runs
+from neuroscaling.study.sections.extraction import Layers
+from neuroscaling.study.sections.whole_study import Study
 
 MODULE = """
 from torch import nn

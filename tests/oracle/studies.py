@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.laws.points import select_points
 from neuroscaling.reproductions.gokce2025.published_scores import published_table
-from neuroscaling.study.fit_files import expand_fits, load_fit_file
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]

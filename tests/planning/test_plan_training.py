@@ -49,9 +49,8 @@ from neuroscaling.planning.workload import (
     work_of,
 )
 from neuroscaling.study import architectures
-from neuroscaling.study.gpus import GPUS, calibrated_devices
 from neuroscaling.study.loaded_study import load_study
-from neuroscaling.study.network_sections import Training
+from neuroscaling.study.sections.networks import GPUS, Training, calibrated_devices
 from neuroscaling.training.schedule import BANK
 from tests.support.small_plan import write_small
 

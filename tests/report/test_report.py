@@ -15,7 +15,7 @@ from neuroscaling.report.page import build_report
 from neuroscaling.report.page_content import number, table_data
 from neuroscaling.report.style import looks
 from neuroscaling.report.timings import Timing, read_timings
-from neuroscaling.study.fit_files import FitFile, expand_fits
+from neuroscaling.study.sections.fit_files import FitFile, expand_fits
 
 DOT = """digraph snakemake_dag {
     graph[bgcolor=white, margin=0];

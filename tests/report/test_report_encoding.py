@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
 from neuroscaling.core.score_files import file_beside
@@ -27,7 +28,6 @@ from neuroscaling.report import (
 from neuroscaling.report import figure as report_figure
 from neuroscaling.report.figure import Drawing, LeftOut, drawing_settings
 from neuroscaling.report.page import build_report
-from neuroscaling.study.recording_folders import ALL_VERTICES
 from tests.report.test_report import DOT
 from tests.support import made_up_encoding as made_up
 from tests.support.score_records import reseal, score_path
@@ -271,7 +271,7 @@ def test_same_input_gives_the_same_files(listed, encoding, tmp_path):
     drawn = (("crossed", encoding_samples.crossed_figures), ("preference-1", encoding_preference.preference_figures))
     for name, figures in drawn:
         figure = next(f for f in figures(encoding) if isinstance(f, Drawing) and f.name == name)
-        encoding_figures.write_figure(tmp_path, figure, name, True)
+        report_figure.write_figure(tmp_path, figure, name, True)
         for ending in ("svg", "pdf"):
             assert (tmp_path / f"{name}.{ending}").read_bytes() == path.with_name(f"{name}.{ending}").read_bytes()
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.score_table import read_table
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import encoding_data, encoding_surfaces
-from neuroscaling.study.fit_files import expand_fits, load_fit_file
-from neuroscaling.study.recording_folders import ALL_VERTICES, COARSE_REGIONS
+from neuroscaling.study.recording_folders import COARSE_REGIONS
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 from tests.support import made_up_encoding as made_up
 
 CONFIG = Path(__file__).parents[2] / "config" / "fits"

@@ -12,8 +12,8 @@ from neuroscaling.laws.points import select_points
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.reproductions.gokce2025.published_scores import EXTRA_COLUMNS, SCORES_COLUMNS, published_table
 from neuroscaling.study import published_tables
-from neuroscaling.study.fit_files import expand_fits, load_fit_file
 from neuroscaling.study.published_tables import PUBLISHED_FILES, PublishedFile, fetch_published, is_available
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 from tests.conftest import ROOT
 
 JOBS = {job.name: job.settings for job in expand_fits(load_fit_file(ROOT / "config/fits/published.yaml"))}

@@ -17,7 +17,7 @@ from neuroscaling.simulate.features import draw_tuning
 from neuroscaling.simulate.fmri import noise_ceiling
 from neuroscaling.simulate.images import balanced_order, phase_scrambled
 from neuroscaling.simulate.record import brain_of, check_simulated
-from neuroscaling.study.simulated_brains import brain_settings
+from neuroscaling.study.sections.simulated_brains import brain_settings
 
 SMALL = {
     "stimuli": 100,
@@ -220,7 +220,7 @@ def test_bad_settings_are_named_and_nothing_is_written(settings: dict, words: li
 
 
 def test_defaults_are_those_of_the_study_file():
-    from neuroscaling.study.study_sections import SimulatedBrain
+    from neuroscaling.study.sections.recordings import SimulatedBrain
 
     ours = brain_settings({}).to_dict()
     theirs = SimulatedBrain().model_dump()

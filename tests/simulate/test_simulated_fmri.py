@@ -16,8 +16,7 @@ from neuroscaling.fmri.algonauts_recording import read_recording
 from neuroscaling.simulate.features import draw_bank
 from neuroscaling.simulate.fmri import write_subjects
 from neuroscaling.simulate.images import make_scenes
-from neuroscaling.study.recording_folders import ROI_CLASSES
-from neuroscaling.study.simulated_brains import FLOC, MISSING, BrainSettings, areas_of, roi_names
+from neuroscaling.study.sections.simulated_brains import FLOC, MISSING, ROI_CLASSES, BrainSettings, areas_of, roi_names
 from tests.support.simulated_algonauts import Plan, Stretch, unequal_plans, write_tree
 
 EIGHT = BrainSettings(algonauts_subjects=8, algonauts_train=40, algonauts_test=14, vertices=120)

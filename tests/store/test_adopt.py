@@ -13,8 +13,8 @@ from neuroscaling.core.records import RunRecord, checked_weights, read_run
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.store.adopt import adopt_run, adopt_weights, line_of
-from neuroscaling.study.loaded_study import expand_runs
-from neuroscaling.study.study_sections import Study
+from neuroscaling.study.run_table import expand_runs
+from neuroscaling.study.sections.whole_study import Study
 from tests.store.sound_store import OTHER_DEFINITION, OTHER_RUN, RUN, RUN_DEFINITION, put, put_run
 from tests.store.test_prune import files
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.cli.deep_checks import deep_problems
-from neuroscaling.study.data_checks import fmri_problems, size_problems, v4_faults
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.name_checks import name_faults
-from neuroscaling.study.study_sections import Study
-from neuroscaling.study.yaml_document import Document
+from neuroscaling.study.recording_checks import fmri_problems, size_problems, v4_faults
+from neuroscaling.study.sections.whole_study import Study
+from neuroscaling.study.sections.yaml_document import Document
 from tests.fmri.test_algonauts import write_tree
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 

@@ -10,7 +10,7 @@ import pytest
 
 from neuroscaling.core.errors import StudyError
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.study.fit_files import FitFile, FormName, expand_fits, load_fit_file
+from neuroscaling.study.sections.fit_files import FitFile, FormName, expand_fits, load_fit_file
 
 CONFIG = Path(__file__).parents[2] / "config" / "fits"
 
@@ -110,6 +110,6 @@ def test_broken_yaml_names_the_line(tmp_path):
 
 def test_configuration_is_light():
     heavy = "{'pandas', 'scipy', 'torch', 'xarray'}"
-    code = f"import sys, neuroscaling.study.fit_files; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, neuroscaling.study.sections.fit_files; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

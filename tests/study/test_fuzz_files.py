@@ -14,10 +14,10 @@ import yaml
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.study import wanted
-from neuroscaling.study.fit_files import expand_fits, load_fit_file
 from neuroscaling.study.layer_choice import choice_problems
 from neuroscaling.study.loaded_study import read_study
 from neuroscaling.study.recipes import load_recipe
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 
 CONFIG = Path(__file__).parents[2] / "config"
 SECONDS = 10  # for one file, which takes some thousandths of one

@@ -13,9 +13,9 @@ from torch import nn
 from neuroscaling.core.errors import StudyError
 from neuroscaling.models.build import build
 from neuroscaling.study import architectures
-from neuroscaling.study.loaded_study import expand_runs
 from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe, recipe_names
-from neuroscaling.study.study_sections import Study
+from neuroscaling.study.run_table import expand_runs
+from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.training.image_views import image_passes, views_of
 from neuroscaling.training.optimisers import annealed, learning_rate, make_optimizer, set_rates, weight_decay
 from neuroscaling.training.schedule import StepPlan, checkpoint_epochs, evaluation_epochs

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from neuroscaling.core.errors import DataError
-from neuroscaling.planning import training_requests
+from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.rules import ALL_SUBJECTS, Rules, dataset_name
@@ -144,8 +144,8 @@ def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):
     ask = rules(training={"small": 500, "gpus": 4, "nodes": 2, "runs_per_job": 9, "max_minutes": 700})
     asked = {
         (runs[0].kind, runs[0].subset): (
-            training_requests.job_gpus(ask.study, runs),
-            training_requests.job_nodes(ask.study, runs),
+            training_time.job_gpus(ask.study, runs),
+            training_time.job_nodes(ask.study, runs),
         )
         for runs in (ask.trained_runs(group.label) for group in ask.groups.training)
     }
@@ -153,6 +153,6 @@ def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):
         ("trained", "1"): (1, 1), ("trained", "all"): (8, 2), ("untrained", None): (0, 1), ("baseline", None): (0, 1),
     }  # fmt: skip
     runs = ask.trained_runs(ask.groups.training[0].label)
-    once = training_requests.memory_limit_mb(ask.study, runs, 1)
-    assert training_requests.memory_limit_mb(ask.study, runs, 9) == 3 * once
-    assert [training_requests.time_limit_minutes(ask.study, runs, attempt) for attempt in (1, 2)] == [600, 700]
+    once = training_time.memory_limit_mb(ask.study, runs, 1)
+    assert training_time.memory_limit_mb(ask.study, runs, 9) == 3 * once
+    assert [training_time.time_limit_minutes(ask.study, runs, attempt) for attempt in (1, 2)] == [600, 700]

@@ -5,7 +5,7 @@ import yaml
 
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.files import require_writable
-from neuroscaling.study.study_sections import Study
+from neuroscaling.study.sections.whole_study import Study
 from tests.support.study_files import read_study_file
 
 GOOD = {

@@ -9,12 +9,12 @@ import yaml
 
 from neuroscaling.cli import schema
 from neuroscaling.core.errors import StudyError
-from neuroscaling.study import study_sections
-from neuroscaling.study.fit_files import load_fit_file
-from neuroscaling.study.key_types import LARGEST_SEED
 from neuroscaling.study.recipes import load_recipe
-from neuroscaling.study.simulated_brains import LIMITS, brain_settings
-from neuroscaling.study.validation import validated
+from neuroscaling.study.sections import recordings
+from neuroscaling.study.sections.fit_files import load_fit_file
+from neuroscaling.study.sections.key_types import LARGEST_SEED
+from neuroscaling.study.sections.simulated_brains import LIMITS, brain_settings
+from neuroscaling.study.sections.validation import validated
 from tests.support.study_files import read_study_file
 
 RUN = {"archs": ["resnet_w8"], "datasets": ["d"], "samples_per_class": [1], "recipe": "digits"}
@@ -87,7 +87,7 @@ def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
     for name, (low, high, _) in LIMITS.items():
         assert (properties[name]["minimum"], properties[name]["maximum"]) == (low, high)
         for value in (low, high - 30 if name in fewest else high):
-            study_sections.SimulatedBrain(**fewest | {name: value})
+            recordings.SimulatedBrain(**fewest | {name: value})
             brain_settings(fewest | {name: value})
 
 
@@ -198,7 +198,7 @@ def test_ranges_and_types_of_fits(tmp_path, fit, key):
 
 def test_no_words_of_pydantic_are_left(tmp_path):
     """Each key of each section with a value of each kind: every fault is put in our words."""
-    from neuroscaling.study.yaml_document import Document
+    from neuroscaling.study.sections.yaml_document import Document
 
     for _, models in schema.PAGES:
         for model in models:

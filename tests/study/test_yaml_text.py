@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from neuroscaling.study.yaml_document import YamlSyntaxError, load_yaml
+from neuroscaling.study.sections.yaml_document import YamlSyntaxError, load_yaml
 
 
 @pytest.mark.parametrize(

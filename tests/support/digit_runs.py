@@ -6,8 +6,8 @@ from typing import Any
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.study.run_table import Run
 
 DIGITS = {"format": "digits"}
 

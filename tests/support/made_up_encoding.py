@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pandas as pd
 
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.score_files import file_beside
 from neuroscaling.core.score_table import build_table, write_table
 from neuroscaling.fmri.group_accuracy import write_accuracy
 from neuroscaling.laws.study_fit import write_fit
 from neuroscaling.report.encoding_surfaces import fsaverage5
-from neuroscaling.study.fit_files import FitFile, expand_fits
-from neuroscaling.study.recording_folders import ALL_VERTICES
+from neuroscaling.study.sections.fit_files import FitFile, expand_fits
 from tests.support.run_records import write_run
 from tests.support.score_records import reseal, score_path
 

@@ -10,7 +10,7 @@ from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
 from neuroscaling.study.recipes import Recipe, load_recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.feeding.training_feed import open_training_feed
 from neuroscaling.training.optimisers import make_optimizer, set_rates

@@ -10,8 +10,8 @@ from sklearn.datasets import load_sample_images
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.run_table import Run
 
 CLASSES = ("china", "flower", "mixed")
 

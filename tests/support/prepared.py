@@ -7,8 +7,8 @@ from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.records import RUN_RECORD, write_record
 from neuroscaling.stimuli.manifest import STIMULI_FORMAT
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.extraction_sections import FeatureOptions, Layers, Reduction
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import FeatureOptions, Layers, Reduction
 from tests.support import run_records
 from tests.support.run_records import run_content
 

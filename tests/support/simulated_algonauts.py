@@ -14,8 +14,9 @@ from PIL import Image
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.files import atomic_path, write_json
-from neuroscaling.simulate.fmri_files import Hemisphere, draw_places, write_fmri, write_images
-from neuroscaling.study.recording_folders import HEMISPHERES, ROI_CLASSES, SPLIT_PREFIXES
+from neuroscaling.simulate.fmri import Hemisphere, draw_places, write_fmri, write_images
+from neuroscaling.study.recording_folders import HEMISPHERES, SPLIT_PREFIXES
+from neuroscaling.study.sections.simulated_brains import ROI_CLASSES
 
 COMPONENTS = 6
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from neuroscaling.core.errors import StudyError
-from neuroscaling.study.study_sections import Study
-from neuroscaling.study.validation import read_study_parts
+from neuroscaling.study.sections.validation import read_study_parts
+from neuroscaling.study.sections.whole_study import Study
 
 
 def read_study_file(path: str | Path) -> Study:

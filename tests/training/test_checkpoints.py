@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training import checkpoints
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals
 from neuroscaling.training.launch import SIGNALS

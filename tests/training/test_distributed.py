@@ -10,9 +10,9 @@ import pytest
 
 from neuroscaling.core.leases import held, lock_of
 from neuroscaling.core.records import read_run
-from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.job import train_runs
 from neuroscaling.training.schedule import StepPlan
 from tests.crash.test_training_resume import interrupt, start

@@ -14,9 +14,9 @@ from torch.utils._pytree import tree_map
 
 from neuroscaling.models import build
 from neuroscaling.planning import benchmark
-from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe, load_recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training import loop, setup
 from neuroscaling.training.distributed import _units, share_units
 from neuroscaling.training.evaluation import evaluate

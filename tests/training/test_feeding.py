@@ -9,7 +9,7 @@ import torch
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.feeding.training_feed import open_training_feed

@@ -10,9 +10,9 @@ import torch
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
 from neuroscaling.datasets.subset_file import read_subset
-from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding.decoded_images import forget_squares
 from neuroscaling.training.feeding.protocols import Request
 from neuroscaling.training.feeding.sources import Subset

@@ -12,9 +12,9 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.models.build import build
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import RunJob
 from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.image_views import views_of
 from neuroscaling.training.job import train_runs
 from neuroscaling.training.schedule import StepPlan

@@ -17,15 +17,10 @@ from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import held
 from neuroscaling.core.records import read_run
-from neuroscaling.study.loaded_study import Run, RunJob
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training import setup, train
-from neuroscaling.training.job import (
-    _dealt,
-    read_job,
-    train_runs,
-    written_job,
-)
+from neuroscaling.training.job import _dealt, read_job, train_runs, written_job
 from tests.support.digit_runs import digit_run, digit_subset
 from tests.support.photographs import photograph_run, photographs
 

@@ -20,8 +20,8 @@ from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
 from neuroscaling.models.cost import count
 from neuroscaling.models.weights import load_weights, save_weights
-from neuroscaling.study.loaded_study import RunJob
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training import checkpoints
 from neuroscaling.training.checkpoints import load_state, save_state
 from neuroscaling.training.evaluation import evaluate

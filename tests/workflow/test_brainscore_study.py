@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.simulate.brain import simulate_brain
-from neuroscaling.study.simulated_brains import SIMULATED_BENCHMARKS
+from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
 from tests.workflow.conftest import Workdir, make_workdir, run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

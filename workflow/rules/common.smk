@@ -27,7 +27,7 @@ if SOURCE.is_dir():
 
 from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
-from neuroscaling.planning import training_requests
+from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import layer_choice, run_groups, session, wanted
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of

@@ -3,7 +3,7 @@
 
 def training_nodes(wildcards):
     """Nodes of a training job."""
-    return training_requests.job_nodes(STUDY, ASK.trained_runs(wildcards.job))
+    return training_time.job_nodes(STUDY, ASK.trained_runs(wildcards.job))
 
 
 def training_mpi(wildcards):

@@ -60,12 +60,12 @@ rule train:
     threads: TRAINING.cpus
     resources:
         **STEPS_OF_NODES,
-        gpu=lambda w: training_requests.job_gpus(STUDY, ASK.trained_runs(w.job)),
+        gpu=lambda w: training_time.job_gpus(STUDY, ASK.trained_runs(w.job)),
         nodes=training_nodes,
-        mem_mb=lambda w, attempt: training_requests.memory_limit_mb(
+        mem_mb=lambda w, attempt: training_time.memory_limit_mb(
             STUDY, ASK.trained_runs(w.job), attempt
         ),
-        runtime=lambda w, attempt: training_requests.time_limit_minutes(
+        runtime=lambda w, attempt: training_time.time_limit_minutes(
             STUDY, ASK.trained_runs(w.job), attempt
         ),
     params:

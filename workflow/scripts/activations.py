@@ -9,7 +9,7 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.activations.extraction import extract, finish
     from neuroscaling.core.records import failure_in
-    from neuroscaling.study.extraction_sections import ExtractionOptions
+    from neuroscaling.study.sections.extraction import ExtractionOptions
 
     options = ExtractionOptions(**snakemake.config["extraction"])
     for job in snakemake.params.jobs:

@@ -8,7 +8,7 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]):
     from neuroscaling.activations.extraction import extract
     from neuroscaling.core.records import failure_in
-    from neuroscaling.study.extraction_sections import ExtractionOptions
+    from neuroscaling.study.sections.extraction import ExtractionOptions
 
     (job,) = snakemake.params.jobs
     if failure_in(job.folder) is None:

@@ -9,7 +9,7 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]):
     from dataclasses import replace
 
-    from neuroscaling.study.training_options import TrainingOptions
+    from neuroscaling.study.sections.training_options import TrainingOptions
     from neuroscaling.training.job import train_runs
 
     nodes = snakemake.resources.get("nodes", 1)

@@ -28,10 +28,11 @@ from neuroscaling.core.leases import Lease, LeaseLost
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.extraction_sections import ExtractionOptions, FeatureOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions
 
 if TYPE_CHECKING:
     from neuroscaling.activations.networks import Extractor
+
 
 log = logging.getLogger(__name__)
 PACKAGES = ("numpy", "torch", "timm", "torchvision", "zarr", "pillow")

@@ -21,8 +21,8 @@ from neuroscaling.models.capture import Output, probe, refuse_unreached
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.models.layers import PATTERNS, candidate_layers, check_layers, readout_layer
 from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.extraction_sections import Layers
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import Layers
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from neuroscaling.core.files import read_json, write_json
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Held, Lease, held, lock_of, sweep
-from neuroscaling.study.extraction_sections import ExtractionOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions
 
 if TYPE_CHECKING:
     from neuroscaling.activations.networks import Extractor, Sink

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from neuroscaling.activations.layout import entry_name
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.study.extraction_sections import Reduction
+from neuroscaling.study.sections.extraction import Reduction
 
 BLOCK = 4096  # features whose entries are drawn together
 LARGEST = 2**53

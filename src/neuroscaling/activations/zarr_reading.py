@@ -13,14 +13,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from neuroscaling.activations.layout import (
-    GRAM,
-    ROW_SUMS,
-    STIMULUS_ID,
-    group_path,
-    ids_sha256,
-    not_finite,
-)
+from neuroscaling.activations.layout import GRAM, ROW_SUMS, STIMULUS_ID, group_path, ids_sha256, not_finite
 from neuroscaling.activations.manifest import EXTRACT_AGAIN, Manifest, StoredArray, read_manifest
 from neuroscaling.activations.shards import column_blocks, read_array, verify_layer
 from neuroscaling.core.errors import DataError, Problem

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.job_memory import GROUPS, NO_LIMIT, job_memory
+from neuroscaling.core.machine import GROUPS, NO_LIMIT, job_memory
 from neuroscaling.core.netcdf import without_locks
 
 UPSTREAM_WARNINGS = (

@@ -19,9 +19,9 @@ from neuroscaling.fmri.nsd_challenge import rebuild_challenge
 from neuroscaling.fmri.nsd_check import check_nsd_tree
 from neuroscaling.fmri.submission import expected_shapes, zip_problems
 from neuroscaling.fmri.submission_score import score_submission
-from neuroscaling.study.key_types import in_words, kinds_at
 from neuroscaling.study.loaded_study import load_study
-from neuroscaling.study.network_sections import DatasetPack
+from neuroscaling.study.sections.key_types import in_words, kinds_at
+from neuroscaling.study.sections.networks import DatasetPack
 
 
 def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

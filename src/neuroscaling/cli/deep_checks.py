@@ -26,11 +26,11 @@ from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.study.benchmarks import scale_of
 from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.network_sections import TrainedRuns
 from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
-from neuroscaling.study.study_sections import LocalData, V4Data
+from neuroscaling.study.sections.networks import TrainedRuns
+from neuroscaling.study.sections.recordings import LocalData, V4Data
 from neuroscaling.training.network_trials import network_problems
 from neuroscaling.training.schedule import StepPlan
 

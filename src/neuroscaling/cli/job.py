@@ -24,11 +24,12 @@ from neuroscaling.laws.study_fit import write_fit
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.stimuli.manifest import MANIFEST
 from neuroscaling.stimuli.preparation import prepare_stimuli
-from neuroscaling.study.extraction_sections import ExtractionOptions
 from neuroscaling.study.jobs import FolderJob, Jobs, ScoreJob
-from neuroscaling.study.loaded_study import LoadedStudy, Run, load_study
+from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.recordings import EncodingJob, LocatedSubject, StimulusSet, v4_root
-from neuroscaling.study.study_sections import NsdEncoding
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import ExtractionOptions
+from neuroscaling.study.sections.whole_study import NsdEncoding
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 ANOTHER_ENVIRONMENT = (

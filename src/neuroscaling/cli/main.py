@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroscaling import __version__
 from neuroscaling.cli import data, forecast, job, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.deep_checks import deep_problems
@@ -19,6 +18,7 @@ from neuroscaling.cli.plan import average_notes, print_plan
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import status_rows, why_rows
 from neuroscaling.core.errors import NeuroscalingError, StudyError
+from neuroscaling.core.provenance import VERSION
 from neuroscaling.study import architectures
 from neuroscaling.study.benchmarks import BENCHMARKS
 from neuroscaling.study.layer_choice import choice_problems
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neuroscaling", description="Answers questions beside the pipeline.")
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
     text = "what is done and what is left, stage by stage"

@@ -17,13 +17,14 @@ from neuroscaling.core.errors import Problem, StudyError, listing, nearest
 from neuroscaling.planning.training_throughput import training_rate_file, write_training_rate
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
-from neuroscaling.study import wanted as study_wanted
+from neuroscaling.study import wanted
 from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.extraction_sections import Layers
 from neuroscaling.study.layer_choice import extracted_layers
-from neuroscaling.study.loaded_study import LoadedStudy, Run, load_study
+from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recordings import StimulusSet
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import Layers
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.weight_averaging import start_note, start_share
 
@@ -81,7 +82,7 @@ def plan_rows(study: LoadedStudy) -> list[dict[str, Any]]:
     """
     from neuroscaling.planning.encoding import count_stimuli
 
-    sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in study_wanted.Targets(study).sets.values()]
+    sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in wanted.Targets(study).sets.values()]
     rows = [
         _plan_row(study, arch, runs, stimuli, n) for arch, runs in _runs_by_arch(study).items() for stimuli, n in sets
     ]
@@ -133,7 +134,7 @@ def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
 
     Raises StudyError for an architecture that the study does not train.
     """
-    from neuroscaling.core.devices import device_of
+    from neuroscaling.core.machine import device_of
     from neuroscaling.planning.benchmark import machine_name, measure_training
 
     store, training = study.store.root, study.config.training

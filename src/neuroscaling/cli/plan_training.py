@@ -22,8 +22,8 @@ from neuroscaling.planning.training_time import (
     run_estimates,
     wall_seconds,
 )
-from neuroscaling.study.gpus import GPUS, calibrated_devices, known_gpu
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.sections.networks import GPUS, calibrated_devices, known_gpu
 
 BY: dict[str, Callable[[RunEstimate], tuple[str, ...]]] = {
     "family": lambda one: (one.run.training_recipe.objective, one.run.family),
@@ -65,7 +65,7 @@ def speeds_of(options: argparse.Namespace, study: LoadedStudy) -> Speeds:
 
 def _this_device(options: argparse.Namespace) -> str:
     """Folder of the device that `--calibrate` measures."""
-    from neuroscaling.core.devices import device_of
+    from neuroscaling.core.machine import device_of
     from neuroscaling.planning.benchmark import machine_name
 
     return slug(machine_name(device_of(options.device)))

@@ -9,8 +9,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from neuroscaling.core.files import atomic_path
-from neuroscaling.study import extraction_sections, fit_files, network_sections, recipes, study_sections
-from neuroscaling.study.key_types import in_words, kinds
+from neuroscaling.study import recipe_parts, recipes
+from neuroscaling.study.sections import extraction, fit_files, networks, recordings, whole_study
+from neuroscaling.study.sections.key_types import in_words, kinds
 
 HEAD = """# Configuration
 
@@ -32,41 +33,44 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
     (
         "The study file",
         [
-            study_sections.Study,
-            network_sections.DigitsDataset,
-            network_sections.ImageFolderDataset,
-            network_sections.FileListDataset,
-            network_sections.Places365Dataset,
-            network_sections.INaturalistDataset,
-            network_sections.InfiniteDigitsDataset,
-            network_sections.WebDataset,
-            network_sections.OwnDataset,
-            network_sections.TrainedRuns,
-            network_sections.UntrainedRuns,
-            network_sections.PretrainedRuns,
-            network_sections.BaselineRuns,
-            network_sections.Training,
-            network_sections.DatasetPack,
-            extraction_sections.Layers,
-            extraction_sections.Reduction,
-            extraction_sections.Extraction,
-            study_sections.SimulatedBrain,
-            study_sections.BrainScore,
-            study_sections.LayerChoice,
-            study_sections.DefinedBenchmark,
-            study_sections.SimulatedData,
-            study_sections.LocalData,
-            study_sections.DownloadedData,
-            study_sections.V4Data,
-            study_sections.AlgonautsEncoding,
-            study_sections.NsdEncoding,
-            study_sections.Ridge,
-            study_sections.Submission,
-            study_sections.V4Encoding,
-            study_sections.Published,
+            whole_study.Study,
+            networks.DigitsDataset,
+            networks.ImageFolderDataset,
+            networks.FileListDataset,
+            networks.Places365Dataset,
+            networks.INaturalistDataset,
+            networks.InfiniteDigitsDataset,
+            networks.WebDataset,
+            networks.OwnDataset,
+            networks.TrainedRuns,
+            networks.UntrainedRuns,
+            networks.PretrainedRuns,
+            networks.BaselineRuns,
+            networks.Training,
+            networks.DatasetPack,
+            extraction.Layers,
+            extraction.Reduction,
+            extraction.Extraction,
+            recordings.SimulatedBrain,
+            recordings.BrainScore,
+            recordings.LayerChoice,
+            recordings.DefinedBenchmark,
+            recordings.SimulatedData,
+            recordings.LocalData,
+            recordings.DownloadedData,
+            recordings.V4Data,
+            whole_study.AlgonautsEncoding,
+            whole_study.NsdEncoding,
+            whole_study.Ridge,
+            whole_study.Submission,
+            whole_study.V4Encoding,
+            whole_study.Published,
         ],
     ),
-    ("A recipe (config/recipes/)", [recipes.Recipe, recipes.Simclr, recipes.Dino, recipes.Adversarial, recipes.Start]),
+    (
+        "A recipe (config/recipes/)",
+        [recipes.Recipe, recipe_parts.Simclr, recipe_parts.Dino, recipe_parts.Adversarial, recipe_parts.Start],
+    ),
     ("A file of fits (config/fits/)", [fit_files.FitFile, fit_files.Fit]),
 ]
 
@@ -82,7 +86,7 @@ def study_reference() -> str:
 
 def study_schema() -> str:
     """The JSON schema of a study file, for editors."""
-    return json.dumps(study_sections.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    return json.dumps(whole_study.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 
 def write_reference(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from neuroscaling.store.transfer import export_run, import_tar
 from neuroscaling.store.usage import studies_of, unused_artefacts
 from neuroscaling.store.verify import CHECKS, verify_artefacts
 from neuroscaling.study.paths import Store
-from neuroscaling.study.validation import read_study_parts
+from neuroscaling.study.sections.validation import read_study_parts
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

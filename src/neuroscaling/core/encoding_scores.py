@@ -106,3 +106,6 @@ def write_parquet(path: Path, columns: dict[str, Any]) -> None:
 
     with atomic_path(path) as temporary:
         pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
+
+
+ALL_VERTICES = "all-vertices"

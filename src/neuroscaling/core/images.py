@@ -4,7 +4,6 @@ Everything ends as 8 bits, grey or RGB: palettes and CMYK by their colours, alph
 The EXIF orientation is not applied, as in torchvision's ImageFolder. What 8 bits can't show faithfully is refused.
 
 Pillow is imported where an image is opened: a study is parsed without it.
-
 """
 
 import hashlib

@@ -5,7 +5,6 @@
 reads every variable; exit status 0 where that worked.
 
 netCDF4 is imported by that process alone.
-
 """
 
 import os

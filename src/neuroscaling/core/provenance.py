@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from neuroscaling import __version__
+from neuroscaling import __version__ as VERSION
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -26,7 +26,7 @@ def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **f
 
 def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
     """Versions of Python, this library and `packages`; None for one that is not installed here."""
-    versions = {"python": platform.python_version(), "neuroscaling": __version__}
+    versions = {"python": platform.python_version(), "neuroscaling": VERSION}
     return versions | {name: _version(name) for name in packages}
 
 

@@ -24,7 +24,7 @@ from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.core.files import atomic_path, reading, write_json
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.images import rgb_pixels
-from neuroscaling.core.job_memory import job_memory
+from neuroscaling.core.machine import job_memory
 from neuroscaling.core.records import read_record
 from neuroscaling.core.table_files import read_parquet
 from neuroscaling.datasets.packed_names import pack_names

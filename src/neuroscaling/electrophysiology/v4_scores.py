@@ -26,7 +26,7 @@ from neuroscaling.regression.features import Features
 from neuroscaling.regression.pls import KernelPLS
 from neuroscaling.regression.scores import normalised, pooled_score, prediction_correlation
 from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, NestedSubsets, RidgeSettings
-from neuroscaling.study.recording_folders import V4_SAMPLES
+from neuroscaling.study.sections.whole_study import V4_SAMPLES
 
 log = logging.getLogger(__name__)
 N_FOLDS = 5

@@ -17,7 +17,8 @@ from neuroscaling.core.images import file_bytes, load_image
 from neuroscaling.fmri.algonauts_recording import Scan, count_problems, scan_responses
 from neuroscaling.study import recording_folders
 from neuroscaling.study.algonauts_tree import folder_problems, read_mapping, read_shape, region_masks, subject_problems
-from neuroscaling.study.recording_folders import FSAVERAGE_VERTICES, HEMISPHERES, NSD_IMAGE_SIZE, ROI_CLASSES
+from neuroscaling.study.recording_folders import FSAVERAGE_VERTICES, HEMISPHERES, NSD_IMAGE_SIZE
+from neuroscaling.study.sections.simulated_brains import ROI_CLASSES
 
 
 @dataclass(frozen=True)

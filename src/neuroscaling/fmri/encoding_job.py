@@ -17,7 +17,7 @@ import numpy as np
 
 from neuroscaling.activations.layer_encoding import Encoded, Task, candidates_of, encode
 from neuroscaling.activations.zarr_reading import open_store
-from neuroscaling.core.encoding_scores import TARGETS, Origin, ScoreHeader, write_parquet, write_scores
+from neuroscaling.core.encoding_scores import ALL_VERTICES, TARGETS, Origin, ScoreHeader, write_parquet, write_scores
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
@@ -27,15 +27,14 @@ from neuroscaling.fmri.nsd_manifest import read_manifest
 from neuroscaling.fmri.nsd_recording import open_recording
 from neuroscaling.fmri.predictions import prediction_kind, write_predictions
 from neuroscaling.fmri.recording import Recording
-from neuroscaling.fmri.sampling import all_rows, sample_rows
-from neuroscaling.fmri.settings import EncodingSettings
+from neuroscaling.fmri.settings import EncodingSettings, all_rows, sample_rows
 from neuroscaling.fmri.subject_scores import Evaluated, accuracy_table, region_rows, target_table
 from neuroscaling.regression.scores import prediction_correlation
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study.jobs import ScoreJob
-from neuroscaling.study.recording_folders import ALL_VERTICES, COARSE_REGIONS, FMRI_REGIONS
+from neuroscaling.study.recording_folders import COARSE_REGIONS, FMRI_REGIONS
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.study_sections import AlgonautsEncoding, NsdEncoding
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding, NsdEncoding
 
 log = logging.getLogger(__name__)
 # Parts of areas (V1v, FFA-1) are reported where they are asked for.

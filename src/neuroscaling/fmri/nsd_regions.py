@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.files import reading
 from neuroscaling.fmri.nsd_betas import NIBABEL_KIND, open_image
 from neuroscaling.study.nsd_tree import NSD_FIX, NsdPlace
-from neuroscaling.study.recording_folders import ALL_VERTICES, FMRI_REGIONS
+from neuroscaling.study.recording_folders import FMRI_REGIONS
 
 GENERAL = "nsdgeneral"
 """The part of cortex that responds to the experiment; drawn by NSD's authors, and the usual choice of targets."""

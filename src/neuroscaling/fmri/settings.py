@@ -1,12 +1,14 @@
-"""Settings of an encoding come from the study's section, and the protocol completes what the section leaves open."""
+"""Settings of an encoding: how responses are mapped and evaluated, and which rows do which."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, RidgeSettings
-from neuroscaling.study.study_sections import AlgonautsEncoding, FmriEncoding, Ridge
+from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, NestedSubsets, RidgeSettings
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriEncoding, Ridge
 
 FOLDS = {"corrected": 5, "parity": 8}
 SEED = 0
@@ -73,3 +75,99 @@ class EncodingSettings:
             intercept=not self.parity,
             memory_mb=asked.memory_mb,
         )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Rows of a subject's training split. held_out: rows to validate on, empty where the test split is evaluated."""
+
+    draws: tuple[NestedSubsets, ...]
+    held_out: np.ndarray
+
+
+def sample_rows(stimulus_ids: Sequence[str], settings: EncodingSettings, subject: str) -> Sampling:
+    """Mapping rows of every size and draw, for training rows that show `stimulus_ids`.
+
+    All rows of an image stay together: in a subset, in a fold, among those held out. Corrected: images are shuffled.
+    Parity: the first rows in the order of the files, the last of those used held out, folds of neighbouring rows.
+    Raises DataError with every size that the subject can't give.
+    """
+    images = list(dict.fromkeys(stimulus_ids))
+    used = _used(len(images), settings, subject)
+    n_held_out = settings.validation if settings.evaluate == "validation" else 0
+    pool, held_out = used[: len(used) - n_held_out], used[len(used) - n_held_out :]
+    sizes = _sizes(len(pool), settings, subject)
+    rows = _rows_by_image(stimulus_ids, images)
+    drawn = []
+    for repeat in range(1 if settings.parity else settings.repeats):
+        order = pool if settings.parity else np.random.default_rng([SEED, 1 + repeat]).permutation(pool)
+        drawn.append(_draw(order, sizes, rows, settings))
+    return Sampling(tuple(drawn), np.sort(_expand(held_out, rows)[0]))
+
+
+def all_rows(stimulus_ids: Sequence[str], settings: EncodingSettings) -> NestedSubsets:
+    """All training rows as one mapping set: for the final model, whose test images no choice has seen."""
+    images = list(dict.fromkeys(stimulus_ids))
+    order = np.arange(len(images))
+    if not settings.parity:
+        order = np.random.default_rng([SEED, 0]).permutation(order)
+    return _draw(order, [len(images)], _rows_by_image(stimulus_ids, images), settings)
+
+
+def _used(n_images: int, settings: EncodingSettings, subject: str) -> np.ndarray:
+    """Images in the order in which they are given to the two sides."""
+    wanted = settings.equalise or n_images
+    if wanted > n_images:
+        what = f"`equalise` asks for {wanted} training images, and the subject has {n_images}"
+        raise DataError(Problem(what=what, where=subject, value=wanted, allowed=f"at most {n_images}"))
+    order = np.arange(n_images)
+    return (order if settings.parity else np.random.default_rng([SEED, 0]).permutation(order))[:wanted]
+
+
+def _sizes(n_pool: int, settings: EncodingSettings, subject: str) -> list[int]:
+    least = settings.folds
+    if n_pool < least:
+        what = f"{max(n_pool, 0)} mapping images are left, and there are {least} folds"
+        fix = "hold fewer images out (`validation`), or take fewer folds"
+        raise DataError(Problem(what=what, where=subject, allowed=f"{least} or more", fix=fix))
+    numbers = [size for size in settings.samples if size != "all"]
+    above = sorted(size for size in numbers if size > n_pool)
+    if above:
+        what = f"more mapping images than the {n_pool} that the subject has"
+        raise DataError(
+            Problem(what=what, where=f"{subject}: samples", value=listing(above), allowed=f"at most {n_pool}, or `all`")
+        )
+    return sorted({*numbers, *([n_pool] if "all" in settings.samples else [])})
+
+
+def _draw(
+    order: np.ndarray, sizes: Sequence[int], rows: Sequence[np.ndarray], settings: EncodingSettings
+) -> NestedSubsets:
+    orders, folds = [], []
+    for size in sizes:
+        found, positions = _expand(order[:size], rows)
+        orders.append(found)
+        folds.append(_folds(size, settings)[positions])
+    return NestedSubsets(tuple(sizes), tuple(orders), tuple(folds))
+
+
+def _folds(size: int, settings: EncodingSettings) -> np.ndarray:
+    """Fold of each image by its position. Dealt out in turn, folds of a smaller size are part of those of a larger."""
+    if not settings.parity:
+        return np.arange(size) % settings.folds
+    return np.repeat(np.arange(settings.folds), [len(part) for part in np.array_split(np.arange(size), settings.folds)])
+
+
+def _rows_by_image(stimulus_ids: Sequence[str], images: Sequence[str]) -> list[np.ndarray]:
+    position = {image: i for i, image in enumerate(images)}
+    which = np.array([position[stimulus] for stimulus in stimulus_ids])
+    order = np.argsort(which, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(which, minlength=len(images)))[:-1])
+
+
+def _expand(images: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `images` in their order, and for each row the position of its image."""
+    if not len(images):
+        return np.empty(0, int), np.empty(0, int)
+    found = [rows[image] for image in images]
+    return np.concatenate(found), np.repeat(np.arange(len(images)), [len(part) for part in found])

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neuroscaling.core.devices import device_of
+from neuroscaling.core.machine import device_of
 from neuroscaling.models.build import build
 from neuroscaling.planning.training_throughput import TrainingRate
 from neuroscaling.planning.workload import cost_of, definition_of
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.optimisers import make_optimizer
 from neuroscaling.training.torch_runtime import autocast, compile_in_place, make_scaler, reproducible
 

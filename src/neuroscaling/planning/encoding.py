@@ -11,7 +11,8 @@ from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import EncodingJob, StimulusSet
-from neuroscaling.study.study_sections import FmriEncoding, SimulatedBrain, SimulatedData
+from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
+from neuroscaling.study.sections.whole_study import FmriEncoding
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
 CHALLENGE = {

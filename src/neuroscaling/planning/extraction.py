@@ -14,7 +14,7 @@ from neuroscaling.activations.passes import feature_bytes, plan_passes
 from neuroscaling.models.build import with_shapes
 from neuroscaling.models.state import network_device
 from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.extraction_sections import ExtractionOptions
+from neuroscaling.study.sections.extraction import ExtractionOptions
 
 
 def planned_layers(

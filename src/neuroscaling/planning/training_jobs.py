@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.planning.workload import DatasetSize, recipe_facts, size_of, subset_images
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import LoadedStudy, Run
-from neuroscaling.study.network_sections import DatasetPack
+from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_groups import RunGroup, chunks
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.networks import DatasetPack
 
 
 def training_groups(study: LoadedStudy, runs: Iterable[Run]) -> tuple[RunGroup, ...]:

@@ -14,8 +14,8 @@ from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.files import read_json, write_json
 from neuroscaling.planning.workload import Work, definition_of, recipe_facts
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.gpus import GPUS, RATES_FOLDER, devices_named, known_gpu
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.networks import GPUS, RATES_FOLDER, devices_named, known_gpu
 
 
 @dataclass(frozen=True)

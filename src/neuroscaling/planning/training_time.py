@@ -5,16 +5,18 @@ where the first term is images seen / feeding rate if that is longer.
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, training_groups
+from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, job_memory_mb, training_groups
 from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
-from neuroscaling.study.loaded_study import LoadedStudy, Run
-from neuroscaling.study.network_sections import Training
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.rules import needs_gpu
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.networks import Training
 
 UNKNOWN_MINUTES = 600
 """Where no GPU is named, an architecture is in no table, or a data set can't be counted."""
@@ -160,3 +162,35 @@ def _makespan(jobs: list[tuple[Interval, int]], end: str, gpus: int) -> float:
 
 def _job_estimate(runs: list[RunEstimate], gpus: int) -> JobEstimate:
     return JobEstimate(tuple(one.run.run for one in runs), gpus, job_seconds((one.seconds for one in runs), gpus))
+
+
+MOST_MEMORY_TRIES = 3
+"""Attempts up to which memory grows: a run beyond the longest time limit goes on in many, and needs no more in each."""
+
+
+def is_large(study: LoadedStudy, runs: Sequence[Run]) -> bool:
+    """Whether a job makes one run that has the GPUs and nodes of `training:` to itself."""
+    return len(runs) == 1 and runs[0].kind == "trained" and not is_small(study, runs[0])
+
+
+def job_nodes(study: LoadedStudy, runs: Sequence[Run]) -> int:
+    """Nodes of a job that makes `runs`."""
+    return study.config.training.nodes if is_large(study, runs) else 1
+
+
+def job_gpus(study: LoadedStudy, runs: Sequence[Run]) -> int:
+    """GPUs of a job that makes `runs`, on all of its nodes together: one, or none, where the run is not large."""
+    if is_large(study, runs):
+        return study.config.training.gpus * study.config.training.nodes
+    return int(needs_gpu(runs))
+
+
+def memory_limit_mb(study: LoadedStudy, runs: Sequence[Run], attempt: int) -> int:
+    """Megabytes of a job at its `attempt`, from 1: the images that it keeps decoded, and what its processes need."""
+    return job_memory_mb(study, runs) * min(attempt, MOST_MEMORY_TRIES)
+
+
+def time_limit_minutes(study: LoadedStudy, runs: Sequence[Run], attempt: int) -> int:
+    """Minutes of a job at its `attempt`, from 1: from its images and networks where the kind of GPU is known."""
+    minutes = job_minutes(study, runs, max(job_gpus(study, runs), 1)) * attempt
+    return min(minutes, study.config.training.max_minutes or minutes)

@@ -11,8 +11,8 @@ from neuroscaling.datasets.formats import has_declared_size, has_root
 from neuroscaling.datasets.image_listing import list_images
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import OWN_VIEWS, Recipe
+from neuroscaling.study.run_table import Run
 from neuroscaling.training.image_views import has_random_crops, image_passes, stored_size, views_of
 from neuroscaling.training.schedule import BANK, checkpoint_epochs, evaluation_epochs
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
 from neuroscaling.laws.finished_law import FitRecord
-from neuroscaling.study.recording_folders import ALL_VERTICES
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 SAMPLING = (
     "Vertices of one subject share images and noise and are never resampled; the draws of mapping images and the "

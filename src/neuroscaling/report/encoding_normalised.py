@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.report.encoding_data import SAMPLING, Encoding, interval_words, shown
 from neuroscaling.report.figure import Drawing, LeftOut, Style, label, legend, panels, sentences
-from neuroscaling.study.recording_folders import ALL_VERTICES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,13 +11,12 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, write_record
-from neuroscaling.simulate.behavior import write_choices
-from neuroscaling.simulate.electrophysiology import write_object_recordings, write_texture_recordings
 from neuroscaling.simulate.features import draw_bank
 from neuroscaling.simulate.fmri import write_subjects
 from neuroscaling.simulate.images import make_scenes
+from neuroscaling.simulate.monkey_recordings import write_choices, write_object_recordings, write_texture_recordings
 from neuroscaling.simulate.record import FORMAT, MANIFEST, SIMULATED_README, files_of, write_truth
-from neuroscaling.study.simulated_brains import BrainSettings, brain_settings
+from neuroscaling.study.sections.simulated_brains import BrainSettings, brain_settings
 
 PACKAGES = ("numpy", "scikit-learn", "xarray", "netCDF4", "pillow")
 STREAMS = ("brain", "scenes", "objects", "textures", "choices", "fmri")

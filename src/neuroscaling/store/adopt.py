@@ -34,10 +34,10 @@ from neuroscaling.store.contents import require_store
 from neuroscaling.store.transfer import staging, take_in
 from neuroscaling.store.verify import ADOPTED, ADOPTED_FORMAT
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import Run, RunJob, expand_runs
 from neuroscaling.study.published_weights import SAFETENSORS, SUFFIXES
-from neuroscaling.study.study_sections import Study
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run, RunJob, expand_runs
+from neuroscaling.study.sections.training_options import TrainingOptions
+from neuroscaling.study.sections.whole_study import Study
 
 UNKNOWN = "unknown"
 

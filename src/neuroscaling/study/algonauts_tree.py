@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.core.array_files import npy_header, npy_shape, read_npy
+from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.files import reading
 from neuroscaling.study import recording_folders
 from neuroscaling.study.recording_folders import (
-    ALL_VERTICES,
     CHALLENGE_IMAGE,
     FMRI_REGIONS,
     FSAVERAGE_VERTICES,
     HEMISPHERES,
-    ROI_CLASSES,
     SPLIT_PREFIXES,
 )
+from neuroscaling.study.sections.simulated_brains import ROI_CLASSES
 
 Shapes = dict[Path, tuple[int, ...]]
 

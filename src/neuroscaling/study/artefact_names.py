@@ -17,7 +17,7 @@ from neuroscaling.study.layer_choice import (
     fixed_layers,
     reference_run,
 )
-from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import (
     BrainScoreJob,
     EncodingJob,
@@ -26,7 +26,9 @@ from neuroscaling.study.recordings import (
     encoding_jobs,
     v4_identity,
 )
-from neuroscaling.study.study_sections import BrainScore, FmriEncoding, V4Encoding
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.recordings import BrainScore
+from neuroscaling.study.sections.whole_study import FmriEncoding, V4Encoding
 
 ITSELF = "itself"
 """In place of the run whose layers a score takes, where it is the run that is scored."""

@@ -157,8 +157,9 @@ SOURCE = Path(__file__).parents[1]
 # Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
     "core.errors", "core.files", "core.hashing", "core.lease_holders", "core.leases", "core.provenance", "core.records",
-    "core.score_files", "study.code_fingerprints", "study.extraction_sections", "study.key_types", "study.loaded_study",
-    "study.network_sections", "study.paths", "study.study_sections", "study.validation", "study.yaml_document",
+    "core.score_files", "study.code_fingerprints", "study.loaded_study", "study.paths", "study.run_table",
+    "study.sections.extraction", "study.sections.key_types", "study.sections.networks", "study.sections.recordings",
+    "study.sections.validation", "study.sections.whole_study", "study.sections.yaml_document",
 }  # fmt: skip
 
 
@@ -206,7 +207,7 @@ def _syntax(files: dict[str, Path]) -> dict[str, Syntax]:
 def _files(name: str) -> list[str]:
     """The files of a dotted name of this package, relative to it; none for other packages and silent modules."""
     parts = name.split(".")
-    if parts[0] != PACKAGE or any(".".join(parts[1:end]) in SILENT for end in (2, 3)):
+    if parts[0] != PACKAGE or any(".".join(parts[1:end]) in SILENT for end in (2, 3, 4)):
         return []
     stem = Path(*parts[1:])
     candidates = [stem.with_suffix(".py")] if parts[1:] else []

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.study.extraction_sections import FeatureOptions, Layers, Reduction
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import FeatureOptions, Layers, Reduction
 
 
 @dataclass(frozen=True)

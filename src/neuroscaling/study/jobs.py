@@ -12,9 +12,9 @@ from typing import Any
 from neuroscaling.core.records import failure_in
 from neuroscaling.study.artefact_names import subset_name
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.loaded_study import Run, RunJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, nsd_recordings, v4_assembly, v4_root
-from neuroscaling.study.study_sections import NsdEncoding
+from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.sections.whole_study import NsdEncoding
 from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
 
 

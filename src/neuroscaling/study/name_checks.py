@@ -13,10 +13,10 @@ from neuroscaling.core.score_scales import SCALES
 from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.datasets.formats import KNOWN_SIZES as KNOWN_DATASETS
 from neuroscaling.study import architectures, benchmarks, recording_folders
-from neuroscaling.study.fit_files import Fit, FitFile, read_fit_file, same_names, single_values
 from neuroscaling.study.paths import find_file
 from neuroscaling.study.recipes import load_recipe, recipe_file
-from neuroscaling.study.yaml_document import Document
+from neuroscaling.study.sections.fit_files import Fit, FitFile, read_fit_file, same_names, single_values
+from neuroscaling.study.sections.yaml_document import Document
 
 EACH = object()
 """In a pattern of keys: every item of a list or of a mapping."""

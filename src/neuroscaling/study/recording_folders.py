@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 
 from neuroscaling.core.archives import Zip
+from neuroscaling.core.encoding_scores import ALL_VERTICES
+from neuroscaling.study.sections.simulated_brains import ROI_CLASSES
 
 HEMISPHERES = ("lh", "rh")
 SPLIT_PREFIXES = {"training": "train", "test": "test"}
@@ -103,16 +105,6 @@ def roi_classes(folder: Path) -> list[str]:
     return [c for c in ROI_CLASSES if any(file.is_file() for file in files[c])]
 
 
-ALL_VERTICES = "all-vertices"
-
-ROI_CLASSES: dict[str, tuple[str, ...]] = {
-    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
-    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
-    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
-    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
-    "floc-places": ("OPA", "PPA", "RSC"),
-    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
-}
 """Class of ROIs (the name of its mask and mapping files): its ROIs as the mapping names them, in the challenge's order.
 """
 
@@ -143,8 +135,6 @@ COARSE_REGIONS: dict[str, tuple[str, tuple[str, ...]]] = _coarse_regions() | {AL
 
 FMRI_REGIONS: dict[str, tuple[str, tuple[str, ...]]] = COARSE_REGIONS | _parts_of_areas()
 """Every region that can be asked for: those of COARSE, and the parts under their own names (V1v, FFA-1)."""
-
-V4_SAMPLES = 6
 """The fewest mapping images of a V4 session: fewer leave nothing to choose penalties with in three inner folds."""
 
 V4_CHECKSUMS = Path(__file__).with_name("v4_checksums.json")

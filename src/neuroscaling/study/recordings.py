@@ -10,16 +10,8 @@ from neuroscaling.study import benchmarks as study_benchmarks
 from neuroscaling.study import recording_folders
 from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.study_sections import (
-    AlgonautsEncoding,
-    BrainScore,
-    DownloadedData,
-    FmriSource,
-    LocalData,
-    NsdEncoding,
-    SimulatedData,
-    V4Data,
-)
+from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, NsdEncoding
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.study.extraction_job import ExtractionJob
-from neuroscaling.study.jobs import Jobs, RunJob, ScoreJob, StimuliJob, SubsetJob
+from neuroscaling.study.jobs import Jobs, ScoreJob, StimuliJob, SubsetJob
 from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
-from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
+from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, Ridge, Submission
 from neuroscaling.study.session import markers_folder, session_marker
-from neuroscaling.study.study_sections import AlgonautsEncoding, FmriSource, Ridge, Submission
 from neuroscaling.study.wanted import Absent, Targets
 
 ALL_SUBJECTS = "all-subjects"

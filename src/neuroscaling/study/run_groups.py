@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from neuroscaling.core.files import read_json, reading, write_json
 from neuroscaling.core.hashing import content_hash
-from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.run_table import Run
 
 Item = TypeVar("Item")
 FORMAT = "run-groups/1"

@@ -9,12 +9,13 @@ from typing import Any
 
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.records import FAILED, RUN_RECORD, unchecked_record
-from neuroscaling.study import published_tables as study_published_tables
+from neuroscaling.study import published_tables
 from neuroscaling.study.artefact_names import Names, subset_name
-from neuroscaling.study.loaded_study import LoadedStudy, Run
+from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.paths import Store
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, v4_files, v4_stimuli
-from neuroscaling.study.study_sections import FmriEncoding, V4Encoding
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.whole_study import FmriEncoding, V4Encoding
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def wanted_tables(study: LoadedStudy) -> dict[str, Path]:
     return {
         key: study.store.published(name)
         for key, name in names.items()
-        if study_published_tables.is_available(name, folder or "")
+        if published_tables.is_available(name, folder or "")
     }
 
 

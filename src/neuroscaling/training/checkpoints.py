@@ -25,7 +25,7 @@ from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease
 from neuroscaling.core.records import KeptWeights
 from neuroscaling.models.weights import save_weights
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
 from neuroscaling.training.distributed import any_of, rank
 from neuroscaling.training.launch import SIGNALS
 from neuroscaling.training.loop import Training, is_sound, snapshot

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuroscaling.models.batch_independence import never_one
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import OWN_VIEWS, Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.distributed import rank, summed, world
 from neuroscaling.training.feeding.protocols import Feed, Request, Validation
 from neuroscaling.training.feeding.training_feed import open_training_feed

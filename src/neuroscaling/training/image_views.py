@@ -7,7 +7,8 @@ is of normalised pixels.
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from neuroscaling.study.recipes import Dino, Recipe, Simclr
+from neuroscaling.study.recipe_parts import Dino, Simclr
+from neuroscaling.study.recipes import Recipe
 
 # Of brightness, contrast, saturation and hue, at strength 1: SimCLR's and DINO's.
 SIMCLR_JITTER = (0.8, 0.8, 0.8, 0.2)

@@ -15,9 +15,9 @@ from neuroscaling.core.files import share_as
 from neuroscaling.core.leases import Held
 from neuroscaling.core.logs import LOG_FORMAT
 from neuroscaling.core.records import failure_in
-from neuroscaling.study.loaded_study import RUN_FIELDS, Run, RunJob
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import RUN_FIELDS, Run, RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.launch import on_many_gpus, processes, processes_wanted, side_by_side
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 
 log = logging.getLogger(__name__)
 WORKER = "neuroscaling.training.job"

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from neuroscaling import __version__
 from neuroscaling.core.errors import NeuroscalingError, Place, Problem, listing
 from neuroscaling.core.hashing import content_hash
+from neuroscaling.core.provenance import VERSION
 from neuroscaling.datasets.image_listing import read_cache, write_cache
 from neuroscaling.study import architectures
 from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.extraction_sections import FeatureOptions, Layers
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.sections.extraction import FeatureOptions, Layers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -76,7 +76,7 @@ def _note(study: LoadedStudy, use: Use) -> Path | None:
     if not architectures.in_library(use.arch):
         return None
     uses = [sorted(use.kinds), sorted(use.objectives), use.layers, study.config.extraction.tokens]
-    versions = [__version__, *(version(package) for package in ("torch", "timm", "torchvision"))]
+    versions = [VERSION, *(version(package) for package in ("torch", "timm", "torchvision"))]
     return (
         study.store.cache()
         / "networks"

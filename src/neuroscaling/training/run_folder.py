@@ -28,7 +28,7 @@ from neuroscaling.core.records import (
     write_run_record,
 )
 from neuroscaling.models.cost import count
-from neuroscaling.study.loaded_study import Run
+from neuroscaling.study.run_table import Run
 
 log = logging.getLogger(__name__)
 SCHEMA = pa.schema(

@@ -18,7 +18,7 @@ from torch.nn import functional
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.models.heads import head_names
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.recipes import Dino, Simclr
+from neuroscaling.study.recipe_parts import Dino, Simclr
 from neuroscaling.training.distributed import gathered, rank, summed
 from neuroscaling.training.loop import Objective
 from neuroscaling.training.optimisers import annealed

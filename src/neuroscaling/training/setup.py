@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from neuroscaling.core.devices import device_of, lost_gpu
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing
+from neuroscaling.core.machine import device_of, lost_gpu
 from neuroscaling.core.records import RUN_RECORD, checked_weights, failure_in
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.split import SPLITS
@@ -20,9 +20,10 @@ from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.state import network_device
 from neuroscaling.models.weights import load_weights
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.loaded_study import Run, RunJob
-from neuroscaling.study.recipes import Adversarial, Dino, Recipe, Simclr
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.recipe_parts import Adversarial, Dino, Simclr
+from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.batch_normalisation import share_batch_norm
 from neuroscaling.training.checkpoints import weights_writer
 from neuroscaling.training.distributed import rank, world

@@ -10,7 +10,8 @@ from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuroscaling.study.recipes import Adversarial, Recipe
+from neuroscaling.study.recipe_parts import Adversarial
+from neuroscaling.study.recipes import Recipe
 from neuroscaling.training.feeding.augmentation import MEAN, STD
 from neuroscaling.training.loop import Objective
 from neuroscaling.training.torch_runtime import autocast, to_device

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.sections.training_options import TrainingOptions
 
 FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Shapes that a network is compiled for: whole batches and an epoch's last one, of each kind of view.

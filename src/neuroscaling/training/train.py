@@ -24,8 +24,8 @@ from neuroscaling.models.heads import classes_of
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.code_fingerprints import version_of
-from neuroscaling.study.loaded_study import Run, RunJob
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals, load_state, write_weights
 from neuroscaling.training.distributed import any_of, rank, together, world
 from neuroscaling.training.evaluation import accuracy_kind, evaluate

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuroscaling.core.errors import percent
-from neuroscaling.study.recipes import Dino, Recipe
+from neuroscaling.study.recipe_parts import Dino
+from neuroscaling.study.recipes import Recipe
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3

@@ -8,14 +8,7 @@ from scipy.linalg.blas import dsyrk
 
 from neuroscaling.regression.features import finite_rows, not_finite_in_words
 from neuroscaling.regression.gram import mirror
-from neuroscaling.regression.voxelwise.blocks import (
-    FeatureBlocks,
-    FeatureRows,
-    FoldSums,
-    GramRows,
-    Source,
-    TargetBlock,
-)
+from neuroscaling.regression.voxelwise.blocks import FeatureBlocks, FeatureRows, FoldSums, GramRows, Source, TargetBlock
 from neuroscaling.regression.voxelwise.settings import MappingSize
 from neuroscaling.regression.voxelwise.solver import TrainingSystem
 

@@ -10,7 +10,7 @@ import torch
 
 from neuroscaling.core.errors import Problem
 from neuroscaling.core.hashing import content_hash
-from neuroscaling.core.job_memory import job_memory
+from neuroscaling.core.machine import job_memory
 from neuroscaling.datasets.decode import decode_into, square
 from neuroscaling.datasets.split import Source
 from neuroscaling.training.launch import processes_of_host

@@ -9,13 +9,13 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.hashing import content_hash
-from neuroscaling.datasets.image_listing import FILES_LOOKED_AT, state_key
+from neuroscaling.datasets.image_listing import state_key
 from neuroscaling.datasets.index import files_key, open_source
 from neuroscaling.datasets.pack_reading import PackSource, manifest_file, open_pack, pack_facts, staged_pack
-from neuroscaling.datasets.split import DatasetIndex, Source
+from neuroscaling.datasets.split import FILES_LOOKED_AT, DatasetIndex, Source
 from neuroscaling.datasets.subset_file import read_subset
-from neuroscaling.study.loaded_study import ImagesOfRun, Run
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import ImagesOfRun, Run
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.run_folder import RunFailed
 
 log = logging.getLogger(__name__)

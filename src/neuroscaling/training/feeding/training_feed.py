@@ -9,9 +9,9 @@ import torch
 
 from neuroscaling.core.errors import Problem
 from neuroscaling.datasets.split import Source
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.distributed import of_all, world
 from neuroscaling.training.feeding.augmentation import augmented
 from neuroscaling.training.feeding.crops import cropped, together

@@ -16,9 +16,9 @@ from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.decode import decode_into, squares_file, without_ends
 from neuroscaling.datasets.split import Source
 from neuroscaling.datasets.subset_sampling import validation_rows
-from neuroscaling.study.loaded_study import Run
 from neuroscaling.study.recipes import Recipe
-from neuroscaling.study.training_options import TrainingOptions
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.feeding.augmentation import normalised
 from neuroscaling.training.feeding.crops import central, resized
 from neuroscaling.training.feeding.decoded_images import fits_device

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from neuroscaling.study.key_types import Names, Section, Seed, Text
+from neuroscaling.study.sections.key_types import Names, Section, Seed, Text
 
 
 class Reduction(Section):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from neuroscaling.core.errors import Fault, Location, Problem, nearest
-from neuroscaling.study.key_types import (
+from neuroscaling.study.sections.key_types import (
     NAME_IN_WORDS,
     SHAPE_ONLY,
     Kind,
@@ -20,8 +20,8 @@ from neuroscaling.study.key_types import (
     kinds_at,
     renamed,
 )
-from neuroscaling.study.study_sections import Study
-from neuroscaling.study.yaml_document import Document, beneath, read_document
+from neuroscaling.study.sections.whole_study import Study
+from neuroscaling.study.sections.yaml_document import Document, beneath, read_document
 
 Model = TypeVar("Model", bound=BaseModel)
 SHOWN = 60

@@ -17,10 +17,10 @@ from neuroscaling.core.dotted_paths import find_path
 from neuroscaling.core.errors import Fault, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.score_table import COLUMNS
-from neuroscaling.study.key_types import SHAPE_ONLY, Section, Seed
-from neuroscaling.study.network_sections import DOTTED
-from neuroscaling.study.validation import validated
-from neuroscaling.study.yaml_document import Document, read_document
+from neuroscaling.study.sections.key_types import SHAPE_ONLY, Section, Seed
+from neuroscaling.study.sections.networks import DOTTED
+from neuroscaling.study.sections.validation import validated
+from neuroscaling.study.sections.yaml_document import Document, read_document
 
 TWO_VARIABLES = ("chinchilla",)
 # Columns of the tables published with Gokce & Schrimpf 2025 that ours have not.
