@@ -208,6 +208,3 @@ def _store_faults(study: Study) -> Iterator[Fault]:
             what, fix = "this folder of the store is missing", "name a folder that is there; only the first is made"
             problems.append(Problem(what=what, where="", value=str(folder), fix=fix))
         yield from (Fault(("store",), problem) for problem in problems)
-
-
-"""Problems with the keys of the entry, or further keys below them, that they are about."""

@@ -12,6 +12,7 @@ from neuroscaling.study.sections.simulated_brains import BrainSettings, subject_
 from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriEncoding, NsdEncoding, Study, V4Encoding
 
 Found = Iterator[tuple[Location, Problem]]
+"""Problems with the keys of the entry, or further keys below them, that they are about."""
 
 
 def fmri_problems(study: Study, entry: FmriEncoding) -> Found:

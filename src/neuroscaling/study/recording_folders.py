@@ -105,9 +105,6 @@ def roi_classes(folder: Path) -> list[str]:
     return [c for c in ROI_CLASSES if any(file.is_file() for file in files[c])]
 
 
-"""Class of ROIs (the name of its mask and mapping files): its ROIs as the mapping names them, in the challenge's order.
-"""
-
 ROI_GROUPS: dict[str, tuple[str, ...]] = {
     "V1": ("V1v", "V1d"),
     "V2": ("V2v", "V2d"),
@@ -135,7 +132,6 @@ COARSE_REGIONS: dict[str, tuple[str, tuple[str, ...]]] = _coarse_regions() | {AL
 
 FMRI_REGIONS: dict[str, tuple[str, tuple[str, ...]]] = COARSE_REGIONS | _parts_of_areas()
 """Every region that can be asked for: those of COARSE, and the parts under their own names (V1v, FFA-1)."""
-"""The fewest mapping images of a V4 session: fewer leave nothing to choose penalties with in three inner folds."""
 
 V4_CHECKSUMS = Path(__file__).with_name("v4_checksums.json")
 V4_IMAGE_NUMBER = re.compile(r"(\d+)\.jpe?g$", re.IGNORECASE)

@@ -8,6 +8,17 @@ import numpy as np
 
 from neuroscaling.core.errors import Problem, StudyError, nearest
 
+ROI_CLASSES: dict[str, tuple[str, ...]] = {
+    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
+    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
+    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
+    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
+    "floc-places": ("OPA", "PPA", "RSC"),
+    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
+}
+"""Class of ROIs (the name of its mask and mapping files): its ROIs as the mapping names them, in the challenge's order.
+"""
+
 MAX_IMAGES = 360
 """Images of the digits' validation split; each is used once in an experiment."""
 
@@ -188,13 +199,3 @@ def roi_names(areas: list[Area], missing: Collection[str] = ()) -> dict[str, lis
 
 def _at(place: float, stretches: dict[str, tuple[float, float]]) -> str:
     return next((name for name, (start, stop) in stretches.items() if start <= place < stop), "")
-
-
-ROI_CLASSES: dict[str, tuple[str, ...]] = {
-    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
-    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
-    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
-    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
-    "floc-places": ("OPA", "PPA", "RSC"),
-    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
-}

@@ -27,6 +27,7 @@ from neuroscaling.study.sections.networks import Dataset, Runs, Training
 from neuroscaling.study.sections.recordings import BrainScore, Data, LocalData, SimulatedBrain
 
 V4_SAMPLES = 6
+"""The fewest mapping images of a V4 session: fewer leave nothing to choose penalties with in three inner folds."""
 
 
 MOST = 1_000_000  # of images, draws and the like
