@@ -8,25 +8,22 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from neuroscaling.core.errors import DataError
+from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.models.cost import count
 from neuroscaling.planning.training_jobs import job_memory_mb
 from neuroscaling.planning.training_throughput import (
     CEILING,
-    MEASURED,
-    SCALED,
-    Interval,
+    EVALUATION_CEILING,
     Speeds,
     TrainingRate,
-    read_training_rates,
-    stated_rates,
+    speeds_of,
+    stated_speed,
     training_rate_file,
     write_training_rate,
 )
 from neuroscaling.planning.training_time import (
     BY_POLICY,
     JOB_START,
-    LIMIT_MARGIN,
     STREAMED,
     UNKNOWN_MINUTES,
     JobEstimate,
@@ -50,7 +47,7 @@ from neuroscaling.planning.workload import (
 )
 from neuroscaling.study import architectures
 from neuroscaling.study.loaded_study import load_study
-from neuroscaling.study.sections.networks import GPUS, Training, calibrated_devices
+from neuroscaling.study.sections.networks import GPUS, Training
 from neuroscaling.training.schedule import BANK
 from tests.support.small_plan import write_small
 
@@ -107,18 +104,13 @@ def supervised(study):
 
 
 def rate(arch="resnet18", **values):
-    cost = cost_of(arch)
-    known = {"device": "A GPU", "arch": arch, "definition": definition_of(arch), "family": "ResNet"}
-    known |= {
-        "precision": "bf16",
-        "size": 224,
-        "macs": cost.macs,
-        "batch": 256,
-        "steps": 30,
-        "torch": "2",
-        "compiled": False,
-    }
-    return TrainingRate(**(known | {"train": 1000.0, "evaluate": 4000.0} | values))
+    known = {"device": "NVIDIA H100 80GB HBM3", "arch": arch, "definition": definition_of(arch), "precision": "bf16"}
+    known |= {"batch": 256, "train": 1000.0, "evaluate": 4000.0, "torch": "2", "compiled": False}
+    return TrainingRate(**(known | values))
+
+
+def measured(*rates):
+    return Speeds("a100", {(one.definition, one.precision): one for one in rates})
 
 
 def test_the_published_study_has_its_620_supervised_networks(gokce):
@@ -220,11 +212,11 @@ def run_of(gokce, arch, subset, objective="supervised"):
 def test_work_is_that_of_the_recipe(gokce):
     cost = ArchCost(10, 100)
     work = work_of(run_of(gokce, "resnet18", "1"), IMAGENET, cost)
-    assert (work.n_samples, work.images_seen, work.passes) == (1000, 100_000, 1)
+    assert (work.n_samples, work.images_seen, work.facts.passes) == (1000, 100_000, 1)
     assert work.flops == 3 * 2 * 100 * 100_000
     assert work.evaluated % 50_000 == 0 and work.evaluated < 100 * 50_000  # not after each of 100 epochs
     # SGD keeps one number more for each parameter; two states of four bytes a number.
-    assert work.states == 2 * 4 * 2 * 10 and work.weights == 4 * 10 * work.checkpoints
+    assert work.states == 2 * 4 * 2 * 10 and work.weights == 4 * 10 * work.facts.checkpoints
     average = work_of(run_of(gokce, "deit_tiny", "all"), IMAGENET, cost)
     assert average.images_seen == 300 * 1_281_167 and average.states == 2 * 4 * 4 * 10
 
@@ -234,7 +226,7 @@ def test_other_objectives_cost_more_passes(gokce):
     simclr = work_of(run_of(gokce, "resnet18", "1", "simclr"), IMAGENET, cost)
     adversarial = work_of(run_of(gokce, "resnet18", "1", "adversarial"), IMAGENET, cost)
     dino = work_of(run_of(gokce, "resnet50", "all", "dino"), IMAGENET, cost)
-    assert simclr.passes == 2 and adversarial.passes == pytest.approx(5 / 3) and dino.passes > 3
+    assert simclr.facts.passes == 2 and adversarial.facts.passes == pytest.approx(5 / 3) and dino.facts.passes > 3
     assert simclr.flops == 2 * 6 * 100 * simclr.images_seen and adversarial.images_seen == 10 * 1000
     # Without labels validation images are compared with training images, at most so many.
     evaluations = dino.evaluated / (50_000 + BANK)
@@ -242,35 +234,27 @@ def test_other_objectives_cost_more_passes(gokce):
 
 
 @pytest.mark.parametrize("gpu", GPUS)
-def test_stated_rates_are_shares_of_the_peak_up_to_a_ceiling(gpu):
-    train, evaluate = stated_rates(gpu, "ResNet", 10**12, 224)
-    assert train.expected == pytest.approx(0.17 * GPUS[gpu].peak / 6e12)
-    assert train.low < train.expected < train.high and evaluate.expected == pytest.approx(3 * train.expected)
-    tiny, _ = stated_rates(gpu, "ResNet", 1000, 224)
-    assert tiny == CEILING and stated_rates(gpu, "ResNet", 1000, 112)[0].expected == 4 * CEILING.expected
+def test_stated_speeds_are_shares_of_the_peak_up_to_a_ceiling(gpu):
+    speed = stated_speed(gpu, "ResNet", 10**12, 224)
+    assert speed.train == pytest.approx(0.17 * GPUS[gpu].peak / 6e12) and speed.evaluate == 3 * speed.train
+    tiny, smaller = stated_speed(gpu, "ResNet", 1000, 224), stated_speed(gpu, "ResNet", 1000, 112)
+    assert (tiny.train, tiny.evaluate, smaller.train) == (CEILING, EVALUATION_CEILING, 4 * CEILING)
 
 
-def test_measured_rates_come_before_scaled_ones_and_these_before_stated_ones(gokce):
-    speeds = Speeds("a100", (rate(), rate("resnet152", train=100.0, evaluate=400.0)))
-    run = run_of(gokce, "resnet18", "all")
-    own = speeds.of(run, cost_of("resnet18").macs)
-    assert (own.source, own.train) == ("measured", Interval(1000 / MEASURED, 1000, 1000 * MEASURED))
-    nearest = speeds.of(run_of(gokce, "resnet101", "all"), cost_of("resnet101").macs)
-    expected = 100 * cost_of("resnet152").macs / cost_of("resnet101").macs
-    assert nearest.source == "scaled from resnet152" and nearest.train.expected == pytest.approx(expected)
-    assert nearest.evaluate.high == pytest.approx(4 * expected * SCALED)
-    assert speeds.of(run_of(gokce, "deit_tiny", "all"), 10**9).source == "35 % of NVIDIA A100"
-    other = Speeds("a100", (rate(precision="fp32"),))
-    assert other.of(run, cost_of("resnet18").macs).source == "17 % of NVIDIA A100"
+def test_a_measured_speed_is_of_this_architecture_and_precision(gokce):
+    run, macs = run_of(gokce, "resnet18", "all"), cost_of("resnet18").macs
+    own = measured(rate()).of(run, macs)
+    assert (own.source, own.train, own.evaluate) == ("measured", 1000, 4000)
+    others = measured(rate("resnet34"), rate(precision="fp32"), rate(definition="other"))
+    assert others.of(run, macs) == Speeds("a100").of(run, macs) and others.of(run, macs).source == "17 % of NVIDIA A100"
+    assert others.of(run_of(gokce, "deit_tiny", "all"), 10**9).source == "35 % of NVIDIA A100"
 
 
 def test_seconds_are_images_divided_by_rates(gokce):
     run = run_of(gokce, "resnet18", "1", "simclr")
     work = work_of(run, IMAGENET, cost_of("resnet18"))
-    seconds = run_seconds(work, Speeds("a100", (rate(),)).of(run, work.macs))
-    assert seconds.expected == pytest.approx(2 * work.images_seen / 1000 + work.evaluated / 4000)
-    assert seconds.high == pytest.approx(seconds.expected * MEASURED)
-    assert seconds.low == pytest.approx(seconds.expected / MEASURED)
+    seconds = run_seconds(work, measured(rate()).of(run, work.cost.macs))
+    assert seconds == pytest.approx(2 * work.images_seen / 1000 + work.evaluated / 4000)
 
 
 def test_feeding_limits_what_is_not_decoded_once(gokce):
@@ -279,42 +263,46 @@ def test_feeding_limits_what_is_not_decoded_once(gokce):
         work_of(run_of(gokce, *one), IMAGENET, cost)
         for one in (("resnet18", "1"), ("resnet18", "all"), ("deit_tiny", "1"))
     )
-    assert (kept.stored_side, kept.from_squares, kept.by_policy, changed.by_policy) == (256, True, False, True)
+    assert (kept.facts.stored_side, kept.facts.from_squares) == (256, True)
+    assert (kept.facts.by_policy, changed.facts.by_policy) == (False, True)
     assert feeding_rate(kept, Training(cpus=16)) is None
-    assert feeding_rate(streamed, Training(cpus=16)) == STREAMED.times(16)
+    assert feeding_rate(streamed, Training(cpus=16)) == STREAMED * 16
     assert feeding_rate(streamed, Training(cpus=16, resident_gb=252)) is None
-    assert feeding_rate(kept, Training(cpus=16, resident_gb=0.1)) == STREAMED.times(16)
-    assert feeding_rate(changed, Training(cpus=2)) == BY_POLICY.times(2)
-    assert feeding_rate(streamed, Training(cpus=16, gpus=4)) == STREAMED.times(4)
-    speed = Speeds("a100", (rate(),)).of(run_of(gokce, "resnet18", "all"), cost_of("resnet18").macs)
-    slow, fast = Interval(10, 20, 40), Interval(10_000, 20_000, 40_000)
-    evaluation = streamed.evaluated / 4000
-    assert run_seconds(streamed, speed, slow).expected == pytest.approx(streamed.images_seen / 20 + evaluation)
-    assert run_seconds(streamed, speed, fast) == run_seconds(streamed, speed)
+    assert feeding_rate(kept, Training(cpus=16, resident_gb=0.1)) == STREAMED * 16
+    assert feeding_rate(changed, Training(cpus=2)) == BY_POLICY * 2
+    assert feeding_rate(streamed, Training(cpus=16, gpus=4)) == STREAMED * 4
+    speed = measured(rate()).of(run_of(gokce, "resnet18", "all"), cost_of("resnet18").macs)
+    assert run_seconds(streamed, speed, 20) == pytest.approx(streamed.images_seen / 20 + streamed.evaluated / 4000)
+    assert run_seconds(streamed, speed, 20_000) == run_seconds(streamed, speed)
 
 
-def test_rates_are_kept_by_device_and_forgotten_where_a_network_is_defined_anew(tmp_path):
-    kept = rate(device="NVIDIA H100 80GB HBM3")
-    write_training_rate(tmp_path, kept)
-    write_training_rate(tmp_path, rate("resnet34", device=kept.device, definition="other"))
-    assert calibrated_devices(tmp_path) == ["nvidia-h100-80gb-hbm3"] and read_training_rates(
-        tmp_path, calibrated_devices(tmp_path)[0]
-    ) == [kept]
-    training_rate_file(tmp_path, kept.device, "resnet50", "bf16").write_text('{"format": "rates/1"}')
-    broken = json.loads(training_rate_file(tmp_path, kept.device, "resnet18", "bf16").read_text()) | {"train": 0}
-    training_rate_file(tmp_path, kept.device, "resnet18", "bf16").write_text(json.dumps(broken))
-    with pytest.raises(DataError) as error:
-        read_training_rates(tmp_path, "nvidia-h100-80gb-hbm3")
-    assert [problem.what for problem in error.value.problems] == ["not a number above 0", "not a rate of training"]
+def test_rates_are_kept_by_device_and_found_by_a_part_of_its_name(tmp_path):
+    assert speeds_of("h100", tmp_path) == Speeds("h100") and speeds_of(None, tmp_path) == Speeds("a100")
+    write_training_rate(tmp_path, rate())
+    found = Speeds("h100", measured(rate()).measured)
+    assert [speeds_of(name, tmp_path) for name in ("h100", "80gb", None)] == [found] * 3
+    assert speeds_of("a100", tmp_path) == Speeds("a100")
+    write_training_rate(tmp_path, rate(device="NVIDIA L40S"))
+    assert speeds_of("l40s", tmp_path).gpu == "a100" and speeds_of(None, tmp_path) == Speeds("a100")
+    with pytest.raises(StudyError, match=r"(?s)unknown GPU.*nvidia-l40s.*nearest: +h200.*--calibrate"):
+        speeds_of("h20a", tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"train": 0}, {"train": "5"}, {"format": "training-rate/1"}, {"steps": 30}])
+def test_a_file_that_holds_no_rate_is_named_with_its_key(tmp_path, change):
+    write_training_rate(tmp_path, rate())
+    path = training_rate_file(tmp_path, "NVIDIA H100 80GB HBM3", "resnet18", "bf16")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DataError, match="not a rate of training") as error:
+        speeds_of("h100", tmp_path)
+    assert error.value.problems[0].where == f"{path}: {next(iter(change))}"
 
 
 def test_jobs_fill_the_gpus_the_longest_first():
-    jobs = [JobEstimate((str(seconds),), 1, Interval(seconds, seconds, 2 * seconds)) for seconds in (2, 3, 2, 1)]
-    assert wall_seconds(jobs, 1) == Interval(8, 8, 16)
-    assert wall_seconds(jobs, 2) == Interval(4, 4, 8)
-    assert wall_seconds(jobs, 9) == Interval(3, 3, 6)
-    two = JobEstimate(("both",), 2, Interval(3, 3, 3))
-    assert wall_seconds([two, *jobs], 2).expected == 7 and wall_seconds([two], 1).expected == 6
+    jobs = [JobEstimate((str(seconds),), 1, seconds) for seconds in (2, 3, 2, 1)]
+    assert [wall_seconds(jobs, gpus) for gpus in (1, 2, 9)] == [8, 4, 3]
+    two = JobEstimate(("both",), 2, 3)
+    assert wall_seconds([two, *jobs], 2) == 7 and wall_seconds([two], 1) == 6
 
 
 def test_small_runs_share_jobs_and_pay_one_start(small):
@@ -323,9 +311,7 @@ def test_small_runs_share_jobs_and_pay_one_start(small):
     jobs = job_estimates(study, runs)
     assert sorted(len(job.runs) for job in jobs) == [1, 4, 4, 4]
     assert sorted(name for job in jobs for name in job.runs) == sorted(study.runs)
-    assert sum(job.seconds.expected for job in jobs) == pytest.approx(
-        sum(one.seconds.expected for one in runs) + 4 * JOB_START.expected
-    )
+    assert sum(job.seconds for job in jobs) == pytest.approx(sum(one.seconds for one in runs) + 4 * JOB_START)
     alone = replace(study, config=study.config.model_copy(update={"training": study.config.training.model_copy(
         update={"small": 0, "gpus": 2})}))  # fmt: skip
     assert (
@@ -334,9 +320,8 @@ def test_small_runs_share_jobs_and_pay_one_start(small):
     )
 
 
-def test_time_limits_have_a_margin_in_steps_of_ten_minutes():
-    assert limit_minutes(Interval(1, 1, 1)) == 10
-    assert limit_minutes(Interval(1, 1, 3600)) == 80 and 60 * LIMIT_MARGIN == 78
+def test_time_limits_are_a_multiple_in_steps_of_ten_minutes():
+    assert [limit_minutes(seconds) for seconds in (1, 230, 231, 3600)] == [10, 10, 20, 160]
 
 
 def test_a_job_asks_for_the_memory_of_the_images_that_it_keeps_decoded(gokce):

@@ -174,9 +174,6 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that train side by side (1)")
     text = "measure training on this machine: up to a minute for each architecture"
     parser.add_argument("--calibrate", action="store_true", help=text)
-    text = "measure training for these architectures alone; others are scaled from them"
-    parser.add_argument("--archs", nargs="+", metavar="ARCH", help=text)
-    parser.add_argument("--device", metavar="D", help="torch's name of the device to measure; CUDA where there is one")
 
 
 if __name__ == "__main__":

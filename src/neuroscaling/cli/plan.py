@@ -8,20 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from neuroscaling.cli import plan_training
 from neuroscaling.cli.output import GIGA, show
-from neuroscaling.core.errors import Problem, StudyError, listing, nearest
-from neuroscaling.planning.training_throughput import training_rate_file, write_training_rate
+from neuroscaling.core.errors import Problem, StudyError, listing
+from neuroscaling.planning.training_throughput import (
+    read_training_rates,
+    slug,
+    speeds_of,
+    write_training_rate,
+)
 from neuroscaling.planning.training_time import trained_runs
-from neuroscaling.planning.workload import size_of, subset_images
+from neuroscaling.planning.workload import definition_of, size_of, subset_images
 from neuroscaling.study import wanted
 from neuroscaling.study.extraction_job import FeatureSpec
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
-from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recordings import StimulusSet
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import Layers
@@ -35,9 +38,8 @@ def print_plan(options: argparse.Namespace) -> None:
     study = load_study(options.study, planning=True)
     sections, notes = {}, []
     if options.stage != "extraction" and any(run.kind == "trained" for run in study.runs.values()):
-        if options.calibrate:
-            calibrate_training(options, study)
-        speeds = plan_training.speeds_of(options, study)
+        measured = calibrate_training(study) if options.calibrate else None
+        speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)
         sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
     if options.stage != "training":
@@ -66,7 +68,11 @@ def _show_sections(sections: dict[str, list[dict[str, Any]]], form: str) -> None
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
     """Raise StudyError for options that contradict each other."""
-    problems = list(contradictions(options))
+    problems = [
+        Problem(what="says nothing to the stage extraction", where=f"--{name}", value=value, fix="leave it out")
+        for name in OPTIONS_OF_TRAINING
+        if (value := getattr(options, name)) and options.stage == "extraction"
+    ]
     if options.gpus < 1:
         problems.append(
             Problem(what="at least one GPU", where="--gpus", value=options.gpus, allowed="a whole number above 0")
@@ -125,64 +131,29 @@ def _plan_row(study: LoadedStudy, arch: str, runs: list[Run], stimuli: StimulusS
     return facts | {"features": features} | (known if n else dict.fromkeys(known))
 
 
-OPTIONS_OF_TRAINING = ("archs", "gpu", "calibrate")
+OPTIONS_OF_TRAINING = ("gpu", "calibrate")
 """Options that say nothing to the stage of extraction."""
 
 
-def calibrate_training(options: argparse.Namespace, study: LoadedStudy) -> None:
-    """Measure the study's trained architectures that the store has no rate of for this machine's device.
+def calibrate_training(study: LoadedStudy) -> str:
+    """Measure the study's trained architectures that the store has no rate of for this machine's device: its folder.
 
-    Raises StudyError for an architecture that the study does not train.
+    Each is measured in each precision that it is trained in. Raises DataError for a rate that can't be read.
     """
     from neuroscaling.core.machine import device_of
     from neuroscaling.planning.benchmark import machine_name, measure_training
 
-    store, training = study.store.root, study.config.training
-    device = device_of(options.device)
-    for arch, recipe in _architectures_to_measure(options, study):
-        if not training_rate_file(store, machine_name(device), arch, recipe.precision).is_file():
-            rate = measure_training(arch, recipe, options.device, training.options())
+    store, options, device = study.store.root, study.config.training.options(), machine_name(device_of(None))
+    known = read_training_rates(store, slug(device))
+    for (arch, precision), recipe in {
+        (run.arch, run.training_recipe.precision): run.training_recipe for run in trained_runs(study)
+    }.items():
+        if (definition_of(arch), precision) not in known:
+            rate = measure_training(arch, recipe, options=options)
             write_training_rate(store, rate)
-            print(
-                f"{arch}: {rate.train:.4g} images a second in training, {rate.evaluate:.4g} in evaluation",
-                file=sys.stderr,
-            )
-
-
-def _architectures_to_measure(options: argparse.Namespace, study: LoadedStudy) -> list[tuple[str, Recipe]]:
-    """Each architecture in each precision that it is trained in, with a recipe that has it."""
-    found = {(run.arch, run.recipe.precision): run.recipe for run in study.runs.values() if run.recipe}
-    known = list(dict.fromkeys(arch for arch, _ in found))
-    unknown = [arch for arch in options.archs or [] if arch not in known]
-    if unknown:
-        what = "the study does not train this architecture"
-        raise StudyError(
-            [
-                Problem(what=what, where="--archs", value=arch, allowed=listing(known), nearest=nearest(arch, known))
-                for arch in unknown
-            ]
-        )
-    return [(arch, recipe) for (arch, _), recipe in found.items() if not options.archs or arch in options.archs]
-
-
-def contradictions(options: argparse.Namespace) -> Iterator[Problem]:
-    """Options that contradict each other."""
-
-    def given(name: str) -> Any:
-        value = getattr(options, name)
-        return " ".join(value) if isinstance(value, list) else value
-
-    for name in ("archs", "device"):
-        if getattr(options, name) and not options.calibrate:
-            yield Problem(what="belongs to a measurement", where=f"--{name}", value=given(name), fix="add --calibrate")
-    for name in OPTIONS_OF_TRAINING if options.stage == "extraction" else ():
-        if getattr(options, name):
-            yield Problem(
-                what=f"says nothing to the stage {options.stage}",
-                where=f"--{name}",
-                value=given(name),
-                fix="leave it out",
-            )
+            speed = f"{rate.train:.4g} images a second in training, {rate.evaluate:.4g} in evaluation"
+            print(f"{arch}: {speed}", file=sys.stderr)
+    return slug(device)
 
 
 RUNS_SHOWN = 3

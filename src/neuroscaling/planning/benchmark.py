@@ -11,12 +11,19 @@ from torch.nn import functional
 from neuroscaling.core.machine import device_of
 from neuroscaling.models.build import build
 from neuroscaling.planning.training_throughput import TrainingRate
-from neuroscaling.planning.workload import cost_of, definition_of
+from neuroscaling.planning.workload import definition_of
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.optimisers import make_optimizer
 from neuroscaling.training.torch_runtime import autocast, compile_in_place, make_scaler, reproducible
+
+CLASSES = 1000
+STEPS, WARM_UP, FEWEST = 30, 3, 3
+SECONDS = 60.0
+"""Seconds after which no further step is timed; a step of a large network takes long on a CPU."""
+# Images of 224 x 224 pixels at once, at most; a GPU takes half as many until they fit.
+TRAINING_BATCH = {"cpu": 8, "cuda": 512}
 
 
 def machine_name(place: torch.device) -> str:
@@ -24,20 +31,6 @@ def machine_name(place: torch.device) -> str:
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-
-
-def wait_for_device(place: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
-    if place.type == "cuda":
-        torch.cuda.synchronize(place)
-
-
-CLASSES = 1000
-STEPS, WARM_UP, FEWEST = 30, 5, 3
-# Seconds after which no further step is timed; a step of a large network takes long on a CPU.
-SECONDS = {"cpu": 10.0, "cuda": 60.0}
-# Images of 224 x 224 pixels at once, at most; a GPU takes half as many until they fit.
-TRAINING_BATCH = {"cpu": 8, "cuda": 512}
 
 
 def measure_training(
@@ -49,53 +42,45 @@ def measure_training(
     Images and labels are random and stay on the device: what feeding costs is not in it. Raises StudyError for an
     unknown architecture or device, DataError for a GPU that is not there.
     """
-    place = device_of(device)
-    size, options = architecture(arch).input_size, options or TrainingOptions()
-    batch = _batch(recipe, arch, size, place)
+    place, options = device_of(device), options or TrainingOptions()
+    most = round(TRAINING_BATCH.get(place.type, TRAINING_BATCH["cpu"]) * (224 / architecture(arch).input_size) ** 2)
+    batch = max(min(recipe.images_at_once(arch), most), 2)
     with reproducible(place):
         while True:
             try:
-                train, evaluate, timed = _rates(arch, recipe, place, batch, size, options, steps)
+                trained, evaluated = _seconds(arch, recipe, place, batch, options, steps)
                 break
             except torch.OutOfMemoryError:
                 if batch == 1:
                     raise
                 batch //= 2
-    cost, family = cost_of(arch), architecture(arch).family
     return TrainingRate(
         device=machine_name(place),
         arch=arch,
         definition=definition_of(arch),
-        family=family,
         precision=recipe.precision,
-        size=size,
-        macs=cost.macs,
         batch=batch,
-        steps=timed,
-        train=train,
-        evaluate=evaluate,
+        train=batch / trained,
+        evaluate=batch / evaluated,
         torch=torch.__version__,
         compiled=options.compile,
     )
 
 
-def _batch(recipe: Recipe, arch: str, size: int, place: torch.device) -> int:
-    """As many images as go through the network at once in a run, within what the device takes at this size."""
-    most = round(TRAINING_BATCH.get(place.type, TRAINING_BATCH["cpu"]) * (224 / size) ** 2)
-    return max(min(recipe.images_at_once(arch), most), 2)
-
-
-def _rates(
-    arch: str, recipe: Recipe, place: torch.device, batch: int, size: int, options: TrainingOptions, steps: int
-) -> tuple[float, float, int]:
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+def _seconds(
+    arch: str, recipe: Recipe, place: torch.device, batch: int, options: TrainingOptions, steps: int
+) -> tuple[float, float]:
+    """Seconds of a step of training and of one of evaluation."""
+    layout, size = (
+        torch.channels_last if options.channels_last else torch.contiguous_format,
+        architecture(arch).input_size,
+    )
     model = build(arch, CLASSES, 0).to(place).to(memory_format=layout)
     compile_in_place(model, options)
     images = torch.randn(batch, 3, size, size, device=place).contiguous(memory_format=layout)
     labels = torch.randint(CLASSES, (batch,), device=place)
-    trained, timed = _timed(_training_step(model.train(), recipe, images, labels), place, steps)
-    evaluated, _ = _timed(_evaluation(model.eval(), recipe, images), place, steps)
-    return batch / trained, batch / evaluated, timed
+    trained = _seconds_of_step(_training_step(model.train(), recipe, images, labels), place, steps)
+    return trained, _seconds_of_step(_evaluation(model.eval(), recipe, images), place, steps)
 
 
 def _training_step(model: nn.Module, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
@@ -121,20 +106,22 @@ def _evaluation(model: nn.Module, recipe: Recipe, images: torch.Tensor) -> Calla
     return forward
 
 
-def _timed(step: Callable[[], None], place: torch.device, steps: int) -> tuple[float, int]:
-    """Mean seconds of a step, and how many were timed; the first ones, which compile and warm up, are not."""
-    limit = SECONDS.get(place.type, SECONDS["cpu"])
-    begun = time.perf_counter()
-    for done in range(WARM_UP):
+def _seconds_of_step(step: Callable[[], None], place: torch.device, steps: int) -> float:
+    """Mean seconds of a step; the first ones, which compile and warm up, are not timed."""
+    for _ in range(WARM_UP):
         step()
-        wait_for_device(place)
-        if done and time.perf_counter() - begun > limit:
-            break
+    _wait_for_device(place)
     start, timed = time.perf_counter(), 0
-    while timed < steps and (timed < FEWEST or time.perf_counter() - start < limit):
+    while timed < steps and (timed < FEWEST or time.perf_counter() - start < SECONDS):
         step()
         timed += 1
-        if place.type == "cpu" or timed % FEWEST == 0:
-            wait_for_device(place)
-    wait_for_device(place)
-    return (time.perf_counter() - start) / timed, timed
+        if timed % FEWEST == 0:
+            _wait_for_device(place)
+    _wait_for_device(place)
+    return (time.perf_counter() - start) / timed
+
+
+def _wait_for_device(place: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)

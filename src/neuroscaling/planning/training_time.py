@@ -1,7 +1,7 @@
-"""Seconds of trainings and of their jobs are estimated, and the jobs' time limits from them.
+"""The seconds of trainings and of their jobs are estimated, and the jobs' time limits from them.
 
 `hours = sum over runs of (images seen x passes / training rate + images evaluated / evaluation rate + start) / 3600`,
-where the first term is images seen / feeding rate if that is longer.
+where the first term is images seen / feeding rate if that is longer. An estimate may be off by OFF_BY to either side.
 """
 
 import heapq
@@ -11,7 +11,7 @@ from math import ceil
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, job_memory_mb, training_groups
-from neuroscaling.planning.training_throughput import Interval, Speed, Speeds, stored_speeds
+from neuroscaling.planning.training_throughput import Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.rules import needs_gpu
@@ -25,7 +25,7 @@ UNKNOWN_MINUTES = 600
 def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
     """Minutes of a job that makes `runs` one after another, each on `gpus` GPUs of the kind `training: gpu:` names.
 
-    From the store's calibration of such a GPU, else from a stated utilisation: the slow end with a margin of 1.3.
+    From the store's calibration of such a GPU, else from a stated share of its peak.
     """
     name = study.config.training.gpu
     if name is None:
@@ -42,52 +42,49 @@ def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
     return limit_minutes(job_seconds((one.seconds for one in found), gpus))
 
 
-JOB_START = Interval(20, 60, 120)
+JOB_START = 60.0
 """Seconds of a job before its first step: Python, torch, decoding, compilation."""
-LIMIT_MARGIN = 1.3
+OFF_BY = 2.0
+"""How far off an estimate may be: a network reaches half of its share of the peak, or CPUs feed half as many images."""
+LIMIT_FACTOR = 1.3 * OFF_BY
+"""A time limit over the estimate: the slow end, with a margin."""
 
 
-def run_seconds(work: Work, speed: Speed, feed: Interval | None = None) -> Interval:
+def run_seconds(work: Work, speed: Speed, feed: float | None = None) -> float:
     """Seconds of one run on one device, the job's start not counted.
 
     feed: images a second that its job's CPUs feed; None: images that are decoded once.
     """
-    train = speed.computing(work)
-    if feed:
-        train = train.at_least(feed.inverse().times(work.images_seen))
-    return train.plus(speed.evaluate.inverse().times(work.evaluated))
+    computing = work.images_seen * work.facts.passes / speed.train
+    return max(computing, work.images_seen / feed if feed else 0) + work.evaluated / speed.evaluate
 
 
-def job_seconds(runs: Iterable[Interval], gpus: int = 1) -> Interval:
-    """Seconds of a job that makes `runs` one after another, each on `gpus` devices at once."""
-    total = JOB_START
-    for seconds in runs:
-        total = total.plus(seconds.times(1 / gpus))
-    return total
+def job_seconds(runs: Iterable[float], gpus: int = 1) -> float:
+    """Seconds of a job that makes runs of so many seconds one after another, each on `gpus` devices at once."""
+    return JOB_START + sum(runs) / gpus
 
 
-def limit_minutes(seconds: Interval) -> int:
-    """Time limit of a job: its slow end with a margin of 1.3, in whole steps of 10 minutes."""
-    return max(10 * ceil(LIMIT_MARGIN * seconds.high / 600), 10)
+def limit_minutes(seconds: float) -> int:
+    """Time limit of a job of estimated `seconds`, in whole steps of 10 minutes."""
+    return max(10 * ceil(LIMIT_FACTOR * seconds / 600), 10)
 
 
-# Images a second for each core, stated: read from JPEG files or from a pack of 256 pixels, cropped and resized; and
-# where timm's policies (RandAugment, ThreeAugment) change images one by one on top of it.
-STREAMED = Interval(400, 1000, 1900)
-BY_POLICY = Interval(150, 300, 500)
+# Images a second for each core, stated: read from JPEG files or from a pack of 256 pixels, cropped and resized (400 to
+# 1,900); and where timm's policies (RandAugment, ThreeAugment) change images one by one on top of it (150 to 500).
+STREAMED, BY_POLICY = 800.0, 300.0
 
 
-def feeding_rate(work: Work, training: Training) -> Interval | None:
+def feeding_rate(work: Work, training: Training) -> float | None:
     """Images a second for each GPU of a job of `work`'s run; None where its images are decoded once and stay.
 
     training: the study's; a large run's GPUs share the cores of their node.
     """
     cores = training.cpus / (training.gpus if work.images_seen > training.small else 1)
-    if work.by_policy:
-        return BY_POLICY.times(cores)
+    if work.facts.by_policy:
+        return BY_POLICY * cores
     room = (training.resident_gb or RESIDENT_GB) * 1e9
-    decoded = work.n_samples * COLOURS * work.stored_side**2
-    return None if work.from_squares and decoded <= room else STREAMED.times(cores)
+    decoded = work.n_samples * COLOURS * work.facts.stored_side**2
+    return None if work.facts.from_squares and decoded <= room else STREAMED * cores
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ class RunEstimate:
     run: Run
     work: Work
     speed: Speed
-    seconds: Interval
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class JobEstimate:
 
     runs: tuple[str, ...]
     gpus: int
-    seconds: Interval
+    seconds: float
 
 
 def trained_runs(study: LoadedStudy) -> list[Run]:
@@ -114,19 +111,17 @@ def trained_runs(study: LoadedStudy) -> list[Run]:
     return [run for run in study.runs.values() if run.kind == "trained"]
 
 
-def run_estimates(study: LoadedStudy, speeds: Speeds, costs: dict[str, ArchCost] | None = None) -> list[RunEstimate]:
-    """Every training of the study, in the order of its run table. costs: of architectures, counted where not given.
+def run_estimates(study: LoadedStudy, speeds: Speeds) -> list[RunEstimate]:
+    """Every training of the study, in the order of its run table.
 
     Raises DataError for a data set that is neither there nor declared.
     """
-    known = costs or {}
-    runs = trained_runs(study)
-    return [_run_estimate(study, run, speeds, known.get(run.arch) or cost_of(run.arch)) for run in runs]
+    return [_run_estimate(study, run, speeds, cost_of(run.arch)) for run in trained_runs(study)]
 
 
 def _run_estimate(study: LoadedStudy, run: Run, speeds: Speeds, cost: ArchCost) -> RunEstimate:
     work = work_of(run, size_of(run, study.store.cache()), cost)
-    speed, feed = speeds.of(run, work.macs), feeding_rate(work, study.config.training)
+    speed, feed = speeds.of(run, work.cost.macs), feeding_rate(work, study.config.training)
     return RunEstimate(run, work, speed, run_seconds(work, speed, feed))
 
 
@@ -139,21 +134,13 @@ def job_estimates(study: LoadedStudy, runs: list[RunEstimate]) -> list[JobEstima
     return [_job_estimate(job, 1 if len(job) > 1 or is_small(study, job[0].run) else gpus) for job in jobs]
 
 
-def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> Interval:
-    """Seconds until all jobs are done on `gpus` GPUs, the longest started first, none ever idle without reason."""
-    ordered = sorted(jobs, key=lambda job: -job.seconds.expected)
-    ends = [_makespan([(job.seconds, job.gpus) for job in ordered], end, gpus) for end in ("low", "expected", "high")]
-    return Interval(*ends)
-
-
-def _makespan(jobs: list[tuple[Interval, int]], end: str, gpus: int) -> float:
-    """Each job takes the GPUs that are free first."""
-    free = [0.0] * gpus
-    latest = 0.0
-    for seconds, wanted in jobs:
-        taken = [heapq.heappop(free) for _ in range(min(wanted, gpus))]
+def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> float:
+    """Seconds until all jobs are done on `gpus` GPUs, the longest started first; a job takes the GPUs free first."""
+    free, latest = [0.0] * gpus, 0.0
+    for job in sorted(jobs, key=lambda job: -job.seconds):
+        taken = [heapq.heappop(free) for _ in range(min(job.gpus, gpus))]
         # A job that wants more GPUs than there are takes longer by their ratio.
-        done = max(taken) + getattr(seconds, end) * max(wanted / gpus, 1)
+        done = max(taken) + job.seconds * max(job.gpus / gpus, 1)
         for _ in taken:
             heapq.heappush(free, done)
         latest = max(latest, done)

@@ -137,44 +137,15 @@ STATES = 2
 
 
 @dataclass(frozen=True)
-class Work:
-    """What one run does.
+class RecipeFacts:
+    """What of a recipe costs.
 
-    n_samples: training images; images_seen: in all epochs, nominal; passes: cost of a training image, in units of one
-    image's forward and backward pass; evaluated: images, in all evaluations; macs, n_params: of the network;
-    checkpoints: files of weights that are kept; states: bytes of states to resume from, while it trains; stored_side:
-    pixels of each side of a decoded training image; from_squares: random crops are taken of these and not of the
-    originals; by_policy: a policy changes images one by one.
+    evaluations, checkpoints: how many there are, of files of weights those that are kept; passes: cost of a training
+    image, in units of one image's forward and backward pass; copies: of the parameters, in a state to resume from;
+    stored_side: pixels of each side of a decoded training image; from_squares: random crops are taken of these and not
+    of the originals; by_policy: a policy changes images one by one.
     """
 
-    n_samples: int
-    images_seen: int
-    passes: float
-    evaluated: int
-    macs: int
-    n_params: int
-    checkpoints: int
-    states: int
-    stored_side: int
-    from_squares: bool
-    by_policy: bool
-
-    @property
-    def flops(self) -> float:
-        """FLOPs of training: three forward passes for each pass, two FLOPs for each multiply-accumulate."""
-        return 6.0 * self.macs * self.images_seen * self.passes
-
-    @property
-    def weights(self) -> int:
-        """Bytes of the weights that are kept."""
-        return FLOAT_BYTES * self.n_params * self.checkpoints
-
-
-@dataclass(frozen=True)
-class RecipeFacts:
-    """What of a recipe costs: epochs, evaluations, checkpoints kept, passes an image, copies of the parameters."""
-
-    name: str
     objective: str
     precision: str
     epochs: int
@@ -187,24 +158,42 @@ class RecipeFacts:
     by_policy: bool
 
 
+@dataclass(frozen=True)
+class Work:
+    """What one run does. n_samples: training images; evaluated: images, in all evaluations."""
+
+    facts: RecipeFacts
+    cost: ArchCost
+    n_samples: int
+    evaluated: int
+
+    @property
+    def images_seen(self) -> int:
+        """Training images in all epochs, nominal."""
+        return self.n_samples * self.facts.epochs
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of training: three forward passes for each pass, two FLOPs for each multiply-accumulate."""
+        return 6.0 * self.cost.macs * self.images_seen * self.facts.passes
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights that are kept."""
+        return FLOAT_BYTES * self.cost.n_params * self.facts.checkpoints
+
+    @property
+    def states(self) -> int:
+        """Bytes of the states to resume from, while the run trains."""
+        return STATES * FLOAT_BYTES * self.facts.copies * self.cost.n_params
+
+
 def work_of(run: Run, size: DatasetSize, cost: ArchCost) -> Work:
     """What `run`, a trained one, does with a data set of `size`. Nothing is read and nothing is built."""
     facts = recipe_facts(run)
     n_samples = subset_images(run.subset or str(run.samples_per_class), size)
     bank = min(n_samples, BANK) if facts.objective in OWN_VIEWS else 0
-    return Work(
-        n_samples=n_samples,
-        images_seen=n_samples * facts.epochs,
-        passes=facts.passes,
-        evaluated=facts.evaluations * (size.validation + bank),
-        macs=cost.macs,
-        n_params=cost.n_params,
-        checkpoints=facts.checkpoints,
-        states=STATES * FLOAT_BYTES * facts.copies * cost.n_params,
-        stored_side=facts.stored_side,
-        from_squares=facts.from_squares,
-        by_policy=facts.by_policy,
-    )
+    return Work(facts, cost, n_samples, facts.evaluations * (size.validation + bank))
 
 
 def recipe_facts(run: Run) -> RecipeFacts:
@@ -216,7 +205,6 @@ def recipe_facts(run: Run) -> RecipeFacts:
 def _recipe_facts(recipe: str, size: int) -> RecipeFacts:
     loaded = Recipe.model_validate_json(recipe)
     return RecipeFacts(
-        name=loaded.name,
         objective=loaded.objective,
         precision=loaded.precision,
         epochs=loaded.epochs,

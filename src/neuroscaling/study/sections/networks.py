@@ -346,13 +346,6 @@ GPUS = {
 }
 
 
-def known_gpu(name: str) -> Gpu:
-    """The GPU of this name. Raises StudyError with the nearest name where there is none."""
-    if name not in GPUS:
-        raise StudyError(Problem(what="unknown GPU", value=name, allowed=", ".join(GPUS), nearest=nearest(name, GPUS)))
-    return GPUS[name]
-
-
 RATES_FOLDER = "calibration"
 
 
@@ -367,7 +360,18 @@ def devices_named(name: str, store: Path) -> list[str]:
 
     Empty for a GPU that was not measured there. Raises StudyError for a name that is neither a GPU's nor a device's.
     """
-    found = [device for device in calibrated_devices(store) if name in device or name in device.replace("-", "")]
-    if not found:
-        known_gpu(name)
+    known = calibrated_devices(store)
+    found = [device for device in known if name in device or name in device.replace("-", "")]
+    if not found and name not in GPUS:
+        names, fix = [*GPUS, *known], "`neuroscaling plan --calibrate` measures the GPU of this machine"
+        raise StudyError(
+            Problem(
+                what="unknown GPU, and none that was calibrated",
+                where="GPU",
+                value=name,
+                allowed=", ".join(names),
+                nearest=nearest(name, names),
+                fix=fix,
+            )
+        )
     return found
