@@ -42,10 +42,19 @@ def subsets(folder: Path) -> Results:
 def simulated(folder: Path) -> Results:
     """The files of a small simulated brain: numbers of arrays, pixels of images, words of tables."""
     from neuroscaling.simulate.brain import simulate_brain
+    from neuroscaling.study.recording_jobs import BrainJob
+    from neuroscaling.study.sections.simulated_brains import BrainSettings
 
-    settings = {"stimuli": 100, "neuroids_per_region": 2, "repetitions": 2, "algonauts_subjects": 1}
-    sizes = {"algonauts_train": 20, "algonauts_test": 10, "vertices": 30}
-    simulate_brain(folder / "brain", settings | sizes)
+    settings = BrainSettings(
+        stimuli=100,
+        neuroids_per_region=2,
+        repetitions=2,
+        algonauts_subjects=1,
+        algonauts_train=20,
+        algonauts_test=10,
+        vertices=30,
+    )
+    simulate_brain(BrainJob(folder / "brain", settings))
     results, images = {}, []
     for path in sorted((folder / "brain").rglob("*")):
         name = path.relative_to(folder / "brain").as_posix()
@@ -63,6 +72,8 @@ def stimuli(folder: Path) -> Results:
     from PIL import Image
 
     from neuroscaling.stimuli.preparation import prepare_stimuli
+    from neuroscaling.study.recording_jobs import StimuliJob
+    from neuroscaling.study.stimulus_sources import ImageFolder
 
     (folder / "images").mkdir()
     pixels = _pattern(48, 64)
@@ -77,11 +88,10 @@ def stimuli(folder: Path) -> Results:
         image.save(folder / "images" / name)
     table = "\n".join(["stimulus_id,filename", *(f"{Path(name).stem},{name}" for name in made)])
     (folder / "stimuli.csv").write_text(table + "\n", encoding="utf-8")
-    source = {"kind": "folder", "root": str(folder), "csv": str(folder / "stimuli.csv"), "degrees": 4.0}
-    source["images"] = str(folder / "images")
+    source = ImageFolder(folder, folder / "stimuli.csv", folder / "images", 4.0)
     results = {}
     for degrees in (None, 4.0, 8.0, 3.0):
-        out = prepare_stimuli(source, degrees, folder / f"set-{degrees}").parent / "images"
+        out = prepare_stimuli(StimuliJob(folder / f"set-{degrees}", (source,), degrees)).parent / "images"
         results[str(degrees)] = _text_digest(f"{path.stem} {_pixels(path)}" for path in sorted(out.iterdir()))
     return results
 
@@ -159,9 +169,11 @@ def extraction(folder: Path) -> Results:
     from neuroscaling.activations.zarr_reading import open_store
     from neuroscaling.stimuli.preparation import prepare_stimuli
     from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+    from neuroscaling.study.recording_jobs import StimuliJob
     from neuroscaling.study.run_table import Run, RunJob
     from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions, Layers, Reduction
     from neuroscaling.study.sections.training_options import TrainingOptions
+    from neuroscaling.study.stimulus_sources import ImageFolder
     from neuroscaling.training.train import train
 
     (folder / "images").mkdir()
@@ -169,8 +181,8 @@ def extraction(folder: Path) -> Results:
         Image.fromarray(np.roll(_pattern(40, 40 + 4 * (i % 2)), 3 * i, 0)).save(folder / "images" / f"{i}.png")
     rows = "".join(f"s{i},{i}.png\n" for i in range(6))
     (folder / "stimuli.csv").write_text(f"stimulus_id,filename\n{rows}", encoding="utf-8")
-    source = {"kind": "folder", "root": str(folder), "csv": str(folder / "stimuli.csv"), "degrees": 4.0}
-    manifest = prepare_stimuli(source | {"images": str(folder / "images")}, None, folder / "set")
+    source = ImageFolder(folder, folder / "stimuli.csv", folder / "images", 4.0)
+    manifest = prepare_stimuli(StimuliJob(folder / "set", (source,), None))
     none, grid = Reduction(), Reduction(kind="grid", sizes=[1, 2])
     projection = Reduction(kind="projection", components=8, seed=1)
     cases = [

@@ -19,6 +19,8 @@ from neuroscaling.core.score_files import checked_file, read_score
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.study import benchmarks
 from neuroscaling.study.benchmarks import find_files
+from neuroscaling.study.recording_jobs import BrainJob
+from neuroscaling.study.sections.simulated_brains import BrainSettings
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
@@ -85,8 +87,16 @@ def _run(*arguments: object) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def brain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated") / "brain"
-    few = {"algonauts_train": 20, "algonauts_test": 10, "vertices": 30, "algonauts_subjects": 1}
-    simulate_brain(folder, {"stimuli": 120, "neuroids_per_region": 8, "repetitions": 4, **few})
+    few = BrainSettings(
+        stimuli=120,
+        neuroids_per_region=8,
+        repetitions=4,
+        algonauts_train=20,
+        algonauts_test=10,
+        vertices=30,
+        algonauts_subjects=1,
+    )
+    simulate_brain(BrainJob(folder, few))
     return folder
 
 

@@ -22,6 +22,8 @@ from neuroscaling.core.commitments import Commitment, read_commitment
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.score_files import read_score
 from neuroscaling.simulate.brain import simulate_brain
+from neuroscaling.study.recording_jobs import BrainJob
+from neuroscaling.study.sections.simulated_brains import BrainSettings
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
@@ -37,8 +39,16 @@ RUN, SET, DATA = "toy-00000000", "simulated-toy-8deg", "simulated-toy"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated brain, and activations whose layers are, early to late: IT's signal, noise, V1's signal, readout."""
     folder = tmp_path_factory.mktemp("layers")
-    few = {"algonauts_train": 20, "algonauts_test": 10, "vertices": 30, "algonauts_subjects": 1}
-    simulate_brain(folder / "brain", {"stimuli": 100, "neuroids_per_region": 5, "repetitions": 2, **few})
+    few = BrainSettings(
+        stimuli=100,
+        neuroids_per_region=5,
+        repetitions=2,
+        algonauts_train=20,
+        algonauts_test=10,
+        vertices=30,
+        algonauts_subjects=1,
+    )
+    simulate_brain(BrainJob(folder / "brain", few))
     truths = {layer: np.load(folder / "brain/truth" / f"{name}.npz") for layer, name in TRUTHS.items()}
     stimuli = sorted({stimulus for truth in truths.values() for stimulus in truth["stimulus_ids"].tolist()})
     rng = np.random.default_rng(0)

@@ -18,6 +18,8 @@ from neuroscaling.datasets.decode import decode, square, squares_file
 from neuroscaling.datasets.split import DatasetIndex, FileSource
 from neuroscaling.stimuli.manifest import image_files
 from neuroscaling.stimuli.preparation import prepare_stimuli
+from neuroscaling.study.recording_jobs import StimuliJob
+from neuroscaling.study.stimulus_sources import ImageFolder
 from tests.support.photographs import photographs
 
 
@@ -161,14 +163,8 @@ def packed_twelve(values):
 def prepared(tmp_path, name, degrees):
     """The stored image of a set of one stimulus of 8 degrees, for a screen of `degrees`."""
     (tmp_path / "table.csv").write_text(f"stimulus_id,filename\na,{name}\n")
-    source = {
-        "kind": "folder",
-        "root": str(tmp_path),
-        "csv": tmp_path / "table.csv",
-        "images": tmp_path,
-        "degrees": 8.0,
-    }
-    return image_files(prepare_stimuli(source, degrees, tmp_path / f"set-{degrees}"))["a"]
+    source = ImageFolder(tmp_path, tmp_path / "table.csv", tmp_path, 8.0)
+    return image_files(prepare_stimuli(StimuliJob(tmp_path / f"set-{degrees}", (source,), degrees)))["a"]
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from PIL import Image
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
 from neuroscaling.core.hashing import ArtefactName, file_sha256
-from neuroscaling.core.records import check_v4_assembly
+from neuroscaling.core.v4_assembly_record import check_v4_assembly
 from neuroscaling.electrophysiology.v4_assembly import write_assembly
+from neuroscaling.study.recording_jobs import V4AssemblyJob
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def v4_root(tmp_path: Path) -> Path:
 
 
 def test_a_v4_session_becomes_single_trials(v4_root: Path, tmp_path: Path):
-    manifest = read_json(write_assembly(v4_root, "111111", tmp_path / "out" / "111111"))
+    manifest = read_json(write_assembly(V4AssemblyJob(v4_root, "111111", tmp_path / "out" / "111111")))
     assert (manifest["neuroids"], manifest["stimuli"], manifest["repetitions"]) == (4, 12, 5)
     with xr.open_dataarray(tmp_path / "out" / "111111" / "assembly.nc") as opened:
         trials = opened.load().squeeze("time_bin")
@@ -55,8 +57,9 @@ def test_a_v4_session_becomes_single_trials(v4_root: Path, tmp_path: Path):
 def test_an_assembly_is_made_once_and_its_files_are_those_of_its_manifest(v4_root: Path, tmp_path: Path):
     definition = {"window": [50, 150]}
     out = tmp_path / str(ArtefactName("v4", definition)) / "222222"
-    written = write_assembly(v4_root, "222222", out, definition).stat().st_mtime_ns
-    assert write_assembly(tmp_path / "moved away", "222222", out, definition).stat().st_mtime_ns == written
+    job = V4AssemblyJob(v4_root, "222222", out, definition)
+    written = write_assembly(job).stat().st_mtime_ns
+    assert write_assembly(replace(job, root=tmp_path / "moved away")).stat().st_mtime_ns == written
     sums = {name: file_sha256(out / name) for name in ("assembly.nc", "stimuli.csv")}
     check_v4_assembly(out, sums)
     with pytest.raises(DataError, match="the file was altered") as error:
@@ -66,13 +69,13 @@ def test_an_assembly_is_made_once_and_its_files_are_those_of_its_manifest(v4_roo
     with pytest.raises(DataError, match="the file was altered"):
         check_v4_assembly(out, sums)
     shutil.rmtree(out)
-    write_assembly(v4_root, "222222", out, {"window": [0, 1]})
+    write_assembly(V4AssemblyJob(v4_root, "222222", out, {"window": [0, 1]}))
     with pytest.raises(DataError, match="another artefact"):
         check_v4_assembly(out, {name: file_sha256(out / name) for name in sums})
 
 
 def test_a_v4_session_without_repeats_has_averages_and_no_repetitions(v4_root: Path, tmp_path: Path):
-    assert read_json(write_assembly(v4_root, "222222", tmp_path / "out"))["repetitions"] is None
+    assert read_json(write_assembly(V4AssemblyJob(v4_root, "222222", tmp_path / "out")))["repetitions"] is None
     with xr.open_dataarray(tmp_path / "out" / "assembly.nc") as opened:
         assert "repetition" not in opened.coords and opened.shape == (12, 4, 1)
 
@@ -84,5 +87,5 @@ def test_repeats_of_some_neurons_only_are_refused(v4_root: Path, tmp_path: Path)
     np.save(path, raw)
     np.save(v4_root / "responses_repeat_averaged" / path.name, np.nanmean(raw, 2))
     with pytest.raises(DataError, match="1 repeats were made for some neurons only"):
-        write_assembly(v4_root, "111111", tmp_path / "out")
+        write_assembly(V4AssemblyJob(v4_root, "111111", tmp_path / "out"))
     assert not (tmp_path / "out").exists()

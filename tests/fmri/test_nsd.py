@@ -20,6 +20,8 @@ from neuroscaling.regression.scores import ncsnr_ceiling, pearson, repeat_ceilin
 from neuroscaling.stimuli.manifest import image_files
 from neuroscaling.stimuli.nsd_design import Design, read_design
 from neuroscaling.stimuli.preparation import prepare_stimuli
+from neuroscaling.study.recording_jobs import NsdJob, StimuliJob
+from neuroscaling.study.stimulus_sources import NsdTree
 from tests.support.simulated_nsd import NsdSettings, image_features, write_nsd_tree
 
 SPACES = ("func1pt8mm", "nativesurface", "fsaverage")
@@ -36,9 +38,8 @@ def simulated(tmp_path_factory):
 @pytest.fixture(scope="module")
 def recordings(simulated):
     """The prepared folders of subj01, by space."""
-    return {
-        space: prepare_nsd_subject(simulated / "nsd", "subj01", simulated / space, space).parent for space in SPACES
-    }
+    jobs = {space: NsdJob(simulated / "nsd", "subj01", simulated / space, space) for space in SPACES}
+    return {space: prepare_nsd_subject(job).parent for space, job in jobs.items()}
 
 
 def _all(split):
@@ -135,7 +136,7 @@ def test_responses_follow_the_planted_features_of_their_images_and_of_no_neighbo
 
 
 def test_pixels_of_the_stimulus_set_are_those_that_the_responses_follow(simulated, recordings, tmp_path):
-    manifest = prepare_stimuli({"kind": "nsd", "root": str(simulated / "nsd"), "subjects": ["subj01"]}, 8.0, tmp_path)
+    manifest = prepare_stimuli(StimuliJob(tmp_path, (NsdTree(simulated / "nsd", ["subj01"]),), 8.0))
     files = image_files(manifest)
     recording = open_recording(recordings["nativesurface"])
     assert set(files) == {*recording.training.stimulus_ids, *recording.test.stimulus_ids}
@@ -163,7 +164,7 @@ def test_shared_images_are_the_test_set_and_targets_that_a_session_lacks_are_lef
 
 
 def test_ceilings_follow_from_the_planted_ncsnr_and_the_trials_of_each_test_image(simulated, tmp_path):
-    prepare_nsd_subject(simulated / "nsd", "subj04", tmp_path / "out", "fsaverage")
+    prepare_nsd_subject(NsdJob(simulated / "nsd", "subj04", tmp_path / "out", "fsaverage"))
     recording = open_recording(tmp_path / "out")
     ncsnr, _ = _planted(simulated, "subj04", "fsaverage", recording)
     assert set(recording.test.repeats) > {3}, "a subject without all sessions saw some images less often"
@@ -179,7 +180,7 @@ def test_the_planted_ncsnr_is_what_the_trials_say(tmp_path, space):
     write_nsd_tree(
         tmp_path, NsdSettings(sessions=(("subj02", 40),), spaces=(space,), trials=150, nifti=(), image_size=4)
     )
-    prepare_nsd_subject(tmp_path / "nsd", "subj02", tmp_path / "out", space, repeats="keep")
+    prepare_nsd_subject(NsdJob(tmp_path / "nsd", "subj02", tmp_path / "out", space, repeats="keep"))
     recording = open_recording(tmp_path / "out")
     trials = _all(recording.training).reshape(-1, 3, recording.n_targets).transpose(2, 0, 1)
     ids = np.array(recording.training.stimulus_ids).reshape(-1, 3)
@@ -190,7 +191,7 @@ def test_the_planted_ncsnr_is_what_the_trials_say(tmp_path, space):
 
 
 def test_averages_are_the_means_of_what_is_kept_apart(simulated, recordings, tmp_path):
-    prepare_nsd_subject(simulated / "nsd", "subj01", tmp_path / "kept", "nativesurface", repeats="keep")
+    prepare_nsd_subject(NsdJob(simulated / "nsd", "subj01", tmp_path / "kept", "nativesurface", repeats="keep"))
     averaged, kept = open_recording(recordings["nativesurface"]), open_recording(tmp_path / "kept")
     for split, single in ((averaged.training, kept.training), (averaged.test, kept.test)):
         ids, responses = np.array(single.stimulus_ids), _all(single)
@@ -243,7 +244,7 @@ def test_the_challenge_split_of_each_subject_is_that_of_its_tree(simulated):
 
 
 def test_the_challenge_split_can_be_prepared_in_any_space(simulated, tmp_path):
-    prepare_nsd_subject(simulated / "nsd", "subj04", tmp_path / "out", "func1pt8mm", test="challenge")
+    prepare_nsd_subject(NsdJob(simulated / "nsd", "subj04", tmp_path / "out", "func1pt8mm", test="challenge"))
     recording = open_recording(tmp_path / "out")
     tree = simulated / "algonauts2023" / "subj04"
     assert len(recording.test.stimulus_ids) == len(list((tree / "test_split" / "test_images").iterdir()))

@@ -12,6 +12,7 @@ from neuroscaling.fmri.nsd_check import check_nsd_tree
 from neuroscaling.fmri.nsd_regions import read_label_names
 from neuroscaling.stimuli.nsd_design import design_file, read_design
 from neuroscaling.stimuli.sources import find_stimuli, nsd_stimuli_file
+from neuroscaling.study.stimulus_sources import NsdTree
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 
 BETAS = "nsddata_betas/ppdata/{}/{}/betas_fithrf_GLMdenoise_RR"
@@ -106,7 +107,7 @@ def test_images_of_another_type_are_named(tree):
         file["imgBrick"] = np.zeros((20, 4, 4, 3), np.float32)
     assert "not NSD's images" in _told(tree)
     with pytest.raises(DataError, match="names images that the file doesn't have"):
-        find_stimuli({"kind": "nsd", "root": str(tree)})
+        find_stimuli(NsdTree(tree))
 
 
 def test_a_file_of_images_without_images_is_named(tree):
@@ -116,12 +117,12 @@ def test_a_file_of_images_without_images_is_named(tree):
     assert "allowed:  images" in _told(tree)
     nsd_stimuli_file(tree).write_bytes(b"cut")
     with pytest.raises(DataError, match="not an HDF5 file, or cut short"):
-        find_stimuli({"kind": "nsd", "root": str(tree)})
+        find_stimuli(NsdTree(tree))
 
 
 def test_stimuli_of_a_missing_subject_come_with_the_nearest(tree):
     with pytest.raises(DataError, match="nearest:  subj02"):
-        find_stimuli({"kind": "nsd", "root": str(tree), "subjects": ["subj20"]})
+        find_stimuli(NsdTree(tree, ["subj20"]))
 
 
 def test_rois_and_ncsnr_of_another_space_and_broken_tables_are_named(tree):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,18 @@ from neuroscaling.simulate.features import draw_tuning
 from neuroscaling.simulate.fmri import noise_ceiling
 from neuroscaling.simulate.images import balanced_order, phase_scrambled
 from neuroscaling.simulate.record import brain_of, check_simulated
-from neuroscaling.study.sections.simulated_brains import brain_settings
+from neuroscaling.study.recording_jobs import BrainJob
+from neuroscaling.study.sections.simulated_brains import BrainSettings
 
-SMALL = {
-    "stimuli": 100,
-    "neuroids_per_region": 4,
-    "repetitions": 2,
-    "algonauts_train": 30,
-    "algonauts_test": 12,
-    "vertices": 40,
-}
+SMALL = BrainSettings(
+    stimuli=100, neuroids_per_region=4, repetitions=2, algonauts_train=30, algonauts_test=12, vertices=40
+)
 
 
 @pytest.fixture(scope="module")
 def brain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated") / "brain"
-    simulate_brain(folder, SMALL)
+    simulate_brain(BrainJob(folder, SMALL))
     return folder
 
 
@@ -42,8 +39,8 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 
 def test_same_settings_give_the_same_arrays_and_another_seed_others(brain: Path, tmp_path: Path):
-    simulate_brain(tmp_path / "again", SMALL)
-    simulate_brain(tmp_path / "other", SMALL | {"seed": 1})
+    simulate_brain(BrainJob(tmp_path / "again", SMALL))
+    simulate_brain(BrainJob(tmp_path / "other", replace(SMALL, seed=1)))
     assert _checksums(tmp_path / "again") == _checksums(brain)
     differing = {name for name, sha in _checksums(tmp_path / "other").items() if _checksums(brain).get(name) != sha}
     assert {"brainscore/assy_dicarlo_MajajHong2015_public.nc", "truth/MajajHong2015.public-IT.npz"} <= differing
@@ -82,7 +79,7 @@ def test_an_altered_file_of_a_brain_is_refused_by_who_reads_it(brain: Path, tmp_
 
 
 def test_the_record_of_a_brain_states_its_definition_and_no_flip_is_read(brain: Path, tmp_path: Path):
-    definition = {"settings": SMALL}
+    definition = {"settings": SMALL.to_dict()}
     folder = tmp_path / str(ArtefactName("brain", definition))
     path = folder / "manifest.json"
     folder.mkdir()
@@ -107,7 +104,7 @@ def test_the_record_of_a_brain_states_its_definition_and_no_flip_is_read(brain: 
 
 def test_a_brain_that_is_there_is_left_as_it_is(brain: Path):
     before = (brain / "manifest.json").read_bytes()
-    assert simulate_brain(brain, SMALL) == brain / "manifest.json"
+    assert simulate_brain(BrainJob(brain, SMALL)) == brain / "manifest.json"
     assert (brain / "manifest.json").read_bytes() == before
 
 
@@ -206,7 +203,6 @@ def test_every_beginning_is_balanced():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"stimulli": 100}, ["stimulli", "nearest:  stimuli"]),
         ({"stimuli": 20, "vertices": 3}, ["simulated: stimuli", "from 100 to 360", "simulated: vertices"]),
         ({"algonauts_train": 300, "algonauts_test": 200}, ["500", "at most 360"]),
         ({"repetitions": 2.5}, ["repetitions", "2.5"]),
@@ -214,7 +210,7 @@ def test_every_beginning_is_balanced():
 )
 def test_bad_settings_are_named_and_nothing_is_written(settings: dict, words: list[str], tmp_path: Path):
     with pytest.raises(StudyError) as error:
-        simulate_brain(tmp_path / "brain", settings)
+        simulate_brain(BrainJob(tmp_path / "brain", BrainSettings(**settings)))
     assert all(word in str(error.value) for word in words)
     assert list(tmp_path.iterdir()) == []
 
@@ -222,6 +218,6 @@ def test_bad_settings_are_named_and_nothing_is_written(settings: dict, words: li
 def test_defaults_are_those_of_the_study_file():
     from neuroscaling.study.sections.recordings import SimulatedBrain
 
-    ours = brain_settings({}).to_dict()
+    ours = BrainSettings().to_dict()
     theirs = SimulatedBrain().model_dump()
     assert {key: ours[key] for key in theirs} == theirs

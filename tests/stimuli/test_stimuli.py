@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,15 @@ from neuroscaling.simulate.record import FORMAT as BRAIN
 from neuroscaling.simulate.record import files_of
 from neuroscaling.stimuli.manifest import image_files, read_manifest
 from neuroscaling.stimuli.preparation import place_on_screen, prepare_stimuli
+from neuroscaling.study.recording_jobs import StimuliJob
+from neuroscaling.study.stimulus_sources import (
+    AlgonautsTree,
+    BrainScoreSets,
+    ImageFolder,
+    RecordedSets,
+    StimulusSource,
+    V4Images,
+)
 from tests.support.brainscore_data import as_official
 
 
@@ -53,13 +63,18 @@ def _official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+def _prepare(source: StimulusSource, degrees: float | None, out: Path, definition: dict | None = None) -> Path:
+    """The manifest of the set of one source."""
+    return prepare_stimuli(StimuliJob(out, (source,), degrees, definition))
+
+
 @pytest.mark.parametrize("official", [False, True])
 def test_brainscore_sets_merge_into_one_at_the_models_angle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bool
 ):
     root = _official(tmp_path, monkeypatch) if official else _brainscore(tmp_path / "data")
     before = sorted(root.rglob("*"))
-    manifest = read_manifest(prepare_stimuli({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set"))
+    manifest = read_manifest(_prepare(RecordedSets(root), 8.0, tmp_path / "set"))
     rows = {row.stimulus_id: row for row in manifest.stimuli}
     assert sorted(rows) == ["a", "b", "c"] and manifest.simulated is False and manifest.degrees == 8.0
     assert (rows["a"].width, rows["b"].width) == (16, 32)
@@ -73,12 +88,12 @@ def test_brainscore_sets_merge_into_one_at_the_models_angle(
 
 def test_only_the_named_sets_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     root = _official(tmp_path, monkeypatch)
-    source = {"kind": "brainscore", "root": str(root), "stimulus_sets": ["FreemanZiemba2013.aperture-public"]}
-    assert list(image_files(prepare_stimuli(source, 8.0, tmp_path / "set"))) == ["b", "c"]
+    source = BrainScoreSets(root, ("FreemanZiemba2013.aperture-public",))
+    assert list(image_files(_prepare(source, 8.0, tmp_path / "set"))) == ["b", "c"]
     with pytest.raises(DataError, match="nearest:  hvm-public"):
-        prepare_stimuli(source | {"stimulus_sets": ["hvm_public"]}, 8.0, tmp_path / "none")
+        _prepare(BrainScoreSets(root, ("hvm_public",)), 8.0, tmp_path / "none")
     with pytest.raises(DataError, match=r"stimulus_objectome_public\.csv"):
-        prepare_stimuli(source | {"stimulus_sets": ["objectome.public"]}, 8.0, tmp_path / "none")
+        _prepare(BrainScoreSets(root, ("objectome.public",)), 8.0, tmp_path / "none")
 
 
 def test_a_zip_of_another_content_is_a_mismatch_and_not_a_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -87,28 +102,30 @@ def test_a_zip_of_another_content_is_a_mismatch_and_not_a_find(tmp_path: Path, m
     expected = archive.parent.name
     archive.chmod(0o644)
     archive.write_bytes(archive.read_bytes() + b"more")
-    source = {"kind": "brainscore", "root": str(root), "stimulus_sets": ["hvm-public"]}
+    source = BrainScoreSets(root, ("hvm-public",))
     with pytest.raises(DataError, match="SHA1 mismatch") as error:
-        prepare_stimuli(source, 8.0, tmp_path / "set")
+        _prepare(source, 8.0, tmp_path / "set")
     assert expected in str(error.value) and file_sha1(archive) in str(error.value)
 
 
 def test_a_folder_of_ones_own_is_placed_at_its_degrees(tmp_path: Path):
     _image(tmp_path / "mine" / "images" / "x.png", 40)
     (tmp_path / "mine" / "table.csv").write_text("stimulus_id,filename\nx-1,x.png\n")
-    paths = {"csv": str(tmp_path / "mine" / "table.csv"), "images": str(tmp_path / "mine" / "images")}
-    source = {"kind": "folder", "root": str(tmp_path / "mine"), "degrees": 16.0, **paths}
-    manifest = read_manifest(prepare_stimuli(source, 8.0, tmp_path / "set"))
+    root = tmp_path / "mine"
+    source = ImageFolder(root, root / "table.csv", root / "images", 16.0)
+    manifest = read_manifest(_prepare(source, 8.0, tmp_path / "set"))
     assert [(row.stimulus_id, row.width) for row in manifest.stimuli] == [("x-1", 8)]
     assert manifest.source == [{"kind": "folder", "degrees": 16.0}]
     with pytest.raises(DataError, match=r"absent\.csv"):
-        prepare_stimuli(source | {"csv": str(tmp_path / "absent.csv")}, 8.0, tmp_path / "none")
+        _prepare(replace(source, table=tmp_path / "absent.csv"), 8.0, tmp_path / "none")
 
 
 RACE = """
 import sys, time
 from pathlib import Path
 from neuroscaling.stimuli import preparation
+from neuroscaling.study.recording_jobs import StimuliJob
+from neuroscaling.study.stimulus_sources import RecordedSets
 row = preparation._row
 
 def slowly(*arguments):
@@ -118,7 +135,7 @@ def slowly(*arguments):
     return row(*arguments)
 
 preparation._row = slowly
-preparation.prepare_stimuli({"kind": "brainscore_local", "root": sys.argv[1]}, 8.0, Path(sys.argv[2]))
+preparation.prepare_stimuli(StimuliJob(Path(sys.argv[2]), (RecordedSets(Path(sys.argv[1])),), 8.0))
 """
 
 
@@ -136,12 +153,12 @@ def test_processes_that_prepare_one_set_at_once_make_it_once(tmp_path: Path):
 
 def test_a_set_that_is_there_stays_and_one_without_a_manifest_is_made_anew(tmp_path: Path):
     root, out = _brainscore(tmp_path / "data"), tmp_path / "sets" / "set"
-    source = {"kind": "brainscore_local", "root": str(root)}
-    before = prepare_stimuli(source, 8.0, out).read_bytes()
+    source = RecordedSets(root)
+    before = _prepare(source, 8.0, out).read_bytes()
     _image(root / "stimulus_hvm-public" / "a.png", 99)
-    assert prepare_stimuli(source, 8.0, out).read_bytes() == before
+    assert _prepare(source, 8.0, out).read_bytes() == before
     (out / "manifest.json").unlink()
-    rows = read_manifest(prepare_stimuli(source, 8.0, out)).stimuli
+    rows = read_manifest(_prepare(source, 8.0, out)).stimuli
     shown = next(row for row in rows if row.stimulus_id == "a")
     assert np.asarray(Image.open(out / "images" / shown.filename))[0, 0, 0] == 99
     assert [path.name for path in out.parent.iterdir()] == ["set"]
@@ -150,9 +167,7 @@ def test_a_set_that_is_there_stays_and_one_without_a_manifest_is_made_anew(tmp_p
 def test_every_flip_in_a_manifest_is_refused_or_changes_nothing(tmp_path: Path):
     definition = {"set": "mine", "degrees": 8}
     out = tmp_path / str(ArtefactName("set", definition))
-    path = prepare_stimuli(
-        {"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, out, definition
-    )
+    path = _prepare(RecordedSets(_brainscore(tmp_path / "data")), 8.0, out, definition)
     content, whole, refused = path.read_bytes(), read_manifest(path), 0
     for at in range(0, len(content), 3):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
@@ -164,9 +179,9 @@ def test_every_flip_in_a_manifest_is_refused_or_changes_nothing(tmp_path: Path):
 
 
 def test_a_set_that_was_copied_over_another_is_refused(tmp_path: Path):
-    source = {"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}
+    source = RecordedSets(_brainscore(tmp_path / "data"))
     one, other = (str(ArtefactName("set", {"degrees": degrees})) for degrees in (8, 4))
-    prepare_stimuli(source, 8.0, tmp_path / one, {"degrees": 8})
+    _prepare(source, 8.0, tmp_path / one, {"degrees": 8})
     (tmp_path / one).rename(tmp_path / other)
     with pytest.raises(DataError, match="another artefact stands under this name") as error:
         stimulus_images(tmp_path / other / "manifest.json")
@@ -190,29 +205,29 @@ def test_algonauts_images_come_once_by_their_nsd_id(tmp_path: Path):
         ("subj02", "test", "test-0001_nsd-00012.png", 12),
     ]:
         _image(tmp_path / subject / f"{split}_split" / f"{split}_images" / name, value)
-    source = {"kind": "algonauts2023", "root": str(tmp_path), "subjects": "all"}
-    rows = read_manifest(prepare_stimuli(source, None, tmp_path / "out" / "all")).stimuli
+    source = AlgonautsTree(tmp_path)
+    rows = read_manifest(_prepare(source, None, tmp_path / "out" / "all")).stimuli
     assert [row.stimulus_id for row in rows] == ["nsd-00003", "nsd-00007", "nsd-00012"]
     # fMRI images are shown whole, whatever the angle of Brain-Score's screen.
-    same = read_manifest(prepare_stimuli(source | {"subjects": ["subj01"]}, 8.0, tmp_path / "out" / "one")).stimuli
+    same = read_manifest(_prepare(AlgonautsTree(tmp_path, ["subj01"]), 8.0, tmp_path / "out" / "one")).stimuli
     assert same == rows[:2]
     with pytest.raises(DataError, match="subj09"):
-        prepare_stimuli(source | {"subjects": ["subj09"]}, None, tmp_path / "out" / "none")
+        _prepare(AlgonautsTree(tmp_path, ["subj09"]), None, tmp_path / "out" / "none")
 
 
-def _v4_zip(root: Path, numbers: list[int]) -> dict[str, str]:
+def _v4_zip(root: Path, numbers: list[int]) -> V4Images:
     (root / "images").mkdir(parents=True)
     with zipfile.ZipFile(root / "images" / "images_190923.zip", "w") as archive:
         for number in numbers:
             buffer = BytesIO()
             Image.new("RGB", (8, 8), (number, 0, 0)).save(buffer, "JPEG", quality=100)
             archive.writestr(f"folder/image{number:04d}.jpg", buffer.getvalue())
-    return {"kind": "v4", "root": str(root), "session": "190923"}
+    return V4Images(root, "190923")
 
 
 def test_v4_images_are_ordered_by_number(tmp_path: Path):
     source = _v4_zip(tmp_path, [100, 20, *range(1, 20), *range(21, 100)])
-    files = image_files(prepare_stimuli(source, None, tmp_path / "set"))
+    files = image_files(_prepare(source, None, tmp_path / "set"))
     assert list(files) == [f"190923-{number:04d}" for number in range(1, 101)]
     red = [np.asarray(Image.open(file.path))[0, 0, 0] for file in files.values()]
     assert np.abs(np.array(red, int) - np.arange(1, 101)).max() <= 2
@@ -220,7 +235,7 @@ def test_v4_images_are_ordered_by_number(tmp_path: Path):
 
 def test_v4_gap_in_the_numbering_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="missing in the numbering"):
-        prepare_stimuli(_v4_zip(tmp_path, [1, 2, 4]), None, tmp_path / "set")
+        _prepare(_v4_zip(tmp_path, [1, 2, 4]), None, tmp_path / "set")
 
 
 def test_corrupt_images_are_all_named_and_nothing_is_left(tmp_path: Path):
@@ -229,7 +244,7 @@ def test_corrupt_images_are_all_named_and_nothing_is_left(tmp_path: Path):
         whole = (root / name).read_bytes()
         (root / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError) as error:
-        prepare_stimuli({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "sets" / "set")
+        _prepare(RecordedSets(root), 8.0, tmp_path / "sets" / "set")
     assert "2 of 3" in str(error.value) and "a.png" in str(error.value) and "c.png" in str(error.value)
     assert list((tmp_path / "sets").iterdir()) == []
 
@@ -239,7 +254,7 @@ def test_one_id_for_two_images_is_refused(tmp_path: Path):
     csv = root / "stimulus_FreemanZiemba2013_aperture-public.csv"
     csv.write_text("stimulus_id,filename\na,b.png\n")
     with pytest.raises(DataError, match="two images"):
-        prepare_stimuli({"kind": "brainscore_local", "root": str(root)}, 8.0, tmp_path / "set")
+        _prepare(RecordedSets(root), 8.0, tmp_path / "set")
 
 
 ALIKE = [
@@ -257,8 +272,8 @@ def test_ids_that_look_alike_have_a_file_each_and_ordinary_ones_their_own_name(t
     with open(tmp_path / "table.csv", "w", newline="", encoding="utf-8") as file:
         rows = [("stimulus_id", "filename"), *((stimulus, f"{i}.png") for i, stimulus in enumerate(stimuli))]
         csv.writer(file).writerows(rows)
-    source = {"kind": "folder", "root": str(tmp_path), "csv": tmp_path / "table.csv", "images": tmp_path / "images"}
-    files = image_files(prepare_stimuli(source, 8.0, tmp_path / "set"))
+    source = ImageFolder(tmp_path, tmp_path / "table.csv", tmp_path / "images")
+    files = image_files(_prepare(source, 8.0, tmp_path / "set"))
     assert list(files) == stimuli
     assert len({file.path.name.lower() for file in files.values()}) == len(stimuli)
     shown = [Preprocessing(16).load(files[stimulus])[0, 0, 0] for stimulus in stimuli]
@@ -268,9 +283,7 @@ def test_ids_that_look_alike_have_a_file_each_and_ordinary_ones_their_own_name(t
 
 
 def test_an_image_that_is_not_the_prepared_one_is_named_with_both_sha1s(tmp_path: Path):
-    manifest = prepare_stimuli(
-        {"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set"
-    )
+    manifest = _prepare(RecordedSets(_brainscore(tmp_path / "data")), 8.0, tmp_path / "set")
     file = image_files(manifest)["b"]
     _image(file.path, 21)
     with pytest.raises(DataError) as error:
@@ -290,9 +303,7 @@ def test_an_image_that_is_not_the_prepared_one_is_named_with_both_sha1s(tmp_path
     ],
 )
 def test_a_manifest_that_is_not_whole_is_refused(tmp_path: Path, change: dict, message: str):
-    manifest = prepare_stimuli(
-        {"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set"
-    )
+    manifest = _prepare(RecordedSets(_brainscore(tmp_path / "data")), 8.0, tmp_path / "set")
     content = read_manifest(manifest).content()
     content["stimuli"] = [content["stimuli"][0], content["stimuli"][1] | change, *content["stimuli"][2:]]
     write_record(manifest, content)
@@ -304,30 +315,28 @@ def test_a_simulated_source_makes_a_simulated_set_of_the_files_that_the_brain_st
     root = _brainscore(tmp_path / "brain" / "brainscore")
     record = {"format": BRAIN, "definition": None, "simulated": True, "files": files_of(root.parent)}
     write_record(root.parent / "manifest.json", record)
-    source = {"kind": "brainscore_local", "root": str(root)}
-    manifest = read_manifest(prepare_stimuli(source, 8.0, tmp_path / "set"))
+    source = RecordedSets(root)
+    manifest = read_manifest(_prepare(source, 8.0, tmp_path / "set"))
     assert manifest.simulated
     assert manifest.made_from == {"simulated/brain/manifest.json": sealed(record)["checksum"]}
     _image(root / "stimulus_hvm-public" / "a.png", 99)
     with pytest.raises(DataError, match=r"a\.png: a file of the simulated brain was altered"):
-        prepare_stimuli(source, 8.0, tmp_path / "other")
+        _prepare(source, 8.0, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
-def test_missing_files_and_unknown_kinds_are_named(tmp_path: Path):
+def test_missing_files_are_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"assy_dicarlo_MajajHong2015_public\.nc"):
-        prepare_stimuli({"kind": "brainscore_local", "root": str(tmp_path)}, 8.0, tmp_path / "set")
+        _prepare(RecordedSets(tmp_path), 8.0, tmp_path / "set")
     (_brainscore(tmp_path / "data") / "stimulus_hvm-public.csv").unlink()
     with pytest.raises(DataError, match=r"missing\n.*stimulus_hvm-public\.csv"):
-        prepare_stimuli({"kind": "brainscore_local", "root": str(tmp_path / "data")}, 8.0, tmp_path / "set")
-    with pytest.raises(DataError, match="nearest:  algonauts2023"):
-        prepare_stimuli({"kind": "algonauts", "root": str(tmp_path)}, None, tmp_path / "set")
+        _prepare(RecordedSets(tmp_path / "data"), 8.0, tmp_path / "set")
     with pytest.raises(DataError, match=r"images_190923\.zip"):
-        prepare_stimuli({"kind": "v4", "root": str(tmp_path), "session": "190923"}, None, tmp_path / "set")
+        _prepare(V4Images(tmp_path, "190923"), None, tmp_path / "set")
 
 
 def test_a_missing_stored_image_is_named(tmp_path: Path):
-    prepare_stimuli({"kind": "brainscore_local", "root": str(_brainscore(tmp_path / "data"))}, 8.0, tmp_path / "set")
+    _prepare(RecordedSets(_brainscore(tmp_path / "data")), 8.0, tmp_path / "set")
     (tmp_path / "set" / "images" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b\.png"):
         image_files(tmp_path / "set")

@@ -13,7 +13,7 @@ from neuroscaling.study.recipes import load_recipe
 from neuroscaling.study.sections import recordings
 from neuroscaling.study.sections.fit_files import load_fit_file
 from neuroscaling.study.sections.key_types import LARGEST_SEED
-from neuroscaling.study.sections.simulated_brains import LIMITS, brain_settings
+from neuroscaling.study.sections.simulated_brains import LIMITS, check_brain
 from neuroscaling.study.sections.validation import validated
 from tests.support.study_files import read_study_file
 
@@ -87,8 +87,7 @@ def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
     for name, (low, high, _) in LIMITS.items():
         assert (properties[name]["minimum"], properties[name]["maximum"]) == (low, high)
         for value in (low, high - 30 if name in fewest else high):
-            recordings.SimulatedBrain(**fewest | {name: value})
-            brain_settings(fewest | {name: value})
+            check_brain(recordings.SimulatedBrain(**fewest | {name: value}).settings("brain"))
 
 
 @pytest.mark.parametrize(

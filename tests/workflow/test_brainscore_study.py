@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.simulate.brain import simulate_brain
-from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
+from neuroscaling.study.recording_jobs import BrainJob
+from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS, BrainSettings
 from tests.workflow.conftest import Workdir, make_workdir, run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -43,7 +44,7 @@ def five(tmp_path_factory, brainscore_python):
     workdir = make_workdir(tmp_path_factory.mktemp("five") / AWKWARD)
     (workdir.path / "python").symlink_to(Path(sys.prefix))
     workdir = Workdir(workdir.path, workdir.path / "python" / "bin" / "python")
-    simulate_brain(workdir.path / "recordings", BRAIN)
+    simulate_brain(BrainJob(workdir.path / "recordings", BrainSettings(**BRAIN)))
     workdir.write_study(STUDY, "five.yaml")
     workdir.snakemake(study="five.yaml")
     return workdir

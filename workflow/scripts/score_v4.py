@@ -1,6 +1,6 @@
 """Score a run on a session of V4 recordings.
 
-params: outputs (a ScoreJob for each score file; per-neuron values go beside it as *.targets.parquet), root (folder of
+params: outputs (a V4ScoreJob for each score file; per-neuron values go beside it as *.targets.parquet), root (folder of
 the recordings); log[0].
 """
 
@@ -14,6 +14,4 @@ with script_logging(snakemake.log[0]):
 
     root = Path(snakemake.params.root)
     for job in sound(snakemake.params.outputs):
-        asked = job.definition
-        samples, metrics = asked["samples"], asked["metrics"]
-        score_v4(job.activations, root, job.benchmark, job.path, job.run, samples, metrics, job.definition)
+        score_v4(job.activations, root, job.benchmark, job.path, job.run, job.samples, job.metrics, job.definition)

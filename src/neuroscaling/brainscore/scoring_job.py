@@ -21,8 +21,8 @@ from neuroscaling.brainscore.row_numbers import Layers
 from neuroscaling.core.commitments import read_commitment
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
-from neuroscaling.core.records import check_v4_assembly
 from neuroscaling.core.score_files import making_score, stored_name
+from neuroscaling.core.v4_assembly_record import check_v4_assembly
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study import benchmarks
 from neuroscaling.study.benchmarks import find_benchmark, remote_files

@@ -24,8 +24,9 @@ from neuroscaling.laws.study_fit import write_fit
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.stimuli.manifest import MANIFEST
 from neuroscaling.stimuli.preparation import prepare_stimuli
-from neuroscaling.study.jobs import FolderJob, Jobs, ScoreJob
+from neuroscaling.study.jobs import Jobs, V4ScoreJob
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
+from neuroscaling.study.recording_jobs import NsdJob
 from neuroscaling.study.recordings import EncodingJob, LocatedSubject, StimulusSet, v4_root
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import ExtractionOptions
@@ -117,7 +118,7 @@ def _recordings(targets: Targets, jobs: Jobs) -> Iterator[Step]:
     for subject in targets.names.subjects:
         if isinstance(subject.entry, NsdEncoding):
             job = jobs.nsd(subject.data, subject.subject)
-            yield Step(job.folder, job.folder / MANIFEST, partial(_prepare_nsd, job, subject.subject))
+            yield Step(job.folder, job.folder / MANIFEST, partial(_prepare_nsd, job))
 
 
 def _results(study: LoadedStudy, targets: Targets, jobs: Jobs) -> Iterator[Step]:
@@ -148,17 +149,15 @@ def _train(study: LoadedStudy, jobs: Jobs, run: Run, path: Path) -> None:
 
 
 def _simulate(jobs: Jobs, brain: str, path: Path) -> None:
-    job = jobs.simulated(brain)
-    simulate_brain(path, job.settings, job.definition)
+    simulate_brain(replace(jobs.simulated(brain), folder=path))
 
 
 def _prepare(jobs: Jobs, one: StimulusSet, path: Path) -> None:
-    job = jobs.stimuli(one)
-    prepare_stimuli(job.sources, job.degrees, path, job.definition)
+    prepare_stimuli(replace(jobs.stimuli(one), folder=path))
 
 
-def _prepare_nsd(job: FolderJob, subject: str, path: Path) -> None:
-    prepare_nsd_subject(subject=subject, out=path, definition=job.definition, **job.settings)
+def _prepare_nsd(job: NsdJob, path: Path) -> None:
+    prepare_nsd_subject(replace(job, folder=path))
 
 
 def _extract(study: LoadedStudy, jobs: Jobs, run: Run, one: StimulusSet, path: Path) -> None:
@@ -176,12 +175,11 @@ def _encode(study: LoadedStudy, jobs: Jobs, run: Run, subject: EncodingJob, path
     score_encodings([job], subject.entry, located, study.config.protocol)
 
 
-def _score_v4(study: LoadedStudy, job: ScoreJob, path: Path) -> None:
+def _score_v4(study: LoadedStudy, job: V4ScoreJob, path: Path) -> None:
     from neuroscaling.electrophysiology.v4_scores import score_v4
 
-    samples, metrics = job.definition["samples"], job.definition["metrics"]
     root = v4_root(study, job.benchmark)
-    score_v4(job.activations, root, job.benchmark, path, job.run, samples, metrics, job.definition)
+    score_v4(job.activations, root, job.benchmark, path, job.run, job.samples, job.metrics, job.definition)
 
 
 def _fit(study: LoadedStudy, name: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records state what artefacts, runs and V4 assemblies are, and are checked before their use.
+"""Records state what artefacts and runs are, and are checked before their use.
 
 `definition` is what the artefact's name is a hash of (core/hashing.py); `made_from` has the checksums of the files that
 were read, by their names in the store; `provenance` tells versions, machine and seconds, and is in no name.
@@ -345,41 +345,3 @@ def checked_weights(folder: str | Path) -> Path:
             )
         )
     return weights
-
-
-V4_ASSEMBLY = "v4-assembly/2"
-ASSEMBLY_MANIFEST = "manifest.json"
-DELETE_ASSEMBLY = "delete the folder and run again"
-
-
-def check_v4_assembly(folder: str | Path, found: Mapping[str, str]) -> None:
-    """Raise DataError where `folder` is a V4 assembly of ours, and files or manifest are not those that were written.
-
-    found: sha256 of the files that are read, by name. Folders without such a manifest are somebody's own.
-    """
-    path = Path(folder) / ASSEMBLY_MANIFEST
-    if not path.is_file() or not _is_our_assembly(path):
-        return
-    record = read_record(path, V4_ASSEMBLY, DELETE_ASSEMBLY)
-    if record[DEFINITION] is not None:
-        require_name(record, path, path.parents[1].name, DELETE_ASSEMBLY)
-    what = "the file was altered: it does not have the checksum that its manifest states"
-    problems = [
-        Problem(
-            what=what,
-            where=str(path.with_name(name)),
-            value=sha256,
-            allowed=record["sha256"].get(name),
-            fix=DELETE_ASSEMBLY,
-        )
-        for name, sha256 in found.items()
-        if record["sha256"].get(name) != sha256
-    ]
-    if problems:
-        raise DataError(problems)
-
-
-def _is_our_assembly(path: Path) -> bool:
-    # By either of two words: where one byte was flipped the other one stands, and the check refuses the record.
-    content = path.read_bytes()
-    return any(word in content for word in (b'"v4-assembly/', b'"presentations"'))

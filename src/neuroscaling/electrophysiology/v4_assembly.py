@@ -4,7 +4,6 @@
 """
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +16,55 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.records import ASSEMBLY_MANIFEST, DEFINITION, V4_ASSEMBLY, write_record
+from neuroscaling.core.v4_assembly_record import ASSEMBLY_MANIFEST, V4AssemblyRecord, write_v4_assembly
 from neuroscaling.electrophysiology.v4_sessions import Session, load_session
 from neuroscaling.study.recording_folders import V4_IMAGE_NUMBER, V4_WINDOW, v4_session_files, v4_stimulus_id
+from neuroscaling.study.recording_jobs import V4AssemblyJob
 
 ASSEMBLY, STIMULI, IMAGES = "assembly.nc", "stimuli.csv", "images"
 
 
-def write_assembly(
-    root: str | Path, session: str, out: str | Path, definition: Mapping[str, Any] | None = None
-) -> Path:
-    """Write session `session` of the folder `root` (public layout) as an assembly to the folder `out`.
+def write_assembly(job: V4AssemblyJob) -> Path:
+    """Write a session as an assembly to the job's folder.
 
     Single trials with the coordinate `repetition` where the session has raw repeats, else averages (a ceiling can't
-    be had from these). Stimulus ids are those of the prepared images (`210325-0001`). definition: what the key in the
-    name of the folder above `out` is a hash of; without one it has no key. Returns the path of the manifest, a record.
-    Raises DataError as `load_session`, and for repeats that were made for some neurons only.
+    be had from these). Stimulus ids are those of the prepared images (`210325-0001`). The job's definition is what the
+    key in the name of the folder above its own is a hash of; without one that name has no key. Returns the path of the
+    manifest, a record. Raises DataError as `load_session`, and for repeats that were made for some neurons only.
     """
-    root, out = Path(root), Path(out)
-    with held(out, f"assembly of V4 session {session}") as lease:
-        if definition is None or not (out / ASSEMBLY_MANIFEST).exists():
-            _write(root, session, out, definition, lease)
-    return out / ASSEMBLY_MANIFEST
+    manifest = job.folder / ASSEMBLY_MANIFEST
+    with held(job.folder, f"assembly of V4 session {job.session}") as lease:
+        if job.definition is None or not manifest.exists():
+            _write(job, lease)
+    return manifest
 
 
-def _write(root: Path, session: str, out: Path, definition: Mapping[str, Any] | None, lease: Lease) -> None:
+def _write(job: V4AssemblyJob, lease: Lease) -> None:
+    root, session = job.root, job.session
     recorded = load_session(root, session)
     files = v4_session_files(session)
     raw = root / files["raw"]
     averaged = root / files["responses"]
     values, ids, repetitions = _trials(recorded, raw) if raw.is_file() else _averages(recorded, averaged)
-    with atomic_path(out) as folder:
+    with atomic_path(job.folder) as folder:
         folder.mkdir(parents=True)
         names = _write_images(root / files["images"], session, folder / IMAGES)
         _write_table(folder / STIMULI, names)
         _array(values, ids, repetitions, session).to_netcdf(folder / ASSEMBLY, engine="netcdf4")
-        record = {
-            "format": V4_ASSEMBLY,
-            DEFINITION: None if definition is None else dict(definition),
-            "made_from": {f"v4/{name}": f"sha256:{found}" for name, found in recorded.sha256.items()},
-            "sha256": {name: file_sha256(folder / name) for name in (ASSEMBLY, STIMULI)},
-            "session": session,
-            "simulated": False,
-            "pinned": recorded.pinned,
-            "neuroids": values.shape[1],
-            "stimuli": len(recorded.stimulus_ids),
-            "presentations": len(values),
-            "repetitions": None if repetitions is None else int(repetitions.max()) + 1,
-            "provenance": provenance(("numpy", "xarray", "netCDF4")),
-        }
+        record = V4AssemblyRecord(
+            definition=job.definition,
+            made_from={f"v4/{name}": f"sha256:{found}" for name, found in recorded.sha256.items()},
+            sha256={name: file_sha256(folder / name) for name in (ASSEMBLY, STIMULI)},
+            session=session,
+            pinned=recorded.pinned,
+            neuroids=values.shape[1],
+            stimuli=len(recorded.stimulus_ids),
+            presentations=len(values),
+            repetitions=None if repetitions is None else int(repetitions.max()) + 1,
+            provenance=provenance(("numpy", "xarray", "netCDF4")),
+        )
         lease.check()
-        write_record(folder / ASSEMBLY_MANIFEST, record)
+        write_v4_assembly(folder, record)
 
 
 def _averages(session: Session, file: Path) -> tuple[np.ndarray, list[str], None]:

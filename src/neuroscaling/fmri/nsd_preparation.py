@@ -5,7 +5,6 @@ targets.parquet          a row a target: hemisphere, vertex, index, usable, ncsn
 manifest.json            stimulus ids and repeats of the rows, scan sessions, space, what was left out, sha256s
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,84 +17,62 @@ from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
 from neuroscaling.fmri.nsd_betas import averaged_blocks
 from neuroscaling.fmri.nsd_manifest import MANIFEST, TARGETS, NsdManifest, SplitRows, write_manifest
-from neuroscaling.fmri.nsd_regions import GENERAL, chosen_regions, read_regions
+from neuroscaling.fmri.nsd_regions import chosen_regions, read_regions
 from neuroscaling.fmri.nsd_sessions import Grid, chosen_sessions, read_grids, read_ncsnr
-from neuroscaling.fmri.nsd_splits import Repeats, Rows, Test, split_rows
+from neuroscaling.fmri.nsd_splits import Rows, split_rows
 from neuroscaling.regression.scores import ncsnr_ceiling
 from neuroscaling.stimuli.nsd_design import read_design
 from neuroscaling.study.nsd_tree import NsdPlace, is_simulated, nsd_place
+from neuroscaling.study.recording_jobs import NsdJob
 
 REGION = "region:"
 CHOICES = {"repeats": ("average", "keep"), "test": ("shared1000", "challenge")}
 
 
-def prepare_nsd_subject(
-    root: str | Path,
-    subject: str,
-    out: str | Path,
-    space: str,
-    sessions: Sequence[int] | str = "all",
-    repeats: Repeats = "average",
-    test: Test = "shared1000",
-    regions: Sequence[str] | str = GENERAL,
-    memory_mb: float = 1000,
-    definition: Mapping[str, Any] | None = None,
-) -> Path:
-    """Convert one subject's responses in one space to the folder `out`; returns its manifest.
+def prepare_nsd_subject(job: NsdJob) -> Path:
+    """Convert one subject's responses in one space to the job's folder; returns its manifest.
 
     Responses are per cent signal change, z-scored per target and scan session (ddof 0) and averaged over the trials of
     an image, or kept apart. The test split holds the shared 1,000 images, or those of Algonauts 2023 (all sessions of
     the subject are needed then). Targets that have a NaN or don't vary in a session, or whose ncsnr is not finite, are
-    kept in the files and left out by the reader. regions: targets in any of them (docs/nsd.md). memory_mb: bound of
-    what is held at once; definition: what the key in the name of the folder above `out` is a hash of, without one it
-    has no key. Raises DataError with everything that is wrong with the files that this needs.
+    kept in the files and left out by the reader. The job's definition is what the key in the name of the folder above
+    its own is a hash of; without one that name has no key. Raises DataError with everything that is wrong with the
+    files that this needs.
     """
-    out = Path(out)
-    with held(out, f"recordings of {subject}") as lease:
-        if definition is None or not (out / MANIFEST).exists():
-            source = nsd_place(root, subject, space)
-            known = None if definition is None else dict(definition)
-            _prepare(source, out, known, sessions, repeats, test, regions, memory_mb, lease)
-    return out / MANIFEST
+    manifest = job.folder / MANIFEST
+    with held(job.folder, f"recordings of {job.subject}") as lease:
+        if job.definition is None or not manifest.exists():
+            _prepare(nsd_place(job.root, job.subject, job.space), job, lease)
+    return manifest
 
 
-def _prepare(
-    source: NsdPlace,
-    out: Path,
-    definition: dict[str, Any] | None,
-    sessions: Sequence[int] | str,
-    repeats: Repeats,
-    test: Test,
-    regions: Sequence[str] | str,
-    memory_mb: float,
-    lease: Lease,
-) -> None:
-    _check_choices(repeats=repeats, test=test)
+def _prepare(source: NsdPlace, job: NsdJob, lease: Lease) -> None:
+    _check_choices(repeats=job.repeats, test=job.test)
     design = read_design(source.root)
-    numbers = chosen_sessions(source, sessions, test)
+    numbers = chosen_sessions(source, job.sessions, job.test)
     grids = read_grids(source, numbers, design)
     masks = read_regions(source, grids)
-    selected = chosen_regions(source, masks, regions)
-    splits = split_rows(design, source.subject, numbers, test, repeats)
+    selected = chosen_regions(source, masks, job.regions)
+    splits = split_rows(design, source.subject, numbers, job.test, job.repeats)
     _check_rows(source, splits, numbers)
     ncsnr = read_ncsnr(source, grids)[selected]
-    with atomic_path(out) as folder:
+    with atomic_path(job.folder) as folder:
         folder.mkdir(parents=True)
-        usable = _write_responses(folder, source, numbers, grids, selected, splits, memory_mb) & np.isfinite(ncsnr)
+        usable = _write_responses(folder, source, numbers, grids, selected, splits, job.memory_mb) & np.isfinite(ncsnr)
         targets = _targets(source, grids, selected, masks) | {"usable": usable} | _noise(ncsnr, splits["test"])
         _write_table(folder / TARGETS, targets)
         files = [f"{name}.npy" for name in splits] + [TARGETS]
         manifest = NsdManifest(
-            definition=definition,
+            definition=job.definition,
             dataset="nsd",
             simulated=is_simulated(source.root),
             subject=source.subject,
             space=source.space,
             sessions=numbers,
-            repeats=repeats,
-            regions=regions if isinstance(regions, str) else list(regions),
+            repeats=job.repeats,
+            regions=job.regions if isinstance(job.regions, str) else list(job.regions),
             grids=[list(grid) for grid in grids],
-            test_set=test,
+            test_set=job.test,
             training=_rows(splits["training"]),
             test=_rows(splits["test"]),
             targets=len(targets["usable"]),

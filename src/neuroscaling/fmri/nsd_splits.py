@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from neuroscaling.stimuli.nsd_design import PLANNED_SESSIONS, Design
+from neuroscaling.study.recording_jobs import Repeats, Test
 
 WITHHELD = 3
 """The challenge tests on images of the last scan sessions, which were not public then."""
 SPLITS = ("training", "test")
-Repeats = Literal["average", "keep"]
-Test = Literal["shared1000", "challenge"]
 
 
 @dataclass(frozen=True)

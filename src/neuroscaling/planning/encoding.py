@@ -13,6 +13,7 @@ from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import EncodingJob, StimulusSet
 from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
 from neuroscaling.study.sections.whole_study import FmriEncoding
+from neuroscaling.study.stimulus_sources import AlgonautsTree
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
 CHALLENGE = {
@@ -57,7 +58,7 @@ def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
     brains = {study.simulated_name(name): brain for name, brain in study.config.simulated.items()}
     brain = next((brains[path.parent.name] for path in stimuli.needs if path.parent.name in brains), None)
     if brain:
-        alone = all(source["kind"] == "algonauts2023" for source in stimuli.sources)
+        alone = all(isinstance(source, AlgonautsTree) for source in stimuli.sources)
         return brain.algonauts_train + brain.algonauts_test if alone else simulated_stimuli(brain)
     try:
         return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})

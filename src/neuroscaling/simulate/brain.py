@@ -1,9 +1,7 @@
 """A whole simulated brain, written as the files that real data come in."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,40 +14,40 @@ from neuroscaling.simulate.fmri import write_subjects
 from neuroscaling.simulate.images import make_scenes
 from neuroscaling.simulate.monkey_recordings import write_choices, write_object_recordings, write_texture_recordings
 from neuroscaling.simulate.record import FORMAT, MANIFEST, SIMULATED_README, files_of, write_truth
-from neuroscaling.study.sections.simulated_brains import BrainSettings, brain_settings
+from neuroscaling.study.recording_jobs import BrainJob
+from neuroscaling.study.sections.simulated_brains import BrainSettings, check_brain
 
 PACKAGES = ("numpy", "scikit-learn", "xarray", "netCDF4", "pillow")
 STREAMS = ("brain", "scenes", "objects", "textures", "choices", "fmri")
 """Each part draws from a stream of its own, so that changing one setting leaves the other parts as they were."""
 
 
-def simulate_brain(out: str | Path, settings: dict[str, Any], definition: Mapping[str, Any] | None = None) -> Path:
-    """Write a simulated brain to the folder `out`, whole or not at all, unless it is there; returns its record's path.
+def simulate_brain(job: BrainJob) -> Path:
+    """Write a simulated brain to the job's folder, whole or not at all, unless it is there; returns its record's path.
 
-    settings: those of BrainSettings; what is left out has its default. The arrays depend on the settings alone.
-    definition: what the folder's name is a hash of, where it is one. Raises StudyError for settings that can't be used.
+    The arrays depend on the job's settings alone. Raises StudyError for settings that can't be used.
     """
-    out = Path(out)
-    brain = brain_settings(settings)
+    out = job.folder
+    check_brain(job.settings)
     if (out / MANIFEST).exists():
         return out / MANIFEST
     with held(out, f"the simulated brain {out}") as lease:
         if not (out / MANIFEST).exists():  # another process may have made it meanwhile
-            _make(out, brain, definition, lease)
+            _make(job, lease)
     return out / MANIFEST
 
 
-def _make(out: Path, brain: BrainSettings, definition: Mapping[str, Any] | None, lease: Lease) -> None:
+def _make(job: BrainJob, lease: Lease) -> None:
     start = time.perf_counter()
-    with atomic_path(out) as folder:
+    with atomic_path(job.folder) as folder:
         folder.mkdir(parents=True)
-        _write_parts(folder, brain)
+        _write_parts(folder, job.settings)
         (folder / "README.md").write_text(SIMULATED_README, encoding="utf-8")
         record = {
             "format": FORMAT,
-            DEFINITION: None if definition is None else dict(definition),
+            DEFINITION: job.definition,
             "simulated": True,
-            "settings": brain.to_dict(),
+            "settings": job.settings.to_dict(),
             "files": files_of(folder),
             "provenance": provenance(PACKAGES, time.perf_counter() - start),
         }

@@ -8,10 +8,8 @@ import io
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,57 +22,44 @@ from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import CHECKSUM
 from neuroscaling.stimuli.manifest import MANIFEST, StimuliManifest, StimulusRow, file_stems, write_manifest
 from neuroscaling.stimuli.sources import Stimulus, brain_record, find_stimuli, is_simulated
+from neuroscaling.study.recording_jobs import StimuliJob
+from neuroscaling.study.stimulus_sources import StimulusSource
 
-PLACES = ("root", "csv", "images")
-"""Keys of a source that say where it lies, which the manifest leaves out."""
 SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 MAX_NAMED = 50
 """Damaged images that an error names; it counts them all."""
 
 
-def prepare_stimuli(
-    sources: dict[str, Any] | Sequence[dict[str, Any]],
-    degrees: float | None,
-    out: str | Path,
-    definition: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write the stimuli of one or several sources as one set to the folder `out`, unless it is there.
+def prepare_stimuli(job: StimuliJob) -> Path:
+    """Write the stimuli of one or several sources as one set to the job's folder, unless it is there.
 
-    Returns the path of its manifest. degrees: width of the models' field of view; images of Brain-Score's sets are
-    placed on such a screen, those of other sources (shown whole, whatever their angle) stay as they are, and so does
-    everything with None. definition: what the folder's name is a hash of, where it is one. An image that is not changed
-    keeps its file's bytes; a changed one is a PNG (Brain-Score would write JPEGs again, with loss). Raises DataError
-    naming all images that can't be decoded, ids that stand for two different images, and files of a simulated brain
-    that were altered.
+    Returns the path of its manifest. Images of Brain-Score's sets are placed on a screen of the job's degrees. Those of
+    other sources are shown whole, whatever their angle. An image that is not changed keeps its file's bytes; a changed
+    one is a PNG (Brain-Score would write JPEGs again, with loss). Raises DataError naming all images that can't be
+    decoded, ids that stand for two different images, and files of a simulated brain that were altered.
     """
-    out = Path(out)
+    out = job.folder
     if (out / MANIFEST).exists():
         return out / MANIFEST
     with held(out, f"the stimulus set {out}") as lease:
         if not (out / MANIFEST).exists():  # another process may have made it meanwhile
-            _make([sources] if isinstance(sources, dict) else list(sources), degrees, out, definition, lease)
+            _make(job, lease)
     return out / MANIFEST
 
 
-def _make(
-    sources: Sequence[dict[str, Any]],
-    degrees: float | None,
-    out: Path,
-    definition: Mapping[str, Any] | None,
-    lease: Lease,
-) -> None:
+def _make(job: StimuliJob, lease: Lease) -> None:
     start = time.perf_counter()
-    found = [find_stimuli(source) for source in sources]
-    brains = [brain_record(source, stimuli) for source, stimuli in zip(sources, found, strict=True)]
-    with atomic_path(out) as folder:
+    found = [find_stimuli(source) for source in job.sources]
+    brains = [brain_record(source, stimuli) for source, stimuli in zip(job.sources, found, strict=True)]
+    with atomic_path(job.folder) as folder:
         (folder / "images").mkdir(parents=True)
         manifest = StimuliManifest(
-            set=out.name,
-            degrees=degrees,
-            simulated=any(is_simulated(source) for source in sources),
-            stimuli=_store_all([one for stimuli in found for one in stimuli], degrees, folder / "images"),
-            source=[{key: value for key, value in source.items() if key not in PLACES} for source in sources],
-            definition=None if definition is None else dict(definition),
+            set=job.folder.name,
+            degrees=job.degrees,
+            simulated=any(is_simulated(source) for source in job.sources),
+            stimuli=_store_all([one for stimuli in found for one in stimuli], job.degrees, folder / "images"),
+            source=[source.content() for source in job.sources],
+            definition=job.definition,
             made_from={f"simulated/{name}/{MANIFEST}": record[CHECKSUM] for name, record in filter(None, brains)},
             provenance=provenance(("pillow", "numpy"), time.perf_counter() - start),
         )
@@ -82,7 +67,7 @@ def _make(
         lease.check()
 
 
-def image_faults(source: dict[str, Any]) -> list[Problem]:
+def image_faults(source: StimulusSource) -> list[Problem]:
     """Images of a source that can't be read or shown faithfully, found by decoding all of them on all processors.
 
     Raises DataError as `find_stimuli`.

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,15 @@ from neuroscaling.stimuli.stimulus_table import FILE, ID, read_stimulus_table
 from neuroscaling.study.benchmarks import STIMULUS_SETS, StimulusFiles, all_files, sha1_problems
 from neuroscaling.study.benchmarks import find_stimuli as find_set
 from neuroscaling.study.nsd_tree import SPACES, NsdPlace, nsd_subject_problems, nsd_subjects
+from neuroscaling.study.stimulus_sources import (
+    AlgonautsTree,
+    BrainScoreSets,
+    ImageFolder,
+    NsdTree,
+    RecordedSets,
+    StimulusSource,
+    V4Images,
+)
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
@@ -52,45 +61,45 @@ class Stimulus:
         return file_bytes(self.file)
 
 
-def find_stimuli(source: dict[str, Any]) -> list[Stimulus]:
+def find_stimuli(source: StimulusSource) -> list[Stimulus]:
     """Return the stimuli of a source in a fixed order.
 
-    source: {"kind": "brainscore", "root", "stimulus_sets": ids}, {"kind": "brainscore_local", "root"} (every set that
-    has recordings there), {"kind": "folder", "root", "csv", "images", "degrees"}, {"kind": "algonauts2023", "root",
-    "subjects": list or "all"}, {"kind": "nsd", "root", "subjects": list or "all"}, or {"kind": "v4", "root",
-    "session"}. Raises DataError for an unknown kind, for missing files, and for Brain-Score's files of another content
-    than their sha1 says.
+    Raises DataError for missing files, and for Brain-Score's files of another content than their sha1 says.
     """
-    kind = source.get("kind")
-    if kind not in SOURCE_KINDS:
-        allowed = ", ".join(SOURCE_KINDS)
-        raise DataError(
-            Problem(
-                what="unknown kind of stimulus source",
-                where="stimuli",
-                value=kind,
-                allowed=allowed,
-                nearest=nearest(kind, SOURCE_KINDS),
-            )
-        )
-    found = list(SOURCE_KINDS[kind](source))
+    found = list(_stimuli_of(source))
     if not found:
-        raise DataError(Problem(what="no image in this source", where=str(source["root"])))
+        raise DataError(Problem(what="no image in this source", where=str(source.root)))
     return found
 
 
-def is_simulated(source: dict[str, Any]) -> bool:
+def _stimuli_of(source: StimulusSource) -> Iterator[Stimulus]:
+    match source:
+        case BrainScoreSets():
+            return _brainscore(source)
+        case RecordedSets():
+            return _brainscore_local(source)
+        case ImageFolder():
+            return _folder(source)
+        case AlgonautsTree():
+            return _algonauts(source)
+        case NsdTree():
+            return nsd_images(source)
+        case V4Images():
+            return _v4(source)
+
+
+def is_simulated(source: StimulusSource) -> bool:
     """Whether the source is simulated, as part of a brain of the store or of another tree: a manifest says so."""
-    manifest = Path(source["root"]).parent / "manifest.json"
-    return brain_of(source["root"]) is not None or (manifest.is_file() and bool(read_object(manifest).get("simulated")))
+    manifest = source.root.parent / "manifest.json"
+    return brain_of(source.root) is not None or (manifest.is_file() and bool(read_object(manifest).get("simulated")))
 
 
-def brain_record(source: dict[str, Any], stimuli: Sequence[Stimulus]) -> tuple[str, dict[str, Any]] | None:
+def brain_record(source: StimulusSource, stimuli: Sequence[Stimulus]) -> tuple[str, dict[str, Any]] | None:
     """Return the name and record of the simulated brain that the source is part of; None where it is part of none.
 
     Raises DataError where one of the files of `stimuli`, or of the tables that name them, is not as the record says.
     """
-    root = Path(source["root"])
+    root = source.root
     folder = brain_of(root)
     if folder is None:
         return None
@@ -98,15 +107,15 @@ def brain_record(source: dict[str, Any], stimuli: Sequence[Stimulus]) -> tuple[s
     return folder.name, check_simulated(folder, sorted(files))
 
 
-def _brainscore_local(source: dict[str, Any]) -> Iterator[Stimulus]:
+def _brainscore_local(source: RecordedSets) -> Iterator[Stimulus]:
     """Yield all stimuli of the data sets below the root."""
-    for files in all_files(source["root"]):
+    for files in all_files(source.root):
         yield from _of_set(files.stimuli)
 
 
-def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
+def _brainscore(source: BrainScoreSets) -> Iterator[Stimulus]:
     """Yield the stimuli of the named sets, those of a benchmark's training and test together."""
-    unknown = [name for name in source["stimulus_sets"] if name not in STIMULUS_SETS]
+    unknown = [name for name in source.stimulus_sets if name not in STIMULUS_SETS]
     if unknown:
         near = nearest(unknown[0], STIMULUS_SETS)
         raise DataError(
@@ -118,8 +127,8 @@ def _brainscore(source: dict[str, Any]) -> Iterator[Stimulus]:
                 nearest=near,
             )
         )
-    for name in source["stimulus_sets"]:
-        yield from _of_set(find_set(source["root"], STIMULUS_SETS[name]))
+    for name in source.stimulus_sets:
+        yield from _of_set(find_set(source.root, STIMULUS_SETS[name]))
 
 
 def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
@@ -136,9 +145,9 @@ def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
             yield Stimulus(identifier, files.images / name, None, files.degrees)
 
 
-def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
+def _folder(source: ImageFolder) -> Iterator[Stimulus]:
     """Yield stimuli of a benchmark that a study defines: a table and a folder of images."""
-    table, images = Path(source["csv"]), Path(source["images"])
+    table, images = source.table, source.images
     if not table.is_file() or not images.is_dir():
         absent = [str(path) for path, there in ((table, table.is_file()), (images, images.is_dir())) if not there]
         raise DataError(
@@ -148,14 +157,14 @@ def _folder(source: dict[str, Any]) -> Iterator[Stimulus]:
             ]
         )
     for row in read_stimulus_table(table).rows:
-        yield Stimulus(row[ID], images / row[FILE], None, source.get("degrees"))
+        yield Stimulus(row[ID], images / row[FILE], None, source.degrees)
 
 
-def _algonauts(source: dict[str, Any]) -> Iterator[Stimulus]:
+def _algonauts(source: AlgonautsTree) -> Iterator[Stimulus]:
     """Yield training and test images of all subjects, each NSD image once, by NSD id."""
-    root = Path(source["root"])
+    root = source.root
     there = sorted(path.name for path in root.glob("subj*") if path.is_dir())
-    subjects = there if source.get("subjects", "all") == "all" else source["subjects"]
+    subjects = there if source.subjects == "all" else source.subjects
     missing = [subject for subject in subjects if subject not in there]
     if missing or not subjects:
         raise DataError(
@@ -176,9 +185,9 @@ def _algonauts(source: dict[str, Any]) -> Iterator[Stimulus]:
     yield from (Stimulus(f"nsd-{number:05d}", images[number]) for number in sorted(images))
 
 
-def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
+def _v4(source: V4Images) -> Iterator[Stimulus]:
     """The images of a session by NUMBER (zips list them out of order); column i of the responses is image i + 1."""
-    path = Path(source["root"]) / "images" / f"images_{source['session']}.zip"
+    path = source.root / "images" / f"images_{source.session}.zip"
     found = {}
     for name in _archive(path).names:
         match = V4_IMAGE.fullmatch(name)
@@ -187,23 +196,8 @@ def _v4(source: dict[str, Any]) -> Iterator[Stimulus]:
     absent = sorted(set(range(1, len(found) + 1)) - set(found))
     if absent:
         raise DataError(Problem(what="images are missing in the numbering", where=str(path), value=absent[:10]))
-    yield from (Stimulus(f"{source['session']}-{number:04d}", path, found[number]) for number in sorted(found))
+    yield from (Stimulus(f"{source.session}-{number:04d}", path, found[number]) for number in sorted(found))
 
-
-def _nsd(source: dict[str, Any]) -> Iterator[Stimulus]:
-    """Yield the images that subjects of the Natural Scenes Dataset saw, by NSD id."""
-
-    yield from nsd_images(source)
-
-
-SOURCE_KINDS: dict[str, Callable[[dict[str, Any]], Iterator[Stimulus]]] = {
-    "brainscore": _brainscore,
-    "brainscore_local": _brainscore_local,
-    "folder": _folder,
-    "algonauts2023": _algonauts,
-    "nsd": _nsd,
-    "v4": _v4,
-}
 
 _open_archives: dict[Path, Zip] = {}
 
@@ -249,17 +243,16 @@ def nsd_stimuli_file(root: str | Path) -> Path:
     return Path(root) / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
 
 
-def nsd_images(source: dict[str, Any]) -> Iterator[NsdStimulus]:
+def nsd_images(source: NsdTree) -> Iterator[NsdStimulus]:
     """Yield images that subjects saw in the scan sessions whose responses are there, each once, by NSD id.
 
-    source: {"root", "subjects": list or "all", "space": one of NSD's; optional: any}. Raises DataError for subjects
-    and files that are missing, and for ids beyond the images.
+    Raises DataError for subjects and files that are missing, and for ids beyond the images.
     """
-    root = Path(source["root"])
+    root = source.root
     file = nsd_stimuli_file(root)
     n = len(_nsd_image_array(file))
     design = read_design(root)
-    shown = [design.shown(subject, sessions).ravel() for subject, sessions in _nsd_sessions(root, source)]
+    shown = [design.shown(subject, sessions).ravel() for subject, sessions in _nsd_sessions(source)]
     ids = np.unique(np.concatenate(shown)) if shown else np.empty(0, int)
     if len(ids) and ids[-1] >= n:
         raise DataError(
@@ -296,15 +289,14 @@ def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
     ]
 
 
-def _nsd_sessions(root: Path, source: dict[str, Any]) -> Iterator[tuple[str, list[int]]]:
-    """Yield subjects and their scan sessions of which there are responses in the source's space, or in any."""
-    subjects = source.get("subjects", "all")
+def _nsd_sessions(source: NsdTree) -> Iterator[tuple[str, list[int]]]:
+    """Yield subjects and their scan sessions of which there are responses in any space."""
+    root, subjects = source.root, source.subjects
     problems = nsd_subject_problems(root, subjects)
     if problems:
         raise DataError(problems)
-    spaces = [source["space"]] if source.get("space") else SPACES
     for subject in nsd_subjects(root) if subjects == "all" else subjects:
-        there = {session for space in spaces for session in NsdPlace(root, subject, space).sessions()}
+        there = {session for space in SPACES for session in NsdPlace(root, subject, space).sessions()}
         if there:
             yield subject, sorted(there)
 

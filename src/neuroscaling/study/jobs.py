@@ -7,14 +7,15 @@ artefact: Snakemake shows it, and keeps it. The Snakefile imports this module, s
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from neuroscaling.core.records import failure_in
 from neuroscaling.study.artefact_names import subset_name
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
+from neuroscaling.study.recording_jobs import BrainJob, NsdJob, StimuliJob, V4AssemblyJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, nsd_recordings, v4_assembly, v4_root
 from neuroscaling.study.run_table import Run, RunJob
-from neuroscaling.study.sections.whole_study import NsdEncoding
+from neuroscaling.study.sections.whole_study import NsdEncoding, V4Encoding
 from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
 
 
@@ -32,31 +33,6 @@ class SubsetJob:
 
     def __repr__(self) -> str:
         return self.path.stem
-
-
-@dataclass(frozen=True, repr=False)
-class StimuliJob:
-    """A stimulus set to prepare."""
-
-    folder: Path
-    sources: list[dict[str, object]]
-    degrees: float | None
-    definition: dict[str, Any]
-
-    def __repr__(self) -> str:
-        return self.folder.name
-
-
-@dataclass(frozen=True, repr=False)
-class FolderJob:
-    """A folder of recordings to make: a simulated brain, a subject of NSD, a session of V4."""
-
-    folder: Path
-    settings: dict[str, Any]
-    definition: dict[str, Any]
-
-    def __repr__(self) -> str:
-        return self.folder.name
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +58,18 @@ class ScoreJob:
         return f"{self.path.parent.name}/{self.path.stem}"
 
 
-def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class V4ScoreJob(ScoreJob):
+    """A score file to write for one run and session of V4. samples: numbers of mapping images; metrics: mappings."""
+
+    samples: tuple[int | Literal["all"], ...]
+    metrics: tuple[str, ...]
+
+
+OneScoreJob = TypeVar("OneScoreJob", bound=ScoreJob)
+
+
+def sound(jobs: Iterable[OneScoreJob]) -> list[OneScoreJob]:
     """Those of `jobs` whose runs did not fail: a failed run has no activations, no scores, and no layers for others."""
     return [job for job in jobs if not any(failure_in(folder) for folder in (job.folder, job.chosen_on) if folder)]
 
@@ -118,33 +105,38 @@ class Jobs:
     def stimuli(self, one: StimulusSet) -> StimuliJob:
         """The job of a stimulus set."""
         folder = self._targets.store.stimuli(one.name)
-        return StimuliJob(folder, list(one.sources), one.degrees, dict(one.made.definition))
+        return StimuliJob(folder, one.sources, one.degrees, dict(one.made.definition))
 
-    def simulated(self, brain: str) -> FolderJob:
+    def simulated(self, brain: str) -> BrainJob:
         """The job of a simulated brain, by its name in the store."""
         study = self._targets.study
         name = next(name for name in study.config.simulated if study.simulated_name(name) == brain)
-        settings = {"name": name, **study.config.simulated[name].model_dump(mode="json")}
-        definition = dict(study.simulated_brain(name).definition)
-        return FolderJob(study.store.simulated(brain), settings, definition)
+        settings = study.config.simulated[name].settings(name)
+        return BrainJob(study.store.simulated(brain), settings, dict(study.simulated_brain(name).definition))
 
-    def nsd(self, data: str, subject: str) -> FolderJob:
-        """The job of a subject's responses in raw NSD; `root` is where the tree lies."""
+    def nsd(self, data: str, subject: str) -> NsdJob:
+        """The job of a subject's responses in raw NSD."""
         study = self._targets.study
         one = next(one for one in self._targets.names.subjects if (one.data, one.subject) == (data, subject))
         entry = one.entry
         assert isinstance(entry, NsdEncoding)
-        definition = dict(nsd_recordings(study, entry).definition)
-        settings = {key: definition[key] for key in ("space", "regions", "repeats", "test")}
-        root = {"root": str(entry.data.local)}
-        return FolderJob(study.store.recording(data, subject), root | settings, definition)
+        return NsdJob(
+            root=entry.data.local,
+            subject=subject,
+            folder=study.store.recording(data, subject),
+            space=entry.space,
+            repeats=entry.trials,
+            test=entry.test,
+            regions=entry.cortex,
+            definition=dict(nsd_recordings(study, entry).definition),
+        )
 
-    def v4_assembly(self, session: str) -> FolderJob:
-        """The job of a session of V4 as an assembly; `root` is where the recordings lie."""
+    def v4_assembly(self, session: str) -> V4AssemblyJob:
+        """The job of a session of V4 as an assembly."""
         study = self._targets.study
         name = v4_assembly(study, session)
-        settings = {"root": str(v4_root(study, session))}
-        return FolderJob(study.store.recording(str(name), session), settings, dict(name.definition))
+        folder = study.store.recording(str(name), session)
+        return V4AssemblyJob(v4_root(study, session), session, folder, dict(name.definition))
 
     def extraction(self, run: Run, one: StimulusSet) -> ExtractionJob:
         """The job of a run's activations to a stimulus set."""
@@ -185,11 +177,15 @@ class Jobs:
         """The score file of a run on a subject of fMRI."""
         return self._scored(self._targets.encoding(run, subject))
 
-    def v4(self, run: Run, session: str) -> list[ScoreJob]:
-        """The score files of a run on a session of V4 recordings."""
-        return [self._scored(score) for score in self._targets.v4(run, session)]
+    def v4(self, run: Run, session: str) -> list[V4ScoreJob]:
+        """The score files of a run on a session of V4 recordings, of each entry of the study that asks for it."""
+        return [self._v4(run, entry, session) for entry in self._targets.entries_of(session)]
 
-    def left(self, jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
+    def _v4(self, run: Run, entry: V4Encoding, session: str) -> V4ScoreJob:
+        job = self._scored(self._targets.v4_score(run, entry, session))
+        return V4ScoreJob(**vars(job), samples=tuple(entry.samples), metrics=tuple(entry.metrics))
+
+    def left(self, jobs: Iterable[OneScoreJob]) -> list[OneScoreJob]:
         """Those of `jobs` whose file has to be made: it is absent, and no run that it needs failed."""
         return [
             job

@@ -8,7 +8,7 @@ from neuroscaling.core.errors import Fault, Location, Problem, dotted, listing, 
 from neuroscaling.study import nsd_tree, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
 from neuroscaling.study.sections.recordings import LocalData, SimulatedData, V4Data
-from neuroscaling.study.sections.simulated_brains import BrainSettings, subject_sizes
+from neuroscaling.study.sections.simulated_brains import subject_sizes
 from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriEncoding, NsdEncoding, Study, V4Encoding
 
 Found = Iterator[tuple[Location, Problem]]
@@ -63,7 +63,7 @@ def _simulated_problems(study: Study, entry: AlgonautsEncoding, brain: str) -> F
     """Subjects that a simulated brain doesn't have, and sizes that they can't give."""
     if brain not in study.simulated:
         return
-    settings = BrainSettings(**study.simulated[brain].model_dump())
+    settings = study.simulated[brain].settings(brain)
     numbers = range(1, settings.algonauts_subjects + 1)
     sizes = {f"subj{number:02d}": subject_sizes(settings, number)[0] for number in numbers}
     wanted = list(sizes) if entry.subjects == "all" else entry.subjects

@@ -12,6 +12,15 @@ from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, NsdEncoding
+from neuroscaling.study.stimulus_sources import (
+    AlgonautsTree,
+    BrainScoreSets,
+    ImageFolder,
+    NsdTree,
+    RecordedSets,
+    StimulusSource,
+    V4Images,
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class StimulusSet:
     """
 
     made: ArtefactName
-    sources: tuple[dict[str, object], ...]
+    sources: tuple[StimulusSource, ...]
     degrees: float | None
     needs: tuple[Path, ...] = ()
 
@@ -36,7 +45,7 @@ class StimulusSet:
         cls,
         readable: str,
         identity: object,
-        sources: tuple[dict[str, object], ...],
+        sources: tuple[StimulusSource, ...],
         degrees: float | None = None,
         needs: tuple[Path, ...] = (),
     ) -> "StimulusSet":
@@ -74,7 +83,7 @@ class BrainScoreJob:
 
 def v4_stimuli(study: LoadedStudy, session: str) -> StimulusSet:
     """The images of a V4 session, whole."""
-    source: dict[str, object] = {"kind": "v4", "root": str(v4_root(study, session)), "session": session}
+    source = V4Images(v4_root(study, session), session)
     identity = {"v4": v4_identity(study, session)}
     return StimulusSet.of(f"v4-{session}", identity, (source,), needs=v4_files(study, session))
 
@@ -138,10 +147,7 @@ def _simulated(study: LoadedStudy, settings: BrainScore) -> BrainScoreJob:
     assert isinstance(settings.data, SimulatedData)
     data, brain = study.data_name(settings.data), settings.data.simulated
     root = study.store.find(study.store.simulated(data))
-    parts: tuple[dict[str, object], ...] = (
-        {"kind": "brainscore_local", "root": str(root / "brainscore")},
-        {"kind": "algonauts2023", "root": str(root / "algonauts2023"), "subjects": "all"},
-    )
+    parts = (RecordedSets(root / "brainscore"), AlgonautsTree(root / "algonauts2023"))
     made = study.store.simulated(data) / "manifest.json"
     stimuli = StimulusSet.of(f"simulated-{brain}", {"simulated": data}, parts, settings.visual_degrees, (made,))
     return BrainScoreJob(data, root / "brainscore", stimuli, tuple(settings.benchmarks), made)
@@ -170,14 +176,13 @@ def _registered(
 ) -> BrainScoreJob:
     official = downloaded or study_benchmarks.is_official(folder, benchmarks[0])
     key = study_benchmarks.source_hash(None if official else folder, benchmarks[0])
-    source: dict[str, object] = {"kind": "brainscore", "root": str(folder), "stimulus_sets": list(stimulus_sets)}
     readable = stimulus_sets[0].replace("_", "-")
     made = study.store.prefetched(f"{readable}-{key}") if downloaded else None
     if made:  # the files lie beside their list, in any folder of the store
         folder = study.store.find(made).parents[1] / study.store.brainscore().name
-        source |= {"root": str(folder)}
     identity = {"stimulus_sets": list(stimulus_sets), "files": key}
     needs = (made,) if made else ()
+    source = BrainScoreSets(folder, stimulus_sets)
     stimuli = StimulusSet.of(readable, identity, (source,), settings.visual_degrees, needs)
     return BrainScoreJob(f"{'brainscore' if official else 'local'}-{key}", folder, stimuli, benchmarks, made)
 
@@ -186,8 +191,7 @@ def _defined(settings: BrainScore, folder: Path, benchmark: str) -> BrainScoreJo
     definition = settings.define[benchmark]
     files = [folder / definition.assembly, folder / definition.stimuli]
     key = content_hash([[path.name, path.stat().st_size if path.is_file() else None] for path in files])
-    paths = {"csv": str(files[1]), "images": str(folder / definition.images)}
-    source = {"kind": "folder", "root": str(folder), **paths, "degrees": definition.degrees}
+    source = ImageFolder(folder, files[1], folder / definition.images, definition.degrees)
     identity = {"folder": key, "degrees": definition.degrees}
     stimuli = StimulusSet.of(_plain_name(benchmark), identity, (source,), settings.visual_degrees)
     return BrainScoreJob(f"local-{key}", folder, stimuli, (benchmark,))
@@ -309,8 +313,11 @@ def _stimuli(study: LoadedStudy, entry: FmriSource, data: str, subject: str) -> 
     alone = study.config.extraction.keep != "features"
     subjects = [subject] if alone else entry.subjects
     name = f"{data}-{subject}" if alone else data
-    root = entry.data.local if isinstance(entry, NsdEncoding) else algonauts_root(study, entry)
-    source: dict[str, object] = {"kind": entry.source, "root": str(root), "subjects": subjects}
+    source: StimulusSource
+    if isinstance(entry, NsdEncoding):
+        source = NsdTree(entry.data.local, subjects)
+    else:
+        source = AlgonautsTree(algonauts_root(study, entry), subjects)
     needs = (study.store.simulated(data) / "manifest.json",) if isinstance(entry.data, SimulatedData) else ()
     return StimulusSet.of(name, {"kind": entry.source, "data": data, "subjects": subjects}, (source,), needs=needs)
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.study.extraction_job import ExtractionJob
-from neuroscaling.study.jobs import Jobs, ScoreJob, StimuliJob, SubsetJob
+from neuroscaling.study.jobs import Jobs, ScoreJob, SubsetJob, V4ScoreJob
 from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
 from neuroscaling.study.run_table import Run, RunJob
@@ -254,7 +255,7 @@ class Rules:
         """Markers of the activations and recordings that scores of a V4 session wait for."""
         return [*self.extracted([(run, self.targets.sessions[session].name)]), *self.v4_recordings(session)]
 
-    def v4(self, run: str, session: str) -> list[ScoreJob]:
+    def v4(self, run: str, session: str) -> list[V4ScoreJob]:
         """The score files of a run on a V4 session."""
         return self.jobs.v4(self.study.runs[run], session)
 

@@ -112,10 +112,16 @@ class Targets:
 
     def v4(self, run: Run, session: str) -> Iterator[Score]:
         """The scores of a run on a session of V4 recordings, of each entry of the study that asks for it."""
-        for entry, sessions in self.recordings:
-            if session in sessions:
-                name = self.names.v4(run, entry, session)
-                yield Score(run.run, "v4", session, "v4", self.sessions[session].name, name)
+        yield from (self.v4_score(run, entry, session) for entry in self.entries_of(session))
+
+    def v4_score(self, run: Run, entry: V4Encoding, session: str) -> Score:
+        """The score of a run on a session of V4 recordings, as one entry of the study asks for it."""
+        name = self.names.v4(run, entry, session)
+        return Score(run.run, "v4", session, "v4", self.sessions[session].name, name)
+
+    def entries_of(self, session: str) -> list[V4Encoding]:
+        """The entries of the study that ask for a session of V4 recordings."""
+        return [entry for entry, sessions in self.recordings if session in sessions]
 
     def activations(self, run: Run, stimuli: StimulusSet) -> Path:
         """Manifest of the activations of a run to a stimulus set."""

@@ -18,7 +18,7 @@ from neuroscaling.study.sections.key_types import (
     Text,
     keys_of,
 )
-from neuroscaling.study.sections.simulated_brains import LIMITS, too_many_images
+from neuroscaling.study.sections.simulated_brains import LIMITS, BrainSettings, too_many_images
 
 
 def _limited(key: str, default: int, description: str) -> Any:
@@ -44,6 +44,10 @@ class SimulatedBrain(Section):
         """More images of the simulated fMRI than there are."""
         if what := too_many_images(self.algonauts_train, self.algonauts_test):
             yield ("algonauts_train", "algonauts_test"), what
+
+    def settings(self, name: str) -> BrainSettings:
+        """What determines the brain of this name."""
+        return BrainSettings(name=name, **self.model_dump())
 
 
 class SimulatedData(Section):

@@ -1,12 +1,12 @@
 """Simulated brains: their settings with limits, and the areas of the simulated cortex."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from neuroscaling.core.errors import Problem, StudyError, nearest
+from neuroscaling.core.errors import Problem, StudyError
 
 ROI_CLASSES: dict[str, tuple[str, ...]] = {
     "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
@@ -62,22 +62,9 @@ class BrainSettings:
         return asdict(self)
 
 
-def brain_settings(settings: dict[str, Any]) -> BrainSettings:
-    """`settings` with defaults filled in. Raises StudyError with every unknown key and every value out of range."""
-    known = [field.name for field in fields(BrainSettings)]
+def check_brain(brain: BrainSettings) -> None:
+    """Raise StudyError with every value of a simulated brain that is out of range."""
     problems = [
-        Problem(
-            what="unknown setting of a simulated brain",
-            where=f"simulated: {key}",
-            value=key,
-            allowed=", ".join(known),
-            nearest=nearest(key, known),
-        )
-        for key in settings
-        if key not in known
-    ]
-    brain = BrainSettings(**{key: value for key, value in settings.items() if key in known})
-    problems += [
         problem for key, limits in LIMITS.items() for problem in _range_problem(key, getattr(brain, key), limits)
     ]
     if not problems and (what := too_many_images(brain.algonauts_train, brain.algonauts_test)):
@@ -85,7 +72,6 @@ def brain_settings(settings: dict[str, Any]) -> BrainSettings:
         problems.append(Problem(what=what, where="simulated: algonauts_train + algonauts_test", value=total))
     if problems:
         raise StudyError(problems)
-    return brain
 
 
 def too_many_images(train: int, test: int) -> str:
