@@ -26,7 +26,7 @@ def plan(capsys, *arguments):
 def test_the_plan_begins_with_training_and_its_rows_add_up(small, capsys):
     status, out, error = plan(capsys, small, "--format", "json", "--gpu", "h100", "--gpus", "2")
     sections = json.loads(out)
-    assert status == 0 and list(sections) == ["training", "extraction"] and "NVIDIA H100" in error
+    assert status == 0 and list(sections) == ["training", "extraction"] and "an H100" in error
     *rows, total = sections["training"]
     assert [(row["objective"], row["family"], row["runs"]) for row in rows] == [
         ("supervised", "ResNet", 6), ("supervised", "ViT", 6), ("simclr", "ResNet", 1)

@@ -159,11 +159,6 @@ def test_other_data_sets_have_as_many_images_as_published(gokce, published_dir):
     assert sorted(ours) == sorted(others[["arch", "dataset", "n_samples"]].itertuples(index=False, name=None))
 
 
-def test_every_network_of_the_published_study_is_in_the_shipped_table(gokce):
-    archs = dict.fromkeys(run.arch for run in gokce.runs.values())
-    assert [arch for arch in archs if listed_cost(arch) is None] == []
-
-
 def test_every_network_of_the_zoo_is_in_the_shipped_table():
     missing = [arch for arch in architectures.architecture_names() if listed_cost(arch) is None]
     assert missing == [], "write it anew: python tools/network_tables.py"
@@ -236,7 +231,7 @@ def test_other_objectives_cost_more_passes(gokce):
 @pytest.mark.parametrize("gpu", GPUS)
 def test_stated_speeds_are_shares_of_the_peak_up_to_a_ceiling(gpu):
     speed = stated_speed(gpu, "ResNet", 10**12, 224)
-    assert speed.train == pytest.approx(0.17 * GPUS[gpu].peak / 6e12) and speed.evaluate == 3 * speed.train
+    assert speed.train == pytest.approx(0.17 * GPUS[gpu] / 6e12) and speed.evaluate == 3 * speed.train
     tiny, smaller = stated_speed(gpu, "ResNet", 1000, 224), stated_speed(gpu, "ResNet", 1000, 112)
     assert (tiny.train, tiny.evaluate, smaller.train) == (CEILING, EVALUATION_CEILING, 4 * CEILING)
 
@@ -246,8 +241,8 @@ def test_a_measured_speed_is_of_this_architecture_and_precision(gokce):
     own = measured(rate()).of(run, macs)
     assert (own.source, own.train, own.evaluate) == ("measured", 1000, 4000)
     others = measured(rate("resnet34"), rate(precision="fp32"), rate(definition="other"))
-    assert others.of(run, macs) == Speeds("a100").of(run, macs) and others.of(run, macs).source == "17 % of NVIDIA A100"
-    assert others.of(run_of(gokce, "deit_tiny", "all"), 10**9).source == "35 % of NVIDIA A100"
+    assert others.of(run, macs) == Speeds("a100").of(run, macs) and others.of(run, macs).source == "17 % of A100"
+    assert others.of(run_of(gokce, "deit_tiny", "all"), 10**9).source == "35 % of A100"
 
 
 def test_seconds_are_images_divided_by_rates(gokce):

@@ -20,7 +20,6 @@ from neuroscaling.planning.training_time import (
     wall_seconds,
 )
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.sections.networks import GPUS
 
 BY: dict[str, Callable[[RunEstimate], tuple[str, ...]]] = {
     "family": lambda one: (one.run.training_recipe.objective, one.run.family),
@@ -55,7 +54,7 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
 def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     """What the hours mean, in a few lines, and the disk that packed data sets take."""
     packs = ", ".join(f"{name} {rounded(size / GIGA):g} GB" for name, size in packs_of(study).items())
-    basis = f"a stated share of the peak of {GPUS[speeds.gpu].title}"
+    basis = f"a stated share of the peak of an {speeds.gpu.upper()}"
     if count := len(speeds.measured):
         device = next(iter(speeds.measured.values())).device
         basis = f"{count} calibrated network{'s' if count > 1 else ''} on {device}, of the others from {basis}"

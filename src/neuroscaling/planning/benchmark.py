@@ -71,10 +71,8 @@ def _seconds(
     arch: str, recipe: Recipe, place: torch.device, batch: int, options: TrainingOptions, steps: int
 ) -> tuple[float, float]:
     """Seconds of a step of training and of one of evaluation."""
-    layout, size = (
-        torch.channels_last if options.channels_last else torch.contiguous_format,
-        architecture(arch).input_size,
-    )
+    size = architecture(arch).input_size
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
     model = build(arch, CLASSES, 0).to(place).to(memory_format=layout)
     compile_in_place(model, options)
     images = torch.randn(batch, 3, size, size, device=place).contiguous(memory_format=layout)

@@ -50,11 +50,11 @@ class Speed:
 def stated_speed(gpu: str, family: str, macs: int, size: int) -> Speed:
     """Speed of a network of `macs` at `size` pixels, from a share of the peak of `gpu`, which is a name of GPUS."""
     share, scale = UTILISATION.get(family, CONVOLUTIONS), (CEILING_SIZE / size) ** 2
-    computed = share * GPUS[gpu].peak / (2 * FORWARD_SHARE * max(macs, 1))
+    computed = share * GPUS[gpu] / (2 * FORWARD_SHARE * max(macs, 1))
     return Speed(
         train=min(computed, CEILING * scale),
         evaluate=min(computed * FORWARD_SHARE, EVALUATION_CEILING * scale),
-        source=f"{100 * share:g} % of {GPUS[gpu].title}",
+        source=f"{100 * share:g} % of {gpu.upper()}",
     )
 
 

@@ -12,7 +12,7 @@ from math import ceil
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, job_memory_mb, training_groups
 from neuroscaling.planning.training_throughput import Speed, Speeds, stored_speeds
-from neuroscaling.planning.workload import ArchCost, Work, cost_of, listed_cost, size_of, work_of
+from neuroscaling.planning.workload import Work, cost_of, listed_cost, size_of, work_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.rules import needs_gpu
 from neuroscaling.study.run_table import Run
@@ -32,14 +32,13 @@ def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
         return UNKNOWN_MINUTES
     speeds = stored_speeds(name, study.store.root)
     trained = [run for run in runs if run.kind == "trained"]
-    costs = {run.arch: cost for run in trained if (cost := listed_cost(run.arch))}
-    if any(run.arch not in costs for run in trained):
+    if any(listed_cost(run.arch) is None for run in trained):  # to count one would load torch
         return UNKNOWN_MINUTES
     try:
-        found = [_run_estimate(study, run, speeds, costs[run.arch]) for run in trained]
+        seconds = [run_estimate(study, run, speeds).seconds for run in trained]
     except NeuroscalingError:  # of a data set that can't be counted
         return UNKNOWN_MINUTES
-    return limit_minutes(job_seconds((one.seconds for one in found), gpus))
+    return limit_minutes(job_seconds(seconds, gpus))
 
 
 JOB_START = 60.0
@@ -111,27 +110,27 @@ def trained_runs(study: LoadedStudy) -> list[Run]:
     return [run for run in study.runs.values() if run.kind == "trained"]
 
 
-def run_estimates(study: LoadedStudy, speeds: Speeds) -> list[RunEstimate]:
-    """Every training of the study, in the order of its run table.
-
-    Raises DataError for a data set that is neither there nor declared.
-    """
-    return [_run_estimate(study, run, speeds, cost_of(run.arch)) for run in trained_runs(study)]
-
-
-def _run_estimate(study: LoadedStudy, run: Run, speeds: Speeds, cost: ArchCost) -> RunEstimate:
-    work = work_of(run, size_of(run, study.store.cache()), cost)
+def run_estimate(study: LoadedStudy, run: Run, speeds: Speeds) -> RunEstimate:
+    """The training of `run`. Raises DataError for a data set that is neither there nor declared."""
+    work = work_of(run, size_of(run, study.store.cache()), cost_of(run.arch))
     speed, feed = speeds.of(run, work.cost.macs), feeding_rate(work, study.config.training)
     return RunEstimate(run, work, speed, run_seconds(work, speed, feed))
 
 
+def run_estimates(study: LoadedStudy, speeds: Speeds) -> list[RunEstimate]:
+    """Every training of the study, in the order of its run table. Raises DataError as `run_estimate`."""
+    return [run_estimate(study, run, speeds) for run in trained_runs(study)]
+
+
 def job_estimates(study: LoadedStudy, runs: list[RunEstimate]) -> list[JobEstimate]:
     """The jobs of these runs: small ones of a data set and recipe share one, others have one to themselves."""
-    settings, named = study.config.training, {one.run.run: one for one in runs}
-    groups = training_groups(study, [one.run for one in runs])
-    jobs = [[named[run] for run in group.runs] for group in groups]
-    gpus = settings.gpus * settings.nodes
-    return [_job_estimate(job, 1 if len(job) > 1 or is_small(study, job[0].run) else gpus) for job in jobs]
+    named = {one.run.run: one for one in runs}
+    jobs = []
+    for group in training_groups(study, [one.run for one in runs]):
+        gpus = max(job_gpus(study, [named[run].run for run in group.runs]), 1)
+        seconds = job_seconds((named[run].seconds for run in group.runs), gpus)
+        jobs.append(JobEstimate(group.runs, gpus, seconds))
+    return jobs
 
 
 def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> float:
@@ -145,10 +144,6 @@ def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> float:
             heapq.heappush(free, done)
         latest = max(latest, done)
     return latest
-
-
-def _job_estimate(runs: list[RunEstimate], gpus: int) -> JobEstimate:
-    return JobEstimate(tuple(one.run.run for one in runs), gpus, job_seconds((one.seconds for one in runs), gpus))
 
 
 MOST_MEMORY_TRIES = 3

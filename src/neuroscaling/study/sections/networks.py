@@ -1,7 +1,6 @@
 """Sections of the study file about networks: data sets, runs, training and its GPUs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -329,22 +328,8 @@ class Training(Section):
         )
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A kind of GPU; peak: FLOP/s of dense matrix products in half precision, which utilisation is a share of."""
-
-    title: str
-    peak: float
-
-
-# Makers' data sheets, without sparsity.
-GPUS = {
-    "rtx3090": Gpu("NVIDIA RTX 3090", 142e12),
-    "a100": Gpu("NVIDIA A100", 312e12),
-    "h100": Gpu("NVIDIA H100", 989e12),
-    "h200": Gpu("NVIDIA H200", 989e12),
-}
-
+# FLOP/s of dense matrix products in half precision, from the makers' data sheets, without sparsity.
+GPUS = {"rtx3090": 142e12, "a100": 312e12, "h100": 989e12, "h200": 989e12}
 
 RATES_FOLDER = "calibration"
 
