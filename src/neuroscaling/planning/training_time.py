@@ -46,7 +46,7 @@ JOB_START = 60.0
 OFF_BY = 2.0
 """How far off an estimate may be: a network reaches half of its share of the peak, or CPUs feed half as many images."""
 LIMIT_FACTOR = 1.3 * OFF_BY
-"""A time limit over the estimate: the slow end, with a margin."""
+"""A time limit is so many times the estimate: what the estimate may miss, with a margin of 1.3."""
 
 
 def run_seconds(work: Work, speed: Speed, feed: float | None = None) -> float:
