@@ -7,10 +7,10 @@ log[0].
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.core.score_table import write_table
+    from neuroscaling.core.score_table import ScoreTable, write_table
     from neuroscaling.reproductions.gokce2025.published_scores import published_table
 
     tables = snakemake.config["located"]["tables"]
     table = published_table(tables["scores"], tables.get("seed"))
-    write_table(snakemake.output.table, table)
+    write_table(snakemake.output.table, ScoreTable(table))
     logger.info("%d rows, %d models, %d empty scores", len(table), table["run"].nunique(), table["score"].isna().sum())

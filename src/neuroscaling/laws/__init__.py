@@ -7,3 +7,8 @@
 `neuroscaling.laws.study_fit` fits what a file of fits selects from a score table; `neuroscaling.laws.finished_law`
 reads what it wrote.
 """
+
+from neuroscaling.laws.fitting import fit
+from neuroscaling.laws.law_fit import LawFit
+
+__all__ = ["LawFit", "fit"]
