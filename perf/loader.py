@@ -26,6 +26,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.pack_writing import write_pack
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.study.recipes import Recipe
@@ -71,7 +72,7 @@ def photographs(root: Path, n: int) -> None:
 
 def feed_of(root: Path, n: int, crops: str, options: TrainingOptions, device: str = "cpu") -> ViewFeed:
     """A training's feed: crops of originals, of stored squares in memory, or of squares that are decoded each time."""
-    settings = {"format": "imagefolder", "root": str(root)}
+    settings = DatasetSettings("imagefolder", root=str(root))
     recipe = Recipe(
         name="r", epochs=1, batch_size=BATCH, optimizer="sgd", learning_rate=0.1, augmentation="crop_flip", crops=crops
     )
@@ -94,7 +95,7 @@ def feeds(root: Path, n: int) -> dict[str, ViewFeed]:
     packs = {}
     for size in (STORED, None):
         packs[size] = str(root / f"pack-{size}")
-        write_pack(NAME, {"format": "imagefolder", "root": str(root)}, "train", Path(packs[size]), size)
+        write_pack(NAME, DatasetSettings("imagefolder", root=str(root)), "train", Path(packs[size]), size)
     return {
         "JPEG files": feed_of(root, n, "originals", TrainingOptions()),
         "JPEGs in a pack": feed_of(root, n, "originals", TrainingOptions(packs={NAME: packs[None]})),

@@ -28,6 +28,7 @@ from loader import SIZE, feed_of, photographs
 from torch.nn import functional
 
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
@@ -43,7 +44,7 @@ from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.setup import make_objective
 from neuroscaling.training.torch_runtime import autocast, keep_freed_memory, make_scaler, reproducible
 
-DIGITS = {"format": "digits"}
+DIGITS = DatasetSettings("digits")
 CASES = (("resnet_w16", 32, 64), ("resnet18", 64, 32))  # architecture, pixels, batch
 ON_GPU = {"resnet18": 1024, "resnet50": 512, "vit_small": 512, "convnext_tiny": 256}
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from neuroscaling.study.run_table import Run
 
 Results = dict[str, Any]
-DIGITS = {"format": "digits"}
 
 
 def subsets(folder: Path) -> Results:
@@ -213,17 +212,24 @@ def extraction(folder: Path) -> Results:
 def _digit_run(folder: Path, name: str, arch: str, recipe: str, changes: dict[str, Any]) -> tuple["Run", Path]:
     """A run on 6 digits a class, and the file of its images."""
     from neuroscaling.datasets.index import load_index
+    from neuroscaling.datasets.settings import DatasetSettings
     from neuroscaling.datasets.subset_file import write_subset
     from neuroscaling.datasets.subset_sampling import draw_token
     from neuroscaling.study.recipes import Recipe, load_recipe
     from neuroscaling.study.run_table import Run
 
-    index = load_index("digits", DIGITS, "train")
+    digits = DatasetSettings("digits")
+    index = load_index("digits", digits, "train")
     subset = folder / "6-s0.parquet"
     if not subset.exists():
         write_subset(subset, index, draw_token(index, "6", 0), "6", 0)
     content = Recipe.model_validate(load_recipe(recipe).model_dump() | changes)
-    images = {"dataset": "digits", "dataset_settings": DIGITS, "fingerprint": index.fingerprint, "subset": "6"}
+    images = {
+        "dataset": "digits",
+        "dataset_settings": digits,
+        "fingerprint": index.fingerprint,
+        "subset": "6",
+    }
     start = "digits-00000000" if name == "adversarial" else None
     run = Run(f"{name}-00000000", "trained", arch, "none", samples_per_class=6, recipe=content, start=start, **images)
     return run, subset

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ from neuroscaling.datasets.format_digits import load_digits
 from neuroscaling.datasets.formats import NO_ROOT, declared_fingerprint, has_declared_size
 from neuroscaling.datasets.index import fingerprint, load_index, open_source
 from neuroscaling.datasets.packed_names import join_names, pack_names
+from neuroscaling.datasets.settings import DatasetSettings
 
-DIGITS = {"format": "digits"}
+DIGITS = DatasetSettings("digits")
 DIGITS_FINGERPRINT = "ba513494"
 
 
@@ -43,7 +45,7 @@ def folder(tmp_path):
 
 
 def settings_of(root):
-    return {"format": "imagefolder", "root": str(root)}
+    return DatasetSettings("imagefolder", root=str(root))
 
 
 def messages(root, wanted=("all",)):
@@ -119,8 +121,8 @@ def test_decoding_is_checked_again_when_the_folder_changed(folder, tmp_path):
 def test_corrupt_images_up_to_the_limit_are_let_pass(folder, tmp_path):
     (folder / "train" / "cat" / "cat_0001.png").write_bytes(b"no image")
     for cache in (None, tmp_path / "cache", tmp_path / "cache"):
-        assert deep_problems("pets", settings_of(folder) | {"corrupt_limit": 1}, cache) == []
-        found = deep_problems("pets", settings_of(folder) | {"corrupt_limit": 0}, cache)
+        assert deep_problems("pets", replace(settings_of(folder), corrupt_limit=1), cache) == []
+        found = deep_problems("pets", replace(settings_of(folder), corrupt_limit=0), cache)
         assert "1 of 6 images can't be decoded" in str(found[0]) and "cat_0001.png" in str(found[1])
 
 
@@ -305,26 +307,26 @@ def test_images_of_a_large_folder_are_not_decoded_ahead(many, tmp_path):
 
 
 def test_declared_numbers_are_checked(folder):
-    settings = settings_of(folder) | {"classes": 3, "images": 6}
+    settings = replace(settings_of(folder), classes=3, images=6)
     (problem,) = light_problems("imagenet", settings, ["all"])
     assert "number of classes is not the declared one" in str(problem) and "1,281,167" in str(problem)
-    (problem,) = light_problems("mine", settings | {"classes": 2, "images": 7}, ["all"])
+    (problem,) = light_problems("mine", replace(settings, classes=2, images=7), ["all"])
     assert "number of training images is not the declared one" in str(problem) and "found:    6" in str(problem)
-    assert light_problems("mine", settings | {"classes": 2}, ["all"]) == []
+    assert light_problems("mine", replace(settings, classes=2), ["all"]) == []
 
 
 def test_a_data_set_without_a_root_is_known_by_its_numbers():
-    settings = {"format": "imagefolder", "root": None, "classes": 10, "images": 105}
+    settings = DatasetSettings("imagefolder", classes=10, images=105)
     problems = light_problems("image-net", settings, ["10", "all", "c10", "n105"])
     assert [p.what for p in problems] == [NO_ROOT] and "export IMAGE_NET_ROOT=" in str(problems[0])
-    assert has_declared_size(settings) and not has_declared_size(settings | {"images": None})
+    assert has_declared_size(settings) and not has_declared_size(replace(settings, images=None))
     assert fingerprint("x", settings, None) == declared_fingerprint("x", settings)
-    assert declared_fingerprint("x", settings) != declared_fingerprint("x", settings | {"images": 106})
+    assert declared_fingerprint("x", settings) != declared_fingerprint("x", replace(settings, images=106))
     asked = light_problems("x", settings, ["11", "c11", "n106"])
     assert len(asked) == 4 and "(declared)" in str(asked[1])
     for ask in (
         lambda: load_index("x", settings, "train"),
-        lambda: fingerprint("x", settings | {"images": None}, None),
+        lambda: fingerprint("x", replace(settings, images=None), None),
     ):
         with pytest.raises(DataError, match="no root"):
             ask()

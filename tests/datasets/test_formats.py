@@ -5,6 +5,7 @@ import io
 import pickle
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from neuroscaling.datasets import checks
 from neuroscaling.datasets.checks import deep_problems, light_problems
 from neuroscaling.datasets.format_digits import load_digits
 from neuroscaling.datasets.index import fingerprint, load_index, open_source
+from neuroscaling.datasets.settings import DatasetSettings
 
 BIRDS = ["00000_Animalia_Chordata_Aves_A_B_C_finch", "00001_Animalia_Chordata_Aves_A_B_C_wren"]
 
@@ -40,7 +42,7 @@ def birds(tmp_path):
         for label, name in enumerate(BIRDS):
             for i in range(n):
                 save(tmp_path / folder / name / f"{i}-{label}.jpg", 10 * label + i)
-    return {"format": "inaturalist", "root": str(tmp_path)}
+    return DatasetSettings("inaturalist", root=str(tmp_path))
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def places(tmp_path):
         (tmp_path / file).write_text("".join(f"{name} {label}\n" for name, label in images))
         for seed, (name, _) in enumerate(images):
             save(tmp_path / folder / name.lstrip("/"), seed)
-    return {"format": "places365", "root": str(tmp_path)}
+    return DatasetSettings("places365", root=str(tmp_path))
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def lists(tmp_path):
         save(tmp_path / name, seed)
     (tmp_path / "train.txt").write_text("d/one 1.png dog\n/d/two.png cat\n\n# a comment\nthree.png\tdog\n")
     (tmp_path / "val.txt").write_text("four.png cat\n")
-    return {"format": "filelist", "root": str(tmp_path), "train": "train.txt", "validation": "val.txt"}
+    return DatasetSettings("filelist", root=str(tmp_path), train="train.txt", validation="val.txt")
 
 
 def write_shard(path, members):
@@ -98,7 +100,7 @@ def shards(tmp_path):
         write_shard(tmp_path / "shards" / f"train-{shard:02d}.tar", members)
     write_shard(tmp_path / "shards" / "val.tar", [("v.cls", b"dog"), ("v.png", png(99))])
     root = tmp_path / "shards"
-    return {"format": "webdataset", "train": f"{root}/train-{{00..02}}.tar", "validation": f"{root}/val*.tar"}
+    return DatasetSettings("webdataset", train=f"{root}/train-{{00..02}}.tar", validation=f"{root}/val*.tar")
 
 
 def assert_same_images(settings, split, theirs, root):
@@ -114,7 +116,7 @@ def assert_same_images(settings, split, theirs, root):
 
 def test_inaturalist_is_that_of_torchvision(birds):
     for split, version in (("train", "2021_train"), ("validation", "2021_valid")):
-        theirs = torchvision_datasets.INaturalist(birds["root"], version)
+        theirs = torchvision_datasets.INaturalist(birds.root, version)
         files = [f"{theirs.root}/{theirs.all_categories[category]}/{name}" for category, name in theirs.index]
         assert_same_images(birds, split, theirs, files)
     assert problems(birds) == ""
@@ -126,7 +128,7 @@ def test_places365_is_that_of_torchvision(places):
             return True
 
     for split, theirs in (("train", "train-standard"), ("validation", "val")):
-        found = Few(places["root"], theirs, small=True)
+        found = Few(places.root, theirs, small=True)
         assert_same_images(places, split, found, [file for file, _ in found.imgs])
     assert load_index("some", places, "train").class_names == ["b/beach", "a/alley", "b/bar/inside"]
     assert problems(places, ["2", "c3"]) == ""
@@ -137,7 +139,7 @@ def test_an_image_folder_is_that_of_torchvision(tmp_path):
         save(tmp_path / name, i)
     for split, folder in (("train", "train"), ("validation", "val")):
         theirs = torchvision_datasets.ImageFolder(tmp_path / folder)
-        index = load_index("some", {"format": "imagefolder", "root": str(tmp_path)}, split)
+        index = load_index("some", DatasetSettings("imagefolder", root=str(tmp_path)), split)
         assert [f"{tmp_path}/{folder}/{image_id}" for image_id in index.image_ids] == [path for path, _ in theirs.imgs]
         assert (index.labels.tolist(), index.class_names) == (theirs.targets, theirs.classes)
 
@@ -156,7 +158,7 @@ def test_a_file_list_with_numbers_for_labels(lists, tmp_path):
     (tmp_path / "val.txt").write_text("four.png 2\n")
     assert load_index("some", lists, "train").class_names == ["0", "1", "2"]
     (tmp_path / "names.txt").write_text("ant\nbee\ncow\n")
-    named = load_index("some", lists | {"class_names": "names.txt"}, "validation")
+    named = load_index("some", replace(lists, class_names="names.txt"), "validation")
     assert (named.class_names, named.labels.tolist()) == (["ant", "bee", "cow"], [2])
 
 
@@ -238,7 +240,7 @@ def test_faults_of_shards_are_named(shards, tmp_path):
     (tmp_path / "shards" / "train-02.tar").unlink()
     text = problems(shards)
     assert text.count("2 of 3 shards are missing") == 1 and "train-01.tar" in text and "train-02.tar" in text
-    assert "no shards" in problems(shards | {"train": f"{tmp_path}/none-*.tar"})
+    assert "no shards" in problems(replace(shards, train=f"{tmp_path}/none-*.tar"))
 
 
 def test_a_shard_that_is_cut_short_is_noticed(shards, tmp_path):
@@ -257,7 +259,7 @@ def test_undecodable_members_are_named(shards, tmp_path):
 
 
 def test_infinite_digits_begin_with_the_originals_and_never_change():
-    settings = {"format": "infimnist", "images": 3000}
+    settings = DatasetSettings("infimnist", images=3000)
     source = open_source("some", settings, "train")
     originals, labels, _ = load_digits("train")
     n = len(originals)
@@ -274,7 +276,7 @@ def test_infinite_digits_begin_with_the_originals_and_never_change():
 
 
 def test_deformed_digits_are_recognised_by_their_originals():
-    source = open_source("some", {"format": "infimnist", "images": 1438 * 2}, "train")
+    source = open_source("some", DatasetSettings("infimnist", images=1438 * 2), "train")
     pixels = np.stack([source.decoded(row)[:, :, 0].ravel() for row in range(1438 * 2)]).astype(np.float32)
     originals, deformed = pixels[:1438], pixels[1438::5]
     distance = (originals**2).sum(1)[None] - 2 * deformed @ originals.T
@@ -285,7 +287,7 @@ def test_deformed_digits_are_recognised_by_their_originals():
 
 
 def test_infinite_digits_are_validated_on_undeformed_held_out_ones():
-    index = load_index("some", {"format": "infimnist", "images": 50}, "validation")
+    index = load_index("some", DatasetSettings("infimnist", images=50), "validation")
     assert len(index) == 359 and index.image_ids[0] == "infimnist-held-out-0000000"
     assert index.labels.tolist() == load_digits("validation")[1].tolist()
 
@@ -303,11 +305,11 @@ def test_infinite_digits_take_the_files_of_mnist(tmp_path, packed):
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             name, content = f"{prefix}-{kind}-ubyte", idx(array)
             (tmp_path / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
-    settings = {"format": "infimnist", "images": 10, "mnist": str(tmp_path)}
+    settings = DatasetSettings("infimnist", images=10, mnist=str(tmp_path))
     source = open_source("some", settings, "train")
     assert source.index.labels.tolist() == [3, 1, 4, 1, 5, 9, 3, 1, 4, 1]
     np.testing.assert_array_equal(source.decoded(4)[:, :, 1], images[4])
-    assert fingerprint("a", settings, None) != fingerprint("a", settings | {"mnist": None}, None)
+    assert fingerprint("a", settings, None) != fingerprint("a", replace(settings, mnist=None), None)
     assert problems(settings, ["all", "n10", "c3"]) == ""
     for file in tmp_path.glob("train-images*"):
         file.write_bytes(file.read_bytes()[:-20])
@@ -320,18 +322,18 @@ def test_digits_of_mnist_without_a_label_are_refused(tmp_path):
         (tmp_path / f"{prefix}-images-idx3-ubyte").write_bytes(idx(np.zeros((n, 28, 28), np.uint8)))
         (tmp_path / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.zeros(5, np.uint8)))
     with pytest.raises(DataError, match="6 images have 5 labels"):
-        open_source("some", {"format": "infimnist", "images": 10, "mnist": str(tmp_path)}, "train")
+        open_source("some", DatasetSettings("infimnist", images=10, mnist=str(tmp_path)), "train")
     packed = bytearray(gzip.compress(np.random.default_rng(0).integers(0, 7, 5000, dtype=np.uint8).tobytes()))
     packed[100:200] = bytes(100)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(packed)
     assert "not an idx file that can be unpacked" in problems(
-        {"format": "infimnist", "images": 10, "mnist": str(tmp_path)}
+        DatasetSettings("infimnist", images=10, mnist=str(tmp_path))
     )
 
 
 def test_mnist_that_is_missing_says_which_file(tmp_path):
-    text = problems({"format": "infimnist", "images": 10, "mnist": str(tmp_path)})
+    text = problems(DatasetSettings("infimnist", images=10, mnist=str(tmp_path)))
     assert "train-images-idx3-ubyte" in text and "leave it out" in text
 
 

@@ -30,7 +30,7 @@ from neuroscaling.datasets.split import Split
 
 
 def folder(settings, split):
-    found = Path(settings["root"]) / settings["folders"][split]
+    found = Path(settings.own["root"]) / settings.own["folders"][split]
     if not found.is_dir():
         raise DataError(Problem(what="folder is missing", where=str(found), fix="check `folders:`"))
     return found
@@ -91,8 +91,8 @@ def test_a_study_has_its_images_in_its_run_table_and_in_its_subsets(folder):
     study = study_of(folder)
     runs = [run for run in study.runs.values() if run.dataset == "ours"]
     assert {run.samples_per_class for run in runs} == {2, "all"}
-    settings = study.config.datasets["ours"].model_dump(mode="json")
-    assert settings["folders"] == {"train": "training", "validation": "held_out"}
+    settings = study.config.datasets["ours"].settings()
+    assert settings.own["folders"] == {"train": "training", "validation": "held_out"}
     index = load_index("ours", settings, "train", study.fingerprints["ours"])
     assert index.class_names == ["cat", "dog"] and index.image_ids[0] == "cat-0.png"
     name = subset_name(next(run for run in runs if run.samples_per_class == 2))

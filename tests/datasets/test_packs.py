@@ -16,6 +16,7 @@ from neuroscaling.datasets.decode import decode, square
 from neuroscaling.datasets.index import open_source
 from neuroscaling.datasets.pack_reading import PackSource, open_pack, pack_facts, staged_pack
 from neuroscaling.datasets.pack_writing import write_pack
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.sections.training_options import TrainingOptions
@@ -44,7 +45,7 @@ def _small_shards(monkeypatch):
 
 
 def settings(root, **more):
-    return {"format": "imagefolder", "root": str(root), **more}
+    return DatasetSettings("imagefolder", root=str(root), **more)
 
 
 def pack(root, folder, size=STORED, form="jpeg", **more):
@@ -77,8 +78,8 @@ def test_images_that_are_small_keep_their_files(root, tmp_path):
 
 
 def test_pixels_are_packed_without_loss(tmp_path):
-    packed = open_pack(write_pack("digits", {"format": "digits"}, "validation", tmp_path).parent, "validation")
-    original = open_source("digits", {"format": "digits"}, "validation")
+    packed = open_pack(write_pack("digits", DatasetSettings("digits"), "validation", tmp_path).parent, "validation")
+    original = open_source("digits", DatasetSettings("digits"), "validation")
     assert all(np.array_equal(packed.decoded(row), original.decoded(row)) for row in (0, 100))
 
 
@@ -300,7 +301,7 @@ def test_the_command_packs_a_data_set_of_a_study_into_its_store(tmp_path, capsys
             "study": "s",
             "store": str(tmp_path / "store"),
             "datasets": {
-                "photographs": settings(root),
+                "photographs": settings(root).content(),
                 "elsewhere": {"format": "imagefolder", "root": "", "classes": 2, "images": 10},
             },
             "runs": [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import ArtefactName, key_of
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import DatasetIndex
 from neuroscaling.datasets.subset_file import METADATA, read_subset, write_subset
 from neuroscaling.datasets.subset_sampling import draw, draw_token, validation_rows
@@ -56,7 +57,7 @@ def test_the_order_of_files_does_not_matter(class_sizes, seed, random):
 
 
 def test_another_seed_draws_other_images():
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     assert chosen_ids(index, draw(index, 10, 0)) != chosen_ids(index, draw(index, 10, 1))
 
 
@@ -111,7 +112,7 @@ def test_subsets_that_cannot_be_drawn(token, expected):
 
 
 def test_a_class_subset_has_labels_of_its_own(tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     rows = draw_token(index, "c3", 0)
     write_subset(tmp_path / "c3-s0.parquet", index, rows, "c3", 0)
     columns, facts = read_subset(tmp_path / "c3-s0.parquet")
@@ -119,7 +120,7 @@ def test_a_class_subset_has_labels_of_its_own(tmp_path):
     assert [facts["class_names"][label] for label in columns["label"]] == columns["class_name"].tolist()
     assert columns["class_name"].tolist() == [str(label) for label in index.labels[rows]]
     assert (facts["strategy"], facts["samples_per_class"], facts["n_classes"]) == ("sample_classes", None, 3)
-    validation = load_index("digits", {"format": "digits"}, "validation")
+    validation = load_index("digits", DatasetSettings("digits"), "validation")
     chosen, labels = validation_rows(validation, facts["class_names"])
     assert len(chosen) == sum((validation.labels == int(name)).sum() for name in facts["class_names"])
     assert [facts["class_names"][label] for label in labels] == [str(label) for label in validation.labels[chosen]]
@@ -136,7 +137,7 @@ def test_too_many_samples_names_the_smallest_class():
 
 
 def test_a_subset_file_gives_back_what_was_written(tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     rows = draw(index, 3, 1)
     write_subset(tmp_path / "3-s1.parquet", index, rows, 3, 1)
     columns, facts = read_subset(tmp_path / "3-s1.parquet")
@@ -147,7 +148,7 @@ def test_a_subset_file_gives_back_what_was_written(tmp_path):
 
 
 def test_a_subset_that_is_there_is_left_as_it_is(tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     path = tmp_path / "2-s0.parquet"
     for seed in (0, 1):
         write_subset(path, index, draw(index, 2, seed), 2, seed)
@@ -156,7 +157,7 @@ def test_a_subset_that_is_there_is_left_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("change", ["images", "order"])
 def test_a_subset_with_exchanged_images_is_refused(change, tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     path = tmp_path / "2-s0.parquet"
     write_subset(path, index, draw(index, 2, 0), 2, 0)
     table = pq.read_table(path)
@@ -173,7 +174,7 @@ def test_a_subset_with_exchanged_images_is_refused(change, tmp_path):
 
 
 def test_every_flipped_byte_that_changes_a_subset_is_refused(tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     path = tmp_path / "2-s0.parquet"
     write_subset(path, index, draw(index, 2, 0), 2, 0)
     content = path.read_bytes()
@@ -191,7 +192,7 @@ def test_every_flipped_byte_that_changes_a_subset_is_refused(tmp_path):
 
 
 def test_the_subset_of_another_definition_is_refused(tmp_path):
-    index, definition = load_index("digits", {"format": "digits"}, "train"), {"samples": 2, "seed": 0}
+    index, definition = load_index("digits", DatasetSettings("digits"), "train"), {"samples": 2, "seed": 0}
     path = tmp_path / f"{ArtefactName('2-s0', definition)}.parquet"
     write_subset(path, index, draw(index, 2, 0), 2, 0, definition)
     assert read_subset(path)[1]["definition"] == definition
@@ -203,7 +204,7 @@ def test_the_subset_of_another_definition_is_refused(tmp_path):
 
 
 def test_a_truncated_subset_is_refused(tmp_path):
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     path = tmp_path / "2-s0.parquet"
     write_subset(path, index, draw(index, 2, 0), 2, 0)
     path.write_bytes(path.read_bytes()[:-100])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.models.cost import count
 from neuroscaling.planning.training_jobs import job_memory_mb
 from neuroscaling.planning.training_throughput import (
@@ -190,11 +191,11 @@ def test_tokens_of_subsets_are_counted():
 
 
 def test_digits_are_counted_and_what_is_nowhere_is_taken_as_declared():
-    assert dataset_size("digits", {"format": "digits"}) == DatasetSize(10, 1438, 359)
-    declared = {"format": "imagefolder", "root": "", "classes": 565, "images": 1_444_911}
+    assert dataset_size("digits", DatasetSettings("digits")) == DatasetSize(10, 1438, 359)
+    declared = DatasetSettings("imagefolder", classes=565, images=1_444_911)
     assert dataset_size("ecoset", declared) == DatasetSize(565, 1_444_911, 28_250)
     with pytest.raises(DataError, match="no root"):
-        dataset_size("ecoset", {"format": "imagefolder", "root": ""})
+        dataset_size("ecoset", DatasetSettings("imagefolder"))
 
 
 def run_of(gokce, arch, subset, objective="supervised"):

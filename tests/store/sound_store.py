@@ -12,6 +12,7 @@ from neuroscaling.core.records import write_record
 from neuroscaling.core.score_files import ScoreFile, file_beside, write_score_file
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.pack_reading import PACK_FORMAT
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.simulate.record import FORMAT as BRAIN_FORMAT
@@ -88,7 +89,7 @@ def put_results(root: Path, run: str) -> None:
 
 def put_subset(root: Path) -> None:
     """Ten images of each digit."""
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     name, definition = name_of("10-s0", subset="10", seed=0)
     path = root / f"subsets/digits-{index.fingerprint}/{name}.parquet"
     path.parent.mkdir(parents=True)

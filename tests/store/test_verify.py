@@ -8,6 +8,7 @@ import pytest
 
 from neuroscaling.cli.main import main
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.store.contents import store_contents
@@ -89,7 +90,7 @@ def test_a_fault_names_both_checksums_and_the_next_step(store, capsys):
 def test_another_subset_under_a_name_is_found(store):
     (file,) = store.glob("subsets/*/*")
     file.unlink()
-    index = load_index("digits", {"format": "digits"}, "train")
+    index = load_index("digits", DatasetSettings("digits"), "train")
     write_subset(file, index, draw(index, 10, 1), 10, 1, {"subset": "10", "seed": 1})
     assert "the file of another artefact" in only_fault(store).what
 

@@ -137,7 +137,7 @@ def test_slices_and_lists_of_images_are_found_by_their_names(rules):
     run = next(iter(ask.study.runs.values()))
     path = ask.targets.subset(run)
     assert ask.subset(path.parent.name, path.stem).path == path and dataset_name(path.parent.name) == "digits"
-    assert ask.dataset_settings(path.parent.name)["format"] == "digits"
+    assert ask.dataset_settings(path.parent.name).format == "digits"
 
 
 def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.study.recipes import Recipe, load_recipe
 from neuroscaling.study.run_table import Run
 
-DIGITS = {"format": "digits"}
+DIGITS = DatasetSettings("digits")
 
 
 def digit_run(

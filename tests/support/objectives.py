@@ -6,6 +6,7 @@ from itertools import islice
 import torch
 
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
@@ -19,7 +20,7 @@ from neuroscaling.training.setup import make_objective
 from tests.support.digit_runs import digit_run
 
 CPU = torch.device("cpu")
-SETTINGS = {"format": "digits"}
+SETTINGS = DatasetSettings("digits")
 SIZE = 32
 
 

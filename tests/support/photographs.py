@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.study.recipes import Recipe
@@ -34,8 +35,8 @@ def photographs(root: Path, per_class: int = 6, size: tuple[int, int] = (96, 72)
 
 def photograph_run(root: Path, recipe: Recipe, k: int = 4, seed: int = 3, **settings: Any) -> tuple[Run, Path]:
     """A run on `k` images a class of the folder, and its subset file."""
-    settings = {"format": "imagefolder", "root": str(root), **settings}
-    index = load_index("photographs", settings, "train")
+    found = DatasetSettings("imagefolder", root=str(root), **settings)
+    index = load_index("photographs", found, "train")
     subset = root / f"subset-{k}-{seed}.parquet"
     write_subset(subset, index, draw(index, k, 0), k, 0)
     run = Run(
@@ -44,7 +45,7 @@ def photograph_run(root: Path, recipe: Recipe, k: int = 4, seed: int = 3, **sett
         arch="resnet18",
         family="ResNet",
         dataset="photographs",
-        dataset_settings=settings,
+        dataset_settings=found,
         fingerprint=index.fingerprint,
         samples_per_class=k,
         subset=str(k),

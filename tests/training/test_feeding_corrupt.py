@@ -125,7 +125,7 @@ def test_corrupt_validation_images_are_refused_or_left_out(tmp_path, caplog):
     run, _ = photograph_run(tmp_path, WAYS["resident"])
     with pytest.raises(DataError, match="2 images can't be decoded"):
         open_validation(run, 32, WAYS["resident"], CPU, TrainingOptions())
-    allowed = replace(run, dataset_settings=run.dataset_settings | {"corrupt_limit": 2})
+    allowed = replace(run, dataset_settings=replace(run.images.settings, corrupt_limit=2))
     validation = open_validation(allowed, 32, WAYS["resident"], CPU, TrainingOptions(scratch=str(tmp_path / "scratch")))
     assert torch.cat([labels for _, labels in validation.chunks(2)]).tolist() == [0, 0, 1, 2]
     assert "2 validation images can't be decoded" in caplog.text and "flower/01.jpg" in caplog.text

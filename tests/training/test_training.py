@@ -15,6 +15,7 @@ from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import LeaseLost, lock_of
 from neuroscaling.core.records import checked_weights, read_run, sealed
 from neuroscaling.datasets.index import load_index
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
@@ -106,7 +107,7 @@ def test_photographs_are_trained_on_with_random_crops(tmp_path):
             for i in range(n):
                 pixels = rng.integers(brightness - 50, brightness + 50, (48, 60, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(tmp_path / "pets" / split / label / f"{i}.png")
-    settings = {"format": "imagefolder", "root": str(tmp_path / "pets")}
+    settings = DatasetSettings("imagefolder", root=str(tmp_path / "pets"))
     index = load_index("pets", settings, "train")
     write_subset(tmp_path / "4.parquet", index, draw(index, 4, 0), 4, 0)
     run = digit_run(k=4, epochs=12, augmentation="crop_flip", precision="bf16")

@@ -112,7 +112,7 @@ def _pack(options: argparse.Namespace) -> None:
     size, form = _pack_size(options.size, wanted.size), options.form or wanted.form
     for split in SPLITS:
         place = study.store.pack(name, study.fingerprints[name], form, size, split)
-        settings = known[name].model_dump(mode="json")
+        settings = known[name].settings()
         print(write_pack(name, settings, split, place.parent, size, form, cache_dir=study.store.cache()))
 
 

@@ -58,7 +58,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
 def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:
     used = {name for group in study.config.runs if isinstance(group, TrainedRuns) for name in group.datasets}
     for name in sorted(used):
-        yield from image_problems(name, study.config.datasets[name].model_dump(mode="json"), study.store.cache())
+        yield from image_problems(name, study.config.datasets[name].settings(), study.store.cache())
 
 
 def _single_images(study: LoadedStudy) -> Iterator[Problem]:

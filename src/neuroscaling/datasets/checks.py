@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.errors import listing as listed
@@ -20,12 +19,13 @@ from neuroscaling.datasets.image_listing import (
 )
 from neuroscaling.datasets.index import files_key, unnamed_source
 from neuroscaling.datasets.packed_names import names_not_in_utf8
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import FAULTS_SHOWN, FILES_LOOKED_AT, NAMES_SHOWN, SPLITS, Source, Split
 from neuroscaling.datasets.subset_sampling import token_problems
 
 
 def light_problems(
-    name: str, settings: dict[str, Any], subsets: Iterable[int | str], cache_dir: Path | None = None
+    name: str, settings: DatasetSettings, subsets: Iterable[int | str], cache_dir: Path | None = None
 ) -> list[Problem]:
     """Return faults that the names of files and folders show; quick, run whenever a study is read.
 
@@ -48,7 +48,7 @@ def light_problems(
     return problems + [problem for token in wanted for problem in token_problems(name, filled, token)]
 
 
-def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -> list[Problem]:
+def deep_problems(name: str, settings: DatasetSettings, cache_dir: Path | None) -> list[Problem]:
     """Return images that can't be decoded where a split has more of them than `corrupt_limit`; each image is opened.
 
     Their number is kept while the files don't change. Splits of more than 20,000 images are left out: theirs are
@@ -59,7 +59,7 @@ def deep_problems(name: str, settings: dict[str, Any], cache_dir: Path | None) -
     return [p for split in SPLITS for p in _decoding_problems(name, settings, split, cache_dir)]
 
 
-def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> tuple[dict[str, int], list[Problem]]:
+def _looked_at(name: str, settings: DatasetSettings, cache_dir: Path | None) -> tuple[dict[str, int], list[Problem]]:
     """Return training images of each class, and what is wrong with the names of files and folders."""
     kept, key = cache_file(cache_dir, "look", location_settings(settings)), state_key(name, settings, list(SPLITS))
     found = read_cache(kept, key)
@@ -73,7 +73,7 @@ def _looked_at(name: str, settings: dict[str, Any], cache_dir: Path | None) -> t
     return dict(found["counts"]), [Problem(**problem) for problem in found["problems"]]
 
 
-def _faults(name: str, settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+def _faults(name: str, settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:
     yield from format_of(name, settings).problems(settings, splits)
     for kind, found in splits.items():
         # They could be written to no file of the store, and another machine might read them otherwise.
@@ -84,23 +84,23 @@ def _faults(name: str, settings: dict[str, Any], splits: dict[str, Split]) -> It
             yield Problem(what=what, where=f"dataset {name}", value=listed(strange, NAMES_SHOWN), fix=fix)
 
 
-def _declared_subsets(name: str, settings: dict[str, Any], subsets: list[int | str]) -> list[Problem]:
+def _declared_subsets(name: str, settings: DatasetSettings, subsets: list[int | str]) -> list[Problem]:
     """Return subsets that the declared numbers can't give, however evenly the images are spread over the classes."""
-    if not has_declared_size(settings):
+    if not settings.classes or not settings.images:
         return []
-    each, more = divmod(settings["images"], settings["classes"])
-    counts = {f"class {i}": each + (i < more) for i in range(settings["classes"])}
+    each, more = divmod(settings.images, settings.classes)
+    counts = {f"class {i}": each + (i < more) for i in range(settings.classes)}
     return [replace(p, where=f"{p.where} (declared)") for token in subsets for p in token_problems(name, counts, token)]
 
 
-def _decoding_problems(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None) -> list[Problem]:
+def _decoding_problems(name: str, settings: DatasetSettings, split: str, cache_dir: Path | None) -> list[Problem]:
     found = list_images(name, settings, split, cache_dir)
     if len(found.names) > FILES_LOOKED_AT:
         return []
     source = unnamed_source(name, settings, split, found)
     key = files_key(state_key(name, settings, [split]), source)
     kept = cache_file(cache_dir, f"decoding-{split}", location_settings(settings))
-    limit, n_known = settings.get("corrupt_limit", 0), read_cache(kept, key)
+    limit, n_known = settings.corrupt_limit, read_cache(kept, key)
     if isinstance(n_known, int) and n_known <= limit:
         return []
     faults = undecodable(source)

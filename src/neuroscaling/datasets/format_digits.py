@@ -14,6 +14,7 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.core.hashing import content_hash
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import SPLITS, DatasetIndex, Format, PixelSource, Split
 
 N_IMAGES = 1797
@@ -86,23 +87,23 @@ def _is_validation(labels: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def digits_identity(settings: dict[str, Any]) -> str:
+def digits_identity(settings: DatasetSettings) -> str:
     """Return the hash of the known file and the version of the split."""
     return content_hash({"digits": DIGITS_SHA256, "split": DIGITS_SPLIT_VERSION})
 
 
-def digits_state(settings: dict[str, Any], split: str) -> Any:
+def digits_state(settings: DatasetSettings, split: str) -> Any:
     """Return the identity and the split: the digits never change."""
     return [digits_identity(settings), split]
 
 
-def read_digits(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
+def read_digits(settings: DatasetSettings, split: str, train_classes: Callable[[], list[str]]) -> Split:
     """Return the digits of a split. Raises DataError for another split, or when the file isn't the known one."""
     _, labels, image_ids = load_digits(split)
     return Split(image_ids, labels, [str(digit) for digit in range(10)])
 
 
-def digits_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> PixelSource:
+def digits_source(settings: DatasetSettings, index: DatasetIndex, split: Split) -> PixelSource:
     """8 x 8 pixels each."""
     return PixelSource(index, load_digits(index.split)[0])
 

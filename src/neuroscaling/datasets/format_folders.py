@@ -8,19 +8,18 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.datasets.packed_names import join_names, pack_names
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import (
     FILES_LOOKED_AT,
     IMAGE_EXTENSIONS,
     DatasetIndex,
     FileSource,
     Format,
-    Settings,
     Split,
 )
 
@@ -139,20 +138,21 @@ def _named_class(file: str, others: dict[str, str]) -> str | None:
 
 
 def folder_format(
-    split_folder: Callable[[Settings, str], Path], problems: Callable[[Settings, dict[str, Split]], Iterator[Problem]]
+    split_folder: Callable[[DatasetSettings, str], Path],
+    problems: Callable[[DatasetSettings, dict[str, Split]], Iterator[Problem]],
 ) -> Format:
     """Return a format whose images lie in one folder a class, below the folder of their split.
 
     split_folder: that folder, for the settings of a data set and a split; problems: as of `Format`.
     """
 
-    def state(settings: Settings, split: str) -> list[list[str | int]]:
+    def state(settings: DatasetSettings, split: str) -> list[list[str | int]]:
         return folder_state(split_folder(settings, split))
 
-    def read(settings: Settings, split: str, train_classes: Callable[[], list[str]]) -> Split:
+    def read(settings: DatasetSettings, split: str, train_classes: Callable[[], list[str]]) -> Split:
         return read_folders(split_folder(settings, split))
 
-    def source(settings: Settings, index: DatasetIndex, split: Split) -> FileSource:
+    def source(settings: DatasetSettings, index: DatasetIndex, split: Split) -> FileSource:
         return FileSource(index, split_folder(settings, index.split))
 
     return Format(state, read, source, problems, root="root")
@@ -161,7 +161,7 @@ def folder_format(
 IMAGEFOLDER_SPLITS = {"train": "train", "validation": "val"}
 
 
-def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
+def imagefolder_split(settings: DatasetSettings, split: str) -> Path:
     """Return the folder of a split. Raises DataError for a split that doesn't exist."""
     if split not in IMAGEFOLDER_SPLITS:
         raise DataError(
@@ -173,10 +173,10 @@ def imagefolder_split(settings: dict[str, Any], split: str) -> Path:
                 nearest=nearest(split, IMAGEFOLDER_SPLITS),
             )
         )
-    return Path(settings["root"]) / IMAGEFOLDER_SPLITS[split]
+    return Path(settings.needed("root")) / IMAGEFOLDER_SPLITS[split]
 
 
-def imagefolder_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+def imagefolder_problems(settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:
     """Return classes without images or in one split alone, folders that were swapped."""
     return folder_problems({imagefolder_split(settings, split): found for split, found in splits.items()})
 
@@ -186,14 +186,12 @@ IMAGEFOLDER = folder_format(imagefolder_split, imagefolder_problems)
 INATURALIST_VALIDATION = "2021_valid"
 
 
-def inaturalist_split(settings: dict[str, Any], split: str) -> Path:
+def inaturalist_split(settings: DatasetSettings, split: str) -> Path:
     """Return the folder of a split."""
-    return Path(settings["root"]) / (
-        settings.get("version", "2021_train") if split == "train" else INATURALIST_VALIDATION
-    )
+    return Path(settings.needed("root")) / (settings.version if split == "train" else INATURALIST_VALIDATION)
 
 
-def inaturalist_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+def inaturalist_problems(settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:
     """Yield categories without images or in one split alone, and folders that are no categories."""
     places = {inaturalist_split(settings, split): found for split, found in splits.items()}
     yield from folder_problems(places)

@@ -24,6 +24,7 @@ from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets import format_digits
 from neuroscaling.datasets.format_digits import load_digits
 from neuroscaling.datasets.packed_names import numbered_names
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import DatasetIndex, Format, PixelSource, Source, Split, grey_to_rgb
 
 INFIMNIST_PREFIXES = {"train": "infimnist-", "validation": "infimnist-held-out-"}
@@ -40,33 +41,33 @@ class DeformedSource(PixelSource):
         return grey_to_rgb(original if row < len(self.pixels) else deformed(original, row))
 
 
-def infimnist_identity(settings: dict[str, Any]) -> str:
+def infimnist_identity(settings: DatasetSettings) -> str:
     """Return the hash of the originals, the number of images and the version of the deformation. Raises DataError."""
-    source = originals_hash(settings.get("mnist")) or [format_digits.DIGITS_SHA256, format_digits.DIGITS_SPLIT_VERSION]
+    source = originals_hash(settings.mnist) or [format_digits.DIGITS_SHA256, format_digits.DIGITS_SPLIT_VERSION]
     return content_hash({"originals": source, "images": _n_images(settings), "deformation": DEFORMATION_VERSION})
 
 
-def infimnist_state(settings: dict[str, Any], split: str) -> Any:
+def infimnist_state(settings: DatasetSettings, split: str) -> Any:
     """Return the identity and the split: the images are made anew each time."""
     return [infimnist_identity(settings), split]
 
 
-def read_infimnist(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
+def read_infimnist(settings: DatasetSettings, split: str, train_classes: Callable[[], list[str]]) -> Split:
     """Return images by their numbers. Raises DataError when MNIST's files are missing or damaged."""
-    labels = load_labels(settings.get("mnist"), split)
+    labels = load_labels(settings.mnist, split)
     n = _n_images(settings) if split == "train" else len(labels)
     names = numbered_names(INFIMNIST_PREFIXES[split], n, DIGITS_OF_ID)
     return Split(names, np.resize(labels, n), [str(digit) for digit in range(10)])
 
 
-def infimnist_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> Source:
+def infimnist_source(settings: DatasetSettings, index: DatasetIndex, split: Split) -> Source:
     """28 x 28 pixels each."""
-    images, _ = load_originals(settings.get("mnist"), index.split)
+    images, _ = load_originals(settings.mnist, index.split)
     return DeformedSource(index, images) if index.split == "train" else PixelSource(index, images)
 
 
-def _n_images(settings: dict[str, Any]) -> int:
-    return int(settings.get("images") or IMAGES)
+def _n_images(settings: DatasetSettings) -> int:
+    return settings.images or IMAGES
 
 
 INFIMNIST = Format(infimnist_state, read_infimnist, infimnist_source, identity=infimnist_identity)

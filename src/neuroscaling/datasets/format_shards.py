@@ -31,6 +31,7 @@ from neuroscaling.datasets.labels import (
     repeated_names,
 )
 from neuroscaling.datasets.packed_names import Names, pack_names
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import IMAGE_EXTENSIONS, NAMES_SHOWN, DatasetIndex, Format, Split
 
 LABEL = ".cls"
@@ -217,30 +218,30 @@ def _members(path: Path) -> Iterator[tuple[str, str, int, int, str]]:
                 yield key, extension, member.offset, member.size, content.decode(errors="replace").strip()
 
 
-def webdataset_state(settings: dict[str, Any], split: str) -> Any:
+def webdataset_state(settings: DatasetSettings, split: str) -> Any:
     """Return size and date of each shard; of the training shards too, whose classes count. Raises DataError."""
     keys = ["train", *([split] if split != "train" else [])]
-    states = [state for key in keys for state in shard_states(settings[key], key)]
-    names = settings.get("class_names")
+    states = [state for key in keys for state in shard_states(settings.needed(key), key)]
+    names = settings.class_names
     return [*states, *([listed_file_state(Path(names), "class_names")] if names else [])]
 
 
-def read_webdataset(settings: dict[str, Any], split: str, train_classes: Callable[[], list[str]]) -> Split:
+def read_webdataset(settings: DatasetSettings, split: str, train_classes: Callable[[], list[str]]) -> Split:
     """Return images in the order of the shards. Raises DataError with what is wrong in any shard."""
-    names, found, columns = scan_shards(shard_paths(settings[split], split))
-    classes = read_class_names(Path(settings["class_names"])) if settings.get("class_names") else None
-    labels, class_names = number_labels(found, settings[split], split, classes, train_classes)
+    names, found, columns = scan_shards(shard_paths(settings.needed(split), split))
+    classes = read_class_names(Path(settings.class_names)) if settings.class_names else None
+    labels, class_names = number_labels(found, settings.needed(split), split, classes, train_classes)
     return Split(names, labels, class_names, columns)
 
 
-def webdataset_problems(settings: dict[str, Any], splits: dict[str, Split]) -> Iterator[Problem]:
+def webdataset_problems(settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:
     """Return classes without training images."""
-    return iter(empty_classes(splits["train"], settings["train"]))
+    return iter(empty_classes(splits["train"], settings.needed("train")))
 
 
-def webdataset_source(settings: dict[str, Any], index: DatasetIndex, split: Split) -> ShardSource:
+def webdataset_source(settings: DatasetSettings, index: DatasetIndex, split: Split) -> ShardSource:
     """Return parts of the shards."""
-    return ShardSource(index, shard_paths(settings[index.split], index.split), split.columns)
+    return ShardSource(index, shard_paths(settings.needed(index.split), index.split), split.columns)
 
 
 WEBDATASET = Format(webdataset_state, read_webdataset, webdataset_source, webdataset_problems, root="train")

@@ -15,7 +15,8 @@ from neuroscaling.datasets.format_folders import IMAGEFOLDER, INATURALIST
 from neuroscaling.datasets.format_infimnist import INFIMNIST
 from neuroscaling.datasets.format_lists import FILELIST, PLACES365
 from neuroscaling.datasets.format_shards import WEBDATASET
-from neuroscaling.datasets.split import Format, Settings
+from neuroscaling.datasets.settings import DatasetSettings, is_own_format
+from neuroscaling.datasets.split import Format
 
 FORMATS: dict[str, Format] = {
     "digits": DIGITS,
@@ -31,15 +32,15 @@ FORMATS: dict[str, Format] = {
 OWN_FORMAT = "package.module:NAME, where NAME is a neuroscaling.datasets.split.Format"
 
 
-def format_of(name: str, settings: Settings) -> Format:
+def format_of(name: str, settings: DatasetSettings) -> Format:
     """Return the format of the data set `name`.
 
     Raises DataError for one that doesn't exist, StudyError for a dotted path that leads to none.
     """
-    given = settings.get("format")
+    given = settings.format
     if is_own_format(given):
-        return own_format(str(given))
-    found = FORMATS.get(given or "")
+        return own_format(given)
+    found = FORMATS.get(given)
     if found is None:
         raise DataError(
             Problem(
@@ -51,11 +52,6 @@ def format_of(name: str, settings: Settings) -> Format:
             )
         )
     return found
-
-
-def is_own_format(name: object) -> bool:
-    """Is this the dotted path of a lab's own format, and not the name of one that is listed here?"""
-    return isinstance(name, str) and ":" in name
 
 
 @cache
@@ -91,30 +87,30 @@ KNOWN_SIZES = {
 }
 
 
-def has_root(settings: Settings) -> bool:
+def has_root(settings: DatasetSettings) -> bool:
     """Whether it is said where the images are; `root: ${IMAGENET_ROOT:-}` says nothing where the variable is unset."""
     key = _root_key(settings)
-    return not key or bool(settings.get(key))
+    return not key or settings.is_given(key)
 
 
-def _root_key(settings: Settings) -> str:
+def _root_key(settings: DatasetSettings) -> str:
     """Return the key that names where the images are; empty where they need no place, or the format is unknown."""
-    given = settings.get("format")
-    found = own_format(str(given)) if is_own_format(given) else FORMATS.get(given or "")
+    given = settings.format
+    found = own_format(given) if is_own_format(given) else FORMATS.get(given)
     return found.root if found else ""
 
 
-def has_declared_size(settings: Settings) -> bool:
+def has_declared_size(settings: DatasetSettings) -> bool:
     """Return whether the study gives the numbers of classes and of training images: enough for a plan."""
-    return bool(settings.get("classes")) and bool(settings.get("images"))
+    return bool(settings.classes) and bool(settings.images)
 
 
-def declared_fingerprint(name: str, settings: Settings) -> str:
+def declared_fingerprint(name: str, settings: DatasetSettings) -> str:
     """Stands in for the fingerprint of images that are not at hand: eight hexadecimal digits of their numbers."""
-    return content_hash({"declared": name, "classes": settings.get("classes"), "images": settings.get("images")})
+    return content_hash({"declared": name, "classes": settings.classes, "images": settings.images})
 
 
-def no_root(name: str, settings: Settings) -> Problem:
+def no_root(name: str, settings: DatasetSettings) -> Problem:
     """Return the problem of a data set that is nowhere."""
     key = _root_key(settings)
     variable = f"{name.upper().replace('-', '_').replace('.', '_')}_ROOT"
@@ -122,24 +118,24 @@ def no_root(name: str, settings: Settings) -> Problem:
     return Problem(what=NO_ROOT, where=f"dataset {name}: {key}", fix=fix)
 
 
-def declared_problems(name: str, settings: Settings, n_classes: int, n_images: int) -> list[Problem]:
+def declared_problems(name: str, settings: DatasetSettings, n_classes: int, n_images: int) -> list[Problem]:
     """Where the numbers that were found are not those that the study declares (`classes`, `images`)."""
-    found = {"classes": n_classes, "images": n_images}
+    found = [("classes", n_classes, settings.classes), ("images", n_images, settings.images)]
     return [
         Problem(
             what=f"the number of {'classes' if key == 'classes' else 'training images'} is not the declared one",
             where=f"dataset {name}",
             value=number,
-            allowed=f"{settings[key]} (`{key}:`)",
+            allowed=f"{declared} (`{key}:`)",
             fix=_known_size_hint(name, settings, key) or f"is the data set complete? if so, correct `{key}:`",
         )
-        for key, number in found.items()
-        if settings.get(key) and settings[key] != number
+        for key, number, declared in found
+        if declared and declared != number
     ]
 
 
-def _known_size_hint(name: str, settings: Settings, key: str) -> str:
-    known = KNOWN_SIZES.get(name) or KNOWN_SIZES.get(settings.get("format", ""))
+def _known_size_hint(name: str, settings: DatasetSettings, key: str) -> str:
+    known = KNOWN_SIZES.get(name) or KNOWN_SIZES.get(settings.format)
     if not known:
         return ""
     return f"{name} is known with {known[0]} classes and {known[1]:,} training images: is the folder complete?"

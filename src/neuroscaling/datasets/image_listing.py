@@ -16,10 +16,11 @@ from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.records import read_record, write_record
 from neuroscaling.datasets.formats import format_of, has_root, no_root
 from neuroscaling.datasets.packed_names import Names, pack_names
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import FILES_LOOKED_AT, SPLITS, Split
 
 
-def list_images(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None = None) -> Split:
+def list_images(name: str, settings: DatasetSettings, split: str, cache_dir: Path | None = None) -> Split:
     """Return all images of one split ("train" or "validation") of the data set `name`.
 
     cache_dir: where the listings of large sets are kept; None: no cache. Raises DataError when the images or the
@@ -52,7 +53,7 @@ def list_images(name: str, settings: dict[str, Any], split: str, cache_dir: Path
     return found
 
 
-def state_key(name: str, settings: dict[str, Any], splits: list[str]) -> str:
+def state_key(name: str, settings: DatasetSettings, splits: list[str]) -> str:
     """Changes when images are added, removed or renamed. Raises DataError with all that is missing."""
     form, states, problems = format_of(name, settings), [], []
     for split in splits:
@@ -65,10 +66,12 @@ def state_key(name: str, settings: dict[str, Any], splits: list[str]) -> str:
     return content_hash(states, 32)
 
 
-def location_settings(settings: dict[str, Any]) -> dict[str, Any]:
+def location_settings(settings: DatasetSettings) -> dict[str, Any]:
     """Return the settings that say where and which the images are: what they are kept under in the cache."""
-    kept = {key: value for key, value in settings.items() if key not in ("classes", "images", "corrupt_limit")}
-    return kept | ({"root": os.path.realpath(settings["root"])} if settings.get("root") else {})
+    kept = {
+        key: value for key, value in settings.content().items() if key not in ("classes", "images", "corrupt_limit")
+    }
+    return kept | ({"root": os.path.realpath(kept["root"])} if kept.get("root") else {})
 
 
 CACHE_FORMAT = "cache/2"

@@ -19,11 +19,12 @@ from neuroscaling.datasets.image_listing import (
     write_cache,
 )
 from neuroscaling.datasets.packed_names import pack_names
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import FAULTS_SHOWN, FILES_LOOKED_AT, DatasetIndex, FileSource, Source, Split
 
 
 def open_source(
-    name: str, settings: dict[str, Any], split: str, fingerprint: str | None = None, cache_dir: Path | None = None
+    name: str, settings: DatasetSettings, split: str, fingerprint: str | None = None, cache_dir: Path | None = None
 ) -> Source:
     """The images of one split ("train" or "validation") of the data set `name`; their order is that of `load_index`.
 
@@ -34,7 +35,7 @@ def open_source(
     return format_of(name, settings).source(settings, index, found)
 
 
-def fingerprint(name: str, settings: dict[str, Any], cache_dir: Path | None) -> str:
+def fingerprint(name: str, settings: DatasetSettings, cache_dir: Path | None) -> str:
     """Return the hash of the training images of the data set `name`.
 
     Up to 20,000 images: of the files' relative paths, classes and bytes; it is kept in `cache_dir` and computed anew
@@ -64,7 +65,7 @@ def fingerprint(name: str, settings: dict[str, Any], cache_dir: Path | None) -> 
     return str(found)
 
 
-def unnamed_source(name: str, settings: dict[str, Any], split: str, found: Split) -> Source:
+def unnamed_source(name: str, settings: DatasetSettings, split: str, found: Split) -> Source:
     """Return a source of images whose fingerprint is not known yet."""
     index = DatasetIndex(name, split, found.names, found.labels, found.class_names, "")
     return format_of(name, settings).source(settings, index, found)
@@ -130,11 +131,15 @@ def _size(source: FileSource, row: int) -> int:
 
 
 def load_index(
-    name: str, settings: dict[str, Any], split: str, known_fingerprint: str | None = None, cache_dir: Path | None = None
+    name: str,
+    settings: DatasetSettings,
+    split: str,
+    known_fingerprint: str | None = None,
+    cache_dir: Path | None = None,
 ) -> DatasetIndex:
     """Return the index of one split ("train" or "validation") of the data set `name`.
 
-    settings: e.g. `{"format": "imagefolder", "root": folder}` (docs/datasets.md has all formats); known_fingerprint:
+    settings: docs/datasets.md has those of all formats; known_fingerprint:
     where the caller has it, so that the training images need not be read for it; cache_dir: where the listings of
     large data sets are kept. Raises DataError when images are missing or the format is unknown.
     """
@@ -143,7 +148,7 @@ def load_index(
 
 def index_of(
     name: str,
-    settings: dict[str, Any],
+    settings: DatasetSettings,
     split: str,
     found: Split,
     known_fingerprint: str | None = None,

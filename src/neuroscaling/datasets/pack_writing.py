@@ -23,6 +23,7 @@ from neuroscaling.datasets.decode import decode, square, squares_file
 from neuroscaling.datasets.image_listing import state_key
 from neuroscaling.datasets.index import file_state, open_source
 from neuroscaling.datasets.pack_reading import COLUMNS, PACK_FORMAT, SHARD_FORMAT, check_form, manifest_file
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import FAULTS_SHOWN, FileSource, Source
 
 PACKAGES = ("numpy", "torch", "pillow")
@@ -33,7 +34,7 @@ SHARD_BYTES = 2**30  # of a decoded shard
 
 def write_pack(
     name: str,
-    settings: dict[str, Any],
+    settings: DatasetSettings,
     split: str,
     folder: Path,
     size: int | None = 256,
@@ -61,7 +62,7 @@ def write_pack(
 
 def _write(
     name: str,
-    settings: dict[str, Any],
+    settings: DatasetSettings,
     split: str,
     folder: Path,
     size: int | None,
@@ -207,8 +208,8 @@ def _files(source: Source, records: list[dict[str, Any]], path: Path) -> dict[st
     return {"index": index, "shards": shards, "corrupt": corrupt}
 
 
-def _refuse(name: str, problems: list[Problem], settings: dict[str, Any]) -> None:
-    limit = settings.get("corrupt_limit", 0)
+def _refuse(name: str, problems: list[Problem], settings: DatasetSettings) -> None:
+    limit = settings.corrupt_limit
     if len(problems) <= limit:
         return
     what, allowed = f"{len(problems)} images can't be decoded", f"corrupt_limit: {limit}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from neuroscaling.core.errors import Problem
 from neuroscaling.core.images import file_bytes, rgb_pixels
+from neuroscaling.datasets.settings import DatasetSettings
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,6 @@ NAMES_SHOWN = 5
 FAULTS_SHOWN = 50
 """Damaged images that an error names one by one."""
 
-Settings = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Format:
@@ -152,9 +151,9 @@ class Format:
     root: the key of the settings that names where the images are; empty where they need no place.
     """
 
-    state: Callable[[Settings, str], Any]
-    read: Callable[[Settings, str, Callable[[], list[str]]], Split]
-    source: Callable[[Settings, DatasetIndex, Split], Source]
-    problems: Callable[[Settings, dict[str, Split]], Iterator[Problem]] = lambda settings, splits: iter(())
-    identity: Callable[[Settings], str | None] = lambda settings: None
+    state: Callable[[DatasetSettings, str], Any]
+    read: Callable[[DatasetSettings, str, Callable[[], list[str]]], Split]
+    source: Callable[[DatasetSettings, DatasetIndex, Split], Source]
+    problems: Callable[[DatasetSettings, dict[str, Split]], Iterator[Problem]] = lambda settings, splits: iter(())
+    identity: Callable[[DatasetSettings], str | None] = lambda settings: None
     root: str = ""

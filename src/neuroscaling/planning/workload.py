@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from neuroscaling.core.hashing import canonical_json, content_hash
-from neuroscaling.datasets.formats import has_declared_size, has_root
+from neuroscaling.datasets.formats import has_root
 from neuroscaling.datasets.image_listing import list_images
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.recipes import OWN_VIEWS, Recipe
@@ -80,13 +80,13 @@ class DatasetSize:
     validation: int
 
 
-def dataset_size(name: str, settings: dict[str, Any], cache_dir: Path | None = None) -> DatasetSize:
+def dataset_size(name: str, settings: DatasetSettings, cache_dir: Path | None = None) -> DatasetSize:
     """Size of the data set `name`, whose images need not be there if `classes` and `images` are declared.
 
     Raises DataError for one that is neither there nor declared.
     """
-    if has_declared_size(settings):
-        classes, images = settings["classes"], settings["images"]
+    if settings.classes and settings.images:
+        classes, images = settings.classes, settings.images
     else:
         classes, images = _counted(name, settings, "train", cache_dir)
     if has_root(settings):
@@ -98,7 +98,7 @@ def dataset_size(name: str, settings: dict[str, Any], cache_dir: Path | None = N
 
 def size_of(run: Run, cache_dir: Path | None = None) -> DatasetSize:
     """Size of the data set of `run`, looked up once for all runs of a process. Raises DataError as `dataset_size`."""
-    return _size_of_settings(str(run.dataset), canonical_json(run.dataset_settings), cache_dir)
+    return _size_of_settings(run.images.dataset, canonical_json(run.images.settings.content()), cache_dir)
 
 
 def subset_images(token: str, size: DatasetSize) -> int:
@@ -120,10 +120,10 @@ def subset_images(token: str, size: DatasetSize) -> int:
 
 @cache
 def _size_of_settings(name: str, settings: str, cache_dir: Path | None) -> DatasetSize:
-    return dataset_size(name, json.loads(settings), cache_dir)
+    return dataset_size(name, DatasetSettings.of(json.loads(settings)), cache_dir)
 
 
-def _counted(name: str, settings: dict[str, Any], split: str, cache_dir: Path | None) -> tuple[int, int]:
+def _counted(name: str, settings: DatasetSettings, split: str, cache_dir: Path | None) -> tuple[int, int]:
     """Classes and images of one split."""
     found = list_images(name, settings, split, cache_dir)
     return len(found.class_names), len(found.labels)

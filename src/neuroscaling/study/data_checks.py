@@ -52,7 +52,7 @@ def _dataset_faults(study: Study) -> Iterator[Fault]:
             if isinstance(group, TrainedRuns) and name in group.datasets
             for _, token in group.subsets()
         }
-        found = light_problems(name, dataset.model_dump(mode="json"), sorted(wanted), cache)
+        found = light_problems(name, dataset.settings(), sorted(wanted), cache)
         for problem in found:
             place = next(_asking(study, name, problem.value), ("datasets", name))
             own = str(problem.where).removeprefix(f"dataset {name}").lstrip(" :,")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from neuroscaling.core.records import failure_in
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.artefact_names import subset_name
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
 from neuroscaling.study.recording_jobs import BrainJob, NsdJob, StimuliJob, V4AssemblyJob
@@ -25,7 +26,7 @@ class SubsetJob:
 
     path: Path
     dataset: str
-    settings: dict[str, Any]
+    settings: DatasetSettings
     fingerprint: str
     token: str
     seed: int

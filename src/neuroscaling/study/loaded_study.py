@@ -52,7 +52,7 @@ class LoadedStudy:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What the training images of each data set are, in eight hexadecimal digits."""
-        found = {name: dataset.model_dump(mode="json") for name, dataset in self.config.datasets.items()}
+        found = {name: dataset.settings() for name, dataset in self.config.datasets.items()}
         cache = self.store.cache()
         return {
             name: fingerprint(name, settings, cache) if has_root(settings) else declared_fingerprint(name, settings)
@@ -171,7 +171,7 @@ def _sound(document: Document, faulty: set[Location], file: Path) -> Study | Non
 
 def _declared(config: Study, fault: Fault) -> bool:
     """Is the data set without a root that `fault` tells of known by its numbers?"""
-    return has_declared_size(config.datasets[str(fault.location[1])].model_dump(mode="json"))
+    return has_declared_size(config.datasets[str(fault.location[1])].settings())
 
 
 IMAGES = (".png", ".jpg", ".jpeg")

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.extraction_job import ExtractionJob
 from neuroscaling.study.jobs import Jobs, ScoreJob, SubsetJob, V4ScoreJob
 from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
@@ -75,9 +76,9 @@ class Rules:
         """The list of training images that a job draws. dataset, subset: folder and stem of the list in the store."""
         return self.jobs.subset(self._subsets[dataset, subset])
 
-    def dataset_settings(self, dataset: str) -> dict[str, Any]:
-        """The settings of a data set in the study file, as JSON. dataset: its name with its fingerprint."""
-        return self.study.config.datasets[dataset_name(dataset)].model_dump(mode="json")
+    def dataset_settings(self, dataset: str) -> DatasetSettings:
+        """The settings of a data set in the study file. dataset: its name with its fingerprint."""
+        return self.study.config.datasets[dataset_name(dataset)].settings()
 
     @cached_property
     def packed_datasets(self) -> dict[str, dict[str, Path]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from neuroscaling.core.errors import DataError, Problem, StudyError
 from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import architectures
 from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.published_weights import presentation, published_weights, weights_identity
@@ -28,10 +29,10 @@ STAGES = {
 
 @dataclass(frozen=True)
 class ImagesOfRun:
-    """The data set of a run: its name, its section of the study file in JSON, the fingerprint of its images."""
+    """The data set of a run: its name, its settings in the study file, the fingerprint of its images."""
 
     dataset: str
-    settings: dict[str, Any]
+    settings: DatasetSettings
     fingerprint: str
 
 
@@ -49,7 +50,7 @@ class Run:
     arch: str
     family: str
     dataset: str | None = None
-    dataset_settings: dict[str, Any] | None = None
+    dataset_settings: DatasetSettings | None = None
     fingerprint: str | None = None
     samples_per_class: int | str | None = 0
     subset: str | None = None
@@ -115,7 +116,7 @@ class _Expansion:
 
     def __init__(self, study: Study, fingerprints: dict[str, str], file: Path | None, cache: Path | None) -> None:
         self.study, self.fingerprints, self.file, self.cache = study, fingerprints, file, cache
-        self.settings = {name: data.model_dump(mode="json") for name, data in study.datasets.items()}
+        self.settings = {name: data.settings() for name, data in study.datasets.items()}
         self.networks: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def runs(self) -> Iterator[Run]:

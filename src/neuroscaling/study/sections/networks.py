@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from neuroscaling.core.errors import Problem, StudyError, nearest
-from neuroscaling.datasets.formats import is_own_format
+from neuroscaling.datasets.settings import DatasetSettings, is_own_format
 from neuroscaling.study.sections.key_types import Archs, NamedPath, Names, OptionalFolder, Section, Seed, Text, keys_of
 from neuroscaling.study.sections.training_options import Stage, TrainingOptions
 
@@ -28,6 +28,10 @@ class ImageDataset(Section):
         ge=0,
         description="Images that can't be decoded which a run replaces by others; with one more it is refused.",
     )
+
+    def settings(self) -> DatasetSettings:
+        """What functions that list and read its images are given."""
+        return DatasetSettings.of(self.model_dump(mode="json"))
 
 
 class DigitsDataset(ImageDataset):

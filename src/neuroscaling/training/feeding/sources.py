@@ -32,7 +32,7 @@ def run_source(run: Run, split: str, smallest: int | None, options: TrainingOpti
     images = run.images
     # Between two runs of a process, files may come and go.
     state = None if pack else state_key(images.dataset, images.settings, [split])
-    asked = [images.dataset, images.settings, split, images.fingerprint, str(pack), state]
+    asked = [images.dataset, images.settings.content(), split, images.fingerprint, str(pack), state]
     key = content_hash(asked, 16)
     if key not in _opened:
         if not pack and options.packs.get(images.dataset):

@@ -160,7 +160,7 @@ def open_training_feed(
     if supply is None:
         prepared = () if from_squares else specs
         supply = _workers(run, Preparation(source, images, prepared, stored), recipe, device, options)
-    corrupt = Corrupt(run.images.dataset, run.images.settings.get("corrupt_limit", 0), source.index.image_ids)
+    corrupt = Corrupt(run.images.dataset, run.images.settings.corrupt_limit, source.index.image_ids)
     return ViewFeed(images, specs, run.seed, supply, from_squares, corrupt)
 
 
@@ -178,7 +178,7 @@ def _stored(recipe: Recipe, size: int) -> int | None:
 def _squares(
     run: Run, source: Source, images: Subset, side: int, device: torch.device, options: TrainingOptions
 ) -> Squares | None:
-    what = [run.dataset, run.dataset_settings, run.fingerprint, options.packs, "train"]
+    what = [run.images.dataset, run.images.settings.content(), run.images.fingerprint, options.packs, "train"]
     return kept_squares(source, what, side, images.rows, device, options.resident_gb)
 
 

@@ -75,7 +75,7 @@ def open_validation(
     how = Preparation(size, to, squash, recipe.validation_interpolation if recipe else "bilinear")
     # A pack may have squares, whose sides are cut off: no use for squashing.
     source = run_source(run, "validation", None if how.squash else to, options)
-    what = [run.dataset, run.dataset_settings, run.fingerprint, options.packs, asdict(how)]
+    what = [run.images.dataset, run.images.settings.content(), run.images.fingerprint, options.packs, asdict(how)]
     key = content_hash([*what, list(classes) if classes else None, str(device)], 16)
     if key not in _kept:
         while len(_kept) >= KEPT:
@@ -99,10 +99,16 @@ def _load(
 ) -> ValidationImages:
     rows, labels = validation_rows(source.index, classes)
     ids = content_hash([source.index.image_ids[row] for row in rows.tolist()], 16)
-    kept_under = [run.dataset, run.dataset_settings, asdict(how), ids, source_state(run, "validation", source)]
+    kept_under = [
+        run.images.dataset,
+        run.images.settings.content(),
+        asdict(how),
+        ids,
+        source_state(run, "validation", source),
+    ]
     scratch = options.scratch
     file = Path(scratch) / f"validation-{content_hash(kept_under, 16)}.npy" if scratch else None
-    limit = run.images.settings.get("corrupt_limit", 0)
+    limit = run.images.settings.corrupt_limit
     pixels, sound = _pixels(source, rows, how, file, limit)
     kept = torch.from_numpy(pixels)
     if fits_device(kept.nbytes, device):
