@@ -13,7 +13,7 @@ from neuroscaling.core.hashing import key_of
 from neuroscaling.models.build import build
 from neuroscaling.models.checkpoints import build_pretrained
 from neuroscaling.models.weights import save_weights
-from neuroscaling.study import code_fingerprints, loaded_study
+from neuroscaling.study import code_fingerprints, run_table
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.published_weights import PUBLISHED_WEIGHTS, Presentation, published_weights, weights_identity
 
@@ -84,7 +84,7 @@ def test_how_images_are_shown_to_weights_from_outside_is_in_the_name(runs_of, mo
     before = [run.run for run in runs_of(*groups)]
     shown = runs_of(groups[0])[0].definition["shown"]
     assert shown["crop"] == 0.95 and shown["interpolation"] == "bicubic" and shown["mean"][0] == 0.485
-    monkeypatch.setattr(loaded_study, "presentation", lambda arch: Presentation("bicubic", 0.9, (0.5,) * 3, (0.5,) * 3))
+    monkeypatch.setattr(run_table, "presentation", lambda arch: Presentation("bicubic", 0.9, (0.5,) * 3, (0.5,) * 3))
     assert not set(before) & {run.run for run in runs_of(*groups)}
 
 
@@ -117,7 +117,7 @@ def test_a_raised_version_renames_the_runs_that_it_is_about(runs_of, monkeypatch
     groups = (trained, {"untrained": ["resnet_w8"]}, {"baselines": ["pixels"]})
     before = {run.kind: run.run for run in runs_of(*groups)}
     version_of = code_fingerprints.version_of
-    monkeypatch.setattr(loaded_study, "version_of", lambda asked: version_of(asked) + (asked == stage))
+    monkeypatch.setattr(run_table, "version_of", lambda asked: version_of(asked) + (asked == stage))
     after = {run.kind: run.run for run in runs_of(*groups)}
     assert {kind for kind in before if before[kind] != after[kind]} == others
 
