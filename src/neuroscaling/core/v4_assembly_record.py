@@ -1,7 +1,7 @@
 """The manifest of a V4 assembly is a record: it states the session and the checksums of the assembly's files."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def read_v4_assembly(folder: str | Path) -> V4AssemblyRecord:
     """
     path = Path(folder) / ASSEMBLY_MANIFEST
     content = read_record(path, V4_ASSEMBLY, DELETE_ASSEMBLY)
-    keys = V4AssemblyRecord.__dataclass_fields__
+    keys = [field.name for field in fields(V4AssemblyRecord)]
     if missing := [key for key in keys if key not in content]:
         what = "the manifest of a V4 assembly lacks a key"
         raise DataError(Problem(what=what, where=str(path), value=listing(missing), fix=DELETE_ASSEMBLY))
