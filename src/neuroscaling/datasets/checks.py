@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
@@ -63,14 +63,14 @@ def _looked_at(name: str, settings: DatasetSettings, cache_dir: Path | None) -> 
     """Return training images of each class, and what is wrong with the names of files and folders."""
     kept, key = cache_file(cache_dir, "look", location_settings(settings)), state_key(name, settings, list(SPLITS))
     found = read_cache(kept, key)
-    if found is None or found["problems"]:
-        splits = {split: list_images(name, settings, split, cache_dir) for split in SPLITS}
-        problems = [asdict(problem) for problem in _faults(name, settings, splits)]
-        found = {"counts": list(splits["train"].counts().items()), "problems": problems}
-        # Images may be put where they are missing without a change of the list that names them.
-        if len(splits["train"].names) > FILES_LOOKED_AT and not problems:
-            write_cache(kept, key, found)
-    return dict(found["counts"]), [Problem(**problem) for problem in found["problems"]]
+    if found is not None and not found["problems"]:
+        return dict(found["counts"]), []
+    splits = {split: list_images(name, settings, split, cache_dir) for split in SPLITS}
+    problems, counts = list(_faults(name, settings, splits)), splits["train"].counts()
+    # Images may be put where they are missing without a change of the list that names them.
+    if len(splits["train"].names) > FILES_LOOKED_AT and not problems:
+        write_cache(kept, key, {"counts": list(counts.items()), "problems": []})
+    return counts, problems
 
 
 def _faults(name: str, settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:

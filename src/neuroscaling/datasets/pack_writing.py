@@ -118,7 +118,7 @@ def _shard(
             sums, faults = _write_files(source, rows, temporary, facts["size"], pool)
         else:
             sums, faults = _write_pixels(source, rows, temporary, facts["size"], pool)
-    corrupt = {str(row): {"what": fault.what, "where": fault.where} for row, fault in faults.items()}
+    corrupt = {str(row): {"what": fault.what, "where": str(fault.where)} for row, fault in faults.items()}
     record = {"format": SHARD_FORMAT, "key": key, "file": data.name, "bytes": data.stat().st_size}
     lengths, crcs = (list(column) for column in zip(*sums, strict=True))
     record |= {"sha256": file_sha256(data), "lengths": lengths, "crc32c": crcs, "corrupt": corrupt}

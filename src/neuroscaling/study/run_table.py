@@ -81,7 +81,11 @@ class Run:
         They are no copies of what runs share, such as the definition of their recipe: there may be thousands of runs.
         """
         values = {name: getattr(self, name) for name in names}
-        return values | ({"recipe": values["recipe"].model_dump(mode="json")} if values.get("recipe") else {})
+        if values.get("recipe"):
+            values["recipe"] = values["recipe"].model_dump(mode="json")
+        if values.get("dataset_settings"):
+            values["dataset_settings"] = values["dataset_settings"].content()
+        return values
 
 
 RUN_FIELDS = tuple(entry.name for entry in fields(Run))

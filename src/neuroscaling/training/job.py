@@ -15,6 +15,7 @@ from neuroscaling.core.files import share_as
 from neuroscaling.core.leases import Held
 from neuroscaling.core.logs import LOG_FORMAT
 from neuroscaling.core.records import failure_in
+from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.run_table import RUN_FIELDS, Run, RunJob
 from neuroscaling.study.sections.training_options import TrainingOptions
@@ -75,8 +76,12 @@ def read_job(text: str) -> tuple[list[RunJob], TrainingOptions]:
 
 
 def _read_run_job(entry: dict[str, Any]) -> RunJob:
-    recipe = entry["run"]["recipe"]
-    run = Run(**entry["run"] | {"recipe": Recipe.model_validate(recipe) if recipe else None})
+    recipe, settings = entry["run"]["recipe"], entry["run"]["dataset_settings"]
+    typed = {
+        "recipe": Recipe.model_validate(recipe) if recipe else None,
+        "dataset_settings": DatasetSettings.of(settings) if settings else None,
+    }
+    run = Run(**entry["run"] | typed)
     subset, base = (Path(entry[key]) if entry[key] else None for key in ("subset", "base"))
     return RunJob(run, subset, Path(entry["out"]), base)
 
