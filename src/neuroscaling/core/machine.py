@@ -1,23 +1,30 @@
-"""The device that computes, and the memory that a job has by Slurm's and the kernel's limits."""
+"""The device that computes, and the memory that a job has by Slurm's and the kernel's limits.
+
+Torch is imported where a device is asked for: who asks for memory alone does without it.
+"""
 
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
+
+if TYPE_CHECKING:
+    import torch
 
 # What a scheduler sets for a job that has GPUs.
 GRANTED = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
 
 
-def device_of(name: str | None) -> torch.device:
+def device_of(name: str | None) -> "torch.device":
     """The device of torch's name, such as `cpu`, `cuda` or `cuda:1`; None: the GPU, or the CPU where there is none.
 
     Raises StudyError for a name that torch doesn't know, DataError for a GPU that it doesn't find.
     """
+    import torch
+
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -36,6 +43,8 @@ def device_of(name: str | None) -> torch.device:
 
 def lost_gpu() -> str | None:
     """What a job has of GPUs, in its environment's words, where torch finds none; None where nothing is amiss."""
+    import torch
+
     if torch.cuda.is_available():
         return None
     told = ((key, os.environ.get(key, "")) for key in GRANTED)
