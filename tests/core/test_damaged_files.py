@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from neuroscaling.core import archives, array_files, netcdf, table_files
 from neuroscaling.core import files as core_files
 from neuroscaling.core.errors import DataError, NeuroscalingError
-from neuroscaling.fmri.nsd_betas import open_image
+from neuroscaling.recordings.nsd_betas import open_image
 from neuroscaling.study.algonauts_tree import read_mapping
 
 MUTATIONS = 120
@@ -92,7 +92,7 @@ def write_torch(path: Path) -> None:
 
 
 def read_image(path: Path) -> None:
-    from neuroscaling.fmri.nsd_regions import read_map
+    from neuroscaling.recordings.nsd_regions import read_map
 
     open_image(path)
     read_map(path)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np, torch
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.activations.zarr_writing import write_store
-from neuroscaling.fmri.accuracy_files import write_columns
+from neuroscaling.encoding.accuracy_files import write_columns
 from neuroscaling.core.errors import FullDiskError
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.files import full_disk_named

@@ -8,8 +8,7 @@ import pytest
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import read_subset, write_subset
-from neuroscaling.electrophysiology import v4_sessions
-from neuroscaling.fmri import (
+from neuroscaling.encoding import (
     accuracy_files,
     algonauts_check,
     algonauts_recording,
@@ -17,8 +16,9 @@ from neuroscaling.fmri import (
     nsd_recording,
     submission,
     submission_score,
+    v4_sessions,
 )
-from neuroscaling.fmri import predictions as fmri_predictions
+from neuroscaling.encoding import predictions as fmri_predictions
 from neuroscaling.study import algonauts_tree, nsd_tree, recording_folders
 from tests.cli.test_data_cli import small_tree
 from tests.support.digit_runs import DIGITS

@@ -11,8 +11,8 @@ from PIL import Image
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import file_sha256
-from neuroscaling.fmri.algonauts_check import inspect_algonauts_tree
-from neuroscaling.fmri.algonauts_recording import read_recording
+from neuroscaling.recordings.algonauts_check import inspect_algonauts_tree
+from neuroscaling.recordings.algonauts_recording import read_recording
 from neuroscaling.simulate.features import draw_bank
 from neuroscaling.simulate.fmri import write_subjects
 from neuroscaling.simulate.images import make_scenes

@@ -10,7 +10,7 @@ from neuroscaling.study.name_checks import name_faults
 from neuroscaling.study.recording_checks import fmri_problems, size_problems, v4_faults
 from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.study.sections.yaml_document import Document
-from tests.fmri.test_algonauts import write_tree
+from tests.recordings.test_algonauts import write_tree
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.score_files import file_beside
 from neuroscaling.core.score_table import build_table, write_table
-from neuroscaling.fmri.group_accuracy import write_accuracy
+from neuroscaling.encoding.group_accuracy import write_accuracy
 from neuroscaling.laws.study_fit import write_fit
 from neuroscaling.report.encoding_surfaces import fsaverage5
 from neuroscaling.study.sections.fit_files import FitFile, expand_fits

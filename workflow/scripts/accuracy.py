@@ -9,7 +9,7 @@ from pathlib import Path
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.fmri.group_accuracy import write_accuracy
+    from neuroscaling.encoding.group_accuracy import write_accuracy
     from neuroscaling.study.session import read_wanted
 
     wanted = read_wanted(snakemake.input.scores, snakemake.config["located"]["store"])

@@ -1,6 +1,6 @@
 """Score one or several runs on one or several subjects of fMRI.
 
-params: outputs (a ScoreJob for each score file; files beside them, see fmri/encoding_job.py), entry (what the study
+params: outputs (a ScoreJob for each score file; files beside them, see encoding/encoding_job.py), entry (what the study
 asks of the source: an AlgonautsEncoding or NsdEncoding), protocol; config: located.encoding (where each subject's
 recordings lie); log[0].
 """
@@ -8,7 +8,7 @@ recordings lie); log[0].
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.fmri.encoding_job import score_encodings
+    from neuroscaling.encoding.encoding_job import score_encodings
     from neuroscaling.study.jobs import sound
     from neuroscaling.study.recordings import LocatedSubject
 

@@ -6,6 +6,6 @@ params: job (NsdJob); log[0].
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.fmri.nsd_preparation import prepare_nsd_subject
+    from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
 
     prepare_nsd_subject(snakemake.params.job)

@@ -9,7 +9,7 @@ from pathlib import Path
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.electrophysiology.v4_scores import score_v4
+    from neuroscaling.encoding.v4_scores import score_v4
     from neuroscaling.study.jobs import sound
 
     root = Path(snakemake.params.root)

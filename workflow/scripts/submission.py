@@ -11,7 +11,7 @@ from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.fmri.submission_score import write_averaged_submission
+    from neuroscaling.encoding.submission_score import write_averaged_submission
     from neuroscaling.study.paths import Store
 
     store = Store.of([Path(folder) for folder in snakemake.config["located"]["store"]])

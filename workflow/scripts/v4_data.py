@@ -5,7 +5,7 @@ wildcards: session; log[0].
 """
 
 from neuroscaling.core.logs import script_logging
-from neuroscaling.electrophysiology.v4_sessions import V4_REPOSITORY, fetch_session
+from neuroscaling.recordings.v4_sessions import V4_REPOSITORY, fetch_session
 
 with script_logging(snakemake.log[0]):
     source = snakemake.params.get("local_dir") or V4_REPOSITORY

@@ -14,11 +14,11 @@ from typing import Any
 from neuroscaling.cli.output import FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.datasets.split import SPLITS
-from neuroscaling.fmri.algonauts_check import inspect_algonauts_tree
-from neuroscaling.fmri.nsd_challenge import rebuild_challenge
-from neuroscaling.fmri.nsd_check import check_nsd_tree
-from neuroscaling.fmri.submission import expected_shapes, zip_problems
-from neuroscaling.fmri.submission_score import score_submission
+from neuroscaling.encoding.submission import expected_shapes, zip_problems
+from neuroscaling.encoding.submission_score import score_submission
+from neuroscaling.recordings.algonauts_check import inspect_algonauts_tree
+from neuroscaling.recordings.nsd_challenge import rebuild_challenge
+from neuroscaling.recordings.nsd_check import check_nsd_tree
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.sections.key_types import in_words, kinds_at
 from neuroscaling.study.sections.networks import DatasetPack

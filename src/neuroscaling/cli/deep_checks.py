@@ -17,7 +17,7 @@ from neuroscaling.core.errors import DataError, Place, Problem, listing
 from neuroscaling.core.score_scales import NO_CORRELATION
 from neuroscaling.core.score_table import SCORE_COLUMNS, VALIDATION
 from neuroscaling.datasets.checks import deep_problems as image_problems
-from neuroscaling.fmri.settings import EncodingSettings
+from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.planning.encoding import fits_of, subject_shape
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images

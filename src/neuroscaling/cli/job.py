@@ -19,8 +19,8 @@ from neuroscaling.core.records import RUN_RECORD
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw_token
-from neuroscaling.fmri.nsd_preparation import prepare_nsd_subject
 from neuroscaling.laws.study_fit import write_fit
+from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.stimuli.manifest import MANIFEST
 from neuroscaling.stimuli.preparation import prepare_stimuli
@@ -168,7 +168,7 @@ def _extract(study: LoadedStudy, jobs: Jobs, run: Run, one: StimulusSet, path: P
 
 
 def _encode(study: LoadedStudy, jobs: Jobs, run: Run, subject: EncodingJob, path: Path) -> None:
-    from neuroscaling.fmri.encoding_job import score_encodings
+    from neuroscaling.encoding.encoding_job import score_encodings
 
     job = replace(jobs.encoding(run, subject), path=path)
     located = {job.benchmark: LocatedSubject.of(subject.located)}
@@ -176,7 +176,7 @@ def _encode(study: LoadedStudy, jobs: Jobs, run: Run, subject: EncodingJob, path
 
 
 def _score_v4(study: LoadedStudy, job: V4ScoreJob, path: Path) -> None:
-    from neuroscaling.electrophysiology.v4_scores import score_v4
+    from neuroscaling.encoding.v4_scores import score_v4
 
     root = v4_root(study, job.benchmark)
     score_v4(job.activations, root, job.benchmark, path, job.run, job.samples, job.metrics, job.definition)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from neuroscaling.core.array_files import npy_shape
 from neuroscaling.core.errors import DataError
-from neuroscaling.fmri.settings import EncodingSettings
+from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.stimuli.manifest import read_manifest
 from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study import recording_folders

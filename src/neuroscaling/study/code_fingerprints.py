@@ -275,10 +275,10 @@ STAGE_ENTRIES = {
     "brainscore": "brainscore/scoring_job.py",
     "layers": "brainscore/commitment.py",
     "ceilings": "brainscore/benchmark_objects.py",
-    "encoding": "fmri/encoding_job.py",
-    "v4": "electrophysiology/v4_scores.py",
-    "v4_assembly": "electrophysiology/v4_assembly.py",
-    "nsd": "fmri/nsd_preparation.py",
+    "encoding": "encoding/encoding_job.py",
+    "v4": "encoding/v4_scores.py",
+    "v4_assembly": "recordings/v4_assembly.py",
+    "nsd": "recordings/nsd_preparation.py",
 }
 """The module that does a stage's work, by the stage. What it imports counts too."""
 

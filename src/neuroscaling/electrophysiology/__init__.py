@@ -1,1 +1,0 @@
-"""Recordings of neurons are predicted from stored activations."""

@@ -1,0 +1,1 @@
+"""Recordings of every source (fMRI, neurons, arrays of one's own) become one type, with their checks."""

@@ -1,0 +1,75 @@
+"""A source of fMRI recordings from outside the package: its reader is registered, and the truth is found in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroscaling.core.errors import StudyError
+from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.core.score_files import read_score
+from neuroscaling.encoding.encoding_job import OPENERS, score_encodings
+from neuroscaling.recordings.recording import Recording, Responses, Split
+from neuroscaling.study.jobs import ScoreJob
+from neuroscaling.study.recordings import LocatedSubject
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding
+from tests.encoding.test_encoding import SOURCE, latent, noise, store
+
+N_TRAIN, N_TEST, N_VOXELS = 120, 40, 12
+TRAINING, TEST = ([f"nsd-{i:05d}" for i in rows] for rows in (range(N_TRAIN), range(N_TRAIN, N_TRAIN + N_TEST)))
+
+
+def write_recordings(folder: Path) -> None:
+    """A layout of one's own: `<subject>/<split>.npy`, voxels whose responses follow a network's layer `truth`."""
+    folder.mkdir(parents=True)
+    weights = np.random.default_rng(0).standard_normal((6, N_VOXELS))
+    for split, ids in (("train", TRAINING), ("test", TEST)):
+        faults = np.random.default_rng(len(ids)).standard_normal((len(ids), N_VOXELS))
+        np.save(folder / f"{split}.npy", (latent(ids) @ weights + 0.3 * faults).astype(np.float32))
+
+
+def read_own(folder: Path, subject: str) -> Recording:
+    """The reader of that layout."""
+    everything = (np.arange(N_VOXELS),)
+    splits = [
+        Split(ids, None, Responses((folder / subject / f"{name}.npy",), everything))
+        for name, ids in (("train", TRAINING), ("test", TEST))
+    ]
+    return Recording(
+        name=subject,
+        training=splits[0],
+        test=splits[1],
+        hemisphere=np.full(N_VOXELS, "both"),
+        vertex=np.arange(N_VOXELS),
+        regions={"V1": np.arange(N_VOXELS) < 6, "V2": np.arange(N_VOXELS) >= 6},
+        ceiling=None,
+        ncsnr=None,
+        fsaverage=None,
+        masked={"both": []},
+    )
+
+
+def job(folder: Path) -> ScoreJob:
+    activations = store(folder / "activations" / "net", [*TRAINING, *TEST], {"noise": noise(0, 6), "truth": latent})
+    path = folder / str(ArtefactName("ours-anna", {"of": "anna"})) / "net.json"
+    return ScoreJob(path, "net", folder / "net", "ours", "ours-anna", "set", activations, {"of": "anna"})
+
+
+def test_a_source_from_outside_the_package_is_encoded(tmp_path, monkeypatch):
+    write_recordings(tmp_path / "ours" / "anna")
+    monkeypatch.setitem(OPENERS, "voxels of ours", read_own)
+    out, entry = job(tmp_path), AlgonautsEncoding.model_validate(SOURCE | {"draws": 20})
+    score_encodings(
+        [out], entry, {"ours-anna": LocatedSubject(tmp_path / "ours", "voxels of ours", "anna")}, "corrected"
+    )
+    scores = read_score(out.path)
+    assert {row["region"]: row["layer"] for row in scores.rows} == {"V1": "truth", "V2": "truth"}
+    assert all(row["raw"] > 0.9 and row["scale"] == "r2" for row in scores.rows)
+    assert set(scores.made_from) == {"activations/net/set.json", "ours/anna"}
+
+
+def test_an_unknown_kind_of_folder_comes_with_the_nearest(tmp_path):
+    out, entry = job(tmp_path), AlgonautsEncoding.model_validate(SOURCE)
+    with pytest.raises(StudyError, match="no reader of such a folder") as caught:
+        score_encodings([out], entry, {"ours-anna": LocatedSubject(tmp_path, "trees", "anna")}, "corrected")
+    assert caught.value.problems[0].nearest == "tree"

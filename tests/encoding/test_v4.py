@@ -1,0 +1,379 @@
+"""V4 recordings: reading with its checks, fetching, and scores; on the real data where they are at hand."""
+
+import io
+import logging
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroscaling.activations.baselines import GABOR_SIZE, gabor
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.activations.zarr_writing import write_store
+from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.score_files import read_score
+from neuroscaling.encoding import v4_scores, v4_sessions
+from neuroscaling.encoding.v4_scores import Outcome, score_session, usable_samples
+from neuroscaling.recordings.v4_sessions import Session, fetch_session, load_session
+from neuroscaling.regression.cross_validation import shuffled_folds
+from neuroscaling.regression.scores import pooled_score
+from neuroscaling.study import recording_folders
+from neuroscaling.study.recording_folders import v4_session_names
+from tests.support.score_records import score_path
+
+N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5
+BOTH = ("pls", "ridge")
+REAL = Path(os.environ.get("NEUROSCALING_V4_DIR", Path(__file__).parents[3] / "shared" / "v4"))
+needs_recordings = pytest.mark.skipif(
+    not (REAL / "images").is_dir(), reason="V4 recordings are not here (set NEUROSCALING_V4_DIR)"
+)
+
+
+def archive(path, numbers, folder=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as file:
+        for number in numbers:
+            buffer = io.BytesIO()
+            Image.new("RGB", (8, 8)).save(buffer, "JPEG")
+            file.writestr(f"{folder}image{number:04d}.jpg", buffer.getvalue())
+
+
+def responses_file(root, kind, session="111111"):
+    return root / f"responses_{kind}" / f"responses_{session}.npy"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """One small simulated session in the repository's layout, its images listed out of order below a folder."""
+    numbers = np.random.default_rng(1).permutation(N_IMAGES) + 1
+    archive(tmp_path / "images" / "images_111111.zip", numbers.tolist(), "images_111111/")
+    raw = np.random.default_rng(0).poisson(3, (N_NEURONS, N_IMAGES, N_REPEATS)).astype(float)
+    raw[:, ::3, 4] = np.nan
+    for kind, values in (("repeat_averaged", np.nanmean(raw, axis=2)), ("raw", raw)):
+        responses_file(tmp_path, kind).parent.mkdir()
+        np.save(responses_file(tmp_path, kind), values)
+    return tmp_path
+
+
+def change(file, edit):
+    values = np.load(file)
+    edit(values)
+    np.save(file, values)
+
+
+def test_a_session_is_read_in_the_order_of_image_numbers(root):
+    session = load_session(root, "111111")
+    assert v4_session_names(root) == ["111111"]
+    assert session.stimulus_ids == [f"111111-{i:04d}" for i in range(1, N_IMAGES + 1)]
+    np.testing.assert_array_equal(session.responses, np.load(responses_file(root, "repeat_averaged")).T)
+    assert session.ceiling.shape == (N_NEURONS,)
+    assert not session.pinned
+
+
+def test_without_raw_repeats_there_is_no_ceiling(root):
+    responses_file(root, "raw").unlink()
+    assert load_session(root, "111111").ceiling is None
+
+
+def test_unknown_session_comes_with_the_nearest(root):
+    with pytest.raises(DataError, match=r"no such session[\s\S]*nearest:  111111"):
+        load_session(root, "111112")
+
+
+def test_images_and_responses_that_differ_are_refused(root):
+    archive(root / "images" / "images_111111.zip", [1, 2, 3, 5])
+    with pytest.raises(DataError, match=r"images and responses differ[\s\S]*4 images, numbers 1 to 5"):
+        load_session(root, "111111")
+
+
+def test_nan_responses_are_counted_and_their_neurons_named(root):
+    responses_file(root, "raw").unlink()
+
+    def edit(values):
+        values[2, 3:5] = np.nan
+
+    change(responses_file(root, "repeat_averaged"), edit)
+    with pytest.raises(DataError, match=r"2 responses are NaN or infinite[\s\S]*neurons 2"):
+        load_session(root, "111111")
+
+
+def test_neurons_that_do_not_vary_are_left_out_and_named(root, caplog):
+    raw = np.load(responses_file(root, "raw"))
+    raw[1] = np.where(np.isfinite(raw[1]), 0.1, np.nan)
+    np.save(responses_file(root, "raw"), raw)
+    np.save(responses_file(root, "repeat_averaged"), np.nanmean(raw, axis=2))
+    session = load_session(root, "111111")
+    assert session.left_out == (1,) and session.neurons.tolist() == [0, 2, 3]
+    assert session.responses.shape == (N_IMAGES, 3) and session.ceiling.shape == (3,)
+    assert "1 of 4 neurons answer equally to every image and are left out: 1" in caplog.text
+    raw[:] = np.where(np.isfinite(raw), 2.0, np.nan)
+    np.save(responses_file(root, "raw"), raw)
+    np.save(responses_file(root, "repeat_averaged"), np.nanmean(raw, axis=2))
+    with pytest.raises(DataError, match="all 4 neurons answer equally"):
+        load_session(root, "111111")
+
+
+def test_raw_repeats_must_average_to_the_responses(root):
+    change(responses_file(root, "repeat_averaged"), lambda values: values.__setitem__((1, 1), 99.0))
+    with pytest.raises(DataError, match="don't average"):
+        load_session(root, "111111")
+
+
+def test_repeats_that_give_no_ceiling_are_refused(root):
+    raw = np.load(responses_file(root, "raw"))
+    raw[2, :, 1:] = np.nan
+    np.save(responses_file(root, "raw"), raw)
+    np.save(responses_file(root, "repeat_averaged"), np.nanmean(raw, axis=2))
+    with pytest.raises(DataError, match=r"no ceiling from 1 neurons[\s\S]*neurons 2"):
+        load_session(root, "111111")
+
+
+def test_damaged_archives_and_arrays_are_named(root):
+    file = root / "images" / "images_111111.zip"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"images_111111\.zip: not a zip file"):
+        load_session(root, "111111")
+    file = responses_file(root, "repeat_averaged")
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"responses_111111\.npy: not a NumPy file, or cut short"):
+        load_session(root, "111111")
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused(root, monkeypatch):
+    monkeypatch.setattr(v4_sessions, "v4_sha256", lambda: {"images/images_111111.zip": "0" * 64})
+    with pytest.raises(
+        DataError, match=r"the file was altered[\s\S]*images_111111\.zip|images_111111\.zip[\s\S]*altered"
+    ):
+        load_session(root, "111111")
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+def test_fetching_brings_a_session_and_its_repeats(root, tmp_path, as_url):
+    target = tmp_path / "copy"
+    source = root.as_uri() if as_url else root
+    assert [file.relative_to(target).parts[0] for file in fetch_session("111111", target, source)] == [
+        "images",
+        "responses_repeat_averaged",
+        "responses_raw",
+    ]
+    np.testing.assert_array_equal(load_session(target, "111111").responses, load_session(root, "111111").responses)
+
+
+def test_fetching_refuses_what_is_missing_or_not_the_known_file(root, tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"doesn't exist[\s\S]*session's id"):
+        fetch_session("222222", tmp_path / "copy", root)
+    monkeypatch.setattr(v4_sessions, "v4_sha256", lambda: {"images/images_111111.zip": "0" * 64})
+    with pytest.raises(DataError, match="not the known one"):
+        fetch_session("111111", tmp_path / "copy", root)
+    assert list((tmp_path / "copy" / "images").iterdir()) == []
+
+
+def test_without_repeats_fetching_goes_on(root, tmp_path, caplog):
+    responses_file(root, "raw").unlink()
+    with caplog.at_level(logging.INFO):
+        assert len(fetch_session("111111", tmp_path / "copy", root)) == 2
+    assert "no noise ceiling" in caplog.text
+
+
+def planted_session(n=150, neurons=8, noise=0.6, seed=0):
+    """A simulated session whose neurons follow a latent feature set, and that set."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal((n, 6))
+    responses = hidden @ rng.standard_normal((6, neurons)) + noise * rng.standard_normal((n, neurons))
+    ids = [f"1-{i:04d}" for i in range(1, n + 1)]
+    return Session("1", ids, responses, None, False), hidden
+
+
+def stored(folder, ids, layers):
+    path = folder / "v4-1.json"
+    write_store(path, ids, [{k: v.astype(np.float32) for k, v in layers.items()}], reduction={"kind": "none"})
+    return open_store(path)
+
+
+def test_planted_truth_is_found_and_grows_with_mapping_images(tmp_path):
+    session, hidden = planted_session()
+    wrong = np.random.default_rng(3).standard_normal((150, 20))
+    outcomes = score_session(
+        stored(tmp_path, session.stimulus_ids, {"wrong": wrong, "right": hidden}),
+        session,
+        [10, 30, 100, 300, "all"],
+        BOTH,
+    )
+    for metric in ("pls", "ridge"):
+        mine = [outcome for outcome in outcomes if outcome.metric == metric]
+        assert [outcome.n_mapping for outcome in mine] == [10, 30, 100, 120]
+        scores = [outcome.correlations.mean() for outcome in mine]
+        assert scores[0] < scores[1] < scores[-1]
+        assert scores[-1] > 0.9
+        assert set(mine[-1].layers) == {"right"}
+
+
+def test_choosing_among_many_layers_stays_at_chance(tmp_path):
+    # Choosing the best of 20 noise layers on the held-out images would give about r = .2.
+    session, _ = planted_session(neurons=3, noise=20)
+    rng = np.random.default_rng(0)
+    layers = {f"noise{i}": rng.standard_normal((150, 6)) for i in range(20)}
+    outcomes = score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"], BOTH)
+    assert len(outcomes) == 4
+    for outcome in outcomes:
+        assert len(set(outcome.layers)) > 1
+        # Below 0 rather than above: what fits by chance in the training images is missing in the held-out ones.
+        assert -0.15 < outcome.correlations.mean() < 0.08
+
+
+NOISE = np.maximum(0.2 * np.random.default_rng(0).standard_normal(8), 0)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "scale", "reason"),
+    [
+        (None, "r2", None),
+        (np.full(8, 0.7), "r2/c", None),
+        (np.zeros(8), "r2/c", "not above 0: 0"),
+        (np.full(8, np.nan), "r2/c", "not finite: nan"),
+        (np.full(8, 7e-8), "r2/c", "as small as rounding: 7e-08"),
+        (NOISE, "r2/c", "not significantly above 0: 0.0"),
+    ],
+)
+def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_path, monkeypatch, ceiling, scale, reason):
+    session, hidden = planted_session()
+    stored(tmp_path, session.stimulus_ids, {"x": hidden})
+    monkeypatch.setattr(v4_scores, "load_session", lambda *_: replace(session, ceiling=ceiling))
+    output = score_path(tmp_path, "1", "run", {"session": "1"})
+    asked = {"samples": ["all"], "metrics": ["ridge"], "definition": {"session": "1"}}
+    v4_scores.score_v4(tmp_path / "v4-1.json", tmp_path, "1", output, "run", **asked)
+    content = read_score(output)
+    (row,) = content.rows
+    assert (content.benchmark, row["scale"]) == ("1", scale) and row["raw"] > 0.9
+    assert (row["score"] is None, row["error"] is None) == (bool(reason), bool(reason))
+    expected = reason and f"the mean ceiling of the neurons is {reason}"
+    assert row["reason"] == expected if not reason else row["reason"].startswith(expected)
+
+
+@pytest.mark.parametrize("metric", ["pls", "ridge"])
+def test_held_out_responses_reach_neither_the_choice_of_a_layer_nor_the_fit(tmp_path, metric):
+    session, hidden = planted_session(neurons=5)
+    rng = np.random.default_rng(1)
+    # Layers that are alike: which is best differs from images to images.
+    layers = {f"layer{i}": hidden + 2 * rng.standard_normal(hidden.shape) for i in range(8)}
+    activations = stored(tmp_path, session.stimulus_ids, layers)
+    folds = shuffled_folds(150, 5, 0)
+    tasks = [v4_scores._task(train, test, [40], fold) for fold, (train, test) in enumerate(folds)]
+    for task in tasks:
+        (before,) = v4_scores.MAPPINGS[metric](activations, session, [task])
+        changed = session.responses.copy()
+        changed[task.evaluate] = rng.standard_normal(changed[task.evaluate].shape) * 5
+        (after,) = v4_scores.MAPPINGS[metric](activations, replace(session, responses=changed), [task])
+        assert before.layers == after.layers
+        assert not np.allclose(before.correlations, after.correlations)
+
+
+def test_correlations_are_of_each_fold_and_of_all_folds_together(tmp_path):
+    session, hidden = planted_session()
+    outcomes = score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [30], BOTH)
+    held = [held_out for _, held_out in shuffled_folds(150, 5, 0)]
+    for outcome in outcomes:
+        assert outcome.correlations.shape == (5, 8) and outcome.pooled.shape == (8,)
+        assert np.abs(outcome.pooled - outcome.correlations.mean(0)).max() < 0.1
+    rng = np.random.default_rng(0)
+    predicted = [rng.standard_normal((len(rows), 8)) + i for i, rows in enumerate(held)]
+    made = Outcome.of("pls", 30, predicted, [session.responses[rows] for rows in held], ["x"] * 5)
+    everything = np.concatenate(held)
+    expected = [np.corrcoef(np.concatenate(predicted)[:, i], session.responses[everything, i])[0, 1] for i in range(8)]
+    np.testing.assert_allclose(made.pooled, expected)
+    np.testing.assert_allclose(
+        made.correlations[2, 3], np.corrcoef(predicted[2][:, 3], session.responses[held[2], 3])[0, 1]
+    )
+
+
+def test_components_that_a_layer_has_are_told(tmp_path, caplog):
+    session, hidden = planted_session()
+    few = np.hstack([hidden[:, :3], np.zeros((150, 40))])
+    activations = stored(tmp_path, session.stimulus_ids, {"few": few})
+    small, large = score_session(activations, session, [30, "all"], ["pls"])
+    assert small.components == large.components == (3,) * 5
+    assert v4_scores._row(session, large)["n_components"] == 3
+    assert "session 1, 120 mapping images: layers few have 3 of 25 components" in caplog.text
+    caplog.clear()
+    wide = stored(
+        tmp_path / "wide", session.stimulus_ids, {"wide": np.random.default_rng(0).standard_normal((150, 40))}
+    )
+    (full,) = score_session(wide, session, ["all"], ["pls"])
+    assert full.components == (25,) * 5 and caplog.text == ""
+    (ridge,) = score_session(wide, session, ["all"], ["ridge"])
+    assert "n_components" not in v4_scores._row(session, ridge)
+
+
+def test_order_of_stored_stimuli_does_not_matter(tmp_path):
+    session, hidden = planted_session()
+    order = np.random.default_rng(7).permutation(150)
+    shuffled = [session.stimulus_ids[i] for i in order]
+    first = score_session(stored(tmp_path / "a", session.stimulus_ids, {"x": hidden}), session, [30], BOTH)
+    second = score_session(stored(tmp_path / "b", shuffled, {"x": hidden[order]}), session, [30], BOTH)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.correlations, other.correlations)
+
+
+def test_numbers_of_mapping_images_are_checked(caplog):
+    assert usable_samples(["all", 30, 10, 500], 120, "1") == [10, 30, "all"]
+    assert "500" in caplog.text
+    with pytest.raises(StudyError, match="too few mapping images"):
+        usable_samples([3, "all"], 120, "1")
+
+
+def test_unknown_metric_is_refused(tmp_path):
+    session, hidden = planted_session(n=40)
+    with pytest.raises(StudyError, match=r"no such metric[\s\S]*nearest:  ridge"):
+        score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [10], ["rige"])
+
+
+def gabor_of(session):
+    images = []
+    with zipfile.ZipFile(REAL / "images" / f"images_{session}.zip") as file:
+        names = [name for name in file.namelist() if recording_folders.V4_IMAGE_NUMBER.search(name)]
+        for name in sorted(names, key=lambda name: int(recording_folders.V4_IMAGE_NUMBER.search(name)[1])):
+            images.append(np.asarray(Image.open(io.BytesIO(file.read(name))).convert("L")))
+    grey = np.stack(images).astype(np.float32) / 255
+    assert grey.shape[1:] == (GABOR_SIZE, GABOR_SIZE)
+    return np.concatenate([gabor(grey[i : i + 64]) for i in range(0, len(grey), 64)])
+
+
+@needs_recordings
+def test_real_sessions_are_the_pinned_ones():
+    session = load_session(REAL, "190925")
+    assert session.pinned
+    assert session.responses.shape == (1200, 36)
+    assert session.ceiling is None
+
+
+def by_ridge(session, features, folder):
+    """Mean correlation over neurons and folds, with all training images."""
+    activations = stored(folder, session.stimulus_ids, {"gabor": features})
+    (outcome,) = score_session(activations, session, ["all"], ["ridge"])
+    return outcome.correlations.mean()
+
+
+@needs_recordings
+def test_gabor_energy_predicts_real_neurons(tmp_path):
+    session = load_session(REAL, "190923")
+    assert by_ridge(session, gabor_of("190923"), tmp_path) == pytest.approx(0.400, abs=0.02)
+
+
+@needs_recordings
+def test_shifted_responses_of_real_neurons_are_at_chance(tmp_path):
+    session, features = load_session(REAL, "210325"), gabor_of("210325")
+    assert by_ridge(session, features, tmp_path) == pytest.approx(0.476, abs=0.02)
+    shifted = Session("shifted", session.stimulus_ids, np.roll(session.responses, 7, axis=0), None, False)
+    assert abs(by_ridge(shifted, features, tmp_path)) < 0.03
+
+
+@needs_recordings
+def test_ceiling_of_a_real_session_with_raw_repeats():
+    session = load_session(REAL, "210325")
+    assert np.median(session.ceiling) == pytest.approx(0.7646, abs=0.0005)
+    assert session.ceiling.mean() == pytest.approx(0.7438, abs=0.0005)
+    assert pooled_score(np.full(50, 0.5), session.ceiling) == pytest.approx(0.25 / session.ceiling.mean())
