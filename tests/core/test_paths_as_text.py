@@ -8,26 +8,18 @@ import pytest
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import read_subset, write_subset
-from neuroscaling.encoding import (
-    accuracy_files,
-    algonauts_check,
-    algonauts_recording,
-    nsd_manifest,
-    nsd_recording,
-    submission,
-    submission_score,
-    v4_sessions,
-)
+from neuroscaling.encoding import accuracy_files, submission, submission_score
 from neuroscaling.encoding import predictions as fmri_predictions
+from neuroscaling.recordings import algonauts_check, algonauts_recording, prepared, v4_sessions
 from neuroscaling.study import algonauts_tree, nsd_tree, recording_folders
 from tests.cli.test_data_cli import small_tree
 from tests.support.digit_runs import DIGITS
 
 # Each with arguments behind the path.
 READERS = [
-    (nsd_recording.open_recording,),
-    (nsd_manifest.read_manifest,),
-    (nsd_recording.damaged_files,),
+    (prepared.open_recording,),
+    (prepared.read_manifest,),
+    (prepared.damaged_files,),
     (nsd_tree.nsd_subjects,),
     (nsd_tree.spaces_of, "subj01"),
     (algonauts_recording.read_recording, "subj01"),

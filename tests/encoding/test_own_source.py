@@ -38,11 +38,10 @@ def read_own(folder: Path, subject: str) -> Recording:
     return Recording(
         name=subject,
         training=splits[0],
-        test=splits[1],
+        tests={"test": splits[1]},
         hemisphere=np.full(N_VOXELS, "both"),
         vertex=np.arange(N_VOXELS),
         regions={"V1": np.arange(N_VOXELS) < 6, "V2": np.arange(N_VOXELS) >= 6},
-        ceiling=None,
         ncsnr=None,
         fsaverage=None,
         masked={"both": []},

@@ -16,8 +16,9 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.score_files import read_score
-from neuroscaling.encoding import v4_scores, v4_sessions
+from neuroscaling.encoding import v4_scores
 from neuroscaling.encoding.v4_scores import Outcome, score_session, usable_samples
+from neuroscaling.recordings import v4_sessions
 from neuroscaling.recordings.v4_sessions import Session, fetch_session, load_session
 from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.scores import pooled_score

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neuroscaling.core.errors import DataError
-from neuroscaling.encoding import algonauts_recording
+from neuroscaling.recordings import algonauts_recording
 from neuroscaling.recordings.algonauts_recording import read_recording
 from neuroscaling.study.algonauts_tree import read_mapping, tree_problems, tree_subjects
 
@@ -82,7 +82,7 @@ def test_nan_vertices_are_masked_and_named(tree):
     np.save(ceiling, values)
     subject = read_recording(tree, "subj01")
     assert subject.masked == {"lh": [7], "rh": [4]}
-    assert subject.n_targets == subject.test.responses.shape[1] == len(subject.ceiling) == 23
+    assert subject.n_targets == subject.test.responses.shape[1] == len(subject.test.ceiling) == 23
     assert np.isfinite(subject.test.responses.read(0, 23)).all()
     assert all(len(mask) == 23 for mask in subject.regions.values())
 
@@ -91,7 +91,7 @@ def test_without_noise_ceiling_there_is_none(tree):
     for file in (tree / "subj01/test_split/noise_ceiling").iterdir():
         file.unlink()
     assert tree_problems(tree) == []
-    assert read_recording(tree, "subj01").ceiling is None
+    assert read_recording(tree, "subj01").test.ceiling is None
 
 
 def test_missing_subject_comes_with_the_nearest(tree):
@@ -150,7 +150,7 @@ def test_a_recording_reads_blocks_of_both_hemispheres_from_the_disk(tree):
     assert recording.test.responses.shape == (N_TEST, 25)
     np.testing.assert_array_equal(recording.vertex, np.concatenate([np.arange(14), np.arange(11)]))
     assert recording.hemisphere.tolist() == ["lh"] * 14 + ["rh"] * 11
-    np.testing.assert_array_equal(recording.ceiling, np.full(25, 0.5, np.float32))
+    np.testing.assert_array_equal(recording.test.ceiling, np.full(25, 0.5, np.float32))
     assert recording.ncsnr is recording.training.repeats is recording.test.repeats is recording.fsaverage is None
 
 
@@ -173,7 +173,7 @@ def test_a_recording_leaves_out_vertices_that_any_file_has_no_number_for(tree):
     set_value(tree / "subj01/test_split/noise_ceiling/rh_noise_ceiling.npy", 10, np.nan)
     recording = read_recording(tree, "subj01")
     assert recording.masked == {"lh": [2, 9], "rh": [4, 10]}
-    assert recording.n_targets == len(recording.hemisphere) == len(recording.ceiling) == 21
+    assert recording.n_targets == len(recording.hemisphere) == len(recording.test.ceiling) == 21
     for split in (recording.training, recording.test):
         assert split.responses.shape[1] == 21
         assert np.isfinite(split.responses.read(0, 21)).all()
@@ -188,7 +188,7 @@ def test_a_recording_without_test_responses_has_none(tree):
     shutil.rmtree(tree / "subj01/test_split/test_fmri")
     shutil.rmtree(tree / "subj01/test_split/noise_ceiling")
     recording = read_recording(tree, "subj01")
-    assert recording.test.responses is recording.ceiling is None
+    assert recording.test.responses is recording.test.ceiling is None
     assert len(recording.test.stimulus_ids) == N_TEST
     assert recording.training.responses.shape == (N_TRAIN, 25)
 
@@ -202,7 +202,7 @@ def test_the_ceiling_follows_from_signal_to_noise_and_repetitions(tree):
     np.save(folder / "repeats.npy", np.array([3, 3, 1, 1, 2, 2, 2, 2]))
     recording = read_recording(tree, "subj01")
     weight = (2 / 3 + 4 / 2 + 2) / 8
-    np.testing.assert_allclose(recording.ceiling, 4 / (4 + weight))
+    np.testing.assert_allclose(recording.test.ceiling, 4 / (4 + weight))
     np.testing.assert_allclose(recording.ceiling_of(recording.test, [2, 3]), 4 / (4 + 1))
     assert recording.ceiling_of(recording.training, [0]) is None
 

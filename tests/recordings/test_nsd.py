@@ -14,13 +14,14 @@ from scipy.io import loadmat
 
 from neuroscaling.recordings.nsd_betas import averaged_blocks, betas_shape, read_betas, zscored
 from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
-from neuroscaling.recordings.nsd_recording import open_recording
 from neuroscaling.recordings.nsd_splits import split_rows
+from neuroscaling.recordings.prepared import open_recording
 from neuroscaling.regression.scores import ncsnr_ceiling, pearson, repeat_ceiling
 from neuroscaling.stimuli.manifest import image_files
 from neuroscaling.stimuli.nsd_design import Design, read_design
 from neuroscaling.stimuli.preparation import prepare_stimuli
-from neuroscaling.study.recording_jobs import NsdJob, StimuliJob
+from neuroscaling.study.preparation_jobs import NsdJob
+from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.stimulus_sources import NsdTree
 from tests.support.simulated_nsd import NsdSettings, image_features, write_nsd_tree
 
@@ -170,7 +171,7 @@ def test_ceilings_follow_from_the_planted_ncsnr_and_the_trials_of_each_test_imag
     assert set(recording.test.repeats) > {3}, "a subject without all sessions saw some images less often"
     np.testing.assert_allclose(recording.ncsnr, ncsnr)
     expected = ncsnr**2 / (ncsnr**2 + np.mean(1 / recording.test.repeats))
-    np.testing.assert_allclose(recording.ceiling, expected, rtol=1e-5)
+    np.testing.assert_allclose(recording.test.ceiling, expected, rtol=1e-5)
     rows = np.arange(len(recording.test.repeats))
     np.testing.assert_allclose(recording.ceiling_of(recording.test, rows), expected, rtol=1e-5)
 

@@ -65,11 +65,11 @@ def test_the_reader_of_the_challenge_s_layout_finds_what_was_rebuilt(simulated, 
     truth = [np.load(simulated / "truth" / f"subj04-challenge-{side}.npz") for side in ("lh", "rh")]
     test = recording.test.responses.read(0, recording.n_targets)
     np.testing.assert_allclose(test, np.hstack([t["test"] for t in truth]), atol=2e-6)
-    np.testing.assert_allclose(recording.ceiling, np.concatenate([t["ceiling"] for t in truth]), rtol=1e-6)
+    np.testing.assert_allclose(recording.test.ceiling, np.concatenate([t["ceiling"] for t in truth]), rtol=1e-6)
     assert recording.fsaverage.tolist() == np.concatenate([t["vertices"] for t in truth]).tolist()
     assert recording.test.repeats.tolist() == truth[0]["repeats"].tolist()
     rows = np.arange(len(recording.test.repeats))
-    np.testing.assert_allclose(recording.ceiling_of(recording.test, rows), recording.ceiling, rtol=1e-6)
+    np.testing.assert_allclose(recording.ceiling_of(recording.test, rows), recording.test.ceiling, rtol=1e-6)
 
 
 def test_memory_and_order_of_subjects_change_nothing(simulated, tree, tmp_path):

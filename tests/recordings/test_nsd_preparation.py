@@ -12,12 +12,11 @@ import pytest
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.recordings.nsd_betas import averaged_blocks
-from neuroscaling.recordings.nsd_manifest import read_manifest
 from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
-from neuroscaling.recordings.nsd_recording import damaged_files, open_recording
 from neuroscaling.recordings.nsd_splits import split_rows
+from neuroscaling.recordings.prepared import damaged_files, open_recording, read_manifest
 from neuroscaling.stimuli.nsd_design import Design
-from neuroscaling.study.recording_jobs import NsdJob
+from neuroscaling.study.preparation_jobs import NsdJob
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 
 FEW = NsdSettings(sessions=(("subj01", 5), ("subj04", 3)))
@@ -35,8 +34,8 @@ def test_chosen_sessions_alone_are_read(few, tmp_path):
     manifest = read_manifest(
         prepare_nsd_subject(NsdJob(few / "nsd", "subj01", tmp_path / "o", "fsaverage", sessions=[5, 3, 4])).parent
     )
-    assert manifest.sessions == [3, 4, 5]
-    assert sum(manifest.training.repetitions) + sum(manifest.test.repetitions) == 3 * 15
+    assert manifest.settings["sessions"] == [3, 4, 5]
+    assert sum(sum(rows.repetitions) for rows in manifest.splits.values()) == 3 * 15
 
 
 def test_regions_follow_the_names_in_the_table_and_not_the_integers(few, tmp_path):
@@ -154,7 +153,7 @@ def test_targets_without_a_finite_ncsnr_are_left_out(few, tmp_path):
     prepare_nsd_subject(NsdJob(few / "nsd", "subj01", tmp_path / "out", "fsaverage"))
     recording = open_recording(tmp_path / "out")
     assert lost in recording.masked["rh"] and len(recording.masked["rh"]) == 3
-    assert np.isfinite(recording.ceiling).all()
+    assert np.isfinite(recording.test.ceiling).all()
 
 
 @pytest.mark.parametrize("vertices", [3_000, 30_000])

@@ -76,7 +76,7 @@ def test_areas_of_one_class_do_not_overlap():
 def test_the_stored_ceiling_is_that_of_the_signal_to_noise_ratio_and_repetitions(eight):
     recording = read_recording(eight, "subj03")
     derived = recording.ceiling_of(recording.test, range(len(recording.test.stimulus_ids)))
-    np.testing.assert_allclose(derived, recording.ceiling, rtol=1e-5)
+    np.testing.assert_allclose(derived, recording.test.ceiling, rtol=1e-5)
 
 
 def test_withheld_trees_have_all_but_the_test_responses_and_their_noise(scene, tmp_path):
@@ -153,7 +153,7 @@ def test_each_vertex_follows_its_set_with_the_ceiling_that_truth_states(planted,
     for side in ("lh", "rh"):
         own, here = truth["subjects"]["subj01"][side], recording.hemisphere == side
         follows = np.array([str(name) for name in own["features"]])
-        np.testing.assert_allclose(recording.ceiling[here], own["ceiling"], atol=1e-6)
+        np.testing.assert_allclose(recording.test.ceiling[here], own["ceiling"], atol=1e-6)
         for name, other in (("low@1", "high@4"), ("high@4", "low@1")):
             ceiling = np.array(own["ceiling"])[follows == name]
             assert abs(found[name][here][follows == name].mean() - ceiling.mean()) < 0.06
@@ -178,7 +178,7 @@ def test_ceilings_of_any_rows_follow_from_their_repetitions(planted):
     recording = read_recording(planted, "subj01")
     single, triple = (np.flatnonzero(recording.training.repeats == k) for k in (1, 3))
     of_single, of_triple = (recording.ceiling_of(recording.training, rows) for rows in (single, triple))
-    signal = recording.ceiling > 0
+    signal = recording.test.ceiling > 0
     assert (of_single[signal] < of_triple[signal]).all()
     np.testing.assert_allclose(of_single / (1 - of_single) * 3, of_triple / (1 - of_triple), rtol=1e-5)
 

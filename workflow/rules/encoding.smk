@@ -1,13 +1,13 @@
-# Encoding of fMRI: preparation of raw NSD, scores by subject, accuracy over subjects, submissions, figures.
+# Encoding of recordings: their preparation, scores by subject, accuracy over subjects, submissions, figures.
 
 
-rule nsd:
+rule prepare_recording:
     output:
-        touch(MADE / "recordings/{nsd}/{subject}/manifest.json"),
+        touch(MADE / "recordings/{prepared}/{subject}/manifest.json"),
     log:
-        "logs/nsd/{nsd}-{subject}.log",
+        "logs/recordings/{prepared}-{subject}.log",
     benchmark:
-        "benchmarks/nsd/{nsd}-{subject}.tsv"
+        "benchmarks/recordings/{prepared}-{subject}.tsv"
     conda:
         "../../envs/main.yaml"
     threads: 1
@@ -15,11 +15,11 @@ rule nsd:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
-        job=lambda w: ASK.jobs.nsd(w.nsd, w.subject),
+        job=lambda w: ASK.jobs.preparation(w.prepared, w.subject),
     message:
-        "Prepare the NSD responses of {wildcards.subject}"
+        "Prepare the recordings of {wildcards.subject}"
     script:
-        "../scripts/nsd.py"
+        "../scripts/prepare_recording.py"
 
 
 rule encoding:

@@ -27,7 +27,7 @@ def build_benchmark(definition: Definition) -> Any:
 
     With `ceiling: none` the object's ceiling is 1, so that its score is the squared raw value (the raw value of rdm
     and cka). Neuroids that don't vary are left out; the object's `left_out` has their ids. Raises DataError for missing
-    files, for all that `recordings.definition_problems` finds, and where no neuroid varies.
+    files, for all that `definition_problems` finds, and where no neuroid varies.
     """
     from brainscore_vision.benchmark_helpers.neural_common import average_repetition
 

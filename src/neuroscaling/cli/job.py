@@ -20,17 +20,16 @@ from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw_token
 from neuroscaling.laws.study_fit import write_fit
-from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
+from neuroscaling.recordings.preparation import prepare_recording
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.stimuli.manifest import MANIFEST
 from neuroscaling.stimuli.preparation import prepare_stimuli
 from neuroscaling.study.jobs import Jobs, V4ScoreJob
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
-from neuroscaling.study.recording_jobs import NsdJob
+from neuroscaling.study.preparation_jobs import PreparationJob
 from neuroscaling.study.recordings import EncodingJob, LocatedSubject, StimulusSet, v4_root
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import ExtractionOptions
-from neuroscaling.study.sections.whole_study import NsdEncoding
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 ANOTHER_ENVIRONMENT = (
@@ -110,15 +109,14 @@ def _inputs(study: LoadedStudy, targets: Targets, jobs: Jobs) -> Iterator[Step]:
     for one in targets.sets.values():
         folder = store.stimuli(one.name)
         yield Step(folder, folder / MANIFEST, partial(_prepare, jobs, one))
-    yield from _recordings(targets, jobs)
+    yield from _recordings(targets)
 
 
-def _recordings(targets: Targets, jobs: Jobs) -> Iterator[Step]:
-    """Subjects of raw NSD, which are prepared."""
+def _recordings(targets: Targets) -> Iterator[Step]:
+    """Subjects whose recordings are prepared."""
     for subject in targets.names.subjects:
-        if isinstance(subject.entry, NsdEncoding):
-            job = jobs.nsd(subject.data, subject.subject)
-            yield Step(job.folder, job.folder / MANIFEST, partial(_prepare_nsd, job))
+        if job := subject.preparation:
+            yield Step(job.folder, job.folder / MANIFEST, partial(_prepare_recording, job))
 
 
 def _results(study: LoadedStudy, targets: Targets, jobs: Jobs) -> Iterator[Step]:
@@ -156,8 +154,8 @@ def _prepare(jobs: Jobs, one: StimulusSet, path: Path) -> None:
     prepare_stimuli(replace(jobs.stimuli(one), folder=path))
 
 
-def _prepare_nsd(job: NsdJob, path: Path) -> None:
-    prepare_nsd_subject(replace(job, folder=path))
+def _prepare_recording(job: PreparationJob, path: Path) -> None:
+    prepare_recording(replace(job, folder=path))
 
 
 def _extract(study: LoadedStudy, jobs: Jobs, run: Run, one: StimulusSet, path: Path) -> None:

@@ -26,8 +26,7 @@ from neuroscaling.encoding.predictions import prediction_kind, write_predictions
 from neuroscaling.encoding.settings import EncodingSettings, all_rows, sample_rows
 from neuroscaling.encoding.subject_scores import Evaluated, accuracy_table, region_rows, target_table
 from neuroscaling.recordings.algonauts_recording import read_recording
-from neuroscaling.recordings.nsd_manifest import read_manifest
-from neuroscaling.recordings.nsd_recording import open_recording
+from neuroscaling.recordings.prepared import open_recording, read_manifest
 from neuroscaling.recordings.recording import Recording
 from neuroscaling.regression.scores import prediction_correlation
 from neuroscaling.simulate.record import brain_of, check_simulated
@@ -119,7 +118,7 @@ def _evaluate(
     recording: Recording, settings: EncodingSettings, rows: np.ndarray, found: list[list[Encoded]]
 ) -> Evaluated:
     if settings.evaluate == "test":
-        rows, split, ceiling = np.arange(len(recording.test.stimulus_ids)), recording.test, recording.ceiling
+        rows, split, ceiling = np.arange(len(recording.test.stimulus_ids)), recording.test, recording.test.ceiling
     else:
         split, ceiling = recording.training, recording.ceiling_of(recording.training, rows)
     n = recording.n_targets

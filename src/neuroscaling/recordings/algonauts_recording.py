@@ -1,7 +1,7 @@
 """One subject of an Algonauts 2023 tree is read as a recording; a scan finds unusable vertices."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,10 @@ def read_recording(root: str | Path, subject: str) -> Recording:
     return Recording(
         name=subject,
         training=training,
-        test=test,
+        tests={"test": replace(test, ceiling=_ceiling(folder, columns, ncsnr, test.repeats))},
         hemisphere=np.repeat(HEMISPHERES, [len(chosen) for chosen in columns]),
         vertex=np.concatenate(columns),
         regions={region: mask[places] for region, mask in regions.items()},
-        ceiling=_ceiling(folder, columns, ncsnr, test.repeats),
         ncsnr=ncsnr,
         fsaverage=_fsaverage(folder, columns),
         masked=masked,

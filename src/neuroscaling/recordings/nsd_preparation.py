@@ -1,31 +1,22 @@
-"""Raw NSD of one subject, converted once to a folder that encoding reads in blocks of targets (`recording/2`).
+"""Raw NSD of one subject is converted once to a folder of prepared recordings, in blocks of targets."""
 
-training.npy, test.npy   float32 (rows, targets), hemispheres side by side
-targets.parquet          a row a target: hemisphere, vertex, index, usable, ncsnr, ceiling, fsaverage, region:<name>
-manifest.json            stimulus ids and repeats of the rows, scan sessions, space, what was left out, sha256s
-"""
-
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, nearest
-from neuroscaling.core.files import atomic_path, new_memmap
-from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease, held
-from neuroscaling.core.provenance import provenance
 from neuroscaling.recordings.nsd_betas import averaged_blocks
-from neuroscaling.recordings.nsd_manifest import MANIFEST, TARGETS, NsdManifest, SplitRows, write_manifest
 from neuroscaling.recordings.nsd_regions import chosen_regions, read_regions
 from neuroscaling.recordings.nsd_sessions import Grid, chosen_sessions, read_grids, read_ncsnr
 from neuroscaling.recordings.nsd_splits import Rows, split_rows
+from neuroscaling.recordings.prepared import MANIFEST, About, SplitRows, TargetColumns, write_recording
 from neuroscaling.regression.scores import ncsnr_ceiling
 from neuroscaling.stimuli.nsd_design import read_design
 from neuroscaling.study.nsd_tree import NsdPlace, is_simulated, nsd_place
-from neuroscaling.study.recording_jobs import NsdJob
+from neuroscaling.study.preparation_jobs import NsdJob
 
-REGION = "region:"
 CHOICES = {"repeats": ("average", "keep"), "test": ("shared1000", "challenge")}
 
 
@@ -56,32 +47,22 @@ def _prepare(source: NsdPlace, job: NsdJob, lease: Lease) -> None:
     splits = split_rows(design, source.subject, numbers, job.test, job.repeats)
     _check_rows(source, splits, numbers)
     ncsnr = read_ncsnr(source, grids)[selected]
-    with atomic_path(job.folder) as folder:
-        folder.mkdir(parents=True)
-        usable = _write_responses(folder, source, numbers, grids, selected, splits, job.memory_mb) & np.isfinite(ncsnr)
-        targets = _targets(source, grids, selected, masks) | {"usable": usable} | _noise(ncsnr, splits["test"])
-        _write_table(folder / TARGETS, targets)
-        files = [f"{name}.npy" for name in splits] + [TARGETS]
-        manifest = NsdManifest(
-            definition=job.definition,
-            dataset="nsd",
-            simulated=is_simulated(source.root),
-            subject=source.subject,
-            space=source.space,
-            sessions=numbers,
-            repeats=job.repeats,
-            regions=job.regions if isinstance(job.regions, str) else list(job.regions),
-            grids=[list(grid) for grid in grids],
-            test_set=job.test,
-            training=_rows(splits["training"]),
-            test=_rows(splits["test"]),
-            targets=len(targets["usable"]),
-            masked=_masked(source, targets),
-            sha256={name: file_sha256(folder / name) for name in files},
-            provenance=provenance(("numpy", "h5py", "nibabel")),
-        )
-        lease.check()
-        write_manifest(folder, manifest)
+    settings = {
+        "space": source.space,
+        "sessions": numbers,
+        "repeats": job.repeats,
+        "regions": job.regions if isinstance(job.regions, str) else list(job.regions),
+        "grids": [list(grid) for grid in grids],
+        "test_set": job.test,
+    }
+    about = About(job.definition, "nsd", source.subject, is_simulated(source.root), settings)
+
+    def fill(arrays: Mapping[str, np.memmap]) -> TargetColumns:
+        usable = _write_responses(arrays, source, numbers, grids, selected, splits, job.memory_mb) & np.isfinite(ncsnr)
+        return _targets(source, grids, selected, masks, usable, ncsnr, splits["test"])
+
+    rows = {name: SplitRows(list(one.stimulus_ids), one.repeats.tolist()) for name, one in splits.items()}
+    write_recording(job.folder, about, rows, len(selected), fill, lease)
 
 
 def _check_choices(**values: str) -> None:
@@ -108,7 +89,7 @@ def _check_rows(source: NsdPlace, splits: dict[str, Rows], sessions: list[int]) 
 
 
 def _write_responses(
-    folder: Path,
+    arrays: Mapping[str, np.memmap],
     source: NsdPlace,
     sessions: list[int],
     grids: list[Grid],
@@ -118,10 +99,6 @@ def _write_responses(
 ) -> np.ndarray:
     """Write both splits, block after block; returns which targets (targets,) are finite and vary in every session."""
     usable = np.empty(len(selected), bool)
-    arrays = {
-        name: new_memmap(folder / f"{name}.npy", np.float32, (len(rows.ids), len(selected)))
-        for name, rows in splits.items()
-    }
     first = 0
     for part, targets in zip(source.parts, _by_part(selected, grids), strict=True):
         files = [source.session_file(part, session) for session in sessions]
@@ -131,8 +108,6 @@ def _write_responses(
             for name, values in block.responses.items():
                 arrays[name][:, columns] = values
         first += len(targets)
-    for array in arrays.values():
-        array.flush()
     return usable
 
 
@@ -143,34 +118,25 @@ def _by_part(selected: np.ndarray, grids: list[Grid]) -> list[np.ndarray]:
     return [selected[a:b] - start for a, b, start in zip(ends[:-1], ends[1:], starts[:-1], strict=True)]
 
 
-def _targets(source: NsdPlace, grids: list[Grid], selected: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, Any]:
+def _targets(
+    source: NsdPlace,
+    grids: list[Grid],
+    selected: np.ndarray,
+    masks: dict[str, np.ndarray],
+    usable: np.ndarray,
+    ncsnr: np.ndarray,
+    test: Rows,
+) -> TargetColumns:
     parts = _by_part(selected, grids)
     index = np.concatenate(parts)
-    return {
-        "hemisphere": np.repeat(source.parts, [len(part) for part in parts]),
-        "vertex": np.concatenate([np.arange(len(part)) for part in parts]),
-        "index": index,
-        "fsaverage": index if source.space == "fsaverage" else np.full(len(index), -1),
-    } | {f"{REGION}{name}": mask[selected] for name, mask in masks.items()}
-
-
-def _noise(ncsnr: np.ndarray, test: Rows) -> dict[str, np.ndarray]:
     counts = dict(zip(*(values.tolist() for values in np.unique(test.repeats, return_counts=True)), strict=True))
-    return {"ncsnr": ncsnr, "ceiling": ncsnr_ceiling(ncsnr, counts).astype(np.float32)}
-
-
-def _write_table(path: Path, columns: dict[str, Any]) -> None:
-    import pyarrow  # where it is used: it takes long to import
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()}), path)
-
-
-def _rows(split: Rows) -> SplitRows:
-    return SplitRows(list(split.stimulus_ids), split.repeats.tolist())
-
-
-def _masked(source: NsdPlace, targets: dict[str, Any]) -> dict[str, list[int]]:
-    """Columns that the reader leaves out, by hemisphere."""
-    out = ~targets["usable"]
-    return {part: targets["vertex"][out & (targets["hemisphere"] == part)].tolist() for part in source.parts}
+    return TargetColumns(
+        hemisphere=np.repeat(source.parts, [len(part) for part in parts]),
+        vertex=np.concatenate([np.arange(len(part)) for part in parts]),
+        usable=usable,
+        regions={name: mask[selected] for name, mask in masks.items()},
+        ceilings={"test": ncsnr_ceiling(ncsnr, counts)},
+        ncsnr=ncsnr,
+        index=index,
+        fsaverage=index if source.space == "fsaverage" else None,
+    )

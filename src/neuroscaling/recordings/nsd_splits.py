@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuroscaling.stimuli.nsd_design import PLANNED_SESSIONS, Design
-from neuroscaling.study.recording_jobs import Repeats, Test
+from neuroscaling.study.preparation_jobs import Repeats, Test
 
 WITHHELD = 3
 """The challenge tests on images of the last scan sessions, which were not public then."""

@@ -45,16 +45,34 @@ class Responses:
 
 
 @dataclass(frozen=True)
+class ArrayResponses:
+    """Responses of one split that are in memory. values: (rows, V)."""
+
+    values: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and targets."""
+        return self.values.shape[0], self.values.shape[1]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Targets `start` to `stop` of all rows."""
+        return self.values[:, start:stop]
+
+
+@dataclass(frozen=True)
 class Split:
     """The rows of one split. stimulus_ids: of each row (several times where repetitions are kept apart); repeats
-    (rows,): repetitions that were averaged into the row, None where it isn't known; responses: None where withheld."""
+    (rows,): repetitions that were averaged into the row, None where it isn't known; responses: None where withheld;
+    ceiling (V,): noise ceiling of all its rows in 0..1, or None."""
 
     stimulus_ids: list[str]
     repeats: np.ndarray | None
-    responses: Responses | None
+    responses: Responses | ArrayResponses | None
+    ceiling: np.ndarray | None = None
 
     @property
-    def known_responses(self) -> Responses:
+    def known_responses(self) -> Responses | ArrayResponses:
         """The responses. Raises DataError where they are withheld."""
         if self.responses is None:
             fix = "evaluate on training images that are held out (`evaluate: validation`), or rebuild them from NSD"
@@ -64,29 +82,33 @@ class Split:
 
 @dataclass(frozen=True)
 class Recording:
-    """One subject; targets (vertices or voxels) of both hemispheres side by side, unusable ones left out.
+    """One subject or session; targets (vertices, voxels, neurons) of all parts side by side, unusable ones left out.
 
-    hemisphere (V,): `lh`, `rh`, or `both` for a volume; vertex (V,): column in the hemisphere's file; regions: boolean
-    (V,) by name; ceiling (V,): noise ceiling of the test rows in 0..1, or None; ncsnr (V,): signal-to-noise ratio of
-    single trials, from which the ceiling of any rows follows, or None; fsaverage (V,): vertex number on fsaverage, or
-    None; masked: the columns left out (NaN, or no variance), by hemisphere; simulated: never recorded from anybody.
+    tests: the test sets by name, the main one first; hemisphere (V,): `lh`, `rh`, or `both` for volumes and neurons;
+    vertex (V,): column in its part's file; regions: boolean (V,) by name; ncsnr (V,): signal-to-noise ratio of single
+    trials, from which the ceiling of any rows follows, or None; fsaverage (V,): vertex number on fsaverage, or None;
+    masked: the columns left out (NaN, or no variance), by part; simulated: never recorded from anybody.
     """
 
     name: str
     training: Split
-    test: Split
+    tests: dict[str, Split]
     hemisphere: np.ndarray
     vertex: np.ndarray
     regions: dict[str, np.ndarray]
-    ceiling: np.ndarray | None
     ncsnr: np.ndarray | None
     fsaverage: np.ndarray | None
     masked: dict[str, list[int]]
     simulated: bool = False
 
     @property
+    def test(self) -> Split:
+        """The main test set."""
+        return next(iter(self.tests.values()))
+
+    @property
     def n_targets(self) -> int:
-        """Vertices or voxels that are used."""
+        """Targets that are used."""
         return len(self.vertex)
 
     def ceiling_of(self, split: Split, rows: Sequence[int] | np.ndarray) -> np.ndarray | None:

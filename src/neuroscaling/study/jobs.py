@@ -13,10 +13,11 @@ from neuroscaling.core.records import failure_in
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.artefact_names import subset_name
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
-from neuroscaling.study.recording_jobs import BrainJob, NsdJob, StimuliJob, V4AssemblyJob
-from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, nsd_recordings, v4_assembly, v4_root
+from neuroscaling.study.preparation_jobs import PreparationJob
+from neuroscaling.study.recording_jobs import BrainJob, StimuliJob, V4AssemblyJob
+from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, v4_assembly, v4_root
 from neuroscaling.study.run_table import Run, RunJob
-from neuroscaling.study.sections.whole_study import NsdEncoding, V4Encoding
+from neuroscaling.study.sections.whole_study import V4Encoding
 from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
 
 
@@ -115,21 +116,11 @@ class Jobs:
         settings = study.config.simulated[name].settings(name)
         return BrainJob(study.store.simulated(brain), settings, dict(study.simulated_brain(name).definition))
 
-    def nsd(self, data: str, subject: str) -> NsdJob:
-        """The job of a subject's responses in raw NSD."""
-        study = self._targets.study
-        one = next(one for one in self._targets.names.subjects if (one.data, one.subject) == (data, subject))
-        entry = one.entry
-        assert isinstance(entry, NsdEncoding)
-        return NsdJob(
-            root=entry.data.local,
-            subject=subject,
-            folder=study.store.recording(data, subject),
-            space=entry.space,
-            repeats=entry.trials,
-            test=entry.test,
-            regions=entry.cortex,
-            definition=dict(nsd_recordings(study, entry).definition),
+    def preparation(self, data: str, subject: str) -> PreparationJob:
+        """The job of a subject's prepared recordings."""
+        subjects = self._targets.names.subjects
+        return next(
+            one.preparation for one in subjects if (one.data, one.subject) == (data, subject) and one.preparation
         )
 
     def v4_assembly(self, session: str) -> V4AssemblyJob:

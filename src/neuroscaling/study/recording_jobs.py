@@ -4,16 +4,12 @@
 of its artefact: Snakemake shows it, and keeps it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from neuroscaling.study.sections.simulated_brains import BrainSettings
 from neuroscaling.study.stimulus_sources import StimulusSource
-
-Repeats = Literal["average", "keep"]
-Test = Literal["shared1000", "challenge"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,29 +35,6 @@ class BrainJob:
 
     folder: Path
     settings: BrainSettings = field(default_factory=BrainSettings)
-    definition: dict[str, Any] | None = None
-
-    def __repr__(self) -> str:
-        return self.folder.name
-
-
-@dataclass(frozen=True, repr=False)
-class NsdJob:
-    """A subject of raw NSD in the tree `root`, whose responses in one space are converted to `folder`.
-
-    sessions: scan sessions from 1; repeats: trials of an image are averaged, or kept apart; test: the images of the
-    test split; regions: targets in any of them (docs/nsd.md); memory_mb: bound of what is held at once.
-    """
-
-    root: Path
-    subject: str
-    folder: Path
-    space: str
-    sessions: Sequence[int] | Literal["all"] = "all"
-    repeats: Repeats = "average"
-    test: Test = "shared1000"
-    regions: Sequence[str] | str = "nsdgeneral"
-    memory_mb: float = 1000
     definition: dict[str, Any] | None = None
 
     def __repr__(self) -> str:

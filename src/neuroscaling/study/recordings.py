@@ -10,6 +10,7 @@ from neuroscaling.study import benchmarks as study_benchmarks
 from neuroscaling.study import recording_folders
 from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.preparation_jobs import NsdJob, PreparationJob
 from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, NsdEncoding
 from neuroscaling.study.stimulus_sources import (
@@ -215,11 +216,12 @@ def _plain_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class EncodingJob:
-    """A subject of a source of fMRI.
+    """A subject of a source of recordings.
 
     data: name of the recordings in the store; benchmark: name of the scores; stimuli: the images that networks are
-    shown; folder: where the recordings lie, and what is in it: `tree` (Algonauts layout) or `recording` (prepared from
-    NSD); made: file that a rule of ours writes when the recordings are there, or None for a folder of the user.
+    shown; folder: where the recordings lie, and what is in it: `tree` (Algonauts layout) or `recording` (prepared);
+    made: file that a rule of ours writes when the recordings are there, or None for a folder of the user; preparation:
+    the job that makes it, of sources that are prepared.
     """
 
     entry: FmriSource
@@ -230,6 +232,7 @@ class EncodingJob:
     folder: Path
     kind: str
     made: Path | None
+    preparation: PreparationJob | None = None
 
     @property
     def located(self) -> dict[str, str]:
@@ -239,7 +242,7 @@ class EncodingJob:
 
 @dataclass(frozen=True)
 class LocatedSubject:
-    """Where the recordings of a subject lie; kind: `tree` (Algonauts layout) or `recording` (prepared from NSD)."""
+    """Where the recordings of a subject lie; kind: `tree` (Algonauts layout) or `recording` (prepared)."""
 
     folder: Path
     kind: str
@@ -292,14 +295,31 @@ def _jobs_of(study: LoadedStudy, entry: FmriSource) -> Iterator[EncodingJob]:
     for subject in subjects_of(study, entry):
         benchmark, stimuli = f"{entry.source}-{subject}", _stimuli(study, entry, data, subject)
         made: Path | None
-        if isinstance(entry, NsdEncoding):
-            made = study.store.recording(data, subject) / "manifest.json"
+        if not isinstance(entry, AlgonautsEncoding):
+            preparation = _preparation(study, entry, data, subject)
+            made = preparation.folder / "manifest.json"
             folder = study.store.find(made).parent
-            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "recording", made)
+            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "recording", made, preparation)
         else:
             made = study.store.simulated(data) / "manifest.json" if simulated else None
             folder = algonauts_root(study, entry)
             yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "tree", made)
+
+
+def _preparation(study: LoadedStudy, entry: NsdEncoding, data: str, subject: str) -> PreparationJob:
+    """The job that converts a subject's files to prepared recordings."""
+    match entry:
+        case NsdEncoding():
+            return NsdJob(
+                root=entry.data.local,
+                subject=subject,
+                folder=study.store.recording(data, subject),
+                space=entry.space,
+                repeats=entry.trials,
+                test=entry.test,
+                regions=entry.cortex,
+                definition=dict(nsd_recordings(study, entry).definition),
+            )
 
 
 def _stimuli(study: LoadedStudy, entry: FmriSource, data: str, subject: str) -> StimulusSet:

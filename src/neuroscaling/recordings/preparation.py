@@ -1,0 +1,16 @@
+"""Each source's files are converted to prepared recordings by its own reader."""
+
+from pathlib import Path
+
+from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
+from neuroscaling.study.preparation_jobs import NsdJob, PreparationJob
+
+
+def prepare_recording(job: PreparationJob) -> Path:
+    """Make the prepared folder of a job where it is not there yet; returns its manifest.
+
+    Raises DataError with everything that is wrong with the files.
+    """
+    match job:
+        case NsdJob():
+            return prepare_nsd_subject(job)

@@ -1,0 +1,40 @@
+"""A job that prepares recordings is given one object: whose files it reads, with which settings, and its folder.
+
+`definition` is what a name of the folder is a hash of; None where it is no such name. The repr of an object is the name
+of its artefact: Snakemake shows it, and keeps it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Repeats = Literal["average", "keep"]
+Test = Literal["shared1000", "challenge"]
+
+
+@dataclass(frozen=True, repr=False)
+class NsdJob:
+    """A subject of raw NSD in the tree `root`, whose responses in one space are converted to `folder`.
+
+    sessions: scan sessions from 1; repeats: trials of an image are averaged, or kept apart; test: the images of the
+    test split; regions: targets in any of them (docs/nsd.md); memory_mb: bound of what is held at once.
+    """
+
+    root: Path
+    subject: str
+    folder: Path
+    space: str
+    sessions: Sequence[int] | Literal["all"] = "all"
+    repeats: Repeats = "average"
+    test: Test = "shared1000"
+    regions: Sequence[str] | str = "nsdgeneral"
+    memory_mb: float = 1000
+    definition: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+PreparationJob = NsdJob
+"""A job that converts a subject's files to prepared recordings (`recordings/prepared.py`)."""
