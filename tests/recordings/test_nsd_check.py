@@ -11,7 +11,8 @@ from neuroscaling.core.files import write_json
 from neuroscaling.recordings.nsd_check import check_nsd_tree
 from neuroscaling.recordings.nsd_regions import read_label_names
 from neuroscaling.stimuli.nsd_design import design_file, read_design
-from neuroscaling.stimuli.sources import find_stimuli, nsd_stimuli_file
+from neuroscaling.stimuli.nsd_images import nsd_stimuli_file
+from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study.stimulus_sources import NsdTree
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 

@@ -8,7 +8,7 @@ from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.recordings.nsd_regions import GENERAL, label_problems
 from neuroscaling.recordings.nsd_sessions import examine, read_ncsnr
 from neuroscaling.stimuli.nsd_design import Design, read_design
-from neuroscaling.stimuli.sources import nsd_stimuli_problems
+from neuroscaling.stimuli.nsd_images import nsd_stimuli_problems
 from neuroscaling.study.nsd_tree import (
     NSD_FIX,
     SPACES,

@@ -21,7 +21,8 @@ from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import CHECKSUM
 from neuroscaling.stimuli.manifest import MANIFEST, StimuliManifest, StimulusRow, file_stems, write_manifest
-from neuroscaling.stimuli.sources import Stimulus, brain_record, find_stimuli, is_simulated
+from neuroscaling.stimuli.sources import brain_record, find_stimuli, is_simulated
+from neuroscaling.stimuli.stimulus import Stimulus
 from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.stimulus_sources import StimulusSource
 

@@ -1,26 +1,18 @@
 """Stimuli come from Brain-Score, folders, Algonauts 2023, NSD, or the V4 recordings."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from neuroscaling.core.archives import Zip
-from neuroscaling.core.array_files import hdf5_dataset, open_hdf5, opened_dataset
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.files import read_object, reading
-from neuroscaling.core.images import file_bytes
+from neuroscaling.core.files import read_object
 from neuroscaling.simulate.record import brain_of, check_simulated
-from neuroscaling.stimuli.nsd_design import read_design
+from neuroscaling.stimuli.nsd_images import nsd_images
+from neuroscaling.stimuli.stimulus import Stimulus, opened_zip
 from neuroscaling.stimuli.stimulus_table import FILE, ID, read_stimulus_table
 from neuroscaling.study.benchmarks import STIMULUS_SETS, StimulusFiles, all_files, sha1_problems
 from neuroscaling.study.benchmarks import find_stimuli as find_set
-from neuroscaling.study.nsd_tree import SPACES, NsdPlace, nsd_subject_problems, nsd_subjects
 from neuroscaling.study.stimulus_sources import (
     AlgonautsTree,
     BrainScoreSets,
@@ -33,32 +25,6 @@ from neuroscaling.study.stimulus_sources import (
 
 ALGONAUTS_IMAGE = re.compile(r"(?:train|test)-\d+_nsd-(\d+)\.png")
 V4_IMAGE = re.compile(r"(?:.*/)?image(\d+)\.jpe?g", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Stimulus:
-    """One image before it is stored: a file, or a member of a zip; `degrees` is None where it is shown as it is."""
-
-    stimulus_id: str
-    file: Path
-    member: str | None = None
-    degrees: float | None = None
-
-    @property
-    def name(self) -> str:
-        """How messages name it."""
-        return f"{self.file}: {self.member}" if self.member else str(self.file)
-
-    @property
-    def suffix(self) -> str:
-        """Ending of its file name, with the dot."""
-        return Path(self.member or self.file.name).suffix.lower()
-
-    def read(self) -> bytes:
-        """Return the bytes of the image file. Raises DataError when it is missing or its zip is damaged."""
-        if self.member is not None:
-            return _archive(self.file).read(self.member)
-        return file_bytes(self.file)
 
 
 def find_stimuli(source: StimulusSource) -> list[Stimulus]:
@@ -136,7 +102,7 @@ def _of_set(files: StimulusFiles) -> Iterator[Stimulus]:
     problems = list(sha1_problems(files))
     if problems:
         raise DataError(problems)
-    members = {Path(name).name: name for name in _archive(files.images).names} if files.official else {}
+    members = {Path(name).name: name for name in opened_zip(files.images).names} if files.official else {}
     for row in read_stimulus_table(files.csv, published=files.official).rows:
         identifier, name = row[ID], row[FILE]
         if files.official:
@@ -189,7 +155,7 @@ def _v4(source: V4Images) -> Iterator[Stimulus]:
     """The images of a session by NUMBER (zips list them out of order); column i of the responses is image i + 1."""
     path = source.root / "images" / f"images_{source.session}.zip"
     found = {}
-    for name in _archive(path).names:
+    for name in opened_zip(path).names:
         match = V4_IMAGE.fullmatch(name)
         if match and "__MACOSX" not in name:
             found[int(match[1])] = name
@@ -197,115 +163,3 @@ def _v4(source: V4Images) -> Iterator[Stimulus]:
     if absent:
         raise DataError(Problem(what="images are missing in the numbering", where=str(path), value=absent[:10]))
     yield from (Stimulus(f"{source.session}-{number:04d}", path, found[number]) for number in sorted(found))
-
-
-_open_archives: dict[Path, Zip] = {}
-
-
-def _archive(path: Path) -> Zip:
-    """Return the zip at `path`, opened once a process. Raises DataError when it is missing or damaged."""
-    if path not in _open_archives:
-        _open_archives[path] = Zip(path)
-    return _open_archives[path]
-
-
-NSD_DATASET = "imgBrick"
-NSD_SHAPE = (73000, 425, 425, 3)
-
-
-@dataclass(frozen=True)
-class NsdStimulus(Stimulus):
-    """Row `row` (from 0) of the images in `file`."""
-
-    row: int = 0
-
-    @property
-    def name(self) -> str:
-        """How messages name it."""
-        return f"{self.file}: {NSD_DATASET}[{self.row}]"
-
-    @property
-    def suffix(self) -> str:
-        """Ending of its file name."""
-        return ".png"
-
-    def read(self) -> bytes:
-        """Return the image as a PNG, the same bytes at each call. Raises DataError when it can't be read."""
-        with reading(self.file, "an image in an HDF5 file", where=self.name):
-            pixels = _nsd_image_array(self.file)[self.row]
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
-
-
-def nsd_stimuli_file(root: str | Path) -> Path:
-    """Return the file of all images in a tree."""
-    return Path(root) / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
-
-
-def nsd_images(source: NsdTree) -> Iterator[NsdStimulus]:
-    """Yield images that subjects saw in the scan sessions whose responses are there, each once, by NSD id.
-
-    Raises DataError for subjects and files that are missing, and for ids beyond the images.
-    """
-    root = source.root
-    file = nsd_stimuli_file(root)
-    n = len(_nsd_image_array(file))
-    design = read_design(root)
-    shown = [design.shown(subject, sessions).ravel() for subject, sessions in _nsd_sessions(source)]
-    ids = np.unique(np.concatenate(shown)) if shown else np.empty(0, int)
-    if len(ids) and ids[-1] >= n:
-        raise DataError(
-            Problem(
-                what="the design names images that the file doesn't have",
-                where=str(file),
-                value=int(ids[-1]),
-                allowed=f"< {n}",
-            )
-        )
-    yield from (NsdStimulus(f"nsd-{row:05d}", file, row=row) for row in ids.tolist())
-
-
-def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
-    """Return what is wrong with the file of images, by its header."""
-    file = nsd_stimuli_file(root)
-    try:
-        with hdf5_dataset(file, NSD_DATASET) as images:
-            shape, dtype = images.shape, images.dtype
-    except DataError as error:
-        return error.problems
-    allowed = "(images, height, width, 3) uint8" if simulated else f"{NSD_SHAPE} uint8"
-    fits = len(shape) == 4 and shape[-1] == 3 if simulated else shape == NSD_SHAPE
-    if fits and dtype == "uint8":
-        return []
-    return [
-        Problem(
-            what="not NSD's images",
-            where=str(file),
-            value=f"{shape} {dtype}",
-            allowed=allowed,
-            fix="copy or download it again",
-        )
-    ]
-
-
-def _nsd_sessions(source: NsdTree) -> Iterator[tuple[str, list[int]]]:
-    """Yield subjects and their scan sessions of which there are responses in any space."""
-    root, subjects = source.root, source.subjects
-    problems = nsd_subject_problems(root, subjects)
-    if problems:
-        raise DataError(problems)
-    for subject in nsd_subjects(root) if subjects == "all" else subjects:
-        there = {session for space in SPACES for session in NsdPlace(root, subject, space).sessions()}
-        if there:
-            yield subject, sorted(there)
-
-
-_open_nsd_files: dict[Path, Any] = {}
-
-
-def _nsd_image_array(file: Path) -> Any:
-    """Return the images (n, height, width, 3) uint8 in the file, opened once a process and never read whole."""
-    if file not in _open_nsd_files:
-        _open_nsd_files[file] = opened_dataset(open_hdf5(file), NSD_DATASET, file)
-    return _open_nsd_files[file]
