@@ -35,7 +35,7 @@ def fit_himalaya(
         alphas = np.array(settings.alphas) * (unit if settings.relative and unit > 0 else 1.0)
         rows = torch.from_numpy(size.rows.astype(np.int64))
         block = read_block(targets, 0, n_targets, rows, x, settings.intercept)
-        with _torch_backend():
+        with torch_backend():
             model = _model(size, alphas, kernel, x, settings).fit(x, block.values[rows])
         choice = np.abs(np.log(model.best_alphas_.numpy())[:, None] - np.log(alphas)).argmin(1)
         score = model.cv_scores_.numpy().astype(np.float64)
@@ -81,7 +81,7 @@ def _predictor(
 
 
 @contextmanager
-def _torch_backend() -> Iterator[None]:
+def torch_backend() -> Iterator[None]:
     before = get_backend()
     set_backend("torch")
     try:

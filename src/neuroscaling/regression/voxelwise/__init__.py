@@ -10,4 +10,7 @@ targets, with predictions A (M + alpha I)^-1 Z: M = X'X and Z = X'Y of the train
 depends on no target is made once, in the way that is least work for the fold (`budget`), then targets pass in blocks,
 each read once for all sizes that memory holds together (`fit`). Penalties are chosen from sums over held-out rows, and
 the model of all rows is made for the penalties that were chosen (`solver`).
+
+Several bands of features (the layers of a network) serve a target together in `banded.fit_banded` and
+`stacking.fit_stacked`, from the bands' inner products (`bands`), whose folds a tridiagonal form solves (`tridiagonal`).
 """

@@ -60,7 +60,7 @@ class RowTargets:
         """Go on to a mapping size: from here on sums and right sides are those of its rows."""
         self.size, self.sums = form.size, FoldSums(self.block, self.intercept)
         for fold in self.size.folds:
-            self.sums.add(int(fold), self.block.values[self._rows(self.size.held_out(fold))])
+            self.sums.add(int(fold), self.held_out(int(fold)))
 
     def training(self, fold: int, columns: slice) -> torch.Tensor:
         """Targets of the training rows of a fold, (rows, columns): as they are where no intercept is fitted."""
@@ -68,6 +68,10 @@ class RowTargets:
         if not self.intercept:
             right += self.block.offset[columns]
         return right
+
+    def held_out(self, fold: int) -> torch.Tensor:
+        """Targets of the rows that a fold holds out, (rows, b), less the block's offset."""
+        return self.block.values[self._rows(self.size.held_out(fold))]
 
     def whole(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from numbers of targets in the block to the targets of all mapping rows of the present size."""

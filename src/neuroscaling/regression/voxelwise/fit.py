@@ -214,20 +214,13 @@ class _Sweep:
             curve[:, columns] += scores / len(size.folds)
 
     def _fit(self, part: FitPart, refit: Refit, right: RightSides) -> SizeFit:
-        form, block, sums = self.forms[part.size.index], right.block, right.sums
+        form, block = self.forms[part.size.index], right.block
         curve = self.curves[part.size.index][:, block.start : block.stop]
         choice = curve.argmax(0)
-        # Without an intercept the offset adds nothing to predictions: the features' mean over the mapping rows is 0.
-        mean = sums.total() / part.size.n + block.offset if self.settings.intercept else torch.zeros_like(sums.total())
-        constant, whole = sums.constant(), right.whole()
 
         def predict(mask: np.ndarray) -> np.ndarray:
             chosen = torch.from_numpy(np.flatnonzero(np.asarray(mask, dtype=bool))).to(self.device)
-            predicted = refit.predict(lambda part: whole(chosen[part]), choice[chosen])
-            # Of a target that doesn't vary rounding alone is left on the right side.
-            predicted[:, constant[chosen]] = 0
-            predicted += mean[chosen].to(self.dtype)
-            return predicted.cpu().numpy()
+            return refitted(refit, right, part.size.n, self.settings.intercept, choice, chosen).cpu().numpy()
 
         score = curve.gather(0, choice[None])[0]
         alpha = self._alphas(form)[choice]
@@ -243,6 +236,23 @@ class _Sweep:
 
     def _rows(self, rows: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.asarray(rows, dtype=np.int64)).to(self.device)
+
+
+def refitted(
+    refit: Refit, right: RightSides, n: int, intercept: bool, choice: torch.Tensor, chosen: torch.Tensor
+) -> torch.Tensor:
+    """Predictions (evaluation rows, some) of the targets `chosen` (numbers in the block).
+
+    right: at a mapping size of n rows; choice (b,): number of each target's penalty.
+    """
+    sums, offset = right.sums, right.block.offset
+    # Without an intercept the offset adds nothing to predictions: the features' mean over the mapping rows is 0.
+    mean = sums.total() / n + offset if intercept else torch.zeros_like(sums.total())
+    whole = right.whole()
+    predicted = refit.predict(lambda part: whole(chosen[part]), choice[chosen])
+    # Of a target that doesn't vary rounding alone is left on the right side.
+    predicted[:, sums.constant()[chosen]] = 0
+    return predicted.add_(mean[chosen].to(predicted.dtype))
 
 
 def _strips(n_targets: int, rows: int, device: torch.device) -> Iterator[slice]:

@@ -134,8 +134,9 @@ class HatMatrices:
         hats = list(training.hats(alphas, unit, dtype))
         self.sums = torch.stack([hat.sum(0) for hat in hats])
         # One under the other they share what the processor does to prepare a right side for a product.
-        together = max(TOGETHER // len(hats[0]), 1)
-        self.hats = [torch.cat(hats[start : start + together]) for start in range(0, len(hats), together)]
+        self.together = max(TOGETHER // len(hats[0]), 1)
+        starts = range(0, len(hats), self.together)
+        self.hats = [torch.cat(hats[start : start + self.together]) for start in starts]
 
     def score(self, name: str, targets: HeldOutTargets, right: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
         """Scores (penalties, b) from the training right side (d, b) and the held-out targets (q, b)."""
@@ -144,7 +145,18 @@ class HatMatrices:
             predicted = (hats @ right).view(-1, *held_out.shape)
             products.append((predicted * held_out).sum(1))
             squares.append(predicted.square_().sum(1))
-        return _score(name, targets, self.factor, self.sums @ right, torch.cat(squares), torch.cat(products))
+        return scores_of_scaled(name, targets, self.factor, self.sums @ right, torch.cat(squares), torch.cat(products))
+
+    def predict(self, right: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:
+        """Predictions (q, b) from the right side (d, b), each target's at its penalty: choice (b,) is its number."""
+        rows = len(self.hats[0]) // min(self.together, len(self.factor))
+        predicted = torch.empty(rows, len(choice), dtype=right.dtype, device=right.device)
+        for i in torch.unique(choice).tolist():
+            columns = (choice == i).nonzero()[:, 0]
+            first = i % self.together * rows
+            hat = self.hats[i // self.together][first : first + rows]
+            predicted[:, columns] = hat @ right[:, columns] / self.factor[i].to(right.dtype)
+        return predicted
 
 
 class Eigenbasis:
@@ -164,7 +176,7 @@ class Eigenbasis:
         for i, shrink in enumerate(self.shrink):
             torch.mul(coordinates, shrink[:, None], out=shrunk)
             _add_up(torch.mm(self.rows, shrunk, out=work[0]), held_out, work[1], squares[i], products[i])
-        return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
+        return scores_of_scaled(name, targets, self.factor, self.sums @ coordinates, squares, products)
 
 
 class QuadraticForms:
@@ -200,7 +212,7 @@ class QuadraticForms:
         for start, strip in zip(range(0, len(coordinates), STRIP), self.strips, strict=True):
             own = coordinates[start : start + STRIP]
             squares += (strip @ coordinates[start:]).view(-1, *own.shape).mul_(own).sum(1)
-        return _score(name, targets, self.factor, self.sums @ coordinates, squares, products)
+        return scores_of_scaled(name, targets, self.factor, self.sums @ coordinates, squares, products)
 
 
 def _add_up(
@@ -217,7 +229,7 @@ def _strips_of_penalties(products: torch.Tensor, shrink: torch.Tensor, dtype: to
         yield (strip * shrink[:, None, start:]).to(dtype).flatten(0, 1)
 
 
-def _score(
+def scores_of_scaled(
     name: str,
     targets: HeldOutTargets,
     factor: torch.Tensor,
@@ -225,6 +237,8 @@ def _score(
     squares: torch.Tensor,
     products: torch.Tensor,
 ) -> torch.Tensor:
+    """What `score_of` gives, of predictions that came times `factor` (penalties, 1); 0 of targets without variance in
+    training."""
     sums, squares, products = (
         values.double() / power for values, power in ((sums, factor), (squares, factor * factor), (products, factor))
     )
