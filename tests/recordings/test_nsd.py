@@ -245,7 +245,7 @@ def test_the_challenge_split_of_each_subject_is_that_of_its_tree(simulated):
 
 
 def test_the_challenge_split_can_be_prepared_in_any_space(simulated, tmp_path):
-    prepare_nsd_subject(NsdJob(simulated / "nsd", "subj04", tmp_path / "out", "func1pt8mm", test="challenge"))
+    prepare_nsd_subject(NsdJob(simulated / "nsd", "subj04", tmp_path / "out", "func1pt8mm", tests=("challenge",)))
     recording = open_recording(tmp_path / "out")
     tree = simulated / "algonauts2023" / "subj04"
     assert len(recording.test.stimulus_ids) == len(list((tree / "test_split" / "test_images").iterdir()))

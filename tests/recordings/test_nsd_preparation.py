@@ -71,7 +71,7 @@ def test_unknown_choices_come_with_the_nearest(few, tmp_path):
     with pytest.raises(DataError, match="nearest:  subj01"):
         prepare_nsd_subject(NsdJob(few / "nsd", "sub01", out, "fsaverage"))
     with pytest.raises(DataError, match="nearest:  shared1000") as error:
-        prepare_nsd_subject(NsdJob(few / "nsd", "subj01", out, "fsaverage", test="shared", repeats="mean"))
+        prepare_nsd_subject(NsdJob(few / "nsd", "subj01", out, "fsaverage", tests=("shared",), repeats="mean"))
     assert "unknown choice of `repeats`" in str(error.value)
     with pytest.raises(DataError, match="nearest:  nsdgeneral"):
         prepare_nsd_subject(NsdJob(few / "nsd", "subj01", out, "fsaverage", regions="nsd-general"))
@@ -100,21 +100,21 @@ def test_a_file_that_breaks_off_leaves_no_half_written_folder(few, tmp_path):
 def test_a_prepared_folder_says_when_it_was_changed(few, tmp_path):
     folder = prepare_nsd_subject(NsdJob(few / "nsd", "subj01", tmp_path / "out", "fsaverage")).parent
     assert damaged_files(folder) == []
-    values = np.load(folder / "test.npy")
+    values = np.load(folder / "shared1000.npy")
     values[0, 0] += 1
-    np.save(folder / "test.npy", values)
-    assert [problem.where for problem in damaged_files(folder)] == [str(folder / "test.npy")]
-    np.save(folder / "test.npy", values[:, :-1])
+    np.save(folder / "shared1000.npy", values)
+    assert [problem.where for problem in damaged_files(folder)] == [str(folder / "shared1000.npy")]
+    np.save(folder / "shared1000.npy", values[:, :-1])
     (folder / "training.npy").write_bytes(b"")
     with pytest.raises(DataError, match="changed since it was written") as error:
         open_recording(folder)
     sums = json.loads((folder / "manifest.json").read_text())["sha256"]
     text = str(error.value)
-    assert all(word in text for word in (str(folder / "training.npy"), sums["training.npy"], sums["test.npy"]))
+    assert all(word in text for word in (str(folder / "training.npy"), sums["training.npy"], sums["shared1000.npy"]))
 
 
 def test_a_prepared_folder_is_made_once_and_stands_under_its_own_name(few, tmp_path):
-    definition = {"space": "fsaverage", "test": "shared1000"}
+    definition = {"space": "fsaverage", "tests": ["shared1000"]}
     out = tmp_path / str(ArtefactName("nsd", definition)) / "subj01"
     manifest = prepare_nsd_subject(NsdJob(few / "nsd", "subj01", out, "fsaverage", definition=definition))
     assert read_manifest(out).definition == definition

@@ -8,10 +8,12 @@ from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.name_checks import name_faults
 from neuroscaling.study.recording_checks import fmri_problems, size_problems, v4_faults
+from neuroscaling.study.recordings import encoding_jobs
 from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.study.sections.yaml_document import Document
 from tests.recordings.test_algonauts import write_tree
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
+from tests.support.simulated_nsd_synthetic import add_nsd_synthetic
 
 
 def study(entry, **changes):
@@ -88,6 +90,31 @@ def test_nsd_without_the_space_or_the_subject(tmp_path):
     assert "no scan session of this space" in found(entry | {"space": "fsaverage"})
     assert "nearest:  subj01" in found(entry | {"subjects": ["subj1"]})
     assert "no subject of NSD here" in found(entry | {"data": {"local": str(tmp_path)}})
+
+
+def test_nsd_synthetic_is_a_further_test_set_that_needs_its_own_files(tmp_path):
+    nsd = write_nsd_tree(tmp_path, NsdSettings(sessions=(("subj01", 2), ("subj02", 2)), spaces=("nativesurface",)))
+    entry = {"source": "nsd", "data": {"local": str(nsd)}, "space": "nativesurface"}
+    both = entry | {"test": ["shared1000", "nsd_synthetic"]}
+    text = found(both)
+    files = ("nsdsynthetic_expdesign.mat", "nsdsynthetic_colorstimuli_subj02.hdf5", "lh.betas_nsdsynthetic.hdf5")
+    assert text.count("a file of NSD-synthetic is missing") == 2 + 2 + 4 and all(file in text for file in files)
+    assert "subj02" not in found(both | {"subjects": ["subj01"]}).replace(str(tmp_path), "")
+    before = encoding_jobs(LoadedStudy(tmp_path / "checks.yaml", study(entry)))
+    add_nsd_synthetic(tmp_path)
+    assert found(both) == ""
+    after = encoding_jobs(LoadedStudy(tmp_path / "checks.yaml", study(entry)))
+    assert [job.data for job in before] == [job.data for job in after], "files that aren't used name nothing"
+    jobs = encoding_jobs(LoadedStudy(tmp_path / "checks.yaml", study(both)))
+    assert jobs[0].data != after[0].data and jobs[0].preparation.tests == ("shared1000", "nsd_synthetic")
+    (source,) = jobs[0].stimuli.sources
+    assert source.synthetic and len({job.stimuli.name for job in jobs}) == 1
+
+
+@pytest.mark.parametrize("test", ["nsd_synthetic", ["nsd_synthetic"], ["shared1000", "challenge"]])
+def test_one_test_set_of_nsd_is_its_own(test):
+    with pytest.raises(ValueError, match="names either shared1000 or challenge"):
+        study({"source": "nsd", "data": {"local": "there"}, "test": test})
 
 
 def test_too_little_memory_for_the_inner_products_of_a_real_subject(tmp_path):

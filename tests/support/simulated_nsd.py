@@ -218,14 +218,14 @@ def _write_part(
         stem = f"betas_session{session + 1:02d}"
         stored = _as_stored(values, drawn, session, space)
         if space == "fsaverage":
-            _save_mgh(folder / f"{part}.{stem}.mgh", stored.T[:, None, None, :])
+            save_mgh(folder / f"{part}.{stem}.mgh", stored.T[:, None, None, :])
         elif space == "nativesurface":
-            _save_hdf5(folder / f"{part}.{stem}.hdf5", stored, (len(stored), 1))
+            save_hdf5(folder / f"{part}.{stem}.hdf5", stored, (len(stored), 1))
         elif session + 1 in nifti:
-            _save_nifti(folder / f"{stem}.nii.gz", np.moveaxis(stored.reshape(-1, *drawn.grid), 0, -1))
+            save_nifti(folder / f"{stem}.nii.gz", np.moveaxis(stored.reshape(-1, *drawn.grid), 0, -1))
         else:
             turned = stored.reshape(-1, *drawn.grid).transpose(0, 3, 2, 1)
-            _save_hdf5(folder / f"{stem}.hdf5", turned, (len(stored), 1, 1, 1))
+            save_hdf5(folder / f"{stem}.hdf5", turned, (len(stored), 1, 1, 1))
     _write_maps(tree, folder, subject, space, part, drawn)
 
 
@@ -233,18 +233,18 @@ def _write_maps(tree: Path, folder: Path, subject: str, space: str, part: str, d
     """ncsnr and ROIs."""
     ncsnr = drawn.ncsnr.reshape(drawn.grid)
     if len(drawn.grid) == 3:
-        _save_nifti(folder / "ncsnr.nii.gz", ncsnr)
+        save_nifti(folder / "ncsnr.nii.gz", ncsnr)
         place = tree / "nsddata" / "ppdata" / subject / space / "roi"
     else:
-        _save_mgh(folder / f"{part}.ncsnr.mgh", ncsnr[:, None, None])
+        save_mgh(folder / f"{part}.ncsnr.mgh", ncsnr[:, None, None])
         surface = "fsaverage" if space == "fsaverage" else subject
         place = tree / "nsddata" / "freesurfer" / surface / "label"
     place.mkdir(parents=True, exist_ok=True)
     for name, values in drawn.labels.items():
         if len(drawn.grid) == 3:
-            _save_nifti(place / f"{name}.nii.gz", values.astype(np.int16))
+            save_nifti(place / f"{name}.nii.gz", values.astype(np.int16))
         else:
-            _save_mgh(place / f"{part}.{name}.mgz", values.astype(np.float32)[:, None, None])
+            save_mgh(place / f"{part}.{name}.mgz", values.astype(np.float32)[:, None, None])
 
 
 def _write_truth(folder: Path, name: str, part: Part) -> None:
@@ -277,23 +277,23 @@ def _from_one(**values: np.ndarray) -> Iterator[tuple[str, Any]]:
 def _write_images(tree: Path, plan: Plan) -> None:
     folder = tree / "nsddata_stimuli" / "stimuli" / "nsd"
     folder.mkdir(parents=True)
-    _save_hdf5(folder / "nsd_stimuli.hdf5", plan.pixels, (1, *plan.pixels.shape[1:]), "imgBrick")
+    save_hdf5(folder / "nsd_stimuli.hdf5", plan.pixels, (1, *plan.pixels.shape[1:]), "imgBrick")
 
 
-def _save_hdf5(path: Path, values: np.ndarray, chunks: tuple[int, ...], name: str = "betas") -> None:
+def save_hdf5(path: Path, values: np.ndarray, chunks: tuple[int, ...], name: str = "betas") -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
         file.create_dataset(name, data=values, chunks=chunks)
 
 
-def _save_mgh(path: Path, values: np.ndarray) -> None:
+def save_mgh(path: Path, values: np.ndarray) -> None:
     import nibabel
 
     nibabel.save(nibabel.MGHImage(np.ascontiguousarray(values, np.float32), np.eye(4)), path)
 
 
-def _save_nifti(path: Path, values: np.ndarray) -> None:
+def save_nifti(path: Path, values: np.ndarray) -> None:
     import nibabel
 
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)

@@ -35,7 +35,9 @@ def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
     text = "pictures to decode: a sample of each split, or all of them"
     algonauts.add_argument("--images", choices=("sample", "all"), default="sample", help=text)
     algonauts.add_argument("--format", choices=FORMATS, default="table")
-    _add_fmri_check(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
+    nsd = _add_fmri_check(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
+    text = "report what is missing of NSD-synthetic, which is looked at without this where it is there"
+    nsd.add_argument("--synthetic", action="store_true", help=text)
     text = "write the challenge's withheld test responses and noise ceilings into a tree, from NSD"
     rebuild = verbs.add_parser("rebuild", help=text, description=text)
     rebuild.set_defaults(command=_rebuild)
@@ -86,7 +88,7 @@ def _rebuild(options: argparse.Namespace) -> None:
 
 
 def _check_nsd(options: argparse.Namespace) -> None:
-    problems = check_nsd_tree(options.root, options.subjects or "all")
+    problems = check_nsd_tree(options.root, options.subjects or "all", options.synthetic)
     if problems:
         raise DataError(problems)
     print(f"{options.root}: no problem found")

@@ -7,13 +7,16 @@ from pathlib import Path
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.recordings.nsd_regions import GENERAL, label_problems
 from neuroscaling.recordings.nsd_sessions import examine, read_ncsnr
+from neuroscaling.recordings.nsd_synthetic import session_problems
 from neuroscaling.stimuli.nsd_design import Design, read_design
 from neuroscaling.stimuli.nsd_images import nsd_stimuli_problems
+from neuroscaling.stimuli.nsd_synthetic import read_synthetic_order, synthetic_image_problems
 from neuroscaling.study.nsd_tree import (
     NSD_FIX,
     SPACES,
     NsdPlace,
     completed_sessions,
+    has_synthetic,
     is_simulated,
     nsd_subject_problems,
     nsd_subjects,
@@ -21,9 +24,11 @@ from neuroscaling.study.nsd_tree import (
 )
 
 
-def check_nsd_tree(root: str | Path, subjects: Sequence[str] | str = "all") -> list[Problem]:
+def check_nsd_tree(root: str | Path, subjects: Sequence[str] | str = "all", synthetic: bool = False) -> list[Problem]:
     """Everything that is wrong with a tree: design, images, and of each subject and space that has responses the scan
     sessions (gaps, shapes, types, trials against the design, unreadable files), ncsnr and ROIs. No betas are read.
+
+    NSD-synthetic is looked at where some of it is there; synthetic: all of it must be, of every subject and space.
     """
     root = Path(root)
     problems = nsd_subject_problems(root, subjects)
@@ -34,8 +39,28 @@ def check_nsd_tree(root: str | Path, subjects: Sequence[str] | str = "all") -> l
     except DataError as error:
         problems += error.problems
     problems += nsd_stimuli_problems(root, is_simulated(root))
-    for subject in [name for name in (there if subjects == "all" else subjects) if name in there]:
+    named = [name for name in (there if subjects == "all" else subjects) if name in there]
+    for subject in named:
         problems += _subject_problems(root, subject, design)
+    if synthetic or has_synthetic(root):
+        problems += _synthetic_problems(root, named, synthetic)
+    return problems
+
+
+def _synthetic_problems(root: Path, subjects: list[str], every: bool) -> list[Problem]:
+    """What is wrong with NSD-synthetic; every: in all spaces of all these subjects, else in those that have it."""
+    problems = []
+    try:
+        read_synthetic_order(root)
+    except DataError as error:
+        problems += error.problems
+    places = [NsdPlace(root, subject, space) for subject in subjects for space in spaces_of(root, subject)]
+    places = [place for place in places if every or place.synthetic_betas.is_dir()]
+    problems += synthetic_image_problems(root, list(dict.fromkeys(place.subject for place in places)))
+    for place in places:
+        grids, _ = examine(place, place.sessions()[:1], None)
+        if len(grids) == len(place.parts):
+            problems += session_problems(place, grids)
     return problems
 
 

@@ -7,14 +7,15 @@ import numpy as np
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.recordings.nsd_betas import betas_shape
 from neuroscaling.recordings.nsd_regions import read_map
-from neuroscaling.recordings.nsd_splits import WITHHELD, Test
+from neuroscaling.recordings.nsd_splits import WITHHELD
 from neuroscaling.stimuli.nsd_design import Design
 from neuroscaling.study.nsd_tree import FSAVERAGE_VERTICES, NSD_FIX, NsdPlace, completed_sessions, is_simulated
+from neuroscaling.study.preparation_jobs import HeldOut
 
 Grid = tuple[int, ...]
 
 
-def chosen_sessions(place: NsdPlace, sessions: Sequence[int] | str, test: Test) -> list[int]:
+def chosen_sessions(place: NsdPlace, sessions: Sequence[int] | str, test: HeldOut) -> list[int]:
     """Scan sessions (from 1) to read, ascending: those that are there, or those named.
 
     Raises DataError for sessions that aren't there, and where the challenge's split needs more of them.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuroscaling.stimuli.nsd_design import PLANNED_SESSIONS, Design
-from neuroscaling.study.preparation_jobs import Repeats, Test
+from neuroscaling.study.preparation_jobs import HeldOut, Repeats
 
 WITHHELD = 3
 """The challenge tests on images of the last scan sessions, which were not public then."""
@@ -29,7 +29,7 @@ class Rows:
 
 
 def split_rows(
-    design: Design, subject: str, sessions: Sequence[int], test: Test, repeats: Repeats = "average"
+    design: Design, subject: str, sessions: Sequence[int], test: HeldOut, repeats: Repeats = "average"
 ) -> dict[str, Rows]:
     """Rows of the training and the test split of the scan sessions `sessions` (from 1).
 
@@ -42,8 +42,12 @@ def split_rows(
     else:
         held_out = np.isin(shown, design.shared)
         training = ~held_out
-    build = _averaged if repeats == "average" else _kept
-    return {"training": build(shown, training), "test": build(shown, held_out)}
+    return {"training": rows_of(shown, training, repeats), "test": rows_of(shown, held_out, repeats)}
+
+
+def rows_of(shown: np.ndarray, member: np.ndarray, repeats: Repeats) -> Rows:
+    """Rows of the trials `member` (sessions, trials) of those that showed the images `shown` (sessions, trials)."""
+    return _averaged(shown, member) if repeats == "average" else _kept(shown, member)
 
 
 def _challenge(design: Design, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

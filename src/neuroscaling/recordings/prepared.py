@@ -94,9 +94,9 @@ class TargetColumns:
 class RecordingManifest:
     """What a prepared folder holds.
 
-    splits: the rows of `training` and of each test set, by name; targets: their number, unusable ones included; masked:
-    columns that are left out, by part; sha256: of the files beside it; checksum: of the record, empty before it is
-    written. The others as of `About`.
+    splits: the rows of `training` and of each test set, by name; test_sets: names of the latter, the main one first
+    (JSON keeps no order of names); targets: their number, unusable ones included; masked: columns that are left out, by
+    part; sha256: of the files beside it; checksum: of the record, empty before it is written. The others as of `About`.
     """
 
     definition: dict[str, Any] | None
@@ -105,16 +105,12 @@ class RecordingManifest:
     simulated: bool
     settings: dict[str, Any]
     splits: dict[str, SplitRows]
+    test_sets: list[str]
     targets: int
     masked: dict[str, list[int]]
     sha256: dict[str, str]
     provenance: dict[str, Any]
     checksum: str = ""
-
-    @property
-    def test_sets(self) -> list[str]:
-        """Names of the test sets."""
-        return [name for name in self.splits if name != TRAINING]
 
 
 Fill = Callable[[Mapping[str, np.memmap]], TargetColumns]
@@ -125,9 +121,9 @@ def write_recording(
 ) -> Path:
     """Write a prepared folder, whole or not at all; returns its manifest.
 
-    splits: `training` and the test sets; fill: is given an array (rows, n_targets) float32 on the disk for each split,
-    all NaN, writes the responses there in blocks, and returns what is known of the targets. Raises ValueError for
-    columns of another length than n_targets.
+    splits: `training` and the test sets, the main one first; fill: is given an array (rows, n_targets) float32 on the
+    disk for each split, all NaN, writes the responses there in blocks, and returns what is known of the targets. Raises
+    ValueError for columns of another length than n_targets.
     """
     with atomic_path(folder) as temporary:
         temporary.mkdir(parents=True)
@@ -146,6 +142,7 @@ def write_recording(
         manifest = RecordingManifest(
             **asdict(about),
             splits=dict(splits),
+            test_sets=[name for name in splits if name != TRAINING],
             targets=n_targets,
             masked=columns.masked(),
             sha256={name: file_sha256(temporary / name) for name in files},

@@ -47,8 +47,8 @@ def spearman_brown(correlation: np.ndarray, factor: float = 2.0) -> np.ndarray:
     return factor * correlation / (1 + (factor - 1) * correlation)
 
 
-def repeat_ceiling(repeats: np.ndarray) -> np.ndarray:
-    """Explainable share of the variance of repeat averages, (t,) in 0..1.
+def repeat_ceiling(repeats: np.ndarray, averaged: bool = True) -> np.ndarray:
+    """Explainable share of the variance of repeat averages, or of single repeats (not `averaged`), (t,) in 0..1.
 
     repeats: (t, images, repeats), NaN for missing ones; images without any don't count. Noise variance: variance over
     repeats (ddof 1), averaged over images with two or more. Of an average over n repeats it is the n-th part, so that
@@ -71,7 +71,7 @@ def repeat_ceiling(repeats: np.ndarray) -> np.ndarray:
     spread = np.where(counts > 0, means - _mean_where(means, counts > 0)[:, None], 0.0)
     variance_of_means = (spread**2).sum(1) / ((counts > 0).sum(1) - 1)
     signal = np.maximum(variance_of_means - noise_of_mean, 0.0)
-    return signal / np.maximum(signal + noise_of_mean, np.finfo(np.float64).tiny)
+    return signal / np.maximum(signal + (noise_of_mean if averaged else noise), np.finfo(np.float64).tiny)
 
 
 def _mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -40,10 +40,14 @@ class NsdStimulus(Stimulus):
     def read(self) -> bytes:
         """Return the image as a PNG, the same bytes at each call. Raises DataError when it can't be read."""
         with reading(self.file, "an image in an HDF5 file", where=self.name):
-            pixels = _nsd_image_array(self.file)[self.row]
+            pixels = self.shown(image_array(self.file)[self.row])
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
+
+    def shown(self, stored: np.ndarray) -> np.ndarray:
+        """Return what networks are shown of the pixels (height, width, 3) uint8 in the file: all."""
+        return stored
 
 
 def nsd_stimuli_file(root: str | Path) -> Path:
@@ -58,7 +62,7 @@ def nsd_images(source: NsdTree) -> Iterator[NsdStimulus]:
     """
     root = source.root
     file = nsd_stimuli_file(root)
-    n = len(_nsd_image_array(file))
+    n = len(image_array(file))
     design = read_design(root)
     shown = [design.shown(subject, sessions).ravel() for subject, sessions in _nsd_sessions(source)]
     ids = np.unique(np.concatenate(shown)) if shown else np.empty(0, int)
@@ -76,22 +80,27 @@ def nsd_images(source: NsdTree) -> Iterator[NsdStimulus]:
 
 def nsd_stimuli_problems(root: Path, simulated: bool) -> list[Problem]:
     """Return what is wrong with the file of images, by its header."""
-    file = nsd_stimuli_file(root)
+    return header_problems(nsd_stimuli_file(root), (None, None, None, 3) if simulated else NSD_SHAPE)
+
+
+def header_problems(file: Path, expected: tuple[int | None, ...]) -> list[Problem]:
+    """Return what is wrong with a file of images, by its header; expected: its shape, None where any number will do."""
     try:
         with hdf5_dataset(file, NSD_DATASET) as images:
             shape, dtype = images.shape, images.dtype
     except DataError as error:
         return error.problems
-    allowed = "(images, height, width, 3) uint8" if simulated else f"{NSD_SHAPE} uint8"
-    fits = len(shape) == 4 and shape[-1] == 3 if simulated else shape == NSD_SHAPE
+    fits = len(shape) == len(expected) and all(wanted in (None, n) for n, wanted in zip(shape, expected, strict=True))
     if fits and dtype == "uint8":
         return []
+    names = ("images", "height", "width", "colours")
+    allowed = [str(name if wanted is None else wanted) for name, wanted in zip(names, expected, strict=True)]
     return [
         Problem(
             what="not NSD's images",
             where=str(file),
             value=f"{shape} {dtype}",
-            allowed=allowed,
+            allowed=f"({', '.join(allowed)}) uint8",
             fix="copy or download it again",
         )
     ]
@@ -109,11 +118,11 @@ def _nsd_sessions(source: NsdTree) -> Iterator[tuple[str, list[int]]]:
             yield subject, sorted(there)
 
 
-_open_nsd_files: dict[Path, Any] = {}
+_open_files: dict[Path, Any] = {}
 
 
-def _nsd_image_array(file: Path) -> Any:
+def image_array(file: Path) -> Any:
     """Return the images (n, height, width, 3) uint8 in the file, opened once a process and never read whole."""
-    if file not in _open_nsd_files:
-        _open_nsd_files[file] = opened_dataset(open_hdf5(file), NSD_DATASET, file)
-    return _open_nsd_files[file]
+    if file not in _open_files:
+        _open_files[file] = opened_dataset(open_hdf5(file), NSD_DATASET, file)
+    return _open_files[file]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.files import read_object
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.stimuli.nsd_images import nsd_images
+from neuroscaling.stimuli.nsd_synthetic import synthetic_images
 from neuroscaling.stimuli.stimulus import Stimulus, opened_zip
 from neuroscaling.stimuli.stimulus_table import FILE, ID, read_stimulus_table
 from neuroscaling.study.benchmarks import STIMULUS_SETS, StimulusFiles, all_files, sha1_problems
@@ -48,8 +50,8 @@ def _stimuli_of(source: StimulusSource) -> Iterator[Stimulus]:
             return _folder(source)
         case AlgonautsTree():
             return _algonauts(source)
-        case NsdTree():
-            return nsd_images(source)
+        case NsdTree(synthetic=synthetic):
+            return chain(nsd_images(source), synthetic_images(source) if synthetic else ())
         case V4Images():
             return _v4(source)
 

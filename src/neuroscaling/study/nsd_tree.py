@@ -5,6 +5,10 @@ nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5
 nsddata_betas/ppdata/subj01/<space>/betas_fithrf_GLMdenoise_RR/{betas_session01.hdf5, ncsnr.nii.gz, ...}
 nsddata/ppdata/subj01/<volume>/roi/nsdgeneral.nii.gz
 nsddata/freesurfer/{subj01,fsaverage}/label/{lh.nsdgeneral.mgz, streams.mgz.ctab, ...}
+and of NSD-synthetic, one more scan session of each subject:
+nsddata/experiments/nsdsynthetic/nsdsynthetic_expdesign.mat
+nsddata_stimuli/stimuli/nsdsynthetic/{nsdsynthetic_stimuli, nsdsynthetic_colorstimuli_subj01, ...}.hdf5
+nsddata_betas/ppdata/subj01/<space>/nsdsyntheticbetas_fithrf_GLMdenoise_RR/{betas_nsdsynthetic.hdf5, ...}
 """
 
 import re
@@ -20,6 +24,7 @@ SURFACES = ("nativesurface", "fsaverage")
 SPACES = (*VOLUMES, *SURFACES)
 NSD_HEMISPHERES = ("lh", "rh")
 PREPARATION = "betas_fithrf_GLMdenoise_RR"
+SYNTHETIC_PREPARATION = f"nsdsynthetic{PREPARATION}"
 FSAVERAGE_VERTICES = 163842
 """Of each hemisphere."""
 COMPLETED = dict(zip([f"subj{i:02d}" for i in range(1, 9)], (40, 40, 32, 30, 40, 32, 40, 30), strict=True))
@@ -50,9 +55,24 @@ class NsdPlace:
         stem = f"betas_session{session:02d}"
         if self.space in SURFACES:
             return self.betas / f"{part}.{stem}.{'mgh' if self.space == 'fsaverage' else 'hdf5'}"
-        compressed = self.betas / f"{stem}.nii.gz"
-        direct = self.betas / f"{stem}.hdf5"
-        return compressed if compressed.is_file() and not direct.is_file() else direct
+        return _direct_or_compressed(self.betas, stem)
+
+    @property
+    def synthetic_betas(self) -> Path:
+        """Folder of the single-trial responses of NSD-synthetic."""
+        return self.betas.with_name(SYNTHETIC_PREPARATION)
+
+    def synthetic_file(self, part: str) -> Path:
+        """Responses of NSD-synthetic's scan session; of a volume's two formats, the one that is there."""
+        stem = "betas_nsdsynthetic"
+        if self.space in SURFACES:
+            return self.synthetic_betas / f"{part}.{stem}.{'mgh' if self.space == 'fsaverage' else 'hdf5'}"
+        return _direct_or_compressed(self.synthetic_betas, stem)
+
+    def synthetic_files(self) -> list[Path]:
+        """Every file that NSD-synthetic takes of this subject and space, design and images among them."""
+        betas = [self.synthetic_file(part) for part in self.parts]
+        return [synthetic_design_file(self.root), *synthetic_image_files(self.root, self.subject), *betas]
 
     def ncsnr_file(self, part: str) -> Path:
         """Signal-to-noise ratio of single trials, as NSD gives it."""
@@ -83,6 +103,30 @@ class NsdPlace:
         named = re.compile(r"(?:[lr]h\.)?betas_session(\d\d)\.(?:hdf5|nii\.gz|mgh)")
         matches = (named.fullmatch(path.name) for path in self.betas.iterdir())
         return sorted({int(match[1]) for match in matches if match})
+
+
+def synthetic_design_file(root: Path) -> Path:
+    """The order of NSD-synthetic's images, the same for all subjects."""
+    return Path(root) / "nsddata" / "experiments" / "nsdsynthetic" / "nsdsynthetic_expdesign.mat"
+
+
+def synthetic_image_files(root: Path, subject: str) -> tuple[Path, Path]:
+    """NSD-synthetic's images: those that all subjects saw, and those that differ between subjects."""
+    folder = Path(root) / "nsddata_stimuli" / "stimuli" / "nsdsynthetic"
+    return folder / "nsdsynthetic_stimuli.hdf5", folder / f"nsdsynthetic_colorstimuli_{subject}.hdf5"
+
+
+def has_synthetic(root: Path) -> bool:
+    """Whether any file of NSD-synthetic is in the tree."""
+    root = Path(root)
+    folders = [synthetic_design_file(root).parent, synthetic_image_files(root, "")[0].parent]
+    folders += sorted((root / "nsddata_betas" / "ppdata").glob(f"subj*/*/{SYNTHETIC_PREPARATION}"))
+    return any(folder.is_dir() for folder in folders)
+
+
+def _direct_or_compressed(folder: Path, stem: str) -> Path:
+    compressed, direct = folder / f"{stem}.nii.gz", folder / f"{stem}.hdf5"
+    return compressed if compressed.is_file() and not direct.is_file() else direct
 
 
 def nsd_place(root: str | Path, subject: str, space: str) -> NsdPlace:

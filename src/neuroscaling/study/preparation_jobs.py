@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 Repeats = Literal["average", "keep"]
-Test = Literal["shared1000", "challenge"]
+HeldOut = Literal["shared1000", "challenge"]
+"""Images of NSD itself that no mapping sees: those that all subjects saw, or the challenge's."""
+SYNTHETIC = "nsd_synthetic"
+Test = HeldOut | Literal["nsd_synthetic"]
 
 
 @dataclass(frozen=True, repr=False)
 class NsdJob:
     """A subject of raw NSD in the tree `root`, whose responses in one space are converted to `folder`.
 
-    sessions: scan sessions from 1; repeats: trials of an image are averaged, or kept apart; test: the images of the
-    test split; regions: targets in any of them (docs/nsd.md); memory_mb: bound of what is held at once.
+    sessions: scan sessions from 1; repeats: trials of an image are averaged, or kept apart; tests: the test sets, the
+    main one first, one of them of NSD itself; regions: targets in any of them (docs/nsd.md); memory_mb: bound of what
+    is held at once.
     """
 
     root: Path
@@ -27,7 +31,7 @@ class NsdJob:
     space: str
     sessions: Sequence[int] | Literal["all"] = "all"
     repeats: Repeats = "average"
-    test: Test = "shared1000"
+    tests: tuple[Test, ...] = ("shared1000",)
     regions: Sequence[str] | str = "nsdgeneral"
     memory_mb: float = 1000
     definition: dict[str, Any] | None = None

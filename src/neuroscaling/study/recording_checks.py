@@ -7,6 +7,7 @@ from pathlib import Path
 from neuroscaling.core.errors import Fault, Location, Problem, dotted, listing, nearest
 from neuroscaling.study import nsd_tree, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
+from neuroscaling.study.preparation_jobs import SYNTHETIC
 from neuroscaling.study.sections.recordings import LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import subject_sizes
 from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriEncoding, NsdEncoding, Study, V4Encoding
@@ -129,6 +130,12 @@ def _nsd_problems(entry: NsdEncoding) -> Found:
         elif not nsd_tree.nsd_place(root, subject, entry.space).sessions():
             where = str(nsd_tree.nsd_place(root, subject, entry.space).betas)
             yield ("space",), Problem(what="no scan session of this space", where=where, value=entry.space, fix=fix)
+    if SYNTHETIC in entry.tests:
+        named = found if entry.subjects == "all" else [name for name in entry.subjects if name in found]
+        places = [nsd_tree.NsdPlace(root, subject, entry.space) for subject in named]
+        for file in dict.fromkeys(file for place in places for file in place.synthetic_files()):
+            if not file.is_file():
+                yield ("test",), Problem(what="a file of NSD-synthetic is missing", where=str(file), fix=fix)
 
 
 @dataclass(frozen=True)

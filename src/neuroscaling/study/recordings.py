@@ -10,7 +10,8 @@ from neuroscaling.study import benchmarks as study_benchmarks
 from neuroscaling.study import recording_folders
 from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.preparation_jobs import NsdJob, PreparationJob
+from neuroscaling.study.nsd_tree import PREPARATION, SYNTHETIC_PREPARATION
+from neuroscaling.study.preparation_jobs import SYNTHETIC, NsdJob, PreparationJob
 from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, NsdEncoding
 from neuroscaling.study.stimulus_sources import (
@@ -278,7 +279,7 @@ def data_name(study: LoadedStudy, entry: FmriSource) -> str:
 def nsd_recordings(study: LoadedStudy, entry: NsdEncoding) -> ArtefactName:
     """What the prepared recordings of a tree of NSD are called, and what determines them."""
     listed = content_hash([study.listing(folder) for folder in _nsd_folders(entry)], 16)
-    settings = {"space": entry.space, "regions": entry.cortex, "repeats": entry.trials, "test": entry.test}
+    settings = {"space": entry.space, "regions": entry.cortex, "repeats": entry.trials, "tests": list(entry.tests)}
     return ArtefactName("nsd", {"files": listed, **settings, "code": code_of("nsd")})
 
 
@@ -316,7 +317,7 @@ def _preparation(study: LoadedStudy, entry: NsdEncoding, data: str, subject: str
                 folder=study.store.recording(data, subject),
                 space=entry.space,
                 repeats=entry.trials,
-                test=entry.test,
+                tests=entry.tests,
                 regions=entry.cortex,
                 definition=dict(nsd_recordings(study, entry).definition),
             )
@@ -335,7 +336,7 @@ def _stimuli(study: LoadedStudy, entry: FmriSource, data: str, subject: str) -> 
     name = f"{data}-{subject}" if alone else data
     source: StimulusSource
     if isinstance(entry, NsdEncoding):
-        source = NsdTree(entry.data.local, subjects)
+        source = NsdTree(entry.data.local, subjects, synthetic=SYNTHETIC in entry.tests)
     else:
         source = AlgonautsTree(algonauts_root(study, entry), subjects)
     needs = (study.store.simulated(data) / "manifest.json",) if isinstance(entry.data, SimulatedData) else ()
@@ -344,5 +345,9 @@ def _stimuli(study: LoadedStudy, entry: FmriSource, data: str, subject: str) -> 
 
 def _nsd_folders(entry: NsdEncoding) -> list[Path]:
     root = entry.data.local
-    betas = sorted((root / "nsddata_betas/ppdata").glob(f"subj[0-9]*/{entry.space}"))
-    return [root / "nsddata/experiments/nsd", *betas]
+    experiments, preparations = ["nsd"], [PREPARATION]
+    if SYNTHETIC in entry.tests:
+        experiments, preparations = ["nsd", "nsdsynthetic"], [PREPARATION, SYNTHETIC_PREPARATION]
+    spaces = sorted((root / "nsddata_betas/ppdata").glob(f"subj[0-9]*/{entry.space}"))
+    betas = [space / preparation for space in spaces for preparation in preparations]
+    return [*(root / "nsddata/experiments" / name for name in experiments), *betas]

@@ -65,14 +65,15 @@ class AlgonautsTree:
 
 @dataclass(frozen=True)
 class NsdTree:
-    """Images that subjects of the Natural Scenes Dataset saw, in its own layout."""
+    """Images that subjects of the Natural Scenes Dataset saw, in its own layout; synthetic: with NSD-synthetic's."""
 
     root: Path
     subjects: Subjects = "all"
+    synthetic: bool = False
 
     def content(self) -> dict[str, object]:
         """What the images are, as JSON."""
-        return {"kind": "nsd", "subjects": _listed(self.subjects)}
+        return {"kind": "nsd", "subjects": _listed(self.subjects), **({"synthetic": True} if self.synthetic else {})}
 
 
 @dataclass(frozen=True)

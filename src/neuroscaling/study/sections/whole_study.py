@@ -117,6 +117,9 @@ class AlgonautsEncoding(FmriEncoding):
     )
 
 
+NsdTest = Literal["shared1000", "challenge", "nsd_synthetic"]
+
+
 class NsdEncoding(FmriEncoding):
     """Voxel-wise encoding of the Natural Scenes Dataset in its own layout (docs/nsd.md)."""
 
@@ -133,9 +136,22 @@ class NsdEncoding(FmriEncoding):
     trials: Literal["average", "keep"] = Field(
         "average", description="Repetitions of an image: averaged, or kept as rows (of one fold) of their own."
     )
-    test: Literal["shared1000", "challenge"] = Field(
-        "shared1000", description="Test images: those shown to all subjects, or those of the Algonauts 2023 Challenge."
+    test: NsdTest | Annotated[list[NsdTest], Field(min_length=1), once] = Field(
+        "shared1000",
+        description="Test images: those shown to all subjects, or those of the Algonauts 2023 Challenge. A list such "
+        "as [shared1000, nsd_synthetic] adds those of NSD-synthetic, out of distribution (docs/nsd.md); the first is "
+        "the main test set.",
     )
+
+    @property
+    def tests(self) -> tuple[NsdTest, ...]:
+        """The test sets, the main one first."""
+        return (self.test,) if isinstance(self.test, str) else tuple(self.test)
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Test sets of which none, or two, tell which images of NSD no mapping sees."""
+        if sum(test in ("shared1000", "challenge") for test in self.tests) != 1:
+            yield ("test",), "`test` names either shared1000 or challenge: no mapping sees these images of NSD"
 
 
 FmriSource = AlgonautsEncoding | NsdEncoding
