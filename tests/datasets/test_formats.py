@@ -19,6 +19,7 @@ from neuroscaling.datasets.checks import deep_problems, light_problems
 from neuroscaling.datasets.format_digits import load_digits
 from neuroscaling.datasets.index import fingerprint, load_index, open_source
 from neuroscaling.datasets.settings import DatasetSettings
+from tests.support.image_files import idx
 
 BIRDS = ["00000_Animalia_Chordata_Aves_A_B_C_finch", "00001_Animalia_Chordata_Aves_A_B_C_wren"]
 
@@ -290,11 +291,6 @@ def test_infinite_digits_are_validated_on_undeformed_held_out_ones():
     index = load_index("some", DatasetSettings("infimnist", images=50), "validation")
     assert len(index) == 359 and index.image_ids[0] == "infimnist-held-out-0000000"
     assert index.labels.tolist() == load_digits("validation")[1].tolist()
-
-
-def idx(array):
-    kind = b"\0\0\x08" + bytes([array.ndim])
-    return kind + np.array(array.shape, ">i4").tobytes() + array.tobytes()
 
 
 @pytest.mark.parametrize("packed", [False, True])

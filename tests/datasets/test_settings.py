@@ -16,6 +16,7 @@ SECTIONS = [
     {"format": "inaturalist", "root": "images", "version": "2021_train_mini"},
     {"format": "infimnist", "images": 50, "mnist": "mnist"},
     {"format": "webdataset", "train": "", "validation": "v.tar"},
+    {"format": "idx", "root": None, "emnist": "letters", "class_names": "names.txt"},
     {"format": "our_lab.formats:TREE", "root": "images", "train": "t", "folders": {"train": "a"}},
 ]
 

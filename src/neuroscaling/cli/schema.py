@@ -41,6 +41,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             networks.INaturalistDataset,
             networks.InfiniteDigitsDataset,
             networks.WebDataset,
+            networks.IdxDataset,
             networks.OwnDataset,
             networks.TrainedRuns,
             networks.UntrainedRuns,

@@ -9,7 +9,6 @@ Each is an affine map (rotation, scale, shear, shift) and an elastic one: a fiel
 analysis, ICDAR 2003). The numbers below are this project's own.
 """
 
-import gzip
 import hashlib
 from collections.abc import Callable
 from functools import cache
@@ -19,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import reading
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets import format_digits
 from neuroscaling.datasets.format_digits import load_digits
+from neuroscaling.datasets.idx_files import FETCH_AGAIN, open_idx, unpacked
 from neuroscaling.datasets.packed_names import numbered_names
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.split import DatasetIndex, Format, PixelSource, Source, Split, grey_to_rgb
@@ -122,8 +121,6 @@ def _smoothing() -> np.ndarray:
 
 IDX_FILES = {"train": "train", "validation": "t10k"}
 INSIDE = 20  # pixels: MNIST's digits are 20 x 20, with a margin of 4
-FETCH_AGAIN = "fetch the file again"
-IDX_MAGIC = {3: 0x803, 1: 0x801}  # unsigned bytes, of three axes or one
 
 
 def load_originals(folder: str | None, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +158,7 @@ def originals_hash(folder: str | None) -> str:
 @cache
 def _idx_hash(path: Path, size: int, changed: int) -> str:
     """size, changed: of the file, so that another file in its place is read again."""
-    return hashlib.sha256(_unpacked(path)).hexdigest()
+    return hashlib.sha256(unpacked(path)).hexdigest()
 
 
 def idx_file(folder: str, split: str, axes: int) -> Path:
@@ -177,23 +174,11 @@ def idx_file(folder: str, split: str, axes: int) -> Path:
 
 
 def _read_idx(path: Path, axes: int) -> np.ndarray:
-    """Return an idx file: big-endian magic number and sizes, then bytes (the format is described on MNIST's page)."""
-    data = _unpacked(path)
-    with reading(path, "an idx file", FETCH_AGAIN):
-        magic, *shape = np.frombuffer(data, ">i4", 1 + axes).tolist()
-        values = np.frombuffer(data, np.uint8, offset=4 * (1 + axes))
-    if magic != IDX_MAGIC[axes] or len(values) != np.prod(shape) or shape[1:] != [SIZE] * (axes - 1):
-        what = "not MNIST's file, or cut short"
-        raise DataError(
-            Problem(what=what, where=str(path), value=f"{len(values)} values of shape {shape}", fix=FETCH_AGAIN)
-        )
-    return values.reshape(shape)
-
-
-def _unpacked(path: Path) -> bytes:
-    """Return the file's bytes. Raises DataError when it is cut short."""
-    with reading(path, "an idx file that can be unpacked", FETCH_AGAIN):
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    found = open_idx(path, axes)
+    if found.shape[1:] != (SIZE,) * (axes - 1):
+        what, allowed = "images of another size than MNIST's", f"{SIZE} x {SIZE}"
+        raise DataError(Problem(what=what, where=str(path), value=found.shape, allowed=allowed, fix=FETCH_AGAIN))
+    return found.values()
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

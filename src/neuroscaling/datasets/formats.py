@@ -6,12 +6,14 @@ import at the top of a format's module.
 
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 
 from neuroscaling.core.dotted_paths import find_path, load_path
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.datasets.format_digits import DIGITS
 from neuroscaling.datasets.format_folders import IMAGEFOLDER, INATURALIST
+from neuroscaling.datasets.format_idx import IDX
 from neuroscaling.datasets.format_infimnist import INFIMNIST
 from neuroscaling.datasets.format_lists import FILELIST, PLACES365
 from neuroscaling.datasets.format_shards import WEBDATASET
@@ -26,6 +28,7 @@ FORMATS: dict[str, Format] = {
     "inaturalist": INATURALIST,
     "infimnist": INFIMNIST,
     "webdataset": WEBDATASET,
+    "idx": IDX,
 }
 
 
@@ -65,7 +68,9 @@ def own_format(path: str) -> Format:
         fix = "make it of the functions that docs/extending.md names"
         raise StudyError(Problem(what=what, where=where, value=path, allowed=OWN_FORMAT, fix=fix))
     wrong = [
-        entry.name for entry in fields(Format) if entry.name != "root" and not callable(getattr(loaded, entry.name))
+        entry.name
+        for entry in fields(Format)
+        if entry.name not in ("root", "package") and not callable(getattr(loaded, entry.name))
     ]
     if wrong:
         what = "a data set format whose parts are no functions"
@@ -88,16 +93,19 @@ KNOWN_SIZES = {
 
 
 def has_root(settings: DatasetSettings) -> bool:
-    """Whether it is said where the images are; `root: ${IMAGENET_ROOT:-}` says nothing where the variable is unset."""
-    key = _root_key(settings)
-    return not key or settings.is_given(key)
+    """Whether it is said where the images are, or a package that the format knows is installed.
+
+    `root: ${IMAGENET_ROOT:-}` says nothing where the variable is unset.
+    """
+    found = _known_format(settings)
+    if found is None or not found.root or settings.is_given(found.root):
+        return True
+    return found.package is not None and Path(found.package.folder).is_dir()
 
 
-def _root_key(settings: DatasetSettings) -> str:
-    """Return the key that names where the images are; empty where they need no place, or the format is unknown."""
+def _known_format(settings: DatasetSettings) -> Format | None:
     given = settings.format
-    found = own_format(given) if is_own_format(given) else FORMATS.get(given)
-    return found.root if found else ""
+    return own_format(given) if is_own_format(given) else FORMATS.get(given)
 
 
 def has_declared_size(settings: DatasetSettings) -> bool:
@@ -112,9 +120,11 @@ def declared_fingerprint(name: str, settings: DatasetSettings) -> str:
 
 def no_root(name: str, settings: DatasetSettings) -> Problem:
     """Return the problem of a data set that is nowhere."""
-    key = _root_key(settings)
+    found = _known_format(settings)
+    key, package = (found.root, found.package) if found else ("", None)
     variable = f"{name.upper().replace('-', '_').replace('.', '_')}_ROOT"
     fix = f"export {variable}=... where the study says `{key}: ${{{variable}:-}}`, or set `{key}:`"
+    fix += f"; or install a package that has it: `{package.how}`" if package else ""
     return Problem(what=NO_ROOT, where=f"dataset {name}: {key}", fix=fix)
 
 

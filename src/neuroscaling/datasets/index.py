@@ -20,7 +20,17 @@ from neuroscaling.datasets.image_listing import (
 )
 from neuroscaling.datasets.packed_names import pack_names
 from neuroscaling.datasets.settings import DatasetSettings
-from neuroscaling.datasets.split import FAULTS_SHOWN, FILES_LOOKED_AT, DatasetIndex, FileSource, Source, Split
+from neuroscaling.datasets.split import (
+    FAULTS_SHOWN,
+    FILES_LOOKED_AT,
+    ArraySource,
+    DatasetIndex,
+    FileSource,
+    Source,
+    Split,
+)
+
+HASHED_AT_ONCE = 1000  # images of an array
 
 
 def open_source(
@@ -38,8 +48,9 @@ def open_source(
 def fingerprint(name: str, settings: DatasetSettings, cache_dir: Path | None) -> str:
     """Return the hash of the training images of the data set `name`.
 
-    Up to 20,000 images: of the files' relative paths, classes and bytes; it is kept in `cache_dir` and computed anew
-    when any file's size or date has changed. Above: of all relative paths and classes, and of the size of each class's
+    Of images that a file holds as one array: of classes, labels and pixels. Else up to 20,000 images: of the files'
+    relative paths, classes and bytes; it is kept in `cache_dir` and computed anew when any file's size or date has
+    changed. Above: of all relative paths and classes, and of the size of each class's
     first file (tells a set from its resized copy); computed anew when a class folder, list or shard has changed.
     A set whose numbers are declared but whose images are not at hand gets `declared_fingerprint`. Raises DataError
     when images are missing.
@@ -56,7 +67,9 @@ def fingerprint(name: str, settings: DatasetSettings, cache_dir: Path | None) ->
         return str(found)
     split = list_images(name, settings, "train", cache_dir)
     source = unnamed_source(name, settings, "train", split)
-    if len(split.names) > FILES_LOOKED_AT:
+    if isinstance(source, ArraySource):
+        found = _hash_pixels(split, source.pixels())
+    elif len(split.names) > FILES_LOOKED_AT:
         found = _hash_names(split, source)
     else:
         key = files_key(key, source)
@@ -85,6 +98,18 @@ def file_state(path: Path) -> list[Any]:
     except OSError:
         return [path.name]  # reading it will say what is wrong
     return [path.name, stat.st_size, stat.st_mtime_ns]
+
+
+def _hash_pixels(split: Split, pixels: np.ndarray) -> str:
+    """pixels: uint8, of any axes behind the first; the way that a file holds them has no part in it."""
+    total = hashlib.sha256()
+    classes = pack_names(split.class_names)
+    total.update(classes.text.tobytes())
+    for numbers in (classes.ends, split.labels, np.array(pixels.shape)):
+        total.update(numbers.astype("<i8").tobytes())
+    for start in range(0, len(pixels), HASHED_AT_ONCE):
+        total.update(pixels[start : start + HASHED_AT_ONCE].tobytes())
+    return total.hexdigest()[:8]
 
 
 def _hash_files(split: Split, source: Source) -> str:

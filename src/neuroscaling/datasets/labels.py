@@ -89,6 +89,25 @@ def number_labels(
     return np.array([position[label] for label in distinct], np.int64)[found.codes], list(class_names)
 
 
+def place_labels(
+    found: np.ndarray, where: str, split: str, class_names: list[str] | None, train_classes: Callable[[], list[str]]
+) -> tuple[np.ndarray, list[str]]:
+    """Return labels that count classes from 0 (int64, (n,)) as they are, and the classes' names.
+
+    The classes are `class_names` where they are given, else every number up to the largest training label.
+    Raises DataError that lists the labels which are none of the classes.
+    """
+    if class_names is None:
+        numbers = range(int(found.max(initial=-1)) + 1)
+        class_names = [str(number) for number in numbers] if split == "train" else train_classes()
+    unknown = np.unique(found[(found < 0) | (found >= len(class_names))]).tolist()
+    if unknown:
+        allowed = f"0 to {len(class_names) - 1}, {len(class_names)} classes: {listing(class_names, 5)}"
+        what = f"{split} labels of no class"
+        raise DataError(Problem(what=what, where=where, value=listing(unknown), allowed=allowed))
+    return found.astype(np.int64), list(class_names)
+
+
 def empty_classes(split: Split, where: str) -> list[Problem]:
     """Return the problem of classes that have no training images, or of no images at all."""
     if not len(split.names):

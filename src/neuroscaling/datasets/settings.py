@@ -15,6 +15,7 @@ KEYS_OF_FORMAT: dict[str, tuple[str, ...]] = {
     "inaturalist": ("root", "version"),
     "infimnist": ("mnist",),
     "webdataset": ("train", "validation", "class_names"),
+    "idx": ("root", "emnist", "class_names"),
 }
 """Keys of the study file that a format has beside those that every format has."""
 
@@ -43,6 +44,8 @@ class DatasetSettings:
     """Folder of the training images of iNaturalist."""
     mnist: str | None = None
     """Folder with MNIST's four files."""
+    emnist: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] | None = None
+    """Which of EMNIST's six sets, whose images are stored with rows and columns exchanged."""
     own: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Further keys of a lab's own format, as they stand in the study file."""
 

@@ -118,6 +118,46 @@ class PixelSource:
         return grey_to_rgb(self.pixels[row])
 
 
+@dataclass(frozen=True)
+class ArraySource:
+    """Images that a file holds as one array, which is opened when the first image is looked at.
+
+    load: gives them as uint8 (n, h, w), grey, or (n, h, w, 3), RGB, in the order of the index; it raises DataError.
+    It must be possible to pickle it.
+    """
+
+    index: DatasetIndex
+    load: Callable[[], np.ndarray]
+    is_encoded: ClassVar[bool] = False
+    _held: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+
+    def where(self, row: int) -> str:
+        """Return the data set and the image's id, for messages."""
+        return f"{self.index.name}: {self.index.image_ids[row]}"
+
+    def encoded(self, row: int) -> bytes:
+        """There is no file: raises UnsupportedOperation."""
+        raise UnsupportedOperation(f"{self.index.name} has pixels and no files")
+
+    def decoded(self, row: int) -> np.ndarray:
+        """Return pixels, uint8 (h, w, 3) RGB; the three channels of a grey image are equal. Raises DataError."""
+        image = self.pixels()[row]
+        return grey_to_rgb(image) if image.ndim == GREY_AXES else np.ascontiguousarray(image)
+
+    def pixels(self) -> np.ndarray:
+        """Return all images, as `load` gives them. Raises DataError."""
+        if not self._held:
+            self._held.append(self.load())  # two threads may both load it: the first one's stays
+        return self._held[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The array stays behind when a source is pickled."""
+        return {**self.__dict__, "_held": []}
+
+
+GREY_AXES = 2
+
+
 def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
     """uint8 (h, w) to (h, w, 3)."""
     return np.repeat(grey[:, :, None], 3, axis=2)
@@ -137,6 +177,14 @@ FAULTS_SHOWN = 50
 
 
 @dataclass(frozen=True)
+class Package:
+    """A data set that a system's package manager installs. folder: where it lies then; how: the command."""
+
+    folder: str
+    how: str
+
+
+@dataclass(frozen=True)
 class Format:
     """What a format can do with the settings of a data set: a lab's own one is such an object too (docs/extending.md).
 
@@ -149,6 +197,7 @@ class Format:
     identity: the fingerprint of images that are generated or bundled; None, as by default, where it is taken from the
     files.
     root: the key of the settings that names where the images are; empty where they need no place.
+    package: whose images are taken where that key is empty, if it is installed.
     """
 
     state: Callable[[DatasetSettings, str], Any]
@@ -157,3 +206,4 @@ class Format:
     problems: Callable[[DatasetSettings, dict[str, Split]], Iterator[Problem]] = lambda settings, splits: iter(())
     identity: Callable[[DatasetSettings], str | None] = lambda settings: None
     root: str = ""
+    package: Package | None = None

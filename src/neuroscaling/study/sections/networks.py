@@ -98,6 +98,23 @@ class WebDataset(ImageDataset):
     )
 
 
+class IdxDataset(ImageDataset):
+    """The idx files of MNIST, Fashion-MNIST, KMNIST or EMNIST, packed by gzip or not."""
+
+    example: ClassVar[str] = "{format: idx, root: FOLDER}"
+
+    format: Literal["idx"] = Field(description="`idx`: images and labels in idx files; the test images validate.")
+    root: OptionalFolder = Field(
+        None,
+        description="The folder that holds the files, or torchvision's folder above it. Empty: Debian's package "
+        "`dataset-fashion-mnist` where it is installed; else the study can be planned, not run.",
+    )
+    emnist: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] | None = Field(
+        None, description="Which of EMNIST's six sets; its images, stored turned, are turned upright."
+    )
+    class_names: NamedPath | None = Field(None, description="File with a class name a line; by default numbers.")
+
+
 class OwnDataset(ImageDataset):
     """Images in a format of one's own, which a module outside this package defines (docs/extending.md).
 
@@ -125,7 +142,8 @@ ListedDataset = Annotated[
     | Places365Dataset
     | INaturalistDataset
     | InfiniteDigitsDataset
-    | WebDataset,
+    | WebDataset
+    | IdxDataset,
     Field(discriminator="format"),
 ]
 Dataset = Annotated[
