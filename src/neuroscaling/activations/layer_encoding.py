@@ -37,15 +37,13 @@ class Task:
 @dataclass(frozen=True)
 class Encoded:
     """One mapping size: of each target (V,) the cross-validated score, the penalty and the candidate (an index) that
-    were chosen, and predictions (evaluated rows, V). Where several candidates share a target, `candidate` is the one
-    with most weight and effective_layers (V,) says how many share it (`bands.effective_number`)."""
+    were chosen, and predictions (evaluated rows, V)."""
 
     n_images: int
     cv: np.ndarray
     alpha: np.ndarray
     candidate: np.ndarray
     predictions: np.ndarray
-    effective_layers: np.ndarray | None = None
 
     @classmethod
     def empty(cls, n_images: int, n_rows: int, n_targets: int) -> "Encoded":
