@@ -27,6 +27,7 @@ from common import report, row
 from loader import SIZE, feed_of, photographs
 from torch.nn import functional
 
+from neuroscaling.core.machine import keep_freed_memory
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
@@ -42,7 +43,7 @@ from neuroscaling.training.loop import Training, fit
 from neuroscaling.training.optimisers import learning_rate, make_optimizer
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.setup import make_objective
-from neuroscaling.training.torch_runtime import autocast, keep_freed_memory, make_scaler, reproducible
+from neuroscaling.training.torch_runtime import autocast, make_scaler, reproducible
 
 DIGITS = DatasetSettings("digits")
 CASES = (("resnet_w16", 32, 64), ("resnet18", 64, 32))  # architecture, pixels, batch

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from neuroscaling.core.errors import Problem, StudyError, listing, nearest
+from neuroscaling.core.machine import keep_freed_memory
 from neuroscaling.core.records import RUN_RECORD
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.subset_file import write_subset
@@ -70,6 +71,7 @@ def run_job(options: argparse.Namespace) -> None:
     Brain-Score's environment; and what the function that makes it raises.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    keep_freed_memory()
     study = load_study(options.study)
     steps = dict(steps_of(study))
     name = next((name for name in (options.name, f"runs/{options.name}") if name in steps), None)

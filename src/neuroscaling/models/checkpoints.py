@@ -17,13 +17,15 @@ from torch.overrides import TorchFunctionMode
 from neuroscaling.core.array_files import SAFETENSORS_METADATA, safetensors_header
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.models.build import build, create, plain, seeded, skeleton
+from neuroscaling.models.efficientnet_names import MARK, timm_names
 from neuroscaling.models.heads import class_axes, classes_of, head_names, takes_no_head
 from neuroscaling.models.one_peace import vision_names
 from neuroscaling.models.state import not_loaded, refuse_empty, shapes, without_counters
-from neuroscaling.models.weights import check_tensors, differences, load_tensors, read_weights
+from neuroscaling.models.weights import check_tensors, differences, load_tensors, of_architecture, read_weights
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import ONE_PEACE, OWN, TORCHVISION, architecture, architecture_definition
 from neuroscaling.study.own_networks import is_dotted
+from neuroscaling.study.packaged_weights import packaged_file, packaged_weights
 from neuroscaling.study.published_weights import (
     HUB_PREFIX,
     SAFETENSORS,
@@ -118,8 +120,11 @@ def _made(arch: str, classes: int, seed: str) -> nn.Module:
 def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str], file: Path) -> Reading:
     """Return the one way to read `tensors` as a network of `arch`. Raises DataError where there is none, or several."""
     plain = _read_as(arch, tensors, metadata)
-    ours = metadata.get("arch", arch) == arch
-    if plain and ours and not differences(skeleton(arch, plain.classes), plain.tensors, metadata):
+    if (
+        plain
+        and of_architecture(metadata, arch)
+        and not differences(skeleton(arch, plain.classes), plain.tensors, metadata)
+    ):
         return plain
     found = [] if "arch" in metadata else _under_prefixes(arch, tensors, metadata)
     if len(found) == 1:
@@ -196,6 +201,8 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
         return vision_names(tensors)
     if not takes_no_head(arch) or name.startswith(OWN) or _own_parts(arch) <= set(tensors):
         return tensors
+    if MARK in tensors:
+        return timm_names(tensors, skeleton(arch).state_dict())
     rename = getattr(sys.modules[model_entrypoint(name.partition(".")[0]).__module__], "checkpoint_filter_fn", None)
     try:
         return rename(dict(tensors), skeleton(arch)) if rename else tensors
@@ -216,7 +223,7 @@ def _parts(arch: str, definition: str) -> frozenset[str]:
 
 
 def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None = None) -> nn.Module:
-    """Return a network with published weights: from the file `weights`, or fetched by timm or torchvision.
+    """Return a network with published weights: of the file `weights`, of a package, or of timm's or torchvision's hub.
 
     arch: usually with the tag of the weights, e.g. `resnet18.a1_in1k`, `torchvision.resnet18.IMAGENET1K_V1`. weights:
     safetensors or what torch.save wrote, under this package's or timm's names or those of the original checkpoint,
@@ -228,6 +235,8 @@ def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None 
         if sha256 is not None:
             require_sha256(file, sha256)
         return build_with(arch, file)
+    if held := packaged_weights(arch):
+        return build_with(arch, packaged_file(held))
     if problems := weights_problems(arch, None):
         raise DataError(problems)
     require_published(arch)

@@ -21,6 +21,7 @@ from neuroscaling.models.state import (
     tensors_of,
     without_counters,
 )
+from neuroscaling.study.architectures import without_size
 from neuroscaling.study.published_weights import SAFETENSORS
 
 ALIASES = "aliases"
@@ -70,7 +71,7 @@ def check_tensors(
     files from elsewhere have neither.
     """
     differing = differences(model, tensors, metadata)
-    if not differing and metadata.get("arch", arch) == arch:
+    if not differing and of_architecture(metadata, arch):
         return
     expected, found = shapes(tensors_of(model)), shapes(_every_name(model, tensors, metadata))
     lines = [f"{key}: {_shape(found.get(key))} instead of {_shape(expected.get(key))}" for key in differing]
@@ -86,6 +87,11 @@ def check_tensors(
             fix="check which weights belong to this architecture (and its number of classes)",
         )
     )
+
+
+def of_architecture(metadata: dict[str, str], arch: str) -> bool:
+    """Are these weights of `arch` by the file's own word? They are the same for images of every size."""
+    return without_size(metadata.get("arch", arch)) == without_size(arch)
 
 
 def differences(model: nn.Module, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> list[str]:

@@ -1,8 +1,11 @@
-"""Architectures by name: the zoo, timm's and torchvision's, known without importing either library."""
+"""Architectures by name: the zoo, timm's and torchvision's, known without importing either library.
+
+`NAME@SIZE` is the network NAME with images of SIZE pixels.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import yaml
 from neuroscaling.core import errors
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.study import own_networks
+from neuroscaling.study.own_networks import SIZE
 
 ZOO = Path(__file__).with_name("zoo.yaml")
 TORCHVISION = "torchvision."  # its models are named with this prefix, e.g. torchvision.convnext_tiny
@@ -67,8 +71,14 @@ class LibraryModel:
 def architecture(name: str) -> Architecture:
     """The architecture `name`: of the zoo, of a flex family, any of timm's, `torchvision.<name>`, or a dotted path.
 
-    Names of timm and torchvision may have a tag of weights. Raises StudyError with the nearest name when there is none.
+    Names of timm and torchvision may have a tag of weights, and all may end in `@` and the side of their images in
+    pixels. Raises StudyError with the nearest name when there is none.
     """
+    base, size = _sized(name)
+    return replace(_of_its_own_size(base), name=name, input_size=size) if size else _of_its_own_size(name)
+
+
+def _of_its_own_size(name: str) -> Architecture:
     if name in _zoo():
         return _zoo()[name]
     if own_networks.is_flex(name):
@@ -80,7 +90,10 @@ def architecture(name: str) -> Architecture:
     base, tag = _split(name)
     model = _library().get(base)
     if model is None or (tag and tag not in model.tags):
-        allowed = "names from `neuroscaling models`, any timm name, torchvision.<name>, or package.module:function"
+        allowed = (
+            "names from `neuroscaling models`, any timm name, torchvision.<name>, or package.module:function; each may "
+            "end in @SIZE, in pixels"
+        )
         raise StudyError(
             Problem(what="unknown architecture", value=name, allowed=allowed, nearest=nearest_architecture(name))
         )
@@ -110,6 +123,11 @@ def in_library(name: str) -> bool:
     return _split(name)[0] in _library()
 
 
+def without_size(name: str) -> str:
+    """The name of the network that `name` shows images of another size to: weights are the same at every size."""
+    return _sized(name)[0]
+
+
 def with_tag(name: str) -> str:
     """The full name, with a tag, of the weights of timm or torchvision that `name` stands for; without one as it is."""
     found = architecture(name).timm_name
@@ -131,6 +149,12 @@ def architecture_names() -> list[str]:
 
 def nearest_architecture(name: str) -> str:
     """The known name that is written most like `name`: of the zoo, then of timm and torchvision, tags included."""
+    base, at, size = name.partition("@")
+    near = base if at and is_architecture(base) else _nearest(base)
+    return f"{near}@{size}" if near and SIZE.fullmatch(size) else near
+
+
+def _nearest(name: str) -> str:
     base, _ = _split(name)
     if base in _library():
         return errors.nearest(name, [f"{base}.{tag}" for tag in _library()[base].tags]) or base
@@ -206,8 +230,15 @@ def _tags(text: str, input_size: int) -> dict[str, int]:
     return {tag: int(size) if size else input_size for tag, _, size in pairs}
 
 
+def _sized(name: str) -> tuple[str, int]:
+    """What stands before the `@` of a name, and the size behind it; 0 where none is, or the name reads its own."""
+    base, _, size = name.partition("@")
+    return (base, int(size)) if base and SIZE.fullmatch(size) and not own_networks.is_dotted(name) else (name, 0)
+
+
 def _split(name: str) -> tuple[str, str]:
     """Name of the model and tag of its weights."""
+    name, _ = _sized(name)
     prefix = TORCHVISION if name.startswith(TORCHVISION) else ""
     base, _, tag = name.removeprefix(prefix).partition(".")
     return prefix + base, tag

@@ -11,7 +11,7 @@ from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.study import architectures, benchmarks, published_tables
 from neuroscaling.study.paths import Store, brace_problems
-from neuroscaling.study.published_weights import weights_problems
+from neuroscaling.study.published_weights import path_in, weights_problems
 from neuroscaling.study.recording_checks import fmri_problems, v4_faults
 from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, TrainedRuns, devices_named
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
@@ -36,10 +36,11 @@ def data_faults(study: Study) -> Iterator[Fault]:
 
 
 def _weight_faults(study: Study) -> Iterator[Fault]:
+    cache = Store.of(study.store).cache()
     for i, group in enumerate(study.runs):
         for j, arch in enumerate(group.pretrained if isinstance(group, PretrainedRuns) else ()):
             if isinstance(group, PretrainedRuns) and architectures.is_architecture(arch):
-                found = weights_problems(arch, group.weights / f"{arch}.safetensors" if group.weights else None)
+                found = weights_problems(arch, path_in(group.weights, arch) if group.weights else None, cache)
                 yield from (Fault(("runs", i, "pretrained", j), problem) for problem in found)
 
 

@@ -1,8 +1,8 @@
 """Published weights: where they come from, where their files lie, and how images are shown to them.
 
 Read from a table and not from the libraries, so that names can tell weights apart without importing torch, and an
-upgrade changes neither weights nor pixels under a name.
-`published_weights.txt` anew; do so when either is upgraded.
+upgrade changes neither weights nor pixels under a name. `python -m tools.network_tables` writes
+`published_weights.txt` anew; do so when either is upgraded. What a package holds is not fetched (`packaged_weights`).
 """
 
 import os
@@ -17,6 +17,7 @@ from neuroscaling.core.array_files import SAFETENSORS_METADATA, safetensors_head
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.hashing import file_sha256, kept_sha256
 from neuroscaling.study import architectures
+from neuroscaling.study.packaged_weights import packaged_problems, packaged_weights
 
 PUBLISHED_WEIGHTS = Path(__file__).with_suffix(".txt")
 HUB_PREFIX = "hf-hub:"
@@ -46,8 +47,13 @@ class Presentation:
 
 
 def published_weights(arch: str) -> dict[str, str]:
-    """The full name of the weights that are fetched for `arch`, and the file of the hub or URL that they come from."""
+    """The full name of the published weights of `arch`, and where they come from: a package, a hub or a URL.
+
+    Those of a package have their sha256 too.
+    """
     name = architectures.with_tag(arch)
+    if held := packaged_weights(arch):
+        return {"name": name, "source": held.source, "sha256": held.sha256}
     source = _published_weights_rows().get(name, ("", ""))[0]
     return {"name": name, "source": f"{HUB_PREFIX}timm/{name}" if source == OFTEN else source}
 
@@ -93,15 +99,16 @@ def weights_file(path: Path, arch: str) -> Path | None:
     return next((file for file in _places(path, arch) if file.is_file()), None)
 
 
-def weights_problems(arch: str, path: Path | None) -> list[Problem]:
+def weights_problems(arch: str, path: Path | None, cache: Path | None = None) -> list[Problem]:
     """What is wrong with the weights file of `arch` without reading its tensors; nothing where it will be fetched.
 
-    path: as of `weights_file`; None where the study names no folder. Found are: a missing file, weights that can't be
-    fetched, a file that is cut short or of another kind, a pointer of git-lfs, and another architecture by the file's
-    own word.
+    path: as of `weights_file`; None where the study names no folder; cache: folder that checksums are kept in. Found
+    are: a missing file, a package that is missing or another one, weights that can't be fetched, a file that is cut
+    short or of another kind, a pointer of git-lfs, and another architecture by the file's own word.
     """
     if path is None:
-        return _unfetchable(arch)
+        held = packaged_weights(arch)
+        return packaged_problems(held, cache) if held else _unfetchable(arch)
     file = weights_file(path, arch)
     if file is None:
         near = nearest(path.name, [name for name in _listdir(path.parent) if name.endswith(SUFFIXES)])
@@ -119,6 +126,11 @@ def weights_problems(arch: str, path: Path | None) -> list[Problem]:
             )
         ]
     return list(_weight_file_faults(file, arch))
+
+
+def path_in(folder: Path, arch: str) -> Path:
+    """The path that a study names for the weights of `arch` by naming their folder; for `weights_file`."""
+    return folder / f"{architectures.without_size(arch)}{SAFETENSORS}"
 
 
 def weights_identity(path: Path, arch: str, cache: Path | None = None) -> str:
@@ -177,5 +189,5 @@ def _safetensors_faults(file: Path, arch: str) -> Iterator[Problem]:
     except DataError as error:
         yield from error.problems
         return
-    if said != arch:
+    if architectures.without_size(said) != architectures.without_size(arch):
         yield Problem(what="weights of another architecture", where=str(file), value=said, allowed=arch)

@@ -12,7 +12,7 @@ from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import architectures
 from neuroscaling.study.code_fingerprints import version_of
-from neuroscaling.study.published_weights import presentation, published_weights, weights_identity
+from neuroscaling.study.published_weights import path_in, presentation, published_weights, weights_identity
 from neuroscaling.study.recipes import Recipe, load_recipe
 from neuroscaling.study.sections.key_types import Section
 from neuroscaling.study.sections.networks import BaselineRuns, PretrainedRuns, TrainedRuns, UntrainedRuns
@@ -183,7 +183,7 @@ class _Expansion:
             network = architectures.architecture_definition(arch) | {"timm_name": published["name"], "kwargs": {}}
             readable = f"{_full(arch)}_pretrained"
             return self._named(readable, "pretrained", arch, {}, network=network, published=published, shown=shown)
-        file = folder / f"{arch}.safetensors"
+        file = path_in(folder, arch)
         identity = weights_identity(file, arch, self.cache)
         settings = {"weights": str(file)}
         return self._named(f"{arch}_pretrained", "pretrained", arch, settings, weights=identity, shown=shown)
@@ -222,8 +222,8 @@ class _Images:
 
 def _full(arch: str) -> str:
     """An architecture's name with the tag of the published weights that it stands for."""
-    full = architectures.with_tag(arch)
-    return full if full.startswith(f"{arch}.") else arch
+    full, plain = architectures.with_tag(arch), architectures.without_size(arch)
+    return arch.replace(plain, full, 1) if full.startswith(f"{plain}.") else arch
 
 
 def _before(

@@ -22,6 +22,7 @@ from neuroscaling.study import architectures
 from neuroscaling.study.extraction_job import FeatureSpec
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.own_networks import is_dotted
 from neuroscaling.study.sections.extraction import FeatureOptions, Layers
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def network_problems(study: LoadedStudy) -> list[Problem]:
 
 def _note(study: LoadedStudy, use: Use) -> Path | None:
     """The file that says that a network was found sound; None for one that anybody may edit."""
-    if not architectures.in_library(use.arch):
+    if is_dotted(use.arch):
         return None
     uses = [sorted(use.kinds), sorted(use.objectives), use.layers, study.config.extraction.tokens]
     versions = [VERSION, *(version(package) for package in ("torch", "timm", "torchvision"))]
@@ -85,11 +86,12 @@ def _note(study: LoadedStudy, use: Use) -> Path | None:
 
 
 def _uses(study: LoadedStudy) -> Iterator[Use]:
-    """Architectures that are not of the zoo, a flex family or the encoding study, with what is done with them."""
+    """Architectures that are not of the zoo, a flex family or the encoding study, or not of their own image size."""
     runs = [run for run in study.runs.values() if run.kind != "baseline"]
     tested = {model.name for model in encoding_models()}
     for arch in dict.fromkeys(run.arch for run in runs):
-        if architectures.architecture(arch).layers or arch in tested:
+        of_its_own_size = arch == architectures.without_size(arch)
+        if (architectures.architecture(arch).layers and of_its_own_size) or arch in tested:
             continue
         mine = [run for run in runs if run.arch == arch]
         yield Use(

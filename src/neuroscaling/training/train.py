@@ -16,6 +16,7 @@ from torch import nn
 from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.leases import Held, Lease, held, sweep_within
+from neuroscaling.core.machine import keep_freed_memory
 from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.models.build import build
@@ -24,6 +25,7 @@ from neuroscaling.models.heads import classes_of
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.code_fingerprints import version_of
+from neuroscaling.study.packaged_weights import packaged_weights
 from neuroscaling.study.run_table import Run, RunJob
 from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals, load_state, write_weights
@@ -44,7 +46,7 @@ from neuroscaling.training.run_folder import (
     write_run,
 )
 from neuroscaling.training.setup import chosen_device, prepare_training, single_images_told, subset_of
-from neuroscaling.training.torch_runtime import keep_freed_memory, reproducible
+from neuroscaling.training.torch_runtime import reproducible
 
 log = logging.getLogger(__name__)
 KINDS = ("trained", "untrained", "pretrained", "baseline")
@@ -241,8 +243,15 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
         n_classes = _published_classes(run.arch, model)
     finished = _not_trained_here(run, model, n_classes, out)
     made: dict[str, Any] = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
-    made_from = {outside.name: f"sha256:{file_sha256(outside)}"} if outside and outside.is_file() else {}
-    write_run(RunOutcome(run, out, history, made_from, made), finished)
+    write_run(RunOutcome(run, out, history, _weights_made_from(run, outside), made), finished)
+
+
+def _weights_made_from(run: Run, outside: Path | None) -> dict[str, str]:
+    """Checksum of the file that published weights were read from, by its name; nothing for those of a hub."""
+    if outside is not None:
+        return {outside.name: f"sha256:{file_sha256(outside)}"} if outside.is_file() else {}
+    held = packaged_weights(run.arch) if run.kind == "pretrained" else None
+    return {Path(held.file).name: f"sha256:{held.sha256}"} if held else {}
 
 
 def _not_trained_here(run: Run, model: nn.Module | None, n_classes: int, out: Path) -> FinishedRun:
