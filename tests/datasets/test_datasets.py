@@ -267,7 +267,7 @@ def test_the_state_of_a_large_folder_is_told_from_its_class_folders(many, tmp_pa
     assert light_problems("many", settings, [3], cache) == []
     first, index = fingerprint("many", settings, cache), load_index("many", settings, "train", "f", cache)
     # Nothing but the class folders is looked at from now on.
-    monkeypatch.setattr(format_folders, "_images", lambda folder: pytest.fail(f"{folder} was listed again"))
+    monkeypatch.setattr(format_folders, "image_names", lambda folder: pytest.fail(f"{folder} was listed again"))
     assert light_problems("many", settings, [3], cache) == [] and fingerprint("many", settings, cache) == first
     again = load_index("many", settings, "train", "f", cache)
     assert list(again.image_ids) == list(index.image_ids) == [f"{name}/{i}.jpg" for name in "abc" for i in range(3)]

@@ -10,6 +10,7 @@ from neuroscaling.study.sections.networks import Dataset
 SECTIONS = [
     {"format": "digits", "classes": 10},
     {"format": "imagefolder", "root": "images", "corrupt_limit": 2},
+    {"format": "imagefolder", "root": "images", "train": "training", "validation": "validation"},
     {"format": "imagefolder", "root": "", "classes": 2, "images": 10},
     {"format": "filelist", "root": "images", "train": "train.txt", "validation": "val.txt", "class_names": "names.txt"},
     {"format": "places365", "root": "images", "size": "large"},
@@ -17,6 +18,10 @@ SECTIONS = [
     {"format": "infimnist", "images": 50, "mnist": "mnist"},
     {"format": "webdataset", "train": "", "validation": "v.tar"},
     {"format": "idx", "root": None, "emnist": "letters", "class_names": "names.txt"},
+    {"format": "cifar", "root": "images", "labels": "coarse"},
+    {"format": "stl10", "root": "images"},
+    {"format": "tiny-imagenet", "root": "images"},
+    {"format": "parquet", "train": "t-*.parquet", "validation": "v-*.parquet", "image_column": "img"},
     {"format": "our_lab.formats:TREE", "root": "images", "train": "t", "folders": {"train": "a"}},
 ]
 

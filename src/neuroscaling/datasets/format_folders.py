@@ -49,7 +49,7 @@ def read_folders(folder: Path) -> Split:
     """
     classes = class_folders(folder)
     # Class by class: a list of all names of a large set would be several times as large as the packed names.
-    parts = [pack_names(f"{name}/{file}" for file in sorted(_images(folder / name))) for name in classes]
+    parts = [pack_names(f"{name}/{file}" for file in sorted(image_names(folder / name))) for name in classes]
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(part) for part in parts])
     return Split(join_names(parts), labels, classes)
 
@@ -63,7 +63,7 @@ def folder_problems(splits: dict[Path, Split]) -> Iterator[Problem]:
         yield from _name_problems(folder, split)
 
 
-def _images(folder: Path) -> list[str]:
+def image_names(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return [e.name for e in entries if e.name[0] != "." and e.name.lower().endswith(IMAGE_EXTENSIONS)]
@@ -159,10 +159,11 @@ def folder_format(
 
 
 IMAGEFOLDER_SPLITS = {"train": "train", "validation": "val"}
+"""Folders of the splits where the study names no others."""
 
 
 def imagefolder_split(settings: DatasetSettings, split: str) -> Path:
-    """Return the folder of a split. Raises DataError for a split that doesn't exist."""
+    """Return the folder of a split. Raises DataError for a split that doesn't exist, or a folder that is missing."""
     if split not in IMAGEFOLDER_SPLITS:
         raise DataError(
             Problem(
@@ -173,7 +174,14 @@ def imagefolder_split(settings: DatasetSettings, split: str) -> Path:
                 nearest=nearest(split, IMAGEFOLDER_SPLITS),
             )
         )
-    return Path(settings.needed("root")) / IMAGEFOLDER_SPLITS[split]
+    root = Path(settings.needed("root"))
+    folder = root / (getattr(settings, split) or IMAGEFOLDER_SPLITS[split])
+    if root.is_dir() and not folder.is_dir():
+        there = class_folders(root)
+        close = nearest(folder.name, there) or nearest(split, there)
+        what, fix = "folder is missing", f"write `{split}: {close or 'FOLDER'}` in the study file, or check `root:`"
+        raise DataError(Problem(what=what, where=str(folder), allowed=listing(there, 5), nearest=close, fix=fix))
+    return folder
 
 
 def imagefolder_problems(settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:

@@ -85,10 +85,9 @@ def read_idx(settings: DatasetSettings, split: str, train_classes: Callable[[], 
         what = f"{images.shape[0]} images have {labels.shape[0]} labels"
         raise DataError(Problem(what=what, where=str(labels.path), fix=f"fetch it and {images.path.name} again"))
     values = labels.values().astype(np.int64)
-    if settings.emnist == "letters":
-        values = values - EMNIST_LETTERS_FROM
     names = read_class_names(Path(settings.class_names)) if settings.class_names else _known_classes(settings)
-    positions, classes = place_labels(values, str(labels.path), split, names, train_classes)
+    first = EMNIST_LETTERS_FROM if settings.emnist == "letters" else 0
+    positions, classes = place_labels(values, str(labels.path), split, names, train_classes, first)
     return Split(numbered_names(f"{split}-", len(values), DIGITS_OF_ID), positions, classes)
 
 
@@ -110,9 +109,9 @@ def idx_source(settings: DatasetSettings, index: DatasetIndex, split: Split) -> 
 IDX = Format(idx_state, read_idx, idx_source, idx_problems, root="root", package=FASHION_MNIST)
 
 
-def _pixels(file: IdxFile, turned: bool) -> np.ndarray:
+def _pixels(file: IdxFile, turned: bool) -> list[np.ndarray]:
     values = file.values()
-    return values.transpose(0, 2, 1) if turned else values
+    return [values.transpose(0, 2, 1) if turned else values]
 
 
 def _stems(settings: DatasetSettings, split: str, axes: int) -> list[str]:

@@ -11,12 +11,16 @@ from pathlib import Path
 from neuroscaling.core.dotted_paths import find_path, load_path
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.core.hashing import content_hash
+from neuroscaling.datasets.format_cifar import CIFAR
 from neuroscaling.datasets.format_digits import DIGITS
 from neuroscaling.datasets.format_folders import IMAGEFOLDER, INATURALIST
 from neuroscaling.datasets.format_idx import IDX
 from neuroscaling.datasets.format_infimnist import INFIMNIST
 from neuroscaling.datasets.format_lists import FILELIST, PLACES365
+from neuroscaling.datasets.format_parquet import PARQUET
 from neuroscaling.datasets.format_shards import WEBDATASET
+from neuroscaling.datasets.format_stl10 import STL10
+from neuroscaling.datasets.format_tiny_imagenet import TINY_IMAGENET
 from neuroscaling.datasets.settings import DatasetSettings, is_own_format
 from neuroscaling.datasets.split import Format
 
@@ -29,6 +33,10 @@ FORMATS: dict[str, Format] = {
     "infimnist": INFIMNIST,
     "webdataset": WEBDATASET,
     "idx": IDX,
+    "cifar": CIFAR,
+    "stl10": STL10,
+    "tiny-imagenet": TINY_IMAGENET,
+    "parquet": PARQUET,
 }
 
 

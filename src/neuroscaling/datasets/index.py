@@ -68,7 +68,7 @@ def fingerprint(name: str, settings: DatasetSettings, cache_dir: Path | None) ->
     split = list_images(name, settings, "train", cache_dir)
     source = unnamed_source(name, settings, "train", split)
     if isinstance(source, ArraySource):
-        found = _hash_pixels(split, source.pixels())
+        found = _hash_pixels(split, source.arrays())
     elif len(split.names) > FILES_LOOKED_AT:
         found = _hash_names(split, source)
     else:
@@ -100,15 +100,16 @@ def file_state(path: Path) -> list[Any]:
     return [path.name, stat.st_size, stat.st_mtime_ns]
 
 
-def _hash_pixels(split: Split, pixels: np.ndarray) -> str:
-    """pixels: uint8, of any axes behind the first; the way that a file holds them has no part in it."""
+def _hash_pixels(split: Split, arrays: list[np.ndarray]) -> str:
+    """Return the hash of classes, labels and pixels; which files hold them, and how, has no part in it."""
     total = hashlib.sha256()
     classes = pack_names(split.class_names)
     total.update(classes.text.tobytes())
-    for numbers in (classes.ends, split.labels, np.array(pixels.shape)):
+    for numbers in (classes.ends, split.labels, np.array(arrays[0].shape[1:])):
         total.update(numbers.astype("<i8").tobytes())
-    for start in range(0, len(pixels), HASHED_AT_ONCE):
-        total.update(pixels[start : start + HASHED_AT_ONCE].tobytes())
+    for pixels in arrays:
+        for start in range(0, len(pixels), HASHED_AT_ONCE):
+            total.update(pixels[start : start + HASHED_AT_ONCE].tobytes())
     return total.hexdigest()[:8]
 
 

@@ -50,9 +50,9 @@ def open_text(path: Path, key: str) -> TextIO:
         raise DataError(Problem(what="file is missing or can't be read", where=str(path), fix=fix)) from error
 
 
-def read_class_names(path: Path) -> list[str]:
+def read_class_names(path: Path, key: str = "class_names") -> list[str]:
     """Class names, one a line, in the order of the labels. Raises DataError when the file is missing or repeats one."""
-    with open_text(path, "class_names") as file:
+    with open_text(path, key) as file:
         names = [line.strip() for line in file if line.strip()]
     if len(set(names)) < len(names):
         repeated = sorted({name for name in names if names.count(name) > 1})
@@ -90,22 +90,28 @@ def number_labels(
 
 
 def place_labels(
-    found: np.ndarray, where: str, split: str, class_names: list[str] | None, train_classes: Callable[[], list[str]]
+    found: np.ndarray,
+    where: str,
+    split: str,
+    class_names: list[str] | None,
+    train_classes: Callable[[], list[str]],
+    first: int = 0,
 ) -> tuple[np.ndarray, list[str]]:
-    """Return labels that count classes from 0 (int64, (n,)) as they are, and the classes' names.
+    """Return positions (int64, (n,)) of labels that count classes from `first`, and the classes' names.
 
     The classes are `class_names` where they are given, else every number up to the largest training label.
     Raises DataError that lists the labels which are none of the classes.
     """
     if class_names is None:
-        numbers = range(int(found.max(initial=-1)) + 1)
+        numbers = range(first, int(found.max(initial=first - 1)) + 1)
         class_names = [str(number) for number in numbers] if split == "train" else train_classes()
-    unknown = np.unique(found[(found < 0) | (found >= len(class_names))]).tolist()
+    last = first + len(class_names) - 1
+    unknown = np.unique(found[(found < first) | (found > last)]).tolist()
     if unknown:
-        allowed = f"0 to {len(class_names) - 1}, {len(class_names)} classes: {listing(class_names, 5)}"
+        allowed = f"{first} to {last}, {len(class_names)} classes: {listing(class_names, 5)}"
         what = f"{split} labels of no class"
         raise DataError(Problem(what=what, where=where, value=listing(unknown), allowed=allowed))
-    return found.astype(np.int64), list(class_names)
+    return found.astype(np.int64) - first, list(class_names)
 
 
 def empty_classes(split: Split, where: str) -> list[Problem]:

@@ -9,13 +9,17 @@ from neuroscaling.core.errors import DataError, Problem
 OF_EVERY_FORMAT = ("classes", "images", "corrupt_limit", "format")
 KEYS_OF_FORMAT: dict[str, tuple[str, ...]] = {
     "digits": (),
-    "imagefolder": ("root",),
+    "imagefolder": ("root", "train", "validation"),
     "filelist": ("root", "train", "validation", "class_names"),
     "places365": ("root", "size"),
     "inaturalist": ("root", "version"),
     "infimnist": ("mnist",),
     "webdataset": ("train", "validation", "class_names"),
     "idx": ("root", "emnist", "class_names"),
+    "cifar": ("root", "labels"),
+    "stl10": ("root",),
+    "tiny-imagenet": ("root",),
+    "parquet": ("train", "validation", "image_column", "label_column", "class_names"),
 }
 """Keys of the study file that a format has beside those that every format has."""
 
@@ -34,7 +38,7 @@ class DatasetSettings:
     root: str | None = None
     """The folder that holds the images."""
     train: str | None = None
-    """List of the training images, below `root`; or training shards."""
+    """List or folder of the training images, below `root`; or training shards."""
     validation: str | None = None
     class_names: str | None = None
     """File with a class name a line."""
@@ -46,6 +50,11 @@ class DatasetSettings:
     """Folder with MNIST's four files."""
     emnist: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] | None = None
     """Which of EMNIST's six sets, whose images are stored with rows and columns exchanged."""
+    labels: Literal["fine", "coarse"] = "fine"
+    """Of CIFAR-100."""
+    image_column: str = "image"
+    """Of parquet files."""
+    label_column: str = "label"
     own: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Further keys of a lab's own format, as they stand in the study file."""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from neuroscaling.core.errors import Problem
+from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.images import file_bytes, rgb_pixels
 from neuroscaling.datasets.settings import DatasetSettings
 
@@ -120,16 +120,16 @@ class PixelSource:
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Images that a file holds as one array, which is opened when the first image is looked at.
+    """Images that a few files hold as arrays, which are opened when the first image is looked at.
 
-    load: gives them as uint8 (n, h, w), grey, or (n, h, w, 3), RGB, in the order of the index; it raises DataError.
-    It must be possible to pickle it.
+    load: gives the arrays, one after another in the order of the index, each uint8 (n, h, w), grey, or (n, h, w, 3),
+    RGB; it raises DataError. It must be possible to pickle it.
     """
 
     index: DatasetIndex
-    load: Callable[[], np.ndarray]
+    load: Callable[[], list[np.ndarray]]
     is_encoded: ClassVar[bool] = False
-    _held: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+    _held: list[list[np.ndarray]] = field(default_factory=list, repr=False, compare=False)
 
     def where(self, row: int) -> str:
         """Return the data set and the image's id, for messages."""
@@ -141,21 +141,29 @@ class ArraySource:
 
     def decoded(self, row: int) -> np.ndarray:
         """Return pixels, uint8 (h, w, 3) RGB; the three channels of a grey image are equal. Raises DataError."""
-        image = self.pixels()[row]
-        return grey_to_rgb(image) if image.ndim == GREY_AXES else np.ascontiguousarray(image)
+        for part in self.arrays():
+            if row < len(part):
+                return grey_to_rgb(part[row]) if part.ndim == GREY_AXES else np.ascontiguousarray(part[row])
+            row -= len(part)
+        raise IndexError(row)
 
-    def pixels(self) -> np.ndarray:
+    def arrays(self) -> list[np.ndarray]:
         """Return all images, as `load` gives them. Raises DataError."""
         if not self._held:
-            self._held.append(self.load())  # two threads may both load it: the first one's stays
+            found = self.load()
+            if sum(map(len, found)) != len(self.index):
+                what, value = "other files than were listed", f"{sum(map(len, found)):,} images"
+                allowed = f"{len(self.index):,} images"
+                raise DataError(Problem(what=what, where=self.index.name, value=value, allowed=allowed))
+            self._held.append(found)  # two threads may both load them: the first one's stay
         return self._held[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        """The array stays behind when a source is pickled."""
+        """The arrays stay behind when a source is pickled."""
         return {**self.__dict__, "_held": []}
 
 
-GREY_AXES = 2
+GREY_AXES = 3
 
 
 def grey_to_rgb(grey: np.ndarray) -> np.ndarray:

@@ -47,6 +47,8 @@ class ImageFolderDataset(ImageDataset):
 
     format: Literal["imagefolder"] = Field(description="`imagefolder`: `train/<class>/<image>`, `val/<class>/<image>`.")
     root: OptionalFolder = Field(description=ROOT)
+    train: NamedPath | None = Field(None, description="Folder of the training images, below `root`; None: `train`.")
+    validation: NamedPath | None = Field(None, description="Folder of the validation images; None: `val`.")
 
 
 class FileListDataset(ImageDataset):
@@ -115,6 +117,43 @@ class IdxDataset(ImageDataset):
     class_names: NamedPath | None = Field(None, description="File with a class name a line; by default numbers.")
 
 
+class CifarDataset(ImageDataset):
+    """CIFAR-10 or CIFAR-100, the binary version or the one for Python."""
+
+    format: Literal["cifar"] = Field(description="`cifar`: batches of CIFAR; the test images validate.")
+    root: OptionalFolder = Field(description=f"{ROOT} Or the folder above it.")
+    labels: Literal["fine", "coarse"] = Field("fine", description="Of CIFAR-100: 100 classes or 20.")
+
+
+class Stl10Dataset(ImageDataset):
+    """STL-10's labelled images, in its binary files."""
+
+    format: Literal["stl10"] = Field(description="`stl10`: `stl10_binary/*.bin`; the test images validate.")
+    root: OptionalFolder = Field(description=f"{ROOT} Or the folder above it.")
+
+
+class TinyImageNetDataset(ImageDataset):
+    """Tiny ImageNet as it is unpacked: `train/<class>/images/`, `val/images/`, `val/val_annotations.txt`."""
+
+    format: Literal["tiny-imagenet"] = Field(description="`tiny-imagenet`: `tiny-imagenet-200/` as it is unpacked.")
+    root: OptionalFolder = Field(description=f"{ROOT} Or the folder above it.")
+
+
+class ParquetDataset(ImageDataset):
+    """Parquet files with images and labels, as the Hugging Face hub has them: ImageNet-1k."""
+
+    example: ClassVar[str] = "{format: parquet, train: 'data/train-*.parquet', validation: 'data/validation-*.parquet'}"
+
+    format: Literal["parquet"] = Field(description="`parquet`: the hub's image shards.")
+    train: str = Field(description="Training files: a path with `*` or `{00000..00293}`. Empty: as an empty root.")
+    validation: str = Field(description="Validation files.")
+    image_column: Text = Field("image", description="Column of the images: their files' bytes.")
+    label_column: Text = Field("label", description="Column of the labels: whole numbers that count from 0, or names.")
+    class_names: NamedPath | None = Field(
+        None, description="File with a class name a line; by default the names in the files' schema, else numbers."
+    )
+
+
 class OwnDataset(ImageDataset):
     """Images in a format of one's own, which a module outside this package defines (docs/extending.md).
 
@@ -143,7 +182,11 @@ ListedDataset = Annotated[
     | INaturalistDataset
     | InfiniteDigitsDataset
     | WebDataset
-    | IdxDataset,
+    | IdxDataset
+    | CifarDataset
+    | Stl10Dataset
+    | TinyImageNetDataset
+    | ParquetDataset,
     Field(discriminator="format"),
 ]
 Dataset = Annotated[
