@@ -250,6 +250,7 @@ def write_subject(folder, run, name, sizes=(10, 40), noise=1.0, seed=0, n_draws=
               for s in range(1, len(sizes) + 1)]  # fmt: skip
     columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     columns["n_mapping"] = np.repeat(sizes, [len(table["draw"]) for table in tables])
+    columns |= {"metric": ["ridge"] * len(columns["draw"]), "test_set": [""] * len(columns["draw"])}
     path = score_path(folder / "scores", f"algonauts2023-{name}", run)
     write_columns(file_beside(path, ACCURACY), columns)
     seal(path, name, [{"subject": name, "region": region} for region in own])

@@ -39,6 +39,7 @@ def write_run(folder, run, subject="subj01", cv=1.0, seed=0, masked=()):
             table["vertex"] += kept
             table["n_mapping"] += [size] * len(kept)
             table["cv"] += [float(values[vertex]) for vertex in kept]
+    table["metric"] = ["ridge"] * len(table["cv"])
     write_columns(file_beside(path, TARGETS), table)
     seal(path, subject, run)
     return path, predictions

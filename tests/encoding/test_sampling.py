@@ -28,8 +28,9 @@ def test_subsets_are_nested_and_all_rows_of_an_image_stay_together(n, repetition
         "subj01",
     )
     assert len(sampling.draws) == repeats
-    held_out = {shown[row] for row in sampling.held_out}
-    assert len(held_out) == 30 and len(sampling.held_out) == 30 * repetitions
+    assert all(np.array_equal(rows, sampling.held_out[0]) for rows in sampling.held_out)
+    held_out = {shown[row] for row in sampling.held_out[0]}
+    assert len(held_out) == 30 and len(sampling.held_out[0]) == 30 * repetitions
     for draw in sampling.draws:
         assert draw.n_images == (10, 25, n - 30)
         for smaller, larger in zip(range(2), range(1, 3), strict=True):
@@ -55,7 +56,7 @@ def test_parity_takes_the_first_rows_holds_out_the_last_and_folds_neighbours():
     sampling = sample_rows(ids(100), asked, "subj01")
     (draw,) = sampling.draws
     assert np.array_equal(draw.orders[0], np.arange(20)) and np.array_equal(draw.orders[1], np.arange(80))
-    assert np.array_equal(sampling.held_out, np.arange(80, 90))
+    assert np.array_equal(sampling.held_out[0], np.arange(80, 90))
     assert np.array_equal(draw.folds[0], np.repeat(np.arange(8), [3, 3, 3, 3, 2, 2, 2, 2]))
 
 

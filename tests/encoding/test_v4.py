@@ -16,14 +16,21 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.activations.zarr_writing import write_store
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.score_files import read_score
-from neuroscaling.encoding import v4_scores
-from neuroscaling.encoding.v4_scores import Outcome, score_session, usable_samples
+from neuroscaling.encoding import encoding_job
+from neuroscaling.encoding.encoding_job import question_of, score_encodings
+from neuroscaling.encoding.layers import Layers
+from neuroscaling.encoding.metrics import METRICS, answers
+from neuroscaling.encoding.settings import EncodingSettings, sample_rows
+from neuroscaling.encoding.subject_scores import Evaluated, score_rows
 from neuroscaling.recordings import v4_sessions
-from neuroscaling.recordings.v4_sessions import Session, fetch_session, load_session
+from neuroscaling.recordings.v4_sessions import Session, fetch_session, load_session, recording_of
 from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.scores import pooled_score
 from neuroscaling.study import recording_folders
+from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recording_folders import v4_session_names
+from neuroscaling.study.recordings import LocatedSubject
+from neuroscaling.study.sections.whole_study import V4Encoding
 from tests.support.score_records import score_path
 
 N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5
@@ -189,28 +196,50 @@ def planted_session(n=150, neurons=8, noise=0.6, seed=0):
     return Session("1", ids, responses, None, False), hidden
 
 
-def stored(folder, ids, layers):
+def stored(folder, ids, layers, keep="features"):
     path = folder / "v4-1.json"
-    write_store(path, ids, [{k: v.astype(np.float32) for k, v in layers.items()}], reduction={"kind": "none"})
+    batch = {k: v.astype(np.float32) for k, v in layers.items()}
+    write_store(path, ids, [batch], reduction={"kind": "none"}, keep=keep)
     return open_store(path)
+
+
+def settings_of(samples, metrics=BOTH):
+    return EncodingSettings.of(V4Encoding(source="v4", samples=list(samples), metrics=list(metrics)), "corrected")
+
+
+def asked(activations, session, samples, metrics=BOTH):
+    recording, settings = recording_of(session), settings_of(samples, metrics)
+    return question_of(recording, Layers.of(activations, recording.stimulus_ids, 500), settings, ["V4"])
+
+
+def score_session(activations, session, samples, metrics=BOTH):
+    """What each metric gives, evaluated on the folds."""
+    question = asked(activations, session, samples, metrics)
+    (evaluation,) = question.evaluations
+    return [Evaluated(question, fits, evaluation) for fits in answers(question, metrics)]
+
+
+def rows_of(evaluated):
+    return [row for one in evaluated for row in score_rows(one.question, [one.fits], [one])]
+
+
+def layers_of(one, size=-1):
+    """Layers that the folds chose, for each neuron."""
+    return [one.fits.candidates[i] for task in one.fits.found for i in task[size].candidate]
 
 
 def test_planted_truth_is_found_and_grows_with_mapping_images(tmp_path):
     session, hidden = planted_session()
     wrong = np.random.default_rng(3).standard_normal((150, 20))
-    outcomes = score_session(
-        stored(tmp_path, session.stimulus_ids, {"wrong": wrong, "right": hidden}),
-        session,
-        [10, 30, 100, 300, "all"],
-        BOTH,
-    )
-    for metric in ("pls", "ridge"):
-        mine = [outcome for outcome in outcomes if outcome.metric == metric]
-        assert [outcome.n_mapping for outcome in mine] == [10, 30, 100, 120]
-        scores = [outcome.correlations.mean() for outcome in mine]
+    activations = stored(tmp_path, session.stimulus_ids, {"wrong": wrong, "right": hidden})
+    found = score_session(activations, session, [10, 30, 100, 300, "all"])
+    assert [one.fits.metric for one in found] == list(BOTH)
+    for one in found:
+        assert one.fits.sizes == [10, 30, 100, 120]
+        scores = [row["raw"] for row in rows_of([one])]
         assert scores[0] < scores[1] < scores[-1]
         assert scores[-1] > 0.9
-        assert set(mine[-1].layers) == {"right"}
+        assert set(layers_of(one)) == {"right"}
 
 
 def test_choosing_among_many_layers_stays_at_chance(tmp_path):
@@ -218,12 +247,12 @@ def test_choosing_among_many_layers_stays_at_chance(tmp_path):
     session, _ = planted_session(neurons=3, noise=20)
     rng = np.random.default_rng(0)
     layers = {f"noise{i}": rng.standard_normal((150, 6)) for i in range(20)}
-    outcomes = score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"], BOTH)
-    assert len(outcomes) == 4
-    for outcome in outcomes:
-        assert len(set(outcome.layers)) > 1
-        # Below 0 rather than above: what fits by chance in the training images is missing in the held-out ones.
-        assert -0.15 < outcome.correlations.mean() < 0.08
+    found = score_session(stored(tmp_path, session.stimulus_ids, layers), session, [30, "all"])
+    rows = rows_of(found)
+    assert len(rows) == 4
+    assert all(len(set(layers_of(one, size))) > 1 for one in found for size in (0, 1))
+    # Below 0 rather than above: what fits by chance in the training images is missing in the held-out ones.
+    assert all(-0.15 < row["raw"] < 0.08 for row in rows)
 
 
 NOISE = np.maximum(0.2 * np.random.default_rng(0).standard_normal(8), 0)
@@ -243,15 +272,17 @@ NOISE = np.maximum(0.2 * np.random.default_rng(0).standard_normal(8), 0)
 def test_a_session_whose_ceiling_cannot_divide_has_no_score_but_a_reason(tmp_path, monkeypatch, ceiling, scale, reason):
     session, hidden = planted_session()
     stored(tmp_path, session.stimulus_ids, {"x": hidden})
-    monkeypatch.setattr(v4_scores, "load_session", lambda *_: replace(session, ceiling=ceiling))
-    output = score_path(tmp_path, "1", "run", {"session": "1"})
-    asked = {"samples": ["all"], "metrics": ["ridge"], "definition": {"session": "1"}}
-    v4_scores.score_v4(tmp_path / "v4-1.json", tmp_path, "1", output, "run", **asked)
-    content = read_score(output)
+    monkeypatch.setitem(encoding_job.OPENERS, "v4", lambda *_: recording_of(replace(session, ceiling=ceiling)))
+    definition = {"entry": {"source": "v4"}}
+    path = score_path(tmp_path, "v4-1", "run", definition)
+    job = ScoreJob(path, "run", tmp_path, "v4", "v4-1", "v4-1", tmp_path / "v4-1.json", definition)
+    entry = V4Encoding(source="v4", samples=["all"], metrics=["ridge"])
+    score_encodings([job], entry, {"v4-1": LocatedSubject(tmp_path, "v4", "1")}, "corrected")
+    content = read_score(path)
     (row,) = content.rows
-    assert (content.benchmark, row["scale"]) == ("1", scale) and row["raw"] > 0.9
+    assert (content.benchmark, content.data, row["scale"]) == ("1", "v4", scale) and row["raw"] > 0.9
     assert (row["score"] is None, row["error"] is None) == (bool(reason), bool(reason))
-    expected = reason and f"the mean ceiling of the neurons is {reason}"
+    expected = reason and f"the mean ceiling of the region is {reason}"
     assert row["reason"] == expected if not reason else row["reason"].startswith(expected)
 
 
@@ -262,74 +293,85 @@ def test_held_out_responses_reach_neither_the_choice_of_a_layer_nor_the_fit(tmp_
     # Layers that are alike: which is best differs from images to images.
     layers = {f"layer{i}": hidden + 2 * rng.standard_normal(hidden.shape) for i in range(8)}
     activations = stored(tmp_path, session.stimulus_ids, layers)
-    folds = shuffled_folds(150, 5, 0)
-    tasks = [v4_scores._task(train, test, [40], fold) for fold, (train, test) in enumerate(folds)]
-    for task in tasks:
-        (before,) = v4_scores.MAPPINGS[metric](activations, session, [task])
+    for task in asked(activations, session, [40]).tasks:
+        question = replace(asked(activations, session, [40]), tasks=(task,))
         changed = session.responses.copy()
         changed[task.evaluate] = rng.standard_normal(changed[task.evaluate].shape) * 5
-        (after,) = v4_scores.MAPPINGS[metric](activations, replace(session, responses=changed), [task])
-        assert before.layers == after.layers
-        assert not np.allclose(before.correlations, after.correlations)
+        other = replace(question, recording=recording_of(replace(session, responses=changed)))
+        (before,), (after,) = (list(METRICS[metric](one)) for one in (question, other))
+        assert before.found[0][0].candidate.tolist() == after.found[0][0].candidate.tolist()
+        np.testing.assert_array_equal(before.found[0][0].predictions, after.found[0][0].predictions)
 
 
 def test_correlations_are_of_each_fold_and_of_all_folds_together(tmp_path):
     session, hidden = planted_session()
-    outcomes = score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [30], BOTH)
-    held = [held_out for _, held_out in shuffled_folds(150, 5, 0)]
-    for outcome in outcomes:
-        assert outcome.correlations.shape == (5, 8) and outcome.pooled.shape == (8,)
-        assert np.abs(outcome.pooled - outcome.correlations.mean(0)).max() < 0.1
-    rng = np.random.default_rng(0)
-    predicted = [rng.standard_normal((len(rows), 8)) + i for i, rows in enumerate(held)]
-    made = Outcome.of("pls", 30, predicted, [session.responses[rows] for rows in held], ["x"] * 5)
-    everything = np.concatenate(held)
-    expected = [np.corrcoef(np.concatenate(predicted)[:, i], session.responses[everything, i])[0, 1] for i in range(8)]
-    np.testing.assert_allclose(made.pooled, expected)
-    np.testing.assert_allclose(
-        made.correlations[2, 3], np.corrcoef(predicted[2][:, 3], session.responses[held[2], 3])[0, 1]
-    )
+    for one in score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [30]):
+        assert np.shape(one.correlations) == (5, 1, 8) and one.pooled(0).shape == (8,)
+        (row,) = rows_of([one])
+        held = [held_out for _, held_out in shuffled_folds(150, 5, 0)]
+        predicted = [task[0].predictions for task in one.fits.found]
+        of_folds = [
+            [np.corrcoef(own[:, i], session.responses[rows, i])[0, 1] for i in range(8)]
+            for own, rows in zip(predicted, held, strict=True)
+        ]
+        np.testing.assert_allclose(np.array(one.correlations)[:, 0], of_folds)
+        together = np.concatenate(predicted), session.responses[np.concatenate(held)]
+        pooled = [np.corrcoef(together[0][:, i], together[1][:, i])[0, 1] for i in range(8)]
+        np.testing.assert_allclose(one.pooled(0), pooled)
+        assert row["raw"] == pytest.approx(np.mean(of_folds)) and row["raw_pooled"] == pytest.approx(np.mean(pooled))
+        scores = np.mean(np.square(of_folds) * np.sign(of_folds), axis=1)
+        assert row["score"] == pytest.approx(scores.mean())
+        assert row["error"] == pytest.approx(scores.std(ddof=1) / np.sqrt(5))
 
 
 def test_components_that_a_layer_has_are_told(tmp_path, caplog):
     session, hidden = planted_session()
     few = np.hstack([hidden[:, :3], np.zeros((150, 40))])
-    activations = stored(tmp_path, session.stimulus_ids, {"few": few})
-    small, large = score_session(activations, session, [30, "all"], ["pls"])
-    assert small.components == large.components == (3,) * 5
-    assert v4_scores._row(session, large)["n_components"] == 3
-    assert "session 1, 120 mapping images: layers few have 3 of 25 components" in caplog.text
+    (found,) = score_session(stored(tmp_path, session.stimulus_ids, {"few": few}), session, [30, "all"], ["pls"])
+    assert [[size.components for size in task] for task in found.fits.found] == [[3, 3]] * 5
+    assert rows_of([found])[1]["n_components"] == 3
+    assert "1 V4, 120 mapping images: layers few have 3 of 25 components" in caplog.text
     caplog.clear()
-    wide = stored(
-        tmp_path / "wide", session.stimulus_ids, {"wide": np.random.default_rng(0).standard_normal((150, 40))}
-    )
-    (full,) = score_session(wide, session, ["all"], ["pls"])
-    assert full.components == (25,) * 5 and caplog.text == ""
-    (ridge,) = score_session(wide, session, ["all"], ["ridge"])
-    assert "n_components" not in v4_scores._row(session, ridge)
+    wide = {"wide": np.random.default_rng(0).standard_normal((150, 40))}
+    pls, ridge = score_session(stored(tmp_path / "wide", session.stimulus_ids, wide), session, ["all"])
+    assert rows_of([pls])[0]["n_components"] == 25 and caplog.text == ""
+    assert "n_components" not in rows_of([ridge])[0]
 
 
 def test_order_of_stored_stimuli_does_not_matter(tmp_path):
     session, hidden = planted_session()
     order = np.random.default_rng(7).permutation(150)
     shuffled = [session.stimulus_ids[i] for i in order]
-    first = score_session(stored(tmp_path / "a", session.stimulus_ids, {"x": hidden}), session, [30], BOTH)
-    second = score_session(stored(tmp_path / "b", shuffled, {"x": hidden[order]}), session, [30], BOTH)
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one.correlations, other.correlations)
+    first = score_session(stored(tmp_path / "a", session.stimulus_ids, {"x": hidden}), session, [30])
+    second = score_session(stored(tmp_path / "b", shuffled, {"x": hidden[order]}), session, [30])
+    assert rows_of(first) == rows_of(second)
 
 
-def test_numbers_of_mapping_images_are_checked(caplog):
-    assert usable_samples(["all", 30, 10, 500], 120, "1") == [10, 30, "all"]
-    assert "500" in caplog.text
-    with pytest.raises(StudyError, match="too few mapping images"):
-        usable_samples([3, "all"], 120, "1")
+def test_inner_products_alone_serve_as_well(tmp_path):
+    session, hidden = planted_session()
+    layers = {"x": hidden, "wide": np.random.default_rng(3).standard_normal((150, 400))}
+    first = score_session(stored(tmp_path / "a", session.stimulus_ids, layers), session, [40, "all"])
+    second = score_session(stored(tmp_path / "b", session.stimulus_ids, layers, "gram"), session, [40, "all"])
+    for one, other in zip(rows_of(first), rows_of(second), strict=True):
+        assert one["raw"] == pytest.approx(other["raw"], abs=1e-6) and one["layer"] == other["layer"] == "x"
+
+
+def test_numbers_of_mapping_images_that_folds_do_not_have_are_left_out(caplog):
+    ids = [f"1-{i:04d}" for i in range(151)]
+    sampling = sample_rows(ids, settings_of([30, 10, 500, "all"]), "1")
+    assert {draw.n_images for draw in sampling.draws} == {(10, 30, 120), (10, 30, 121)}
+    assert "1 has no 500 mapping images: a fold trains on 120" in caplog.text
+    np.testing.assert_array_equal(np.sort(np.concatenate(sampling.held_out)), np.arange(151))
+    with pytest.raises(DataError, match="more mapping images than the 120"):
+        sample_rows(ids, settings_of([500]), "1")
+    with pytest.raises(DataError, match="makes 5 folds of them"):
+        sample_rows(ids[:5], settings_of(["all"]), "1")
 
 
 def test_unknown_metric_is_refused(tmp_path):
     session, hidden = planted_session(n=40)
     with pytest.raises(StudyError, match=r"no such metric[\s\S]*nearest:  ridge"):
-        score_session(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [10], ["rige"])
+        answers(asked(stored(tmp_path, session.stimulus_ids, {"x": hidden}), session, [10]), ["rige"])
 
 
 def gabor_of(session):
@@ -354,8 +396,8 @@ def test_real_sessions_are_the_pinned_ones():
 def by_ridge(session, features, folder):
     """Mean correlation over neurons and folds, with all training images."""
     activations = stored(folder, session.stimulus_ids, {"gabor": features})
-    (outcome,) = score_session(activations, session, ["all"], ["ridge"])
-    return outcome.correlations.mean()
+    (row,) = rows_of(score_session(activations, session, ["all"], ["ridge"]))
+    return row["raw"]
 
 
 @needs_recordings

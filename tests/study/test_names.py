@@ -214,6 +214,6 @@ def test_downloads_are_read_where_their_list_lies(wanted, tmp_path: Path):
     touch(tmp_path / "lab" / job.made.relative_to("mine"))
     touch(tmp_path / "lab/data/v4/images/images_210325.zip")
     (job,) = absent().targets.names.jobs
-    (session,) = absent().targets.sessions.values()
+    (session,) = absent().targets.names.subjects
     assert job.folder == Path("lab/data/brainscore") and job.stimuli.sources[0].root == Path("lab/data/brainscore")
-    assert session.sources[0].root == Path("lab/data/v4")
+    assert session.stimuli.sources[0].root == session.folder == Path("lab/data/v4")

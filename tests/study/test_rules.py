@@ -100,7 +100,7 @@ def test_every_job_waits_for_the_jobs_that_make_what_it_needs(rules, size: int):
     assert [one.run for one in ask.brainscore(network.label, job.data, stimuli)] == list(network.runs)
     subjects = {ALL_SUBJECTS} if size > 1 else {"subj01", "subj02"}
     table = names(ask, ask.before_table())
-    encoded = {name.split("/")[3] for name in table if name.startswith("scores/fmri/")}
+    encoded = {name.split("/")[3] for name in table if name.startswith("scores/encoding/")}
     assert encoded == subjects
     assert len([name for name in table if name.startswith("scores/brainscore/")]) == (3 if size == 1 else 2)
 

@@ -120,7 +120,8 @@ def _accuracies(region, n, r, rng):
             value = r + shift + (0.02 * rng.normal() if draw >= 0 else 0.0)
             normalised = value * abs(value) / 0.5
             rows.append(
-                {"region": region, "hemisphere": hemisphere, "n_mapping": n, "draw": draw, "n_vertices": 300,
+                {"metric": "ridge", "test_set": "", "region": region, "hemisphere": hemisphere, "n_mapping": n,
+                 "draw": draw, "n_vertices": 300,
                  "r": value, "explained": value * abs(value), "normalised": normalised, "challenge": 100 * normalised,
                  "unclipped": 97 * normalised}
             )  # fmt: skip
@@ -147,7 +148,7 @@ def _vertices(subject, rng):
             frame.loc[mine, "grid"] = np.where(rng.random(mine.sum()) < 0.7, grid, 4)
         frames.append(frame)
     both = pd.concat(frames, ignore_index=True)
-    both = both.assign(subject=subject, alpha=1.0, cv=0.2, ceiling=0.5)
+    both = both.assign(subject=subject, metric="ridge", test_set="", alpha=1.0, cv=0.2, ceiling=0.5)
     noise = 0.1 * rng.normal(size=len(both))
     return pd.concat(
         [both.assign(n_mapping=n, r=0.35 * np.sqrt(n / (n + K)) + noise) for n in SIZES], ignore_index=True

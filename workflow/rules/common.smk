@@ -33,7 +33,6 @@ from neuroscaling.study import layer_choice, run_groups, session, wanted
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.paths import brace_problems, quote_problems
-from neuroscaling.study.recordings import v4_root
 from neuroscaling.study.rules import Rules, dataset_name, needs_gpu
 
 try:

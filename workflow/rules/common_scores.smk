@@ -12,11 +12,11 @@ def brainscore_memory(wildcards, attempt):
 
 
 def encoding_gpus(wildcards):
-    """GPUs of a scoring job of fMRI."""
+    """GPUs of a scoring job of recordings."""
     return int(ASK.ridge(wildcards.recordings, wildcards.subjects).gpu)
 
 
 def encoding_memory(wildcards, attempt):
-    """Memory of a scoring job of fMRI: what the study bounds, and room for predictions and libraries."""
+    """Memory of a scoring job of recordings: what the study bounds, and room for predictions and libraries."""
     bound = ASK.ridge(wildcards.recordings, wildcards.subjects).memory_mb
     return (bound + 2000) * attempt

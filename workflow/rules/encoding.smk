@@ -26,7 +26,7 @@ rule encoding:
     input:
         lambda w: ASK.before_encoding(w.job, w.recordings, w.subjects),
     output:
-        touch(MADE / "scores/fmri/{recordings}/{subjects}/{job}"),
+        touch(MADE / "scores/encoding/{recordings}/{subjects}/{job}"),
     log:
         "logs/encoding/{job}/{recordings}-{subjects}.log",
     benchmark:
@@ -44,7 +44,7 @@ rule encoding:
         protocol=STUDY.config.protocol,
         title=lambda w: GROUPS.to_score[w.job].title,
     message:
-        "Predict fMRI ({wildcards.subjects}) from {params.title}"
+        "Predict the recordings of {wildcards.subjects} from {params.title}"
     script:
         "../scripts/encode.py"
 

@@ -1,7 +1,7 @@
-"""Score one or several runs on one or several subjects of fMRI.
+"""Score one or several runs on one or several subjects or sessions.
 
 params: outputs (a ScoreJob for each score file; files beside them, see encoding/encoding_job.py), entry (what the study
-asks of the source: an AlgonautsEncoding or NsdEncoding), protocol; config: located.encoding (where each subject's
+asks of the source: a RecordingsEncoding), protocol; config: located.encoding (where each subject's
 recordings lie); log[0].
 """
 

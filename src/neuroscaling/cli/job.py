@@ -25,10 +25,10 @@ from neuroscaling.recordings.preparation import prepare_recording
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.stimuli.manifest import MANIFEST
 from neuroscaling.stimuli.preparation import prepare_stimuli
-from neuroscaling.study.jobs import Jobs, V4ScoreJob
+from neuroscaling.study.jobs import Jobs
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.preparation_jobs import PreparationJob
-from neuroscaling.study.recordings import EncodingJob, LocatedSubject, StimulusSet, v4_root
+from neuroscaling.study.recordings import EncodingJob, LocatedSubject, StimulusSet
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import ExtractionOptions
 from neuroscaling.study.wanted import Absent, Inventory, Targets
@@ -128,9 +128,6 @@ def _results(study: LoadedStudy, targets: Targets, jobs: Jobs) -> Iterator[Step]
         for subject in targets.names.subjects:
             path = targets.encoding(run, subject).path(study.store)
             yield Step(path, path, partial(_encode, study, jobs, run, subject))
-        for session in targets.sessions:
-            for score in jobs.v4(run, session):
-                yield Step(score.path, score.path, partial(_score_v4, study, score))
 
 
 def _draw(study: LoadedStudy, jobs: Jobs, run: Run, path: Path) -> None:
@@ -173,13 +170,6 @@ def _encode(study: LoadedStudy, jobs: Jobs, run: Run, subject: EncodingJob, path
     job = replace(jobs.encoding(run, subject), path=path)
     located = {job.benchmark: LocatedSubject.of(subject.located)}
     score_encodings([job], subject.entry, located, study.config.protocol)
-
-
-def _score_v4(study: LoadedStudy, job: V4ScoreJob, path: Path) -> None:
-    from neuroscaling.encoding.v4_scores import score_v4
-
-    root = v4_root(study, job.benchmark)
-    score_v4(job.activations, root, job.benchmark, path, job.run, job.samples, job.metrics, job.definition)
 
 
 def _fit(study: LoadedStudy, name: str, path: Path) -> None:

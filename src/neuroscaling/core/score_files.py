@@ -53,6 +53,7 @@ class ScoreRow(TypedDict, total=False):
     n_components: int
     ceiling_lower: float | None
     raw_pooled: float
+    test_set: str
     challenge_score: float
     unclipped_score: float
 
@@ -63,7 +64,7 @@ class ScoreFile:
 
     data: name of the recordings; definition: what the key in its path is a hash of; made_from: checksums of what was
     read, by name; files: sha256 of each file beside it, by kind. Of Brain-Score alone are versions, splits, subjects
-    and left_out; of the encoding of fMRI and V4 alone are details.
+    and left_out; of encoding alone are details.
     """
 
     run: str
@@ -162,7 +163,7 @@ FREE_SETTINGS = ("layers", "readout", "reference", "activations.layers")
 """Settings of an architecture: they differ between the runs of one benchmark."""
 SHARED_SETTINGS = ("protocol", "engine", "code")
 """Settings that all benchmarks of a stage share."""
-STAGE_KEYS = {"defined": "Brain-Score", "entry": "fMRI", "session": "V4"}
+STAGE_KEYS = {"defined": "Brain-Score", "entry": "encoding"}
 """What the stages' definitions are told by."""
 ONE_STUDY_ALONE = "list the score files of one study alone; what asks for another setting has another name"
 Scores = Sequence[tuple[Path, ScoreFile]]
@@ -206,7 +207,7 @@ def asked_problems(path: Path, content: ScoreFile) -> Iterator[Problem]:
                 allowed=wanted,
                 fix=DELETE_AND_RERUN,
             )
-    samples = asked.get("samples") or entry.get("samples")
+    samples = entry.get("samples")
     if samples:
         sizes = {n for row in content.rows if (n := row.get("n_mapping")) is not None}
         other = sorted(sizes - set(samples))

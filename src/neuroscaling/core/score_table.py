@@ -54,6 +54,7 @@ SCORE_COLUMNS = {
     "metric": "string",
     "region": "string",
     "subject": "string",
+    "test_set": "string",
     "layer": "string",
     "n_mapping": "float64",
     "n_targets": "float64",
@@ -74,7 +75,7 @@ VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
 FAILED_RUNS = "failed_runs"
 """Attribute of the table's file: a list with the columns of each run that failed, and `problem`."""
-KEY = ["run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "protocol"]
+KEY = ["run", "data", "benchmark", "metric", "region", "subject", "test_set", "n_mapping", "protocol"]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Accuracy files of (run, subject) jobs, read into arrays: `<run>.accuracy.parquet` beside each score file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,20 +15,23 @@ from neuroscaling.encoding.accuracy import ALL_IMAGES, MEASURES
 
 Key = tuple[str, str, str, str]
 ACCURACY = "accuracy.parquet"
-COLUMNS = ("region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
+COLUMNS = ("metric", "test_set", "region", "hemisphere", "n_mapping", "draw", "n_vertices", *MEASURES)
 
 
 @dataclass(frozen=True)
 class SubjectAccuracy:
-    """One run on one subject. groups: (region, hemisphere); sizes: numbers of mapping images, ascending.
+    """One run on one subject by one metric on one test set ("" where there is one alone).
 
-    values (sizes, 1 + draws, groups, MEASURES), NaN where there is none; n_vertices (groups,).
+    groups: (region, hemisphere); sizes: numbers of mapping images, ascending; values (sizes, 1 + draws, groups,
+    MEASURES), NaN where there is none; n_vertices (groups,).
     """
 
     run: str
     data: str
     source: str
     subject: str
+    metric: str
+    test_set: str
     simulated: bool
     groups: list[tuple[str, str]]
     sizes: list[int]
@@ -64,12 +67,32 @@ def listed(score_files: Iterable[Path]) -> dict[Key, Path]:
     return dict(sorted(found))
 
 
-def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
-    """Of one run and subject. Raises DataError for what is missing."""
+def read_accuracy(score_file: str | Path) -> list[SubjectAccuracy]:
+    """Of one run and subject, for each metric of single targets and each test set. Raises DataError for what is
+    missing."""
     score_file = Path(score_file)
     content = read_score(score_file)
     run, data, source, subject = _key(score_file, content)
     table = read_parquet_columns(checked_file(score_file, content.files, ACCURACY), COLUMNS, DELETE_SCORE)
+    kinds, kind = _numbered(zip(table["metric"], table["test_set"], strict=True))
+    return [
+        _one(_Whose(run, data, source, subject, *label, content.simulated), table, kind == number)
+        for number, label in enumerate(kinds)
+    ]
+
+
+class _Whose(NamedTuple):
+    run: str
+    data: str
+    source: str
+    subject: str
+    metric: str
+    test_set: str
+    simulated: bool
+
+
+def _one(whose: _Whose, table: Mapping[str, Any], mine: np.ndarray) -> SubjectAccuracy:
+    table = {name: np.asarray(values)[mine] for name, values in table.items()}
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
     sizes, size = np.unique(np.array(table["n_mapping"], dtype=np.int64), return_inverse=True)
     draw = np.array(table["draw"], dtype=np.int64) - ALL_IMAGES
@@ -78,7 +101,7 @@ def read_accuracy(score_file: str | Path) -> SubjectAccuracy:
         values[size, draw, group, number] = table[measure]
     n_vertices = np.zeros(len(groups), np.int64)
     n_vertices[group] = table["n_vertices"]
-    return SubjectAccuracy(run, data, source, subject, content.simulated, groups, sizes.tolist(), values, n_vertices)
+    return SubjectAccuracy(*whose, groups, sizes.tolist(), values, n_vertices)
 
 
 def subject_of(score_file: Path, content: ScoreFile) -> str:
@@ -107,9 +130,10 @@ def write_columns(path: Path, columns: dict[str, Any], types: dict[str, str] | N
 
 
 def _key(score_file: Path, content: ScoreFile) -> Key:
-    """Run, data, source and subject; the benchmark of a score file is `<source>-<subject>`."""
+    """Run, data, source and subject; a session that is a benchmark by itself is of the source that its data are."""
     subject = subject_of(score_file, content)
-    return content.run, content.data, content.benchmark.removesuffix(f"-{subject}"), subject
+    source = content.data if content.benchmark == subject else content.benchmark.removesuffix(f"-{subject}")
+    return content.run, content.data, source, subject
 
 
 def _header_problems(path: Path, columns: Sequence[str] = COLUMNS) -> list[Problem]:

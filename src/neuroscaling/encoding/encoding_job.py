@@ -10,30 +10,32 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from neuroscaling.activations.layer_encoding import Encoded, Task, candidates_of, encode
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.encoding_scores import ALL_VERTICES, TARGETS, Origin, ScoreHeader, write_parquet, write_scores
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
 from neuroscaling.encoding.accuracy_files import ACCURACY
+from neuroscaling.encoding.fits import Evaluation, Fits, Question, TargetFits, Task
+from neuroscaling.encoding.layers import Layers
+from neuroscaling.encoding.metrics import answers
 from neuroscaling.encoding.predictions import prediction_kind, write_predictions
 from neuroscaling.encoding.settings import EncodingSettings, all_rows, sample_rows
-from neuroscaling.encoding.subject_scores import Evaluated, accuracy_table, region_rows, target_table
+from neuroscaling.encoding.subject_scores import Evaluated, accuracy_table, score_rows, target_table
 from neuroscaling.recordings.algonauts_recording import read_recording
 from neuroscaling.recordings.prepared import open_recording, read_manifest
-from neuroscaling.recordings.recording import Recording
-from neuroscaling.regression.scores import prediction_correlation
+from neuroscaling.recordings.recording import Recording, read_columns
+from neuroscaling.recordings.v4_sessions import read_session
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study.jobs import ScoreJob
-from neuroscaling.study.recording_folders import COARSE_REGIONS, FMRI_REGIONS
+from neuroscaling.study.recording_folders import COARSE_REGIONS, FMRI_REGIONS, v4_session_files
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, NsdEncoding
+from neuroscaling.study.sections.whole_study import RecordingsEncoding
 
 log = logging.getLogger(__name__)
 # Parts of areas (V1v, FFA-1) are reported where they are asked for.
@@ -60,79 +62,89 @@ def score_subject(
     chosen = _regions(recording, regions)
     _report_masked(recording)
     stored = open_store(activations)
-    tasks, final = _tasks(recording, settings)
-    ids = [*recording.training.stimulus_ids, *recording.test.stimulus_ids]
-    only_products = not all(stored.keeps(layer, "features") for layer in stored.layers)
-    ridge = settings.ridge_settings(only_products)
-    candidates = candidates_of(stored, ids, ridge.memory_mb)
-    targets = _targets(recording)
-    found = encode(candidates, [*tasks, *final], targets, recording.n_targets, ridge)
+    layers = Layers.of(stored, recording.stimulus_ids, settings.memory_mb)
+    question = question_of(recording, layers, settings, chosen)
+    found = answers(question, settings.metrics)
     kinds = [ACCURACY]
     if settings.final:
-        last = found.pop()[0] if final else found[0][-1]
-        kinds += write_predictions(output, recording, last.predictions)
-    names = [candidate.name for candidate in candidates]
-    evaluated = _evaluate(recording, settings, tasks[0].evaluate, found)
-    accuracy = accuracy_table(recording, evaluated, chosen, settings.draws)
-    write_parquet(file_beside(output, ACCURACY), accuracy)
-    rows = region_rows(recording, evaluated, accuracy, chosen, names)
+        kinds += write_predictions(output, recording, _final_predictions(found, question))
+    of_targets = [one for one in found if isinstance(one, TargetFits)]
+    evaluated = [Evaluated(question, one, evaluation) for one in of_targets for evaluation in question.evaluations]
+    write_parquet(file_beside(output, ACCURACY), accuracy_table(evaluated))
     details = {
+        "source": recording.details,
         "masked_vertices": recording.masked,
-        "candidates": names,
+        "candidates": layers.names,
         "settings": settings.plain(),
-        "ridge": asdict(ridge),
-        "evaluated": {"split": settings.evaluate, "images": len(evaluated.rows)},
+        "ridge": asdict(settings.ridge_settings(layers.only_products)),
+        "evaluated": {"split": settings.evaluate, "images": sum(len(rows) for rows in question.evaluations[0].rows)},
     }
-    table = target_table(recording, evaluated, names)
     origin = origin or Origin({}, {})
     read = {stored_name(activations): stored.manifest.checksum, **origin.made_from}
     seconds = time.perf_counter() - start
+    rows, table = score_rows(question, found, evaluated), target_table(evaluated)
     write_scores(output, header, rows, table, details, seconds, replace(origin, made_from=read), kinds)
 
 
-def _tasks(recording: Recording, settings: EncodingSettings) -> tuple[list[Task], list[Task]]:
-    """What accuracy is reported of, and the final model where none of those is fitted on all training images."""
-    ids, n_test = recording.training.stimulus_ids, len(recording.test.stimulus_ids)
-    if settings.evaluate == "test" and recording.test.responses is None:
-        fix = "evaluate on training images that are held out (`evaluate: validation`), or rebuild them from NSD"
-        raise DataError(Problem(what="the responses to the test images are withheld", where=recording.name, fix=fix))
-    sampling, test = sample_rows(ids, settings, recording.name), len(ids) + np.arange(n_test)
-    evaluate = test if settings.evaluate == "test" else sampling.held_out
-    is_whole = settings.evaluate == "test" and len(sampling.draws[0].orders[-1]) == len(ids)
-    final = [Task(all_rows(ids, settings), test)] if settings.final and not is_whole else []
-    return [Task(draw, evaluate) for draw in sampling.draws], final
+def question_of(recording: Recording, layers: Layers, settings: EncodingSettings, regions: Sequence[str]) -> Question:
+    """What the metrics are asked; with a final model where one is wanted and no task is fitted on all training images.
 
-
-def _targets(recording: Recording) -> Any:
-    """Responses to all rows, those to the test images left out: no fit may see them."""
-    responses, n_test = recording.training.known_responses, len(recording.test.stimulus_ids)
-
-    def read(start: int, stop: int) -> np.ndarray:
-        withheld = np.full((n_test, stop - start), np.nan, np.float32)
-        return np.concatenate([responses.read(start, stop), withheld])
-
-    return read
-
-
-def _evaluate(
-    recording: Recording, settings: EncodingSettings, rows: np.ndarray, found: list[list[Encoded]]
-) -> Evaluated:
+    Raises DataError for withheld responses, a recording without test images that is to be evaluated on these, and sizes
+    that the subject can't give.
+    """
+    sampling = sample_rows(recording.training.stimulus_ids, settings, recording.name)
+    n = len(recording.training.stimulus_ids)
     if settings.evaluate == "test":
-        rows, split, ceiling = np.arange(len(recording.test.stimulus_ids)), recording.test, recording.test.ceiling
+        evaluations, evaluate = _test_sets(recording, len(sampling.draws))
+        rows = tuple(n + evaluate for _ in sampling.draws)
     else:
-        split, ceiling = recording.training, recording.ceiling_of(recording.training, rows)
-    n = recording.n_targets
-    step = max(1, int(5e8 // (8 * len(split.stimulus_ids))))
-    responses = np.hstack([split.known_responses.read(i, min(i + step, n))[rows] for i in range(0, n, step)])
-    correlations = [[_correlation(one.predictions, responses) for one in draw] for draw in found]
-    return Evaluated(rows, responses, ceiling, found, correlations)
+        evaluations, rows = [_held_out(recording, sampling.held_out)], sampling.held_out
+    tasks = tuple(Task(draw, own) for draw, own in zip(sampling.draws, rows, strict=True))
+    n_folds = settings.held_out_folds if settings.evaluate == "folds" else 1
+    whole = settings.evaluate == "test" and len(sampling.draws[0].orders[-1]) == n
+    final = None
+    if settings.final and not whole:
+        test = n + np.arange(len(recording.test.stimulus_ids))
+        final = Task(all_rows(recording.training.stimulus_ids, settings), test)
+    return Question(recording, tuple(regions), layers, tasks, tuple(evaluations), settings, n_folds, final)
 
 
-def _correlation(predictions: np.ndarray, responses: np.ndarray, block: int = 4096) -> np.ndarray:
-    """Pearson correlation (V,), in blocks of targets."""
-    starts = range(0, responses.shape[1], block)
-    parts = [(predictions[:, i : i + block], responses[:, i : i + block]) for i in starts]
-    return np.concatenate([prediction_correlation(a.astype(np.float64), b.astype(np.float64)) for a, b in parts])
+def _test_sets(recording: Recording, n_tasks: int) -> tuple[list[Evaluation], np.ndarray]:
+    """The test sets, and the rows of all of them, counted from the first."""
+    if not recording.tests:
+        fix = "`evaluate: folds`, or `validation`"
+        raise DataError(Problem(what="the recording has no test images", where=recording.name, fix=fix))
+    found, first = [], 0
+    for name, split in recording.tests.items():
+        if split.responses is None:
+            fix = "evaluate on training images that are held out (`evaluate: validation`), or rebuild them from NSD"
+            raise DataError(
+                Problem(what="the responses to the test images are withheld", where=recording.name, fix=fix)
+            )
+        n = len(split.stimulus_ids)
+        places, rows = (slice(first, first + n),) * n_tasks, (np.arange(n),) * n_tasks
+        responses = partial(read_columns, split.responses)
+        label = name if len(recording.tests) > 1 else None
+        found.append(Evaluation(label, places, rows, responses, split.ceiling, split.ceiling_images))
+        first += n
+    return found, np.arange(first)
+
+
+def _held_out(recording: Recording, rows: tuple[np.ndarray, ...]) -> Evaluation:
+    """Training images that the tasks hold out; the ceiling is that of all of them, of folds that of all images."""
+    split = recording.training
+    ceiling = recording.ceiling_of(split, np.unique(np.concatenate(rows)))
+    n_images = None if ceiling is not None else split.ceiling_images
+    responses = partial(read_columns, split.known_responses)
+    places = tuple(slice(0, len(own)) for own in rows)
+    return Evaluation(None, places, rows, responses, split.ceiling if ceiling is None else ceiling, n_images)
+
+
+def _final_predictions(found: Sequence[Fits], question: Question) -> np.ndarray:
+    """Predictions (main test images, V) by the model of all training images, which is ridge."""
+    ridge = next(one for one in found if isinstance(one, TargetFits) and one.metric == "ridge")
+    last = ridge.final if ridge.final else ridge.found[0][-1]
+    return last.predictions[: len(question.recording.test.stimulus_ids)]
 
 
 def _regions(recording: Recording, regions: Sequence[str] | str) -> list[str]:
@@ -171,7 +183,7 @@ KINDS = (TARGETS, ACCURACY, *map(prediction_kind, ("lh", "rh", "both")))
 
 def score_encodings(
     outputs: Sequence[ScoreJob],
-    entry: AlgonautsEncoding | NsdEncoding,
+    entry: RecordingsEncoding,
     located: Mapping[str, LocatedSubject],
     protocol: str,
 ) -> None:
@@ -191,7 +203,8 @@ def score_encodings(
                 if recording is None:
                     recording, files = open_subject(place), recorded_files(place, out.data)
                 simulated = out.data.startswith("simulated-") or recording.simulated
-                header = ScoreHeader(out.run, out.data, simulated, entry.source, ("ridge",), protocol)
+                name = entry.benchmark_of(place.subject)
+                header = ScoreHeader(out.run, out.data, simulated, name, settings.metrics, protocol)
                 origin = Origin(out.definition, files, lease)
                 score_subject(out.activations, recording, out.path, header, settings, entry.regions, origin)
 
@@ -199,9 +212,10 @@ def score_encodings(
 OPENERS: dict[str, Callable[[Path, str], Recording]] = {
     "tree": read_recording,
     "recording": lambda folder, _: open_recording(folder),
+    "v4": read_session,
 }
 """What reads the recordings of a subject, from the folder and the subject's name, by the kind of the folder: a tree in
-the Algonauts layout, or a folder prepared from NSD."""
+the Algonauts layout, a prepared folder, or the public repository of V4 sessions."""
 
 
 def open_subject(place: LocatedSubject) -> Recording:
@@ -221,6 +235,9 @@ def recorded_files(place: LocatedSubject, data: str) -> dict[str, str]:
     name, folder = f"{data}/{place.subject}", place.folder
     if place.kind == "recording":
         return {name: read_manifest(folder).checksum}
+    if place.kind == "v4":
+        session = [file for file in v4_session_files(place.subject).values() if (folder / file).is_file()]
+        return {f"{data}/{file}": f"sha256:{file_sha256(folder / file)}" for file in session}
     own = folder / place.subject
     files = sorted(own.rglob("*.npy"))
     if brain := brain_of(folder):

@@ -17,12 +17,14 @@ Group = tuple[str, str]
 RANGES = {"r": (-1.0, 1.0), "explained": (-1.0, 1.0), "challenge": (0.0, 100.0)}
 TEXT, NUMBER, COUNT = "string", "float64", "int64"
 ACCURACY = (
-    {"run": TEXT, "data": TEXT, "source": TEXT, "simulated": "bool", "region": TEXT, "hemisphere": TEXT}
+    {"run": TEXT, "data": TEXT, "source": TEXT, "metric": TEXT, "test_set": TEXT, "simulated": "bool"}
+    | {"region": TEXT, "hemisphere": TEXT}
     | {"n_mapping": COUNT, "mapping": TEXT, "measure": TEXT, "value": NUMBER, "low": NUMBER, "high": NUMBER}
     | {"bias": NUMBER, "interval_over": TEXT, "n_subjects": COUNT, "n_vertices": COUNT}
 )
 COMPARISON = (
-    {"run": TEXT, "other": TEXT, "data": TEXT, "source": TEXT, "simulated": "bool", "region": TEXT}
+    {"run": TEXT, "other": TEXT, "data": TEXT, "source": TEXT, "metric": TEXT, "test_set": TEXT}
+    | {"simulated": "bool", "region": TEXT}
     | {"n_mapping": COUNT, "measure": TEXT, "difference": NUMBER, "low": NUMBER, "high": NUMBER}
     | {"interval_over": TEXT, "n_subjects": COUNT, "same_sign": NUMBER, "p": NUMBER}
 )
@@ -38,15 +40,18 @@ def write_accuracy(score_files: Sequence[str | Path], out: str | Path) -> None:
     rows: list[dict[str, Any]] = []
     of_both: list[SubjectAccuracy] = []
     for _, found in groupby(listed(map(Path, score_files)).items(), key=lambda item: item[0][:3]):
-        members = [read_accuracy(path) for _, path in found]
-        rows += accuracy_rows(members)
+        members = sorted((one for _, path in found for one in read_accuracy(path)), key=_kind)
+        for _, alike in groupby(members, key=_kind):
+            rows += accuracy_rows(list(alike))
         of_both += [member.of(BOTH) for member in members]
     _write(out, rows, ACCURACY)
     _write(out.with_name("comparisons.parquet"), list(comparison_rows(of_both)), COMPARISON)
 
 
 def accuracy_rows(members: Sequence[SubjectAccuracy]) -> Iterator[dict[str, Any]]:
-    """Rows (ACCURACY) of one run on the subjects of one source, for each region, hemisphere, size and measure.
+    """Rows (ACCURACY) of one run on the subjects of one source by one metric on one test set.
+
+    There is one for each region, hemisphere, size and measure.
 
     mapping: `equal`: the subjects that have this number of mapping images, all with the same; `largest`: each subject
     with its own largest number, n_mapping being the smallest of them. value, low, high: mean over subjects and its
@@ -59,15 +64,15 @@ def accuracy_rows(members: Sequence[SubjectAccuracy]) -> Iterator[dict[str, Any]
 
 
 def comparison_rows(subjects: Sequence[SubjectAccuracy]) -> Iterator[dict[str, Any]]:
-    """Rows (COMPARISON) for each two runs, data, source, region and measure, of both hemispheres together.
+    """Rows (COMPARISON) for each two runs, data, source, metric, test set, region and measure, of both hemispheres.
 
     Each subject that both runs have counts with the largest number of mapping images that both have of it; n_mapping is
     the smallest of these. difference: run minus other, paired by subject and by draw of images; same_sign: share of
     subjects whose difference has the sign of the mean; p: exact sign-flip test, for this row alone (many rows: expect
     some small ones by chance).
     """
-    by_data = sorted(subjects, key=lambda one: (one.data, one.source, one.run))
-    for _, found in groupby(by_data, key=lambda one: (one.data, one.source)):
+    by_data = sorted(subjects, key=lambda one: (one.data, one.source, *_kind(one), one.run))
+    for _, found in groupby(by_data, key=lambda one: (one.data, one.source, *_kind(one))):
         runs = {run: {one.subject: one for one in group} for run, group in groupby(found, key=lambda one: one.run)}
         for first, second in combinations(runs, 2):
             yield from _compared(list(_pairs(runs[first], runs[second])))
@@ -81,8 +86,7 @@ def _rows(mapping: str, members: list[tuple[SubjectAccuracy, int]]) -> Iterator[
     values = _stack([_values(member, size, groups) for member, size in members])
     n_vertices = {group: sum(_count(member, group) for member, _ in members) for group in groups}
     summary = summarise(values)
-    facts = {"run": one.run, "data": one.data, "source": one.source, "simulated": one.simulated, "mapping": mapping}
-    facts["n_mapping"] = min(size for _, size in members)
+    facts = {"run": one.run, **_about(one), "mapping": mapping, "n_mapping": min(size for _, size in members)}
     for key, (group, measure) in enumerate((group, measure) for group in groups for measure in MEASURES):
         n = int(summary.n_subjects[key])
         if not n:
@@ -121,8 +125,7 @@ def _compared(pairs: list[tuple[SubjectAccuracy, SubjectAccuracy, int]]) -> Iter
     n_draws = min(first.shape[1], second.shape[1])
     differences = first[:, :n_draws] - second[:, :n_draws]
     summary, sign, p = summarise(differences), same_sign(differences[:, 0]), sign_flip_p(differences[:, 0])
-    facts = {"run": one.run, "other": other.run, "data": one.data, "source": one.source, "simulated": one.simulated}
-    facts["n_mapping"] = min(size for _, _, size in pairs)
+    facts = {"run": one.run, "other": other.run, **_about(one), "n_mapping": min(size for _, _, size in pairs)}
     for key, (group, measure) in enumerate((group, measure) for group in groups for measure in MEASURES):
         n = int(summary.n_subjects[key])
         if not n:
@@ -138,6 +141,15 @@ def _compared(pairs: list[tuple[SubjectAccuracy, SubjectAccuracy, int]]) -> Iter
             "same_sign": float(sign[key]),
             "p": float(p[key]),
         }
+
+
+def _kind(one: SubjectAccuracy) -> tuple[str, str]:
+    return one.metric, one.test_set
+
+
+def _about(one: SubjectAccuracy) -> dict[str, Any]:
+    same = {"data": one.data, "source": one.source, "metric": one.metric, "test_set": one.test_set}
+    return {**same, "simulated": one.simulated}
 
 
 def _groups(members: Iterator[SubjectAccuracy]) -> list[Group]:

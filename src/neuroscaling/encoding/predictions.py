@@ -88,7 +88,9 @@ def _weights(score_file: Path, content: ScoreFile, side: str, width: int, averag
     if average == "plain":
         return np.ones(width)
     table = _targets(score_file, content)
+    # Of several test sets each has the rows; what was chosen inside the mapping images is the same.
     final = (table["hemisphere"] == side) & (table["n_mapping"] == table["n_mapping"].max(initial=0))
+    final &= table["metric"] == "ridge"
     weights = np.zeros(width)
     weights[table["vertex"][final]] = np.maximum(np.nan_to_num(table["cv"][final], nan=0.0), 0.0)
     return weights
@@ -96,7 +98,9 @@ def _weights(score_file: Path, content: ScoreFile, side: str, width: int, averag
 
 def _targets(score_file: Path, content: ScoreFile) -> dict[str, Any]:
     return read_parquet_columns(
-        checked_file(score_file, content.files, TARGETS), ("hemisphere", "vertex", "n_mapping", "cv"), DELETE_SCORE
+        checked_file(score_file, content.files, TARGETS),
+        ("metric", "hemisphere", "vertex", "n_mapping", "cv"),
+        DELETE_SCORE,
     )
 
 

@@ -1,5 +1,6 @@
 """Settings of an encoding: how responses are mapped and evaluated, and which rows do which."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,11 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing
+from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, NestedSubsets, RidgeSettings
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriEncoding, Ridge
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding, RecordingsEncoding, Ridge
 
+log = logging.getLogger(__name__)
 FOLDS = {"corrected": 5, "parity": 8}
 SEED = 0
+Evaluate = Literal["test", "validation", "folds"]
 
 
 @dataclass(frozen=True)
@@ -19,41 +23,52 @@ class EncodingSettings:
     """What determines an encoding beside the features and the responses.
 
     samples: mapping images of each size, "all" for all there are; repeats: draws of the nested subsets; evaluate:
-    "test" or "validation" (`validation` training images held out); equalise: training images used of a subject, or
-    None; final: whether the test images are predicted from all training images; draws: bootstraps of images;
-    parity: rows, folds, features and intercepts as in github.com/suyamat/ScalingVisionEncoder; ridge: its keys that are
-    None follow the protocol.
+    "test", "validation" (`validation` training images held out), or "folds" (`held_out_folds` shuffled ones of the
+    training images, each held out once); equalise: training images used of a subject, or None; metrics: names in
+    `metrics.METRICS`; final: whether the test images are predicted from all training images; draws: bootstraps of
+    images; parity: rows, folds, features and intercepts as in github.com/suyamat/ScalingVisionEncoder; ridge: its keys
+    that are None follow the protocol.
     """
 
     samples: tuple[int | Literal["all"], ...]
     repeats: int
-    evaluate: Literal["test", "validation"]
+    evaluate: Evaluate
     validation: int
+    held_out_folds: int
     equalise: int | None
+    metrics: tuple[str, ...]
     final: bool
     draws: int
     parity: bool
     ridge: Ridge
 
     @classmethod
-    def of(cls, entry: FmriEncoding, protocol: str) -> "EncodingSettings":
+    def of(cls, entry: RecordingsEncoding, protocol: str) -> "EncodingSettings":
         """From an entry of `encoding:`; a source that takes submissions has a final model where one is asked for."""
+        own = {key: value for key, value in entry.ridge if value is not None}
         return cls(
             samples=tuple(entry.samples),
             repeats=entry.repeats,
             evaluate=entry.evaluate,
             validation=entry.validation,
+            held_out_folds=entry.held_out_folds,
             equalise=entry.equalise,
+            metrics=tuple(entry.metrics),
             final=isinstance(entry, AlgonautsEncoding) and bool(entry.submissions),
             draws=entry.draws,
             parity=protocol == "parity",
-            ridge=entry.ridge,
+            ridge=entry.ridge_of_source.model_copy(update=own),
         )
 
     @property
     def folds(self) -> int:
         """Folds of the mapping images."""
         return self.ridge.folds or FOLDS[self._protocol]
+
+    @property
+    def memory_mb(self) -> int:
+        """Bound of a job's working memory beside features and predictions."""
+        return self.ridge.memory_mb
 
     @property
     def _protocol(self) -> str:
@@ -74,15 +89,17 @@ class EncodingSettings:
             scale=asked.features or ("centre" if self.parity or only_products else "standardise"),
             intercept=not self.parity,
             memory_mb=asked.memory_mb,
+            dtype=asked.precision or "float32",
         )
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Rows of a subject's training split. held_out: rows to validate on, empty where the test split is evaluated."""
+    """Rows of a subject's training split: nested mapping rows, and the rows that each leaves to be validated on (empty
+    where the test split is evaluated). Draws of one order of images, and of its folds, stand together."""
 
     draws: tuple[NestedSubsets, ...]
-    held_out: np.ndarray
+    held_out: tuple[np.ndarray, ...]
 
 
 def sample_rows(stimulus_ids: Sequence[str], settings: EncodingSettings, subject: str) -> Sampling:
@@ -90,19 +107,40 @@ def sample_rows(stimulus_ids: Sequence[str], settings: EncodingSettings, subject
 
     All rows of an image stay together: in a subset, in a fold, among those held out. Corrected: images are shuffled.
     Parity: the first rows in the order of the files, the last of those used held out, folds of neighbouring rows.
-    Raises DataError with every size that the subject can't give.
+    Raises DataError with every size that the subject can't give; of folds larger sizes are left out, with a line in the
+    log, since sessions differ in their numbers of images.
     """
     images = list(dict.fromkeys(stimulus_ids))
     used = _used(len(images), settings, subject)
-    n_held_out = settings.validation if settings.evaluate == "validation" else 0
-    pool, held_out = used[: len(used) - n_held_out], used[len(used) - n_held_out :]
-    sizes = _sizes(len(pool), settings, subject)
     rows = _rows_by_image(stimulus_ids, images)
-    drawn = []
+    drawn, held_out = [], []
     for repeat in range(1 if settings.parity else settings.repeats):
-        order = pool if settings.parity else np.random.default_rng([SEED, 1 + repeat]).permutation(pool)
-        drawn.append(_draw(order, sizes, rows, settings))
-    return Sampling(tuple(drawn), np.sort(_expand(held_out, rows)[0]))
+        pools = _pools(used, settings, subject, repeat)
+        numbers = _numbers(min(len(pool) for pool, _, _ in pools), settings, subject)
+        for pool, out, seed in pools:
+            order = pool if settings.parity else np.random.default_rng(seed).permutation(pool)
+            sizes = [*numbers, *([len(pool)] if "all" in settings.samples else [])]
+            drawn.append(_draw(order, sizes, rows, settings))
+            held_out.append(np.sort(_expand(out, rows)[0]))
+    return Sampling(tuple(drawn), tuple(held_out))
+
+
+def _pools(
+    used: np.ndarray, settings: EncodingSettings, subject: str, repeat: int
+) -> list[tuple[np.ndarray, np.ndarray, int | list[int]]]:
+    """Images to map with and images held out, with the seed of the former's order, for each fold of a repeat."""
+    if settings.evaluate != "folds":
+        n = settings.validation if settings.evaluate == "validation" else 0
+        return [(used[: len(used) - n], used[len(used) - n :], [SEED, 1 + repeat])]
+    if len(used) <= settings.held_out_folds:
+        what = f"{len(used)} images, and `evaluate: folds` makes {settings.held_out_folds} folds of them"
+        raise DataError(Problem(what=what, where=subject, allowed="more images than folds"))
+    images = np.sort(used)
+    found = shuffled_folds(len(images), settings.held_out_folds, SEED)
+    return [
+        (images[train], images[held], SEED + fold if repeat == 0 else [SEED, fold, repeat])
+        for fold, (train, held) in enumerate(found)
+    ]
 
 
 def all_rows(stimulus_ids: Sequence[str], settings: EncodingSettings) -> NestedSubsets:
@@ -124,20 +162,24 @@ def _used(n_images: int, settings: EncodingSettings, subject: str) -> np.ndarray
     return (order if settings.parity else np.random.default_rng([SEED, 0]).permutation(order))[:wanted]
 
 
-def _sizes(n_pool: int, settings: EncodingSettings, subject: str) -> list[int]:
+def _numbers(n_pool: int, settings: EncodingSettings, subject: str) -> list[int]:
+    """The sizes that are numbers, ascending, for pools of `n_pool` images or one more; without one that is all."""
     least = settings.folds
     if n_pool < least:
         what = f"{max(n_pool, 0)} mapping images are left, and there are {least} folds"
         fix = "hold fewer images out (`validation`), or take fewer folds"
         raise DataError(Problem(what=what, where=subject, allowed=f"{least} or more", fix=fix))
-    numbers = [size for size in settings.samples if size != "all"]
-    above = sorted(size for size in numbers if size > n_pool)
-    if above:
+    most = n_pool - ("all" in settings.samples)
+    numbers = sorted({int(size) for size in settings.samples if size != "all"})
+    usable, above = [size for size in numbers if size <= most], [size for size in numbers if size > n_pool]
+    if above and settings.evaluate == "folds" and (usable or "all" in settings.samples):
+        log.warning("%s has no %s mapping images: a fold trains on %d", subject, listing(above), n_pool)
+    elif above:
         what = f"more mapping images than the {n_pool} that the subject has"
         raise DataError(
             Problem(what=what, where=f"{subject}: samples", value=listing(above), allowed=f"at most {n_pool}, or `all`")
         )
-    return sorted({*numbers, *([n_pool] if "all" in settings.samples else [])})
+    return usable
 
 
 def _draw(

@@ -12,7 +12,7 @@ from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import EncodingJob, StimulusSet
 from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
-from neuroscaling.study.sections.whole_study import FmriEncoding
+from neuroscaling.study.sections.whole_study import RecordingsEncoding, V4Encoding
 from neuroscaling.study.stimulus_sources import AlgonautsTree
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
@@ -73,10 +73,14 @@ def simulated_stimuli(brain: SimulatedBrain) -> int:
 
 
 def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
-    """Of a folder in the Algonauts layout what its files say, else what its settings or the challenge say.
+    """Of a folder in the Algonauts layout and a V4 session what files say, else what settings or the challenge say.
 
-    None where nobody knows yet: recordings from NSD that are not prepared.
+    None where nobody knows yet: recordings that are not prepared or downloaded.
     """
+    if isinstance(job.entry, V4Encoding):
+        averaged = job.folder / recording_folders.v4_session_files(job.subject)["responses"]
+        neurons, images = npy_shape(averaged) if averaged.is_file() else (0, 0)
+        return SubjectShape(images, 0, neurons) if images else None
     if isinstance(job.entry.data, SimulatedData):
         brain: SimulatedBrain = study.config.simulated[job.entry.data.simulated]
         return SubjectShape(brain.algonauts_train, brain.algonauts_test, 2 * brain.vertices)
@@ -90,15 +94,16 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     return SubjectShape(*CHALLENGE[job.subject]) if job.subject in CHALLENGE else None
 
 
-def fits_of(entry: FmriEncoding, protocol: str, shape: SubjectShape) -> list[RidgeFit]:
+def fits_of(entry: RecordingsEncoding, protocol: str, shape: SubjectShape) -> list[RidgeFit]:
     """The fits of every candidate: of each number of mapping images, and of all images for a submission."""
     settings = EncodingSettings.of(entry, protocol)
     used = min(settings.equalise or shape.training, shape.training)
-    held_out = settings.validation if settings.evaluate == "validation" else 0
+    folds = settings.held_out_folds if settings.evaluate == "folds" else 1
+    held_out = {"validation": settings.validation, "folds": -(-used // folds)}.get(settings.evaluate, 0)
     evaluated = held_out or shape.test
     pool = max(used - held_out, 1)
     sizes = sorted({pool if size == "all" else min(int(size), pool) for size in settings.samples})
-    fits = [RidgeFit(size, evaluated, settings.repeats) for size in sizes]
+    fits = [RidgeFit(size, evaluated, settings.repeats * folds) for size in sizes]
     return [*fits, RidgeFit(shape.training, shape.test, 1)] if settings.final else fits
 
 

@@ -1,9 +1,10 @@
 """One subject's fMRI (or a session's neurons) as every source gives it: responses are read in blocks of targets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,16 +61,29 @@ class ArrayResponses:
         return self.values[:, start:stop]
 
 
+def read_columns(responses: Responses | ArrayResponses, columns: np.ndarray, block: int = 4096) -> np.ndarray:
+    """Some targets of all rows, (rows, len(columns)) in the type they are stored in. columns: ascending."""
+    parts = [np.empty((responses.shape[0], 0), np.float32)] if not len(columns) else []
+    for start in range(0, responses.shape[1], block):
+        chosen = columns[(columns >= start) & (columns < start + block)]
+        if len(chosen):
+            first = int(chosen[0])
+            parts.append(responses.read(first, int(chosen[-1]) + 1)[:, chosen - first])
+    return np.hstack(parts)
+
+
 @dataclass(frozen=True)
 class Split:
     """The rows of one split. stimulus_ids: of each row (several times where repetitions are kept apart); repeats
     (rows,): repetitions that were averaged into the row, None where it isn't known; responses: None where withheld;
-    ceiling (V,): noise ceiling of all its rows in 0..1, or None."""
+    ceiling (V,): noise ceiling of all its rows in 0..1, or None; ceiling_images: how many images it was estimated from,
+    which tells its error (`denominators.repeat_ceiling_error`), or None where it comes as it is."""
 
     stimulus_ids: list[str]
     repeats: np.ndarray | None
     responses: Responses | ArrayResponses | None
     ceiling: np.ndarray | None = None
+    ceiling_images: int | None = None
 
     @property
     def known_responses(self) -> Responses | ArrayResponses:
@@ -84,10 +98,11 @@ class Split:
 class Recording:
     """One subject or session; targets (vertices, voxels, neurons) of all parts side by side, unusable ones left out.
 
-    tests: the test sets by name, the main one first; hemisphere (V,): `lh`, `rh`, or `both` for volumes and neurons;
-    vertex (V,): column in its part's file; regions: boolean (V,) by name; ncsnr (V,): signal-to-noise ratio of single
-    trials, from which the ceiling of any rows follows, or None; fsaverage (V,): vertex number on fsaverage, or None;
-    masked: the columns left out (NaN, or no variance), by part; simulated: never recorded from anybody.
+    tests: the test sets by name, the main one first; none where all images are rows of `training`; hemisphere (V,):
+    `lh`, `rh`, or `both` for volumes and neurons; vertex (V,): column in its part's file; regions: boolean (V,) by
+    name; ncsnr (V,): signal-to-noise ratio of single trials, from which the ceiling of any rows follows, or None;
+    fsaverage (V,): vertex number on fsaverage, or None; masked: the columns left out (NaN, or no variance), by part;
+    simulated: never recorded from anybody; details: what a score file says of the recording beside that, as JSON.
     """
 
     name: str
@@ -100,11 +115,17 @@ class Recording:
     fsaverage: np.ndarray | None
     masked: dict[str, list[int]]
     simulated: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def test(self) -> Split:
         """The main test set."""
         return next(iter(self.tests.values()))
+
+    @property
+    def stimulus_ids(self) -> list[str]:
+        """Of all rows: those of the training split, then those of each test set."""
+        return [stimulus for split in (self.training, *self.tests.values()) for stimulus in split.stimulus_ids]
 
     @property
     def n_targets(self) -> int:

@@ -19,6 +19,7 @@ from neuroscaling.core.array_files import read_npy
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
+from neuroscaling.recordings.recording import ArrayResponses, Recording, Split
 from neuroscaling.regression.scores import repeat_ceiling, varies
 from neuroscaling.study.recording_folders import (
     v4_image_numbers,
@@ -51,6 +52,33 @@ class Session:
     def neurons(self) -> np.ndarray:
         """Numbers (from 0) in the file of the neurons that are here."""
         return np.setdiff1d(np.arange(self.responses.shape[1] + len(self.left_out)), self.left_out)
+
+
+def read_session(root: str | Path, session: str) -> Recording:
+    """A session as a recording without test images: all of its images are rows of the training split.
+
+    Raises DataError as `load_session`.
+    """
+    return recording_of(load_session(root, session))
+
+
+def recording_of(session: Session) -> Recording:
+    """The recording of a session; the ceiling is that of its raw repeats."""
+    n = session.responses.shape[1]
+    images = None if session.ceiling is None else len(session.stimulus_ids)
+    ceiling = "raw repeats" if session.ceiling is not None else "none: no raw repeats of this session"
+    return Recording(
+        name=session.name,
+        training=Split(session.stimulus_ids, None, ArrayResponses(session.responses), session.ceiling, images),
+        tests={},
+        hemisphere=np.full(n, "both"),
+        vertex=session.neurons,
+        regions={"V4": np.ones(n, bool)},
+        ncsnr=None,
+        fsaverage=None,
+        masked={"both": list(session.left_out)},
+        details={"pinned": session.pinned, "ceiling": ceiling},
+    )
 
 
 def load_session(root: str | Path, session: str) -> Session:

@@ -31,16 +31,19 @@ NO_CEILING = "r is not divided by a noise ceiling, so that ROIs of different rel
 METRIC = "ridge"
 ROW_COLUMNS = [
     "run", "data", "benchmark", "metric", "region", "subject", "n_mapping", "raw", "score", "n_targets", "arch",
-    "arch_family", "kind", "samples_per_class", "n_samples", "n_params", "seed", "dataset",
+    "arch_family", "kind", "samples_per_class", "n_samples", "n_params", "seed", "dataset", "test_set",
 ]  # fmt: skip
 INTERVAL_COLUMNS = [
-    "run", "data", "region", "hemisphere", "n_mapping", "mapping", "measure", "value", "low", "high",
-    "interval_over",
+    "run", "data", "metric", "test_set", "region", "hemisphere", "n_mapping", "mapping", "measure", "value", "low",
+    "high", "interval_over",
 ]  # fmt: skip
 SUBJECT_COLUMNS = [
-    "region", "hemisphere", "n_mapping", "draw", "n_vertices", "r", "normalised", "challenge", "unclipped",
+    "metric", "test_set", "region", "hemisphere", "n_mapping", "draw", "n_vertices", "r", "normalised", "challenge",
+    "unclipped",
 ]  # fmt: skip
-VERTEX_COLUMNS = ["subject", "hemisphere", "fsaverage", "regions", "n_mapping", "layer", "grid", "r", "ceiling"]
+VERTEX_COLUMNS = [
+    "subject", "metric", "test_set", "hemisphere", "fsaverage", "regions", "n_mapping", "layer", "grid", "r", "ceiling",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,19 +113,32 @@ def _encoding(
     benchmarks = {content.benchmark for _, content in files}
     mine = (table["data"] == data) & (table["metric"] == METRIC) & table["benchmark"].isin(benchmarks)
     rows = table[mine & table["n_mapping"].notna() & table["raw"].notna()]
+    main = _main_test_set(files)
+    rows = rows[rows["test_set"].fillna("") == main]
+    intervals = intervals[(intervals["data"] == data) & _is_drawn(intervals, main)]
     several = rows.duplicated(["run", "region", "subject", "n_mapping"]).any()
     unit = rows["benchmark"] if several else rows["subject"]
     layers = {content.run: _layers(content) for _, content in files}
+    vertices = _beside(files, "targets", VERTEX_COLUMNS, lambda one: _at_largest(one[_is_drawn(one, main)]))
     return Encoding(
         data,
         any(content.simulated for _, content in files),
         rows.assign(unit=unit.astype("string").fillna("all")),
-        intervals[intervals["data"] == data],
-        _beside(files, "accuracy", SUBJECT_COLUMNS, lambda frame: frame[frame["draw"] == -1]),
-        _with_depth(_beside(files, "targets", VERTEX_COLUMNS, _at_largest), layers),
+        intervals,
+        _beside(files, "accuracy", SUBJECT_COLUMNS, lambda one: one[(one["draw"] == -1) & _is_drawn(one, main)]),
+        _with_depth(vertices, layers),
         layers,
         fits,
     )
+
+
+def _main_test_set(files: list[tuple[Path, ScoreFile]]) -> str:
+    """The first test set of a source, "" where it has one alone: the figures are of it."""
+    return next((str(row.get("test_set") or "") for _, content in files for row in content.rows), "")
+
+
+def _is_drawn(frame: pd.DataFrame, test_set: str) -> pd.Series:
+    return (frame["metric"] == METRIC) & (frame["test_set"] == test_set)
 
 
 def _beside(files: list[tuple[Path, ScoreFile]], ending: str, columns: list[str], keep: Any) -> pd.DataFrame:

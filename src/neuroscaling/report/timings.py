@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 STAGES = [
-    "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding", "v4",
+    "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding",
     "accuracy", "submission", "table", "published_table", "fit", "encoding_figures", "published_figures", "report",
 ]  # fmt: skip
 # Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.
-STAGES_OF_RUNS = {"activations", "brainscore", "encoding", "v4"}
+STAGES_OF_RUNS = {"activations", "brainscore", "encoding"}
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,10 @@ from neuroscaling.study.recordings import (
     StimulusSet,
     brainscore_jobs,
     encoding_jobs,
-    v4_identity,
 )
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.recordings import BrainScore
-from neuroscaling.study.sections.whole_study import FmriEncoding, V4Encoding
+from neuroscaling.study.sections.whole_study import RecordingsEncoding
 
 ITSELF = "itself"
 """In place of the run whose layers a score takes, where it is the run that is scored."""
@@ -50,7 +49,7 @@ def subset_name(run: Run) -> ArtefactName:
 class Names:
     """The names of a study's artefacts. Runs share parts of them, so each part is put together once.
 
-    jobs: of Brain-Score; subjects: of fMRI.
+    jobs: of Brain-Score; subjects: of the sources of `encoding:`.
     """
 
     study: LoadedStudy
@@ -136,7 +135,7 @@ class Names:
         return self._once(("score", job.data, benchmark, _group(run), chosen_on), made)
 
     def encoding(self, run: Run, subject: EncodingJob) -> ArtefactName:
-        """The scores of a run on a subject of fMRI."""
+        """The scores of a run on a subject of a source of recordings."""
         extraction = self.extraction(run)
 
         def made() -> ArtefactName:
@@ -152,22 +151,6 @@ class Names:
             return ArtefactName(subject.benchmark, definition)
 
         return self._once(("encoding", id(subject.entry), subject.benchmark, _group(run)), made)
-
-    def v4(self, run: Run, entry: V4Encoding, session: str) -> ArtefactName:
-        """The scores of a run on a session of V4 recordings."""
-        extraction = self.extraction(run)
-
-        def made() -> ArtefactName:
-            definition = {
-                "session": v4_identity(self.study, session),
-                "activations": extraction,
-                **entry.model_dump(mode="json", include={"samples", "metrics"}),
-                "protocol": self.study.config.protocol,
-                "code": code_of("v4"),
-            }
-            return ArtefactName(f"v4-{session}", definition)
-
-        return self._once(("v4", id(entry), session, _group(run)), made)
 
     def chooses(self, job: BrainScoreJob, benchmark: str) -> bool:
         """Whether the layer of a benchmark is found by looking at scores."""
@@ -225,8 +208,8 @@ def _group(run: Run) -> tuple[str | None, ...]:
     return run.arch, run.kind, run.dataset, run.recipe.objective if run.recipe else None
 
 
-def entry_settings(entry: FmriEncoding) -> dict[str, Any]:
-    """What a source of fMRI is asked, as JSON: all that determines scores beside the recordings themselves."""
-    settings = entry.model_dump(mode="json", exclude={"data", "subjects"})
+def entry_settings(entry: RecordingsEncoding) -> dict[str, Any]:
+    """What a source of recordings is asked, as JSON: all that determines scores beside the recordings themselves."""
+    settings = entry.model_dump(mode="json", exclude={"data", "subjects", "sessions", "local_dir"})
     ridge = {key: value for key, value in settings["ridge"].items() if key not in ("gpu", "memory_mb")}
     return {**settings, "ridge": ridge, "submissions": bool(settings.get("submissions"))}

@@ -276,7 +276,6 @@ STAGE_ENTRIES = {
     "layers": "brainscore/commitment.py",
     "ceilings": "brainscore/benchmark_objects.py",
     "encoding": "encoding/encoding_job.py",
-    "v4": "encoding/v4_scores.py",
     "v4_assembly": "recordings/v4_assembly.py",
     "nsd": "recordings/nsd_preparation.py",
 }

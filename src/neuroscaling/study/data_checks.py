@@ -12,7 +12,7 @@ from neuroscaling.datasets.checks import light_problems
 from neuroscaling.study import architectures, benchmarks, published_tables
 from neuroscaling.study.paths import Store, brace_problems
 from neuroscaling.study.published_weights import path_in, weights_problems
-from neuroscaling.study.recording_checks import fmri_problems, v4_faults
+from neuroscaling.study.recording_checks import fmri_problems, setting_problems, v4_faults
 from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, TrainedRuns, devices_named
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
@@ -125,6 +125,8 @@ def _encoding_faults(study: Study) -> Iterator[Fault]:
         if isinstance(entry, FmriEncoding):
             yield from _data_faults(entry.data, (*place, "data"))
             yield from (Fault((*place, *key), problem) for key, problem in fmri_problems(study, entry))
+        else:
+            yield from (Fault((*place, *key), problem) for key, problem in setting_problems(study, entry))
     yield from v4_faults(study)
 
 
@@ -159,8 +161,7 @@ def _keep_faults(study: Study) -> Iterator[Fault]:
     """What asks for features where only inner products are kept."""
     if study.extraction.keep != "gram":
         return
-    recordings = [(i, entry) for i, entry in enumerate(study.encoding) if isinstance(entry, V4Encoding)]
-    needing = [f"encoding[{i}] ({entry.source})" for i, entry in recordings]
+    needing: list[str] = []
     if study.brainscore:
         needing += ["brainscore.engine: stock"] if study.brainscore.engine == "stock" else []
         needing += [name for name in study.brainscore.benchmarks if _metric(study.brainscore, name) == FEATURES_ALONE]

@@ -7,7 +7,7 @@ artefact: Snakemake shows it, and keeps it. The Snakefile imports this module, s
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from neuroscaling.core.records import failure_in
 from neuroscaling.datasets.settings import DatasetSettings
@@ -17,7 +17,6 @@ from neuroscaling.study.preparation_jobs import PreparationJob
 from neuroscaling.study.recording_jobs import BrainJob, StimuliJob, V4AssemblyJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, v4_assembly, v4_root
 from neuroscaling.study.run_table import Run, RunJob
-from neuroscaling.study.sections.whole_study import V4Encoding
 from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
 
 
@@ -60,18 +59,7 @@ class ScoreJob:
         return f"{self.path.parent.name}/{self.path.stem}"
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class V4ScoreJob(ScoreJob):
-    """A score file to write for one run and session of V4. samples: numbers of mapping images; metrics: mappings."""
-
-    samples: tuple[int | Literal["all"], ...]
-    metrics: tuple[str, ...]
-
-
-OneScoreJob = TypeVar("OneScoreJob", bound=ScoreJob)
-
-
-def sound(jobs: Iterable[OneScoreJob]) -> list[OneScoreJob]:
+def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
     """Those of `jobs` whose runs did not fail: a failed run has no activations, no scores, and no layers for others."""
     return [job for job in jobs if not any(failure_in(folder) for folder in (job.folder, job.chosen_on) if folder)]
 
@@ -166,18 +154,10 @@ class Jobs:
         return found
 
     def encoding(self, run: Run, subject: EncodingJob) -> ScoreJob:
-        """The score file of a run on a subject of fMRI."""
+        """The score file of a run on a subject of a source of recordings."""
         return self._scored(self._targets.encoding(run, subject))
 
-    def v4(self, run: Run, session: str) -> list[V4ScoreJob]:
-        """The score files of a run on a session of V4 recordings, of each entry of the study that asks for it."""
-        return [self._v4(run, entry, session) for entry in self._targets.entries_of(session)]
-
-    def _v4(self, run: Run, entry: V4Encoding, session: str) -> V4ScoreJob:
-        job = self._scored(self._targets.v4_score(run, entry, session))
-        return V4ScoreJob(**vars(job), samples=tuple(entry.samples), metrics=tuple(entry.metrics))
-
-    def left(self, jobs: Iterable[OneScoreJob]) -> list[OneScoreJob]:
+    def left(self, jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
         """Those of `jobs` whose file has to be made: it is absent, and no run that it needs failed."""
         return [
             job

@@ -4,7 +4,6 @@ Imported by the Snakefile, again in every cluster job: no torch, no xarray, no p
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -21,7 +20,7 @@ from neuroscaling.study.run_table import Run, expand_runs
 from neuroscaling.study.sections.fit_files import FitJob, expand_fits, load_fit_file
 from neuroscaling.study.sections.recordings import Data, SimulatedData, V4Data
 from neuroscaling.study.sections.validation import ROUNDS, STAND_INS, partial, read_study_parts
-from neuroscaling.study.sections.whole_study import FmriEncoding, FmriSource, Study, V4Encoding
+from neuroscaling.study.sections.whole_study import Study, V4Encoding
 from neuroscaling.study.sections.yaml_document import Document
 
 MOST_NAMES = 200
@@ -100,18 +99,9 @@ class LoadedStudy:
     def v4_dir(self) -> Path | None:
         """Folder of V4 recordings that the study names; None where they are downloaded into the store."""
         data = self.config.brainscore.data if self.config.brainscore else None
-        entries: list[V4Encoding | V4Data] = [*self.recordings, *([data] if isinstance(data, V4Data) else [])]
+        encoded = [entry for entry in self.config.encoding if isinstance(entry, V4Encoding)]
+        entries: list[V4Encoding | V4Data] = [*encoded, *([data] if isinstance(data, V4Data) else [])]
         return next((entry.local_dir for entry in entries if entry.local_dir), None)
-
-    @property
-    def fmri(self) -> Iterator[FmriSource]:
-        """The sources of fMRI."""
-        return (entry for entry in self.config.encoding if isinstance(entry, FmriEncoding))
-
-    @property
-    def recordings(self) -> Iterator[V4Encoding]:
-        """The sources of V4 recordings."""
-        return (entry for entry in self.config.encoding if isinstance(entry, V4Encoding))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ from neuroscaling.study.algonauts_tree import tree_problems
 from neuroscaling.study.preparation_jobs import SYNTHETIC
 from neuroscaling.study.sections.recordings import LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import subject_sizes
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriEncoding, NsdEncoding, Study, V4Encoding
+from neuroscaling.study.sections.whole_study import (
+    AlgonautsEncoding,
+    FmriEncoding,
+    NsdEncoding,
+    RecordingsEncoding,
+    Study,
+    V4Encoding,
+)
 
 Found = Iterator[tuple[Location, Problem]]
 """Problems with the keys of the entry, or further keys below them, that they are about."""
@@ -18,7 +25,7 @@ Found = Iterator[tuple[Location, Problem]]
 
 def fmri_problems(study: Study, entry: FmriEncoding) -> Found:
     """Faulty trees, sizes that a subject can't give, and settings that don't go together."""
-    yield from _setting_problems(study, entry)
+    yield from setting_problems(study, entry)
     match entry:
         case NsdEncoding():
             yield from _nsd_problems(entry) if entry.data.local.is_dir() else ()
@@ -41,7 +48,7 @@ def size_problems(entry: FmriEncoding, n_training: dict[str, int]) -> Found:
                     what="more training images than the subject has", where="", value=used, allowed=f"{subject}: {n}"
                 ),
             )
-        elif used - held_out < max(largest, 2):
+        elif entry.evaluate != "folds" and used - held_out < max(largest, 2):
             what = "more mapping images than the subject has"
             allowed = f"{subject}: at most {max(used - held_out, 0)}" + (
                 f" beside {held_out} held out" * bool(held_out)
@@ -49,7 +56,8 @@ def size_problems(entry: FmriEncoding, n_training: dict[str, int]) -> Found:
             yield ("samples",), Problem(what=what, where="", value=largest or "all", allowed=allowed)
 
 
-def _setting_problems(study: Study, entry: FmriEncoding) -> Found:
+def setting_problems(study: Study, entry: RecordingsEncoding) -> Found:
+    """Settings of any source that don't go together with each other, or with those of the study."""
     if study.extraction.keep == "gram" and entry.ridge.features == "standardise":
         fix = "`features: centre`, or `extraction: {keep: features}`"
         what = "inner products can't be standardised"

@@ -13,7 +13,13 @@ from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.nsd_tree import PREPARATION, SYNTHETIC_PREPARATION
 from neuroscaling.study.preparation_jobs import SYNTHETIC, NsdJob, PreparationJob
 from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, NsdEncoding
+from neuroscaling.study.sections.whole_study import (
+    AlgonautsEncoding,
+    EncodingSource,
+    FmriSource,
+    NsdEncoding,
+    V4Encoding,
+)
 from neuroscaling.study.stimulus_sources import (
     AlgonautsTree,
     BrainScoreSets,
@@ -217,15 +223,15 @@ def _plain_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class EncodingJob:
-    """A subject of a source of recordings.
+    """A subject (or a session) of a source of recordings.
 
     data: name of the recordings in the store; benchmark: name of the scores; stimuli: the images that networks are
-    shown; folder: where the recordings lie, and what is in it: `tree` (Algonauts layout) or `recording` (prepared);
-    made: file that a rule of ours writes when the recordings are there, or None for a folder of the user; preparation:
-    the job that makes it, of sources that are prepared.
+    shown; folder: where the recordings lie, and what is in it: `tree` (Algonauts layout), `recording` (prepared)
+    or `v4`; made: file that a rule of ours writes when the recordings are there, or None for a folder of the user;
+    preparation: the job that makes it, of sources that are prepared; downloads: files that are fetched before.
     """
 
-    entry: FmriSource
+    entry: EncodingSource
     data: str
     subject: str
     benchmark: str
@@ -234,6 +240,12 @@ class EncodingJob:
     kind: str
     made: Path | None
     preparation: PreparationJob | None = None
+    downloads: tuple[Path, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Path, ...]:
+        """Files of the store that a score waits for, beside activations."""
+        return (*self.downloads, *([self.made] if self.made else []))
 
     @property
     def located(self) -> dict[str, str]:
@@ -243,7 +255,8 @@ class EncodingJob:
 
 @dataclass(frozen=True)
 class LocatedSubject:
-    """Where the recordings of a subject lie; kind: `tree` (Algonauts layout) or `recording` (prepared)."""
+    """Where the recordings of a subject lie; kind: `tree` (Algonauts layout), `recording` (prepared) or
+    `v4`."""
 
     folder: Path
     kind: str
@@ -256,8 +269,19 @@ class LocatedSubject:
 
 
 def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
-    """The subjects of all sources of fMRI, in the order of the study file."""
-    return [job for entry in study.fmri for job in _jobs_of(study, entry)]
+    """The subjects and sessions of all sources, in the order of the study file."""
+    found: list[EncodingJob] = []
+    for entry in study.config.encoding:
+        found += _v4_jobs(study, entry) if isinstance(entry, V4Encoding) else _jobs_of(study, entry)
+    return found
+
+
+def _v4_jobs(study: LoadedStudy, entry: V4Encoding) -> Iterator[EncodingJob]:
+    """The sessions of an entry; what tells one's recordings from others is in the name of its images."""
+    for session in study.v4_sessions(entry):
+        stimuli, folder, downloads = v4_stimuli(study, session), v4_root(study, session), v4_files(study, session)
+        benchmark = f"v4-{session}"
+        yield EncodingJob(entry, "v4", session, benchmark, stimuli, folder, "v4", None, downloads=downloads)
 
 
 def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:

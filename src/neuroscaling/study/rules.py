@@ -12,14 +12,14 @@ from typing import Any
 
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.extraction_job import ExtractionJob
-from neuroscaling.study.jobs import Jobs, ScoreJob, SubsetJob, V4ScoreJob
+from neuroscaling.study.jobs import Jobs, ScoreJob, SubsetJob
 from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
 from neuroscaling.study.run_table import Run, RunJob
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, FmriSource, Ridge, Submission
+from neuroscaling.study.sections.whole_study import AlgonautsEncoding, EncodingSource, Ridge, Submission
 from neuroscaling.study.session import markers_folder, session_marker
 from neuroscaling.study.wanted import Absent, Targets
 
@@ -213,24 +213,24 @@ class Rules:
         return self.encoding_entry(recordings, subjects).ridge
 
     def before_encoding(self, job: str, recordings: str, subjects: str) -> list[Path]:
-        """Markers of the activations and recordings that scores of fMRI wait for."""
+        """Markers of the activations and recordings that scores of subjects wait for."""
         left = self.jobs.left(self.encoding(job, recordings, subjects))
         activations = self.extracted((one.run, one.stimuli) for one in left)
-        return [*activations, *self.markers(one.made for one in self.subjects(recordings, subjects) if one.made)]
+        return [*activations, *self.markers(file for one in self.subjects(recordings, subjects) for file in one.needs)]
 
     def encoding(self, job: str, recordings: str, subjects: str) -> list[ScoreJob]:
-        """The score files of fMRI that a job makes."""
+        """The score files of subjects that a job makes."""
         runs = self.scored_runs(job)
         return [self.jobs.encoding(run, subject) for subject in self.subjects(recordings, subjects) for run in runs]
 
-    def encoding_entry(self, recordings: str, subjects: str) -> FmriSource:
+    def encoding_entry(self, recordings: str, subjects: str) -> EncodingSource:
         """What the study asks of the source of these recordings."""
         return self.subjects(recordings, subjects)[0].entry
 
     @cached_property
     def submissions(self) -> dict[str, tuple[AlgonautsEncoding, Submission]]:
         """The submissions to the challenge, and the source that each is of."""
-        entries = [entry for entry in self.study.fmri if isinstance(entry, AlgonautsEncoding)]
+        entries = [entry for entry in self.study.config.encoding if isinstance(entry, AlgonautsEncoding)]
         return {name: (entry, one) for entry in entries for name, one in entry.submissions.items()}
 
     def submission_scores(self, submission: str) -> list[str]:
@@ -243,27 +243,19 @@ class Rules:
         return self.with_session(self._encoded(self.submissions[submission][0]))
 
     def before_accuracy(self) -> list[Path]:
-        """Markers of the jobs that make scores of fMRI."""
+        """Markers of the jobs that make scores of subjects."""
         return self.with_session(self._encoded())
-
-    # --- V4 and the table -------------------------------------------------------------------------------------------
 
     def v4_recordings(self, session: str) -> list[Path]:
         """Markers of the recordings of a V4 session, where they are downloaded."""
         return self.markers(v4_files(self.study, session))
 
-    def before_v4(self, run: str, session: str) -> list[Path]:
-        """Markers of the activations and recordings that scores of a V4 session wait for."""
-        return [*self.extracted([(run, self.targets.sessions[session].name)]), *self.v4_recordings(session)]
-
-    def v4(self, run: str, session: str) -> list[V4ScoreJob]:
-        """The score files of a run on a V4 session."""
-        return self.jobs.v4(self.study.runs[run], session)
+    # --- the table --------------------------------------------------------------------------------------------------
 
     def before_table(self) -> list[Path]:
         """Markers of the jobs that make runs and scores."""
         runs = self.trained(self.absent.run_names)
-        scores = [*self._brainscored(), *self._encoded(), *self._v4_scored()]
+        scores = [*self._brainscored(), *self._encoded()]
         return self.with_session([*runs, *scores])
 
     def _brainscored(self) -> list[Path]:
@@ -274,22 +266,14 @@ class Rules:
             if self.jobs.left(self.brainscore(label, recordings, stimuli))
         ]
 
-    def _encoded(self, entry: FmriSource | None = None) -> list[Path]:
-        """Markers of the jobs that make absent scores of fMRI. entry: of this source alone."""
+    def _encoded(self, entry: EncodingSource | None = None) -> list[Path]:
+        """Markers of the jobs that make absent scores of subjects. entry: of this source alone."""
         return [
-            self.made / f"scores/fmri/{recordings}/{subjects}/{label}"
+            self.made / f"scores/encoding/{recordings}/{subjects}/{label}"
             for (recordings, subjects), found in self._subjects.items()
             if entry is None or found[0].entry is entry
             for label in self.groups.to_score
             if self.jobs.left(self.encoding(label, recordings, subjects))
-        ]
-
-    def _v4_scored(self) -> list[Path]:
-        return [
-            self.made / f"scores/v4/{session}/{run}"
-            for session in self.targets.sessions
-            for run in self.study.runs
-            if self.jobs.left(self.v4(run, session))
         ]
 
     def _runs(self, group: RunGroup) -> list[Run]:

@@ -13,9 +13,9 @@ from neuroscaling.study import published_tables
 from neuroscaling.study.artefact_names import Names, subset_name
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.paths import Store
-from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, v4_files, v4_stimuli
+from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet
 from neuroscaling.study.run_table import Run
-from neuroscaling.study.sections.whole_study import FmriEncoding, V4Encoding
+from neuroscaling.study.sections.whole_study import RecordingsEncoding
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,7 @@ class Targets:
     def sets(self) -> dict[str, StimulusSet]:
         """The stimulus sets that the study's scores need, by name."""
         found = [job.stimuli for job in self.names.jobs] + [job.stimuli for job in self.names.subjects]
-        return {one.name: one for one in [*found, *self.sessions.values()]}
-
-    @cached_property
-    def recordings(self) -> list[tuple[V4Encoding, list[str]]]:
-        """The entries of V4 recordings with their sessions."""
-        return [(entry, self.study.v4_sessions(entry)) for entry in self.study.recordings]
-
-    @cached_property
-    def sessions(self) -> dict[str, StimulusSet]:
-        """The sessions of V4 recordings that are encoded, and the images of each."""
-        names = dict.fromkeys(session for _, sessions in self.recordings for session in sessions)
-        return {session: v4_stimuli(self.study, session) for session in names}
+        return {one.name: one for one in found}
 
     @cached_property
     def scores(self) -> list[Score]:
@@ -96,7 +85,6 @@ class Targets:
             yield from self.brainscore(run, job)
         for subject in self.names.subjects:
             yield self.encoding(run, subject)
-        yield from (score for session in self.sessions for score in self.v4(run, session))
 
     def brainscore(self, run: Run, job: BrainScoreJob) -> Iterator[Score]:
         """The scores of a run on the benchmarks of a job."""
@@ -106,22 +94,9 @@ class Targets:
             yield Score(run.run, job.data, benchmark, "brainscore", job.stimuli.name, name, on)
 
     def encoding(self, run: Run, subject: EncodingJob) -> Score:
-        """The score of a run on a subject of fMRI."""
+        """The score of a run on a subject of a source of recordings."""
         name = self.names.encoding(run, subject)
         return Score(run.run, subject.data, subject.benchmark, "encoding", subject.stimuli.name, name)
-
-    def v4(self, run: Run, session: str) -> Iterator[Score]:
-        """The scores of a run on a session of V4 recordings, of each entry of the study that asks for it."""
-        yield from (self.v4_score(run, entry, session) for entry in self.entries_of(session))
-
-    def v4_score(self, run: Run, entry: V4Encoding, session: str) -> Score:
-        """The score of a run on a session of V4 recordings, as one entry of the study asks for it."""
-        name = self.names.v4(run, entry, session)
-        return Score(run.run, "v4", session, "v4", self.sessions[session].name, name)
-
-    def entries_of(self, session: str) -> list[V4Encoding]:
-        """The entries of the study that ask for a session of V4 recordings."""
-        return [entry for entry, sessions in self.recordings if session in sessions]
 
     def activations(self, run: Run, stimuli: StimulusSet) -> Path:
         """Manifest of the activations of a run to a stimulus set."""
@@ -171,7 +146,7 @@ class Targets:
         """Every score file of the study."""
         return [score.path(self.store) for score in self.scores]
 
-    def submitted(self, entry: FmriEncoding, archs: list[str] | str) -> list[Path]:
+    def submitted(self, entry: RecordingsEncoding, archs: list[str] | str) -> list[Path]:
         """Score files of the networks and subjects of a submission; the predictions lie beside them."""
         runs = [run for run in self.study.runs.values() if archs == "all" or run.arch in archs]
         subjects = [subject for subject in self.names.subjects if subject.entry is entry]
@@ -184,8 +159,7 @@ class Targets:
             yield from one.needs
             yield self.store.stimuli(one.name) / "manifest.json"
         yield from (job.made for job in self.names.jobs if job.made)
-        yield from (subject.made for subject in self.names.subjects if subject.made)
-        yield from (file for session in self.sessions for file in v4_files(self.study, session))
+        yield from (file for subject in self.names.subjects for file in subject.needs)
         yield from wanted_tables(self.study).values()
 
     def all_paths(self) -> Iterator[Path]:

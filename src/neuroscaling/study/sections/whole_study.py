@@ -33,10 +33,12 @@ V4_SAMPLES = 6
 MOST = 1_000_000  # of images, draws and the like
 Samples = list[Annotated[int, Field(ge=10, le=MOST)] | Literal["all"]]
 V4Samples = list[Annotated[int, Field(ge=V4_SAMPLES, le=MOST)] | Literal["all"]]
+Metric = Literal["ridge", "pls", "rsa", "cka"]
+Metrics = Annotated[list[Metric], Field(min_length=1), once]
 
 
 class Ridge(Section):
-    """Ridge regression of every target, its penalty chosen by cross-validation. Empty keys follow `protocol`."""
+    """Ridge regression of every target, its penalty cross-validated. Empty keys follow the source and `protocol`."""
 
     example: ClassVar[str] = "{penalties: [1e-3, 1e3, 10]}"
 
@@ -58,6 +60,9 @@ class Ridge(Section):
         None,
         description="z-scores, or only centred (in `parity`, and where only inner products are kept); always with the "
         "mapping images' own means.",
+    )
+    precision: Literal["float32", "float64"] | None = Field(
+        None, description="Of the products with responses: `float32`, of V4 `float64`."
     )
     gpu: bool = Field(False, description="Whether scoring jobs ask for a GPU.")
     memory_mb: int = Field(
@@ -81,18 +86,23 @@ class Submission(Section):
     archs: Names | Literal["all"] = Field("all", description="Architectures to average; `all` networks otherwise.")
 
 
-class FmriEncoding(Section):
-    """What every source of fMRI is asked."""
+class RecordingsEncoding(Section):
+    """What every source of recordings is asked."""
 
-    subjects: DistinctNames | Literal["all"] = Field("all", description="`all`, or a list such as [subj01, subj02].")
+    ridge_of_source: ClassVar[Ridge] = Ridge()
+
+    source: str = Field(description="The kind of recordings.")
     regions: DistinctNames | Literal["all"] = Field("all", description="ROIs to report, e.g. [V1, V2, hV4, ventral].")
-    evaluate: Literal["test", "validation"] = Field(
+    evaluate: Literal["test", "validation", "folds"] = Field(
         "test",
-        description="Images that accuracy is reported on: the test split, or training images that are held out (where "
-        "the responses to the test images are withheld).",
+        description="Images that accuracy is reported on: the test split; training images that are held out (where "
+        "the responses to the test images are withheld); or shuffled folds of the training images, each held out once.",
     )
     validation: int = Field(
         500, ge=10, le=MOST, description="Training images held out with `evaluate: validation`, the same for all sizes."
+    )
+    held_out_folds: int = Field(
+        5, ge=2, le=1_000, description="Folds with `evaluate: folds`, the same for all networks and sizes."
     )
     samples: Samples = Field(["all"], min_length=1, description="Numbers of mapping images, nested.")
     repeats: int = Field(
@@ -101,8 +111,23 @@ class FmriEncoding(Section):
     equalise: int | None = Field(
         None, ge=20, le=MOST, description="Training images used of every subject; by default all that each has."
     )
+    metrics: Metrics = Field(
+        ["ridge"],
+        description="`ridge` (a layer and a penalty for every target), `pls` (a layer for all targets of a region), "
+        "and without a mapping `rsa` and `cka` of a region. Layers are chosen on mapping images.",
+    )
     ridge: Ridge = Field(Ridge(), description="How responses are predicted.")
     draws: int = Field(200, ge=0, le=MOST, description="Bootstrap draws of the evaluated images.")
+
+    def benchmark_of(self, subject: str) -> str:
+        """What the scores of a subject are called in the table: the source."""
+        return self.source
+
+
+class FmriEncoding(RecordingsEncoding):
+    """What every source of fMRI is asked."""
+
+    subjects: DistinctNames | Literal["all"] = Field("all", description="`all`, or a list such as [subj01, subj02].")
 
 
 class AlgonautsEncoding(FmriEncoding):
@@ -115,6 +140,11 @@ class AlgonautsEncoding(FmriEncoding):
     submissions: dict[Annotated[str, Field(pattern=NAME)], Submission] = Field(
         {}, description="Submissions to write, by the names of their zip files."
     )
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Submissions without the metric that predicts the test images."""
+        if self.submissions and "ridge" not in self.metrics:
+            yield ("submissions", "metrics"), "a submission is made of predictions by `ridge`, which `metrics` lacks"
 
 
 NsdTest = Literal["shared1000", "challenge", "nsd_synthetic"]
@@ -157,10 +187,12 @@ class NsdEncoding(FmriEncoding):
 FmriSource = AlgonautsEncoding | NsdEncoding
 
 
-class V4Encoding(Section):
+class V4Encoding(RecordingsEncoding):
     """Real macaque V4 recordings to natural images (Cowley and others), predicted neuron by neuron."""
 
     example: ClassVar[str] = "{source: v4, sessions: ['190923']}"
+    # Centred alone: on these neurons z-scores, which lift features of little variance, predict worse (docs/fmri.md).
+    ridge_of_source: ClassVar[Ridge] = Ridge(folds=3, features="centre", precision="float64")
 
     source: Literal["v4"] = Field(description="`v4`.")
     sessions: Sessions | Literal["all"] = Field(
@@ -169,16 +201,23 @@ class V4Encoding(Section):
     local_dir: OptionalFolder = Field(
         None, description="Folder in the public repository's layout; without it the sessions are downloaded."
     )
+    evaluate: Literal["validation", "folds"] = Field(
+        "folds", description="Images that accuracy is reported on: shuffled folds, or images that are held out."
+    )
     samples: V4Samples = Field(
         [10, 30, 100, 300, "all"],
         min_length=1,
-        description="Numbers of mapping images (training images of the mapping).",
+        description="Numbers of mapping images (training images of the mapping), nested; larger ones than a session "
+        "has are left out.",
     )
-    metrics: Annotated[list[Literal["pls", "ridge"]], Field(min_length=1), once] = Field(
-        ["pls", "ridge"], description="Mappings."
-    )
+    metrics: Metrics = Field(["pls", "ridge"], description="As of fMRI.")
+
+    def benchmark_of(self, subject: str) -> str:
+        """The session: its images are its own."""
+        return subject
 
 
+EncodingSource = FmriSource | V4Encoding
 Encoding = Annotated[AlgonautsEncoding | NsdEncoding | V4Encoding, Field(discriminator="source")]
 
 
