@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +17,15 @@ from neuroscaling.study import architectures
 from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe, recipe_names
 from neuroscaling.study.run_table import expand_runs
 from neuroscaling.study.sections.whole_study import Study
+from neuroscaling.study.sections.yaml_document import read_document
 from neuroscaling.training.image_views import image_passes, views_of
 from neuroscaling.training.optimisers import annealed, learning_rate, make_optimizer, set_rates, weight_decay
 from neuroscaling.training.schedule import StepPlan, checkpoint_epochs, evaluation_epochs
 from neuroscaling.training.weight_averaging import make_ema
 
 PUBLISHED = {"sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"}
-TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"}
+FASHION = {"fashion", "fashion_some", "fashion_few"}
+TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"} | FASHION
 
 
 def changed(name, **changes):
@@ -287,3 +290,18 @@ def test_recipes_import_neither_torch_nor_pandas():
         "assert not {'torch', 'timm', 'pandas', 'PIL'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fashions_recipes_differ_in_their_passes_alone():
+    passes = {"name", "epochs", "warmup_epochs", "evaluations"}
+    rest = [load_recipe(name).model_dump(exclude=passes) for name in sorted(FASHION)]
+    assert rest[0] == rest[1] == rest[2]
+
+
+def test_every_run_of_fashion_takes_a_hundred_steps_at_least():
+    study = Study.model_validate(read_document(Path("config/studies/fashion.yaml"), "study file", "").content)
+    trained = [run for run in expand_runs(study, {"fashion": "00000000"}) if run.recipe]
+    images = {run.samples_per_class: 60_000 if run.subset == "all" else 10 * int(run.subset) for run in trained}
+    assert (len(trained), sorted(images.values())) == (108, [10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000])
+    steps = [run.recipe.epochs * math.ceil(images[run.samples_per_class] / run.recipe.batch_size) for run in trained]
+    assert min(steps) == 100
