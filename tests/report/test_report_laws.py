@@ -11,7 +11,9 @@ from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import law_figures
 from neuroscaling.report.page import build_report, write_report
 from neuroscaling.report.page_content import unit
+from neuroscaling.report.style import CURVE, LOOKS
 from neuroscaling.reproductions.gokce2025.figures_and_claims import page_section
+from neuroscaling.study.sections.fit_files import FitFile, expand_fits
 from tests.laws.test_fit_job import job, two_variable_table
 from tests.report.test_report import DOT, simulated_study
 
@@ -48,6 +50,36 @@ def test_both_modes_of_a_fit_are_two_panels_of_one_figure(two, tmp_path):
     assert "parity and corrected" in text and '<th scope="row">parity</th>' in text
     assert f"x in units of {unit([1e5, 1e4])}" in text
     assert {path.name for path in tmp_path.glob("sizes.*")} == {"sizes.svg", "sizes.pdf"}
+
+
+def test_laws_that_differ_in_the_family_alone_share_a_panel(tmp_path):
+    table, runs = simulated_study()
+    by = {"region": ["V1", "IT"], "arch_family": ["ResNet", "ViT", "CORnet"]}
+    entry = {"name": "samples", "form": "power_law", "x": "n_samples", "caption": "V1 < IT.", "bootstraps": 20}
+    jobs = expand_fits(FitFile(fits=[{**entry, "by": by, "filters": {"kind": "trained"}}]))
+    fits = [fit_record(fit_table(table, job.settings)[0]) for job in jobs]
+    v1, it = law_figures.by_axes([law_figures.panel_of(fit) for fit in fits])
+    assert [panel.family for panel in v1] == ["ResNet", "ViT", "CORnet"] and it[0].shared_title == "IT"
+    build_report(tmp_path / "index.html", table, fits, {"name": "s", "title": "t"}, [], DOT, runs)
+    text = (tmp_path / "index.html").read_text()
+    first, second, _ = re.findall(r'<img [^>]*alt="([^"]*)"', text)
+    assert first.count("20 points; the fitted law") == 2 and "V1, CORnet" in first and "IT, ViT" in second
+    assert text.count('<th scope="row">IT, ViT</th>') == 1 and "V1 &lt; IT." in text
+    picture = law_figures.panel_svg(v1, None)
+    colours = [LOOKS["resnet"].color.lower(), LOOKS["vit"].color.lower()]
+    assert (
+        all(f"stroke: {colour}" in picture for colour in colours)
+        and f"stroke: {CURVE.lower()}; stroke-width: 1.6" not in picture
+    )
+    assert ">V1<" in picture and "n = 40" in picture and "CORnet: not testable" in picture
+
+
+def test_laws_of_one_family_in_other_modes_or_regions_keep_panels_of_their_own(tmp_path):
+    table, _ = simulated_study()
+    fit = {"name": "a", "form": "power_law", "x": "n_samples", "modes": ["parity", "corrected"], "bootstraps": 0}
+    jobs = expand_fits(FitFile(fits=[{**fit, "filters": {"arch_family": "ViT", "kind": "trained"}}]))
+    panels = [law_figures.panel_of(fit_record(fit_table(table, job.settings)[0])) for job in jobs]
+    assert len(law_figures.by_axes(panels)) == len(panels) == 2
 
 
 def test_figures_and_claims_of_a_published_study_stand_on_the_page(two, tmp_path):

@@ -180,12 +180,13 @@ class Resamples:
 class FitRecord(Record):
     """A finished fit, with a law (`FinishedLaw`) or without one.
 
-    name: of the fit; fit: of its entry in the fits file; variables: columns on the x axis; filters: of the rows;
-    dropped: counts of points that were left out, by reason.
+    name: of the fit; fit: of its entry in the fits file; caption: what that entry says of its laws; variables: columns
+    on the x axis; filters: of the rows; dropped: counts of points that were left out, by reason.
     """
 
     name: str
     fit: str
+    caption: str = ""
     mode: str
     variables: Annotated[tuple[str, ...], BeforeValidator(_one_or_two)] = Field(alias="x")
     y: str

@@ -51,6 +51,7 @@ def fit_table(
 
     start = time.perf_counter()
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
+    common["caption"] = settings.get("caption", "")
     try:
         selection = select_points(table, settings, failed)
         common |= _about(selection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ PANEL = (3.1, 2.45)  # inches
 COLUMNS = 3
 FEW_POINTS, MANY_POINTS = 30, 100
 AREAS, ONE_AREA = (9.0, 42.0), 24.0  # of markers, in points^2
+FAMILY = "arch_family"
 BEST_PATH = "drawn along the best sizes of model and data for each compute"
 
 
@@ -55,8 +57,24 @@ class Panel:
     @property
     def title(self) -> str:
         """What tells a fit from the others of its group: the values of `by`, such as the region."""
-        rest = self.fit.name.removeprefix(self.fit.fit).lstrip(".")
-        return rest.replace(".", ", ") or ("parity" if self.fit.mode == "parity" else self.fit.fit)
+        return self._title(self.fit.name.removeprefix(self.fit.fit).lstrip("."))
+
+    @property
+    def shared_title(self) -> str:
+        """The title without the family."""
+        values = self.fit.name.removeprefix(self.fit.fit).split(".")[1:]
+        if self.family in values:
+            values.remove(self.family)
+        return self._title(".".join(values))
+
+    def _title(self, values: str) -> str:
+        return values.replace(".", ", ") or ("parity" if self.fit.mode == "parity" else self.fit.fit)
+
+    @property
+    def family(self) -> str:
+        """The one family of networks that the fit is of; empty where it is of several."""
+        value = self.fit.filters.get(FAMILY)
+        return value if isinstance(value, str) else ""
 
     @property
     def y_label(self) -> str:
@@ -89,14 +107,24 @@ def group_looks(fits: list[FitRecord]) -> dict[str, Look]:
     return looks([family for fit in fits for family in fit.points.arch_family if family])
 
 
-def panel_svg(panel: Panel, limits: tuple[float, float] | None) -> str:
-    """One panel as SVG text for the page.
+def by_axes(group: list[Panel]) -> list[list[Panel]]:
+    """The panels of each axes: those that differ in the family of networks alone share them, each in its colour."""
+    axes: dict[str, list[Panel]] = {}
+    for panel in group:
+        others = {key: value for key, value in panel.fit.filters.items() if key != FAMILY}
+        key = [panel.fit.mode, others] if panel.family else panel.fit.name
+        axes.setdefault(json.dumps(key, sort_keys=True, default=str), []).append(panel)
+    return list(axes.values())
+
+
+def panel_svg(shared: list[Panel], limits: tuple[float, float] | None) -> str:
+    """The panels of one axes as SVG text for the page.
 
     limits: range of the y axis, shared by the panels of a group whose scores are on one scale.
     """
-    with drawing_settings(panel.fit.name, fonttype="none"):
+    with drawing_settings(shared[0].fit.name, fonttype="none"):
         figure, (ax,) = panels(1, 1, panel=PANEL, foot=0.0, fixed=True)
-        draw_panel(ax, panel, limits)
+        draw_panel(ax, shared, limits)
         return svg_text(figure)
 
 
@@ -107,16 +135,16 @@ def group_drawing(name: str, title: str, group: list[Panel]) -> Drawing:
 
 
 def draw_group(group: list[Panel]) -> Figure:
-    """A panel for each fit, and one legend."""
-    fits = [panel.fit for panel in group]
-    columns = 2 if len(group) == 4 else min(COLUMNS, len(group))
+    """The axes of all fits, and one legend."""
+    fits, drawn = [panel.fit for panel in group], by_axes(group)
+    columns = 2 if len(drawn) == 4 else min(COLUMNS, len(drawn))
     foot = 0.2 * (2 + (len(group_looks(fits)) + len(other_forms(fits))) // 2)
-    figure, axes = panels(-(-len(group) // columns), columns, panel=PANEL, foot=foot, fixed=True)
-    for ax, panel in zip(axes, group, strict=False):
-        draw_panel(ax, panel, y_limits(on_scale_of(panel, group)))
-    for ax in axes[len(group) :]:
+    figure, axes = panels(-(-len(drawn) // columns), columns, panel=PANEL, foot=foot, fixed=True)
+    for ax, shared in zip(axes, drawn, strict=False):
+        draw_panel(ax, shared, y_limits(on_scale_of(shared[0], group)))
+    for ax in axes[len(drawn) :]:
         ax.set_axis_off()
-    legend(figure, _handles(fits), 2)
+    legend(figure, _handles(fits, by_family=len(drawn) < len(group)), 2)
     return figure
 
 
@@ -142,29 +170,37 @@ def y_limits(group: list[Panel]) -> tuple[float, float] | None:
     return low - margin, high + 2 * margin
 
 
-def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float] | None) -> None:
-    """Points, curve and band of one fit on `ax`; what can't be tested shows its points and says so."""
-    ax.set_title(panel.title, fontsize=9.5)
-    ax.set_xlabel(axis_label(panel.column))
-    ax.set_ylabel(panel.y_label)
+def draw_panel(ax: Axes, shared: list[Panel], limits: tuple[float, float] | None) -> None:
+    """Points, curves and bands of the fits of one axes; what can't be tested shows its points and says so."""
+    several, first = len(shared) > 1, shared[0]
+    ax.set_title(first.shared_title if several else first.title, fontsize=9.5)
+    ax.set_xlabel(axis_label(first.column))
+    ax.set_ylabel(first.y_label)
     ax.set_xscale("log")
-    _points(ax, panel)
+    _points(ax, shared)
+    colors = looks([panel.family for panel in shared])
+    for panel in shared:
+        _curves(ax, panel, colors[panel.family].color if several else CURVE)
+    if limits:
+        ax.set_ylim(*limits)
+    _notes(ax, shared)
+
+
+def _curves(ax: Axes, panel: Panel, color: str) -> None:
     if panel.curve and isinstance(panel.fit, FinishedLaw):
-        draw_curve(ax, panel.curve, CURVE, width=1.6, shade=0.13, zorder=3, band=95 if panel.fit.bootstraps.n else None)
+        draw_curve(ax, panel.curve, color, width=1.6, shade=0.13, zorder=3, band=95 if panel.fit.bootstraps.n else None)
         for form, row in other_forms([panel.fit]).items():
             if row.curve:
                 draw_curve(ax, row.curve, MUTED, dash=form_look(form).dash, width=1.1, band=None, zorder=3)
-    if limits:
-        ax.set_ylim(*limits)
-    _notes(ax, panel.fit)
 
 
-def _points(ax: Axes, panel: Panel) -> None:
-    x, y = panel.x, panel.fit.points.y
-    families = [family or "" for family in panel.fit.points.arch_family] or [""] * len(x)
+def _points(ax: Axes, shared: list[Panel]) -> None:
+    x, y = (np.concatenate(values) for values in ([p.x for p in shared], [p.fit.points.y for p in shared]))
+    families = [family for panel in shared for family in _families(panel)]
+    n_params = np.concatenate([_n_params(panel) for panel in shared])
     positive = x > 0
     many = len(x) > MANY_POINTS
-    sizes = _areas(panel.fit.points.n_params, len(x)) * (0.5 if many else 1.0)
+    sizes = _areas(n_params, len(x)) * (0.5 if many else 1.0)
     shifts = _shifts(x[positive], sorted(set(families)))
     order = np.argsort(-sizes, kind="stable")  # small markers on top of large ones
     # Many markers as a bitmap: a page of a hundred such panels stays light. Few stand above the curve.
@@ -173,6 +209,17 @@ def _points(ax: Axes, panel: Panel) -> None:
     for family, look in looks(families).items():
         mine = order[(positive & (np.array(families) == family))[order]]
         ax.scatter(x[mine] * shifts[family], y[mine], s=sizes[mine], c=look.color, marker=look.marker, **style)
+
+
+def _families(panel: Panel) -> list[str]:
+    """The family of each point, empty where it isn't known."""
+    return [family or "" for family in panel.fit.points.arch_family] or [""] * len(panel.x)
+
+
+def _n_params(panel: Panel) -> Array:
+    """Parameters of the network of each point (n,), NaN where they aren't known."""
+    known = panel.fit.points.n_params
+    return known if known.size else np.full(len(panel.x), np.nan)
 
 
 def _shifts(x: Array, families: list[str]) -> dict[str, float]:
@@ -192,20 +239,24 @@ def _areas(n_params: Array, n: int) -> Array:
     return marker_areas(values, (float(known.min()), float(known.max())), AREAS)
 
 
-def _notes(ax: Axes, fit: FitRecord) -> None:
+def _notes(ax: Axes, shared: list[Panel]) -> None:
     """Number of points, and what the reader must know before looking at them, on the line of the title."""
+    fits = [panel.fit for panel in shared]
+    lacking = [panel.family for panel in shared if not isinstance(panel.fit, FinishedLaw)]
     at: Style = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "baseline"}
-    ax.annotate(f"n = {len(fit.points)}", (1, 1), (0, 6), color=MUTED, fontsize=7.5, **at)
-    if fit.simulated:
+    ax.annotate(f"n = {sum(len(fit.points) for fit in fits)}", (1, 1), (0, 6), color=MUTED, fontsize=7.5, **at)
+    if any(fit.simulated for fit in fits):
         ax.annotate("SIMULATED", (1, 1), (0, 16), color=WARNING, fontweight="bold", fontsize=7.5, **at)
-    if not isinstance(fit, FinishedLaw):
-        ax.text(0.5, 0.5, "not testable", transform=ax.transAxes, ha="center", color=MUTED, fontsize=9)
+    if lacking:
+        words = "not testable" if len(lacking) == len(shared) else f"{', '.join(lacking)}: not testable"
+        ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", color=MUTED, fontsize=9)
 
 
-def _handles(fits: list[FitRecord]) -> list[Artist]:
+def _handles(fits: list[FitRecord], by_family: bool) -> list[Artist]:
     handles = look_handles(group_looks(fits))
     fitted = laws_among(fits)
     if fitted:
-        handles.append(line_handle(f"{fitted[0].expression}, 95 % band", CURVE))
+        whose = " of each family" if by_family else ""
+        handles.append(line_handle(f"{fitted[0].expression}, 95 % band{whose}", CURVE))
     others = other_forms(fits).items()
     return handles + [line_handle(row.expression or form, MUTED, form_look(form).dash, 1.1) for form, row in others]

@@ -110,6 +110,7 @@ def _group(name: str, fits: list[FitRecord], folder: Path) -> dict[str, Any]:
     return {
         "name": name,
         "title": title,
+        "caption": fits[0].caption,
         "simulated": any(fit.simulated for fit in fits),
         "expression": law and law.expression,
         "x_scale": [page_content.unit(each.scales) for each in fitted],
@@ -122,15 +123,17 @@ def _group(name: str, fits: list[FitRecord], folder: Path) -> dict[str, Any]:
         "other_forms": [
             (form_look(form).sign, row.expression or form) for form, row in law_figures.other_forms(fits).items()
         ],
-        "panels": [{"src": data_uri(_panel(panel, group)), "alt": _alt(panel)} for panel in group],
+        "panels": [_picture(shared, group) for shared in law_figures.by_axes(group)],
         "scales": page_content.scales(fits),
         "files": files,
         "rows": [page_content.law_row(fit) for fit in fits],
     }
 
 
-def _panel(panel: law_figures.Panel, group: list[law_figures.Panel]) -> str:
-    return law_figures.panel_svg(panel, law_figures.y_limits(law_figures.on_scale_of(panel, group)))
+def _picture(shared: list[law_figures.Panel], group: list[law_figures.Panel]) -> dict[str, str]:
+    """The fits of one axes as a picture, with its words."""
+    limits = law_figures.y_limits(law_figures.on_scale_of(shared[0], group))
+    return {"src": data_uri(law_figures.panel_svg(shared, limits)), "alt": "; ".join(_alt(panel) for panel in shared)}
 
 
 def _drawn(laws: list[FinishedLaw]) -> str:
