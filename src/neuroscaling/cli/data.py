@@ -17,11 +17,15 @@ from neuroscaling.datasets.split import SPLITS
 from neuroscaling.encoding.submission import expected_shapes, zip_problems
 from neuroscaling.encoding.submission_score import score_submission
 from neuroscaling.recordings.algonauts_check import inspect_algonauts_tree
+from neuroscaling.recordings.arrays_check import check_images, check_responses
 from neuroscaling.recordings.nsd_challenge import rebuild_challenge
 from neuroscaling.recordings.nsd_check import check_nsd_tree
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.own_arrays import OwnArrays
+from neuroscaling.study.recordings import subjects_of
 from neuroscaling.study.sections.key_types import in_words, kinds_at
 from neuroscaling.study.sections.networks import DatasetPack
+from neuroscaling.study.sections.whole_study import ArraysEncoding
 
 
 def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,6 +42,11 @@ def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
     nsd = _add_fmri_check(kinds, "nsd", _check_nsd, "the Natural Scenes Dataset as its own server has it")
     text = "report what is missing of NSD-synthetic, which is looked at without this where it is there"
     nsd.add_argument("--synthetic", action="store_true", help=text)
+    text = "recordings of one's own: every image and every response"
+    arrays = kinds.add_parser("arrays", help=text, description=text)
+    arrays.set_defaults(command=_check_arrays)
+    arrays.add_argument("study", type=Path, metavar="STUDY", help="the study file, with `source: arrays`")
+    arrays.add_argument("--format", choices=FORMATS, default="table")
     text = "write the challenge's withheld test responses and noise ceilings into a tree, from NSD"
     rebuild = verbs.add_parser("rebuild", help=text, description=text)
     rebuild.set_defaults(command=_rebuild)
@@ -92,6 +101,24 @@ def _check_nsd(options: argparse.Namespace) -> None:
     if problems:
         raise DataError(problems)
     print(f"{options.root}: no problem found")
+
+
+def _check_arrays(options: argparse.Namespace) -> None:
+    study = load_study(options.study, planning=True)  # its data sets of images to train on may be elsewhere
+    entries = [entry for entry in study.config.encoding if isinstance(entry, ArraysEncoding)]
+    if not entries:
+        what, fix = "no `encoding` of this study has `source: arrays`", "docs/own-recordings.md shows one"
+        raise StudyError(Problem(what=what, where=str(options.study), fix=fix))
+    rows, problems = [], []
+    for entry in entries:
+        arrays = OwnArrays.of(entry)
+        problems += check_images(arrays)
+        found, faults = check_responses(arrays, subjects_of(study, entry))
+        rows += [{"name": entry.name, **row} for row in found]
+        problems += faults
+    if problems:
+        raise DataError(problems)
+    show(rows, options.format)
 
 
 def _pack(options: argparse.Namespace) -> None:

@@ -21,11 +21,14 @@ from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.planning.encoding import fits_of, subject_shape
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
+from neuroscaling.recordings.arrays_check import array_faults
 from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
 from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.study.benchmarks import scale_of
 from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.own_arrays import OwnArrays
+from neuroscaling.study.preparation_jobs import ArraysJob
 from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
@@ -47,6 +50,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_single_images(study),
         *_weights(study),
         *_recordings(study),
+        *_arrays(study),
         *of_networks,
         *_layers(study, of_networks),
         *_memory(study),
@@ -99,6 +103,16 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
         else:
             yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
             yield from _stimuli(study)
+
+
+def _arrays(study: LoadedStudy) -> Iterator[Problem]:
+    """Images and responses of one's own, of subjects that are not prepared: the others were looked at then."""
+    left: dict[OwnArrays, list[str]] = {}
+    for job in encoding_jobs(study):
+        if isinstance(job.preparation, ArraysJob) and job.made and not study.store.find(job.made).is_file():
+            left.setdefault(job.preparation.arrays, []).append(job.subject)
+    for arrays, subjects in left.items():
+        yield from array_faults(arrays, subjects)
 
 
 def _stimuli(study: LoadedStudy) -> Iterator[Problem]:

@@ -99,7 +99,7 @@ def open_hdf5(path: str | Path, fix: str = COPY_AGAIN) -> Any:
         try:
             return h5py.File(path, "r", locking=False)
         except OSError as error:
-            if "lock" not in str(error).lower():
+            if not re.search(r"\b(un)?lock", str(error).lower()):  # HDF5 speaks of superblocks too
                 raise
             # The variable stands above what a program asks for.
             how = f"set {HDF5_LOCKING}=FALSE in the environment, or unset it: {HDF5_LOCKING} makes HDF5 ask for locks"

@@ -73,25 +73,32 @@ SETTLED_SECONDS = 2.0
 
 
 def kept_sha256(path: str | Path, cache: Path | None) -> str:
-    """sha256 of a file's bytes; of a file that was read before, as it was kept in the folder `cache`.
+    """sha256 of a file's bytes, or of those of all files in a folder with their names; of what was read before, as it
+    was kept in the folder `cache`.
 
     What is kept holds while path, size, times of change (of content and of the file's entry) and inode are the same.
-    A cache that can't be written to, or None, is no error: the file is read each time.
+    A cache that can't be written to, or None, is no error: the files are read each time.
     """
     path = Path(path).resolve()
-    stat = os.stat(path)
-    seen: list[str | int] = [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    stats = [os.stat(file) for file in files]
+    states = [[str(f), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for f, s in zip(files, stats, strict=True)]
+    seen = [str(path), content_hash(states, 32)] if path.is_dir() else states[0]
     kept = cache / "sha256" / f"{content_hash(str(path), 16)}.json" if cache else None
     if kept and (found := _kept_digest(kept, seen)):
         return found
-    found = file_sha256(path)
-    if kept and time.time() - stat.st_mtime > SETTLED_SECONDS:
+    found = _folder_sha256(path, files) if path.is_dir() else file_sha256(path)
+    if kept and time.time() - max((stat.st_mtime for stat in stats), default=0) > SETTLED_SECONDS:
         with suppress(OSError, DataError):
             write_json(kept, {"seen": seen, "sha256": found})
     return found
 
 
-def _kept_digest(kept: Path, seen: list[str | int]) -> str | None:
+def _folder_sha256(folder: Path, files: list[Path]) -> str:
+    return content_hash([[file.relative_to(folder).as_posix(), file_sha256(file)] for file in files], 64)
+
+
+def _kept_digest(kept: Path, seen: list[Any]) -> str | None:
     if not kept.is_file():
         return None
     with suppress(OSError, DataError):

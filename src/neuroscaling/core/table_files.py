@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.files import DELETE_AND_RERUN, reading
+from neuroscaling.core.files import COPY_AGAIN, DELETE_AND_RERUN, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,32 @@ def read_text_table(path: str | Path, required: Sequence[str] = ()) -> TextTable
         raise DataError(problems)
     rows = [dict(zip(columns, row, strict=False)) for _, row in body]
     return TextTable(path, columns, rows, [line for line, _ in body])
+
+
+def read_any_table(path: str | Path, required: Sequence[str] = ()) -> TextTable:
+    """The table in a CSV or parquet file, every cell as text: missing ones are empty, lines are rows from 1 of parquet.
+
+    Raises DataError as `read_text_table`, and for a damaged parquet file.
+    """
+    path = Path(path)
+    if path.suffix != ".parquet":
+        return read_text_table(path, required)
+    table = read_parquet(path, fix=COPY_AGAIN)
+    columns = [name for name in table.column_names if not name.startswith(PANDAS_INDEX)]
+    if problems := list(_header_problems(columns, required, path)):
+        raise DataError(problems)
+    cells = [[_cell(value) for value in table[name].to_pylist()] for name in columns]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]
+    return TextTable(path, columns, rows, list(range(1, len(rows) + 1)))
+
+
+PANDAS_INDEX = "__index_level_"
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:  # NaN is no number, not even itself
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def text_table_frame(table: TextTable, text: Sequence[str] = (), gaps: bool = False) -> Any:

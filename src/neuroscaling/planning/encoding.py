@@ -10,9 +10,10 @@ from neuroscaling.stimuli.manifest import read_manifest
 from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.own_arrays import TRAINING, OwnArrays, read_own_stimuli, read_own_units
 from neuroscaling.study.recordings import EncodingJob, StimulusSet
 from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
-from neuroscaling.study.sections.whole_study import RecordingsEncoding, V4Encoding
+from neuroscaling.study.sections.whole_study import ArraysEncoding, RecordingsEncoding, V4Encoding
 from neuroscaling.study.stimulus_sources import AlgonautsTree
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
@@ -73,7 +74,8 @@ def simulated_stimuli(brain: SimulatedBrain) -> int:
 
 
 def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
-    """Of a folder in the Algonauts layout and a V4 session what files say, else what settings or the challenge say.
+    """Of a folder in the Algonauts layout, a V4 session and arrays of one's own what files say, else what settings or
+    the challenge say.
 
     None where nobody knows yet: recordings that are not prepared or downloaded.
     """
@@ -84,6 +86,8 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     if isinstance(job.entry.data, SimulatedData):
         brain: SimulatedBrain = study.config.simulated[job.entry.data.simulated]
         return SubjectShape(brain.algonauts_train, brain.algonauts_test, 2 * brain.vertices)
+    if isinstance(job.entry, ArraysEncoding):
+        return _own_shape(OwnArrays.of(job.entry), job.subject)
     if job.kind != "tree":
         return None
     folder = job.folder / job.subject
@@ -92,6 +96,12 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     if training and test and all(file.is_file() for file in files):
         return SubjectShape(training, test, sum(_columns(file) for file in files))
     return SubjectShape(*CHALLENGE[job.subject]) if job.subject in CHALLENGE else None
+
+
+def _own_shape(arrays: OwnArrays, subject: str) -> SubjectShape:
+    stimuli = read_own_stimuli(arrays)
+    n_training = len(stimuli.of_split(TRAINING))
+    return SubjectShape(n_training, len(stimuli.ids) - n_training, len(read_own_units(arrays).of_subject(subject)))
 
 
 def fits_of(entry: RecordingsEncoding, protocol: str, shape: SubjectShape) -> list[RidgeFit]:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from neuroscaling.recordings.arrays_preparation import prepare_arrays_subject
 from neuroscaling.recordings.nsd_preparation import prepare_nsd_subject
-from neuroscaling.study.preparation_jobs import NsdJob, PreparationJob
+from neuroscaling.study.preparation_jobs import ArraysJob, NsdJob, PreparationJob
 
 
 def prepare_recording(job: PreparationJob) -> Path:
@@ -14,3 +15,5 @@ def prepare_recording(job: PreparationJob) -> Path:
     match job:
         case NsdJob():
             return prepare_nsd_subject(job)
+        case ArraysJob():
+            return prepare_arrays_subject(job)

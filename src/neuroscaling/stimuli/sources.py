@@ -1,4 +1,4 @@
-"""Stimuli come from Brain-Score, folders, Algonauts 2023, NSD, or the V4 recordings."""
+"""Stimuli come from Brain-Score, folders, lists, Algonauts 2023, NSD, or the V4 recordings."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,7 @@ from neuroscaling.study.stimulus_sources import (
     AlgonautsTree,
     BrainScoreSets,
     ImageFolder,
+    ListedImages,
     NsdTree,
     RecordedSets,
     StimulusSource,
@@ -48,6 +49,8 @@ def _stimuli_of(source: StimulusSource) -> Iterator[Stimulus]:
             return _brainscore_local(source)
         case ImageFolder():
             return _folder(source)
+        case ListedImages():
+            return (Stimulus(one, source.root / file, None, source.degrees, sha1) for one, file, sha1 in source.images)
         case AlgonautsTree():
             return _algonauts(source)
         case NsdTree(synthetic=synthetic):

@@ -278,6 +278,7 @@ STAGE_ENTRIES = {
     "encoding": "encoding/encoding_job.py",
     "v4_assembly": "recordings/v4_assembly.py",
     "nsd": "recordings/nsd_preparation.py",
+    "arrays": "recordings/arrays_preparation.py",
 }
 """The module that does a stage's work, by the stage. What it imports counts too."""
 

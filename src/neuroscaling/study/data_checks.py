@@ -16,7 +16,7 @@ from neuroscaling.study.recording_checks import fmri_problems, setting_problems,
 from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, TrainedRuns, devices_named
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
-from neuroscaling.study.sections.whole_study import FmriEncoding, Study, V4Encoding
+from neuroscaling.study.sections.whole_study import ArraysEncoding, FmriEncoding, Study, V4Encoding
 
 FEATURES_ALONE = "neuron_to_neuron"
 """The metric that inner products don't serve."""
@@ -149,6 +149,9 @@ def _asked(entry: FmriEncoding | V4Encoding) -> Iterator[tuple[tuple[object, ...
     if isinstance(entry, V4Encoding):
         for session in entry.sessions if entry.sessions != "all" else ["all"]:
             yield ("v4", session), ("sessions",), "this session"
+        return
+    if isinstance(entry, ArraysEncoding):
+        yield ("arrays", entry.name), ("name",), "recordings of this name"
         return
     about = entry.model_dump(mode="json", include={"source", "data", "space", "cortex", "trials", "test"})
     for subject in entry.subjects if entry.subjects != "all" else ["all"]:

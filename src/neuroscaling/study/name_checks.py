@@ -18,6 +18,7 @@ from neuroscaling.study.recipes import load_recipe, recipe_file
 from neuroscaling.study.sections.fit_files import Fit, FitFile, read_fit_file, same_names, single_values
 from neuroscaling.study.sections.yaml_document import Document
 
+SOURCES = ("algonauts2023", "nsd", "v4")
 EACH = object()
 """In a pattern of keys: every item of a list or of a mapping."""
 
@@ -32,6 +33,7 @@ def name_faults(document: Document, file: Path) -> Iterator[Fault]:
     for pattern in (("brainscore", "data", "simulated"), ("encoding", EACH, "data", "simulated")):
         yield from _unknown(content, pattern, "simulated brain", keys_at(content, "simulated"))
     yield from _benchmark_faults(content)
+    yield from _arrays_faults(content)
     for arch in keys_at(content, "layers"):
         yield from _unknown_keys(content, ("layers", arch, "regions"), "region", list(benchmarks.BRAINSCORE_REGIONS))
     yield from _region_faults(content)
@@ -121,6 +123,15 @@ def _benchmark_faults(content: Any) -> Iterator[Fault]:
             fix = "give it another name, or drop the definition to use the registered one"
             problem = Problem(what="a benchmark of this name is registered", where="", value=name, fix=fix)
             yield Fault(("brainscore", "define", name), problem)
+
+
+def _arrays_faults(content: Any) -> Iterator[Fault]:
+    """Recordings of one's own that are called as others are: their scores would be one benchmark's."""
+    taken = {VALIDATION, *SOURCES, *benchmarks.BENCHMARKS, *keys_at(content, "brainscore", "define")}
+    for place, name in texts(content, ("encoding", EACH, "name")):
+        if name in taken:
+            what = "another benchmark has this name"
+            yield Fault(place, Problem(what=what, where="", value=name, fix="give these recordings another"))
 
 
 def _unknown_benchmark(name: str, allowed: list[str]) -> Problem:
@@ -248,7 +259,7 @@ def _columns(study: Any) -> dict[str, set[str]]:
         "dataset": {*keys_at(study, "datasets"), *KNOWN_DATASETS},
     }
     sources = {source for _, source in texts(study, ("encoding", EACH, "source"))}
-    if "nsd" not in sources:
+    if not sources & {"nsd", "arrays"}:
         defined = {region for _, region in texts(study, ("brainscore", "define", EACH, "region"))}
         found["region"] = {
             *benchmarks.BRAINSCORE_REGIONS,
@@ -260,6 +271,7 @@ def _columns(study: Any) -> dict[str, set[str]]:
     sessions = {text for _, text in texts(study, ("encoding", EACH, "sessions", EACH))}
     if "v4" not in sources or sessions:
         public = {file.rpartition("_")[2].partition(".")[0] for file in recording_folders.v4_sha256()}
-        own = {*keys_at(study, "brainscore", "define"), *sessions, *public}
+        arrays = {name for _, name in texts(study, ("encoding", EACH, "name"))}
+        own = {*keys_at(study, "brainscore", "define"), *sessions, *public, *arrays}
         found["benchmark"] = {VALIDATION, "algonauts2023", "nsd", *benchmarks.BENCHMARKS, *own}
     return found

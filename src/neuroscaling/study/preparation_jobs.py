@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from neuroscaling.study.own_arrays import OwnArrays
+
 Repeats = Literal["average", "keep"]
 HeldOut = Literal["shared1000", "challenge"]
 """Images of NSD itself that no mapping sees: those that all subjects saw, or the challenge's."""
@@ -40,5 +42,20 @@ class NsdJob:
         return self.folder.name
 
 
-PreparationJob = NsdJob
+@dataclass(frozen=True, repr=False)
+class ArraysJob:
+    """A subject of recordings of one's own, whose responses are converted to `folder`. memory_mb: bound of what is held
+    at once."""
+
+    arrays: OwnArrays
+    subject: str
+    folder: Path
+    memory_mb: float = 1000
+    definition: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+PreparationJob = NsdJob | ArraysJob
 """A job that converts a subject's files to prepared recordings (`recordings/prepared.py`)."""

@@ -7,11 +7,13 @@ from pathlib import Path
 from neuroscaling.core.errors import Fault, Location, Problem, dotted, listing, nearest
 from neuroscaling.study import nsd_tree, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
+from neuroscaling.study.array_checks import array_problems, array_training_images
 from neuroscaling.study.preparation_jobs import SYNTHETIC
 from neuroscaling.study.sections.recordings import LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import subject_sizes
 from neuroscaling.study.sections.whole_study import (
     AlgonautsEncoding,
+    ArraysEncoding,
     FmriEncoding,
     NsdEncoding,
     RecordingsEncoding,
@@ -29,6 +31,8 @@ def fmri_problems(study: Study, entry: FmriEncoding) -> Found:
     match entry:
         case NsdEncoding():
             yield from _nsd_problems(entry) if entry.data.local.is_dir() else ()
+        case ArraysEncoding():
+            yield from _array_problems(entry) if entry.data.local.is_dir() else ()
         case AlgonautsEncoding(data=SimulatedData(simulated=brain)):
             yield from _simulated_problems(study, entry, brain)
         case AlgonautsEncoding(data=LocalData(local=root)) if root.is_dir():
@@ -144,6 +148,14 @@ def _nsd_problems(entry: NsdEncoding) -> Found:
         for file in dict.fromkeys(file for place in places for file in place.synthetic_files()):
             if not file.is_file():
                 yield ("test",), Problem(what="a file of NSD-synthetic is missing", where=str(file), fix=fix)
+
+
+def _array_problems(entry: ArraysEncoding) -> Found:
+    """Faulty files of one's own, and sizes that they can't give."""
+    found = list(array_problems(entry))
+    yield from found
+    if not found:
+        yield from size_problems(entry, array_training_images(entry))
 
 
 @dataclass(frozen=True)

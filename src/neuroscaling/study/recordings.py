@@ -8,13 +8,16 @@ from pathlib import Path
 from neuroscaling.core.hashing import ArtefactName, content_hash
 from neuroscaling.study import benchmarks as study_benchmarks
 from neuroscaling.study import recording_folders
+from neuroscaling.study.array_names import array_recordings, images_identity, listed_images
 from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.nsd_tree import PREPARATION, SYNTHETIC_PREPARATION
-from neuroscaling.study.preparation_jobs import SYNTHETIC, NsdJob, PreparationJob
+from neuroscaling.study.own_arrays import OwnArrays, read_own_stimuli, read_own_units
+from neuroscaling.study.preparation_jobs import SYNTHETIC, ArraysJob, NsdJob, PreparationJob
 from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.whole_study import (
     AlgonautsEncoding,
+    ArraysEncoding,
     EncodingSource,
     FmriSource,
     NsdEncoding,
@@ -272,7 +275,13 @@ def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
     """The subjects and sessions of all sources, in the order of the study file."""
     found: list[EncodingJob] = []
     for entry in study.config.encoding:
-        found += _v4_jobs(study, entry) if isinstance(entry, V4Encoding) else _jobs_of(study, entry)
+        match entry:
+            case V4Encoding():
+                found += _v4_jobs(study, entry)
+            case ArraysEncoding():
+                found += _array_jobs(study, entry)
+            case _:
+                found += _jobs_of(study, entry)
     return found
 
 
@@ -288,6 +297,8 @@ def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:
     """Names of the subjects of a source: those that are named, or all that it has."""
     if entry.subjects != "all":
         return list(entry.subjects)
+    if isinstance(entry, ArraysEncoding):
+        return read_own_units(OwnArrays.of(entry)).names
     if isinstance(entry.data, SimulatedData):
         n = study.config.simulated[entry.data.simulated].algonauts_subjects
         return [f"subj{number:02d}" for number in range(1, n + 1)]
@@ -295,7 +306,7 @@ def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:
     return sorted(path.name for path in folder.glob("subj[0-9]*") if path.is_dir())
 
 
-def data_name(study: LoadedStudy, entry: FmriSource) -> str:
+def data_name(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding) -> str:
     """Name of a source in the store."""
     return str(nsd_recordings(study, entry)) if isinstance(entry, NsdEncoding) else study.data_name(entry.data)
 
@@ -314,7 +325,20 @@ def algonauts_root(study: LoadedStudy, entry: AlgonautsEncoding) -> Path:
     return study.store.find(study.store.simulated(study.data_name(entry.data))) / "algonauts2023"
 
 
-def _jobs_of(study: LoadedStudy, entry: FmriSource) -> Iterator[EncodingJob]:
+def _array_jobs(study: LoadedStudy, entry: ArraysEncoding) -> Iterator[EncodingJob]:
+    """The subjects of recordings of one's own: all see the images of one set."""
+    arrays = OwnArrays.of(entry)
+    name = array_recordings(arrays, study.store.cache())
+    source = listed_images(arrays, read_own_stimuli(arrays), entry.degrees)
+    stimuli = StimulusSet.of("images", images_identity(source), (source,), entry.visual_degrees)
+    for subject in subjects_of(study, entry):
+        job = ArraysJob(arrays, subject, study.store.recording(str(name), subject), definition=dict(name.definition))
+        made = job.folder / "manifest.json"
+        folder = study.store.find(made).parent
+        yield EncodingJob(entry, str(name), subject, f"{entry.name}-{subject}", stimuli, folder, "recording", made, job)
+
+
+def _jobs_of(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding) -> Iterator[EncodingJob]:
     data = data_name(study, entry)
     simulated = isinstance(entry.data, SimulatedData)
     for subject in subjects_of(study, entry):
@@ -347,7 +371,7 @@ def _preparation(study: LoadedStudy, entry: NsdEncoding, data: str, subject: str
             )
 
 
-def _stimuli(study: LoadedStudy, entry: FmriSource, data: str, subject: str) -> StimulusSet:
+def _stimuli(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding, data: str, subject: str) -> StimulusSet:
     """The images of all subjects, most of which may be shared; those of one where inner products of all pairs are kept.
 
     A simulated brain's images are one set with those of its other recordings, extracted in one pass.

@@ -52,6 +52,22 @@ class ImageFolder:
 
 
 @dataclass(frozen=True)
+class ListedImages:
+    """Images of recordings of one's own, below the folder `root`. images: id, file and, where stated, sha1 of each.
+
+    degrees: of visual angle that the width of an image takes; None where nobody says.
+    """
+
+    root: Path
+    images: tuple[tuple[str, str, str | None], ...]
+    degrees: float | None = None
+
+    def content(self) -> dict[str, object]:
+        """What the images are, as JSON."""
+        return {"kind": "listed", "degrees": self.degrees}
+
+
+@dataclass(frozen=True)
 class AlgonautsTree:
     """Training and test images of subjects in the layout of the Algonauts 2023 Challenge."""
 
@@ -88,7 +104,7 @@ class V4Images:
         return {"kind": "v4", "session": self.session}
 
 
-StimulusSource = BrainScoreSets | RecordedSets | ImageFolder | AlgonautsTree | NsdTree | V4Images
+StimulusSource = BrainScoreSets | RecordedSets | ImageFolder | ListedImages | AlgonautsTree | NsdTree | V4Images
 
 
 def _listed(subjects: Subjects) -> list[str] | str:

@@ -59,6 +59,7 @@ Archs = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Fie
 once = AfterValidator(_once)
 DistinctNames = Annotated[Names, once]
 SESSION = "^[A-Za-z0-9]{1,40}$"
+ARRAYS_NAME = "^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"
 Session = Annotated[str, Field(pattern=SESSION)]
 Sessions = Annotated[list[Session], Field(min_length=1), once]
 # A list of numbers that JSON writes as such and Python keeps as a tuple.
@@ -104,6 +105,7 @@ def keys_of(value: Any) -> Any:
 
 
 PATTERNS = {NAME: f"a name ({NAME_IN_WORDS})", SESSION: "a text of letters and digits"}
+PATTERNS[ARRAYS_NAME] = "a name (letters, digits and `-`, beginning with a letter or a digit, 40 at most)"
 WORDS = ("format", "source")
 """Keys whose word says which section a mapping is."""
 

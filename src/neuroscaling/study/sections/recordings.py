@@ -113,6 +113,33 @@ BrainScoreData = Annotated[
 Degrees = Annotated[float, Field(gt=0, le=360)]
 
 
+class ColumnSplit(Section):
+    """Training and test images by a column of the table of stimuli: `train`, and the names of test sets."""
+
+    example: ClassVar[str] = "{column: split}"
+
+    column: Text = Field(description="The column: `train` for the images of the mapping, any other word a test set.")
+
+
+class DrawnSplit(Section):
+    """Test images that are drawn."""
+
+    example: ClassVar[str] = "{test: 0.2, seed: 0}"
+
+    test: float = Field(0.2, gt=0, lt=1, description="Share of the images.")
+    seed: Seed = Field(0, description="Seed of the draw.")
+
+
+def _kind_of_split(value: Any) -> str | None:
+    keys = keys_of(value)
+    return None if keys is None else "<column>" if "column" in keys else "<drawn>"
+
+
+ImageSplit = Annotated[
+    Annotated[ColumnSplit, Tag("<column>")] | Annotated[DrawnSplit, Tag("<drawn>")], Discriminator(_kind_of_split)
+]
+
+
 class DefinedBenchmark(Section):
     """A benchmark of recordings that Brain-Score does not have; scored by Brain-Score's own classes and metrics."""
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from neuroscaling.study.sections.extraction import Extraction, Layers, Reduction
 from neuroscaling.study.sections.key_types import (
+    ARRAYS_NAME,
     NAME,
     AsTuple,
     DistinctNames,
@@ -24,7 +25,16 @@ from neuroscaling.study.sections.key_types import (
     once,
 )
 from neuroscaling.study.sections.networks import Dataset, Runs, Training
-from neuroscaling.study.sections.recordings import BrainScore, Data, LocalData, SimulatedBrain
+from neuroscaling.study.sections.recordings import (
+    BrainScore,
+    ColumnSplit,
+    Data,
+    Degrees,
+    DrawnSplit,
+    ImageSplit,
+    LocalData,
+    SimulatedBrain,
+)
 
 V4_SAMPLES = 6
 """The fewest mapping images of a V4 session: fewer leave nothing to choose penalties with in three inner folds."""
@@ -184,7 +194,64 @@ class NsdEncoding(FmriEncoding):
             yield ("test",), "`test` names either shared1000 or challenge: no mapping sees these images of NSD"
 
 
-FmriSource = AlgonautsEncoding | NsdEncoding
+class ArraysEncoding(FmriEncoding):
+    """Recordings of one's own: images, an array of responses and a table of units (docs/own-recordings.md)."""
+
+    example: ClassVar[str] = (
+        "{source: arrays, name: mine, data: {local: FOLDER}, images: images, responses: mine.npy, units: units.csv}"
+    )
+
+    source: Literal["arrays"] = Field(description="`arrays`.")
+    name: Annotated[str, Field(pattern=ARRAYS_NAME)] = Field(
+        description="What the recordings are called in tables and figures: their benchmark."
+    )
+    data: LocalData = Field(description="`local: <folder>` that the files below are in.")
+    images: NamedPath = Field(description="Folder of the images.")
+    stimuli: NamedPath | None = Field(
+        None,
+        description="Table (CSV or parquet) with a row for each row of the responses: `filename`, optionally "
+        "`stimulus_id`, `sha1`, `index` and the split. Without it, the images in the order of their names.",
+    )
+    degrees: Degrees | None = Field(None, description="Width of the images in degrees of visual angle.")
+    visual_degrees: Degrees | None = Field(
+        None,
+        description="Width of the models' field of view, in degrees: images are placed on such a screen. Without it "
+        "they are shown whole.",
+    )
+    responses: NamedPath = Field(
+        description="File of the responses: .npy, .parquet, .zarr, .nc, .h5, .hdf5 or .mat (7.3)."
+    )
+    variable: Text | None = Field(None, description="Array in that file, where it holds several.")
+    axes: Annotated[list[Literal["images", "units", "repetitions"]], Field(min_length=2, max_length=3), once] | None = (
+        Field(None, description="Its axes, e.g. [images, units, repetitions]; needed where lengths leave a doubt.")
+    )
+    units: NamedPath = Field(
+        description="Table (CSV or parquet) with a row for each unit: `region`, optionally `subject`, `id`, and "
+        "`ceiling` or `reliability`."
+    )
+    split: ImageSplit = Field(
+        DrawnSplit(),
+        description="Training and test images: `column: <name>`, or drawn; with `evaluate: folds` none is drawn.",
+    )
+    simulated: bool = Field(
+        False, description="Whether the responses were made up: said wherever their numbers are shown."
+    )
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Axes without images or units, a column of no table, and a field of view for images of unknown width."""
+        if self.axes and not {"images", "units"} <= set(self.axes):
+            yield ("axes",), "`axes` name `images` and `units`, and `repetitions` where there are"
+        if isinstance(self.split, ColumnSplit) and self.stimuli is None:
+            yield ("split", "stimuli"), "`split: {column: ...}` is a column of `stimuli`, which is not named"
+        if self.visual_degrees is not None and self.degrees is None:
+            yield ("visual_degrees", "degrees"), "`visual_degrees` needs the width of the images, `degrees`"
+
+    def benchmark_of(self, subject: str) -> str:
+        """The name of the recordings."""
+        return self.name
+
+
+FmriSource = AlgonautsEncoding | NsdEncoding | ArraysEncoding
 
 
 class V4Encoding(RecordingsEncoding):
@@ -218,7 +285,7 @@ class V4Encoding(RecordingsEncoding):
 
 
 EncodingSource = FmriSource | V4Encoding
-Encoding = Annotated[AlgonautsEncoding | NsdEncoding | V4Encoding, Field(discriminator="source")]
+Encoding = Annotated[AlgonautsEncoding | NsdEncoding | ArraysEncoding | V4Encoding, Field(discriminator="source")]
 
 
 class Published(Section):

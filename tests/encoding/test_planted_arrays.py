@@ -1,0 +1,119 @@
+"""From three files of one's own to a law, in this process: the layers that made SIMULATED responses are found."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.cli.job import Step, steps_of
+from neuroscaling.core.score_files import read_score
+from neuroscaling.core.score_table import build_table, write_table
+from neuroscaling.recordings.prepared import open_recording
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.wanted import Targets
+from tests.support.own_arrays import ENTRY, stimulus_rows, write_own
+
+N_TRAINING, N_UNITS = 120, 24
+STIMULI = [*stimulus_rows(N_TRAINING + 60, 60)]
+for row in STIMULI[-20:]:
+    row["split"] = "other"
+LAYERS = {"V1": "layer1.0", "IT": "layer4.0"}
+UNITS = [{"subject": "anna", "region": region} for region in LAYERS for _ in range(N_UNITS // 2)]
+METRICS = ["ridge", "pls", "rsa", "cka"]
+SAMPLES = [12, 20, 35, 60, "all"]
+STUDY = {
+    "study": "own",
+    "runs": [{"untrained": ["resnet_w8"]}],
+    "reduction": {"kind": "grid", "size": 2},
+    "encoding": [
+        {**ENTRY, "data": {"local": "own"}, "samples": SAMPLES, "repeats": 2, "draws": 20, "metrics": METRICS}
+    ],
+    "fits": ["mapping.yaml"],
+}
+FITS = """
+fits:
+  - name: mapping
+    form: logistic
+    x: n_mapping
+    y: raw
+    filters: {benchmark: mine, metric: ridge, test_set: test}
+    group_by: [run, subject, n_mapping]
+    by: {region: [V1, IT]}
+    bootstraps: 20
+"""
+
+
+def makes(folder: str) -> dict[str, Step]:
+    """The steps of the study whose names begin so."""
+    return {name: step for name, step in steps_of(load_study("own.yaml")) if name.startswith(folder)}
+
+
+def planted() -> np.ndarray:
+    """Responses (images, units, 4 repetitions) that follow a layer of the network, with noise of the signal's size."""
+    stored = open_store(next(iter(makes("activations").values())).path)
+    ids = [row["stimulus_id"] for row in STIMULI]
+    rows, rng, signals = stored.rows_of(ids), np.random.default_rng(0), []
+    for layer in LAYERS.values():
+        features = stored.read(layer)[rows].astype(np.float64)
+        whitened = np.linalg.svd(features - features.mean(0), full_matrices=False)[0][:, :4]
+        signals.append(whitened @ rng.standard_normal((4, N_UNITS // 2)))
+    signal = np.hstack(signals)
+    return (signal / signal.std(0))[..., None] + rng.standard_normal((len(STIMULI), N_UNITS, 4))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The study in a folder of its own, each of its artefacts made; the responses come once there are activations."""
+    root = tmp_path_factory.mktemp("planted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        write_own(Path("own"), np.zeros((len(STIMULI), N_UNITS)), STIMULI, UNITS)
+        Path("own.yaml").write_text(yaml.safe_dump(STUDY))
+        Path("mapping.yaml").write_text(FITS)
+        for folder in ("runs", "stimuli", "activations"):
+            for step in makes(folder).values():
+                step.make(step.path)
+        np.save("own/responses.npy", planted())
+        assert all(step.record.is_file() for step in makes("activations").values()), "other responses, other images"
+        for folder in ("recordings", "scores"):
+            for step in makes(folder).values():
+                step.make(step.path)
+        loaded = load_study("own.yaml")
+        targets = Targets(loaded)
+        table = build_table(targets.score_files, targets.run_files, False, targets.score_files)
+        loaded.results.table.parent.mkdir(parents=True)
+        write_table(loaded.results.table, table)
+        for step in makes("fits").values():
+            step.make(step.path)
+        yield loaded
+
+
+def test_the_layers_that_made_the_responses_are_found(study):
+    (path,) = Targets(study).score_files
+    score = read_score(path)
+    largest = [row for row in score.rows if row["n_mapping"] == N_TRAINING]
+    assert {(row["metric"], row["test_set"]) for row in largest} == {(m, t) for m in METRICS for t in ("test", "other")}
+    mapped = [row for row in largest if row["metric"] in ("ridge", "pls")]
+    assert all(row["layer"] == LAYERS[row["region"]] and row["scale"] == "r2/c" for row in mapped)
+    assert all(0.7 < row["score"] < 1.2 for row in mapped)
+    assert {row["layer"] for row in largest if row["region"] == "V1"} == {LAYERS["V1"]}
+    assert score.simulated and score.benchmark == "mine"
+
+
+def test_ceilings_are_those_of_the_repetitions(study):
+    (step,) = [step for name, step in steps_of(study) if name.startswith("recordings")]
+    recording = open_recording(step.path)
+    assert recording.tests["test"].ceiling.mean() == pytest.approx(0.8, abs=0.03)  # 1 / (1 + 1 / 4)
+    assert recording.ncsnr.mean() == pytest.approx(1, abs=0.06)
+
+
+def test_the_law_of_mapping_images_comes_out(study):
+    """r rises to the root of the ceiling, as of a linear readout of noisy averages."""
+    assert len(study.fits) == len(LAYERS)
+    for name in study.fits:
+        fit = json.loads(study.results.fit(name).read_text())
+        assert fit["status"] == "fitted" and fit["simulated"] and fit["n"] == len(SAMPLES)
+        assert fit["params"]["L"] == pytest.approx(0.8**0.5, abs=0.06)
