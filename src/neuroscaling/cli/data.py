@@ -20,6 +20,7 @@ from neuroscaling.recordings.algonauts_check import inspect_algonauts_tree
 from neuroscaling.recordings.arrays_check import check_images, check_responses
 from neuroscaling.recordings.nsd_challenge import rebuild_challenge
 from neuroscaling.recordings.nsd_check import check_nsd_tree
+from neuroscaling.recordings.things_check import check_things_fmri_tree, check_tvsd_tree, tvsd_notes
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.own_arrays import OwnArrays
 from neuroscaling.study.recordings import subjects_of
@@ -47,6 +48,12 @@ def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
     arrays.set_defaults(command=_check_arrays)
     arrays.add_argument("study", type=Path, metavar="STUDY", help="the study file, with `source: arrays`")
     arrays.add_argument("--format", choices=FORMATS, default="table")
+    for name, command, text in (
+        ("tvsd", _check_tvsd, "macaque V1, V4 and IT to images of THINGS, as its authors have it"),
+        ("things_fmri", _check_things_fmri, "human fMRI to images of THINGS, as its authors have it"),
+    ):
+        parser = _add_fmri_check(kinds, name, command, text)
+        parser.add_argument("--images", type=Path, metavar="THINGS", help="the folder of THINGS, to look for images in")
     text = "write the challenge's withheld test responses and noise ceilings into a tree, from NSD"
     rebuild = verbs.add_parser("rebuild", help=text, description=text)
     rebuild.set_defaults(command=_rebuild)
@@ -97,10 +104,24 @@ def _rebuild(options: argparse.Namespace) -> None:
 
 
 def _check_nsd(options: argparse.Namespace) -> None:
-    problems = check_nsd_tree(options.root, options.subjects or "all", options.synthetic)
+    _tell(options.root, check_nsd_tree(options.root, options.subjects or "all", options.synthetic))
+
+
+def _check_tvsd(options: argparse.Namespace) -> None:
+    subjects = options.subjects or "all"
+    for note in tvsd_notes(options.root, subjects):
+        print(f"note: {note}", file=sys.stderr)
+    _tell(options.root, check_tvsd_tree(options.root, subjects, options.images))
+
+
+def _check_things_fmri(options: argparse.Namespace) -> None:
+    _tell(options.root, check_things_fmri_tree(options.root, options.subjects or "all", options.images))
+
+
+def _tell(root: Path, problems: list[Problem]) -> None:
     if problems:
         raise DataError(problems)
-    print(f"{options.root}: no problem found")
+    print(f"{root}: no problem found")
 
 
 def _check_arrays(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ most studies are checked without it.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from neuroscaling.planning.encoding import fits_of, subject_shape
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.recordings.arrays_check import array_faults
+from neuroscaling.recordings.things_check import check_things_fmri_tree, check_tvsd_tree
 from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
 from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.study.benchmarks import scale_of
@@ -31,9 +33,11 @@ from neuroscaling.study.own_arrays import OwnArrays
 from neuroscaling.study.preparation_jobs import ArraysJob
 from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recording_checks import size_problems
 from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
 from neuroscaling.study.sections.networks import TrainedRuns
 from neuroscaling.study.sections.recordings import LocalData, V4Data
+from neuroscaling.study.sections.whole_study import ThingsEncoding, TvsdEncoding
 from neuroscaling.training.network_trials import network_problems
 from neuroscaling.training.schedule import StepPlan
 
@@ -51,6 +55,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_weights(study),
         *_recordings(study),
         *_arrays(study),
+        *_things(study),
         *of_networks,
         *_layers(study, of_networks),
         *_memory(study),
@@ -113,6 +118,22 @@ def _arrays(study: LoadedStudy) -> Iterator[Problem]:
             left.setdefault(job.preparation.arrays, []).append(job.subject)
     for arrays, subjects in left.items():
         yield from array_faults(arrays, subjects)
+
+
+def _things(study: LoadedStudy) -> Iterator[Problem]:
+    """What is wrong with TVSD and THINGS-fMRI where a subject of them isn't prepared yet, and sizes beyond them."""
+    for i, entry in enumerate(study.config.encoding):
+        if not isinstance(entry, ThingsEncoding):
+            continue
+        jobs = [job for job in encoding_jobs(study) if job.entry is entry]
+        new = [job.subject for job in jobs if job.made and not job.made.is_file()]
+        check = check_tvsd_tree if isinstance(entry, TvsdEncoding) else check_things_fmri_tree
+        yield from check(entry.data.local, new, entry.images) if new else ()
+        shapes = {job.subject: subject_shape(study, job) for job in jobs}
+        sizes = {subject: shape.training for subject, shape in shapes.items() if shape}
+        for keys, problem in size_problems(entry, sizes):
+            place = Place(study.file, ("encoding", i, *keys))
+            yield replace(problem, where=place)
 
 
 def _stimuli(study: LoadedStudy) -> Iterator[Problem]:

@@ -69,6 +69,8 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             whole_study.AlgonautsEncoding,
             whole_study.NsdEncoding,
             whole_study.ArraysEncoding,
+            whole_study.TvsdEncoding,
+            whole_study.ThingsFmriEncoding,
             whole_study.Ridge,
             whole_study.Submission,
             whole_study.V4Encoding,

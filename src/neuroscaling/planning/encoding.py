@@ -6,15 +6,24 @@ from pathlib import Path
 from neuroscaling.core.array_files import npy_shape
 from neuroscaling.core.errors import DataError
 from neuroscaling.encoding.settings import EncodingSettings
+from neuroscaling.recordings.prepared import read_manifest as read_recording_manifest
 from neuroscaling.stimuli.manifest import read_manifest
 from neuroscaling.stimuli.sources import find_stimuli
+from neuroscaling.stimuli.things_images import read_fmri_trials, read_tvsd_images
 from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.own_arrays import TRAINING, OwnArrays, read_own_stimuli, read_own_units
 from neuroscaling.study.recordings import EncodingJob, StimulusSet
 from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
-from neuroscaling.study.sections.whole_study import ArraysEncoding, RecordingsEncoding, V4Encoding
+from neuroscaling.study.sections.whole_study import (
+    ArraysEncoding,
+    RecordingsEncoding,
+    ThingsEncoding,
+    TvsdEncoding,
+    V4Encoding,
+)
 from neuroscaling.study.stimulus_sources import AlgonautsTree
+from neuroscaling.study.things_tree import TVSD_SITES, Monkey, Person
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
 CHALLENGE = {
@@ -27,6 +36,10 @@ CHALLENGE = {
     "subj07": (9841, 159, 39548),
     "subj08": (8779, 395, 39511),
 }
+
+
+THINGS_VOXELS = 20_000
+"""About as many voxels of a subject of THINGS-fMRI are in a named region."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,8 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     """Of a folder in the Algonauts layout, a V4 session and arrays of one's own what files say, else what settings or
     the challenge say.
 
-    None where nobody knows yet: recordings that are not prepared or downloaded.
+    Of THINGS what its lists of images say, or the prepared recordings. None where nobody knows yet: other recordings
+    that are not prepared or downloaded.
     """
     if isinstance(job.entry, V4Encoding):
         averaged = job.folder / recording_folders.v4_session_files(job.subject)["responses"]
@@ -88,6 +102,8 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
         return SubjectShape(brain.algonauts_train, brain.algonauts_test, 2 * brain.vertices)
     if isinstance(job.entry, ArraysEncoding):
         return _own_shape(OwnArrays.of(job.entry), job.subject)
+    if isinstance(job.entry, ThingsEncoding):
+        return _things_shape(job, job.entry)
     if job.kind != "tree":
         return None
     folder = job.folder / job.subject
@@ -102,6 +118,24 @@ def _own_shape(arrays: OwnArrays, subject: str) -> SubjectShape:
     stimuli = read_own_stimuli(arrays)
     n_training = len(stimuli.of_split(TRAINING))
     return SubjectShape(n_training, len(stimuli.ids) - n_training, len(read_own_units(arrays).of_subject(subject)))
+
+
+def _things_shape(job: EncodingJob, entry: ThingsEncoding) -> SubjectShape | None:
+    """From the prepared folder; before that the targets of a monkey are all sites, those of a person a usual number."""
+    root = entry.data.local
+    try:
+        if job.made and job.made.is_file():
+            manifest = read_recording_manifest(job.folder)
+            training, test = (len(manifest.splits[name].stimulus_ids) for name in (TRAINING, *manifest.test_sets[:1]))
+            return SubjectShape(training, test, manifest.targets)
+        if isinstance(entry, TvsdEncoding):
+            ids = read_tvsd_images(Monkey(root, job.subject))
+            return SubjectShape(len(ids["training"]), len(ids["test"]), TVSD_SITES)
+        trials = read_fmri_trials(Person(root, job.subject))
+        tested = {trials.stimulus_ids[i] for i in trials.of("test")}
+        return SubjectShape(len(trials.of("train")), len(tested), THINGS_VOXELS)
+    except DataError:  # told by `check`
+        return None
 
 
 def fits_of(entry: RecordingsEncoding, protocol: str, shape: SubjectShape) -> list[RidgeFit]:

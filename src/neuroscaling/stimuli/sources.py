@@ -13,6 +13,7 @@ from neuroscaling.stimuli.nsd_images import nsd_images
 from neuroscaling.stimuli.nsd_synthetic import synthetic_images
 from neuroscaling.stimuli.stimulus import Stimulus, opened_zip
 from neuroscaling.stimuli.stimulus_table import FILE, ID, read_stimulus_table
+from neuroscaling.stimuli.things_images import things_images
 from neuroscaling.study.benchmarks import STIMULUS_SETS, StimulusFiles, all_files, sha1_problems
 from neuroscaling.study.benchmarks import find_stimuli as find_set
 from neuroscaling.study.stimulus_sources import (
@@ -23,6 +24,7 @@ from neuroscaling.study.stimulus_sources import (
     NsdTree,
     RecordedSets,
     StimulusSource,
+    ThingsImages,
     V4Images,
 )
 
@@ -57,6 +59,8 @@ def _stimuli_of(source: StimulusSource) -> Iterator[Stimulus]:
             return chain(nsd_images(source), synthetic_images(source) if synthetic else ())
         case V4Images():
             return _v4(source)
+        case ThingsImages():
+            return (Stimulus(stimulus, file) for stimulus, file in things_images(source))
 
 
 def is_simulated(source: StimulusSource) -> bool:

@@ -279,6 +279,8 @@ STAGE_ENTRIES = {
     "v4_assembly": "recordings/v4_assembly.py",
     "nsd": "recordings/nsd_preparation.py",
     "arrays": "recordings/arrays_preparation.py",
+    "tvsd": "recordings/tvsd_recording.py",
+    "things_fmri": "recordings/things_fmri_recording.py",
 }
 """The module that does a stage's work, by the stage. What it imports counts too."""
 

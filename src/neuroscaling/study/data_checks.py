@@ -17,6 +17,7 @@ from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, Traine
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
 from neuroscaling.study.sections.whole_study import ArraysEncoding, FmriEncoding, Study, V4Encoding
+from neuroscaling.study.things_recordings import things_faults
 
 FEATURES_ALONE = "neuron_to_neuron"
 """The metric that inner products don't serve."""
@@ -128,6 +129,7 @@ def _encoding_faults(study: Study) -> Iterator[Fault]:
         else:
             yield from (Fault((*place, *key), problem) for key, problem in setting_problems(study, entry))
     yield from v4_faults(study)
+    yield from things_faults(study)
 
 
 def _repeated_sources(study: Study) -> Iterator[Fault]:

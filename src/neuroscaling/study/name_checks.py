@@ -18,7 +18,7 @@ from neuroscaling.study.recipes import load_recipe, recipe_file
 from neuroscaling.study.sections.fit_files import Fit, FitFile, read_fit_file, same_names, single_values
 from neuroscaling.study.sections.yaml_document import Document
 
-SOURCES = ("algonauts2023", "nsd", "v4")
+SOURCES = ("algonauts2023", "nsd", "tvsd", "things_fmri", "v4")
 EACH = object()
 """In a pattern of keys: every item of a list or of a mapping."""
 
@@ -243,8 +243,8 @@ def _compared(fit: Fit) -> Iterator[tuple[Location, str, list[Any]]]:
 def _columns(study: Any) -> dict[str, set[str]]:
     """The words of columns that are known before anything has run: those of this study, and what others could have.
 
-    Columns are left out where the study can't tell: of published tables, of regions that NSD's label files name, of
-    sessions that are found in a folder.
+    Columns are left out where the study can't tell: of published tables, of regions that files of NSD and THINGS-fMRI
+    name, of sessions that are found in a folder.
     """
     if not isinstance(study, dict) or study.get("published") is not None:
         return {}
@@ -259,7 +259,7 @@ def _columns(study: Any) -> dict[str, set[str]]:
         "dataset": {*keys_at(study, "datasets"), *KNOWN_DATASETS},
     }
     sources = {source for _, source in texts(study, ("encoding", EACH, "source"))}
-    if not sources & {"nsd", "arrays"}:
+    if not sources & {"nsd", "arrays", "things_fmri"}:
         defined = {region for _, region in texts(study, ("brainscore", "define", EACH, "region"))}
         found["region"] = {
             *benchmarks.BRAINSCORE_REGIONS,
@@ -273,5 +273,5 @@ def _columns(study: Any) -> dict[str, set[str]]:
         public = {file.rpartition("_")[2].partition(".")[0] for file in recording_folders.v4_sha256()}
         arrays = {name for _, name in texts(study, ("encoding", EACH, "name"))}
         own = {*keys_at(study, "brainscore", "define"), *sessions, *public, *arrays}
-        found["benchmark"] = {VALIDATION, "algonauts2023", "nsd", *benchmarks.BENCHMARKS, *own}
+        found["benchmark"] = {VALIDATION, *SOURCES, *benchmarks.BENCHMARKS, *own}
     return found

@@ -57,5 +57,42 @@ class ArraysJob:
         return self.folder.name
 
 
-PreparationJob = NsdJob | ArraysJob
+@dataclass(frozen=True, repr=False)
+class TvsdJob:
+    """A monkey of TVSD in the tree `root`, whose normalised responses are converted to `folder`.
+
+    reliability: sites whose mean correlation between repetitions is lower are left out.
+    """
+
+    root: Path
+    subject: str
+    folder: Path
+    reliability: float = 0.1
+    definition: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True, repr=False)
+class ThingsFmriJob:
+    """A subject of THINGS-fMRI in the tree `root`, whose single-trial responses are converted to `folder`.
+
+    voxels: those of any of these regions (docs/things.md); zscore: within each session, or not at all; memory_mb: bound
+    of what is held at once.
+    """
+
+    root: Path
+    subject: str
+    folder: Path
+    voxels: Sequence[str] | str = "regions"
+    zscore: Literal["none", "session"] = "none"
+    memory_mb: float = 1000
+    definition: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+PreparationJob = NsdJob | ArraysJob | TvsdJob | ThingsFmriJob
 """A job that converts a subject's files to prepared recordings (`recordings/prepared.py`)."""

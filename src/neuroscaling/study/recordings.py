@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neuroscaling.core.hashing import ArtefactName, content_hash
 from neuroscaling.study import benchmarks as study_benchmarks
-from neuroscaling.study import recording_folders
+from neuroscaling.study import recording_folders, things_recordings
 from neuroscaling.study.array_names import array_recordings, images_identity, listed_images
 from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.loaded_study import LoadedStudy
@@ -21,6 +21,9 @@ from neuroscaling.study.sections.whole_study import (
     EncodingSource,
     FmriSource,
     NsdEncoding,
+    ThingsEncoding,
+    ThingsFmriEncoding,
+    TvsdEncoding,
     V4Encoding,
 )
 from neuroscaling.study.stimulus_sources import (
@@ -280,6 +283,8 @@ def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
                 found += _v4_jobs(study, entry)
             case ArraysEncoding():
                 found += _array_jobs(study, entry)
+            case TvsdEncoding() | ThingsFmriEncoding():
+                found += _things_jobs(study, entry)
             case _:
                 found += _jobs_of(study, entry)
     return found
@@ -299,6 +304,8 @@ def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:
         return list(entry.subjects)
     if isinstance(entry, ArraysEncoding):
         return read_own_units(OwnArrays.of(entry)).names
+    if isinstance(entry, ThingsEncoding):
+        return things_recordings.subjects_of(entry)
     if isinstance(entry.data, SimulatedData):
         n = study.config.simulated[entry.data.simulated].algonauts_subjects
         return [f"subj{number:02d}" for number in range(1, n + 1)]
@@ -336,6 +343,19 @@ def _array_jobs(study: LoadedStudy, entry: ArraysEncoding) -> Iterator[EncodingJ
         made = job.folder / "manifest.json"
         folder = study.store.find(made).parent
         yield EncodingJob(entry, str(name), subject, f"{entry.name}-{subject}", stimuli, folder, "recording", made, job)
+
+
+def _things_jobs(study: LoadedStudy, entry: ThingsEncoding) -> Iterator[EncodingJob]:
+    """Monkeys, or people. Most images of the study's sources of this kind are the same: one set, extracted once."""
+    name = str(things_recordings.recordings_of(entry))
+    others = [other for other in study.config.encoding if isinstance(other, ThingsEncoding)]
+    identity, images = things_recordings.images_of(others)
+    stimuli = StimulusSet.of("things", identity, (images,))
+    for subject in subjects_of(study, entry):
+        job = things_recordings.preparation_of(entry, subject, study.store.recording(name, subject))
+        made = job.folder / "manifest.json"
+        folder = study.store.find(made).parent
+        yield EncodingJob(entry, name, subject, f"{entry.source}-{subject}", stimuli, folder, "recording", made, job)
 
 
 def _jobs_of(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding) -> Iterator[EncodingJob]:

@@ -104,7 +104,26 @@ class V4Images:
         return {"kind": "v4", "session": self.session}
 
 
-StimulusSource = BrainScoreSets | RecordedSets | ImageFolder | ListedImages | AlgonautsTree | NsdTree | V4Images
+@dataclass(frozen=True)
+class ThingsImages:
+    """Images in the folder `root` of THINGS that recordings showed. tvsd, fmri: trees of TVSD and of THINGS-fMRI.
+
+    The same image has the same id in both, so that one set serves them.
+    """
+
+    root: Path
+    tvsd: Path | None = None
+    fmri: Path | None = None
+
+    def content(self) -> dict[str, object]:
+        """What the images are, as JSON."""
+        sources = {"tvsd": self.tvsd, "things_fmri": self.fmri}
+        return {"kind": "things", "shown_in": [name for name, tree in sources.items() if tree]}
+
+
+StimulusSource = (
+    BrainScoreSets | RecordedSets | ImageFolder | ListedImages | AlgonautsTree | NsdTree | V4Images | ThingsImages
+)
 
 
 def _listed(subjects: Subjects) -> list[str] | str:

@@ -13,6 +13,7 @@ from neuroscaling.study.sections.extraction import Extraction, Layers, Reduction
 from neuroscaling.study.sections.key_types import (
     ARRAYS_NAME,
     NAME,
+    AnyPath,
     AsTuple,
     DistinctNames,
     Folders,
@@ -251,7 +252,47 @@ class ArraysEncoding(FmriEncoding):
         return self.name
 
 
-FmriSource = AlgonautsEncoding | NsdEncoding | ArraysEncoding
+class ThingsSource(FmriEncoding):
+    """What both sources that showed images of THINGS are asked."""
+
+    data: LocalData = Field(description="`local: <folder>`, as its authors distribute it (docs/things.md).")
+    images: AnyPath = Field(
+        description="Folder of THINGS: with `object_images`, or with a folder for each concept, or with all files."
+    )
+
+
+class TvsdEncoding(ThingsSource):
+    """Multi-unit activity of macaque V1, V4 and IT to images of THINGS (TVSD, docs/things.md)."""
+
+    example: ClassVar[str] = "{source: tvsd, data: {local: FOLDER}, images: FOLDER}"
+
+    source: Literal["tvsd"] = Field(description="`tvsd`.")
+    reliability: float = Field(
+        0.1,
+        ge=-1,
+        le=1,
+        description="Sites whose mean correlation between repetitions of the test images is lower are left out.",
+    )
+
+
+class ThingsFmriEncoding(ThingsSource):
+    """Voxel-wise encoding of human fMRI to images of THINGS (THINGS-fMRI, docs/things.md)."""
+
+    example: ClassVar[str] = "{source: things_fmri, data: {local: FOLDER}, images: FOLDER}"
+
+    source: Literal["things_fmri"] = Field(description="`things_fmri`.")
+    voxels: Names | Literal["regions", "all"] = Field(
+        "regions",
+        description="Which voxels: those of any region but Glasser's parcels, all, or those of named regions or "
+        "parcels, e.g. [V1, hV4, FFA, glasser-FFC].",
+    )
+    zscore: Literal["none", "session"] = Field(
+        "none", description="z-scores of each voxel within each session, or the authors' responses as they are."
+    )
+
+
+ThingsEncoding = TvsdEncoding | ThingsFmriEncoding
+FmriSource = AlgonautsEncoding | NsdEncoding | ArraysEncoding | TvsdEncoding | ThingsFmriEncoding
 
 
 class V4Encoding(RecordingsEncoding):
@@ -285,7 +326,10 @@ class V4Encoding(RecordingsEncoding):
 
 
 EncodingSource = FmriSource | V4Encoding
-Encoding = Annotated[AlgonautsEncoding | NsdEncoding | ArraysEncoding | V4Encoding, Field(discriminator="source")]
+Encoding = Annotated[
+    AlgonautsEncoding | NsdEncoding | ArraysEncoding | TvsdEncoding | ThingsFmriEncoding | V4Encoding,
+    Field(discriminator="source"),
+]
 
 
 class Published(Section):
