@@ -41,7 +41,7 @@ PART = re.compile(r"-(\d{5,})-of-(\d{5,})\.parquet$")
 KIND = "a parquet file"
 FETCH_AGAIN = "fetch the file again"
 KEPT_BYTES = 512 * 2**20
-"""Images of row groups that a process keeps, beside the last one."""
+"""Images of row groups that a process keeps; the last row group is kept whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,18 @@ class KeptGroups:
     def image(self, shard: int, group: int, row: int) -> bytes | None:
         """Return the image at `row` of a file, which lies in its row group `group`. Raises DataError."""
         with self.lock:
-            found = self.groups.pop((shard, group), None) or self._read(shard, group)
+            found = self.groups.pop((shard, group), None)
+            if found is None:
+                found = self._read(shard, group)
+                self._make_room(found[1].nbytes)
             self.groups[shard, group] = found  # the last one used stands last
-            while len(self.groups) > 1 and sum(images.nbytes for _, images in self.groups.values()) > KEPT_BYTES:
-                del self.groups[next(iter(self.groups))]
         first, images = found
         return images[row - first].as_py()
+
+    def _make_room(self, n_bytes: int) -> None:
+        held = sum(images.nbytes for _, images in self.groups.values())
+        while self.groups and held + n_bytes > KEPT_BYTES:
+            held -= self.groups.pop(next(iter(self.groups)))[1].nbytes
 
     def _read(self, shard: int, group: int) -> tuple[int, "pa.Array"]:
         """Return the row that a row group begins with, and its images as bytes."""
