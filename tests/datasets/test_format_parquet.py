@@ -31,8 +31,7 @@ def hub(tmp_path):
         write_parquet(tmp_path / "data" / f"train-0000{part}-of-00002.parquet", contents, labels, names=NAMES)
     path = tmp_path / "data" / "validation-00000-of-00001.parquet"
     write_parquet(path, [encoded(90), encoded(91)], [2, 0], names=NAMES)
-    root = tmp_path / "data"
-    return DatasetSettings("parquet", train=f"{root}/train-*.parquet", validation=f"{root}/validation-*.parquet")
+    return DatasetSettings("parquet", root=str(tmp_path))
 
 
 def test_images_are_read_by_row_groups_in_any_order(hub, monkeypatch):
@@ -74,7 +73,7 @@ def test_columns_and_names_may_be_others(tmp_path):
     for split in ("train", "test"):
         path = tmp_path / f"{split}.parquet"
         write_parquet(path, [encoded(i, "PNG") for i in range(3)], ["b", "a", "b"], columns=("img", "fine"))
-    settings = DatasetSettings("parquet", train=f"{tmp_path}/train.parquet", validation=f"{tmp_path}/test.parquet")
+    settings = DatasetSettings("parquet", root=str(tmp_path), train="train.parquet", validation="test*.parquet")
     text = problems(settings)
     assert "no such column" in text and "set `image_column:`" in text and "set `label_column:`" in text
     assert "nearest:  img" in text and "allowed:  img, fine" in text
@@ -100,6 +99,7 @@ def test_faults_of_all_files_are_named(hub, tmp_path):
     assert "1 of 2 files are missing" in problems(hub) and "parts 1" in problems(hub)
     first.unlink()
     assert "no shards" in problems(hub) and "check `train:`" in problems(hub)
+    assert "folder is missing" in problems(replace(hub, root=f"{tmp_path}/none"))
 
 
 def test_an_image_without_bytes_and_a_damaged_row_group_are_named(hub, tmp_path):

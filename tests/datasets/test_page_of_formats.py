@@ -52,7 +52,7 @@ def images(tmp_path, monkeypatch):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encoded(i, "PNG"))
     places = {"KMNIST_ROOT": "kmnist", "EMNIST_ROOT": "emnist", "CIFAR_ROOT": "cifar", "STL10_ROOT": "stl"}
-    places |= {"TINY_ROOT": "tiny", "HUB": "hub", "IMAGENET_ROOT": "folders"}
+    places |= {"TINY_ROOT": "tiny", "IMAGENET_HUB": "hub", "IMAGENET_ROOT": "folders"}
     for variable, folder in places.items():
         monkeypatch.setenv(variable, str(tmp_path / folder))
     return tmp_path

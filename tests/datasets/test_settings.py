@@ -21,7 +21,7 @@ SECTIONS = [
     {"format": "cifar", "root": "images", "labels": "coarse"},
     {"format": "stl10", "root": "images"},
     {"format": "tiny-imagenet", "root": "images"},
-    {"format": "parquet", "train": "t-*.parquet", "validation": "v-*.parquet", "image_column": "img"},
+    {"format": "parquet", "root": "", "train": "t-*.parquet", "validation": "v-*.parquet", "image_column": "img"},
     {"format": "our_lab.formats:TREE", "root": "images", "train": "t", "folders": {"train": "a"}},
 ]
 

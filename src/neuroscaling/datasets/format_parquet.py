@@ -55,17 +55,29 @@ class Shard:
     size: np.ndarray
 
 
+FILES = {"train": "data/train-*.parquet", "validation": "data/validation-*.parquet"}
+"""Files of the splits below `root` where the study names no others: ImageNet-1k's on the hub."""
+
+
+def parquet_pattern(settings: DatasetSettings, split: str) -> str:
+    """Return what names the files of a split. Raises DataError where the folder is missing."""
+    root = Path(settings.needed("root"))
+    if not root.is_dir():
+        raise DataError(Problem(what="folder is missing", where=str(root), fix="check `root:` in the study file"))
+    return str(root / (getattr(settings, split) or FILES[split]))
+
+
 def parquet_state(settings: DatasetSettings, split: str) -> Any:
     """Return size and date of each file; of the training files too, whose classes count. Raises DataError."""
     keys = ["train", *([split] if split != "train" else [])]
-    states = [state for key in keys for state in shard_states(settings.needed(key), key)]
+    states = [state for key in keys for state in shard_states(parquet_pattern(settings, key), key)]
     names = settings.class_names
     return [*states, *([listed_file_state(Path(names), "class_names")] if names else [])]
 
 
 def read_parquet(settings: DatasetSettings, split: str, train_classes: Callable[[], list[str]]) -> Split:
     """Return images in the order of the files. Raises DataError with what is wrong in any of them."""
-    pattern = settings.needed(split)
+    pattern = parquet_pattern(settings, split)
     paths = shard_paths(pattern, split)
     shards, problems = [], _missing_parts(paths, pattern)
     for path in paths:
@@ -93,7 +105,7 @@ def read_parquet(settings: DatasetSettings, split: str, train_classes: Callable[
 
 def parquet_problems(settings: DatasetSettings, splits: dict[str, Split]) -> Iterator[Problem]:
     """Return classes without training images."""
-    return iter(empty_classes(splits["train"], settings.needed("train")))
+    return iter(empty_classes(splits["train"], parquet_pattern(settings, "train")))
 
 
 @dataclass(frozen=True)
@@ -172,11 +184,11 @@ class KeptGroups:
 
 def parquet_source(settings: DatasetSettings, index: DatasetIndex, split: Split) -> ParquetSource:
     """Return rows of the files."""
-    paths = shard_paths(settings.needed(index.split), index.split)
+    paths = shard_paths(parquet_pattern(settings, index.split), index.split)
     return ParquetSource(index, paths, settings.image_column, split.columns)
 
 
-PARQUET = Format(parquet_state, read_parquet, parquet_source, parquet_problems, root="train")
+PARQUET = Format(parquet_state, read_parquet, parquet_source, parquet_problems, root="root")
 
 
 def _open(path: Path) -> "pq.ParquetFile":

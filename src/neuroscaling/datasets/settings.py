@@ -19,7 +19,7 @@ KEYS_OF_FORMAT: dict[str, tuple[str, ...]] = {
     "cifar": ("root", "labels"),
     "stl10": ("root",),
     "tiny-imagenet": ("root",),
-    "parquet": ("train", "validation", "image_column", "label_column", "class_names"),
+    "parquet": ("root", "train", "validation", "image_column", "label_column", "class_names"),
 }
 """Keys of the study file that a format has beside those that every format has."""
 

@@ -142,11 +142,12 @@ class TinyImageNetDataset(ImageDataset):
 class ParquetDataset(ImageDataset):
     """Parquet files with images and labels, as the Hugging Face hub has them: ImageNet-1k."""
 
-    example: ClassVar[str] = "{format: parquet, train: 'data/train-*.parquet', validation: 'data/validation-*.parquet'}"
-
     format: Literal["parquet"] = Field(description="`parquet`: the hub's image shards.")
-    train: str = Field(description="Training files: a path with `*` or `{00000..00293}`. Empty: as an empty root.")
-    validation: str = Field(description="Validation files.")
+    root: OptionalFolder = Field(description=ROOT)
+    train: Text | None = Field(
+        None, description="Training files below `root`, with `*` or `{00000..00293}`; None: `data/train-*.parquet`."
+    )
+    validation: Text | None = Field(None, description="Validation files; None: `data/validation-*.parquet`.")
     image_column: Text = Field("image", description="Column of the images: their files' bytes.")
     label_column: Text = Field("label", description="Column of the labels: whole numbers that count from 0, or names.")
     class_names: NamedPath | None = Field(
