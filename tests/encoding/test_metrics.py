@@ -13,7 +13,7 @@ from neuroscaling.core.score_files import read_score
 from neuroscaling.encoding.encoding_job import question_of, score_subject
 from neuroscaling.encoding.group_accuracy import write_accuracy
 from neuroscaling.encoding.layers import Layers
-from neuroscaling.encoding.metric_similarity import jackknife_error
+from neuroscaling.encoding.metric_similarity import CKA, jackknife_error
 from neuroscaling.encoding.metrics import METRICS, answers
 from neuroscaling.recordings.recording import ArrayResponses, Recording, Split
 from neuroscaling.regression.gram import Gram
@@ -99,7 +99,7 @@ def test_similarity_is_that_of_the_evaluated_images_alone(tmp_path):
     assert rsa["score"] == rsa["raw"] == pytest.approx(rdm_similarity(rdm(a), rdm(b)))
     assert cka["score"] == pytest.approx(linear_cka(a, b)) and cka["scale"] == rsa["scale"] == "r"
     assert rsa["ceiling"] is None and rsa["n_mapping"] == N
-    assert cka["error"] == pytest.approx(jackknife_error(a, b, linear_cka))
+    assert cka["error"] == pytest.approx(jackknife_error(a, b, CKA))
 
 
 def test_choosing_among_many_layers_stays_at_chance(tmp_path):

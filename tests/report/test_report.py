@@ -171,9 +171,9 @@ def test_graph_is_drawn(tmp_path):
 
 def test_timings(tmp_path):
     for name, seconds, memory in (
-        ("v4/a-1", 2, "100"),
-        ("v4/a-2", 4, "-"),
-        ("v4/b-1", 9, "1"),
+        ("encoding/a-1", 2, "100"),
+        ("encoding/a-2", 4, "-"),
+        ("encoding/b-1", 9, "1"),
         ("train/a-1", 7, "1"),
         ("table", 1, "5"),
     ):
@@ -183,7 +183,7 @@ def test_timings(tmp_path):
     records = [{"run": "a-1", "seconds": 5.0}, {"run": "a-2", "seconds": 1.0}, {"run": "a-3", "seconds": 0.0}]
     assert read_timings([tmp_path], ["a-1", "a-2"], records) == [
         Timing("train", 2, 3.0, 6.0, None),
-        Timing("v4", 2, 3.0, 6.0, 100.0),
+        Timing("encoding", 2, 3.0, 6.0, 100.0),
         Timing("table", 1, 1.0, 1.0, 5.0),
     ]
 

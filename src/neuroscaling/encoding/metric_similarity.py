@@ -5,112 +5,151 @@ What is reported is of the evaluated images alone. Its error is a jackknife over
 image that is drawn twice is alike to itself, which lifts both measures.
 """
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from neuroscaling.encoding.fits import Question, RegionFits, Similarity, Task
+from neuroscaling.encoding.fits import Question, RegionFits, Similarity
 from neuroscaling.encoding.settings import SEED
 from neuroscaling.regression.gram import Gram
-from neuroscaling.regression.similarity import linear_cka, rdm, rdm_similarity
+from neuroscaling.regression.similarity import pair_ranks, u_centred, unbiased_cka
 
-log = logging.getLogger(__name__)
 BLOCK = 2000
 LEAST = 4  # images that unbiased HSIC needs
 GROUPS = 20
 
-Measure = Callable[[Gram, Gram], float]
+
+@dataclass(frozen=True)
+class Measure:
+    """A similarity of two sides. prepare: what is made of one side's inner products; compare: of two such."""
+
+    name: str
+    prepare: Callable[[Gram], np.ndarray]
+    compare: Callable[[np.ndarray, np.ndarray], float]
+
+    def of(self, a: Gram, b: Gram) -> float:
+        """The similarity; NaN of fewer than LEAST images."""
+        return self.compare(self.prepare(a), self.prepare(b)) if len(a.sums) >= LEAST else float("nan")
+
+
+RSA = Measure("rsa", pair_ranks, lambda a, b: float(a @ b))
+"""Spearman correlation of the upper triangles of Pearson RDMs (Kriegeskorte 2008), as rsatoolbox has it."""
+CKA = Measure("cka", lambda gram: u_centred(gram.products), unbiased_cka)
+"""Linear CKA with the unbiased estimator of HSIC, as Brain-Score's metric `cka` has it."""
 
 
 def rsa(question: Question) -> Iterator[RegionFits]:
-    """Spearman correlation of the upper triangles of Pearson RDMs (Kriegeskorte 2008; rsatoolbox's `compare_spearman`
-    of `calc_rdm_correlation`, which ranks alike)."""
-    return _compared(question, "rsa", _rdm_similarity)
+    """Each region by RSA."""
+    return _compared(question, RSA)
 
 
 def cka(question: Question) -> Iterator[RegionFits]:
-    """Linear CKA with the unbiased estimator of HSIC, as Brain-Score's metric `cka` has it."""
-    return _compared(question, "cka", linear_cka)
+    """Each region by CKA."""
+    return _compared(question, CKA)
 
 
-def _rdm_similarity(a: Gram, b: Gram) -> float:
-    return rdm_similarity(rdm(a), rdm(b))
+Cell = tuple[int, int]
+"""A task and one of its sizes."""
 
 
-def _compared(question: Question, metric: str, measure: Measure) -> Iterator[RegionFits]:
-    for region in question.present:
-        found = _fits(question, region, measure)
-        yield RegionFits(metric, region, question.layers.names, found)
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One mapping size of a task: blocks of the rows that choose."""
-
-    task: int
-    size: int
-    blocks: list[np.ndarray]
-
-
-def _fits(question: Question, region: str, measure: Measure) -> list[list[Similarity]]:
-    responses = question.responses(question.columns(region))
-    cells = [
-        _Cell(number, size, _blocks(order))
-        for number, task in enumerate(question.tasks)
-        for size, order in enumerate(task.draw.orders)
-    ]
-    best = {(cell.task, cell.size): (0, -np.inf) for cell in cells}
-    names = question.layers.names
-    for layer, name in enumerate(names if len(names) > 1 else []):
-        gram = question.layers.gram(name)
-        for cell in cells:
-            alike = [measure(gram.take(rows), Gram.of(responses[rows])) for rows in cell.blocks]
-            score = float(np.mean(alike))
-            if score > best[cell.task, cell.size][1]:
-                best[cell.task, cell.size] = layer, score
-    found: dict[tuple[int, int], Similarity] = {}
-    for layer, name in enumerate(names):
-        for key in (key for key, (chosen, _) in best.items() if chosen == layer):
-            found[key] = _evaluated(question, question.layers.gram(name), region, key, layer, measure)
-    return [
-        [found[number, size] for size in range(len(task.draw.n_images))] for number, task in enumerate(question.tasks)
-    ]
+def _compared(question: Question, measure: Measure) -> Iterator[RegionFits]:
+    blocks = {
+        (task, size): _blocks(order)
+        for task, one in enumerate(question.tasks)
+        for size, order in enumerate(one.draw.orders)
+    }
+    for regions in _together(question, blocks):
+        chosen = _chosen(question, regions, blocks, measure)
+        yield from _evaluated(question, chosen, measure)
 
 
 def _blocks(rows: np.ndarray) -> list[np.ndarray]:
-    n = -(-len(rows) // BLOCK)
-    return [np.sort(part) for part in np.array_split(rows, n)]
+    return [np.sort(part) for part in np.array_split(rows, -(-len(rows) // BLOCK))]
 
 
-def _evaluated(
-    question: Question, gram: Gram, region: str, key: tuple[int, int], layer: int, measure: Measure
-) -> Similarity:
-    """The chosen layer on the evaluated images of every test set."""
-    task: Task = question.tasks[key[0]]
-    columns = question.columns(region)
+def _together(question: Question, blocks: dict[Cell, list[np.ndarray]]) -> Iterator[list[str]]:
+    """Regions that pass the layers together: what is made of their responses fits into memory."""
+    each = sum(8 * len(rows) ** 2 for found in blocks.values() for rows in found)
+    n = max(1, int(question.settings.memory_mb * 1e6 // max(each, 1)))
+    present = question.present
+    yield from (present[i : i + n] for i in range(0, len(present), n))
+
+
+def _chosen(
+    question: Question, regions: Sequence[str], blocks: dict[Cell, list[np.ndarray]], measure: Measure
+) -> dict[str, dict[Cell, int]]:
+    """The layer of each region and cell: the one most alike on the mapping rows; of equal ones the first."""
+    names = question.layers.names
+    best = {region: dict.fromkeys(blocks, (0, -np.inf)) for region in regions}
+    if len(names) > 1:
+        sides = {region: _sides(question, region, blocks, measure) for region in regions}
+        for layer, name in enumerate(names):
+            gram = question.layers.gram(name)
+            for cell, found in blocks.items():
+                own = [measure.prepare(gram.take(rows)) for rows in found]
+                for region in regions:
+                    pairs = zip(own, sides[region][cell], strict=True)
+                    score = float(np.mean([measure.compare(*pair) for pair in pairs]))
+                    if score > best[region][cell][1]:
+                        best[region][cell] = layer, score
+    return {region: {cell: layer for cell, (layer, _) in found.items()} for region, found in best.items()}
+
+
+def _sides(
+    question: Question, region: str, blocks: dict[Cell, list[np.ndarray]], measure: Measure
+) -> dict[Cell, list[np.ndarray]]:
+    responses = question.responses(question.columns(region))
+    return {cell: [measure.prepare(Gram.of(responses[rows])) for rows in found] for cell, found in blocks.items()}
+
+
+def _evaluated(question: Question, chosen: dict[str, dict[Cell, int]], measure: Measure) -> Iterator[RegionFits]:
+    """The chosen layers on the evaluated images of every test set. Sizes that chose one layer share its numbers."""
+    names = question.layers.names
+    known: dict[tuple[str, int, int], Similarity] = {}
+    for layer, name in enumerate(names):
+        wanted = {
+            (region, task) for region, found in chosen.items() for (task, _), own in found.items() if own == layer
+        }
+        for region, task in sorted(wanted):
+            known[region, task, layer] = _similarity(question, question.layers.gram(name), region, task, layer, measure)
+    for region, found in chosen.items():
+        tasks = [
+            [
+                _of_size(known[region, task, found[task, size]], n_images)
+                for size, n_images in enumerate(one.draw.n_images)
+            ]
+            for task, one in enumerate(question.tasks)
+        ]
+        yield RegionFits(measure.name, region, names, tasks)
+
+
+def _of_size(one: Similarity, n_images: int) -> Similarity:
+    return Similarity(n_images, one.candidate, one.values, one.errors)
+
+
+def _similarity(question: Question, gram: Gram, region: str, task: int, layer: int, measure: Measure) -> Similarity:
+    columns, evaluate = question.columns(region), question.tasks[task].evaluate
     values, errors = {}, {}
     for evaluation in question.evaluations:
-        rows = task.evaluate[evaluation.places[key[0]]]
-        observed = evaluation.observed(key[0], columns).astype(np.float64)
-        of_layer, of_region = gram.take(rows), Gram.of(observed)
-        values[evaluation.name] = measure(of_layer, of_region) if len(rows) >= LEAST else float("nan")
+        of_layer = gram.take(evaluate[evaluation.places[task]])
+        of_region = Gram.of(evaluation.observed(task, columns).astype(np.float64))
+        values[evaluation.name] = measure.of(of_layer, of_region)
         # Folds tell the error by themselves.
         errors[evaluation.name] = jackknife_error(of_layer, of_region, measure) if question.n_folds == 1 else None
-    return Similarity(task.draw.n_images[key[1]], layer, values, errors)
+    return Similarity(0, layer, values, errors)
 
 
 def jackknife_error(a: Gram, b: Gram, measure: Measure, n_groups: int = GROUPS) -> float | None:
     """Standard error of a measure over images: a jackknife that leaves out one of `n_groups` groups at a time (Shao and
     Tu, The Jackknife and Bootstrap, 1995, 2.3). None where too few images are left, or the measure isn't defined."""
     n = len(a.sums)
-    order, groups = np.random.default_rng(SEED).permutation(n), min(n_groups, n)
-    if n - -(-n // max(groups, 1)) < LEAST or groups < 2:
+    groups = min(n_groups, n)
+    if groups < 2 or n - -(-n // groups) < LEAST:
         return None
-    values = []
+    order, values = np.random.default_rng(SEED).permutation(n), []
     for part in np.array_split(order, groups):
         kept = np.setdiff1d(np.arange(n), part)
-        values.append(measure(a.take(kept), b.take(kept)))
-    spread = float(np.sqrt((groups - 1) * np.mean((np.array(values) - np.mean(values)) ** 2)))
-    return spread if np.isfinite(spread) else None
+        values.append(measure.of(a.take(kept), b.take(kept)))
+    error = float(np.sqrt((groups - 1) * np.var(values)))
+    return error if np.isfinite(error) else None

@@ -43,6 +43,38 @@ def rdm_similarity(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(*(rankdata(values) for values in pairs))[0, 1])
 
 
+def pair_ranks(gram: Gram) -> np.ndarray:
+    """Ranks of the dissimilarities of all pairs of stimuli, (n (n - 1) / 2,), less their mean and of length 1.
+
+    The product of two of them is `rdm_similarity` of both RDMs. NaN where a stimulus has none, or all are alike.
+    """
+    above = rdm(gram)[np.triu_indices(len(gram.sums), k=1)]
+    if not np.isfinite(above).all():
+        return np.full(len(above), np.nan)
+    ranks = rankdata(above)
+    ranks -= ranks.mean()
+    with np.errstate(invalid="ignore"):
+        return ranks / np.sqrt(ranks @ ranks)
+
+
+def u_centred(products: np.ndarray) -> np.ndarray:
+    """What `unbiased_cka` compares: inner products (n, n) less their row and column effects, diagonal 0.
+
+    Raises ValueError for less than 4 stimuli.
+    """
+    n = len(products)
+    if n < 4:
+        raise ValueError(f"{n} stimuli: unbiased HSIC needs at least 4")
+    return _u_centred(products)
+
+
+def unbiased_cka(a: np.ndarray, b: np.ndarray) -> float:
+    """`linear_cka` of what `u_centred` gave of both sides."""
+    n = len(a)
+    # Brain-Score adds 1e-12 to sqrt(HSIC HSIC), HSIC being the mean over n (n - 3) of what is summed here.
+    return _alignment(a, b, 1e-12 * n * (n - 3))
+
+
 def linear_cka(a: Features | Gram, b: Features | Gram, unbiased: bool = True) -> float:
     """Linear centred kernel alignment of two sets of features of the same n stimuli.
 
@@ -56,10 +88,7 @@ def linear_cka(a: Features | Gram, b: Features | Gram, unbiased: bool = True) ->
         raise ValueError(f"{n} and {len(second)} stimuli")
     if not unbiased:
         return _alignment(_centred(first), _centred(second))
-    if n < 4:
-        raise ValueError(f"{n} stimuli: unbiased HSIC needs at least 4")
-    # Brain-Score adds 1e-12 to sqrt(HSIC HSIC), HSIC being the mean over n (n - 3) of what is summed here.
-    return _alignment(_u_centred(first), _u_centred(second), 1e-12 * n * (n - 3))
+    return unbiased_cka(u_centred(first), u_centred(second))
 
 
 def nearest_units(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
