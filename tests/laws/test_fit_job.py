@@ -256,10 +256,11 @@ def test_a_fit_over_points_on_two_scales_is_refused(first, second, group_by):
 
 
 @pytest.mark.parametrize(
-    ("column", "first", "second"), [("protocol", "corrected", "parity"), ("engine", "kernel", "stock")]
+    ("column", "first", "second"),
+    [("protocol", "corrected", "parity"), ("engine", "kernel", "stock"), ("test_set", "near", "far")],
 )
-def test_rows_of_two_protocols_or_engines_in_one_fit_are_refused_and_both_are_named(column, first, second):
-    table = score_table().assign(protocol="corrected", engine="kernel")
+def test_rows_of_two_settings_in_one_fit_are_refused_and_both_are_named(column, first, second):
+    table = score_table().assign(protocol="corrected", engine="kernel", benchmark="a")
     odd = table["run"].str[-1].astype(int) % 2 == 1
     mixed = table.assign(**{column: np.where(odd, second, first)})
     with pytest.raises(DataError, match=f"scores of 2 values of `{column}` in one fit") as caught:

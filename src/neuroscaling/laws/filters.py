@@ -101,12 +101,13 @@ def check_duplicates(rows: pd.DataFrame) -> None:
 
 
 def check_settings(rows: pd.DataFrame, group_by: Iterable[str]) -> None:
-    """Raise DataError, naming both, for rows of two protocols, or of two engines of one stage: one was not meant.
+    """Raise DataError, naming both, for rows of two protocols, of two engines of one stage, or of two test sets of one
+    benchmark: one was not meant.
 
     Brain-Score has the engines KERNELS; those of other stages are compared within a benchmark. group_by: columns whose
     values the fit tells apart, which may differ.
     """
-    columns = [column for column in ("protocol", "engine") if column in rows and column not in group_by]
+    columns = [column for column in ("protocol", "engine", "test_set") if column in rows and column not in group_by]
     problems = [problem for column in columns for problem in _setting_problems(rows, column)]
     if problems:
         raise DataError(problems)
@@ -115,6 +116,8 @@ def check_settings(rows: pd.DataFrame, group_by: Iterable[str]) -> None:
 def _setting_problems(rows: pd.DataFrame, column: str) -> Iterator[Problem]:
     known = rows[rows[column].notna()]
     stages = [("", known)]
+    if column == "test_set":
+        stages = [(f", benchmark {name}", own) for name, own in known.groupby("benchmark")]
     if column == "engine":
         kernels = known["engine"].isin(KERNELS)
         named = known[~kernels].groupby("benchmark") if "benchmark" in known else []

@@ -81,8 +81,8 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     In mode `parity` groups with an empty key vanish and means skip empty scores, as published (both are counted); in
     mode `corrected` a group with an empty score, or with fewer rows than its peers, is left out and counted; empty
     scores are counted by the reasons that the table has for them. Raises DataError for unknown columns, for columns
-    that vary within a group, and for scores on more than one scale, of more than one protocol, or of two engines of one
-    stage; NotTestable where nothing is left.
+    that vary within a group, and for scores on more than one scale, of more than one protocol, of two engines of one
+    stage, or of two test sets of one benchmark; NotTestable where nothing is left.
     """
     keys = settings["group_by"]
     check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])

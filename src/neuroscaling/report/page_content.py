@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 SCORE_COLUMNS = [
-    "run", "region", "subject", "score", "raw", "ceiling", "error", "benchmark", "metric", "n_mapping", "n_targets",
-    "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "scale", "reason",
+    "run", "region", "subject", "score", "raw", "ceiling", "error", "benchmark", "metric", "test_set", "n_mapping",
+    "n_targets", "layer", "arch_family", "kind", "samples_per_class", "seed", "data", "scale", "reason",
 ]  # fmt: skip
 RUN_COLUMNS = [
     "run", "kind", "arch", "family", "acc", "n_params", "n_samples", "total_flops", "dataset", "samples_per_class",
