@@ -10,6 +10,7 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.encoding_scores import Origin, ScoreHeader
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.score_files import read_score
+from neuroscaling.core.score_table import build_table
 from neuroscaling.encoding.encoding_job import question_of, score_subject
 from neuroscaling.encoding.group_accuracy import write_accuracy
 from neuroscaling.encoding.layers import Layers
@@ -19,6 +20,8 @@ from neuroscaling.recordings.recording import ArrayResponses, Recording, Split
 from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.similarity import linear_cka, rdm, rdm_similarity
 from tests.encoding.test_encoding import noise, settings_of, store
+from tests.support.made_up_encoding import _run as made_up_run
+from tests.support.run_records import write_run
 from tests.support.score_records import score_path
 
 N, N_FAR, N_TARGETS = 150, 50, 12
@@ -148,6 +151,11 @@ def test_one_mapping_is_evaluated_on_each_test_set(tmp_path):
     accuracy = pyarrow.parquet.read_table(tmp_path / "accuracy.parquet").to_pandas()
     kinds = set(zip(accuracy["metric"], accuracy["test_set"], strict=True))
     assert kinds == {(metric, name) for metric in ("ridge", "pls") for name in ("held_out", "far")}
+    write_run(
+        tmp_path / "run" / "run.json", {**made_up_run("resnet_w8", "ResNet", 1e6, "pretrained", None), "run": "run"}
+    )
+    table = build_table([both], [tmp_path / "run" / "run.json"]).scores
+    assert set(table["test_set"]) == {"held_out", "far"} and len(table) == len(rows)
 
 
 def test_a_recording_without_test_images_is_not_evaluated_on_them(tmp_path):
