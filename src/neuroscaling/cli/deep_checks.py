@@ -126,7 +126,7 @@ def _things(study: LoadedStudy) -> Iterator[Problem]:
         if not isinstance(entry, ThingsEncoding):
             continue
         jobs = [job for job in encoding_jobs(study) if job.entry is entry]
-        new = [job.subject for job in jobs if job.made and not job.made.is_file()]
+        new = [job.subject for job in jobs if job.made and not study.store.find(job.made).is_file()]
         check = check_tvsd_tree if isinstance(entry, TvsdEncoding) else check_things_fmri_tree
         yield from check(entry.data.local, new, entry.images) if new else ()
         shapes = {job.subject: subject_shape(study, job) for job in jobs}

@@ -103,7 +103,7 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     if isinstance(job.entry, ArraysEncoding):
         return _own_shape(OwnArrays.of(job.entry), job.subject)
     if isinstance(job.entry, ThingsEncoding):
-        return _things_shape(job, job.entry)
+        return _things_shape(study, job, job.entry)
     if job.kind != "tree":
         return None
     folder = job.folder / job.subject
@@ -120,11 +120,11 @@ def _own_shape(arrays: OwnArrays, subject: str) -> SubjectShape:
     return SubjectShape(n_training, len(stimuli.ids) - n_training, len(read_own_units(arrays).of_subject(subject)))
 
 
-def _things_shape(job: EncodingJob, entry: ThingsEncoding) -> SubjectShape | None:
+def _things_shape(study: LoadedStudy, job: EncodingJob, entry: ThingsEncoding) -> SubjectShape | None:
     """From the prepared folder; before that the targets of a monkey are all sites, those of a person a usual number."""
     root = entry.data.local
     try:
-        if job.made and job.made.is_file():
+        if job.made and study.store.find(job.made).is_file():
             manifest = read_recording_manifest(job.folder)
             training, test = (len(manifest.splits[name].stimulus_ids) for name in (TRAINING, *manifest.test_sets[:1]))
             return SubjectShape(training, test, manifest.targets)
