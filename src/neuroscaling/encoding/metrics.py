@@ -8,11 +8,19 @@ from collections.abc import Sequence
 
 from neuroscaling.core.errors import Problem, StudyError, listing, nearest
 from neuroscaling.encoding.fits import Answer, Fits, Question
+from neuroscaling.encoding.metric_combined import banded, stacking
 from neuroscaling.encoding.metric_pls import pls
 from neuroscaling.encoding.metric_ridge import ridge
 from neuroscaling.encoding.metric_similarity import cka, rsa
 
-METRICS: dict[str, Answer] = {"ridge": ridge, "pls": pls, "rsa": rsa, "cka": cka}
+METRICS: dict[str, Answer] = {
+    "ridge": ridge,
+    "pls": pls,
+    "banded": banded,
+    "stacking": stacking,
+    "rsa": rsa,
+    "cka": cka,
+}
 
 
 def answers(question: Question, metrics: Sequence[str]) -> list[Fits]:

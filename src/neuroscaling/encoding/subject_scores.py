@@ -228,7 +228,7 @@ def target_table(evaluated: Sequence[Evaluated]) -> dict[str, np.ndarray]:
 
 TARGET_COLUMNS = (
     "subject", "metric", "test_set", "region", "hemisphere", "vertex", "fsaverage", "regions", "n_mapping", "layer",
-    "grid", "alpha", "cv", "r", "ceiling",
+    "grid", "effective_layers", "alpha", "cv", "r", "ceiling",
 )  # fmt: skip
 
 
@@ -250,6 +250,7 @@ def _targets(one: Evaluated, size: int) -> dict[str, np.ndarray]:
         "n_mapping": np.full(n, one.fits.sizes[size]),
         "layer": layers[first.candidate],
         "grid": grids[first.candidate],
+        "effective_layers": np.ones(n) if first.effective_layers is None else first.effective_layers,
         "alpha": first.alpha,
         "cv": np.mean([task[size].cv for task in one.fits.found], axis=0),
         "r": one.correlation(size),

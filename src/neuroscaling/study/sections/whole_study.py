@@ -44,7 +44,9 @@ V4_SAMPLES = 6
 MOST = 1_000_000  # of images, draws and the like
 Samples = list[Annotated[int, Field(ge=10, le=MOST)] | Literal["all"]]
 V4Samples = list[Annotated[int, Field(ge=V4_SAMPLES, le=MOST)] | Literal["all"]]
-Metric = Literal["ridge", "pls", "rsa", "cka"]
+Metric = Literal["ridge", "pls", "banded", "stacking", "rsa", "cka"]
+# Metrics that take all layers together.
+OF_ALL_LAYERS = ("banded", "stacking")
 Metrics = Annotated[list[Metric], Field(min_length=1), once]
 
 
@@ -125,6 +127,7 @@ class RecordingsEncoding(Section):
     metrics: Metrics = Field(
         ["ridge"],
         description="`ridge` (a layer and a penalty for every target), `pls` (a layer for all targets of a region), "
+        "of all layers together `banded` (a penalty for each layer) and `stacking` (a weighted mean of their models), "
         "and without a mapping `rsa` and `cka` of a region. Layers are chosen on mapping images.",
     )
     ridge: Ridge = Field(Ridge(), description="How responses are predicted.")
@@ -399,3 +402,12 @@ class Study(Section):
         if self.extraction.slices > 1 and self.runs_per_job > 1:
             what = "`extraction: slices` splits a network's extraction and `runs_per_job` joins several: drop one"
             yield ("extraction.slices", "runs_per_job"), what
+        yield from self._of_all_layers()
+
+    def _of_all_layers(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Layers together where features have no intercept, or penalties no unit."""
+        asked = [(metric, entry) for entry in self.encoding for metric in OF_ALL_LAYERS if metric in entry.metrics]
+        if asked and self.protocol == "parity":
+            yield ("protocol", "encoding"), f"`{asked[0][0]}` has no counterpart in `protocol: parity`: drop one"
+        if any(metric == "banded" and entry.ridge.relative is False for metric, entry in asked):
+            yield ("encoding",), "`banded` scales each layer, so `ridge: {relative: false}` has no meaning: drop one"
