@@ -255,7 +255,7 @@ def test_splits_and_neuroids_add_up_to_the_score(results: dict):
 @needs_brainscore
 def test_neuroids_are_written_beside_the_score(results: dict, brain: Path):
     table = pyarrow.parquet.read_table(brain.parent / "parity.targets.parquet")
-    assert table.column_names == ["target", "subject", "region", "split", "raw", "ceiling"]
+    assert table.column_names == ["target", "subject", "region", "n_mapping", "split", "raw", "ceiling"]
     assert table.to_pylist() == results["parity"]["targets"]
     assert "targets" not in json.loads((brain.parent / "parity.json").read_text())
 

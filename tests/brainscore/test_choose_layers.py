@@ -131,6 +131,34 @@ def test_a_choice_that_is_there_is_kept_and_says_what_it_was_made_from(folder: P
     assert f"activations/{RUN}/{SET}.json" in made_from and f"{DATA}/stimulus_hvm-public.csv" in made_from
 
 
+def test_layers_are_chosen_inside_few_mapping_images_too(folder: Path, nested: dict[str, Commitment]):
+    """And scoring takes those of each number; those of all images are what they are without other numbers."""
+    samples = {"samples": [30, 60, "all"]}
+    asked = [replace(out, definition=out.definition | samples) for out in outputs(folder, "few")]
+    named = [
+        replace(out, path=folder / "few" / str(ArtefactName(out.benchmark, out.definition)) / out.path.name)
+        for out in asked
+    ]
+    run("choose_layers.py", choice_job(folder, named), folder)
+    for out, layer in zip(named, ("V1.signal", "IT.signal"), strict=True):
+        found = read_commitment(out.path)
+        assert [few.n_mapping for few in found.few] == [30, 60]
+        assert all(len(few.layers) == 10 and np.shape(few.scores) == (10, 3) for few in found.few)
+        assert found.few[1].layer == layer and found.few[0].scores != found.few[1].scores
+        assert (found.layers, found.scores) == (nested[out.benchmark].layers, nested[out.benchmark].scores)
+    job = scoring_job(folder, "few", "few")
+    (output,) = job.outputs
+    definition = output.definition | samples
+    path = folder / "scores" / str(ArtefactName(IT, definition)) / output.path.name
+    run("score_brainscore.py", replace(job, outputs=[replace(output, path=path, definition=definition,
+                                                             commitment=named[1].path)]), folder)  # fmt: skip
+    score = read_score(path)
+    assert [row["n_mapping"] for row in score.rows] == [30, 60, 90]
+    chosen = [few.layers for few in read_commitment(named[1].path).few]
+    assert [row.get("layers", [row["layer"]] * 10) for row in score.rows] == [*chosen, nested[IT].layers]
+    assert [row["n_components"] for row in score.rows] == [10, 20, 25]
+
+
 def test_a_hierarchy_keeps_it_from_standing_before_v1(folder: Path):
     v1, it = (found.layers for found in choose(folder, "ordered", hierarchy=True))
     order = ["IT.signal", "noise", "V1.signal"]

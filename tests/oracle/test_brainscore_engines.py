@@ -83,7 +83,8 @@ for name, case in json.loads(Path(sys.argv[1]).read_text()).items():
     readout = case["layers"] if isinstance(case["layers"], str) else ""
     for engine in case["engines"]:
         store = open_store(case["store"])
-        job = Job("toy", "toy", True, case["data"], store, layers, readout, ceilings=ceilings, engine=engine)
+        sizes = {"samples": tuple(case.get("samples", ["all"]))}
+        job = Job("toy", "toy", True, case["data"], store, layers, readout, ceilings=ceilings, engine=engine, **sizes)
         try:
             content, targets = score_benchmark(benchmark, loader(case), job)
             results[f"{name} {engine}"] = asdict(content), targets
@@ -132,6 +133,30 @@ CASES = {
     "behavior": (BEHAVIOR, "narrow", {}),
     "defined cka": ("cka", "wide", {"defined": True}),
     "defined rdm": ("rdm", "narrow", {"defined": True}),
+}
+SAMPLES = [10, 40, "all"]
+FEW = {
+    # Cases of CASES that are scored with few mapping images too: `stock` fits scikit-learn on each subset alone.
+    name: (*CASES[name][:2], CASES[name][2] | {"samples": SAMPLES})
+    for name in (
+        "pls narrow",
+        "pls textures",
+        "a layer each split",
+        "sessions",
+        "dual_ridgecv narrow",
+        "neuron_to_neuron",
+        "dual_ridge_split",
+        "ridgecv_split",
+    )
+}
+FEW_OTHERWISE = {
+    "gram few pls narrow": (IT, "narrow", {"store": "gram", "samples": SAMPLES, "engines": ["kernel"]}),
+    "shuffled few pls narrow": (IT, "narrow", {"store": "shuffled", "samples": SAMPLES, "engines": ["kernel"]}),
+    "few rdm": (ALLEN_RDM, "wide", {"samples": SAMPLES, "engines": ["kernel"]}),
+    "few behavior": (BEHAVIOR, "narrow", {"samples": SAMPLES, "engines": ["kernel"]}),
+    "too many": (V1, "wide", {"samples": [10, 44, 100], "engines": ["kernel"]}),
+    "too many of given": (ALLEN, "wide", {"samples": [61], "engines": ["stock"]}),
+    "as many as there are": (ALLEN, "wide", {"samples": [60], "engines": ["kernel"]}),
 }
 ENGINE = {"widened": "stock"}
 OTHER_STORES = {
@@ -214,7 +239,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict:
     _write_stores(folder, _write_recordings(folder))
     defaults = {"data": "data", "store": "float64", "engines": ["stock", "kernel"]}
     cases = {}
-    for name, (benchmark, layers, other) in (CASES | OTHER_STORES | REFUSED).items():
+    few = {f"few {name}": case for name, case in FEW.items()}
+    for name, (benchmark, layers, other) in (CASES | OTHER_STORES | REFUSED | few | FEW_OTHERWISE).items():
         case = defaults | {"benchmark": benchmark, "layers": layers} | other
         paths = {"data": str(folder / case["data"]), "store": str(folder / f"{case['store']}.json")}
         cases[name] = case | paths
@@ -244,8 +270,8 @@ def _assert_equal(ours: list, theirs: list, tolerance: float, of_single: float) 
         np.testing.assert_allclose(_numbers(ours[0][key]), _numbers(theirs[0][key]), rtol=0, atol=tolerance)
     assert len(ours[1]) == len(theirs[1])
     for mine, other in zip(ours[1], theirs[1], strict=True):
-        assert [mine[k] for k in ("target", "subject", "region", "split")] == [
-            other[k] for k in ("target", "subject", "region", "split")
+        assert [mine[k] for k in ("target", "subject", "region", "n_mapping", "split")] == [
+            other[k] for k in ("target", "subject", "region", "n_mapping", "split")
         ]
     np.testing.assert_allclose(_numbers(ours[1]), _numbers(theirs[1]), rtol=0, atol=of_single)
 
@@ -258,6 +284,56 @@ def test_both_engines_give_the_same_scores(results: dict, case: str):
     _assert_equal(kernel, stock, max(SCORES, rounded), max(NEUROIDS, rounded))
     assert (stock[0]["engine"], kernel[0]["engine"]) == ("stock", "kernel")
     assert np.isfinite(kernel[0]["rows"][0]["raw"]) and kernel[0]["rows"][0]["raw"] != 0
+
+
+def _of_size(found: list, size: int | None) -> tuple[dict, list[dict]]:
+    content, targets = found
+    parts = {key: [row for row in content[key] if row["n_mapping"] == size] for key in ("rows", "splits", "subjects")}
+    return parts, [row for row in targets if row["n_mapping"] == size]
+
+
+@pytest.mark.parametrize("case", list(FEW))
+def test_few_mapping_images_score_as_the_stock_classes_fitted_on_them_alone(results: dict, case: str):
+    stock, kernel = results[f"few {case} stock"], results[f"few {case} kernel"]
+    assert isinstance(stock, list) and isinstance(kernel, list), (stock, kernel)
+    _assert_equal(kernel, stock, SCORES, NEUROIDS)
+    sizes = [row["n_mapping"] for row in kernel[0]["rows"]]
+    assert sizes[:-1] == FEW[case][2]["samples"][:-1] and sizes[-1] > sizes[-2]
+    raws = [row["raw"] for row in kernel[0]["rows"]]
+    assert len(set(raws)) == len(raws) and np.isfinite(raws).all()
+
+
+@pytest.mark.parametrize("case", list(FEW))
+def test_all_mapping_images_score_what_they_score_alone(results: dict, case: str):
+    """To the last digit, whatever other numbers are asked for."""
+    for engine in ("kernel", "stock"):
+        few, alone = results[f"few {case} {engine}"], results[f"{case} {engine}"]
+        size = alone[0]["rows"][0]["n_mapping"]
+        assert _of_size(few, size) == _of_size(alone, size)
+
+
+def test_sizes_of_one_benchmark_share_ceiling_neuroids_and_splits(results: dict):
+    content, targets = results["few pls narrow kernel"]
+    rows = content["rows"]
+    assert len({(row["ceiling"], row["n_targets"], row["scale"]) for row in rows}) == 1
+    assert [row["n_components"] for row in rows] == [3, 13, 25]
+    assert len(targets) == len(rows) * len(results["pls narrow kernel"][1])
+
+
+def test_few_images_come_out_the_same_from_inner_products_and_in_any_order(results: dict):
+    expected = results["few pls narrow kernel"]
+    _assert_equal(results["gram few pls narrow kernel"], expected, 1e-9, 1e-9)
+    assert results["shuffled few pls narrow kernel"][0]["rows"] == expected[0]["rows"]
+
+
+@pytest.mark.parametrize("case", ["rdm", "behavior"])
+def test_what_fits_no_mapping_has_one_row(results: dict, case: str):
+    (row,) = results[f"few {case} kernel"][0]["rows"]
+    assert row == results[f"{case} kernel"][0]["rows"][0] and row["n_mapping"] is None
+
+
+def test_as_many_images_as_there_are_are_all(results: dict):
+    assert results["as many as there are kernel"][0]["rows"] == results["dual_ridge_split kernel"][0]["rows"]
 
 
 @pytest.mark.parametrize("case", [name for name in CASES if f"widened {name}" in OTHER_STORES])
@@ -329,6 +405,8 @@ def test_planted_features_are_found(results: dict):
         ("stock needs features stock", ["only inner products are kept", "wide"]),
         ("metric kernel", ["does not serve this metric", "LinearRegression", "pls, ridge", "engine: stock"]),
         ("no splits kernel", ["one layer for each split", "Allen2022_fmri.V4-rdm"]),
+        ("too many kernel", ["more mapping images", f"{V1} has", "44, 100", "at most 43, or `all`"]),
+        ("too many of given stock", ["more mapping images", f"{ALLEN} has", "61", "at most 60, or `all`"]),
         ("no repetitions kernel", ["no ceiling can be computed", "MajajHong2015.IT.public-pls", "repetition"]),
     ],
 )

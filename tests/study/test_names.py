@@ -70,6 +70,8 @@ OTHER = [  # a change, and the stages whose names it changes
     ({"layers": {"resnet_w8": {"candidates": ["layer1.0", "layer4.0"]}}}, LATER),
     ({"brainscore__layers": {"inner_splits": 5}}, ("commitments", "scores")),
     ({"brainscore__engine": "stock"}, ("scores",)),
+    ({"brainscore__samples": [30, "all"]}, ("commitments", "scores")),
+    ({"brainscore__samples": {IT: [30, "all"]}}, ("commitments", "scores")),
     ({"encoding__0__samples": [30, "all"]}, ("scores",)),
     ({"encoding__0__repeats": 2}, ("scores",)),
     ({"encoding__0__draws": 10}, ("scores",)),
@@ -111,6 +113,25 @@ def test_a_score_takes_its_name_from_the_layers_it_is_given(wanted):
     before, after = wanted(), wanted(layers={"resnet_w8": {"regions": {"IT": "layer1.0"}}})
     changed = {name.split("/")[1].rpartition("-")[0] for name in after["scores"] - before["scores"]}
     assert IT in changed
+
+
+def test_numbers_of_mapping_images_are_in_the_names_of_what_they_concern(wanted):
+    behavior = "Rajalingham2018public-i2n"
+    before = wanted(brainscore__benchmarks=[V1, IT, behavior])
+    after = wanted(brainscore__benchmarks=[V1, IT, behavior], brainscore__samples={IT: [30, "all"]})
+    changed = {name.split("/")[1].rpartition("-")[0] for name in after["scores"] - before["scores"]}
+    assert changed == {IT}
+    for same in ({IT: ["all", 30]}, {IT: [30, "all"], V1: ["all"]}):
+        assert wanted(brainscore__benchmarks=[V1, IT, behavior], brainscore__samples=same) == after
+    everything = wanted(brainscore__benchmarks=[V1, IT, behavior], brainscore__samples=[30, "all"])
+    other = {name.split("/")[1].rpartition("-")[0] for name in everything["scores"] - before["scores"]}
+    assert other == {V1, IT}
+
+
+def test_layers_that_are_not_chosen_inside_mapping_images_are_the_same_for_all_numbers(wanted):
+    protocol = {"protocol": "parity", "runs__0__samples_per_class": ["all"]}
+    before, after = wanted(**protocol), wanted(brainscore__samples=[30, "all"], **protocol)
+    assert before["commitments"] == after["commitments"] and before["scores"] != after["scores"]
 
 
 def test_other_protocols_are_other_scores(wanted):

@@ -22,6 +22,7 @@ STUDY = {
         {"archs": ["resnet_w4"], "datasets": ["digits"], "recipe": "digits", "samples_per_class": [1], "seeds": [0]}
     ],
 }
+IT, BEHAVIOR = "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"
 FIT = {"name": "a", "form": "log_linear", "x": "n_samples", "filters": {"kind": "trained"}}
 RECIPE = "epochs: 2\nbatch_size: 64\noptimizer: adamw\nlearning_rate: 3.0e-3\n"
 
@@ -81,6 +82,27 @@ def test_names_are_checked_where_types_are_wrong(folder):
         "fits[0], none.yaml", "encoding[0].regions[1]", "encoding[0].draws", "simulated.brain.vertices",
     } <= set(found)  # fmt: skip
     assert all(" line " in str(problem.where) for problem in found.values())
+
+
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [
+        ([10, 90, "all"], None),
+        ([10, 91, "all"], ["samples", f"more mapping images than {IT} has training images", "91", "at most 90, or"]),
+        ({IT: [91]}, [f"samples.{IT}", "at most 90"]),
+        ({BEHAVIOR: [10]}, ["fits no mapping", BEHAVIOR]),
+        ({"MajajHong2015public.IT-pl": [10]}, ["not a benchmark of this study", f"nearest:  {IT}"]),
+        ([9], ["samples[0]", "from 10 to 1,000,000"]),
+        ([], ["samples"]),
+    ],
+)
+def test_numbers_of_mapping_images_that_a_benchmark_cannot_give_are_told(folder, samples, told):
+    study = changed(
+        simulated={"brain": {"stimuli": 100}},
+        brainscore={"data": {"simulated": "brain"}, "benchmarks": [IT, BEHAVIOR], "samples": samples},
+    )
+    found = [str(problem) for problem in problems(folder, study).values()]
+    assert [all(word in text for word in told or []) for text in found] == ([True] if told else []), found
 
 
 def test_check_looks_deep_beside_what_is_faulty(folder, capsys):

@@ -21,12 +21,13 @@ from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet
 from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.scoring_job import BenchmarkData, region_layers, split_layers
-from neuroscaling.core.commitments import Commitment, LayerChoice, write_commitment
+from neuroscaling.core.commitments import Commitment, FewImagesChoice, LayerChoice, write_commitment
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.core.leases import Lease
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.regression.cross_validation import choose_in_order, near_ties
+from neuroscaling.regression.mapping_images import SampleSize
 from neuroscaling.study.benchmarks import Benchmark
 
 log = logging.getLogger("neuroscaling")
@@ -119,12 +120,12 @@ def _choose_together(
 ) -> None:
     started = time.perf_counter()
     candidates = split_layers(stored[outputs[0].activations])[0]
-    swept = []
+    swept: dict[int | None, list[Swept]] = {}
     for out in outputs:
         own = asked[out.benchmark]
-        scores = _sweep(own, stored[out.activations], candidates, options)
-        swept.append(Swept(out.benchmark, own.entry.region, scores))
-    found = commitments(swept, candidates, options.choice.hierarchy)
+        for size, scores in _sweep(own, stored[out.activations], candidates, options, out.samples).items():
+            swept.setdefault(size, []).append(Swept(out.benchmark, own.entry.region, scores))
+    found = {size: commitments(own, candidates, options.choice.hierarchy) for size, own in swept.items()}
     made = provenance(PACKAGES, time.perf_counter() - started)
     made_from: dict[str, str] = {}
     for out in outputs:
@@ -132,7 +133,7 @@ def _choose_together(
         own = asked[out.benchmark]
         made_from |= {f"{own.data}/{name}": checksum for name, checksum in own.recordings.files.items()}
     for out, lease in left:
-        choice = found[out.benchmark]
+        choice = found[None][out.benchmark]
         commitment = Commitment(
             **vars(choice),
             **vars(options.choice),
@@ -140,6 +141,11 @@ def _choose_together(
             definition=out.definition,
             made_from=made_from,
             provenance=made,
+            few=[
+                FewImagesChoice.of(size, own[out.benchmark])
+                for size, own in sorted((size, own) for size, own in found.items() if size is not None)
+                if out.benchmark in own
+            ],
         )
         lease.check()
         write_commitment(out.path, commitment)
@@ -147,15 +153,24 @@ def _choose_together(
         log.info("%s, %s: %s (near-ties: %s)", out.run, out.benchmark, choice.layer, ties)
 
 
-def _sweep(own: Asked, stored: Activations, candidates: list[str], options: ChoiceJob) -> list[Any]:
+def _sweep(
+    own: Asked,
+    stored: Activations,
+    candidates: list[str],
+    options: ChoiceJob,
+    samples: Sequence[SampleSize],
+) -> dict[int | None, list[np.ndarray]]:
+    """Scores (candidates, folds) for each split, by the number of mapping images; None: all training images."""
     from neuroscaling.brainscore.benchmark_objects import benchmark_object
+    from neuroscaling.brainscore.benchmark_sizes import mapping_sizes
     from neuroscaling.brainscore.layer_sweep import nested_scores, reported_scores
 
     entry, choice = own.entry, options.choice
     if choice.way == "nested":
         loaded = benchmark_object(entry.benchmark, own.recordings.definitions)
-        return nested_scores(loaded, stored, candidates, choice.inner_splits)
-    return [reported_scores(_loaded(own, options), stored, candidates, entry.region, entry.degrees)]
+        sizes = dict.fromkeys([*mapping_sizes(loaded, entry, samples), None])
+        return nested_scores(loaded, stored, candidates, choice.inner_splits, list(sizes)) or {None: []}
+    return {None: [reported_scores(_loaded(own, options), stored, candidates, entry.region, entry.degrees)]}
 
 
 def _loaded(own: Asked, options: ChoiceJob) -> Any:

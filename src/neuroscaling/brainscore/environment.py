@@ -58,18 +58,21 @@ COPIES = {"kernel": 3, "stock": 7}
 """Copies of the features in float64 at the same time; of stock PLS measured at seven times float32 activations."""
 
 
-def estimate_mb(n_stimuli: int, n_features: int, n_targets: int, engine: str, kept: tuple[str, ...]) -> int:
+def estimate_mb(
+    n_stimuli: int, n_features: int, n_targets: int, engine: str, kept: tuple[str, ...], few: bool = False
+) -> int:
     """MB (10^6 bytes) that one benchmark takes at its peak.
 
     engine: `kernel` or `stock`; kept: what the store holds of the layer, `features` and/or `gram`. The kernel engine
     takes the features where they are fewer than the stimuli; else it reads the Gram matrix, or makes it block by block.
+    few: whether mappings are fitted on few of the images too, by inner products.
     """
     square, features = 8 * n_stimuli**2, 8 * n_stimuli * n_features
     targets = 6 * 8 * n_stimuli * n_targets
     if engine == "stock":
         work = COPIES["stock"] * features // 2 + 8 * n_features * min(n_targets, n_features) + square
     elif n_features < n_stimuli and "features" in kept:
-        work = COPIES["kernel"] * features
+        work = COPIES["kernel"] * features + (SQUARES["kernel"] * square if few else 0)
     else:
         block = 0 if "gram" in kept else 3 * 8 * n_stimuli * min(n_features, BLOCK_FEATURES)
         work = SQUARES["kernel"] * square + block + (KEPT_BYTES if square < KEPT_BYTES else 0)

@@ -7,7 +7,7 @@ character. Rules and commands of both environments import the module.
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from neuroscaling.core.errors import Place
 from neuroscaling.core.files import read_json, write_json
@@ -31,6 +31,11 @@ class ScoreOutput:
     activations: Path
     definition: dict[str, Any]
     commitment: Path | None = None
+
+    @property
+    def samples(self) -> tuple[int | Literal["all"], ...]:
+        """Numbers of mapping images that are asked for."""
+        return tuple(self.definition.get("samples") or ["all"])
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class ChoiceOutput:
     stimuli: str
     activations: Path
     definition: dict[str, Any]
+
+    @property
+    def samples(self) -> tuple[int | Literal["all"], ...]:
+        """Numbers of mapping images that layers are chosen in."""
+        return tuple(self.definition.get("samples") or ["all"])
 
 
 @dataclass(frozen=True)

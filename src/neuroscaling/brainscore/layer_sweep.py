@@ -5,7 +5,7 @@ at a time is in memory, shared by all splits.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,18 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from neuroscaling.activations.zarr_reading import Activations
-from neuroscaling.brainscore.kernel_engine import SERVED, estimator_maker, metric_parts, use_kernel
+from neuroscaling.brainscore.kernel_engine import SERVED, metric_parts, use_kernel
+from neuroscaling.brainscore.kernel_regression import EstimatorMaker, Inputs, estimator_maker, inputs_of, taken
 from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.regression.cross_validation import Fold, inner_scores
+from neuroscaling.regression.mapping_images import mapping_rows
 
 TRAIN_SHARE = 0.9
 """Of the training images, as of all images in Brain-Score's own splits."""
+HELD_OUT = 10
+"""Images that are held out of few mapping images, at least, where that is less than a third of them."""
 
 
 @dataclass(frozen=True)
@@ -28,31 +32,54 @@ class SweepRecordings:
     """What a part of a benchmark is fitted on.
 
     values (n, m): responses; stimulus_ids (n,); groups: columns of each subject; splits: rows of each training set;
-    labels (n,): what the splits balance, or None; regression: Brain-Score's.
+    by_split: whether each split draws its own subset of images (KernelRegression); labels (n,): what the splits
+    balance, or None; regression: Brain-Score's.
     """
 
     values: np.ndarray
     stimulus_ids: list[str]
     groups: list[np.ndarray]
     splits: list[np.ndarray]
+    by_split: bool
     labels: np.ndarray | None
     regression: Any
 
 
-def nested_scores(
-    benchmark: Any, activations: Activations, candidates: Sequence[str], inner_splits: int
-) -> list[np.ndarray]:
-    """Scores (layers, inner splits) for each split of each part of `benchmark`; empty where nothing is fitted.
+@dataclass(frozen=True)
+class InnerFolds:
+    """Where layers are compared: rows of one split's mapping images, and folds of these rows' positions.
 
-    Each split's training images are split again, `inner_splits` times, with the same share and balance.
+    n_images: of the mapping, None: all training images of the split.
+    """
+
+    n_images: int | None
+    rows: np.ndarray
+    folds: list[Fold]
+
+
+def nested_scores(
+    benchmark: Any,
+    activations: Activations,
+    candidates: Sequence[str],
+    inner_splits: int,
+    sizes: Sequence[int | None] = (None,),
+) -> dict[int | None, list[np.ndarray]]:
+    """Scores (layers, inner splits) for each split of each part of `benchmark`, by the number of mapping images.
+
+    Each split's training images (None), or so many of them, are split again, `inner_splits` times, with the same share
+    and balance. Of few images a tenth would be too few to correlate: `HELD_OUT`, or a third, are held out of them.
+    Empty where nothing is fitted.
     """
     found = [recordings_of(part) for part in metric_parts(benchmark)]
     recordings = [own for own in found if own is not None]
     if len(recordings) < len(found):
-        return []
-    folds = [list(_inner_folds(own, inner_splits)) for own in recordings]
-    by_layer = [_nested_of_layer(recordings, folds, activations, layer) for layer in candidates]
-    return [np.stack([scores[i] for scores in by_layer]) for i in range(len(by_layer[0]))]
+        return {}
+    asked = [_inner_folds(own, inner_splits, sizes) for own in recordings]
+    by_layer = [_nested_of_layer(recordings, asked, activations, layer) for layer in candidates]
+    scores: dict[int | None, list[np.ndarray]] = {size: [] for size in sizes}
+    for i, inner in enumerate(one for own in asked for one in own):
+        scores[inner.n_images].append(np.stack([of_layer[i] for of_layer in by_layer]))
+    return scores
 
 
 def reported_scores(
@@ -78,17 +105,19 @@ def recordings_of(part: Any) -> SweepRecordings | None:
     if hasattr(part, "train_assembly"):
         target = part.train_assembly.transpose("presentation", "neuroid")
         everything = [np.arange(target.sizes["presentation"])]
-        return _recordings(target, _groups(target, part.alpha_coord), everything, None, regression)
+        return _recordings(target, _groups(target, part.alpha_coord), everything, False, None, regression)
     target = part._assembly.transpose("presentation", "neuroid")
     split = metric.cross_validation._split
     labels = target[split._stratification_coord].values if split.do_stratify else None
     trains = [np.asarray(train) for train, _ in split.build_splits(target)[1]]
-    return _recordings(target, _groups(target, None), trains, labels, regression)
+    return _recordings(target, _groups(target, None), trains, True, labels, regression)
 
 
-def _recordings(target: Any, groups: list, splits: list, labels: np.ndarray | None, regression: Any) -> SweepRecordings:
-    values = np.asarray(target.values, dtype=np.float64)
-    return SweepRecordings(values, target["stimulus_id"].values.tolist(), groups, splits, labels, regression)
+def _recordings(
+    target: Any, groups: list, splits: list, by_split: bool, labels: np.ndarray | None, regression: Any
+) -> SweepRecordings:
+    values, ids = np.asarray(target.values, dtype=np.float64), target["stimulus_id"].values
+    return SweepRecordings(values, ids.astype(str).tolist(), groups, splits, by_split, labels, regression)
 
 
 def _groups(target: Any, coord: str | None) -> list[np.ndarray]:
@@ -98,39 +127,68 @@ def _groups(target: Any, coord: str | None) -> list[np.ndarray]:
     return [np.flatnonzero(names == name) for name in np.unique(names)]
 
 
-def _inner_folds(recordings: SweepRecordings, n: int) -> Iterator[list[Fold]]:
-    """For each split, folds inside its training rows; the split's number is the seed."""
+def _inner_folds(recordings: SweepRecordings, n: int, sizes: Sequence[int | None]) -> list[InnerFolds]:
+    """For each split and number of mapping images, folds inside these; the split's number is the seed."""
+    found = []
     for number, train in enumerate(recordings.splits):
-        labels = None if recordings.labels is None else recordings.labels[train]
-        yield [(train[a], train[b]) for a, b in _shuffled(len(train), labels, n, number)]
+        for size in sizes:
+            rows = train if size is None else _few(recordings, train, size, number)
+            labels = None if recordings.labels is None else recordings.labels[rows]
+            share = TRAIN_SHARE if size is None else _training_share(len(rows))
+            found.append(InnerFolds(size, rows, _shuffled(len(rows), labels, n, number, share)))
+    return found
 
 
-def _shuffled(n_rows: int, labels: np.ndarray | None, n: int, seed: int) -> list[Fold]:
+def _few(recordings: SweepRecordings, train: np.ndarray, size: int, number: int) -> np.ndarray:
+    """The mapping images that scoring takes of a split's training images."""
+    ids = np.asarray(recordings.stimulus_ids)[train]
+    labels = None if recordings.labels is None else recordings.labels[train]
+    return train[mapping_rows(ids, size, number if recordings.by_split else 0, labels)]
+
+
+def _training_share(n_images: int) -> float:
+    """Share of few mapping images that layers are fitted on when they are compared."""
+    return min(TRAIN_SHARE, max(1 - HELD_OUT / n_images, 2 / 3))
+
+
+def _shuffled(n_rows: int, labels: np.ndarray | None, n: int, seed: int, share: float) -> list[Fold]:
     rows = np.zeros(n_rows)
     if labels is not None:
         try:
-            return list(StratifiedShuffleSplit(n, train_size=TRAIN_SHARE, random_state=seed).split(rows, labels))
+            return list(StratifiedShuffleSplit(n, train_size=share, random_state=seed).split(rows, labels))
         except ValueError:  # fewer held-out images than labels: they can't be balanced
             pass
-    return list(ShuffleSplit(n, train_size=TRAIN_SHARE, random_state=seed).split(rows))
+    return list(ShuffleSplit(n, train_size=share, random_state=seed).split(rows))
 
 
 def _nested_of_layer(
-    recordings: Sequence[SweepRecordings], folds: Sequence[list[list[Fold]]], activations: Activations, layer: str
+    recordings: Sequence[SweepRecordings], asked: Sequence[list[InnerFolds]], activations: Activations, layer: str
 ) -> list[np.ndarray]:
-    """Scores (inner splits,) of one layer for each split of each part."""
+    """Scores (inner splits,) of one layer for each of the folds of each part."""
     layers = Layers(activations)
     scores = []
-    for own, own_folds in zip(recordings, folds, strict=True):
+    for own, of_part in zip(recordings, asked, strict=True):
         view = View(layers)
-        numbers = view.row_numbers(own.stimulus_ids)
-        maker = estimator_maker(own.regression, view)
+        rows = view.rows(view.row_numbers(own.stimulus_ids))
+        maker = estimator_maker(own.regression)
         if maker is None:
             regression = type(own.regression).__name__
             raise StudyError(Problem(what="a regression without an estimator", value=regression, allowed=SERVED))
-        estimator = {layer: maker(layer)}
-        scores += [inner_scores(estimator, view.rows(numbers), own.values, inner, own.groups)[0] for inner in own_folds]
+        inputs = inputs_of(own.regression, view, layer)
+        scores += [_compared(own, inner, maker, inputs, rows) for inner in of_part]
     return scores
+
+
+def _compared(
+    own: SweepRecordings, inner: InnerFolds, maker: EstimatorMaker, inputs: Inputs, rows: np.ndarray
+) -> np.ndarray:
+    """Scores (inner splits,) of the layer with these inputs; rows: of the inputs, for each row of the recordings."""
+    if inner.n_images is None:
+        folds = [(inner.rows[train], inner.rows[held]) for train, held in inner.folds]
+        return inner_scores({"": maker(inputs, None)}, rows, own.values, folds, own.groups)[0]
+    few, n_fitted = taken(inputs, rows[inner.rows]), len(inner.folds[0][0])
+    targets = own.values[inner.rows]
+    return inner_scores({"": maker(few, n_fitted)}, np.arange(len(targets)), targets, inner.folds, own.groups)[0]
 
 
 def _raw_splits(score: Any) -> np.ndarray:

@@ -112,6 +112,11 @@ class View:
         """Let the view be of the stimuli of `numbers` alone; sessions of a benchmark have their own stimuli."""
         self._seen = np.unique(numbers[:, 0])
 
+    @property
+    def seen(self) -> bytes:
+        """Tells the stimuli of the view from others."""
+        return self._seen.tobytes()
+
     def rows(self, numbers: Any) -> np.ndarray:
         """Row numbers in `inputs` and `features` of `numbers` (rows, 2), as an array or an assembly."""
         return np.searchsorted(self._seen, np.asarray(numbers)[:, 0])

@@ -12,7 +12,7 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.score_files import ScoreFile, file_beside, write_score_file
 
 TARGETS = "targets.parquet"
-TARGET_COLUMNS = ("target", "subject", "region", "split", "raw", "ceiling")
+TARGET_COLUMNS = ("target", "subject", "region", "n_mapping", "split", "raw", "ceiling")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,11 @@ def _part(subject: str | None, score: Any) -> Part:
     return Part(subject, number(score), number(raw), number(ceiling), values, ceilings)
 
 
-def split_rows(parts: Sequence[Part], layers: Sequence[str]) -> list[dict[str, Any]]:
-    """Raw value of each subject's splits: the median over neuroids; with the layer where there is one a split."""
+def split_rows(parts: Sequence[Part], layers: Sequence[str], n_mapping: int | None) -> list[dict[str, Any]]:
+    """Raw value of each subject's splits: the median over neuroids; with the layer where there is one a split.
+
+    n_mapping: images that the mapping was fitted on, or None.
+    """
     rows: list[dict[str, Any]] = []
     for part in parts:
         if part.values is None:
@@ -80,22 +83,27 @@ def split_rows(parts: Sequence[Part], layers: Sequence[str]) -> list[dict[str, A
         medians = part.values.median("neuroid") if "neuroid" in part.values.dims else part.values
         for split, value in enumerate(np.atleast_1d(medians.values.squeeze())):
             layer = {"layer": layers[len(rows)]} if len(set(layers)) > 1 else {}
-            rows.append({"subject": part.subject, "split": split, "raw": number(value), **layer})
+            found = {"subject": part.subject, "n_mapping": n_mapping, "split": split, "raw": number(value)}
+            rows.append(found | layer)
     return rows
 
 
-def target_rows(parts: Sequence[Part], region: str) -> Iterator[dict[str, Any]]:
-    """Raw value and ceiling of each neuroid in each split; the ceiling is the mean over the ceiling's own splits."""
+def target_rows(parts: Sequence[Part], region: str, n_mapping: int | None) -> Iterator[dict[str, Any]]:
+    """Raw value and ceiling of each neuroid in each split; the ceiling is the mean over the ceiling's own splits.
+
+    n_mapping: images that the mapping was fitted on, or None.
+    """
     for part in parts:
         if part.values is None or "neuroid" not in part.values.dims:
             continue
         values = part.values.squeeze([dim for dim in part.values.dims if dim not in ("split", "neuroid")])
         values = values.transpose("split", "neuroid") if "split" in values.dims else values
         targets, ceilings = _ids(values), _ceiling_of_each(values, part.ceilings)
+        common = {"subject": part.subject, "region": region, "n_mapping": n_mapping}
         for split, row in enumerate(np.atleast_2d(values.values)):
             for target, raw, ceiling in zip(targets, row, ceilings, strict=True):
                 numbers = {"raw": number(raw), "ceiling": number(ceiling)}
-                yield {"target": target, "subject": part.subject, "region": region, "split": split} | numbers
+                yield {"target": target, **common, "split": split} | numbers
 
 
 def main_layer(layers: Sequence[str]) -> str:
@@ -122,7 +130,8 @@ def write_targets(path: Path, targets: Sequence[dict[str, Any]]) -> None:
     import pyarrow  # where it is used: it takes long to import
     import pyarrow.parquet
 
-    types = (pyarrow.string(), pyarrow.string(), pyarrow.string(), pyarrow.int16(), *[pyarrow.float64()] * 2)
+    texts, counts = [pyarrow.string()] * 3, [pyarrow.int32(), pyarrow.int16()]
+    types = (*texts, *counts, *[pyarrow.float64()] * 2)
     schema = pyarrow.schema(list(zip(TARGET_COLUMNS, types, strict=True)))
     with atomic_path(path) as temporary:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(targets), schema), temporary)

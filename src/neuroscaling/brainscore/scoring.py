@@ -11,7 +11,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,25 @@ from scipy.stats import ConstantInputWarning
 
 from neuroscaling.activations.zarr_reading import Activations
 from neuroscaling.brainscore import score_file
+from neuroscaling.brainscore.benchmark_sizes import (
+    assembly_of,
+    ceiling_images,
+    count_neuroids,
+    inner_benchmarks,
+    mapping_sizes,
+    training_images,
+)
 from neuroscaling.brainscore.ceilings import judged, keep_ceilings, reason_of
 from neuroscaling.brainscore.environment import estimate_mb, refuse_above_limit
-from neuroscaling.brainscore.kernel_engine import LayerOfFit, metric_parts, one_layer, use_kernel
+from neuroscaling.brainscore.kernel_engine import Mappings, one_layer, use_kernel, use_stock
+from neuroscaling.brainscore.kernel_regression import KernelRegression
 from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_files import ScoreFile, ScoreRow
 from neuroscaling.regression.denominators import unusable
+from neuroscaling.regression.mapping_images import SampleSize
 from neuroscaling.study.benchmarks import Benchmark, scale_of
 
 logger = logging.getLogger("neuroscaling")
@@ -46,7 +56,8 @@ class Job:
 
     layers: of each region, or of a benchmark by its id, one layer or one for each split; readout: layer of behaviour;
     ceilings: folder where ceilings are kept, or None; code: fingerprint of the code that they come from; stored: the
-    run's layers as the kernel engine reads them, to share them between benchmarks.
+    run's layers as the kernel engine reads them, to share them between benchmarks; samples: numbers of mapping images;
+    few: the layers of each split that were chosen inside so many mapping images.
     """
 
     run: str
@@ -61,6 +72,8 @@ class Job:
     code: str = ""
     engine: str = "kernel"
     stored: Layers | None = None
+    samples: tuple[SampleSize, ...] = ("all",)
+    few: dict[int, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for value, allowed, name in ((self.protocol, PROTOCOLS, "protocol"), (self.engine, ENGINES, "engine")):
@@ -74,31 +87,41 @@ class Job:
                 )
                 raise StudyError(problem)
 
-    def layers_of(self, benchmark: Benchmark) -> str | list[str]:
-        """Layer, or layer of each split, that answers `benchmark`. Raises DataError when its region has none."""
+    def layers_of(self, benchmark: Benchmark, n_images: int | None = None) -> str | list[str]:
+        """Layer, or layer of each split, that answers `benchmark` with `n_images` mapping images, or with all.
+
+        Raises DataError when its region has none.
+        """
         if benchmark.kind == "behavior":
             return self.readout
+        if n_images in self.few:
+            return _one_or_each(self.few[n_images])
         for name in (benchmark.benchmark, benchmark.region):
             if name in self.layers:
-                layers = self.layers[name]
-                return layers if isinstance(layers, str) or len(set(layers)) > 1 else layers[0]
+                return _one_or_each(self.layers[name])
         allowed = ", ".join(self.layers)
         raise DataError(
             Problem(what="no layer for this region", where=f"run {self.run}", value=benchmark.region, allowed=allowed)
         )
 
 
+def _one_or_each(layers: str | list[str]) -> str | list[str]:
+    return layers if isinstance(layers, str) or len(set(layers)) > 1 else layers[0]
+
+
 @dataclass(frozen=True)
 class Scored:
     """What Brain-Score made of a benchmark: its Score, its object, the parts of the score and the layer of each fit.
 
-    components: of PLS by engine `kernel`, those that each fit found; empty for others, which don't tell.
+    n_mapping: images that each mapping was fitted on (benchmark_sizes.py); components: of PLS by engine `kernel`, those
+    that each fit found; empty for others, which don't tell.
     """
 
     score: Any
     stock: Any
     parts: list[score_file.Part]
     layers: list[str]
+    n_mapping: int | None
     components: list[int]
 
 
@@ -115,6 +138,8 @@ def score_benchmark(
     """
     started = time.perf_counter()
     scored = run_benchmark(benchmark, load, job)
+    stock = scored[0].stock
+    shares = [(one, part) for one in scored for part in one.parts if part.subject is not None]
     content = ScoreFile(
         run=job.run,
         data=job.data,
@@ -123,53 +148,62 @@ def score_benchmark(
         metric=benchmark.metric,
         engine=job.engine,
         protocol=job.protocol,
-        versions={"brainscore_vision": brainscore_version(), "benchmark": scored.stock.version},
-        rows=[_row(benchmark, job.protocol, scored)],
-        splits=score_file.split_rows(scored.parts, scored.layers),
-        left_out=list(getattr(scored.stock, "left_out", [])),
-        subjects=[_subject(benchmark, job.protocol, part) for part in scored.parts if part.subject is not None],
+        versions={"brainscore_vision": brainscore_version(), "benchmark": stock.version},
+        rows=[_row(benchmark, job.protocol, one) for one in scored],
+        splits=[row for one in scored for row in score_file.split_rows(one.parts, one.layers, one.n_mapping)],
+        left_out=list(getattr(stock, "left_out", [])),
+        subjects=[_subject(benchmark, job.protocol, one, part) for one, part in shares],
         provenance=provenance(PACKAGES, time.perf_counter() - started),
     )
-    return content, list(score_file.target_rows(scored.parts, benchmark.region))
+    targets = [score_file.target_rows(one.parts, benchmark.region, one.n_mapping) for one in scored]
+    return content, [row for rows in targets for row in rows]
 
 
-def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) -> Scored:
-    """Score with the job's engine, as `score_benchmark` says."""
-    layers = job.layers_of(benchmark)
-    names = [layers] if isinstance(layers, str) else sorted(set(layers))
-    for name in names:
-        _check_width(benchmark, job, name)
+def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) -> list[Scored]:
+    """Score with the job's engine, as `score_benchmark` says: for each number of mapping images, ascending."""
     with _quiet():
         stock = load(benchmark.benchmark)
-        _check_memory(stock, benchmark, job, names)
+        sizes = mapping_sizes(stock, benchmark, job.samples)
+        layers = [job.layers_of(benchmark, n_images) for n_images in sizes]
+        names = sorted({name for own in layers for name in ([own] if isinstance(own, str) else own)})
+        for name in names:
+            _check_width(benchmark, job, name)
+        _check_memory(stock, benchmark, job, names, few=sizes != [None])
         keep_ceilings(stock, job.ceilings, ceiling_definition(benchmark, job.data_hash, job.code))
-        used = _prepare(stock, benchmark, job, layers)
+        view = View(job.stored or Layers(job.activations)) if _takes_rows(benchmark, job) else None
+        mappings = _mappings(stock, benchmark, layers, view, sizes)
         sessions = _record_sessions(stock)
-        # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
-        score = stock(used)
-    fits = [layers] if isinstance(layers, str) else list(layers)
-    components = _components(stock)
-    if components and min(components) < COMPONENTS:
+        found = []
+        for n_images, own in zip(sizes, layers, strict=True):
+            mappings.begin(own, n_images)
+            # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
+            score = stock(_model(benchmark, job, stock, own, view))
+            shares = score_file.parts_of(score, _subjects(stock), sessions)
+            shares = judged(benchmark, shares, score.attrs["ceiling"], ceiling_images(stock))
+            fits = [own] if isinstance(own, str) else list(own)
+            n_mapping = training_images(benchmark, stock) if n_images is None else n_images
+            found.append(Scored(score, stock, shares, fits, n_mapping, _components(job, benchmark, mappings, fits)))
+    return found
+
+
+def _components(job: Job, benchmark: Benchmark, mappings: Mappings, layers: list[str]) -> list[int]:
+    """Components of partial least squares that each fit of the kernel engine found; empty for other metrics.
+
+    Fewer than were asked for are told.
+    """
+    kernel = [regression for regression in mappings.regressions if isinstance(regression, KernelRegression)]
+    counts = [count for regression in kernel for count in regression.components]
+    found = [count for count in counts if count is not None]
+    if not found or len(found) < len(counts):
+        return []
+    asked = kernel[0].asked or 0
+    if min(found) < asked:
         what = "run %s, %s: layers %s have %d of %d components for partial least squares (fewer in %d of %d fits)"
-        of_each = fits * len(components) if len(fits) == 1 else fits
-        short = [layer for layer, found in zip(of_each, components, strict=True) if found < COMPONENTS]
-        facts = (", ".join(dict.fromkeys(short)), min(components), COMPONENTS, len(short), len(components))
+        of_each = layers * len(found) if len(layers) == 1 else layers
+        short = [layer for layer, count in zip(of_each, found, strict=True) if count < asked]
+        facts = (", ".join(dict.fromkeys(short)), min(found), asked, len(short), len(found))
         logger.warning(what, job.run, benchmark.benchmark, *facts)
-    shares = score_file.parts_of(score, _subjects(stock), sessions)
-    shares = judged(benchmark, shares, score.attrs["ceiling"], _ceiling_images(stock))
-    return Scored(score, stock, shares, fits, components)
-
-
-def _components(stock: Any) -> list[int]:
-    """Components of partial least squares that each fit of the kernel engine found; empty for other metrics."""
-    metrics = [getattr(part, "_similarity_metric", None) for part in _inner(stock)] if _holds_metric(stock) else []
-    regressions = [getattr(getattr(metric, "regression", None), "_regression", None) for metric in metrics]
-    found = [count for regression in regressions for count in getattr(regression, "components", [])]
-    return [] if None in found else found
-
-
-def _holds_metric(stock: Any) -> bool:
-    return hasattr(stock, "_sessions") or hasattr(stock, "_similarity_metric")
+    return found
 
 
 def ceiling_definition(benchmark: Benchmark, data_hash: str, code: str) -> dict[str, Any]:
@@ -197,24 +231,34 @@ def _subjects(stock: Any) -> list[str]:
     return sorted(set(stock._assembly["subject"].values.tolist())) if hasattr(stock, "_rdm") else []
 
 
-def _prepare(stock: Any, benchmark: Benchmark, job: Job, layers: str | list[str]) -> StoredBrainModel:
-    """The model that the benchmark is called with; the benchmark's metric is made to serve the engine."""
+def _takes_rows(benchmark: Benchmark, job: Job) -> bool:
+    """Whether the benchmark is called with row numbers in place of features."""
+    return job.engine == "kernel" and benchmark.kind != "behavior"
+
+
+def _mappings(
+    stock: Any,
+    benchmark: Benchmark,
+    layers: Sequence[str | list[str]],
+    view: View | None,
+    sizes: Sequence[int | None],
+) -> Mappings:
+    """The benchmark's mappings, which serve the engine; none where its own metric is left as it is."""
     if benchmark.kind == "behavior":
-        one_layer(layers, benchmark.benchmark)
-        return _model(job, stock, {}, None)
-    if job.engine == "kernel":
-        view = View(job.stored or Layers(job.activations))
-        use_kernel(stock, view, layers)
-        return _model(job, stock, {benchmark.region: layers}, view)
-    if isinstance(layers, str):
-        return _model(job, stock, {benchmark.region: layers}, None)
-    LayerOfFit.use(stock, layers)
-    return _model(job, stock, {benchmark.region: sorted(set(layers))}, None)
+        one_layer(layers[0], benchmark.benchmark)
+        return Mappings([])
+    if view is not None:
+        return use_kernel(stock, view, layers[0])
+    several = any(not isinstance(own, str) for own in layers)
+    return use_stock(stock, layers[0]) if several or list(sizes) != [None] else Mappings([])
 
 
-def _model(job: Job, stock: Any, layers: dict[str, str | Sequence[str]], view: View | None) -> StoredBrainModel:
+def _model(benchmark: Benchmark, job: Job, stock: Any, layers: str | list[str], view: View | None) -> StoredBrainModel:
+    """The model that the benchmark is called with: `layers` answer its region, side by side where features are seen."""
+    own = layers if isinstance(layers, str) or view is not None else sorted(set(layers))
+    by_region: dict[str, str | Sequence[str]] = {} if benchmark.kind == "behavior" else {benchmark.region: own}
     inner = next(iter(getattr(stock, "_sessions", [stock])))
-    return StoredBrainModel(job.run, job.activations, layers, job.readout, inner._visual_degrees, view)
+    return StoredBrainModel(job.run, job.activations, by_region, job.readout, inner._visual_degrees, view)
 
 
 def _record_sessions(stock: Any) -> dict[str, Any]:
@@ -251,7 +295,6 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> ScoreRow:
     value = None if reason else _scaled(scale, scored)
     if value is None and reason is None:
         reason = f"the score is not finite: {scored.score.values}"
-    n_targets, n_mapping = _sizes(benchmark, scored)
     row: ScoreRow = {
         "region": benchmark.region,
         "subject": None,
@@ -262,8 +305,8 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> ScoreRow:
         "scale": scale,
         "reason": reason,
         "layer": score_file.main_layer(scored.layers),
-        "n_targets": n_targets,
-        "n_mapping": n_mapping,
+        "n_targets": count_neuroids(benchmark, scored.stock),
+        "n_mapping": scored.n_mapping,
     }
     if len(set(scored.layers)) > 1:
         row["layers"] = list(scored.layers)
@@ -275,8 +318,9 @@ def _row(benchmark: Benchmark, protocol: str, scored: Scored) -> ScoreRow:
     return row
 
 
-def _subject(benchmark: Benchmark, protocol: str, part: score_file.Part) -> dict[str, Any]:
-    return part.row(scale_of(benchmark, protocol)) | ({"ceiling": None} if benchmark.ceiling == "none" else {})
+def _subject(benchmark: Benchmark, protocol: str, scored: Scored, part: score_file.Part) -> dict[str, Any]:
+    row = part.row(scale_of(benchmark, protocol)) | {"n_mapping": scored.n_mapping}
+    return row | ({"ceiling": None} if benchmark.ceiling == "none" else {})
 
 
 def _scaled(scale: str, scored: Scored) -> float | None:
@@ -284,41 +328,6 @@ def _scaled(scale: str, scored: Scored) -> float | None:
     if scale == "(r/c)2":
         return score_file.number(np.mean([part.on(scale) for part in scored.parts]))
     return score_file.number(scored.score)
-
-
-def _sizes(benchmark: Benchmark, scored: Scored) -> tuple[int | None, int | None]:
-    """Neuroids, and images that a mapping is fitted on: none where nothing is, and none for behaviour's readout."""
-    if benchmark.kind == "behavior":
-        return None, None
-    inner = _inner(scored.stock)
-    images = [_fitted_images(part, _assembly(part)) for part in inner]
-    fitted = [n for n in images if n is not None]
-    targets = sum(int(_assembly(part).sizes["neuroid"]) for part in inner)
-    return targets, sum(fitted) if len(fitted) == len(images) else None
-
-
-def _inner(stock: Any) -> list[Any]:
-    """The benchmarks that hold a metric, without what records their scores."""
-    return [getattr(part, "_benchmark", part) for part in metric_parts(stock)]
-
-
-def _assembly(part: Any) -> Any:
-    """The recordings that a benchmark fits or compares."""
-    return part.train_assembly if hasattr(part, "train_assembly") else part._assembly
-
-
-def _ceiling_images(stock: Any) -> list[int]:
-    """Different images that the ceiling of each inner benchmark rests on: those of the test where there is one."""
-    inner = [getattr(part, "_benchmark", part) for part in getattr(stock, "_sessions", [stock])]
-    found = [part.test_assembly if hasattr(part, "test_assembly") else part._assembly for part in inner]
-    return [len(np.unique(assembly["stimulus_id"].values)) for assembly in found]
-
-
-def _fitted_images(part: Any, assembly: Any) -> int | None:
-    if hasattr(part, "train_assembly"):
-        return int(assembly.sizes["presentation"])
-    splits = getattr(getattr(part, "_similarity_metric", None), "cross_validation", None)
-    return None if splits is None else len(splits._split.build_splits(assembly)[1][0][0])
 
 
 def _check_width(benchmark: Benchmark, job: Job, layer: str) -> None:
@@ -331,13 +340,17 @@ def _check_width(benchmark: Benchmark, job: Job, layer: str) -> None:
         )
 
 
-def _check_memory(stock: Any, benchmark: Benchmark, job: Job, layers: Sequence[str]) -> None:
+def _check_memory(stock: Any, benchmark: Benchmark, job: Job, layers: Sequence[str], few: bool) -> None:
     """Refuse what would not fit: kernel takes one layer after another; stock, and behaviour, hold all features."""
     whole = job.engine == "stock" or benchmark.kind == "behavior"
-    targets = 1 if benchmark.kind == "behavior" else max(int(_assembly(p).sizes["neuroid"]) for p in _inner(stock))
+    targets = (
+        1
+        if benchmark.kind == "behavior"
+        else max(int(assembly_of(p).sizes["neuroid"]) for p in inner_benchmarks(stock))
+    )
     estimates = []
     for layer in layers:
         kept = tuple(what for what in ("features", "gram") if job.activations.keeps(layer, what))
         engine = "stock" if whole else "kernel"
-        estimates.append(estimate_mb(*job.activations.shape(layer), targets, engine, kept))
+        estimates.append(estimate_mb(*job.activations.shape(layer), targets, engine, kept, few))
     refuse_above_limit(sum(estimates) if whole else max(estimates), ", ".join(layers), benchmark.benchmark)

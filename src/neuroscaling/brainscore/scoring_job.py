@@ -18,7 +18,7 @@ from neuroscaling.brainscore import environment
 from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob
 from neuroscaling.brainscore.own_benchmarks import Definition, benchmark_entry, check_definitions, require_files
 from neuroscaling.brainscore.row_numbers import Layers
-from neuroscaling.core.commitments import read_commitment
+from neuroscaling.core.commitments import Commitment, read_commitment
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.score_files import making_score, stored_name
@@ -124,24 +124,26 @@ def _score_run(
             if out.commitment is not None:
                 chosen = read_commitment(out.commitment)
                 made_from[stored_name(out.commitment)] = chosen.checksum
-            job = _job(out, stored, own, chosen.layers if chosen else None, options)
+            job = _job(out, stored, own, chosen, options)
             content, targets = score_benchmark(
                 own.benchmark, partial(benchmark_object, definitions=own.definitions), job
             )
             lease.check()
             write_score(out.path, content, targets, out.definition, made_from)
-        row = content.rows[0]
-        why = f" because {row['reason']}" if row["reason"] else ""
-        logger.info("%s, %s: score %s%s, raw %s", out.run, out.benchmark, row["score"], why, row["raw"])
+        for row in content.rows:
+            why = f" because {row['reason']}" if row["reason"] else ""
+            images = f", {row['n_mapping']} mapping images" if row["n_mapping"] else ""
+            facts = (out.run, out.benchmark, images, row["score"], why, row["raw"])
+            logger.info("%s, %s%s: score %s%s, raw %s", *facts)
 
 
-def _job(out: ScoreOutput, stored: Layers, own: BenchmarkData, chosen: list[str] | None, options: ScoringJob) -> Any:
+def _job(out: ScoreOutput, stored: Layers, own: BenchmarkData, chosen: Commitment | None, options: ScoringJob) -> Any:
     from neuroscaling.brainscore.scoring import Job
 
     by_region, readout = layers_by_depth(stored.activations, options.layers, options.readout)
     layers: dict[str, str | list[str]] = dict(by_region)
     if chosen is not None:
-        layers[out.benchmark] = chosen
+        layers[out.benchmark] = chosen.layers
     return Job(
         run=out.run,
         data=options.data_name,
@@ -155,6 +157,8 @@ def _job(out: ScoreOutput, stored: Layers, own: BenchmarkData, chosen: list[str]
         code=options.code,
         engine=options.engine,
         stored=stored,
+        samples=out.samples,
+        few={one.n_mapping: one.layers for one in chosen.few} if chosen else {},
     )
 
 

@@ -26,17 +26,20 @@ from neuroscaling.recordings.arrays_check import array_faults
 from neuroscaling.recordings.things_check import check_things_fmri_tree, check_tvsd_tree
 from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
 from neuroscaling.stimuli.preparation import image_faults
-from neuroscaling.study.benchmarks import scale_of
+from neuroscaling.stimuli.stimulus_table import read_stimulus_table
+from neuroscaling.study.benchmarks import find_benchmark, registered_benchmark, scale_of
 from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.mapping_samples import size_faults
 from neuroscaling.study.own_arrays import OwnArrays
 from neuroscaling.study.preparation_jobs import ArraysJob
 from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recording_checks import size_problems
 from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
+from neuroscaling.study.sections.key_types import ALL
 from neuroscaling.study.sections.networks import TrainedRuns
-from neuroscaling.study.sections.recordings import LocalData, V4Data
+from neuroscaling.study.sections.recordings import BrainScore, LocalData, V4Data
 from neuroscaling.study.sections.whole_study import ThingsEncoding, TvsdEncoding
 from neuroscaling.training.network_trials import network_problems
 from neuroscaling.training.schedule import StepPlan
@@ -108,6 +111,22 @@ def _recordings(study: LoadedStudy) -> Iterator[Problem]:
         else:
             yield from recording_problems(brainscore.data.local, brainscore.benchmarks, definitions)
             yield from _stimuli(study)
+            yield from _mapping_images(study, brainscore)
+
+
+def _mapping_images(study: LoadedStudy, settings: BrainScore) -> Iterator[Problem]:
+    """More mapping images than the tables of one's own recordings list; broken tables are told already."""
+    assert isinstance(settings.data, LocalData)
+    for name in settings.benchmarks if settings.samples != ALL else ():
+        with suppress(DataError):
+            if name in settings.define:
+                table, given = settings.data.local / settings.define[name].stimuli, False
+            else:
+                entry = registered_benchmark(name)
+                table, given = find_benchmark(settings.data.local, entry)[0][0].csv, entry.kind == "train_test"
+            counts = {name: len(read_stimulus_table(table).rows)}
+            for fault in size_faults(settings, counts, given):
+                yield replace(fault.problem, where=Place(study.file) / "brainscore" / "samples")
 
 
 def _arrays(study: LoadedStudy) -> Iterator[Problem]:
@@ -177,7 +196,7 @@ def _memory(study: LoadedStudy) -> Iterator[Problem]:
     for job in brainscore_jobs(study):
         n = count_stimuli(study, job.stimuli)
         # No layer takes more than a wide one, and no benchmark's images are more than the set's.
-        estimate = 0 if n is None else estimate_mb(n, WIDE, MANY_NEUROIDS, "kernel", kept)
+        estimate = 0 if n is None else estimate_mb(n, WIDE, MANY_NEUROIDS, "kernel", kept, settings.samples != ALL)
         if estimate > settings.mem_mb:
             what = f"scoring {n} stimuli would take about {estimate} MB, and its jobs have {settings.mem_mb} MB"
             fix = f"`mem_mb: {-(-estimate // 500) * 500}`"

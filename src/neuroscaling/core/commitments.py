@@ -4,7 +4,7 @@ commitments/<benchmark>-<key>/<run>.json        one record, written by the choic
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,29 @@ class LayerChoice:
 
 
 @dataclass(frozen=True)
+class FewImagesChoice:
+    """The layers that were chosen inside `n_mapping` mapping images of each split; other keys as of `LayerChoice`."""
+
+    n_mapping: int
+    layer: str
+    layers: list[str]
+    scores: list[list[float]]
+    near_ties: dict[str, int]
+
+    @classmethod
+    def of(cls, n_mapping: int, choice: LayerChoice) -> "FewImagesChoice":
+        """What a choice found."""
+        return cls(n_mapping, choice.layer, choice.layers, choice.scores, choice.near_ties)
+
+
+@dataclass(frozen=True)
 class Commitment(LayerChoice):
     """A choice of layers as its record holds it.
 
     run: that the layers were chosen on; way: `nested` or `reported`; hierarchy: whether the regions of the ventral
     stream were chosen in order; inner_splits: of the training images; definition: what the key in its path is a hash
-    of; made_from: checksums of what was read; checksum: of the record, empty before it is written.
+    of; made_from: checksums of what was read; few: choices inside fewer mapping images than all, ascending; checksum:
+    of the record, empty before it is written.
     """
 
     run: str
@@ -52,6 +69,7 @@ class Commitment(LayerChoice):
     definition: dict[str, Any]
     made_from: dict[str, str]
     provenance: dict[str, Any]
+    few: list[FewImagesChoice] = field(default_factory=list)
     checksum: str = ""
 
 

@@ -11,7 +11,7 @@ from neuroscaling.encoding.settings import SEED
 from neuroscaling.regression.cross_validation import Fold, shuffled_folds
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
-from neuroscaling.regression.pls import KernelPLS
+from neuroscaling.regression.pls import KernelPLS, n_components_on
 from neuroscaling.regression.scores import prediction_correlation
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def _fit(features: Features | Gram, responses: np.ndarray, rows: np.ndarray) -> 
 
 def n_components(n_rows: int) -> int:
     """Components that are asked for: 25, or a third of the mapping rows where those are fewer."""
-    return max(1, min(MAX_COMPONENTS, n_rows // 3))
+    return n_components_on(n_rows, MAX_COMPONENTS)
 
 
 def _check_memory(question: Question, region: str, n_targets: int) -> None:

@@ -20,6 +20,14 @@ from neuroscaling.regression.pls_primal import fit_primal
 COPY_BELOW = 0.8
 
 
+def n_components_on(n_images: int, most: int) -> int:
+    """Components to ask for on few images: `most`, or a third of the images where those are fewer, at least 1.
+
+    As many components as images would reproduce the responses to them, noise included.
+    """
+    return max(1, min(most, n_images // 3))
+
+
 class KernelPLS:
     """PLSRegression(n_components, scale=False) on row numbers of `features`.
 

@@ -16,6 +16,8 @@ from neuroscaling.regression.nipals import Remainder, power_iteration
 
 # Rounding in K leaves some 1e-15 of the trace of S behind when the features are used up.
 EXHAUSTED = 1e-12
+# A power iteration on so many targets costs less than the calls that its factors take, however few the stimuli.
+FEW_TARGETS = 256
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _start(
         n_rows,
         own,
         images,
-        own @ images.T if m <= 2 * n_rows else None,
+        own @ images.T if m <= max(2 * n_rows, FEW_TARGETS) else None,
         np.array([trace, trace]),
         Remainder.of(np.einsum("ij,ij->i", own, own), n_rows),
         weights=np.empty((n_components, m)),

@@ -18,6 +18,7 @@ from neuroscaling.study.layer_choice import (
     reference_run,
 )
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.mapping_samples import samples_of
 from neuroscaling.study.recordings import (
     BrainScoreJob,
     EncodingJob,
@@ -90,7 +91,7 @@ class Names:
 
         def made() -> ArtefactName:
             together = [
-                [other.data, other.stimuli.name, name, self._defined(name)]
+                [other.data, other.stimuli.name, name, self._defined(name), self._samples(name, chosen=True)]
                 for other in self.jobs
                 for name in chosen_benchmarks(self.study, other)
             ]
@@ -104,6 +105,7 @@ class Names:
                     "together": together if self.hierarchy else [],
                 },
                 "code": code_of("layers"),
+                **self._samples(benchmark, chosen=True),
             }
             return ArtefactName(benchmark, definition)
 
@@ -129,6 +131,7 @@ class Names:
                 "engine": self._brainscore.engine,
                 "protocol": settings.protocol,
                 "code": code_of("brainscore"),
+                **self._samples(benchmark),
             }
             return ArtefactName(benchmark, definition)
 
@@ -187,6 +190,13 @@ class Names:
             "data": job.data,
             "stimuli": job.stimuli.name,
         }
+
+    def _samples(self, benchmark: str, chosen: bool = False) -> dict[str, Any]:
+        """Numbers of mapping images of a benchmark that fits a mapping; chosen: those that layers are chosen in."""
+        samples = samples_of(self._brainscore, benchmark)
+        if not samples or (chosen and choice_of_layers(self.study.config) != "nested"):
+            return {}
+        return {"samples": samples}
 
     def _defined(self, benchmark: str) -> dict[str, Any] | None:
         """What the study says of a benchmark of its own."""

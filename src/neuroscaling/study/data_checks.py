@@ -10,6 +10,7 @@ from dataclasses import replace
 from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem, listing, nearest
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.study import architectures, benchmarks, published_tables
+from neuroscaling.study.mapping_samples import sample_faults, size_faults
 from neuroscaling.study.paths import Store, brace_problems
 from neuroscaling.study.published_weights import path_in, weights_problems
 from neuroscaling.study.recording_checks import fmri_problems, setting_problems, v4_faults
@@ -87,6 +88,16 @@ def _brainscore_faults(study: Study) -> Iterator[Fault]:
     if study.brainscore is not None:
         yield from _data_faults(study.brainscore.data, ("brainscore", "data"))
         yield from _source_faults(study.brainscore)
+        yield from sample_faults(study.brainscore)
+        yield from _simulated_size_faults(study)
+
+
+def _simulated_size_faults(study: Study) -> Iterator[Fault]:
+    """More mapping images than a simulated brain's recordings can give."""
+    settings = study.brainscore
+    if settings is not None and isinstance(settings.data, SimulatedData):
+        brain = study.simulated.get(settings.data.simulated)
+        yield from size_faults(settings, dict.fromkeys(settings.benchmarks, brain.stimuli)) if brain else ()
 
 
 def _source_faults(settings: BrainScore) -> Iterator[Fault]:

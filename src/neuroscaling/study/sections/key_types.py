@@ -62,6 +62,9 @@ SESSION = "^[A-Za-z0-9]{1,40}$"
 ARRAYS_NAME = "^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"
 Session = Annotated[str, Field(pattern=SESSION)]
 Sessions = Annotated[list[Session], Field(min_length=1), once]
+MOST = 1_000_000  # of images, draws and the like
+Samples = Annotated[list[Annotated[int, Field(ge=10, le=MOST)] | Literal["all"]], Field(min_length=1)]
+ALL: list[int | Literal["all"]] = ["all"]
 # A list of numbers that JSON writes as such and Python keeps as a tuple.
 AsTuple = Field(strict=False)
 
@@ -235,7 +238,10 @@ def _below(kind: Kind, part: str | int) -> Iterator[Kind]:
 
 
 def _likely(found: list[Kind], content: Any) -> list[Kind]:
-    """Of several sections, those whose own words or required keys the content has; else all."""
+    """Of several kinds, lists for a list, and of sections those whose own words or required keys the content has; else
+    all."""
+    if isinstance(content, list):
+        return [kind for kind in found if kind.is_list] or found
     if not isinstance(content, dict) or sum(kind.model is not None for kind in found) < 2:
         return found
     marked = [kind for kind in found if kind.model and _marked(kind.model, content)]

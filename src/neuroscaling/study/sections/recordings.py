@@ -6,12 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.study.sections.key_types import (
+    ALL,
     NAME,
     AnyPath,
     AsTuple,
     DistinctNames,
     NamedPath,
     OptionalFolder,
+    Samples,
     Section,
     Seed,
     Sessions,
@@ -210,6 +212,11 @@ class BrainScore(Section):
     )
     define: dict[Annotated[str, Field(pattern=NAME)], DefinedBenchmark] = Field(
         {}, description="Benchmarks of this study's own, by name."
+    )
+    samples: Samples | dict[Text, Samples] = Field(
+        ALL,
+        description="Numbers of mapping images, nested, for every benchmark that fits a mapping; or by benchmark, for "
+        "example `{MajajHong2015public.IT-pls: [10, 100, 1000, all]}`, where those that are not named take `all`.",
     )
     visual_degrees: Degrees = Field(8.0, description="Width of the models' field of view, in degrees.")
     mem_mb: int = Field(

@@ -12,6 +12,7 @@ from pydantic import Field
 from neuroscaling.study.sections.extraction import Extraction, Layers, Reduction
 from neuroscaling.study.sections.key_types import (
     ARRAYS_NAME,
+    MOST,
     NAME,
     AnyPath,
     AsTuple,
@@ -20,6 +21,7 @@ from neuroscaling.study.sections.key_types import (
     NamedPath,
     Names,
     OptionalFolder,
+    Samples,
     Section,
     Sessions,
     Text,
@@ -41,8 +43,6 @@ V4_SAMPLES = 6
 """The fewest mapping images of a V4 session: fewer leave nothing to choose penalties with in three inner folds."""
 
 
-MOST = 1_000_000  # of images, draws and the like
-Samples = list[Annotated[int, Field(ge=10, le=MOST)] | Literal["all"]]
 V4Samples = list[Annotated[int, Field(ge=V4_SAMPLES, le=MOST)] | Literal["all"]]
 Metric = Literal["ridge", "pls", "banded", "stacking", "rsa", "cka"]
 # Metrics that take all layers together.
@@ -117,7 +117,7 @@ class RecordingsEncoding(Section):
     held_out_folds: int = Field(
         5, ge=2, le=1_000, description="Folds with `evaluate: folds`, the same for all networks and sizes."
     )
-    samples: Samples = Field(["all"], min_length=1, description="Numbers of mapping images, nested.")
+    samples: Samples = Field(["all"], description="Numbers of mapping images, nested.")
     repeats: int = Field(
         1, ge=1, le=10_000, description="Draws of the nested subsets; accuracies are averaged over them."
     )
