@@ -16,6 +16,7 @@ from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
+from neuroscaling.encoding.accuracy import ALL_IMAGES
 from neuroscaling.laws.finished_law import FitRecord
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ class Encoding:
     """The scores on one source of data, and all that was written beside them.
 
     rows: of the score table, with `unit` (the subject; the benchmark where a subject has several);
-    intervals: means over subjects with their 95 % intervals; accuracy: each subject's own, of all images; vertices: one
-    row a run and vertex at the largest number of mapping images; layers: of each run, in the network's order; fits:
-    finished fits by name.
+    intervals: means over subjects with their 95 % intervals; accuracy: each subject's own, of all images; draws: the
+    same, of each draw of these images; vertices: one row a run and vertex at the largest number of mapping images;
+    layers: of each run, in the network's order; fits: finished fits by name.
     """
 
     data: str
@@ -61,6 +62,7 @@ class Encoding:
     rows: pd.DataFrame = field(repr=False)
     intervals: pd.DataFrame = field(repr=False)
     accuracy: pd.DataFrame = field(repr=False)
+    draws: pd.DataFrame = field(repr=False)
     vertices: pd.DataFrame = field(repr=False)
     layers: dict[str, list[str]] = field(repr=False)
     fits: dict[str, FitRecord] = field(repr=False)
@@ -119,13 +121,15 @@ def _encoding(
     several = rows.duplicated(["run", "region", "subject", "n_mapping"]).any()
     unit = rows["benchmark"] if several else rows["subject"]
     layers = {content.run: _layers(content) for _, content in files}
+    accuracy = _beside(files, "accuracy", SUBJECT_COLUMNS, lambda one: one[_is_drawn(one, main)])
     vertices = _beside(files, "targets", VERTEX_COLUMNS, lambda one: _at_largest(one[_is_drawn(one, main)]))
     return Encoding(
         data,
         any(content.simulated for _, content in files),
         rows.assign(unit=unit.astype("string").fillna("all")),
         intervals,
-        _beside(files, "accuracy", SUBJECT_COLUMNS, lambda one: one[(one["draw"] == -1) & _is_drawn(one, main)]),
+        accuracy[accuracy["draw"] == ALL_IMAGES],
+        accuracy[accuracy["draw"] != ALL_IMAGES],
         _with_depth(vertices, layers),
         layers,
         fits,

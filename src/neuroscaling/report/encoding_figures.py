@@ -13,6 +13,7 @@ from neuroscaling.core.table_files import read_parquet_columns
 from neuroscaling.laws.finished_law import read_fits
 from neuroscaling.laws.law_fit import finite
 from neuroscaling.report import (
+    encoding_controls,
     encoding_laws,
     encoding_normalised,
     encoding_parameters,
@@ -73,6 +74,7 @@ def all_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iter
     for figures in (
         encoding_samples.sample_figures,
         encoding_laws.form_figures,
+        encoding_controls.control_figures,
         encoding_parameters.parameter_figures,
         encoding_samples.crossed_figures,
         encoding_normalised.normalised_figures,

@@ -160,7 +160,7 @@ def draw_comparison(found: dict[str, list[FinishedLaw]]) -> Figure:
             shift = place + 0.2 * (i - (len(names) - 1) / 2)
             if form != STRAIGHT:
                 _strip(left, shift, [_aicc_gain(fit, form) for fit in fits], form)
-            _strip(right, shift, [_held_out_error(fit, form) for fit in fits], form)
+            _strip(right, shift, [held_out_error(fit, form) for fit in fits], form)
     left.axhline(0, color="#888888", linewidth=0.8)
     label(left, "Description", y="AICc less that of log-linear")
     label(right, "Extrapolation", y="Held-out error (r)")
@@ -184,7 +184,8 @@ def _aicc_gain(law: FinishedLaw, form: str) -> float:
     return float("nan") if own is None or straight is None else own - straight
 
 
-def _held_out_error(law: FinishedLaw, form: str) -> float:
+def held_out_error(law: FinishedLaw, form: str) -> float:
+    """Mean absolute error of a form on the points that its fit left out; NaN where it was not tested."""
     errors = {row.form: row.held_out_error for row in _rows(law)}
     error = errors.get(form)
     return float("nan") if error is None else error
