@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
+from tests.support.simulated_nsd_synthetic import add_nsd_synthetic
 from tests.workflow.conftest import ROOT, make_workdir, run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -27,6 +28,7 @@ NSD = {
     "space": "func1pt8mm",
     "subjects": ["subj01"],
     "trials": "keep",
+    "test": ["shared1000", "nsd_synthetic"],
     "samples": [30, "all"],
     "draws": 20,
 }
@@ -50,8 +52,16 @@ fits:
     by: {region: [all-vertices]}
     cluster: [subject]
     bootstraps: 20
+  - name: distribution
+    form: log_linear
+    x: n_mapping
+    y: raw
+    filters: {metric: ridge, benchmark: nsd, region: all-vertices}
+    by: {test_set: [shared1000, nsd_synthetic]}
+    group_by: [run, n_mapping]
+    bootstraps: 0
 """
-DOWNSTREAM = Counter(accuracy=1, submission=2, table=1, fit=1, encoding_figures=1, report=1, all=1)
+DOWNSTREAM = Counter(accuracy=1, submission=2, table=1, fit=3, encoding_figures=1, report=1, all=1)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +69,7 @@ def study(tmp_path_factory):
     """The study, run to its report."""
     workdir = make_workdir(tmp_path_factory.mktemp("encoding") / "work")
     write_nsd_tree(workdir.path / "made", NsdSettings(sessions=(("subj01", 40),), spaces=("func1pt8mm",)))
+    add_nsd_synthetic(workdir.path / "made")
     (workdir.path / "fits/mapping.yaml").write_text(FITS)
     workdir.write_study(STUDY, "mappings.yaml")
     workdir.snakemake(study="mappings.yaml")
@@ -93,6 +104,19 @@ def test_every_subject_has_rows_of_each_number_of_mapping_images(study):
     assert 30 in found["nsd", "subj01"]
     accuracy = pd.read_parquet(study.path / "results/mappings/encoding/accuracy.parquet")
     assert set(accuracy.interval_over) == {"subjects and images", "images"}
+
+
+def test_each_test_set_of_nsd_has_rows_by_the_same_mappings_and_a_law(study):
+    table = pd.read_parquet(study.path / "results/mappings/scores.parquet")
+    rows = table[(table.benchmark == "nsd") & (table.region == "all-vertices")]
+    assert rows.groupby("test_set").size().to_dict() == {"nsd_synthetic": 3 * 2, "shared1000": 3 * 2}
+    assert table[table.benchmark == "algonauts2023"].test_set.isna().all()
+    laws = {
+        name: json.loads((study.path / f"results/mappings/fits/distribution.{name}.json").read_text())
+        for name in ("shared1000", "nsd_synthetic")
+    }
+    assert all(law["status"] == "fitted" and law["simulated"] for law in laws.values())
+    assert laws["shared1000"]["points"]["y"] != laws["nsd_synthetic"]["points"]["y"]
 
 
 def test_the_report_shows_the_figures_and_says_simulated(study):
