@@ -6,6 +6,13 @@ the process. `stock` is brainscore_vision's metric object on the full features; 
 is timed and counted ten times. The ceiling's row compares taking a kept one with computing it (internal consistency,
 4 repetitions). `agreement` is the largest difference of a neuroid's correlation in a split; the features are float32,
 which scikit-learn centres in float32.
+
+`sizes / one`: the kernel engine alone, with nine numbers of mapping images (10, 20, .. doubling, and all; `--quick`:
+those that there are) against all images, in one process, reading included once on both sides; the ratio is below 1
+where more numbers cost more, and `agreement` is that of the correlations of all images.
+
+`LAION-fMRI / 4`: peak memory of the kernel engine's `dual_ridgecv_split` on generated recordings of one subject of that
+size by four: 1,458 images (1,166 for training), 25,000 voxels, 21 penalties; `peer` is what the job is estimated at.
 """
 
 import json
@@ -23,6 +30,7 @@ from common import quick, report, row
 ROOT = Path(__file__).parents[1]
 BRAINSCORE = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or ROOT / ".venv/brainscore/bin/python")
 OBJECTS, REPETITIONS, BATCH = 64, 4, 64
+NINE = (10, 20, 40, 80, 160, 320, 640, 1280, None)
 
 
 def write_problem(folder: Path, stimuli: int, features: int, neuroids: int) -> None:
@@ -100,6 +108,70 @@ def metric_side(folder: Path, engine: str, splits: int) -> tuple[float, np.ndarr
     return (looked - started) + (time.process_time() - looked) * 10 / splits, raw.values
 
 
+def sizes_side(folder: Path, metric_name: str) -> dict[str, float]:
+    """CPU seconds of all mapping images alone and of nine numbers of them, and how the correlations of all differ."""
+    from brainscore_vision import load_metric
+
+    from neuroscaling.activations.zarr_reading import open_store
+    from neuroscaling.brainscore.kernel_engine import use_kernel
+    from neuroscaling.brainscore.row_numbers import Layers, View
+    from neuroscaling.brainscore.stored_model import StoredBrainModel
+
+    stimuli, target, _ = assemblies(folder)
+    found = {}
+    several = [n for n in NINE if n is None or n < 0.9 * len(stimuli)]
+    for name, sizes in (("warm", [None]), ("one", [None]), ("several", several)):
+        started = time.process_time()
+        store = open_store(folder / "set.json")
+        view, metric = View(Layers(store)), load_metric(metric_name)
+        mappings = use_kernel(Benchmark(metric), view, "layer")
+        for n_images in sizes:
+            mappings.begin("layer", n_images)
+            model = StoredBrainModel("simulated", store, {"IT": "layer"}, "layer", view=view)
+            model.start_recording("IT")
+            raw = metric(model.look_at(stimuli), target).raw
+        found[name] = time.process_time() - started, raw.transpose("split", "neuroid").values
+    difference = np.abs(found["one"][1] - found["several"][1]).max()
+    seconds = {name: found[name][0] for name in ("one", "several")}
+    return {**seconds, "difference": float(difference), "sizes": len(several)}
+
+
+def subject_side(folder: Path, neuroids: int) -> dict[str, float]:
+    """Peak memory, and its estimate, of a mapping of given training images to many voxels; four in five train."""
+    from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+    from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+    from brainscore_vision import load_metric
+
+    from neuroscaling.activations.zarr_reading import open_store
+    from neuroscaling.brainscore.environment import estimate_mb
+    from neuroscaling.brainscore.kernel_engine import use_kernel
+    from neuroscaling.brainscore.row_numbers import Layers, View
+    from neuroscaling.brainscore.stored_model import StoredBrainModel
+
+    store = open_store(folder / "set.json")
+    ids, rng = sorted(store.stimulus_ids), np.random.default_rng(0)
+    view, metric = View(Layers(store)), load_metric("dual_ridgecv_split", alphas=[10.0**i for i in range(-10, 11)])
+    use_kernel(Benchmark(metric), view, "layer")
+    sides: dict[str, Any] = {}
+    for name, own in (("train", ids[: 4 * len(ids) // 5]), ("test", ids[4 * len(ids) // 5 :])):
+        stimuli = StimulusSet({"stimulus_id": own, "object_name": own})
+        stimuli.identifier = name
+        model = StoredBrainModel("simulated", store, {"IT": "layer"}, "layer", view=view)
+        model.start_recording("IT")
+        values = rng.standard_normal((len(own), neuroids), dtype=np.float32)
+        coords = {
+            "stimulus_id": ("presentation", own),
+            "subject": ("presentation", ["sub-01"] * len(own)),
+            "neuroid_id": ("neuroid", np.arange(neuroids)),
+            "region": ("neuroid", ["IT"] * neuroids),
+        }
+        sides[f"target_{name}"] = NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+        sides[f"source_{name}"] = model.look_at(stimuli)
+    metric(**sides)
+    kept = tuple(what for what in ("features", "gram") if store.keeps("layer", what))
+    return {"estimate": estimate_mb(*store.shape("layer"), neuroids, "kernel", kept), "peak": peak_mb()}
+
+
 def ceiling_side(folder: Path, engine: str) -> tuple[float, np.ndarray]:
     """CPU seconds of a ceiling: Brain-Score's, or one that was kept; the ceiling of each split and neuroid."""
     from brainscore_vision import load_ceiling
@@ -127,6 +199,12 @@ def side(folder: str, engine: str, splits: str) -> None:
 
     brainscore_environment.prepare_environment(Path(folder) / "scratch")
     own = Path(folder)
+    if engine == "sizes":
+        print(json.dumps(sizes_side(own, splits)))
+        return
+    if engine == "subject":
+        print(json.dumps(subject_side(own, int(splits))))
+        return
     seconds, values = ceiling_side(own, engine) if splits == "0" else metric_side(own, engine, int(splits))
     np.save(own / f"{engine}.npy", values)
     print(json.dumps({"seconds": seconds, "mb": peak_mb()}))
@@ -138,7 +216,7 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
-def measured(folder: Path, engine: str, splits: int) -> dict[str, float]:
+def measured(folder: Path, engine: str, splits: int | str) -> dict[str, Any]:
     """Run one side in its own process on one thread."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = os.environ | threads | {"PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "ignore"}
@@ -157,6 +235,13 @@ def compare(folder: Path, case: str, peer_splits: int, splits: int = 10) -> list
     return lines + ([row(f"{case}, memory", ours["mb"], peer["mb"], agreement, "MB")] if splits else [])
 
 
+def compare_sizes(folder: Path, metric: str, width: int) -> dict:
+    """The line of several numbers of mapping images against one."""
+    found = measured(folder, "sizes", metric)
+    case = f"{metric} {width}, {found['sizes']} sizes / one"
+    return row(case, found["several"], found["one"], found["difference"])
+
+
 def main() -> None:
     """Compare the metric at several widths, and the ceiling."""
     small = quick(__doc__)
@@ -166,8 +251,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             write_problem(Path(scratch), stimuli, width, neuroids)
             rows += compare(Path(scratch), f"pls {width}", peer_splits)
+            rows += [compare_sizes(Path(scratch), metric, width) for metric in ("pls", "ridge")]
             if width == 1000:
                 rows += compare(Path(scratch), "ceiling", 0, 0)
+    images, voxels = (365, 6250) if small else (1458, 25_000)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_problem(Path(scratch), images, 4000, 1)
+        found = measured(Path(scratch), "subject", voxels)
+        rows.append(row(f"LAION-fMRI / {16 if small else 4}", found["peak"], found["estimate"], 0.0, "MB"))
     report("brainscore", rows)
 
 
