@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from neuroscaling.core.errors import StudyError
 from neuroscaling.datasets import format_idx, formats
 from neuroscaling.datasets.format_idx import IDX
 from neuroscaling.datasets.index import load_index, open_source
@@ -76,3 +77,12 @@ def test_every_line_of_the_page_is_a_data_set(images):
         assert few < more and 2 * len(few) == len(more)
         image = open_source(name, dataset.settings(), "validation", study.fingerprints[name]).decoded(0)
         assert image.ndim == 3 and image.shape[2] == 3
+
+
+def test_a_format_that_is_misspelt_has_its_nearest(tmp_path):
+    group = "archs: [resnet_w8], recipe: digits, datasets: [a], samples_per_class: [1]"
+    text = f"study: s\nstore: {tmp_path}/store\ndatasets:\n  a: {{format: ixd, classes: 10, images: 60000}}\nruns: [{{{group}}}]\n"
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(StudyError) as raised:
+        load_study(tmp_path / "study.yaml")
+    assert "nearest:  idx" in str(raised.value) and "digits, imagefolder" in str(raised.value)

@@ -177,7 +177,7 @@ def _problem(place: Location, faults: list[Any], model: type[BaseModel], documen
             return Problem(what=f"`{key}` is missing", allowed=", ".join(choices), fix=f"add `{key}:`")
         case "union_tag_invalid":
             key, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
-            choices = _choices(allowed, key)
+            choices = [name.strip(" '") for name in first["ctx"]["expected_tags"].split(",")]
             return Problem(what=f"unknown {key}", value=tag, allowed=", ".join(choices), nearest=nearest(tag, choices))
         case "value_error":
             return Problem(what=str(first["ctx"]["error"]).rstrip("."), value=value)
