@@ -81,7 +81,8 @@ def test_every_line_of_the_page_is_a_data_set(images):
 
 def test_a_format_that_is_misspelt_has_its_nearest(tmp_path):
     group = "archs: [resnet_w8], recipe: digits, datasets: [a], samples_per_class: [1]"
-    text = f"study: s\nstore: {tmp_path}/store\ndatasets:\n  a: {{format: ixd, classes: 10, images: 60000}}\nruns: [{{{group}}}]\n"
+    dataset = "a: {format: ixd, classes: 10, images: 60000}"
+    text = f"study: s\nstore: {tmp_path}/store\ndatasets: {{{dataset}}}\nruns: [{{{group}}}]\n"
     (tmp_path / "study.yaml").write_text(text)
     with pytest.raises(StudyError) as raised:
         load_study(tmp_path / "study.yaml")
