@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.study.loaded_study import load_study
 from tests.workflow.conftest import SMALL
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -37,6 +40,21 @@ def refused(workdir, study, *phrases, before_any_job=True, **options):
     return process.stdout
 
 
+def refused_when_read(workdir, study, *phrases, folder=None):
+    """What `refused` asserts, of a study that is read here as the Snakefile reads it: a process more takes seconds.
+
+    folder: that the study file lies in, where the working directory is not the test's own.
+    """
+    faulty = (folder or workdir.path) / "faulty.yaml"
+    faulty.write_text(yaml.safe_dump(study, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workdir.path)
+        with pytest.raises(NeuroscalingError) as caught:
+            load_study(faulty)
+    for phrase in phrases:
+        assert phrase in str(caught.value)
+
+
 def small(**changes):
     return copy.deepcopy(SMALL) | changes
 
@@ -55,7 +73,6 @@ def runs(**changes):
         ({"runs": runs(samples_per_class=[0])}, ["at least 1 or `all`, not 0"]),
         ({"runs": runs(samples_per_class=[-2])}, ["at least 1 or `all`, not -2"]),
         ({"runs": runs(samples_per_class=[1000])}, ["has only 139 images", "1000"]),
-        ({"layers": {"resnet_w8": {"regions": {"IT": "layer9.0"}}}}, ["unknown layer", "layer9.0", "layer4.0"]),
         ({"layers": {"resnet_w8": {"regions": {"ITT": "layer4.0"}}}}, ["unknown region", "nearest:  IT"]),
         ({"fits": ["fits/none.yaml"]}, ["fits/none.yaml", "missing"]),
         (
@@ -74,8 +91,13 @@ def runs(**changes):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_faulty_study_file(workdir, changes, phrases):
-    refused(workdir, small(**changes), *phrases)
+def test_faulty_study_file(finished, tmp_path, changes, phrases):
+    refused_when_read(finished, small(**changes), *phrases, folder=tmp_path)
+
+
+def test_a_layer_that_the_network_lacks(workdir):
+    layers = {"resnet_w8": {"regions": {"IT": "layer9.0"}}}
+    refused(workdir, small(layers=layers), "unknown layer", "layer9.0", "layer4.0")
 
 
 def test_all_faults_at_once(workdir):
@@ -120,7 +142,7 @@ def test_more_samples_per_class_than_the_smallest_class_has(workdir):
     (folder / "train/dog/dog_train0.png").unlink()
     study = photograph_study(workdir)
     study["runs"][0]["samples_per_class"] = [4]
-    refused(workdir, study, "dog", "3")
+    refused_when_read(workdir, study, "dog", "3")
 
 
 def test_truncated_image(workdir):
@@ -135,7 +157,7 @@ def test_two_classes_swapped_between_train_and_validation(workdir):
     (folder / "val/cat").rename(folder / "val/other")
     (folder / "val/dog").rename(folder / "val/cat")
     (folder / "val/other").rename(folder / "val/dog")
-    refused(workdir, photograph_study(workdir), "cat", "dog")
+    refused_when_read(workdir, photograph_study(workdir), "cat", "dog")
 
 
 def recordings(workdir) -> Path:
@@ -196,17 +218,17 @@ def test_empty_roi(workdir):
     for hemisphere in ("lh", "rh"):
         file = folder / f"subj01/roi_masks/{hemisphere}.streams_challenge_space.npy"
         np.save(file, np.zeros_like(np.load(file)))
-    refused(workdir, fmri_study(), "ventral", "subj01")
+    refused_when_read(workdir, fmri_study(), "ventral", "subj01")
 
 
 def test_missing_subject(workdir):
     fmri(workdir)
-    refused(workdir, fmri_study(subjects=["subj01", "subj05"]), "subj05")
+    refused_when_read(workdir, fmri_study(subjects=["subj01", "subj05"]), "subj05")
 
 
 def test_more_mapping_images_than_a_subject_has(workdir):
     fmri(workdir)
-    refused(
+    refused_when_read(
         workdir, fmri_study(samples=[10, 500]), "more mapping images than the subject has", "500", "subj01: at most 40"
     )
 
@@ -214,7 +236,7 @@ def test_more_mapping_images_than_a_subject_has(workdir):
 def test_withheld_test_responses(workdir):
     for file in fmri(workdir).glob("subj01/test_split/test_fmri/*.npy"):
         file.unlink()
-    refused(workdir, fmri_study(), "withheld", "evaluate: validation")
+    refused_when_read(workdir, fmri_study(), "withheld", "evaluate: validation")
 
 
 def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):
