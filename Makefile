@@ -6,17 +6,19 @@ export PYTHON
 export NEUROSCALING_BRAINSCORE_PYTHON ?= $(CURDIR)/.venv/brainscore/bin/python
 STUDY = config/studies/$*.yaml
 
-.PHONY: help env demo v4 published test lint format lock perf schema .venv/main .venv/brainscore
+.PHONY: help env demo demo-full v4 published test lint format lock perf schema .venv/main .venv/brainscore
 
 help: ## show the targets
-	@grep -E '^[a-z%]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 env: .venv/main .venv/brainscore ## build both environments from the locks in envs/
 
 .venv/main .venv/brainscore:
 	@envs/build.sh $(notdir $@)
 
-demo: study-demo ## run the demo and print where its report is
+demo: study-demo ## run the demo (20 small networks) and print where its report is
+
+demo-full: study-demo-full ## run the demo with three widths of each family (60 networks), what the demo made included
 
 v4: study-v4 ## run the study on real V4 neurons (NEUROSCALING_V4_DIR: a folder with the recordings)
 

@@ -101,7 +101,16 @@ runs: [{{archs: {ARCHS}, datasets: [digits], recipe: sgd100, samples_per_class: 
 simulated: {{brain: {{stimuli: 100, algonauts_subjects: 2, algonauts_train: 40, algonauts_test: 12}}}}
 brainscore: {{data: {{simulated: brain}}, benchmarks: {BENCHMARKS}, layers: {{choose: nested}}}}
 encoding: [{{source: algonauts2023, data: {{simulated: brain}}}}]
-fits: [config/fits/demo.yaml]
+fits: [fits.yaml]
+"""
+
+
+FITS = """
+fits:
+  - name: samples
+    form: power_law
+    x: n_samples
+    by: {region: [V1, V2, V4, IT, behavior, V3, hV4, ventral, lateral], arch_family: [ResNet, ViT, ConvNeXt]}
 """
 
 
@@ -132,6 +141,7 @@ def measured(n: int, folder: Path) -> tuple[Run, Run, Run]:
     shutil.copy(ROOT / "Snakefile", work)
     (work / ".venv").symlink_to(ROOT / ".venv")
     (work / "study.yaml").write_text(study(n))
+    (work / "fits.yaml").write_text(FITS)
     toy.mkdir()
     subsets = n // len(ARCHS)
     (toy / "Snakefile").write_text(TOY.format(runs=n, subsets=subsets, fits=27))

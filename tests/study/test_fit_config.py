@@ -30,16 +30,16 @@ def test_files_of_the_repository_are_valid(path):
     json.dumps([job.settings for job in jobs])
 
 
-def test_demo_has_a_law_for_each_region():
+def test_demo_has_a_law_for_each_region_and_family():
     names = {job.name for job in expand_fits(load_fit_file(CONFIG / "demo.yaml"))}
-    assert {
-        "samples.V1",
-        "samples.behavior",
-        "params.IT",
-        "flops.V4",
-        "fmri-samples.hV4",
-        "fmri-flops.ventral",
-    } <= names
+    assert {"samples.V1.ResNet", "samples.behavior.ViT", "fmri-samples.hV4.ViT"} <= names
+    full = {job.name for job in expand_fits(load_fit_file(CONFIG / "demo-full.yaml"))}
+    assert {"params.IT.ResNet", "flops.V4.ViT", "fmri-flops.ventral.ResNet"} <= full and not names & full
+
+
+def test_a_caption_goes_with_its_laws():
+    fits = FitFile(fits=[{"name": "a", "form": "power_law", "x": "n_params", "caption": "Few points."}])
+    assert expand_fits(fits)[0].settings["caption"] == "Few points."
 
 
 def test_configuration_knows_all_forms():
