@@ -42,13 +42,13 @@ def published(folder, patch):
 
 
 def encoding(folder, patch):
-    """fMRI of three subjects: a figure, two that are left out, and an averaged submission."""
+    """fMRI of three subjects: a figure, three that are left out, and an averaged submission."""
     networks = made_up_encoding.runs()[:2]
     patch.setattr(made_up_encoding, "runs", lambda: networks)
     patch.setattr(made_up_encoding, "SIZES", [10, 1000])
     scores, table, _, accuracy = made_up_encoding.write_study(folder)
     figures, found = folder / "encoding" / "figures.json", encoding_figures.all_figures
-    patch.setattr(encoding_figures, "all_figures", lambda *given: list(found(*given))[:3])
+    patch.setattr(encoding_figures, "all_figures", lambda *given: list(found(*given))[:4])
     row = {"subject": "all", "r": 0.4, "challenge": 41.0, "unclipped": 40.0}
     submission = {"average": "mean", "simulated": True, "runs": ["a", "b"], "subjects": ["subj01"], "scores": [row]}
     write_json(folder / "average.json", submission)
