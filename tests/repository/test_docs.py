@@ -147,7 +147,7 @@ def test_no_block_has_a_language_that_is_not_looked_at():
 def test_commands_in_sentences_exist():
     """`make study-NAME` and `neuroscaling COMMAND` between backticks."""
     subparsers = next(a for a in main._parser()._actions if isinstance(a, argparse._SubParsersAction))
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     targets += [f"study-{file.stem}" for file in ROOT.glob("config/studies/*.yaml")] + ["study-NAME"]
     for page in (page for page in PAGES if page.name != "CHANGELOG.md"):
         text = page.read_text()
