@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing
-from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.leases import Lease
 from neuroscaling.recordings.arrays_blocks import Gaps, SubjectArray, repetitions_of
-from neuroscaling.recordings.prepared import MANIFEST, About, SplitRows, TargetColumns, write_recording
+from neuroscaling.recordings.prepared import MANIFEST, About, SplitRows, TargetColumns, make_once, write_recording
 from neuroscaling.regression.scores import ncsnr_ceiling, repeat_ceiling, varies
 from neuroscaling.study.array_layout import layout_of, opened_responses
 from neuroscaling.study.own_arrays import TRAINING, OwnStimuli, OwnUnits, read_own_stimuli, read_own_units
@@ -30,11 +30,8 @@ def prepare_arrays_subject(job: ArraysJob) -> Path:
     response of the subject was not shown to the subject. Raises DataError with everything that is wrong with the
     tables, or with the array.
     """
-    manifest = job.folder / MANIFEST
-    with held(job.folder, f"recordings of {job.subject}") as lease:
-        if job.definition is None or not manifest.exists():
-            _prepare(job, lease)
-    return manifest
+    manifest, what = job.folder / MANIFEST, f"recordings of {job.subject}"
+    return make_once(manifest, what, job.definition, lambda lease: _prepare(job, lease))
 
 
 def _prepare(job: ArraysJob, lease: Lease) -> None:

@@ -7,13 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, nearest
-from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.leases import Lease
 from neuroscaling.recordings.nsd_betas import averaged_blocks
 from neuroscaling.recordings.nsd_regions import chosen_regions, read_regions
 from neuroscaling.recordings.nsd_sessions import Grid, chosen_sessions, read_grids, read_ncsnr
 from neuroscaling.recordings.nsd_splits import Rows, split_rows
 from neuroscaling.recordings.nsd_synthetic import SyntheticSession, read_session, synthetic_blocks
-from neuroscaling.recordings.prepared import MANIFEST, TRAINING, About, SplitRows, TargetColumns, write_recording
+from neuroscaling.recordings.prepared import (
+    MANIFEST,
+    TRAINING,
+    About,
+    SplitRows,
+    TargetColumns,
+    make_once,
+    write_recording,
+)
 from neuroscaling.regression.scores import ncsnr_ceiling
 from neuroscaling.stimuli.nsd_design import read_design
 from neuroscaling.study.nsd_tree import NsdPlace, is_simulated, nsd_place
@@ -33,11 +41,10 @@ def prepare_nsd_subject(job: NsdJob) -> Path:
     what the key in the name of the folder above its own is a hash of; without one that name has no key. Raises
     DataError with everything that is wrong with the files that this needs.
     """
-    manifest = job.folder / MANIFEST
-    with held(job.folder, f"recordings of {job.subject}") as lease:
-        if job.definition is None or not manifest.exists():
-            _prepare(nsd_place(job.root, job.subject, job.space), job, lease)
-    return manifest
+    manifest, what = job.folder / MANIFEST, f"recordings of {job.subject}"
+    return make_once(
+        manifest, what, job.definition, lambda lease: _prepare(nsd_place(job.root, job.subject, job.space), job, lease)
+    )
 
 
 @dataclass(frozen=True)

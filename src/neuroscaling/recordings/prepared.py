@@ -18,7 +18,7 @@ from neuroscaling.core.errors import DataError, Place, Problem
 from neuroscaling.core.files import atomic_path, new_memmap
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.json_records import from_json
-from neuroscaling.core.leases import Lease
+from neuroscaling.core.leases import Lease, held
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import CHECKSUM, FORMAT_KEY, read_record, require_name, write_record
 from neuroscaling.core.table_files import read_parquet_columns
@@ -111,6 +111,18 @@ class RecordingManifest:
     sha256: dict[str, str]
     provenance: dict[str, Any]
     checksum: str = ""
+
+
+def make_once(manifest: Path, what: str, definition: Mapping[str, Any] | None, make: Callable[[Lease], None]) -> Path:
+    """Let `make` write the folder of `manifest` under its lease, unless another process has; returns the manifest.
+
+    what: a name for it in messages; definition: what the key in the name of the folder above is a hash of. Without one
+    the name states nothing of the content, and the folder is made anew.
+    """
+    with held(manifest.parent, what) as lease:
+        if definition is None or not manifest.exists():
+            make(lease)
+    return manifest
 
 
 Fill = Callable[[Mapping[str, np.memmap]], TargetColumns]

@@ -11,8 +11,16 @@ import numpy as np
 
 from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.leases import Lease, held
-from neuroscaling.recordings.prepared import MANIFEST, TRAINING, About, SplitRows, TargetColumns, write_recording
+from neuroscaling.core.leases import Lease
+from neuroscaling.recordings.prepared import (
+    MANIFEST,
+    TRAINING,
+    About,
+    SplitRows,
+    TargetColumns,
+    make_once,
+    write_recording,
+)
 from neuroscaling.recordings.things_fmri_files import Subject, Voxels, opened_subject
 from neuroscaling.regression.scores import varies
 from neuroscaling.study.nsd_tree import is_simulated
@@ -37,11 +45,8 @@ def prepare_things_fmri_subject(job: ThingsFmriJob) -> Path:
     follows from `nc_singletrial`; both are per cent in the files. Raises DataError with everything that is wrong with
     the files.
     """
-    manifest = job.folder / MANIFEST
-    with held(job.folder, f"recordings of {job.subject}") as lease:
-        if job.definition is None or not manifest.exists():
-            _prepare(job, lease)
-    return manifest
+    manifest, what = job.folder / MANIFEST, f"recordings of {job.subject}"
+    return make_once(manifest, what, job.definition, lambda lease: _prepare(job, lease))
 
 
 def _prepare(job: ThingsFmriJob, lease: Lease) -> None:

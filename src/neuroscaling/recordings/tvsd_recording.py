@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.leases import Lease, held
-from neuroscaling.recordings.prepared import MANIFEST, TRAINING, About, SplitRows, TargetColumns, write_recording
+from neuroscaling.core.leases import Lease
+from neuroscaling.recordings.prepared import (
+    MANIFEST,
+    TRAINING,
+    About,
+    SplitRows,
+    TargetColumns,
+    make_once,
+    write_recording,
+)
 from neuroscaling.recordings.tvsd_files import Responses, opened_responses, training_blocks
 from neuroscaling.regression.scores import repeat_ceiling, varies
 from neuroscaling.study.nsd_tree import is_simulated
@@ -31,11 +39,8 @@ def prepare_tvsd_subject(job: TvsdJob) -> Path:
     explainable share of the variance of their means, from the repetitions. Raises DataError with everything that is
     wrong with the files.
     """
-    manifest = job.folder / MANIFEST
-    with held(job.folder, f"recordings of {job.subject}") as lease:
-        if job.definition is None or not manifest.exists():
-            _prepare(job, lease)
-    return manifest
+    manifest, what = job.folder / MANIFEST, f"recordings of {job.subject}"
+    return make_once(manifest, what, job.definition, lambda lease: _prepare(job, lease))
 
 
 def _prepare(job: TvsdJob, lease: Lease) -> None:

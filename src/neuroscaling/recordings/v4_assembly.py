@@ -14,9 +14,10 @@ from neuroscaling.core.array_files import read_npy
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
-from neuroscaling.core.leases import Lease, held
+from neuroscaling.core.leases import Lease
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.v4_assembly_record import ASSEMBLY_MANIFEST, V4AssemblyRecord, write_v4_assembly
+from neuroscaling.recordings.prepared import make_once
 from neuroscaling.recordings.v4_sessions import Session, load_session
 from neuroscaling.study.recording_folders import V4_IMAGE_NUMBER, V4_WINDOW, v4_session_files, v4_stimulus_id
 from neuroscaling.study.recording_jobs import V4AssemblyJob
@@ -32,11 +33,8 @@ def write_assembly(job: V4AssemblyJob) -> Path:
     key in the name of the folder above its own is a hash of; without one that name has no key. Returns the path of the
     manifest, a record. Raises DataError as `load_session`, and for repeats that were made for some neurons only.
     """
-    manifest = job.folder / ASSEMBLY_MANIFEST
-    with held(job.folder, f"assembly of V4 session {job.session}") as lease:
-        if job.definition is None or not manifest.exists():
-            _write(job, lease)
-    return manifest
+    manifest, what = job.folder / ASSEMBLY_MANIFEST, f"assembly of V4 session {job.session}"
+    return make_once(manifest, what, job.definition, lambda lease: _write(job, lease))
 
 
 def _write(job: V4AssemblyJob, lease: Lease) -> None:
