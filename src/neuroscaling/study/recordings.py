@@ -285,8 +285,10 @@ def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
                 found += _array_jobs(study, entry)
             case TvsdEncoding() | ThingsFmriEncoding():
                 found += _things_jobs(study, entry)
-            case _:
-                found += _jobs_of(study, entry)
+            case NsdEncoding():
+                found += _nsd_jobs(study, entry)
+            case AlgonautsEncoding():
+                found += _algonauts_jobs(study, entry)
     return found
 
 
@@ -313,11 +315,6 @@ def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:
     return sorted(path.name for path in folder.glob("subj[0-9]*") if path.is_dir())
 
 
-def data_name(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding) -> str:
-    """Name of a source in the store."""
-    return str(nsd_recordings(study, entry)) if isinstance(entry, NsdEncoding) else study.data_name(entry.data)
-
-
 def nsd_recordings(study: LoadedStudy, entry: NsdEncoding) -> ArtefactName:
     """What the prepared recordings of a tree of NSD are called, and what determines them."""
     listed = content_hash([study.listing(folder) for folder in _nsd_folders(entry)], 16)
@@ -340,55 +337,53 @@ def _array_jobs(study: LoadedStudy, entry: ArraysEncoding) -> Iterator[EncodingJ
     stimuli = StimulusSet.of("images", images_identity(source), (source,), entry.visual_degrees)
     for subject in subjects_of(study, entry):
         job = ArraysJob(arrays, subject, study.store.recording(str(name), subject), definition=dict(name.definition))
-        made = job.folder / "manifest.json"
-        folder = study.store.find(made).parent
-        yield EncodingJob(entry, str(name), subject, f"{entry.name}-{subject}", stimuli, folder, "recording", made, job)
+        yield _prepared(study, entry, str(name), f"{entry.name}-{subject}", stimuli, job)
 
 
 def _things_jobs(study: LoadedStudy, entry: ThingsEncoding) -> Iterator[EncodingJob]:
     """Monkeys, or people. Most images of the study's sources of this kind are the same: one set, extracted once."""
-    name = str(things_recordings.recordings_of(entry))
+    name = things_recordings.recordings_of(entry)
     others = [other for other in study.config.encoding if isinstance(other, ThingsEncoding)]
     identity, images = things_recordings.images_of(others)
     stimuli = StimulusSet.of("things", identity, (images,))
     for subject in subjects_of(study, entry):
-        job = things_recordings.preparation_of(entry, subject, study.store.recording(name, subject))
-        made = job.folder / "manifest.json"
-        folder = study.store.find(made).parent
-        yield EncodingJob(entry, name, subject, f"{entry.source}-{subject}", stimuli, folder, "recording", made, job)
+        folder = study.store.recording(str(name), subject)
+        job = things_recordings.preparation_of(entry, subject, folder, dict(name.definition))
+        yield _prepared(study, entry, str(name), f"{entry.source}-{subject}", stimuli, job)
 
 
-def _jobs_of(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding) -> Iterator[EncodingJob]:
-    data = data_name(study, entry)
-    simulated = isinstance(entry.data, SimulatedData)
+def _nsd_jobs(study: LoadedStudy, entry: NsdEncoding) -> Iterator[EncodingJob]:
+    name = nsd_recordings(study, entry)
     for subject in subjects_of(study, entry):
-        benchmark, stimuli = f"{entry.source}-{subject}", _stimuli(study, entry, data, subject)
-        made: Path | None
-        if not isinstance(entry, AlgonautsEncoding):
-            preparation = _preparation(study, entry, data, subject)
-            made = preparation.folder / "manifest.json"
-            folder = study.store.find(made).parent
-            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "recording", made, preparation)
-        else:
-            made = study.store.simulated(data) / "manifest.json" if simulated else None
-            folder = algonauts_root(study, entry)
-            yield EncodingJob(entry, data, subject, benchmark, stimuli, folder, "tree", made)
+        job = NsdJob(
+            root=entry.data.local,
+            subject=subject,
+            folder=study.store.recording(str(name), subject),
+            space=entry.space,
+            repeats=entry.trials,
+            tests=entry.tests,
+            regions=entry.cortex,
+            definition=dict(name.definition),
+        )
+        stimuli = _stimuli(study, entry, str(name), subject)
+        yield _prepared(study, entry, str(name), f"{entry.source}-{subject}", stimuli, job)
 
 
-def _preparation(study: LoadedStudy, entry: NsdEncoding, data: str, subject: str) -> PreparationJob:
-    """The job that converts a subject's files to prepared recordings."""
-    match entry:
-        case NsdEncoding():
-            return NsdJob(
-                root=entry.data.local,
-                subject=subject,
-                folder=study.store.recording(data, subject),
-                space=entry.space,
-                repeats=entry.trials,
-                tests=entry.tests,
-                regions=entry.cortex,
-                definition=dict(nsd_recordings(study, entry).definition),
-            )
+def _algonauts_jobs(study: LoadedStudy, entry: AlgonautsEncoding) -> Iterator[EncodingJob]:
+    data, folder = study.data_name(entry.data), algonauts_root(study, entry)
+    made = study.store.simulated(data) / "manifest.json" if isinstance(entry.data, SimulatedData) else None
+    for subject in subjects_of(study, entry):
+        stimuli = _stimuli(study, entry, data, subject)
+        yield EncodingJob(entry, data, subject, f"{entry.source}-{subject}", stimuli, folder, "tree", made)
+
+
+def _prepared(
+    study: LoadedStudy, entry: EncodingSource, data: str, benchmark: str, stimuli: StimulusSet, job: PreparationJob
+) -> EncodingJob:
+    """A subject whose recordings are prepared: they lie in any folder of the store, or will be made by `job`."""
+    made = job.folder / "manifest.json"
+    folder = study.store.find(made).parent
+    return EncodingJob(entry, data, job.subject, benchmark, stimuli, folder, "recording", made, job)
 
 
 def _stimuli(study: LoadedStudy, entry: AlgonautsEncoding | NsdEncoding, data: str, subject: str) -> StimulusSet:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import Fault, Location, Problem, listing, nearest
@@ -40,9 +41,11 @@ def recordings_of(entry: ThingsEncoding) -> ArtefactName:
     return ArtefactName(entry.source.replace("_", "-"), {"files": listed, **settings, "code": code_of(entry.source)})
 
 
-def preparation_of(entry: ThingsEncoding, subject: str, folder: Path) -> TvsdJob | ThingsFmriJob:
-    """The job that converts a subject's files to prepared recordings in `folder`."""
-    root, definition = entry.data.local, dict(recordings_of(entry).definition)
+def preparation_of(
+    entry: ThingsEncoding, subject: str, folder: Path, definition: dict[str, Any]
+) -> TvsdJob | ThingsFmriJob:
+    """The job that converts a subject's files to prepared recordings in `folder`; definition: of `recordings_of`."""
+    root = entry.data.local
     if isinstance(entry, TvsdEncoding):
         return TvsdJob(root, subject, folder, entry.reliability, definition)
     return ThingsFmriJob(root, subject, folder, entry.voxels, entry.zscore, definition=definition)
