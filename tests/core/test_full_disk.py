@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np, torch
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.activations.zarr_writing import write_store
-from neuroscaling.encoding.accuracy_files import write_columns
+from neuroscaling.core.encoding_scores import write_parquet
 from neuroscaling.core.errors import FullDiskError
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.files import full_disk_named
@@ -55,7 +55,7 @@ def in_the_background(n):
 WRITERS = {
     "npy": npy, "mapped": mapped, "netcdf": netcdf, "store": store, "background": in_the_background,
     "json": lambda n: write_json(folder / "a.json", "x" * 8 * n),
-    "parquet": lambda n: write_columns(folder / "a.parquet", {"a": rng.standard_normal(n)}),
+    "parquet": lambda n: write_parquet(folder / "a.parquet", {"a": rng.standard_normal(n)}),
     "state": lambda n: save_state(folder / "state", 3, {"definition": "x", "a": torch.ones(n)}),
     "weights": lambda n: save_weights(torch.nn.Linear(n, 1), folder / "a.safetensors", {}),
 }

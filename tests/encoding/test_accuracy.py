@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroscaling.core.encoding_scores import write_parquet
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.score_files import file_beside
 from neuroscaling.encoding import accuracy
 from neuroscaling.encoding.accuracy import MEASURES, accuracy_of
-from neuroscaling.encoding.accuracy_files import ACCURACY, write_columns
+from neuroscaling.encoding.accuracy_files import ACCURACY
 from neuroscaling.encoding.group_accuracy import resamples, same_sign, sign_flip_p, summarise, write_accuracy
 from tests.support.score_records import RIDGE_FACTS, reseal, score_path
 
@@ -252,7 +253,7 @@ def write_subject(folder, run, name, sizes=(10, 40), noise=1.0, seed=0, n_draws=
     columns["n_mapping"] = np.repeat(sizes, [len(table["draw"]) for table in tables])
     columns |= {"metric": ["ridge"] * len(columns["draw"]), "test_set": [""] * len(columns["draw"])}
     path = score_path(folder / "scores", f"algonauts2023-{name}", run)
-    write_columns(file_beside(path, ACCURACY), columns)
+    write_parquet(file_beside(path, ACCURACY), columns)
     seal(path, name, [{"subject": name, "region": region} for region in own])
     return path, columns
 
@@ -296,7 +297,7 @@ def test_intervals_stay_within_what_a_measure_can_be(tmp_path):
     # Draws lie at 97 or 100 %, on average below the 99 % of all images: freed of that bias they would end at 100.5 %.
     path, columns = write_subject(tmp_path, "net", "subj01", n_draws=4)
     columns["challenge"] = np.choose(columns["draw"] + 1, [99.0, 100.0, 97.0, 97.0, 100.0])
-    write_columns(file_beside(path, ACCURACY), columns)
+    write_parquet(file_beside(path, ACCURACY), columns)
     seal(path, "subj01", [{"subject": "subj01", "region": "V1"}])
     write_accuracy([path], tmp_path / "accuracy.parquet")
     rows = [row for row in table_of(tmp_path / "accuracy.parquet") if row["measure"] == "challenge"]
@@ -340,7 +341,7 @@ def test_all_unfit_files_are_named_at_once(tmp_path):
     lost, _ = write_subject(tmp_path, "net", "subj02")
     file_beside(lost, ACCURACY).unlink()
     old, _ = write_subject(tmp_path, "net", "subj03")
-    write_columns(file_beside(old, ACCURACY), {key: value for key, value in columns.items() if key != "challenge"})
+    write_parquet(file_beside(old, ACCURACY), {key: value for key, value in columns.items() if key != "challenge"})
     damaged, _ = write_subject(tmp_path, "net", "subj04")
     file_beside(damaged, ACCURACY).write_bytes(b"PAR1 cut short")
     pooled, _ = write_subject(tmp_path, "net", "subj05")
@@ -358,7 +359,7 @@ def test_all_unfit_files_are_named_at_once(tmp_path):
 
 def test_accuracies_that_were_altered_are_refused_and_both_checksums_are_named(tmp_path):
     path, columns = write_subject(tmp_path, "net", "subj01")
-    write_columns(file_beside(path, ACCURACY), {**columns, "r": columns["r"] + 1e-9})
+    write_parquet(file_beside(path, ACCURACY), {**columns, "r": columns["r"] + 1e-9})
     with pytest.raises(DataError, match="the file was altered") as error:
         write_accuracy([path], tmp_path / "accuracy.parquet")
     text = str(error.value)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from neuroscaling.cli.data import add_submission_commands
-from neuroscaling.core.encoding_scores import TARGETS
+from neuroscaling.core.encoding_scores import TARGETS, write_parquet
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.score_files import file_beside
-from neuroscaling.encoding.accuracy_files import write_columns
 from neuroscaling.encoding.predictions import average_predictions, prediction_kind, weighted_mean
 from neuroscaling.encoding.submission import check_submission
 from neuroscaling.encoding.submission_score import score_submission, write_averaged_submission
@@ -40,7 +39,7 @@ def write_run(folder, run, subject="subj01", cv=1.0, seed=0, masked=()):
             table["n_mapping"] += [size] * len(kept)
             table["cv"] += [float(values[vertex]) for vertex in kept]
     table["metric"] = ["ridge"] * len(table["cv"])
-    write_columns(file_beside(path, TARGETS), table)
+    write_parquet(file_beside(path, TARGETS), table)
     seal(path, subject, run)
     return path, predictions
 

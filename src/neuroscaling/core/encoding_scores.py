@@ -99,13 +99,15 @@ def most_frequent(layers: Sequence[str]) -> str | None:
     return str(names[counts.argmax()]) if len(names) else None
 
 
-def write_parquet(path: Path, columns: dict[str, Any]) -> None:
-    """Write columns of equal length as a parquet file, whole or not at all."""
+def write_parquet(path: Path, columns: dict[str, Any], types: dict[str, str] | None = None) -> None:
+    """Write columns of equal length as a parquet file, whole or not at all. types: of each column, by pyarrow's names;
+    else from the values."""
     import pyarrow  # where it is used: it takes long to import
     import pyarrow.parquet
 
+    schema = types and pyarrow.schema([(name, pyarrow.type_for_alias(types[name])) for name in columns])
     with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
+        pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), temporary)
 
 
 ALL_VERTICES = "all-vertices"

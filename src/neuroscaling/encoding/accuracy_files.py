@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing
-from neuroscaling.core.files import atomic_path
 from neuroscaling.core.score_files import DELETE_SCORE, ScoreFile, checked_file, file_beside, read_score
 from neuroscaling.core.table_files import parquet_columns, read_parquet_columns
 from neuroscaling.encoding.accuracy import ALL_IMAGES, MEASURES
@@ -75,24 +74,16 @@ def read_accuracy(score_file: str | Path) -> list[SubjectAccuracy]:
     run, data, source, subject = _key(score_file, content)
     table = read_parquet_columns(checked_file(score_file, content.files, ACCURACY), COLUMNS, DELETE_SCORE)
     kinds, kind = _numbered(zip(table["metric"], table["test_set"], strict=True))
-    return [
-        _one(_Whose(run, data, source, subject, *label, content.simulated), table, kind == number)
-        for number, label in enumerate(kinds)
-    ]
+    found = []
+    for number, (metric, test_set) in enumerate(kinds):
+        mine = {name: np.asarray(values)[kind == number] for name, values in table.items()}
+        whose = (run, data, source, subject, metric, test_set, content.simulated)
+        found.append(SubjectAccuracy(*whose, *_values(mine)))
+    return found
 
 
-class _Whose(NamedTuple):
-    run: str
-    data: str
-    source: str
-    subject: str
-    metric: str
-    test_set: str
-    simulated: bool
-
-
-def _one(whose: _Whose, table: Mapping[str, Any], mine: np.ndarray) -> SubjectAccuracy:
-    table = {name: np.asarray(values)[mine] for name, values in table.items()}
+def _values(table: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[int], np.ndarray, np.ndarray]:
+    """Groups, sizes, values and n_vertices of a `SubjectAccuracy`."""
     groups, group = _numbered(zip(table["region"], table["hemisphere"], strict=True))
     sizes, size = np.unique(np.array(table["n_mapping"], dtype=np.int64), return_inverse=True)
     draw = np.array(table["draw"], dtype=np.int64) - ALL_IMAGES
@@ -101,7 +92,7 @@ def _one(whose: _Whose, table: Mapping[str, Any], mine: np.ndarray) -> SubjectAc
         values[size, draw, group, number] = table[measure]
     n_vertices = np.zeros(len(groups), np.int64)
     n_vertices[group] = table["n_vertices"]
-    return SubjectAccuracy(*whose, groups, sizes.tolist(), values, n_vertices)
+    return groups, sizes.tolist(), values, n_vertices
 
 
 def subject_of(score_file: Path, content: ScoreFile) -> str:
@@ -117,16 +108,6 @@ def subject_of(score_file: Path, content: ScoreFile) -> str:
             )
         )
     return subjects[0]
-
-
-def write_columns(path: Path, columns: dict[str, Any], types: dict[str, str] | None = None) -> None:
-    """Write a parquet file, whole or not at all. types: of each column, by pyarrow's names; else from the values."""
-    import pyarrow  # where it is used: it takes long to import
-    import pyarrow.parquet
-
-    schema = types and pyarrow.schema([(name, pyarrow.type_for_alias(types[name])) for name in columns])
-    with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), temporary)
 
 
 def _key(score_file: Path, content: ScoreFile) -> Key:

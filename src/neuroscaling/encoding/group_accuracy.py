@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from neuroscaling.core.encoding_scores import write_parquet
 from neuroscaling.encoding.accuracy import BOTH, MEASURES
-from neuroscaling.encoding.accuracy_files import SubjectAccuracy, listed, read_accuracy, write_columns
+from neuroscaling.encoding.accuracy_files import SubjectAccuracy, listed, read_accuracy
 
 Group = tuple[str, str]
 # What a measure can be at all: an interval that is freed of bias may reach beyond.
@@ -177,7 +178,7 @@ def _stack(values: list[np.ndarray]) -> np.ndarray:
 
 
 def _write(path: Path, rows: list[dict[str, Any]], types: dict[str, str]) -> None:
-    write_columns(path, {name: [row[name] for row in rows] for name in types}, types)
+    write_parquet(path, {name: [row[name] for row in rows] for name in types}, types)
 
 
 LEVELS = (2.5, 97.5)
