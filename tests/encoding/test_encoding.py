@@ -14,7 +14,7 @@ from neuroscaling.core.errors import DataError
 from neuroscaling.encoding.encoding_job import score_subject
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.recordings.algonauts_recording import read_recording
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding
+from neuroscaling.study.sections.encoding import AlgonautsEncoding
 from tests.recordings.test_algonauts import write_tree
 
 N_TRAIN, N_TEST = 150, 50

@@ -15,7 +15,7 @@ from neuroscaling.encoding.encoding_job import score_encodings
 from neuroscaling.recordings.recording import Recording
 from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding
+from neuroscaling.study.sections.encoding import AlgonautsEncoding
 from tests.encoding.test_encoding import ENTRY, N_TEST, N_TRAIN, SOURCE, all_ids, latent, respond, store
 from tests.recordings.test_algonauts import write_tree
 

@@ -12,7 +12,7 @@ from neuroscaling.encoding.encoding_job import OPENERS, score_encodings
 from neuroscaling.recordings.recording import Recording, Responses, Split
 from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding
+from neuroscaling.study.sections.encoding import AlgonautsEncoding
 from tests.encoding.test_encoding import SOURCE, latent, noise, store
 
 N_TRAIN, N_TEST, N_VOXELS = 120, 40, 12

@@ -15,8 +15,8 @@ from neuroscaling.recordings.preparation import prepare_recording
 from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.preparation_jobs import ThingsFmriJob, TvsdJob
 from neuroscaling.study.recordings import LocatedSubject
+from neuroscaling.study.sections.encoding import ThingsFmriEncoding, TvsdEncoding
 from neuroscaling.study.sections.fit_files import FitFile, expand_fits
-from neuroscaling.study.sections.whole_study import ThingsFmriEncoding, TvsdEncoding
 from tests.support.run_records import run_content, write_run
 from tests.support.simulated_things import STAGE, ThingsSettings, write_things
 

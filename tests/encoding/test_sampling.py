@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.encoding.settings import EncodingSettings, all_rows, sample_rows
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding
+from neuroscaling.study.sections.encoding import AlgonautsEncoding
 
 
 def settings(protocol="corrected", **changes):

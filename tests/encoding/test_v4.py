@@ -30,7 +30,7 @@ from neuroscaling.study import recording_folders
 from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recording_folders import v4_session_names
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.sections.whole_study import V4Encoding
+from neuroscaling.study.sections.encoding import V4Encoding
 from tests.support.score_records import score_path
 
 N_IMAGES, N_NEURONS, N_REPEATS = 12, 4, 5

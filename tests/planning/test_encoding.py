@@ -7,7 +7,7 @@ import numpy as np
 from neuroscaling.planning.encoding import RidgeFit, SubjectShape, fits_of, subject_shape
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.recordings import encoding_jobs
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding
+from neuroscaling.study.sections.encoding import AlgonautsEncoding
 
 
 def entry(**values):

@@ -14,7 +14,8 @@ from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
 from neuroscaling.core.score_files import file_beside
 from neuroscaling.core.score_table import read_table
-from neuroscaling.laws.finished_law import Flag, read_fits
+from neuroscaling.laws.finished_law import read_fits
+from neuroscaling.laws.fit_record import Flag
 from neuroscaling.report import (
     encoding_data,
     encoding_figures,

@@ -14,7 +14,7 @@ import zarr
 from PIL import Image
 
 from neuroscaling.study.own_arrays import OwnArrays
-from neuroscaling.study.sections.whole_study import ArraysEncoding
+from neuroscaling.study.sections.encoding import ArraysEncoding
 
 N_IMAGES, N_UNITS = 12, 5
 UNITS: list[dict[str, Any]] = [

@@ -24,9 +24,9 @@ from neuroscaling.recordings.things_check import check_things_fmri_tree, check_t
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.own_arrays import OwnArrays
 from neuroscaling.study.recordings import subjects_of
+from neuroscaling.study.sections.encoding import ArraysEncoding
 from neuroscaling.study.sections.key_types import in_words, kinds_at
 from neuroscaling.study.sections.networks import DatasetPack
-from neuroscaling.study.sections.whole_study import ArraysEncoding
 
 
 def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -37,10 +37,10 @@ from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recording_checks import size_problems
 from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
+from neuroscaling.study.sections.encoding import ThingsEncoding, TvsdEncoding
 from neuroscaling.study.sections.key_types import ALL
 from neuroscaling.study.sections.networks import TrainedRuns
 from neuroscaling.study.sections.recordings import BrainScore, LocalData, V4Data
-from neuroscaling.study.sections.whole_study import ThingsEncoding, TvsdEncoding
 from neuroscaling.training.network_trials import network_problems
 from neuroscaling.training.schedule import StepPlan
 

@@ -13,7 +13,8 @@ from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.table_files import read_text_table, text_table_frame
 from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, rank_candidates
 from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
-from neuroscaling.laws.finished_law import FitRecord, read_fit
+from neuroscaling.laws.finished_law import read_fit
+from neuroscaling.laws.fit_record import FitRecord
 
 if TYPE_CHECKING:
     import pandas as pd

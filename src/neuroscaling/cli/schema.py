@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from neuroscaling.core.files import atomic_path
 from neuroscaling.study import recipe_parts, recipes
-from neuroscaling.study.sections import extraction, fit_files, networks, recordings, whole_study
+from neuroscaling.study.sections import encoding, extraction, fit_files, networks, recordings, whole_study
 from neuroscaling.study.sections.key_types import in_words, kinds
 
 HEAD = """# Configuration
@@ -66,14 +66,14 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             recordings.V4Data,
             recordings.ColumnSplit,
             recordings.DrawnSplit,
-            whole_study.AlgonautsEncoding,
-            whole_study.NsdEncoding,
-            whole_study.ArraysEncoding,
-            whole_study.TvsdEncoding,
-            whole_study.ThingsFmriEncoding,
-            whole_study.Ridge,
-            whole_study.Submission,
-            whole_study.V4Encoding,
+            encoding.AlgonautsEncoding,
+            encoding.NsdEncoding,
+            encoding.ArraysEncoding,
+            encoding.TvsdEncoding,
+            encoding.ThingsFmriEncoding,
+            encoding.Ridge,
+            encoding.Submission,
+            encoding.V4Encoding,
             whole_study.Published,
         ],
     ),

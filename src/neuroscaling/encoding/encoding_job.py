@@ -35,7 +35,7 @@ from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study.jobs import ScoreJob
 from neuroscaling.study.recording_folders import COARSE_REGIONS, FMRI_REGIONS, v4_session_files
 from neuroscaling.study.recordings import LocatedSubject
-from neuroscaling.study.sections.whole_study import RecordingsEncoding
+from neuroscaling.study.sections.encoding import RecordingsEncoding
 
 log = logging.getLogger(__name__)
 # Parts of areas (V1v, FFA-1) are reported where they are asked for.

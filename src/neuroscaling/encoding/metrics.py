@@ -1,7 +1,7 @@
 """The metrics that recordings are predicted by or compared with, by the names that a study gives them.
 
 A metric is a module `metric_*.py` with a function from a `Question` (recording, layers, tasks, settings; fits.py) to
-`TargetFits` or `RegionFits`, listed here, and its name in `Metric` of study/sections/whole_study.py.
+`TargetFits` or `RegionFits`, listed here, and its name in `Metric` of study/sections/encoding.py.
 """
 
 from collections.abc import Sequence

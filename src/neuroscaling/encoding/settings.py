@@ -10,7 +10,7 @@ import numpy as np
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.regression.cross_validation import shuffled_folds
 from neuroscaling.regression.voxelwise.settings import PENALTY_GRIDS, SCORE_OF_PROTOCOL, NestedSubsets, RidgeSettings
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, RecordingsEncoding, Ridge
+from neuroscaling.study.sections.encoding import AlgonautsEncoding, RecordingsEncoding, Ridge
 
 log = logging.getLogger(__name__)
 FOLDS = {"corrected": 5, "parity": 8}

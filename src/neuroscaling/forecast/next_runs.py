@@ -24,7 +24,8 @@ from neuroscaling.forecast.expected_width import (
     residual_noise,
 )
 from neuroscaling.laws.compute_optimal import SCALES
-from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, require_law
+from neuroscaling.laws.finished_law import FinishedLaw, require_law
+from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.law_fit import finite
 
 if TYPE_CHECKING:

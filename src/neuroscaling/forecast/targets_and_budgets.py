@@ -16,7 +16,8 @@ from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.forecast import caveats
 from neuroscaling.laws import compute_optimal
 from neuroscaling.laws.bootstrap import interval
-from neuroscaling.laws.finished_law import COST_COLUMNS, FinishedLaw, FitRecord, require_law
+from neuroscaling.laws.finished_law import COST_COLUMNS, FinishedLaw, require_law
+from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.law_fit import finite
 from neuroscaling.laws.point_checks import as_float_array
 

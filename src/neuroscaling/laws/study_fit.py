@@ -17,7 +17,8 @@ from neuroscaling.core.score_table import FailedRun, read_score_table
 from neuroscaling.laws import comparison
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law
-from neuroscaling.laws.finished_law import FITTED, FORMAT, NOT_TESTABLE, fit_record
+from neuroscaling.laws.finished_law import FORMAT, fit_record
+from neuroscaling.laws.fit_record import FITTED, NOT_TESTABLE
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.law_fit import LawFit, finite

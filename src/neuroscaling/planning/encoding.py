@@ -14,14 +14,14 @@ from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.own_arrays import TRAINING, OwnArrays, read_own_stimuli, read_own_units
 from neuroscaling.study.recordings import EncodingJob, StimulusSet
-from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
-from neuroscaling.study.sections.whole_study import (
+from neuroscaling.study.sections.encoding import (
     ArraysEncoding,
     RecordingsEncoding,
     ThingsEncoding,
     TvsdEncoding,
     V4Encoding,
 )
+from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
 from neuroscaling.study.stimulus_sources import AlgonautsTree
 from neuroscaling.study.things_tree import TVSD_SITES, Monkey, Person
 

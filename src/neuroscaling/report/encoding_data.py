@@ -17,7 +17,7 @@ from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
 from neuroscaling.encoding.accuracy import ALL_IMAGES
-from neuroscaling.laws.finished_law import FitRecord
+from neuroscaling.laws.fit_record import FitRecord
 
 if TYPE_CHECKING:
     import pandas as pd

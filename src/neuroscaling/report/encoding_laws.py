@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroscaling.laws.curves import Curve
-from neuroscaling.laws.finished_law import ComparedForm, FinishedLaw, laws_among
+from neuroscaling.laws.finished_law import FinishedLaw, laws_among
+from neuroscaling.laws.fit_record import ComparedForm
 from neuroscaling.report.encoding_data import Encoding, in_order
 from neuroscaling.report.figure import Drawing, LeftOut, Style, draw_curve, label, legend, line_handle, panels
 from neuroscaling.report.style import FORM_LOOKS, MUTED, WARNING, form_look

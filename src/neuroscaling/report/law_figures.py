@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR
 from neuroscaling.laws.curves import Curve
-from neuroscaling.laws.finished_law import ComparedForm, FinishedLaw, FitRecord, laws_among
+from neuroscaling.laws.finished_law import FinishedLaw, laws_among
+from neuroscaling.laws.fit_record import ComparedForm, FitRecord
 from neuroscaling.report.figure import (
     Drawing,
     Style,

@@ -11,7 +11,8 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import read_outcome
 from neuroscaling.core.score_table import VALIDATION, read_table
-from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, laws_among, read_fits
+from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
+from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.report import law_figures, page_content
 from neuroscaling.report.figure import write_figure
 from neuroscaling.report.rulegraph import draw_rulegraph

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import percent
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR, reason_category
-from neuroscaling.laws.finished_law import ComparedForm, FinishedLaw, FitRecord, Holdout, laws_among
+from neuroscaling.laws.finished_law import FinishedLaw, laws_among
+from neuroscaling.laws.fit_record import ComparedForm, FitRecord, Holdout
 from neuroscaling.report.law_figures import panel_of
 from neuroscaling.report.style import axis_label
 

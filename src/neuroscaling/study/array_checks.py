@@ -6,7 +6,7 @@ from typing import TypeVar
 from neuroscaling.core.errors import DataError, Location, Problem, listing, nearest
 from neuroscaling.study.array_layout import Layout, layout_of, opened_responses
 from neuroscaling.study.own_arrays import OwnArrays, OwnStimuli, OwnUnits, read_own_stimuli, read_own_units
-from neuroscaling.study.sections.whole_study import ArraysEncoding
+from neuroscaling.study.sections.encoding import ArraysEncoding
 
 Found = Iterator[tuple[Location, Problem]]
 Read = TypeVar("Read")

@@ -27,8 +27,8 @@ from neuroscaling.study.recordings import (
     encoding_jobs,
 )
 from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.encoding import RecordingsEncoding
 from neuroscaling.study.sections.recordings import BrainScore
-from neuroscaling.study.sections.whole_study import RecordingsEncoding
 
 ITSELF = "itself"
 """In place of the run whose layers a score takes, where it is the run that is scored."""

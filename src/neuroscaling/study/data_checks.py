@@ -14,10 +14,11 @@ from neuroscaling.study.mapping_samples import sample_faults, size_faults
 from neuroscaling.study.paths import Store, brace_problems
 from neuroscaling.study.published_weights import path_in, weights_problems
 from neuroscaling.study.recording_checks import fmri_problems, setting_problems, v4_faults
+from neuroscaling.study.sections.encoding import ArraysEncoding, FmriEncoding, V4Encoding
 from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, TrainedRuns, devices_named
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
-from neuroscaling.study.sections.whole_study import ArraysEncoding, FmriEncoding, Study, V4Encoding
+from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.study.things_recordings import things_faults
 
 FEATURES_ALONE = "neuron_to_neuron"

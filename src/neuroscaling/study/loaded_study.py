@@ -17,10 +17,11 @@ from neuroscaling.study import data_checks, name_checks, recording_folders
 from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.paths import Results, Store, find_file
 from neuroscaling.study.run_table import Run, expand_runs
+from neuroscaling.study.sections.encoding import V4Encoding
 from neuroscaling.study.sections.fit_files import FitJob, expand_fits, load_fit_file
 from neuroscaling.study.sections.recordings import Data, SimulatedData, V4Data
 from neuroscaling.study.sections.validation import ROUNDS, STAND_INS, partial, read_study_parts
-from neuroscaling.study.sections.whole_study import Study, V4Encoding
+from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.study.sections.yaml_document import Document
 
 MOST_NAMES = 200

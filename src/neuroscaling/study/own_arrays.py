@@ -16,8 +16,8 @@ import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.table_files import LINES_SHOWN, TextTable, read_any_table
+from neuroscaling.study.sections.encoding import ArraysEncoding
 from neuroscaling.study.sections.recordings import ColumnSplit, DrawnSplit
-from neuroscaling.study.sections.whole_study import ArraysEncoding
 
 Axis = Literal["images", "units", "repetitions"]
 STIMULUS, FILE, SHA1, INDEX = "stimulus_id", "filename", "sha1", "index"

@@ -9,17 +9,17 @@ from neuroscaling.study import nsd_tree, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
 from neuroscaling.study.array_checks import array_problems, array_training_images
 from neuroscaling.study.preparation_jobs import SYNTHETIC
-from neuroscaling.study.sections.recordings import LocalData, SimulatedData, V4Data
-from neuroscaling.study.sections.simulated_brains import subject_sizes
-from neuroscaling.study.sections.whole_study import (
+from neuroscaling.study.sections.encoding import (
     AlgonautsEncoding,
     ArraysEncoding,
     FmriEncoding,
     NsdEncoding,
     RecordingsEncoding,
-    Study,
     V4Encoding,
 )
+from neuroscaling.study.sections.recordings import LocalData, SimulatedData, V4Data
+from neuroscaling.study.sections.simulated_brains import subject_sizes
+from neuroscaling.study.sections.whole_study import Study
 
 Found = Iterator[tuple[Location, Problem]]
 """Problems with the keys of the entry, or further keys below them, that they are about."""

@@ -14,8 +14,7 @@ from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.nsd_tree import PREPARATION, SYNTHETIC_PREPARATION
 from neuroscaling.study.own_arrays import OwnArrays, read_own_stimuli, read_own_units
 from neuroscaling.study.preparation_jobs import SYNTHETIC, ArraysJob, NsdJob, PreparationJob
-from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
-from neuroscaling.study.sections.whole_study import (
+from neuroscaling.study.sections.encoding import (
     AlgonautsEncoding,
     ArraysEncoding,
     EncodingSource,
@@ -26,6 +25,7 @@ from neuroscaling.study.sections.whole_study import (
     TvsdEncoding,
     V4Encoding,
 )
+from neuroscaling.study.sections.recordings import BrainScore, DownloadedData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.stimulus_sources import (
     AlgonautsTree,
     BrainScoreSets,

@@ -19,7 +19,7 @@ from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
 from neuroscaling.study.run_table import Run, RunJob
-from neuroscaling.study.sections.whole_study import AlgonautsEncoding, EncodingSource, Ridge, Submission
+from neuroscaling.study.sections.encoding import AlgonautsEncoding, EncodingSource, Ridge, Submission
 from neuroscaling.study.session import markers_folder, session_marker
 from neuroscaling.study.wanted import Absent, Targets
 

@@ -9,7 +9,8 @@ from neuroscaling.core.errors import Fault, Location, Problem, listing, nearest
 from neuroscaling.core.hashing import ArtefactName, content_hash
 from neuroscaling.study.code_fingerprints import code_of
 from neuroscaling.study.preparation_jobs import ThingsFmriJob, TvsdJob
-from neuroscaling.study.sections.whole_study import Study, ThingsEncoding, TvsdEncoding
+from neuroscaling.study.sections.encoding import ThingsEncoding, TvsdEncoding
+from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.study.stimulus_sources import ThingsImages
 from neuroscaling.study.things_tree import (
     FMRI_AREAS,

@@ -15,7 +15,7 @@ from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.paths import Store
 from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet
 from neuroscaling.study.run_table import Run
-from neuroscaling.study.sections.whole_study import RecordingsEncoding
+from neuroscaling.study.sections.encoding import RecordingsEncoding
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.laws.bootstrap import interval
-from neuroscaling.laws.finished_law import ComparedForm, FinishedLaw, FitRecord, law_called
+from neuroscaling.laws.finished_law import FinishedLaw, law_called
+from neuroscaling.laws.fit_record import ComparedForm, FitRecord
 from neuroscaling.laws.forms import form_by_name
 
 Array = NDArray[np.float64]

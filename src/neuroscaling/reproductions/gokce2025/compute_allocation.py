@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.laws.finished_law import Allocation, Exponent
+from neuroscaling.laws.fit_record import Allocation, Exponent
 from neuroscaling.report.figure import Style, draw_curve, label, legend, line_handle, marker_areas, panels, set_y_range
 from neuroscaling.report.style import GREEN, INK, MUTED, PURPLE, axis_label
 from neuroscaling.reproductions.gokce2025.figure_entry import SEEDS, TWO_SCALES, Entry

@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 
 from neuroscaling.laws.curves import Curve
-from neuroscaling.laws.finished_law import Exponent, FinishedLaw
+from neuroscaling.laws.finished_law import FinishedLaw
+from neuroscaling.laws.fit_record import Exponent
 from neuroscaling.reproductions.gokce2025.claim_evidence import (
     MODES,
     NO,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.files import write_json
 from neuroscaling.core.score_table import read_table
-from neuroscaling.laws.finished_law import FitRecord, read_fits
+from neuroscaling.laws.finished_law import read_fits
+from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.law_fit import finite
 from neuroscaling.report.figure import write_figure
 from neuroscaling.report.sections import Section, render

@@ -11,7 +11,8 @@ from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.score_scales import scale_examples
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.laws.filters import merged_families
-from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, law_called
+from neuroscaling.laws.finished_law import FinishedLaw, law_called
+from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.reproductions.gokce2025.published_scores import read_csv
 
 if TYPE_CHECKING:
