@@ -32,13 +32,24 @@ from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import layer_choice, run_groups, session, wanted
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.optional_datasets import read_left_out, write_left_out
 from neuroscaling.study.paths import brace_problems, quote_problems
 from neuroscaling.study.rules import Rules, dataset_name, needs_gpu
+
+
+def decided(name):
+    """What the driver left out of the study: its jobs look for no images of their own, which a node may lack."""
+    if workflow.is_main_process and not config.get("whole"):
+        return None
+    return read_left_out(session.left_out_file(name))
+
 
 try:
     # `--config planning=true`: a dry run of a study whose images are not here yet.
     STUDY = load_study(
-        session.named_study(config), planning=bool(config.get("planning"))
+        session.named_study(config),
+        planning=bool(config.get("planning")),
+        decided=decided,
     )
     if found := [
         *brace_problems({"clone": RULES.parents[1]}),
@@ -53,6 +64,8 @@ try:
         if not session.is_locked() and submits_to_slurm():
             session.wait_for_earlier(Path.cwd())
         session.begin_session(ABSENT)
+        for note in STUDY.left_out_notes():
+            print(note, file=sys.stderr)
 except NeuroscalingError as error:
     raise WorkflowError(
         f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started. "
@@ -202,6 +215,7 @@ onstart:
         check=True,
     )
     run_groups.write_groups(GROUPS_FILE, GROUPS)
+    write_left_out(session.left_out_file(STUDY.config.study), STUDY.left_out)
 
 
 onsuccess:

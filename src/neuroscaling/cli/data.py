@@ -22,6 +22,7 @@ from neuroscaling.recordings.nsd_challenge import rebuild_challenge
 from neuroscaling.recordings.nsd_check import check_nsd_tree
 from neuroscaling.recordings.things_check import check_things_fmri_tree, check_tvsd_tree, tvsd_notes
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.optional_datasets import absence
 from neuroscaling.study.own_arrays import OwnArrays
 from neuroscaling.study.recordings import subjects_of
 from neuroscaling.study.sections.encoding import ArraysEncoding
@@ -147,6 +148,8 @@ def _pack(options: argparse.Namespace) -> None:
 
     study = load_study(options.study, planning=True)  # other data sets of the study may be elsewhere
     name, known = options.dataset, study.config.datasets
+    if name in study.left_out and study.whole and (absent := absence(name, study.whole.datasets[name].settings())):
+        raise StudyError(absent)
     if name not in known:
         allowed = ", ".join(known)
         raise StudyError(

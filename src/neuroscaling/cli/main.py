@@ -13,7 +13,7 @@ from typing import Any
 from neuroscaling.cli import data, forecast, job, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.deep_checks import deep_problems
-from neuroscaling.cli.output import FORMATS, show
+from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import status_rows, why_rows
@@ -96,15 +96,19 @@ def _add(
 
 def _runs(options: argparse.Namespace) -> None:
     keys = ("run", "kind", "arch", "family", "dataset", "samples_per_class", "subset_seed", "seed")
-    runs = load_study(options.study).runs.values()
+    study = load_study(options.study)
     rows = [
-        {**{key: getattr(run, key) for key in keys}, "recipe": run.recipe.name if run.recipe else None} for run in runs
+        {**{key: getattr(run, key) for key in keys}, "recipe": run.recipe.name if run.recipe else None}
+        for run in study.runs.values()
     ]
     show(rows, options.format)
+    tell(study.left_out_notes())
 
 
 def _status(options: argparse.Namespace) -> None:
-    show((why_rows if options.why else status_rows)(load_study(options.study)), options.format)
+    study = load_study(options.study)
+    show((why_rows if options.why else status_rows)(study), options.format)
+    tell(study.left_out_notes())
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -121,6 +125,7 @@ def _check(options: argparse.Namespace) -> None:
         raise StudyError({str(problem): problem for problem in problems}.values())
     print(
         f"{study.file}: {len(study.runs)} runs, {len(study.fits)} fits, no problem found",
+        *study.left_out_notes(),
         *average_notes(study),
         sep="\n",
     )

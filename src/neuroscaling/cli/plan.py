@@ -36,7 +36,7 @@ def print_plan(options: argparse.Namespace) -> None:
     """Print what training costs, then the bytes of extraction; or either of them alone."""
     _refuse_contradictions(options)
     study = load_study(options.study, planning=True)
-    sections, notes = {}, []
+    sections, notes = {}, study.left_out_notes()
     if options.stage != "extraction" and any(run.kind == "trained" for run in study.runs.values()):
         measured = calibrate_training(study) if options.calibrate else None
         speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.records import read_record
 from neuroscaling.store.contents import MANIFEST, RUN_RECORD, STAGES, Artefact, Contents
 from neuroscaling.study.loaded_study import load_study
@@ -37,7 +37,8 @@ class StudyNames:
 def studies_of(places: Sequence[Path]) -> list[StudyNames]:
     """The studies that were started in the folders `places`, and those of the study files among `places`.
 
-    Raises DataError for a folder that no study was started in: nothing would be wanted, and all of a store unused.
+    Raises DataError for a folder that no study was started in: nothing would be wanted, and all of a store unused; and
+    for a study whose optional data sets were not here: what it wants of them has other names than anybody can tell.
     """
     found, problems = [], []
     for place in places:
@@ -70,12 +71,21 @@ def unused_artefacts(contents: Contents, studies: Sequence[StudyNames]) -> list[
 
 def _read_wanted(file: Path) -> StudyNames:
     record = read_record(file, ARTEFACTS, again=START_STUDY)
+    _require_whole(file, record.get("left_out", ()))
     return StudyNames(file.parent.name, file.parents[2], frozenset(record["names"]))
 
 
 def _wanted_of_file(file: Path) -> StudyNames:
     study = load_study(file)
+    _require_whole(file, study.left_out)
     return StudyNames(study.config.study, file.parent, frozenset(wanted_names(study)))
+
+
+def _require_whole(file: Path, left_out: Sequence[str]) -> None:
+    if left_out:
+        what = "an optional data set was left out, so that it is not known which artefacts of it the study wants"
+        fix = "start the study (`snakemake -n` suffices) where its images are"
+        raise DataError(Problem(what=what, where=str(file), value=listing(left_out), fix=fix))
 
 
 def _names_of(artefact: Artefact) -> Iterator[str]:

@@ -4,7 +4,7 @@ Quick: `data_faults` runs whenever the Snakefile is parsed. `deep_checks` builds
 before the first job. Places are those of the study that is given, which may be a part of the file's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem, listing, nearest
@@ -25,10 +25,13 @@ FEATURES_ALONE = "neuron_to_neuron"
 """The metric that inner products don't serve."""
 
 
-def data_faults(study: Study) -> Iterator[Fault]:
-    """Everything that is wrong with the data of `study`, without decoding or building anything."""
+def data_faults(study: Study, left_out: Collection[str] = ()) -> Iterator[Fault]:
+    """Everything that is wrong with the data of `study`, without decoding or building anything.
+
+    left_out: data sets that are not looked at.
+    """
     yield from _weight_faults(study)
-    yield from _dataset_faults(study)
+    yield from _dataset_faults(study, left_out)
     yield from _training_faults(study)
     yield from _brainscore_faults(study)
     yield from _encoding_faults(study)
@@ -47,9 +50,11 @@ def _weight_faults(study: Study) -> Iterator[Fault]:
                 yield from (Fault(("runs", i, "pretrained", j), problem) for problem in found)
 
 
-def _dataset_faults(study: Study) -> Iterator[Fault]:
+def _dataset_faults(study: Study, left_out: Collection[str]) -> Iterator[Fault]:
     cache = Store.of(study.store).cache()
     for name, dataset in study.datasets.items():
+        if name in left_out:
+            continue
         wanted = {
             token
             for group in study.runs

@@ -4,6 +4,7 @@ Imported by the Snakefile, again in every cluster job: no torch, no xarray, no p
 """
 
 import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -15,6 +16,12 @@ from neuroscaling.datasets.formats import NO_ROOT, declared_fingerprint, has_dec
 from neuroscaling.datasets.index import fingerprint
 from neuroscaling.study import data_checks, name_checks, recording_folders
 from neuroscaling.study.code_fingerprints import version_of
+from neuroscaling.study.optional_datasets import (
+    is_of_datasets,
+    left_out_datasets,
+    left_out_notes,
+    without_datasets,
+)
 from neuroscaling.study.paths import Results, Store, find_file
 from neuroscaling.study.run_table import Run, expand_runs
 from neuroscaling.study.sections.encoding import V4Encoding
@@ -29,10 +36,16 @@ MOST_NAMES = 200
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """A study file and what it expands to."""
+    """A study file and what it expands to.
+
+    config: what it asks for here; whole: with the optional data sets that are left out, of which `left_out` has the
+    names; None where none is.
+    """
 
     file: Path
     config: Study
+    whole: Study | None = None
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def store(self) -> Store:
@@ -62,8 +75,21 @@ class LoadedStudy:
     @cached_property
     def fits(self) -> dict[str, FitJob]:
         """The laws to fit, by their names."""
+        return {job.name: job for job in self._all_fits if not is_of_datasets(job, self.left_out)}
+
+    @cached_property
+    def _all_fits(self) -> list[FitJob]:
         files = [find_file(path, self.file) for path in self.config.fits]
-        return {job.name: job for file in files for job in expand_fits(load_fit_file(file))}
+        return [job for file in files for job in expand_fits(load_fit_file(file))]
+
+    def left_out_notes(self) -> list[str]:
+        """A line for each data set that is left out: the runs and fits that go with it, and how to get it."""
+        if self.whole is None:
+            return []
+        absent = {name: declared_fingerprint(name, self.whole.datasets[name].settings()) for name in self.left_out}
+        every = expand_runs(self.whole, self.fingerprints | absent, self.file, self.store.cache())
+        runs = [run for run in every if run.dataset in self.left_out]
+        return left_out_notes(self.whole, self.left_out, runs, [f for f in self._all_fits if f.name not in self.fits])
 
     def simulated_name(self, brain: str) -> str:
         """Name of a simulated brain in the store."""
@@ -114,28 +140,34 @@ class Reading:
     problems: list[Problem]
 
 
-def load_study(path: str | Path, planning: bool = False) -> LoadedStudy:
+Decided = Callable[[str], Collection[str] | None]
+"""By the name of a study, what another process of its workflow left out; None where no process decided."""
+
+
+def load_study(path: str | Path, planning: bool = False, decided: Decided | None = None) -> LoadedStudy:
     """Read and check a study file.
 
     planning: accept data sets whose images are not here, where the study says how many there are (`classes:` and
     `images:`); their runs have other names than they will have with the images, and can't be trained.
+    decided: what is left out of it (optional data sets), where that is known and not to be looked for.
     Raises StudyError with everything that is wrong with it and can be seen without decoding images or building
     networks (`neuroscaling check` looks deeper).
     """
-    reading = read_study(path, planning)
+    reading = read_study(path, planning, decided)
     if reading.problems or reading.study is None:
         raise StudyError(reading.problems)
     return reading.study
 
 
-def read_study(path: str | Path, planning: bool = False) -> Reading:
+def read_study(path: str | Path, planning: bool = False, decided: Decided | None = None) -> Reading:
     """A study and everything that is wrong with it: see `load_study`. Raises StudyError for what is no YAML file."""
     path = find_file(Path(path))
     config, left, faults = read_study_parts(path)
+    left_out = left_out_datasets(config, decided(config.study) if decided else None) if config else ()
     # Each of the first is told with what is written most like it, which takes its time.
     faults = [*faults, *islice(name_checks.name_faults(left.whole, path), MOST_NAMES)]
     if config is not None:
-        found = list(data_checks.data_faults(config))
+        found = list(data_checks.data_faults(config, left_out))
         if planning:
             found = [fault for fault in found if fault.problem.what != NO_ROOT or not _declared(config, fault)]
         told = {fault.location for fault in faults}
@@ -144,9 +176,14 @@ def read_study(path: str | Path, planning: bool = False) -> Reading:
         faults += [fault for fault in placed if fault.location not in told]
     faults += name_checks.fit_faults(left.whole, path)
     if not faults and config is not None:
-        return Reading(left.whole, LoadedStudy(path, config), [])
+        return Reading(left.whole, _loaded(path, config, left_out), [])
     sound = _sound(left.whole, {fault.location for fault in faults}, path)
-    return Reading(left.whole, LoadedStudy(path, sound) if sound else None, left.problems(faults))
+    return Reading(left.whole, _loaded(path, sound, left_out) if sound else None, left.problems(faults))
+
+
+def _loaded(path: Path, config: Study, left_out: tuple[str, ...]) -> LoadedStudy:
+    names = tuple(name for name in left_out if name in config.datasets)
+    return LoadedStudy(path, without_datasets(config, names), config, names) if names else LoadedStudy(path, config)
 
 
 def _sound(document: Document, faulty: set[Location], file: Path) -> Study | None:

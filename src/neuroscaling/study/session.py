@@ -46,6 +46,11 @@ def groups_file(study: str) -> Path:
     return PRIVATE / study / "groups.json"
 
 
+def left_out_file(study: str) -> Path:
+    """File in which the driver keeps which optional data sets it left out; its jobs read it."""
+    return PRIVATE / study / "left_out.json"
+
+
 def session_marker(study: str) -> Path:
     """A file that is newer than all others, and another one at each start.
 
@@ -150,7 +155,10 @@ def _all_names(targets: Targets) -> list[str]:
 
 
 def artefacts_of(targets: Targets) -> dict[str, Any]:
-    """Everything that artefacts.json holds: names, their definitions (each once), the code behind them, packages."""
+    """Everything that artefacts.json holds: names, their definitions (each once), the code behind them, packages.
+
+    `left_out`: optional data sets that were not here, whose artefacts are not among the names.
+    """
     study, names = targets.study, targets.names
     runs, recipes = _runs(study)
     brains = map(study.simulated_brain, study.config.simulated)
@@ -174,6 +182,7 @@ def artefacts_of(targets: Targets) -> dict[str, Any]:
         "fits": {name: job.settings for name, job in study.fits.items()},
         "code": {stage: parts_of(stage) for stage in STAGE_ENTRIES},
         "packages": installed(PACKAGES),
+        **({"left_out": list(study.left_out)} if study.left_out else {}),
     }
 
 

@@ -28,10 +28,15 @@ class ImageDataset(Section):
         ge=0,
         description="Images that can't be decoded which a run replaces by others; with one more it is refused.",
     )
+    optional: bool = Field(
+        False,
+        description="Whether its runs, and fits of it alone, are left out where its images are not here: no root, or "
+        "a folder that is missing or empty. Each start says so.",
+    )
 
     def settings(self) -> DatasetSettings:
         """What functions that list and read its images are given."""
-        return DatasetSettings.of(self.model_dump(mode="json"))
+        return DatasetSettings.of(self.model_dump(mode="json", exclude={"optional"}))
 
 
 class DigitsDataset(ImageDataset):
