@@ -1,6 +1,7 @@
 """Files of fits: what they expand to, and how their faults are told."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,13 +84,24 @@ def test_x_must_hold_numbers(tmp_path):
         ("name: a, x: n_params, form: logistic, filters: {seed: []}", "no row"),
         ("name: a, x: n_params, form: logistic, by: {region: []}", "list of values"),
         ("name: a, x: n_params, form: logistic, x_scale: 0", "above 0"),
-        ("name: a, x: n_params, form: logistic, by: {region: [a/b]}", "file name"),
+        (f"name: a, x: n_params, form: logistic, by: {{region: [{'a' * 200}]}}", "file"),
         ("name: a, x: n_params, form: logistic, by: {seed: [0]}, filters: {seed: 0}", "twice"),
     ],
 )
 def test_faults(tmp_path, fit, message):
     problems = problems_of(tmp_path, f"fits: [{{{fit}}}]")
     assert any(message in p.what for p in problems), problems
+
+
+def test_values_become_names_that_files_can_have():
+    values = ["lite2@112", "lite2-112", "lite2/112", "our.lab:net", "x y"]
+    fits = FitFile(fits=[{"name": "a", "form": "power_law", "x": "n_params", "by": {"arch": values}}])
+    jobs = expand_fits(fits)
+    assert [job.settings["filters"]["arch"] for job in jobs] == values
+    names = [job.name for job in jobs]
+    assert len(set(names)) == len(names) and names[1] == "a.lite2-112"
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names), "the workflow's wildcard `fit`"
+    assert names[0].startswith("a.lite2-112-"), "it stays readable"
 
 
 def test_two_fits_of_one_name(tmp_path):

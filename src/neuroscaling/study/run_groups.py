@@ -4,13 +4,13 @@ Every job of runs is the job of a group, which may hold one run. Groups are kept
 cluster's jobs read the Snakefile again when some of the runs are there already, and must see the same groups.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from neuroscaling.core.file_names import readable_name
 from neuroscaling.core.files import read_json, reading, write_json
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.study.loaded_study import LoadedStudy
@@ -34,7 +34,7 @@ class RunGroup:
         """The group of `runs`: labelled by the run where there is one, else by `parts` and a hash of the names."""
         if len(runs) == 1:
             return cls(runs[0], (runs[0],))
-        readable = "-".join(re.sub("[^A-Za-z0-9._-]", "-", part) for part in parts if part)
+        readable = "-".join(readable_name(part) for part in parts if part)
         return cls(f"{readable}-{content_hash(list(runs))}", tuple(runs))
 
     @property

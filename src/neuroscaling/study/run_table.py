@@ -1,6 +1,5 @@
 """The run table: what a study file's `runs:` expands to, each run with all that determines it."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from itertools import product
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuroscaling.core.errors import DataError, Problem, StudyError
+from neuroscaling.core.file_names import readable_name
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import architectures
@@ -197,7 +197,7 @@ class _Expansion:
         family, network = self.networks[arch]
         versions = {stage: version_of(stage) for stage in STAGES[kind]}
         definition = {"kind": kind, "network": network, "versions": versions, **determines}
-        name = ArtefactName(re.sub("[^A-Za-z0-9._-]", "-", readable), definition)
+        name = ArtefactName(readable_name(readable), definition)
         return Run(
             str(name), kind, arch, family, **(determines if settings is None else settings), definition=definition
         )

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 
 from neuroscaling.core.dotted_paths import find_path
 from neuroscaling.core.errors import Fault, Problem, StudyError, listing, nearest
+from neuroscaling.core.file_names import distinct_name
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.score_table import COLUMNS
 from neuroscaling.study.sections.key_types import SHAPE_ONLY, Section, Seed
@@ -32,7 +33,6 @@ KNOWN_COLUMNS = [*COLUMNS, *PUBLISHED_COLUMNS]
 Scalar = bool | int | float | str
 MOST_FITS = 10_000
 LONGEST_NAME = 200
-LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
 
 def _filter(value: Any) -> Any:
@@ -130,7 +130,9 @@ class Fit(Section):
         description="One point for each combination of these columns: the mean of y over its rows. [] for none.",
     )
     by: dict[Column, list[Any]] = Field(
-        {}, description="One fit for each combination of these values, named <name>.<value>, e.g. {region: [V1, IT]}."
+        {},
+        description="One fit for each combination of these values, named <name>.<value>, e.g. {region: [V1, IT]}; a "
+        "value that no file can be called ends in a hash there.",
     )
     cluster: list[Column] = Field(
         [], description="Points that agree in these columns (such as the seeds of one cell) are resampled together."
@@ -285,7 +287,7 @@ def read_fit_file(path: str | Path) -> tuple[FitFile | None, Document, list[Faul
 
 
 def same_names(files: list[tuple[FitFile, Document]]) -> Iterator[Fault]:
-    """Fits of one name, in one file or in several, at the later one's place; and names that no file can have.
+    """Fits of one name, in one file or in several, at the later one's place; and names too long for a file.
 
     The faults are of the last of `files`; those of the others have been told.
     """
@@ -328,13 +330,13 @@ def _expanded(fit: Fit) -> Iterator[tuple[Fit, str, tuple[Any, ...]]]:
         one = fit.in_mode(mode)
         ending = [mode] if len(fit.modes) > 1 and mode == "corrected" else []
         for values in product(*one.by.values()):
-            yield one, ".".join([fit.name, *(str(value) for value in values), *ending]), values
+            yield one, ".".join([fit.name, *(distinct_name(str(value)) for value in values), *ending]), values
 
 
 def _name_fault(name: str, other: str) -> Problem | None:
-    if not set(name) <= LETTERS or len(name) > LONGEST_NAME:
-        allowed = f"letters, digits, `_`, `.` and `-`, {LONGEST_NAME} at most in all"
-        return Problem(what="a value of `by` can't be part of a file name", where="", value=name, allowed=allowed)
+    if len(name) > LONGEST_NAME:
+        allowed = f"{LONGEST_NAME} characters, the name and its values of `by` together"
+        return Problem(what="too long for the name of a file", where="", value=name, allowed=allowed)
     if other:
         return Problem(
             what="two fits of one name", where="", value=name, fix=f"rename one of them; the other is in {other}"
