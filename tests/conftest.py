@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.support.cpu_seconds"]
 ROOT = Path(__file__).parents[1]
-# Folders whose tests take minutes each: they begin first, so that both processes of `make test` end together.
-LONG = ("slurm", "workflow", "crash")
+# Folders with files that take a minute or more: they begin first, and many short files come last, so that both
+# processes of `make test` end together.
+LONG = ("slurm", "workflow", "crash", "training", "oracle", "brainscore", "models", "recordings", "encoding")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
