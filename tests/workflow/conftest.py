@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.study.loaded_study import load_study
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
 
@@ -129,6 +132,21 @@ def make_workdir(path: Path) -> Workdir:
     workdir = Workdir(path)
     workdir.write_study(SMALL)
     return workdir
+
+
+def refused_when_read(workdir: Workdir, study: dict, *phrases: str, folder: Path | None = None) -> None:
+    """Assert the message of a faulty study that is read here as the Snakefile reads it: a process more takes seconds.
+
+    folder: that the study file lies in, where the working directory is not the test's own.
+    """
+    faulty = (folder or workdir.path) / "faulty.yaml"
+    faulty.write_text(yaml.safe_dump(study, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workdir.path)
+        with pytest.raises(NeuroscalingError) as caught:
+            load_study(faulty)
+    for phrase in phrases:
+        assert phrase in str(caught.value)
 
 
 def make_once(folder: Path, make: Callable[[Path], object]) -> None:

@@ -7,12 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
-from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.study.loaded_study import load_study
-from tests.workflow.conftest import SMALL
+from tests.workflow.conftest import SMALL, Workdir, make_workdir, refused_when_read
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -40,27 +37,24 @@ def refused(workdir, study, *phrases, before_any_job=True, **options):
     return process.stdout
 
 
-def refused_when_read(workdir, study, *phrases, folder=None):
-    """What `refused` asserts, of a study that is read here as the Snakefile reads it: a process more takes seconds.
-
-    folder: that the study file lies in, where the working directory is not the test's own.
-    """
-    faulty = (folder or workdir.path) / "faulty.yaml"
-    faulty.write_text(yaml.safe_dump(study, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(workdir.path)
-        with pytest.raises(NeuroscalingError) as caught:
-            load_study(faulty)
-    for phrase in phrases:
-        assert phrase in str(caught.value)
-
-
 def small(**changes):
     return copy.deepcopy(SMALL) | changes
 
 
 def runs(**changes):
     return [SMALL["runs"][0] | changes]
+
+
+@pytest.fixture(scope="module")
+def unmade(tmp_path_factory) -> Workdir:
+    """The small study of which nothing is made. Tests leave it as it is."""
+    return make_workdir(tmp_path_factory.mktemp("unmade") / "work")
+
+
+@pytest.fixture
+def own(tmp_path) -> Workdir:
+    """As `unmade`, for a test that puts files there."""
+    return make_workdir(tmp_path / "work")
 
 
 @pytest.mark.parametrize(
@@ -91,8 +85,8 @@ def runs(**changes):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_faulty_study_file(finished, tmp_path, changes, phrases):
-    refused_when_read(finished, small(**changes), *phrases, folder=tmp_path)
+def test_faulty_study_file(unmade, tmp_path, changes, phrases):
+    refused_when_read(unmade, small(**changes), *phrases, folder=tmp_path)
 
 
 def test_a_layer_that_the_network_lacks(workdir):
@@ -129,20 +123,20 @@ def photograph_study(workdir) -> dict:
     return small(datasets={"photos": {"format": "imagefolder", "root": root}}, runs=runs)
 
 
-def test_missing_and_empty_data_set_folder(workdir):
-    study = photograph_study(workdir)
-    refused(workdir, study, "photos", "missing")
-    (workdir.path / "photos/train").mkdir(parents=True)
-    (workdir.path / "photos/val").mkdir(parents=True)
-    refused(workdir, study, "photos")
+def test_missing_and_empty_data_set_folder(own):
+    study = photograph_study(own)
+    refused_when_read(own, study, "photos", "missing")
+    (own.path / "photos/train").mkdir(parents=True)
+    (own.path / "photos/val").mkdir(parents=True)
+    refused_when_read(own, study, "photos")
 
 
-def test_more_samples_per_class_than_the_smallest_class_has(workdir):
-    folder = photographs(workdir.path / "photos")
+def test_more_samples_per_class_than_the_smallest_class_has(own):
+    folder = photographs(own.path / "photos")
     (folder / "train/dog/dog_train0.png").unlink()
-    study = photograph_study(workdir)
+    study = photograph_study(own)
     study["runs"][0]["samples_per_class"] = [4]
-    refused_when_read(workdir, study, "dog", "3")
+    refused_when_read(own, study, "dog", "3")
 
 
 def test_truncated_image(workdir):
@@ -152,12 +146,12 @@ def test_truncated_image(workdir):
     refused(workdir, photograph_study(workdir), "owl_train1.png")
 
 
-def test_two_classes_swapped_between_train_and_validation(workdir):
-    folder = photographs(workdir.path / "photos")
+def test_two_classes_swapped_between_train_and_validation(own):
+    folder = photographs(own.path / "photos")
     (folder / "val/cat").rename(folder / "val/other")
     (folder / "val/dog").rename(folder / "val/cat")
     (folder / "val/other").rename(folder / "val/dog")
-    refused_when_read(workdir, photograph_study(workdir), "cat", "dog")
+    refused_when_read(own, photograph_study(own), "cat", "dog")
 
 
 def recordings(workdir) -> Path:
