@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.linalg import norm
-from scipy.stats import rankdata
 
 from neuroscaling.regression.features import Features, products_of
 from neuroscaling.regression.gram import Gram, centre
@@ -40,7 +39,7 @@ def rdm_similarity(a: np.ndarray, b: np.ndarray) -> float:
     pairs = [a[above], b[above]]
     if not all(np.isfinite(values).all() for values in pairs):
         return float("nan")
-    return float(np.corrcoef(*(rankdata(values) for values in pairs))[0, 1])
+    return float(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1])
 
 
 def pair_ranks(gram: Gram) -> np.ndarray:
@@ -51,10 +50,16 @@ def pair_ranks(gram: Gram) -> np.ndarray:
     above = rdm(gram)[np.triu_indices(len(gram.sums), k=1)]
     if not np.isfinite(above).all():
         return np.full(len(above), np.nan)
-    ranks = rankdata(above)
+    ranks = _ranks(above)
     ranks -= ranks.mean()
     with np.errstate(invalid="ignore"):
         return ranks / np.sqrt(ranks @ ranks)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata  # loading it takes most of a second, and most processes compare no RDMs
+
+    return np.asarray(rankdata(values))
 
 
 def u_centred(products: np.ndarray) -> np.ndarray:
