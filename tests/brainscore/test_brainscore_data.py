@@ -19,8 +19,8 @@ from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.files import read_json, write_json
 from neuroscaling.core.hashing import file_sha1
 from neuroscaling.study import benchmarks
+from neuroscaling.study.brainscore_jobs import brainscore_jobs
 from neuroscaling.study.loaded_study import load_study
-from neuroscaling.study.recordings import brainscore_jobs
 from tests.support import awkward_recordings, brainscore_data
 from tests.support.awkward_recordings import MINE
 

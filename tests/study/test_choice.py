@@ -12,8 +12,8 @@ from neuroscaling.brainscore.commitment import Swept, commitments
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.core.errors import StudyError
 from neuroscaling.study import layer_choice, wanted
+from neuroscaling.study.brainscore_jobs import brainscore_jobs
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
-from neuroscaling.study.recordings import brainscore_jobs
 from neuroscaling.study.run_groups import network_groups
 
 V1, IT, BEHAVIOR = "FreemanZiemba2013public.V1-pls", "MajajHong2015public.IT-pls", "Rajalingham2018public-i2n"

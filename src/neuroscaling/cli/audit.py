@@ -15,9 +15,9 @@ from neuroscaling.cli.output import show
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.provenance import REPOSITORY
 from neuroscaling.core.score_files import read_score
+from neuroscaling.study.brainscore_jobs import BrainScoreJob, brainscore_jobs
 from neuroscaling.study.code_fingerprints import code_of
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
-from neuroscaling.study.recordings import BrainScoreJob, brainscore_jobs
 from neuroscaling.study.wanted import Targets
 
 COLUMNS = ("engine", "features", "score", "raw", "ceiling", "error", "reason", "seconds", "difference")

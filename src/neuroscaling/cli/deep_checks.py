@@ -28,6 +28,7 @@ from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
 from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.stimuli.stimulus_table import read_stimulus_table
 from neuroscaling.study.benchmarks import find_benchmark, registered_benchmark, scale_of
+from neuroscaling.study.brainscore_jobs import brainscore_jobs
 from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.mapping_samples import size_faults
@@ -36,7 +37,7 @@ from neuroscaling.study.preparation_jobs import ArraysJob
 from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recording_checks import size_problems
-from neuroscaling.study.recordings import brainscore_jobs, encoding_jobs
+from neuroscaling.study.recordings import encoding_jobs
 from neuroscaling.study.sections.encoding import ThingsEncoding, TvsdEncoding
 from neuroscaling.study.sections.key_types import ALL
 from neuroscaling.study.sections.networks import TrainedRuns

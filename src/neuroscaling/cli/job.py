@@ -28,9 +28,10 @@ from neuroscaling.stimuli.preparation import prepare_stimuli
 from neuroscaling.study.jobs import Jobs
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.preparation_jobs import PreparationJob
-from neuroscaling.study.recordings import EncodingJob, LocatedSubject, StimulusSet
+from neuroscaling.study.recordings import EncodingJob, LocatedSubject
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import ExtractionOptions
+from neuroscaling.study.stimulus_sets import StimulusSet
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 ANOTHER_ENVIRONMENT = (

@@ -25,9 +25,9 @@ from neuroscaling.study import wanted
 from neuroscaling.study.extraction_job import FeatureSpec
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
-from neuroscaling.study.recordings import StimulusSet
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import Layers
+from neuroscaling.study.stimulus_sets import StimulusSet
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.weight_averaging import start_note, start_share
 

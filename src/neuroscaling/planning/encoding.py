@@ -13,7 +13,7 @@ from neuroscaling.stimuli.things_images import read_fmri_trials, read_tvsd_image
 from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.own_arrays import TRAINING, OwnArrays, read_own_stimuli, read_own_units
-from neuroscaling.study.recordings import EncodingJob, StimulusSet
+from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.sections.encoding import (
     ArraysEncoding,
     RecordingsEncoding,
@@ -22,6 +22,7 @@ from neuroscaling.study.sections.encoding import (
     V4Encoding,
 )
 from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
+from neuroscaling.study.stimulus_sets import StimulusSet
 from neuroscaling.study.stimulus_sources import AlgonautsTree
 from neuroscaling.study.things_tree import TVSD_SITES, Monkey, Person
 

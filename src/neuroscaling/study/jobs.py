@@ -12,11 +12,14 @@ from typing import Any
 from neuroscaling.core.records import failure_in
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.artefact_names import subset_name
+from neuroscaling.study.brainscore_jobs import BrainScoreJob
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
 from neuroscaling.study.preparation_jobs import PreparationJob
 from neuroscaling.study.recording_jobs import BrainJob, StimuliJob, V4AssemblyJob
-from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet, v4_assembly, v4_root
+from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.run_table import Run, RunJob
+from neuroscaling.study.stimulus_sets import StimulusSet
+from neuroscaling.study.v4_recordings import v4_assembly, v4_root
 from neuroscaling.study.wanted import Absent, Commitment, Score, Targets
 
 

@@ -16,9 +16,9 @@ from typing import Any
 from neuroscaling.core.errors import DataError, Place, Problem, StudyError, listing, nearest
 from neuroscaling.core.files import read_json
 from neuroscaling.study.architectures import OWN, TORCHVISION, architecture
+from neuroscaling.study.brainscore_jobs import BrainScoreJob, region_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.own_networks import is_dotted
-from neuroscaling.study.recordings import BrainScoreJob, region_of
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.whole_study import Study
 

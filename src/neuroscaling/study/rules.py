@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.datasets.settings import DatasetSettings
+from neuroscaling.study.brainscore_jobs import BrainScoreJob
 from neuroscaling.study.extraction_job import ExtractionJob
 from neuroscaling.study.jobs import Jobs, ScoreJob, SubsetJob
 from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recording_jobs import StimuliJob
-from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, v4_files
+from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
 from neuroscaling.study.run_table import Run, RunJob
 from neuroscaling.study.sections.encoding import AlgonautsEncoding, EncodingSource, Ridge, Submission
 from neuroscaling.study.session import markers_folder, session_marker
+from neuroscaling.study.v4_recordings import v4_files
 from neuroscaling.study.wanted import Absent, Targets
 
 ALL_SUBJECTS = "all-subjects"

@@ -11,11 +11,13 @@ from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.records import FAILED, RUN_RECORD, unchecked_record
 from neuroscaling.study import published_tables
 from neuroscaling.study.artefact_names import Names, subset_name
+from neuroscaling.study.brainscore_jobs import BrainScoreJob
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.paths import Store
-from neuroscaling.study.recordings import BrainScoreJob, EncodingJob, StimulusSet
+from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.encoding import RecordingsEncoding
+from neuroscaling.study.stimulus_sets import StimulusSet
 
 
 @dataclass(frozen=True)
