@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.datasets.settings import DatasetSettings
-from neuroscaling.study.sections.networks import Dataset
+from neuroscaling.study.sections.datasets import Dataset
 
 SECTIONS = [
     {"format": "digits", "classes": 10},

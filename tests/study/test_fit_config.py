@@ -11,7 +11,8 @@ import pytest
 
 from neuroscaling.core.errors import StudyError
 from neuroscaling.laws.forms import FORMS
-from neuroscaling.study.sections.fit_files import FitFile, FormName, expand_fits, load_fit_file
+from neuroscaling.study.sections.fit_files import FitFile, expand_fits, load_fit_file
+from neuroscaling.study.sections.fits import FormName
 
 CONFIG = Path(__file__).parents[2] / "config" / "fits"
 

@@ -10,7 +10,16 @@ from pydantic_core import PydanticUndefined
 
 from neuroscaling.core.files import atomic_path
 from neuroscaling.study import recipe_parts, recipes
-from neuroscaling.study.sections import encoding, extraction, fit_files, networks, recordings, whole_study
+from neuroscaling.study.sections import (
+    datasets,
+    encoding,
+    extraction,
+    fit_files,
+    fits,
+    networks,
+    recordings,
+    whole_study,
+)
 from neuroscaling.study.sections.key_types import in_words, kinds
 
 HEAD = """# Configuration
@@ -34,19 +43,19 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
         "The study file",
         [
             whole_study.Study,
-            networks.DigitsDataset,
-            networks.ImageFolderDataset,
-            networks.FileListDataset,
-            networks.Places365Dataset,
-            networks.INaturalistDataset,
-            networks.InfiniteDigitsDataset,
-            networks.WebDataset,
-            networks.IdxDataset,
-            networks.CifarDataset,
-            networks.Stl10Dataset,
-            networks.TinyImageNetDataset,
-            networks.ParquetDataset,
-            networks.OwnDataset,
+            datasets.DigitsDataset,
+            datasets.ImageFolderDataset,
+            datasets.FileListDataset,
+            datasets.Places365Dataset,
+            datasets.INaturalistDataset,
+            datasets.InfiniteDigitsDataset,
+            datasets.WebDataset,
+            datasets.IdxDataset,
+            datasets.CifarDataset,
+            datasets.Stl10Dataset,
+            datasets.TinyImageNetDataset,
+            datasets.ParquetDataset,
+            datasets.OwnDataset,
             networks.TrainedRuns,
             networks.UntrainedRuns,
             networks.PretrainedRuns,
@@ -81,7 +90,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
         "A recipe (config/recipes/)",
         [recipes.Recipe, recipe_parts.Simclr, recipe_parts.Dino, recipe_parts.Adversarial, recipe_parts.Start],
     ),
-    ("A file of fits (config/fits/)", [fit_files.FitFile, fit_files.Fit]),
+    ("A file of fits (config/fits/)", [fit_files.FitFile, fits.Fit]),
 ]
 
 

@@ -158,8 +158,8 @@ SOURCE = Path(__file__).parents[1]
 SILENT = {
     "core.errors", "core.files", "core.hashing", "core.lease_holders", "core.leases", "core.provenance", "core.records",
     "core.score_files", "study.code_fingerprints", "study.loaded_study", "study.paths", "study.run_table",
-    "study.sections.encoding", "study.sections.extraction", "study.sections.key_types", "study.sections.networks",
-    "study.sections.recordings", "study.sections.validation", "study.sections.whole_study",
+    "study.sections.datasets", "study.sections.encoding", "study.sections.extraction", "study.sections.key_types",
+    "study.sections.networks", "study.sections.recordings", "study.sections.validation", "study.sections.whole_study",
     "study.sections.yaml_document",
 }  # fmt: skip
 

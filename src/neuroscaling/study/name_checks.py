@@ -15,7 +15,8 @@ from neuroscaling.datasets.formats import KNOWN_SIZES as KNOWN_DATASETS
 from neuroscaling.study import architectures, benchmarks, recording_folders
 from neuroscaling.study.paths import find_file
 from neuroscaling.study.recipes import load_recipe, recipe_file
-from neuroscaling.study.sections.fit_files import Fit, FitFile, read_fit_file, same_names, single_values
+from neuroscaling.study.sections.fit_files import FitFile, read_fit_file, same_names, single_values
+from neuroscaling.study.sections.fits import Fit
 from neuroscaling.study.sections.yaml_document import Document
 
 SOURCES = ("algonauts2023", "nsd", "tvsd", "things_fmri", "v4")

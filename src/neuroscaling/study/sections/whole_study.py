@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from neuroscaling.study.sections.datasets import Dataset
 from neuroscaling.study.sections.encoding import OF_ALL_LAYERS, Encoding
 from neuroscaling.study.sections.extraction import Extraction, Layers, Reduction
 from neuroscaling.study.sections.key_types import NAME, Folders, NamedPath, OptionalFolder, Section, Text
-from neuroscaling.study.sections.networks import Dataset, Runs, Training
+from neuroscaling.study.sections.networks import Runs, Training
 from neuroscaling.study.sections.recordings import BrainScore, SimulatedBrain
 
 
