@@ -67,7 +67,7 @@ def test_forms_are_compared_by_their_error_on_what_was_held_out(drawing, axes):
 
 
 def test_words_say_what_is_drawn(drawing):
-    assert "7 networks" in drawing.caption and "3 recordings" in drawing.caption
+    assert "7 networks" in drawing.caption and "3 subjects" in drawing.caption
     assert "which its fit left out" in drawing.caption and "hierarchical bootstrap" in drawing.caption
 
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import read_json
+from neuroscaling.core.recording_words import NEURONS, VERTICES
 from neuroscaling.core.score_files import file_beside
 from neuroscaling.core.score_table import read_table
 from neuroscaling.laws.finished_law import read_fits
@@ -131,7 +133,7 @@ def test_networks_without_a_figure_of_their_own_are_named(listed):
 def test_what_the_data_do_not_give_is_left_out_with_the_reason(bare):
     found = {one.name: one.reason for one in encoding_figures.all_figures(bare) if isinstance(one, LeftOut)}
     assert found["normalised"] == "the evaluated responses have no noise ceiling"
-    assert found["surface"] == "no vertex is on fsaverage"
+    assert found["surface"] == "no unit is on fsaverage"
     assert "single subjects" in found["mapping_forms"]
 
 
@@ -308,3 +310,22 @@ def test_accuracies_of_several_subjects_in_one_file_are_refused(files, tmp_path)
     reseal(path, content, {"benchmark": "pooled"})
     with pytest.raises(DataError, match="file of several subjects"):
         encoding_data.read_encodings([path], read_table(table), pd.read_parquet(accuracy), [])
+
+
+@pytest.mark.parametrize(("words", "others"), [
+    (NEURONS, "(?i:vert|voxel|subject|unit|site|monkey)|ROI"),
+    (VERTICES, "(?i:neuron|voxel|session|unit|site|monkey)|ROI"),
+])  # fmt: skip
+def test_words_are_those_of_the_recordings(encoding, words, others):
+    of_source = replace(encoding, words=words, vertices=encoding.vertices.assign(fsaverage=-1))
+    found, drawn_words = list(encoding_figures.all_figures(of_source)), []
+    told = [text for one in found if isinstance(one, Drawing) for text in (one.title, one.caption, one.limits)]
+    told += [text for one in found if isinstance(one, LeftOut) for text in (one.title, one.reason)]
+    with drawing_settings("test"):
+        for one in found:
+            if isinstance(one, Drawing) and one.name in ("normalised", "preference-1", "mapping_samples-1"):
+                drawn_words += [text.get_text() for text in one.draw().findobj(Text)]
+    told += [text for text in drawn_words if not text.startswith("subj0")]
+    assert not [text for text in told if re.search(others, text.replace(ALL_VERTICES, "a region"))]
+    assert any(words.units in text for text in told) and any(words.groups in text for text in told)
+    assert any(f"All {words.units}" in text for text in drawn_words)

@@ -97,6 +97,7 @@ rule encoding_figures:
         mem_mb=memory(2000),
         runtime=minutes(30),
     params:
+        words={job.data: asdict(job.entry.words) for job in TARGETS.names.subjects},
         code=code("encoding_figures"),
     message:
         "Draw the figures of encoding"

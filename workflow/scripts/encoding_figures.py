@@ -2,12 +2,13 @@
 
 input: scores (list of the score files, their accuracies and targets beside them), table (parquet), fits (list of
 fit JSON), accuracy (parquet), submissions (JSON beside the zips); output: index (JSON that lists the figures; they are
-written beside it); config: located.store, fsaverage (folder of FreeSurfer's subject of that name; optional); log[0].
+written beside it); params: words (of each source, what its targets are called); config: located.store, fsaverage (folder of FreeSurfer's subject of that name; optional); log[0].
 """
 
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
+    from neuroscaling.core.recording_words import RecordingWords
     from neuroscaling.report.encoding_figures import encoding_figures
     from neuroscaling.study.session import read_wanted
 
@@ -20,4 +21,5 @@ with script_logging(snakemake.log[0]):
         snakemake.output.index,
         snakemake.config.get("fsaverage") or None,
         list(snakemake.input.submissions),
+        {data: RecordingWords(**words) for data, words in snakemake.params["words"].items()},
     )

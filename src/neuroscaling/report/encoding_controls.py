@@ -12,11 +12,11 @@ from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report import encoding_laws
 from neuroscaling.report.encoding_data import (
     NO_CEILING,
-    SAMPLING,
     Encoding,
     complete,
     in_order,
     interval_words,
+    sampling_words,
     swept,
 )
 from neuroscaling.report.encoding_samples import intervals
@@ -55,7 +55,7 @@ def control_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         NAME,
         TITLE,
         _caption(encoding, runs, region, list(laws.values())),
-        sentences(limits, NO_CEILING, SAMPLING),
+        sentences(limits, NO_CEILING, sampling_words(encoding)),
         lambda: draw_controls(encoding, runs, region, laws),
         tuple(law.name for law in laws.values()),
     )
@@ -70,8 +70,10 @@ def _caption(encoding: Encoding, runs: list[str], region: str, laws: list[Finish
     held_out = "Right: error of each form of law on the largest numbers of images, which its fit left out."
     return sentences(
         f"{region}: Pearson r of {len(runs)} networks, by their kind. Left: mean of "
-        f"{encoding.rows['unit'].nunique()} recordings against the images that fit the mapping, a line a network.",
-        "Middle: each recording at its largest number of images, with 95 % intervals over its evaluated images.",
+        f"{encoding.rows['unit'].nunique()} {encoding.words.groups} against the images that fit the mapping, a line "
+        "a network.",
+        f"Middle: each {encoding.words.group} at its largest number of images, with 95 % intervals over its "
+        "evaluated images.",
         held_out if laws else "",
         f"Best by AICc: {best}." if best else "",
         interval_words(encoding),
@@ -84,9 +86,9 @@ def draw_controls(encoding: Encoding, runs: list[str], region: str, laws: dict[s
     kinds = {run: encoding.facts(run)["kind"] for run in runs}
     for run in reversed(runs):
         _curve(axes[0], encoding, run, region, kinds[run])
-    label(axes[0], f"{region}, mean of recordings", axis_label("n_mapping"), "Pearson r", log=True)
+    label(axes[0], f"{region}, mean of {encoding.words.groups}", axis_label("n_mapping"), "Pearson r", log=True)
     _recordings(axes[1], encoding, runs, region, kinds)
-    label(axes[1], "Each recording", "", "")
+    label(axes[1], f"Each {encoding.words.group}", "", "")
     if laws:
         _forms(axes[2], laws, kinds)
     present = [kind for kind in KINDS if kind in kinds.values()]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.recording_words import UNITS, RecordingWords
 from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-SAMPLING = (
-    "Vertices of one subject share images and noise and are never resampled; the draws of mapping images and the "
-    "training of the networks are not part of the intervals."
+NO_CEILING = (
+    "r is not divided by a noise ceiling, so that regions of different reliability cannot be compared by level."
 )
-NO_CEILING = "r is not divided by a noise ceiling, so that ROIs of different reliability cannot be compared by level."
 
 METRIC = "ridge"
 ROW_COLUMNS = [
@@ -54,7 +53,7 @@ class Encoding:
     rows: of the score table, with `unit` (the subject; the benchmark where a subject has several);
     intervals: means over subjects with their 95 % intervals; accuracy: each subject's own, of all images; draws: the
     same, of each draw of these images; vertices: one row a run and vertex at the largest number of mapping images;
-    layers: of each run, in the network's order; fits: finished fits by name.
+    layers: of each run, in the network's order; fits: finished fits by name; words: what its targets are called.
     """
 
     data: str
@@ -66,6 +65,7 @@ class Encoding:
     vertices: pd.DataFrame = field(repr=False)
     layers: dict[str, list[str]] = field(repr=False)
     fits: dict[str, FitRecord] = field(repr=False)
+    words: RecordingWords = UNITS
 
     @property
     def runs(self) -> list[str]:
@@ -88,12 +88,17 @@ class Encoding:
 
 
 def read_encodings(
-    score_files: Sequence[str | Path], table: pd.DataFrame, intervals: pd.DataFrame, fits: dict[str, FitRecord]
+    score_files: Sequence[str | Path],
+    table: pd.DataFrame,
+    intervals: pd.DataFrame,
+    fits: dict[str, FitRecord],
+    words: Mapping[str, RecordingWords] | None = None,
 ) -> list[Encoding]:
     """One Encoding for each source of data among `score_files`, in alphabetical order.
 
-    table: the score table; intervals: the table of accuracies over subjects. `<run>.accuracy.parquet` and
-    `<run>.targets.parquet` are read where a score file has them. Raises DataError for absent columns and altered files.
+    table: the score table; intervals: the table of accuracies over subjects; words: what the targets of each source are
+    called. `<run>.accuracy.parquet` and `<run>.targets.parquet` are read where a score file has them. Raises DataError
+    for absent columns and altered files.
     """
     require_columns(table, ROW_COLUMNS, "score table")
     require_columns(intervals, INTERVAL_COLUMNS, "table of accuracies")
@@ -101,7 +106,7 @@ def read_encodings(
     contents = [(path, read_score(path)) for path in paths]
     sources = sorted({content.data for _, content in contents})
     found = (_encoding(data, [c for c in contents if c[1].data == data], table, intervals, fits) for data in sources)
-    return [encoding for encoding in found if len(encoding.rows)]
+    return [replace(one, words=(words or {}).get(one.data, UNITS)) for one in found if len(one.rows)]
 
 
 def _without_hash(run: str) -> str:
@@ -200,9 +205,22 @@ def interval_words(encoding: Encoding) -> str:
     found = [words for words in dict.fromkeys(over) if words != "nothing"]
     if not found:
         return "There are no intervals: nothing was resampled."
+    groups = encoding.words.groups
     if "subjects and images" in found:
-        return "Bands and bars: 95 % intervals of a hierarchical bootstrap (subjects are drawn, then evaluated images)."
-    return f"Bands and bars: 95 % intervals of a bootstrap over {' or '.join(found)} alone."
+        return (
+            f"Bands and bars: 95 % intervals of a hierarchical bootstrap ({groups} are drawn, then evaluated images)."
+        )
+    over = " or ".join(found).replace("subjects", groups)
+    return f"Bands and bars: 95 % intervals of a bootstrap over {over} alone."
+
+
+def sampling_words(encoding: Encoding) -> str:
+    """What the intervals don't hold."""
+    words = encoding.words
+    return (
+        f"{words.units.capitalize()} of one {words.group} share images and noise and are never resampled; the draws of "
+        "mapping images and the training of the networks are not part of the intervals."
+    )
 
 
 # Retinotopic areas and the streams of NSD from early to late, all vertices, then areas that prefer a category.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neuroscaling.core.files import read_object, write_json
+from neuroscaling.core.recording_words import RecordingWords
 from neuroscaling.core.score_table import read_table
 from neuroscaling.core.table_files import read_parquet_columns
 from neuroscaling.laws.finished_law import read_fits
@@ -33,20 +34,22 @@ def encoding_figures(
     out: str | Path,
     fsaverage: str | Path | None = None,
     submissions: Sequence[str | Path] = (),
+    words: Mapping[str, RecordingWords] | None = None,
 ) -> None:
     """Write the figures beside `out` as <name>.svg and <name>.pdf, and to `out` (JSON) their descriptions.
 
     score_files: score files of single subjects, whose accuracies and targets lie beside them; table: the score table
     (parquet); fits: fit JSON files; accuracy: accuracies over subjects (parquet); fsaverage: FreeSurfer's folder of
-    that subject, for surfaces in full resolution; submissions: JSON files beside the zips. Keys of `out`: figures
-    (name, title, caption, limits, files, fits), left_out (name, title, reason) and submissions (name, average, runs,
+    that subject, for surfaces in full resolution; submissions: JSON files beside the zips; words: what the
+    targets of each source of data are called. Keys of `out`: figures (name, title, caption, limits, files, fits),
+    left_out (name, title, reason), units (what the targets are called) and submissions (name, average, runs,
     subjects, simulated, and the official metric where the truth was at hand). Raises DataError for absent files and
     columns.
     """
     import pandas as pd
 
     intervals = pd.DataFrame(read_parquet_columns(Path(accuracy), INTERVAL_COLUMNS))
-    encodings = read_encodings(score_files, read_table(table), intervals, read_fits(fits))
+    encodings = read_encodings(score_files, read_table(table), intervals, read_fits(fits), words)
     figures, left_out = [], []
     for encoding in encodings:
         ending = f"-{_slug(encoding.data)}" if len(encodings) > 1 else ""
@@ -57,7 +60,8 @@ def encoding_figures(
             else:
                 figures.append(write_figure(Path(out).parent, one, name, encoding.simulated))
     averages = [submission_row(Path(path)) for path in submissions]
-    write_json(out, finite({"figures": figures, "left_out": left_out, "submissions": averages}))
+    units = list(dict.fromkeys(encoding.words.units for encoding in encodings))
+    write_json(out, finite({"figures": figures, "left_out": left_out, "units": units, "submissions": averages}))
 
 
 def submission_row(path: Path) -> dict[str, Any]:

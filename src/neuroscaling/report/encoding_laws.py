@@ -120,22 +120,24 @@ STRAIGHT = "log_linear"
 
 def form_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
     """One figure of all laws that were fitted to single subjects."""
-    found = fits_by_region(encoding)
+    found, words = fits_by_region(encoding), encoding.words
     fits = [fit for group in found.values() for fit in group]
     if not fits:
-        yield LeftOut(NAME, TITLE, "no law that compares several forms was fitted to single subjects")
+        yield LeftOut(NAME, TITLE, f"no law that compares several forms was fitted to single {words.groups}")
         return
     best = best_forms(fits)
     won = ", ".join(f"{form_look(form).words} in {count}" for form, count in best.most_common())
     straight = f"{form_look(STRAIGHT).words} in 0; " if STRAIGHT not in best else ""
     caption = (
-        f"Laws of r against mapping images, each fitted to one subject, ROI and network: {len(fits)} in all. Left: "
+        f"Laws of r against mapping images, each fitted to one {words.group}, region and network: {len(fits)} in "
+        "all. Left: "
         "AICc of each form less that of the log-linear law; below 0 it describes the points better. Right: mean "
         "absolute error on the largest number of images, held out from the fit. Bars: medians. Best by AICc: "
         f"{straight}{won}."
     )
     limits = (
-        "Subjects see partly the same images and ROIs of one subject share them: the points are not independent, and "
+        f"{words.groups.capitalize()} share images at least in part, and regions of one {words.group} share them: "
+        "the points are not independent, and "
         "no test is made of them. AICc of few points leans on its small-sample term."
     )
     yield Drawing(NAME, TITLE, caption, limits, lambda: draw_comparison(found), tuple(fit.name for fit in fits))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroscaling.core.encoding_scores import ALL_VERTICES
-from neuroscaling.report.encoding_data import SAMPLING, Encoding, interval_words, shown
+from neuroscaling.report.encoding_data import Encoding, interval_words, sampling_words, shown
 from neuroscaling.report.figure import Drawing, LeftOut, Style, label, legend, panels, sentences
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-NAME, TITLE = "normalised", "Noise-normalised accuracy by network, ROI and subject"
+NAME, TITLE = "normalised", "Noise-normalised accuracy by network and region"
 CHALLENGE, UNCLIPPED = "challenge", "unclipped"
 PERCENT = "r², % of the noise ceiling"
 MARKERS = "osD^vP*Xh<>p"
@@ -36,18 +36,21 @@ def normalised_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         return
     averages = [run for run in runs if run not in encoding.runs]
     kept, more = runs[:MOST_RUNS], runs[MOST_RUNS:]
-    regions, rest = shown(rows["region"])
+    regions, rest, words = *shown(rows["region"]), encoding.words
     caption = (
-        f"Each network with its largest number of mapping images. Filled: the challenge's metric, mean over vertices "
+        "Each network with its largest number of mapping images. Filled: the challenge's metric, mean over "
+        f"{words.units} "
         "of 100 r² / ceiling with negative r set to 0 and values above 100 to 100. Open: the same signed and not "
-        "clipped, without vertices of ceiling 0. Small triangles: left and right hemisphere (clipped). "
+        f"clipped, without {words.units} of ceiling 0. Small triangles: left and right hemisphere (clipped). "
         f"{interval_words(encoding)} {_average_words(averages)}"
     )
     limits = sentences(
-        "Both cuts of the challenge's metric raise it where vertices are noisy: compare networks, not ROIs, by it. The "
-        "unclipped mean leans on vertices with a low ceiling, hence its wide intervals. No vertex is left out by its "
-        "ceiling, but those of ceiling 0 in the unclipped mean.",
-        SAMPLING,
+        f"Both cuts of the challenge's metric raise it where {words.units} are noisy: compare networks, not regions, "
+        "by "
+        f"it. The unclipped mean leans on {words.units} with a low ceiling, hence its wide intervals. No "
+        f"{words.unit} is "
+        "left out by its ceiling, but those of ceiling 0 in the unclipped mean.",
+        sampling_words(encoding),
         rest,
         f"Not drawn: {', '.join(encoding.names().get(run, run) for run in more)}." if more else "",
     )
@@ -70,7 +73,7 @@ def ordered_runs(encoding: Encoding, rows: pd.DataFrame) -> list[str]:
 
 
 def draw(encoding: Encoding, rows: pd.DataFrame, runs: list[str], regions: list[str]) -> Figure:
-    """By ROI, and where all vertices are reported networks and subjects over all of them."""
+    """By region, and where all vertices are reported networks and subjects over all of them."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     looks, whole = run_looks(runs), rows[rows["region"] == ALL_VERTICES]
@@ -84,7 +87,7 @@ def draw(encoding: Encoding, rows: pd.DataFrame, runs: list[str], regions: list[
         figure, axes = panels(1, 3, panel=size, foot=foot)
         _networks(axes[0], encoding, whole, looks)
         _regions(axes[1], rows, regions, looks)
-        _subjects(axes[2], encoding.accuracy, subjects, looks)
+        _subjects(axes[2], encoding, subjects, looks)
     for ax in axes:
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     engine = figure.get_layout_engine()
@@ -114,7 +117,7 @@ def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: RunLooks)
             ax.scatter(one["value"], np.full(len(one), place - 0.18), s=9, color=look[0], marker=marker, alpha=0.6)
     ax.set_yticks(range(len(looks)), [_short(names.get(run, run)) for run in looks], fontsize=6.5)
     ax.set_ylim(len(looks) - 0.5, -0.5)
-    label(ax, "All vertices", PERCENT)
+    label(ax, f"All {encoding.words.units}", PERCENT)
 
 
 def _short(name: str, most: int = 26) -> str:
@@ -131,10 +134,11 @@ def _regions(ax: Axes, rows: pd.DataFrame, regions: list[str], looks: RunLooks) 
             _pair(ax, place + step * (i - (len(looks) - 1) / 2), mine, look, 0.0, size=12)
     ax.set_yticks(range(len(regions)), regions, fontsize=7.5)
     ax.set_ylim(len(regions) - 0.5, -0.5)
-    label(ax, "By ROI", PERCENT)
+    label(ax, "By region", PERCENT)
 
 
-def _subjects(ax: Axes, accuracy: pd.DataFrame, subjects: list[str], looks: RunLooks) -> None:
+def _subjects(ax: Axes, encoding: Encoding, subjects: list[str], looks: RunLooks) -> None:
+    accuracy, words = encoding.accuracy, encoding.words
     kept = (accuracy["region"] == ALL_VERTICES) & (accuracy["hemisphere"] == "both")
     last = accuracy[kept].sort_values("n_mapping").groupby(["run", "subject"]).tail(1)
     step = 0.6 / len(looks)
@@ -145,7 +149,7 @@ def _subjects(ax: Axes, accuracy: pd.DataFrame, subjects: list[str], looks: RunL
         ax.scatter(mine[UNCLIPPED], y, s=12, facecolors="none", edgecolors=[color], marker=marker, linewidths=0.7)
     ax.set_yticks(range(len(subjects)), subjects, fontsize=7.5)
     ax.set_ylim(max(len(subjects), 1) - 0.5, -0.5)
-    label(ax, "All vertices, by subject", PERCENT)
+    label(ax, f"All {words.units}, by {words.group}", PERCENT)
 
 
 def _pair(ax: Axes, y: float, rows: pd.DataFrame, look: RunLook, apart: float, size: float = 26) -> None:

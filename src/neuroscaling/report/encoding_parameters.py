@@ -10,11 +10,11 @@ from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report import encoding_laws
 from neuroscaling.report.encoding_data import (
     NO_CEILING,
-    SAMPLING,
     Encoding,
     at_fixed_size,
     fully_trained,
     interval_words,
+    sampling_words,
     shown,
 )
 from neuroscaling.report.encoding_samples import intervals
@@ -50,19 +50,21 @@ def parameter_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         found = rows["n_params"].nunique()
         yield LeftOut(NAME, TITLE, f"needs networks of two sizes or more with {size} mapping images, found {found}")
         return
-    regions, rest = shown(rows["region"])
+    regions, rest, words = *shown(rows["region"]), encoding.words
     sizes = set(rows["n_mapping"])
     fits = [fit for region in regions if (fit := encoding_laws.law_over_models(encoding, region, sizes))]
     caption = (
-        f"Pearson r, mean over vertices and over {rows['unit'].nunique()} subjects, of {rows['run'].nunique()} "
-        f"trained networks with {size} mapping images each. Colour and marker: family; small grey marks: subjects. "
+        f"Pearson r, mean over {words.units} and over {rows['unit'].nunique()} {words.groups}, of "
+        f"{rows['run'].nunique()} "
+        f"trained networks with {size} mapping images each. Colour and marker: family; small grey marks: "
+        f"{words.groups}. "
         f"{interval_words(encoding)} {_law_words(fits)} {series_words(rows)}"
     )
     limits = sentences(
         "Networks of different families differ in data, objective and preprocessing besides their parameters: a trend "
         "across families is no effect of size.",
         NO_CEILING,
-        SAMPLING,
+        sampling_words(encoding),
         rest,
     )
     yield Drawing(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-NAME, TITLE = "preference", "Chosen layers and grid sizes by ROI"
+NAME, TITLE = "preference", "Chosen layers and grid sizes by region"
 MIN_R, BINS, MOST_RUNS = 0.1, 12, 3
 
 
@@ -26,7 +26,7 @@ def preference_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
     """One figure for each run with several layers or grid sizes, in the order of `Encoding.runs`."""
     runs = [run for run in encoding.runs if choices(encoding, run) > 1]
     if not runs:
-        yield LeftOut(NAME, TITLE, "no run has vertices that chose among several layers or grid sizes")
+        yield LeftOut(NAME, TITLE, f"no run has {encoding.words.units} that chose among several layers or grid sizes")
     for i, run in enumerate(runs[:MOST_RUNS]):
         yield _figure(encoding, run, NAME if len(runs) == 1 else f"{NAME}-{i + 1}")
     if runs[MOST_RUNS:]:
@@ -42,26 +42,31 @@ def choices(encoding: Encoding, run: str) -> int:
 
 
 def _figure(encoding: Encoding, run: str, name: str) -> Drawing | LeftOut:
-    mine = encoding.vertices[encoding.vertices["run"] == run]
+    mine, words = encoding.vertices[encoding.vertices["run"] == run], encoding.words
     members = by_region(mine)
     if members.empty:
-        return LeftOut(name, f"{TITLE}: {encoding.names()[run]}", f"no vertex is predicted at r above {MIN_R}")
+        return LeftOut(name, f"{TITLE}: {encoding.names()[run]}", f"no {words.unit} is predicted at r above {MIN_R}")
     regions, rest = shown(members["region"])
     kept = (mine["r"] > MIN_R).mean()
     caption = (
-        f"{encoding.names()[run]}: share of an ROI's vertices that chose a layer (0: first, 1: last of "
+        f"{encoding.names()[run]}: share of a region's {words.units} that chose a layer (0: first, 1: last of "
         f"{len(encoding.layers[run])}; left) and a grid size (middle), by cross-validation inside the mapping images; "
-        f"mean over {mine['subject'].nunique()} subjects. Right: mean relative depth, a dot a subject. Vertices with r "
-        f"above {MIN_R} on the evaluated images: {percent(kept)} of {len(mine):,}. {chain_words(members)}"
+        f"mean over {mine['subject'].nunique()} {words.groups}. Right: mean relative depth, a dot a {words.group}. "
+        f"{words.units.capitalize()} with r above {MIN_R} on the evaluated images: {percent(kept)} of {len(mine):,}. "
+        f"{chain_words(members, words.groups)}"
     )
     limits = sentences(
         "Neighbouring layers predict nearly alike, so a choice tells a range of layers and no one of them; wider "
-        "layers and larger grids have more features. Where ROIs overlap a vertex counts in each.",
+        f"layers and larger grids have more features. Where regions overlap a {words.unit} counts in each.",
         rest,
     )
     draw_it = encoding.layers[run]
     return Drawing(
-        name, f"{TITLE}: {encoding.names()[run]}", caption.strip(), limits, lambda: draw(members, regions, draw_it)
+        name,
+        f"{TITLE}: {encoding.names()[run]}",
+        caption.strip(),
+        limits,
+        lambda: draw(members, regions, draw_it, words.units),
     )
 
 
@@ -77,15 +82,20 @@ def mean_depth(members: pd.DataFrame) -> pd.DataFrame:
     return members.pivot_table(index="region", columns="subject", values="depth", aggfunc="mean")
 
 
-def chain_words(members: pd.DataFrame) -> str:
-    """For each chain of ROIs, in how many subjects its last one prefers deeper layers than its first."""
+def chain_words(members: pd.DataFrame, groups: str) -> str:
+    """For each chain of regions, in how many subjects its last one prefers deeper layers than its first.
+
+    groups: what subjects are called.
+    """
     depth, found = mean_depth(members), []
     for chain in CHAINS:
         present = [region for region in chain if region in depth.index]
         if len(present) > 1:
             change = (depth.loc[present[-1]] - depth.loc[present[0]]).dropna()
             found.append(f"{present[0]} to {present[-1]} in {int((change > 0).sum())} of {len(change)}")
-    return f"Subjects in which the later ROI prefers deeper layers: {', '.join(found)}." if found else ""
+    return (
+        f"{groups.capitalize()} in which the later region prefers deeper layers: {', '.join(found)}." if found else ""
+    )
 
 
 def shares(members: pd.DataFrame, column: pd.Series, regions: list[str]) -> pd.DataFrame:
@@ -108,7 +118,7 @@ def depth_labels(members: pd.DataFrame, layers: list[str]) -> tuple[pd.Series, l
     return numbers, [f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}" for value in at]
 
 
-def draw(members: pd.DataFrame, regions: list[str], layers: list[str]) -> Figure:
+def draw(members: pd.DataFrame, regions: list[str], layers: list[str], units: str) -> Figure:
     """Heat maps of layers and grid sizes, and mean depths."""
     from matplotlib.figure import Figure
 
@@ -125,7 +135,7 @@ def draw(members: pd.DataFrame, regions: list[str], layers: list[str]) -> Figure
     _depths(right, mean_depth(members).reindex(regions))
     left.set_yticks(range(len(regions)), regions)
     bar = figure.colorbar(left.images[0], ax=[left, middle], location="left", shrink=0.7, aspect=18)
-    bar.set_label("Share of vertices")
+    bar.set_label(f"Share of {units}")
     bar.outline.set_visible(False)
     return figure
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroscaling.core.recording_words import RecordingWords
 from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report import encoding_laws
 from neuroscaling.report.encoding_data import (
     NO_CEILING,
-    SAMPLING,
     Encoding,
     complete,
     geometric_means,
     interval_words,
+    sampling_words,
     shown,
     slopes,
     swept,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 NAME, TITLE = "mapping_samples", "Accuracy against mapping images"
 FEWEST, MOST_RUNS_ALONE, SAMPLE_COLUMNS = 3, 4, 4
-POOLED = "The laws of all subjects err by the differences between subjects: those of single ones compare forms."
 IMAGES = axis_label("n_mapping")
 
 
@@ -55,18 +55,26 @@ def sample_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
 
 def _sample_figure(encoding: Encoding, run: str, name: str) -> Drawing:
     rows = encoding.rows[encoding.rows["run"] == run]
-    regions, rest = shown(rows["region"])
+    regions, rest, words = *shown(rows["region"]), encoding.words
     fits = {region: encoding_laws.pooled(encoding_laws.laws_of(encoding, run, region)) for region in regions}
     found = [fit for fit in fits.values() if fit]
     caption = (
-        f"{encoding.names()[run]}: Pearson r between predicted and measured responses, mean over the vertices of an "
-        f"ROI, against the images that fit the mapping. Thin lines: {rows['unit'].nunique()} subjects; thick line: "
-        f"their mean, where all have that number of images. {interval_words(encoding)} {_law_words(found)} "
+        f"{encoding.names()[run]}: Pearson r between predicted and measured responses, mean over the "
+        f"{words.units} of a region, against the images that fit the mapping. Thin lines: {rows['unit'].nunique()} "
+        f"{words.groups}; thick line: their mean, where all have that number of images. {interval_words(encoding)} "
+        f"{_law_words(found, words.group)} "
         "Strips: change of r per decade between neighbouring numbers of images, and of the laws."
     )
     unsure = [region for region, fit in fits.items() if fit and not fit.asymptote_identified]
     flag = f"The data do not identify the ceiling of {', '.join(unsure)}: read the curve, not its end."
-    limits = sentences(POOLED if found else "", NO_CEILING, SAMPLING, flag if unsure else "", _absent(fits), rest)
+    limits = sentences(
+        _pooled(words) if found else "",
+        NO_CEILING,
+        sampling_words(encoding),
+        flag if unsure else "",
+        _absent(fits),
+        rest,
+    )
     return Drawing(
         name,
         f"{TITLE}: {encoding.names()[run]}",
@@ -77,14 +85,18 @@ def _sample_figure(encoding: Encoding, run: str, name: str) -> Drawing:
     )
 
 
-def _law_words(fits: list[FinishedLaw]) -> str:
+def _pooled(words: RecordingWords) -> str:
+    return f"The laws of all {words.groups} err by the differences between them: those of single ones compare forms."
+
+
+def _law_words(fits: list[FinishedLaw], group: str) -> str:
     if not fits:
         return "No law is drawn."
-    rule = {"largest_of_cluster": "each subject's largest number of images"}.get(
+    rule = {"largest_of_cluster": f"each {group}'s largest number of images"}.get(
         str(fits[0].holdout and fits[0].holdout.rule), "the largest numbers of images"
     )
     return (
-        "Coloured lines: laws fitted to all subjects, with AICc above the best of them (smaller is better) and the "
+        f"Coloured lines: laws fitted to all {group}s, with AICc above the best of them (smaller is better) and the "
         f"mean absolute error on {rule}, held out."
     )
 
@@ -112,7 +124,7 @@ def draw_samples(encoding: Encoding, run: str, regions: list[str]) -> Figure:
             top.set_ylabel("Pearson r")
             strip.set_ylabel("Δr / decade")
         strip.set_xlabel(IMAGES)
-    legend(figure, [*_sample_handles(), *encoding_laws.form_handles(drawn)], 3)
+    legend(figure, [*_sample_handles(encoding.words), *encoding_laws.form_handles(drawn)], 3)
     return figure
 
 
@@ -155,12 +167,13 @@ def intervals(
     return table[kept].sort_values("n_mapping")
 
 
-def _sample_handles() -> list[Artist]:
+def _sample_handles(words: RecordingWords) -> list[Artist]:
     from matplotlib.lines import Line2D
 
+    mean = f"mean of {words.groups}, 95 % interval"
     return [
-        Line2D([], [], color=SKY, linewidth=0.8, label="a subject"),
-        Line2D([], [], color=BLUE, linewidth=1.8, marker="o", markersize=2.8, label="mean of subjects, 95 % interval"),
+        Line2D([], [], color=SKY, linewidth=0.8, label=f"a {words.group}"),
+        Line2D([], [], color=BLUE, linewidth=1.8, marker="o", markersize=2.8, label=mean),
     ]
 
 
@@ -186,15 +199,20 @@ def _curves(encoding: Encoding) -> Drawing | LeftOut:
     if len(runs) < 2:
         reason = f"needs two networks with two numbers of mapping images or more, found {len(runs)}"
         return LeftOut(CURVES, CURVES_TITLE, reason)
-    regions, rest = shown(encoding.rows["region"])
+    regions, rest, words = *shown(encoding.rows["region"]), encoding.words
     caption = (
-        "Pearson r, mean over vertices and subjects, against the images that fit the mapping, a line a network. "
+        f"Pearson r, mean over {words.units} and {words.groups}, against the images that fit the mapping, a line a "
+        "network. "
         f"{interval_words(encoding)}"
     )
     limits = sentences(
-        "Bands hold what subjects share: two networks whose bands overlap may still differ in every subject.",
-        NO_CEILING, SAMPLING, rest, f"Not drawn: {', '.join(encoding.names()[run] for run in more)}." if more else "",
-    )  # fmt: skip
+        f"Bands hold what {words.groups} share: two networks whose bands overlap may still differ in every one of "
+        "them.",
+        NO_CEILING,
+        sampling_words(encoding),
+        rest,
+        f"Not drawn: {', '.join(encoding.names()[run] for run in more)}." if more else "",
+    )
     return Drawing(CURVES, CURVES_TITLE, caption, limits, lambda: draw_curves(encoding, runs, regions))
 
 
@@ -233,14 +251,14 @@ def trained(rows: pd.DataFrame) -> list[str]:
 
 def _crossed(encoding: Encoding, arch: str, name: str) -> Drawing:
     rows = encoding.rows[(encoding.rows["arch"] == arch) & (encoding.rows["kind"] == "trained")]
-    regions, rest = shown(rows["region"])
+    regions, rest, words = *shown(rows["region"]), encoding.words
     caption = (
-        f"{arch}: Pearson r, mean over vertices, {rows['unit'].nunique()} subjects and all "
+        f"{arch}: Pearson r, mean over {words.units}, {rows['unit'].nunique()} {words.groups} and all "
         "training seeds, by the images that the network was trained on and the images that fit the mapping. Colours "
         "are scaled within a panel."
     )
     limits = sentences(
-        "The cells have no intervals; see the curves. Cells that were not scored for every subject are empty.",
+        f"The cells have no intervals; see the curves. Cells that were not scored for every {words.group} are empty.",
         NO_CEILING, rest,
     )  # fmt: skip
     return Drawing(name, f"{GRID_TITLE}: {arch}", caption, limits, lambda: draw_crossed(rows, regions))

@@ -145,7 +145,11 @@ def surface_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> 
     placed = encoding.vertices[encoding.vertices["fsaverage"].between(0, size - 1)]
     if placed.empty:
         somewhere = (encoding.vertices["fsaverage"] >= 0).any()
-        reason = f"no vertex is among the first {size:,} of fsaverage" if somewhere else "no vertex is on fsaverage"
+        reason = (
+            f"no vertex is among the first {size:,} of fsaverage"
+            if somewhere
+            else f"no {encoding.words.unit} is on fsaverage"
+        )
         yield LeftOut(NAME, TITLE, reason)
         return
     runs = [run for run in encoding.runs if (placed["run"] == run).any()]

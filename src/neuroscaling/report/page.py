@@ -43,7 +43,7 @@ def write_report(
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
     benchmarks: folders with Snakemake's benchmark files; sections: lists of figures that hold a section of the page;
-    encoding: list of figures of voxel-wise encoding.
+    encoding: list of figures of encoding.
     """
     read = [read_outcome(path) for path in runs]
     records = [record.content() | {"seconds": record.provenance.get("seconds")} for record in read]

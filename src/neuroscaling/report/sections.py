@@ -38,9 +38,9 @@ def read_section(index: str | Path) -> Section:
 
 
 def encoding_section(index: str | Path) -> Section:
-    """The section of voxel-wise encoding, from its list of figures."""
+    """The section of encoding, from its list of figures."""
     index = Path(index)
-    content = {**read_object(index, "figures"), "folder": index.parent.name}
+    content = {**read_object(index, "figures", "units"), "folder": index.parent.name}
     html = render("encoding.html", encoding=content)
     return Section(with_pictures(html, index.parent.parent), [("encoding", "Encoding")])
 

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from neuroscaling.core.recording_words import NEURONS, SITES, UNITS, VERTICES, VOXELS, RecordingWords
 from neuroscaling.study.sections.key_types import (
     ARRAYS_NAME,
     MOST,
@@ -97,6 +98,7 @@ class RecordingsEncoding(Section):
     """What every source of recordings is asked."""
 
     ridge_of_source: ClassVar[Ridge] = Ridge()
+    words_of_source: ClassVar[RecordingWords] = UNITS
 
     source: str = Field(description="The kind of recordings.")
     regions: DistinctNames | Literal["all"] = Field("all", description="ROIs to report, e.g. [V1, V2, hV4, ventral].")
@@ -127,6 +129,11 @@ class RecordingsEncoding(Section):
     ridge: Ridge = Field(Ridge(), description="How responses are predicted.")
     draws: int = Field(200, ge=0, le=MOST, description="Bootstrap draws of the evaluated images.")
 
+    @property
+    def words(self) -> RecordingWords:
+        """What its targets are called in captions, and whose they are."""
+        return self.words_of_source
+
     def benchmark_of(self, subject: str) -> str:
         """What the scores of a subject are called in the table: the source."""
         return self.source
@@ -142,6 +149,7 @@ class AlgonautsEncoding(FmriEncoding):
     """Voxel-wise encoding of fMRI in the layout of the Algonauts 2023 Challenge."""
 
     example: ClassVar[str] = "{source: algonauts2023, data: {local: FOLDER}}"
+    words_of_source: ClassVar[RecordingWords] = VERTICES
 
     source: Literal["algonauts2023"] = Field(description="`algonauts2023`.")
     data: Data = Field(description="`simulated: <name>` or `local: <folder with subj01, subj02, ...>`.")
@@ -180,6 +188,11 @@ class NsdEncoding(FmriEncoding):
         "as [shared1000, nsd_synthetic] adds those of NSD-synthetic, out of distribution (docs/nsd.md); the first is "
         "the main test set.",
     )
+
+    @property
+    def words(self) -> RecordingWords:
+        """Voxels of volumes, vertices of surfaces."""
+        return VOXELS if self.space.startswith("func") else VERTICES
 
     @property
     def tests(self) -> tuple[NsdTest, ...]:
@@ -262,6 +275,7 @@ class TvsdEncoding(ThingsSource):
     """Multi-unit activity of macaque V1, V4 and IT to images of THINGS (TVSD, docs/things.md)."""
 
     example: ClassVar[str] = "{source: tvsd, data: {local: FOLDER}, images: FOLDER}"
+    words_of_source: ClassVar[RecordingWords] = SITES
 
     source: Literal["tvsd"] = Field(description="`tvsd`.")
     reliability: float = Field(
@@ -276,6 +290,7 @@ class ThingsFmriEncoding(ThingsSource):
     """Voxel-wise encoding of human fMRI to images of THINGS (THINGS-fMRI, docs/things.md)."""
 
     example: ClassVar[str] = "{source: things_fmri, data: {local: FOLDER}, images: FOLDER}"
+    words_of_source: ClassVar[RecordingWords] = VOXELS
 
     source: Literal["things_fmri"] = Field(description="`things_fmri`.")
     voxels: Names | Literal["regions", "all"] = Field(
@@ -296,6 +311,7 @@ class V4Encoding(RecordingsEncoding):
     """Real macaque V4 recordings to natural images (Cowley and others), predicted neuron by neuron."""
 
     example: ClassVar[str] = "{source: v4, sessions: ['190923']}"
+    words_of_source: ClassVar[RecordingWords] = NEURONS
     # Centred alone: on these neurons z-scores, which lift features of little variance, predict worse (docs/fmri.md).
     ridge_of_source: ClassVar[Ridge] = Ridge(folds=3, features="centre", precision="float64")
 
