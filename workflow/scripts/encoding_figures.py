@@ -2,7 +2,8 @@
 
 input: scores (list of the score files, their accuracies and targets beside them), table (parquet), fits (list of
 fit JSON), accuracy (parquet), submissions (JSON beside the zips); output: index (JSON that lists the figures; they are
-written beside it); params: words (of each source, what its targets are called); config: located.store, fsaverage (folder of FreeSurfer's subject of that name; optional); log[0].
+written beside it); params: words (of each source, what its targets are called); config: located.store, fsaverage
+(folder of FreeSurfer's subject of that name; optional); log[0].
 """
 
 from neuroscaling.core.logs import script_logging

@@ -1,22 +1,17 @@
 """Faults that only show when images are decoded and networks are built; looked for once, before the first job.
 
-Of Brain-Score's benchmarks, and of validation accuracy, the scale is known beforehand; of fMRI and V4 it depends on
-whether the recordings have a ceiling, which the fit itself looks at. What loads torch is imported where it is needed:
-most studies are checked without it.
+What loads torch is imported where it is needed: most studies are checked without it.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from neuroscaling.brainscore.environment import estimate_mb
-from neuroscaling.brainscore.own_benchmarks import benchmark_entry, check_definitions
 from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
+from neuroscaling.cli.fit_checks import mapping_size_problems, scale_problems
 from neuroscaling.core.errors import DataError, Place, Problem, listing
-from neuroscaling.core.score_scales import NO_CORRELATION
-from neuroscaling.core.score_table import SCORE_COLUMNS, VALIDATION
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.planning.encoding import fits_of, subject_shape
@@ -27,7 +22,7 @@ from neuroscaling.recordings.things_check import check_things_fmri_tree, check_t
 from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
 from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.stimuli.stimulus_table import read_stimulus_table
-from neuroscaling.study.benchmarks import find_benchmark, registered_benchmark, scale_of
+from neuroscaling.study.benchmarks import find_benchmark, registered_benchmark
 from neuroscaling.study.brainscore_jobs import brainscore_jobs
 from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
@@ -64,6 +59,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_layers(study, of_networks),
         *_memory(study),
         *scale_problems(study),
+        *mapping_size_problems(study.config, study.fits.values(), study.file),
         *_mappings(study),
     ]
 
@@ -234,55 +230,3 @@ def _mappings(study: LoadedStudy) -> Iterator[Problem]:
                 yield Problem(
                     what=what, where=where, value=ridge.memory_mb, allowed=f"{least} or more ({job.subject})", fix=fix
                 )
-
-
-KNOWN = ("benchmark", "region", "metric", "protocol", "engine", "scale")
-
-
-def scale_problems(study: LoadedStudy) -> Iterator[Problem]:
-    """A problem for each fit of scores on more than one scale, unless it means to average over scales.
-
-    Fits that also filter by other columns of scores, such as the subject, are left to the fit.
-    """
-    rows = list(_rows(study))
-    for job in study.fits.values():
-        filters = {column: value for column, value in job.settings["filters"].items() if column in SCORE_COLUMNS}
-        if job.settings["y"] != "score" or job.settings["mean_over_scales"] or not set(filters) <= set(KNOWN):
-            continue
-        examples: dict[str, str] = {}
-        for row in rows:
-            if all(_passes(row.get(column), condition) for column, condition in filters.items()):
-                examples.setdefault(row["scale"], row["benchmark"])
-        if len(examples) > 1:
-            found = "; ".join(f"{scale} of {name}" for scale, name in examples.items())
-            fix = (
-                "filter it by `benchmark`, `region` or `scale`, fit `y: raw`, or say that each point is meant to be a "
-                "mean over them: `mean_over_scales: true`"
-            )
-            what = f"this fit would pool scores on {len(examples)} scales"
-            yield Problem(
-                what=what, where=Place(study.file) / f"fit {job.name}", value=found, allowed="one scale", fix=fix
-            )
-
-
-def _rows(study: LoadedStudy) -> Iterator[dict[str, str]]:
-    """What is known of the rows of the score table."""
-    settings, protocol = study.config.brainscore, study.config.protocol
-    if settings:
-        entries = {name: entry.model_dump(mode="json") for name, entry in settings.define.items()}
-        definitions = check_definitions(entries, study.file.parent)
-        for name in settings.benchmarks:
-            entry = benchmark_entry(name, definitions)
-            facts = {"benchmark": name, "region": entry.region, "metric": entry.metric, "engine": settings.engine}
-            yield facts | {"protocol": protocol, "scale": scale_of(entry, protocol)}
-    if study.config.accuracy:
-        yield {"benchmark": VALIDATION, "region": "accuracy", "scale": NO_CORRELATION}
-
-
-def _passes(value: str | None, condition: Any) -> bool:
-    """Whether a filter lets a text pass; one that isn't known is not counted."""
-    if value is None:
-        return False
-    if isinstance(condition, dict):
-        return "not" not in condition or not _passes(value, condition["not"])
-    return value in condition if isinstance(condition, list) else value == condition
