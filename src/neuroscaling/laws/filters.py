@@ -23,8 +23,15 @@ FAMILIES = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"
 
 
 def merged_families(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the flexible variants of an architecture counted to its family."""
-    return table.assign(arch_family=table["arch_family"].replace(FAMILIES)) if "arch_family" in table else table
+    """The table with the flexible variants of an architecture counted to its family.
+
+    Where that changes a family, the column `unmerged_family` keeps them apart.
+    """
+    if "arch_family" not in table:
+        return table
+    merged = table.assign(arch_family=table["arch_family"].replace(FAMILIES))
+    apart = table["arch_family"].isin(list(FAMILIES)).any()
+    return merged.assign(unmerged_family=table["arch_family"]) if apart else merged
 
 
 def failed_runs(failed: Sequence[FailedRun], filters: dict[str, Any], merge_families: bool) -> list[str]:

@@ -70,7 +70,7 @@ def fit(
     weights = resample_weights(len(y), bootstraps, seed, clusters, hierarchy)
     refit = _bootstraps(data, minima, bounded, weights)
     what = "hierarchy" if hierarchy else "points" if clusters is None else "clusters"
-    units = _units(len(y), hierarchy or ([] if clusters is None else [clusters]))
+    units = independent_units(len(y), hierarchy or ([] if clusters is None else [clusters]))
     return LawFit(
         data, x, y, scale, centre, float(values[0]) * y_unit**chosen.power, mode, minima, refit.theta,
         refit.loss * y_unit**chosen.power, seed, what, units, invert_y, refit.warm_enough, y_unit,
@@ -97,8 +97,8 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
     return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
 
 
-def _units(n: int, levels: Sequence[Sequence[object]]) -> int:
-    """How many of n points are independent: the units of the outermost level that has more than one."""
+def independent_units(n: int, levels: Sequence[Sequence[object]]) -> int:
+    """How many of n points are independent, by their labels of each level: the units of the outermost level that has more than one."""
     return next((units for labels in levels if (units := len(set(labels))) > 1), n)
 
 

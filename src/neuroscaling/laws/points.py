@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 
 FACTS = [
-    "run", "model_id", "arch", "arch_family", "dataset", "samples_per_class", "seed", "kind", "subject", "n_params",
+    "run", "model_id", "arch", "arch_family", "unmerged_family", "dataset", "samples_per_class", "seed", "kind", "subject", "n_params",
     "n_samples_seen", "total_flops",
 ]  # fmt: skip
+"""Columns that the points keep beside their keys, where the table has them."""
 
 
 OTHER_SCALES = {"raw": "r", "acc": NO_CORRELATION}
@@ -46,7 +47,8 @@ class Selection:
     points: x (and x2 for a law of two variables), y, error, and what is constant within a point (arch, family, ...);
     clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: names of the rows
     or groups that were left out, by reason in words; simulated, data: of the rows used; scale: of y, names of scales
-    joined by "and" where each point is a mean over several, None where the table says none.
+    joined by "and" where each point is a mean over several, None where the table says none; varying: columns whose
+    value in `points` is the first of several within some point.
     """
 
     points: pd.DataFrame = field(repr=False)
@@ -57,6 +59,7 @@ class Selection:
     simulated: bool
     data: list[str]
     scale: str | None = None
+    varying: frozenset[str] = frozenset()
 
     @property
     def x(self) -> NDArray[np.float64]:
@@ -85,8 +88,10 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     stage, or of two test sets of one benchmark; NotTestable where nothing is left.
     """
     keys = settings["group_by"]
+    table = merged_families(table) if settings["merge_families"] else table
     check_columns(table, [*_x_columns(settings), settings["y"], *keys, *_labels(settings), *settings["filters"]])
-    rows = filtered(merged_families(table) if settings["merge_families"] else table, settings["filters"])
+    check_columns(table, _left_out(settings))
+    rows = filtered(table, settings["filters"])
     check_duplicates(rows)
     check_settings(rows, keys)
     rows = rows.assign(scale=with_scales(rows), reason=_reasons(rows, settings["y"]))
@@ -107,6 +112,7 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
         bool(rows["simulated"].any()) if "simulated" in rows else False,
         sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
         OTHER_SCALES.get(settings["y"], scale),
+        _varying(rows, keys, [column for column in (*FACTS, *_left_out(settings)) if column in rows]),
     )
 
 
@@ -117,6 +123,20 @@ def _x_columns(settings: dict[str, Any]) -> list[str]:
 def _labels(settings: dict[str, Any]) -> list[str]:
     """Columns that must be constant within a point besides x."""
     return [*settings["cluster"], *settings["hierarchy"], *([settings["compute"]] if settings["compute"] else [])]
+
+
+def _left_out(settings: dict[str, Any]) -> list[str]:
+    """Columns whose groups are to be left out one by one, where the fit names them."""
+    return list(settings.get("leave_out") or [])
+
+
+def _varying(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> frozenset[str]:
+    """Those of `columns` that have several values within some group of `keys`."""
+    if not keys:
+        return frozenset()
+    others = [column for column in dict.fromkeys(columns) if column not in keys]
+    counts = rows.groupby(keys, dropna=False)[others].nunique(dropna=False) if others else None
+    return frozenset() if counts is None else frozenset(column for column in others if (counts[column] > 1).any())
 
 
 def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) -> pd.DataFrame:
@@ -161,7 +181,7 @@ def _grouped(rows: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, li
         rows = rows[~empty_key]
     groups = rows.groupby(keys, sort=True, dropna=parity)
     constant = [*_x_columns(settings), *_labels(settings)]
-    facts = [c for c in dict.fromkeys([*constant, *FACTS]) if c in rows and c not in keys]
+    facts = [c for c in dict.fromkeys([*constant, *FACTS, *_left_out(settings)]) if c in rows and c not in keys]
     _check_constant(groups, constant, keys)
     aggregates = {
         "y": (y, "mean"),

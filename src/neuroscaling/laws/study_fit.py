@@ -48,26 +48,35 @@ def fit_table(
     Where the data are too few for the law, the content has the status "not testable" and the reason; the bootstraps are
     then empty. Raises DataError for data that no law can describe (see `laws.point_checks`) and for unknown columns.
     """
+    return fit_points(table, settings, failed)[:2]
+
+
+def fit_points(
+    table: pd.DataFrame, settings: dict[str, Any], failed: Sequence[FailedRun] = ()
+) -> tuple[dict[str, Any], pd.DataFrame, LawFit | None, Selection | None]:
+    """What `fit_table` gives, then the law and its points, each None where the data allow none. Raises as it does."""
     import pandas as pd
 
     start = time.perf_counter()
+    law = selection = None
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
     common["caption"] = settings.get("caption", "")
     try:
         selection = select_points(table, settings, failed)
         common |= _about(selection)
-        result, bootstraps = _fitted(selection, settings)
+        law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
+        result, bootstraps = _fitted(selection, settings, law)
     except NotTestable as error:
         logger.warning("%s is not testable: %s", settings["name"], error)
         result, bootstraps = {"status": NOT_TESTABLE, "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
     seconds = time.perf_counter() - start
     record = provenance(PACKAGES, seconds, settings=settings)
-    return finite({**common, **result, "seconds": round(seconds, 3), "provenance": record}), bootstraps
+    content = finite({**common, **result, "seconds": round(seconds, 3), "provenance": record})
+    return content, bootstraps, law, selection
 
 
-def _fitted(selection: Selection, settings: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
+def _fitted(selection: Selection, settings: dict[str, Any], law: LawFit) -> tuple[dict[str, Any], pd.DataFrame]:
     """What the fit file says of the law, and the bootstraps."""
-    law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
     best_sizes, cost = _best_sizes(selection, settings, law)
     result = {"status": FITTED, **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
     report = law.fit_report() + (f"\n[[Note]] {SIMULATED}" if selection.simulated else "")
