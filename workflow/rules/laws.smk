@@ -35,6 +35,8 @@ rule fit:
     output:
         fit=RESULTS / "fits/{fit}.json",
         bootstraps=RESULTS / "fits/{fit}.bootstraps.parquet",
+        influence=RESULTS / "fits/{fit}.influence.json",
+        without_groups=RESULTS / "fits/{fit}.influence.parquet",
     log:
         RESULTS / "logs/fit/{fit}.log",
     benchmark:

@@ -1,6 +1,7 @@
 """Fit one law to the score table.
 
-input: table; output: fit (JSON), bootstraps (parquet); params: fit (settings of a FitJob); log[0].
+input: table; output: fit (JSON), bootstraps (parquet), and beside the fit what it stands on:
+influence (JSON), without_groups (parquet); params: fit (settings of a FitJob); log[0].
 """
 
 from neuroscaling.core.logs import script_logging

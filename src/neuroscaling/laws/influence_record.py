@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import read_object
 from neuroscaling.core.table_files import read_parquet_frame
 from neuroscaling.laws.filters import FAMILIES
+from neuroscaling.laws.finished_law import AGAIN
+from neuroscaling.laws.fit_record import Number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,16 +20,9 @@ if TYPE_CHECKING:
 
 FORMAT = "influence/1"
 JUDGED, NOT_ASKED, NO_LAW = "judged", "not asked", "no law"
-AGAIN = "make the fit again with this version"
 GROUP_COLUMN = "group"
 
 
-def _nan_where_null(value: object) -> object:
-    """JSON has null for a number that is not finite."""
-    return float("nan") if value is None else value
-
-
-Number = Annotated[float, BeforeValidator(_nan_where_null)]
 Value = bool | int | float | str
 
 

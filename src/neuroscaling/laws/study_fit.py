@@ -21,6 +21,8 @@ from neuroscaling.laws.finished_law import FORMAT, fit_record
 from neuroscaling.laws.fit_record import FITTED, NOT_TESTABLE
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import form_by_name
+from neuroscaling.laws.influence import influence_content, influence_of
+from neuroscaling.laws.influence_record import influence_path, resamples_path
 from neuroscaling.laws.law_fit import LawFit, finite
 from neuroscaling.laws.point_checks import NotTestable
 from neuroscaling.laws.points import Selection, select_points
@@ -88,13 +90,17 @@ def write_fit(
 ) -> None:
     """Fit what `settings` select from the table at `table_path`; write the JSON file and the bootstraps (parquet).
 
+    Beside the fit lies what it stands on (`influence_path`, `resamples_path`).
     What is written is read as a record first, so that no file is left that its readers refuse.
     """
     table = read_score_table(table_path)
-    content, bootstraps = fit_table(table.scores, settings, table.failed)
+    content, bootstraps, law, selection = fit_points(table.scores, settings, table.failed)
     fit_record(content, bootstraps, str(fit_path))
-    with atomic_path(bootstraps_path) as temporary:
-        bootstraps.to_parquet(temporary, index=False)
+    stands_on, resamples = influence_of(law, selection, settings)
+    for frame, path in ((bootstraps, bootstraps_path), (resamples, resamples_path(fit_path))):
+        with atomic_path(path) as temporary:
+            frame.to_parquet(temporary, index=False)
+    write_json(influence_path(fit_path), influence_content(stands_on))
     write_json(fit_path, content)
 
 

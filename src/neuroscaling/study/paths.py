@@ -189,6 +189,10 @@ class Results:
         """Bootstraps of a fit, one row a resample."""
         return self.root / "fits" / f"{name}.bootstraps.parquet"
 
+    def influence(self, name: str) -> Path:
+        """What a fit stands on: the fit without each group of its points."""
+        return self.root / "fits" / f"{name}.influence.json"
+
 
 def find_file(path: Path, study: Path | None = None) -> Path:
     """`path` as seen from the working directory, else from the study file's folder, that folder's parent, or the

@@ -16,6 +16,7 @@ from neuroscaling.study.sections.yaml_document import Document
 TWO_VARIABLES = ("chinchilla",)
 Scalar = bool | int | float | str
 MOST_FITS = 10_000
+UNMERGED = "unmerged_family"  # made by `merge_families`: the family as the table has it
 
 
 def _filter(value: Any) -> Any:
@@ -132,6 +133,12 @@ class Fit(Section):
     )
     bootstraps: int = Field(1000, ge=0, le=100_000, description="Resamples for the intervals.")
     seed: Seed = Field(42, description="Seed of the resamples.")
+    leave_out: list[Column] | None = Field(
+        None,
+        description="Columns whose groups are left out one by one, to tell what the law stands on (docs/laws.md). By "
+        "default those of arch_family, unmerged_family, arch, dataset, samples_per_class, subject and seed that have 2 "
+        "to 60 groups; [] for none.",
+    )
     holdout: (
         Literal["top_decade", "largest", "largest_of_cluster"] | dict[Literal["last"], Annotated[int, Field(ge=1)]]
     ) = Field(
@@ -217,6 +224,7 @@ class Fit(Section):
             "cluster": self.cluster,
             "hierarchy": self.hierarchy,
             "compute": [self.compute] if self.compute else [],
+            "leave_out": [column for column in self.leave_out or [] if column != UNMERGED],
         }
 
     def in_mode(self, mode: str) -> "Fit":
