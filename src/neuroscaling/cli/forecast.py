@@ -15,6 +15,7 @@ from neuroscaling.forecast.next_runs import candidates_from_table, choose_runs, 
 from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for_score, plan_for_x
 from neuroscaling.laws.finished_law import read_fit
 from neuroscaling.laws.fit_record import FitRecord
+from neuroscaling.laws.influence_record import influence_path, read_influence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,8 @@ def _predict(options: argparse.Namespace) -> None:
         )
     plan = questions[given[0]](fit_with_resamples(options.fit), values[given[0]])
     print(json.dumps(plan.to_dict(), indent=1) if options.format == "json" else plan.describe())
+    if (beside := influence_path(options.fit)).is_file():
+        print(f"- the law {read_influence(beside).verdict}", file=sys.stderr)
 
 
 def _next_runs(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli import data, forecast, job, store
+from neuroscaling.cli import data, forecast, influence, job, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show, tell
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     store.add_store_commands(commands)
     data.add_submission_commands(commands)
     forecast.add_forecast_commands(commands)
+    influence.add_influence_command(commands)
     return parser
 
 

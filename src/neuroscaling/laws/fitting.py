@@ -98,7 +98,7 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
 
 
 def independent_units(n: int, levels: Sequence[Sequence[object]]) -> int:
-    """How many of n points are independent, by their labels of each level: the units of the outermost level that has more than one."""
+    """How many of n points are independent: the units of the outermost level of labels that has more than one."""
     return next((units for labels in levels if (units := len(set(labels))) > 1), n)
 
 

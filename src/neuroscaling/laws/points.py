@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 FACTS = [
-    "run", "model_id", "arch", "arch_family", "unmerged_family", "dataset", "samples_per_class", "seed", "kind", "subject", "n_params",
-    "n_samples_seen", "total_flops",
+    "run", "model_id", "arch", "arch_family", "unmerged_family", "dataset", "samples_per_class", "seed", "kind",
+    "subject", "n_params", "n_samples_seen", "total_flops",
 ]  # fmt: skip
 """Columns that the points keep beside their keys, where the table has them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from neuroscaling.core.records import read_outcome
 from neuroscaling.core.score_table import VALIDATION, read_table
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
 from neuroscaling.laws.fit_record import FitRecord
-from neuroscaling.report import law_figures, page_content
+from neuroscaling.laws.influence_record import Influence, influence_path, read_influence
+from neuroscaling.report import law_figures, law_influence, page_content
 from neuroscaling.report.figure import write_figure
 from neuroscaling.report.rulegraph import draw_rulegraph
 from neuroscaling.report.sections import TEMPLATES, Section, data_uri, encoding_section, read_section, render
@@ -42,8 +43,8 @@ def write_report(
     """Read the files of a study and write its report; see `build_report`.
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
-    benchmarks: folders with Snakemake's benchmark files; sections: lists of figures that hold a section of the page;
-    encoding: list of figures of encoding.
+    benchmarks: folders with Snakemake's benchmark files; fits: each with what it stands on beside it; sections: lists
+    of figures that hold a section of the page; encoding: list of figures of encoding.
     """
     read = [read_outcome(path) for path in runs]
     records = [record.content() | {"seconds": record.provenance.get("seconds")} for record in read]
@@ -56,7 +57,9 @@ def write_report(
         Path(rulegraph).read_text(encoding="utf-8"),
         records,
         [*map(read_section, sections), *([encoding_section(encoding)] if encoding else [])],
-    )
+        {found.name: found for path in fits if (beside := influence_path(path)).is_file()
+         for found in [read_influence(beside)]},
+    )  # fmt: skip
 
 
 def build_report(
@@ -68,11 +71,13 @@ def build_report(
     rulegraph: str,
     runs: list[dict[str, Any]],
     sections: Sequence[Section] = (),
+    influences: Mapping[str, Influence] | None = None,
 ) -> None:
     """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and scores.csv.
 
     table: the score table; fits: the finished fits; study: name, title; rulegraph: DOT text; runs: contents of
-    run.json; sections: parts of the page before its laws. The page needs no other file and no network.
+    run.json; sections: parts of the page before its laws; influences: what each fit stands on, by its name. The page
+    needs no other file and no network.
     """
     page = Path(page)
     folder = page.parent
@@ -80,7 +85,7 @@ def build_report(
     with atomic_path(folder / "scores.csv") as temporary:
         table.to_csv(temporary, index=False)
     draw_rulegraph(rulegraph, folder / "rulegraph.svg")
-    laws = [_group(name, group, folder) for name, group in page_content.groups(fits).items()]
+    laws = [_group(name, group, folder, influences or {}) for name, group in page_content.groups(fits).items()]
     text = _render(
         study=study,
         simulated=bool(table["simulated"].any()),
@@ -103,8 +108,8 @@ def build_report(
     logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
 
 
-def _group(name: str, fits: list[FitRecord], folder: Path) -> dict[str, Any]:
-    """A group of laws as the template needs it; writes the group's figure."""
+def _group(name: str, fits: list[FitRecord], folder: Path, influences: Mapping[str, Influence]) -> dict[str, Any]:
+    """A group of laws as the template needs it; writes the group's figures."""
     group, fitted = [law_figures.panel_of(fit) for fit in fits], laws_among(fits)
     law, title = fitted[0] if fitted else None, page_content.group_title(fits, group[0].column)
     files = write_figure(folder, law_figures.group_drawing(name, title, group))["files"]
@@ -128,7 +133,34 @@ def _group(name: str, fits: list[FitRecord], folder: Path) -> dict[str, Any]:
         "scales": page_content.scales(fits),
         "files": files,
         "rows": [page_content.law_row(fit) for fit in fits],
+        "stands_on": _stands_on(fits, folder, influences),
     }
+
+
+def _stands_on(fits: list[FitRecord], folder: Path, influences: Mapping[str, Influence]) -> dict[str, Any]:
+    """What a group of laws stands on, in words and tables; writes the plot of the one that is drawn."""
+    named = [(fit, influences[fit.name]) for fit in fits if fit.name in influences and influences[fit.name].groups]
+    drawn = law_influence.drawn_of(fits, influences)
+    return {
+        "rule": law_influence.RULE,
+        "laws": [
+            {
+                "name": fit.name,
+                "title": law_figures.panel_of(fit).title,
+                "verdict": found.verdict,
+                "groups": law_influence.influence_rows(found),
+                "points": law_influence.point_words(found),
+            }
+            for fit, found in named
+        ],
+        "figure": _forest(folder, *drawn) if drawn else None,
+    }
+
+
+def _forest(folder: Path, law: FinishedLaw, influence: Influence) -> dict[str, Any]:
+    """The plot of the groups, written to `folder`, with its picture for the page."""
+    figure = write_figure(folder, law_influence.forest_drawing(law, influence))
+    return figure | {"src": data_uri((folder / figure["files"][0]).read_text(encoding="utf-8"))}
 
 
 def _picture(shared: list[law_figures.Panel], group: list[law_figures.Panel]) -> dict[str, str]:

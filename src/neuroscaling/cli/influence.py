@@ -1,0 +1,107 @@
+"""`neuroscaling influence` tells what finished fits stand on: a row a fit, or of one fit a row a group."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.cli.output import FORMATS, show, with_digits
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.laws.influence_record import GroupInfluence, Influence, influence_path, read_influence
+
+MARKDOWN = "markdown"
+
+
+def add_influence_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `influence` to the subcommands."""
+    text = "what finished fits stand on: which groups of points carry each law"
+    parser = commands.add_parser("influence", help=text, description=text)
+    parser.set_defaults(command=_influence)
+    text = "results/<study>/fits/<name>.json, or the folder of several"
+    parser.add_argument("fits", type=Path, nargs="+", metavar="FIT", help=text)
+    text = "a row for each group that was left out, and the points that move the law most (of one fit)"
+    parser.add_argument("--groups", action="store_true", help=text)
+    parser.add_argument("--format", choices=(*FORMATS, MARKDOWN), default="table")
+
+
+def _influence(options: argparse.Namespace) -> None:
+    found = [read_influence(path) for path in _records(options.fits)]
+    if options.groups and len(found) != 1:
+        what = "the groups are shown of one fit at a time"
+        raise DataError(Problem(what=what, where="--groups", value=f"{len(found)} fits", allowed="one fit"))
+    rows = (
+        [_group_row(group, found[0]) for group in found[0].groups]
+        if options.groups
+        else [_fit_row(one) for one in found]
+    )
+    if options.format == MARKDOWN:
+        print("\n".join(markdown_table(rows)))
+        return
+    show(with_digits(rows, ".3g") if options.format == "table" else rows, options.format)
+    if options.groups:
+        print(f"{found[0].name}: {found[0].verdict}", file=sys.stderr)
+        for point in found[0].points:
+            print(f"- without {point.label}: {point.quantities}", file=sys.stderr)
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> list[str]:
+    """The rows, which have the same keys, as the lines of a table in Markdown."""
+    if not rows:
+        return ["nothing"]
+    head = list(rows[0])
+    cells = [["" if value is None else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *cells)]
+
+
+def _records(given: list[Path]) -> list[Path]:
+    """The records beside the fits, or in the folders, that were given."""
+    found = [file for path in given for file in (_in_folder(path) if path.is_dir() else [_beside(path)])]
+    missing = [path for path in found if not path.is_file()]
+    if missing:
+        fix = "make the fit with this version, which writes it"
+        raise DataError(
+            [Problem(what="no record of what the fit stands on", where=str(path), fix=fix) for path in missing]
+        )
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.influence.json"))
+    if not found:
+        fix = "give results/<study>/fits of a study whose fits are made"
+        raise DataError(
+            Problem(what="no fit in this folder has a record of what it stands on", where=str(folder), fix=fix)
+        )
+    return found
+
+
+def _beside(path: Path) -> Path:
+    return path if path.name.endswith(".influence.json") else influence_path(path)
+
+
+def _fit_row(found: Influence) -> dict[str, Any]:
+    stands = {True: "yes", False: "no", None: "can't be said"}[found.stands]
+    return {
+        "fit": found.name,
+        "judged by": ", ".join(found.judged) or None,
+        "groups": len(found.groups),
+        "carried by": ", ".join(group.words for group in found.carriers) or None,
+        "stands": stands,
+        "verdict": found.verdict,
+    }
+
+
+def _group_row(group: GroupInfluence, influence: Influence) -> dict[str, Any]:
+    row: dict[str, Any] = {"column": group.column, "without": group.words, "points left": group.n}
+    for name in influence.whole:
+        quantity = group.quantities.get(name)
+        values = (quantity.value, quantity.low, quantity.high) if quantity else (None, None, None)
+        row |= dict(zip((name, f"{name} low", f"{name} high"), map(_finite, values), strict=True))
+    return row | {"what rests on it": "; ".join(group.changes) or None}
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
