@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, laws_among
 from neuroscaling.laws.influence_record import GroupInfluence, Influence, Quantity
+from neuroscaling.laws.quantities import ASYMPTOTE
 from neuroscaling.report.figure import Drawing, panels
 from neuroscaling.report.style import BLUE, INK, MUTED, WARNING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_OF_COLUMN = 8  # groups of one column that the plot shows
 MOST_QUANTITIES = 3
-ROW, WIDTH, NAMES = 0.19, 2.3, 1.9  # inches
+ROW, WIDTH = 0.19, 3.2  # inches
 BEYOND = 1.5  # widths of the whole fit's interval that the axis reaches beyond it
 RULE = (
     "A law stands without any one group where, whichever group of its points is left out, a law can be fitted, its "
@@ -36,7 +37,7 @@ def influence_rows(influence: Influence) -> list[dict[str, Any]]:
             "group": f"{group.column.replace('_', ' ')}: {group.words}",
             "also": ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in group.also),
             "n": group.n,
-            "quantities": [f"{name} {_text(quantity)}" for name, quantity in group.quantities.items()],
+            "quantities": [f"{name} {_text(group.quantities[name])}" for name in _ordered(group.quantities)],
             "changes": "; ".join(group.changes),
         }
         for group in ordered
@@ -91,8 +92,7 @@ def shown_groups(influence: Influence) -> list[GroupInfluence]:
 
 def draw_forest(influence: Influence, rows: Sequence[GroupInfluence]) -> Figure:
     """One panel a quantity, one row a group."""
-    names = [name for name in influence.whole if name in influence.judged][:MOST_QUANTITIES]
-    names += [name for name in influence.whole if name not in names][: MOST_QUANTITIES - len(names)]
+    names = sorted(_ordered(influence.whole), key=lambda name: name not in influence.judged)[:MOST_QUANTITIES]
     figure, axes = panels(1, len(names), panel=(WIDTH, 0.75 + ROW * len(rows)), foot=0.0, share_y=True)
     for ax, name in zip(axes, names, strict=True):
         _draw_quantity(ax, name, influence, rows)
@@ -145,6 +145,11 @@ def _limits(whole: Quantity, others: Sequence[Quantity]) -> tuple[float, float]:
     shown = np.clip(shown[np.isfinite(shown)], floor, ceiling)
     margin = 0.06 * (shown.max() - shown.min()) or width
     return float(shown.min() - margin), float(shown.max() + margin)
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """The asymptote, then the exponents."""
+    return sorted(names, key=lambda name: (name != ASYMPTOTE, name))
 
 
 def _column_starts(rows: Sequence[GroupInfluence]) -> list[int]:
