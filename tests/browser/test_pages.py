@@ -13,7 +13,7 @@ from neuroscaling.core.score_table import COLUMNS, read_table
 from neuroscaling.report import encoding_figures
 from neuroscaling.report.page import build_report
 from neuroscaling.report.sections import encoding_section, read_section
-from neuroscaling.reproductions.gokce2025 import figures_and_claims
+from neuroscaling.reproductions.gokce2025 import figures_of_study
 
 pytestmark = MARKS
 
@@ -25,7 +25,7 @@ def build(folder, table, runs, fits=(), **parts):
 
 
 def published(folder, patch):
-    """Scores that others published: claims and figures, and no run of the study's own."""
+    """Scores that others published: figures, and no run of the study's own."""
     tables = dict(zip(("scores", "checkpoints", "brainscore"), made_up_tables(), strict=True))
     tables["scores"].to_parquet(folder / "scores.parquet")
     for name in ("checkpoints", "brainscore"):
@@ -33,10 +33,10 @@ def published(folder, patch):
     files = [folder / "fits" / f"{name}.json" for name in made_up_fits()]
     for file, content in zip(files, made_up_fits().values(), strict=True):
         write_json(file, content)
-    patch.setattr(figures_and_claims, "FIGURES", figures_and_claims.FIGURES[:1])
+    patch.setattr(figures_of_study, "FIGURES", figures_of_study.FIGURES[:1])
     figures = folder / "figures" / "figures.json"
     paths = (folder / "scores.parquet", folder / "checkpoints.csv", folder / "brainscore.csv")
-    figures_and_claims.write_index(figures, *paths, files)
+    figures_of_study.write_index(figures, *paths, files)
     table, _ = simulated_study()
     return build(folder, table.assign(simulated=False), [], sections=[read_section(figures)])
 
@@ -91,7 +91,7 @@ def test_page_draws_its_tables_and_writes_nothing_to_the_console(kind, tmp_path,
     assert f"{scores} of {scores} rows" in page.html
     assert len(rows.get("runs-table", [])) == (0 if runs is None else 1 + runs)
     if kind is published:
-        assert 'id="claims"' in page.html and 'id="figures"' in page.html
+        assert 'id="figures"' in page.html
     if kind is encoding:
         assert "average.zip" in page.html and page.html.count("<figure") == 1 and "left out" in page.html
     if kind is failed:

@@ -12,7 +12,7 @@ from neuroscaling.core.files import write_json
 from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.report.figure import compact_svg, drawing_settings, write_figure
 from neuroscaling.report.sections import read_section
-from neuroscaling.reproductions.gokce2025 import figures_and_claims, published_frames
+from neuroscaling.reproductions.gokce2025 import figures_of_study, published_frames
 from tests.support.made_up_study import ARCHS, made_up_fits, made_up_tables
 
 NAMES = [
@@ -22,7 +22,7 @@ NAMES = [
     "fig13_simclr_regions", "fig7_adv", "fig8_public_vs_private", "fig9_params_pretrained", "fig11_untrained",
     "fig12_unsup_bar", "fig14_cartesian", "fig15_pair", "fig16_compute_accuracy",
 ]  # fmt: skip
-ENTRIES = {entry.name: entry for entry in figures_and_claims.FIGURES}
+ENTRIES = {entry.name: entry for entry in figures_of_study.FIGURES}
 RESAMPLES = pd.DataFrame({"E": 0.4, "A": np.linspace(0.4, 0.6, 101), "alpha": 0.2})
 
 
@@ -57,7 +57,7 @@ def listed(files):
     """The index of all figures, which are drawn for it."""
     path = files / "figures" / "figures.json"
     inputs = [files / name for name in ("scores.parquet", "checkpoints.csv", "brainscore.csv")]
-    figures_and_claims.write_index(path, *inputs, sorted((files / "fits").glob("*.json")))
+    figures_of_study.write_index(path, *inputs, sorted((files / "fits").glob("*.json")))
     return path
 
 
@@ -93,15 +93,9 @@ def test_every_figure_is_written_in_both_formats(listed):
     assert len(list(listed.parent.iterdir())) == 2 * len(NAMES) + 1
 
 
-def test_index_holds_the_claims(listed):
-    content = json.loads(listed.read_text())
-    assert set(content) == {"figures", "claims", "verdict_rule", "html", "links", "counted"}
-    assert len(content["claims"]) > 3
-
-
 def test_index_holds_a_section_of_the_page_with_every_picture(listed):
     section = read_section(listed)
-    assert [anchor for anchor, _ in section.links] == ["claims", "figures"]
+    assert [anchor for anchor, _ in section.links] == ["figures"]
     assert all(f'<section id="{anchor}">' in section.html for anchor, _ in section.links)
     assert section.html.count('<img src="data:image/svg+xml;base64,') == len(NAMES) == section.html.count("<img ")
 

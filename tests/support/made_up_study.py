@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from neuroscaling.reproductions.gokce2025 import (
-    figures_and_claims,
+    figures_of_study,
     points_and_curves,
     published_frames,
     training_objectives,
@@ -107,7 +107,7 @@ def made_up_allocation(name):
 
 def made_up_fits():
     """Every law that the figures want, but for one that is absent and one that is not testable."""
-    wanted = [name for entry in figures_and_claims.FIGURES for name in entry.wanted]
+    wanted = [name for entry in figures_of_study.FIGURES for name in entry.wanted]
     fits = {name: made_up_law(name, 0.35 if name.endswith("corrected") else 0.3) for name in wanted}
     fits |= {name: made_up_allocation(name) for name in wanted if "chinchilla" in name}
     del fits["model_vit_avg"]

@@ -43,11 +43,20 @@ FITS = [
         "bootstraps": 20,
     },
 ]
+CLAIMS = [
+    {
+        "claim": "Behaviour keeps growing.",
+        "statement": {"kind": "pace", "grows": ["Behaviour"]},
+        "fits": {"Behaviour": "compute_behavior"},
+        "modes": ["parity", "corrected"],
+    }
+]
 PUBLISHED = ["published_data", "published_table", "published_figures"]
 
 
 def study(folder, **changes):
-    return {"study": "small", "published": {"published_dir": str(folder)}, "fits": ["fits/small.yaml"]} | changes
+    common = {"study": "small", "fits": ["fits/small.yaml"], "claims": ["fits/claims.yaml"]}
+    return common | {"published": {"published_dir": str(folder)}} | changes
 
 
 def write_fits(workdir, fits):
@@ -61,6 +70,7 @@ def done(tmp_path_factory, published_dir):
     tables = workdir.path / "tables"
     shutil.copytree(published_dir, tables)
     write_fits(workdir, FITS)
+    (workdir.path / "fits/claims.yaml").write_text(yaml.safe_dump({"claims": CLAIMS}))
     workdir.write_study(study(tables))
     workdir.snakemake()
     return workdir
@@ -68,10 +78,14 @@ def done(tmp_path_factory, published_dir):
 
 def test_the_report_holds_laws_figures_and_claims(done):
     page = (done.path / "results/small/report/index.html").read_text()
-    assert "Claims of the published study" in page and "fig4_compute_chinchilla" in page
+    assert "Behaviour keeps growing." in page and "fig4_compute_chinchilla" in page
     assert "993 published models" not in page and "994 published models" in page  # with the one of the fMRI scores
     index = read_json(done.path / "results/small/report/published/figures.json")
-    assert len(index["figures"]) == 25 and len(index["claims"]) == 5
+    assert len(index["figures"]) == 25
+    (claim,) = read_json(done.path / "results/small/claims.json")["claims"]
+    assert len(claim["evidence"]) == 2 and claim["stands"] is not None
+    influence = read_json(done.path / "results/small/fits/compute_behavior.corrected.influence.json")
+    assert influence["status"] == "judged" and influence["verdict"] in page.replace("&#39;", "'")
     behaviour = read_json(done.path / "results/small/fits/compute_behavior.corrected.json")
     assert behaviour["mode"] == "corrected" and behaviour["bootstraps"]["of"] == "clusters"
     assert read_json(done.path / "results/small/fits/compute_chinchilla.json")["allocation"]["mode"] == "corrected"
@@ -89,7 +103,7 @@ def test_one_more_bootstrap_reruns_that_fit_the_figures_and_the_report(done):
     changed = [FITS[0], FITS[1] | {"bootstraps": 21}, FITS[2]]
     write_fits(done, changed)
     try:
-        assert done.planned() == Counter(fit=1, published_figures=1, report=1, all=1)
+        assert done.planned() == Counter(fit=1, claims=1, published_figures=1, report=1, all=1)
     finally:
         write_fits(done, FITS)
 

@@ -67,6 +67,6 @@ if STUDY.config.published:
         params:
             code=code("published_figures"),
         message:
-            "Draw the published figures and set the claims against the fits"
+            "Draw the published figures"
         script:
             "../scripts/published_figures.py"

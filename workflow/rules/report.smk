@@ -20,11 +20,40 @@ rule rulegraph:
         "../scripts/rulegraph.py"
 
 
+if STUDY.claims:
+
+    rule claims:
+        input:
+            fits=[STUDY.results.fit(name) for name in STUDY.fits],
+            influence=[STUDY.results.influence(name) for name in STUDY.fits],
+        output:
+            claims=STUDY.results.claims,
+        log:
+            RESULTS / "logs/claims.log",
+        benchmark:
+            RESULTS / "benchmarks/claims.tsv"
+        localrule: True
+        conda:
+            "../../envs/main.yaml"
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(20),
+        params:
+            claims=[claim.model_dump(mode="json") for claim in STUDY.claims],
+            code=code("claims"),
+        message:
+            "Judge the claims of the study"
+        script:
+            "../scripts/claims.py"
+
+
 rule report:
     input:
         table=STUDY.results.table,
         runs=STUDY.results.wanted("runs"),
         fits=[STUDY.results.fit(name) for name in STUDY.fits],
+        influence=[STUDY.results.influence(name) for name in STUDY.fits],
+        claims=STUDY.results.claims if STUDY.claims else [],
         published=STUDY.results.published if STUDY.config.published else [],
         encoding=STUDY.results.encoding if TARGETS.names.subjects else [],
         rulegraph=RESULTS / "report/rulegraph.dot",

@@ -7,7 +7,7 @@ figures; they are written beside it); config: located.tables (checkpoints, brain
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
-    from neuroscaling.reproductions.gokce2025.figures_and_claims import write_index
+    from neuroscaling.reproductions.gokce2025.figures_of_study import write_index
 
     tables = snakemake.config["located"]["tables"]
     write_index(

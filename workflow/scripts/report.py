@@ -1,7 +1,7 @@
 """Write the report.
 
 input: table, runs (list of the study's runs), fits (list of fit JSON), rulegraph (DOT text),
-published (a section of the page), encoding (figures; both optional); output: page (index.html; figures
+claims and published (sections of the page), encoding (figures; both optional); output: page (index.html; figures
 are written beside it); params: study (name), title; config: located (store: its folders;
 jobs: names of the study's runs and packs, which the benchmark files of its jobs begin
 with); log[0].
@@ -17,7 +17,7 @@ with script_logging(snakemake.log[0]):
 
     runs = read_wanted(snakemake.input.runs, snakemake.config["located"]["store"])
 
-    published = snakemake.input.get("published")
+    sections = [snakemake.input.get(name) for name in ("claims", "published")]
     write_report(
         snakemake.output.page,
         snakemake.input.table,
@@ -26,6 +26,6 @@ with script_logging(snakemake.log[0]):
         snakemake.input.rulegraph,
         {"name": snakemake.params.study, "title": snakemake.params.title, "jobs": snakemake.config["located"]["jobs"]},
         ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],
-        [published] if published else [],
+        [section for section in sections if section],
         snakemake.input.get("encoding") or None,
     )

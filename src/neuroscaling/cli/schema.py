@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from neuroscaling.core.files import atomic_path
 from neuroscaling.study import recipe_parts, recipes
 from neuroscaling.study.sections import (
+    claim_files,
     datasets,
     encoding,
     extraction,
@@ -91,6 +92,20 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
         [recipes.Recipe, recipe_parts.Simclr, recipe_parts.Dino, recipe_parts.Adversarial, recipe_parts.Start],
     ),
     ("A file of fits (config/fits/)", [fit_files.FitFile, fits.Fit]),
+    (
+        "A file of claims (config/claims/)",
+        [
+            claim_files.ClaimFile,
+            claim_files.Claim,
+            claim_files.Control,
+            claim_files.Pace,
+            claim_files.Rises,
+            claim_files.Above,
+            claim_files.ShareOf,
+            claim_files.Asymptote,
+            claim_files.BetterForm,
+        ],
+    ),
 ]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 STAGES = [
     "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding",
-    "accuracy", "submission", "table", "published_table", "fit", "encoding_figures", "published_figures", "report",
+    "accuracy", "submission", "table", "published_table", "fit", "claims", "encoding_figures",
+    "published_figures", "report",
 ]  # fmt: skip
 # Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.
 STAGES_OF_RUNS = {"activations", "brainscore", "encoding"}

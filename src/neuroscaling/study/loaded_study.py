@@ -24,6 +24,7 @@ from neuroscaling.study.optional_datasets import (
 )
 from neuroscaling.study.paths import Results, Store, find_file
 from neuroscaling.study.run_table import Run, expand_runs
+from neuroscaling.study.sections.claim_files import Claim, load_claim_file
 from neuroscaling.study.sections.encoding import V4Encoding
 from neuroscaling.study.sections.fit_files import FitJob, expand_fits, load_fit_file
 from neuroscaling.study.sections.recordings import Data, SimulatedData, V4Data
@@ -81,6 +82,12 @@ class LoadedStudy:
     def _all_fits(self) -> list[FitJob]:
         files = [find_file(path, self.file) for path in self.config.fits]
         return [job for file in files for job in expand_fits(load_fit_file(file))]
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The claims to judge, in the order of their files."""
+        files = [find_file(path, self.file) for path in self.config.claims]
+        return [claim for file in files for claim in load_claim_file(file).claims]
 
     def left_out_notes(self) -> list[str]:
         """A line for each data set that is left out: the runs and fits that go with it, and how to get it."""
@@ -175,6 +182,7 @@ def read_study(path: str | Path, planning: bool = False, decided: Decided | None
         # A value that is wrong itself was left out, and what stands in its place says nothing of the study.
         faults += [fault for fault in placed if fault.location not in told]
     faults += name_checks.fit_faults(left.whole, path)
+    faults += name_checks.claim_faults(left.whole, path)
     if not faults and config is not None:
         return Reading(left.whole, _loaded(path, config, left_out), [])
     sound = _sound(left.whole, {fault.location for fault in faults}, path)

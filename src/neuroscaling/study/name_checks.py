@@ -15,7 +15,15 @@ from neuroscaling.datasets.formats import KNOWN_SIZES as KNOWN_DATASETS
 from neuroscaling.study import architectures, benchmarks, recording_folders
 from neuroscaling.study.paths import find_file
 from neuroscaling.study.recipes import load_recipe, recipe_file
-from neuroscaling.study.sections.fit_files import FitFile, read_fit_file, same_names, single_values
+from neuroscaling.study.sections.claim_files import read_claim_file, unknown_fits
+from neuroscaling.study.sections.fit_files import (
+    FitFile,
+    expand_fits,
+    load_fit_file,
+    read_fit_file,
+    same_names,
+    single_values,
+)
 from neuroscaling.study.sections.fits import Fit
 from neuroscaling.study.sections.yaml_document import Document
 
@@ -206,6 +214,33 @@ def fit_faults(study: Document, file: Path) -> list[Fault]:
             found = [*found, *same_names(files), *_filter_faults(fit_file, document, study.content)]
         faults += [Fault(place, problem) for problem in document.problems(found)]
     return faults
+
+
+def claim_faults(study: Document, file: Path) -> list[Fault]:
+    """Everything that is wrong with the files that a study names under `claims:`, at their places in the study."""
+    faults: list[Fault] = []
+    known = _names_of_fits(study, file)
+    for place, path in texts(study.content, ("claims", EACH)):
+        if not Path(path).name:
+            continue  # no path of a file, which has been told
+        try:
+            claims, document, found = read_claim_file(find_file(Path(path), file))
+        except NeuroscalingError as error:
+            faults += [Fault(place, problem) for problem in error.problems]
+            continue
+        if claims is not None and known:
+            found = [*found, *unknown_fits(claims, document, known)]
+        faults += [Fault(place, problem) for problem in document.problems(found)]
+    return faults
+
+
+def _names_of_fits(study: Document, file: Path) -> list[str]:
+    """Names of all fits of a study; none where a file of fits can't be read, which is told elsewhere."""
+    try:
+        files = [load_fit_file(find_file(Path(path), file)) for _, path in texts(study.content, ("fits", EACH))]
+    except NeuroscalingError:
+        return []
+    return [job.name for one in files for job in expand_fits(one)]
 
 
 def _filter_faults(fit_file: FitFile, document: Document, study: Any) -> Iterator[Fault]:

@@ -164,8 +164,13 @@ class Results:
 
     @property
     def published(self) -> Path:
-        """List of the figures and claims of a published study; its figures lie beside it."""
+        """List of the figures of a published study; they lie beside it."""
         return self.root / "report" / "published" / "figures.json"
+
+    @property
+    def claims(self) -> Path:
+        """The claims of the study with their verdicts, a section of the report."""
+        return self.root / "claims.json"
 
     @property
     def accuracy(self) -> Path:

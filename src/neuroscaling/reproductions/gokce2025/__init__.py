@@ -1,1 +1,1 @@
-"""The figures and claims of Gokce & Schrimpf (2025) are made again from its public tables."""
+"""The figures of Gokce & Schrimpf (2025) are made again from its public tables."""

@@ -109,7 +109,7 @@ def keys_of(value: Any) -> Any:
 
 PATTERNS = {NAME: f"a name ({NAME_IN_WORDS})", SESSION: "a text of letters and digits"}
 PATTERNS[ARRAYS_NAME] = "a name (letters, digits and `-`, beginning with a letter or a digit, 40 at most)"
-WORDS = ("format", "source")
+WORDS = ("format", "source", "kind")
 """Keys whose word says which section a mapping is."""
 
 

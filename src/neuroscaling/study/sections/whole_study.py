@@ -73,6 +73,9 @@ class Study(Section):
         description="Validation accuracy as rows of the score table too: benchmark `validation`, region `accuracy`.",
     )
     fits: list[NamedPath] = Field([], description="Files of laws to fit, e.g. [config/fits/demo.yaml].")
+    claims: list[NamedPath] = Field(
+        [], description="Files of claims that the report judges by the fits, e.g. [config/claims/gokce2025.yaml]."
+    )
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Networks that are nowhere named, or named beside published scores; jobs that are split and joined."""

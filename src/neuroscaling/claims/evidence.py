@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.laws.bootstrap import interval
-from neuroscaling.laws.finished_law import FinishedLaw, law_called
-from neuroscaling.laws.fit_record import ComparedForm, FitRecord
+from neuroscaling.laws.finished_law import FinishedLaw
+from neuroscaling.laws.fit_record import ComparedForm
 from neuroscaling.laws.forms import form_by_name
 
 Array = NDArray[np.float64]
@@ -47,28 +46,27 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class PublishedFits:
-    """The finished fits of a study by name.
+class Case:
+    """The laws that a claim is judged by at once: of one mode, of a control, or without one group of their points.
 
-    Two fits of the same models with the same seed have the same resamples, so a statistic of both is taken row by row;
-    fits of different models are independent, for which any pairing of rows will do.
+    laws: by their labels in the statement; a fit that is absent or not testable is not among them. lead: what is
+    particular to them, in words. Two fits of the same points with the same seed have the same resamples, so a statistic
+    of both is taken row by row; fits of different points are independent, for which any pairing of rows will do.
     """
 
-    fits: Mapping[str, FitRecord]
+    mode: str
+    lead: str
+    laws: Mapping[str, FinishedLaw]
 
-    def fitted(self, name: str) -> FinishedLaw | None:
-        """The law called `name`; None where it is absent or not testable."""
-        return law_called(self.fits, name)
+    def resampled(self, labels: Sequence[str]) -> dict[str, FinishedLaw]:
+        """The laws of these labels that have resamples."""
+        found = {label: self.laws[label] for label in labels if label in self.laws}
+        return {label: law for label, law in found.items() if law.resamples is not None}
 
-    def resampled(self, name: str) -> FinishedLaw | None:
-        """The law called `name` with its resamples; None where either is absent."""
-        law = self.fitted(name)
-        return law if law is not None and law.resamples is not None else None
-
-
-def name_in(name: str, mode: str) -> str:
-    """The name of a fit in a mode."""
-    return name if mode == "parity" else f"{name}.corrected"
+    @property
+    def opening(self) -> str:
+        """The lead as the beginning of a text."""
+        return f"{self.lead} " if self.lead else ""
 
 
 def score(form: str, rows: Array, x: Array) -> Array:
@@ -154,51 +152,15 @@ def _aicc(row: ComparedForm) -> float:
 
 YES, PARTLY, NO = "supported", "supported in part", "not supported"
 BY_FORM, UNTESTED = "depends on the form", "not testable"
-MODES = ("parity", "corrected")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one fit, or a pair of fits, says of a claim. support: YES, PARTLY, NO, or None for background."""
+    """What the laws of a case say of a claim. support: YES, PARTLY, NO, or None for background."""
 
     mode: str
     text: str
     support: str | None = None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim, what was found, and whether the finding changes with the form of the law.
-
-    rule: how the verdict follows from the numbers. form: what other forms say, None where nothing was compared;
-    form_matters: whether a form that describes the data about as well reverses the finding. limits: what the numbers
-    can't tell.
-    """
-
-    text: str
-    rule: str
-    findings: Sequence[Finding]
-    form: str | None
-    form_matters: bool
-    limits: str
-
-    @property
-    def verdict(self) -> str:
-        """One of "supported", "supported in part", "depends on the form", "not supported", "not testable"."""
-        judged = common_support([finding.support for finding in self.findings])
-        return BY_FORM if judged is not None and self.form_matters else judged or UNTESTED
-
-    def to_dict(self) -> dict[str, Any]:
-        """The claim as JSON can hold it."""
-        evidence = [{"mode": f.mode, "text": f.text, "support": f.support} for f in self.findings]
-        return {
-            "claim": self.text,
-            "verdict": self.verdict,
-            "evidence": evidence,
-            "depends_on_form": self.form,
-            "rule": self.rule,
-            "limits": self.limits,
-        }
 
 
 def common_support(support: Sequence[str | None]) -> str | None:
@@ -212,3 +174,11 @@ def common_support(support: Sequence[str | None]) -> str | None:
 def graded(whole: bool, part: bool) -> str:
     """YES where the whole claim holds, PARTLY where a part of it does, else NO."""
     return YES if whole else PARTLY if part else NO
+
+
+@dataclass(frozen=True)
+class ByForm:
+    """What other forms of law say: in words, and whether one that describes the points as well turns the finding."""
+
+    text: str
+    matters: bool

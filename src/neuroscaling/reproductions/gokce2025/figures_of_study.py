@@ -1,4 +1,4 @@
-"""All figures and claims of the study are made, written and listed."""
+"""All figures of the study are made, written and listed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from neuroscaling.laws.law_fit import finite
 from neuroscaling.report.figure import write_figure
 from neuroscaling.report.sections import Section, render
 from neuroscaling.reproductions.gokce2025 import (
-    alignment_claims,
     compute_allocation,
     correlations,
     data_and_model_size,
-    efficiency_claims,
     private_benchmarks,
     published_frames,
     training_compute,
@@ -27,7 +25,6 @@ from neuroscaling.reproductions.gokce2025 import (
     training_objectives,
     visual_regions,
 )
-from neuroscaling.reproductions.gokce2025.claim_evidence import PublishedFits
 from neuroscaling.reproductions.gokce2025.figure_entry import Entry
 
 if TYPE_CHECKING:
@@ -81,49 +78,20 @@ def write_index(
     index: str | Path, table: str | Path, checkpoints_csv: str | Path, brainscore_csv: str | Path,
     fit_files: list[str | Path],
 ) -> None:  # fmt: skip
-    """Write the figures beside `index` (JSON), and to it their descriptions (`figures`) and the claims of the study.
+    """Write the figures beside `index` (JSON), and to it their descriptions (`figures`).
 
-    Its keys: figures, claims, verdict_rule, which says how the claims were judged, and those of a section of the page
-    (`report.sections`).
+    Its other keys are those of a section of the page (`report.sections`).
 
     table: the score table (parquet); fit_files: fit JSON files, each with <name>.bootstraps.parquet beside it. A fit
     without that file has no interval on its bars.
     """
     folder, fits = Path(index).parent, read_fits(fit_files)
     described = write_figures(folder, read_table(table), checkpoints_csv, brainscore_csv, fits)
-    content = {"figures": described, "claims": claims(fits), "verdict_rule": VERDICT_RULE}
+    content = {"figures": described}
     write_json(index, finite(content | asdict(page_section(content, folder.name))))
 
 
 def page_section(content: Mapping[str, Any], folder: str) -> Section:
-    """The section of the report's page with the claims and the figures. content: of the index; folder: its name."""
+    """The section of the report's page with the figures. content: of the index; folder: its name."""
     html = render("published.html", [TEMPLATES], published={**content, "folder": folder})
-    return Section(html, [("claims", "Claims"), ("figures", "Figures")], "published models")
-
-
-VERDICT_RULE = (
-    "Each finding is judged by the rule of its claim, in both modes. Supported, or not supported: all findings agree. "
-    "Supported in part: they differ, or each holds in part. Depends on the form: whatever the findings, they change "
-    "between the published form and another one that describes the points about as well as the best (AICc within 2 of "
-    "the best, or a held-out error no larger than that of the form with the best AICc). Not testable: no finding "
-    "could be made, for want of fits or resamples."
-)
-CLAIMS = (
-    alignment_claims.saturation_claim,
-    alignment_claims.hierarchy_claim,
-    efficiency_claims.allocation_claim,
-    efficiency_claims.bias_claim,
-    efficiency_claims.data_claim,
-)
-
-
-def claims(fits: Mapping[str, FitRecord]) -> list[dict[str, Any]]:
-    """The claims of the abstract of Gokce & Schrimpf 2025, each with a verdict and its evidence.
-
-    fits: by name, with their resamples. Each claim
-    is {claim, verdict, evidence: [{mode, text, support}], depends_on_form (text or None), rule, limits}; `VERDICT_RULE`
-    says how a verdict follows from the evidence and `rule` how each finding is judged. A fit that is absent or not
-    testable leaves its evidence out.
-    """
-    study = PublishedFits(fits)
-    return [claim(study).to_dict() for claim in CLAIMS]
+    return Section(html, [("figures", "Figures")], "published models")

@@ -1,0 +1,156 @@
+"""Claims are judged: in each mode and control, under every form, and without every group of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroscaling.claims import curves_above, pace, parameters, rising_gains
+from neuroscaling.claims.evidence import BY_FORM, UNTESTED, ByForm, Case, Finding, common_support
+from neuroscaling.claims.without_groups import LeftOut, groups_of, read_left_out, without
+from neuroscaling.core.files import write_json
+from neuroscaling.laws.finished_law import law_called, read_fits
+from neuroscaling.laws.fit_record import FitRecord
+from neuroscaling.laws.influence_record import group_words
+from neuroscaling.laws.law_fit import finite
+from neuroscaling.report.sections import Section, render
+from neuroscaling.study.sections.claim_files import Claim, Statement
+
+FORMAT = "claims/1"
+TEMPLATES = Path(__file__).parent / "templates"
+VERDICT_RULE = (
+    "Each finding is judged by the rule of its claim, in both modes. Supported, or not supported: all findings agree. "
+    "Supported in part: they differ, or each holds in part. Depends on the form: whatever the findings, they change "
+    "between the published form and another one that describes the points about as well as the best (AICc within 2 of "
+    "the best, or a held-out error no larger than that of the form with the best AICc). Not testable: no finding "
+    "could be made, for want of fits or resamples. Beside the verdict stands what rests on single groups: for each "
+    "set of corrected fits the groups of points without which its findings would be judged otherwise."
+)
+MOST_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of statement is judged: its rule in words, the findings of a case, and what other forms say."""
+
+    rule: str
+    findings: Callable[[Any, Case], list[Finding]]
+    by_form: Callable[[Any, Case], ByForm | None]
+
+
+KINDS = {
+    "pace": Kind(pace.RULE, pace.findings, pace.by_form),
+    "rises": Kind(rising_gains.RULE, rising_gains.findings, rising_gains.by_form),
+    "above": Kind(curves_above.RULE, curves_above.findings, curves_above.by_form),
+    "share": Kind(parameters.SHARE_RULE, parameters.share_findings, parameters.no_forms),
+    "asymptote": Kind(parameters.ASYMPTOTE_RULE, parameters.asymptote_findings, parameters.no_forms),
+    "better_form": Kind(parameters.FORM_RULE, parameters.form_findings, parameters.no_forms),
+}
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim with its verdict and its evidence.
+
+    verdict: "supported", "supported in part", "depends on the form", "not supported" or "not testable". evidence: what
+    was found. depends_on_form: what other forms say, None where nothing was compared. rests_on_groups: for each set of
+    corrected fits, without which groups its findings are judged otherwise; None where no fit was made without groups.
+    stands: whether no group changes anything; None where that is not known. rule: how the verdict follows from the
+    numbers; limits: what they can't tell.
+    """
+
+    claim: str
+    verdict: str
+    evidence: list[Finding]
+    depends_on_form: str | None
+    rests_on_groups: str | None
+    stands: bool | None
+    rule: str
+    limits: str
+
+
+def judge(
+    claims: Sequence[Claim], fits: Mapping[str, FitRecord], left_out: Mapping[str, LeftOut] | None = None
+) -> list[JudgedClaim]:
+    """Each claim with its verdict and evidence; `VERDICT_RULE` says how one follows from the other.
+
+    fits: by name, with their resamples; a fit that is absent or not testable leaves its evidence out. left_out: what
+    the fits stand on, by name.
+    """
+    return [_judged(claim, fits, left_out or {}) for claim in claims]
+
+
+def write_claims(path: str | Path, claims: Sequence[Mapping[str, Any]], fit_files: Sequence[str | Path]) -> None:
+    """Judge claims by finished fits, and write them as a section of the report's page to `path` (JSON).
+
+    claims: their keys, as in a file of claims; fit_files: fit JSON files, each with its resamples and what it stands on
+    beside it.
+    """
+    typed = [Claim.model_validate(dict(claim)) for claim in claims]
+    fit_files = list(fit_files)
+    judged = [asdict(one) for one in judge(typed, read_fits(fit_files), read_left_out(fit_files))]
+    content = {"format": FORMAT, "claims": judged, "verdict_rule": VERDICT_RULE}
+    html = render("claims.html", [TEMPLATES], judged=content)
+    write_json(path, finite(content | asdict(Section(html, [("claims", "Claims")], ""))))
+
+
+def _judged(claim: Claim, fits: Mapping[str, FitRecord], left_out: Mapping[str, LeftOut]) -> JudgedClaim:
+    kind, statement = KINDS[claim.statement.kind], claim.statement
+    cases = list(_cases(claim, fits))
+    found = [finding for case, _ in cases for finding in kind.findings(statement, case)]
+    asked = [case for case, control in cases if case.mode != "parity" and _asks(claim, control)]
+    forms = [words for case in asked if (words := kind.by_form(statement, case)) is not None]
+    support = common_support([finding.support for finding in found])
+    matters = support is not None and any(words.matters for words in forms)
+    groups = [_rests(kind, statement, case, left_out) for case, _ in cases if case.mode != "parity"]
+    known = [rests for rests in groups if rests is not None]
+    return JudgedClaim(
+        claim=claim.claim,
+        verdict=BY_FORM if matters else support or UNTESTED,
+        evidence=found,
+        depends_on_form=" ".join(words.text for words in forms) or None,
+        rests_on_groups=" ".join(text for text, _ in known) or None,
+        stands=all(stands for _, stands in known) if known else None,
+        rule=kind.rule,
+        limits=claim.limits,
+    )
+
+
+def _cases(claim: Claim, fits: Mapping[str, FitRecord]) -> Iterator[tuple[Case, bool]]:
+    """The sets of fits that a claim is judged by, and whether each is a control."""
+    for mode in claim.modes or [""]:
+        ending = ".corrected" if mode == "corrected" and len(claim.modes) > 1 else ""
+        yield _case(mode, "", {label: f"{name}{ending}" for label, name in claim.fits.items()}, fits), False
+    for control in claim.controls:
+        yield _case("", control.lead, control.fits, fits), True
+
+
+def _case(mode: str, lead: str, names: Mapping[str, str], fits: Mapping[str, FitRecord]) -> Case:
+    found = {label: law_called(fits, name) for label, name in names.items()}
+    laws = {label: law for label, law in found.items() if law is not None}
+    return Case(mode or next((law.mode for law in laws.values()), "corrected"), lead, laws)
+
+
+def _asks(claim: Claim, control: bool) -> bool:
+    return claim.forms_of == "all" or (claim.forms_of == "controls") is control
+
+
+def _rests(kind: Kind, statement: Statement, case: Case, left_out: Mapping[str, LeftOut]) -> tuple[str, bool] | None:
+    """Without which groups the findings of a case are judged otherwise, in words, and whether there is none."""
+    whole = [finding.support for finding in kind.findings(statement, case)]
+    groups = groups_of(case, left_out)
+    if not groups or common_support(whole) is None:
+        return None
+    changed = {}
+    for group in groups:
+        own = [finding.support for finding in kind.findings(statement, without(case, group, left_out))]
+        if own != whole:
+            changed[group_words(*group)] = common_support(own) or UNTESTED
+    lead = f"{case.opening}{', '.join(case.laws)}: {common_support(whole)} with all points"
+    if not changed:
+        return f"{lead}, and without any of {len(groups)} groups.", True
+    named = [f"{support} without {words}" for words, support in list(changed.items())[:MOST_NAMED]]
+    more = f", and otherwise without {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
+    return f"{lead}; {', '.join(named)}{more}; the same without the other {len(groups) - len(changed)} groups.", False
