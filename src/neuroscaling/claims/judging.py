@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.claims import curves_above, pace, parameters, rising_gains
-from neuroscaling.claims.evidence import BY_FORM, UNTESTED, ByForm, Case, Finding, common_support
+from neuroscaling.claims.evidence import BY_FORM, NO, PARTLY, UNTESTED, YES, ByForm, Case, Finding, common_support
 from neuroscaling.claims.without_groups import LeftOut, groups_of, read_left_out, without
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.finished_law import law_called, read_fits
@@ -25,8 +25,10 @@ VERDICT_RULE = (
     "Supported in part: they differ, or each holds in part. Depends on the form: whatever the findings, they change "
     "between the published form and another one that describes the points about as well as the best (AICc within 2 of "
     "the best, or a held-out error no larger than that of the form with the best AICc). Not testable: no finding "
-    "could be made, for want of fits or resamples. Beside the verdict stands what rests on single groups: for each "
-    "set of corrected fits the groups of points without which its findings would be judged otherwise."
+    "could be made, for want of fits or resamples. Beside the verdict stands what rests on single groups of points, of "
+    "the corrected fits: a claim rests on a group where its findings turn without it, to the other side or to not "
+    "testable. Where they are supported only in part without it, that is counted and no more, since the ends of "
+    "intervals rest on 100 resamples there."
 )
 MOST_NAMED = 12
 
@@ -56,8 +58,8 @@ class JudgedClaim:
 
     verdict: "supported", "supported in part", "depends on the form", "not supported" or "not testable". evidence: what
     was found. depends_on_form: what other forms say, None where nothing was compared. rests_on_groups: for each set of
-    corrected fits, without which groups its findings are judged otherwise; None where no fit was made without groups.
-    stands: whether no group changes anything; None where that is not known. rule: how the verdict follows from the
+    corrected fits, without which groups its findings turn; None where no fit was made without groups. stands: whether
+    none turns them; None where that is not known. rule: how the verdict follows from the
     numbers; limits: what they can't tell.
     """
 
@@ -138,19 +140,21 @@ def _asks(claim: Claim, control: bool) -> bool:
 
 
 def _rests(kind: Kind, statement: Statement, case: Case, left_out: Mapping[str, LeftOut]) -> tuple[str, bool] | None:
-    """Without which groups the findings of a case are judged otherwise, in words, and whether there is none."""
-    whole = [finding.support for finding in kind.findings(statement, case)]
+    """Without which groups the findings of a case turn, in words, and whether there is none."""
+    whole = common_support([finding.support for finding in kind.findings(statement, case)])
     groups = groups_of(case, left_out)
-    if not groups or common_support(whole) is None:
+    if not groups or whole is None:
         return None
-    changed = {}
+    found: dict[str, str] = {}
     for group in groups:
         own = [finding.support for finding in kind.findings(statement, without(case, group, left_out))]
-        if own != whole:
-            changed[group_words(*group)] = common_support(own) or UNTESTED
-    lead = f"{case.opening}{', '.join(case.laws)}: {common_support(whole)} with all points"
-    if not changed:
-        return f"{lead}, and without any of {len(groups)} groups.", True
-    named = [f"{support} without {words}" for words, support in list(changed.items())[:MOST_NAMED]]
-    more = f", and otherwise without {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
-    return f"{lead}; {', '.join(named)}{more}; the same without the other {len(groups) - len(changed)} groups.", False
+        found[group_words(*group)] = common_support(own) or UNTESTED
+    weaker = PARTLY if whole in (YES, NO) else whole
+    turned = {words: support for words, support in found.items() if support not in (whole, weaker)}
+    partly = sum(support == weaker != whole for support in found.values())
+    named = [f"{support} without {words}" for words, support in list(turned.items())[:MOST_NAMED]]
+    more = [f"turned without {len(turned) - MOST_NAMED} more"] if len(turned) > MOST_NAMED else []
+    some = [f"in part without {partly}"] if partly else []
+    same = len(found) - len(turned) - partly
+    parts = [f"{whole} with all points", *named, *more, *some, f"the same without {same} of {len(found)} groups"]
+    return f"{case.opening}{', '.join(case.laws)}: {'; '.join(parts)}.", not turned
