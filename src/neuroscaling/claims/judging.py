@@ -122,9 +122,8 @@ def _judged(claim: Claim, fits: Mapping[str, FitRecord], left_out: Mapping[str, 
 
 def _cases(claim: Claim, fits: Mapping[str, FitRecord]) -> Iterator[tuple[Case, bool]]:
     """The sets of fits that a claim is judged by, and whether each is a control."""
-    for mode in claim.modes or [""]:
-        ending = ".corrected" if mode == "corrected" and len(claim.modes) > 1 else ""
-        yield _case(mode, "", {label: f"{name}{ending}" for label, name in claim.fits.items()}, fits), False
+    for mode in claim.asked_modes():
+        yield _case(mode, "", {label: claim.name_in(mode, name) for label, name in claim.fits.items()}, fits), False
     for control in claim.controls:
         yield _case("", control.lead, control.fits, fits), True
 

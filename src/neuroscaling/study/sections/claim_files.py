@@ -95,6 +95,10 @@ class ShareOf(Section):
     above: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="The share.")
     called: Text = Field("share", description="What the share is called in the report.")
 
+    def labels(self) -> list[str]:
+        """No labels of its own: it is judged of each fit by itself."""
+        return []
+
 
 class Asymptote(Section):
     """Whether the asymptote of one fit lies above that of another, both identified."""
@@ -119,6 +123,10 @@ class BetterForm(Section):
     kind: Literal["better_form"] = Field(description="`better_form`.")
     form: Text = Field(description="The form that is better.")
     than: Text = Field(description="The form that it is compared with.")
+
+    def labels(self) -> list[str]:
+        """No labels of its own: it is judged of each fit by itself."""
+        return []
 
 
 Statement = Annotated[Pace | Rises | Above | ShareOf | Asymptote | BetterForm, Field(discriminator="kind")]
@@ -154,16 +162,23 @@ class Claim(Section):
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Labels of the statement that have no fit."""
-        labels = getattr(self.statement, "labels", list)()
+        labels = self.statement.labels()
         for key, fits in (("fits", self.fits), *(("controls", control.fits) for control in self.controls)):
             if missing := [label for label in labels if label not in fits]:
                 yield (key,), f"no fit is named for `{missing[0]}` of the statement"
 
+    def asked_modes(self) -> list[str]:
+        """Its modes; an empty text for the fits as they are named."""
+        return list(self.modes) or [""]
+
+    def name_in(self, mode: str, name: str) -> str:
+        """The name of a fit in one of its modes."""
+        return f"{name}.corrected" if mode == "corrected" and len(self.modes) > 1 else name
+
     def names(self) -> Iterator[str]:
         """Names of all fits that it is judged by."""
-        for name in self.fits.values():
-            for mode in self.modes or [""]:
-                yield f"{name}.corrected" if mode == "corrected" and len(self.modes) > 1 else name
+        for mode in self.asked_modes():
+            yield from (self.name_in(mode, name) for name in self.fits.values())
         for control in self.controls:
             yield from control.fits.values()
 
