@@ -11,6 +11,9 @@ import yaml
 from neuroscaling.cli import main, schema
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
+from neuroscaling.laws.influence import influence_content
+from neuroscaling.laws.influence_record import Influence, influence_path
+from neuroscaling.study.sections.claim_files import load_claim_file
 from tests.cli.test_data_cli import small_tree
 from tests.forecast.test_next_runs import planted_two
 from tests.support.doc_blocks import PAGES, ROOT, blocks
@@ -62,6 +65,8 @@ def scratch(tmp_path_factory):
         file = folder / "results" / f"{name}.json"
         write_json(file, completed(fit))
         resamples.to_parquet(file.with_suffix(".bootstraps.parquet"))
+        stands_on = Influence(name="made-up", fit="made-up", mode="corrected", status="judged", verdict="made up")
+        write_json(influence_path(file), influence_content(stands_on))
     (folder / "runs.csv").write_text("n_params,n_samples_seen,label\n1e7,1e8,middle\n1e6,1e9,long\n")
     return folder
 
@@ -130,7 +135,12 @@ def test_comments_above_blocks_name_what_there_is():
 def test_yaml_is_a_study_or_a_part_of_one(block, tmp_path, monkeypatch):
     for name in set(re.findall(r"\$\{?(\w+)", block.text)):
         monkeypatch.setenv(name, "/data")
-    keys = set(yaml.safe_load(block.text))
+    content = yaml.safe_load(block.text)
+    if any(isinstance(claim, dict) for claim in content.get("claims", [])):
+        (tmp_path / "claims.yaml").write_text(block.text)
+        assert load_claim_file(tmp_path / "claims.yaml").claims
+        return
+    keys = set(content)
     (tmp_path / "study.yaml").write_text("\n".join([block.text, *(REST[key] for key in REST.keys() - keys)]))
     read_study_file(tmp_path / "study.yaml")
 
