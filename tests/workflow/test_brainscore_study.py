@@ -136,7 +136,8 @@ def test_the_audit_prints_both_engines_and_their_difference(five):
 
 def test_the_plan_counts_bytes_beforehand(five):
     command = [sys.executable, "-m", "neuroscaling.cli.main", "plan", "five.yaml", "--format", "json"]
-    rows = json.loads(subprocess.run(command, cwd=five.path, capture_output=True, text=True, check=True).stdout)
+    stages = json.loads(subprocess.run(command, cwd=five.path, capture_output=True, text=True, check=True).stdout)
+    rows = stages["extraction"]
     assert [row["stimuli"] for row in rows] == [100, 100, 50, None]
     written = sum(
         int(array["shape"][0] * array["shape"][0] * 8 + array["shape"][0] * 8)

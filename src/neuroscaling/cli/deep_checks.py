@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from neuroscaling.brainscore.environment import estimate_mb
 from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
 from neuroscaling.cli.fit_checks import mapping_size_problems, scale_problems
 from neuroscaling.core.errors import DataError, Place, Problem, listing
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.encoding.settings import EncodingSettings
-from neuroscaling.planning.encoding import fits_of, subject_shape
+from neuroscaling.planning.brainscore_memory import kernel_mb
+from neuroscaling.planning.encoding import count_stimuli, fits_of, subject_shape
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.recordings.arrays_check import array_faults
@@ -41,8 +41,7 @@ from neuroscaling.training.network_trials import network_problems
 from neuroscaling.training.schedule import StepPlan
 
 WIDE = 1_000_000
-MANY_NEUROIDS = 1_000
-"""Features of a wide layer, and neuroids of a large recording, for an estimate of memory."""
+"""Features of a wide layer, for an estimate of memory."""
 
 
 def deep_problems(study: LoadedStudy) -> list[Problem]:
@@ -187,13 +186,10 @@ def _memory(study: LoadedStudy) -> Iterator[Problem]:
     settings = study.config.brainscore
     if settings is None or settings.engine != "kernel":
         return
-    from neuroscaling.planning.encoding import count_stimuli
-
-    kept = ("gram",) if study.config.extraction.keep != "features" else ("features",)
     for job in brainscore_jobs(study):
         n = count_stimuli(study, job.stimuli)
         # No layer takes more than a wide one, and no benchmark's images are more than the set's.
-        estimate = 0 if n is None else estimate_mb(n, WIDE, MANY_NEUROIDS, "kernel", kept, settings.samples != ALL)
+        estimate = 0 if n is None else kernel_mb(study, n, WIDE)
         if estimate > settings.mem_mb:
             what = f"scoring {n} stimuli would take about {estimate} MB, and its jobs have {settings.mem_mb} MB"
             fix = f"`mem_mb: {-(-estimate // 500) * 500}`"

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     status = _add(commands, "status", _status, text, study=True, formats=True)
     text = "what changed since the study last ended: settings, formulas, versions; what is absent because of it"
     status.add_argument("--why", action="store_true", help=text)
-    text = "what a study costs before it runs: hours of training, bytes of activations; nothing is computed but shapes"
+    text = "what a study costs before it runs: training, activations, scores; nothing is computed but shapes"
     add_plan_options(_add(commands, "plan", print_plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
     models = _add(commands, "models", _models, "the architectures known by name, and what they cost", formats=True)
@@ -174,8 +174,8 @@ def _architecture_row(arch: architectures.Architecture, cost: bool) -> dict[str,
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """The options of `plan`."""
-    stages = ("training", "extraction")
-    parser.add_argument("--stage", choices=stages, help="plan one of them alone; both by default")
+    stages = ("training", "extraction", "brainscore", "encoding")
+    parser.add_argument("--stage", choices=stages, help="plan one of them alone; all by default")
     text = "a row of trainings stands for a ... (family)"
     parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), default="family", help=text)
     text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"

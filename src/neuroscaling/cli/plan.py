@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any
 
-from neuroscaling.cli import plan_training
+from neuroscaling.cli import plan_scores, plan_training
 from neuroscaling.cli.output import GIGA, show
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.planning.training_throughput import (
@@ -22,34 +22,36 @@ from neuroscaling.planning.training_throughput import (
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import definition_of, size_of, subset_images
 from neuroscaling.study import wanted
-from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.run_table import Run
-from neuroscaling.study.sections.extraction import Layers
 from neuroscaling.study.stimulus_sets import StimulusSet
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.weight_averaging import start_note, start_share
 
 
 def print_plan(options: argparse.Namespace) -> None:
-    """Print what training costs, then the bytes of extraction; or either of them alone."""
+    """Print what training costs, the bytes of extraction, and what scores cost; or one of these stages alone."""
     _refuse_contradictions(options)
     study = load_study(options.study, planning=True)
     sections, notes = {}, study.left_out_notes()
-    if options.stage != "extraction" and any(run.kind == "trained" for run in study.runs.values()):
+    if options.stage in (None, "training") and any(run.kind == "trained" for run in study.runs.values()):
         measured = calibrate_training(study) if options.calibrate else None
         speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)
         sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
-    if options.stage != "training":
+    if options.stage in (None, "extraction"):
         sections["extraction"] = plan_rows(study)
+    if options.stage in (None, "brainscore") and study.config.brainscore:
+        sections["brainscore"] = plan_scores.brainscore_rows(study)
+    if options.stage in (None, "encoding") and study.config.encoding:
+        sections["encoding"] = plan_scores.encoding_rows(study)
+        notes.append(plan_scores.ENCODING_NOTE)
     _show_sections(sections, options.format)
     print("\n".join(notes), file=sys.stderr, end="\n" if notes else "")
 
 
 def _show_sections(sections: dict[str, list[dict[str, Any]]], form: str) -> None:
-    """One section as rows; two as tables one below the other, as CSV with a column `stage`, or as JSON by stage."""
+    """One section as rows; several as tables one below the other, as CSV with a column `stage`, or as JSON by stage."""
     if form == "table":
         sections = {stage: [plan_training.readable_row(row) for row in rows] for stage, rows in sections.items()}
     if len(sections) < 2:
@@ -69,9 +71,9 @@ def _show_sections(sections: dict[str, list[dict[str, Any]]], form: str) -> None
 def _refuse_contradictions(options: argparse.Namespace) -> None:
     """Raise StudyError for options that contradict each other."""
     problems = [
-        Problem(what="says nothing to the stage extraction", where=f"--{name}", value=value, fix="leave it out")
+        Problem(what=f"says nothing to the stage {options.stage}", where=f"--{name}", value=value, fix="leave it out")
         for name in OPTIONS_OF_TRAINING
-        if (value := getattr(options, name)) and options.stage == "extraction"
+        if (value := getattr(options, name)) and options.stage not in (None, "training")
     ]
     if options.gpus < 1:
         problems.append(
@@ -108,18 +110,9 @@ def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Run]]:
 
 
 def _plan_row(study: LoadedStudy, arch: str, runs: list[Run], stimuli: StimulusSet, n: int | None) -> dict[str, Any]:
-    from neuroscaling.planning.extraction import peak_scratch, planned_layers
+    from neuroscaling.planning.extraction import layers_of_run, peak_scratch
 
-    settings = study.config
-    layers = planned_layers(
-        arch,
-        FeatureSpec(
-            Layers.model_validate(extracted_layers(settings, runs[0])), settings.reduction, settings.extraction
-        ),
-        n or 0,
-        settings.extraction,
-        runs[0].kind,
-    )
+    layers = layers_of_run(study, runs[0], n or 0)
     known = {
         "features_gb": round(len(runs) * sum(layer["bytes"] for layer in layers) / GIGA, 3),
         "gram_gb": round(len(runs) * sum(layer["gram_bytes"] for layer in layers) / GIGA, 3),
@@ -132,7 +125,7 @@ def _plan_row(study: LoadedStudy, arch: str, runs: list[Run], stimuli: StimulusS
 
 
 OPTIONS_OF_TRAINING = ("gpu", "calibrate")
-"""Options that say nothing to the stage of extraction."""
+"""Options that say nothing to the other stages."""
 
 
 def calibrate_training(study: LoadedStudy) -> str:

@@ -14,7 +14,10 @@ from neuroscaling.activations.passes import feature_bytes, plan_passes
 from neuroscaling.models.build import with_shapes
 from neuroscaling.models.state import network_device
 from neuroscaling.study.extraction_job import FeatureSpec
-from neuroscaling.study.sections.extraction import ExtractionOptions
+from neuroscaling.study.layer_choice import extracted_layers
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.extraction import ExtractionOptions, Layers
 
 
 def planned_layers(
@@ -48,6 +51,14 @@ def planned_layers(
         for step in steps
         for entry, layout in step.layouts.items()
     ]
+
+
+def layers_of_run(study: LoadedStudy, run: Run, n_stimuli: int) -> list[dict[str, Any]]:
+    """The layers that the study extracts of a run from so many stimuli, as `planned_layers` has them."""
+    settings = study.config
+    layers = Layers.model_validate(extracted_layers(settings, run))
+    asked = FeatureSpec(layers, settings.reduction, settings.extraction)
+    return planned_layers(run.arch, asked, n_stimuli, settings.extraction, run.kind)
 
 
 def peak_scratch(rows: list[dict[str, Any]]) -> int:
