@@ -19,7 +19,7 @@ from neuroscaling.regression.cross_validation import Fold
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram
-from neuroscaling.regression.mapping_images import mapping_rows
+from neuroscaling.regression.mapping_images import mapping_ranks
 from neuroscaling.regression.pls import KernelPLS, n_components_on, pls_splits_counted
 from neuroscaling.regression.scores import varies
 from neuroscaling.regression.similarity import nearest_units
@@ -61,10 +61,16 @@ def inputs_of(regression: Any, view: View, layer: str) -> Inputs:
     return view.values(layer) if isinstance(regression, stock.SingleRegression) else view.inputs(layer)
 
 
-def taken(inputs: Inputs, rows: np.ndarray) -> Inputs:
-    """The inputs of `rows` alone, in their order."""
-    if isinstance(inputs, Gram):
-        return inputs.take(rows)
+def inputs_of_few(inputs: Inputs, by_split: bool) -> Inputs:
+    """What estimators on few of the rows read, when splits draw rows of their own: inner products, which all share.
+
+    Each split would multiply out nearly the same ones.
+    """
+    return inputs.as_gram if isinstance(inputs, Features) and by_split else inputs
+
+
+def taken(inputs: Features | np.ndarray, rows: np.ndarray) -> Features | np.ndarray:
+    """The features of `rows` alone, in their order."""
     return Features(inputs.values[rows]) if isinstance(inputs, Features) else inputs[rows]
 
 
@@ -123,6 +129,7 @@ class KernelRegression:
         self._by_split = by_split
         self._values: tuple[Any, Any] = (None, None)
         self._taken: tuple[Any, Any] = (None, None)
+        self._ranks: dict[tuple[int, bytes], np.ndarray] = {}
         self._kept: tuple[str | None, Any] = (None, None)
 
     def begin(self, layers: Layered, n_images: int | None = None) -> None:
@@ -143,7 +150,7 @@ class KernelRegression:
         rows, targets = self._view.rows(source), np.asarray(target, dtype=np.float64)
         layer = self._next_layer()
         if self._n_images is not None:
-            chosen = mapping_rows(rows, self._n_images, self._seed())
+            chosen = self._few_of(rows)
             self._fit = _Fit(layer, rows[chosen], targets[chosen], None)
             return self
         if layer != self._kept[0]:
@@ -206,36 +213,39 @@ class KernelRegression:
         rows = self._view.rows(numbers)
         for split in splits:
             layer, train = self._next_layer(), rows[split.source_train]
-            own = None if labels is None else labels[split.target_train]
-            chosen = mapping_rows(train, self._n_images or 0, self._seed(), own)
+            chosen = self._few_of(train, None if labels is None else labels[split.target_train])
             targets = np.asarray(values[split.target_train[chosen]], dtype=np.float64)
             yield self._predicted_from_few(layer, train[chosen], targets, rows[split.source_test])
+
+    def _few_of(self, train: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Which of the rows `train` are those of the mapping images; one order serves all numbers of them."""
+        key = self._seed(), train.tobytes()
+        if key not in self._ranks:
+            self._ranks[key] = mapping_ranks(train, self._seed(), labels)
+        return np.flatnonzero(self._ranks[key] < (self._n_images or 0))
 
     def _predicted_from_few(self, layer: str, train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Predictions of the rows `test`, fitted on the rows `train`: no other row is read.
 
         NaN for targets that don't vary in so few images: no mapping knows anything of them.
         """
-        estimator = self._make(self._few_inputs(layer, train, test), self._n_images)
+        inputs = inputs_of_few(self._inputs(layer), self._by_split)
+        if not isinstance(inputs, Gram):
+            inputs = self._taken_rows(inputs, layer, np.concatenate([train, test]))
+            train, test = np.arange(len(train)), np.arange(len(train), len(train) + len(test))
+        estimator = self._make(inputs, self._n_images)
         self._fit = _Fit(layer, train, targets, estimator)
         varying = varies(targets)
         predictions = np.full((len(test), targets.shape[1]), np.nan)
         if not varying.any():
             self.components.append(None)
             return predictions
-        self._fitted(estimator, np.arange(len(train)), targets[:, varying])
-        predictions[:, varying] = estimator.predict(np.arange(len(train), len(train) + len(test)))
+        self._fitted(estimator, train, targets[:, varying])
+        predictions[:, varying] = estimator.predict(test)
         return predictions
 
-    def _few_inputs(self, layer: str, train: np.ndarray, test: np.ndarray) -> Inputs:
-        """Inputs of the rows `train` and `test` alone, one after the other.
-
-        Splits share all inner products: each would multiply out nearly the same ones. Subjects share their rows.
-        """
-        inputs = self._inputs(layer)
-        if isinstance(inputs, Features) and self._by_split:
-            inputs = Gram(inputs.gram, inputs.values.sum(1), inputs.values.shape[1])
-        rows = np.concatenate([train, test])
+    def _taken_rows(self, inputs: Features | np.ndarray, layer: str, rows: np.ndarray) -> Features | np.ndarray:
+        """Features of `rows` alone, kept for the next fit: subjects share their rows."""
         key = layer, self._view.seen, rows.tobytes()
         if self._taken[0] != key:
             self._taken = (None, None)

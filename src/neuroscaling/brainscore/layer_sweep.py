@@ -14,11 +14,19 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from neuroscaling.activations.zarr_reading import Activations
 from neuroscaling.brainscore.kernel_engine import SERVED, metric_parts, use_kernel
-from neuroscaling.brainscore.kernel_regression import EstimatorMaker, Inputs, estimator_maker, inputs_of, taken
+from neuroscaling.brainscore.kernel_regression import (
+    EstimatorMaker,
+    Inputs,
+    estimator_maker,
+    inputs_of,
+    inputs_of_few,
+    taken,
+)
 from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.regression.cross_validation import Fold, inner_scores
+from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.mapping_images import mapping_rows
 
 TRAIN_SHARE = 0.9
@@ -186,9 +194,11 @@ def _compared(
     if inner.n_images is None:
         folds = [(inner.rows[train], inner.rows[held]) for train, held in inner.folds]
         return inner_scores({"": maker(inputs, None)}, rows, own.values, folds, own.groups)[0]
-    few, n_fitted = taken(inputs, rows[inner.rows]), len(inner.folds[0][0])
-    targets = own.values[inner.rows]
-    return inner_scores({"": maker(few, n_fitted)}, np.arange(len(targets)), targets, inner.folds, own.groups)[0]
+    few, own_rows = inputs_of_few(inputs, own.by_split), rows[inner.rows]
+    if not isinstance(few, Gram):
+        few, own_rows = taken(few, own_rows), np.arange(len(own_rows))
+    estimator = maker(few, len(inner.folds[0][0]))
+    return inner_scores({"": estimator}, own_rows, own.values[inner.rows], inner.folds, own.groups)[0]
 
 
 def _raw_splits(score: Any) -> np.ndarray:

@@ -194,8 +194,7 @@ def _map(features: Features | Gram, rows: np.ndarray, equations: NormalEquations
         return Fit(features.values, equations.means, weights, equations.mean)
     # Their sum is 0 but for rounding, which inner products of features with large means would amplify.
     weights = weights - weights.mean(0)
-    products = products_of(features)
-    return Fit(products, equations.means, weights, equations.mean).spread(products, rows)
+    return Fit(products_of(features), equations.means, weights, equations.mean, columns=rows)
 
 
 def _check_penalties(alphas: Sequence[float]) -> None:

@@ -37,6 +37,11 @@ class Features:
         return self.values @ self.values.T
 
     @cached_property
+    def as_gram(self) -> Gram:
+        """The inner products with what else a Gram tells."""
+        return Gram(self.gram, self.values.sum(1), self.values.shape[1])
+
+    @cached_property
     def covariance(self) -> np.ndarray:
         """Inner products of all pairs of features, (p, p)."""
         return self.values.T @ self.values
@@ -52,7 +57,7 @@ class Fit:
     """A linear map from the rows of `source` (features, or inner products with all stimuli) to targets.
 
     source (n, d), its mean over the training rows (d,), left (d, k), right (k, m) where the map has low rank, and the
-    mean of the training targets (m,).
+    mean of the training targets (m,). columns: of the source, where the map is of these alone.
     """
 
     source: np.ndarray
@@ -60,18 +65,13 @@ class Fit:
     left: np.ndarray
     target_mean: np.ndarray
     right: np.ndarray | None = None
+    columns: np.ndarray | None = None
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Predictions (len(rows), m)."""
-        projected = (self.source[rows] - self.source_mean) @ self.left
+        source = self.source[rows] if self.columns is None else self.source[np.ix_(rows, self.columns)]
+        projected = (source - self.source_mean) @ self.left
         return (projected if self.right is None else projected @ self.right) + self.target_mean
-
-    def spread(self, source: np.ndarray, rows: np.ndarray) -> "Fit":
-        """The same map for inner products with all n stimuli, of which the fit saw `rows` (repeats allowed)."""
-        left, source_mean = np.zeros((len(source), self.left.shape[1])), np.zeros(len(source))
-        np.add.at(left, rows, self.left)
-        source_mean[rows] = self.source_mean
-        return Fit(source, source_mean, left, self.target_mean, self.right)
 
 
 def is_primal(features: Features | Gram, n_rows: int) -> TypeGuard[Features]:

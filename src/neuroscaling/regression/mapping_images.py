@@ -27,15 +27,22 @@ def nested_order(n: int, seed: int, labels: np.ndarray | None = None) -> np.ndar
     return order[np.argsort(places, kind="stable")]
 
 
-def mapping_rows(stimuli: np.ndarray, n_images: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
-    """Rows, ascending, of the first `n_images` images in the nested order of the different `stimuli` (rows,).
+def mapping_ranks(stimuli: np.ndarray, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
+    """The place of each row's image in the nested order of the different `stimuli` (rows,): those below n are n images.
 
     stimuli: an id for each row, or numbers in the order of the ids; labels (rows,): balanced by `nested_order`. The
     order of the rows makes no difference.
     """
     _, first, image = np.unique(stimuli, return_index=True, return_inverse=True)
     order = nested_order(len(first), seed, None if labels is None else np.asarray(labels)[first])
-    return np.flatnonzero(np.isin(image, order[:n_images]))
+    places = np.empty(len(order), dtype=int)
+    places[order] = np.arange(len(order))
+    return places[image]
+
+
+def mapping_rows(stimuli: np.ndarray, n_images: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
+    """Rows, ascending, of the first `n_images` images, as `mapping_ranks` orders them."""
+    return np.flatnonzero(mapping_ranks(stimuli, seed, labels) < n_images)
 
 
 def too_many_images(benchmark: str, larger: list[int], most: int) -> Problem:

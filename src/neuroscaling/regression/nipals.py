@@ -8,12 +8,15 @@ and stop gives the same number of iterations; the leading eigenvector of S would
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from itertools import pairwise
+from math import frexp, sqrt
 
 import numpy as np
+from scipy.linalg.blas import dsymv, dsyr2
 
 TOLERANCE = 1e-6
 MAX_ITERATIONS = 500
+AT_ONCE = 8
 # scikit-learn takes a column of residuals for zero where all of them are below this.
 ZERO = 10 * float(np.finfo(np.float64).eps)
 # Below this share of a column's squares, what is left of it must be computed: the recurrence has lost its digits.
@@ -51,28 +54,62 @@ class Remainder:
         return None
 
 
+@dataclass(frozen=True)
+class Power:
+    """S (m, m), of which the lower triangle alone is kept up to date, times `scale`.
+
+    Scaled by a power of 2 to a trace near 1, so that several steps without a norm between them stay in the range of
+    numbers: no digit changes, and neither does the stopping rule.
+    """
+
+    matrix: np.ndarray
+    scale: float
+
+    @classmethod
+    def of(cls, matrix: np.ndarray) -> "Power":
+        """From S itself, which is overwritten."""
+        scale = 2.0 ** -frexp(np.trace(matrix))[1]
+        matrix *= scale
+        return cls(np.asfortranarray(matrix), scale)
+
+    def times(self, weights: np.ndarray, image: np.ndarray) -> None:
+        """Write S c, times the scale, into `image`."""
+        dsymv(1.0, self.matrix, weights, y=image, overwrite_y=1, lower=1)
+
+    def deflate(self, loading: np.ndarray, half: np.ndarray) -> None:
+        """S -= l h' + h l', in place."""
+        dsyr2(-self.scale, loading, half, a=self.matrix, overwrite_a=1, lower=1)
+
+
 def power_iteration(
-    times_power: Callable[[np.ndarray], np.ndarray],
+    times_power: Callable[[np.ndarray, np.ndarray], None],
     n_targets: int,
     start: int,
     tol: float = TOLERANCE,
     max_iter: int = MAX_ITERATIONS,
+    at_once: int = AT_ONCE,
 ) -> tuple[np.ndarray, int]:
     """Target weights (m,) of one component, and scikit-learn's number of iterations for it.
 
-    times_power: c -> S c. With c the old weights and c' = Sc / |Sc| the new ones, c' S c is |Sc|: what the stopping
-    rule needs is at hand.
+    times_power: writes a multiple of S c, the same each time, into its second argument; at_once: steps that are made
+    before their norms are looked at, which costs more than a step of few targets. With v the weights times any number
+    and v' = S v, the stopping rule is 2 - 2 v'v / sqrt(v'Sv v_old'v) < tol: what it needs is at hand.
     """
-    weights = np.zeros(n_targets)
-    weights[start] = 1.0
-    old_norm = old_length = 0.0
-    for n_iter in range(1, max_iter + 1):
-        image = times_power(weights)
-        norm = sqrt(max(weights.dot(image), 0.0))
-        if n_targets == 1 or n_iter == max_iter or not norm:
-            break
-        if n_iter > 1 and 2 - 2 * old_length / (norm * old_norm) < tol:
-            break
-        old_norm, old_length = norm, sqrt(image.dot(image))
-        weights = image / old_length
-    return weights, n_iter
+    iterates = np.zeros((at_once + 1, n_targets))
+    iterates[0, start] = 1.0
+    if n_targets == 1:
+        return iterates[0], 1
+    n_iter, before = 0, 0.0
+    while True:
+        for old, new in pairwise(iterates):
+            times_power(old, new)
+        crossed = iterates @ iterates.T
+        squares, products = crossed.diagonal().tolist(), crossed.diagonal(1).tolist()
+        for step, product in enumerate(products):
+            n_iter += 1
+            ended = n_iter == max_iter or product <= 0
+            if ended or (n_iter > 1 and 2 - 2 * squares[step] / sqrt(product * before) < tol):
+                return iterates[step] / sqrt(squares[step]), n_iter
+            before = product
+        before /= squares[-1]
+        iterates[0] = iterates[-1] / sqrt(squares[-1])

@@ -114,7 +114,7 @@ def _fit_one(
         return replace(fit, source=features.values), iterations
     products = products_of(features)
     fit, iterations = fit_dual(products[np.ix_(rows, rows)], targets, [everything], n_components)[0]
-    return fit.spread(products, rows), iterations
+    return replace(fit, source=products, columns=rows), iterations
 
 
 def _count(features: Features | Gram) -> int:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg.blas import dsymv
 
 from neuroscaling.regression.features import Fit
-from neuroscaling.regression.nipals import Remainder, power_iteration
+from neuroscaling.regression.nipals import Power, Remainder, power_iteration
 
 # Rounding in K leaves some 1e-15 of the trace of S behind when the features are used up.
 EXHAUSTED = 1e-12
@@ -32,7 +33,7 @@ class DualSplit:
     n_rows: int
     targets: np.ndarray
     target_images: np.ndarray
-    power: np.ndarray | None
+    power: Power | None
     trace: np.ndarray  # of S: now, and at the start
     remainder: Remainder
     weights: np.ndarray
@@ -51,19 +52,21 @@ class DualSplit:
         found = len(self.iterations)
         return self.targets[target] - self.loadings[:found, target] @ self.scores[:found]
 
-    def times_power(self, weights: np.ndarray) -> np.ndarray:
-        """S c through its factors."""
+    def times_power(self, weights: np.ndarray, image: np.ndarray) -> None:
+        """Write S c into `image`, through the factors of S."""
         found = len(self.iterations)
-        image = weights @ self.target_images - (self.loadings[:found] @ weights) @ self.images[:found]
-        return self.targets @ image - (self.scores[:found] @ image) @ self.loadings[:found]
+        score = weights @ self.target_images - (self.loadings[:found] @ weights) @ self.images[:found]
+        image[:] = self.targets @ score - (self.scores[:found] @ score) @ self.loadings[:found]
 
     def add_score(self) -> bool:
         """Find the score of the next component; False where targets or features are used up."""
         start = self.remainder.start(self.residual)
         if start is None or self.trace[0] <= EXHAUSTED * self.trace[1]:
             return False
-        times_power = self.times_power if self.power is None else self.power.dot
-        weights, n_iter = power_iteration(times_power, len(self.targets), start)
+        if self.power is None:
+            weights, n_iter = power_iteration(self.times_power, len(self.targets), start, at_once=1)
+        else:
+            weights, n_iter = power_iteration(self.power.times, len(self.targets), start)
         found = len(self.iterations)
         score = weights @ self.target_images - (self.loadings[:found] @ weights) @ self.images[:found]
         for _ in range(2):
@@ -85,8 +88,7 @@ class DualSplit:
         self.remainder.reduce(loading)
         self.trace[0] -= 2 * (loading @ half)
         if self.power is not None:
-            change = np.multiply.outer(loading, half)
-            np.subtract(self.power, change + change.T, out=self.power)
+            self.power.deflate(loading, half)
 
     def dual(self) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients over stimuli in two factors, (n, k) and (k, m)."""
@@ -122,13 +124,20 @@ def fit_dual(
         active = [split for split in active if split.add_score()]
         if not active:
             break
-        images = products @ np.stack([split.scores[len(split.iterations) - 1] for split in active], axis=1)
-        for split, image in zip(active, images.T, strict=True):
+        images = _times_symmetric(products, np.stack([split.scores[len(split.iterations) - 1] for split in active]))
+        for split, image in zip(active, images, strict=True):
             split.deflate(image)
     return [
         _finish(split, products, total, targets[rows].mean(0))
         for split, total, rows in zip(splits, sums, row_sets, strict=True)
     ]
+
+
+def _times_symmetric(products: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Images K t (splits, n) of scores (splits, n); of a single one from one triangle of K, which is half to read."""
+    if len(scores) > 1:
+        return (products @ scores.T).T
+    return dsymv(1.0, products.T, scores[0])[None]
 
 
 def _start(
@@ -156,7 +165,7 @@ def _start(
         n_rows,
         own,
         images,
-        own @ images.T if m <= max(2 * n_rows, FEW_TARGETS) else None,
+        Power.of(own @ images.T) if m <= max(2 * n_rows, FEW_TARGETS) else None,
         np.array([trace, trace]),
         Remainder.of(np.einsum("ij,ij->i", own, own), n_rows),
         weights=np.empty((n_components, m)),

@@ -5,15 +5,18 @@ product X'X, so that the n stimuli are visited once (Dayal and MacGregor, J. Che
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-from scipy.linalg.blas import dger
+from scipy.linalg.blas import dger, dsymv
 
 from neuroscaling.regression.features import Features, Fit
-from neuroscaling.regression.nipals import Remainder, power_iteration
+from neuroscaling.regression.nipals import Power, Remainder, power_iteration
 
 # (X'Y)'(X'Y) holds the squares of what is left of X'Y: rounding leaves some 1e-30 of it.
 EXHAUSTED = 1e-24
+# Deflation leaves rounding of the size of S when it was made: it is made anew when so much of its trace is left.
+RESOLVED = 1e-2
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def _within(
 def _find_components(split: PrimalSplit, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> None:
     centred = targets[rows] - targets[rows].mean(0)
     remainder = Remainder.of(np.einsum("ij,ij->j", centred, centred), len(rows))
-    first_power = np.vdot(split.cross, split.cross)
+    few_targets = len(split.cross) <= 2 * split.cross.shape[1]
+    first_trace = left = np.vdot(split.cross, split.cross)
+    power, trace = None, np.inf
     for component in range(len(split.loadings)):
 
         def residual(target: int, found: int = component) -> np.ndarray:
@@ -73,27 +78,39 @@ def _find_components(split: PrimalSplit, values: np.ndarray, targets: np.ndarray
             return centred[:, target] - (fitted - fitted.mean())
 
         start = remainder.start(residual)
-        if start is None or np.vdot(split.cross, split.cross) <= EXHAUSTED * first_power:
+        if start is None or left <= EXHAUSTED * first_trace:
             break
-        split.iterations.append(_add_component(split, component, start))
+        if few_targets and left < RESOLVED * trace:
+            power, trace = Power.of(split.cross @ split.cross.T), left
+        split.iterations.append(_add_component(split, component, start, power))
         remainder.reduce(split.loadings[component])
+        left = np.vdot(split.cross, split.cross)
 
 
-def _add_component(split: PrimalSplit, component: int, start: int) -> int:
-    """Find one component, write it into `split` and deflate; returns the number of power iterations."""
+def _add_component(split: PrimalSplit, component: int, start: int, power: Power | None) -> int:
+    """Find one component, write it into `split` and deflate; returns the number of power iterations.
+
+    power: S = (X'Y)'(X'Y), which is deflated too; None where its factors are the smaller problem.
+    """
     cross = split.cross
-    if len(cross) <= 2 * cross.shape[1]:
-        power = cross @ cross.T
-        weights, n_iter = power_iteration(power.dot, len(cross), start)
+    if power is None:
+        weights, n_iter = power_iteration(partial(_times_cross, cross), len(cross), start, at_once=1)
     else:
-        weights, n_iter = power_iteration(lambda c: cross @ (c @ cross), len(cross), start)
+        weights, n_iter = power_iteration(power.times, len(cross), start)
     rotation = weights @ cross
     for _ in range(2):
         # Twice, since one pass leaves rounding of the size of what it took out.
         rotation -= (split.images[:component] @ rotation) @ split.rotations[:component]
-    image = split.covariance @ rotation
+    image = dsymv(1.0, split.covariance.T, rotation)
     length = np.sqrt(rotation @ image)
-    split.rotations[component], split.images[component] = rotation / length, image / length
-    split.loadings[component] = cross @ split.rotations[component]
-    dger(-1.0, split.images[component], split.loadings[component], a=cross.T, overwrite_a=1)
+    image /= length
+    split.rotations[component], split.images[component] = rotation / length, image
+    loading = split.loadings[component] = cross @ split.rotations[component]
+    if power is not None:
+        power.deflate(loading, cross @ image - 0.5 * (image @ image) * loading)
+    dger(-1.0, image, loading, a=cross.T, overwrite_a=1)
     return n_iter
+
+
+def _times_cross(cross: np.ndarray, weights: np.ndarray, image: np.ndarray) -> None:
+    np.dot(cross, weights @ cross, out=image)
