@@ -16,9 +16,15 @@ COLUMNS = ("case", "ours", "peer", "unit", "ratio", "agreement")
 
 def quick(description: str | None) -> bool:
     """Whether `--quick` was given: a smaller problem, under a minute on two cores."""
+    return options(description).quick
+
+
+def options(description: str | None, **switches: str) -> argparse.Namespace:
+    """`quick`, and further switches by their name and help."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="a smaller problem")
-    return parser.parse_args().quick
+    for name, text in {"quick": "a smaller problem", **switches}.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    return parser.parse_args()
 
 
 def cpu_seconds(function: Callable[[], Any]) -> tuple[float, Any]:
@@ -50,10 +56,13 @@ def machine() -> dict[str, Any]:
     return described | ({"gpu": torch.cuda.get_device_name()} if there else {})
 
 
-def report(topic: str, rows: list[dict[str, Any]]) -> None:
-    """Print the table and write perf/results/<topic>.json."""
+def report(topic: str, rows: list[dict[str, Any]], keep: bool = False) -> None:
+    """Print the table and write perf/results/<topic>.json; keep: its other cases, which were measured before."""
     for line in [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]:
         print("  ".join(str(line[column]).ljust(24 if column == "case" else 9) for column in COLUMNS))
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n"
-    (RESULTS / f"{topic}.json").write_text(text)
+    file = RESULTS / f"{topic}.json"
+    new = {row["case"] for row in rows}
+    before = json.loads(file.read_text())["rows"] if keep and file.is_file() else []
+    rows = [row for row in before if row["case"] not in new] + rows
+    file.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
