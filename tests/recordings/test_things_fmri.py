@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from neuroscaling.core.errors import DataError
+from neuroscaling.recordings.pandas_hdf5 import opened_frame
 from neuroscaling.recordings.prepared import open_recording, read_manifest
 from neuroscaling.recordings.things_check import check_things_fmri_tree
 from neuroscaling.recordings.things_fmri_recording import prepare_things_fmri_subject
 from neuroscaling.study.preparation_jobs import ThingsFmriJob
 from tests.support.simulated_things import ThingsSettings, write_frame, write_things
 
+PANDAS_FILES = Path(__file__).parent / "pandas_files"
 FEW = ThingsSettings(concepts=8, exemplars=4, known=6, monkeys=(), people=("sub-01", "sub-02"))
 
 
@@ -184,6 +186,23 @@ def test_test_images_that_were_shown_unequally_often_or_in_training(tree):
     rewrite(tree, "StimulusMetadata.csv", trials)
     text = told(tree)
     assert "test images were shown unequally often" in text and "1 test images are training images too" in text
+
+
+@pytest.mark.parametrize("name", ["fixed", "table", "objects"])
+def test_files_of_pandas_itself_are_read(name):
+    """The files hold row + trial / 100; pandas_files/write.py wrote them."""
+    with opened_frame(PANDAS_FILES / f"{name}.h5", "") as blocks:
+        responses = max(blocks, key=lambda block: block.width)
+        ids = next(block for block in blocks if block.width == 1)
+        np.testing.assert_array_equal(responses.read(0, 6), np.arange(6)[:, None] + np.arange(24) / 100)
+        assert responses.kind == "f"
+        np.testing.assert_array_equal(ids.column(0), np.arange(6))
+
+
+def test_a_compression_that_hdf5_has_no_filter_for_is_named_with_the_way_out():
+    said = r"compressed in a way that can't be read here(?s:.*)blosc(?s:.*)without `complib`"
+    with pytest.raises(DataError, match=said), opened_frame(PANDAS_FILES / "blosc.h5", ""):
+        pass
 
 
 def test_a_frame_of_objects_is_refused_and_not_unpickled(tree):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NUMPY_FILE = "a NumPy file"
 NUMBER_KINDS = "biuf"
+UNPACKED = "write it again, compressed by gzip or not at all"
 AS_NUMBERS = "save it as numbers, array.astype('float32')"
 ALLOWED_NUMBERS = "numbers: bool, whole ones, float32 or float64"
 
@@ -113,7 +114,23 @@ def opened_dataset(opened: Any, name: str, path: str | Path, fix: str = COPY_AGA
             raise DataError(
                 Problem(what="no such data in the file", where=str(path), value=name, allowed=", ".join(opened))
             )
+        check_compression(opened[name], f"{path}: {name}")
         return opened[name]
+
+
+def check_compression(dataset: Any, where: str, fix: str = UNPACKED) -> None:
+    """Raise DataError where an h5py.Dataset is compressed in a way that this HDF5 has no filter for (PyTables' blosc).
+
+    Without this, reading fails with words on a missing folder of plugins.
+    """
+    import h5py
+
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(i) for i in range(properties.get_nfilters())]
+    unknown = [name.decode() or str(code) for code, _, _, name in filters if not h5py.h5z.filter_avail(code)]
+    if unknown:
+        what, allowed = "compressed in a way that can't be read here", "gzip (zlib), lzf, or none"
+        raise DataError(Problem(what=what, where=where, value=", ".join(unknown), allowed=allowed, fix=fix))
 
 
 @contextmanager

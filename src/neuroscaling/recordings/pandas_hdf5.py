@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroscaling.core.array_files import HDF5_FILE, open_hdf5
+from neuroscaling.core.array_files import HDF5_FILE, check_compression, open_hdf5
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.files import reading
 
@@ -86,11 +86,14 @@ def _is_frame(group: Any) -> bool:
 def _blocks(path: Path, group: Any) -> Iterator[Block]:
     for name in sorted(name for name in group if BLOCK.fullmatch(name)):
         values = group[name]
+        check_compression(values, f"{path}: {values.name}", REWRITE)
         # An array of objects is one row of pickled bytes.
         if values.dtype.kind in "biuf" and values.ndim == 2:
             names = _names(group.get(name.replace("_values", "_items")))
             yield Block(path, values, None, int(values.shape[1]), values.dtype.kind, names)
     records = group.get("table")
+    if records is not None:
+        check_compression(records, f"{path}: {records.name}", REWRITE)
     for name in getattr(records, "dtype", np.dtype([])).names or ():
         base, shape = _base(records.dtype[name])
         if name != "index" and base.kind in "biuf":
