@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,9 +27,9 @@ VERDICT_RULE = (
     "between the published form and another one that describes the points about as well as the best (AICc within 2 of "
     "the best, or a held-out error no larger than that of the form with the best AICc). Not testable: no finding "
     "could be made, for want of fits or resamples. Beside the verdict stands what rests on single groups of points, of "
-    "the corrected fits: a claim rests on a group where its findings turn without it, to the other side or to not "
-    "testable. Where they are supported only in part without it, that is counted and no more, since the ends of "
-    "intervals rest on 100 resamples there."
+    "the corrected fits: a claim rests on a group where its findings turn without it, from supported to not supported, "
+    "the reverse, or to not testable. Groups without which they are a grade apart (in part in place of either, or the "
+    "reverse) are counted and no more, since the ends of intervals rest on 100 resamples there."
 )
 MOST_NAMED = 12
 
@@ -148,12 +149,12 @@ def _rests(kind: Kind, statement: Statement, case: Case, left_out: Mapping[str, 
     for group in groups:
         own = [finding.support for finding in kind.findings(statement, without(case, group, left_out))]
         found[group_words(*group)] = common_support(own) or UNTESTED
-    weaker = PARTLY if whole in (YES, NO) else whole
-    turned = {words: support for words, support in found.items() if support not in (whole, weaker)}
-    partly = sum(support == weaker != whole for support in found.values())
+    apart = (YES, NO) if whole == PARTLY else (PARTLY,)
+    turned = {words: support for words, support in found.items() if support not in (whole, *apart)}
+    near = Counter(support for support in found.values() if support in apart)
     named = [f"{support} without {words}" for words, support in list(turned.items())[:MOST_NAMED]]
     more = [f"turned without {len(turned) - MOST_NAMED} more"] if len(turned) > MOST_NAMED else []
-    some = [f"in part without {partly}"] if partly else []
-    same = len(found) - len(turned) - partly
+    some = [f"{support} without {count}, a grade apart" for support, count in near.items()]
+    same = len(found) - len(turned) - near.total()
     parts = [f"{whole} with all points", *named, *more, *some, f"the same without {same} of {len(found)} groups"]
     return f"{case.opening}{', '.join(case.laws)}: {'; '.join(parts)}.", not turned
