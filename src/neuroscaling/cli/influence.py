@@ -13,6 +13,7 @@ from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.laws.influence_record import GroupInfluence, Influence, influence_path, read_influence
 
 MARKDOWN = "markdown"
+MOST_NAMED = 8
 
 
 def add_influence_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,11 +33,10 @@ def _influence(options: argparse.Namespace) -> None:
     if options.groups and len(found) != 1:
         what = "the groups are shown of one fit at a time"
         raise DataError(Problem(what=what, where="--groups", value=f"{len(found)} fits", allowed="one fit"))
-    rows = (
-        [_group_row(group, found[0]) for group in found[0].groups]
-        if options.groups
-        else [_fit_row(one) for one in found]
-    )
+    if options.groups:
+        rows = [_group_row(group, found[0]) for group in found[0].groups]
+    else:
+        rows = [_fit_row(one, options.format in ("table", MARKDOWN)) for one in found]
     if options.format == MARKDOWN:
         print("\n".join(markdown_table(rows)))
         return
@@ -82,16 +82,20 @@ def _beside(path: Path) -> Path:
     return path if path.name.endswith(".influence.json") else influence_path(path)
 
 
-def _fit_row(found: Influence) -> dict[str, Any]:
+def _fit_row(found: Influence, for_people: bool) -> dict[str, Any]:
+    """A fit as a row; for_people: some of the groups and the verdict in a word, since the rest is in other formats."""
     stands = {True: "yes", False: "no", None: "can't be said"}[found.stands]
-    return {
+    names = [group.words for group in found.carriers]
+    shown = names[:MOST_NAMED] if for_people else names
+    more = [f"{len(names) - len(shown)} more"] if len(shown) < len(names) else []
+    row = {
         "fit": found.name,
         "judged by": ", ".join(found.judged) or None,
         "groups": len(found.groups),
-        "carried by": ", ".join(group.words for group in found.carriers) or None,
         "stands": stands,
-        "verdict": found.verdict,
+        "carried by": ", ".join([*shown, *more]) or None,
     }
+    return row if for_people else row | {"verdict": found.verdict}
 
 
 def _group_row(group: GroupInfluence, influence: Influence) -> dict[str, Any]:
