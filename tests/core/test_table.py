@@ -42,6 +42,20 @@ def test_has_exactly_the_columns_of_the_formats_page(write):
     assert bool(table["simulated"][0]) and not table["is_random"][0]
 
 
+def test_a_row_says_on_which_run_its_layers_were_chosen(tmp_path):
+    choice, frozen = {"way": "reported"}, "resnet_w8_digits_all_s0-00000001"
+    runs = [write_run(tmp_path / f"{i}.json", run_content(f"run{i}-00000000")) for i in range(3)]
+    definitions = [{"reference": "itself", "choice": choice}, {"reference": frozen, "choice": choice}, {}]
+    names = ("b-pls", "b-pls", "readout-i2n")
+    scores = [
+        write_score(tmp_path, score_record(f"run{i}-00000000", benchmark=name), own | {"benchmark": name})
+        for i, (own, name) in enumerate(zip(definitions, names, strict=True))
+    ]
+    table = table_of(scores, runs).set_index("run")
+    assert table["layers_from"].fillna("").tolist() == ["run0-00000000", frozen, ""]
+    assert table["layer_choice"].fillna("").tolist() == ["reported", "reported", ""]
+
+
 def test_null_numbers_stay_missing_and_all_is_0(write):
     score = score_record()
     score["rows"][0] |= {"score": None, "ceiling": None, "reason": "the ceiling is not finite: nan"}

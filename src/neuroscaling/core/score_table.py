@@ -56,6 +56,8 @@ SCORE_COLUMNS = {
     "subject": "string",
     "test_set": "string",
     "layer": "string",
+    "layers_from": "string",
+    "layer_choice": "string",
     "n_mapping": "float64",
     "n_targets": "float64",
     "score": "float64",
@@ -68,6 +70,8 @@ SCORE_COLUMNS = {
     "engine": "string",
 }
 COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
+ITSELF = "itself"
+"""In the definition of a score: its layers were chosen on its own run."""
 TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
 DERIVED = ("arch_family", "is_pretrained", "is_random", "objective", "is_ssl", "is_adv")
 """Columns of a run that its record does not have under these names."""
@@ -241,12 +245,18 @@ def _run_columns(record: RunRecord) -> dict[str, Any]:
 
 def _score_rows(content: ScoreFile, path: Path) -> list[dict[str, Any]]:
     """Rows of a score file. What a row says of itself (such as its metric) stands above what the file says."""
-    common = {name: value for name, value in vars(content).items() if name in SCORE_COLUMNS}
+    common = {name: value for name, value in vars(content).items() if name in SCORE_COLUMNS} | _choice(content)
     rows = [_typed({**common, **row}, path) for row in content.rows]
     problems = [problem for row in rows for problem in _row_problems(row, path)]
     if problems:
         raise DataError(problems)
     return [{name: row.get(name) for name in SCORE_COLUMNS} for row in rows]
+
+
+def _choice(content: ScoreFile) -> dict[str, Any]:
+    """On which run the layers were found by looking at scores, and how; nothing where none were looked for."""
+    on, choice = content.definition.get("reference"), content.definition.get("choice") or {}
+    return {"layers_from": content.run if on == ITSELF else on, "layer_choice": choice.get("way") if on else None}
 
 
 def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:

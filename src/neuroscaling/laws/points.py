@@ -23,6 +23,7 @@ from neuroscaling.laws.filters import (
     scale_of,
     with_scales,
 )
+from neuroscaling.laws.layer_luck import CORRECT, KEEP, LEAVE_OUT, without_luck
 from neuroscaling.laws.point_checks import NotTestable
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Selection:
     data: list[str]
     scale: str | None = None
     varying: frozenset[str] = frozenset()
+    corrected: list[str] = field(default_factory=list)
 
     @property
     def x(self) -> NDArray[np.float64]:
@@ -94,8 +96,14 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     rows = filtered(table, settings["filters"])
     check_duplicates(rows)
     check_settings(rows, keys)
+    n_rows, how = len(rows), settings.get("chosen_on", KEEP)
+    rows, lucky = without_luck(table, rows, how, settings["y"])
+    if rows.empty:
+        raise NotTestable(Problem(what="all rows have layers that were chosen on them", where="chosen_on", value=how))
     rows = rows.assign(scale=with_scales(rows), reason=_reasons(rows, settings["y"]))
     dropped: dict[str, list[str]] = {}
+    if lucky and how == LEAVE_OUT:
+        dropped["runs without the scores that their layers were chosen on"] = lucky
     if absent := failed_runs(failed, settings["filters"], settings["merge_families"]):
         dropped["runs missing: their training failed"] = absent
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
@@ -108,11 +116,12 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
         clusters if settings["cluster"] else None,
         [points[column].tolist() for column in settings["hierarchy"]] or None,
         dropped,
-        len(rows),
+        n_rows,
         bool(rows["simulated"].any()) if "simulated" in rows else False,
         sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
         OTHER_SCALES.get(settings["y"], scale),
         _varying(rows, keys, [column for column in (*FACTS, *_left_out(settings)) if column in rows]),
+        lucky if how == CORRECT else [],
     )
 
 

@@ -24,6 +24,7 @@ from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.influence import influence_content, influence_of
 from neuroscaling.laws.influence_record import influence_path, resamples_path
 from neuroscaling.laws.law_fit import LawFit, finite
+from neuroscaling.laws.layer_luck import KEEP
 from neuroscaling.laws.point_checks import NotTestable
 from neuroscaling.laws.points import Selection, select_points
 
@@ -65,9 +66,10 @@ def fit_points(
     common["caption"] = settings.get("caption", "")
     try:
         selection = select_points(table, settings, failed)
-        common |= _about(selection)
+        common |= _about(selection) | {"chosen_on": settings.get("chosen_on", KEEP)}
         law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
         result, bootstraps = _fitted(selection, settings, law)
+        result["notes"] += _about_luck(selection)
     except NotTestable as error:
         logger.warning("%s is not testable: %s", settings["name"], error)
         result, bootstraps = {"status": NOT_TESTABLE, "reason": str(error)}, pd.DataFrame({"loss": []}, dtype=float)
@@ -120,6 +122,13 @@ def _about(selection: Selection) -> dict[str, Any]:
         "left_out": selection.dropped,
         "points": points,
     }
+
+
+def _about_luck(selection: Selection) -> list[str]:
+    if not selection.corrected:
+        return []
+    what = f"the luck of layers is taken off the scores of {len(selection.corrected)} runs"
+    return [f"{what}; intervals do not hold the error of this correction"]
 
 
 def _plain(value: Any) -> Any:

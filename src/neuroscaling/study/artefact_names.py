@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.core.score_table import ITSELF
 from neuroscaling.study.brainscore_jobs import BrainScoreJob, brainscore_jobs
 from neuroscaling.study.code_fingerprints import code_of, version_of
 from neuroscaling.study.layer_choice import (
@@ -25,9 +26,6 @@ from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.encoding import RecordingsEncoding
 from neuroscaling.study.sections.recordings import BrainScore
 from neuroscaling.study.stimulus_sets import StimulusSet
-
-ITSELF = "itself"
-"""In place of the run whose layers a score takes, where it is the run that is scored."""
 
 
 def subset_name(run: Run) -> ArtefactName:

@@ -29,6 +29,8 @@ EXTRA_COLUMNS = {
 }  # fmt: skip
 FLAGS = ["is_pretrained", "is_random", "is_ssl", "is_ablation", "is_open_clip", "is_adv"]
 PRETRAINING_IMAGES, PRETRAINING_EPOCHS = 1_281_167, 100  # of the networks that were fine-tuned adversarially
+CHOSEN_BY_SEED = ("imagenet21kP-class-1000",)
+"""Data sets whose seeds have each their own entry in layer_commitments.json."""
 SEED_MODEL, SEED_LAYER = "eva02-clip-enormous", "31"
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ def _repeated(table: pd.DataFrame, key: list[str], path: str | Path) -> list[Pro
 def _score_rows(scores: pd.DataFrame) -> pd.DataFrame:
     """Our columns beside those of benchmark_scores.csv."""
     behavior = scores["region"] == "Behavioral"
+    layers_from = _chosen_on(scores).mask(behavior)
     return scores.assign(
         run=scores["model_id"],
         kind=_kind(scores),
@@ -113,7 +116,23 @@ def _score_rows(scores: pd.DataFrame) -> pd.DataFrame:
         protocol="parity",
         engine="stock",
         total_flops_pretrained=_with_pretraining(scores),
+        layers_from=layers_from,
+        layer_choice=layers_from.map(lambda run: "reported", na_action="ignore"),
     )
+
+
+def _chosen_on(scores: pd.DataFrame) -> pd.Series:
+    """The network whose reported scores chose the layers of each trained one: seed 0 with all images of its data set.
+
+    Choices of an architecture hold for one objective (supervised, SimCLR, DINO, adversarial; paper section 9).
+    """
+    cell = scores[["arch", "dataset", "is_ssl", "ssl_method", "is_adv", "adv_method", "is_ablation"]].astype("string")
+    network = cell.fillna("").agg(" ".join, axis=1)
+    trained = ~(scores["is_pretrained"] | scores["is_random"])
+    first = trained & (scores["seed"] == 0) & (scores["samples_per_class"] == 0)
+    chosen = scores[first].groupby(network[first])["model_id"].first()
+    own = scores["dataset"].isin(CHOSEN_BY_SEED)
+    return network.map(chosen).mask(own, scores["model_id"]).where(trained).astype("string")
 
 
 def _kind(scores: pd.DataFrame) -> pd.Series:

@@ -149,6 +149,11 @@ class Fit(Section):
     compute: Column | None = Field(
         None, description="For `chinchilla`: column of the compute (total_flops); gives the compute-optimal allocation."
     )
+    chosen_on: Literal["keep", "leave_out", "correct"] = Field(
+        "keep",
+        description="Scores that the run's own layers were chosen on (`choose: reported`), which hold the luck of the "
+        "choice: `keep` them, `leave_out` them, or `correct` them by the benchmark's mean luck, told by other seeds.",
+    )
     mode: Mode = Field(
         "corrected",
         description="`corrected`: incomplete groups are left out and named, bounds hold; `parity`: as published.",
