@@ -14,7 +14,7 @@ import yaml
 from tests.workflow.conftest import SMALL, Workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
-AFTER_TABLE = Counter(table=1, fit=2, encoding_figures=1, report=1, all=1)
+AFTER_TABLE = Counter(table=1, fit=2, resolution=1, encoding_figures=1, report=1, all=1)
 AFTER_SCORES = AFTER_TABLE + Counter(accuracy=1)
 OF_A_RUN = Counter(activations=1, brainscore=1, encoding=1)
 

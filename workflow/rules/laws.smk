@@ -54,3 +54,26 @@ rule fit:
         "Fit {wildcards.fit}"
     script:
         "../scripts/fit.py"
+
+
+rule resolution:
+    input:
+        table=STUDY.results.table,
+    output:
+        resolution=STUDY.results.resolution,
+    log:
+        RESULTS / "logs/resolution.log",
+    benchmark:
+        RESULTS / "benchmarks/resolution.tsv"
+    localrule: True
+    conda:
+        "../../envs/main.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        code=code("resolution"),
+    message:
+        "Say what the benchmarks can tell, and how lucky layers were"
+    script:
+        "../scripts/resolution.py"

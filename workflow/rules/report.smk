@@ -55,6 +55,7 @@ rule report:
         influence=[STUDY.results.influence(name) for name in STUDY.fits],
         claims=STUDY.results.claims if STUDY.claims else [],
         published=STUDY.results.published if STUDY.config.published else [],
+        resolution=STUDY.results.resolution,
         encoding=STUDY.results.encoding if TARGETS.names.subjects else [],
         rulegraph=RESULTS / "report/rulegraph.dot",
     output:

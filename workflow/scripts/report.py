@@ -1,10 +1,9 @@
 """Write the report.
 
-input: table, runs (list of the study's runs), fits (list of fit JSON), rulegraph (DOT text),
-claims and published (sections of the page), encoding (figures; both optional); output: page (index.html; figures
-are written beside it); params: study (name), title; config: located (store: its folders;
-jobs: names of the study's runs and packs, which the benchmark files of its jobs begin
-with); log[0].
+input: table, runs (list of the study's runs), fits (list of fit JSON), rulegraph (DOT text), resolution (what
+benchmarks can tell), claims and published (sections of the page), encoding (figures; both optional); output: page
+(index.html; figures are written beside it); params: study (name), title; config: located (store: its folders; jobs:
+names of the study's runs and packs, which the benchmark files of its jobs begin with); log[0].
 """
 
 from pathlib import Path
@@ -28,4 +27,5 @@ with script_logging(snakemake.log[0]):
         ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],
         [section for section in sections if section],
         snakemake.input.get("encoding") or None,
+        snakemake.input.resolution,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli import data, forecast, influence, job, store
+from neuroscaling.cli import benchmarks, data, forecast, influence, job, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show, tell
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_submission_commands(commands)
     forecast.add_forecast_commands(commands)
     influence.add_influence_command(commands)
+    benchmarks.add_resolution_command(commands)
     return parser
 
 
@@ -181,6 +182,8 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"
     parser.add_argument("--gpu", metavar="NAME", help=text)
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that train side by side (1)")
+    text = "say what this study's runs can see on its benchmarks, by a score table (this study's own without TABLE)"
+    parser.add_argument("--scores", type=Path, nargs="?", const=Path(), metavar="TABLE", help=text)
     text = "measure training on this machine: up to a minute for each architecture"
     parser.add_argument("--calibrate", action="store_true", help=text)
 

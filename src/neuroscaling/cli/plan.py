@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from neuroscaling.cli import plan_scores, plan_training
+from neuroscaling.cli.benchmarks import benchmark_rows, content_of
 from neuroscaling.cli.output import GIGA, show
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.planning.training_throughput import (
@@ -46,6 +48,11 @@ def print_plan(options: argparse.Namespace) -> None:
     if options.stage in (None, "encoding") and study.config.encoding:
         sections["encoding"] = plan_scores.encoding_rows(study)
         notes.append(plan_scores.ENCODING_NOTE)
+    if options.scores is not None:
+        rows = benchmark_rows(study, content_of(study.results.table if options.scores == Path() else options.scores))
+        sections["benchmarks"] = rows
+        if rows and not any(row["in_study"] for row in rows):
+            notes.append("benchmarks: none of the table's is one of this study's, so all are shown")
     _show_sections(sections, options.format)
     print("\n".join(notes), file=sys.stderr, end="\n" if notes else "")
 

@@ -97,6 +97,8 @@ def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], 
 def readable_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row for people: large numbers in three digits, no zeros behind the point."""
     return {
-        key: (f"{value:.3g}" if value >= 10**6 else f"{value:g}") if isinstance(value, int | float) else value
+        key: (f"{value:.3g}" if value >= 10**6 else f"{value:g}")
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else value
         for key, value in row.items()
     }

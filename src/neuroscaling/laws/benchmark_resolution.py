@@ -43,7 +43,7 @@ class BenchmarkResolution:
     noise: float | None
     late_noise: float | None
     error: float | None
-    decisions: tuple[Decision, ...]
+    decisions: list[Decision]
 
     @property
     def spread_over_seeds(self) -> float | None:
@@ -79,9 +79,8 @@ class BenchmarkResolution:
 
 
 def resolutions(benchmarks: Sequence[BenchmarkScores]) -> list[BenchmarkResolution]:
-    """What each benchmark can tell, in the order given; those with fewer than two networks are left out."""
-    found = [_resolution(scores) for scores in benchmarks]
-    return [own for own in found if own.networks > 1]
+    """What each benchmark can tell, in the order given."""
+    return [_resolution(scores) for scores in benchmarks]
 
 
 def _resolution(scores: BenchmarkScores) -> BenchmarkResolution:
@@ -99,7 +98,7 @@ def _resolution(scores: BenchmarkScores) -> BenchmarkResolution:
         noise=seed_noise(scores).get(scores.largest),
         late_noise=_root_mean_square(late),
         error=_root_mean_square(errors),
-        decisions=tuple(decisions(scores)),
+        decisions=decisions(scores),
     )
 
 

@@ -27,7 +27,7 @@ ALL = "all"
 """Name of the scale of all training images of a data set."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BenchmarkScores:
     """The scores of trained networks on one benchmark.
 
@@ -46,9 +46,10 @@ class BenchmarkScores:
 
     @property
     def name(self) -> str:
-        """The benchmark in words: its region, its own name, and what tells it from others of that name."""
-        of = [str(self.key.get(column) or "") for column in ("region", "benchmark", "metric", "test_set")]
-        return " ".join(dict.fromkeys(part for part in of if part))
+        """The benchmark in words: its own name, and what that doesn't say of region, metric and test set."""
+        name = str(self.key.get("benchmark") or "")
+        of = [str(self.key.get(column) or "") for column in ("region", "metric", "test_set")]
+        return " ".join([name, *dict.fromkeys(part for part in of if part and part not in name)]).strip()
 
     @property
     def largest(self) -> str:

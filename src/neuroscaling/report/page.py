@@ -11,10 +11,12 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import read_outcome
 from neuroscaling.core.score_table import VALIDATION, read_table
+from neuroscaling.laws.benchmark_file import read_benchmark_file
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
 from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.influence_record import Influence, influence_path, read_influence
 from neuroscaling.report import law_figures, law_influence, page_content
+from neuroscaling.report.benchmark_section import benchmark_section
 from neuroscaling.report.figure import write_figure
 from neuroscaling.report.rulegraph import draw_rulegraph
 from neuroscaling.report.sections import TEMPLATES, Section, data_uri, encoding_section, read_section, render
@@ -39,15 +41,20 @@ def write_report(
     benchmarks: list[str | Path],
     sections: Sequence[str | Path] = (),
     encoding: str | Path | None = None,
+    resolution: str | Path | None = None,
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
     benchmarks: folders with Snakemake's benchmark files; fits: each with what it stands on beside it; sections: lists
-    of figures that hold a section of the page; encoding: list of figures of encoding.
+    of figures that hold a section of the page; encoding: list of figures of encoding; resolution: file of what
+    benchmarks can tell.
     """
     read = [read_outcome(path) for path in runs]
     records = [record.content() | {"seconds": record.provenance.get("seconds")} for record in read]
+    benchmark = (
+        benchmark_section(read_benchmark_file(resolution), Path(page).parent / "resolution") if resolution else None
+    )
     build_report(
         page,
         read_table(table),
@@ -56,7 +63,11 @@ def write_report(
         read_timings(benchmarks, study["jobs"], records),
         Path(rulegraph).read_text(encoding="utf-8"),
         records,
-        [*map(read_section, sections), *([encoding_section(encoding)] if encoding else [])],
+        [
+            *map(read_section, sections),
+            *([encoding_section(encoding)] if encoding else []),
+            *([benchmark] if benchmark else []),
+        ],
         {found.name: found for path in fits if (beside := influence_path(path)).is_file()
          for found in [read_influence(beside)]},
     )  # fmt: skip

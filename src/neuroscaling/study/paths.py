@@ -158,6 +158,11 @@ class Results:
         return self.root / "scores.parquet"
 
     @property
+    def resolution(self) -> Path:
+        """What the benchmarks can tell, and how lucky layers were."""
+        return self.root / "resolution.json"
+
+    @property
     def report(self) -> Path:
         """The page of the report."""
         return self.root / "report" / "index.html"
