@@ -64,3 +64,5 @@ def test_without_knowledge_all_fits_count_alike():
 def test_laws_of_other_variables_rank_no_common_runs():
     with pytest.raises(DataError, match="laws of different variables"):
         rank_over_fits([law("V1"), finished(*planted_two())], CANDIDATES, None)
+    with pytest.raises(DataError, match="fits of one name"):
+        rank_over_fits([law("V1"), law("V1")], CANDIDATES, None)

@@ -61,9 +61,10 @@ def scratch(tmp_path_factory):
     small_tree(folder / "path/to/tree")
     fit, resamples = planted_two()
     resamples = resamples.assign(cost_exponent=1.0, cost_factor=6.0)
-    for name in ("STUDY/fits/NAME", "published/fits/compute_chinchilla.corrected"):
+    of_study = [f"STUDY/fits/{name}" for name in ("NAME", "V1", "IT")]
+    for name in (*of_study, "published/fits/compute_chinchilla.corrected"):
         file = folder / "results" / f"{name}.json"
-        write_json(file, completed(fit))
+        write_json(file, completed(fit | {"name": file.stem}))
         resamples.to_parquet(file.with_suffix(".bootstraps.parquet"))
         stands_on = Influence(name="made-up", fit="made-up", mode="corrected", status="judged", verdict="made up")
         write_json(influence_path(file), influence_content(stands_on))

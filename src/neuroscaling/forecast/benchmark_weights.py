@@ -43,6 +43,9 @@ def rank_over_fits(
         found = listing([f"{fit.name}: {', '.join(fit.variables)}" for fit in fits])
         what, fix = "laws of different variables can't rank the same runs", "name fits over the same `x`"
         raise DataError(Problem(what=what, where="FIT", value=found, allowed="one `x`", fix=fix))
+    if len({fit.name for fit in fits}) < len(fits):
+        names = listing([fit.name for fit in fits])
+        raise DataError(Problem(what="fits of one name", where="FIT", value=names, allowed="each fit once"))
     choices = {fit.name: rank_candidates(fit, candidates) for fit in fits}
     weights = {fit.name: weight_of(fit, content) for fit in fits}
     rows = [_row(i, candidates[i], choices, weights, fits[0].variables) for i in range(len(candidates))]
