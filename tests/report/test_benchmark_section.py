@@ -8,7 +8,9 @@ from tests.support.planted_networks import Planted, planted_table
 def test_the_section_has_all_tables_and_a_figure(tmp_path):
     content = benchmark_file(planted_table(Planted(networks=12, datasets=("d", "e"), scales=(1, 10, 100, 0))))
     section = benchmark_section(content, tmp_path / "resolution")
-    assert {path.name for path in (tmp_path / "resolution").iterdir()} == {"resolution.svg", "resolution.pdf"}
+    assert {path.name for path in (tmp_path / "resolution").iterdir()} == {
+        f"spread-and-decisions.{kind}" for kind in ("svg", "pdf")
+    }
     for words in ("SIMULATED", "spread / seeds", "predicted in advance", "chosen here", "data:image/svg+xml"):
         assert words in section.html
     assert section.links == [("resolution", "Benchmarks")]

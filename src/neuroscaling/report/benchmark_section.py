@@ -22,7 +22,8 @@ SHOWN_DIFFERENCE = 0.02
 """Between two networks, for which the needed seeds are shown."""
 SHOWN_SEEDS = (1, 3)
 SHOWN_RUNS = 100
-NAME, TITLE = "resolution", "What benchmarks can tell"
+ANCHOR = "resolution"
+NAME, TITLE = "spread-and-decisions", "Spread between networks, and decisions"
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK)
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -119,7 +120,7 @@ def benchmark_section(content: BenchmarkFile, folder: Path) -> Section | None:
         "luck": _used(luck_rows(content)),
         "simulated": simulated,
     }
-    return Section(with_pictures(render("benchmarks.html", **values), folder.parent), [(NAME, "Benchmarks")])
+    return Section(with_pictures(render("benchmarks.html", **values), folder.parent), [(ANCHOR, "Benchmarks")])
 
 
 def _used(rows: list[dict[str, str]]) -> list[dict[str, str]]:
