@@ -16,7 +16,7 @@ from neuroscaling.laws.influence_record import (
     read_resamples,
     resamples_path,
 )
-from neuroscaling.laws.leave_out import groups_of, leave_groups_out
+from neuroscaling.laws.leave_out import affordable_bootstraps, groups_of, leave_groups_out
 from neuroscaling.laws.points import Selection
 from neuroscaling.laws.quantities import ASYMPTOTE
 from neuroscaling.laws.single_points import influential_points
@@ -69,6 +69,11 @@ def test_groups_of_the_same_points_are_one_and_standard_columns_need_two():
     assert found[0].also == (("arch", "cornet-s"),)
     assert {group.column for group in found} == {"arch_family", "seed"}
     assert all(type(group.value) is int for group in found if group.column == "seed")
+
+
+def test_very_many_points_and_groups_have_fewer_resamples():
+    assert affordable_bootstraps(620, 82) == 100 and affordable_bootstraps(100_000, 60) == 20
+    assert affordable_bootstraps(10_000, 40) == 50 and affordable_bootstraps(10, 0) == 100
 
 
 def test_points_without_a_value_are_in_no_group():

@@ -27,7 +27,13 @@ from neuroscaling.laws.influence_record import (
     Quantity,
 )
 from neuroscaling.laws.law_fit import LawFit, finite
-from neuroscaling.laws.leave_out import BOOTSTRAPS, STANDARD, WithoutGroup, groups_of, leave_groups_out
+from neuroscaling.laws.leave_out import (
+    STANDARD,
+    WithoutGroup,
+    affordable_bootstraps,
+    groups_of,
+    leave_groups_out,
+)
 from neuroscaling.laws.points import Selection
 from neuroscaling.laws.quantities import ASYMPTOTE, quantities
 from neuroscaling.laws.single_points import influential_points
@@ -61,8 +67,8 @@ def influence_of(
     start = time.process_time()
     whole = quantities(law)
     judged = [name for name, quantity in whole.items() if quantity.identified]
-    bootstraps = min(BOOTSTRAPS, settings["bootstraps"])
     groups = groups_of(selection, asked)
+    bootstraps = min(settings["bootstraps"], affordable_bootstraps(len(law.y), len(groups)))
     left = leave_groups_out(law, groups, selection.clusters, selection.hierarchy, bootstraps)
     found = [_group(number, without, whole, judged) for number, without in enumerate(left)]
     points, refitted = influential_points(law, _labels(selection), whole, judged)

@@ -33,6 +33,8 @@ MOST_GROUPS = 60  # of a standard column: above, as many fits would say little a
 MOST_ASKED = 1000  # of a column that the fit names
 BOOTSTRAPS = 100  # of each group, where the fit itself has more
 THINNED = 50  # solutions of the fit's own resamples that serve as starts
+FEWEST_BOOTSTRAPS = 20
+WORK = 2e7  # groups x resamples x points, above which each group has fewer resamples
 AT_ONCE = 1 << 25  # numbers in the weightings of one batch
 
 
@@ -75,6 +77,11 @@ def groups_of(selection: Selection, columns: Sequence[str] | None = None) -> lis
             else:
                 found[key] = group
     return list(found.values())
+
+
+def affordable_bootstraps(points: int, groups: int) -> int:
+    """Resamples of each group: BOOTSTRAPS, and fewer where points and groups are very many."""
+    return int(min(BOOTSTRAPS, max(FEWEST_BOOTSTRAPS, WORK // max(1, points * groups))))
 
 
 def leave_groups_out(
