@@ -182,7 +182,7 @@ class Foreign:
 
 def test_a_pickle_of_more_than_tensors_is_not_run(tmp_path):
     torch.save({"model": Foreign(tmp_path / "run")}, tmp_path / "a.pkl")
-    with pytest.raises(DataError, match=r"not a file of tensors alone[\s\S]*io\.open[\s\S]*state_dict"):
+    with pytest.raises(DataError, match=r"no tensors in this file[\s\S]*io\.open[\s\S]*state_dict"):
         read_weights(tmp_path / "a.pkl")
     assert not (tmp_path / "run").exists()
     torch.save({"epoch": 3}, tmp_path / "b.pkl")

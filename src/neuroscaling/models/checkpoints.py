@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from neuroscaling.core.array_files import SAFETENSORS_METADATA, safetensors_head
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.models.build import build, create, plain, seeded, skeleton
 from neuroscaling.models.efficientnet_names import MARK, timm_names
-from neuroscaling.models.heads import class_axes, classes_of, head_names, takes_no_head
+from neuroscaling.models.heads import FIRST, class_axes, classes_of, head_names, takes_no_head
 from neuroscaling.models.one_peace import vision_names
 from neuroscaling.models.state import not_loaded, refuse_empty, shapes, without_counters
+from neuroscaling.models.torchvision_names import TORCHVISION_MARK, names_from_torchvision
 from neuroscaling.models.weights import check_tensors, differences, load_tensors, of_architecture, read_weights
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import ONE_PEACE, OWN, TORCHVISION, architecture, architecture_definition
@@ -52,14 +53,19 @@ class Reading:
     prefix: str = ""
 
 
-def build_with(arch: str, weights: Path) -> nn.Module:
+def build_with(arch: str, weights: Path, ema: bool | None = None) -> nn.Module:
     """A network of architecture `arch` with the weights of a file, and as many outputs as those have (0: no head).
 
-    What the weights of one's own network don't hold is as it was when it was made: a run's file says from which seed.
-    Names may begin with a prefix (`module.`, `teacher.backbone.`) where one alone makes them fit. Raises DataError when
-    the file is missing, damaged or of another architecture, or fits in several ways.
+    ema: whether the file's averaged weights are meant; None for those that its layout's own reader takes. What the
+    weights of one's own network don't hold is as it was when it was made: a run's file says from which seed. Names may
+    begin with a prefix (`module.`, `teacher.backbone.`) where one alone makes them fit. Raises DataError when the file
+    is missing, damaged or of another architecture, or fits in several ways.
     """
-    tensors, metadata = read_weights(weights)
+    return network_with(arch, *read_weights(weights, ema), weights)
+
+
+def network_with(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str], weights: Path) -> nn.Module:
+    """The same of what was read of the file `weights`: its tensors and its metadata."""
     reading = _reading(arch, tensors, metadata, weights)
     if reading.prefix:
         left = len(tensors) - len(reading.tensors)
@@ -123,7 +129,7 @@ def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
     if (
         plain
         and of_architecture(metadata, arch)
-        and not differences(skeleton(arch, plain.classes), plain.tensors, metadata)
+        and not differences(_skeleton(arch, plain.classes), plain.tensors, metadata)
     ):
         return plain
     found = [] if "arch" in metadata else _under_prefixes(arch, tensors, metadata)
@@ -144,7 +150,7 @@ def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
         )
     if plain is None:
         raise DataError(_no_head(arch, tensors, metadata, file))
-    check_tensors(skeleton(arch, plain.classes), plain.tensors, metadata, arch, file)
+    check_tensors(_skeleton(arch, plain.classes), plain.tensors, metadata, arch, file)
     raise AssertionError("tensors that fit were not taken")
 
 
@@ -169,7 +175,7 @@ def _under_prefixes(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[
         reading = _read_as(arch, tensors, metadata, prefix)
         if reading is None or not wanted <= set(reading.tensors):
             continue
-        if not differences(skeleton(arch, reading.classes), reading.tensors, metadata):
+        if not differences(_skeleton(arch, reading.classes), reading.tensors, metadata):
             found.setdefault(frozenset(map(id, reading.tensors.values())), reading)
     return list(found.values())
 
@@ -202,12 +208,24 @@ def _own_names(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
     if not takes_no_head(arch) or name.startswith(OWN) or _own_parts(arch) <= set(tensors):
         return tensors
     if MARK in tensors:
-        return timm_names(tensors, skeleton(arch).state_dict())
+        return timm_names(tensors, _skeleton(arch).state_dict())
+    if TORCHVISION_MARK in tensors:
+        return names_from_torchvision(arch, tensors, _skeleton(arch).state_dict())
     rename = getattr(sys.modules[model_entrypoint(name.partition(".")[0]).__module__], "checkpoint_filter_fn", None)
     try:
-        return rename(dict(tensors), skeleton(arch)) if rename else tensors
+        return rename(dict(tensors), _skeleton(arch)) if rename else tensors
     except Exception:  # timm's filters meet any error in names that they don't know; loading names these
         return tensors
+
+
+def _skeleton(arch: str, classes: int = FIRST) -> nn.Module:
+    """The network's shapes, to look at: one file is compared with them several times."""
+    return _kept_skeleton(arch, classes, str(architecture_definition(arch)))
+
+
+@lru_cache(4)
+def _kept_skeleton(arch: str, classes: int, definition: str) -> nn.Module:
+    return skeleton(arch, classes)
 
 
 def _own_parts(arch: str) -> frozenset[str]:
@@ -217,7 +235,7 @@ def _own_parts(arch: str) -> frozenset[str]:
 
 @cache
 def _parts(arch: str, definition: str) -> frozenset[str]:
-    model = skeleton(arch)
+    model = _skeleton(arch)
     heads = tuple(f"{head}." for head in head_names(arch, model))
     return frozenset(name for name in without_counters(model.state_dict()) if not name.startswith(heads))
 

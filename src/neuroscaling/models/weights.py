@@ -1,7 +1,6 @@
 """Weights files hold tensors as safetensors with their run, architecture and epoch."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from neuroscaling.core.array_files import load_torch, read_safetensors
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.files import atomic_path
+from neuroscaling.models.checkpoint_files import read_checkpoint
 from neuroscaling.models.state import (
     aliases,
     hidden_buffers,
@@ -22,10 +21,8 @@ from neuroscaling.models.state import (
     without_counters,
 )
 from neuroscaling.study.architectures import without_size
-from neuroscaling.study.published_weights import SAFETENSORS
 
 ALIASES = "aliases"
-INNER = ("state_dict_ema", "model_ema", "state_dict", "model", "module")  # where checkpoints keep the weights
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
@@ -105,48 +102,17 @@ def differences(model: nn.Module, tensors: dict[str, torch.Tensor], metadata: di
     return differing + [key for key in found if key not in own and key not in places]
 
 
-def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def read_weights(path: Path, ema: bool | None = None) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Return all tensors of a safetensors file and its metadata; or those of a file of torch.save, which has none.
 
-    Of the latter nothing but tensors is unpickled. Raises DataError when the file is missing, damaged or of another
-    kind.
+    ema: of a file that holds averaged weights too, which are meant (`checkpoint_files.read_checkpoint`). Nothing in the
+    file is run. Raises DataError when the file is missing, damaged or of another kind.
     """
     path = Path(path)
-    if path.suffix != SAFETENSORS and path.is_file():
-        return _saved_by_torch(path), {}
     if not path.exists():
         raise DataError(Problem(what="weights are missing", where=str(path)))
-    return read_safetensors(path)
-
-
-def _saved_by_torch(path: Path) -> dict[str, torch.Tensor]:
-    content = load_torch(path)
-    while isinstance(content, dict) and (inner := next((key for key in INNER if _holds(content, key)), None)):
-        content = content[inner]
-    tensors = dict(_flat(content)) if isinstance(content, dict) else {}
-    if not tensors:
-        raise DataError(
-            Problem(
-                what="no tensors in this file",
-                where=str(path),
-                value=type(content).__name__,
-                allowed="a state dictionary",
-            )
-        )
-    return tensors
-
-
-def _holds(content: dict[Any, Any], key: str) -> bool:
-    return isinstance(content.get(key), dict)
-
-
-def _flat(content: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield tensors of a dictionary and of those inside, under names with dots: `teacher.backbone.conv1.weight`."""
-    for key, value in content.items():
-        if isinstance(value, torch.Tensor):
-            yield f"{prefix}{key}", value
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+    found = read_checkpoint(path, ema)
+    return found.tensors, found.metadata
 
 
 def _every_name(
