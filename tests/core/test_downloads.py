@@ -1,0 +1,87 @@
+"""Downloads go on where they ended, and never mix the bytes of two files."""
+
+import threading
+
+import pytest
+
+from neuroscaling.core import downloads
+from neuroscaling.core.downloads import TRIES, download, few_at_once
+from neuroscaling.core.errors import DataError
+from tests.support.range_server import range_server
+
+CONTENT = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def server():
+    with range_server() as served:
+        served.files["/a.pt"] = CONTENT
+        yield served
+
+
+def test_a_download_goes_on_after_lost_connections(server, tmp_path):
+    server.breaks = [1000, 2000, 0, 500]
+    target = download(f"{server.url}/a.pt", tmp_path / "deep" / "a.pt", pause=0)
+    assert target.read_bytes() == CONTENT and server.asked == [0, 1000, 3000, 3000, 3500]
+    assert [path.name for path in target.parent.iterdir()] == ["a.pt"]
+
+
+def test_what_a_killed_download_left_is_gone_on_with(server, tmp_path, monkeypatch):
+    server.breaks = [4000] + [0] * TRIES
+    with pytest.raises(DataError, match=r"can't be downloaded: [\s\S]*start again"):
+        download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0)
+    assert (tmp_path / "a.pt.partial").stat().st_size == 4000 and not (tmp_path / "a.pt").exists()
+    server.asked.clear()
+    assert download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0).read_bytes() == CONTENT
+    assert server.asked == [4000]
+
+
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_a_file_that_changed_meanwhile_and_a_server_without_ranges_begin_anew(knows_ranges, server, tmp_path):
+    server.breaks = [4000] + [0] * TRIES
+    with pytest.raises(DataError):
+        download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0)
+    server.ranges, server.tag = knows_ranges, '"2"'
+    server.files["/a.pt"] = CONTENT[::-1]
+    assert download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0).read_bytes() == CONTENT[::-1]
+
+
+def test_what_is_left_of_another_url_is_not_taken(server, tmp_path):
+    server.breaks = [4000] + [0] * TRIES
+    with pytest.raises(DataError):
+        download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0)
+    server.files["/b.pt"] = CONTENT[::-1]
+    assert download(f"{server.url}/b.pt", tmp_path / "a.pt", pause=0).read_bytes() == CONTENT[::-1]
+
+
+def test_a_file_that_is_not_there_is_told_at_once(server, tmp_path):
+    with pytest.raises(DataError, match=r"none\.pt: can't be downloaded: the server answers 404[\s\S]*check the URL"):
+        download(f"{server.url}/none.pt", tmp_path / "a.pt", pause=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_room_is_told_before_it_arrives(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100})())
+    with pytest.raises(DataError, match=r"no room on the disk[\s\S]*100 bytes are free"):
+        download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0)
+
+
+def test_only_a_few_download_at_one_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "PAUSE_S", 0.01)
+    within, most, lock = [], [], threading.Lock()
+
+    def work():
+        with few_at_once(tmp_path, 2):
+            with lock:
+                within.append(1)
+                most.append(len(within))
+            threading.Event().wait(0.05)
+            with lock:
+                within.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 5 and max(most) <= 2
