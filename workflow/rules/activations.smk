@@ -27,6 +27,7 @@ rule activations_slice:
         "../scripts/activations_slice.py"
 
 
+# Extracted first: weights that are not kept go before further ones come.
 rule activations:
     input:
         lambda w: ASK.before_extraction(w.job, w.set),
@@ -37,6 +38,7 @@ rule activations:
         "logs/activations/{job}/{set}.log",
     benchmark:
         "benchmarks/activations/{job}/{set}.tsv"
+    priority: 1
     conda:
         "../../envs/main.yaml"
     threads: 1

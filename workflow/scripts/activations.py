@@ -7,7 +7,7 @@ none were asked for); config: extraction (codec, batch, workers, scratch_gb); lo
 from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
-    from neuroscaling.activations.extraction import extract, finish
+    from neuroscaling.activations.extraction import extract, finish, free_weights
     from neuroscaling.core.records import failure_in
     from neuroscaling.study.sections.extraction import ExtractionOptions
 
@@ -19,3 +19,5 @@ with script_logging(snakemake.log[0]) as logger:
             finish(job, options)
         else:
             extract(job, options)
+    for job in snakemake.params.jobs:
+        free_weights(job)

@@ -246,6 +246,18 @@ def _extraction(
     return _NetworkExtraction(job, options, images, facts, device)
 
 
+def free_weights(job: ExtractionJob) -> None:
+    """Delete the weights of a run that a study doesn't keep, once all activations that it wants of it are there.
+
+    Its record and history stay; where something needs the weights again, the next start makes the run again.
+    """
+    if not job.freed_by or not all(path.exists() for path in job.freed_by):
+        return
+    for file in read_run(job.folder / RUN_RECORD).weights_files:
+        (job.folder / file.name).unlink(missing_ok=True)
+    log.info("%s: its weights are deleted, since its activations are there and `keep: false` stands", job.run.run)
+
+
 def _stated(features: FeatureSpec) -> dict[str, Any]:
     """Return what the manifest states of the features that were asked for."""
     options, usual = features.options.determining(), FeatureOptions()

@@ -98,19 +98,23 @@ def extractor_of(run: Run, folder: Path, features: FeatureSpec, device: str | No
     """
     model = build_with(run.arch, checked_weights(folder))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    extractor = network_extractor(model, run.arch, run.kind, features, place)
+    share = run.checkpoint.crop if run.checkpoint else 1.0
+    extractor = network_extractor(model, run.arch, run.kind, features, place, share)
     if problems := company_problems(run.arch, extractor.model, extractor.outputs, extractor.preprocess.size):
         raise DataError(problems)
     return extractor
 
 
-def network_extractor(model: nn.Module, arch: str, kind: str, features: FeatureSpec, device: torch.device) -> Extractor:
+def network_extractor(
+    model: nn.Module, arch: str, kind: str, features: FeatureSpec, device: torch.device, share: float = 1.0
+) -> Extractor:
     """Return an extractor of a network that is built already; also for the meta device, to know shapes beforehand.
 
-    kind: of the run, such as `trained`. Raises DataError for layers that the network doesn't have or doesn't reach.
+    kind: of the run, such as `trained`; share: of an image that it is shown. Raises DataError for layers that the
+    network doesn't have or doesn't reach.
     """
     options = features.options
-    preprocess = preprocessing(arch, kind, options.normalise, options.crop)
+    preprocess = preprocessing(arch, kind, options.normalise, options.crop, share)
     wanted, readout = wanted_layers(arch, features.layers, model)
     problems = check_layers(arch, wanted, model)
     if problems:

@@ -57,13 +57,14 @@ class Preprocessing:
         return {"colour": "RGB", **resize, "mean": list(self.mean), "std": list(self.std)}
 
 
-def preprocessing(arch: str, kind: str, normalise: bool = True, crop: bool = True) -> Preprocessing:
+def preprocessing(arch: str, kind: str, normalise: bool = True, crop: bool = True, share: float = 1.0) -> Preprocessing:
     """What images go through ahead of a network: as its weights were published with, otherwise as in training here.
 
     kind: of the run, such as `trained`. normalise: False leaves values in 0..1, without mean and standard deviation;
-    crop: False resizes all of the image to the network's input, without cutting its edges off.
+    crop: False resizes all of the image to the network's input, without cutting its edges off; share: of the image's
+    side that a network which others trained was shown.
     """
-    own = _own(arch, kind)
+    own = replace(_own(arch, kind), crop=share) if share != 1 else _own(arch, kind)
     own = own if normalise else replace(own, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     return own if crop else replace(own, crop=1.0)
 

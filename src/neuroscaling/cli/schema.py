@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from neuroscaling.core.files import atomic_path
 from neuroscaling.study import recipe_parts, recipes
 from neuroscaling.study.sections import (
+    checkpoints,
     claim_files,
     datasets,
     encoding,
@@ -61,6 +62,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             networks.UntrainedRuns,
             networks.PretrainedRuns,
             networks.BaselineRuns,
+            checkpoints.CheckpointRuns,
             networks.Training,
             networks.DatasetPack,
             extraction.Layers,

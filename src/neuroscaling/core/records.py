@@ -124,7 +124,7 @@ class RunRecord:
     run: str
     """Its name."""
     kind: str
-    """`trained`, `untrained`, `pretrained` or `baseline`."""
+    """`trained`, `untrained`, `pretrained`, `checkpoint` or `baseline`."""
     status: str
     """DONE or FAILED."""
     definition: dict[str, Any] | None = None
@@ -170,6 +170,8 @@ class RunRecord:
     checkpoints: tuple[KeptWeights, ...] = ()
     corrupt: tuple[str, ...] = ()
     """Training images that could not be decoded."""
+    training: dict[str, Any] | None = None
+    """What is known of the training of a checkpoint that others trained."""
     history_sha256: str | None = None
     problem: str | None = None
     """Why it failed."""
@@ -240,8 +242,9 @@ class RunRecord:
         """The JSON object that a file of the record holds, but for its checksum."""
         others = FACTS_OF_DONE if self.status == FAILED else FACTS_OF_FAILED
         own = {key: value for key, value in asdict(self).items() if key not in others}
-        if self.definition is None:
-            del own[DEFINITION]
+        for key in (DEFINITION, "training"):
+            if own[key] is None:
+                del own[key]
         return {**own, FORMAT_KEY: RUN_FORMAT}
 
 

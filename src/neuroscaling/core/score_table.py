@@ -228,7 +228,7 @@ def _run_columns(record: RunRecord) -> dict[str, Any]:
     """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
     same = {name: getattr(record, name) for name in RUN_COLUMNS if name not in DERIVED}
     recipe = record.recipe or {}
-    objective = recipe.get("objective")
+    objective = recipe.get("objective", (record.training or {}).get("objective"))
     return same | {
         "arch_family": record.family,
         "samples_per_class": record.samples_per_class if isinstance(record.samples_per_class, int) else 0,

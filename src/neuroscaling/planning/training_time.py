@@ -164,7 +164,7 @@ def job_gpus(study: LoadedStudy, runs: Sequence[Run]) -> int:
     """GPUs of a job that makes `runs`, on all of its nodes together: one, or none, where the run is not large."""
     if is_large(study, runs):
         return study.config.training.gpus * study.config.training.nodes
-    return int(needs_gpu(runs))
+    return int(needs_gpu(run for run in runs if run.kind != "checkpoint"))  # which is fetched and written, not run
 
 
 def memory_limit_mb(study: LoadedStudy, runs: Sequence[Run], attempt: int) -> int:

@@ -285,7 +285,7 @@ def complete(rows: pd.DataFrame, column: str = "n_mapping") -> pd.DataFrame:
 
 def fully_trained(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of networks with trained weights; of those trained here, each architecture's largest set of images."""
-    rows = rows[rows["kind"].isin(["trained", "pretrained"]) & (rows["n_params"] > 0)]
+    rows = rows[rows["kind"].isin(["trained", "pretrained", "checkpoint"]) & (rows["n_params"] > 0)]
     most = rows.groupby(["arch", "kind", "dataset"], dropna=False)["n_samples"].transform("max")
     return rows[(rows["kind"] != "trained") | (rows["n_samples"] == most)]
 

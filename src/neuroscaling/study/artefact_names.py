@@ -209,7 +209,7 @@ class Names:
 
 def _group(run: Run) -> tuple[str | None, ...]:
     """Runs of one group have the same layers."""
-    return run.arch, run.kind, run.dataset, run.recipe.objective if run.recipe else None
+    return run.arch, run.kind, run.dataset, run.objective
 
 
 def entry_settings(entry: RecordingsEncoding) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from neuroscaling.core.errors import Fault, Location, NeuroscalingError, Problem, listing, nearest
 from neuroscaling.datasets.checks import light_problems
 from neuroscaling.study import architectures, benchmarks, published_tables
+from neuroscaling.study.checkpoint_runs import checkpoint_problems
 from neuroscaling.study.mapping_samples import sample_faults, size_faults
 from neuroscaling.study.paths import Store, brace_problems
 from neuroscaling.study.published_weights import path_in, weights_problems
 from neuroscaling.study.recording_checks import fmri_problems, setting_problems, v4_faults
+from neuroscaling.study.sections.checkpoints import CheckpointRuns
 from neuroscaling.study.sections.encoding import ArraysEncoding, FmriEncoding, V4Encoding
 from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, TrainedRuns, devices_named
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
@@ -48,6 +50,8 @@ def _weight_faults(study: Study) -> Iterator[Fault]:
             if isinstance(group, PretrainedRuns) and architectures.is_architecture(arch):
                 found = weights_problems(arch, path_in(group.weights, arch) if group.weights else None, cache)
                 yield from (Fault(("runs", i, "pretrained", j), problem) for problem in found)
+        if isinstance(group, CheckpointRuns):
+            yield from (Fault(("runs", i, "checkpoints"), problem) for problem in checkpoint_problems(group))
 
 
 def _dataset_faults(study: Study, left_out: Collection[str]) -> Iterator[Fault]:

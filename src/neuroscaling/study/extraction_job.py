@@ -40,7 +40,8 @@ class ExtractionJob:
     """Activations to extract: of a run to the stimulus set of a manifest.
 
     folder: of the run, with run.json and weights; stimuli: manifest of the set; output: manifest of the activations;
-    definition: what the name of `output` is a hash of; None where it is no such name.
+    definition: what the name of `output` is a hash of; None where it is no such name; freed_by: manifests of
+    activations with which the run's weights are no longer needed and go; empty where they stay.
     """
 
     run: Run
@@ -49,6 +50,7 @@ class ExtractionJob:
     output: Path
     features: FeatureSpec = field(default_factory=FeatureSpec)
     definition: dict[str, Any] | None = None
+    freed_by: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         return f"{self.output.parent.name}/{self.output.stem}"

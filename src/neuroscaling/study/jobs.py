@@ -6,6 +6,7 @@ artefact: Snakemake shows it, and keeps it. The Snakefile imports this module, s
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,16 @@ class Jobs:
         stimuli = store.find(store.stimuli(one.name) / "manifest.json")
         definition = dict(targets.names.activations(run, one).definition)
         folder, output = self.absent.folder(run.run), targets.activations(run, one)
-        return ExtractionJob(run, folder, stimuli, output, FeatureSpec.of(definition), definition)
+        freed_by = () if run.keep or folder != store.run(run.run) else self._freed_by[run.run]
+        return ExtractionJob(run, folder, stimuli, output, FeatureSpec.of(definition), definition, freed_by)
+
+    @cached_property
+    def _freed_by(self) -> dict[str, tuple[Path, ...]]:
+        """The manifests of all activations that the study wants of each run."""
+        found: dict[str, list[Path]] = {}
+        for (run, _), path in self._targets.all_activations.items():
+            found.setdefault(run, []).append(self._targets.store.find(path))
+        return {run: tuple(paths) for run, paths in found.items()}
 
     def choices(self, run: Run) -> list[ScoreJob]:
         """The files of layers that are chosen on a run."""

@@ -42,7 +42,7 @@ def fixed_layers(study: Study, run: Run) -> dict[str, Any]:
     readout = section.readout if section else None
     settings = study.brainscore
     if settings and settings.layers.commitments and run.kind != "baseline":
-        objective = run.recipe.objective if run.recipe else "supervised"
+        objective = run.objective or "supervised"
         found = published_commitment(settings.layers.commitments, run.arch, run.kind, run.dataset, objective)
         regions, readout = found.regions | regions, readout or found.readout
     return {"regions": regions, "readout": readout}
@@ -77,12 +77,15 @@ def reference_run(study: LoadedStudy, run: Run) -> Run:
     """
     assert study.config.brainscore is not None
     frozen = study.config.brainscore.layers.scope == "arch" or choice_of_layers(study.config) == "reported"
-    if not frozen or run.kind != "trained":
+    if not frozen or run.kind not in ("trained", "checkpoint"):
         return run
-    for other in study.runs.values():
-        same = (other.kind, other.arch, other.dataset, other.recipe) == (run.kind, run.arch, run.dataset, run.recipe)
-        if same and other.samples_per_class == "all" and other.seed == 0:
-            return other
+    alike = [
+        other
+        for other in study.runs.values()
+        if (other.samples_per_class, other.seed) == ("all", 0) and _network(other) == _network(run)
+    ]
+    if alike:  # of the checkpoints of a network the last
+        return max(alike, key=lambda other: (other.checkpoint and other.checkpoint.epoch) or 0)
     what = "no network to choose the layers on: seed 0, all training images"
     fix = "add it to `runs:`, or choose per network: `brainscore: layers: {choose: nested, scope: run}`"
     raise StudyError(
@@ -90,6 +93,11 @@ def reference_run(study: LoadedStudy, run: Run) -> Run:
             what=what, where=Place(study.file) / "brainscore" / "layers", value=f"{run.arch} on {run.dataset}", fix=fix
         )
     )
+
+
+def _network(run: Run) -> tuple[Any, ...]:
+    """What networks share whose layers are chosen together: all but the number of images and the seed."""
+    return run.kind, run.arch, run.dataset, run.recipe, run.objective
 
 
 def choice_problems(study: LoadedStudy) -> Iterator[Problem]:

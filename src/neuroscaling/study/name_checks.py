@@ -194,7 +194,13 @@ def _submission_faults(content: Any) -> Iterator[Fault]:
 
 
 OBJECTIVES = ("supervised", "simclr", "dino", "adversarial")
-KINDS = {"archs": "trained", "untrained": "untrained", "pretrained": "pretrained", "baselines": "baseline"}
+KINDS = {
+    "archs": "trained",
+    "untrained": "untrained",
+    "pretrained": "pretrained",
+    "checkpoints": "checkpoint",
+    "baselines": "baseline",
+}
 
 
 def fit_faults(study: Document, file: Path) -> list[Fault]:
@@ -280,7 +286,7 @@ def _columns(study: Any) -> dict[str, set[str]]:
     """The words of columns that are known before anything has run: those of this study, and what others could have.
 
     Columns are left out where the study can't tell: of published tables, of regions that files of NSD and THINGS-fMRI
-    name, of sessions that are found in a folder.
+    name, of sessions that are found in a folder, of data sets that tables of checkpoints name.
     """
     if not isinstance(study, dict) or study.get("published") is not None:
         return {}
@@ -294,6 +300,8 @@ def _columns(study: Any) -> dict[str, set[str]]:
         "scale": set(SCALES),
         "dataset": {*keys_at(study, "datasets"), *KNOWN_DATASETS},
     }
+    if any(True for _ in texts(study, ("runs", EACH, "checkpoints"))):
+        del found["dataset"]  # tables of checkpoints name others
     sources = {source for _, source in texts(study, ("encoding", EACH, "source"))}
     if not sources & {"nsd", "arrays", "things_fmri"}:
         defined = {region for _, region in texts(study, ("brainscore", "define", EACH, "region"))}

@@ -103,7 +103,12 @@ class Rules:
         runs = self.trained_runs(job)
         starts = {run.start for run in runs if run.start} - {run.run for run in runs}
         subsets = [self.targets.subset(run) for run in runs if run.kind == "trained"]
-        packs = [path for run in runs for path in self.packed_datasets.get(run.dataset or "", {}).values()]
+        packs = [
+            path
+            for run in runs
+            if run.kind == "trained"
+            for path in self.packed_datasets.get(run.dataset or "", {}).values()
+        ]
         return [*self.markers([*subsets, *packs]), *self.trained(starts)]
 
     def runs_to_train(self, job: str) -> list[RunJob]:

@@ -18,7 +18,7 @@ from neuroscaling.study.run_table import Run
 
 Item = TypeVar("Item")
 FORMAT = "run-groups/1"
-ON_GPU = ("trained", "pretrained")
+ON_GPU = ("trained", "pretrained", "checkpoint")
 """Kinds of runs whose networks are trained or worth a GPU; untrained ones and baselines are small."""
 
 

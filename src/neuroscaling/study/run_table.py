@@ -1,7 +1,7 @@
 """The run table: what a study file's `runs:` expands to, each run with all that determines it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,12 @@ from neuroscaling.core.file_names import readable_name
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import architectures
+from neuroscaling.study.checkpoint_runs import checkpoint_identity, checkpoints_of
+from neuroscaling.study.checkpoint_tables import Checkpoint
 from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.published_weights import path_in, presentation, published_weights, weights_identity
 from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.study.sections.checkpoints import CheckpointRuns
 from neuroscaling.study.sections.key_types import Section
 from neuroscaling.study.sections.networks import BaselineRuns, PretrainedRuns, TrainedRuns, UntrainedRuns
 from neuroscaling.study.sections.whole_study import Study
@@ -23,6 +26,7 @@ STAGES = {
     "trained": ("networks", "subsets", "training"),
     "untrained": ("networks",),
     "pretrained": ("networks",),
+    "checkpoint": ("networks",),
     "baseline": (),
 }
 
@@ -42,7 +46,8 @@ class Run:
 
     definition: what determines its weights, which the name ends in a hash of; where images and weights lie is not in
     it. subset: token of its training images, such as `10`, `all`, `n5000`, `c100`, and `p10` where they are drawn as
-    published; start: the run whose weights it starts from; samples_per_class: None where the classes differ.
+    published; start: the run whose weights it starts from; samples_per_class: None where the classes differ;
+    checkpoint: the file that others trained, and what is known of it; keep: whether its weights stay after extraction.
     """
 
     run: str
@@ -59,6 +64,8 @@ class Run:
     recipe: Recipe | None = field(default=None, hash=False)
     start: str | None = None
     weights: str | None = None
+    checkpoint: Checkpoint | None = None
+    keep: bool = True
     definition: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -75,6 +82,13 @@ class Run:
             raise DataError(Problem(what="a run without a recipe can't be trained", where=self.run))
         return self.recipe
 
+    @property
+    def objective(self) -> str | None:
+        """The objective of its training; None for a run that was not trained, or whose training nobody knows."""
+        if self.checkpoint is not None:
+            return self.checkpoint.objective
+        return self.recipe.objective if self.recipe else None
+
     def content(self, names: Iterable[str]) -> dict[str, Any]:
         """These fields of the run as JSON holds them, in the order of `names`.
 
@@ -83,11 +97,15 @@ class Run:
         values = {name: getattr(self, name) for name in names}
         if values.get("recipe"):
             values["recipe"] = values["recipe"].model_dump(mode="json")
+        if values.get("checkpoint"):
+            values["checkpoint"] = asdict(values["checkpoint"])
         if values.get("dataset_settings"):
             values["dataset_settings"] = values["dataset_settings"].content()
         return values
 
 
+LONGEST_ID = 120
+"""Characters of a checkpoint's id in the name of its run: a name on a disk has 255 bytes."""
 RUN_FIELDS = tuple(entry.name for entry in fields(Run))
 
 
@@ -137,6 +155,9 @@ class _Expansion:
             case PretrainedRuns():
                 for arch in group.pretrained:
                     yield self._pretrained(arch, group.weights)
+            case CheckpointRuns():
+                for one in checkpoints_of(group):
+                    yield self._checkpoint(one, group.keep)
             case BaselineRuns():
                 for arch in group.baselines:
                     definition = {"kind": "baseline", "baseline": arch}
@@ -187,6 +208,21 @@ class _Expansion:
         identity = weights_identity(file, arch, self.cache)
         settings = {"weights": str(file)}
         return self._named(f"{arch}_pretrained", "pretrained", arch, settings, weights=identity, shown=shown)
+
+    def _checkpoint(self, one: Checkpoint, keep: bool) -> Run:
+        """The run of a checkpoint. What is known of its training is what laws are fitted to: it is in the name too."""
+        identity = checkpoint_identity(one, self.cache)
+        epoch = "" if one.epoch is None else f"_ep{one.epoch}"
+        settings = {
+            "dataset": one.dataset,
+            "samples_per_class": one.samples_per_class,
+            "seed": one.seed or 0,
+            "weights": one.place,
+            "checkpoint": one,
+            "keep": keep,
+        }
+        readable = f"{one.id[:LONGEST_ID]}{epoch}"
+        return self._named(readable, "checkpoint", one.arch, settings, weights=identity, training=one.facts())
 
     def _named(
         self, readable: str, kind: str, arch: str, settings: dict[str, Any] | None = None, **determines: Any

@@ -195,6 +195,6 @@ def write_weights(run: Run, network: nn.Module, out: Path, epoch: int, n_classes
     """
     path = out / weights_name(epoch)
     facts = {"run": run.run, "arch": run.arch, "epoch": str(epoch), "classes": str(n_classes)}
-    seed = {} if run.kind == "pretrained" else {"seed": str(run.seed)}
+    seed = {} if run.kind in ("pretrained", "checkpoint") else {"seed": str(run.seed)}
     save_weights(network, path, facts | seed)
     return KeptWeights(epoch, path.name, file_sha256(path))

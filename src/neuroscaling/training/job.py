@@ -16,6 +16,7 @@ from neuroscaling.core.leases import Held
 from neuroscaling.core.logs import LOG_FORMAT
 from neuroscaling.core.records import failure_in
 from neuroscaling.datasets.settings import DatasetSettings
+from neuroscaling.study.checkpoint_tables import Checkpoint
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.run_table import RUN_FIELDS, Run, RunJob
 from neuroscaling.study.sections.training_options import TrainingOptions
@@ -76,10 +77,11 @@ def read_job(text: str) -> tuple[list[RunJob], TrainingOptions]:
 
 
 def _read_run_job(entry: dict[str, Any]) -> RunJob:
-    recipe, settings = entry["run"]["recipe"], entry["run"]["dataset_settings"]
+    recipe, settings, checkpoint = (entry["run"][key] for key in ("recipe", "dataset_settings", "checkpoint"))
     typed = {
         "recipe": Recipe.model_validate(recipe) if recipe else None,
         "dataset_settings": DatasetSettings.of(settings) if settings else None,
+        "checkpoint": Checkpoint(**checkpoint) if checkpoint else None,
     }
     run = Run(**entry["run"] | typed)
     subset, base = (Path(entry[key]) if entry[key] else None for key in ("subset", "base"))

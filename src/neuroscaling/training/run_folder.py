@@ -98,6 +98,10 @@ class FinishedRun:
     """The final weights."""
     checkpoints: tuple[KeptWeights, ...] = ()
     corrupt: tuple[str, ...] = ()
+    acc: float | None = None
+    """Accuracy that others measured; where it is None, that of the history."""
+    training: dict[str, Any] | None = None
+    """What is known of the training of a checkpoint that others trained."""
 
 
 def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
@@ -109,7 +113,7 @@ def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
     accuracies = [row.val_accuracy for row in outcome.history if row.val_accuracy is not None]
     record = replace(
         _record(outcome, DONE),
-        acc=accuracies[-1] if accuracies else None,
+        acc=accuracies[-1] if accuracies else finished.acc,
         n_classes=finished.n_classes,
         n_samples=finished.n_samples,
         n_epochs=finished.n_epochs,
@@ -122,6 +126,7 @@ def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
         weights_sha256=kept.sha256 if kept else None,
         checkpoints=finished.checkpoints,
         corrupt=finished.corrupt,
+        training=finished.training,
     )
     if not _is_recorded(path, record):
         write_run_record(path, record)

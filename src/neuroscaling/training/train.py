@@ -17,7 +17,7 @@ from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.leases import Held, Lease, held, sweep_within
 from neuroscaling.core.machine import keep_freed_memory
-from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
+from neuroscaling.core.records import DEFINITION, RUN_RECORD, KeptWeights, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.models.build import build
 from neuroscaling.models.checkpoints import build_pretrained
@@ -28,6 +28,7 @@ from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.packaged_weights import packaged_weights
 from neuroscaling.study.run_table import Run, RunJob
 from neuroscaling.study.sections.training_options import TrainingOptions
+from neuroscaling.training.checkpoint_runs import checkpoint_network, finished_checkpoint
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals, load_state, write_weights
 from neuroscaling.training.distributed import any_of, rank, together, world
 from neuroscaling.training.evaluation import accuracy_kind, evaluate
@@ -49,7 +50,7 @@ from neuroscaling.training.setup import chosen_device, prepare_training, single_
 from neuroscaling.training.torch_runtime import reproducible
 
 log = logging.getLogger(__name__)
-KINDS = ("trained", "untrained", "pretrained", "baseline")
+KINDS = ("trained", "untrained", "pretrained", "checkpoint", "baseline")
 # Untrained networks that belong to no data set get the head that parameters are counted with.
 CLASSES_WITHOUT_DATASET = 1000
 # Seconds after which processes that wait for process 0 hear from it; longer than a dead holder is believed.
@@ -228,7 +229,7 @@ def _finished(run: Run, training: Training) -> FinishedRun:
 
 
 def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOptions) -> None:
-    """An untrained or pretrained network, evaluated where it has a data set, or a baseline, which has no weights."""
+    """A network that isn't trained here, evaluated where it has a data set, or a baseline, which has no weights."""
     started = time.monotonic()
     outside = Path(run.weights) if run.weights else None
     model: nn.Module | None = None
@@ -241,9 +242,21 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
     elif run.kind == "pretrained":
         model = build_pretrained(run.arch, outside, run.definition.get("weights"))
         n_classes = _published_classes(run.arch, model)
-    finished = _not_trained_here(run, model, n_classes, out)
+    if run.checkpoint is not None:
+        model, made_from = checkpoint_network(run, out)
+        n_classes = _published_classes(run.arch, model)
+        finished = finished_checkpoint(run.checkpoint, n_classes, _kept(run, model, out, n_classes))
+    else:
+        made_from = _weights_made_from(run, outside)
+        finished = _not_trained_here(run, model, n_classes, out)
     made: dict[str, Any] = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
-    write_run(RunOutcome(run, out, history, _weights_made_from(run, outside), made), finished)
+    write_run(RunOutcome(run, out, history, made_from, made), finished)
+
+
+def _kept(run: Run, model: nn.Module, out: Path, n_classes: int) -> KeptWeights:
+    """The weights of a checkpoint, written under the epoch that its table says; 0 where it says none."""
+    epoch = run.checkpoint.epoch if run.checkpoint else None
+    return write_weights(run, model, out, epoch or 0, n_classes)
 
 
 def _weights_made_from(run: Run, outside: Path | None) -> dict[str, str]:

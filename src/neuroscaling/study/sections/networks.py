@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.core.errors import Problem, StudyError, nearest
+from neuroscaling.study.sections.checkpoints import CheckpointRuns
 from neuroscaling.study.sections.key_types import Archs, Names, OptionalFolder, Section, Seed, Text, keys_of
 from neuroscaling.study.sections.training_options import Stage, TrainingOptions
 
@@ -78,7 +79,7 @@ class BaselineRuns(Section):
     baselines: list[Literal["pixels", "gabor"]] = Field(min_length=1, description="`pixels` or `gabor` (energy).")
 
 
-KINDS = ("untrained", "pretrained", "baselines", "archs")
+KINDS = ("checkpoints", "untrained", "pretrained", "baselines", "archs")
 
 
 def _kind_of_runs(value: Any) -> str | None:
@@ -94,7 +95,8 @@ Runs = Annotated[
     Annotated[TrainedRuns, Tag("<archs>")]
     | Annotated[UntrainedRuns, Tag("<untrained>")]
     | Annotated[PretrainedRuns, Tag("<pretrained>")]
-    | Annotated[BaselineRuns, Tag("<baselines>")],
+    | Annotated[BaselineRuns, Tag("<baselines>")]
+    | Annotated[CheckpointRuns, Tag("<checkpoints>")],
     Discriminator(_kind_of_runs),
 ]
 

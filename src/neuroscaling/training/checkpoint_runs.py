@@ -1,0 +1,95 @@
+"""A checkpoint that others trained becomes a run: its file is fetched, checked, read and written as weights.
+
+A downloaded file lies in the run's `state/`, and goes when the run is made: what is kept is the network's weights.
+"""
+
+import logging
+from pathlib import Path
+
+from torch import nn
+
+from neuroscaling.core.downloads import download, few_at_once
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.files import require_file
+from neuroscaling.core.hashing import file_sha256
+from neuroscaling.core.records import RUN_RECORD, KeptWeights, read_run
+from neuroscaling.models.checkpoint_files import read_checkpoint
+from neuroscaling.models.checkpoints import network_with
+from neuroscaling.study.checkpoint_tables import Checkpoint
+from neuroscaling.study.run_table import Run
+from neuroscaling.training.run_folder import FinishedRun
+
+log = logging.getLogger(__name__)
+DOWNLOADED = "downloaded"
+"""The file in the run's state folder, before its suffix."""
+
+
+def checkpoint_network(run: Run, out: Path) -> tuple[nn.Module, dict[str, str]]:
+    """The network of a checkpoint, and the checksum of its file by its name.
+
+    The file is that of the sha256 that the run is named after; or, where it is named after a URL, that which the run's
+    record states since it was first fetched. Raises DataError for another file, for one that can't be had, for weights
+    of another architecture, and for a file that says another epoch than its table.
+    """
+    one = run.checkpoint
+    if one is None:
+        raise DataError(Problem(what="a run without a checkpoint", where=run.run))
+    file = _fetched(one, out) if one.is_url else Path(one.place)
+    require_file(file, "copy it there; its table says where it lies")
+    name = one.place if one.is_url else file.name
+    found = file_sha256(file)
+    try:
+        _require_same(run, name, found, out)
+    except DataError:
+        if one.is_url:
+            file.unlink()  # else the next start would look at it, and not at what the URL gives then
+        raise
+    read = read_checkpoint(file, one.ema)
+    # Others count the epochs from 0, or write the one that they are in.
+    if read.layout == "Composer" and None not in (read.epoch, one.epoch) and read.epoch != one.epoch:
+        what = "the file was written after another epoch than the table says"
+        raise DataError(Problem(what=what, where=name, value=read.epoch, allowed=str(one.epoch), fix="mend the table"))
+    average = ", averaged weights" if read.averaged else ""
+    log.info("%s: %s of %s%s, epoch %s", name, read.form, read.layout, average, read.epoch)
+    return network_with(run.arch, read.tensors, read.metadata, file), {name: f"sha256:{found}"}
+
+
+def finished_checkpoint(one: Checkpoint, n_classes: int, kept: KeptWeights) -> FinishedRun:
+    """What run.json records of a checkpoint: what its table says of the training, and null for the rest."""
+    return FinishedRun(
+        n_classes=n_classes,
+        n_samples=one.n_samples,
+        n_epochs=one.n_epochs,
+        n_samples_seen=one.n_samples_seen,
+        n_samples_nominal=one.n_samples_seen,
+        total_flops=None if one.total_flops is None else round(one.total_flops),
+        acc=one.acc,
+        weights=kept,
+        training=one.facts(),
+    )
+
+
+def _fetched(one: Checkpoint, out: Path) -> Path:
+    target = out / "state" / f"{DOWNLOADED}{Path(one.place).suffix}"
+    if target.is_file():
+        return target
+    with few_at_once(out.parent.parent / "data" / "checkpoints"):
+        log.info("download %s", one.place)
+        return download(one.place, target)
+
+
+def _require_same(run: Run, name: str, found: str, out: Path) -> None:
+    """Raise DataError, naming both checksums, for another file than the one that is known."""
+    named = run.definition["weights"].get("sha256")
+    expected, whose = (named, "its table says") if named else (_recorded(name, out), "was first fetched")
+    if expected is None or expected == found:
+        return
+    what = f"the file is not the one that {whose}"
+    fix = f"get that file again; or trust this one: give its sha256 in the table, or delete {out}"
+    raise DataError(Problem(what=what, where=name, value=f"sha256 {found}", allowed=f"sha256 {expected}", fix=fix))
+
+
+def _recorded(name: str, out: Path) -> str | None:
+    """The sha256 of the file of this name that the run was made from; None where it was not made before."""
+    record = out / RUN_RECORD
+    return read_run(record).made_from.get(name, "").removeprefix("sha256:") or None if record.is_file() else None

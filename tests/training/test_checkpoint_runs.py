@@ -1,0 +1,127 @@
+"""Checkpoints that others trained become runs: fetched, compared with what is known of them, and written as weights."""
+
+import hashlib
+import io
+
+import pytest
+import torch
+
+from neuroscaling.activations.extraction import free_weights
+from neuroscaling.core.errors import DataError
+from neuroscaling.core.records import RUN_RECORD, checked_weights, read_run
+from neuroscaling.core.score_table import build_table
+from neuroscaling.models.build import build
+from neuroscaling.models.checkpoints import build_with
+from neuroscaling.study.extraction_job import ExtractionJob
+from neuroscaling.study.run_table import RunJob, expand_runs
+from neuroscaling.study.sections.training_options import TrainingOptions
+from neuroscaling.study.sections.whole_study import Study
+from neuroscaling.training.job import read_job, written_job
+from neuroscaling.training.train import train
+from tests.support.checkpoint_states import composer_state
+from tests.support.range_server import range_server
+
+ARCH = "resnet_w8"
+OPTIONS = TrainingOptions(device="cpu")
+COLUMNS = "id,arch,url,dataset,samples_per_class,seed,epoch,n_samples,n_epochs,total_flops,acc,ema"
+
+
+def content_of(seed, epoch=5):
+    """A Composer file of a network from `seed`, whose averaged weights are those of the next seed."""
+    written = io.BytesIO()
+    torch.save(composer_state(build(ARCH, 7, seed), build(ARCH, 7, seed + 1), epoch), written)
+    return written.getvalue()
+
+
+def run_of(path, header, *cells):
+    path.write_text(f"{header}\n{','.join(map(str, cells))}\n", encoding="utf-8")
+    (run,) = expand_runs(Study.model_validate({"study": "a", "runs": [{"checkpoints": str(path)}]}), {})
+    return run
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A server with one checkpoint, and the job of its run."""
+    with range_server() as server:
+        server.files["/a/ep5.pt"] = content_of(0)
+        cells = ("a", ARCH, f"{server.url}/a/ep5.pt", "imagenet", 10, 1, 5, 100, 5, "3e12", 0.25, "true")
+        run = run_of(tmp_path / "table.csv", COLUMNS, *cells)
+        yield server, RunJob(run, None, tmp_path / "store" / "runs" / run.run)
+
+
+def test_a_checkpoint_is_fetched_and_has_what_its_table_knows(served, monkeypatch):
+    monkeypatch.setattr("neuroscaling.core.downloads.PAUSE_S", 0.0)
+    server, job = served
+    server.breaks = [5000, 7000]
+    (read,), _ = read_job(written_job([job], OPTIONS))
+    assert read == job and train(read, OPTIONS) is None
+    record = read_run(job.out / RUN_RECORD)
+    content = server.files["/a/ep5.pt"]
+    assert record.made_from == {job.run.weights: f"sha256:{hashlib.sha256(content).hexdigest()}"}
+    found = (record.n_samples, record.n_epochs, record.n_samples_seen, record.total_flops, record.acc, record.n_classes)
+    assert found == (100, 5, 500, 3e12, 0.25, 7)
+    network, average = build_with(ARCH, checked_weights(job.out)), build(ARCH, 7, 1)
+    assert all(torch.equal(value, average.state_dict()[name]) for name, value in network.state_dict().items())
+    kept = {path.name for path in job.out.iterdir() if not path.name.startswith(".")}
+    assert kept == {RUN_RECORD, "history.parquet", "weights-ep5.safetensors"}
+    row = build_table([], [job.out / RUN_RECORD], accuracy=True).scores.iloc[0]
+    assert (row["kind"], row["objective"], row["dataset"], row["samples_per_class"]) == (
+        "checkpoint",
+        "supervised",
+        "imagenet",
+        10,
+    )
+    assert not row["is_pretrained"] and not row["is_random"] and row["n_samples_seen"] == 500
+
+
+def test_another_file_under_the_same_url_is_refused_once_the_first_was_trusted(served):
+    server, job = served
+    train(job, OPTIONS)
+    first = server.files["/a/ep5.pt"]
+    (job.out / "weights-ep5.safetensors").unlink()
+    server.files["/a/ep5.pt"] = content_of(5)
+    with pytest.raises(DataError) as caught:
+        train(job, OPTIONS)
+    text = str(caught.value)
+    sums = [hashlib.sha256(content).hexdigest() for content in (first, server.files["/a/ep5.pt"])]
+    assert "is not the one that was first fetched" in text and all(sum in text for sum in sums)
+    assert not (job.out / "weights-ep5.safetensors").exists()
+    server.files["/a/ep5.pt"] = first
+    train(job, OPTIONS)
+    assert checked_weights(job.out)
+
+
+def test_what_nobody_knows_is_null_and_a_file_of_another_epoch_or_checksum_is_refused(tmp_path):
+    (tmp_path / "a.pt").write_bytes(content_of(0))
+    run = run_of(tmp_path / "a.csv", "id,arch,path", "a", ARCH, "a.pt")
+    job = RunJob(run, None, tmp_path / run.run)
+    train(job, OPTIONS)
+    record = read_run(job.out / RUN_RECORD)
+    unknown = (record.n_samples, record.n_samples_seen, record.n_epochs, record.total_flops, record.acc, record.dataset)
+    assert unknown == (None,) * 6 and record.n_params > 0
+    own = build(ARCH, 7, 0).state_dict()
+    assert torch.equal(build_with(ARCH, checked_weights(job.out)).state_dict()["fc.weight"], own["fc.weight"])
+    for header, cells, said in [
+        ("id,arch,path,epoch", ("a", ARCH, "a.pt", 6), "after another epoch than the table says"),
+        ("id,arch,path,sha256", ("a", ARCH, "a.pt", "0" * 64), "is not the one that its table says"),
+        ("id,arch,path", ("a", "vit_w16", "a.pt"), "weights of another architecture"),
+    ]:
+        other = run_of(tmp_path / "b.csv", header, *cells)
+        with pytest.raises(DataError, match=said):
+            train(RunJob(other, None, tmp_path / other.run), OPTIONS)
+
+
+def test_weights_that_are_not_kept_go_when_the_last_activations_are_there(served, tmp_path):
+    _, job = served
+    train(job, OPTIONS)
+    wanted = tmp_path / "one.json", tmp_path / "two.json"
+    extraction = ExtractionJob(job.run, job.out, tmp_path / "stimuli.json", wanted[0], freed_by=wanted)
+    wanted[0].touch()
+    free_weights(extraction)
+    assert checked_weights(job.out)
+    wanted[1].touch()
+    free_weights(ExtractionJob(job.run, job.out, tmp_path / "stimuli.json", wanted[0]))
+    assert checked_weights(job.out)
+    free_weights(extraction)
+    record = read_run(job.out / RUN_RECORD)
+    assert record.lacks_weights(job.out) and record.n_samples_seen == 500
