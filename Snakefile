@@ -22,6 +22,7 @@ include: "workflow/rules/brainscore.smk"
 include: "workflow/rules/encoding.smk"
 include: "workflow/rules/laws.smk"
 include: "workflow/rules/published.smk"
+include: "workflow/rules/scores.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -1,7 +1,7 @@
 # The score table and the laws fitted to it.
 
 
-if not STUDY.config.published:
+if not (STUDY.config.published or STUDY.own_table):
 
     rule table:
         input:

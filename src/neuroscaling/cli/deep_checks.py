@@ -20,6 +20,7 @@ from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.recordings.arrays_check import array_faults
 from neuroscaling.recordings.things_check import check_things_fmri_tree, check_tvsd_tree
 from neuroscaling.regression.voxelwise.budget import FitShape, least_memory_mb
+from neuroscaling.score_tables.writing import check_own_table
 from neuroscaling.stimuli.preparation import image_faults
 from neuroscaling.stimuli.stimulus_table import read_stimulus_table
 from neuroscaling.study.benchmarks import find_benchmark, registered_benchmark
@@ -60,7 +61,19 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *scale_problems(study),
         *mapping_size_problems(study.config, study.fits.values(), study.file),
         *_mappings(study),
+        *_own_table(study),
     ]
+
+
+def _own_table(study: LoadedStudy) -> list[Problem]:
+    """Rows of a table of one's own, unless it is so large that the job looks at them."""
+    table = study.own_table
+    try:
+        if table is not None and table.is_small:
+            check_own_table(table.files, table.mapping, table.data)
+    except DataError as error:
+        return error.problems
+    return []
 
 
 def _damaged_images(study: LoadedStudy) -> Iterator[Problem]:

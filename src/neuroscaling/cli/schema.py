@@ -19,6 +19,7 @@ from neuroscaling.study.sections import (
     fit_files,
     fits,
     networks,
+    own_scores,
     recordings,
     whole_study,
 )
@@ -87,6 +88,10 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             encoding.Submission,
             encoding.V4Encoding,
             whole_study.Published,
+            own_scores.OwnScores,
+            own_scores.ColumnOfTable,
+            own_scores.ConstantColumn,
+            own_scores.SpreadColumns,
         ],
     ),
     (
@@ -94,6 +99,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
         [recipes.Recipe, recipe_parts.Simclr, recipe_parts.Dino, recipe_parts.Adversarial, recipe_parts.Start],
     ),
     ("A file of fits (config/fits/)", [fit_files.FitFile, fits.Fit]),
+    ("A file of columns (config/columns/)", [own_scores.ColumnFile]),
     (
         "A file of claims (config/claims/)",
         [

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SCORE_FORMAT = "score/4"
 """Format of every score file: each row has `scale`, and `reason` where its score is null."""
 NO_CORRELATION = "none"
+LOSS = "loss"
+"""Scale of what is better when it is less: laws describe it itself, and not 1 less it."""
 SCALES = {
     "r": "the correlation, without a ceiling",
     "r2": "the squared correlation, without a ceiling (of single targets signed, and averaged)",
@@ -22,7 +24,8 @@ SCALES = {
     "r2/c": "squared correlation / ceiling",
     "(r/c)2": "(correlation / ceiling) squared",
     "r/sqrt(c)": "correlation / square root of the ceiling",
-    NO_CORRELATION: "no correlation: an accuracy or a loss",
+    NO_CORRELATION: "no correlation: an accuracy, or another number of which more is better",
+    LOSS: "a loss, or another number of which less is better",
 }
 SCALE_SEPARATOR = " and "
 """Between the names of scales that a mean of scores was taken over."""
@@ -31,6 +34,11 @@ SCALE_SEPARATOR = " and "
 def has_ceiling(scale: str) -> bool:
     """Whether a ceiling divides the scores on this scale."""
     return "c" in scale.replace("sqrt", "")
+
+
+def is_correlation(scale: str) -> bool:
+    """Whether the scores on this scale are correlations or their squares without a ceiling: none is beyond 1."""
+    return scale in ("r", "r2")
 
 
 def reason_category(reason: str) -> str:

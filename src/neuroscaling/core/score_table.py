@@ -5,7 +5,7 @@ pandas is imported where a table is made: checks of a study ask for the columns 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading
 from neuroscaling.core.records import FACTS_OF_DONE, RunRecord, read_outcome
 from neuroscaling.core.score_files import ScoreFile, read_score, setting_problems
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
-from neuroscaling.core.table_files import read_parquet_frame
+from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +79,8 @@ VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
 FAILED_RUNS = "failed_runs"
 """Attribute of the table's file: a list with the columns of each run that failed, and `problem`."""
+KEY_ATTRIBUTE = "key"
+"""Attribute of the file of a table of one's own: the columns that tell its rows apart, in place of `KEY`."""
 KEY = ["run", "data", "benchmark", "metric", "region", "subject", "test_set", "n_mapping", "protocol"]
 
 
@@ -179,15 +181,30 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return read_score_table(path).scores
 
 
-def read_score_table(path: str | Path) -> ScoreTable:
-    """A score table with the runs that failed. Raises DataError, naming the file, where it is missing or damaged."""
-    scores = read_parquet_frame(path)
+def read_score_table(
+    path: str | Path, columns: Sequence[str] | None = None, filters: Mapping[str, Any] | None = None
+) -> ScoreTable:
+    """A score table with the runs that failed.
+
+    columns: those to read, without any that the table does not have; filters: of rows, by column, applied where the
+    file is read, so that the rest takes no memory. Raises DataError, naming the file, where it is missing or damaged.
+    """
+    scores = read_parquet_frame(path, columns and [name for name in columns if name in parquet_columns(path)], filters)
     stated = scores.attrs.pop(FAILED_RUNS, [])
     with reading(path, "a score table", DELETE_AND_RERUN):
         failed = tuple(
             FailedRun(run["run"], run["problem"], {key: run[key] for key in run if key != "problem"}) for run in stated
         )
     return ScoreTable(scores, failed)
+
+
+def stated_key(path: str | Path) -> list[str]:
+    """The columns that the file of a table of one's own says tell its rows apart; empty for other tables."""
+    import pyarrow.parquet
+
+    with reading(path, "a score table", DELETE_AND_RERUN):
+        metadata = pyarrow.parquet.read_schema(path).pandas_metadata or {}
+        return list((metadata.get("attributes") or {}).get(KEY_ATTRIBUTE) or [])
 
 
 def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> list[Problem]:
@@ -306,10 +323,15 @@ def _mixed_scales(contents: list[tuple[Path, ScoreFile]]) -> list[Problem]:
             if has_ceiling(row["scale"]):
                 metric = row.get("metric", content.metric)
                 scales.setdefault((content.data, metric), {}).setdefault(row["scale"], path)
+    return mixed_scales(scales)
+
+
+def mixed_scales(scales: Mapping[tuple[str, str], Mapping[str, Path]]) -> list[Problem]:
+    """A problem for each data and metric with scores on two scales with a ceiling. scales: each with a file of it."""
     return [_mixed(key, found) for key, found in scales.items() if len(found) > 1]
 
 
-def _mixed(key: tuple[str, str], found: dict[str, Path]) -> Problem:
+def _mixed(key: tuple[str, str], found: Mapping[str, Path]) -> Problem:
     examples = "; ".join(f"{scale} in {path}" for scale, path in found.items())
     where = f"scale of {key[0]}, metric {key[1]}"
     fix = "score all of them under one `protocol:`"

@@ -9,13 +9,14 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.files import COPY_AGAIN, DELETE_AND_RERUN, reading
+from neuroscaling.core.row_filters import filter_expression
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,7 @@ def read_text_table(path: str | Path, required: Sequence[str] = ()) -> TextTable
     """
     path = Path(path)
     text = _utf8_text(path)
-    delimiter = _delimiter(text, required)
+    delimiter = csv_delimiter(text, required)
     cells = _cells(text, delimiter, path)
     if not cells:
         raise DataError(Problem(what="the table is empty", where=str(path), allowed="a header and rows"))
@@ -138,7 +139,7 @@ def _foreign_cell(content: bytes, path: Path) -> tuple[str, str]:
     """Place and content, read as Latin-1, of the first cell that is not UTF-8."""
     text = content.decode("latin-1")
     header: list[str] = []
-    for line, row in _cells(text, _delimiter(text, ()), path):
+    for line, row in _cells(text, csv_delimiter(text), path):
         for i, cell in enumerate(row):
             try:
                 cell.encode("latin-1").decode("utf-8")
@@ -149,7 +150,11 @@ def _foreign_cell(content: bytes, path: Path) -> tuple[str, str]:
     return str(path), ""
 
 
-def _delimiter(text: str, required: Sequence[str]) -> str:
+def csv_delimiter(text: str, required: Sequence[str] = ()) -> str:
+    """The comma, semicolon or tab by which the header has most of the `required` columns, else most columns.
+
+    text: the beginning of a CSV file.
+    """
     header = text.split("\n", 1)[0].split("\r", 1)[0]
 
     def fits(delimiter: str) -> tuple[int, int]:
@@ -218,6 +223,14 @@ def parquet_columns(path: str | Path, fix: str = DELETE_AND_RERUN) -> list[str]:
         return pyarrow.parquet.read_schema(path).names
 
 
+def parquet_rows(path: str | Path, fix: str = DELETE_AND_RERUN) -> int:
+    """How many rows a file has, from its end alone. Raises DataError for a missing or damaged file."""
+    import pyarrow.parquet
+
+    with reading(path, PARQUET_FILE, fix):
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+
+
 def read_parquet(path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_AND_RERUN) -> "pa.Table":
     """The table, or `columns` of it. Raises DataError for a missing or damaged file and for columns that it lacks."""
     import pyarrow.parquet
@@ -239,14 +252,19 @@ def read_parquet_columns(
 
 
 def read_parquet_frame(
-    path: str | Path, columns: Sequence[str] | None = None, fix: str = DELETE_AND_RERUN
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    filters: Mapping[str, Any] | None = None,
+    fix: str = DELETE_AND_RERUN,
 ) -> "pd.DataFrame":
-    """The table of pandas. Raises DataError as `read_parquet`."""
+    """The table of pandas. filters: of rows, by column (`core.row_filters`). Raises DataError as `read_parquet`."""
     import pandas as pd
+    import pyarrow.parquet
 
     _require_columns(path, columns, fix)
     with reading(path, PARQUET_FILE, fix):
-        return pd.read_parquet(path, columns=columns and list(columns))
+        expression = filter_expression(pyarrow.parquet.read_schema(path), filters) if filters else None
+        return pd.read_parquet(path, columns=columns and list(columns), filters=expression)
 
 
 def parquet_metadata(table: "pa.Table", key: bytes, path: str | Path) -> Any:

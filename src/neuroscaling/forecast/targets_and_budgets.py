@@ -97,7 +97,7 @@ def plan_for_score(fit: FitRecord, target: float) -> Plan:
     run = {name: Estimate(float(value[0]), *_interval(values)) for name, (value, values) in needed.items()}
     never = float(np.mean(np.isinf(next(iter(needed.values()))[1])))
     words = caveats.about_target(law, target, next(iter(run.values())).value, never)
-    return _plan(law, {f"target {law.y}": target}, run, samples, dropped, never, words)
+    return _plan(law, {f"target {law.quantity}": target}, run, samples, dropped, never, words)
 
 
 def plan_for_compute(fit: FitRecord, compute: float) -> Plan:
@@ -213,7 +213,7 @@ def _plan(
         *caveats.about_law(law, len(samples), dropped),
     ]
     return Plan(
-        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.y, scale=law.scale,
+        fit=law.name, mode=law.mode, simulated=law.simulated, given=given, run=run, y=law.quantity, scale=law.scale,
         score=_score(law, samples, point), asymptote=_asymptote(law), never_reached=never, resamples=len(samples),
         dropped=dropped, statements=tuple(words),
     )  # fmt: skip

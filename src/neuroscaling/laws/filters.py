@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.score_scales import SCALE_SEPARATOR, has_ceiling, scale_examples
-from neuroscaling.core.score_table import KEY, FailedRun
+from neuroscaling.core.score_scales import LOSS, SCALE_SEPARATOR, has_ceiling, scale_examples
+from neuroscaling.core.score_table import (
+    KEY,
+    KEY_ATTRIBUTE,
+    FailedRun,
+)
 from neuroscaling.laws.point_checks import NotTestable
 
 if TYPE_CHECKING:
@@ -96,9 +100,10 @@ def check_columns(table: pd.DataFrame, columns: Iterable[str]) -> None:
 def check_duplicates(rows: pd.DataFrame) -> None:
     """Raise DataError for rows that stand in the table twice: a point counted twice would narrow every interval.
 
-    Two rows are one where all their columns agree, or, in a full score table, all that name a number (`table.KEY`).
+    Two rows are one where all their columns agree, or, in a full score table, all that name a number: `KEY`, or what
+    the file of a table of one's own states.
     """
-    named = [key for key in KEY if key in rows.columns or key not in LATER_KEYS]
+    named = rows.attrs.get(KEY_ATTRIBUTE) or [key for key in KEY if key in rows.columns or key not in LATER_KEYS]
     keys = named if set(named) <= set(rows.columns) else list(rows.columns)
     twice = rows.duplicated(keys, keep=False).to_numpy()
     if twice.any():
@@ -201,6 +206,14 @@ def scale_of(points: pd.DataFrame, together: bool) -> str | None:
         value = scale_examples(points, run_names(points))
         raise DataError(Problem(what=what, where="scale", value=value, allowed="one scale", fix=fix))
     return found[0] or None if found else None
+
+
+def check_losses(scale: str | None, settings: dict[str, Any]) -> None:
+    """Raise DataError where `settings` ask for a law of 1 - y of losses, of which perfect is not 1."""
+    if scale == LOSS and settings["invert_y"]:
+        fix = "give the fit `invert_y: false`: its law then describes the loss itself"
+        what = "a law of 1 - y was asked of losses"
+        raise DataError(Problem(what=what, where="invert_y", value=True, allowed="false", fix=fix))
 
 
 def run_names(rows: pd.DataFrame) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from neuroscaling.core.score_scales import LOSS
 from neuroscaling.laws.curves import Band, Curve, Numbers
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.parametrisation import Form
@@ -183,6 +184,11 @@ class FitRecord(Record):
     scale: str | None = None
     dropped: dict[str, int] = {}
     points: Points = Points()
+
+    @property
+    def quantity(self) -> str:
+        """What the law describes, in a word: its column, or `loss` where the column's numbers are losses."""
+        return LOSS if self.y == "score" and self.scale == LOSS else self.y
 
     @property
     def form(self) -> Form:

@@ -16,6 +16,8 @@ from neuroscaling.laws.point_checks import as_float_array
 from neuroscaling.laws.solver import Data
 
 Array = NDArray[np.float64]
+MISALIGNED = "1 - score"
+"""What power laws call y where more of it is better."""
 CURVE_POINTS, BEYOND_POINTS, BEYOND = 100, 50, 30.0
 
 
@@ -53,6 +55,11 @@ class FittedCurve:
     def form(self) -> Form:
         """The form of the law."""
         return self.data.form
+
+    @property
+    def expression(self) -> str:
+        """The form as people write it; a power law of y itself has y where others have 1 - score."""
+        return self.form.expression if self.upright else self.form.expression.replace(MISALIGNED, "y", 1)
 
     @property
     def upright(self) -> bool:

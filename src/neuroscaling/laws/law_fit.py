@@ -59,7 +59,7 @@ class LawFit(FittedCurve):
         curve = self.curve()
         assert curve is not None, "a law of two variables has no single curve"
         ax.fill_between(curve["x"], curve["p2.5"], curve["p97.5"], color=color, alpha=0.2, linewidth=0)
-        ax.plot(curve["x"], curve["fit"], color=color, label=label or self.form.expression)
+        ax.plot(curve["x"], curve["fit"], color=color, label=label or self.expression)
         ax.plot(self.x, self.y, "o", color=color, markersize=4, alpha=0.7)
         ax.set_xscale("log")
 
@@ -81,7 +81,7 @@ class LawFit(FittedCurve):
         return finite(
             {
                 "form": self.form.name,
-                "expression": self.form.expression,
+                "expression": self.expression,
                 "parameters": {p.name: p.meaning for p in self.form.parameters},
                 "x_scale": self.x_scale.tolist(),
                 "n": len(self.y),
@@ -177,7 +177,7 @@ def lmfit_report(law: LawFit) -> str:
     import lmfit
 
     lines = [
-        f"[[Law]] {law.form.expression}, x in units of {law.x_scale.tolist()}, mode {law.mode}",
+        f"[[Law]] {law.expression}, x in units of {law.x_scale.tolist()}, mode {law.mode}",
         f"    {law.data.loss.name}: {law.loss_value:.10g} (sum over {len(law.y)} points)",
         NO_COVARIANCE if law.data.loss.name == "huber" else BOOTSTRAP_ERRORS,
         lmfit.fit_report(lmfit_parameters(law)),

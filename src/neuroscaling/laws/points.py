@@ -15,6 +15,7 @@ from neuroscaling.core.score_table import FailedRun
 from neuroscaling.laws.filters import (
     check_columns,
     check_duplicates,
+    check_losses,
     check_settings,
     failed_runs,
     filtered,
@@ -110,6 +111,7 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)
     scale = scale_of(points, settings.get("mean_over_scales", False)) if settings["y"] == "score" else None
+    check_losses(scale, settings)
     clusters = [" ".join(map(str, row)) for row in points[settings["cluster"]].itertuples(index=False)]
     return Selection(
         points,

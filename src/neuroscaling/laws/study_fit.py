@@ -13,7 +13,7 @@ import numpy as np
 from neuroscaling.core.errors import listing
 from neuroscaling.core.files import atomic_path, write_json
 from neuroscaling.core.provenance import provenance
-from neuroscaling.core.score_table import FailedRun, read_score_table
+from neuroscaling.core.score_table import FailedRun
 from neuroscaling.laws import comparison
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law
@@ -27,6 +27,7 @@ from neuroscaling.laws.law_fit import LawFit, finite
 from neuroscaling.laws.layer_luck import KEEP
 from neuroscaling.laws.point_checks import NotTestable
 from neuroscaling.laws.points import Selection, select_points
+from neuroscaling.laws.row_reading import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def write_fit(
     Beside the fit lies what it stands on (`influence_path`, `resamples_path`).
     What is written is read as a record first, so that no file is left that its readers refuse.
     """
-    table = read_score_table(table_path)
+    table = read_rows(table_path, settings)
     content, bootstraps, law, selection = fit_points(table.scores, settings, table.failed)
     fit_record(content, bootstraps, str(fit_path))
     stands_on, resamples = influence_of(law, selection, settings)
@@ -167,7 +168,7 @@ def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> 
             rows.append(
                 {
                     "form": form,
-                    "expression": other.form.expression,
+                    "expression": other.expression,
                     "params": other.params,
                     "loss": other.loss_value,
                     "aicc": other.aicc(),

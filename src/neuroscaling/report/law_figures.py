@@ -81,8 +81,8 @@ class Panel:
     def y_label(self) -> str:
         """Label of the y axis, with the scale: `Score (r2/c)`; of means over several `Score (mean of scales)`."""
         scale = self.fit.scale
-        if self.fit.y != "score" or scale in (None, NO_CORRELATION):
-            return axis_label(self.fit.y)
+        if self.fit.quantity != "score" or scale in (None, NO_CORRELATION):
+            return axis_label(self.fit.quantity)
         return f"{axis_label('score')} ({'mean of scales' if SCALE_SEPARATOR in str(scale) else scale})"
 
 

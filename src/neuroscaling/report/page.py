@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import read_outcome
-from neuroscaling.core.score_table import VALIDATION, read_table
+from neuroscaling.core.score_table import read_score_table
+from neuroscaling.core.table_files import parquet_rows
 from neuroscaling.laws.benchmark_file import read_benchmark_file
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
 from neuroscaling.laws.fit_record import FitRecord
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 
 PACKAGES = ("numpy", "pandas", "matplotlib", "torch", "timm", "zarr", "himalaya", "lmfit", "snakemake")
+MOST_IN_TEXT = 200_000
+"""Rows of a score table of which the report has a copy as text; whoever has more reads the table itself."""
 logger = logging.getLogger(__name__)
 
 
@@ -57,7 +60,7 @@ def write_report(
     )
     build_report(
         page,
-        read_table(table),
+        _table(table),
         list(read_fits(fits).values()),
         study,
         read_timings(benchmarks, study["jobs"], records),
@@ -73,6 +76,12 @@ def write_report(
     )  # fmt: skip
 
 
+def _table(path: str | Path) -> pd.DataFrame:
+    """The score table; of a very large one the columns that the page shows or counts alone."""
+    is_large = parquet_rows(path) > MOST_IN_TEXT
+    return read_score_table(path, page_content.COLUMNS if is_large else None).scores
+
+
 def build_report(
     page: str | Path,
     table: pd.DataFrame,
@@ -84,7 +93,8 @@ def build_report(
     sections: Sequence[Section] = (),
     influences: Mapping[str, Influence] | None = None,
 ) -> None:
-    """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and scores.csv.
+    """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and, unless it would be very
+    large, scores.csv.
 
     table: the score table; fits: the finished fits; study: name, title; rulegraph: DOT text; runs: contents of
     run.json; sections: parts of the page before its laws; influences: what each fit stands on, by its name. The page
@@ -93,22 +103,25 @@ def build_report(
     page = Path(page)
     folder = page.parent
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "scores.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    if has_all := len(table) <= MOST_IN_TEXT:
+        with atomic_path(folder / "scores.csv") as temporary:
+            table.to_csv(temporary, index=False)
     draw_rulegraph(rulegraph, folder / "rulegraph.svg")
     laws = [_group(name, group, folder, influences or {}) for name, group in page_content.groups(fits).items()]
+    counts = {"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)}
     text = _render(
         study=study,
         simulated=bool(table["simulated"].any()),
         all_simulated=bool(len(table) and table["simulated"].all()),
-        accuracy_alone=bool(len(table) and (table["benchmark"] == VALIDATION).all()),
-        counts={"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)},
+        about=page_content.about(table),
+        counts=counts,
         sections=sections,
         counted=next((section.counted for section in sections if section.counted), ""),
         laws=laws,
         rulegraph=data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
-        scores=page_content.table_data(table.to_dict("records"), page_content.SCORE_COLUMNS),
+        scores=page_content.frame_data(table, page_content.SCORE_COLUMNS),
+        all_scores="scores.csv" if has_all else "../scores.parquet",
         runs=page_content.table_data(runs, page_content.RUN_COLUMNS),
         sources=page_content.sources(table),
         limits=page_content.limits(table, fits),
@@ -129,6 +142,7 @@ def _group(name: str, fits: list[FitRecord], folder: Path, influences: Mapping[s
         "title": title,
         "caption": fits[0].caption,
         "simulated": any(fit.simulated for fit in fits),
+        "quantity": fits[0].quantity,
         "expression": law and law.expression,
         "x_scale": [page_content.unit(each.scales) for each in fitted],
         "path": law and law_figures.panel_of(law).path,

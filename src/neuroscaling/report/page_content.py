@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import percent
-from neuroscaling.core.score_scales import NO_CORRELATION, SCALE_SEPARATOR, reason_category
+from neuroscaling.core.score_scales import LOSS, NO_CORRELATION, SCALE_SEPARATOR, reason_category
+from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among
 from neuroscaling.laws.fit_record import ComparedForm, FitRecord, Holdout
 from neuroscaling.report.law_figures import panel_of
@@ -26,6 +27,9 @@ RUN_COLUMNS = [
     "run", "kind", "arch", "family", "acc", "n_params", "n_samples", "total_flops", "dataset", "samples_per_class",
     "seed", "n_epochs", "n_samples_seen", "macs", "seconds", "problem",
 ]  # fmt: skip
+SOURCE_COLUMNS = ["data", "benchmark", "metric", "protocol", "engine", "scale", "simulated"]
+COLUMNS = list(dict.fromkeys([*SCORE_COLUMNS, *SOURCE_COLUMNS]))
+"""Columns of the score table that the page shows or counts."""
 MOST_ROWS = 20_000
 
 
@@ -40,7 +44,7 @@ def groups(fits: list[FitRecord]) -> dict[str, list[FitRecord]]:
 def group_title(fits: list[FitRecord], column: str) -> str:
     """What a group of fits shows, drawn against `column`, such as `Score against training images`."""
     against = axis_label(column).lower().replace("flops", "FLOPs")
-    return f"{axis_label(fits[0].y)} against {against}"
+    return f"{axis_label(fits[0].quantity)} against {against}"
 
 
 def common_filters(fits: list[FitRecord]) -> str:
@@ -51,7 +55,7 @@ def common_filters(fits: list[FitRecord]) -> str:
 
 def scales(fits: list[FitRecord]) -> str:
     """The scales that a group of fits has its scores on, in words; empty where the fits don't say."""
-    found = list(dict.fromkeys(fit.scale for fit in fits if fit.scale and fit.scale != NO_CORRELATION))
+    found = list(dict.fromkeys(fit.scale for fit in fits if fit.scale and fit.scale not in (NO_CORRELATION, LOSS)))
     named = [f"mean of {scale}" if SCALE_SEPARATOR in scale else scale for scale in found]
     return "; ".join(named) + (" (panels of one scale share their y axis)" if len(named) > 1 else "")
 
@@ -143,6 +147,26 @@ def number(value: float | None) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+def frame_data(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
+    """The same of a table of pandas, of which the rows that are shown alone become Python's."""
+    used = [column for column in columns if column in table and table[column].notna().any()]
+    shown = [[plain(value) for value in row] for row in table[used].head(MOST_ROWS).itertuples(index=False)]
+    return {"columns": used, "rows": shown, "total": len(table)}
+
+
+def about(table: pd.DataFrame) -> str:
+    """What the numbers of a study are, in a sentence."""
+    if len(table) and (table["benchmark"] == VALIDATION).fillna(False).all():
+        what = (
+            "How well each network names images that it was not trained on, and how that accuracy grows with training "
+        )
+        return what + "images, parameters or compute."
+    if len(table) and (table["scale"] == LOSS).fillna(False).all():
+        return "The loss of each model of a table, and how it falls with data, parameters or compute."
+    what = "How well each network predicts recordings of the brain or behaviour, and how that alignment grows with "
+    return what + "training images, parameters, compute, or the images that fit the mapping."
+
+
 def table_data(rows: Iterable[dict[str, Any]], columns: list[str]) -> dict[str, Any]:
     """Columns and rows for the page's tables, missing values as null, without columns that are empty everywhere."""
     cells = [[plain(row.get(column)) for column in columns] for row in rows]
@@ -205,6 +229,5 @@ STANDING_LIMITS = [
 
 def sources(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Data, benchmark, protocol and engine of the scores, with the number of rows of each."""
-    keys = ["data", "benchmark", "metric", "protocol", "engine", "scale", "simulated"]
-    counted = table.groupby(keys, dropna=False).size().reset_index(name="scores")
+    counted = table.groupby(SOURCE_COLUMNS, dropna=False).size().reset_index(name="scores")
     return [{key: plain(value) for key, value in row.items()} for row in counted.to_dict("records")]

@@ -75,6 +75,7 @@ AXES = {
     "flops": "FLOPs per image",
     "n_mapping": "Images that fit the mapping",
     "score": "Score",
+    "loss": "Loss",
     "raw": "Correlation r",
     "acc": "Validation accuracy",
 }

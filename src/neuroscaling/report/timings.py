@@ -8,7 +8,7 @@ from typing import Any
 
 STAGES = [
     "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding",
-    "accuracy", "submission", "table", "published_table", "fit", "claims", "encoding_figures",
+    "accuracy", "submission", "table", "published_table", "own_table", "fit", "claims", "encoding_figures",
     "published_figures", "report",
 ]  # fmt: skip
 # Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.

@@ -22,6 +22,7 @@ from neuroscaling.study.optional_datasets import (
     left_out_notes,
     without_datasets,
 )
+from neuroscaling.study.own_tables import OwnTable, own_columns, own_table, table_faults
 from neuroscaling.study.paths import Results, Store, find_file
 from neuroscaling.study.run_table import Run, expand_runs
 from neuroscaling.study.sections.claim_files import Claim, load_claim_file
@@ -81,7 +82,15 @@ class LoadedStudy:
     @cached_property
     def _all_fits(self) -> list[FitJob]:
         files = [find_file(path, self.file) for path in self.config.fits]
-        return [job for file in files for job in expand_fits(load_fit_file(file))]
+        further = own_columns(self.config, self.file)
+        of_losses = self.own_table is not None and self.own_table.is_loss
+        found = (load_fit_file(file, further) for file in files)
+        return [job for fit_file in found for job in expand_fits(fit_file, of_losses)]
+
+    @cached_property
+    def own_table(self) -> OwnTable | None:
+        """The table of scores that stands in place of networks; None where there are networks."""
+        return own_table(self.config, self.file)
 
     @cached_property
     def claims(self) -> list[Claim]:
@@ -174,14 +183,14 @@ def read_study(path: str | Path, planning: bool = False, decided: Decided | None
     # Each of the first is told with what is written most like it, which takes its time.
     faults = [*faults, *islice(name_checks.name_faults(left.whole, path), MOST_NAMES)]
     if config is not None:
-        found = list(data_checks.data_faults(config, left_out))
+        found = [*data_checks.data_faults(config, left_out), *table_faults(config, path)]
         if planning:
             found = [fault for fault in found if fault.problem.what != NO_ROOT or not _declared(config, fault)]
         told = {fault.location for fault in faults}
         placed = (replace(fault, location=left.in_file(fault.location)) for fault in found)
         # A value that is wrong itself was left out, and what stands in its place says nothing of the study.
         faults += [fault for fault in placed if fault.location not in told]
-    faults += name_checks.fit_faults(left.whole, path)
+    faults += name_checks.fit_faults(left.whole, path, own_columns(config, path))
     faults += name_checks.claim_faults(left.whole, path)
     if not faults and config is not None:
         return Reading(left.whole, _loaded(path, config, left_out), [])

@@ -3,7 +3,7 @@
 Looked for in what the file says, before it is a `Study`: names are checked even where other values are faulty. Light.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -203,15 +203,18 @@ KINDS = {
 }
 
 
-def fit_faults(study: Document, file: Path) -> list[Fault]:
-    """Everything that is wrong with the files that a study names under `fits:`, at their places in the study."""
+def fit_faults(study: Document, file: Path, further: Collection[str] | None = ()) -> list[Fault]:
+    """Everything that is wrong with the files that a study names under `fits:`, at their places in the study.
+
+    further: columns of the study's own table, None where nobody knows them.
+    """
     faults: list[Fault] = []
     files: list[tuple[FitFile, Document]] = []
     for place, path in texts(study.content, ("fits", EACH)):
         if not Path(path).name:
             continue  # no path of a file, which has been told
         try:
-            fit_file, document, found = read_fit_file(find_file(Path(path), file))
+            fit_file, document, found = read_fit_file(find_file(Path(path), file), further)
         except NeuroscalingError as error:
             faults += [Fault(place, problem) for problem in error.problems]
             continue
@@ -285,10 +288,10 @@ def _compared(fit: Fit) -> Iterator[tuple[Location, str, list[Any]]]:
 def _columns(study: Any) -> dict[str, set[str]]:
     """The words of columns that are known before anything has run: those of this study, and what others could have.
 
-    Columns are left out where the study can't tell: of published tables, of regions that files of NSD and THINGS-fMRI
-    name, of sessions that are found in a folder, of data sets that tables of checkpoints name.
+    Columns are left out where the study can't tell: of tables that are there, of regions that files of NSD and
+    THINGS-fMRI name, of sessions that are found in a folder, of data sets that tables of checkpoints name.
     """
-    if not isinstance(study, dict) or study.get("published") is not None:
+    if not isinstance(study, dict) or any(study.get(key) is not None for key in ("published", "scores")):
         return {}
     archs = {name for key in KINDS for _, name in texts(study, ("runs", EACH, key, EACH))}
     found = {

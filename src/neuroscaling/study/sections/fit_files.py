@@ -3,7 +3,7 @@
 It is read whenever the Snakefile is parsed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -45,9 +45,9 @@ class FitJob:
     settings: dict[str, Any]
 
 
-def load_fit_file(path: str | Path) -> FitFile:
-    """Read and check a file of fits. Raises StudyError with everything that is wrong with it."""
-    fit_file, document, faults = read_fit_file(path)
+def load_fit_file(path: str | Path, further: Collection[str] | None = ()) -> FitFile:
+    """Read and check a file of fits; further: see `read_fit_file`. Raises StudyError with all that is wrong with it."""
+    fit_file, document, faults = read_fit_file(path, further)
     if fit_file is not None:
         faults = [*faults, *same_names([(fit_file, document)])]
     if faults or fit_file is None:
@@ -55,14 +55,17 @@ def load_fit_file(path: str | Path) -> FitFile:
     return fit_file
 
 
-def read_fit_file(path: str | Path) -> tuple[FitFile | None, Document, list[Fault]]:
+def read_fit_file(
+    path: str | Path, further: Collection[str] | None = ()
+) -> tuple[FitFile | None, Document, list[Fault]]:
     """What can be used of a file of fits, its document, and what is wrong with it, except for names that are there
-    twice (`same_names`). Raises StudyError where the file is missing or no YAML.
+    twice (`same_names`). further: columns that the study's table has beside those of every score table, None where
+    nobody knows. Raises StudyError where the file is missing or no YAML.
     """
     document = read_document(path, "file of fits", "correct the path under `fits:`")
     found, left, faults = validated(FitFile, document)
     if found is not None:
-        columns = (Fault(left.in_file(fault.location), fault.problem) for fault in _column_faults(found))
+        columns = (Fault(left.in_file(fault.location), fault.problem) for fault in _column_faults(found, further))
         faults = [*faults, *columns]
     return found, left, faults
 
@@ -86,15 +89,20 @@ def same_names(files: list[tuple[FitFile, Document]]) -> Iterator[Fault]:
                 seen.setdefault(name, at)
 
 
-def expand_fits(fit_file: FitFile) -> list[FitJob]:
-    """The laws to fit, one for each value of `by`, in the order of the file."""
-    return [job for fit in fit_file.fits for job in _jobs(fit)]
+def expand_fits(fit_file: FitFile, of_losses: bool = False) -> list[FitJob]:
+    """The laws to fit, one for each value of `by`, in the order of the file.
+
+    of_losses: whether the scores of the study are losses, which laws describe themselves unless a fit says otherwise.
+    """
+    return [job for fit in fit_file.fits for job in _jobs(fit, of_losses)]
 
 
-def _jobs(fit: Fit) -> Iterator[FitJob]:
+def _jobs(fit: Fit, of_losses: bool) -> Iterator[FitJob]:
     for one, name, values in _expanded(fit):
         common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
         filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
+        if of_losses and one.y == "score" and "invert_y" not in one.model_fields_set:
+            common["invert_y"] = False
         settings = {**common, "name": name, "fit": fit.name, "forms": one.all_forms(), "filters": filters}
         # The module of a form of one's own is part of the settings, so that an edited form is fitted again.
         own = {form: file_sha256(find_path(form, "form", OWN_FORM).file) for form in one.all_forms() if ":" in form}
@@ -125,15 +133,16 @@ def _name_fault(name: str, other: str) -> Problem | None:
     return None
 
 
-def _column_faults(fit_file: FitFile) -> Iterator[Fault]:
+def _column_faults(fit_file: FitFile, further: Collection[str] | None) -> Iterator[Fault]:
+    columns_known = list(dict.fromkeys((*KNOWN_COLUMNS, *sorted(further or ()))))
     numbers = [name for name, kind in COLUMNS.items() if kind not in ("string", "bool")]
     for i, fit in enumerate(fit_file.fits):
         named = [item for one in _views(fit) for item in one.columns().items()]
         for key in dict.fromkeys(key for key, _ in named):
             for column in dict.fromkeys(column for other, columns in named if other == key for column in columns):
                 place = ("fits", i, key, column) if key in ("filters", "by") else ("fits", i, key)
-                if column not in KNOWN_COLUMNS:
-                    known, near = listing(KNOWN_COLUMNS, 40), nearest(column, KNOWN_COLUMNS)
+                if column not in columns_known and further is not None:
+                    known, near = listing(columns_known, 60), nearest(column, columns_known)
                     yield Fault(
                         place, Problem(what="unknown column", where="", value=column, allowed=known, nearest=near)
                     )

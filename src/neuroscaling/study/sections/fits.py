@@ -4,49 +4,21 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.core.dotted_paths import find_path
 from neuroscaling.core.errors import StudyError
 from neuroscaling.study.sections.datasets import DOTTED
 from neuroscaling.study.sections.key_types import Section, Seed
+from neuroscaling.study.sections.row_filters import Filter, is_scalar
 from neuroscaling.study.sections.validation import validated
 from neuroscaling.study.sections.yaml_document import Document
 
 TWO_VARIABLES = ("chinchilla",)
-Scalar = bool | int | float | str
 MOST_FITS = 10_000
 UNMERGED = "unmerged_family"  # made by `merge_families`: the family as the table has it
 
 
-def _filter(value: Any) -> Any:
-    """A value, a list of values, or a mapping with min, max (both included) and not (a value or a list)."""
-    if isinstance(value, dict):
-        unknown = sorted(map(str, set(value) - {"min", "max", "not"}))
-        if unknown or not value:
-            raise ValueError(f"a filter may hold `min`, `max` and `not`, found {', '.join(unknown) or 'nothing'}")
-        if any(not _is_number(value[key]) for key in ("min", "max") if key in value):
-            raise ValueError("`min` and `max` must be finite numbers")
-        if "min" in value and "max" in value and value["min"] > value["max"]:
-            raise ValueError("`min` is above `max`")
-        return {**value, **({"not": _filter(value["not"])} if "not" in value else {})}
-    if isinstance(value, list) and not value:
-        raise ValueError("an empty list lets no row pass")
-    if any(not _is_scalar(item) for item in (value if isinstance(value, list) else [value])):
-        raise ValueError("a filter is a value, a list of values, or {min: , max: , not: }")
-    return value
-
-
-def _is_scalar(value: Any) -> bool:
-    """Whether a cell of the table could be this: a number without an end could not."""
-    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-Filter = Annotated[Any, AfterValidator(_filter)]
 Scale = Annotated[float, Field(gt=0)]
 Column = Annotated[str, Field(min_length=1, max_length=100)]
 FormName = Literal[
@@ -169,7 +141,7 @@ class Fit(Section):
         """Keys that don't go together, also in the corrected one of two modes."""
         if bool(self.form) == bool(self.forms):
             yield ("form", "forms"), "give either `form` or `forms`"
-        if any(not values or not all(map(_is_scalar, values)) for values in self.by.values()):
+        if any(not values or not all(map(is_scalar, values)) for values in self.by.values()):
             yield ("by",), "`by` needs a list of values for each column"
         elif math.prod(map(len, self.by.values())) > MOST_FITS:
             yield ("by",), f"`by` makes {math.prod(map(len, self.by.values())):,} fits, and {MOST_FITS:,} are the most"

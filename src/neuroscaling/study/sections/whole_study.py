@@ -14,6 +14,7 @@ from neuroscaling.study.sections.encoding import OF_ALL_LAYERS, Encoding
 from neuroscaling.study.sections.extraction import Extraction, Layers, Reduction
 from neuroscaling.study.sections.key_types import NAME, Folders, NamedPath, OptionalFolder, Section, Text
 from neuroscaling.study.sections.networks import Runs, Training
+from neuroscaling.study.sections.own_scores import OwnScores
 from neuroscaling.study.sections.recordings import BrainScore, SimulatedBrain
 
 
@@ -43,7 +44,12 @@ class Study(Section):
         "corrected", description="`corrected`, or `parity`: as published, quirks included."
     )
     datasets: dict[Annotated[str, Field(pattern=NAME)], Dataset] = Field({}, description="Image data sets by name.")
-    runs: list[Runs] = Field([], description="Which networks: a list of groups. Needed unless `published` is there.")
+    runs: list[Runs] = Field(
+        [], description="Which networks: a list of groups. Needed unless `published` or `scores` is there."
+    )
+    scores: OwnScores | None = Field(
+        None, description="A table of scores or losses of one's own in place of runs (docs/score-tables.md)."
+    )
     published: Published | None = Field(
         None, description="Published scores in place of runs: `{}`, or `published_dir:`. Nothing is trained or scored."
     )
@@ -78,12 +84,14 @@ class Study(Section):
     )
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Networks that are nowhere named, or named beside published scores; jobs that are split and joined."""
-        if self.published is None and not self.runs:
+        """Networks that are nowhere named, or named beside scores that are there; jobs that are split and joined."""
+        ready = [key for key in ("published", "scores") if getattr(self, key) is not None]
+        if not ready and not self.runs:
             yield ("runs",), "`runs:` is missing: name at least one group of networks"
         own = [key for key in ("runs", "datasets", "brainscore", "encoding", "simulated") if getattr(self, key)]
-        if self.published is not None and own:
-            yield ("published", *own), f"`published` stands in place of runs and data: drop {', '.join(own)}"
+        others = [*ready[1:], *own]
+        if ready and others:
+            yield (ready[0], *others), f"`{ready[0]}` stands in place of runs and data: drop {', '.join(others)}"
         if self.extraction.slices > 1 and self.runs_per_job > 1:
             what = "`extraction: slices` splits a network's extraction and `runs_per_job` joins several: drop one"
             yield ("extraction.slices", "runs_per_job"), what
