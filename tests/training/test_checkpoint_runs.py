@@ -12,6 +12,7 @@ from neuroscaling.core.records import RUN_RECORD, checked_weights, read_run
 from neuroscaling.core.score_table import build_table
 from neuroscaling.models.build import build
 from neuroscaling.models.checkpoints import build_with
+from neuroscaling.store.adopt import line_of
 from neuroscaling.study.extraction_job import ExtractionJob
 from neuroscaling.study.run_table import RunJob, expand_runs
 from neuroscaling.study.sections.training_options import TrainingOptions
@@ -64,6 +65,7 @@ def test_a_checkpoint_is_fetched_and_has_what_its_table_knows(served, monkeypatc
     assert all(torch.equal(value, average.state_dict()[name]) for name, value in network.state_dict().items())
     kept = {path.name for path in job.out.iterdir() if not path.name.startswith(".")}
     assert kept == {RUN_RECORD, "history.parquet", "weights-ep5.safetensors"}
+    assert line_of(record, job.out) == '- {"checkpoints": "<the table that has a>"}'
     row = build_table([], [job.out / RUN_RECORD], accuracy=True).scores.iloc[0]
     assert (row["kind"], row["objective"], row["dataset"], row["samples_per_class"]) == (
         "checkpoint",

@@ -141,6 +141,8 @@ def line_of(record: RunRecord, folder: Path) -> str:
                 entry["weights"] = os.path.abspath(folder)
         case "untrained":
             entry = {"untrained": [record.arch], "seeds": [record.seed]}
+        case "checkpoint":  # the table decides over its name
+            entry = {"checkpoints": f"<the table that has {(record.training or {}).get('id')}>"}
         case "baseline":
             entry = {"baselines": [record.arch]}
         case _:
