@@ -48,6 +48,23 @@ def test_each_network_has_a_line_in_the_colour_of_its_kind(encoding, axes):
     assert np.allclose(dashed.get_xdata(), mean.index) and np.allclose(dashed.get_ydata(), mean)
 
 
+def test_the_best_network_of_each_kind_has_a_band(encoding, axes):
+    kinds = encoding.rows["kind"].unique()
+    assert len(axes[0].collections) == len(kinds) < len(encoding.runs)
+
+
+def test_laws_of_another_metric_or_test_set_are_not_among_those_drawn(tmp_path):
+    scores, table, fits, accuracy = made_up.write_study(tmp_path, made_up.fits(subjects=False)[:1])
+    law = next(iter(read_fits(fits).values()))
+    others = {
+        name: law.model_copy(update={"name": name, "filters": {**law.filters, column: name}})
+        for name, column in (("pls", "metric"), ("nsd_synthetic", "test_set"))
+    }
+    told = {law.name: law, **others}
+    (found,) = encoding_data.read_encodings(scores, read_table(table), pd.read_parquet(accuracy), told)
+    assert list(found.fits.values()) == [law]
+
+
 def test_each_recording_has_a_point_a_network_inside_its_interval(encoding, axes):
     points = [tuple(point) for marks in axes[1].collections for point in marks.get_offsets()]
     assert len(points) == len(encoding.runs) * len(made_up.SUBJECTS)

@@ -11,6 +11,7 @@ from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report import encoding_laws
 from neuroscaling.report.encoding_data import (
+    METRIC,
     NO_CEILING,
     Encoding,
     complete,
@@ -69,9 +70,9 @@ def _caption(encoding: Encoding, runs: list[str], region: str, laws: list[Finish
     best = ", ".join(f"{form.replace('_', ' ')} in {n}" for form, n in encoding_laws.best_forms(laws).most_common())
     held_out = "Right: error of each form of law on the largest numbers of images, which its fit left out."
     return sentences(
-        f"{region}: Pearson r of {len(runs)} networks, by their kind. Left: mean of "
+        f"{region}: Pearson r of {len(runs)} networks ({METRIC}), by their kind. Left: mean of "
         f"{encoding.rows['unit'].nunique()} {encoding.words.groups} against the images that fit the mapping, a line "
-        "a network.",
+        "a network, with a band for the best network of each kind.",
         f"Middle: each {encoding.words.group} at its largest number of images, with 95 % intervals over its "
         "evaluated images.",
         held_out if laws else "",
@@ -84,8 +85,15 @@ def draw_controls(encoding: Encoding, runs: list[str], region: str, laws: dict[s
     """Curves, recordings, and where laws were fitted their forms."""
     figure, axes = panels(1, 3 if laws else 2, panel=(3.5, 3.1), foot=0.3)
     kinds = {run: encoding.facts(run)["kind"] for run in runs}
+    curves = {run: _mean_curve(encoding, run, region) for run in runs}
+    best = {
+        max((run for run in runs if kinds[run] == kind), key=lambda run: _end(curves[run]))
+        for kind in set(kinds.values())
+    }
     for run in reversed(runs):
-        _curve(axes[0], encoding, run, region, kinds[run])
+        _curve(axes[0], curves[run], kinds[run])
+        if run in best:
+            _band(axes[0], intervals(encoding, run, region, curves[run].index), kinds[run])
     label(axes[0], f"{region}, mean of {encoding.words.groups}", axis_label("n_mapping"), "Pearson r", log=True)
     _recordings(axes[1], encoding, runs, region, kinds)
     label(axes[1], f"Each {encoding.words.group}", "", "")
@@ -96,14 +104,25 @@ def draw_controls(encoding: Encoding, runs: list[str], region: str, laws: dict[s
     return figure
 
 
-def _curve(ax: Axes, encoding: Encoding, run: str, region: str, kind: str) -> None:
-    _, color, dash = KINDS[kind]
+def _mean_curve(encoding: Encoding, run: str, region: str) -> pd.Series:
+    """Mean r over the recordings by number of mapping images, where every recording has that number."""
     mine = encoding.rows[(encoding.rows["run"] == run) & (encoding.rows["region"] == region)]
-    mean = complete(mine).groupby("n_mapping")["raw"].mean()
-    band = intervals(encoding, run, region, mean.index)
+    return complete(mine).groupby("n_mapping")["raw"].mean()
+
+
+def _end(curve: pd.Series) -> float:
+    return -np.inf if curve.empty else float(curve.iloc[-1])
+
+
+def _curve(ax: Axes, mean: pd.Series, kind: str) -> None:
+    _, color, dash = KINDS[kind]
     above = len(KINDS) - list(KINDS).index(kind)
-    ax.fill_between(band["n_mapping"], band["low"], band["high"], color=color, alpha=0.06, linewidth=0, zorder=1)
     ax.plot(mean.index, mean, color=color, linestyle=dash, linewidth=1.2, zorder=2 + above)
+
+
+def _band(ax: Axes, band: pd.DataFrame, kind: str) -> None:
+    color = KINDS[kind][1]
+    ax.fill_between(band["n_mapping"], band["low"], band["high"], color=color, alpha=0.12, linewidth=0, zorder=1)
 
 
 def _recordings(ax: Axes, encoding: Encoding, runs: list[str], region: str, kinds: dict[str, str]) -> None:

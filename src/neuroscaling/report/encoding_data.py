@@ -18,6 +18,7 @@ from neuroscaling.core.score_files import ScoreFile, checked_file, read_score
 from neuroscaling.core.score_table import require_columns
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
 from neuroscaling.encoding.accuracy import ALL_IMAGES
+from neuroscaling.laws.finished_law import FinishedLaw, laws_among
 from neuroscaling.laws.fit_record import FitRecord
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Encoding:
     rows: of the score table, with `unit` (the subject; the benchmark where a subject has several);
     intervals: means over subjects with their 95 % intervals; accuracy: each subject's own, of all images; draws: the
     same, of each draw of these images; vertices: one row a run and vertex at the largest number of mapping images;
-    layers: of each run, in the network's order; fits: finished fits by name; words: what its targets are called.
+    layers: of each run, in the network's order; fits: the laws of what is drawn, by name; words: what its targets are
+    called.
     """
 
     data: str
@@ -64,7 +66,7 @@ class Encoding:
     draws: pd.DataFrame = field(repr=False)
     vertices: pd.DataFrame = field(repr=False)
     layers: dict[str, list[str]] = field(repr=False)
-    fits: dict[str, FitRecord] = field(repr=False)
+    fits: dict[str, FinishedLaw] = field(repr=False)
     words: RecordingWords = UNITS
 
     @property
@@ -137,13 +139,26 @@ def _encoding(
         accuracy[accuracy["draw"] != ALL_IMAGES],
         _with_depth(vertices, layers),
         layers,
-        fits,
+        _laws_of_what_is_drawn(fits, main),
     )
 
 
 def _main_test_set(files: list[tuple[Path, ScoreFile]]) -> str:
     """The first test set of a source, "" where it has one alone: the figures are of it."""
     return next((str(row.get("test_set") or "") for _, content in files for row in content.rows), "")
+
+
+def _laws_of_what_is_drawn(fits: dict[str, FitRecord], test_set: str) -> dict[str, FinishedLaw]:
+    """The laws but for those of another metric or test set than the figures show."""
+
+    def shows(law: FinishedLaw, column: str, drawn: str) -> bool:
+        wanted = law.filters.get(column, drawn)
+        return drawn in (wanted if isinstance(wanted, list) else [wanted])
+
+    laws = {law.name: law for law in laws_among(fits.values())}
+    return {
+        name: law for name, law in laws.items() if shows(law, "metric", METRIC) and shows(law, "test_set", test_set)
+    }
 
 
 def _is_drawn(frame: pd.DataFrame, test_set: str) -> pd.Series:

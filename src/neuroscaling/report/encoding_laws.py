@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroscaling.laws.curves import Curve
-from neuroscaling.laws.finished_law import FinishedLaw, laws_among
+from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.laws.fit_record import ComparedForm
 from neuroscaling.report.encoding_data import Encoding, in_order
 from neuroscaling.report.figure import Drawing, LeftOut, Style, draw_curve, label, legend, line_handle, panels
@@ -28,7 +28,7 @@ def laws_of(encoding: Encoding, run: str, region: str, x: str = "n_mapping") -> 
 
 def has_law(encoding: Encoding, run: str) -> bool:
     """Whether a law of mapping images was fitted to this run."""
-    laws = [law for law in laws_among(encoding.fits.values()) if law.variables == ("n_mapping",)]
+    laws = [law for law in encoding.fits.values() if law.variables == ("n_mapping",)]
     return any(set(law.points.run) == {run} for law in laws)
 
 
@@ -52,7 +52,7 @@ def law_over_models(encoding: Encoding, region: str, sizes: Collection[float]) -
 
 
 def _of_region(encoding: Encoding, region: str, x: str) -> list[FinishedLaw]:
-    laws = [law for law in laws_among(encoding.fits.values()) if law.variables == (x,) and law.y == "raw"]
+    laws = [law for law in encoding.fits.values() if law.variables == (x,) and law.y == "raw"]
     return [law for law in laws if law.filters.get("region") == region and encoding.data in law.data]
 
 
