@@ -1,5 +1,6 @@
 """The score table: columns, missing numbers, and what it refuses."""
 
+import pandas as pd
 import pytest
 
 from neuroscaling.core.errors import DataError
@@ -202,6 +203,25 @@ def test_columns_tell_supervised_from_other_objectives(write):
     recipe = {"name": "simclr100", "objective": "simclr"}
     table = table_of([write("s.json", score_record())], [write("r.json", run_content(recipe=recipe))])
     assert table[["recipe", "objective", "is_ssl", "is_adv"]].iloc[0].tolist() == ["simclr100", "simclr", True, False]
+
+
+def compute_of(write, objective, protocol, **changes):
+    facts = {"macs": 10.0, "paper_macs": 11.0, "n_samples": 100, "n_samples_seen": 450, "n_samples_nominal": 500}
+    facts |= {"recipe": {"name": "r", "objective": objective}, "total_flops": 123.0}
+    run = write("r.json", run_content(**facts | changes))
+    table = table_of([write("s.json", score_record())], [run], protocol=protocol)
+    return table[["flops", "n_samples_seen", "total_flops", "passes"]].iloc[0].tolist()
+
+
+@pytest.mark.parametrize(("objective", "times"), [("supervised", 1), ("dino", 1), ("simclr", 2), ("adversarial", 2)])
+def test_parity_has_the_compute_that_the_published_table_states(write, objective, times):
+    assert compute_of(write, objective, "corrected") == [20.0, 450.0, 123.0, 4.5]
+    assert compute_of(write, objective, "parity") == [22.0 * times, 500.0, 3 * 22.0 * times * 500, 5.0]
+
+
+def test_parity_knows_no_compute_of_a_run_whose_images_nobody_knows(write):
+    found = compute_of(write, "supervised", "parity", n_samples_nominal=None, n_samples=None)
+    assert found[0] == 22.0 and pd.isna(found[1:]).all()
 
 
 def test_validation_accuracy_is_a_row_where_asked_for(write):

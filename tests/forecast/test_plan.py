@@ -10,6 +10,7 @@ from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.compute_optimal import allocation, cost_law
 from neuroscaling.laws.finished_law import require_law
 from neuroscaling.laws.forms import FORMS
+from neuroscaling.laws.limited_images import allocation_of_images
 from tests.support.finished_fits import finished
 
 TRUE = {
@@ -67,6 +68,56 @@ def two_variables(mode="corrected"):
     )  # fmt: skip
     law = {"form": "chinchilla", "params": dict(zip(FORMS["chinchilla"].names, params, strict=True))}
     return fit | law, bootstraps
+
+
+def images_and_passes():
+    """A fit of N, U and R with its cost, and its bootstraps."""
+    rng = np.random.default_rng(3)
+    x = np.stack([10 ** rng.uniform(5.5, 8, 40), 10 ** rng.uniform(4, 6, 40), 10 ** rng.uniform(0, 2, 40)], -1)
+    c = 4e10 * (x / [1e5, 1e4, 1]).prod(axis=1) ** 0.9
+    form, params = FORMS["data_constrained"], (*TRUE["chinchilla"], 10.0)
+    values = np.array(params) * np.exp(np.random.default_rng(0).normal(0, 0.03, (100, 6)))
+    known = allocation_of_images(values, np.array(params), x, c, scales=(1e5, 1e4, 1e9))
+    bootstraps = pd.DataFrame(values, columns=form.names).assign(loss=0.1, cost_exponent=0.9, cost_factor=40.0)
+    fit, _ = one_variable(
+        x=["n_params", "n_samples", "passes"], x_scale=[1e5, 1e4, 1], form="power_law", allocation=known,
+        points={"x": x.tolist(), "y": form.curve(x / [1e5, 1e4, 1], *params).tolist()},
+        saturation_ci95=np.percentile(1 - bootstraps["E"], [2.5, 97.5]).tolist(),
+    )  # fmt: skip
+    law = {"form": form.name, "params": dict(zip(form.names, params, strict=True))}
+    return finished(fit | law, bootstraps)
+
+
+def test_fewer_images_mean_more_passes_and_a_lower_score():
+    fit = images_and_passes()
+    many, few = (plan_for_compute(fit, 1e16, images) for images in (1e9, 1e5))
+    assert many.run["passes"].value == pytest.approx(1) and few.run["passes"].value > 2
+    assert few.run["n_samples"].value == pytest.approx(1e5) and few.score.value < many.score.value
+    assert few.run["passes"].low < few.run["passes"].value < few.run["passes"].high
+    assert few.statements[0] == "at most 1e+05 unique images; a run that needs more repeats them"
+
+
+def test_without_a_number_the_images_are_those_of_the_fitted_runs():
+    fit = images_and_passes()
+    most = fit.points.columns[:, 1].max()
+    assert plan_for_compute(fit, 1e18).run == plan_for_compute(fit, 1e18, most).run
+
+
+def test_a_score_needs_the_run_that_is_best_for_its_compute():
+    fit = images_and_passes()
+    plan = plan_for_score(fit, 0.2, 1e5)
+    assert plan.score.value == pytest.approx(0.2)
+    back = plan_for_compute(fit, plan.run["total_flops"].value, 1e5)
+    assert back.run["passes"].value == pytest.approx(plan.run["passes"].value, rel=1e-6)
+    assert plan_for_score(fit, 0.54, 1e5).never_reached == 1.0
+
+
+def test_a_law_that_does_not_tell_images_apart_refuses_their_number():
+    fit, bootstraps = two_variables()
+    with pytest.raises(DataError, match="does not tell unique images from repeated ones"):
+        plan_for_compute(finished(fit, bootstraps), 1e18, 1e5)
+    with pytest.raises(DataError, match="states the images already"):
+        plan_for_x(images_and_passes(), [1e6, 1e5, 10], 1e5)
 
 
 @pytest.mark.parametrize("form", sorted(set(TRUE) - {"chinchilla"}))

@@ -88,8 +88,8 @@ def test_points_of_one_x_and_of_one_cell_count_once(monkeypatch):
 def test_each_variable_needs_values_of_its_own():
     n, d = np.repeat([1.0, 2, 3], 3), np.tile([1.0, 2, 3], 3)
     everything, two_sizes = np.ones((1, 9), np.uint16), np.array([[1, 1, 1, 1, 1, 1, 0, 0, 0]], np.uint16)
-    assert undetermined(np.stack([n, d], -1), everything, 5) == 0.0
-    assert undetermined(np.stack([n, d], -1), two_sizes, 5) == 1.0
+    assert undetermined(np.stack([n, d], -1), everything, 5, (3, 3)) == 0.0
+    assert undetermined(np.stack([n, d], -1), two_sizes, 5, (3, 3)) == 1.0
 
 
 @pytest.mark.parametrize("n", [4, 5])

@@ -9,7 +9,7 @@ from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import FORMS
 from neuroscaling.laws.loss import DELTA, LOSSES, huber
-from tests.support.law_points import TRUE, X, data_of, noisy, points
+from tests.support.law_points import TRUE, X, data_of, noisy, points, unit
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -32,7 +32,7 @@ def test_gradients_are_those_of_the_values(name, loss):
 @pytest.mark.parametrize("name", FORMS)
 def test_natural_form_and_inner_form_agree_in_every_unit(name):
     form = FORMS[name]
-    x, centre, scale = points(name), 50.0, 7.0
+    x, centre, scale = points(name), np.array(unit(name, 50.0)), np.array(unit(name, 7.0))
     log_x = np.log(x / centre).T
     theta = form.starts(log_x, form.target(np.linspace(0.1, 0.5, len(x))))[:4]
     inner = form.score(form.inner(theta, log_x)[0])
@@ -43,14 +43,15 @@ def test_natural_form_and_inner_form_agree_in_every_unit(name):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_recovers_a_known_law_within_its_interval(name):
-    scale = 10.0 if FORMS[name].variables == 1 else [10.0, 10.0]
+    scale = unit(name, 10.0)
     law = fit(points(name), noisy(name, 0.001), form=name, x_scale=scale, bootstraps=200)
     for parameter, true in TRUE[name].items():
         low, high = law.ci[parameter]
         width = high - low
         assert low - width <= true <= high + width
         assert law.params[parameter] == pytest.approx(true, rel=0.35 if name == "power_law_shift" else 0.15)
-    np.testing.assert_allclose(law.predict(points(name)), FORMS[name].curve(points(name) / 10, **TRUE[name]), atol=0.01)
+    truth = FORMS[name].curve(points(name) / scale, **TRUE[name])
+    np.testing.assert_allclose(law.predict(points(name)), truth, atol=0.01)
 
 
 @pytest.mark.parametrize("name", FORMS)

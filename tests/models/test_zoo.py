@@ -8,6 +8,8 @@ from timm.layers import DropPath
 
 from neuroscaling.cli.main import architecture_rows
 from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.core.records import RunRecord
+from neuroscaling.core.score_table import published_compute
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import probe
 from neuroscaling.models.cost import count, macs_of
@@ -49,6 +51,31 @@ def test_every_published_architecture_has_its_published_parameters_and_multiply_
         macs = macs_of(networks[name], architectures.architecture(name).input_size)
         found[name] = {"n_params": n_params, "paper_macs": macs["paper_macs"]}
     assert found == published
+
+
+def test_parity_gives_every_published_network_its_published_compute(published_dir, networks):
+    """Of each architecture and training: images, passes and FLOPs as the public table states them."""
+    with open(published_dir / "benchmark_scores.csv", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["is_pretrained"] == row["is_random"] == "False"]
+    wanted = {row["model_id"]: row for row in rows if row["is_ablation"] == "False" and row["arch"] in networks}
+    macs = {
+        name: macs_of(networks[name], architectures.architecture(name).input_size)["paper_macs"]
+        for name in {row["arch"] for row in wanted.values()}
+    }
+    compared = 0
+    for name, row in wanted.items():
+        if not row["total_flops"]:
+            continue
+        objective = row["ssl_method"] or ("adversarial" if row["is_adv"] == "True" else "supervised")
+        record = RunRecord(
+            run=name, kind="trained", status="done", recipe={"objective": objective}, paper_macs=macs[row["arch"]],
+            n_samples_nominal=int(row["n_samples"]) * int(row["n_epochs"]),
+        )  # fmt: skip
+        found = published_compute(record)
+        stated = {key: pytest.approx(float(row[key]), rel=1e-12) for key in found}
+        assert found == stated, name
+        compared += 1
+    assert compared > 700
 
 
 def test_layers_of_the_zoo_exist(networks):

@@ -22,6 +22,7 @@ if not (STUDY.config.published or STUDY.own_table):
             runtime=minutes(10),
         params:
             accuracy=STUDY.config.accuracy,
+            protocol=STUDY.config.protocol,
             code=code("table"),
         message:
             "Collect the scores in one table"

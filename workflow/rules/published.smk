@@ -41,6 +41,7 @@ if STUDY.config.published:
             mem_mb=memory(1000),
             runtime=minutes(10),
         params:
+            trajectories=STUDY.config.published.trajectories,
             code=code("published_table"),
         message:
             "Read the published scores"

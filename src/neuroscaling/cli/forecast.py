@@ -35,6 +35,8 @@ def add_forecast_commands(commands: argparse._SubParsersAction[argparse.Argument
     predict.add_argument("--compute", type=float, metavar="FLOPS", help="a budget: which run, and which score?")
     text = "the variables of the fit, in its order: which score?"
     predict.add_argument("--x", type=float, nargs="+", metavar="X", help=text)
+    text = "of a law of parameters, unique images and passes: the most unique images that there are (those of the fit)"
+    predict.add_argument("--images", type=float, metavar="U", help=text)
     predict.add_argument("--format", choices=("text", "json"), default="text")
     text = "which runs would narrow the intervals of the asymptotes of one fit, or of several, most"
     following = _add(commands, "next-runs", _next_runs, text, several=True)
@@ -94,7 +96,7 @@ def _predict(options: argparse.Namespace) -> None:
                 what="one question at a time", where="predict", value=found, allowed="one of " + ", ".join(questions)
             )
         )
-    plan = questions[given[0]](fit_with_resamples(options.fit), values[given[0]])
+    plan = questions[given[0]](fit_with_resamples(options.fit), values[given[0]], options.images)
     print(json.dumps(plan.to_dict(), indent=1) if options.format == "json" else plan.describe())
     if (beside := influence_path(options.fit)).is_file():
         print(f"- the law {read_influence(beside).verdict}", file=sys.stderr)

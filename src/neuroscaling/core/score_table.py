@@ -36,6 +36,7 @@ RUN_COLUMNS = {
     "n_epochs": "float64",
     "n_samples_seen": "float64",
     "n_samples_nominal": "float64",
+    "passes": "float64",
     "total_flops": "float64",
     "acc": "float64",
     "acc_kind": "string",
@@ -73,7 +74,7 @@ COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
 ITSELF = "itself"
 """In the definition of a score: its layers were chosen on its own run."""
 TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
-DERIVED = ("arch_family", "is_pretrained", "is_random", "objective", "is_ssl", "is_adv")
+DERIVED = ("arch_family", "passes", "is_pretrained", "is_random", "objective", "is_ssl", "is_adv")
 """Columns of a run that its record does not have under these names."""
 VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
@@ -106,12 +107,14 @@ def build_table(
     run_files: Iterable[str | Path],
     accuracy: bool = False,
     wanted: Iterable[str | Path] = (),
+    protocol: str = "corrected",
 ) -> ScoreTable:
     """The table of all rows of `score_files`, each with the facts of its run from `run_files` (run.json).
 
     Numbers that are null stay missing (NaN); a score that is null has its reason. The rows are sorted by `KEY`, so the
     order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too; wanted: every
-    score file that the study asks for. Runs that failed have no scores; they stand beside them.
+    score file that the study asks for; protocol: `parity` gives the compute of a run as the published study counts it
+    (`published_compute`). Runs that failed have no scores; they stand beside them.
     Raises DataError for files that are not what their records say, a score of a run without run.json, a wanted file of
     a sound run that is not given, a number given twice, two scales with ceilings, and settings that differ
     (core/score_files.py).
@@ -120,7 +123,7 @@ def build_table(
 
     records = [read_outcome(path) for path in run_files]
     failed = [record for record in records if record.failure is not None]
-    runs = {record.run: _run_columns(record) for record in records if record.failure is None}
+    runs = {record.run: _run_columns(record, protocol) for record in records if record.failure is None}
     contents = [(path, _score(path)) for path in map(Path, score_files)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content.run not in runs]
     problems += _absent(map(Path, wanted), {path for path, _ in contents}, {record.run for record in failed})
@@ -132,7 +135,7 @@ def build_table(
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
-    return ScoreTable(table, tuple(map(_failed_run, failed)))
+    return ScoreTable(table, tuple(_failed_run(record, protocol) for record in failed))
 
 
 def _score(path: Path) -> ScoreFile:
@@ -224,8 +227,8 @@ def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> l
     ]
 
 
-def _failed_run(record: RunRecord) -> FailedRun:
-    columns = _run_columns(record)
+def _failed_run(record: RunRecord, protocol: str) -> FailedRun:
+    columns = _run_columns(record, protocol)
     stated = [name for name in RUN_COLUMNS if name not in (*FACTS_OF_DONE, *DERIVED)]
     return FailedRun(record.run, str(record.failure), {name: columns[name] for name in (*stated, *DERIVED)})
 
@@ -241,8 +244,30 @@ def _accuracy(run: dict[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(SCORE_COLUMNS) | about | {"simulated": False, "score": run["acc"], "scale": NO_CORRELATION}
 
 
-def _run_columns(record: RunRecord) -> dict[str, Any]:
+def published_compute(record: RunRecord) -> dict[str, float | None]:
+    """n_samples_seen, flops and total_flops of a run as the table of Gokce & Schrimpf 2025 has them.
+
+    flops = 2 paper_macs, which are those of the published table for each of its architectures, and twice that for an
+    adversarial training and for SimCLR; n_samples_seen is nominal, n_samples n_epochs; total_flops = 3 flops
+    n_samples_seen. None for what is not known of the run.
+    """
+    objective = (record.recipe or {}).get("objective")
+    seen, macs = record.n_samples_nominal, record.paper_macs
+    flops = None if macs is None else 2 * macs * (2 if objective in ("adversarial", "simclr") else 1)
+    total = None if seen is None or flops is None else 3 * flops * seen
+    return {"n_samples_seen": seen, "flops": flops, "total_flops": total}
+
+
+def _run_columns(record: RunRecord, protocol: str) -> dict[str, Any]:
     """The columns of a run. n_samples and what follows from it is 0 for runs that were not trained here."""
+    columns = _recorded_columns(record)
+    if protocol == "parity":
+        columns |= published_compute(record)
+    images, seen = columns["n_samples"], columns["n_samples_seen"]
+    return columns | {"passes": seen / images if images and seen else None}
+
+
+def _recorded_columns(record: RunRecord) -> dict[str, Any]:
     same = {name: getattr(record, name) for name in RUN_COLUMNS if name not in DERIVED}
     recipe = record.recipe or {}
     objective = recipe.get("objective", (record.training or {}).get("objective"))

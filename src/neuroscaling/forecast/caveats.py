@@ -15,6 +15,11 @@ def about_data(law: FinishedLaw) -> list[str]:
     return [SIMULATED] if law.simulated else []
 
 
+def about_images(images: float | None) -> list[str]:
+    """How many unique images the answer may take; nothing for a law that does not tell them from repeated ones."""
+    return [] if images is None else [f"at most {images:.4g} unique images; a run that needs more repeats them"]
+
+
 def about_target(law: FinishedLaw, target: float, needed: float, never: float) -> list[str]:
     """Whether the target is reached. needed: x of the fit (inf, or 0 for every x); never: share of the resamples."""
     words = []
@@ -53,7 +58,7 @@ def about_law(law: FinishedLaw, resamples: int, dropped: int) -> list[str]:
         words.append(f"{dropped} of {resamples + dropped} resamples have no usable parameters and are left out")
     if resamples < 2:
         words.append("the fit has no bootstraps, so there are no intervals")
-    if law.mode == "parity" and len(law.variables) > 1:
+    if law.mode == "parity" and len(law.variables) == 2:
         words.append("parity repeats the published slip: N and D are not the best for this compute")
     return words
 

@@ -19,6 +19,7 @@ from neuroscaling.laws.bootstrap import interval
 from neuroscaling.laws.finished_law import COST_COLUMNS, FinishedLaw, require_law
 from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.law_fit import finite
+from neuroscaling.laws.limited_images import best_run, cheapest_run
 from neuroscaling.laws.point_checks import as_float_array
 
 Array = NDArray[np.float64]
@@ -82,10 +83,11 @@ class Plan:
         return "\n".join(lines + [f"- {statement}" for statement in self.statements])
 
 
-def plan_for_score(fit: FitRecord, target: float) -> Plan:
-    """The run that reaches the y `target`: x, or for the law of N and D the cheapest N, D and its FLOPs.
+def plan_for_score(fit: FitRecord, target: float, images: float | None = None) -> Plan:
+    """The run that reaches the y `target`: x, or for a law of model and data size the cheapest run and its FLOPs.
 
-    fit: a finished fit with its resamples. Raises DataError for an impossible target (a score of 1 and above
+    fit: a finished fit with its resamples; images: of a law of N, U and R the most unique images that there are, by
+    default those of the fitted runs. Raises DataError for an impossible target (a score of 1 and above
     for a power law of 1 - y) and for a fit without a law; a target beyond the asymptote is an answer (infinite), said
     in the plan's statements.
     """
@@ -93,19 +95,25 @@ def plan_for_score(fit: FitRecord, target: float) -> Plan:
     if not (np.isfinite(target) and target < law.highest):
         allowed = "a finite number" if np.isinf(law.highest) else f"a number below {law.highest:g}"
         raise DataError(Problem(what="no law reaches this score", where="target score", value=target, allowed=allowed))
-    needed, samples, dropped = _needed(law, target)
+    images = _images(law, images)
+    needed, samples, dropped = _needed(law, target, images)
     run = {name: Estimate(float(value[0]), *_interval(values)) for name, (value, values) in needed.items()}
     never = float(np.mean(np.isinf(next(iter(needed.values()))[1])))
-    words = caveats.about_target(law, target, next(iter(run.values())).value, never)
+    words = [
+        *caveats.about_images(images),
+        *caveats.about_target(law, target, next(iter(run.values())).value, never),
+    ]
     return _plan(law, {f"target {law.quantity}": target}, run, samples, dropped, never, words)
 
 
-def plan_for_compute(fit: FitRecord, compute: float) -> Plan:
-    """The run that a budget of `compute` FLOPs gives and its score: the best N and D, or the law at this compute.
+def plan_for_compute(fit: FitRecord, compute: float, images: float | None = None) -> Plan:
+    """The run that a budget of `compute` FLOPs gives and its score: the best N and D, or N, U and R with at most
+    `images` unique images (by default those of the fitted runs), or the law at this compute.
 
     Raises DataError where the law knows nothing of compute and for a compute that is not positive.
     """
     law = require_law(fit)
+    images = _images(law, images)
     if len(law.variables) == 1:
         if law.variables[0] != COMPUTE:
             fix = f"ask for the score at a {law.variables[0]} (--x)"
@@ -120,16 +128,27 @@ def plan_for_compute(fit: FitRecord, compute: float) -> Plan:
             )
         return plan_for_x(fit, compute)
     used, cost, costs = _with_cost(law)
-    fitted = compute_optimal.run_at_compute(law.fitted, cost, compute, law.mode, _scales(law))
-    resampled = compute_optimal.run_at_compute(law.samples[used], costs, compute, law.mode, _scales(law))
+    if images is not None:
+        fitted: tuple[Array, ...] = best_run(law.fitted, cost, compute, images, _scales(law))
+        resampled: tuple[Array, ...] = best_run(law.samples[used], costs, compute, images, _scales(law))
+    else:
+        fitted = compute_optimal.run_at_compute(law.fitted, cost, compute, law.mode, _scales(law))
+        resampled = compute_optimal.run_at_compute(law.samples[used], costs, compute, law.mode, _scales(law))
     pairs = zip(law.variables, fitted, resampled, strict=True)
     run = {name: Estimate(float(value[0, 0]), *_interval(values[:, 0])) for name, value, values in pairs}
-    return _plan(law, {COMPUTE: compute}, run, law.samples[used], int((~used).sum()), None, [])
+    return _plan(
+        law, {COMPUTE: compute}, run, law.samples[used], int((~used).sum()), None, caveats.about_images(images)
+    )
 
 
-def plan_for_x(fit: FitRecord, x: Any) -> Plan:
-    """The score at x, one positive number for each variable of the law. Raises DataError for others."""
+def plan_for_x(fit: FitRecord, x: Any, images: float | None = None) -> Plan:
+    """The score at x, one positive number for each variable of the law. Raises DataError for others, and for `images`,
+    which x itself states.
+    """
     law = require_law(fit)
+    if images is not None:
+        problem = Problem(what="`x` states the images already", where="images", value=images, fix="leave it out")
+        raise DataError(problem)
     values = np.atleast_1d(as_float_array(x))
     if values.shape != (len(law.variables),) or not (np.isfinite(values) & (values > 0)).all():
         allowed = f"one number above 0 for each of {', '.join(law.variables)}"
@@ -160,15 +179,29 @@ def needed_x(law: FinishedLaw, params: Array, target: float) -> Array:
     return np.where(never, np.inf, np.where(always, 0.0, 10.0**high * law.scales[0]))
 
 
-def _needed(law: FinishedLaw, target: float) -> tuple[dict[str, tuple[Array, Array]], Array, int]:
+def _images(law: FinishedLaw, given: float | None) -> float | None:
+    """The most unique images that a law of N, U and R may take; None for a law that does not tell them from others."""
+    if law.form.variables == 3:
+        return float(law.points.columns[:, 1].max()) if given is None else given
+    if given is not None:
+        what, allowed = "this law does not tell unique images from repeated ones", "a fit of the form data_constrained"
+        raise DataError(Problem(what=what, where=law.name, value=law.form_name, allowed=allowed))
+    return None
+
+
+def _needed(law: FinishedLaw, target: float, images: float | None) -> tuple[dict[str, tuple[Array, Array]], Array, int]:
     """What the target needs by the fit (1,) and by each resample (k,); the resamples (k, p); how many are left out."""
     if len(law.variables) == 1:
         needed = needed_x(law, law.fitted, target), needed_x(law, law.samples, target)
         return {law.variables[0]: needed}, law.samples, 0
     used, cost, costs = _with_cost(law)
     score = 1.0 - target if law.falls else target
-    fitted = compute_optimal.run_at_score(law.fitted, cost, score, law.mode, _scales(law))
-    resampled = compute_optimal.run_at_score(law.samples[used], costs, score, law.mode, _scales(law))
+    if images is not None:
+        fitted: tuple[Array, ...] = cheapest_run(law.fitted, cost, score, images, _scales(law))
+        resampled: tuple[Array, ...] = cheapest_run(law.samples[used], costs, score, images, _scales(law))
+    else:
+        fitted = compute_optimal.run_at_score(law.fitted, cost, score, law.mode, _scales(law))
+        resampled = compute_optimal.run_at_score(law.samples[used], costs, score, law.mode, _scales(law))
     names = (*law.variables, COMPUTE)
     return dict(zip(names, zip(fitted, resampled, strict=True), strict=True)), law.samples[used], int((~used).sum())
 

@@ -36,19 +36,18 @@ def resample_weights(
     return _drawn(int(membership.max()) + 1, count, generator)[:, membership]
 
 
-def undetermined(x: Array, weights: Counts, parameters: int) -> float:
+def undetermined(x: Array, weights: Counts, parameters: int, distinct: Sequence[int] = ()) -> float:
     """Share of the resamples (k, n) of points at x (n,) or (n, d) that can't determine a law with so many parameters.
 
-    They hold fewer different x than the law has parameters; or, of a law that is a sum of terms of d variables, fewer
-    different values of one variable than its term and the constant have parameters. A continuum of laws then fits them
-    equally well, and which one a solver returns is its choice. Without resamples the points are judged: 0 or 1.
+    They hold fewer different x than the law has parameters; or fewer different values of one variable than `distinct`
+    (`Form.distinct`). A continuum of laws then fits them equally well, and which one a solver returns is its choice.
+    Without resamples the points are judged: 0 or 1.
     """
     columns = x[:, None] if x.ndim == 1 else x
-    d = columns.shape[1]
     weights = weights if len(weights) else np.ones((1, len(columns)), dtype=np.uint16)
     lacking = _different(columns, weights) < parameters
-    for axis in columns.T if d > 1 else ():
-        lacking |= _different(axis[:, None], weights) < 1 + (parameters - 1) // d
+    for axis, needed in zip(columns.T, distinct, strict=False) if columns.shape[1] > 1 else ():
+        lacking |= _different(axis[:, None], weights) < needed
     return float(lacking.mean())
 
 

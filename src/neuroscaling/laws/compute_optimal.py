@@ -126,11 +126,11 @@ def allocation(
     if refit:
         costs = np.stack(cost_law(n_params, n_samples_seen, compute, weights, scales), -1)
     if not has_optimum(params, cost).all():
-        raise NotTestable(_no_optimum(params[0], cost[0]))
+        raise NotTestable(no_optimum(params[0], cost[0]))
     used = has_optimum(samples, costs)
     return {
         "mode": mode,
-        "cost": _about_cost(cost[0], costs[used] if refit else None),
+        "cost": about_cost(cost[0], costs[used] if refit else None),
         "exponents": _exponents(params, cost, samples[used], costs[used]),
         "curve": _curve((params, cost), (samples[used], costs[used]), grid, mode, scales, invert_y),
         "dropped": int((~used).sum()),
@@ -185,13 +185,15 @@ def _reducible(params: Array, n: Array, d: Array) -> Array:
     return A * n**-alpha + B * d**-beta
 
 
-def _no_optimum(params: Array, cost: Array) -> Problem:
-    found = ", ".join(f"{n} {v:.3g}" for n, v in zip(("A", "alpha", "B", "beta"), params[1:], strict=True))
+def no_optimum(params: Array, cost: Array) -> Problem:
+    """What is wrong with a law, E, A, alpha, B, beta (and more), and a cost (2,) that have no optimum."""
+    found = ", ".join(f"{n} {v:.3g}" for n, v in zip(("A", "alpha", "B", "beta"), params[1:5], strict=True))
     found += f", cost exponent {cost[0]:.3g}"
     return Problem(what="the law has no compute-optimal run", where="allocation", value=found, allowed="all above 0")
 
 
-def _about_cost(cost: Array, costs: Array | None) -> dict[str, Any]:
+def about_cost(cost: Array, costs: Array | None) -> dict[str, Any]:
+    """Exponent and factor of the cost (2,), with their 95 % intervals from the resamples (k, 2), or None without."""
     names = ("exponent", "factor")
     about: dict[str, Any] = {name: float(cost[j]) for j, name in enumerate(names)}
     return about | {f"{name}_ci95": None if costs is None else interval(costs[:, j]) for j, name in enumerate(names)}
@@ -221,10 +223,11 @@ def _curve(
         n, d = run_at_compute(params, cost, compute, mode, scales)
         left = params[:, :1] + _reducible(params, n / scales[0], d / scales[1])
         rows.append((n, d, 1.0 - left if invert_y else left))
-    columns = {name: _band(fit[0], values) for name, fit, values in zip((*SIZE_COLUMNS, "score"), *rows, strict=True)}
+    columns = {name: band_of(fit[0], values) for name, fit, values in zip((*SIZE_COLUMNS, "score"), *rows, strict=True)}
     return {"compute": compute.tolist(), **columns}
 
 
-def _band(fit: Array, values: Array) -> dict[str, list[float]]:
+def band_of(fit: Array, values: Array) -> dict[str, list[float]]:
+    """A fit (q,) with the percentiles LEVELS of its resamples (k, q)."""
     low, middle, high = np.percentile(values, LEVELS, axis=0) if len(values) else np.full((3, fit.size), np.nan)
     return {"fit": fit.tolist(), "p2.5": low.tolist(), "p50": middle.tolist(), "p97.5": high.tolist()}

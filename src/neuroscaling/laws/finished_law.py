@@ -48,8 +48,8 @@ class FinishedLaw(FitRecord):
 
     scales (v,): units of x in the natural form; params, ci95, flags, meanings: by parameter. saturation: y for infinite
     x, None where the form has no asymptote or the data show none, for which `saturation_statement` gives the reason.
-    curve, beyond: the law over its data and beyond them, None for two variables. compared: the forms, best first, empty
-    where one form was fitted. resamples: None where their file was not read.
+    curve, beyond: the law over its data and beyond them, None for several variables. compared: the forms, best first,
+    empty where one form was fitted. resamples: None where their file was not read.
     """
 
     expression: str
@@ -76,9 +76,11 @@ class FinishedLaw(FitRecord):
 
     @property
     def line(self) -> Curve:
-        """The curve of a law of one variable. Raises DataError for a law of two, which has none."""
+        """The curve of a law of one variable. Raises DataError for a law of several, which has none."""
         if self.curve is None:
-            raise DataError(Problem(what="a law of two variables has no curve", where=self.name, value=self.form_name))
+            raise DataError(
+                Problem(what="a law of several variables has no curve", where=self.name, value=self.form_name)
+            )
         return self.curve
 
     @property

@@ -118,7 +118,7 @@ class BestSizes(Record):
 
 
 class Allocation(Record):
-    """The compute-optimal sizes of a law of two variables."""
+    """The compute-optimal sizes of a law of model and data size."""
 
     cost: Cost
     exponents: dict[str, Exponent]

@@ -25,8 +25,8 @@ CURVE_POINTS, BEYOND_POINTS, BEYOND = 100, 50, 30.0
 class FittedCurve:
     """A fitted law, its resamples and its values.
 
-    data: points and loss as the solver saw them. x (n,) or (n, 2), y (n,): the points as given; x_scale: unit of x in
-    the natural form, a number or (2,); loss_value: sum over points, as minimised; minima (s, p): distinct minima in
+    data: points and loss as the solver saw them. x (n,) or (n, d), y (n,): the points as given; x_scale: unit of x in
+    the natural form, a number or (d,); loss_value: sum over points, as minimised; minima (s, p): distinct minima in
     inner parameters, best first; resampled (k, p), resampled_loss (k,): the bootstraps; centre: geometric mean of x.
     resampling: what was drawn ("points", "clusters", "hierarchy"); units: how many of them; warm_enough: whether warm
     starts were found to be enough for the bootstraps. y_unit: what 1 is in y where the solver saw it; losses are in y's
@@ -104,18 +104,18 @@ class FittedCurve:
         return np.empty(0) if levels is None else levels
 
     def predict(self, x: Any) -> Array:
-        """y (q,) that the law gives at x (q,) or (q, 2), all > 0."""
+        """y (q,) that the law gives at x (q,) or (q, d), all > 0."""
         return self._values(self.theta[None], np.atleast_1d(as_float_array(x)))[0]
 
     def band(self, x: Any, levels: tuple[float, ...] = LEVELS) -> Array:
-        """Percentiles (len(levels), q) of the bootstraps' curves at x (q,) or (q, 2)."""
+        """Percentiles (len(levels), q) of the bootstraps' curves at x (q,) or (q, d)."""
         curves = self._values(self.resampled, np.atleast_1d(as_float_array(x)))
         return np.percentile(curves, levels, axis=0)
 
     def curve(self) -> dict[str, list[float]] | None:
         """The law and its bands at 100 points over the range of the data, evenly spaced in log x.
 
-        None for a law of two variables, whose curve needs a path through both.
+        None for a law of several variables, whose curve needs a path through them.
         """
         if self.form.variables > 1:
             return None

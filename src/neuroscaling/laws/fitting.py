@@ -35,7 +35,7 @@ def fit(
     seed: int = 42,
     mode: str = "corrected",
 ) -> LawFit:
-    """Fit the law `form` to scores y (n,) at x (n,), or (n, 2) for a law of two variables.
+    """Fit the law `form` to scores y (n,) at x (n,), or (n, d) for a law of d variables.
 
     x_scale: unit of x in the natural form, by default the power of ten at or below the smallest x. loss: by default the
     form's own; "weighted" needs y_error (n,), the standard error of each score. invert_y: power laws describe 1 - y; if
@@ -60,8 +60,10 @@ def fit(
     y_unit = 1.0
     if not (invert_y and "misalignment" in (law.space, chosen.space)):
         y_unit, law = _unit(y), law.in_units_of_data()
-    scale = _scale(x, x_scale)
+    scale = _scale(x, x_scale, law)
     centre = np.exp(np.mean(np.log(x), axis=0))
+    if law.counted:
+        centre[list(law.counted)] = 1.0
     data = _data(law, x / centre, y / y_unit, chosen, invert_y, _weights(chosen, y_error, y, y_unit))
     bounded = mode == "corrected"
     minima, values = solver.multi_start(data, bounded)
@@ -74,13 +76,23 @@ def fit(
     return LawFit(
         data, x, y, scale, centre, float(values[0]) * y_unit**chosen.power, mode, minima, refit.theta,
         refit.loss * y_unit**chosen.power, seed, what, units, invert_y, refit.warm_enough, y_unit,
-        undetermined(x, weights, len(law.parameters)),
+        _undetermined(x, weights, law),
     )  # fmt: skip
 
 
-def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
-    """The unit of each variable: () or (2,)."""
+def _undetermined(x: Array, weights: NDArray[np.uint16], law: Form) -> float:
+    """Of a variable that is the same at all points the parameters that it tells of are told as not identified; the
+    others may be determined.
+    """
+    idle = sum(p.tells is not None and np.ptp(x[:, p.tells]) == 0 for p in law.parameters)
+    return undetermined(x, weights, len(law.parameters) - idle, law.distinct)
+
+
+def _scale(x: Array, given: float | Sequence[float] | None, law: Form) -> Array:
+    """The unit of each variable: () or (d,)."""
     scale = 10.0 ** np.floor(np.log10(x.min(axis=0))) if given is None else np.asarray(given, dtype=np.float64)
+    if law.counted and given is None:
+        scale[list(law.counted)] = 1.0
     if not np.all(scale > 0):
         raise DataError(
             Problem(what="the unit of x must be positive", where="x_scale", value=given, allowed="numbers > 0")
@@ -94,7 +106,11 @@ def _scale(x: Array, given: float | Sequence[float] | None) -> Array:
                 allowed=f"{x.shape[1:]}",
             )
         )
-    return np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
+    scale = np.broadcast_to(scale, x.shape[1:]).astype(np.float64)
+    if law.counted and not np.all(scale[list(law.counted)] == 1.0):
+        what, allowed = f"{law.name} counts this variable from 1: it has no other unit", "1"
+        raise DataError(Problem(what=what, where="x_scale", value=scale[list(law.counted)].tolist(), allowed=allowed))
+    return scale
 
 
 def independent_units(n: int, levels: Sequence[Sequence[object]]) -> int:

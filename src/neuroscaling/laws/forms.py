@@ -1,10 +1,8 @@
-"""The forms of laws are power laws, their shifted and free variants, and saturating curves.
+"""The forms of laws are power laws, their shifted, broken and free variants, lines, and saturating curves.
 
 A, alpha and the shift lie on a ridge whose far end is an exponential, where a solver creeps. The inner coordinates run
 along and across it instead: the reducible part u and its exponent k = -d ln u / d ln x at the mean of x, and ln c with
 c the shift in units of that mean. ln u(x) = ln u - k (1 + c) ln((x + c) / (1 + c)) stays finite as c grows.
-
-The published study fits it as `chinchilla` with N = n_params / 1e5 and D = n_samples_seen / 1e4.
 
 Of a linear mapping fitted to x noisy samples, the explained variance grows like x / (x + k); its root is the
 correlation.
@@ -17,6 +15,8 @@ import numpy as np
 
 from neuroscaling.core.dotted_paths import find_path, load_path
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
+from neuroscaling.laws.broken_power_law import BROKEN_POWER_LAW
+from neuroscaling.laws.forms_of_size import CHINCHILLA, DATA_CONSTRAINED
 from neuroscaling.laws.parametrisation import (
     ALPHA,
     AMPLITUDE,
@@ -154,54 +154,6 @@ POWER_LAW_CEILING = Form(
 )
 
 
-def _chinchilla_inner(theta: Array, log_x: Array) -> tuple[Array, Slopes]:
-    """theta = (ln E, ln A, alpha, ln B, beta); log_x (2, n): ln N, ln D."""
-    log_n, log_d = log_x
-    of_n = theta[:, 1, None] - theta[:, 2, None] * log_n
-    of_d = theta[:, 3, None] - theta[:, 4, None] * log_d
-    values = log_sum(log_sum(theta[:, 0, None], of_n), of_d)
-    share_n, share_d = np.exp(of_n - values), np.exp(of_d - values)
-    return values, (1.0 - share_n - share_d, share_n, -share_n * log_n, share_d, -share_d * log_d)
-
-
-def _chinchilla_curve(x: Array, E: float, A: float, alpha: float, B: float, beta: float) -> Array:
-    """x (n, 2): N and D in units of their scales."""
-    n, d = np.asarray(x, dtype=np.float64).T
-    return 1.0 - E - A * n**-alpha - B * d**-beta
-
-
-def _chinchilla_rescale(natural: Array, ratio: Array) -> Array:
-    E, A, alpha, B, beta = natural.T
-    return np.stack([E, A * ratio[0] ** -alpha, alpha, B * ratio[1] ** -beta, beta], -1)
-
-
-def _chinchilla_starts(log_x: Array, target: Array) -> Array:
-    low = np.min(target)
-    parts, exponents = np.log([0.03, 0.15]), [0.1, 0.3, 0.8]
-    return product(low + np.log([0.3, 0.7, 0.95]), parts, exponents, parts, exponents)
-
-
-CHINCHILLA = Form(
-    name="chinchilla",
-    expression="1 - score = E + A N^-alpha + B D^-beta",
-    parameters=(
-        MISALIGNMENT,
-        AMPLITUDE,
-        ALPHA,
-        Parameter("B", "part that data reduce, at D = its x_scale", "score", (-20.0, 10.0), True, "part at mean D"),
-        Parameter("beta", "exponent of the part that data reduce", "1", (0.0, 5.0)),
-    ),
-    space="misalignment",
-    loss="huber",
-    inner=_chinchilla_inner,
-    curve=_chinchilla_curve,
-    starts=_chinchilla_starts,
-    rescale=_chinchilla_rescale,
-    asymptote="E",
-    variables=2,
-)
-
-
 def _log_linear_inner(theta: Array, log_x: Array) -> tuple[Array, Slopes]:
     """theta = (a, b)."""
     decades = log_x / np.log(10.0)
@@ -222,13 +174,16 @@ def _log_linear_starts(log_x: Array, target: Array) -> Array:
 
 
 def _log_linear_exact(weights: Weights, log_x: Array, target: Array) -> Array:
-    """The weighted regression line, from sums about the means of all points."""
-    decades = log_x / np.log(10.0)
-    u, v = decades - decades.mean(), target - target.mean()
+    return _line(weights, log_x / np.log(10.0), target)
+
+
+def _line(weights: Weights, x: Array, target: Array) -> Array:
+    """Level and slope of the weighted regression line on x (n,): (k, 2); from sums about the means of all points."""
+    u, v = x - x.mean(), target - target.mean()
     total, sum_u, sum_v, sum_uu, sum_uv = (weights @ np.stack([np.ones_like(u), u, v, u * u, u * v], -1)).T
     spread = sum_uu - sum_u**2 / total
     slope = np.where(spread > 0, (sum_uv - sum_u * sum_v / total) / np.where(spread > 0, spread, 1.0), 0.0)
-    return np.stack([target.mean() + (sum_v - slope * sum_u) / total - slope * decades.mean(), slope], -1)
+    return np.stack([target.mean() + (sum_v - slope * sum_u) / total - slope * x.mean(), slope], -1)
 
 
 LOG_LINEAR = Form(
@@ -245,6 +200,48 @@ LOG_LINEAR = Form(
     starts=_log_linear_starts,
     rescale=_log_linear_rescale,
     exact=_log_linear_exact,
+)
+
+
+def _linear_inner(theta: Array, log_x: Array) -> tuple[Array, Slopes]:
+    """theta = (a, b)."""
+    x = np.exp(log_x)
+    return theta[:, 0, None] + theta[:, 1, None] * x, (np.ones_like(x), x)
+
+
+def _linear_curve(x: Array, a: float, b: float) -> Array:
+    return a + b * np.asarray(x)
+
+
+def _linear_rescale(natural: Array, ratio: Array) -> Array:
+    a, b = natural.T
+    return np.stack([a, b * ratio], -1)
+
+
+def _linear_starts(log_x: Array, target: Array) -> Array:
+    return _line(np.ones((1, len(target))), np.exp(log_x), target)
+
+
+def _linear_exact(weights: Weights, log_x: Array, target: Array) -> Array:
+    return _line(weights, np.exp(log_x), target)
+
+
+LINEAR = Form(
+    name="linear",
+    expression="score = a + b x",
+    parameters=(
+        Parameter("a", "score at x = 0", "score", (-50.0, 50.0)),
+        Parameter(
+            "b", "gain in score for each x_scale of x", "score per x_scale", (-50.0, 50.0), inner="gain to mean x"
+        ),
+    ),
+    space="score",
+    loss="least_squares",
+    inner=_linear_inner,
+    curve=_linear_curve,
+    starts=_linear_starts,
+    rescale=_linear_rescale,
+    exact=_linear_exact,
 )
 
 
@@ -319,7 +316,18 @@ SQRT_SATURATING = Form(
 
 FORMS: dict[str, Form] = {
     form.name: form
-    for form in (CHINCHILLA, LOG_LINEAR, LOGISTIC, POWER_LAW, POWER_LAW_CEILING, POWER_LAW_SHIFT, SQRT_SATURATING)
+    for form in (
+        BROKEN_POWER_LAW,
+        CHINCHILLA,
+        DATA_CONSTRAINED,
+        LINEAR,
+        LOG_LINEAR,
+        LOGISTIC,
+        POWER_LAW,
+        POWER_LAW_CEILING,
+        POWER_LAW_SHIFT,
+        SQRT_SATURATING,
+    )
 }
 
 

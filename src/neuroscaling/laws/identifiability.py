@@ -44,7 +44,8 @@ def identification_flags(law: FittedCurve, bounds: Bounds) -> dict[str, dict[str
     interval touches a bound or spans decades; whose loss stays within what noise explains up to a bound (profile over
     the other parameters); that lies on a ridge, that is has a rank correlation of 0.98 with another parameter along
     which it grows more than fourfold; an asymptote out of sight of the data. trades_off_with: parameters of such a
-    correlation, whether or not the interval is wide. bounds: what `bounds_reached` found.
+    correlation, whether or not the interval is wide. bounds: what `bounds_reached` found. A parameter that one variable
+    alone tells of is not identified where that variable is the same at all points.
     """
     found: dict[str, dict[str, Any]] = {}
     samples = _centred(law)
@@ -53,6 +54,7 @@ def identification_flags(law: FittedCurve, bounds: Bounds) -> dict[str, dict[str
         partners = _partners(law.form.names, samples, j)
         reasons = [
             *few,
+            *_idle_reasons(law, parameter),
             *(reason for _, reason in bounds[j]),
             *_width_reasons(parameter, samples[:, j]),
             *_ridge_reasons(parameter, samples[:, j], partners),
@@ -95,17 +97,30 @@ def law_notes(law: FittedCurve, statement: str | None) -> list[str]:
         found.append(NO_GROWTH)
     elif statement:
         found.append(statement)
-    axes = np.atleast_2d(law.x.T)
+    sizes = [i for i in range(law.form.variables) if i not in law.form.counted]
+    axes = np.atleast_2d(law.x.T)[sizes]
     if np.ptp(np.log10(axes), axis=1).min() < 1:
         found.append("x spans less than a decade")
     distinct = min(np.unique(axis).size for axis in axes)
     if distinct < 5:
         found.append(f"x takes only {distinct} values")
+    found += [reason for parameter in law.form.parameters for reason in _idle_reasons(law, parameter)]
     if law.undetermined > 0:
         found.append(_continuum(law))
     if len(law.y) < 10:
         found.append(f"only {len(law.y)} points: intervals and exponents say little")
     return found
+
+
+def _idle_reasons(law: FittedCurve, parameter: Parameter) -> list[str]:
+    """What of a parameter can't be told where the variable that tells of it is the same at all points."""
+    place = parameter.absorbs if parameter.tells is None else parameter.tells
+    if place is None or np.ptp(law.x[:, place]) > 0:
+        return []
+    value = law.x[0, place]
+    if parameter.tells is not None:
+        return [f"nothing tells {parameter.name}: variable {place + 1} is {value:g} at all points"]
+    return [f"it takes over the effect of variable {place + 1}, which is {value:g} at all points"] if value != 1 else []
 
 
 def _continuum(law: FittedCurve) -> str:

@@ -57,7 +57,7 @@ class LawFit(FittedCurve):
     def plot(self, ax: Axes, color: str = "#0072B2", label: str | None = None) -> None:
         """Draw curve and 95 % band over the points on `ax`, x in log scale."""
         curve = self.curve()
-        assert curve is not None, "a law of two variables has no single curve"
+        assert curve is not None, "a law of several variables has no single curve"
         ax.fill_between(curve["x"], curve["p2.5"], curve["p97.5"], color=color, alpha=0.2, linewidth=0)
         ax.plot(curve["x"], curve["fit"], color=color, label=label or self.expression)
         ax.plot(self.x, self.y, "o", color=color, markersize=4, alpha=0.7)

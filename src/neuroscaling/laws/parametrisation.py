@@ -26,8 +26,10 @@ class Parameter:
     unit: "score", "1" (a pure number), or what it is measured in. bounds: of the inner coordinate, in mode `corrected`.
     positive: whether the inner coordinate is the logarithm of the natural one. inner: meaning of the inner coordinate
     where it is more than the natural value or its logarithm. follows: a parameter on which its natural value hangs, so
-    that it is not identified where that one is not. data_bounds: in place of `bounds` where y is measured in units of
-    the data; None: the same numbers in those units.
+    that it is not identified where that one is not. tells: the variable, by its place, without whose change nothing
+    tells of this parameter. absorbs: the counted variable, by its place, whose effect this parameter takes over where
+    that variable is one number other than 1 at all points. data_bounds: in place of `bounds` where y is measured in
+    units of the data; None: the same numbers in those units.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Parameter:
     positive: bool = False
     inner: str | None = None
     follows: str | None = None
+    tells: int | None = None
+    absorbs: int | None = None
     data_bounds: tuple[float, float] | None = None
 
     @property
@@ -64,6 +68,8 @@ class Form:
     starts: (log_x, target) -> starting points (s, p) of a multi-start.
     rescale: (natural (m, p) in x / c, ratio = x_scale / c) -> natural (m, p) in x / x_scale.
     asymptote: name of the parameter that says where the score ends, or None. variables: d.
+    counted: places of the variables that are numbers from 1 on, such as passes: their unit is 1, their ln is not
+    centred, and they may be the same at all points.
     exact: (weights (k, n), log_x, target) -> theta (k, p): minimum of the weighted squares, where it is known.
     """
 
@@ -78,12 +84,24 @@ class Form:
     rescale: Callable[[Array, Array], Array] = field(default=_same, repr=False)
     asymptote: str | None = None
     variables: int = 1
+    counted: tuple[int, ...] = ()
     exact: Exact | None = field(default=None, repr=False)
 
     @property
     def names(self) -> list[str]:
         """Names of the parameters, in order."""
         return [parameter.name for parameter in self.parameters]
+
+    @property
+    def distinct(self) -> tuple[int, ...]:
+        """How many different values of each variable the law needs.
+
+        Of a sum of terms, as many as a term and the constant have parameters; of a variable that is counted, one.
+        """
+        sizes = self.variables - len(self.counted)
+        own = len(self.parameters) - sum(parameter.tells is not None for parameter in self.parameters)
+        needed = own if self.variables == 1 else 1 + (own - 1) // sizes
+        return tuple(1 if i in self.counted else needed for i in range(self.variables))
 
     @property
     def bounds(self) -> Array:

@@ -38,6 +38,7 @@ FACTS = [
 """Columns that the points keep beside their keys, where the table has them."""
 
 
+AXES = ("x", "x2", "x3")
 OTHER_SCALES = {"raw": "r", "acc": NO_CORRELATION}
 """Scales of what a law can describe besides the score."""
 
@@ -46,11 +47,11 @@ OTHER_SCALES = {"raw": "r", "acc": NO_CORRELATION}
 class Selection:
     """The points of a law, one row each, with the columns x and y; which rows were left out and why.
 
-    points: x (and x2 for a law of two variables), y, error, and what is constant within a point (arch, family, ...);
-    clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: names of the rows
-    or groups that were left out, by reason in words; simulated, data: of the rows used; scale: of y, names of scales
-    joined by "and" where each point is a mean over several, None where the table says none; varying: columns whose
-    value in `points` is the first of several within some point.
+    points: x (and x2, x3 for a law of several variables), y, error, and what is constant within a point (arch, family,
+    ...); clusters: a label a point, or None; hierarchy: labels a point for each level, or None; dropped: names of the
+    rows or groups that were left out, by reason in words; simulated, data: of the rows used; scale: of y, names of
+    scales joined by "and" where each point is a mean over several, None where the table says none; varying: columns
+    whose value in `points` is the first of several within some point.
     """
 
     points: pd.DataFrame = field(repr=False)
@@ -66,9 +67,9 @@ class Selection:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """x of the points: (n,), or (n, 2) for a law of two variables."""
-        columns = ["x", "x2"] if "x2" in self.points else "x"
-        return self.points[columns].to_numpy(dtype=float)
+        """x of the points: (n,), or (n, d) for a law of d variables."""
+        columns = [axis for axis in AXES if axis in self.points]
+        return self.points[columns if len(columns) > 1 else "x"].to_numpy(dtype=float)
 
     @property
     def y(self) -> NDArray[np.float64]:
@@ -177,8 +178,8 @@ def _as_points(rows: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
 
 
 def _with_x(points: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
-    """The points with their x, and x2 for a law of two variables."""
-    names = zip(("x", "x2"), _x_columns(settings), strict=False)
+    """The points with their x, and x2 and x3 for a law of several variables."""
+    names = zip(AXES, _x_columns(settings), strict=False)
     return points.assign(**{name: points[column].astype(float) for name, column in names})
 
 
@@ -244,7 +245,7 @@ def _drop(points: pd.DataFrame, what: str, dropped: dict[str, list[str]]) -> Non
 
 
 def _finite_points(points: pd.DataFrame, settings: dict[str, Any], dropped: dict[str, list[str]]) -> pd.DataFrame:
-    names = dict(zip(("x", "x2"), _x_columns(settings), strict=False)) | {"y": settings["y"]}
+    names = dict(zip(AXES, _x_columns(settings), strict=False)) | {"y": settings["y"]}
     for axis, column in names.items():
         missing = ~np.isfinite(points[axis].to_numpy(dtype=float, na_value=np.nan))
         _drop(

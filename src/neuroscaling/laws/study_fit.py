@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroscaling.core.errors import listing
 from neuroscaling.core.files import atomic_path, write_json
@@ -25,6 +26,7 @@ from neuroscaling.laws.influence import influence_content, influence_of
 from neuroscaling.laws.influence_record import influence_path, resamples_path
 from neuroscaling.laws.law_fit import LawFit, finite
 from neuroscaling.laws.layer_luck import KEEP
+from neuroscaling.laws.limited_images import allocation_of_images
 from neuroscaling.laws.point_checks import NotTestable
 from neuroscaling.laws.points import Selection, select_points
 from neuroscaling.laws.row_reading import read_rows
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Array = NDArray[np.float64]
 ABOUT = ("name", "fit", "x", "y", "filters", "samples_per_class_of", "mode", "group_by")
 POINT_FACTS = (
     "arch", "arch_family", "dataset", "samples_per_class", "seed", "subject", "n_params", "n_samples_seen",
@@ -143,10 +146,10 @@ def _fit(selection: Selection, settings: dict[str, Any], form: str, bootstraps: 
     """The law `form` fitted to the points `rows`; all forms under the loss of the first, so that AICc compares."""
     whole = isinstance(rows, slice)
     return fit(
-        selection.x[rows],
+        x_of(form, selection.x)[rows],
         selection.y[rows],
         form=form,
-        x_scale=settings["x_scale"],
+        x_scale=_x_scale(form, settings["x_scale"]),
         loss=settings["loss"] or form_by_name(settings["forms"][0]).loss,
         y_error=None if selection.y_error is None else selection.y_error[rows],
         invert_y=settings["invert_y"],
@@ -157,6 +160,18 @@ def _fit(selection: Selection, settings: dict[str, Any], form: str, bootstraps: 
         seed=settings["seed"],
         mode=settings["mode"],
     )
+
+
+def x_of(form: str, x: Array) -> Array:
+    """The variables of `form` (n,) or (n, d) among those of the points: of N, U and R, a law of N and D has D = U R."""
+    if x.ndim == 1 or x.shape[1] <= form_by_name(form).variables:
+        return x
+    return np.stack([x[:, 0], x[:, 1:].prod(axis=1)], -1)
+
+
+def _x_scale(form: str, scale: Any) -> Any:
+    fewer = isinstance(scale, list) and len(scale) > form_by_name(form).variables
+    return [scale[0], float(np.prod(scale[1:]))] if fewer else scale
 
 
 def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any]:
@@ -188,9 +203,10 @@ def _line(curve: dict[str, list[float]] | None) -> dict[str, list[float]] | None
 
 
 def _holdout(selection: Selection, settings: dict[str, Any], form: str) -> dict[str, Any]:
-    """Error on the points with the largest x of the form fitted to the others; of two variables, the largest product.
+    """Error on the points with the largest x of the form fitted to the others; of several variables, their product.
 
-    The product of model and data size stands for the compute, which is what an extrapolation extends.
+    The product of model and data size, or of model size, unique images and passes, stands for the compute, which is
+    what an extrapolation extends.
     """
     x = selection.x if selection.x.ndim == 1 else selection.x.prod(axis=1)
     out = comparison.held_out(x, settings["holdout"], selection.clusters)
@@ -199,13 +215,13 @@ def _holdout(selection: Selection, settings: dict[str, Any], form: str) -> dict[
         law = _fit(selection, settings, form, 0, ~out)
     except NotTestable as error:
         return {**facts, "reason": str(error)}
-    return {**facts, **comparison.prediction_errors(selection.y[out], law.predict(selection.x[out]))}
+    return {**facts, **comparison.prediction_errors(selection.y[out], law.predict(x_of(form, selection.x)[out]))}
 
 
 def _best_sizes(
     selection: Selection, settings: dict[str, Any], law: LawFit
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Of a law of two variables whose compute is known: its allocation, and the cost of each resample as columns."""
+    """Of a law of several variables whose compute is known: its allocation, and the cost of each resample."""
     if not settings["compute"]:
         return None, {}
     compute, k = selection.points[settings["compute"]], len(law.resampled)
@@ -213,11 +229,16 @@ def _best_sizes(
     weights = None  # parity: the cost of all points serves every resample
     if law.mode == "corrected" and settings["bootstraps"]:
         weights = resample_weights(len(law.y), k, law.seed, selection.clusters, selection.hierarchy)
-    n_params, n_samples_seen = law.x.T
+    n_params, n_samples_seen = x_of("chinchilla", law.x).T
     exponent, factor = cost_law(n_params, n_samples_seen, compute, weights, scales)
     columns = {"cost_exponent": np.broadcast_to(exponent, k), "cost_factor": np.broadcast_to(factor, k)}
     try:
         params = np.array(list(law.params.values()))
+        if law.form.variables > 2:
+            found = allocation_of_images(
+                law.samples, params, law.x, compute, weights, scales=scales, invert_y=law.invert_y
+            )
+            return found, columns
         found = allocation(
             law.samples,
             params,

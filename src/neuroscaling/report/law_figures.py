@@ -46,7 +46,7 @@ BEST_PATH = "drawn along the best sizes of model and data for each compute"
 class Panel:
     """A fit as it is drawn: the column and the values x (n,) of its points on one axis, and its curve.
 
-    path: in which sense a law of two variables has a curve, in words.
+    path: in which sense a law of several variables has a curve, in words.
     """
 
     fit: FitRecord
@@ -89,8 +89,8 @@ class Panel:
 def panel_of(fit: FitRecord) -> Panel:
     """A fit on one axis.
 
-    A law of two variables is drawn against compute, along the compute-optimal sizes. Without an allocation its points
-    stand against the product of both variables, and there is no curve.
+    A law of several variables is drawn against compute, along the compute-optimal sizes. Without an allocation its
+    points stand against the product of its variables, and there is no curve.
     """
     points, law = fit.points, fit if isinstance(fit, FinishedLaw) else None
     if len(fit.variables) == 1:

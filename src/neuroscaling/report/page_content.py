@@ -134,7 +134,7 @@ def _with_interval(value: float | None, interval: tuple[float, float] | None) ->
 
 
 def unit(scales: Iterable[float]) -> str:
-    """The unit of x, or the units of both variables."""
+    """The unit of x, or the units of its variables."""
     return ", ".join(map(number, scales))
 
 

@@ -57,6 +57,9 @@ FORM_LOOKS = {
     "power_law_ceiling": FormLook("power law, ceiling", PURPLE, (0, (2, 3)), "╴ ╴"),
     "power_law": FormLook("power law", WARNING, (0, (8, 2, 1, 2, 1, 2)), "╌··╌"),
     "power_law_shift": FormLook("power law shift", WARNING, (0, (8, 2, 1, 2)), "╌·"),
+    "broken_power_law": FormLook("broken power law", PURPLE, (0, (8, 2, 2, 2)), "╌─"),
+    "linear": FormLook("linear", MUTED, (0, (2, 2)), "╴╴"),
+    "data_constrained": FormLook("data-constrained", WARNING, (0, (3, 1, 1, 1)), "╌╴"),
     "chinchilla": FormLook("chinchilla", WARNING, (0, (3, 1)), "╌"),
 }
 
@@ -70,6 +73,7 @@ AXES = {
     "n_samples": "Training images",
     "n_samples_seen": "Images seen in training",
     "samples_per_class": "Training images per class",
+    "passes": "Passes over the training images",
     "n_params": "Parameters",
     "total_flops": "Training compute (FLOPs)",
     "flops": "FLOPs per image",

@@ -13,7 +13,7 @@ from neuroscaling.core.score_table import require_columns
 from neuroscaling.laws.filters import merged_families
 from neuroscaling.laws.finished_law import FinishedLaw, law_called
 from neuroscaling.laws.fit_record import FitRecord
-from neuroscaling.reproductions.gokce2025.published_scores import read_csv
+from neuroscaling.reproductions.gokce2025.published_scores import CHECKPOINT, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,11 +58,13 @@ def model_frame(table: pd.DataFrame) -> pd.DataFrame:
 
     neural: mean of V1, V2, V4 and IT; average: mean of the five (paper section 13). A mean with an empty score among
     its parts is empty: it could not be compared with the others. family: `arch_family` with the flexible variants
-    merged; flex: whether it is one of these. Rows of other regions are left out. Raises DataError for absent columns
-    and for a score given twice.
+    merged; flex: whether it is one of these. Rows of other regions, and of checkpoints, are left out. Raises DataError
+    for absent columns and for a score given twice.
     """
     require_columns(table, ["run", "region", "score", *FACTS], "score table")
     rows = table[table["region"].isin(REGIONS)]
+    if "scored_at" in rows:
+        rows = rows[rows["scored_at"] != CHECKPOINT]
     _check_unique(rows, ["run", "region"])
     _check_scales(rows)
     facts = rows.drop_duplicates("run").set_index("run")[FACTS]

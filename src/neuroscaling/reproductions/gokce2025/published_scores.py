@@ -25,8 +25,15 @@ SEED_COLUMNS = ["subject", "n_train", "mean_test_r", "mean_cv_score"]
 EXTRA_COLUMNS = {
     "model_id": "string", "benchmark_id": "Int64", "benchmark_name": "string", "checkpoint_url": "string",
     "is_ssl": "bool", "ssl_method": "string", "is_ablation": "bool", "is_open_clip": "bool", "is_adv": "bool",
-    "adv_method": "string", "total_flops_pretrained": "float64",
+    "adv_method": "string", "total_flops_pretrained": "float64", "epochs": "float64", "scored_at": "string",
 }  # fmt: skip
+END, CHECKPOINT, END_OF_TRAJECTORY = "end", "checkpoint", "end of trajectory"
+"""Values of `scored_at`: the end of training; a checkpoint on the way; the end of one that has checkpoints here."""
+CHECKPOINT_COLUMNS = [
+    "model_id", "benchmark_id", "epochs", "arch", "dataset", "n_params", "macs", "flops", "benchmark_name", "region",
+    "n_samples", "samples_per_class", "n_samples_seen", "score", "seed", "arch_family", "acc", "checkpoint_url",
+    "is_pretrained", "is_random", "is_ssl", "ssl_method", "is_ablation",
+]  # fmt: skip
 FLAGS = ["is_pretrained", "is_random", "is_ssl", "is_ablation", "is_open_clip", "is_adv"]
 PRETRAINING_IMAGES, PRETRAINING_EPOCHS = 1_281_167, 100  # of the networks that were fine-tuned adversarially
 CHOSEN_BY_SEED = ("imagenet21kP-class-1000",)
@@ -35,19 +42,30 @@ SEED_MODEL, SEED_LAYER = "eva02-clip-enormous", "31"
 log = logging.getLogger(__name__)
 
 
-def published_table(scores_csv: str | Path, seed_csv: str | Path | None = None) -> pd.DataFrame:
+def published_table(
+    scores_csv: str | Path, seed_csv: str | Path | None = None, checkpoints_csv: str | Path | None = None
+) -> pd.DataFrame:
     """The score table of the published study, in the row order of its file.
 
     scores_csv: benchmark_scores.csv, each of its columns kept under its own name and with its own values; the columns
     of `score_table.COLUMNS` that it lacks are added, and total_flops_pretrained: the training FLOPs with those
     of the pre-training, which total_flops of an adversarially fine-tuned network leaves out. Raw correlations, ceilings
     and errors were not published and stay empty. seed_csv: the fMRI scores of one pretrained model against the number
-    of mapping images (8 subjects x 9 numbers), appended as rows of benchmark algonauts2023. Raises DataError for a file
-    that isn't such a table.
+    of mapping images (8 subjects x 9 numbers), appended as rows of benchmark algonauts2023. checkpoints_csv:
+    benchmark_scores_ckpts.csv, whose rows are appended too (`_checkpoint_rows`). Raises DataError for a file that isn't
+    such a table.
     """
     import pandas as pd
 
-    parts = [_score_rows(_read(scores_csv, SCORES_COLUMNS))]
+    scores = _read(scores_csv, SCORES_COLUMNS)
+    parts = [_score_rows(scores)]
+    if checkpoints_csv is not None:
+        checkpoints = _read(checkpoints_csv, CHECKPOINT_COLUMNS, ["model_id", "epochs", "benchmark_id"])
+        followed = scores["model_id"].isin(checkpoints["model_id"])
+        parts = [
+            parts[0].assign(scored_at=followed.map({True: END_OF_TRAJECTORY, False: END})),
+            _checkpoint_rows(checkpoints, scores),
+        ]
     if seed_csv is None:
         log.info("no table of fMRI scores against mapping images was given: the table has no such rows")
     else:
@@ -64,11 +82,11 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         return pd.read_csv(path)
 
 
-def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
-    """The CSV file at `path`, which must hold `columns`."""
+def _read(path: str | Path, columns: list[str], key: list[str] | None = None) -> pd.DataFrame:
+    """The CSV file at `path`, which must hold `columns`, with one row for each `key`, by default the first two."""
     table = read_csv(path)
     problems = absent_columns(table, columns, str(path))
-    problems = problems or [*_type_problems(table, path), *_repeated(table, columns[:2], path)]
+    problems = problems or [*_type_problems(table, path), *_repeated(table, key or columns[:2], path)]
     if problems:
         raise DataError(problems)
     return table[columns]
@@ -118,6 +136,9 @@ def _score_rows(scores: pd.DataFrame) -> pd.DataFrame:
         total_flops_pretrained=_with_pretraining(scores),
         layers_from=layers_from,
         layer_choice=layers_from.map(lambda run: "reported", na_action="ignore"),
+        epochs=scores["n_epochs"],
+        passes=_passes(scores),
+        scored_at=END,
     )
 
 
@@ -133,6 +154,32 @@ def _chosen_on(scores: pd.DataFrame) -> pd.Series:
     chosen = scores[first].groupby(network[first])["model_id"].first()
     own = scores["dataset"].isin(CHOSEN_BY_SEED)
     return network.map(chosen).mask(own, scores["model_id"]).where(trained).astype("string")
+
+
+def _passes(scores: pd.DataFrame) -> pd.Series:
+    """How often each training image was seen; empty where nobody knows, or none was."""
+    unknown = (scores["n_samples"] == 0) | scores["is_pretrained"] | scores["is_random"]
+    return (scores["n_samples_seen"] / scores["n_samples"]).mask(unknown)
+
+
+def _checkpoint_rows(checkpoints: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Our columns beside those of benchmark_scores_ckpts.csv: a row for each network, epoch and benchmark.
+
+    run: `<model_id>-ep<epoch>`; n_epochs: epochs so far. macs, flops and total_flops follow the convention of the table
+    of final scores, which counts forward and backward pass, and both views of SimCLR; this table counts neither.
+    """
+    final = scores.drop_duplicates("model_id").set_index("model_id")
+    own = {name: checkpoints["model_id"].map(final[name]) for name in ("macs", "flops")}
+    rows = checkpoints.assign(
+        **own,
+        n_epochs=checkpoints["epochs"],
+        is_open_clip=False,
+        is_adv=False,
+        adv_method=None,
+        total_flops=3 * own["flops"] * checkpoints["n_samples_seen"],
+    )
+    named = rows["model_id"] + "-ep" + rows["epochs"].astype(str)
+    return _score_rows(rows).assign(run=named, scored_at=CHECKPOINT)
 
 
 def _kind(scores: pd.DataFrame) -> pd.Series:

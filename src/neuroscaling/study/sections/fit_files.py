@@ -25,7 +25,7 @@ from neuroscaling.study.sections.yaml_document import Document, read_document
 # Columns of the tables published with Gokce & Schrimpf 2025 that ours have not.
 PUBLISHED_COLUMNS = [
     "model_id", "benchmark_id", "benchmark_name", "is_ssl", "ssl_method", "is_ablation", "is_open_clip", "is_adv",
-    "adv_method", "ckpt", "epochs", "total_flops_pretrained",
+    "adv_method", "ckpt", "epochs", "total_flops_pretrained", "scored_at",
 ]  # fmt: skip
 KNOWN_COLUMNS = [*COLUMNS, *PUBLISHED_COLUMNS]
 LONGEST_NAME = 200

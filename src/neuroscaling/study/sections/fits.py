@@ -14,7 +14,7 @@ from neuroscaling.study.sections.row_filters import Filter, is_scalar
 from neuroscaling.study.sections.validation import validated
 from neuroscaling.study.sections.yaml_document import Document
 
-TWO_VARIABLES = ("chinchilla",)
+VARIABLES = {"chinchilla": 2, "data_constrained": 3}  # of the forms that have more than one
 MOST_FITS = 10_000
 UNMERGED = "unmerged_family"  # made by `merge_families`: the family as the table has it
 
@@ -22,7 +22,10 @@ UNMERGED = "unmerged_family"  # made by `merge_families`: the family as the tabl
 Scale = Annotated[float, Field(gt=0)]
 Column = Annotated[str, Field(min_length=1, max_length=100)]
 FormName = Literal[
+    "broken_power_law",
     "chinchilla",
+    "data_constrained",
+    "linear",
     "log_linear",
     "logistic",
     "power_law",
@@ -56,7 +59,7 @@ class Fit(Section):
     forms: list[Form] = Field([], description="Laws to compare by AICc and held-out error; the first is drawn.")
     x: Column | list[Column] = Field(
         description="Column of the table on the x axis, e.g. n_samples, n_params, total_flops, n_mapping; two columns "
-        "for `chinchilla`: [n_params, n_samples_seen]."
+        "for `chinchilla`: [n_params, n_samples_seen]; three for `data_constrained`: [n_params, n_samples, passes]."
     )
     x_scale: Scale | list[Scale] | None = Field(
         None, description="Unit of x in the law; by default the power of ten at or below the smallest x."
@@ -119,7 +122,9 @@ class Fit(Section):
         "{last: k} for the k largest different x.",
     )
     compute: Column | None = Field(
-        None, description="For `chinchilla`: column of the compute (total_flops); gives the compute-optimal allocation."
+        None,
+        description="For `chinchilla` and `data_constrained`: column of the compute (total_flops); gives the "
+        "compute-optimal allocation.",
     )
     chosen_on: Literal["keep", "leave_out", "correct"] = Field(
         "keep",
@@ -156,19 +161,25 @@ class Fit(Section):
             yield from self._faults_of_corrected()
 
     def _unlike_the_forms(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        for form in self.all_forms() if self.form or self.forms else ():
+        columns = len(self.x) if isinstance(self.x, list) else 1
+        forms = self.all_forms() if self.form or self.forms else []
+        for form in forms:
             if ":" in form:
                 yield from self._faults_of_own(form)
-            elif (form in TWO_VARIABLES) != isinstance(self.x, list):
-                needs = "two columns" if form in TWO_VARIABLES else "one column"
+                continue
+            needed = VARIABLES.get(form, 1)
+            # Beside the law of N, U and R stands that of N and D = U R.
+            beside = form == "chinchilla" and columns == VARIABLES.get(forms[0])
+            if isinstance(self.x, list) != (needed > 1) or not (columns == needed or beside):
+                needs = ("one column", "two columns", "three columns")[needed - 1]
                 yield ("x", "form", "forms"), f"{form} needs {needs} as `x`"
-        if isinstance(self.x, list) and len(self.x) != 2:
-            yield ("x",), "`x` is one column or a list of two"
+        if isinstance(self.x, list) and columns not in VARIABLES.values():
+            yield ("x",), "`x` is one column or a list of two or three"
         scales = self.x_scale if isinstance(self.x_scale, list) else [self.x_scale] * (self.x_scale is not None)
-        if (scales or self.x_scale == []) and len(scales) != (2 if isinstance(self.x, list) else 1):
+        if (scales or self.x_scale == []) and len(scales) != columns:
             yield ("x_scale", "x"), "`x_scale` needs one value for each column of `x`"
         if self.compute and not isinstance(self.x, list):
-            yield ("compute", "x"), "`compute` belongs to a law of two variables"
+            yield ("compute", "x"), "`compute` belongs to a law of model and data size"
 
     def _faults_of_own(self, form: str) -> Iterator[tuple[tuple[str, ...], str]]:
         """What is wrong with the dotted path of a form; how many variables it has, its fit finds out."""

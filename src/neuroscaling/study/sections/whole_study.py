@@ -26,6 +26,11 @@ class Published(Section):
     published_dir: OptionalFolder = Field(
         None, description="Folder with the public tables; without it they are downloaded (docs/data.md)."
     )
+    trajectories: bool = Field(
+        False,
+        description="Put the scores of checkpoints in the table too (column `scored_at`), each with its epochs, images "
+        "seen and passes.",
+    )
 
 
 class Study(Section):
