@@ -105,12 +105,15 @@ class FittedCurve:
 
     def predict(self, x: Any) -> Array:
         """y (q,) that the law gives at x (q,) or (q, d), all > 0."""
-        return self._values(self.theta[None], np.atleast_1d(as_float_array(x)))[0]
+        return self.values(self.theta[None], np.atleast_1d(as_float_array(x)))[0]
+
+    def curves(self, x: Any) -> Array:
+        """y (k, q) of the bootstraps at x (q,) or (q, d)."""
+        return self.values(self.resampled, np.atleast_1d(as_float_array(x)))
 
     def band(self, x: Any, levels: tuple[float, ...] = LEVELS) -> Array:
         """Percentiles (len(levels), q) of the bootstraps' curves at x (q,) or (q, d)."""
-        curves = self._values(self.resampled, np.atleast_1d(as_float_array(x)))
-        return np.percentile(curves, levels, axis=0)
+        return np.percentile(self.curves(x), levels, axis=0)
 
     def curve(self) -> dict[str, list[float]] | None:
         """The law and its bands at 100 points over the range of the data, evenly spaced in log x.
@@ -139,7 +142,8 @@ class FittedCurve:
     def _natural(self, theta: Array) -> Array:
         return self.form.natural(theta, self.x_scale / self.centre, self.y_unit)
 
-    def _values(self, theta: Array, x: Array) -> Array:
+    def values(self, theta: Array, x: Array) -> Array:
+        """y (m, q) of inner parameters theta (m, p) at x (q,) or (q, d)."""
         with np.errstate(over="ignore"):
             scores = self.form.score(self.form.inner(theta, np.log(x / self.centre).T)[0])
         return self.reported(scores)

@@ -134,7 +134,8 @@ def _x_columns(settings: dict[str, Any]) -> list[str]:
 
 def _labels(settings: dict[str, Any]) -> list[str]:
     """Columns that must be constant within a point besides x."""
-    return [*settings["cluster"], *settings["hierarchy"], *([settings["compute"]] if settings["compute"] else [])]
+    compute = [settings["compute"]] if settings["compute"] else []
+    return [*settings["cluster"], *settings["hierarchy"], *compute, *settings.get("through", {})]
 
 
 def _left_out(settings: dict[str, Any]) -> list[str]:

@@ -17,9 +17,11 @@ from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_table import FailedRun
 from neuroscaling.laws import comparison
 from neuroscaling.laws.bootstrap import resample_weights
+from neuroscaling.laws.chain import fit_chain
 from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law
 from neuroscaling.laws.finished_law import FORMAT, fit_record
 from neuroscaling.laws.fit_record import FITTED, NOT_TESTABLE
+from neuroscaling.laws.fitted_curve import BEYOND
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.influence import influence_content, influence_of
@@ -27,6 +29,7 @@ from neuroscaling.laws.influence_record import influence_path, resamples_path
 from neuroscaling.laws.law_fit import LawFit, finite
 from neuroscaling.laws.layer_luck import KEEP
 from neuroscaling.laws.limited_images import allocation_of_images
+from neuroscaling.laws.loss import loss_by_name
 from neuroscaling.laws.point_checks import NotTestable
 from neuroscaling.laws.points import Selection, select_points
 from neuroscaling.laws.row_reading import read_rows
@@ -195,7 +198,40 @@ def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> 
         except NotTestable as error:
             logger.warning("%s: %s is not testable: %s", settings["name"], form, error)
             rows.append({"form": form, "aicc": None, "holdout": None, "reason": str(error)})
+    for column, forms in settings.get("through", {}).items():
+        rows.append(_chain_row(selection, settings, column, (forms[0], forms[1])))
     return {"holdout": rows[0]["holdout"], "compared": comparison.ranked_by_aicc(rows) if len(rows) > 1 else []}
+
+
+def _chain_row(selection: Selection, settings: dict[str, Any], column: str, forms: tuple[str, str]) -> dict[str, Any]:
+    """A chain through `column` as a row of the comparison, under the loss of the others; see `laws.chain`."""
+    name = f"{forms[0]}, {forms[1]} of {column}"
+    x, middle = selection.x, selection.points[column].to_numpy(dtype=float, na_value=np.nan)
+    if not np.isfinite(middle).all():
+        reason = f"{int((~np.isfinite(middle)).sum())} points have no {column}"
+        return {"form": name, "aicc": None, "holdout": None, "reason": reason}
+    out = comparison.held_out(x, settings["holdout"], selection.clusters)
+    facts = {"rule": settings["holdout"], "n_fitted": int((~out).sum()), "n_held_out": int(out.sum())}
+    same: dict[str, Any] = {"x_scale": settings["x_scale"], "mode": settings["mode"], "seed": settings["seed"]}
+    drawn = {"clusters": selection.clusters, "hierarchy": selection.hierarchy, "bootstraps": settings["bootstraps"]}
+    try:
+        chain = fit_chain(x, middle, selection.y, forms, **same, **drawn)
+        before = fit_chain(x[~out], middle[~out], selection.y[~out], forms, **same, bootstraps=0)
+    except NotTestable as error:
+        logger.warning("%s: %s is not testable: %s", settings["name"], name, error)
+        return {"form": name, "aicc": None, "holdout": None, "reason": str(error)}
+    measure = loss_by_name(settings["loss"] or form_by_name(settings["forms"][0]).loss)
+    return {
+        "form": name,
+        "expression": f"{chain.first.form.expression.replace('score', column)}; "
+        f"{chain.second.form.expression.replace('x', column)}",
+        "params": chain.parameters,
+        "loss": chain.loss(measure),
+        "aicc": chain.aicc(measure),
+        "holdout": {**facts, **comparison.prediction_errors(selection.y[out], before.predict(x[out]))},
+        "curve": chain.curve(float(x.min()), float(x.max())),
+        "beyond": chain.curve(float(x.max()), BEYOND * float(x.max())),
+    }
 
 
 def _line(curve: dict[str, list[float]] | None) -> dict[str, list[float]] | None:

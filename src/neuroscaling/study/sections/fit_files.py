@@ -146,7 +146,7 @@ def _column_faults(fit_file: FitFile, further: Collection[str] | None) -> Iterat
                     yield Fault(
                         place, Problem(what="unknown column", where="", value=column, allowed=known, nearest=near)
                     )
-                elif key in ("x", "compute") and COLUMNS.get(column) in ("string", "bool"):
+                elif key in ("x", "compute", "through") and COLUMNS.get(column) in ("string", "bool"):
                     yield Fault(
                         place,
                         Problem(

@@ -131,6 +131,11 @@ class Fit(Section):
         description="Scores that the run's own layers were chosen on (`choose: reported`), which hold the luck of the "
         "choice: `keep` them, `leave_out` them, or `correct` them by the benchmark's mean luck, told by other seeds.",
     )
+    through: dict[Column, Annotated[list[Form], Field(min_length=2, max_length=2)]] = Field(
+        {},
+        description="Chains to compare the laws with, by the column that they go through: the law of that column along "
+        "x, and the law of y along that column, e.g. {acc: [power_law, linear]}.",
+    )
     mode: Mode = Field(
         "corrected",
         description="`corrected`: incomplete groups are left out and named, bounds hold; `parity`: as published.",
@@ -180,6 +185,12 @@ class Fit(Section):
             yield ("x_scale", "x"), "`x_scale` needs one value for each column of `x`"
         if self.compute and not isinstance(self.x, list):
             yield ("compute", "x"), "`compute` belongs to a law of model and data size"
+        several = [form for pair in self.through.values() for form in pair if form in VARIABLES]
+        if self.through and (isinstance(self.x, list) or several or not self.invert_y):
+            yield (
+                ("through",),
+                "a chain goes along one column, from x to y, with laws of one variable and `invert_y: true`",
+            )
 
     def _faults_of_own(self, form: str) -> Iterator[tuple[tuple[str, ...], str]]:
         """What is wrong with the dotted path of a form; how many variables it has, its fit finds out."""
@@ -213,6 +224,7 @@ class Fit(Section):
             "hierarchy": self.hierarchy,
             "compute": [self.compute] if self.compute else [],
             "leave_out": [column for column in self.leave_out or [] if column != UNMERGED],
+            "through": list(self.through),
         }
 
     def in_mode(self, mode: str) -> "Fit":
