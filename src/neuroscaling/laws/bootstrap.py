@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.laws.parametrisation import Form
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.uint16]
@@ -49,6 +50,15 @@ def undetermined(x: Array, weights: Counts, parameters: int, distinct: Sequence[
     for axis, needed in zip(columns.T, distinct, strict=False) if columns.shape[1] > 1 else ():
         lacking |= _different(axis[:, None], weights) < needed
     return float(lacking.mean())
+
+
+def undetermined_of(form: Form, x: Array, weights: Counts) -> float:
+    """Share of the resamples that can't determine a law of this form (`undetermined`).
+
+    What is told by a variable that is the same at all points counts for none: its flags tell that it is not identified.
+    """
+    idle = sum(parameter.tells is not None and np.ptp(x[:, parameter.tells]) == 0 for parameter in form.parameters)
+    return undetermined(x, weights, len(form.parameters) - idle, form.distinct)
 
 
 def interval(samples: Array) -> list[float]:

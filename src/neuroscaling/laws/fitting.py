@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.laws import solver
-from neuroscaling.laws.bootstrap import resample_weights, undetermined
+from neuroscaling.laws.bootstrap import resample_weights, undetermined_of
 from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.law_fit import LawFit
 from neuroscaling.laws.loss import Loss, loss_by_name
@@ -76,16 +76,8 @@ def fit(
     return LawFit(
         data, x, y, scale, centre, float(values[0]) * y_unit**chosen.power, mode, minima, refit.theta,
         refit.loss * y_unit**chosen.power, seed, what, units, invert_y, refit.warm_enough, y_unit,
-        _undetermined(x, weights, law),
+        undetermined_of(law, x, weights),
     )  # fmt: skip
-
-
-def _undetermined(x: Array, weights: NDArray[np.uint16], law: Form) -> float:
-    """Of a variable that is the same at all points the parameters that it tells of are told as not identified; the
-    others may be determined.
-    """
-    idle = sum(p.tells is not None and np.ptp(x[:, p.tells]) == 0 for p in law.parameters)
-    return undetermined(x, weights, len(law.parameters) - idle, law.distinct)
 
 
 def _scale(x: Array, given: float | Sequence[float] | None, law: Form) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.laws import solver
-from neuroscaling.laws.bootstrap import resample_weights, undetermined
+from neuroscaling.laws.bootstrap import resample_weights, undetermined_of
 from neuroscaling.laws.fitting import independent_units
 from neuroscaling.laws.law_fit import LawFit
 from neuroscaling.laws.point_checks import NotTestable, checked_points
@@ -217,7 +217,7 @@ def _law(
     return replace(
         law, data=own, x=law.x[kept], y=law.y[kept], loss_value=loss * law.loss_unit, minima=minima, resampled=theta,
         resampled_loss=resampled_loss * law.loss_unit, units=independent_units(int(kept.sum()), levels),
-        undetermined=undetermined(law.x[kept], weights[:, kept], len(law.form.parameters)), warm_enough=True,
+        undetermined=undetermined_of(law.form, law.x[kept], weights[:, kept]), warm_enough=True,
     )  # fmt: skip
 
 
