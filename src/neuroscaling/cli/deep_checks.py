@@ -10,7 +10,7 @@ from pathlib import Path
 
 from neuroscaling.brainscore.recording_checks import recording_problems, session_problems
 from neuroscaling.cli.fit_checks import mapping_size_problems, scale_problems
-from neuroscaling.core.errors import DataError, Place, Problem, listing
+from neuroscaling.core.errors import DataError, Place, Problem, StudyError, listing
 from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.planning.brainscore_memory import kernel_mb
@@ -29,12 +29,13 @@ from neuroscaling.study.layer_choice import fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.mapping_samples import size_faults
 from neuroscaling.study.own_arrays import OwnArrays
+from neuroscaling.study.own_functions import load_function
 from neuroscaling.study.preparation_jobs import ArraysJob
 from neuroscaling.study.published_weights import weights_file
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.recording_checks import size_problems
-from neuroscaling.study.recordings import encoding_jobs
-from neuroscaling.study.sections.encoding import ThingsEncoding, TvsdEncoding
+from neuroscaling.study.recordings import EncodingJob, encoding_jobs
+from neuroscaling.study.sections.encoding import FmriEncoding, FunctionEncoding, ThingsEncoding, TvsdEncoding
 from neuroscaling.study.sections.key_types import ALL
 from neuroscaling.study.sections.networks import TrainedRuns
 from neuroscaling.study.sections.recordings import BrainScore, LocalData, V4Data
@@ -55,6 +56,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_recordings(study),
         *_arrays(study),
         *_things(study),
+        *_functions(study),
         *of_networks,
         *_layers(study, of_networks),
         *_memory(study),
@@ -148,6 +150,18 @@ def _arrays(study: LoadedStudy) -> Iterator[Problem]:
         yield from array_faults(arrays, subjects)
 
 
+def _functions(study: LoadedStudy) -> Iterator[Problem]:
+    """Functions of one's own that can't be imported or called, and sizes beyond what they returned before."""
+    for i, entry in enumerate(study.config.encoding):
+        if not isinstance(entry, FunctionEncoding):
+            continue
+        try:
+            load_function(entry.source)
+        except StudyError as error:
+            yield from error.problems
+        yield from _sizes(study, i, entry, [job for job in encoding_jobs(study) if job.entry is entry])
+
+
 def _things(study: LoadedStudy) -> Iterator[Problem]:
     """What is wrong with TVSD and THINGS-fMRI where a subject of them isn't prepared yet, and sizes beyond them."""
     for i, entry in enumerate(study.config.encoding):
@@ -157,11 +171,15 @@ def _things(study: LoadedStudy) -> Iterator[Problem]:
         new = [job.subject for job in jobs if job.made and not study.store.find(job.made).is_file()]
         check = check_tvsd_tree if isinstance(entry, TvsdEncoding) else check_things_fmri_tree
         yield from check(entry.data.local, new, entry.images) if new else ()
-        shapes = {job.subject: subject_shape(study, job) for job in jobs}
-        sizes = {subject: shape.training for subject, shape in shapes.items() if shape}
-        for keys, problem in size_problems(entry, sizes):
-            place = Place(study.file, ("encoding", i, *keys))
-            yield replace(problem, where=place)
+        yield from _sizes(study, i, entry, jobs)
+
+
+def _sizes(study: LoadedStudy, i: int, entry: FmriEncoding, jobs: list[EncodingJob]) -> Iterator[Problem]:
+    """Numbers of mapping images beyond those of the subjects, as far as their sizes are known."""
+    shapes = {job.subject: subject_shape(study, job) for job in jobs}
+    sizes = {subject: shape.training for subject, shape in shapes.items() if shape}
+    for keys, problem in size_problems(entry, sizes):
+        yield replace(problem, where=Place(study.file, ("encoding", i, *keys)))
 
 
 def _stimuli(study: LoadedStudy) -> Iterator[Problem]:

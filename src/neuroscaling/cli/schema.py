@@ -82,6 +82,7 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
             encoding.AlgonautsEncoding,
             encoding.NsdEncoding,
             encoding.ArraysEncoding,
+            encoding.FunctionEncoding,
             encoding.TvsdEncoding,
             encoding.ThingsFmriEncoding,
             encoding.Ridge,

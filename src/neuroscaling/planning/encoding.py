@@ -16,6 +16,7 @@ from neuroscaling.study.own_arrays import TRAINING, OwnArrays, read_own_stimuli,
 from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.sections.encoding import (
     ArraysEncoding,
+    FunctionEncoding,
     RecordingsEncoding,
     ThingsEncoding,
     TvsdEncoding,
@@ -91,13 +92,15 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     """Of a folder in the Algonauts layout, a V4 session and arrays of one's own what files say, else what settings or
     the challenge say.
 
-    Of THINGS what its lists of images say, or the prepared recordings. None where nobody knows yet: other recordings
-    that are not prepared or downloaded.
+    Of THINGS what its lists of images say, or the prepared recordings; of a function of one's own the latter. None
+    where nobody knows yet: other recordings that are not prepared or downloaded.
     """
     if isinstance(job.entry, V4Encoding):
         averaged = job.folder / recording_folders.v4_session_files(job.subject)["responses"]
         neurons, images = npy_shape(averaged) if averaged.is_file() else (0, 0)
         return SubjectShape(images, 0, neurons) if images else None
+    if isinstance(job.entry, FunctionEncoding):
+        return _prepared_shape(study, job)
     if isinstance(job.entry.data, SimulatedData):
         brain: SimulatedBrain = study.config.simulated[job.entry.data.simulated]
         return SubjectShape(brain.algonauts_train, brain.algonauts_test, 2 * brain.vertices)
@@ -121,14 +124,20 @@ def _own_shape(arrays: OwnArrays, subject: str) -> SubjectShape:
     return SubjectShape(n_training, len(stimuli.ids) - n_training, len(read_own_units(arrays).of_subject(subject)))
 
 
+def _prepared_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
+    if not (job.made and study.store.find(job.made).is_file()):
+        return None
+    manifest = read_recording_manifest(job.folder)
+    training, *tests = (len(manifest.splits[name].stimulus_ids) for name in (TRAINING, *manifest.test_sets[:1]))
+    return SubjectShape(training, sum(tests), manifest.targets)
+
+
 def _things_shape(study: LoadedStudy, job: EncodingJob, entry: ThingsEncoding) -> SubjectShape | None:
     """From the prepared folder; before that the targets of a monkey are all sites, those of a person a usual number."""
     root = entry.data.local
     try:
-        if job.made and study.store.find(job.made).is_file():
-            manifest = read_recording_manifest(job.folder)
-            training, test = (len(manifest.splits[name].stimulus_ids) for name in (TRAINING, *manifest.test_sets[:1]))
-            return SubjectShape(training, test, manifest.targets)
+        if prepared := _prepared_shape(study, job):
+            return prepared
         if isinstance(entry, TvsdEncoding):
             ids = read_tvsd_images(Monkey(root, job.subject))
             return SubjectShape(len(ids["training"]), len(ids["test"]), TVSD_SITES)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from neuroscaling.core.hashing import ArtefactName, content_hash, kept_sha256
 from neuroscaling.study.code_fingerprints import code_of
-from neuroscaling.study.own_arrays import OwnArrays, OwnStimuli, read_own_stimuli, read_own_units
+from neuroscaling.study.own_arrays import OwnArrays, OwnImages, OwnStimuli, read_own_stimuli, read_own_units
 from neuroscaling.study.stimulus_sources import ListedImages
 
 DIGITS = 32
@@ -31,10 +31,10 @@ def array_recordings(arrays: OwnArrays, cache: Path) -> ArtefactName:
     return ArtefactName(f"arrays-{arrays.name}", definition)
 
 
-def listed_images(arrays: OwnArrays, stimuli: OwnStimuli, degrees: float | None) -> ListedImages:
+def listed_images(shown: OwnImages, stimuli: OwnStimuli, degrees: float | None) -> ListedImages:
     """The images as a source of stimuli."""
     sha1: Sequence[str | None] = stimuli.sha1 or [None] * len(stimuli.ids)
-    return ListedImages(arrays.images, tuple(zip(stimuli.ids, stimuli.files, sha1, strict=True)), degrees)
+    return ListedImages(shown.images, tuple(zip(stimuli.ids, stimuli.files, sha1, strict=True)), degrees)
 
 
 def images_identity(source: ListedImages) -> dict[str, object]:

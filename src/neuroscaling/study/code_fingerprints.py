@@ -280,6 +280,7 @@ STAGE_ENTRIES = {
     "v4_assembly": "recordings/v4_assembly.py",
     "nsd": "recordings/nsd_preparation.py",
     "arrays": "recordings/arrays_preparation.py",
+    "functions": "recordings/function_preparation.py",
     "tvsd": "recordings/tvsd_recording.py",
     "things_fmri": "recordings/things_fmri_recording.py",
 }

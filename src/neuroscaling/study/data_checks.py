@@ -16,7 +16,7 @@ from neuroscaling.study.paths import Store, brace_problems
 from neuroscaling.study.published_weights import path_in, weights_problems
 from neuroscaling.study.recording_checks import fmri_problems, setting_problems, v4_faults
 from neuroscaling.study.sections.checkpoints import CheckpointRuns
-from neuroscaling.study.sections.encoding import ArraysEncoding, FmriEncoding, V4Encoding
+from neuroscaling.study.sections.encoding import ArraysEncoding, FmriEncoding, FunctionEncoding, V4Encoding
 from neuroscaling.study.sections.networks import SUBSETS, PretrainedRuns, TrainedRuns, devices_named
 from neuroscaling.study.sections.recordings import BrainScore, BrainScoreData, LocalData, SimulatedData, V4Data
 from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
@@ -145,7 +145,8 @@ def _encoding_faults(study: Study) -> Iterator[Fault]:
     for i, entry in enumerate(study.encoding):
         place: Location = ("encoding", i)
         if isinstance(entry, FmriEncoding):
-            yield from _data_faults(entry.data, (*place, "data"))
+            if not isinstance(entry, FunctionEncoding):
+                yield from _data_faults(entry.data, (*place, "data"))
             yield from (Fault((*place, *key), problem) for key, problem in fmri_problems(study, entry))
         else:
             yield from (Fault((*place, *key), problem) for key, problem in setting_problems(study, entry))
@@ -173,8 +174,8 @@ def _asked(entry: FmriEncoding | V4Encoding) -> Iterator[tuple[tuple[object, ...
         for session in entry.sessions if entry.sessions != "all" else ["all"]:
             yield ("v4", session), ("sessions",), "this session"
         return
-    if isinstance(entry, ArraysEncoding):
-        yield ("arrays", entry.name), ("name",), "recordings of this name"
+    if isinstance(entry, ArraysEncoding | FunctionEncoding):
+        yield ("own", entry.name), ("name",), "recordings of this name"
         return
     about = entry.model_dump(mode="json", include={"source", "data", "space", "cortex", "trials", "test"})
     for subject in entry.subjects if entry.subjects != "all" else ["all"]:

@@ -25,6 +25,7 @@ from neuroscaling.study.sections.fit_files import (
     single_values,
 )
 from neuroscaling.study.sections.fits import Fit
+from neuroscaling.study.sections.key_types import is_dotted_path
 from neuroscaling.study.sections.yaml_document import Document
 
 SOURCES = ("algonauts2023", "nsd", "tvsd", "things_fmri", "v4")
@@ -306,7 +307,7 @@ def _columns(study: Any) -> dict[str, set[str]]:
     if any(True for _ in texts(study, ("runs", EACH, "checkpoints"))):
         del found["dataset"]  # tables of checkpoints name others
     sources = {source for _, source in texts(study, ("encoding", EACH, "source"))}
-    if not sources & {"nsd", "arrays", "things_fmri"}:
+    if not sources & {"nsd", "arrays", "things_fmri"} and not any(map(is_dotted_path, sources)):
         defined = {region for _, region in texts(study, ("brainscore", "define", EACH, "region"))}
         found["region"] = {
             *benchmarks.BRAINSCORE_REGIONS,

@@ -35,26 +35,36 @@ ALIKE = 0.75
 HELP = "docs/own-recordings.md shows the three files"
 
 
-@dataclass(frozen=True)
-class OwnArrays:
-    """Where recordings of one's own lie, and how they are meant.
+@dataclass(frozen=True, kw_only=True)
+class OwnImages:
+    """The images of recordings of one's own.
 
-    images: folder of the images; stimuli: their table, or None; responses: file of the responses, and `variable` the
-    name of the array in it, or None; axes: what its axes are, or None; units: their table; column: of the table of
-    stimuli, with the split of each; share, seed: of images that are drawn as the test set without a column (0: none,
-    where folds of all images are evaluated).
+    images: their folder; stimuli: their table, or None; column: of this table, with the split of each; share, seed: of
+    images that are drawn as the test set without a column (0: none, where folds of all images are evaluated); ordered:
+    whether the order of the images tells which row of the responses is which.
+    """
+
+    images: Path
+    stimuli: Path | None
+    column: str | None = None
+    share: float = 0.0
+    seed: int = 0
+    ordered: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnArrays(OwnImages):
+    """Where arrays of one's own lie, and how they are meant.
+
+    responses: file of the responses, and `variable` the name of the array in it, or None; axes: what its axes are, or
+    None; units: their table.
     """
 
     name: str
-    images: Path
-    stimuli: Path | None
     responses: Path
     variable: str | None
     axes: tuple[Axis, ...] | None
     units: Path
-    column: str | None
-    share: float
-    seed: int
     simulated: bool
 
     @classmethod
@@ -122,11 +132,11 @@ class OwnUnits:
         return list(dict.fromkeys(region for unit in units for region in self.regions[unit]))
 
 
-def read_own_stimuli(arrays: OwnArrays) -> OwnStimuli:
+def read_own_stimuli(arrays: OwnImages) -> OwnStimuli:
     """The images of a table, or of a folder. Raises DataError with everything that is wrong with the table, files that
     the folder lacks, and names whose order is in doubt."""
     if arrays.stimuli is None:
-        files = _ordered_pictures(arrays.images)
+        files = _pictures(arrays)
         found = OwnStimuli(files, files, None, [TRAINING] * len(files), [[i] for i in range(len(files))], len(files))
     else:
         found = _of_table(arrays, read_any_table(arrays.stimuli, (FILE,)))
@@ -135,7 +145,7 @@ def read_own_stimuli(arrays: OwnArrays) -> OwnStimuli:
     return _drawn(found, arrays) if arrays.share else found
 
 
-def _of_table(arrays: OwnArrays, table: TextTable) -> OwnStimuli:
+def _of_table(arrays: OwnImages, table: TextTable) -> OwnStimuli:
     by = STIMULUS if STIMULUS in table.columns else FILE
     known = [*STIMULUS_COLUMNS, *([arrays.column] if arrays.column else [])]
     problems = [*_misspelt(table, known), *_empty(table, [by, FILE, *_there(table, (SHA1, INDEX))])]
@@ -207,7 +217,7 @@ def _split_name(cell: str) -> str:
     return TRAINING if cell.lower() in TRAINING_WORDS else cell
 
 
-def _drawn(stimuli: OwnStimuli, arrays: OwnArrays) -> OwnStimuli:
+def _drawn(stimuli: OwnStimuli, arrays: OwnImages) -> OwnStimuli:
     """With a share of the images as the test set, drawn by the seed."""
     n = len(stimuli.ids)
     n_test = round(arrays.share * n)
@@ -219,8 +229,10 @@ def _drawn(stimuli: OwnStimuli, arrays: OwnArrays) -> OwnStimuli:
     return OwnStimuli(stimuli.ids, stimuli.files, stimuli.sha1, splits, stimuli.rows, stimuli.n_rows)
 
 
-def _ordered_pictures(folder: Path) -> list[str]:
-    """Names of the images of a folder in their order, if it is the same by letters and by the numbers in them."""
+def _pictures(shown: OwnImages) -> list[str]:
+    """Names of the images of a folder; where their order counts, it is the same by letters and by the numbers in
+    them."""
+    folder = shown.images
     try:
         names = [name for name in os.listdir(folder) if Path(name).suffix.lower() in PICTURES]
     except OSError as error:
@@ -230,7 +242,7 @@ def _ordered_pictures(folder: Path) -> list[str]:
     if not names:
         raise DataError(Problem(what="no image in this folder", where=str(folder), allowed=", ".join(PICTURES)))
     by_number = sorted(names, key=_numbers)
-    if by_number == names:
+    if by_number == names or not shown.ordered:
         return names
     first = next(i for i, (a, b) in enumerate(zip(names, by_number, strict=True)) if a != b)
     what = "the order of these names is in doubt"
@@ -244,7 +256,7 @@ def _numbers(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _lacking(arrays: OwnArrays, stimuli: OwnStimuli) -> Problem | None:
+def _lacking(arrays: OwnImages, stimuli: OwnStimuli) -> Problem | None:
     try:
         there = set(os.listdir(arrays.images))
     except OSError as error:

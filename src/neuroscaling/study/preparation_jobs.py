@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from neuroscaling.study.own_arrays import OwnArrays
+from neuroscaling.study.own_arrays import OwnArrays, OwnImages
 
 Repeats = Literal["average", "keep"]
 HeldOut = Literal["shared1000", "challenge"]
@@ -94,5 +94,27 @@ class ThingsFmriJob:
         return self.folder.name
 
 
-PreparationJob = NsdJob | ArraysJob | TvsdJob | ThingsFmriJob
+@dataclass(frozen=True, repr=False)
+class FunctionJob:
+    """A subject of recordings that a function of one's own returns, to write to `folder`.
+
+    function: its dotted path; options: what it is given beside the subject; dataset: what the recordings are called;
+    images: those that networks are shown, which it names by their ids; memory_mb: bound of what is held at once beside
+    what the function returns.
+    """
+
+    function: str
+    options: dict[str, Any]
+    dataset: str
+    subject: str
+    folder: Path
+    images: OwnImages
+    memory_mb: float = 1000
+    definition: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
+PreparationJob = NsdJob | ArraysJob | FunctionJob | TvsdJob | ThingsFmriJob
 """A job that converts a subject's files to prepared recordings (`recordings/prepared.py`)."""

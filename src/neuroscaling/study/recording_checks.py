@@ -8,11 +8,13 @@ from neuroscaling.core.errors import Fault, Location, Problem, dotted, listing, 
 from neuroscaling.study import nsd_tree, recording_folders
 from neuroscaling.study.algonauts_tree import tree_problems
 from neuroscaling.study.array_checks import array_problems, array_training_images
+from neuroscaling.study.own_functions import function_problems
 from neuroscaling.study.preparation_jobs import SYNTHETIC
 from neuroscaling.study.sections.encoding import (
     AlgonautsEncoding,
     ArraysEncoding,
     FmriEncoding,
+    FunctionEncoding,
     NsdEncoding,
     RecordingsEncoding,
     V4Encoding,
@@ -33,6 +35,8 @@ def fmri_problems(study: Study, entry: FmriEncoding) -> Found:
             yield from _nsd_problems(entry) if entry.data.local.is_dir() else ()
         case ArraysEncoding():
             yield from _array_problems(entry) if entry.data.local.is_dir() else ()
+        case FunctionEncoding():
+            yield from function_problems(entry)
         case AlgonautsEncoding(data=SimulatedData(simulated=brain)):
             yield from _simulated_problems(study, entry, brain)
         case AlgonautsEncoding(data=LocalData(local=root)) if root.is_dir():

@@ -12,12 +12,14 @@ from neuroscaling.study.code_fingerprints import code_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.nsd_tree import PREPARATION, SYNTHETIC_PREPARATION
 from neuroscaling.study.own_arrays import OwnArrays, read_own_stimuli, read_own_units
-from neuroscaling.study.preparation_jobs import SYNTHETIC, ArraysJob, NsdJob, PreparationJob
+from neuroscaling.study.own_functions import function_recordings, function_stimuli, images_of
+from neuroscaling.study.preparation_jobs import SYNTHETIC, ArraysJob, FunctionJob, NsdJob, PreparationJob
 from neuroscaling.study.sections.encoding import (
     AlgonautsEncoding,
     ArraysEncoding,
     EncodingSource,
     FmriSource,
+    FunctionEncoding,
     NsdEncoding,
     ThingsEncoding,
     ThingsFmriEncoding,
@@ -86,6 +88,8 @@ def encoding_jobs(study: LoadedStudy) -> list[EncodingJob]:
                 found += _v4_jobs(study, entry)
             case ArraysEncoding():
                 found += _array_jobs(study, entry)
+            case FunctionEncoding():
+                found += _function_jobs(study, entry)
             case TvsdEncoding() | ThingsFmriEncoding():
                 found += _things_jobs(study, entry)
             case NsdEncoding():
@@ -105,7 +109,7 @@ def _v4_jobs(study: LoadedStudy, entry: V4Encoding) -> Iterator[EncodingJob]:
 
 def subjects_of(study: LoadedStudy, entry: FmriSource) -> list[str]:
     """Names of the subjects of a source: those that are named, or all that it has."""
-    if entry.subjects != "all":
+    if isinstance(entry, FunctionEncoding) or entry.subjects != "all":
         return list(entry.subjects)
     if isinstance(entry, ArraysEncoding):
         return read_own_units(OwnArrays.of(entry)).names
@@ -140,6 +144,17 @@ def _array_jobs(study: LoadedStudy, entry: ArraysEncoding) -> Iterator[EncodingJ
     stimuli = StimulusSet.of("images", images_identity(source), (source,), entry.visual_degrees)
     for subject in subjects_of(study, entry):
         job = ArraysJob(arrays, subject, study.store.recording(str(name), subject), definition=dict(name.definition))
+        yield _prepared(study, entry, str(name), f"{entry.name}-{subject}", stimuli, job)
+
+
+def _function_jobs(study: LoadedStudy, entry: FunctionEncoding) -> Iterator[EncodingJob]:
+    """The subjects of a function of one's own: all see the images of one set."""
+    name, images = function_recordings(entry, study.store.cache()), images_of(entry)
+    source = listed_images(images, function_stimuli(entry), entry.degrees)
+    stimuli = StimulusSet.of("images", images_identity(source), (source,), entry.visual_degrees)
+    for subject in entry.subjects:
+        folder, definition = study.store.recording(str(name), subject), dict(name.definition)
+        job = FunctionJob(entry.source, entry.options, entry.name, subject, folder, images, definition=definition)
         yield _prepared(study, entry, str(name), f"{entry.name}-{subject}", stimuli, job)
 
 

@@ -5,10 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from neuroscaling.datasets.settings import DatasetSettings, is_own_format
-from neuroscaling.study.sections.key_types import NamedPath, OptionalFolder, Section, Text
+from neuroscaling.study.sections.key_types import DOTTED, NamedPath, OptionalFolder, Section, Text
 
 ROOT = "The folder that holds it. Empty (`${IMAGENET_ROOT:-}` where it is unset): the study can be planned, not run."
-DOTTED = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 OptionalCount = Annotated[int, Field(ge=1)] | None
 
 

@@ -4,13 +4,14 @@ config/README.md and config/schema.json are generated from here (`neuroscaling s
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, JsonValue, Tag
 
 from neuroscaling.core.recording_words import NEURONS, SITES, UNITS, VERTICES, VOXELS, RecordingWords
 from neuroscaling.study.sections.key_types import (
     ARRAYS_NAME,
+    DOTTED,
     MOST,
     NAME,
     AnyPath,
@@ -23,6 +24,7 @@ from neuroscaling.study.sections.key_types import (
     Section,
     Sessions,
     Text,
+    is_dotted_path,
     once,
 )
 from neuroscaling.study.sections.recordings import (
@@ -38,6 +40,7 @@ V4_SAMPLES = 6
 """The fewest mapping images of a V4 session: fewer leave nothing to choose penalties with in three inner folds."""
 
 
+WIDTH_NEEDED = "`visual_degrees` needs the width of the images, `degrees`"
 V4Samples = list[Annotated[int, Field(ge=V4_SAMPLES, le=MOST)] | Literal["all"]]
 Metric = Literal["ridge", "pls", "banded", "stacking", "rsa", "cka"]
 # Metrics that take all layers together.
@@ -255,7 +258,44 @@ class ArraysEncoding(FmriEncoding):
         if isinstance(self.split, ColumnSplit) and self.stimuli is None:
             yield ("split", "stimuli"), "`split: {column: ...}` is a column of `stimuli`, which is not named"
         if self.visual_degrees is not None and self.degrees is None:
-            yield ("visual_degrees", "degrees"), "`visual_degrees` needs the width of the images, `degrees`"
+            yield ("visual_degrees", "degrees"), WIDTH_NEEDED
+
+    def benchmark_of(self, subject: str) -> str:
+        """The name of the recordings."""
+        return self.name
+
+
+class FunctionEncoding(FmriEncoding):
+    """Recordings that a function of one's own returns (docs/own-recordings.md)."""
+
+    example: ClassVar[str] = "{source: our_lab.recordings:read, name: ours, subjects: [anna], images: FOLDER}"
+
+    source: Annotated[str, Field(pattern=DOTTED, max_length=1000)] = Field(
+        description="`package.module:function`: its dotted path. It is called as `function(options, subject)`."
+    )
+    name: Annotated[str, Field(pattern=ARRAYS_NAME)] = Field(
+        description="What the recordings are called in tables and figures: their benchmark."
+    )
+    subjects: Annotated[list[Annotated[str, Field(pattern=ARRAYS_NAME)]], Field(min_length=1), once] = Field(
+        description="Subjects, monkeys or sessions: the function is called for each."
+    )
+    options: dict[str, JsonValue] = Field({}, description="What the function is given, as it stands.")
+    files: Annotated[list[NamedPath], once] = Field(
+        [], description="Files and folders that the function reads: where their contents change, it is called again."
+    )
+    images: NamedPath = Field(description="Folder of the images.")
+    stimuli: NamedPath | None = Field(
+        None,
+        description="Table (CSV or parquet) of the images: `filename`, optionally `stimulus_id` and `sha1`. Without "
+        "it, ids are the names of the files of the folder.",
+    )
+    degrees: Degrees | None = Field(None, description="Width of the images in degrees of visual angle.")
+    visual_degrees: Degrees | None = Field(None, description="Width of the models' field of view, in degrees.")
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """A field of view for images of unknown width."""
+        if self.visual_degrees is not None and self.degrees is None:
+            yield ("visual_degrees", "degrees"), WIDTH_NEEDED
 
     def benchmark_of(self, subject: str) -> str:
         """The name of the recordings."""
@@ -304,7 +344,7 @@ class ThingsFmriEncoding(ThingsSource):
 
 
 ThingsEncoding = TvsdEncoding | ThingsFmriEncoding
-FmriSource = AlgonautsEncoding | NsdEncoding | ArraysEncoding | TvsdEncoding | ThingsFmriEncoding
+FmriSource = AlgonautsEncoding | NsdEncoding | ArraysEncoding | FunctionEncoding | TvsdEncoding | ThingsFmriEncoding
 
 
 class V4Encoding(RecordingsEncoding):
@@ -338,8 +378,18 @@ class V4Encoding(RecordingsEncoding):
         return subject
 
 
+def _whose_source(value: Any) -> str:
+    """The branch of the union: a dotted path has a colon, the names of the sources that are listed here have none."""
+    given = value.get("source") if isinstance(value, dict) else getattr(value, "source", None)
+    return "<own>" if is_dotted_path(given) else "<listed>"
+
+
 EncodingSource = FmriSource | V4Encoding
-Encoding = Annotated[
+ListedEncoding = Annotated[
     AlgonautsEncoding | NsdEncoding | ArraysEncoding | TvsdEncoding | ThingsFmriEncoding | V4Encoding,
     Field(discriminator="source"),
+]
+Encoding = Annotated[
+    Annotated[ListedEncoding, Tag("<listed>")] | Annotated[FunctionEncoding, Tag("<own>")],
+    Discriminator(_whose_source),
 ]

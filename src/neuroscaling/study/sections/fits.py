@@ -8,8 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.core.dotted_paths import find_path
 from neuroscaling.core.errors import StudyError
-from neuroscaling.study.sections.datasets import DOTTED
-from neuroscaling.study.sections.key_types import Section, Seed
+from neuroscaling.study.sections.key_types import DOTTED, Section, Seed, is_dotted_path
 from neuroscaling.study.sections.row_filters import Filter, is_scalar
 from neuroscaling.study.sections.validation import validated
 from neuroscaling.study.sections.yaml_document import Document
@@ -39,7 +38,7 @@ OwnForm = Annotated[str, Field(pattern=DOTTED, max_length=1000)]
 
 def _whose_form(value: Any) -> str:
     """The branch of the union: a dotted path has a colon, the names of the forms that are listed here have none."""
-    return "<own>" if isinstance(value, str) and ":" in value else "<listed>"
+    return "<own>" if is_dotted_path(value) else "<listed>"
 
 
 Form = Annotated[Annotated[FormName, Tag("<listed>")] | Annotated[OwnForm, Tag("<own>")], Discriminator(_whose_form)]

@@ -60,6 +60,7 @@ once = AfterValidator(_once)
 DistinctNames = Annotated[Names, once]
 SESSION = "^[A-Za-z0-9]{1,40}$"
 ARRAYS_NAME = "^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"
+DOTTED = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 Session = Annotated[str, Field(pattern=SESSION)]
 Sessions = Annotated[list[Session], Field(min_length=1), once]
 MOST = 1_000_000  # of images, draws and the like
@@ -100,6 +101,11 @@ class Section(BaseModel):
         return self
 
 
+def is_dotted_path(value: object) -> bool:
+    """Is this the dotted path of something of one's own? The words that sections list have no colon."""
+    return isinstance(value, str) and ":" in value
+
+
 def keys_of(value: Any) -> Any:
     """The keys of a mapping or of a section, for the choice of a union's branch; None of anything else."""
     if isinstance(value, Section):
@@ -108,6 +114,7 @@ def keys_of(value: Any) -> Any:
 
 
 PATTERNS = {NAME: f"a name ({NAME_IN_WORDS})", SESSION: "a text of letters and digits"}
+PATTERNS[DOTTED] = "a dotted path `package.module:name`"
 PATTERNS[ARRAYS_NAME] = "a name (letters, digits and `-`, beginning with a letter or a digit, 40 at most)"
 WORDS = ("format", "source", "kind")
 """Keys whose word says which section a mapping is."""
