@@ -12,7 +12,7 @@ from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import law_figures, rulegraph
 from neuroscaling.report.page import build_report
-from neuroscaling.report.page_content import number, table_data
+from neuroscaling.report.page_content import frame_data, number, table_data
 from neuroscaling.report.style import looks
 from neuroscaling.report.timings import Timing, read_timings
 from neuroscaling.study.sections.fit_files import FitFile, expand_fits
@@ -77,6 +77,11 @@ def write_simulated_report(folder):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     return write_simulated_report(tmp_path_factory.mktemp("report"))
+
+
+def test_values_that_pandas_calls_missing_are_null_on_the_page():
+    table = pd.DataFrame({"subject": pd.array(["a", pd.NA], "string"), "raw": [np.nan, 0.5], "none": [None, None]})
+    assert frame_data(table, ["subject", "raw", "none"])["rows"] == [["a", None], [None, 0.5]]
 
 
 def test_writes_page_figures_and_table(page):

@@ -177,7 +177,7 @@ def table_data(rows: Iterable[dict[str, Any]], columns: list[str]) -> dict[str, 
 
 def plain(value: Any) -> Any:
     """A cell as JSON knows it: numbers with five digits, missing values as None."""
-    if value is None or value != value or str(value) == "<NA>":
+    if value is None or str(value) == "<NA>" or value != value:  # pandas.NA has no truth value
         return None
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float):
