@@ -6,7 +6,7 @@ import pytest
 
 from neuroscaling.core import downloads
 from neuroscaling.core.downloads import TRIES, download, few_at_once
-from neuroscaling.core.errors import DataError
+from neuroscaling.core.errors import DataError, FullDiskError
 from tests.support.range_server import range_server
 
 CONTENT = bytes(range(256)) * 40
@@ -62,7 +62,7 @@ def test_a_file_that_is_not_there_is_told_at_once(server, tmp_path):
 
 def test_a_file_without_room_is_told_before_it_arrives(server, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100})())
-    with pytest.raises(DataError, match=r"no room on the disk[\s\S]*100 bytes are free"):
+    with pytest.raises(FullDiskError, match=r"no room on the disk[\s\S]*100 bytes are free"):
         download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0)
 
 

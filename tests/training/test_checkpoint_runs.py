@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from neuroscaling.activations.extraction import free_weights
-from neuroscaling.core.errors import DataError
-from neuroscaling.core.records import RUN_RECORD, checked_weights, read_run
+from neuroscaling.core.errors import DataError, FullDiskError
+from neuroscaling.core.records import FAILURE_RECORD, RUN_RECORD, checked_weights, read_run
 from neuroscaling.core.score_table import build_table
 from neuroscaling.models.build import build
 from neuroscaling.models.checkpoints import build_with
@@ -17,7 +17,7 @@ from neuroscaling.study.extraction_job import ExtractionJob
 from neuroscaling.study.run_table import RunJob, expand_runs
 from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.study.sections.whole_study import Study
-from neuroscaling.training.job import read_job, written_job
+from neuroscaling.training.job import read_job, train_runs, written_job
 from neuroscaling.training.train import train
 from tests.support.checkpoint_states import composer_state
 from tests.support.range_server import range_server
@@ -34,9 +34,13 @@ def content_of(seed, epoch=5):
     return written.getvalue()
 
 
+def runs_of(path, header, *rows):
+    path.write_text("".join(f"{','.join(map(str, row))}\n" for row in (header.split(","), *rows)), encoding="utf-8")
+    return expand_runs(Study.model_validate({"study": "a", "runs": [{"checkpoints": str(path)}]}), {})
+
+
 def run_of(path, header, *cells):
-    path.write_text(f"{header}\n{','.join(map(str, cells))}\n", encoding="utf-8")
-    (run,) = expand_runs(Study.model_validate({"study": "a", "runs": [{"checkpoints": str(path)}]}), {})
+    (run,) = runs_of(path, header, cells)
     return run
 
 
@@ -109,8 +113,53 @@ def test_what_nobody_knows_is_null_and_a_file_of_another_epoch_or_checksum_is_re
         ("id,arch,path", ("a", "vit_w16", "a.pt"), "weights of another architecture"),
     ]:
         other = run_of(tmp_path / "b.csv", header, *cells)
-        with pytest.raises(DataError, match=said):
-            train(RunJob(other, None, tmp_path / other.run), OPTIONS)
+        assert said in train(RunJob(other, None, tmp_path / other.run), OPTIONS)
+        record = read_run(tmp_path / other.run / RUN_RECORD)
+        assert record.lasting and said in record.failure and not record.weights_files
+
+
+def test_the_table_goes_on_without_checkpoints_that_fail_and_names_them(served, tmp_path):
+    server, _ = served
+    server.files["/b/ep5.pt"], server.files["/page.pt"] = content_of(2), b"<!DOCTYPE html><p>Log in"
+    header, missing = "id,arch,url,sha256,dataset,acc", f"{server.url}/c/ep5.pt"
+    rows = [
+        ("a", ARCH, f"{server.url}/a/ep5.pt", "", "imagenet", 0.25),
+        ("b", ARCH, f"{server.url}/b/ep5.pt", "0" * 64, "imagenet", 0.25),
+        ("c", ARCH, missing, "", "imagenet", 0.25),
+        ("d", ARCH, f"{server.url}/page.pt", "", "imagenet", 0.25),
+    ]
+    runs = runs_of(tmp_path / "few.csv", header, *rows)
+    jobs = [RunJob(run, None, tmp_path / "store" / "runs" / run.run) for run in runs]
+    a, b, c, d = (job.out for job in jobs)
+
+    def table_now():
+        failures = {failure.run: failure.problem for failure in train_runs(jobs, OPTIONS)}
+        table = build_table([], [job.out / RUN_RECORD for job in jobs], accuracy=True)
+        assert {one.run: one.problem for one in table.failed} == failures
+        assert all(one.columns["objective"] == "supervised" for one in table.failed)
+        return set(table.scores["run"]), failures
+
+    found, failures = table_now()
+    assert found == {a.name} and set(failures) == {b.name, c.name, d.name}
+    assert "is not the one that its table says" in failures[b.name] and "sha256 " + "0" * 64 in failures[b.name]
+    assert missing in failures[c.name] and "404" in failures[c.name] and "a page in place of" in failures[d.name]
+    assert read_run(b / RUN_RECORD).lasting and not (b / FAILURE_RECORD).exists() and not (b / "state").exists()
+    for mendable in (c, d):
+        assert not read_run(mendable / FAILURE_RECORD).lasting and not (mendable / RUN_RECORD).exists()
+    server.files["/c/ep5.pt"] = server.files["/page.pt"] = content_of(4)
+    asked = len(server.asked)
+    found, failures = table_now()
+    assert found == {a.name, c.name, d.name} and set(failures) == {b.name} and len(server.asked) == asked + 2
+    assert not (c / FAILURE_RECORD).exists()
+
+
+def test_a_full_disk_is_no_failure_of_the_checkpoint(served, monkeypatch):
+    _, job = served
+    usage = type("Usage", (), {"free": 100})
+    monkeypatch.setattr("neuroscaling.core.downloads.shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(FullDiskError):
+        train(job, OPTIONS)
+    assert not (job.out / FAILURE_RECORD).exists() and not (job.out / RUN_RECORD).exists()
 
 
 def test_weights_that_are_not_kept_go_when_the_last_activations_are_there(served, tmp_path):

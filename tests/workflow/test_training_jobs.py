@@ -79,7 +79,7 @@ def test_scores_of_failed_runs_are_missing_by_name_and_the_rest_is_there(packed)
     table = pd.read_parquet(packed.path / "results/packed/scores.parquet")
     assert not failed & set(table["run"]) and table["run"].nunique() == 4
     fit = json.loads((packed.path / "results/packed/fits/accuracy.json").read_text())
-    assert set(fit["left_out"]["runs missing: their training failed"]) == failed
+    assert set(fit["left_out"]["runs missing: they failed"]) == failed
     assert "the loss is no longer finite" in (packed.path / "results/packed/report/index.html").read_text()
 
 

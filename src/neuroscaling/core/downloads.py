@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from neuroscaling.core.archives import TIMEOUT_S
-from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.core.errors import DataError, FullDiskError, NeuroscalingError, Problem
 from neuroscaling.core.files import full_disk_named, read_object, share_as, write_json
 from neuroscaling.core.leases import Held, held
 
@@ -148,7 +148,7 @@ def _require_room(partial: Path, remote: Remote, have: int) -> None:
     free, needed = shutil.disk_usage(partial.parent).free, (remote.size or 0) - have
     if needed > free:
         what, fix = "the file has no room on the disk", "free space, and start again"
-        raise DataError(
+        raise FullDiskError(
             Problem(what=what, where=remote.url, value=f"{needed} bytes", allowed=f"{free} bytes are free", fix=fix)
         )
 

@@ -4,7 +4,7 @@
 were read, by their names in the store; `provenance` tells versions, machine and seconds, and is in no name.
 
 A run whose run.json is there is done, or failed for good. One that failed for a reason that can be mended, such as
-damaged images, leaves `failed.json` in its place, and is absent: the next start makes it.
+damaged images or a URL that gives no file, leaves `failed.json` in its place, and is absent: the next start makes it.
 """
 
 import hashlib

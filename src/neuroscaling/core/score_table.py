@@ -87,7 +87,7 @@ KEY = ["run", "data", "benchmark", "metric", "region", "subject", "test_set", "n
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that failed in training, so that it has no scores; columns: those of the table that are known of it."""
+    """A run that failed, so that it has no scores; columns: those of the table that are known of it."""
 
     run: str
     problem: str

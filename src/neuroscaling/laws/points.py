@@ -107,7 +107,7 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     if lucky and how == LEAVE_OUT:
         dropped["runs without the scores that their layers were chosen on"] = lucky
     if absent := failed_runs(failed, settings["filters"], settings["merge_families"]):
-        dropped["runs missing: their training failed"] = absent
+        dropped["runs missing: they failed"] = absent
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
     points = _finite_points(points, settings, dropped)

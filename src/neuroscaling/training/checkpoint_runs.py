@@ -1,15 +1,19 @@
 """A checkpoint that others trained becomes a run: its file is fetched, checked, read and written as weights.
 
-A downloaded file lies in the run's `state/`, and goes when the run is made: what is kept is the network's weights.
+A downloaded file lies in the run's `state/`, and goes when the run is made, or the file refused: what is kept is the
+network's weights.
 """
 
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
 from neuroscaling.core.downloads import download, few_at_once
-from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.errors import DataError, FullDiskError, Problem
 from neuroscaling.core.files import require_file
 from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.records import RUN_RECORD, KeptWeights, read_run
@@ -17,33 +21,54 @@ from neuroscaling.models.checkpoint_files import read_checkpoint
 from neuroscaling.models.checkpoints import network_with
 from neuroscaling.study.checkpoint_tables import Checkpoint
 from neuroscaling.study.run_table import Run
-from neuroscaling.training.run_folder import FinishedRun
+from neuroscaling.training.run_folder import FinishedRun, RunFailed
 
 log = logging.getLogger(__name__)
 DOWNLOADED = "downloaded"
 """The file in the run's state folder, before its suffix."""
+PAGES = (b"<!doctype", b"<html", b"<?xml")
+"""What a page in a browser begins with, in small letters."""
 
 
 def checkpoint_network(run: Run, out: Path) -> tuple[nn.Module, dict[str, str]]:
     """The network of a checkpoint, and the checksum of its file by its name.
 
     The file is that of the sha256 that the run is named after; or, where it is named after a URL, that which the run's
-    record states since it was first fetched. Raises DataError for another file, for one that can't be had, for weights
-    of another architecture, and for a file that says another epoch than its table.
+    record states since it was first fetched. Raises RunFailed: where the file can't be had, which may be mended; and,
+    for good, where it is refused: another file, one that can't be read, weights of another architecture, or another
+    epoch than its table says. Raises FullDiskError where the file has no room.
     """
     one = run.checkpoint
     if one is None:
         raise DataError(Problem(what="a run without a checkpoint", where=run.run))
-    file = _fetched(one, out) if one.is_url else Path(one.place)
-    require_file(file, "copy it there; its table says where it lies")
+    with _failing(lasting=False):
+        file = _fetched(one, out) if one.is_url else Path(one.place)
+        require_file(file, "copy it there; its table says where it lies")
+    try:
+        with _failing(lasting=True):
+            return _read(run, one, file, out)
+    except RunFailed:
+        if one.is_url:  # else another start would look at it, and not at what the URL gives then
+            shutil.rmtree(file.parent)
+        raise
+
+
+@contextmanager
+def _failing(lasting: bool) -> Iterator[None]:
+    """Within it an error of data is a failure of the run's own; a full disk is the machine's."""
+    try:
+        yield
+    except FullDiskError:
+        raise
+    except DataError as error:
+        raise RunFailed(error.problems, lasting) from error
+
+
+def _read(run: Run, one: Checkpoint, file: Path, out: Path) -> tuple[nn.Module, dict[str, str]]:
+    """The network in `file`, and the file's checksum by its name. Raises DataError for a file that is refused."""
     name = one.place if one.is_url else file.name
     found = file_sha256(file)
-    try:
-        _require_same(run, name, found, out)
-    except DataError:
-        if one.is_url:
-            file.unlink()  # else the next start would look at it, and not at what the URL gives then
-        raise
+    _require_same(run, name, found, out)
     read = read_checkpoint(file, one.ema)
     # Others count the epochs from 0, or write the one that they are in.
     if read.layout == "Composer" and None not in (read.epoch, one.epoch) and read.epoch != one.epoch:
@@ -65,7 +90,6 @@ def finished_checkpoint(one: Checkpoint, n_classes: int, kept: KeptWeights) -> F
         total_flops=None if one.total_flops is None else round(one.total_flops),
         acc=one.acc,
         weights=kept,
-        training=one.facts(),
     )
 
 
@@ -75,7 +99,22 @@ def _fetched(one: Checkpoint, out: Path) -> Path:
         return target
     with few_at_once(out.parent.parent / "data" / "checkpoints"):
         log.info("download %s", one.place)
-        return download(one.place, target)
+        download(one.place, target)
+    _refuse_page(target, one.place)
+    return target
+
+
+def _refuse_page(file: Path, url: str) -> None:
+    """Raise DataError for a page in place of the file, as networks with a login and servers that are ill answer.
+
+    The file is deleted: it says nothing of the one that is meant.
+    """
+    with open(file, "rb") as opened:
+        start = opened.read(100).lstrip()
+    if start.lower().startswith(PAGES):
+        file.unlink()
+        what, fix = "the server gives a page in place of a file", "open the URL in a browser, and look what it says"
+        raise DataError(Problem(what=what, where=url, value=start[:40].decode(errors="replace"), fix=fix))
 
 
 def _require_same(run: Run, name: str, found: str, out: Path) -> None:

@@ -100,8 +100,6 @@ class FinishedRun:
     corrupt: tuple[str, ...] = ()
     acc: float | None = None
     """Accuracy that others measured; where it is None, that of the history."""
-    training: dict[str, Any] | None = None
-    """What is known of the training of a checkpoint that others trained."""
 
 
 def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
@@ -126,7 +124,6 @@ def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
         weights_sha256=kept.sha256 if kept else None,
         checkpoints=finished.checkpoints,
         corrupt=finished.corrupt,
-        training=finished.training,
     )
     if not _is_recorded(path, record):
         write_run_record(path, record)
@@ -199,6 +196,7 @@ def _record(outcome: RunOutcome, status: str) -> RunRecord:
         macs=counts["macs"],
         paper_macs=counts["paper_macs"],
         flops=counts["flops"],
+        training=run.checkpoint.facts() if run.checkpoint else None,
         history_sha256=file_sha256(history),
         made_from=outcome.made_from,
         provenance=provenance(PACKAGES, **made),

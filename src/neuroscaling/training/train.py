@@ -17,13 +17,14 @@ from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.leases import Held, Lease, held, sweep_within
 from neuroscaling.core.machine import keep_freed_memory
-from neuroscaling.core.records import DEFINITION, RUN_RECORD, KeptWeights, read_run
+from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.models.build import build
 from neuroscaling.models.checkpoints import build_pretrained
 from neuroscaling.models.heads import classes_of
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.study.architectures import architecture
+from neuroscaling.study.checkpoint_tables import Checkpoint
 from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.packaged_weights import packaged_weights
 from neuroscaling.study.run_table import Run, RunJob
@@ -64,10 +65,11 @@ def train(job: RunJob, options: TrainingOptions = DEFAULT_OPTIONS, wait: bool = 
 
     States for resuming are written to `state/` in the folder; a killed run goes on from there and ends with the same
     weights (on the CPU: to the last bit). A run whose weights were deleted is made again. One that fails for a reason
-    of its own gets a run.json with this reason where it would fail again, such as a loss that is no longer finite, and
-    a failed.json where it may be mended, such as damaged images; the reason is returned. Another process that makes the
-    run is waited for; without `wait`, Held is raised. Raises DataError for missing or unfit data, and for an altered
-    run.json.
+    of its own gets a run.json with this reason where it would fail again, such as a loss that is no longer finite or a
+    checkpoint that is refused, and a failed.json where it may be mended, such as damaged images or a URL that gives no
+    file; the reason is returned. Another process that makes the run is waited for; without `wait`, Held is raised.
+    Raises DataError for missing or unfit data, for an altered run.json, and for a checkpoint that can't be had again
+    for a run that was made before, whose record and scores stay.
     """
     run, out = job.run, job.out
     if run.kind not in KINDS:
@@ -93,6 +95,8 @@ def train(job: RunJob, options: TrainingOptions = DEFAULT_OPTIONS, wait: bool = 
         problem = None
         if run.kind == "trained":
             problem = _trained(job, device, options, lease)
+        elif rank() == 0 and run.checkpoint is not None:
+            problem = _trained_by_others(run, run.checkpoint, out, device)
         elif rank() == 0:
             _not_trained(run, out, device, options)
         if rank() == 0 and problem is None:  # the last sound state of a run that failed tells what went wrong
@@ -242,21 +246,36 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
     elif run.kind == "pretrained":
         model = build_pretrained(run.arch, outside, run.definition.get("weights"))
         n_classes = _published_classes(run.arch, model)
-    if run.checkpoint is not None:
+    finished = _not_trained_here(run, model, n_classes, out)
+    made = _made_in(started, device)
+    write_run(RunOutcome(run, out, history, _weights_made_from(run, outside), made), finished)
+
+
+def _trained_by_others(run: Run, checkpoint: Checkpoint, out: Path, device: torch.device) -> str | None:
+    """A checkpoint is fetched and read, and written as weights; the reason why it failed, or None.
+
+    Its weights stand under the epoch that its table says; 0 where it says none. Raises RunFailed where the run was made
+    before and its weights are gone: its record stays, and so do the scores that were made of it.
+    """
+    started = time.monotonic()
+    try:
         model, made_from = checkpoint_network(run, out)
-        n_classes = _published_classes(run.arch, model)
-        finished = finished_checkpoint(run.checkpoint, n_classes, _kept(run, model, out, n_classes))
-    else:
-        made_from = _weights_made_from(run, outside)
-        finished = _not_trained_here(run, model, n_classes, out)
-    made: dict[str, Any] = {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
-    write_run(RunOutcome(run, out, history, made_from, made), finished)
+    except RunFailed as failure:
+        if (out / RUN_RECORD).is_file():
+            raise
+        log.error("%s", failure)
+        write_failed_run(RunOutcome(run, out, [], {}, _made_in(started, device)), failure)
+        return str(failure)
+    n_classes = _published_classes(run.arch, model)
+    kept = write_weights(run, model, out, checkpoint.epoch or 0, n_classes)
+    outcome = RunOutcome(run, out, [], made_from, _made_in(started, device))
+    write_run(outcome, finished_checkpoint(checkpoint, n_classes, kept))
+    return None
 
 
-def _kept(run: Run, model: nn.Module, out: Path, n_classes: int) -> KeptWeights:
-    """The weights of a checkpoint, written under the epoch that its table says; 0 where it says none."""
-    epoch = run.checkpoint.epoch if run.checkpoint else None
-    return write_weights(run, model, out, epoch or 0, n_classes)
+def _made_in(started: float, device: torch.device) -> dict[str, Any]:
+    """What is recorded of a making that began at `started`, in seconds of the monotonic clock."""
+    return {"device": device.type, "seconds": round(time.monotonic() - started, 3)}
 
 
 def _weights_made_from(run: Run, outside: Path | None) -> dict[str, str]:
