@@ -245,6 +245,16 @@ def test_clipped_and_unclipped_accuracy_of_networks_regions_and_subjects(encodin
     assert np.isclose(points[:, 0], own).any()
 
 
+def test_hemispheres_are_told_where_recordings_have_them(encoding):
+    def told(one):
+        (figure,) = encoding_normalised.normalised_figures(one)
+        return figure.caption + " ".join(text.get_text() for text in drawn(figure).findobj(Text))
+
+    assert "Small triangles" in told(encoding) and "left hemisphere" in told(encoding)
+    both = encoding.intervals[encoding.intervals["hemisphere"] == "both"]
+    assert "hemisphere" not in told(replace(encoding, intervals=both))
+
+
 def test_averages_of_networks_stand_beside_them(encoding):
     average = encoding.intervals[encoding.intervals["run"] == LARGEST].assign(run="average")
     (figure,) = encoding_normalised.normalised_figures(

@@ -23,6 +23,8 @@ CHALLENGE, UNCLIPPED = "challenge", "unclipped"
 PERCENT = "r², % of the noise ceiling"
 MARKERS = "osD^vP*Xh<>p"
 MOST_RUNS = len(MARKERS)
+SIDES = {"lh": "<", "rh": ">"}
+TRIANGLES = "Small triangles: left and right hemisphere (clipped). "
 RunLook = tuple[str, str]  # colour and marker
 RunLooks = dict[str, RunLook]
 
@@ -41,8 +43,8 @@ def normalised_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         "Each network with its largest number of mapping images. Filled: the challenge's metric, mean over "
         f"{words.units} "
         "of 100 r² / ceiling with negative r set to 0 and values above 100 to 100. Open: the same signed and not "
-        f"clipped, without {words.units} of ceiling 0. Small triangles: left and right hemisphere (clipped). "
-        f"{interval_words(encoding)} {_average_words(averages)}"
+        f"clipped, without {words.units} of ceiling 0. "
+        f"{TRIANGLES if has_sides(rows) else ''}{interval_words(encoding)} {_average_words(averages)}"
     )
     limits = sentences(
         f"Both cuts of the challenge's metric raise it where {words.units} are noisy: compare networks, not regions, "
@@ -55,6 +57,11 @@ def normalised_figures(encoding: Encoding) -> Iterator[Drawing | LeftOut]:
         f"Not drawn: {', '.join(encoding.names().get(run, run) for run in more)}." if more else "",
     )
     yield Drawing(NAME, TITLE, caption.strip(), limits, lambda: draw(encoding, rows, kept, regions))
+
+
+def has_sides(rows: pd.DataFrame) -> bool:
+    """Whether a hemisphere of all targets has a value, which a triangle shows; neurons and volumes have none."""
+    return bool((rows["hemisphere"].isin(SIDES) & (rows["region"] == ALL_VERTICES)).any())
 
 
 def _average_words(averages: list[str]) -> str:
@@ -94,7 +101,7 @@ def draw(encoding: Encoding, rows: pd.DataFrame, runs: list[str], regions: list[
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(w_pad=0.12)
     names = encoding.names()
-    legend(figure, [*_run_handles(looks, names), *_kind_handles()], 3)
+    legend(figure, [*_run_handles(looks, names), *_kind_handles(has_sides(rows))], 3)
     return figure
 
 
@@ -112,7 +119,7 @@ def _networks(ax: Axes, encoding: Encoding, rows: pd.DataFrame, looks: RunLooks)
     for place, (run, look) in enumerate(looks.items()):
         mine = rows[rows["run"] == run]
         _pair(ax, place, mine[mine["hemisphere"] == "both"], look, 0.18)
-        for hemisphere, marker in (("lh", "<"), ("rh", ">")):
+        for hemisphere, marker in SIDES.items():
             one = mine[(mine["hemisphere"] == hemisphere) & (mine["measure"] == CHALLENGE)]
             ax.scatter(one["value"], np.full(len(one), place - 0.18), s=9, color=look[0], marker=marker, alpha=0.6)
     ax.set_yticks(range(len(looks)), [_short(names.get(run, run)) for run in looks], fontsize=6.5)
@@ -169,13 +176,15 @@ def _run_handles(looks: RunLooks, names: dict[str, str]) -> list[Artist]:
     return [Line2D([], [], color=c, marker=m, label=names.get(run, run), **style) for run, (c, m) in looks.items()]
 
 
-def _kind_handles() -> list[Artist]:
+def _kind_handles(sides: bool) -> list[Artist]:
     from matplotlib.lines import Line2D
 
     style: Style = {"linestyle": "", "color": "#555555", "markersize": 4.5}
-    return [
+    found: list[Artist] = [
         Line2D([], [], marker="o", label="challenge's metric (clipped)", **style),
         Line2D([], [], marker="o", markerfacecolor="white", label="unclipped", **style),
-        Line2D([], [], marker="<", alpha=0.6, label="left hemisphere", **style),
-        Line2D([], [], marker=">", alpha=0.6, label="right hemisphere", **style),
     ]
+    if sides:
+        for marker, name in zip(SIDES.values(), ("left hemisphere", "right hemisphere"), strict=True):
+            found.append(Line2D([], [], marker=marker, alpha=0.6, label=name, **style))
+    return found

@@ -63,7 +63,7 @@ def _sample_figure(encoding: Encoding, run: str, name: str) -> Drawing:
         f"{words.units} of a region, against the images that fit the mapping. Thin lines: {rows['unit'].nunique()} "
         f"{words.groups}; thick line: their mean, where all have that number of images. {interval_words(encoding)} "
         f"{_law_words(found, words.group)} "
-        "Strips: change of r per decade between neighbouring numbers of images, and of the laws."
+        f"Strips: change of r per decade between neighbouring numbers of images{', and of the laws' if found else ''}."
     )
     unsure = [region for region, fit in fits.items() if fit and not fit.asymptote_identified]
     flag = f"The data do not identify the ceiling of {', '.join(unsure)}: read the curve, not its end."
