@@ -5,7 +5,15 @@ import pytest
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.laws.bootstrap import resample_weights
-from neuroscaling.laws.compute_optimal import SCALES, allocation, cost_law, has_optimum, run_at_compute, run_at_score
+from neuroscaling.laws.compute_optimal import (
+    SCALES,
+    allocation,
+    budgets_of,
+    cost_law,
+    has_optimum,
+    run_at_compute,
+    run_at_score,
+)
 from neuroscaling.laws.point_checks import NotTestable
 
 PARAMS = np.array([[0.45, 0.3, 0.5, 0.9, 0.25], [0.5, 2.0, 0.2, 0.1, 0.7]])
@@ -100,6 +108,12 @@ def test_a_cost_without_noise_is_found():
     assert (exponent[0], factor[0]) == pytest.approx((0.9, 40.0), rel=1e-9)
 
 
+def test_budgets_go_as_far_as_the_published_ones_and_the_runs():
+    ends = [budgets_of(compute)[[0, -1]] for compute in ([1e16, 1e18], [1e12, 1.3e22])]
+    np.testing.assert_allclose(ends, [[1e14, 3e20], [1e12, 1.3e22]])
+    np.testing.assert_allclose(budgets_of([1e12, 1.3e22], "parity")[[0, -1]], [1e14, 3e20])
+
+
 def test_a_resample_of_equal_runs_has_no_cost_law():
     n, d, c = runs(4)
     weights = np.array([[4.0, 0, 0, 0], [1, 1, 1, 1]])
@@ -119,7 +133,7 @@ def test_allocation_gives_exponents_and_a_band_around_the_fit():
     low, high = result["cost"]["exponent_ci95"]
     assert low < exponent < high
     curve = result["curve"]
-    assert (len(curve["compute"]), curve["compute"][0], result["dropped"]) == (100, pytest.approx(1e14), 0)
+    assert (len(curve["compute"]), curve["compute"][0], result["dropped"]) == (100, pytest.approx(c.min()), 0)
     for name in ("n_params", "n_samples_seen", "score"):
         columns = [np.array(curve[name][key]) for key in ("p2.5", "p50", "p97.5", "fit")]
         assert (columns[0] < columns[1]).all() and (columns[1] < columns[2]).all()
@@ -132,14 +146,17 @@ def test_allocation_gives_exponents_and_a_band_around_the_fit():
 def test_parity_holds_the_cost_fixed_and_says_so():
     n, d, c = runs(noise=0.5)
     weights = resample_weights(len(n), 50, seed=2)
-    parity, corrected = (allocation(samples(), PARAMS[0], n, d, c, weights, mode) for mode in ("parity", "corrected"))
+    grid = [1e15, 1e17, 1e19]
+    parity, corrected = (
+        allocation(samples(), PARAMS[0], n, d, c, weights, mode, grid) for mode in ("parity", "corrected")
+    )
     assert parity["cost"]["exponent"] == corrected["cost"]["exponent"]
     assert parity["cost"]["exponent_ci95"] is None and corrected["cost"]["exponent_ci95"] is not None
     widths = [np.ptp(result["exponents"]["n_params"]["ci95"]) for result in (parity, corrected)]
     assert widths[0] < widths[1]
     assert parity["curve"]["n_params"]["fit"] != corrected["curve"]["n_params"]["fit"]
-    assert parity["curve"]["n_params"]["fit"][3] * parity["curve"]["n_samples_seen"]["fit"][3] == pytest.approx(
-        corrected["curve"]["n_params"]["fit"][3] * corrected["curve"]["n_samples_seen"]["fit"][3]
+    assert parity["curve"]["n_params"]["fit"][1] * parity["curve"]["n_samples_seen"]["fit"][1] == pytest.approx(
+        corrected["curve"]["n_params"]["fit"][1] * corrected["curve"]["n_samples_seen"]["fit"][1]
     )
 
 

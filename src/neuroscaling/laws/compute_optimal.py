@@ -113,11 +113,11 @@ def allocation(
     """Cost, exponents of N and D in C, and the optimum over a grid of compute, each with 95 % intervals.
 
     samples: E, A, alpha, B, beta of the resamples (k, 5); params: of the fit (5,); n_params, n_samples_seen, compute:
-    the fitted runs (n,); weights: (k, n), the runs in each resample; grid: FLOPs (q,), by default 100 points from 1e14
-    to 3e20. invert_y: whether the law describes 1 - y, so that the curve's `score` is y, or y itself, which it then
-    holds. In mode "parity", or without weights, the cost is held fixed and has no interval (None). Resamples without
-    an optimum are left out of the intervals and counted as `dropped`. Raises NotTestable where the fit itself has no
-    optimum, and DataError as `cost_law` does. Source: Gokce & Schrimpf 2025; the differences: head of this file.
+    the fitted runs (n,); weights: (k, n), the runs in each resample; grid: FLOPs (q,), by default those of
+    `budgets_of`. invert_y: whether the law describes 1 - y, so that the curve's `score` is y, or y itself, which it
+    then holds. In mode "parity", or without weights, the cost is held fixed and has no interval (None). Resamples
+    without an optimum are left out of the intervals and counted as `dropped`. Raises NotTestable where the fit itself
+    has no optimum, and DataError as `cost_law` does. Source: Gokce & Schrimpf 2025; the differences: head of this file.
     """
     samples, params = np.atleast_2d(samples), np.atleast_2d(params)
     cost = np.stack(cost_law(n_params, n_samples_seen, compute, scales=scales), -1)
@@ -128,11 +128,12 @@ def allocation(
     if not has_optimum(params, cost).all():
         raise NotTestable(no_optimum(params[0], cost[0]))
     used = has_optimum(samples, costs)
+    budgets = budgets_of(compute, mode) if grid is None else np.atleast_1d(np.asarray(grid, dtype=np.float64))
     return {
         "mode": mode,
         "cost": about_cost(cost[0], costs[used] if refit else None),
         "exponents": _exponents(params, cost, samples[used], costs[used]),
-        "curve": _curve((params, cost), (samples[used], costs[used]), grid, mode, scales, invert_y),
+        "curve": _curve((params, cost), (samples[used], costs[used]), budgets, mode, scales, invert_y),
         "dropped": int((~used).sum()),
     }
 
@@ -211,13 +212,12 @@ def _exponents(params: Array, cost: Array, samples: Array, costs: Array) -> dict
 def _curve(
     fitted: tuple[Array, Array],
     resampled: tuple[Array, Array],
-    grid: Any,
+    compute: Array,
     mode: str,
     scales: tuple[float, float, float],
     invert_y: bool,
 ) -> dict[str, Any]:
-    """The optimum at each compute of the grid: N, D and score, of the fit and as percentiles of the resamples."""
-    compute = np.geomspace(*GRID) if grid is None else np.atleast_1d(np.asarray(grid, dtype=np.float64))
+    """The optimum at each compute (q,): N, D and score, of the fit and as percentiles of the resamples."""
     rows = []
     for params, cost in (fitted, resampled):
         n, d = run_at_compute(params, cost, compute, mode, scales)
@@ -225,6 +225,15 @@ def _curve(
         rows.append((n, d, 1.0 - left if invert_y else left))
     columns = {name: band_of(fit[0], values) for name, fit, values in zip((*SIZE_COLUMNS, "score"), *rows, strict=True)}
     return {"compute": compute.tolist(), **columns}
+
+
+def budgets_of(compute: Any, mode: str = "corrected") -> Array:
+    """100 numbers of FLOPs: the published range, in mode "corrected" widened to that of the runs, `compute` (n,)."""
+    lowest, highest, number = GRID
+    if mode == "parity":
+        return np.geomspace(*GRID)
+    known = as_float_array(compute)
+    return np.geomspace(min(lowest, known.min()), max(highest, known.max()), number)
 
 
 def band_of(fit: Array, values: Array) -> dict[str, list[float]]:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.laws.compute_optimal import (
-    GRID,
     SCALES,
     about_cost,
     band_of,
+    budgets_of,
     cost_law,
     has_optimum,
     no_optimum,
@@ -82,7 +82,7 @@ def allocation_of_images(
 
     samples: E, A, alpha, B, beta, R* of the resamples (k, 6); params: of the fit (6,); x: N, U and R of the fitted runs
     (n, 3), compute: their FLOPs (n,); weights: (k, n), the runs in each resample, to each of which the cost is then
-    fitted; images: by default the most of the fitted runs; grid: FLOPs (q,), by default 100 points from 1e14 to 3e20.
+    fitted; images: by default the most of the fitted runs; grid: FLOPs (q,), by default `budgets_of`.
     Resamples without an optimum are left out of the intervals and counted as `dropped`. Raises NotTestable where the
     fit itself has no optimum, and DataError as `compute_optimal.cost_law` does.
     """
@@ -96,7 +96,7 @@ def allocation_of_images(
     if not has_optimum(params, cost).all():
         raise NotTestable(no_optimum(params[0], cost[0]))
     used = has_optimum(samples, costs)
-    budgets = np.geomspace(*GRID) if grid is None else np.atleast_1d(np.asarray(grid, dtype=np.float64))
+    budgets = budgets_of(compute) if grid is None else np.atleast_1d(np.asarray(grid, dtype=np.float64))
     rows = [
         _with_score(own, best_run(own, costs_of, budgets, images, scales), scales, invert_y)
         for own, costs_of in ((params, cost), (samples[used], costs[used]))
