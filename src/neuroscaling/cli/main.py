@@ -175,9 +175,9 @@ def _architecture_row(arch: architectures.Architecture, cost: bool) -> dict[str,
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """The options of `plan`."""
-    stages = ("training", "extraction", "brainscore", "encoding")
+    stages = ("training", "checkpoints", "extraction", "brainscore", "encoding")
     parser.add_argument("--stage", choices=stages, help="plan one of them alone; all by default")
-    text = "a row of trainings stands for a ... (family)"
+    text = "a row of trainings, or of checkpoints, stands for a ... (family)"
     parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), default="family", help=text)
     text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"
     parser.add_argument("--gpu", metavar="NAME", help=text)

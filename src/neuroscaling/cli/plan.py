@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli import plan_scores, plan_training
+from neuroscaling.cli import plan_checkpoints, plan_scores, plan_training
 from neuroscaling.cli.benchmarks import benchmark_rows, content_of
 from neuroscaling.cli.output import GIGA, show
 from neuroscaling.core.errors import Problem, StudyError, listing
@@ -32,7 +32,7 @@ from neuroscaling.training.weight_averaging import start_note, start_share
 
 
 def print_plan(options: argparse.Namespace) -> None:
-    """Print what training costs, the bytes of extraction, and what scores cost; or one of these stages alone."""
+    """Print what training and checkpoints cost, bytes of extraction, and what scores cost; or one of these alone."""
     _refuse_contradictions(options)
     study = load_study(options.study, planning=True)
     sections, notes = {}, study.left_out_notes()
@@ -41,6 +41,9 @@ def print_plan(options: argparse.Namespace) -> None:
         speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)
         sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
+    if options.stage in (None, "checkpoints") and any(run.checkpoint for run in study.runs.values()):
+        sections["checkpoints"] = plan_checkpoints.checkpoint_rows(study, options.by)
+        notes.append(plan_checkpoints.CHECKPOINT_NOTE)
     if options.stage in (None, "extraction"):
         sections["extraction"] = plan_rows(study)
     if options.stage in (None, "brainscore") and study.config.brainscore:

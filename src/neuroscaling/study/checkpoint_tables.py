@@ -29,7 +29,7 @@ class Checkpoint:
     id: what its table calls the network; place: the path of the file, or its URL; sha256: of the file, where the table
     has it; series: how it was trained, one of SERIES; samples_per_class: a number or `all`; epoch: after which it was
     written; n_samples_seen and total_flops: until then; acc: a fraction of 1; ema: whether the averaged weights of the
-    file are meant; crop: share of an image that it is shown.
+    file are meant; crop: share of an image that it is shown; n_bytes: of the file, where the table has it.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Checkpoint:
     acc: float | None = None
     ema: bool | None = None
     crop: float = 1.0
+    n_bytes: int | None = None
 
     @property
     def is_url(self) -> bool:
@@ -60,8 +61,8 @@ class Checkpoint:
         return "supervised" if self.series == "ablation" else self.series
 
     def facts(self) -> dict[str, Any]:
-        """What is known of its training, as JSON; not where the file lies."""
-        known = {key: value for key, value in asdict(self).items() if key not in ("place", "sha256")}
+        """What is known of its training, as JSON; not of its file."""
+        known = {key: value for key, value in asdict(self).items() if key not in ("place", "sha256", "n_bytes")}
         return {**known, "objective": self.objective}
 
 
@@ -105,7 +106,7 @@ class Selection:
 
 REQUIRED = ("id", "arch")
 PLACES = ("path", "url")
-WHOLE = ("seed", "epoch", "n_samples", "n_epochs", "n_samples_seen")
+WHOLE = ("seed", "epoch", "n_samples", "n_epochs", "n_samples_seen", "n_bytes")
 REAL = ("total_flops", "acc", "crop")
 TEXTS = ("dataset", "sha256", "series")
 COLUMNS = (*REQUIRED, *PLACES, *TEXTS, "samples_per_class", *WHOLE, *REAL, "ema")
