@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.core.records import DONE, RUN_RECORD, read_run
+from neuroscaling.core.records import DONE, RUN_RECORD, RunRecord, read_run
 from neuroscaling.core.table_files import TextTable, read_any_table
 from neuroscaling.study import architectures
 
@@ -240,8 +240,9 @@ def _twice(table: TextTable, found: list[Checkpoint]) -> Iterator[Problem]:
 def folder_checkpoints(folder: Path) -> list[Checkpoint]:
     """All kept weights of the finished runs in a folder, such as `runs/` of another store.
 
-    What run.json says of a run's training is taken at each epoch in proportion to the images seen by its end. Raises
-    DataError where no folder below has a run.json, and for one that was altered.
+    What run.json says of a run's training is taken at each epoch in proportion to the images seen by its end. Of runs
+    that are checkpoints themselves, how they were trained and are shown is what their own table said. Raises DataError
+    where no folder below has a run.json, and for one that was altered.
     """
     records = sorted(folder.glob(f"*/{RUN_RECORD}"))
     if not records:
@@ -251,29 +252,41 @@ def folder_checkpoints(folder: Path) -> list[Checkpoint]:
 
 
 def _of_run(path: Path) -> Iterator[Checkpoint]:
+    """The kept weights of a run in the order of their epochs; the final ones, of which all is known, are the last."""
     record = read_run(path)
-    kept = {one.file: (one.epoch, one.sha256) for one in record.checkpoints}
-    if record.weights and record.weights_sha256:
-        kept.setdefault(record.weights, (int(record.n_epochs or 0), record.weights_sha256))
     if record.status != DONE or record.arch is None:
         return
-    for file, (epoch, sha256) in sorted(kept.items(), key=lambda item: item[1][0]):
-        done = epoch / record.n_epochs if record.n_epochs else None
-        seen, flops = record.n_samples_seen, record.total_flops
-        objective = (record.recipe or {}).get("objective", "supervised")
-        yield Checkpoint(
-            id=record.run,
-            place=str(path.parent / file),
-            arch=record.arch,
-            sha256=sha256,
-            series=objective,
-            dataset=record.dataset,
-            samples_per_class=record.samples_per_class,
-            seed=record.seed,
-            epoch=epoch,
-            n_samples=None if record.n_samples is None else int(record.n_samples),
-            n_epochs=epoch,
-            n_samples_seen=None if seen is None or done is None else round(seen * done),
-            total_flops=None if flops is None or done is None else flops * done,
-            acc=record.acc if done == 1 else None,
-        )
+    known = record.training or {}
+    kept = {one.file: (one.epoch, one.sha256) for one in record.checkpoints if one.file != record.weights}
+    for file, (epoch, sha256) in sorted(kept.items(), key=lambda item: item[1]):
+        yield _after(record, path.parent / file, sha256, epoch, epoch / record.n_epochs if record.n_epochs else None)
+    if record.weights and record.weights_sha256:
+        last = known.get("epoch", record.n_epochs)
+        yield _after(record, path.parent / record.weights, record.weights_sha256, _int(last), 1.0)
+
+
+def _after(record: RunRecord, file: Path, sha256: str, epoch: int | None, done: float | None) -> Checkpoint:
+    """What a run's record says of its weights in `file`. done: share of the training, None where nobody knows."""
+    seen, flops, known = record.n_samples_seen, record.total_flops, record.training or {}
+    epochs = record.n_epochs if done == 1 else epoch
+    return Checkpoint(
+        id=record.run,
+        place=str(file),
+        arch=record.arch or "",
+        sha256=sha256,
+        series=known.get("series") or (record.recipe or {}).get("objective", "supervised"),
+        dataset=record.dataset,
+        samples_per_class=record.samples_per_class,
+        seed=known.get("seed") if known else record.seed,
+        epoch=epoch,
+        n_samples=_int(record.n_samples),
+        n_epochs=_int(epochs),
+        n_samples_seen=None if seen is None or done is None else round(seen * done),
+        total_flops=None if flops is None or done is None else flops * done,
+        acc=record.acc if done == 1 else None,
+        crop=known.get("crop", 1.0),
+    )
+
+
+def _int(number: float | None) -> int | None:
+    return None if number is None else int(number)
