@@ -90,4 +90,4 @@ def test_no_function_divides_by_what_is_no_ceiling(ceiling):
 
 
 def test_scales_with_and_without_a_ceiling():
-    assert [scale for scale in SCALES if not has_ceiling(scale)] == ["r", "r2", "none"]
+    assert [scale for scale in SCALES if not has_ceiling(scale)] == ["r", "r2", "none", "loss"]

@@ -57,7 +57,7 @@ def test_what_runs_when_the_table_is_touched_moved_or_changed(done, tmp_path):
     assert done.planned("moved.yaml") == Counter()
     with (tmp_path / "table.csv").open("a") as file:
         file.write("one more,5000,a,2.3\n")
-    assert done.planned("moved.yaml") == Counter(own_table=1, fit=1, report=1, all=1)
+    assert done.planned("moved.yaml") == Counter(own_table=1, fit=1, resolution=1, report=1, all=1)
 
 
 def test_faults_are_told_before_the_first_job(done):
