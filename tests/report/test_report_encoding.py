@@ -280,6 +280,13 @@ def test_planted_layers_and_grids_are_shown_in_the_order_of_the_hierarchy(encodi
     assert left.images[0].get_array().shape == (3, 6)
 
 
+def test_a_single_grid_size_has_no_panel(encoding):
+    single = replace(encoding, vertices=encoding.vertices.assign(grid=0))
+    figures = [next(encoding_preference.preference_figures(one)) for one in (encoding, single)]
+    assert [len(drawn(figure).axes) for figure in figures] == [4, 3]  # the bar of colours is one
+    assert ["grid size" in figure.caption for figure in figures] == [True, False]
+
+
 def test_same_input_gives_the_same_files(listed, encoding, tmp_path):
     path, _ = listed
     drawn = (("crossed", encoding_samples.crossed_figures), ("preference-1", encoding_preference.preference_figures))

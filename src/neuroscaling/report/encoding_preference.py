@@ -48,9 +48,10 @@ def _figure(encoding: Encoding, run: str, name: str) -> Drawing | LeftOut:
         return LeftOut(name, f"{TITLE}: {encoding.names()[run]}", f"no {words.unit} is predicted at r above {MIN_R}")
     regions, rest = shown(members["region"])
     kept = (mine["r"] > MIN_R).mean()
+    grids = " and a grid size (middle)" if members["grid"].nunique() > 1 else ""
     caption = (
         f"{encoding.names()[run]}: share of a region's {words.units} that chose a layer (0: first, 1: last of "
-        f"{len(encoding.layers[run])}; left) and a grid size (middle), by cross-validation inside the mapping images; "
+        f"{len(encoding.layers[run])}; left){grids}, by cross-validation inside the mapping images; "
         f"mean over {mine['subject'].nunique()} {words.groups}. Right: mean relative depth, a dot a {words.group}. "
         f"{words.units.capitalize()} with r above {MIN_R} on the evaluated images: {percent(kept)} of {len(mine):,}. "
         f"{chain_words(members, words.groups)}"
@@ -119,22 +120,24 @@ def depth_labels(members: pd.DataFrame, layers: list[str]) -> tuple[pd.Series, l
 
 
 def draw(members: pd.DataFrame, regions: list[str], layers: list[str], units: str) -> Figure:
-    """Heat maps of layers and grid sizes, and mean depths."""
+    """Heat maps of layers and, where there are several, of grid sizes, and mean depths."""
     from matplotlib.figure import Figure
 
     grids = sorted(members["grid"].unique())
-    widths = [max(2.6, 0.26 * min(len(layers), BINS) + 1.2), 0.9 + 0.32 * len(grids), 2.2]
+    of_grids = [0.9 + 0.32 * len(grids)] if len(grids) > 1 else []
+    widths = [max(2.6, 0.26 * min(len(layers), BINS) + 1.2), *of_grids, 2.2]
     figure = Figure(figsize=(sum(widths) + 1.2, 1.2 + 0.26 * len(regions)), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": widths}, sharey=True)
+    left, *middle, right = figure.subplots(1, len(widths), gridspec_kw={"width_ratios": widths}, sharey=True)
     numbers, labels = depth_labels(members, layers)
     table = shares(members, numbers, regions).reindex(columns=range(len(labels)), fill_value=0.0)
     top = _heat(left, table, labels)
     label(left, "Layer", "Relative depth")
-    _heat(middle, shares(members, members["grid"], regions), ["none" if k == 0 else f"{k:g}" for k in grids], top)
-    label(middle, "Grid", "Grid size k")
+    for ax in middle:
+        _heat(ax, shares(members, members["grid"], regions), ["none" if k == 0 else f"{k:g}" for k in grids], top)
+        label(ax, "Grid", "Grid size k")
     _depths(right, mean_depth(members).reindex(regions))
     left.set_yticks(range(len(regions)), regions)
-    bar = figure.colorbar(left.images[0], ax=[left, middle], location="left", shrink=0.7, aspect=18)
+    bar = figure.colorbar(left.images[0], ax=[left, *middle], location="left", shrink=0.7, aspect=18)
     bar.set_label(f"Share of {units}")
     bar.outline.set_visible(False)
     return figure
