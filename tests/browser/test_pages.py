@@ -100,7 +100,7 @@ def test_page_draws_its_tables_and_writes_nothing_to_the_console(kind, tmp_path,
 
 def test_addresses_of_tables_that_are_not_there_do_no_harm(tmp_path, monkeypatch):
     page = empty(tmp_path, monkeypatch)
-    for address in ("#runs?sort=acc&order=descending", "#scores?sort=nothing&filter=(%5B", "#%E0%A4%A"):
+    for address in ("#table.runs.sort=acc", "#table.scores.sort=nothing&table.scores.filter=(%5B", "#%E0%A4%A=1"):
         assert opened(page, address).console == []
 
 

@@ -35,22 +35,23 @@ def test_tables_hold_all_rows(page):
 
 @pytest.mark.parametrize("order", ["ascending", "descending"])
 def test_address_sorts(page, order):
-    tables = Tables(dom(page, f"#scores?sort=score&order={order}"))
+    tables = Tables(dom(page, f"#table.scores.sort=score&table.scores.order={order}"))
     values = [float(value) for value in column(tables.rows["scores-table"], "score")]
     assert values == sorted(values, reverse=order == "descending") and len(set(values)) > 50
     assert tables.sorted == {"scores-table": ("score", order)}
 
 
 def test_address_filters(page):
-    rows = Tables(dom(page, "#scores?filter=vit+pls+IT")).rows["scores-table"]
+    rows = Tables(dom(page, "#table.scores.filter=vit+pls+IT")).rows["scores-table"]
     assert len(rows) == 1 + 21
     assert set(column(rows, "region")) == {"IT"} and set(column(rows, "arch family")) == {"ViT"}
 
 
 def test_numbers_sort_as_numbers_and_missing_ones_come_last(page):
-    values = column(Tables(dom(page, "#runs?sort=n_samples&order=descending")).rows["runs-table"], "n samples")
+    descending = "#table.runs.order=descending&table.runs.sort="
+    values = column(Tables(dom(page, f"{descending}n_samples")).rows["runs-table"], "n samples")
     assert [float(v) for v in values] == sorted(map(float, values), reverse=True)
-    names = column(Tables(dom(page, "#runs?sort=dataset&order=descending")).rows["runs-table"], "dataset")
+    names = column(Tables(dom(page, f"{descending}dataset")).rows["runs-table"], "dataset")
     assert names[-2:] == ["–", "–"] and names[0] == "digits"
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 PACKAGES = ("numpy", "pandas", "matplotlib", "torch", "timm", "zarr", "himalaya", "lmfit", "snakemake")
+SCRIPTS = ("selection.js", "explorer.js", "tables.js", "model.js")
+"""Scripts of the page in their order: the first has the data and the state that the others share."""
 MOST_IN_TEXT = 200_000
 """Rows of a score table of which the report has a copy as text; whoever has more reads the table itself."""
 logger = logging.getLogger(__name__)
@@ -109,6 +111,7 @@ def build_report(
     draw_rulegraph(rulegraph, folder / "rulegraph.svg")
     laws = [_group(name, group, folder, influences or {}) for name, group in page_content.groups(fits).items()]
     counts = {"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)}
+    run_rows = page_content.table_data(runs, page_content.RUN_COLUMNS)
     text = _render(
         study=study,
         simulated=bool(table["simulated"].any()),
@@ -120,9 +123,9 @@ def build_report(
         laws=laws,
         rulegraph=data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
-        scores=page_content.frame_data(table, page_content.SCORE_COLUMNS),
+        data={"scores": page_content.frame_data(table, page_content.SCORE_COLUMNS), "runs": run_rows},
         all_scores="scores.csv" if has_all else "../scores.parquet",
-        runs=page_content.table_data(runs, page_content.RUN_COLUMNS),
+        runs=run_rows,
         sources=page_content.sources(table),
         limits=page_content.limits(table, fits),
         provenance=provenance(PACKAGES),
@@ -217,5 +220,5 @@ def _alt(panel: law_figures.Panel) -> str:
 
 
 def _render(**values: Any) -> str:
-    css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return render("page.html", css=css, js=js, **values)
+    css, *scripts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS))
+    return render("page.html", css=css, scripts=scripts, **values)

@@ -1,9 +1,9 @@
-// Tables that sort and filter. The state of a table stands in the address, such as #scores?sort=score&order=descending
-// &filter=IT, so that a view can be sent to someone.
+// Tables that sort and filter. The state of a table is shared, and so stands in the address: #table.scores.sort=score
+// &table.scores.order=descending&table.scores.filter=IT.
 "use strict";
 (() => {
   const PAGE = 200;
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const { data, state: shared } = window.neuroscaling;
 
   const compare = (a, b) => {
     if (a === null || b === null) return (a === null) - (b === null);
@@ -70,19 +70,17 @@
     }
 
     function remember() {
-      const query = new URLSearchParams();
-      if (state.sort) { query.set("sort", state.sort); query.set("order", state.order); }
-      if (state.filter) query.set("filter", state.filter);
-      history.replaceState(null, "", `#${name}?${query}`);
+      shared.set(`table.${name}.sort`, state.sort);
+      shared.set(`table.${name}.order`, state.sort && state.order);
+      shared.set(`table.${name}.filter`, state.filter);
     }
 
     function recall() {
-      const [target, query] = location.hash.slice(1).split("?");
-      if (target !== name || !query) return;
-      const wanted = new URLSearchParams(query);
-      if (columns.includes(wanted.get("sort"))) state.sort = wanted.get("sort");
-      if (wanted.get("order") === "descending") state.order = "descending";
-      state.filter = input.value = wanted.get("filter") || "";
+      const wanted = ["sort", "order", "filter"].map((key) => shared.get(`table.${name}.${key}`));
+      if (wanted.every((value) => value === null)) return;
+      if (columns.includes(wanted[0])) state.sort = wanted[0];
+      if (wanted[1] === "descending") state.order = "descending";
+      state.filter = input.value = wanted[2] || "";
       document.getElementById(name).scrollIntoView();
     }
 

@@ -1,0 +1,2 @@
+// The figures of the laws.
+"use strict";

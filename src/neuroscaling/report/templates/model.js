@@ -1,0 +1,2 @@
+// One network: its training, layers, scores and settings.
+"use strict";
