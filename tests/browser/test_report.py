@@ -61,3 +61,13 @@ def test_page_fetches_nothing(page, tmp_path):
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", text)
     fetched = {url for url in re.findall(r'"url":"([^"]+)"', log.read_text()) if url.startswith("file:")}
     assert all("index.html" in url for url in fetched)
+
+
+def test_scheme_follows_the_system_until_the_reader_chooses(browser, page):
+    shown = browser.open(page, dark=True)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert shown.evaluate(paper) == "rgb(22, 25, 29)"
+    shown.click("#scheme")
+    assert shown.evaluate(paper) == "rgb(255, 255, 255)" and shown.evaluate("location.hash") == "#scheme=light"
+    assert browser.open(page, "#scheme=dark").evaluate(paper) == "rgb(22, 25, 29)"
+    assert shown.console == []

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ import pytest
 from neuroscaling.core.score_table import COLUMNS
 from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.laws.study_fit import fit_table
-from neuroscaling.report import law_figures, rulegraph
+from neuroscaling.report import figure, law_figures, rulegraph, style
 from neuroscaling.report.page import build_report
 from neuroscaling.report.page_content import frame_data, number, table_data
+from neuroscaling.report.sections import TEMPLATES
 from neuroscaling.report.style import looks
 from neuroscaling.report.timings import Timing, read_timings
 from neuroscaling.study.sections.fit_files import FitFile, expand_fits
@@ -209,3 +211,45 @@ def test_families_are_told_apart():
 def test_tables_keep_missing_values_and_drop_empty_columns():
     table = table_data([{"a": 1.0, "b": None, "c": float("nan")}, {"a": 0.123456789, "c": "x"}], ["a", "b", "c"])
     assert table == {"columns": ["a", "c"], "rows": [[1, None], [0.12346, "x"]], "total": 2}
+
+
+def _luminance(color):
+    """Relative luminance as WCAG 2.2 defines it."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one, other):
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_marks_stand_out_on_white_paper_and_on_a_dark_page():
+    marks = [*style.LOOKS.values(), *style.OTHER, style.NO_FAMILY, *style.FORM_LOOKS.values()]
+    for color in {mark.color for mark in marks} | {style.WARNING}:
+        assert contrast(color, style.PAPER) > 3 and contrast(style.ON_DARK[color], style.DARK_PAPER) > 3, color
+    css = (TEMPLATES / "page.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+): (#\w+)", line)) for line in css.splitlines()[:2])
+    assert dark["paper"] == style.DARK_PAPER and css.splitlines()[1].count("#") == css.splitlines()[2].count("#")
+    for scheme in (light, dark):
+        full = {
+            name: color if len(color) == 7 else "#" + "".join(2 * c for c in color[1:])
+            for name, color in scheme.items()
+        }
+        for word in ("ink", "muted", "accent", "warn"):
+            assert min(contrast(full[word], full[paper]) for paper in ("paper", "soft", "alert")) > 4.5, word
+
+
+@pytest.mark.parametrize(
+    "ends", [(1e7, 1.2e7), (2.35e7, 2.6e7), (8e6, 1.3e7), (2e3, 9e3), (3e6, 4e7), (12, 110), (1, 1e3), (1e-2, 1e14)]
+)
+def test_labels_of_a_logarithmic_axis_stand_apart(ends):
+    with figure.drawing_settings("a"):
+        drawn, (ax,) = figure.panels(1, 1, panel=law_figures.PANEL, foot=0.0, fixed=True)
+        ax.plot(ends, (0, 1))
+        figure.label(ax, log=True)
+        drawn.draw_without_rendering()
+        boxes = [tick.get_window_extent() for tick in ax.get_xticklabels(which="both") if tick.get_text()]
+    inside = sorted((box.x0, box.x1) for box in boxes if ax.bbox.x0 - 1 <= (box.x0 + box.x1) / 2 <= ax.bbox.x1 + 1)
+    assert len(inside) >= 2 and all(left[1] < right[0] for left, right in pairwise(inside))

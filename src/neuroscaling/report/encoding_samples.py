@@ -21,7 +21,7 @@ from neuroscaling.report.encoding_data import (
     slopes,
     swept,
 )
-from neuroscaling.report.figure import Drawing, LeftOut, Style, label, legend, panels, sentences
+from neuroscaling.report.figure import Drawing, LeftOut, Style, label, legend, log_axis, panels, sentences
 from neuroscaling.report.style import BLUE, SKY, axis_label
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _sample_panel(top: Axes, strip: Axes, encoding: Encoding, run: str, region: 
         encoding_laws.draw_forms(top, fit)
         encoding_laws.draw_form_slopes(strip, fit)
         encoding_laws.write_comparison(top, fit)
-    top.set_xscale("log")
+    log_axis(top)
     top.set_title(region)
     top.tick_params(labelbottom=False)
     strip.axhline(0, color="#bbbbbb", linewidth=0.7, zorder=1)

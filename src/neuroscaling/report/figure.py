@@ -83,10 +83,34 @@ def legend(figure: Figure, handles: list[Artist], columns: int = 4) -> None:
 def label(ax: Axes, title: str = "", x: str = "", y: str = "", log: bool = False) -> None:
     """Title and axis labels of a panel; log: logarithmic x axis."""
     if log:
-        ax.set_xscale("log")
+        log_axis(ax)
     ax.set_title(title)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
+
+
+def log_axis(ax: Axes) -> None:
+    """A logarithmic x axis whose labels stay apart: powers of ten, and of a short range what stands between them."""
+    from matplotlib.ticker import FuncFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: _between_powers(value, ax.get_xlim())))
+
+
+def _between_powers(value: float, limits: tuple[float, float]) -> str:
+    """The label of a tick between powers of ten; empty where the axis, from one of `limits` to the other, is long."""
+    low, high = sorted(limits)
+    decades, exponent = float(np.log10(high / low)), int(np.floor(np.log10(value) + 1e-9))
+    leading = value / 10**exponent
+    if decades < 0.35:  # nearly linear: at most five labels
+        unit = 10.0 ** np.floor(np.log10(low))
+        step = next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / unit / step <= 4), 1.0)
+        shown = abs(value / unit / step - round(value / unit / step)) < 1e-6
+    else:
+        shown = any(abs(leading - digit) < 1e-6 for digit in ((2, 3, 5, 7) if decades < 0.7 else (2, 5)))
+    if not shown or decades > 1.4:
+        return ""
+    return f"{value:.10g}" if -3 <= exponent <= 3 else rf"${leading:.4g}\times10^{{{exponent}}}$"
 
 
 def set_y_range(ax: Axes, *values: Any) -> None:

@@ -20,6 +20,7 @@ from neuroscaling.report.figure import (
     drawing_settings,
     legend,
     line_handle,
+    log_axis,
     look_handles,
     marker_areas,
     panels,
@@ -177,7 +178,7 @@ def draw_panel(ax: Axes, shared: list[Panel], limits: tuple[float, float] | None
     ax.set_title(first.shared_title if several else first.title, fontsize=9.5)
     ax.set_xlabel(axis_label(first.column))
     ax.set_ylabel(first.y_label)
-    ax.set_xscale("log")
+    log_axis(ax)
     _points(ax, shared)
     colors = looks([panel.family for panel in shared])
     for panel in shared:

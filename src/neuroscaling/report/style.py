@@ -1,6 +1,7 @@
 """Colours, markers and axis words are the same in all figures.
 
-Colours: the palette of Okabe & Ito, which colour-blind readers can tell apart.
+Colours: the hues of Okabe & Ito, which colour-blind readers can tell apart, darkened until marks have a contrast of 3:1
+with white paper, and lightened for a dark page (WCAG 2.2, 1.4.11).
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,14 @@ from typing import Any
 
 INK, MUTED, WARNING = "#1a1a1a", "#5f6368", "#b3400a"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800",
+    "#0065A4", "#A67800", "#00876A", "#C94A00", "#B85C91", "#2E86C1", "#857A00",
 )  # fmt: skip
+PAPER, DARK_PAPER = "#ffffff", "#16191d"
+ON_DARK = {
+    BLUE: "#4BA3DB", ORANGE: "#E69F00", GREEN: "#2DBE94", VERMILION: "#F07B2E", PURPLE: "#DB8FB9", SKY: "#7CC8F2",
+    YELLOW: "#CFC02A", MUTED: "#9aa0a6", INK: "#e8eaed", WARNING: "#ff9a5c",
+}  # fmt: skip
+"""The colours above, as a dark page shows them."""
 
 
 @dataclass(frozen=True)

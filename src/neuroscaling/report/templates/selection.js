@@ -67,5 +67,20 @@ window.neuroscaling = (() => {
 
   for (const [key, value] of isState(location.hash) ? parsed(location.hash) : []) assign(key, value);
   window.addEventListener("hashchange", recall);
-  return { data, state: { get, set, subscribe } };
+
+  // Light or dark: what the state says, else what the reader's system does.
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const scheme = () => get("scheme") || (system.matches ? "dark" : "light");
+  function applyScheme() {
+    document.documentElement.dataset.scheme = scheme();
+    const button = document.getElementById("scheme");
+    button.hidden = false;
+    button.textContent = scheme() === "dark" ? "Light" : "Dark";
+    button.setAttribute("aria-label", `${button.textContent} colours`);
+  }
+  applyScheme();
+  subscribe("scheme", applyScheme);
+  system.addEventListener("change", () => { applyScheme(); tell("scheme"); });
+  document.getElementById("scheme").addEventListener("click", () => set("scheme", scheme() === "dark" ? "light" : "dark"));
+  return { data, scheme, state: { get, set, subscribe } };
 })();
