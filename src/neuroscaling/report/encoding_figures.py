@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.file_names import readable_name
 from neuroscaling.core.files import read_object, write_json
 from neuroscaling.core.recording_words import RecordingWords
 from neuroscaling.core.score_table import read_table
@@ -52,9 +52,9 @@ def encoding_figures(
     encodings = read_encodings(score_files, read_table(table), intervals, read_fits(fits), words)
     figures, left_out = [], []
     for encoding in encodings:
-        ending = f"-{_slug(encoding.data)}" if len(encodings) > 1 else ""
+        ending = f"-{readable_name(encoding.data)}" if len(encodings) > 1 else ""
         for one in all_figures(encoding, fsaverage):
-            name = f"{_slug(one.name)}{ending}"
+            name = f"{readable_name(one.name)}{ending}"
             if isinstance(one, LeftOut):
                 left_out.append({"name": name, "title": one.title, "reason": one.reason})
             else:
@@ -86,8 +86,3 @@ def all_figures(encoding: Encoding, fsaverage: str | Path | None = None) -> Iter
     ):
         yield from figures(encoding)
     yield from encoding_surfaces.surface_figures(encoding, fsaverage)
-
-
-def _slug(text: str) -> str:
-    """`text` as a part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)

@@ -1,7 +1,6 @@
 """A job that prepares recordings is given one object: whose files it reads, with which settings, and its folder.
 
-`definition` is what a name of the folder is a hash of; None where it is no such name. The repr of an object is the name
-of its artefact: Snakemake shows it, and keeps it.
+`definition` is what a name of the folder is a hash of; None where it is no such name.
 """
 
 from collections.abc import Sequence
@@ -18,8 +17,17 @@ SYNTHETIC = "nsd_synthetic"
 Test = HeldOut | Literal["nsd_synthetic"]
 
 
+class _NamedByFolder:
+    """Its repr is the name of its artefact: Snakemake shows it, and keeps it."""
+
+    folder: Path
+
+    def __repr__(self) -> str:
+        return self.folder.name
+
+
 @dataclass(frozen=True, repr=False)
-class NsdJob:
+class NsdJob(_NamedByFolder):
     """A subject of raw NSD in the tree `root`, whose responses in one space are converted to `folder`.
 
     sessions: scan sessions from 1; repeats: trials of an image are averaged, or kept apart; tests: the test sets, the
@@ -38,12 +46,9 @@ class NsdJob:
     memory_mb: float = 1000
     definition: dict[str, Any] | None = None
 
-    def __repr__(self) -> str:
-        return self.folder.name
-
 
 @dataclass(frozen=True, repr=False)
-class ArraysJob:
+class ArraysJob(_NamedByFolder):
     """A subject of recordings of one's own, whose responses are converted to `folder`. memory_mb: bound of what is held
     at once."""
 
@@ -53,12 +58,9 @@ class ArraysJob:
     memory_mb: float = 1000
     definition: dict[str, Any] | None = None
 
-    def __repr__(self) -> str:
-        return self.folder.name
-
 
 @dataclass(frozen=True, repr=False)
-class TvsdJob:
+class TvsdJob(_NamedByFolder):
     """A monkey of TVSD in the tree `root`, whose normalised responses are converted to `folder`.
 
     reliability: sites whose mean correlation between repetitions is lower are left out.
@@ -70,12 +72,9 @@ class TvsdJob:
     reliability: float = 0.1
     definition: dict[str, Any] | None = None
 
-    def __repr__(self) -> str:
-        return self.folder.name
-
 
 @dataclass(frozen=True, repr=False)
-class ThingsFmriJob:
+class ThingsFmriJob(_NamedByFolder):
     """A subject of THINGS-fMRI in the tree `root`, whose single-trial responses are converted to `folder`.
 
     voxels: those of any of these regions (docs/things.md); zscore: within each session, or not at all; memory_mb: bound
@@ -90,12 +89,9 @@ class ThingsFmriJob:
     memory_mb: float = 1000
     definition: dict[str, Any] | None = None
 
-    def __repr__(self) -> str:
-        return self.folder.name
-
 
 @dataclass(frozen=True, repr=False)
-class FunctionJob:
+class FunctionJob(_NamedByFolder):
     """A subject of recordings that a function of one's own returns, to write to `folder`.
 
     function: its dotted path; options: what it is given beside the subject; dataset: what the recordings are called;
@@ -111,9 +107,6 @@ class FunctionJob:
     images: OwnImages
     memory_mb: float = 1000
     definition: dict[str, Any] | None = None
-
-    def __repr__(self) -> str:
-        return self.folder.name
 
 
 PreparationJob = NsdJob | ArraysJob | FunctionJob | TvsdJob | ThingsFmriJob
