@@ -7,20 +7,24 @@ import pytest
 import torch
 
 from neuroscaling.activations.extraction import free_weights
-from neuroscaling.core.errors import DataError, FullDiskError
-from neuroscaling.core.records import FAILURE_RECORD, RUN_RECORD, checked_weights, read_run
+from neuroscaling.core.errors import FullDiskError
+from neuroscaling.core.records import FAILURE_RECORD, RUN_RECORD, checked_weights, failure_in, read_run
 from neuroscaling.core.score_table import build_table
+from neuroscaling.laws.points import select_points
 from neuroscaling.models.build import build
 from neuroscaling.models.checkpoints import build_with
 from neuroscaling.store.adopt import line_of
 from neuroscaling.study.extraction_job import ExtractionJob
+from neuroscaling.study.jobs import ScoreJob, sound
 from neuroscaling.study.run_table import RunJob, expand_runs
 from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.training.job import read_job, train_runs, written_job
 from neuroscaling.training.train import train
+from tests.laws.test_fit_job import job as job_of_fit
 from tests.support.checkpoint_states import composer_state
 from tests.support.range_server import range_server
+from tests.support.score_records import score_path, write_score
 
 ARCH = "resnet_w8"
 OPTIONS = TrainingOptions(device="cpu")
@@ -86,15 +90,44 @@ def test_another_file_under_the_same_url_is_refused_once_the_first_was_trusted(s
     first = server.files["/a/ep5.pt"]
     (job.out / "weights-ep5.safetensors").unlink()
     server.files["/a/ep5.pt"] = content_of(5)
-    with pytest.raises(DataError) as caught:
-        train(job, OPTIONS)
-    text = str(caught.value)
+    text = train(job, OPTIONS)
     sums = [hashlib.sha256(content).hexdigest() for content in (first, server.files["/a/ep5.pt"])]
     assert "is not the one that was first fetched" in text and all(sum in text for sum in sums)
     assert not (job.out / "weights-ep5.safetensors").exists()
     server.files["/a/ep5.pt"] = first
     train(job, OPTIONS)
-    assert checked_weights(job.out)
+    assert checked_weights(job.out) and not (job.out / FAILURE_RECORD).exists()
+
+
+def test_a_run_whose_link_died_keeps_its_scores_and_fails_where_a_further_score_needs_its_weights(served, tmp_path):
+    server, job = served
+    train(job, OPTIONS)
+    record, history = ((job.out / name).read_bytes() for name in (RUN_RECORD, "history.parquet"))
+    content = {"run": job.run.run, "data": "d", "simulated": True, "benchmark": "b", "metric": "pls", "engine": "kernel"}
+    row = {"region": "IT", "subject": None, "score": 0.4, "raw": 0.5, "ceiling": 0.8, "error": 0.01, "scale": "r2/c"}
+    there = write_score(tmp_path / "store" / "scores", content | {"protocol": "corrected", "rows": [row]})
+    further = score_path(tmp_path / "store" / "scores", "c", job.run.run)
+    (job.out / "weights-ep5.safetensors").unlink()
+    file = server.files.pop("/a/ep5.pt")
+    (failure,) = train_runs([job], OPTIONS)
+    assert "404" in failure.problem and failure_in(job.out) == failure.problem
+    assert ((job.out / RUN_RECORD).read_bytes(), (job.out / "history.parquet").read_bytes()) == (record, history)
+
+    def table_of(*wanted):
+        return build_table([there], [job.out / RUN_RECORD], wanted=wanted)
+
+    table = table_of(there, further)
+    assert table.scores["score"].tolist() == [0.4] and [one.problem for one in table.failed] == [failure.problem]
+    assert table_of(there).failed == ()
+    settings = job_of_fit(filters={"benchmark": "b"}, group_by=[], cluster=[], hierarchy=[], y="score")
+    assert select_points(table.scores, settings, table.failed).dropped == {}
+    done, left = (
+        ScoreJob(path, job.run.run, job.out, "d", name, name, activations, {})
+        for path, name, activations in ((there, "b", job.out / RUN_RECORD), (further, "c", tmp_path / "absent"))
+    )
+    assert sound([done, left]) == [done] and sound([done, left], together=True) == []
+    server.files["/a/ep5.pt"] = file
+    assert train_runs([job], OPTIONS) == [] and checked_weights(job.out) and sound([done, left]) == [done, left]
 
 
 def test_what_nobody_knows_is_null_and_a_file_of_another_epoch_or_checksum_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet
 from neuroscaling.study.jobs import sound
 
 params, located = snakemake.params, snakemake.config["located"]["brainscore"]
-outputs = sound(params.outputs)
+outputs = sound(params.outputs, together=params.choice["hierarchy"])
 benchmarks = {}
 for one in outputs:
     benchmarks.setdefault((one.stimuli, one.data), {})[one.benchmark] = None

@@ -5,6 +5,7 @@ were read, by their names in the store; `provenance` tells versions, machine and
 
 A run whose run.json is there is done, or failed for good. One that failed for a reason that can be mended, such as
 damaged images or a URL that gives no file, leaves `failed.json` in its place, and is absent: the next start makes it.
+Beside a run.json failed.json says why weights that were deleted can't be made again; what was made of them stays.
 """
 
 import hashlib
@@ -303,6 +304,18 @@ def read_outcome(path: str | Path) -> RunRecord:
     return read_run(failure if failure.is_file() and not path.is_file() else path)
 
 
+def loss_of_weights(path: str | Path) -> str | None:
+    """Why the weights of the finished run of the run.json at `path` can't be made again, though they are gone.
+
+    None where they are there, or nobody tried. Raises DataError as read_run.
+    """
+    path = Path(path)
+    failure = path.with_name(FAILURE_RECORD)
+    if not (path.is_file() and failure.is_file() and read_run(path).lacks_weights(path.parent)):
+        return None
+    return read_run(failure).failure
+
+
 def unchecked_record(path: str | Path) -> dict[str, Any]:
     """What the record at `path` states, unchecked; empty where there is none, or none that can be read.
 
@@ -316,10 +329,13 @@ def unchecked_record(path: str | Path) -> dict[str, Any]:
 
 
 def failure_in(folder: str | Path) -> str | None:
-    """Why the run in `folder` failed, for good or not; None for a sound or absent one. Raises DataError as read_run."""
-    folder = Path(folder)
-    there = any((folder / name).is_file() for name in (RUN_RECORD, FAILURE_RECORD))
-    return read_outcome(folder / RUN_RECORD).failure if there else None
+    """Why the run in `folder` failed, for good or not, or why weights that it lost can't be made again.
+
+    None for a sound or absent run. Raises DataError as read_run.
+    """
+    record = Path(folder) / RUN_RECORD
+    there = any(path.is_file() for path in (record, record.with_name(FAILURE_RECORD)))
+    return (read_outcome(record).failure or loss_of_weights(record)) if there else None
 
 
 def checked_weights(folder: str | Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import DataError, Place, Problem, listing, nearest
 from neuroscaling.core.files import DELETE_AND_RERUN, atomic_path, reading
-from neuroscaling.core.records import FACTS_OF_DONE, RunRecord, read_outcome
+from neuroscaling.core.records import FACTS_OF_DONE, RunRecord, loss_of_weights, read_outcome
 from neuroscaling.core.score_files import ScoreFile, read_score, setting_problems
 from neuroscaling.core.score_scales import NO_CORRELATION, SCALES, has_ceiling
 from neuroscaling.core.table_files import parquet_columns, read_parquet_frame
@@ -87,7 +87,7 @@ KEY = ["run", "data", "benchmark", "metric", "region", "subject", "test_set", "n
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that failed, so that it has no scores; columns: those of the table that are known of it."""
+    """A run that failed, so that it has no scores, or not all of them; columns: those of the table that are known of it."""
 
     run: str
     problem: str
@@ -114,19 +114,25 @@ def build_table(
     Numbers that are null stay missing (NaN); a score that is null has its reason. The rows are sorted by `KEY`, so the
     order of the files is of no matter. accuracy: whether each run's validation accuracy is a row too; wanted: every
     score file that the study asks for; protocol: `parity` gives the compute of a run as the published study counts it
-    (`published_compute`). Runs that failed have no scores; they stand beside them.
+    (`published_compute`). Runs that failed have no scores; they stand beside them, and so do
+    finished runs whose weights are lost while a wanted score needs them.
     Raises DataError for files that are not what their records say, a score of a run without run.json, a wanted file of
     a sound run that is not given, a number given twice, two scales with ceilings, and settings that differ
     (core/score_files.py).
     """
     import pandas as pd
 
-    records = [read_outcome(path) for path in run_files]
-    failed = [record for record in records if record.failure is not None]
+    files, wanted = list(run_files), list(map(Path, wanted))
+    records = [read_outcome(path) for path in files]
+    failed = [_failed_run(record, record.failure, protocol) for record in records if record.failure is not None]
     runs = {record.run: _run_columns(record, protocol) for record in records if record.failure is None}
     contents = [(path, _score(path)) for path in map(Path, score_files)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content.run not in runs]
-    problems += _absent(map(Path, wanted), {path for path, _ in contents}, {record.run for record in failed})
+    absent = [path for path in wanted if path not in {path for path, _ in contents}]
+    failed += _unscored(files, records, absent, protocol)
+    sound = [path for path in absent if _run_of(path) not in {one.run for one in failed}]
+    again, what = "run the study again: it makes what is absent", "a score that the study asks for is not there"
+    problems += [Problem(what=what, where=str(path), fix=again) for path in sound]
     problems += [] if problems else [*setting_problems(contents), *_mixed_scales(contents)]
     if problems:
         raise DataError(problems)
@@ -135,7 +141,7 @@ def build_table(
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_duplicates(table)
     table = table.sort_values(KEY, kind="stable", ignore_index=True)
-    return ScoreTable(table, tuple(_failed_run(record, protocol) for record in failed))
+    return ScoreTable(table, tuple(failed))
 
 
 def _score(path: Path) -> ScoreFile:
@@ -144,14 +150,18 @@ def _score(path: Path) -> ScoreFile:
     return content
 
 
-def _absent(wanted: Iterable[Path], given: set[Path], failed: set[str]) -> list[Problem]:
-    """Score files that the study asks for and that are not there, though their runs are sound."""
-    fix = "run the study again: it makes what is absent"
-    return [
-        Problem(what="a score that the study asks for is not there", where=str(path), fix=fix)
-        for path in wanted
-        if path not in given and path.name.removesuffix(".json") not in failed
-    ]
+def _run_of(score: Path) -> str:
+    return score.name.removesuffix(".json")
+
+
+def _unscored(
+    files: Iterable[str | Path], records: Iterable[RunRecord], absent: Iterable[Path], protocol: str
+) -> Iterator[FailedRun]:
+    """Finished runs that can't be scored any more: their weights are gone for good, and a score of `absent` is theirs."""
+    needed = set(map(_run_of, absent))
+    for path, record in zip(files, records, strict=True):
+        if record.failure is None and record.run in needed and (reason := loss_of_weights(path)) is not None:
+            yield _failed_run(record, reason, protocol)
 
 
 def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
@@ -227,10 +237,10 @@ def absent_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> l
     ]
 
 
-def _failed_run(record: RunRecord, protocol: str) -> FailedRun:
+def _failed_run(record: RunRecord, problem: str, protocol: str) -> FailedRun:
     columns = _run_columns(record, protocol)
     stated = [name for name in RUN_COLUMNS if name not in (*FACTS_OF_DONE, *DERIVED)]
-    return FailedRun(record.run, str(record.failure), {name: columns[name] for name in (*stated, *DERIVED)})
+    return FailedRun(record.run, problem, {name: columns[name] for name in (*stated, *DERIVED)})
 
 
 def _accuracy(run: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,9 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     dropped: dict[str, list[str]] = {}
     if lucky and how == LEAVE_OUT:
         dropped["runs without the scores that their layers were chosen on"] = lucky
-    if absent := failed_runs(failed, settings["filters"], settings["merge_families"]):
+    absent = failed_runs(failed, settings["filters"], settings["merge_families"])
+    # A run that lost its weights may have been scored on these benchmarks before.
+    if absent := [run for run in absent if run not in set(rows["run"])]:
         dropped["runs missing: they failed"] = absent
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import read_outcome
-from neuroscaling.core.score_table import read_score_table
+from neuroscaling.core.score_table import ScoreTable, read_score_table
 from neuroscaling.core.table_files import parquet_rows
 from neuroscaling.laws.benchmark_file import read_benchmark_file
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
@@ -56,13 +56,17 @@ def write_report(
     benchmarks can tell.
     """
     read = [read_outcome(path) for path in runs]
-    records = [record.content() | {"seconds": record.provenance.get("seconds")} for record in read]
+    scores = _table(table)
+    lost = {one.run: {"problem": one.problem} for one in scores.failed}
+    records = [
+        record.content() | {"seconds": record.provenance.get("seconds")} | lost.get(record.run, {}) for record in read
+    ]
     benchmark = (
         benchmark_section(read_benchmark_file(resolution), Path(page).parent / "resolution") if resolution else None
     )
     build_report(
         page,
-        _table(table),
+        scores.scores,
         list(read_fits(fits).values()),
         study,
         read_timings(benchmarks, study["jobs"], records),
@@ -78,10 +82,10 @@ def write_report(
     )  # fmt: skip
 
 
-def _table(path: str | Path) -> pd.DataFrame:
+def _table(path: str | Path) -> ScoreTable:
     """The score table; of a very large one the columns that the page shows or counts alone."""
     is_large = parquet_rows(path) > MOST_IN_TEXT
-    return read_score_table(path, page_content.COLUMNS if is_large else None).scores
+    return read_score_table(path, page_content.COLUMNS if is_large else None)
 
 
 def build_report(

@@ -63,9 +63,20 @@ class ScoreJob:
         return f"{self.path.parent.name}/{self.path.stem}"
 
 
-def sound(jobs: Iterable[ScoreJob]) -> list[ScoreJob]:
-    """Those of `jobs` whose runs did not fail: a failed run has no activations, no scores, and no layers for others."""
-    return [job for job in jobs if not any(failure_in(folder) for folder in (job.folder, job.chosen_on) if folder)]
+def sound(jobs: Iterable[ScoreJob], together: bool = False) -> list[ScoreJob]:
+    """Those of `jobs` that can be done: a failed run has no activations, no scores, and no layers for others.
+
+    One whose weights are lost may have some from before. together: the jobs of a run need one another's activations.
+    """
+    jobs = list(jobs)
+    lacking = {job.run for job in jobs if not _is_sound(job)} if together else set()
+    return [job for job in jobs if job.run not in lacking and _is_sound(job)]
+
+
+def _is_sound(job: ScoreJob) -> bool:
+    needs = [(job.folder, job.activations)]
+    needs += [(job.chosen_on, job.commitment)] if job.chosen_on and job.commitment else []
+    return all(failure_in(folder) is None or made.exists() for folder, made in needs)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def write_wanted(targets: Targets) -> None:
 
 
 def read_wanted(path: str | Path, folders: Sequence[str | Path]) -> list[Path]:
-    """Where the things of a list lie in a store of `folders`, but for scores whose layers were chosen on a failed run.
+    """Where the things of a list lie in a store of `folders`, but for scores whose layers no failed run could choose.
 
     Raises DataError for a file that is none.
     """
@@ -141,7 +141,8 @@ def read_wanted(path: str | Path, folders: Sequence[str | Path]) -> list[Path]:
     chosen_on: dict[str, str] = content["chosen_on"]
     records = {run: store.find(store.run(run) / RUN_RECORD) for run in set(chosen_on.values())}
     failed = {run for run, record in records.items() if failure_in(record.parent)}
-    return [store.find(store.root / name) for name in content["names"] if chosen_on.get(name) not in failed]
+    found = {name: store.find(store.root / name) for name in content["names"]}
+    return [path for name, path in found.items() if chosen_on.get(name) not in failed or path.is_file()]
 
 
 def _chosen_on(targets: Targets) -> dict[str, str]:

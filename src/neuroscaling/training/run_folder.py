@@ -133,19 +133,23 @@ def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
 def write_failed_run(outcome: RunOutcome, failure: "RunFailed") -> None:
     """Write history and the record of a run that failed: what is wrong, and where it was.
 
-    The record of a failure that lasts is run.json; else it is failed.json, and the run counts as absent.
+    The record of a failure that lasts is run.json; else it is failed.json, and the run counts as absent. The run.json of
+    a run that was finished before, and lost its weights, stays: scores were made of them. failed.json says
+    beside it why it can't be made again.
     """
+    was_finished = _is_finished(outcome.out)
+    lasting = failure.lasting and not was_finished
     record = replace(
-        _record(outcome, FAILED),
+        _record(outcome, FAILED, keeps_history=was_finished),
         problem=str(failure),
-        lasting=failure.lasting,
+        lasting=lasting,
         step=failure.step,
         learning_rate=failure.learning_rate,
         batch=failure.batch,
         corrupt=tuple(failure.corrupt),
     )
-    write_run_record(outcome.out / (RUN_RECORD if failure.lasting else FAILURE_RECORD), record)
-    if failure.lasting:
+    write_run_record(outcome.out / (RUN_RECORD if lasting else FAILURE_RECORD), record)
+    if lasting:
         (outcome.out / FAILURE_RECORD).unlink(missing_ok=True)
 
 
@@ -168,14 +172,20 @@ def _counted(arch: str) -> dict[str, int]:
     return count(arch)
 
 
-def _record(outcome: RunOutcome, status: str) -> RunRecord:
-    """What the records of finished and failed runs share; the history is written here.
+def _is_finished(out: Path) -> bool:
+    path = out / RUN_RECORD
+    return path.is_file() and read_run(path).status == DONE
+
+
+def _record(outcome: RunOutcome, status: str, keeps_history: bool = False) -> RunRecord:
+    """What the records of finished and failed runs share; the history is written here, unless the one there is kept.
 
     What epochs took is told of the making, not in the history.
     """
     run, history = outcome.run, outcome.out / HISTORY_FILE
     counts = run_counts(run)
-    write_history(history, outcome.history)
+    if not (keeps_history and history.is_file()):
+        write_history(history, outcome.history)
     made = {**outcome.made, "epoch_seconds": [row.seconds for row in outcome.history]}
     return RunRecord(
         run=run.run,

@@ -67,9 +67,9 @@ def train(job: RunJob, options: TrainingOptions = DEFAULT_OPTIONS, wait: bool = 
     weights (on the CPU: to the last bit). A run whose weights were deleted is made again. One that fails for a reason
     of its own gets a run.json with this reason where it would fail again, such as a loss that is no longer finite or a
     checkpoint that is refused, and a failed.json where it may be mended, such as damaged images or a URL that gives no
-    file; the reason is returned. Another process that makes the run is waited for; without `wait`, Held is raised.
-    Raises DataError for missing or unfit data, for an altered run.json, and for a checkpoint that can't be had again
-    for a run that was made before, whose record and scores stay.
+    file; the reason is returned. A run that was finished before and can't be made again, such as a checkpoint whose
+    link died, keeps its run.json, and failed.json stands beside it. Another process that makes the run is waited for;
+    without `wait`, Held is raised. Raises DataError for missing or unfit data, and for an altered run.json.
     """
     run, out = job.run, job.out
     if run.kind not in KINDS:
@@ -254,15 +254,12 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
 def _trained_by_others(run: Run, checkpoint: Checkpoint, out: Path, device: torch.device) -> str | None:
     """A checkpoint is fetched and read, and written as weights; the reason why it failed, or None.
 
-    Its weights stand under the epoch that its table says; 0 where it says none. Raises RunFailed where the run was made
-    before and its weights are gone: its record stays, and so do the scores that were made of it.
+    Its weights stand under the epoch that its table says; 0 where it says none.
     """
     started = time.monotonic()
     try:
         model, made_from = checkpoint_network(run, out)
     except RunFailed as failure:
-        if (out / RUN_RECORD).is_file():
-            raise
         log.error("%s", failure)
         write_failed_run(RunOutcome(run, out, [], {}, _made_in(started, device)), failure)
         return str(failure)
