@@ -71,9 +71,9 @@ def test_options_that_mean_nothing_are_named(small, capsys):
     assert status == 1 and "--gpus" in error
     status, _, error = plan(capsys, small, "--gpu", "h10")
     assert status == 1 and "h100" in error and "--calibrate" in error
-    for option in (["--calibrate"], ["--gpu", "a100"]):
-        status, _, error = plan(capsys, small, "--stage", "extraction", *option)
-        assert status == 1 and f"{option[0]}: says nothing to the stage extraction" in error
+    for stage, option in (("extraction", ["--calibrate"]), ("brainscore", ["--gpu", "a100"])):
+        status, _, error = plan(capsys, small, "--stage", stage, *option)
+        assert status == 1 and f"{option[0]}: says nothing to the stage {stage}" in error
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="measures what a machine without a GPU has")

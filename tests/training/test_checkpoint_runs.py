@@ -103,7 +103,14 @@ def test_a_run_whose_link_died_keeps_its_scores_and_fails_where_a_further_score_
     server, job = served
     train(job, OPTIONS)
     record, history = ((job.out / name).read_bytes() for name in (RUN_RECORD, "history.parquet"))
-    content = {"run": job.run.run, "data": "d", "simulated": True, "benchmark": "b", "metric": "pls", "engine": "kernel"}
+    content = {
+        "run": job.run.run,
+        "data": "d",
+        "simulated": True,
+        "benchmark": "b",
+        "metric": "pls",
+        "engine": "kernel",
+    }
     row = {"region": "IT", "subject": None, "score": 0.4, "raw": 0.5, "ceiling": 0.8, "error": 0.01, "scale": "r2/c"}
     there = write_score(tmp_path / "store" / "scores", content | {"protocol": "corrected", "rows": [row]})
     further = score_path(tmp_path / "store" / "scores", "c", job.run.run)

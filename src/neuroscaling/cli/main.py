@@ -177,8 +177,8 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """The options of `plan`."""
     stages = ("training", "checkpoints", "extraction", "brainscore", "encoding")
     parser.add_argument("--stage", choices=stages, help="plan one of them alone; all by default")
-    text = "a row of trainings, or of checkpoints, stands for a ... (family)"
-    parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), default="family", help=text)
+    text = "a row of trainings, checkpoints or extractions stands for a ... (family; of extractions arch)"
+    parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), help=text)
     text = "a100, h100, h200, rtx3090 or a calibrated device; the study's `training: gpu` by default"
     parser.add_argument("--gpu", metavar="NAME", help=text)
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that train side by side (1)")

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli import plan_checkpoints, plan_scores, plan_training
+from neuroscaling.cli import plan_checkpoints, plan_extraction, plan_scores, plan_training
 from neuroscaling.cli.benchmarks import benchmark_rows, content_of
-from neuroscaling.cli.output import GIGA, show
+from neuroscaling.cli.output import show
 from neuroscaling.core.errors import Problem, StudyError, listing
+from neuroscaling.planning.extraction_time import speed_note
 from neuroscaling.planning.training_throughput import (
     read_training_rates,
     slug,
@@ -23,29 +24,29 @@ from neuroscaling.planning.training_throughput import (
 )
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import definition_of, size_of, subset_images
-from neuroscaling.study import wanted
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
-from neuroscaling.study.run_table import Run
-from neuroscaling.study.stimulus_sets import StimulusSet
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.weight_averaging import start_note, start_share
 
 
 def print_plan(options: argparse.Namespace) -> None:
-    """Print what training and checkpoints cost, bytes of extraction, and what scores cost; or one of these alone."""
+    """Print what training, checkpoints, extraction and scores cost; or one of these alone."""
     _refuse_contradictions(options)
     study = load_study(options.study, planning=True)
     sections, notes = {}, study.left_out_notes()
-    if options.stage in (None, "training") and any(run.kind == "trained" for run in study.runs.values()):
-        measured = calibrate_training(study) if options.calibrate else None
-        speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)
-        sections["training"] = plan_training.training_rows(study, speeds, options.by, options.gpus)
+    trains = options.stage in (None, "training") and bool(trained_runs(study))
+    measured = calibrate_training(study) if trains and options.calibrate else None
+    speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)
+    if trains:
+        sections["training"] = plan_training.training_rows(study, speeds, options.by or "family", options.gpus)
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
     if options.stage in (None, "checkpoints") and any(run.checkpoint for run in study.runs.values()):
-        sections["checkpoints"] = plan_checkpoints.checkpoint_rows(study, options.by)
+        sections["checkpoints"] = plan_checkpoints.checkpoint_rows(study, options.by or "family")
         notes.append(plan_checkpoints.CHECKPOINT_NOTE)
     if options.stage in (None, "extraction"):
-        sections["extraction"] = plan_rows(study)
+        sections["extraction"] = plan_extraction.extraction_rows(study, speeds, options.by or "arch")
+        if len(sections["extraction"]) > 1:
+            notes.append(speed_note(speeds, study.config.extraction.autocast))
     if options.stage in (None, "brainscore") and study.config.brainscore:
         sections["brainscore"] = plan_scores.brainscore_rows(study)
     if options.stage in (None, "encoding") and study.config.encoding:
@@ -82,8 +83,8 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     """Raise StudyError for options that contradict each other."""
     problems = [
         Problem(what=f"says nothing to the stage {options.stage}", where=f"--{name}", value=value, fix="leave it out")
-        for name in OPTIONS_OF_TRAINING
-        if (value := getattr(options, name)) and options.stage not in (None, "training")
+        for name, stages in STAGES_OF_OPTION.items()
+        if (value := getattr(options, name)) and options.stage not in stages
     ]
     if options.gpus < 1:
         problems.append(
@@ -93,49 +94,8 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
         raise StudyError(problems)
 
 
-def plan_rows(study: LoadedStudy) -> list[dict[str, Any]]:
-    """Networks, stimuli, layers and gigabytes for each architecture and stimulus set, and a row of sums.
-
-    Empty numbers: the stimuli of a set that is not downloaded yet can't be counted. Nothing is computed but shapes.
-    """
-    from neuroscaling.planning.encoding import count_stimuli
-
-    sets = [(stimuli, count_stimuli(study, stimuli)) for stimuli in wanted.Targets(study).sets.values()]
-    rows = [
-        _plan_row(study, arch, runs, stimuli, n) for arch, runs in _runs_by_arch(study).items() for stimuli, n in sets
-    ]
-    keys = ("features_gb", "gram_gb")
-    total = {"arch": "all", "networks": sum(len(runs) for runs in _runs_by_arch(study).values())}
-    sums = {key: round(sum(row[key] or 0 for row in rows), 3) for key in keys}
-    scratch = max((row["scratch_gb"] or 0 for row in rows), default=0)
-    return [*rows, {**dict.fromkeys(rows[0] if rows else keys), **total, **sums, "scratch_gb": scratch}]
-
-
-def _runs_by_arch(study: LoadedStudy) -> dict[str, list[Run]]:
-    groups: dict[str, list[Run]] = {}
-    for run in study.runs.values():
-        if run.kind != "baseline":
-            groups.setdefault(run.arch, []).append(run)
-    return groups
-
-
-def _plan_row(study: LoadedStudy, arch: str, runs: list[Run], stimuli: StimulusSet, n: int | None) -> dict[str, Any]:
-    from neuroscaling.planning.extraction import layers_of_run, peak_scratch
-
-    layers = layers_of_run(study, runs[0], n or 0)
-    known = {
-        "features_gb": round(len(runs) * sum(layer["bytes"] for layer in layers) / GIGA, 3),
-        "gram_gb": round(len(runs) * sum(layer["gram_bytes"] for layer in layers) / GIGA, 3),
-        "scratch_gb": round(peak_scratch(layers) / GIGA, 3),
-    }
-    facts = {"arch": arch, "networks": len(runs), "set": stimuli.name, "stimuli": n, "layers": len(layers)}
-    facts |= {"passes": len({layer["pass"] for layer in layers})}
-    features = sum(layer["features"] for layer in layers)
-    return facts | {"features": features} | (known if n else dict.fromkeys(known))
-
-
-OPTIONS_OF_TRAINING = ("gpu", "calibrate")
-"""Options that say nothing to the other stages."""
+STAGES_OF_OPTION = {"gpu": (None, "training", "extraction"), "calibrate": (None, "training")}
+"""The stages that an option says something to."""
 
 
 def calibrate_training(study: LoadedStudy) -> str:

@@ -87,7 +87,7 @@ KEY = ["run", "data", "benchmark", "metric", "region", "subject", "test_set", "n
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that failed, so that it has no scores, or not all of them; columns: those of the table that are known of it."""
+    """A run that failed, so that scores of it are missing; columns: those of the table that are known of it."""
 
     run: str
     problem: str
@@ -122,17 +122,18 @@ def build_table(
     """
     import pandas as pd
 
-    files, wanted = list(run_files), list(map(Path, wanted))
+    files, asked = list(run_files), list(map(Path, wanted))
     records = [read_outcome(path) for path in files]
     failed = [_failed_run(record, record.failure, protocol) for record in records if record.failure is not None]
     runs = {record.run: _run_columns(record, protocol) for record in records if record.failure is None}
     contents = [(path, _score(path)) for path in map(Path, score_files)]
     problems = [_missing_run(path, content, runs) for path, content in contents if content.run not in runs]
-    absent = [path for path in wanted if path not in {path for path, _ in contents}]
+    given = {path for path, _ in contents}
+    absent = [path for path in asked if path not in given]
     failed += _unscored(files, records, absent, protocol)
-    sound = [path for path in absent if _run_of(path) not in {one.run for one in failed}]
+    lost = {one.run for one in failed}
     again, what = "run the study again: it makes what is absent", "a score that the study asks for is not there"
-    problems += [Problem(what=what, where=str(path), fix=again) for path in sound]
+    problems += [Problem(what=what, where=str(path), fix=again) for path in absent if _run_of(path) not in lost]
     problems += [] if problems else [*setting_problems(contents), *_mixed_scales(contents)]
     if problems:
         raise DataError(problems)
@@ -157,7 +158,7 @@ def _run_of(score: Path) -> str:
 def _unscored(
     files: Iterable[str | Path], records: Iterable[RunRecord], absent: Iterable[Path], protocol: str
 ) -> Iterator[FailedRun]:
-    """Finished runs that can't be scored any more: their weights are gone for good, and a score of `absent` is theirs."""
+    """Finished runs that can't be scored any more: their weights are lost, and a score of `absent` is theirs."""
     needed = set(map(_run_of, absent))
     for path, record in zip(files, records, strict=True):
         if record.failure is None and record.run in needed and (reason := loss_of_weights(path)) is not None:

@@ -24,7 +24,7 @@ from neuroscaling.study.sections.encoding import (
 )
 from neuroscaling.study.sections.recordings import SimulatedBrain, SimulatedData
 from neuroscaling.study.stimulus_sets import StimulusSet
-from neuroscaling.study.stimulus_sources import AlgonautsTree
+from neuroscaling.study.stimulus_sources import AlgonautsTree, BrainScoreSets
 from neuroscaling.study.things_tree import TVSD_SITES, Monkey, Person
 
 # Subjects of the Algonauts 2023 Challenge: training and test images, vertices of both hemispheres.
@@ -40,6 +40,8 @@ CHALLENGE = {
 }
 
 
+PUBLIC_STIMULI = {"FreemanZiemba2013.aperture-public": 135, "hvm-public": 3200, "objectome.public": 2160}
+"""Images of Brain-Score's public sets, for a plan before they are downloaded."""
 THINGS_VOXELS = 20_000
 """About as many voxels of a subject of THINGS-fMRI are in a named region."""
 
@@ -65,7 +67,7 @@ class RidgeFit:
 def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
     """Images of a stimulus set: of the prepared set, of its source, or by the settings of a simulated brain.
 
-    None for a set whose files are not there yet.
+    Else those that public sets are known to have; None for another set whose files are not there yet.
     """
     try:
         return len(read_manifest(study.store.find(study.store.stimuli(stimuli.name))).stimuli)
@@ -79,7 +81,13 @@ def count_stimuli(study: LoadedStudy, stimuli: StimulusSet) -> int | None:
     try:
         return len({s.stimulus_id for source in stimuli.sources for s in find_stimuli(source)})
     except (DataError, OSError):
-        return None
+        return _known_stimuli(stimuli)
+
+
+def _known_stimuli(stimuli: StimulusSet) -> int | None:
+    names = [name for one in stimuli.sources if isinstance(one, BrainScoreSets) for name in one.stimulus_sets]
+    known = [PUBLIC_STIMULI[name] for name in names if name in PUBLIC_STIMULI]
+    return sum(known) if known and len(known) == len(names) else None
 
 
 def simulated_stimuli(brain: SimulatedBrain) -> int:

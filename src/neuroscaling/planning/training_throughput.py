@@ -16,7 +16,7 @@ from neuroscaling.core.files import reading, write_json
 from neuroscaling.planning.workload import definition_of, recipe_facts
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.run_table import Run
-from neuroscaling.study.sections.networks import GPUS, RATES_FOLDER, calibrated_devices, devices_named
+from neuroscaling.study.sections.networks import GPUS, RATES_FOLDER, SINGLE, calibrated_devices, devices_named
 
 DEFAULT_GPU = "a100"
 # Shares of the peak that training reaches in half precision. Convolutions with batch normalisation: published figures
@@ -33,6 +33,8 @@ EVALUATION_CEILING = 2 * CEILING
 """Evaluation launches fewer kernels."""
 FORWARD_SHARE = 3
 """A training step is worth three forward passes."""
+EXACT_SHARE = 0.5
+"""Share of the peak that a forward pass reaches in single precision without tensor cores; it is seldom below .3."""
 
 
 MEASURED = "measured"
@@ -56,6 +58,15 @@ def stated_speed(gpu: str, family: str, macs: int, size: int) -> Speed:
         evaluate=min(computed * FORWARD_SHARE, EVALUATION_CEILING * scale),
         source=f"{100 * share:g} % of {gpu.upper()}",
     )
+
+
+def stated_forward(gpu: str, family: str, macs: int, size: int, autocast: str) -> float:
+    """Images a second of a forward pass alone in the precision `autocast`, as extraction has it: by default `none`.
+
+    Single precision goes without tensor cores, so that all devices agree; what waits for memory waits twice as long.
+    """
+    mixed = stated_speed(gpu, family, macs, size).evaluate
+    return mixed if autocast != "none" else min(mixed / 2, EXACT_SHARE * SINGLE[gpu] / (2 * max(macs, 1)))
 
 
 class TrainingRate(BaseModel):
@@ -130,6 +141,13 @@ class Speeds:
         if rate := self.measured.get((definition_of(run.arch), recipe_facts(run).precision)):
             return Speed(rate.train, rate.evaluate, MEASURED)
         return stated_speed(self.gpu, run.family, macs, architecture(run.arch).input_size)
+
+    def forward(self, run: Run, macs: int, autocast: str) -> float:
+        """Images a second through `run`'s network in extraction: as calibrated in this precision, or stated."""
+        precision = "fp32" if autocast == "none" else autocast
+        if rate := self.measured.get((definition_of(run.arch), precision)):
+            return rate.evaluate
+        return stated_forward(self.gpu, run.family, macs, architecture(run.arch).input_size, autocast)
 
 
 def speeds_of(name: str | None, store: Path) -> Speeds:

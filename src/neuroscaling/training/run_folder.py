@@ -133,9 +133,9 @@ def write_run(outcome: RunOutcome, finished: FinishedRun) -> None:
 def write_failed_run(outcome: RunOutcome, failure: "RunFailed") -> None:
     """Write history and the record of a run that failed: what is wrong, and where it was.
 
-    The record of a failure that lasts is run.json; else it is failed.json, and the run counts as absent. The run.json of
-    a run that was finished before, and lost its weights, stays: scores were made of them. failed.json says
-    beside it why it can't be made again.
+    The record of a failure that lasts is run.json; else it is failed.json, and the run counts as absent. A run that was
+    finished before, and lost its weights, keeps its run.json and history, since scores were made of it: failed.json
+    beside them says why it can't be made again.
     """
     was_finished = _is_finished(outcome.out)
     lasting = failure.lasting and not was_finished

@@ -215,6 +215,10 @@ class Training(Section):
 # FLOP/s of dense matrix products in half precision, from the makers' data sheets, without sparsity.
 GPUS = {"rtx3090": 142e12, "a100": 312e12, "h100": 989e12, "h200": 989e12}
 
+# The same without tensor cores: in single precision, and in double precision.
+SINGLE = {"rtx3090": 35.6e12, "a100": 19.5e12, "h100": 66.9e12, "h200": 66.9e12}
+DOUBLE = {"rtx3090": 0.556e12, "a100": 9.7e12, "h100": 33.5e12, "h200": 33.5e12}
+
 RATES_FOLDER = "calibration"
 
 
