@@ -108,7 +108,7 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
         dropped["runs without the scores that their layers were chosen on"] = lucky
     absent = failed_runs(failed, settings["filters"], settings["merge_families"])
     # A run that lost its weights may have been scored on these benchmarks before.
-    if absent := sorted(set(absent) - set(rows["run"] if "run" in rows else ())):
+    if absent := sorted(set(absent) - set(rows.get("run", ()))):
         dropped["runs missing: they failed"] = absent
     points = _grouped(rows, settings, dropped) if keys else _as_points(rows, settings)
     points = _only_samples_per_class(points, settings["samples_per_class_of"])
