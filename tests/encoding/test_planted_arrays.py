@@ -5,14 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
+import neuroscaling as ns
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.cli.job import Step, steps_of
+from neuroscaling.core.encoding_scores import ScoreHeader
 from neuroscaling.core.score_files import read_score
 from neuroscaling.core.score_table import build_table, write_table
+from neuroscaling.encoding.encoding_job import score_subject
+from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.recordings.prepared import open_recording
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.sections.encoding import ArraysEncoding
 from neuroscaling.study.wanted import Targets
 from tests.support.own_arrays import ENTRY, stimulus_rows, write_own
 
@@ -91,6 +97,12 @@ def study(tmp_path_factory):
         yield loaded
 
 
+@pytest.fixture(scope="module")
+def opened(study):
+    """The same study, from Python."""
+    return ns.open_study("own.yaml")
+
+
 def test_the_layers_that_made_the_responses_are_found(study):
     (path,) = Targets(study).score_files
     score = read_score(path)
@@ -117,3 +129,52 @@ def test_the_law_of_mapping_images_comes_out(study):
         fit = json.loads(study.results.fit(name).read_text())
         assert fit["status"] == "fitted" and fit["simulated"] and fit["n"] == len(SAMPLES)
         assert fit["params"]["L"] == pytest.approx(0.8**0.5, abs=0.06)
+
+
+def test_python_reads_what_the_study_made(opened):
+    runs, (run,) = opened.runs(), Targets(load_study("own.yaml")).study.runs
+    assert runs["run"].tolist() == [run] and runs["state"].tolist() == ["done"]
+    stored, found = open_store(opened.activations(run).attrs["store"]), opened.activations(run)
+    assert list(found.children) == stored.layers
+    np.testing.assert_array_equal(found["layer1.0"]["activations"], stored.read("layer1.0"))
+    assert len(opened.fits()) == len(LAYERS) and opened.fits()["mapping.V1"].record.simulated
+
+
+def test_python_finds_the_activations_of_the_study_and_makes_none(opened):
+    run, stimuli = opened.runs()["run"][0], next(Path("store/stimuli").iterdir())
+    before = sorted(Path("store").rglob("*"))
+    found = ns.extract(Path("store/runs") / run, stimuli, reduction={"kind": "grid", "size": 2})
+    assert found.attrs["store"] == opened.activations(run).attrs["store"]
+    assert sorted(Path("store").rglob("*")) == before
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scores_from_python_are_those_of_an_encoding(opened, tmp_path, metric):
+    """Of one draw of the mapping images, of the recordings that the study prepared."""
+    activations = opened.activations(opened.runs()["run"][0])
+    (step,) = [step for name, step in steps_of(load_study("own.yaml")) if name.startswith("recordings")]
+    entry = ArraysEncoding.model_validate({**ENTRY, "data": {"local": "own"}, "metrics": [metric]})
+    header, settings = ScoreHeader("net", "own", True, "mine", (metric,)), EncodingSettings.of(entry, "corrected")
+    score_subject(activations.attrs["store"], open_recording(step.path), tmp_path / "net.json", header, settings)
+    expected = [row for row in json.loads((tmp_path / "net.json").read_text())["rows"] if row["test_set"] == "test"]
+    coordinates = {"stimulus": [row["stimulus_id"] for row in STIMULI]}
+    dimensions = ("stimulus", "neuroid", "repetition")
+    responses = xr.DataArray(np.load("own/responses.npy"), coordinates, dimensions)
+    shown = [row["stimulus_id"] for row in STIMULI if row["split"] != "other"]
+    test = [row["stimulus_id"] for row in STIMULI if row["split"] == "test"]
+    regions = [unit["region"] for unit in UNITS]
+    found = ns.score(activations, responses.sel(stimulus=shown), metric, test=test, regions=regions).regions
+    assert found["layer"].tolist() == [row["layer"] for row in expected]
+    for ours, theirs in (("score", "score"), ("error", "error"), ("r", "raw"), ("ceiling", "ceiling")):
+        np.testing.assert_allclose(found[ours], np.array([row[theirs] for row in expected], float), rtol=1e-5)
+
+
+def test_laws_from_python_are_those_of_the_study(opened):
+    asked = {"benchmark": "mine", "metric": "ridge", "test_set": "test"}
+    found = ns.fit(
+        "results/own/scores.parquet", "n_mapping", "raw", by="region", form="logistic", filters=asked,
+        group_by=["run", "subject", "n_mapping"], bootstraps=20,
+    )  # fmt: skip
+    for region in LAYERS:
+        theirs = opened.fits()[f"mapping.{region}"]
+        assert found[region].params == theirs.params and found[region].intervals == theirs.intervals

@@ -5,7 +5,9 @@ import json
 import re
 import subprocess
 
+import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 from neuroscaling.cli import main, schema
@@ -18,6 +20,8 @@ from tests.cli.test_data_cli import small_tree
 from tests.forecast.test_next_runs import planted_two
 from tests.support.doc_blocks import PAGES, ROOT, blocks
 from tests.support.finished_fits import completed
+from tests.support.own_arrays import write_images
+from tests.support.planted_networks import Planted, planted_table
 from tests.support.simulated_nsd import write_nsd_tree
 from tests.support.small_plan import write_small
 from tests.support.study_files import read_study_file
@@ -34,6 +38,20 @@ REST = {
     "datasets": "datasets: {digits: {format: digits}}",
     "runs": "runs: [{untrained: [resnet_w8]}]",
 }
+
+
+def write_scored(folder):
+    """What docs/api.md reads: SIMULATED responses to the images, and scores and a law of the demo."""
+    draw, names = np.random.default_rng(0), [f"{i:02d}.png" for i in range(24)]
+    regions = ("neuroid", ["V1"] * 3 + ["IT"] * 3)
+    responses = draw.normal(size=(24, 6, 1)) + draw.normal(size=(24, 6, 4))
+    dims, coords = ("stimulus", "neuroid", "repetition"), {"stimulus": names, "region": regions}
+    xr.DataArray(responses, dims=dims, coords=coords).to_netcdf(folder / "responses.nc")
+    fit, resamples = planted_two()
+    file = folder / "results/demo/fits/samples.IT.ResNet.json"
+    write_json(file, completed(fit | {"name": file.stem}))
+    resamples.to_parquet(file.with_suffix(".bootstraps.parquet"))
+    planted_table(Planted(networks=3)).to_parquet(folder / "results/demo/scores.parquet")
 
 
 def of(*languages):
@@ -69,6 +87,8 @@ def scratch(tmp_path_factory):
         stands_on = Influence(name="made-up", fit="made-up", mode="corrected", status="judged", verdict="made up")
         write_json(influence_path(file), influence_content(stands_on))
     (folder / "runs.csv").write_text("n_params,n_samples_seen,label\n1e7,1e8,middle\n1e6,1e9,long\n")
+    write_images(folder / "images", [f"{i:02d}.png" for i in range(24)], 32)
+    write_scored(folder)
     return folder
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from neuroscaling import __version__ as VERSION
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY: Path = Path(__file__).parents[3]
 
 
 def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **facts: Any) -> dict[str, Any]:
