@@ -97,6 +97,11 @@ def test_layers_may_be_arrays_and_ceilings_may_be_given_or_none():
     assert averages.regions["scale"].tolist() == ["r2", "r2"] and "no ceiling" in repr(averages)
 
 
+def test_what_was_made_up_is_called_simulated():
+    assert "SIMULATED" in repr(ns.score(LAYERS, RESPONSES.assign_attrs(simulated=True)))
+    assert "SIMULATED" not in repr(ns.score(LAYERS, RESPONSES))
+
+
 def test_units_that_do_not_vary_and_stimuli_that_were_not_shown_are_left_out_and_named():
     changed = RESPONSES.copy()
     changed[:, 1], changed[5] = 2.0, np.nan

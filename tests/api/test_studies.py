@@ -39,7 +39,7 @@ def test_results_are_read_where_the_data_are_not(folder, monkeypatch):
     study = ns.open_study("study.yaml")
     monkeypatch.chdir("/")
     assert study.scores()["score"].tolist() == [0.5]
-    assert list(study.fits()) == ["size"] and "later: no law: not made yet" in repr(study.fits())
+    assert list(study.fits()) == ["size"] and "no law of later: not made yet" in repr(study.fits())
     assert "not made yet" in repr(study) and "scores.parquet" in study._repr_html_()
     with pytest.raises(NeuroscalingError, match="not/here"):
         study.runs()

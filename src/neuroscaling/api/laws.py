@@ -266,13 +266,21 @@ class Laws(Mapping[Hashable, Law]):
         return pd.DataFrame(rows).fillna("")
 
     @property
+    def _absent(self) -> dict[str, list[str]]:
+        """Keys without a law, by the reason."""
+        found: dict[str, list[str]] = {}
+        for key, reason in self.reasons.items():
+            found.setdefault(reason, []).append(_words(key))
+        return found
+
+    @property
     def _remarks(self) -> list[str]:
         in_brackets = any(not all(law.identified.values()) for law in self.values())
         simulated = any(law.record.simulated for law in self.values())
         return [
             *(["in brackets: not identified by the data"] if in_brackets else []),
             *(["SIMULATED data: these laws say nothing about brains"] if simulated else []),
-            *(f"{_words(key)}: no law: {reason}" for key, reason in self.reasons.items()),
+            *(f"no law of {listing(keys)}: {reason}" for reason, keys in self._absent.items()),
         ]
 
 

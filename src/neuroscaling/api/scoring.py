@@ -82,14 +82,22 @@ class Score:
         return f"{self.metric}, {self.evaluated}, {self.stimuli} stimuli"
 
     def __repr__(self) -> str:
-        return "\n".join([f"Score: {self._title}", table_text(self._shown), *self.notes])
+        return "\n".join([f"Score: {self._title}", table_text(self._shown), *self._remarks])
 
     def _repr_html_(self) -> str:
-        return table_html(f"Score: {self._title}", self._shown, self.notes)
+        return table_html(f"Score: {self._title}", self._shown, self._remarks)
 
     @property
     def _shown(self) -> "pd.DataFrame":
-        return self.regions.dropna(axis="columns", how="all")
+        return self.regions.drop(columns="reason").dropna(axis="columns", how="all")
+
+    @property
+    def _remarks(self) -> list[str]:
+        why = self.regions.dropna(subset="reason")
+        return [
+            *(f"{region}: {reason}" for region, reason in zip(why["region"], why["reason"], strict=True)),
+            *self.notes,
+        ]
 
 
 def score(
@@ -145,8 +153,14 @@ def score(
         metric,
         f"{folds} folds held out in turn" if test is None else f"{len(set(recording.test.stimulus_ids))} held out",
         len(set(recording.stimulus_ids)),
-        tuple(aligned.notes),
+        (*_simulated(activations, responses), *aligned.notes),
     )
+
+
+def _simulated(*given: Any) -> list[str]:
+    """A note where attributes say that stimuli or responses were made up, as those of the pipeline do."""
+    made_up = any(getattr(one, "attrs", {}).get("simulated") is True for one in given)
+    return ["SIMULATED data: these scores say nothing about brains"] if made_up else []
 
 
 def _settings(metric: str, has_test: bool, folds: int, memory_mb: int) -> EncodingSettings:
