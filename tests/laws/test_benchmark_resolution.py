@@ -89,6 +89,28 @@ def test_single_seeds_tell_no_noise_and_late_checkpoints_do():
     assert late.smallest_difference() == pytest.approx(SEEN * late.late_noise * 2**0.5)
 
 
+def test_checkpoints_of_a_training_are_no_seeds_and_a_drift_is_no_noise():
+    """In the shape of the published tables: each checkpoint has a name of its own, the end was scored by itself too."""
+    ends = planted_table(Planted(networks=30, seeds=2, scales=(0,))).assign(epochs=50.0)
+    ends["model_id"] = ends["run"]
+    followed = ends[ends["seed"] == 0]
+    drawn = np.random.default_rng(0)
+    rows = [
+        followed.assign(
+            run=followed["run"] + f"-ep{epoch}",
+            epochs=float(epoch),
+            score=followed["score"] + 0.02 * epoch / 10 + drawn.normal(0, 0.005, len(followed)),
+        )
+        for epoch in (10, 20, 30, 40, 50)
+    ]
+    alone = resolutions(benchmark_scores(ends))[0]
+    found = resolutions(benchmark_scores(pd.concat([ends, *rows], ignore_index=True)))[0]
+    assert (found.networks, found.seeds, found.spread, found.noise) == (30, 2, alone.spread, alone.noise)
+    assert alone.late_noise is None and found.late_trainings == 30
+    assert found.late_about_line == pytest.approx(0.005, rel=0.2)
+    assert found.late_noise == pytest.approx((0.02**2 * 2.5 + 0.005**2) ** 0.5, rel=0.1)
+
+
 def test_subjects_are_averaged_and_runs_that_lack_one_are_left_out():
     table = planted_table(Planted(networks=12, scales=(0,)))
     both = pd.concat([table.assign(subject="a"), table.assign(subject="b", score=table["score"] + 0.1)])

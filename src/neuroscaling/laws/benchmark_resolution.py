@@ -29,8 +29,9 @@ class BenchmarkResolution:
     key, benchmark: which one; scale: the largest; networks: that the spread is of: those with two seeds or more at that
     scale, where a group has two of them, else all; seeds: mean number of them; spread: standard deviation (n - 1)
     between the networks' means; noise: pooled standard deviation (n - 1) between seeds of a network; late_noise: that
-    of the last checkpoints of a run, pooled; error: root mean square of the scores' own errors. None where the table
-    doesn't tell.
+    of the last checkpoints of a training, pooled over `late_trainings` of them, at any scale; late_about_line: the same
+    about a straight line over them, without what the score drifts; error: root mean square of the scores' own errors.
+    None where the table doesn't tell.
     """
 
     key: dict[str, Any]
@@ -44,11 +45,18 @@ class BenchmarkResolution:
     late_noise: float | None
     error: float | None
     decisions: list[Decision]
+    late_about_line: float | None = None
+    late_trainings: int = 0
 
     @property
     def spread_over_seeds(self) -> float | None:
         """Spread between networks over that between seeds."""
         return _ratio(self.spread, self.noise)
+
+    @property
+    def spread_over_late(self) -> float | None:
+        """Spread between networks over that between late checkpoints of one training."""
+        return _ratio(self.spread, self.late_noise)
 
     @property
     def spread_over_error(self) -> float | None:
@@ -86,7 +94,7 @@ def resolutions(benchmarks: Sequence[BenchmarkScores]) -> list[BenchmarkResoluti
 def _resolution(scores: BenchmarkScores) -> BenchmarkResolution:
     cells = scores.cells.xs(scores.largest, level="scale")
     errors = scores.rows["error"].dropna().to_numpy()
-    late = scores.late[np.isfinite(scores.late)]
+    late = scores.late[np.isfinite(scores.late).all(axis=1)]
     return BenchmarkResolution(
         key=scores.key,
         benchmark=scores.name,
@@ -96,9 +104,11 @@ def _resolution(scores: BenchmarkScores) -> BenchmarkResolution:
         seeds=float(cells["seeds"].mean()),
         spread=float(cells["mean"].std(ddof=1)) if len(cells) > 1 else None,
         noise=seed_noise(scores).get(scores.largest),
-        late_noise=_root_mean_square(late),
+        late_noise=_root_mean_square(late[:, 0]),
         error=_root_mean_square(errors),
         decisions=decisions(scores),
+        late_about_line=_root_mean_square(late[:, 1]),
+        late_trainings=len(late),
     )
 
 

@@ -35,7 +35,8 @@ class BenchmarkScores:
     rows: one row a run with group, network, scale, k (images of a class, 0 for all), size (training images), seed,
     score, error, layers_from;
     scales: names of the scales, from few images to many; simulated: whether a score is of simulated recordings;
-    late: standard deviations (n,) of the scores of the last checkpoints of a run, where the table has epochs.
+    late: standard deviations (n, 2) of the scores of the last checkpoints of each training that has enough, about their
+    mean and about a straight line over them.
     """
 
     key: dict[str, Any]
@@ -106,17 +107,42 @@ def _in_order(runs: pd.DataFrame) -> tuple[str, ...]:
 
 
 LATE = 5
-"""Checkpoints at the end of a run whose scores tell the noise of late training, after Heineman and others 2025."""
+"""Checkpoints at the end of a training whose scores tell the noise of late training, after Heineman and others 2025."""
+EPOCH = ("epoch", "epochs")
+TRAINING = ("trajectory", "model_id")
+"""Columns of the epoch after which a checkpoint was kept, and of its training: the first that a table has."""
 
 
 def _last_epochs(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of each run's last epoch, and the standard deviation of its LATE last ones where it has as many."""
-    if "epoch" not in rows or rows["epoch"].isna().all():
-        return rows, np.empty(0)
-    unit = [column for column in ("run", "subject") if column in rows]
-    ordered = rows.sort_values("epoch", kind="stable").groupby(unit, dropna=False, sort=False)
-    late = [own["score"].tail(LATE).std(ddof=1) for _, own in ordered if own["epoch"].nunique() >= LATE]
-    return ordered.tail(1), np.array(late, dtype=float)
+    """Rows of each training's last epoch, and how the scores of its LATE last ones scatter (`BenchmarkScores.late`).
+
+    An end that stands beside the checkpoints under the name of the training itself counts as the last; the scatter is
+    that of the checkpoints.
+    """
+    epoch = next((column for column in EPOCH if column in rows and rows[column].notna().any()), None)
+    if epoch is None:
+        return rows, np.empty((0, 2))
+    training = _training(rows)
+    own = rows.assign(_training=training, _itself=(rows["run"] == training).astype(bool))
+    unit = [column for column in ("_training", "subject") if column in own]
+    checkpoints = own.sort_values([epoch, "_itself"], kind="stable").drop_duplicates([*unit, epoch])
+    followed = checkpoints.groupby(unit, dropna=False, sort=False)["score"]
+    late = [_scatter(scores.to_numpy(dtype=float)[-LATE:]) for _, scores in followed if len(scores) >= LATE]
+    last = own.sort_values(["_itself", epoch], kind="stable").groupby(unit, dropna=False, sort=False).tail(1)
+    return last.drop(columns=["_training", "_itself"]), np.array(late, dtype=float).reshape(-1, 2)
+
+
+def _training(rows: pd.DataFrame) -> pd.Series:
+    """The name of the training that each row is of, which tables have beside the names of its checkpoints."""
+    known = next((column for column in TRAINING if column in rows), "run")
+    return rows[known].astype("string").fillna(rows["run"].astype("string"))
+
+
+def _scatter(scores: np.ndarray) -> tuple[float, float]:
+    """Standard deviation of scores (n,) in their order: about their mean, and about a straight line."""
+    steps = np.arange(len(scores))
+    left = scores - np.polyval(np.polyfit(steps, scores, 1), steps)
+    return float(scores.std(ddof=1)), float(np.sqrt((left**2).sum() / (len(scores) - 2)))
 
 
 def _over_subjects(rows: pd.DataFrame) -> pd.DataFrame:

@@ -53,6 +53,8 @@ def _resolution_row(content: BenchmarkFile, place: int, own: BenchmarkResolution
         "own error": _number(own.error),
         "spread / own error": _number(own.spread_over_error, ".1f"),
         "late checkpoints": _number(own.late_noise),
+        "about a line": _number(own.late_about_line),
+        "spread / late": _number(own.spread_over_late, ".1f"),
         **{f"seen with {n} seed{'s' * (n > 1)}": _number(own.smallest_difference(n)) for n in SHOWN_SEEDS},
         f"seeds to see {SHOWN_DIFFERENCE:g}": "–" if needed is None else str(needed),
         f"error of asymptote, {SHOWN_RUNS} runs": _number(error.of_asymptote[at] if error and at is not None else None),
