@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.oracle import witness
 from tests.oracle.studies import WITNESS_FILE, parity_studies, read_table
+from tests.support.law_points import noisy, points, unit
 
 from neuroscaling.core.files import read_json
 from neuroscaling.laws.bootstrap import resample_weights
@@ -125,3 +126,20 @@ def test_no_resample_of_a_score_form_is_worse_than_the_witness(studies, form):
     assert law.loss_value <= witness.solve(form, study.scaled, study.y).loss * ALLOWED
     for weights, loss in zip(resample_weights(len(study.y), 6), law.resampled_loss, strict=True):
         assert loss <= witness.solve(form, study.scaled, study.y, weights).loss * ALLOWED
+
+
+@pytest.mark.parametrize("form", ["broken_power_law", "data_constrained"])
+def test_no_resample_of_a_later_form_is_worse_than_the_witness(form):
+    """Of planted laws: the witness starts from drawn points of its grid."""
+    y, x = noisy(form, 0.004, seed=2), points(form) / unit(form, 10.0)
+    law = fit(points(form), y, form=form, x_scale=unit(form, 10.0), bootstraps=2, mode="parity")
+    weights = np.concatenate([np.ones((1, len(y)), dtype=int), resample_weights(len(y), 2)])
+    for row, loss in zip(weights, [law.loss_value, *law.resampled_loss], strict=True):
+        assert loss <= witness.solve(form, x, 1 - y, row, some_starts(form, 4)).loss * ALLOWED
+    theirs = witness.objective(form, x, 1 - y)(witness_theta(law.params))
+    assert theirs == pytest.approx(law.loss_value, rel=1e-7)
+
+
+def witness_theta(params):
+    """The witness's parameters of a law: logarithms of all but the exponents."""
+    return np.array([value if name[0] in "abc" else np.log(value) for name, value in params.items()])

@@ -1,9 +1,9 @@
 """The published solver, written from its description: scipy's BFGS with numerical gradients from every point of a grid.
 
 Gokce & Schrimpf 2025 fit ln(E + A x^-alpha) and its two relatives to ln(1 - score), by the sum of Huber losses with
-delta 1e-3. Forms of the score itself have no published solver; they get the same one, half the sum of squares, and a
-grid of five values a parameter. Nothing here is shared with `neuroscaling.laws`, so that each can judge the other.
-x is always in the units of the law: divided by its scale.
+delta 1e-3. Other forms have no published solver; they get the same one and a grid of a few values a parameter, those of
+the score itself half the sum of squares. Nothing here is shared with `neuroscaling.laws`, so that each can judge the
+other. x is always in the units of the law: divided by its scale.
 """
 
 from collections.abc import Callable
@@ -63,6 +63,21 @@ def chinchilla(theta: Array, log_x: Array) -> Array:
     return np.logaddexp(np.logaddexp(a - alpha * log_x[:, 0], b - beta * log_x[:, 1]), e)
 
 
+def broken_power_law(theta: Array, log_x: Array) -> Array:
+    """theta = (ln E, ln A, c0, c1, ln d1, ln f1); Caballero and others 2023, equation 1 with one break."""
+    e, a, before, gained, at, width = theta
+    bend = np.logaddexp(0.0, (log_x - at) / np.exp(width))
+    return np.logaddexp(a - before * log_x - gained * np.exp(width) * bend, e)
+
+
+def data_constrained(theta: Array, log_x: Array) -> Array:
+    """theta = (ln E, ln A, alpha, ln B, beta, ln R*); log_x (n, 3); Muennighoff and others 2023, equation 5."""
+    e, a, alpha, b, beta, worn = theta
+    limit, (n, unique, passes) = np.exp(worn), log_x.T
+    data = np.exp(unique) * (1.0 + limit * (1.0 - np.exp(-(np.exp(passes) - 1.0) / limit)))
+    return np.logaddexp(np.logaddexp(a - alpha * n, b - beta * np.log(data)), e)
+
+
 def log_linear(theta: Array, log_x: Array) -> Array:
     """theta = (a, b)."""
     return theta[0] + theta[1] * log_x / np.log(10.0)
@@ -83,6 +98,11 @@ def logistic(theta: Array, log_x: Array) -> Array:
     return theta[0] / (1.0 + np.exp(theta[2] * (theta[1] - log_x)))
 
 
+def chinchilla_parameters(theta: Array) -> dict[str, float]:
+    """Natural parameters from theta = (ln E, ln A, alpha, ln B, beta, ...)."""
+    return {"E": np.exp(theta[0]), "A": np.exp(theta[1]), "alpha": theta[2], "B": np.exp(theta[3]), "beta": theta[4]}
+
+
 LAWS = {
     "power_law": Law(
         power_law,
@@ -99,7 +119,26 @@ LAWS = {
     "chinchilla": Law(
         chinchilla,
         (LN_E, LN_A, HALVES, LN_A, HALVES),
-        lambda t: {"E": np.exp(t[0]), "A": np.exp(t[1]), "alpha": t[2], "B": np.exp(t[3]), "beta": t[4]},
+        chinchilla_parameters,
+        True,
+    ),
+    "broken_power_law": Law(
+        broken_power_law,
+        (LN_E, (-1.0, 0.0, 1.0), (0.0, 0.3), (0.3, 1.0), (2.0, 4.0, 8.0), (-1.0, 0.0)),
+        lambda t: {
+            "E": np.exp(t[0]),
+            "A": np.exp(t[1]),
+            "c0": t[2],
+            "c1": t[3],
+            "d1": np.exp(t[4]),
+            "f1": np.exp(t[5]),
+        },
+        True,
+    ),
+    "data_constrained": Law(
+        data_constrained,
+        (LN_E, (-1.0, 0.0, 5.0), (0.5, 1.0), (-1.0, 0.0, 5.0), (0.5, 1.0), (0.0, 3.0, 6.0)),
+        lambda t: chinchilla_parameters(t) | {"R_star": np.exp(t[5])},
         True,
     ),
     "log_linear": Law(
@@ -135,9 +174,9 @@ def grid(form: str) -> list[tuple[float, ...]]:
 
 
 def objective(form: str, x: Array, y: Array, weights: Array | None = None) -> Callable[[Array], float]:
-    """The loss as a function of theta, for x (n,) or (n, 2) and y (n,).
+    """The loss as a function of theta, for x (n,), (n, 2) or (n, 3) and y (n,).
 
-    y is what the law describes: 1 - score for the three published laws, the score for the others. weights: integers
+    y is what the law describes: 1 - score for the laws of misalignment, the score for the others. weights: integers
     (n,): how often each point occurs; the points are then repeated, as the published code copies rows.
     """
     law = LAWS[form]
