@@ -29,7 +29,7 @@ from neuroscaling.core.provenance import provenance
 from neuroscaling.laws.bootstrap import resample_weights
 from neuroscaling.laws.fitting import fit
 from neuroscaling.laws.influence import influence_of
-from neuroscaling.laws.study_fit import fit_points
+from neuroscaling.laws.study_fit import FittedPoints, fit_points
 from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
 
 CASES = [
@@ -127,9 +127,7 @@ def study_alone(mode: str) -> dict[str, Any]:
     chosen = [job for job in jobs if job.settings["mode"] == mode and job.settings["fit"] in parity]
     fitted = {job.name: cpu_seconds(lambda job=job: fit_points(table, job.settings)) for job in chosen}
     seconds = {name: spent for name, (spent, _) in fitted.items()}
-    without = {
-        job.name: cpu_seconds(lambda job=job: influence_of(*fitted[job.name][1][2:], job.settings)) for job in chosen
-    }
+    without = {job.name: cpu_seconds(lambda job=job: _influence(fitted[job.name][1], job.settings)) for job in chosen}
     slowest = max(seconds, key=lambda name: seconds[name])
     return {
         "mode": mode, "fits": len(seconds), "cpu_minutes": _short(sum(seconds.values()) / 60), "goal_minutes": 10,
@@ -137,6 +135,10 @@ def study_alone(mode: str) -> dict[str, Any]:
         "goal_without_groups": 30, "groups": sum(len(found.groups) for _, (found, _) in without.values()),
         "slowest": slowest, "its_seconds": _short(seconds[slowest]), "peak_mb": _peak_mb(), "goal_mb": 1000,
     }  # fmt: skip
+
+
+def _influence(found: FittedPoints, settings: dict[str, Any]) -> Any:
+    return influence_of(found.laws, found.selection, settings)
 
 
 def large_alone(bootstraps: str) -> dict[str, Any]:

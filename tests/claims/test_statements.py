@@ -10,7 +10,7 @@ import yaml
 from neuroscaling.claims.judging import judge, write_claims
 from neuroscaling.claims.without_groups import LeftOut, without
 from neuroscaling.core.errors import StudyError
-from neuroscaling.laws.influence_record import GroupInfluence, Influence, Quantity
+from neuroscaling.laws.influence_record import FormWithout, GroupInfluence, Influence, Quantity
 from neuroscaling.study.sections.claim_files import Claim, load_claim_file, read_claim_file, unknown_fits
 from tests.claims.test_claims import FAST, LINE, SLOW, law, row
 from tests.support.finished_fits import finished
@@ -65,13 +65,13 @@ def test_one_form_better_than_another(aicc, mae, verdict):
     assert one(statement, ["IT"], made).verdict == verdict
 
 
-def left_out(name, params, value="ResNet", reason="", noise=0.002):
+def left_out(name, params, value="ResNet", reason="", noise=0.002, forms=()):
     """What a fit stands on: one group, without which the law has these parameters."""
     named = dict(zip(("E", "A", "alpha"), params, strict=True))
     whole = {"asymptote": Quantity(value=0.5, low=0.4, high=0.6)}
     group = GroupInfluence(
         number=0, column="arch_family", value=value, n=10, share=0.5, params={} if reason else named,
-        quantities={} if reason else whole, reason=reason,
+        quantities={} if reason else whole, reason=reason, forms=list(forms),
     )  # fmt: skip
     record = Influence(name=name, fit=name, mode="corrected", status="judged", whole=whole, groups=[group])
     jitter = 1 + np.random.default_rng(0).normal(0, noise, (50, 3))
@@ -97,6 +97,40 @@ def test_a_claim_that_holds_only_in_part_without_a_group_does_not_rest_on_it():
         found.stands is True
         and "supported in part without 1, a grade apart; the same without 0 of 1" in found.rests_on_groups
     )
+
+
+def forms_without(params, aicc):
+    own = FormWithout(form="power_law", params=dict(zip(("E", "A", "alpha"), params, strict=True)), aicc=0.0,
+                      held_out_error=0.01)  # fmt: skip
+    return [own, FormWithout(form="log_linear", params=LINE, aicc=aicc, held_out_error=0.02)]
+
+
+@pytest.mark.parametrize(
+    ("whole", "without", "words"),
+    [
+        (30.0, 1.0, "does not turn this; one does without ResNet"),
+        (1.0, 30.0, "turns this; one does not without ResNet"),
+    ],
+)
+def test_a_claim_rests_on_a_group_without_which_it_starts_or_ceases_to_depend_on_the_form(whole, without, words):
+    statement = {"kind": "pace", "saturates": ["IT"]}
+    made = {"IT": law(SLOW, others=[row("log_linear", LINE, whole, 0.02)])}
+    found = one(statement, ["IT"], made, {"IT": left_out("IT", SLOW, forms=forms_without(SLOW, without))})
+    assert found.stands is False and words in found.rests_on_groups
+    assert "supported with all points; the same without 1 of 1 groups" in found.rests_on_groups
+    same = one(statement, ["IT"], made, {"IT": left_out("IT", SLOW, forms=forms_without(SLOW, whole))})
+    assert same.stands is True and "the same without 1 of 1 groups." in same.rests_on_groups.split("another form")[1]
+    # A record that doesn't have them says nothing of other forms.
+    assert "form" not in one(statement, ["IT"], made, {"IT": left_out("IT", SLOW)}).rests_on_groups
+
+
+def test_a_better_form_is_compared_without_each_group():
+    made = {"IT": law(SLOW, others=[row("log_linear", LINE, 30.0, 0.02)])}
+    statement = {"kind": "better_form", "form": "power_law", "than": "log_linear"}
+    found = one(statement, ["IT"], made, {"IT": left_out("IT", SLOW, forms=forms_without(SLOW, -30.0))})
+    assert found.verdict == "supported" and "supported in part without 1, a grade apart" in found.rests_on_groups
+    found = one(statement, ["IT"], made, {"IT": left_out("IT", SLOW)})
+    assert found.stands is False and "not testable without ResNet" in found.rests_on_groups
 
 
 def test_a_group_is_left_out_of_every_law_that_has_it():

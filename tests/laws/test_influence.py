@@ -98,7 +98,29 @@ def test_a_column_that_varies_within_points_makes_no_standard_group():
 
 
 def judged(frame, **settings):
-    return influence_of(law_of(frame), selection(frame), SETTINGS | {"leave_out": ["arch_family"]} | settings)[0]
+    return influence_of([law_of(frame)], selection(frame), SETTINGS | {"leave_out": ["arch_family"]} | settings)[0]
+
+
+def test_other_forms_are_those_of_a_filter_against_the_group_and_none_in_parity():
+    frame = points()
+    settings = SETTINGS | {"leave_out": ["arch_family"], "holdout": "top_decade"}
+    laws = [law_of(frame), law_of(frame, "logistic", bootstraps=0, loss="huber")]
+    found = influence_of(laws, selection(frame), settings)[0]
+    for group in found.groups:
+        rest = frame[frame["arch_family"] != group.value]
+        low = rest[rest["x"] < 0.1 * rest["x"].max()]
+        top = rest.drop(low.index)
+        assert [own.form for own in group.forms] == ["power_law", "logistic"]
+        for own in group.forms:
+            expected = law_of(rest, own.form, bootstraps=0, loss="huber")
+            before = law_of(low, own.form, bootstraps=0, loss="huber")
+            assert own.params == pytest.approx(expected.params, rel=2e-3)
+            assert own.aicc == pytest.approx(expected.aicc(), abs=1e-3)
+            error = np.abs(before.predict(top["x"].to_numpy()) - top["y"]).mean()
+            assert own.held_out_error == pytest.approx(error, rel=1e-3)
+    parity = [law_of(frame, mode="parity"), law_of(frame, "logistic", bootstraps=0, loss="huber", mode="parity")]
+    found = influence_of(parity, selection(frame), settings | {"mode": "parity"})[0]
+    assert len(found.groups) == 3 and all(group.forms == [] for group in found.groups)
 
 
 def test_a_law_of_all_families_alike_stands():
@@ -180,9 +202,9 @@ def test_the_record_is_written_beside_the_fit_and_read_again(tmp_path):
 
 def test_nothing_is_left_out_where_nothing_is_asked():
     frame = points()
-    record, resamples = influence_of(law_of(frame), selection(frame), SETTINGS | {"leave_out": []})
+    record, resamples = influence_of([law_of(frame)], selection(frame), SETTINGS | {"leave_out": []})
     assert record.status == "not asked" and record.groups == [] and resamples.empty
-    assert influence_of(None, None, SETTINGS)[0].status == "no law"
+    assert influence_of([], None, SETTINGS)[0].status == "no law"
     json.dumps(influence_content(record), allow_nan=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from neuroscaling.claims import curves_above, pace, parameters, rising_gains
 from neuroscaling.claims.evidence import BY_FORM, NO, PARTLY, UNTESTED, YES, ByForm, Case, Finding, common_support
-from neuroscaling.claims.without_groups import LeftOut, groups_of, read_left_out, without
+from neuroscaling.claims.without_groups import LeftOut, forms_are_known, groups_of, read_left_out, without
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.finished_law import law_called, read_fits
 from neuroscaling.laws.fit_record import FitRecord
@@ -29,7 +29,9 @@ VERDICT_RULE = (
     "could be made, for want of fits or resamples. Beside the verdict stands what rests on single groups of points, of "
     "the corrected fits: a claim rests on a group where its findings turn without it, from supported to not supported, "
     "the reverse, or to not testable. Groups without which they are a grade apart (in part in place of either, or the "
-    "reverse) are counted and no more, since the ends of intervals rest on 100 resamples there."
+    "reverse) are counted and no more, since the ends of intervals rest on 100 resamples there. The other forms are "
+    "fitted without each group too: a claim also rests on a group where it depends on the form, by the same rule, "
+    "without that group and not with all points, or the reverse."
 )
 MOST_NAMED = 12
 
@@ -59,9 +61,9 @@ class JudgedClaim:
 
     verdict: "supported", "supported in part", "depends on the form", "not supported" or "not testable". evidence: what
     was found. depends_on_form: what other forms say, None where nothing was compared. rests_on_groups: for each set of
-    corrected fits, without which groups its findings turn; None where no fit was made without groups. stands: whether
-    none turns them; None where that is not known. rule: how the verdict follows from the
-    numbers; limits: what they can't tell.
+    corrected fits, without which groups its findings turn, or start or cease to depend on the form; None where no fit
+    was made without groups. stands: whether there is no such group; None where that is not known. rule: how the verdict
+    follows from the numbers; limits: what they can't tell.
     """
 
     claim: str
@@ -103,11 +105,11 @@ def _judged(claim: Claim, fits: Mapping[str, FitRecord], left_out: Mapping[str, 
     kind, statement = KINDS[claim.statement.kind], claim.statement
     cases = list(_cases(claim, fits))
     found = [finding for case, _ in cases for finding in kind.findings(statement, case)]
-    asked = [case for case, control in cases if case.mode != "parity" and _asks(claim, control)]
-    forms = [words for case in asked if (words := kind.by_form(statement, case)) is not None]
+    own = [(case, _asks(claim, control)) for case, control in cases if case.mode != "parity"]
+    forms = [words for case, asks in own if asks and (words := kind.by_form(statement, case)) is not None]
     support = common_support([finding.support for finding in found])
     matters = support is not None and any(words.matters for words in forms)
-    groups = [_rests(kind, statement, case, left_out) for case, _ in cases if case.mode != "parity"]
+    groups = [_rests(kind, statement, case, left_out, asks) for case, asks in own]
     known = [rests for rests in groups if rests is not None]
     return JudgedClaim(
         claim=claim.claim,
@@ -139,16 +141,31 @@ def _asks(claim: Claim, control: bool) -> bool:
     return claim.forms_of == "all" or (claim.forms_of == "controls") is control
 
 
-def _rests(kind: Kind, statement: Statement, case: Case, left_out: Mapping[str, LeftOut]) -> tuple[str, bool] | None:
-    """Without which groups the findings of a case turn, in words, and whether there is none."""
+def _rests(
+    kind: Kind, statement: Statement, case: Case, left_out: Mapping[str, LeftOut], forms: bool
+) -> tuple[str, bool] | None:
+    """Without which groups a case turns, in words, and whether there is none. forms: whether those count."""
     whole = common_support([finding.support for finding in kind.findings(statement, case)])
     groups = groups_of(case, left_out)
     if not groups or whole is None:
         return None
     found: dict[str, str] = {}
+    by_form: dict[str, bool] = {}
     for group in groups:
-        own = [finding.support for finding in kind.findings(statement, without(case, group, left_out))]
-        found[group_words(*group)] = common_support(own) or UNTESTED
+        words, own = group_words(*group), without(case, group, left_out)
+        found[words] = common_support([one.support for one in kind.findings(statement, own)]) or UNTESTED
+        if forms and found[words] != UNTESTED and forms_are_known(case, group, left_out):
+            said = kind.by_form(statement, own)
+            by_form |= {} if said is None else {words: said.matters}
+    support, turned = _turned(whole, found)
+    said = kind.by_form(statement, case) if by_form else None
+    dependence, changed = ("", []) if said is None else _dependence(said.matters, by_form)
+    parts = [f"{case.opening}{', '.join(case.laws)}: {support}.", dependence]
+    return " ".join(part for part in parts if part), not turned and not changed
+
+
+def _turned(whole: str, found: Mapping[str, str]) -> tuple[str, list[str]]:
+    """What becomes of the support without each group, in words, and the groups without which it turns."""
     apart = (YES, NO) if whole == PARTLY else (PARTLY,)
     turned = {words: support for words, support in found.items() if support not in (whole, *apart)}
     near = Counter(support for support in found.values() if support in apart)
@@ -157,4 +174,14 @@ def _rests(kind: Kind, statement: Statement, case: Case, left_out: Mapping[str, 
     some = [f"{support} without {count}, a grade apart" for support, count in near.items()]
     same = len(found) - len(turned) - near.total()
     parts = [f"{whole} with all points", *named, *more, *some, f"the same without {same} of {len(found)} groups"]
-    return f"{case.opening}{', '.join(case.laws)}: {'; '.join(parts)}.", not turned
+    return "; ".join(parts), list(turned)
+
+
+def _dependence(whole: bool, by_form: Mapping[str, bool]) -> tuple[str, list[str]]:
+    """Whether other forms turn the finding without each group, in words, and the groups without which that changes."""
+    changed = [words for words, matters in by_form.items() if matters != whole]
+    more = [f"{len(changed) - MOST_NAMED} more"] if len(changed) > MOST_NAMED else []
+    names = ", ".join([*changed[:MOST_NAMED], *more])
+    start = f"With all points another form {'turns' if whole else 'does not turn'} this"
+    other = f"; one {'does not' if whole else 'does'} without {names}" if changed else ""
+    return f"{start}{other}; the same without {len(by_form) - len(changed)} of {len(by_form)} groups.", changed

@@ -1,8 +1,9 @@
 """A claim is judged again without each group of points that its laws have.
 
 A law without a group has the parameters and resamples that the job of its fit wrote (`laws.influence_record`); its
-curve is drawn from them over the same x. The group is left out of all laws of a case that have it; where no law can be
-fitted without it, that law is missing.
+curve is drawn from them over the same x. The other forms that the fit is compared with come from there too, with their
+AICc and their held-out error without the group. The group is left out of all laws of a case that have it; where no law
+can be fitted without it, that law is missing.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroscaling.claims.evidence import Case, scores
+from neuroscaling.claims.evidence import Case, score, scores
 from neuroscaling.laws.curves import Curve
 from neuroscaling.laws.finished_law import FinishedLaw
-from neuroscaling.laws.fit_record import Flag, Resamples
+from neuroscaling.laws.fit_record import ComparedForm, Flag, Holdout, Resamples
 from neuroscaling.laws.influence_record import (
+    FormWithout,
     GroupInfluence,
     Influence,
     Value,
@@ -80,6 +82,13 @@ def without(case: Case, group: Key, left_out: Mapping[str, LeftOut]) -> Case:
     return Case(case.mode, f"Without {group_words(*group)}.", laws)
 
 
+def forms_are_known(case: Case, group: Key, left_out: Mapping[str, LeftOut]) -> bool:
+    """Whether every law of the case that has the group and is compared with other forms has them without it too."""
+    with_group = [(law, left_out[law.name].groups.get(group)) for law in case.laws.values() if law.name in left_out]
+    changed = [(law, found) for law, found in with_group if found is not None and not found.reason]
+    return all(found.forms or len(law.compared) < 2 for law, found in changed)
+
+
 def _without(law: FinishedLaw, group: GroupInfluence, resamples: pd.DataFrame) -> FinishedLaw:
     own = Resamples(resamples[law.form.names].to_numpy(dtype=np.float64))
     flags = {name: Flag(identified=quantity.identified) for name, quantity in group.quantities.items()}
@@ -87,10 +96,19 @@ def _without(law: FinishedLaw, group: GroupInfluence, resamples: pd.DataFrame) -
         flags[law.form.asymptote] = flags.pop("asymptote")
     changes = {
         "params": group.params, "resamples": own, "flags": flags, "saturation": None, "saturation_ci95": None,
-        "saturation_statement": None, "allocation": None, "compared": [],
+        "saturation_statement": None, "allocation": None,
+        "compared": [_compared(law, one) for one in group.forms],
     }  # fmt: skip
     changed = law.model_copy(update=changes)
     return changed if law.curve is None else changed.model_copy(update={"curve": _curve(changed, law.curve)})
+
+
+def _compared(law: FinishedLaw, found: FormWithout) -> ComparedForm:
+    row = ComparedForm(form=found.form, params=found.params, aicc=found.aicc, holdout=Holdout(mae=found.held_out_error))
+    if law.curve is None:
+        return row
+    fit = score(found.form, row.parameters, law.curve.x / float(law.scales[0]))[0]
+    return row.model_copy(update={"curve": Curve(x=law.curve.x, fit=fit)})
 
 
 def _curve(law: FinishedLaw, whole: Curve) -> Curve:

@@ -22,6 +22,7 @@ from neuroscaling.laws.influence_record import (
     JUDGED,
     NO_LAW,
     NOT_ASKED,
+    FormWithout,
     GroupInfluence,
     Influence,
     Quantity,
@@ -29,9 +30,11 @@ from neuroscaling.laws.influence_record import (
 from neuroscaling.laws.law_fit import LawFit, finite
 from neuroscaling.laws.leave_out import (
     STANDARD,
+    Group,
     WithoutGroup,
     affordable_bootstraps,
     groups_of,
+    held_out_errors,
     leave_groups_out,
 )
 from neuroscaling.laws.points import Selection
@@ -48,12 +51,14 @@ logger = logging.getLogger(__name__)
 
 
 def influence_of(
-    law: LawFit | None, selection: Selection | None, settings: Mapping[str, Any]
+    laws: Sequence[LawFit], selection: Selection | None, settings: Mapping[str, Any]
 ) -> tuple[Influence, pd.DataFrame]:
-    """What the fit `law` of the points `selection` stands on, and the resamples of each group as rows of a table.
+    """What a fit of the points `selection` stands on, and the resamples of each group as rows of a table.
 
-    settings: of a FitJob; `leave_out` names columns, None for the standard ones, [] for nothing. law, selection: None
-    where the data allow no law. Raises DataError for columns that make no groups.
+    laws: that of the fit, then those of the other forms that it is compared with, which are fitted without each group
+    too, but in parity mode; empty where the data allow no law, `selection` is None then. settings: of a FitJob;
+    `leave_out` names columns, None for the standard ones, [] for nothing. Raises DataError for columns that make no
+    groups.
     """
     import pandas as pd
 
@@ -62,15 +67,16 @@ def influence_of(
     empty = pd.DataFrame({GROUP_COLUMN: np.empty(0, dtype=np.int64)})
     if asked == []:
         return Influence(**about, status=NOT_ASKED, verdict="not asked (`leave_out: []`)"), empty
-    if law is None or selection is None:
+    if not laws or selection is None:
         return Influence(**about, status=NO_LAW, verdict="the fit has no law"), empty
-    start = time.process_time()
+    start, law = time.process_time(), laws[0]
     whole = quantities(law)
     judged = [name for name, quantity in whole.items() if quantity.identified]
     groups = groups_of(selection, asked)
     bootstraps = min(settings["bootstraps"], affordable_bootstraps(len(law.y), len(groups)))
     left = leave_groups_out(law, groups, selection.clusters, selection.hierarchy, bootstraps)
-    found = [_group(number, without, whole, judged) for number, without in enumerate(left)]
+    forms = _forms(laws, left, selection, settings) if len(laws) > 1 and law.mode != "parity" else [[] for _ in left]
+    found = [_group(number, without, whole, judged, forms[number]) for number, without in enumerate(left)]
     points, refitted = influential_points(law, _labels(selection), whole, judged)
     stands, verdict = _verdict(found, judged, law)
     columns = [c for c in (STANDARD if asked is None else asked) if any(g.column == c or c in _also(g) for g in found)]
@@ -100,7 +106,40 @@ def _labels(selection: Selection) -> list[str]:
     return [f"point {number}" for number in range(1, len(points) + 1)]
 
 
-def _group(number: int, without: WithoutGroup, whole: Mapping[str, Quantity], judged: Sequence[str]) -> GroupInfluence:
+def _forms(
+    laws: Sequence[LawFit], left: Sequence[WithoutGroup], selection: Selection, settings: Mapping[str, Any]
+) -> list[list[FormWithout]]:
+    """Every form of the comparison without each group; none for a group without which the fit has no law."""
+    groups = [without.group for without in left if without.law is not None]
+    by_form = [_form(law, groups, left if law is laws[0] else None, selection, settings) for law in laws]
+    rows = iter(zip(*by_form, strict=True))
+    return [[] if without.law is None else [row for row in next(rows) if row is not None] for without in left]
+
+
+def _form(
+    law: LawFit,
+    groups: Sequence[Group],
+    known: Sequence[WithoutGroup] | None,
+    selection: Selection,
+    settings: Mapping[str, Any],
+) -> list[FormWithout | None]:
+    """A form without each of the groups, None where too few points are left. known: its laws without them."""
+    left = known or leave_groups_out(law, groups, selection.clusters, selection.hierarchy, 0)
+    fitted = [without.law for without in left if known is None or without.law is not None]
+    errors = held_out_errors(law, groups, settings["holdout"], selection.clusters)
+    return [
+        FormWithout(form=own.form.name, params=own.params, aicc=own.aicc(), held_out_error=error) if own else None
+        for own, error in zip(fitted, errors, strict=True)
+    ]
+
+
+def _group(
+    number: int,
+    without: WithoutGroup,
+    whole: Mapping[str, Quantity],
+    judged: Sequence[str],
+    forms: Sequence[FormWithout],
+) -> GroupInfluence:
     group, law = without.group, without.law
     n = int(group.kept.sum())
     about: dict[str, Any] = {
@@ -112,7 +151,7 @@ def _group(number: int, without: WithoutGroup, whole: Mapping[str, Quantity], ju
     own = quantities(law)
     changes = [words for name in judged if (words := _change(name, whole[name], own[name]))]
     gains = [name for name, quantity in own.items() if quantity.identified and name not in judged]
-    return GroupInfluence(**about, params=law.params, quantities=own, changes=changes, gains=gains)
+    return GroupInfluence(**about, params=law.params, quantities=own, changes=changes, gains=gains, forms=list(forms))
 
 
 def _change(name: str, whole: Quantity, own: Quantity) -> str:

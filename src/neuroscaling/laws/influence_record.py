@@ -49,13 +49,27 @@ class Quantity(Record):
         return not self.doubt
 
 
+class FormWithout(Record):
+    """A form of the comparison, fitted without one group: its parameters by name, and what tells it from other forms.
+
+    aicc: None where too few points are left; held_out_error: mean absolute error on the held-out points that are left,
+    None where the rest allows no fit.
+    """
+
+    form: str
+    params: dict[str, Number]
+    aicc: float | None = None
+    held_out_error: float | None = None
+
+
 class GroupInfluence(Record):
     """The fit without one group of its points.
 
     number: of its rows in the table of resamples; column, value: what the points of the group have; also: columns whose
     value has the same points; n: points that are left; share: of the points that the group holds; reason: why no law
     can be fitted without it; params: by name; quantities: by name; changes: what of the law rests on the group, in
-    words, empty where nothing does; gains: what is identified without the group alone.
+    words, empty where nothing does; gains: what is identified without the group alone; forms: those that are compared,
+    the fit's own among them, empty in parity mode and where one form is fitted.
     """
 
     number: int
@@ -69,6 +83,7 @@ class GroupInfluence(Record):
     quantities: dict[str, Quantity] = {}
     changes: list[str] = []
     gains: list[str] = []
+    forms: list[FormWithout] = []
 
     @property
     def words(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
-from neuroscaling.laws import solver
+from neuroscaling.laws import comparison, solver
 from neuroscaling.laws.bootstrap import resample_weights, undetermined_of
 from neuroscaling.laws.fitting import independent_units
 from neuroscaling.laws.law_fit import LawFit
@@ -98,6 +98,26 @@ def leave_groups_out(
     return [
         WithoutGroup(group, None if reason else next(laws), reason)
         for group, reason in zip(groups, reasons, strict=True)
+    ]
+
+
+def held_out_errors(
+    law: LawFit, groups: Sequence[Group], rule: str | dict[str, int], clusters: Sequence[object] | None = None
+) -> list[float | None]:
+    """Mean absolute error of the form of `law` on the points that are held out, without each of the groups.
+
+    rule: which of the points that are left are held out (`comparison.held_out`). None where the rest allows no fit.
+    """
+    x = law.x if law.x.ndim == 1 else law.x.prod(axis=1)
+    out = np.zeros((len(groups), len(x)), dtype=bool)
+    for own, group in zip(out, groups, strict=True):
+        if group.kept.any():
+            own[group.kept] = comparison.held_out(x[group.kept], rule, _kept(clusters, group.kept))
+    rest = [replace(group, kept=group.kept & ~own) for own, group in zip(out, groups, strict=True)]
+    left = leave_groups_out(law, rest, bootstraps=0)
+    return [
+        float(np.abs(without.law.predict(law.x[own]) - law.y[own]).mean()) if without.law and own.any() else None
+        for own, without in zip(out, left, strict=True)
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,24 +59,40 @@ def fit_table(
     Where the data are too few for the law, the content has the status "not testable" and the reason; the bootstraps are
     then empty. Raises DataError for data that no law can describe (see `laws.point_checks`) and for unknown columns.
     """
-    return fit_points(table, settings, failed)[:2]
+    found = fit_points(table, settings, failed)
+    return found.content, found.bootstraps
 
 
-def fit_points(
-    table: pd.DataFrame, settings: dict[str, Any], failed: Sequence[FailedRun] = ()
-) -> tuple[dict[str, Any], pd.DataFrame, LawFit | None, Selection | None]:
-    """What `fit_table` gives, then the law and its points, each None where the data allow none. Raises as it does."""
+@dataclass(frozen=True)
+class FittedPoints:
+    """The content of a fit's file and its bootstraps, and what they were made from.
+
+    laws: that of the fit, then those of other forms that the points allow; selection: the points. None of either where
+    the data allow no law.
+    """
+
+    content: dict[str, Any]
+    bootstraps: pd.DataFrame
+    laws: list[LawFit]
+    selection: Selection | None
+
+
+def fit_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequence[FailedRun] = ()) -> FittedPoints:
+    """What `fit_table` gives, with the laws and their points. Raises as it does."""
     import pandas as pd
 
     start = time.perf_counter()
-    law = selection = None
+    laws: list[LawFit] = []
+    selection = None
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
     common["caption"] = settings.get("caption", "")
     try:
         selection = select_points(table, settings, failed)
         common |= _about(selection) | {"chosen_on": settings.get("chosen_on", KEEP)}
         law = _fit(selection, settings, settings["forms"][0], settings["bootstraps"])
-        result, bootstraps = _fitted(selection, settings, law)
+        forms = {settings["forms"][0]: law, **_other_forms(selection, settings)}
+        result, bootstraps = _fitted(selection, settings, law, forms)
+        laws = [one for one in forms.values() if isinstance(one, LawFit)]
         result["notes"] += _about_luck(selection)
     except NotTestable as error:
         logger.warning("%s is not testable: %s", settings["name"], error)
@@ -83,13 +100,15 @@ def fit_points(
     seconds = time.perf_counter() - start
     record = provenance(PACKAGES, seconds, settings=settings)
     content = finite({**common, **result, "seconds": round(seconds, 3), "provenance": record})
-    return content, bootstraps, law, selection
+    return FittedPoints(content, bootstraps, laws, selection)
 
 
-def _fitted(selection: Selection, settings: dict[str, Any], law: LawFit) -> tuple[dict[str, Any], pd.DataFrame]:
+def _fitted(
+    selection: Selection, settings: dict[str, Any], law: LawFit, forms: Mapping[str, LawFit | NotTestable]
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """What the fit file says of the law, and the bootstraps."""
     best_sizes, cost = _best_sizes(selection, settings, law)
-    result = {"status": FITTED, **law.to_dict(), **_comparison(selection, settings, law), "allocation": best_sizes}
+    result = {"status": FITTED, **law.to_dict(), **_comparison(selection, settings, forms), "allocation": best_sizes}
     report = law.fit_report() + (f"\n[[Note]] {SIMULATED}" if selection.simulated else "")
     return result | {"report": report, "least_squares": _least_squares(law)}, _bootstraps(law, cost)
 
@@ -103,14 +122,14 @@ def write_fit(
     What is written is read as a record first, so that no file is left that its readers refuse.
     """
     table = read_rows(table_path, settings)
-    content, bootstraps, law, selection = fit_points(table.scores, settings, table.failed)
-    fit_record(content, bootstraps, str(fit_path))
-    stands_on, resamples = influence_of(law, selection, settings)
-    for frame, path in ((bootstraps, bootstraps_path), (resamples, resamples_path(fit_path))):
+    found = fit_points(table.scores, settings, table.failed)
+    fit_record(found.content, found.bootstraps, str(fit_path))
+    stands_on, resamples = influence_of(found.laws, found.selection, settings)
+    for frame, path in ((found.bootstraps, bootstraps_path), (resamples, resamples_path(fit_path))):
         with atomic_path(path) as temporary:
             frame.to_parquet(temporary, index=False)
     write_json(influence_path(fit_path), influence_content(stands_on))
-    write_json(fit_path, content)
+    write_json(fit_path, found.content)
 
 
 def _about(selection: Selection) -> dict[str, Any]:
@@ -177,30 +196,41 @@ def _x_scale(form: str, scale: Any) -> Any:
     return [scale[0], float(np.prod(scale[1:]))] if fewer else scale
 
 
-def _comparison(selection: Selection, settings: dict[str, Any], law: LawFit) -> dict[str, Any]:
-    """Held-out error of the law, and the rows of the comparison where several forms are given."""
-    rows = []
-    for form in settings["forms"]:
+def _other_forms(selection: Selection, settings: dict[str, Any]) -> dict[str, LawFit | NotTestable]:
+    """The other forms of the comparison, fitted without bootstraps; why one is not testable in its place."""
+    found: dict[str, LawFit | NotTestable] = {}
+    for form in settings["forms"][1:]:
         try:
-            other = law if form == law.form.name else _fit(selection, settings, form, 0)
-            rows.append(
-                {
-                    "form": form,
-                    "expression": other.expression,
-                    "params": other.params,
-                    "loss": other.loss_value,
-                    "aicc": other.aicc(),
-                    "holdout": _holdout(selection, settings, form),
-                    "curve": _line(other.curve()),
-                    "beyond": _line(other.beyond()),
-                }
-            )
+            found[form] = _fit(selection, settings, form, 0)
         except NotTestable as error:
             logger.warning("%s: %s is not testable: %s", settings["name"], form, error)
-            rows.append({"form": form, "aicc": None, "holdout": None, "reason": str(error)})
-    for column, forms in settings.get("through", {}).items():
-        rows.append(_chain_row(selection, settings, column, (forms[0], forms[1])))
+            found[form] = error
+    return found
+
+
+def _comparison(
+    selection: Selection, settings: dict[str, Any], forms: Mapping[str, LawFit | NotTestable]
+) -> dict[str, Any]:
+    """Held-out error of the law, and the rows of the comparison where several forms are given."""
+    rows = [_row(selection, settings, form, law) for form, law in forms.items()]
+    for column, steps in settings.get("through", {}).items():
+        rows.append(_chain_row(selection, settings, column, (steps[0], steps[1])))
     return {"holdout": rows[0]["holdout"], "compared": comparison.ranked_by_aicc(rows) if len(rows) > 1 else []}
+
+
+def _row(selection: Selection, settings: dict[str, Any], form: str, law: LawFit | NotTestable) -> dict[str, Any]:
+    if isinstance(law, NotTestable):
+        return {"form": form, "aicc": None, "holdout": None, "reason": str(law)}
+    return {
+        "form": form,
+        "expression": law.expression,
+        "params": law.params,
+        "loss": law.loss_value,
+        "aicc": law.aicc(),
+        "holdout": _holdout(selection, settings, form),
+        "curve": _line(law.curve()),
+        "beyond": _line(law.beyond()),
+    }
 
 
 def _chain_row(selection: Selection, settings: dict[str, Any], column: str, forms: tuple[str, str]) -> dict[str, Any]:
