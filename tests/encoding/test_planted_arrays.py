@@ -20,6 +20,7 @@ from neuroscaling.recordings.prepared import open_recording
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.sections.encoding import ArraysEncoding
 from neuroscaling.study.wanted import Targets
+from tests.support.notebooks import run_notebook
 from tests.support.own_arrays import ENTRY, stimulus_rows, write_own
 
 N_TRAINING, N_UNITS = 120, 24
@@ -178,3 +179,10 @@ def test_laws_from_python_are_those_of_the_study(opened):
     for region in LAYERS:
         theirs = opened.fits()[f"mapping.{region}"]
         assert found[region].params == theirs.params and found[region].intervals == theirs.intervals
+
+
+def test_the_notebook_reads_a_finished_study(study, monkeypatch):
+    monkeypatch.setenv("NEUROSCALING_FOLDER", str(Path.cwd()))
+    monkeypatch.setenv("NEUROSCALING_STUDY", "own.yaml")
+    said = run_notebook("reading_a_study")
+    assert "Study own" in said and "SIMULATED data" in said and "2 laws by fit" in said and "'layer4.0'" in said
