@@ -227,13 +227,18 @@ def test_the_one_network_of_a_file_is_found_among_other_tensors(tmp_path):
     same(build_with("resnet_w8", path), original)
 
 
-def test_weights_of_two_networks_are_told(tmp_path):
-    states, path = [build("resnet_w8", 10, seed).state_dict() for seed in (3, 4)], tmp_path / "weights.pth"
-    teacher, student = with_prefix("backbone.", states[0]), with_prefix("module.backbone.", states[1])
-    torch.save({"teacher": teacher, "student": student}, path)
+def test_weights_of_two_networks_are_told_unless_one_is_dinos_teacher(tmp_path):
+    networks, path = [build("resnet_w8", 10, seed) for seed in (3, 4)], tmp_path / "weights.pth"
+    states = [network.state_dict() for network in networks]
+    first, second = with_prefix("backbone.", states[0]), with_prefix("module.backbone.", states[1])
+    torch.save({"left": first, "right": second}, path)
     with pytest.raises(DataError, match="several networks") as caught:
         build_with("resnet_w8", path)
-    assert "`student.module.backbone.`, `teacher.backbone.`" in str(caught.value)
+    assert "`left.backbone.`, `right.module.backbone.`" in str(caught.value)
+    torch.save({"teacher": first, "student": second}, path)
+    same(build_with("resnet_w8", path), networks[0])
+    torch.save({"left": first, "right": with_prefix("module.", states[0])}, path)
+    same(build_with("resnet_w8", path), networks[0])
 
 
 def test_a_prefix_of_names_that_do_not_fit_is_told(tmp_path):

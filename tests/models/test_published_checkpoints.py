@@ -4,6 +4,7 @@ import csv
 
 import pytest
 import torch
+from torch import nn
 
 from neuroscaling.models.build import skeleton
 from neuroscaling.models.checkpoints import build_with
@@ -58,3 +59,38 @@ def test_a_published_checkpoint_is_the_network_that_was_trained(arch, classes, h
         found = read.eval()(images)
     assert found.shape == (2, classes)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+def parts(arch, series, seed):
+    """A network without its classifier, and what is trained of it: a SimCLR with its head, or one half of a DINO."""
+    torch.manual_seed(seed)
+    network = published_network(arch, 10).eval()
+    setattr(network, "head" if arch.startswith("vit") else "fc", nn.Identity())
+    own = nn.Sequential(*list(network.children())[:-1]) if series == "numbered simclr" else network
+    return network, own, nn.Sequential(nn.Linear(8, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4))
+
+
+@pytest.mark.parametrize(
+    ("arch", "series"),
+    [("resnet18", "numbered simclr"), ("resnet_w8", "simclr"), ("vit_w32", "simclr"), ("vit_w32", "dino")],
+)
+def test_the_network_that_learned_without_labels_is_found_in_its_trainers_state(arch, series, tmp_path, caplog):
+    (network, own, head), (_, other, _) = parts(arch, series, 0), parts(arch, series, 1)
+    names = ("teacher_", "student_") if series == "dino" else ("",)
+    trained = {f"{names[0]}backbone": own, f"{names[0]}projection_head": head}
+    trained |= {"student_backbone": other, "student_head": head} if series == "dino" else {}
+    torch.save(composer_state(nn.ModuleDict(trained)), tmp_path / "ep100.pt")
+    with caplog.at_level("INFO"):
+        found = build_with(arch, tmp_path / "ep100.pt").state_dict()
+    assert f"what begins with `{names[0]}backbone.` is taken" in caplog.text.replace("module.", "")
+    expected = network.state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_an_adversarially_trained_network_is_found_beside_what_attacks_it(tmp_path):
+    network = published_network("resnet_w8", 10)
+    attacked = nn.ModuleDict({"model": network, "attacker": nn.ModuleDict({"model": network})})
+    attacked["normalizer"] = nn.BatchNorm2d(3, affine=False)
+    torch.save(composer_state(attacked), tmp_path / "ep10.pt")
+    found, expected = build_with("resnet_w8", tmp_path / "ep10.pt").state_dict(), network.state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)

@@ -38,6 +38,8 @@ from neuroscaling.study.published_weights import (
 
 log = logging.getLogger(__name__)
 DRAWS = {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_, torch.Tensor.random_}
+SCORED_OF_TWO = (("teacher", "student"), ("encoder_q", "encoder_k"), ("online", "target"))
+"""Of two networks that are trained together: the one that is used afterwards, and the other (DINO, MoCo, BYOL)."""
 FIX = "check which weights belong to this architecture; train the run again if they are its own"
 
 
@@ -58,8 +60,9 @@ def build_with(arch: str, weights: Path, ema: bool | None = None) -> nn.Module:
 
     ema: whether the file's averaged weights are meant; None for those that its layout's own reader takes. What the
     weights of one's own network don't hold is as it was when it was made: a run's file says from which seed. Names may
-    begin with a prefix (`module.`, `teacher.backbone.`) where one alone makes them fit. Raises DataError when the file
-    is missing, damaged or of another architecture, or fits in several ways.
+    begin with a prefix (`module.`, `backbone.`) where one alone makes them fit; of two networks that were trained
+    together it is that of the one that is used afterwards, such as DINO's teacher. Raises DataError when the file is
+    missing, damaged or of another architecture, or fits in several ways.
     """
     return network_with(arch, *read_weights(weights, ema), weights)
 
@@ -132,7 +135,7 @@ def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
         and not differences(_skeleton(arch, plain.classes), plain.tensors, metadata)
     ):
         return plain
-    found = [] if "arch" in metadata else _under_prefixes(arch, tensors, metadata)
+    found = [] if "arch" in metadata else _scored(_distinct(_under_prefixes(arch, tensors, metadata)))
     if len(found) == 1:
         return found[0]
     if found:
@@ -154,12 +157,33 @@ def _reading(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[str, st
     raise AssertionError("tensors that fit were not taken")
 
 
+def _distinct(readings: list[Reading]) -> list[Reading]:
+    """Those of `readings` with weights of their own: a wrapped network is often there under two names."""
+    found: list[Reading] = []
+    for one in readings:
+        alike = (other for other in found if other.tensors.keys() == one.tensors.keys())
+        if not any(all(torch.equal(other.tensors[name], one.tensors[name]) for name in one.tensors) for other in alike):
+            found.append(one)
+    return found
+
+
+def _scored(readings: list[Reading]) -> list[Reading]:
+    """Of two networks that were trained together the one that is used afterwards; all where the names say nothing."""
+    for taken, left in SCORED_OF_TWO:
+        chosen = [one for one in readings if taken in one.prefix]
+        others = [one for one in readings if left in one.prefix and taken not in one.prefix]
+        if len(chosen) == 1 and others and len(chosen) + len(others) == len(readings):
+            log.info("`%s` is taken, and not the network that was trained with it", chosen[0].prefix)
+            return chosen
+    return readings
+
+
 def _read_as(
     arch: str, tensors: dict[str, torch.Tensor], metadata: Mapping[str, str], prefix: str = ""
 ) -> Reading | None:
     """Return `tensors` under the network's names, whether they fit or not; None where no number of classes would do."""
     under = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    own = _own_names(arch, under)
+    own = _own_names(arch, _named_modules(arch, under))
     said = metadata.get("classes", "")
     classes = int(said) if said.isdigit() else classes_of(arch, shapes(own))
     return None if classes is None else Reading(own, classes, prefix)
@@ -169,7 +193,8 @@ def _under_prefixes(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[
     """Return all ways to read `tensors` with a prefix taken off, and without those that have another."""
     wanted = _own_parts(arch)
     anchor = max(wanted, key=len, default="")
-    prefixes = {name.removesuffix(anchor) for name in tensors if anchor and name.endswith(f".{anchor}")}
+    anchors = {anchor, _numbered(arch, anchor)} if anchor else set()
+    prefixes = {name.removesuffix(end) for name in tensors for end in anchors if name.endswith(f".{end}")}
     found: dict[frozenset[int], Reading] = {}
     for prefix in sorted(prefixes | set(_common(tensors))):
         reading = _read_as(arch, tensors, metadata, prefix)
@@ -178,6 +203,24 @@ def _under_prefixes(arch: str, tensors: dict[str, torch.Tensor], metadata: dict[
         if not differences(_skeleton(arch, reading.classes), reading.tensors, metadata):
             found.setdefault(frozenset(map(id, reading.tensors.values())), reading)
     return list(found.values())
+
+
+def _numbered(arch: str, name: str) -> str:
+    """The name of a tensor where the network's modules stand in a `Sequential`, as SimCLR's backbones do."""
+    first, _, rest = name.partition(".")
+    modules = list(dict(_skeleton(arch).named_children()))
+    return f"{modules.index(first)}.{rest}" if first in modules else name
+
+
+def _named_modules(arch: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`tensors` with the names of the network's modules in place of their numbers; others as they are."""
+    if not all(name.partition(".")[0].isdigit() for name in tensors) or not _own_parts(arch).isdisjoint(tensors):
+        return tensors
+    modules = list(dict(_skeleton(arch).named_children()))
+    parts = [(name.partition("."), value) for name, value in tensors.items()]
+    if any(int(number) >= len(modules) for (number, _, _), _ in parts):
+        return tensors
+    return {f"{modules[int(number)]}.{rest}": value for (number, _, rest), value in parts}
 
 
 def _common(tensors: Mapping[str, Any]) -> list[str]:
