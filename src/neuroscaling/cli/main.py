@@ -12,6 +12,7 @@ from typing import Any
 
 from neuroscaling.cli import benchmarks, data, forecast, influence, job, store
 from neuroscaling.cli.audit import print_audit
+from neuroscaling.cli.audit_checkpoints import add_checkpoint_audit
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("run", metavar="RUN", help="name of a run that was scored")
     audit.add_argument("benchmark", metavar="BENCHMARK", help="a benchmark of the study")
     audit.add_argument("--study", type=Path, required=True, metavar="STUDY", help="the study that scored it")
+    add_checkpoint_audit(commands)
     text = "make one artefact of a study in this process, for a debugger to follow (docs/faq.md)"
     job.add_job_options(_add(commands, "job", job.run_job, text, study=True))
     schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
