@@ -6,6 +6,8 @@ Stable for Python are `extract`, `score`, `fit` and `open_study` (docs/api.md). 
 import importlib
 from typing import Any
 
+from neuroscaling.core.installation import extras_told
+
 __version__ = "0.1.0"
 __all__ = ["extract", "fit", "open_study", "score"]
 # Loaded when they are first asked for: what reads this package alone loads neither torch nor pandas.
@@ -16,7 +18,8 @@ def __getattr__(name: str) -> Any:
     """One of the public functions."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.api.{_HOMES[name]}"), name)
+    with extras_told():
+        return getattr(importlib.import_module(f"{__name__}.api.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

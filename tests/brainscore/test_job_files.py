@@ -16,10 +16,10 @@ from neuroscaling.brainscore.job_files import (
     ScoringJob,
     WayOfChoice,
     read_job,
-    with_source,
     write_job,
 )
 from neuroscaling.core.errors import DataError
+from neuroscaling.core.installation import with_library
 from neuroscaling.study.paths import brace_problems, quote_problems
 
 AWKWARD = "$(touch pwned) `touch pwned`; touch pwned & 'q' \"d\" \\ * ü"
@@ -68,7 +68,7 @@ def test_a_command_gets_its_files_as_they_are_called_and_its_exit_status_is_kept
         "Path(sys.argv[2]).write_text(json.loads(Path(sys.argv[1]).read_text())['readout'])\nsys.exit(7)\n"
     )
     command = [sys.executable, "-c", START, AWKWARD, str(script), str(folder / "a.b.log")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=with_source())
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=with_library())
     assert done.returncode == 7, done.stderr
     assert (folder / "a.b.log").read_text() == AWKWARD and (folder / "a.b.job.json").is_file()
     assert not list(tmp_path.rglob("pwned"))

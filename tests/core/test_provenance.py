@@ -14,7 +14,7 @@ def repository(tmp_path, monkeypatch):
     """An empty clone in place of the one that this package lies in, and git within it."""
     if not shutil.which("git"):
         pytest.skip("no git")
-    monkeypatch.setattr(core_provenance, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(core_provenance, "CHECKOUT", tmp_path)
     git_revision.cache_clear()
 
     def git(*arguments):
@@ -45,7 +45,7 @@ def test_a_package_that_is_installed_below_another_repository_has_no_revision(re
     repository("add", "f")
     repository("commit", "-qm", "one")
     (tmp_path / "venv").mkdir()
-    monkeypatch.setattr(core_provenance, "REPOSITORY", tmp_path / "venv")
+    monkeypatch.setattr(core_provenance, "CHECKOUT", tmp_path / "venv")
     git_revision.cache_clear()
     assert git_revision() is None
 

@@ -17,7 +17,7 @@ def test_the_newest_release_of_the_changelog_is_the_package_and_what_is_cited():
     assert (neuroscaling.__version__, CITATION["version"], str(CITATION["date-released"])) == (version, version, date)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "version" in project["project"]["dynamic"]
-    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "neuroscaling.__version__"}
+    assert project["tool"]["hatch"]["version"] == {"path": "src/neuroscaling/__init__.py"}
 
 
 def test_releases_stand_newest_first_below_what_is_unreleased():

@@ -15,18 +15,21 @@ INTERPRETER = (
     shlex.split(sys.executable)[0] if sys.executable[:1] == "'" else sys.executable
 )
 sys.executable = shlex.quote(INTERPRETER)
-RULES = Path(str(workflow.current_basedir))
-SOURCE = RULES.parents[1] / "src"
-if SOURCE.is_dir():
-    sys.path.insert(0, str(SOURCE))
-    os.environ.update(
-        PYTHONPATH=os.pathsep.join(
-            filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
-        )
-    )
+# Rules that are read from a URL have no folder: theirs is the one that pip installed beside the library.
+FOLDER = Path(str(workflow.current_basedir))
+if (source := FOLDER.parents[1] / "src").is_dir():
+    sys.path.insert(0, str(source))
 
-from neuroscaling.core.errors import NeuroscalingError, StudyError
+try:
+    from neuroscaling.core.installation import PIPELINE, interpreter, with_library
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"The library of this workflow is missing ({error}).\n"
+        f"pip install neuroscaling, for the Python that runs Snakemake: {INTERPRETER}"
+    )
+from neuroscaling.core.errors import NeuroscalingError, StudyError, listing
 from neuroscaling.core.hashing import canonical_json
+from neuroscaling.core.provenance import VERSION
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import layer_choice, run_groups, session, wanted
@@ -35,6 +38,26 @@ from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.optional_datasets import read_left_out, write_left_out
 from neuroscaling.study.paths import brace_problems, quote_problems
 from neuroscaling.study.rules import Rules, dataset_name, needs_gpu
+
+# Jobs in environments that conda made import the library from where it lies.
+os.environ.update(with_library())
+RULES = FOLDER if FOLDER.is_dir() else PIPELINE / "workflow" / "rules"
+
+
+def other_files():
+    """Files of these rules that differ from those that pip installed: they may be of another version."""
+    installed = [*RULES.glob("*.smk"), *RULES.parent.glob("scripts/*.py")]
+    names = {os.path.relpath(file, RULES): file.read_bytes() for file in installed}
+    read = {name: Path(workflow.source_path(name)).read_bytes() for name in names}
+    return sorted(name for name in names if read[name] != names[name])
+
+
+if RULES != FOLDER and workflow.is_main_process and (differing := other_files()):
+    raise WorkflowError(
+        f"The rules at {FOLDER} and the library that pip installed at {RULES} are of different versions: "
+        f"{listing(differing)}.\nName the tag of the installed version ({VERSION}) in the Snakefile, or pip install "
+        "the version of the tag."
+    )
 
 
 def decided(name):
@@ -118,26 +141,22 @@ def code(script):
     return lambda wildcards: fingerprint(path)
 
 
+# Interpreters that a start needs. A dry run does without.
+MISSING = []
+
+
 def python(environment):
     """The interpreter of an environment that `make env` built, or that is named.
 
     For the config and not for params: a checkout that moves must not make results stale.
     """
-    path = config.get("pythons", {}).get(environment) or os.environ.get(
-        f"NEUROSCALING_{environment.upper()}_PYTHON"
-    )
-    path = (
-        Path(path)
-        if path
-        else RULES.parents[1] / ".venv" / environment / "bin" / "python"
-    )
-    if not path.exists():
-        raise WorkflowError(
-            f"The interpreter of the environment `{environment}` is missing: {path}\n"
-            "Run `make env`, or use conda (snakemake --sdm conda), or name it: --config "
-            f"pythons='{{{environment}: /path/to/python}}'"
-        )
-    return str(path)
+    try:
+        return str(interpreter(environment, config.get("pythons", {}).get(environment)))
+    except NeuroscalingError as error:
+        if not workflow.is_main_process:
+            raise WorkflowError(str(error))
+        MISSING.append(str(error))
+        return ""
 
 
 def uses_conda():
@@ -210,6 +229,8 @@ onstart:
     }
     if workflow.non_local_exec and (found := list(quote_problems(PLACES))):
         raise WorkflowError(str(StudyError(found)))
+    if MISSING:
+        raise WorkflowError("\n".join(MISSING))
     subprocess.run(
         [INTERPRETER, "-m", "neuroscaling.cli.main", "check", config["study"]],
         check=True,

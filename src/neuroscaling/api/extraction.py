@@ -18,6 +18,7 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.api.given import Network, network_of, stimuli_of
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.core.installation import extras_told
 from neuroscaling.study.artefact_names import Names
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
 from neuroscaling.study.loaded_study import LoadedStudy
@@ -37,6 +38,7 @@ STATED: tuple[str, ...] = ("run", "kind", "arch", "weights_sha256", "set", "simu
 """What of a manifest stands in the attributes of a tree."""
 
 
+@extras_told()
 def extract(
     network: "str | Path | nn.Module",
     images: str | Path | Sequence[str | Path],

@@ -11,9 +11,9 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from neuroscaling.core.errors import Place
 from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.installation import with_library
 from neuroscaling.core.json_records import from_json, plain
 
-SOURCE = Path(__file__).parents[2]
 Job = TypeVar("Job")
 
 
@@ -157,10 +157,4 @@ def read_job(path: str | Path, kind: type[Job]) -> Job:
 def become(python: str | Path, script: str | Path, job: Any, log: str | Path) -> NoReturn:
     """Write `job` beside `log`, and let `script JOB LOG` under the interpreter `python` take this process's place."""
     path = write_job(Path(log).with_suffix(".job.json"), job)
-    os.execve(python, [str(python), str(script), str(path), str(log)], with_source())
-
-
-def with_source() -> dict[str, str]:
-    """This process's environment, for one that imports this library from where it lies."""
-    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    os.execve(python, [str(python), str(script), str(path), str(log)], with_library())

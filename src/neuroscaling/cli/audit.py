@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.brainscore.job_files import AuditJob, with_source, write_job
+from neuroscaling.brainscore.job_files import AuditJob, write_job
 from neuroscaling.cli.output import show
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
-from neuroscaling.core.provenance import REPOSITORY
+from neuroscaling.core.installation import interpreter, with_library
 from neuroscaling.core.score_files import read_score
 from neuroscaling.study.brainscore_jobs import BrainScoreJob, brainscore_jobs
 from neuroscaling.study.code_fingerprints import code_of
@@ -81,21 +80,11 @@ def _audit_job(study: LoadedStudy, job: BrainScoreJob, run: str, benchmark: str)
     )
 
 
-def _python() -> Path:
-    """The interpreter of Brain-Score's environment. Raises DataError where there is none."""
-    named = os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON")
-    path = Path(named) if named else REPOSITORY / ".venv" / "brainscore" / "bin" / "python"
-    if not path.exists():
-        fix = "`make env`, or name it in NEUROSCALING_BRAINSCORE_PYTHON"
-        raise DataError(Problem(what="Brain-Score's environment is missing", where="audit", value=str(path), fix=fix))
-    return path
-
-
 def _run(job: AuditJob) -> str:
     with tempfile.TemporaryDirectory(prefix="neuroscaling-audit-") as folder:
         path = write_job(Path(folder) / "job.json", job)
-        command = [str(_python()), "-m", "neuroscaling.brainscore.audit", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, env=with_source())
+        command = [str(interpreter("brainscore")), "-m", "neuroscaling.brainscore.audit", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, env=with_library())
     if done.returncode:
         raise DataError(Problem(what=f"the audit failed\n{done.stderr.strip()[-4000:]}", where="audit"))
     return done.stdout

@@ -19,6 +19,7 @@ from neuroscaling.cli.plan import average_notes, print_plan
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import status_rows, why_rows
 from neuroscaling.core.errors import NeuroscalingError, StudyError
+from neuroscaling.core.installation import extras_told
 from neuroscaling.core.provenance import VERSION
 from neuroscaling.study import architectures
 from neuroscaling.study.benchmarks import BENCHMARKS
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 for a NeuroscalingError (its message on standard error)."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options) or 0
+        with extras_told():
+            return options.command(options) or 0
     except NeuroscalingError as error:
         print(error, file=sys.stderr)
         print(

@@ -33,8 +33,9 @@ A study file names the store, the images, the networks, the recordings and the l
 errors of a file are reported at once. `$NAME`, `${NAME}` and `${NAME:-default}` in any text are replaced from the
 environment, `~/` at its beginning by the home folder. Files are YAML 1.2, and types are strict: `yes` is a text, `010`
 is refused, and where a whole number is asked for, `"3"` and `1.0` are none. Relative paths of files of fits and of
-recipes are looked up from the working directory, then from the folder of the study file, its parent, and the
-repository. For completion in an editor, begin a study file with
+recipes are looked up in the folder of the study file, then in its parent, in the working directory, and in the checkout
+or the installed package. So a study of yours may name `config/fits/neuro.yaml`, and a file of yours at that path beside
+your study comes first. For completion in an editor, begin a study file with
 
     # yaml-language-server: $schema=../schema.json
 

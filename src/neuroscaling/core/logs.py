@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.core.installation import extras_told
 from neuroscaling.core.machine import keep_freed_memory
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -19,7 +20,7 @@ def script_logging(path: str | None) -> Iterator[logging.Logger]:
 
     It begins every job, so it also has the job's process keep the memory that it frees (`keep_freed_memory`).
     An exception is written to the log; a NeuroscalingError also goes to standard error as its message alone,
-    and the script ends with exit status 1.
+    and the script ends with exit status 1. A missing package that an extra brings is such an error.
     """
     keep_freed_memory()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
@@ -32,7 +33,8 @@ def script_logging(path: str | None) -> Iterator[logging.Logger]:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     logger = logging.getLogger("neuroscaling")
     try:
-        yield logger
+        with extras_told():
+            yield logger
     except NeuroscalingError as error:
         logger.error("%s", error)
         raise SystemExit(1) from error

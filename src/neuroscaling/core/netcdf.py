@@ -15,19 +15,18 @@ from pathlib import Path
 from neuroscaling.core.array_files import HDF5_LOCKING
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import COPY_AGAIN, LONGEST_MESSAGE, require_file
+from neuroscaling.core.installation import with_library
 
 PATIENCE = 3600
 """Seconds; a damaged file may also keep the library busy for ever."""
 NUMBERS = 16_000_000
 """Numbers that are read at once."""
-SOURCE = Path(__file__).parents[2]
 
 
 def require_netcdf(path: str | Path, fix: str = COPY_AGAIN, patience: float = PATIENCE) -> None:
     """Read every variable of a netCDF file in another process. Raises DataError for a damaged file."""
     require_file(path)
-    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {HDF5_LOCKING: "FALSE", "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": ""}
+    environment = with_library() | {HDF5_LOCKING: "FALSE", "PYTHONFAULTHANDLER": ""}
     command = [sys.executable, "-m", "neuroscaling.core.netcdf", str(path)]
     try:
         done = subprocess.run(

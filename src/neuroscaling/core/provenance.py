@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from neuroscaling import __version__ as VERSION
-
-REPOSITORY: Path = Path(__file__).parents[3]
+from neuroscaling.core.installation import CHECKOUT
 
 
 def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **facts: Any) -> dict[str, Any]:
@@ -33,9 +31,9 @@ def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
 @cache
 def git_revision() -> str | None:
     """The commit of this source tree, with `+` where it has uncommitted changes; None where it is no clone."""
-    if not (REPOSITORY / ".git").exists():  # a repository further up has this package installed, and is not its own
+    if not (CHECKOUT / ".git").exists():  # a repository further up has this package installed, and is not its own
         return None
-    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

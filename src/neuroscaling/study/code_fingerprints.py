@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.files import atomic_path, reading
-from neuroscaling.core.provenance import REPOSITORY
+from neuroscaling.core.installation import CHECKOUT
 
 KEPT = Path(importlib.util.cache_from_source(__file__)).with_suffix(".json")
 # Contents in KEPT above which it begins anew: years of edits.
@@ -156,8 +156,9 @@ SCRIPT = "script"
 SOURCE = Path(__file__).parents[1]
 # Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
-    "core.errors", "core.files", "core.hashing", "core.lease_holders", "core.leases", "core.provenance", "core.records",
-    "core.score_files", "study.code_fingerprints", "study.loaded_study", "study.paths", "study.run_table",
+    "core.errors", "core.files", "core.hashing", "core.installation", "core.lease_holders", "core.leases",
+    "core.provenance", "core.records", "core.score_files",
+    "study.code_fingerprints", "study.loaded_study", "study.paths", "study.run_table",
     "study.sections.datasets", "study.sections.encoding", "study.sections.extraction", "study.sections.key_types",
     "study.sections.networks", "study.sections.recordings", "study.sections.validation", "study.sections.whole_study",
     "study.sections.yaml_document",
@@ -253,12 +254,12 @@ def stage_parts(stage: str) -> dict[str, str]:
     return module_parts(VERSIONED_STAGES[stage].modules)
 
 
-def confirmed_path(stage: str, root: Path = REPOSITORY) -> Path:
+def confirmed_path(stage: str, root: Path = CHECKOUT) -> Path:
     """The file that says for which code the version of a stage was confirmed; a clone has it."""
     return root / "tools" / "confirmed" / f"{stage}.json"
 
 
-def unconfirmed(stage: str, root: Path = REPOSITORY) -> list[str]:
+def unconfirmed(stage: str, root: Path = CHECKOUT) -> list[str]:
     """Modules behind a stage that are others than those its version was confirmed for, added and removed ones too."""
     path = confirmed_path(stage, root)
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from neuroscaling.core.errors import Problem
-from neuroscaling.core.provenance import REPOSITORY
+from neuroscaling.core.installation import PIPELINE
 
 
 def brace_problems(folders: Mapping[str, Path]) -> Iterator[Problem]:
@@ -205,9 +205,9 @@ class Results:
 
 
 def find_file(path: Path, study: Path | None = None) -> Path:
-    """`path` as seen from the working directory, else from the study file's folder, that folder's parent, or the
-    repository: the one rule for files of fits, recipes and the like. As it is where it is nowhere."""
-    places = [Path.cwd()] + ([study.parent, study.parent.parent] if study else []) + [REPOSITORY]
+    """`path` as seen from the study file's folder, else from that folder's parent, the working directory, or the
+    pipeline's folder: the one rule for files of fits, recipes and the like. As it is where it is nowhere."""
+    places = [*([study.parent, study.parent.parent] if study else []), Path.cwd(), PIPELINE]
     found = next((place / path for place in places if _is_file(place / path)), path)
     return Path(os.path.relpath(found)) if found.is_absolute() and not path.is_absolute() else found
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from neuroscaling.core.errors import Location, Problem, StudyError, listing, nearest
+from neuroscaling.core.installation import PIPELINE
 from neuroscaling.study import architectures
 from neuroscaling.study.paths import find_file
 from neuroscaling.study.recipe_parts import Adversarial, Dino, Fraction, Simclr, Start, checked_policy
@@ -165,7 +166,7 @@ class Recipe(Section):
         return self.micro_batches.get(arch) or self.micro_batch or self.batch_size
 
 
-RECIPES = Path(__file__).parents[3] / "config" / "recipes"
+RECIPES = PIPELINE / "config" / "recipes"
 PROTOCOLS = ("corrected", "parity")
 # What `parity` has where the file says nothing, other than `corrected`: averages as published, from the first step on.
 PARITY = {"ema_warmup": False}

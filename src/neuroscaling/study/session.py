@@ -22,6 +22,7 @@ from typing import Any
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem, StudyError, listing, nearest
 from neuroscaling.core.files import read_json, require_writable
 from neuroscaling.core.hashing import ArtefactName, content_hash
+from neuroscaling.core.installation import PIPELINE
 from neuroscaling.core.provenance import installed
 from neuroscaling.core.records import RUN_RECORD, failure_in, read_record, sealed, write_record
 from neuroscaling.study.code_fingerprints import STAGE_ENTRIES, parts_of
@@ -297,7 +298,7 @@ KEYS = {
     "fsaverage": "folder of FreeSurfer's average surface",
     "whole": "true: the graph of all rules, as if nothing were there",
 }
-STUDIES = Path(__file__).parents[3] / "config" / "studies"
+STUDIES = PIPELINE / "config" / "studies"
 
 
 def named_study(config: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML, nodes
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from neuroscaling.core.errors import Fault, Location, Place, Problem, StudyError, nearest
-from neuroscaling.core.provenance import REPOSITORY
+from neuroscaling.core.installation import PIPELINE
 
 DEPTH = 40  # mappings and lists inside each other; a study has six
 VALUES = 50_000  # an alias counts with all that it stands for
@@ -366,9 +366,9 @@ def _text(path: Path, what: str, fix: str) -> str:
 
 
 def _neighbours(path: Path) -> list[str]:
-    """YAML files in the folder where a file was looked for, here or in the repository."""
+    """YAML files in the folder where a file was looked for, here or in the pipeline."""
     found: set[str] = set()
-    for folder in (path.parent, REPOSITORY / path.parent):
+    for folder in (path.parent, PIPELINE / path.parent):
         with suppress(OSError, ValueError):
             found |= {str(path.parent / name) for name in os.listdir(folder) if name.endswith(".yaml")}
     return sorted(found)
