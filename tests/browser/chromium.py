@@ -26,35 +26,39 @@ class Opened:
 
 
 class Tables(HTMLParser):
-    """Text of the cells of the tables, by the table's id; the pages' headings; how each column is sorted."""
+    """Rows of the page's tables that are drawn, by the table's name, each as text by column; how each is sorted.
+
+    A long table draws the rows that are in sight, and some around them.
+    """
 
     def __init__(self, text):
         super().__init__()
-        self.rows, self.sorted, self._table, self._cell = {}, {}, None, False
+        self.rows, self.sorted, self._table, self._cell, self._depth = {}, {}, None, None, 0
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        if tag == "table":
-            self._table = attributes.get("id", "")
-            self.rows.setdefault(self._table, [])
-        elif tag == "tr" and self._table is not None:
-            self.rows[self._table].append([])
-        elif tag in ("td", "th") and self._table is not None:
-            self._cell = True
-            self.rows[self._table][-1].append("")
-            if attributes.get("aria-sort", "none") != "none":
-                self.sorted[self._table] = (attributes["data-column"], attributes["aria-sort"])
+        classes = (attributes.get("class") or "").split()
+        if tag == "section":
+            self._table = attributes.get("id")
+        elif self._cell is not None:
+            self._depth += tag == "div"
+        elif "tabulator-row" in classes:
+            self.rows.setdefault(self._table, []).append({})
+        elif "tabulator-cell" in classes:
+            self._cell, self._depth = attributes["tabulator-field"], 1
+            self.rows[self._table][-1][self._cell] = ""
+        elif attributes.get("aria-sort", "none") != "none":
+            self.sorted[self._table] = (attributes["tabulator-field"], attributes["aria-sort"])
 
     def handle_endtag(self, tag):
-        if tag == "table":
-            self._table = None
-        if tag in ("td", "th"):
-            self._cell = False
+        self._depth -= tag == "div"
+        if self._depth == 0:
+            self._cell = None
 
     def handle_data(self, data):
-        if self._cell and self._table is not None:
-            self.rows[self._table][-1][-1] += data
+        if self._cell is not None:
+            self.rows[self._table][-1][self._cell] += data
 
 
 def opened(page: Path, address: str = "", log: Path | None = None) -> Opened:

@@ -51,6 +51,7 @@ rule report:
     input:
         table=STUDY.results.table,
         runs=STUDY.results.wanted("runs"),
+        layers=STUDY.results.wanted("layers"),
         fits=[STUDY.results.fit(name) for name in STUDY.fits],
         influence=[STUDY.results.influence(name) for name in STUDY.fits],
         claims=STUDY.results.claims if STUDY.claims else [],

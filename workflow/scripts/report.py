@@ -1,9 +1,10 @@
 """Write the report.
 
-input: table, runs (list of the study's runs), fits (list of fit JSON), rulegraph (DOT text), resolution (what
-benchmarks can tell), claims and published (sections of the page), encoding (figures; both optional); output: page
-(index.html; figures are written beside it); params: study (name), title; config: located (store: its folders; jobs:
-names of the study's runs and packs, which the benchmark files of its jobs begin with); log[0].
+input: table, runs and layers (lists of the study's runs, and of the layers chosen on them), fits (list of fit JSON),
+rulegraph (DOT text), resolution (what benchmarks can tell), claims and published (sections of the page), encoding
+(figures; both optional); output: page (index.html; figures are written beside it); params: study (name), title; config:
+located (store: its folders; jobs: names of the study's runs and packs, which the benchmark files of its jobs begin
+with); log[0].
 """
 
 from pathlib import Path
@@ -14,7 +15,8 @@ with script_logging(snakemake.log[0]):
     from neuroscaling.report.page import write_report
     from neuroscaling.study.session import read_wanted
 
-    runs = read_wanted(snakemake.input.runs, snakemake.config["located"]["store"])
+    folders = snakemake.config["located"]["store"]
+    runs, layers = (read_wanted(wanted, folders) for wanted in (snakemake.input.runs, snakemake.input.layers))
 
     sections = [snakemake.input.get(name) for name in ("claims", "published")]
     write_report(
@@ -28,4 +30,5 @@ with script_logging(snakemake.log[0]):
         [section for section in sections if section],
         snakemake.input.get("encoding") or None,
         snakemake.input.resolution,
+        layers,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ from neuroscaling.laws.influence_record import Influence, influence_path, read_i
 from neuroscaling.report import law_figures, law_influence, page_content
 from neuroscaling.report.benchmark_section import benchmark_section
 from neuroscaling.report.figure import write_figure
+from neuroscaling.report.leaderboard import COLUMNS as LEADERBOARD_COLUMNS
+from neuroscaling.report.leaderboard import leaderboard
+from neuroscaling.report.network_pages import network_page, pages_content, read_layer_choices
 from neuroscaling.report.rulegraph import draw_rulegraph
 from neuroscaling.report.sections import TEMPLATES, Section, data_uri, encoding_section, read_section, render
 from neuroscaling.report.style import form_look
@@ -29,8 +33,19 @@ if TYPE_CHECKING:
 
 
 PACKAGES = ("numpy", "pandas", "matplotlib", "torch", "timm", "zarr", "himalaya", "lmfit", "snakemake")
-SCRIPTS = ("selection.js", "explorer.js", "tables.js", "model.js")
-"""Scripts of the page in their order: the first has the data and the state that the others share."""
+STYLES = ("vendor/tabulator_simple.min.css", "page.css", "tables.css")
+SCRIPTS = (
+    "vendor/tabulator.min.js",
+    "selection.js",
+    "explorer.js",
+    "filters.js",
+    "tables.js",
+    "leaderboard.js",
+    "model_charts.js",
+    "model.js",
+)
+"""Scripts of the page in their order: libraries first, then the data and the state that the others share."""
+SHOWN_COLUMNS = list(dict.fromkeys([*page_content.COLUMNS, *LEADERBOARD_COLUMNS]))
 MOST_IN_TEXT = 200_000
 """Rows of a score table of which the report has a copy as text; whoever has more reads the table itself."""
 logger = logging.getLogger(__name__)
@@ -47,13 +62,14 @@ def write_report(
     sections: Sequence[str | Path] = (),
     encoding: str | Path | None = None,
     resolution: str | Path | None = None,
+    layers: Sequence[str | Path] = (),
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
     study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
     benchmarks: folders with Snakemake's benchmark files; fits: each with what it stands on beside it; sections: lists
     of figures that hold a section of the page; encoding: list of figures of encoding; resolution: file of what
-    benchmarks can tell.
+    benchmarks can tell; layers: choices of layers, those that are there.
     """
     read = [read_outcome(path) for path in runs]
     scores = _table(table)
@@ -61,6 +77,7 @@ def write_report(
     records = [
         record.content() | {"seconds": record.provenance.get("seconds")} | lost.get(record.run, {}) for record in read
     ]
+    pages = {record.run: network_page(record, Path(path).parent) for record, path in zip(read, runs, strict=True)}
     benchmark = (
         benchmark_section(read_benchmark_file(resolution), Path(page).parent / "resolution") if resolution else None
     )
@@ -79,13 +96,14 @@ def write_report(
         ],
         {found.name: found for path in fits if (beside := influence_path(path)).is_file()
          for found in [read_influence(beside)]},
+        pages_content(pages, read_layer_choices(layers)),
     )  # fmt: skip
 
 
 def _table(path: str | Path) -> ScoreTable:
     """The score table; of a very large one the columns that the page shows or counts alone."""
     is_large = parquet_rows(path) > MOST_IN_TEXT
-    return read_score_table(path, page_content.COLUMNS if is_large else None)
+    return read_score_table(path, SHOWN_COLUMNS if is_large else None)
 
 
 def build_report(
@@ -98,13 +116,14 @@ def build_report(
     runs: list[dict[str, Any]],
     sections: Sequence[Section] = (),
     influences: Mapping[str, Influence] | None = None,
+    pages: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `page` (index.html), and beside it every figure as SVG and PDF, rulegraph.svg and, unless it would be very
     large, scores.csv.
 
     table: the score table; fits: the finished fits; study: name, title; rulegraph: DOT text; runs: contents of
-    run.json; sections: parts of the page before its laws; influences: what each fit stands on, by its name. The page
-    needs no other file and no network.
+    run.json; sections: parts of the page before its laws; influences: what each fit stands on, by its name; pages: what
+    networks have pages of (`network_pages.pages_content`). The page needs no other file and no network.
     """
     page = Path(page)
     folder = page.parent
@@ -115,6 +134,7 @@ def build_report(
     draw_rulegraph(rulegraph, folder / "rulegraph.svg")
     laws = [_group(name, group, folder, influences or {}) for name, group in page_content.groups(fits).items()]
     counts = {"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)}
+    board = leaderboard(table).content()
     run_rows = page_content.table_data(runs, page_content.RUN_COLUMNS)
     text = _render(
         study=study,
@@ -127,7 +147,14 @@ def build_report(
         laws=laws,
         rulegraph=data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
-        data={"scores": page_content.frame_data(table, page_content.SCORE_COLUMNS), "runs": run_rows},
+        data={
+            "scores": page_content.frame_data(table, page_content.SCORE_COLUMNS),
+            "runs": run_rows,
+            "leaderboard": board,
+            "pages": dict(pages or pages_content({})),
+            "titles": page_content.COLUMN_TITLES,
+        },
+        leaderboard=board,
         all_scores="scores.csv" if has_all else "../scores.parquet",
         runs=run_rows,
         sources=page_content.sources(table),
@@ -224,5 +251,11 @@ def _alt(panel: law_figures.Panel) -> str:
 
 
 def _render(**values: Any) -> str:
-    css, *scripts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS))
-    return render("page.html", css=css, scripts=scripts, **values)
+    css = "\n".join(_template_text(name) for name in STYLES)
+    return render("page.html", css=css, scripts=[_template_text(name) for name in SCRIPTS], **values)
+
+
+def _template_text(name: str) -> str:
+    """A style sheet or script; a library's without the name of its source map, which the page does not hold."""
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    return re.sub(r"(//|/\*)# sourceMappingURL=\S+( \*/)?", "", text)

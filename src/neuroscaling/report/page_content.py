@@ -30,6 +30,25 @@ RUN_COLUMNS = [
 SOURCE_COLUMNS = ["data", "benchmark", "metric", "protocol", "engine", "scale", "simulated"]
 COLUMNS = list(dict.fromkeys([*SCORE_COLUMNS, *SOURCE_COLUMNS]))
 """Columns of the score table that the page shows or counts."""
+COLUMN_TITLES = {
+    "run": "network",
+    "arch": "architecture",
+    "arch_family": "family",
+    "dataset": "data set",
+    "samples_per_class": "images per class",
+    "n_params": "parameters",
+    "n_samples": "training images",
+    "n_epochs": "epochs",
+    "n_samples_seen": "images seen",
+    "macs": "MACs per image",
+    "flops": "FLOPs per image",
+    "total_flops": "training FLOPs",
+    "acc": "accuracy",
+    "n_mapping": "mapping images",
+    "n_targets": "neuroids",
+    "raw": "correlation r",
+}
+"""What tables call the columns whose names are no words."""
 MOST_ROWS = 20_000
 
 

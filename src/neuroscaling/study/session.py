@@ -124,6 +124,7 @@ def write_wanted(targets: Targets) -> None:
         "scores": targets.score_files,
         "encoding": [score.path(store) for score in targets.scores if score.stage == "encoding"],
         "runs": targets.run_files,
+        "layers": [one.path(store) for run in targets.references for one in targets.commitments(run)],
     }
     for what, paths in wanted.items():
         names = [store.name_of(path) for path in paths]
