@@ -25,7 +25,8 @@ from neuroscaling.training.weight_averaging import make_ema
 
 PUBLISHED = {"sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"}
 FASHION = {"fashion", "fashion_some", "fashion_few"}
-TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"} | FASHION
+PASSES = {"digits_1pass", "digits_4passes", "digits_16passes"}
+TOYS = {"digits", "digits_simclr", "digits_dino", "digits_ffgsm"} | PASSES | FASHION
 
 
 def changed(name, **changes):
@@ -46,6 +47,15 @@ def test_each_bundled_recipe_loads_and_survives_json(name, protocol):
 def test_the_bundled_recipes_are_those_of_the_study_and_toys_and_every_key_is_explained():
     assert set(recipe_names()) == PUBLISHED | TOYS
     assert all(field.description for field in Recipe.model_fields.values())
+
+
+def test_the_recipes_of_the_ladder_of_passes_differ_in_their_passes_alone():
+    settings = {load_recipe(name).epochs: load_recipe(name).model_dump() for name in PASSES}
+    scaled = {"name", "epochs", "warmup_epochs", "evaluations"}
+    assert len({str({k: v for k, v in own.items() if k not in scaled}) for own in settings.values()}) == 1
+    assert {epochs: own["warmup_epochs"] / epochs for epochs, own in settings.items()} == dict.fromkeys(
+        (1, 4, 16), 0.125
+    )
 
 
 def test_the_published_numbers():

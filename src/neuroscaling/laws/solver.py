@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 ITERATIONS = 400
-BLOCK = 1 << 17  # numbers in one (problems, points) array: small enough for the processor's cache
+BLOCK = 1 << 16  # numbers in one (problems, points) array: half a megabyte; of twice that, each array is fresh memory
 POOL = 24  # minima of all points that are kept as starts
 WARM = 2  # starts of a resample, from the pool
 BROAD, OTHERS = 16, 6  # starts of a resample in doubt: of the form, and minima of other resamples
