@@ -6,7 +6,7 @@ export PYTHON
 export NEUROSCALING_BRAINSCORE_PYTHON ?= $(CURDIR)/.venv/brainscore/bin/python
 STUDY = config/studies/$*.yaml
 
-.PHONY: help env demo demo-full v4 published test lint format lock perf schema .venv/main .venv/brainscore
+.PHONY: help env demo demo-full v4 published test lint format lock perf schema docs shell .venv/main .venv/brainscore
 
 help: ## show the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -47,8 +47,15 @@ format: env ## bring the code into its form
 	@$(MAIN)/ruff format .
 	@$(MAIN)/snakefmt Snakefile workflow
 
-schema: env ## write config/README.md and config/schema.json from the definition
+schema: env ## write config/README.md, config/schema.json and docs/reference/cli.md from the definitions
 	@$(MAIN)/neuroscaling schema
+
+shell: env ## open a shell in which `neuroscaling` and `snakemake` are found
+	@PATH="$(CURDIR)/$(MAIN):$$PATH" $${SHELL:-bash}
+
+docs: env ## build the documentation site in site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(MAIN)/mkdocs build --strict --quiet
+	@echo "The documents: $(CURDIR)/site/index.html"
 
 lock: ## resolve the environments anew and write the locks
 	@envs/lock.sh --upgrade

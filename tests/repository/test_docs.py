@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import xarray as xr
 import yaml
 
 from neuroscaling.cli import main, schema
+from neuroscaling.cli.command_reference import command_reference
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
 from neuroscaling.laws.influence import influence_content
@@ -27,8 +29,8 @@ from tests.support.small_plan import write_small
 from tests.support.study_files import read_study_file
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-OURS = ("neuroscaling", ".venv/main/bin/neuroscaling")
-SNAKEMAKE = ".venv/main/bin/snakemake"
+OURS = ("neuroscaling",)
+SNAKEMAKE = "snakemake"
 # What a block may need that a test has not; each is tried by hand or by the tests that have it.
 NEEDS = ("data", "gpu", "network", "slurm")
 # Keys that a study must have, for blocks that print a part of one.
@@ -205,6 +207,27 @@ def test_links_lead_to_files(page):
 def test_config_reference_is_in_step_with_the_definition():
     assert (ROOT / "config/README.md").read_text() == schema.study_reference(), "run `make schema`"
     assert (ROOT / "config/schema.json").read_text() == schema.study_schema(), "run `make schema`"
+
+
+def test_command_reference_is_in_step_with_the_parser():
+    page = command_reference(main._parser())
+    assert (ROOT / "docs/reference/cli.md").read_text() == page, "run `make schema`"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    """Pages, navigation, links, anchors and docstrings; every page of docs/ has its place."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = {page.relative_to(tmp_path / "site").as_posix() for page in (tmp_path / "site").rglob("*.html")}
+    assert {
+        f"{page.relative_to(ROOT / 'docs').with_suffix('')}.html" for page in (ROOT / "docs").rglob("*.md")
+    } <= pages
+    configuration = (tmp_path / "site/reference/configuration.html").read_text()
+    assert "samples_per_class" in configuration
+    assert "needs: data" not in re.sub(
+        "<!--.*?-->", "", "".join(p.read_text() for p in (tmp_path / "site").rglob("*.html"))
+    )
 
 
 def test_every_key_of_a_study_has_a_description():

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("profiles/*/*.md"), ROOT / "config/README.md"])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("profiles/*/*.md"), ROOT / "config/README.md"]
+)
 FENCE = re.compile(r"^(```+|~~~+)\s*(\w*)\s*$")
 MARKER = re.compile(r"^<!-- (needs|runs elsewhere): ([^ ]+)(?: \(([^)]+)\))? -->$")
 

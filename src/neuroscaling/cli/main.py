@@ -13,6 +13,7 @@ from typing import Any
 from neuroscaling.cli import benchmarks, data, forecast, influence, job, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.audit_checkpoints import add_checkpoint_audit
+from neuroscaling.cli.command_reference import write_command_reference
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
@@ -72,8 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     add_checkpoint_audit(commands)
     text = "make one artefact of a study in this process, for a debugger to follow (docs/faq.md)"
     job.add_job_options(_add(commands, "job", job.run_job, text, study=True))
-    schema = _add(commands, "schema", _schema, "write config/README.md and config/schema.json from the definition")
-    schema.add_argument("--folder", type=Path, default=Path("config"))
+    text = "write config/README.md, config/schema.json and docs/reference/cli.md from the definitions"
+    schema = _add(commands, "schema", _schema, text)
+    schema.add_argument("--folder", type=Path, default=Path("config"), help="where README.md and schema.json go")
+    schema.add_argument("--docs", type=Path, default=Path("docs"), help="the folder of the documents")
     data.add_data_commands(commands)
     store.add_store_commands(commands)
     data.add_submission_commands(commands)
@@ -148,7 +151,8 @@ def _benchmarks(options: argparse.Namespace) -> None:
 
 
 def _schema(options: argparse.Namespace) -> None:
-    for path in write_reference(options.folder):
+    write_command_reference(_parser(), page := options.docs / "reference" / "cli.md")
+    for path in (*write_reference(options.folder), page):
         print(path)
 
 
