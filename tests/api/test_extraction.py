@@ -76,6 +76,8 @@ def test_what_is_there_is_found_again_and_other_weights_are_another_network(imag
     assert again.attrs == first.attrs and Path(again.attrs["store"]).stat().st_mtime_ns == made
     of_run = ns.extract(tmp_path / "runs" / first.attrs["run"], images)
     assert [*of_run.children] == [*first.children]
+    with pytest.raises(DataError, match="a module that Python was given"):
+        ns.extract(tmp_path / "runs" / first.attrs["run"], images, "all")
     other = ns.extract(Net(seed=1), images, path=tmp_path, input_size=SIZE)
     assert other.attrs["store"] != first.attrs["store"]
     assert not np.allclose(other["second"]["activations"], first["second"]["activations"])
@@ -104,6 +106,8 @@ def test_files_of_one_name_are_called_by_their_folders(tmp_path):
         write_images(tmp_path / "images" / folder, ["1.png"], SIZE)
     found = ns.extract("pixels", tmp_path / "images", path=tmp_path / "store")
     assert found["stimulus"].values.tolist() == ["cats/1.png", "dogs/1.png"]
+    of_run = ns.extract(tmp_path / "store/runs" / found.attrs["run"], tmp_path / "images" / "cats")
+    assert of_run["pixels"]["activations"].shape == (1, 28 * 28)
 
 
 @pytest.mark.parametrize(

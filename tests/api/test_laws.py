@@ -62,6 +62,7 @@ def test_reprs_show_parameters_and_what_to_know(laws):
     assert not len(few) and "too few points" in repr(few)
     with pytest.raises(NotTestable, match="too few points"):
         few["V1"]
+    assert few.get("V1") is None and laws.get("V1") is laws["V1"]
     with pytest.raises(NeuroscalingError, match="no such law"):
         laws["V2"]
 

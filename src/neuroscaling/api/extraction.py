@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.activations.layout import STIMULUS_ID, feature_dimension, group_path, split_entry
 from neuroscaling.activations.zarr_reading import open_store
-from neuroscaling.api.given import Network, network_of, stimuli_of
+from neuroscaling.api.given import Network, is_given, network_of, stimuli_of
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.installation import extras_told
@@ -134,11 +134,10 @@ def open_activations(manifest: Path, layers: Sequence[str] | None = None) -> "xr
 
 
 def _store(path: str | Path | None, found: Network) -> Path:
-    if path is not None:
-        return Path(path)
-    if found.store is not None:
+    """The store, wherever Python goes later: arrays are read from it when they are asked for."""
+    if path is None and found.store is not None:
         return found.store
-    return Path(os.environ.get(STORE_VARIABLE) or _passing_store())
+    return Path(path or os.environ.get(STORE_VARIABLE) or _passing_store()).absolute()
 
 
 @cache
@@ -182,6 +181,12 @@ def _make(job: ExtractionJob, options: Extraction, found: Network, device: str |
     from neuroscaling.study.sections.training_options import TrainingOptions
     from neuroscaling.training.train import train
 
+    if found.run is not None and is_given(job.run.arch):
+        what, fix = (
+            "this run was a module that Python was given, and only its weights are kept",
+            "give the module again",
+        )
+        raise DataError(Problem(what=what, where=job.run.run, fix=fix))
     if found.run is None:
         problem = train(RunJob(job.run, None, job.folder), TrainingOptions(device=device))
         if problem is not None:

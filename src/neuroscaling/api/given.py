@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
 BASELINES = ("pixels", "gabor")
+GIVEN = "given_"
+"""What the names of modules begin with that Python was given."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def _finished(folder: Path) -> Network:
         record.run, record.kind, record.arch, record.family or "", dataset=record.dataset, checkpoint=checkpoint,
         definition=record.definition or {},
     )  # fmt: skip
-    place = folder.absolute().parents[1]
-    return Network(record.arch, {"untrained": [record.arch]}, run, folder, place)
+    place, kind = folder.absolute().parents[1], "baselines" if record.kind == "baseline" else "untrained"
+    return Network(record.arch, {kind: [record.arch]}, run, folder, place)
 
 
 def _checkpoint(folder: Path, name: str, arch: str, file: Path) -> dict[str, Any]:
@@ -137,6 +139,11 @@ def copy_of_given(name: str) -> "nn.Module":
     return copy.deepcopy(_modules[name])
 
 
+def is_given(arch: str) -> bool:
+    """Whether this is the name of a module that `extract` was given: it can't be built from its name."""
+    return is_dotted(arch) and arch.startswith(GIVEN)
+
+
 @contextmanager
 def _held(model: "nn.Module", input_size: int) -> Iterator[Network]:
     """A module becomes a network of one's own: a function of a name of its own returns copies of it."""
@@ -151,7 +158,7 @@ def _held(model: "nn.Module", input_size: int) -> Iterator[Network]:
             Problem(what="not a network", where="extract(): network", value=type(model).__name__, allowed=allowed)
         )
     plainer = plain(copy.deepcopy(model).cpu(), type(model).__name__)
-    name = f"given_{type(plainer).__name__}_{_code_of(plainer)}"
+    name = f"{GIVEN}{type(plainer).__name__}_{_code_of(plainer)}"
     _modules[name] = plainer
     with tempfile.TemporaryDirectory(prefix="neuroscaling-") as place:
         folder = Path(place)

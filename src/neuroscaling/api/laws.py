@@ -217,6 +217,10 @@ class Laws(Mapping[Hashable, Law]):
     def __contains__(self, key: object) -> bool:
         return key in self.laws
 
+    def get(self, key: Hashable, default: Any = None) -> Any:
+        """The law of a key, or `default` where there is none."""
+        return self.laws.get(key, default)
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw all laws on one axes, each in its colour; returns the axes."""
         from neuroscaling.report.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
@@ -249,7 +253,7 @@ class Laws(Mapping[Hashable, Law]):
 
     @property
     def _title(self) -> str:
-        return f"{len(self)} laws by {', '.join(self.by)}"
+        return f"{len(self)} law{'' if len(self) == 1 else 's'} by {', '.join(self.by)}"
 
     @property
     def _shown(self) -> "pd.DataFrame":
