@@ -1,4 +1,4 @@
-"""`neuroscaling.extract` against Thingsvision: ResNet-18, the same weights, images and layers, each in its own process.
+"""`extract` of Python against Thingsvision: ResNet-18, the same weights, images and layers, each in its own process.
 
 CPU seconds without imports, and peak memory above that after the imports. Thingsvision keeps all features in memory,
 and makes a second copy when it joins the batches; with `output_dir` it writes them to files of numpy as it goes. Ours
