@@ -87,6 +87,9 @@ def test_single_seeds_tell_no_noise_and_late_checkpoints_do():
     late = resolutions(benchmark_scores(epochs))[0]
     assert late.late_noise == pytest.approx(0.01, rel=0.15) and late.networks == 30
     assert late.smallest_difference() == pytest.approx(SEEN * late.late_noise * 2**0.5)
+    named = epochs.assign(trajectory=epochs["run"], run=epochs["run"] + epochs["epoch"].astype(str))
+    own = resolutions(benchmark_scores(named))[0]
+    assert (own.late_noise, own.networks, own.spread) == (late.late_noise, late.networks, late.spread)
 
 
 def test_checkpoints_of_a_training_are_no_seeds_and_a_drift_is_no_noise():

@@ -3,6 +3,7 @@
 from math import comb
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from neuroscaling.core.errors import percent
@@ -13,6 +14,7 @@ from neuroscaling.laws.forms import FORMS
 from neuroscaling.laws.identifiability import NOT_DETERMINED
 from neuroscaling.laws.loss import LOSSES
 from neuroscaling.laws.point_checks import NotTestable
+from neuroscaling.laws.points import select_points
 from neuroscaling.laws.study_fit import fit_table
 from tests.laws.test_fit_job import job, score_table
 from tests.support.planted import planted
@@ -116,3 +118,46 @@ def test_three_different_x_determine_no_law_of_four_parameters():
     law = fit(x, 1 - (0.4 + 0.9 * x**-0.35), form="power_law_shift", bootstraps=0)
     assert law.undetermined == 1.0 and not any(flag["identified"] for flag in law.flags.values())
     assert "too few different x: a continuum of laws fits them equally well" in law.notes
+
+
+def epochs_of_runs():
+    """The scores of ten cells of three seeds at three epochs each, every epoch a run, those of seed 2 at the last."""
+    table = score_table()
+    every = [table.assign(trajectory=table["run"], epoch=float(e), run=table["run"] + f"_ep{e}") for e in (1, 2, 3)]
+    return pd.concat(every, ignore_index=True).query("seed < 2 or epoch == 3")
+
+
+@pytest.mark.parametrize(
+    ("labels", "clusters", "levels"),
+    [
+        ({}, 30, None),
+        ({"cluster": ["run"]}, 30, None),
+        ({"cluster": ["arch", "epoch"]}, 30, None),
+        ({"cluster": ["samples_per_class"]}, 10, None),
+        ({"hierarchy": ["arch_family"]}, None, [["arch_family"], ["trajectory"]]),
+        ({"hierarchy": ["samples_per_class", "run"]}, None, [["samples_per_class"], ["trajectory"]]),
+    ],
+)
+def test_epochs_of_one_training_are_resampled_together(labels, clusters, levels):
+    table = epochs_of_runs()
+    settings = job(forms=["log_linear"], filters={"region": "IT"}, **labels)
+    found = select_points(table, settings)
+    assert len(found.points) == 70 and (found.clusters is None or len(set(found.clusters)) == clusters)
+    assert (found.hierarchy and [len(set(level)) for level in found.hierarchy]) == (
+        levels and [table[column].nunique() for (column,) in levels]
+    )
+    apart = {
+        label: set(own) for label, own in found.points["trajectory"].groupby(found.clusters or found.hierarchy[-1])
+    }
+    assert sum(map(len, apart.values())) == 30, "no training is in two clusters"
+    ends = select_points(table.query("epoch == 3"), settings)
+    assert (ends.clusters is None) == (not settings["cluster"]) and len(ends.hierarchy or []) == len(
+        settings["hierarchy"]
+    )
+
+
+def test_points_over_several_epochs_or_of_tables_without_trainings_are_resampled_as_asked():
+    settings = job(forms=["log_linear"], filters={"region": "IT"}, group_by=["arch", "samples_per_class"])
+    found = select_points(epochs_of_runs().query("epoch == 3"), settings)
+    assert found.clusters is None
+    assert select_points(score_table(), settings | {"group_by": ["run"]}).clusters is None

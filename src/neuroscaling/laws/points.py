@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FACTS = [
     "run", "model_id", "arch", "arch_family", "unmerged_family", "dataset", "samples_per_class", "seed", "kind",
-    "subject", "n_params", "n_samples_seen", "total_flops",
+    "subject", "trajectory", "n_params", "n_samples_seen", "total_flops",
 ]  # fmt: skip
 """Columns that the points keep beside their keys, where the table has them."""
 
@@ -115,17 +115,18 @@ def select_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequenc
     points = _finite_points(points, settings, dropped)
     scale = scale_of(points, settings.get("mean_over_scales", False)) if settings["y"] == "score" else None
     check_losses(scale, settings)
-    clusters = [" ".join(map(str, row)) for row in points[settings["cluster"]].itertuples(index=False)]
+    varying = _varying(rows, keys, [column for column in (*FACTS, *_left_out(settings)) if column in rows])
+    clusters, hierarchy = _resampled_together(points, settings, varying)
     return Selection(
         points,
-        clusters if settings["cluster"] else None,
-        [points[column].tolist() for column in settings["hierarchy"]] or None,
+        clusters,
+        hierarchy,
         dropped,
         n_rows,
         bool(rows["simulated"].any()) if "simulated" in rows else False,
         sorted(map(str, rows["data"].dropna().unique())) if "data" in rows else [],
         OTHER_SCALES.get(settings["y"], scale),
-        _varying(rows, keys, [column for column in (*FACTS, *_left_out(settings)) if column in rows]),
+        varying,
         lucky if how == CORRECT else [],
     )
 
@@ -152,6 +153,44 @@ def _varying(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> frozens
     others = [column for column in dict.fromkeys(columns) if column not in keys]
     counts = rows.groupby(keys, dropna=False)[others].nunique(dropna=False) if others else None
     return frozenset() if counts is None else frozenset(column for column in others if (counts[column] > 1).any())
+
+
+def _resampled_together(
+    points: pd.DataFrame, settings: dict[str, Any], varying: frozenset[str]
+) -> tuple[list[str] | None, list[list[Any]] | None]:
+    """Labels of clusters, and of each level of a hierarchy: those of the fit's columns, where there are any.
+
+    The epochs of one training are no independent networks. Where points are several of them, the training stands in
+    place of columns that tell its epochs apart, is a level below the others, or else the cluster.
+    """
+    cluster, hierarchy = list(settings["cluster"]), list(settings["hierarchy"])
+    if apart := _columns_of_epochs(points, varying):
+        cluster, hierarchy = (_with_training(columns, apart) for columns in (cluster, hierarchy))
+        hierarchy = list(dict.fromkeys([*hierarchy, TRAINING])) if hierarchy else []
+        cluster = cluster if cluster or hierarchy else [TRAINING]
+        points = points.assign(**{TRAINING: points[TRAINING].fillna(points["run"])})
+    labels = [" ".join(map(str, row)) for row in points[cluster].itertuples(index=False)]
+    return labels if cluster else None, [points[column].tolist() for column in hierarchy] or None
+
+
+TRAINING = "trajectory"
+
+
+def _columns_of_epochs(points: pd.DataFrame, varying: frozenset[str]) -> set[str]:
+    """Columns that differ between the epochs of a training, and not within one; empty where no training has several."""
+    if not {TRAINING, "run"} <= set(points.columns) - varying:
+        return set()
+    several = points[points.groupby(TRAINING)["run"].transform("nunique") > 1]
+    if several.empty:
+        return set()
+    within = several.groupby("run").nunique(dropna=False).max()
+    between = several.groupby(TRAINING).nunique(dropna=False).max()
+    return {"run"} | {name for name in within.index if name in between and within[name] == 1 and between[name] > 1}
+
+
+def _with_training(columns: list[str], apart: set[str]) -> list[str]:
+    """`columns` with the training in place of those of `apart`."""
+    return list(dict.fromkeys(TRAINING if column in apart else column for column in columns))
 
 
 def _only_samples_per_class(points: pd.DataFrame, kept: dict[str, list[int]]) -> pd.DataFrame:

@@ -124,6 +124,8 @@ def _score_rows(scores: pd.DataFrame) -> pd.DataFrame:
     layers_from = _chosen_on(scores).mask(behavior)
     return scores.assign(
         run=scores["model_id"],
+        trajectory=scores["model_id"],
+        epoch=scores["n_epochs"],
         kind=_kind(scores),
         data="gokce2025",
         simulated=False,
