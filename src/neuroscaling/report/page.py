@@ -19,6 +19,8 @@ from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.influence_record import Influence, influence_path, read_influence
 from neuroscaling.report import law_figures, law_influence, page_content
 from neuroscaling.report.benchmark_section import benchmark_section
+from neuroscaling.report.dynamics_section import COLUMNS as DYNAMICS_COLUMNS
+from neuroscaling.report.dynamics_section import dynamics_section
 from neuroscaling.report.figure import write_figure
 from neuroscaling.report.leaderboard import COLUMNS as LEADERBOARD_COLUMNS
 from neuroscaling.report.leaderboard import leaderboard
@@ -45,7 +47,7 @@ SCRIPTS = (
     "model.js",
 )
 """Scripts of the page in their order: libraries first, then the data and the state that the others share."""
-SHOWN_COLUMNS = list(dict.fromkeys([*page_content.COLUMNS, *LEADERBOARD_COLUMNS]))
+SHOWN_COLUMNS = list(dict.fromkeys([*page_content.COLUMNS, *LEADERBOARD_COLUMNS, *DYNAMICS_COLUMNS]))
 MOST_IN_TEXT = 200_000
 """Rows of a score table of which the report has a copy as text; whoever has more reads the table itself."""
 logger = logging.getLogger(__name__)
@@ -72,15 +74,14 @@ def write_report(
     benchmarks can tell; layers: choices of layers, those that are there.
     """
     read = [read_outcome(path) for path in runs]
-    scores = _table(table)
+    folder, scores = Path(page).parent, _table(table)
     lost = {one.run: {"problem": one.problem} for one in scores.failed}
     records = [
         record.content() | {"seconds": record.provenance.get("seconds")} | lost.get(record.run, {}) for record in read
     ]
     pages = {record.run: network_page(record, Path(path).parent) for record, path in zip(read, runs, strict=True)}
-    benchmark = (
-        benchmark_section(read_benchmark_file(resolution), Path(page).parent / "resolution") if resolution else None
-    )
+    dynamics = dynamics_section(scores.scores, folder / "dynamics")
+    benchmark = benchmark_section(read_benchmark_file(resolution), folder / "resolution") if resolution else None
     build_report(
         page,
         scores.scores,
@@ -92,7 +93,7 @@ def write_report(
         [
             *map(read_section, sections),
             *([encoding_section(encoding)] if encoding else []),
-            *([benchmark] if benchmark else []),
+            *(section for section in (dynamics, benchmark) if section),
         ],
         {found.name: found for path in fits if (beside := influence_path(path)).is_file()
          for found in [read_influence(beside)]},
