@@ -135,12 +135,23 @@ def test_what_is_known_of_the_training_and_which_weights_are_taken_are_in_the_na
         ({"checkpoints": "t.csv"}, "1 checkpoints are missing"),
         ({"checkpoints": "runs"}, "no runs in this folder"),
         ({"checkpoints": "gokce2025", "epoch": "latest"}, "epochs"),
+        (
+            {"recipe": "digits", "epochs": [16, 8]},
+            r"epochs\[1\]: the recipe keeps no weights[\s\S]*16 \(`chec[\s\S]*\[8\]",
+        ),
+        ({"recipe": "digits", "epochs": [0]}, "untrained"),
+        ({"recipe": "digits", "epochs": [99]}, "ends after epoch 16"),
+        ({"recipe": "digits", "epochs": ["last"]}, r"epochs\[0\]"),
     ],
 )
 def test_a_study_tells_what_is_wrong_with_its_checkpoints(group, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    digits = {"archs": ["resnet_w8"], "datasets": ["digits"], "samples_per_class": [1]}
+    group = {**digits, **group} if "recipe" in group else group
     (tmp_path / "runs").mkdir()
     table(tmp_path / "t.csv", [{"id": "a", "arch": "resnet18", "path": "a.pt"}])
-    (tmp_path / "study.yaml").write_text(json.dumps({"study": "a", "runs": [group]}), encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(
+        json.dumps({"study": "a", "datasets": {"digits": {"format": "digits"}}, "runs": [group]}), encoding="utf-8"
+    )
     with pytest.raises(StudyError, match=said):
         load_study("study.yaml")

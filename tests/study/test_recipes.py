@@ -14,13 +14,13 @@ from torch import nn
 from neuroscaling.core.errors import StudyError
 from neuroscaling.models.build import build
 from neuroscaling.study import architectures
-from neuroscaling.study.recipes import PROTOCOLS, Recipe, load_recipe, recipe_names
+from neuroscaling.study.recipes import PROTOCOLS, Recipe, checkpoint_epochs, load_recipe, recipe_names
 from neuroscaling.study.run_table import expand_runs
 from neuroscaling.study.sections.whole_study import Study
 from neuroscaling.study.sections.yaml_document import read_document
 from neuroscaling.training.image_views import image_passes, views_of
 from neuroscaling.training.optimisers import annealed, learning_rate, make_optimizer, set_rates, weight_decay
-from neuroscaling.training.schedule import StepPlan, checkpoint_epochs, evaluation_epochs
+from neuroscaling.training.schedule import StepPlan, evaluation_epochs
 from neuroscaling.training.weight_averaging import make_ema
 
 PUBLISHED = {"sgd100", "convnext300", "deit300", "simclr100", "simclr100_vit", "dino", "ffgsm10"}
@@ -198,6 +198,9 @@ def test_evaluations_and_checkpoints_on_the_published_schedule_or_log_spaced():
     assert {1, 100} <= checkpoint_epochs(changed("sgd100", checkpoints="log"))
     published = checkpoint_epochs(changed("sgd100", checkpoints="published", epochs=201))
     assert {epoch for epoch in published if epoch > 100} == {150, 200, 201}
+    assert checkpoint_epochs(changed("sgd100", checkpoints=[3, 20])) == {3, 20, 100}
+    with pytest.raises(ValueError, match="101 is more than epochs"):
+        changed("sgd100", checkpoints=[3, 101])
 
 
 @pytest.mark.parametrize("n, sizes", [(128, [64, 64]), (129, [64, 64]), (191, [64, 64]), (65, [64]), (63, [63])])

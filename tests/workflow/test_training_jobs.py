@@ -22,14 +22,16 @@ RUNS = {"archs": ["resnet_w8"], "datasets": ["digits"], "samples_per_class": [1,
 
 
 def study(**changes):
-    """Two packs: four runs that are trained as they should be, and two that diverge."""
+    """Two packs: four runs that end as they should, one of them scored at two epochs, and two that diverge."""
+    followed = {**RUNS, "recipe": "recipes/brief.yaml", "samples_per_class": [3], "seeds": [0], "epochs": "all"}
     wild = {**RUNS, "recipe": "recipes/wild.yaml", "samples_per_class": [3]}
     laws = {"name": "accuracy", "form": "power_law", "x": "n_samples", "bootstraps": 20, "holdout": "largest"}
     return {
         "study": "packed",
         "store": "store",
         "datasets": SMALL["datasets"],
-        "runs": [{**RUNS, "recipe": "recipes/brief.yaml"}, wild],
+        "runs": [{**RUNS, "recipe": "recipes/brief.yaml"}, followed, wild],
+        "runs_per_job": 10,
         "training": {"runs_per_job": 4, "checkpoint_seconds": 1},
         "simulated": SMALL["simulated"],
         "brainscore": SMALL["brainscore"],
@@ -45,7 +47,8 @@ def prepared(folder: Path, **changes) -> Workdir:
     content = study(**changes)
     law = {**content.pop("laws"), "filters": {"benchmark": "validation"}, "group_by": ["run"]}
     (folder / "fits/accuracy.yaml").write_text(yaml.safe_dump({"fits": [law]}))
-    brief = yaml.safe_load((folder / "recipes/brief.yaml").read_text())
+    brief = yaml.safe_load((folder / "recipes/brief.yaml").read_text()) | {"checkpoints": [1]}
+    (folder / "recipes/brief.yaml").write_text(yaml.safe_dump(brief))
     wild = {**brief, "optimizer": "sgd", "learning_rate": 1e20, "warmup_epochs": 0, "epochs": 8}
     (folder / "recipes/wild.yaml").write_text(yaml.safe_dump(wild))
     workdir.write_study(content, "packed.yaml")
@@ -66,21 +69,33 @@ def packed(tmp_path_factory):
 
 def test_runs_of_one_job_have_their_own_folders_and_those_that_diverge_are_marked(packed):
     found = records(packed)
-    assert Counter(record["status"] for record in found.values()) == Counter(done=4, failed=2)
+    assert Counter(record["status"] for record in found.values()) == Counter(done=5, failed=2)
     failed = [record for record in found.values() if record["status"] == "failed"]
     assert all("no longer finite" in record["problem"] and record["weights"] is None for record in failed)
     assert all(record["learning_rate"] > 1e18 and record["batch"] for record in failed)
     logs = sorted(path.name for path in (packed.path / "logs/train").glob("*.log"))
-    assert len(logs) == 2, "six runs were trained by two jobs"
+    assert len(logs) == 3, "six runs were trained by two jobs, and one more took the weights of an epoch"
 
 
 def test_scores_of_failed_runs_are_missing_by_name_and_the_rest_is_there(packed):
     failed = {name for name, record in records(packed).items() if record["status"] == "failed"}
     table = pd.read_parquet(packed.path / "results/packed/scores.parquet")
-    assert not failed & set(table["run"]) and table["run"].nunique() == 4
+    assert not failed & set(table["run"]) and table["run"].nunique() == 5
     fit = json.loads((packed.path / "results/packed/fits/accuracy.json").read_text())
     assert set(fit["left_out"]["runs missing: they failed"]) == failed
     assert "the loss is no longer finite" in (packed.path / "results/packed/report/index.html").read_text()
+
+
+def test_the_epochs_of_a_training_are_rows_of_one_trajectory_and_a_figure(packed):
+    table = pd.read_parquet(packed.path / "results/packed/scores.parquet").query("benchmark != 'validation'")
+    followed = table[table.duplicated("trajectory", keep=False)].sort_values("epoch")
+    assert followed["epoch"].tolist() == [1, 2] and followed["kind"].tolist() == ["checkpoint", "trained"]
+    assert followed["n_samples_seen"].tolist() == [30, 60] and followed["passes"].tolist() == [1, 2]
+    assert followed["score"].nunique() == 2
+    page = (packed.path / "results/packed/report/index.html").read_text()
+    assert 'id="dynamics-images"' in page and (packed.path / "results/packed/report/dynamics").is_dir()
+    weights = {path.parent.name for path in packed.path.glob("store/runs/*/weights-ep1.safetensors")}
+    assert len(weights) == 4 and not weights & set(followed["run"].iloc[:1]), "the weights stay with their training"
 
 
 @pytest.mark.parametrize("lost", ["run", "record", "weights"])
@@ -89,7 +104,8 @@ def test_a_run_that_is_gone_is_trained_again_and_one_without_weights_is_not(pack
     folder = tmp_path / "work"
     shutil.copytree(packed.path, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
     workdir = Workdir(folder)
-    run = next(name for name, record in records(workdir).items() if record["status"] == "done")
+    found = records(workdir).items()
+    run = next(name for name, record in found if (record["status"], record["kind"]) == ("done", "trained"))
     match lost:
         case "run":
             shutil.rmtree(folder / "store/runs" / run)

@@ -40,7 +40,8 @@ def print_plan(options: argparse.Namespace) -> None:
     if trains:
         sections["training"] = plan_training.training_rows(study, speeds, options.by or "family", options.gpus)
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
-    if options.stage in (None, "checkpoints") and any(run.checkpoint for run in study.runs.values()):
+    others = any(run.checkpoint and run.kept_epoch is None for run in study.runs.values())
+    if options.stage in (None, "checkpoints") and others:
         sections["checkpoints"] = plan_checkpoints.checkpoint_rows(study, options.by or "family")
         notes.append(plan_checkpoints.CHECKPOINT_NOTE)
     if options.stage in (None, "extraction"):

@@ -33,6 +33,8 @@ RUN_COLUMNS = {
     "paper_macs": "float64",
     "flops": "float64",
     "n_samples": "float64",
+    "trajectory": "string",
+    "epoch": "float64",
     "n_epochs": "float64",
     "n_samples_seen": "float64",
     "n_samples_nominal": "float64",
@@ -74,7 +76,9 @@ COLUMNS = {**RUN_COLUMNS, **SCORE_COLUMNS}
 ITSELF = "itself"
 """In the definition of a score: its layers were chosen on its own run."""
 TYPES = {"string": str | None, "bool": bool | None, "int64": int, "float64": int | float | None}
-DERIVED = ("arch_family", "passes", "is_pretrained", "is_random", "objective", "is_ssl", "is_adv")
+DERIVED = (
+    "arch_family", "trajectory", "epoch", "passes", "is_pretrained", "is_random", "objective", "is_ssl", "is_adv",
+)  # fmt: skip
 """Columns of a run that its record does not have under these names."""
 VALIDATION = "validation"
 """Benchmark of the rows of validation accuracy."""
@@ -169,16 +173,8 @@ def _typed(row: dict[str, Any], path: str | Path) -> dict[str, Any]:
     """`row`. Raises DataError for values that its columns can't hold."""
     wrong = [name for name, value in row.items() if name in COLUMNS and not isinstance(value, TYPES[COLUMNS[name]])]
     if wrong:
-        what, allowed = "not a value of this column", COLUMNS[wrong[0]]
-        raise DataError(
-            Problem(
-                what=what,
-                where=f"{path}, {wrong[0]}",
-                value=row[wrong[0]],
-                allowed=allowed,
-                fix=DELETE_AND_RERUN,
-            )
-        )
+        what, where, allowed = "not a value of this column", f"{path}, {wrong[0]}", COLUMNS[wrong[0]]
+        raise DataError(Problem(what=what, where=where, value=row[wrong[0]], allowed=allowed, fix=DELETE_AND_RERUN))
     return row
 
 
@@ -281,9 +277,12 @@ def _run_columns(record: RunRecord, protocol: str) -> dict[str, Any]:
 def _recorded_columns(record: RunRecord) -> dict[str, Any]:
     same = {name: getattr(record, name) for name in RUN_COLUMNS if name not in DERIVED}
     recipe = record.recipe or {}
-    objective = recipe.get("objective", (record.training or {}).get("objective"))
+    known = record.training or {"id": record.run, "epoch": record.n_epochs}
+    objective = recipe.get("objective", known.get("objective"))
     return same | {
         "arch_family": record.family,
+        "trajectory": known.get("id"),
+        "epoch": known.get("epoch"),
         "samples_per_class": record.samples_per_class if isinstance(record.samples_per_class, int) else 0,
         "seed": record.seed or 0,
         "flops": None if record.macs is None else 2 * record.macs,
@@ -337,14 +336,8 @@ def _row_problems(row: dict[str, Any], path: Path) -> Iterator[Problem]:
 
 
 def _missing_run(path: Path, content: ScoreFile, runs: dict[str, Any]) -> Problem:
-    allowed = f"the {len(runs)} runs whose run.json was given"
-    return Problem(
-        what="a score of a run without run.json",
-        where=str(path),
-        value=content.run,
-        allowed=allowed,
-        fix="train or list the run",
-    )
+    what, allowed = "a score of a run without run.json", f"the {len(runs)} runs whose run.json was given"
+    return Problem(what=what, where=str(path), value=content.run, allowed=allowed, fix="train or list the run")
 
 
 def _mixed_scales(contents: list[tuple[Path, ScoreFile]]) -> list[Problem]:

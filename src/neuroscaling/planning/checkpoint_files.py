@@ -44,10 +44,10 @@ def fetched_bytes(one: Checkpoint, n_params: int) -> tuple[int, bool]:
 
 
 def checkpoint_files(runs: Iterable[Run]) -> list[CheckpointFile]:
-    """One for each run of a checkpoint among `runs`, in their order. Nothing is fetched and nothing is read."""
+    """One for each checkpoint that others trained among `runs`, in their order. Nothing is fetched, nothing read."""
     found = []
     for run in runs:
-        if run.checkpoint is not None:
+        if run.checkpoint is not None and run.kept_epoch is None:
             cost = cost_of(run.arch)
             fetched, is_known = fetched_bytes(run.checkpoint, cost.n_params)
             kept = FLOAT_BYTES * cost.n_params if run.keep else 0

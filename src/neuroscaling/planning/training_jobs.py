@@ -25,7 +25,7 @@ def training_groups(study: LoadedStudy, runs: Iterable[Run]) -> tuple[RunGroup, 
 def is_small(study: LoadedStudy, run: Run) -> bool:
     """Whether a run is short enough to share a job: few images seen, or nothing to train."""
     if run.kind != "trained":
-        return run.kind not in ("pretrained", "checkpoint")
+        return run.kept_epoch is not None or run.kind not in ("pretrained", "checkpoint")
     return (
         subset_images(str(run.subset), size_of(run, study.store.cache())) * run.training_recipe.epochs
         <= study.config.training.small

@@ -11,10 +11,10 @@ from neuroscaling.datasets.image_listing import list_images
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.recipes import OWN_VIEWS, Recipe
+from neuroscaling.study.recipes import OWN_VIEWS, Recipe, checkpoint_epochs
 from neuroscaling.study.run_table import Run
 from neuroscaling.training.image_views import has_random_crops, image_passes, stored_size, views_of
-from neuroscaling.training.schedule import BANK, checkpoint_epochs, evaluation_epochs
+from neuroscaling.training.schedule import BANK, evaluation_epochs
 
 COSTS_TABLE = Path(__file__).with_name("arch_costs.txt")
 

@@ -141,7 +141,7 @@ def line_of(record: RunRecord, folder: Path) -> str:
                 entry["weights"] = os.path.abspath(folder)
         case "untrained":
             entry = {"untrained": [record.arch], "seeds": [record.seed]}
-        case "checkpoint":  # the table decides over its name
+        case "checkpoint" if not record.start:  # the table decides over its name
             entry = {"checkpoints": f"<the table that has {(record.training or {}).get('id')}>"}
         case "baseline":
             entry = {"baselines": [record.arch]}
@@ -150,6 +150,8 @@ def line_of(record: RunRecord, folder: Path) -> str:
             entry |= {"seeds": [record.seed], "recipe": (record.recipe or {})["name"]}
             if record.subset_seed != record.seed:
                 entry["subset_seed"] = record.subset_seed
+            if record.training:
+                entry["epochs"] = [record.training["epoch"]]
     return f"- {json.dumps(entry)}"
 
 

@@ -26,10 +26,11 @@ Epochs = Literal["latest", "all"] | list[int]
 class Checkpoint:
     """A file of weights that was trained elsewhere, and what is known of its training; None for what nobody knows.
 
-    id: what its table calls the network; place: the path of the file, or its URL; sha256: of the file, where the table
-    has it; series: how it was trained, one of SERIES; samples_per_class: a number or `all`; epoch: after which it was
-    written; n_samples_seen and total_flops: until then; acc: a fraction of 1; ema: whether the averaged weights of the
-    file are meant; crop: share of an image that it is shown; n_bytes: of the file, where the table has it.
+    id: what its table calls the network, or the run that keeps it; place: the path of the file, or its URL; empty for
+    weights that a run of the study will keep; sha256: of the file, where the table has it; series: how it was trained,
+    one of SERIES; samples_per_class: a number or `all`; epoch: after which it was written; n_samples_seen and
+    total_flops: until then; acc: a fraction of 1; ema: whether the averaged weights of the file are meant; crop: share
+    of an image that it is shown; n_bytes: of the file, where the table has it.
     """
 
     id: str
@@ -248,13 +249,17 @@ def folder_checkpoints(folder: Path) -> list[Checkpoint]:
     if not records:
         allowed = f"folders with {RUN_RECORD} and weights, as a store's runs/ has them"
         raise DataError(Problem(what="no runs in this folder", where=str(folder), allowed=allowed))
-    return [one for path in records for one in _of_run(path)]
+    return [one for path in records for one in kept_weights(path)]
 
 
-def _of_run(path: Path) -> Iterator[Checkpoint]:
-    """The kept weights of a run in the order of their epochs; the final ones, of which all is known, are the last."""
+def kept_weights(path: Path) -> Iterator[Checkpoint]:
+    """The weights that the run of the run.json at `path` kept, in the order of their epochs.
+
+    Those of its end, of which all is known, are the last. None of a run that failed, nor of one that is itself an epoch
+    of another run of its store, which has them.
+    """
     record = read_run(path)
-    if record.status != DONE or record.arch is None:
+    if record.status != DONE or record.arch is None or (record.training and record.start):
         return
     known = record.training or {}
     kept = {one.file: (one.epoch, one.sha256) for one in record.checkpoints if one.file != record.weights}

@@ -79,10 +79,14 @@ def reference_run(study: LoadedStudy, run: Run) -> Run:
     frozen = study.config.brainscore.layers.scope == "arch" or choice_of_layers(study.config) == "reported"
     if not frozen or run.kind not in ("trained", "checkpoint"):
         return run
+    if run.kept_epoch is not None:  # as its training at its end
+        return reference_run(study, study.runs[str(run.start)])
     alike = [
         other
         for other in study.runs.values()
-        if (other.samples_per_class, other.seed) == ("all", 0) and _network(other) == _network(run)
+        if (other.samples_per_class, other.seed) == ("all", 0)
+        and _network(other) == _network(run)
+        and other.kept_epoch is None
     ]
     if alike:  # of the checkpoints of a network the last
         return max(alike, key=lambda other: (other.checkpoint and other.checkpoint.epoch) or 0)

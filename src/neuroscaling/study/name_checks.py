@@ -14,7 +14,7 @@ from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.datasets.formats import KNOWN_SIZES as KNOWN_DATASETS
 from neuroscaling.study import architectures, benchmarks, recording_folders
 from neuroscaling.study.paths import find_file
-from neuroscaling.study.recipes import load_recipe, recipe_file
+from neuroscaling.study.recipes import Recipe, checkpoint_epochs, load_recipe, recipe_file
 from neuroscaling.study.sections.claim_files import read_claim_file, unknown_fits
 from neuroscaling.study.sections.fit_files import (
     FitFile,
@@ -110,7 +110,7 @@ def _recipe_faults(content: Any, file: Path) -> Iterator[Fault]:
     seen: dict[str, tuple[Path, str]] = {}
     for place, name in texts(content, ("runs", EACH, "recipe")):
         try:
-            load_recipe(name, "parity" if protocol == "parity" else "corrected", file)
+            recipe = load_recipe(name, "parity" if protocol == "parity" else "corrected", file)
             path = recipe_file(name, file)
             digest = file_sha256(path)
         except NeuroscalingError as error:
@@ -121,6 +121,24 @@ def _recipe_faults(content: Any, file: Path) -> Iterator[Fault]:
             # Runs of both would stand in tables and figures under one name.
             what = f"two recipes are called `{path.stem}`"
             yield Fault(place, Problem(what=what, where="", value=str(path), fix=f"rename this file or {other}"))
+        yield from _epoch_faults(content["runs"][place[1]], place[:2], recipe)
+
+
+def _epoch_faults(group: Any, place: Location, recipe: Recipe) -> Iterator[Fault]:
+    """Epochs of a group of trainings whose weights its recipe does not keep."""
+    kept, asked = checkpoint_epochs(recipe), group.get("epochs")
+    for i, epoch in enumerate(asked if isinstance(asked, list) else ()):
+        if isinstance(epoch, int) and epoch not in kept:
+            allowed = f"{listing(sorted(kept), 40)} (`checkpoints:` of the recipe `{recipe.name}`)"
+            fix = f"a recipe that keeps them, with `checkpoints: log` or `checkpoints: [{epoch}]`; it trains anew"
+            if epoch == 0:
+                fix = "a group `untrained:` has networks before their training"
+            elif epoch > recipe.epochs:
+                fix = f"the training ends after epoch {recipe.epochs}"
+            problem = Problem(
+                what="the recipe keeps no weights of this epoch", where="", value=epoch, allowed=allowed, fix=fix
+            )
+            yield Fault((*place, "epochs", i), problem)
 
 
 def _benchmark_faults(content: Any) -> Iterator[Fault]:

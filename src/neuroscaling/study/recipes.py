@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from neuroscaling.core.errors import Location, Problem, StudyError, listing, nearest
@@ -116,10 +117,12 @@ class Recipe(Section):
         description="When to evaluate on the validation images: `log`: about ten epochs, log-spaced; `published`: each "
         "epoch; n: every n.",
     )
-    checkpoints: Literal["last", "log", "published"] = Field(
+    checkpoints: (
+        Literal["last", "log", "published"] | Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    ) = Field(
         "last",
         description="Epochs whose weights are kept: the last; about ten, log-spaced; `published`: 1 to 10, every 5 to "
-        "100, every 50 to 300.",
+        "100, every 50 to 300; or those of a list, and the last.",
     )
     simclr: Simclr | None = Field(None, description="Numbers of `objective: simclr`, and of it alone.")
     dino: Dino | None = Field(None, description="Numbers of `objective: dino`, and of it alone.")
@@ -164,6 +167,34 @@ class Recipe(Section):
     def images_at_once(self, arch: str) -> int:
         """Images of `arch` that go through the network at once: its micro-batch, else the recipe's, else the batch."""
         return self.micro_batches.get(arch) or self.micro_batch or self.batch_size
+
+
+LOG_SPACED = 10
+
+
+def checkpoint_epochs(recipe: Recipe) -> set[int]:
+    """Epochs whose weights are kept; the last is among them. `published`: 28 files of 100 epochs, 32 of 300."""
+    match recipe.checkpoints:
+        case "published":
+            kept = {*range(1, 11), *range(5, 101, 5), *range(150, recipe.epochs + 1, 50)}
+            return {recipe.epochs, *(epoch for epoch in kept if epoch <= recipe.epochs)}
+        case "log":
+            return {recipe.epochs, *log_spaced(recipe.epochs)}
+        case [*listed]:
+            return {recipe.epochs, *listed}
+        case _:
+            return {recipe.epochs}
+
+
+def earlier_epochs(asked: Literal["latest", "all"] | list[int], recipe: Recipe) -> list[int]:
+    """The epochs before the last whose weights a study asks for, and the recipe keeps."""
+    kept = sorted(checkpoint_epochs(recipe) - {recipe.epochs})
+    return kept if asked == "all" else [epoch for epoch in kept if asked != "latest" and epoch in asked]
+
+
+def log_spaced(epochs: int) -> set[int]:
+    """About ten epochs from 1 to `epochs`, as far apart as their logarithms let them be."""
+    return set(np.geomspace(1, epochs, LOG_SPACED).round().astype(int).tolist())
 
 
 RECIPES = PIPELINE / "config" / "recipes"
@@ -282,6 +313,9 @@ def _of_schedules(recipe: Recipe) -> list[tuple[str, str]]:
         faults.append(("final_weight_decay", "weight_decay must be above 0 for it to change"))
     if recipe.ema_warmup and recipe.ema is None:
         faults.append(("ema_warmup", "there is no `ema` to warm up"))
+    listed = recipe.checkpoints if isinstance(recipe.checkpoints, list) else []
+    if beyond := [epoch for epoch in listed if epoch > recipe.epochs]:
+        faults.append(("checkpoints", f"{beyond[0]} is more than epochs ({recipe.epochs})"))
     return faults
 
 

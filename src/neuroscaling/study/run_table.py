@@ -15,7 +15,7 @@ from neuroscaling.study.checkpoint_runs import checkpoint_identity, checkpoints_
 from neuroscaling.study.checkpoint_tables import Checkpoint
 from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.published_weights import path_in, presentation, published_weights, weights_identity
-from neuroscaling.study.recipes import Recipe, load_recipe
+from neuroscaling.study.recipes import Recipe, earlier_epochs, load_recipe
 from neuroscaling.study.sections.checkpoints import CheckpointRuns
 from neuroscaling.study.sections.key_types import Section
 from neuroscaling.study.sections.networks import BaselineRuns, PretrainedRuns, TrainedRuns, UntrainedRuns
@@ -46,8 +46,9 @@ class Run:
 
     definition: what determines its weights, which the name ends in a hash of; where images and weights lie is not in
     it. subset: token of its training images, such as `10`, `all`, `n5000`, `c100`, and `p10` where they are drawn as
-    published; start: the run whose weights it starts from; samples_per_class: None where the classes differ;
-    checkpoint: the file that others trained, and what is known of it; keep: whether its weights stay after extraction.
+    published; start: the run whose weights it starts from, or whose kept weights it is; samples_per_class: None where
+    the classes differ; checkpoint: the file of weights that it is, and what is known of it before it is made; keep:
+    whether its weights stay after extraction.
     """
 
     run: str
@@ -81,6 +82,11 @@ class Run:
         if self.recipe is None:
             raise DataError(Problem(what="a run without a recipe can't be trained", where=self.run))
         return self.recipe
+
+    @property
+    def kept_epoch(self) -> int | None:
+        """The epoch after which the run `start` kept these weights; None for all other runs."""
+        return self.checkpoint.epoch if self.checkpoint and self.start else None
 
     @property
     def objective(self) -> str | None:
@@ -169,6 +175,7 @@ class _Expansion:
         protocol = self.study.protocol
         recipe = _Stage(load_recipe(group.recipe, protocol, self.file))
         before = [(_Stage(recipe), subset) for recipe, subset in _before(recipe.recipe, protocol, self.file)]
+        epochs = earlier_epochs(group.epochs, recipe.recipe)
         for arch, dataset, (k, token), seed in product(group.archs, group.datasets, group.subsets(), group.seeds):
             subset_seed = seed if group.subset_seed is None else group.subset_seed
             base = None
@@ -176,7 +183,29 @@ class _Expansion:
                 images = _Images(dataset, subset, _token(subset, str(subset), protocol), subset_seed)
                 base = self._one(arch, stage, images, seed, base)
                 yield base
-            yield self._one(arch, recipe, _Images(dataset, k, _token(k, token, protocol), subset_seed), seed, base)
+            end = self._one(arch, recipe, _Images(dataset, k, _token(k, token, protocol), subset_seed), seed, base)
+            yield from (end, *(self._kept(end, epoch) for epoch in epochs))
+
+    def _kept(self, end: Run, epoch: int) -> Run:
+        """The run of the weights that the training `end` keeps after `epoch`: a checkpoint that is made here.
+
+        `end` determines all that is known of it, so that its name says no more. The weights stay with `end`.
+        """
+        one = Checkpoint(
+            id=end.run,
+            place="",
+            arch=end.arch,
+            series=end.training_recipe.objective,
+            dataset=end.dataset,
+            samples_per_class=end.samples_per_class,
+            seed=end.seed,
+            epoch=epoch,
+        )
+        shared = ("dataset", "dataset_settings", "fingerprint", "samples_per_class", "subset", "subset_seed", "seed")
+        settings = {name: getattr(end, name) for name in (*shared, "recipe")}
+        settings |= {"start": end.run, "checkpoint": one, "keep": False}
+        readable = f"{end.run.rpartition('-')[0]}_ep{epoch}"
+        return self._named(readable, "checkpoint", end.arch, settings, weights={"run": end.run, "epoch": epoch})
 
     def _one(self, arch: str, stage: "_Stage", images: "_Images", seed: int, base: Run | None) -> Run:
         readable = f"{arch}_{images.dataset}_{images.token}_s{seed}"

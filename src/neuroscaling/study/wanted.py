@@ -249,11 +249,11 @@ class Absent:
         """
         runs = self.targets.study.runs
         made = {name for name in runs if self(self._record(name))}
-        extracted = {run for run, _ in self.activations}
+        extracted = {(run, None) for run, _ in self.activations}
         while True:
-            bases = {runs[name].start for name in made}
-            needed = extracted | {base for base in bases if base}
-            more = {name for name in needed - made if name in runs and self._needs_weights(name)}
+            bases = {(base, runs[name].kept_epoch) for name in made if (base := runs[name].start)}
+            needed = ((name, epoch) for name, epoch in extracted | bases if name in runs and name not in made)
+            more = {name for name, epoch in needed if self._needs_weights(name, epoch)}
             if not more:
                 return [run for name, run in runs.items() if name in made]
             made |= more
@@ -330,10 +330,12 @@ class Absent:
     def _known(self, run: str) -> dict[str, Any]:
         return unchecked_record(self.targets.store.find(self._record(run)))
 
-    def _needs_weights(self, run: str) -> bool:
-        """Whether a run whose record is there must be made again for its weights."""
+    def _needs_weights(self, run: str, epoch: int | None) -> bool:
+        """Whether a run whose record is there must be made again for its weights; epoch: None for the final ones."""
         record = self._known(run)
         if record.get("status") == FAILED:
             return False
         folder = self.targets.store.find(self._record(run)).parent
-        return not record or (record.get("weights") is not None and not (folder / record["weights"]).is_file())
+        kept = {one["epoch"]: one["file"] for one in record.get("checkpoints", ())}
+        file = record.get("weights") if epoch is None else kept.get(epoch)
+        return not record or (file is not None and not (folder / file).is_file())

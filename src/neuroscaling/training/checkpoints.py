@@ -25,11 +25,11 @@ from neuroscaling.core.hashing import file_sha256
 from neuroscaling.core.leases import Lease
 from neuroscaling.core.records import KeptWeights
 from neuroscaling.models.weights import save_weights
+from neuroscaling.study.recipes import checkpoint_epochs
 from neuroscaling.study.run_table import Run
 from neuroscaling.training.distributed import any_of, rank
 from neuroscaling.training.launch import SIGNALS
 from neuroscaling.training.loop import Training, is_sound, snapshot
-from neuroscaling.training.schedule import checkpoint_epochs
 
 log = logging.getLogger(__name__)
 # Epochs can take less than a tenth of a second; what is lost with a killed run is then less than writing its state.

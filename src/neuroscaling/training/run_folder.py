@@ -23,6 +23,7 @@ from neuroscaling.core.records import (
     RUN_RECORD,
     KeptWeights,
     RunRecord,
+    failure_in,
     read_run,
     sealed,
     write_run_record,
@@ -223,6 +224,13 @@ def _is_recorded(path: Path, record: RunRecord) -> bool:
     if differing:
         log.warning("%s: the run was made again, and came out otherwise: %s", path, ", ".join(differing))
     return not differing
+
+
+def require_sound(base: Path, run: Run) -> None:
+    """Raise RunFailed where the run in `base`, which `run` starts from, failed: for good, where that one did."""
+    if (reason := failure_in(base)) is not None:
+        problem = Problem(what="the run that it starts from failed", where=run.run, value=run.start, fix=reason)
+        raise RunFailed(problem, lasting=(base / RUN_RECORD).is_file())
 
 
 class RunFailed(DataError):

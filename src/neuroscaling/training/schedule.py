@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neuroscaling.study.recipes import Recipe
+from neuroscaling.study.recipes import Recipe, log_spaced
 from neuroscaling.training.feeding.protocols import Request
 
-LOG_EVALUATIONS = 10
 BANK = 100_000
 """Training images that validation images are compared with, at most, where labels are not trained on."""
 SEEDS = 2**31
@@ -44,23 +43,6 @@ def evaluation_epochs(recipe: Recipe) -> set[int]:
         return {0, recipe.epochs, *log_spaced(recipe.epochs)}
     every = recipe.evaluations if isinstance(recipe.evaluations, int) else 1
     return {0, recipe.epochs, *range(every, recipe.epochs + 1, every)}
-
-
-def checkpoint_epochs(recipe: Recipe) -> set[int]:
-    """Epochs whose weights are kept; the last is among them. `published`: 28 files of 100 epochs, 32 of 300."""
-    match recipe.checkpoints:
-        case "published":
-            kept = {*range(1, 11), *range(5, 101, 5), *range(150, recipe.epochs + 1, 50)}
-            return {recipe.epochs, *(epoch for epoch in kept if epoch <= recipe.epochs)}
-        case "log":
-            return {recipe.epochs, *log_spaced(recipe.epochs)}
-        case _:
-            return {recipe.epochs}
-
-
-def log_spaced(epochs: int) -> set[int]:
-    """About ten epochs from 1 to `epochs`, as far apart as their logarithms let them be."""
-    return set(np.geomspace(1, epochs, LOG_EVALUATIONS).round().astype(int).tolist())
 
 
 # As timm's RepeatAugSampler: an epoch of repeated augmentation has a multiple of this many images.

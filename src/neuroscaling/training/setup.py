@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing
 from neuroscaling.core.machine import device_of, lost_gpu
-from neuroscaling.core.records import RUN_RECORD, checked_weights, failure_in
+from neuroscaling.core.records import checked_weights
 from neuroscaling.datasets.index import load_index
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.datasets.subset_file import read_subset
@@ -33,7 +33,7 @@ from neuroscaling.training.image_views import views_of
 from neuroscaling.training.launch import local_rank
 from neuroscaling.training.loop import Objective, Training
 from neuroscaling.training.optimisers import make_optimizer
-from neuroscaling.training.run_folder import RunFailed
+from neuroscaling.training.run_folder import RunFailed, require_sound
 from neuroscaling.training.schedule import StepPlan
 from neuroscaling.training.self_supervised_objectives import DinoTraining, SimclrTraining
 from neuroscaling.training.supervised_objectives import AdversarialTraining, Supervised
@@ -146,9 +146,7 @@ def _load_start(run: Run, network: nn.Module, base: Path | None) -> None:
         raise DataError(
             Problem(what="the folder of the run that this one starts from is needed", where=run.run, value=run.start)
         )
-    if (reason := failure_in(base)) is not None:
-        problem = Problem(what="the run that it starts from failed", where=run.run, value=run.start, fix=reason)
-        raise RunFailed(problem, lasting=(base / RUN_RECORD).is_file())
+    require_sound(base, run)
     load_weights(network, checked_weights(base), run.arch)
     log.info("%s starts from %s", run.run, run.start)
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,11 @@ from neuroscaling.models.checkpoints import build_pretrained
 from neuroscaling.models.heads import classes_of
 from neuroscaling.models.state import shapes, tensors_of
 from neuroscaling.study.architectures import architecture
-from neuroscaling.study.checkpoint_tables import Checkpoint
 from neuroscaling.study.code_fingerprints import version_of
 from neuroscaling.study.packaged_weights import packaged_weights
 from neuroscaling.study.run_table import Run, RunJob
 from neuroscaling.study.sections.training_options import TrainingOptions
-from neuroscaling.training.checkpoint_runs import checkpoint_network, finished_checkpoint
+from neuroscaling.training.checkpoint_runs import checkpoint_network, finished_checkpoint, known_checkpoint
 from neuroscaling.training.checkpoints import Checkpoints, heeding_signals, load_state, write_weights
 from neuroscaling.training.distributed import any_of, rank, together, world
 from neuroscaling.training.evaluation import accuracy_kind, evaluate
@@ -96,7 +96,7 @@ def train(job: RunJob, options: TrainingOptions = DEFAULT_OPTIONS, wait: bool = 
         if run.kind == "trained":
             problem = _trained(job, device, options, lease)
         elif rank() == 0 and run.checkpoint is not None:
-            problem = _trained_by_others(run, run.checkpoint, out, device)
+            problem = _from_checkpoint(job, device)
         elif rank() == 0:
             _not_trained(run, out, device, options)
         if rank() == 0 and problem is None:  # the last sound state of a run that failed tells what went wrong
@@ -251,22 +251,24 @@ def _not_trained(run: Run, out: Path, device: torch.device, options: TrainingOpt
     write_run(RunOutcome(run, out, history, _weights_made_from(run, outside), made), finished)
 
 
-def _trained_by_others(run: Run, checkpoint: Checkpoint, out: Path, device: torch.device) -> str | None:
+def _from_checkpoint(job: RunJob, device: torch.device) -> str | None:
     """A checkpoint is fetched and read, and written as weights; the reason why it failed, or None.
 
     Its weights stand under the epoch that its table says; 0 where it says none.
     """
-    started = time.monotonic()
+    started, run, out = time.monotonic(), job.run, job.out
     try:
-        model, made_from = checkpoint_network(run, out)
+        checkpoint = known_checkpoint(job)
+        model, made_from = checkpoint_network(run, checkpoint, out)
     except RunFailed as failure:
         log.error("%s", failure)
         write_failed_run(RunOutcome(run, out, [], {}, _made_in(started, device)), failure)
         return str(failure)
     n_classes = _published_classes(run.arch, model)
     kept = write_weights(run, model, out, checkpoint.epoch or 0, n_classes)
-    outcome = RunOutcome(run, out, [], made_from, _made_in(started, device))
-    write_run(outcome, finished_checkpoint(checkpoint, n_classes, kept))
+    outcome = RunOutcome(replace(run, checkpoint=checkpoint), out, [], made_from, _made_in(started, device))
+    base = None if run.kept_epoch is None else job.base
+    write_run(outcome, finished_checkpoint(checkpoint, n_classes, kept, base))
     return None
 
 

@@ -6,9 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from neuroscaling.study.checkpoint_tables import Selection
-from neuroscaling.study.sections.key_types import NamedPath, Section, Seed, Text
+from neuroscaling.study.sections.key_types import Epochs, NamedPath, Section, Seed, Text
 
-Epoch = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Words = Annotated[list[Text], Field(min_length=1)]
 Series = Literal["supervised", "simclr", "dino", "adversarial", "ablation"]
@@ -24,7 +23,7 @@ class CheckpointRuns(Section):
         description="`gokce2025` for the published study's; or a table (CSV or parquet), or a folder of runs."
     )
     columns: dict[str, Text] = Field({}, description="What the table calls its columns: `{id: model_id, ...}`.")
-    epochs: Literal["latest", "all"] | Annotated[list[Epoch], Field(min_length=1)] = Field(
+    epochs: Epochs = Field(
         "latest", description="Which checkpoints of each network: the last one, all, or those after these epochs."
     )
     archs: Words | None = Field(None, description="Architectures to take; all where it is left out.")

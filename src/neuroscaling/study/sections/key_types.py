@@ -57,6 +57,9 @@ Names = Annotated[list[Text], Field(min_length=1)]
 # Run folders are called by architecture and data set, and a name on a disk has 255 bytes.
 Archs = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1)]
 once = AfterValidator(_once)
+Epochs = (
+    Literal["latest", "all"] | Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=1), once]
+)
 DistinctNames = Annotated[Names, once]
 SESSION = "^[A-Za-z0-9]{1,40}$"
 ARRAYS_NAME = "^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"

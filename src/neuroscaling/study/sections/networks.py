@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.study.sections.checkpoints import CheckpointRuns
-from neuroscaling.study.sections.key_types import Archs, Names, OptionalFolder, Section, Seed, Text, keys_of
+from neuroscaling.study.sections.key_types import Archs, Epochs, Names, OptionalFolder, Section, Seed, Text, keys_of
 from neuroscaling.study.sections.training_options import Stage, TrainingOptions
 
 Count = Annotated[int, Field(ge=1)]
@@ -34,6 +34,11 @@ class TrainedRuns(Section):
     seeds: Seeds = Field([0], description="Seeds of initialisation, order and augmentation.")
     recipe: Text = Field(description="A recipe of config/recipes/ by its name, or the path of a recipe file.")
     subset_seed: Seed | None = Field(None, description="Seed of the subset; the run's own seed where it is not given.")
+    epochs: Epochs = Field(
+        "latest",
+        description="After which epochs of a training its weights are scored, beside the last: none, all that the "
+        "recipe keeps, or those of a list. Nothing is trained for it.",
+    )
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Training images that are named in no way, or in several."""
