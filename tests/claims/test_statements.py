@@ -38,6 +38,25 @@ def test_one_fit_saturates_or_grows(shape, saturates, grows):
     assert one({"kind": "pace", "grows": ["IT"]}, ["IT"], made).verdict == words[grows]
 
 
+def test_a_chain_beside_the_forms_has_a_pace_by_its_curves():
+    """A chain has no parameters of one form: this one levels off where the power law goes on."""
+    x = np.geomspace(1e14, 1e20, 100)
+    fit = np.minimum(np.log10(x / 1e14) / 10, 0.55)
+    beyond = {"x": [1e20, 3e21], "fit": [0.55, 0.55]}
+    chain = {"form": "logistic, linear of acc", "params": {"first.L": 1.0}, "aicc": -1.0, "beyond": beyond}
+    chain |= {"holdout": {"mae": 0.001}, "curve": {"x": x.tolist(), "fit": fit.tolist()}}
+    found = one({"kind": "pace", "grows": ["IT"]}, ["IT"], {"IT": law(FAST, others=[chain])})
+    assert found.verdict == "depends on the form" and "acc: pace 0.00" in found.depends_on_form
+
+
+def test_losses_fall():
+    """Of a law of y itself the gains are negative: a loss that falls fast lies above none that falls slowly."""
+    made = {name: (fit | {"invert_y": False}, table) for name, (fit, table) in
+            {"fast": law((0.3, 0.4, 0.15)), "slow": law((0.3, 0.1, 0.15))}.items()}  # fmt: skip
+    found = one({"kind": "rises", "order": ["fast", "slow"]}, ["fast", "slow"], made)
+    assert found.verdict == "supported" and "fast -0.0" in found.evidence[0].text
+
+
 def test_slope_of_one_fit_above_that_of_another():
     made = {"V1": law((0.3, 0.1, 0.15)), "IT": law((0.3, 0.4, 0.15))}
     assert one({"kind": "rises", "order": ["V1", "IT"]}, ["V1", "IT"], made).verdict == "supported"

@@ -69,15 +69,19 @@ class Case:
         return f"{self.lead} " if self.lead else ""
 
 
-def score(form: str, rows: Array, x: Array) -> Array:
-    """Scores of a one-variable form with natural parameters (m, p) at x / x_scale (q,): (m, q)."""
-    with np.errstate(all="ignore"):
-        return np.asarray(form_by_name(form).curve(x[None, :], *(rows[:, j, None] for j in range(rows.shape[1]))))
-
-
 def scores(law: FinishedLaw, x: Array | list[float]) -> Array:
     """Scores of a law of one variable and of its resamples at x (q,): (1 + k, q)."""
-    return score(law.form_name, law.rows, np.asarray(x, dtype=np.float64) / law.scales[0])
+    return law.predict(law.rows[:, None, :], np.asarray(x, dtype=np.float64)[:, None])
+
+
+def scores_by(row: ComparedForm, law: FinishedLaw, x: Array | list[float]) -> Array:
+    """Scores by a form that a law of one variable was compared with, at x (q,): (q,); of a chain, by its curves."""
+    places = np.asarray(x, dtype=np.float64)
+    if not row.is_chain:
+        return law.predict(row.parameters, places[:, None], form_by_name(row.form))
+    curves = [curve for curve in (row.curve, row.beyond) if curve is not None]
+    known = [next((c.at(v) for c in curves if c.ends[0] <= v <= c.ends[1]), math.nan) for v in places.tolist()]
+    return np.array(known)
 
 
 def estimate(statistic: Array) -> Estimate | None:

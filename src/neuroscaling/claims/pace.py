@@ -20,8 +20,8 @@ from neuroscaling.claims.evidence import (
     graded,
     paired,
     plausible_rows,
-    score,
     scores,
+    scores_by,
     weighed_rows,
 )
 from neuroscaling.laws.finished_law import FinishedLaw
@@ -54,7 +54,7 @@ def findings(statement: Pace, case: Case) -> list[Finding]:
 
 def pace(law: FinishedLaw) -> Array:
     """Predicted gain of the decade beyond the data over the mean gain a decade within them: (1 + k,)."""
-    return _pace(law.form_name, law.rows, law.line.ends, float(law.scales[0]))
+    return _pace(scores(law, _decade(law)), law.line.ends)
 
 
 def by_form(statement: Pace, case: Case) -> ByForm | None:
@@ -77,9 +77,15 @@ def _apart(statement: Pace, laws: dict[str, FinishedLaw]) -> bool:
     return bool(pairs) and all(difference is not None and difference.above() for difference in differences)
 
 
-def _pace(form: str, rows: Array, ends: tuple[float, float], scale: float) -> Array:
-    low, high = ends
-    first, last, beyond = score(form, rows, np.array([low, high, 10 * high]) / scale).T
+def _decade(law: FinishedLaw) -> list[float]:
+    """The smallest and the largest x of the data, and the end of the decade beyond them."""
+    low, high = law.line.ends
+    return [low, high, 10 * high]
+
+
+def _pace(scores: Array, ends: tuple[float, float]) -> Array:
+    """Pace of scores (m, 3) at the three places of `_decade`: (m,)."""
+    (first, last, beyond), (low, high) = scores.T, ends
     with np.errstate(all="ignore"):
         return (beyond - last) * np.log10(high / low) / (last - first)
 
@@ -111,6 +117,6 @@ def _form_words(label: str, law: FinishedLaw, paces: dict[str, float]) -> str:
 
 def _paces(law: FinishedLaw) -> dict[str, float]:
     """Pace of the points by every form of the comparison that has one."""
-    ends, scale = law.line.ends, float(law.scales[0])
-    found = {row.form: _pace(row.form, row.parameters, ends, scale)[0] for row in compared_rows(law)}
+    places = _decade(law)
+    found = {row.form: _pace(scores_by(row, law, places)[None], law.line.ends)[0] for row in compared_rows(law)}
     return {form: float(value) for form, value in found.items() if np.isfinite(value)}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroscaling.claims.evidence import Case, score, scores
+from neuroscaling.claims.evidence import Case, scores, scores_by
 from neuroscaling.laws.curves import Curve
 from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.laws.fit_record import ComparedForm, Flag, Holdout, Resamples
@@ -107,8 +107,7 @@ def _compared(law: FinishedLaw, found: FormWithout) -> ComparedForm:
     row = ComparedForm(form=found.form, params=found.params, aicc=found.aicc, holdout=Holdout(mae=found.held_out_error))
     if law.curve is None:
         return row
-    fit = score(found.form, row.parameters, law.curve.x / float(law.scales[0]))[0]
-    return row.model_copy(update={"curve": Curve(x=law.curve.x, fit=fit)})
+    return row.model_copy(update={"curve": Curve(x=law.curve.x, fit=scores_by(row, law, law.curve.x))})
 
 
 def _curve(law: FinishedLaw, whole: Curve) -> Curve:

@@ -121,7 +121,10 @@ class FinishedLaw(FitRecord):
     @property
     def falls(self) -> bool:
         """Whether this is a power law of y itself, such as a loss, of which less is better."""
-        return self.form.space == "misalignment" and not self.inverted
+        return self._falls_by(self.form)
+
+    def _falls_by(self, form: Form) -> bool:
+        return form.space == "misalignment" and not self.inverted
 
     @property
     def highest(self) -> float:
@@ -153,15 +156,16 @@ class FinishedLaw(FitRecord):
         reasons = [self.saturation_statement, *(flag.reasons if flag else [])]
         return list(dict.fromkeys(reason for reason in reasons if reason))
 
-    def predict(self, params: Array, x: Any) -> Array:
-        """y of the law for params (..., p) at x (..., v), broadcast against each other."""
+    def predict(self, params: Array, x: Any, form: Form | None = None) -> Array:
+        """y of the law for params (..., p) at x (..., v), broadcast against each other; or by another form of them."""
+        form = form or self.form
         points = np.asarray(x, dtype=np.float64) / self.scales
         shape = np.broadcast_shapes(points.shape[:-1], params.shape[:-1])
         points = np.broadcast_to(points, (*shape, len(self.variables)))
         columns = [np.broadcast_to(params[..., j], shape).T for j in range(params.shape[-1])]
         with np.errstate(all="ignore"):
-            curve = self.form.curve(points if len(self.variables) > 1 else points[..., 0].T, *columns).T
-        return 1.0 - curve if self.falls else curve
+            curve = form.curve(points if len(self.variables) > 1 else points[..., 0].T, *columns).T
+        return 1.0 - curve if self._falls_by(form) else curve
 
 
 def laws_among(fits: Iterable[FitRecord]) -> list[FinishedLaw]:

@@ -64,8 +64,13 @@ class ComparedForm(Record):
     reason: str | None = None
 
     @property
+    def is_chain(self) -> bool:
+        """Whether this is a chain of two forms through a middle quantity, which its curves alone describe here."""
+        return ", " in self.form
+
+    @property
     def parameters(self) -> Array:
-        """The natural parameters (1, p)."""
+        """The natural parameters (1, p); a chain has none of one form."""
         return np.array([[self.params.get(name, float("nan")) for name in form_by_name(self.form).names]])
 
     @property
