@@ -28,7 +28,7 @@ TEXTS = [
 ]
 # Names of files (`stimuli.csv`), and keys of a study that are called like a room (`brainscore.benchmarks`).
 NOT_OF_THE_PACKAGE = re.compile(r"[.](csv|npy|json|parquet|zarr)$|^(brainscore|training)[.]\w+$")
-PLACEHOLDER = re.compile(r"NAME|\bours_|\bx\.py")
+PLACEHOLDER = re.compile(r"NAME|\bours_|\bmylab_|\bx\.py")
 FOLDERS = "docs|tests|workflow|tools|perf|envs|profiles|config|src"
 FOLDER = re.compile(rf"`((?:{FOLDERS})/[\w./-]*/)`")
 SUFFIXES = "py|md|yaml|json|smk|sh|txt"
