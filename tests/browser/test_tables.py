@@ -152,6 +152,7 @@ def test_a_row_selects_its_network_everywhere_and_its_name_opens_its_page(browse
     shown.wait("document.activeElement.id === 'model-name'")
     other = shown.evaluate("neuroscaling.state.get('run')")
     assert other != run and other in shown.evaluate("document.querySelector('#model-name').textContent")
+    shown.wait("!!document.querySelector('#model .vega-embed svg')")  # nothing moves any more
     shown.click("#model .controls button")
     assert shown.evaluate("document.querySelector('#model').hidden && document.querySelector('#selection').hidden")
     assert shown.evaluate(CHOSEN) == [] and shown.evaluate("neuroscaling.state.get('run')") is None

@@ -9,13 +9,14 @@ import pytest
 from neuroscaling.laws.finished_law import fit_record
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import law_figures
+from neuroscaling.report.figure import drawing_settings
 from neuroscaling.report.page import build_report, write_report
 from neuroscaling.report.page_content import unit
-from neuroscaling.report.style import CURVE, LOOKS
+from neuroscaling.report.style import LOOKS
 from neuroscaling.reproductions.gokce2025.figures_of_study import page_section
 from neuroscaling.study.sections.fit_files import FitFile, expand_fits
 from tests.laws.test_fit_job import job, two_variable_table
-from tests.report.test_report import DOT, simulated_study
+from tests.report.test_report import DOT, own_text, simulated_study
 
 PAIR = {"forms": ["chinchilla"], "x": ["n_params", "n_samples_seen"], "x_scale": [1e5, 1e4]}
 
@@ -62,15 +63,14 @@ def test_laws_that_differ_in_the_family_alone_share_a_panel(tmp_path):
     assert [panel.family for panel in v1] == ["ResNet", "ViT", "CORnet"] and it[0].shared_title == "IT"
     build_report(tmp_path / "index.html", table, fits, {"name": "s", "title": "t"}, [], DOT, runs)
     text = (tmp_path / "index.html").read_text()
-    first, second, _ = re.findall(r'<img [^>]*alt="([^"]*)"', text)
+    first, second = re.findall(r'<div class="plot" [^>]*aria-label="([^"]*)"', text)
     assert first.count("20 points; the fitted law") == 2 and "V1, CORnet" in first and "IT, ViT" in second
     assert text.count('<th scope="row">IT, ViT</th>') == 1 and "V1 &lt; IT." in text
-    picture = law_figures.panel_svg(v1, None)
+    with drawing_settings("families", fonttype="none"):
+        law_figures.draw_group(v1).savefig(tmp_path / "v1.svg")
+    picture = (tmp_path / "v1.svg").read_text()
     colours = [LOOKS["resnet"].color.lower(), LOOKS["vit"].color.lower()]
-    assert (
-        all(f"stroke: {colour}" in picture for colour in colours)
-        and f"stroke: {CURVE.lower()}; stroke-width: 1.6" not in picture
-    )
+    assert all(f"stroke: {colour}; stroke-width: 1.6" in picture for colour in colours)
     assert ">V1<" in picture and "n = 40" in picture and "CORnet: not testable" in picture
 
 
@@ -99,8 +99,8 @@ def test_figures_of_a_published_study_stand_on_the_page(two, tmp_path):
         page, tmp_path / "scores.parquet", [], [tmp_path / "fit.json"], tmp_path / "graph.dot", study, [],
         [index],
     )  # fmt: skip
-    text = page.read_text()
-    assert set(re.findall(r'src="([^":]*)', text)) == {"data"}
+    text = own_text(page)
+    assert set(re.findall(r'src="([^":]*)', text)) == {"data", "sizes.svg"}
     for phrase in ("Title &lt;1&gt;", "Shows not."):
         assert phrase in text
     assert "42 published models" in text and 'id="runs"' not in text

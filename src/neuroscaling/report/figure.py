@@ -200,14 +200,6 @@ def write_figure(folder: Path, figure: Drawing, name: str = "", simulated: bool 
     return figure.described(name, [path.name for path in paths], simulated)
 
 
-def svg_text(figure: Figure) -> str:
-    """A figure as SVG text for the page: small, and its letters are read by the browser with its own fonts."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    # Readers without this font get their own sans-serif one.
-    return text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
-
-
 def mark_simulated(figure: Figure) -> None:
     """Say on the figure itself that its data are simulated."""
     figure.suptitle("SIMULATED DATA", x=0.995, ha="right", fontsize=8, fontweight="bold", color=WARNING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,18 +18,18 @@ from neuroscaling.report.figure import (
     Drawing,
     Style,
     draw_curve,
-    drawing_settings,
     legend,
     line_handle,
     log_axis,
     look_handles,
     marker_areas,
     panels,
-    svg_text,
 )
-from neuroscaling.report.style import CURVE, MUTED, WARNING, Look, axis_label, form_look, looks
+from neuroscaling.report.measurements import UNTRAINED, Level, Measurements, measurements
+from neuroscaling.report.style import CURVE, INK, MUTED, WARNING, Look, axis_label, form_look, looks
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -47,13 +48,15 @@ BEST_PATH = "drawn along the best sizes of model and data for each compute"
 class Panel:
     """A fit as it is drawn: the column and the values x (n,) of its points on one axis, and its curve.
 
-    path: in which sense a law of several variables has a curve, in words.
+    beside: what the score table tells of its points; path: in which sense a law of several variables has a curve, in
+    words.
     """
 
     fit: FitRecord
     column: str
     x: Array
     curve: Curve | None
+    beside: Measurements
     path: str = ""
 
     @property
@@ -87,21 +90,22 @@ class Panel:
         return f"{axis_label('score')} ({'mean of scales' if SCALE_SEPARATOR in str(scale) else scale})"
 
 
-def panel_of(fit: FitRecord) -> Panel:
-    """A fit on one axis.
+def panel_of(fit: FitRecord, table: pd.DataFrame | None = None) -> Panel:
+    """A fit on one axis; table: the score table, for errors, ceilings and baselines.
 
     A law of several variables is drawn against compute, along the compute-optimal sizes. Without an allocation its
     points stand against the product of its variables, and there is no curve.
     """
     points, law = fit.points, fit if isinstance(fit, FinishedLaw) else None
+    beside = measurements(fit, table)
     if len(fit.variables) == 1:
-        return Panel(fit, fit.variables[0], points.x, law.curve if law else None)
+        return Panel(fit, fit.variables[0], points.x, law.curve if law else None, beside)
     if law is None or law.allocation is None or not points.total_flops.size:
-        return Panel(fit, " x ".join(fit.variables), points.columns.prod(axis=1), None)
+        return Panel(fit, " x ".join(fit.variables), points.columns.prod(axis=1), None, beside)
     compute = points.total_flops
     best = law.allocation.curve.curve("score")
     curve = best.where((best.x >= compute.min()) & (best.x <= compute.max()))
-    return Panel(fit, "total_flops", compute, curve, BEST_PATH)
+    return Panel(fit, "total_flops", compute, curve, beside, BEST_PATH)
 
 
 def group_looks(fits: list[FitRecord]) -> dict[str, Look]:
@@ -119,15 +123,15 @@ def by_axes(group: list[Panel]) -> list[list[Panel]]:
     return list(axes.values())
 
 
-def panel_svg(shared: list[Panel], limits: tuple[float, float] | None) -> str:
-    """The panels of one axes as SVG text for the page.
+def shared_levels(shared: Sequence[Panel]) -> list[Level]:
+    """The baselines of one axes: where families share it, those alone that are of no family."""
+    return [level for level in shared[0].beside.levels if len(shared) == 1 or level.label != UNTRAINED]
 
-    limits: range of the y axis, shared by the panels of a group whose scores are on one scale.
-    """
-    with drawing_settings(shared[0].fit.name, fonttype="none"):
-        figure, (ax,) = panels(1, 1, panel=PANEL, foot=0.0, fixed=True)
-        draw_panel(ax, shared, limits)
-        return svg_text(figure)
+
+def shared_ceiling(shared: Sequence[Panel]) -> float | None:
+    """The ceiling of one axes; None where its fits have none, or several."""
+    ceilings = {panel.beside.ceiling for panel in shared}
+    return ceilings.pop() if len(ceilings) == 1 else None
 
 
 def group_drawing(name: str, title: str, group: list[Panel]) -> Drawing:
@@ -162,8 +166,9 @@ def on_scale_of(panel: Panel, group: list[Panel]) -> list[Panel]:
 
 
 def y_limits(group: list[Panel]) -> tuple[float, float] | None:
-    """A range of scores that holds the points and curves of all panels; None where there is no point."""
+    """A range of scores that holds the points, curves and baselines of all panels; None where there is no point."""
     values = [panel.fit.points.y for panel in group] + [panel.curve.fit for panel in group if panel.curve]
+    values += [level.y for panel in group for level in panel.beside.levels]
     shown = np.concatenate([np.empty(0), *values])
     if not shown.size:
         return None
@@ -179,12 +184,14 @@ def draw_panel(ax: Axes, shared: list[Panel], limits: tuple[float, float] | None
     ax.set_xlabel(axis_label(first.column))
     ax.set_ylabel(first.y_label)
     log_axis(ax)
+    _levels(ax, shared_levels(shared))
     _points(ax, shared)
     colors = looks([panel.family for panel in shared])
     for panel in shared:
         _curves(ax, panel, colors[panel.family].color if several else CURVE)
     if limits:
         ax.set_ylim(*limits)
+    _ceiling(ax, shared_ceiling(shared))
     _notes(ax, shared)
 
 
@@ -194,6 +201,34 @@ def _curves(ax: Axes, panel: Panel, color: str) -> None:
         for form, row in other_forms([panel.fit]).items():
             if row.curve:
                 draw_curve(ax, row.curve, MUTED, dash=form_look(form).dash, width=1.1, band=None, zorder=3)
+
+
+def _levels(ax: Axes, levels: Sequence[Level]) -> None:
+    """What networks without training reach, each as a dashed line with its name."""
+    style: Style = {"color": MUTED, "linestyle": (0, (1, 1)), "linewidth": 1.0, "zorder": 2}
+    for level in levels:
+        if level.x.size:
+            ax.plot(level.x, level.y, **style)
+            ax.annotate(level.label, (level.x[-1], level.y[-1]), (-2, 2), textcoords="offset points", ha="right",
+                        color=MUTED, fontsize=6.5)  # fmt: skip
+        else:
+            ax.axhline(level.y[0], **style)
+            ax.annotate(level.label, (0, level.y[0]), (2, 2), xycoords=("axes fraction", "data"),
+                        textcoords="offset points", color=MUTED, fontsize=6.5)  # fmt: skip
+
+
+def _ceiling(ax: Axes, ceiling: float | None) -> None:
+    """The ceiling as a line where the axis reaches it, else as a number at its upper end."""
+    if ceiling is None:
+        return
+    low, high = ax.get_ylim()
+    if ceiling <= high + 0.25 * (high - low):
+        ax.axhline(ceiling, color=INK, linewidth=0.9, zorder=1)
+        ax.set_ylim(low, max(high, ceiling + 0.08 * (high - low)))
+    word = "ceiling" if ceiling <= ax.get_ylim()[1] else f"ceiling {ceiling:.2g} ↑"
+    place = (0, min(ceiling, high)) if word == "ceiling" else (0, high)
+    ax.annotate(word, place, (2, 2 if word == "ceiling" else -8), xycoords=("axes fraction", "data"),
+                textcoords="offset points", color=INK, fontsize=6.5)  # fmt: skip
 
 
 def _points(ax: Axes, shared: list[Panel]) -> None:
@@ -208,8 +243,12 @@ def _points(ax: Axes, shared: list[Panel]) -> None:
     # Many markers as a bitmap: a page of a hundred such panels stays light. Few stand above the curve.
     style: Style = {"edgecolors": "white", "linewidths": 0.4, "alpha": 0.8, "rasterized": many}
     style["zorder"] = 4 if len(x) <= FEW_POINTS else 2
+    error = np.concatenate([panel.beside.error for panel in shared])
     for family, look in looks(families).items():
         mine = order[(positive & (np.array(families) == family))[order]]
+        if np.isfinite(error[mine]).any():
+            bars: Style = {"ecolor": look.color, "elinewidth": 0.7, "alpha": 0.6, "fmt": "none", "zorder": 1.5}
+            ax.errorbar(x[mine] * shifts[family], y[mine], error[mine], **bars)
         ax.scatter(x[mine] * shifts[family], y[mine], s=sizes[mine], c=look.color, marker=look.marker, **style)
 
 

@@ -17,7 +17,7 @@ from neuroscaling.laws.benchmark_file import read_benchmark_file
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
 from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.influence_record import Influence, influence_path, read_influence
-from neuroscaling.report import law_figures, law_influence, page_content
+from neuroscaling.report import explorer, law_figures, law_influence, page_content
 from neuroscaling.report.benchmark_section import benchmark_section
 from neuroscaling.report.dynamics_section import COLUMNS as DYNAMICS_COLUMNS
 from neuroscaling.report.dynamics_section import dynamics_section
@@ -27,7 +27,6 @@ from neuroscaling.report.leaderboard import leaderboard
 from neuroscaling.report.network_pages import network_page, pages_content, read_layer_choices
 from neuroscaling.report.rulegraph import draw_rulegraph
 from neuroscaling.report.sections import TEMPLATES, Section, data_uri, encoding_section, read_section, render
-from neuroscaling.report.style import form_look
 from neuroscaling.report.timings import Timing, read_timings
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ STYLES = ("vendor/tabulator_simple.min.css", "page.css", "tables.css")
 SCRIPTS = (
     "vendor/tabulator.min.js",
     "selection.js",
+    "chart.js",
     "explorer.js",
     "filters.js",
     "tables.js",
@@ -133,7 +133,9 @@ def build_report(
         with atomic_path(folder / "scores.csv") as temporary:
             table.to_csv(temporary, index=False)
     draw_rulegraph(rulegraph, folder / "rulegraph.svg")
-    laws = [_group(name, group, folder, influences or {}) for name, group in page_content.groups(fits).items()]
+    groups = page_content.groups(fits)
+    panels = {name: [law_figures.panel_of(fit, table) for fit in group] for name, group in groups.items()}
+    laws = [_group(name, group, panels[name], folder, influences or {}) for name, group in groups.items()]
     counts = {"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)}
     board = leaderboard(table).content()
     run_rows = page_content.table_data(runs, page_content.RUN_COLUMNS)
@@ -154,6 +156,7 @@ def build_report(
             "leaderboard": board,
             "pages": dict(pages or pages_content({})),
             "titles": page_content.COLUMN_TITLES,
+            "laws": explorer.explorer_data(panels, table),
         },
         leaderboard=board,
         all_scores="scores.csv" if has_all else "../scores.parquet",
@@ -167,9 +170,11 @@ def build_report(
     logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
 
 
-def _group(name: str, fits: list[FitRecord], folder: Path, influences: Mapping[str, Influence]) -> dict[str, Any]:
-    """A group of laws as the template needs it; writes the group's figures."""
-    group, fitted = [law_figures.panel_of(fit) for fit in fits], laws_among(fits)
+def _group(
+    name: str, fits: list[FitRecord], group: list[law_figures.Panel], folder: Path, influences: Mapping[str, Influence]
+) -> dict[str, Any]:
+    """A group of laws, drawn as the panels `group`, as the template needs it; writes the group's figures."""
+    fitted = laws_among(fits)
     law, title = fitted[0] if fitted else None, page_content.group_title(fits, group[0].column)
     files = write_figure(folder, law_figures.group_drawing(name, title, group))["files"]
     return {
@@ -185,11 +190,7 @@ def _group(name: str, fits: list[FitRecord], folder: Path, influences: Mapping[s
         "rows_used": page_content.common_filters(fits),
         "loss": law and law.loss,
         "bootstraps": law and {"n": law.bootstraps.n, "seed": law.bootstraps.seed, "of": _drawn(fitted)},
-        "legend": [{"family": family, "look": look} for family, look in law_figures.group_looks(fits).items()],
-        "other_forms": [
-            (form_look(form).sign, row.expression or form) for form, row in law_figures.other_forms(fits).items()
-        ],
-        "panels": [_picture(shared, group) for shared in law_figures.by_axes(group)],
+        "panels": [_panel(shared) for shared in law_figures.by_axes(group)],
         "scales": page_content.scales(fits),
         "files": files,
         "rows": [page_content.law_row(fit) for fit in fits],
@@ -223,10 +224,10 @@ def _forest(folder: Path, law: FinishedLaw, influence: Influence) -> dict[str, A
     return figure | {"src": data_uri((folder / figure["files"][0]).read_text(encoding="utf-8"))}
 
 
-def _picture(shared: list[law_figures.Panel], group: list[law_figures.Panel]) -> dict[str, str]:
-    """The fits of one axes as a picture, with its words."""
-    limits = law_figures.y_limits(law_figures.on_scale_of(shared[0], group))
-    return {"src": data_uri(law_figures.panel_svg(shared, limits)), "alt": "; ".join(_alt(panel) for panel in shared)}
+def _panel(shared: list[law_figures.Panel]) -> dict[str, Any]:
+    """The fits of one axes in words."""
+    n = sum(len(panel.fit.points) for panel in shared)
+    return {"title": explorer.title_of(shared), "n": n, "alt": "; ".join(map(_alt, shared))}
 
 
 def _drawn(laws: list[FinishedLaw]) -> str:
@@ -253,7 +254,8 @@ def _alt(panel: law_figures.Panel) -> str:
 
 def _render(**values: Any) -> str:
     css = "\n".join(_template_text(name) for name in STYLES)
-    return render("page.html", css=css, scripts=[_template_text(name) for name in SCRIPTS], **values)
+    scripts = [explorer.library(), *map(_template_text, SCRIPTS)]
+    return render("page.html", css=css, scripts=scripts, **values)
 
 
 def _template_text(name: str) -> str:

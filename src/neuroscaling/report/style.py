@@ -43,6 +43,15 @@ LOOKS = {
 }
 NO_FAMILY = Look(BLUE, "o", "●")
 OTHER = [Look(YELLOW, "*", "★"), Look(MUTED, "h", "⬢"), Look(PURPLE, "p", "⬟"), Look(GREEN, "<", "◀")]
+SHAPES = {
+    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
+    "<": "triangle-left", ">": "triangle-right",
+    "X": "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",
+    "*": "M0,-1.2L.28,-.39L1.14,-.37L.46,.15L.71,.97L0,.48L-.71,.97L-.46,.15L-1.14,-.37L-.28,-.39Z",
+    "h": "M0,-1L.87,-.5L.87,.5L0,1L-.87,.5L-.87,-.5Z",
+    "p": "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z",
+}  # fmt: skip
+"""The markers of matplotlib as shapes of Vega: names, or paths in a square from -1 to 1."""
 CURVE = INK
 Dash = str | tuple[float, Sequence[float]]
 
