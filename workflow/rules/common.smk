@@ -47,9 +47,10 @@ RULES = FOLDER if FOLDER.is_dir() else PIPELINE / "workflow" / "rules"
 def other_files():
     """Files of these rules that differ from those that pip installed: they may be of another version."""
     installed = [*RULES.glob("*.smk"), *RULES.parent.glob("scripts/*.py")]
-    names = {os.path.relpath(file, RULES): file.read_bytes() for file in installed}
-    read = {name: Path(workflow.source_path(name)).read_bytes() for name in names}
-    return sorted(name for name in names if read[name] != names[name])
+    names = {os.path.relpath(file, RULES): file.read_text() for file in installed}
+    # What Snakemake reads from a Git repository loses its last line break.
+    read = {name: Path(workflow.source_path(name)).read_text() for name in names}
+    return sorted(name for name in names if read[name].strip() != names[name].strip())
 
 
 if RULES != FOLDER and workflow.is_main_process and (differing := other_files()):
