@@ -6,10 +6,10 @@ export PYTHON
 export NEUROSCALING_BRAINSCORE_PYTHON ?= $(CURDIR)/.venv/brainscore/bin/python
 STUDY = config/studies/$*.yaml
 
-.PHONY: help env demo demo-full v4 published test lint format lock perf schema docs shell .venv/main .venv/brainscore
+.PHONY: help env demo demo-full v4 published test test-fast lint format lock perf schema docs shell .venv/main .venv/brainscore
 
 help: ## show the targets
-	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 env: .venv/main .venv/brainscore ## build both environments from the locks in envs/
 
@@ -24,12 +24,16 @@ v4: study-v4 ## run the study on real V4 neurons (NEUROSCALING_V4_DIR: a folder 
 
 published: study-published ## fit the laws of the published scores (NEUROSCALING_PUBLISHED_DIR: a folder with the tables)
 
-study-%:
+study-%: ## run config/studies/NAME.yaml: make study-NAME
 	@[ -e "$(STUDY)" ] || { \
 		echo "$(STUDY): there is no such study; the studies: $$(ls config/studies | sed 's/[.]yaml$$//' | xargs)" >&2; exit 1; }
-	@$(MAKE) --no-print-directory env
+	@NEUROSCALING_CHECK="$(STUDY)" $(MAKE) --no-print-directory env
 	@$(MAIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 	@echo "The report: $(CURDIR)/results/$*/report/index.html"
+
+test-fast: .venv/main ## run the tests that take no pipeline, Slurm or browser, and less than ten seconds each
+	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder \
+		-m "not workflow and not slow and not slurm and not browser"
 
 test: env ## run the whole test suite, CORES tests at once
 	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
@@ -50,8 +54,9 @@ format: env ## bring the code into its form
 schema: env ## write config/README.md, config/schema.json and docs/reference/cli.md from the definitions
 	@$(MAIN)/neuroscaling schema
 
-shell: env ## open a shell in which `neuroscaling` and `snakemake` are found
-	@PATH="$(CURDIR)/$(MAIN):$$PATH" $${SHELL:-bash}
+shell: env ## open a shell in which `neuroscaling`, `snakemake` and `python` are those of .venv/main
+	@echo "Begun: a shell with the commands of .venv/main. exit leaves it." >&2
+	@PATH="$(CURDIR)/$(MAIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv/main" "$${SHELL:-bash}"
 
 docs: env ## build the documentation site in site/; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(MAIN)/mkdocs build --strict --quiet

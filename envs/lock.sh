@@ -13,4 +13,6 @@ for name in main brainscore; do
   "$folder/bin/uv" pip compile --quiet --no-config --python "$python" --python-version 3.11.2 --generate-hashes \
     --no-annotate --no-header "$@" --output-file "envs/$name.lock.txt" "envs/$name.in" >/dev/null
 done
+"$folder/bin/uv" pip compile --quiet --no-config --python "$python" --python-version 3.11.2 --generate-hashes \
+  --no-annotate --no-header "$@" --output-file envs/tools.lock.txt envs/tools.in >/dev/null
 "$python" envs/pins.py

@@ -1,7 +1,10 @@
 """The locks for pip and the files for conda name the same versions."""
 
 import importlib.util
+import os
 import re
+import shutil
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +34,55 @@ def test_everything_in_a_lock_is_pinned_with_the_hashes_of_its_files(name):
         assert re.fullmatch(r"[A-Za-z0-9._-]+", package) and re.fullmatch(r"[A-Za-z0-9.+!]+", version)
         assert hashes and all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes), package
     assert "--require-hashes" in (ENVS / "build.sh").read_text()
+
+
+def test_what_builds_the_environments_is_pinned_with_hashes():
+    names = [package for package, _, hashes in pins.pinned("tools") if hashes]
+    assert names == pins.asked("tools")
+
+
+def built(folder: Path, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What `envs/build.sh NAME` says in a folder with that script, a lock of no packages, and the library's source."""
+    (folder / "envs").mkdir(exist_ok=True)
+    for file in ("build.sh", "tools.lock.txt"):
+        shutil.copy(ENVS / file, folder / "envs" / file)
+    shutil.copy(ENVS.parent / "pyproject.toml", folder)
+    (folder / f"envs/{name}.lock.txt").write_text("# none\n")
+    (folder / "src").symlink_to(ENVS.parent / "src")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("UV_", "PIP_", "PYTHON"))}
+    environment |= {"PYTHON": sys.executable, "PIP_CONFIG_FILE": os.devnull} | variables
+    return subprocess.run([folder / "envs/build.sh", name], capture_output=True, text=True, env=environment)
+
+
+def test_a_faulty_study_is_told_before_anything_is_built(tmp_path):
+    interpreter = tmp_path / ".venv/main/bin/python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    interpreter.chmod(0o755)
+    (tmp_path / "mine.yaml").write_text("study: mine\nruns: [{untrained: [resnet17]}]\n")
+    done = built(tmp_path, "main", NEUROSCALING_CHECK="mine.yaml")
+    assert done.returncode == 1 and "nearest:  resnet18" in done.stderr and "no environment was built" in done.stderr
+    assert interpreter.exists() and not (tmp_path / ".venv/main/.installed").exists()
+
+
+def test_uv_is_told_what_pip_is_told_and_pip_stands_in_for_it(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/uv").write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/told"\nenv >> "{tmp_path}/told"\nexit 1\n')
+    (tmp_path / "bin/uv").chmod(0o755)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    pip = {"PIP_INDEX_URL": "http://lab/simple", "PIP_FIND_LINKS": "/a /b", "PIP_TRUSTED_HOST": "lab"}
+    done = built(tmp_path, "brainscore", PATH=path, UV_INSECURE_HOST="mine", **pip)
+    assert done.returncode == 0 and "with uv" in done.stdout and "pip tries" in done.stderr, done.stderr
+    told = (tmp_path / "told").read_text().splitlines()
+    assert "--require-hashes --no-deps -r envs/brainscore.lock.txt" in told[0]
+    assert {"UV_DEFAULT_INDEX=http://lab/simple", "UV_FIND_LINKS=/a,/b", "UV_INSECURE_HOST=mine"} <= set(told)
+    assert f"UV_CACHE_DIR={tmp_path}/.venv/cache" in told
+    assert built_already(tmp_path)
+
+
+def built_already(folder: Path) -> bool:
+    """Whether another call has nothing to do."""
+    return not subprocess.run([folder / "envs/build.sh", "brainscore"], capture_output=True, check=True).stdout
 
 
 def test_a_lock_serves_other_machines_than_the_one_that_wrote_it():
