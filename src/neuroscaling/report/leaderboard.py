@@ -203,7 +203,8 @@ def _columns(options: Sequence[_Option], metric: str | None, mapping: float | No
 
 def _along_the_stream(option: _Option) -> int:
     region = option.key[SERIES.index("region")]
-    return STREAM.index(region) if region in STREAM else len(STREAM)
+    # A table of one's own may name no region: its missing value is compared with none.
+    return STREAM.index(region) if isinstance(region, str) and region in STREAM else len(STREAM)
 
 
 def _series(option: _Option, size: float | None, runs: pd.Series) -> Series:
