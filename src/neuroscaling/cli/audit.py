@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.brainscore.job_files import AuditJob, write_job
-from neuroscaling.cli.output import show
+from neuroscaling.cli.output import FOR_PEOPLE, show
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.installation import interpreter, with_library
 from neuroscaling.core.score_files import read_score
@@ -32,7 +32,7 @@ def print_audit(options: argparse.Namespace) -> None:
     _require("unknown run", options.run, list(study.runs))
     content = json.loads(_run(_audit_job(study, job, options.run, options.benchmark)))
     rows = [{key: row[key] for key in COLUMNS} for row in content["rows"]]
-    if options.format == "table":
+    if options.format in FOR_PEOPLE:
         print(f"{options.benchmark}, {options.run}, layers: {listing(content['layers'])}")
         rows = [{key: _short(value) for key, value in row.items()} for row in rows]
     show(rows, options.format)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli.output import FORMATS, show, with_digits
+from neuroscaling.cli.output import FOR_PEOPLE, FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.encoding.submission import expected_shapes, zip_problems
@@ -217,6 +217,6 @@ def _check_submission(options: argparse.Namespace) -> None:
 
 def _score_submission(options: argparse.Namespace) -> None:
     rows = score_submission(options.zip, options.root)
-    if options.format == "table":
+    if options.format in FOR_PEOPLE:
         rows = with_digits(rows, ".4f")
     show(rows, options.format)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.cli.output import FORMATS, show, with_digits
+from neuroscaling.cli.output import FOR_PEOPLE, FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.table_files import read_text_table, text_table_frame
 from neuroscaling.forecast.benchmark_weights import rank_over_fits, weight_of
@@ -149,7 +149,7 @@ def _resolution(options: argparse.Namespace) -> BenchmarkFile | None:
 
 
 def _show_rows(rows: list[dict[str, Any]], count: int, words: list[str], form: str) -> None:
-    show(with_digits(rows, f".{SHOWN_DIGITS}g") if form == "table" else rows, form)
+    show(with_digits(rows, f".{SHOWN_DIGITS}g") if form in FOR_PEOPLE else rows, form)
     words = (
         words if len(rows) == count else [*words, f"- {len(rows)} of {count} candidates are shown; --top shows more"]
     )

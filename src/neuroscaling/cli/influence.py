@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli.output import FORMATS, show, with_digits
+from neuroscaling.cli.output import FOR_PEOPLE, FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.laws.influence_record import GroupInfluence, Influence, influence_path, read_influence
 
-MARKDOWN = "markdown"
 MOST_NAMED = 8
 
 
@@ -25,7 +24,7 @@ def add_influence_command(commands: argparse._SubParsersAction[argparse.Argument
     parser.add_argument("fits", type=Path, nargs="+", metavar="FIT", help=text)
     text = "a row for each group that was left out, and the points that move the law most (of one fit)"
     parser.add_argument("--groups", action="store_true", help=text)
-    parser.add_argument("--format", choices=(*FORMATS, MARKDOWN), default="table")
+    parser.add_argument("--format", choices=FORMATS, default="table")
 
 
 def _influence(options: argparse.Namespace) -> None:
@@ -36,24 +35,12 @@ def _influence(options: argparse.Namespace) -> None:
     if options.groups:
         rows = [_group_row(group, found[0]) for group in found[0].groups]
     else:
-        rows = [_fit_row(one, options.format in ("table", MARKDOWN)) for one in found]
-    if options.format == MARKDOWN:
-        print("\n".join(markdown_table(rows)))
-        return
-    show(with_digits(rows, ".3g") if options.format == "table" else rows, options.format)
+        rows = [_fit_row(one, options.format in FOR_PEOPLE) for one in found]
+    show(with_digits(rows, ".3g") if options.format in FOR_PEOPLE else rows, options.format)
     if options.groups:
         print(f"{found[0].name}: {found[0].verdict}", file=sys.stderr)
         for point in found[0].points:
             print(f"- without {point.label}: {point.quantities}", file=sys.stderr)
-
-
-def markdown_table(rows: list[dict[str, Any]]) -> list[str]:
-    """The rows, which have the same keys, as the lines of a table in Markdown."""
-    if not rows:
-        return ["nothing"]
-    head = list(rows[0])
-    cells = [["" if value is None else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *cells)]
 
 
 def _records(given: list[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Commands print rows as a table, CSV or JSON, sizes in units, and how far they are."""
+"""Commands print rows as a table, CSV, JSON or Markdown, sizes in units, and how far they are."""
 
 from __future__ import annotations
 
@@ -14,19 +14,37 @@ from typing import Any
 from neuroscaling.store.contents import STAGES, Artefact
 from neuroscaling.store.verify import Checked
 
-FORMATS = ("table", "csv", "json")
+MARKDOWN = "markdown"
+FORMATS = ("table", "csv", "json", MARKDOWN)
+FOR_PEOPLE = ("table", MARKDOWN)
+"""Formats with numbers that are rounded, and sizes in units."""
+EMPTY = ("", "–")
 
 
 def show(rows: Sequence[dict[str, Any]], form: str) -> None:
-    """Print rows that have the same keys, in `form`: table, csv or json."""
+    """Print rows that have the same keys, in `form`, one of `FORMATS`."""
     if form == "json":
         print(json.dumps(list(rows), indent=1))
     elif form == "csv":
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    elif form == MARKDOWN:
+        print("\n".join(_markdown_table(rows)))
     else:
         _print_table(rows)
+
+
+def _markdown_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The rows as the lines of a table in Markdown, without columns that are empty everywhere."""
+    cells = [
+        {key: "" if value is None else str(value).replace("|", "\\|") for key, value in row.items()} for row in rows
+    ]
+    head = [key for key in (cells[0] if cells else ()) if any(row[key] not in EMPTY for row in cells)]
+    if not head:
+        return ["nothing"]
+    lines = [head, ["---"] * len(head), *([row[key] for key in head] for row in cells)]
+    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -81,8 +99,8 @@ def verified_rows(found: Sequence[Checked]) -> list[dict[str, Any]]:
 
 
 def show_sizes(rows: Sequence[dict[str, Any]], form: str) -> None:
-    """Print rows: with bytes in units in a table, and without the run where the name says it; else as they are."""
-    if form == "table":
+    """Print rows: with bytes in units for people, and without the run where the name says it; else as they are."""
+    if form in FOR_PEOPLE:
         keys = [key for key in (rows[0] if rows else ()) if key != "run" or "name" not in rows[0]]
         rows = [{key: in_units(row[key]) if key in SIZES else row[key] for key in keys} for row in rows]
     show(rows, form)

@@ -13,7 +13,7 @@ from typing import Any
 
 from neuroscaling.cli import plan_checkpoints, plan_extraction, plan_scores, plan_training
 from neuroscaling.cli.benchmarks import benchmark_rows, content_of
-from neuroscaling.cli.output import show
+from neuroscaling.cli.output import FOR_PEOPLE, MARKDOWN, show
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.planning.extraction_time import speed_note
 from neuroscaling.planning.training_throughput import (
@@ -64,7 +64,7 @@ def print_plan(options: argparse.Namespace) -> None:
 
 def _show_sections(sections: dict[str, list[dict[str, Any]]], form: str) -> None:
     """One section as rows; several as tables one below the other, as CSV with a column `stage`, or as JSON by stage."""
-    if form == "table":
+    if form in FOR_PEOPLE:
         sections = {stage: [plan_training.readable_row(row) for row in rows] for stage, rows in sections.items()}
     if len(sections) < 2:
         show(next(iter(sections.values()), []), form)
@@ -76,7 +76,7 @@ def _show_sections(sections: dict[str, list[dict[str, Any]]], form: str) -> None
         show([{key: row.get(key) for key in keys} for row in rows], form)
     else:
         for i, (stage, rows) in enumerate(sections.items()):
-            print("\n" * (i > 0) + stage)
+            print("\n" * (i > 0) + stage + "\n" * (form == MARKDOWN))
             show(rows, form)
 
 

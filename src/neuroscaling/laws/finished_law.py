@@ -46,16 +46,18 @@ def _scales(value: Any) -> Array:
 class FinishedLaw(FitRecord):
     """A fitted law of v variables with p parameters.
 
-    scales (v,): units of x in the natural form; params, ci95, flags, meanings: by parameter. saturation: y for infinite
-    x, None where the form has no asymptote or the data show none, for which `saturation_statement` gives the reason.
-    curve, beyond: the law over its data and beyond them, None for several variables. compared: the forms, best first,
-    empty where one form was fitted. resamples: None where their file was not read.
+    scales (v,): units of x in the natural form; loss: its name; loss_value: what it reached; params, ci95, flags,
+    meanings: by parameter. saturation: y for infinite x, None where the form has no asymptote or the data show none,
+    for which `saturation_statement` gives the reason. curve, beyond: the law over its data and beyond them, None for
+    several variables. compared: the forms, best first, empty where one form was fitted. resamples: None where their
+    file was not read.
     """
 
     expression: str
     scales: Annotated[Array, PlainValidator(_scales)] = Field(alias="x_scale")
     n: int
     loss: str = Field(alias="loss_name")
+    loss_value: float | None = Field(None, alias="loss")
     params: dict[str, Number]
     ci95: dict[str, Interval]
     meanings: dict[str, str] = Field(alias="parameters")
