@@ -85,8 +85,8 @@ def extract(
 
     Returns:
         A tree of xarray with a node for each layer, early to late. Each has the variable `activations` with the
-        dimensions `stimulus` and `neuroid`. Values are read when they are asked for, and those parts alone. The
-        memory of an extraction is that of one batch, whatever the number of images.
+            dimensions `stimulus` and `neuroid`. Values are read when they are asked for, and those parts alone. The
+            memory of an extraction is that of one batch, whatever the number of images.
 
     Raises:
         NeuroscalingError: for an unknown network, layer or option, with the nearest name; for weights that can't be
