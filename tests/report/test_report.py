@@ -15,7 +15,7 @@ from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import explorer, figure, law_figures, rulegraph, style
 from neuroscaling.report.network_pages import NetworkPage, pages_content
 from neuroscaling.report.page import build_report
-from neuroscaling.report.page_content import frame_data, number, table_data
+from neuroscaling.report.page_content import frame_data, number, packed, table_data
 from neuroscaling.report.sections import TEMPLATES
 from neuroscaling.report.style import looks
 from neuroscaling.report.timings import Timing, read_timings
@@ -109,6 +109,13 @@ def page(tmp_path_factory):
 def test_values_that_pandas_calls_missing_are_null_on_the_page():
     table = pd.DataFrame({"subject": pd.array(["a", pd.NA], "string"), "raw": [np.nan, 0.5], "none": [None, None]})
     assert frame_data(table, ["subject", "raw", "none"])["rows"] == [["a", None], [None, 0.5]]
+
+
+def test_a_packed_table_has_each_text_of_a_column_once():
+    table = {"columns": ["run", "n", "mixed"], "rows": [["a", 1, "x"], [None, 2, 3], ["a", 3, None]], "total": 3}
+    assert packed(table)["words"] == {"run": ["a"]}
+    assert packed(table)["rows"] == [(0, 1, "x"), (None, 2, 3), (0, 3, None)]
+    assert packed({"columns": [], "rows": [], "total": 0})["rows"] == []
 
 
 def test_writes_page_figures_and_table(page):

@@ -141,7 +141,7 @@ def _fit(panel: Panel, collected: _Collected) -> dict[str, Any]:
         "x": panel.column,
         "points": collected.place_of_points(_points(panel, collected)),
         "law": law and law.expression,
-        "residual": _numbers(fit.points.y - law.predict(law.fitted, fit.points.columns), 4) if law else None,
+        "residual": _numbers(fit.points.y - law.predict(law.fitted, fit.points.columns), 3) if law else None,
         "curve": curve and _curve(curve, band=bool(law and law.bootstraps.n)),
         "forms": [{"form": form, **_curve(row.curve)} for form, row in other_forms([fit]).items() if row.curve],
     }

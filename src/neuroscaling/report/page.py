@@ -151,7 +151,7 @@ def build_report(
         rulegraph=data_uri((folder / "rulegraph.svg").read_text(encoding="utf-8")),
         timings=timings,
         data={
-            "scores": page_content.frame_data(table, page_content.SCORE_COLUMNS),
+            "scores": page_content.packed(page_content.frame_data(table, page_content.SCORE_COLUMNS)),
             "runs": run_rows,
             "leaderboard": board,
             "pages": dict(pages or pages_content({})),

@@ -173,6 +173,21 @@ def frame_data(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
     return {"columns": used, "rows": shown, "total": len(table)}
 
 
+def packed(table: dict[str, Any]) -> dict[str, Any]:
+    """A table of `frame_data` with each text of a column once: `words` by column, and in the rows the places of them.
+
+    The page unpacks it when it is opened (templates/selection.js).
+    """
+    words: dict[str, list[str]] = {}
+    columns = [list(column) for column in zip(*table["rows"], strict=True)]
+    for i, (name, column) in enumerate(zip(table["columns"], columns, strict=False)):
+        texts = list(dict.fromkeys(cell for cell in column if isinstance(cell, str)))
+        if texts and all(cell is None or isinstance(cell, str) for cell in column):
+            place = {text: j for j, text in enumerate(texts)}
+            words[name], columns[i] = texts, [None if cell is None else place[cell] for cell in column]
+    return {**table, "words": words, "rows": list(zip(*columns, strict=True))}
+
+
 def about(table: pd.DataFrame) -> str:
     """What the numbers of a study are, in a sentence."""
     if len(table) and (table["benchmark"] == VALIDATION).fillna(False).all():

@@ -71,6 +71,10 @@ def render(template: str, folders: Sequence[Path] = (), **values: Any) -> str:
     loader = FileSystemLoader([*folders, TEMPLATES])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     # `<` must not end the script element that holds the data.
-    environment.filters["data"] = lambda value: Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
+    environment.filters["data"] = lambda value: Markup(_compact_json(value).replace("<", "\\u003c"))
     environment.filters["own"] = Markup
     return environment.get_template(template).render(**values)
+
+
+def _compact_json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))

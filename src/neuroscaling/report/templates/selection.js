@@ -4,6 +4,13 @@
 "use strict";
 window.neuroscaling = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  // A packed table has each text of a column once, in `words`, and its place there in the rows.
+  for (const table of Object.values(data)) {
+    for (const [name, words] of Object.entries((table?.columns && table.words) || {})) {
+      const i = table.columns.indexOf(name);
+      for (const row of table.rows) if (row[i] !== null) row[i] = words[row[i]];
+    }
+  }
   const values = new Map();
   const listeners = new Map();
 
