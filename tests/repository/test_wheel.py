@@ -100,6 +100,8 @@ def test_laws_from_a_table_with_what_the_wheel_asks_for_alone(user, package):
     assert done.returncode == 0, done.stdout[-3000:]
     record = json.loads((user.folder / law).read_text())
     assert record["params"]["alpha"] == pytest.approx(0.2, abs=0.05)
+    code = "import neuroscaling.report.page, altair, jinja2, matplotlib, vl_convert"
+    subprocess.run([user.python, "-c", code], check=True, env=clean_environment())
     assert str(package) in done.stdout and str(ROOT) not in done.stdout, "it runs from the checkout"
 
 
