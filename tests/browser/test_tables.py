@@ -166,7 +166,14 @@ def test_page_of_a_network(browser, page, width, dark):
     text = shown.wait("document.querySelector('#model').textContent")
     for words in (run, "ResNet resnet_w8", "rank", "Nearest by parameters", "optimizer", "torch"):
         assert words in text
+    # The scores, loss by epoch, and the scores of layers: each a chart with words, of which none is left empty.
+    charts = "[...document.querySelectorAll('#model .vega-embed')]"
+    shown.wait(f"{charts}.length === 3 && {charts}.every((one) => one.querySelector('svg path'))")
+    said = shown.evaluate(f"{charts}.map((one) => one.getAttribute('aria-label'))")
+    assert "IT 0." in said[0] and "0.23 (training)" in said[1] and "layer10 for x.IT-pls" in said[2]
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    shown.click("[data-model=neighbours] a")
+    shown.wait(f"!document.querySelector('#model-name').textContent.includes('{run}')")
     assert shown.console == []
     shown.close()
 

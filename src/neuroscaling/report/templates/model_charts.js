@@ -1,9 +1,15 @@
 // The charts of a network's page, as specifications of Vega-Lite with words for readers who don't see them.
 "use strict";
 neuroscaling.modelCharts = (() => {
-  const { filters } = neuroscaling;
+  const { filters, scheme } = neuroscaling;
   const ROW = 30;
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+  // Hues that stand out on white and on black paper, for lines that are told apart by marks too.
+  const HUES = {
+    light: ["#0072b2", "#b3400a", "#00775a", "#8a3f8f", "#6b5b00"],
+    dark: ["#6db6e8", "#ff9a5c", "#4fd1a5", "#e09ad6", "#e6d25a"],
+  };
 
   function look() {
     const [ink, muted, line] = ["ink", "muted", "line"].map(color);
@@ -12,18 +18,20 @@ neuroscaling.modelCharts = (() => {
       background: "transparent", font: "system-ui, 'DejaVu Sans', sans-serif", view: { stroke: null },
       axis: { ...text, tickColor: muted, domainColor: muted, gridColor: line, labelLimit: 220 },
       legend: { ...text, orient: "bottom", labelLimit: 300 },
+      range: { category: HUES[scheme()] },
     };
   }
 
-  // Draw into `place`; another chart there ends. Gives vegaEmbed's promise.
-  function draw(place, { spec, alt }) {
-    place.setAttribute("role", "img");
-    place.setAttribute("aria-label", alt);
+  // Draw into `place`, where the chart that was there ends.
+  const drawn = new WeakMap();
+  async function draw(place, { spec, alt }) {
+    drawn.get(place)?.finalize();
     const whole = {
-      $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container",
+      $schema: "https://vega.github.io/schema/vega-lite/v6.json", description: alt, width: "container",
       autosize: { type: "fit", contains: "padding" }, config: look(), ...spec,
     };
-    return window.vegaEmbed && vegaEmbed(place, whole, { actions: false, renderer: "svg" });
+    const tooltip = { theme: scheme() === "dark" ? "dark" : "light" };
+    drawn.set(place, await vegaEmbed(place, whole, { actions: false, renderer: "svg", tooltip }));
   }
 
   // One row a region: this network's score as a point with its error, its neighbours' as ticks.
@@ -32,7 +40,7 @@ neuroscaling.modelCharts = (() => {
     const own = values.filter(({ is_own: isOwn }) => isOwn);
     const others = values.filter(({ is_own: isOwn }) => !isOwn);
     const y = { field: "region", type: "nominal", sort: null, title: null };
-    const x = { field: "score", type: "quantitative", title: "score", scale: { zero: false } };
+    const x = { field: "score", type: "quantitative", title: "score", scale: { zero: false }, axis: { tickCount: 6 } };
     const tooltip = [
       { field: "network" }, { field: "region" }, { field: "score", format: ".3f" }, { field: "error", format: ".3f" },
       ...(scale ? [{ field: "at", title: scale }] : []),
@@ -41,7 +49,7 @@ neuroscaling.modelCharts = (() => {
       .map((one) => ({ ...one, low: one.score - one.error, high: one.score + one.error }));
     const layers = [{
       data: { values: others }, encoding: { y, x, tooltip },
-      mark: { type: "tick", thickness: 2, size: 16, color: color("muted") },
+      mark: { type: "tick", thickness: 2, size: 16, opacity: 1, color: color("muted") },
     }, {
       data: { values: errors }, mark: { type: "rule", strokeWidth: 1.5, color: color("accent") },
       encoding: { y, x: { ...x, field: "low" }, x2: { field: "high" } },
@@ -92,10 +100,13 @@ neuroscaling.modelCharts = (() => {
   function layers(choices) {
     const values = choices.flatMap(({ benchmark, layers: names, scores: all, chosen }) => names.map((layer, place) => (
       { benchmark, layer, place, score: all[place], is_chosen: layer === chosen })));
+    const apart = { scale: { zero: false }, axis: { tickCount: 5 } };
+    const benchmarks = { field: "benchmark", type: "nominal", title: null, legend: { columns: 1 } };
+    const shape = { ...benchmarks, legend: null };
     const encoding = {
       y: { field: "layer", type: "nominal", sort: null, title: null },
-      x: { field: "score", type: "quantitative", title: "score in the choice of layers", scale: { zero: false } },
-      color: { field: "benchmark", type: "nominal", title: null, legend: { columns: 1 } },
+      x: { field: "score", type: "quantitative", title: "score in the choice of layers", ...apart },
+      color: benchmarks,
       tooltip: [{ field: "benchmark" }, { field: "layer" }, { field: "score", format: ".3f" }],
     };
     const rows = new Set(values.map(({ layer }) => layer)).size;
@@ -104,8 +115,11 @@ neuroscaling.modelCharts = (() => {
         data: { values }, height: 20 * rows + 60 + 20 * choices.length,
         layer: [
           { mark: { type: "line", strokeWidth: 1.5 }, encoding: { ...encoding, order: { field: "place" } } },
-          { mark: { type: "point", filled: true, size: 50, opacity: 1 }, encoding },
-          { transform: [{ filter: "datum.is_chosen" }], mark: { type: "point", size: 190, strokeWidth: 2 }, encoding },
+          { mark: { type: "point", filled: true, size: 50, opacity: 1 }, encoding: { ...encoding, shape } },
+          {
+            transform: [{ filter: "datum.is_chosen" }], encoding,
+            mark: { type: "point", size: 190, opacity: 1, strokeWidth: 2 },
+          },
         ],
       },
       alt: `Score of each layer where layers were chosen on this network; chosen: ${
