@@ -105,12 +105,14 @@ def test_what_is_not_there_is_named(results, capsys, words, phrase):
 def test_a_page_gets_its_table_and_keeps_its_text(results, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(results.parent)
     page = tmp_path / "page.md"
-    page.write_text(PAGE.format(command="neuroscaling results laws mine --fits *.V1"))
+    example = "```text\n<!-- table: neuroscaling no such thing -->\n<!-- end of table -->\n```\n"
+    page.write_text(PAGE.format(command="neuroscaling results laws mine --fits *.V1") + example)
     assert main(["results", "page", str(page), "--check"]) == 1
     assert "\nold\n" in page.read_text()
     assert main(["results", "page", str(page)]) == 0
     text = page.read_text()
-    assert text.startswith("# Mine\n\nBefore.\n\n<!-- table:") and text.endswith("<!-- end of table -->\n\nAfter.\n")
+    assert text.startswith("# Mine\n\nBefore.\n\n<!-- table:")
+    assert text.endswith(f"<!-- end of table -->\n\nAfter.\n{example}")
     assert "| samples.V1 | chinchilla |" in text and "old" not in text
     assert "of `samples.V1.json` (sha256 " in text
     assert main(["results", "page", str(page), "--check"]) == 0

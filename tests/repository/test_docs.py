@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from neuroscaling.cli import main, schema
+from neuroscaling.cli import main, results, schema
 from neuroscaling.cli.command_reference import command_reference
 from neuroscaling.core.files import write_json
 from neuroscaling.laws.forms import FORMS
@@ -151,6 +152,7 @@ def test_comments_above_blocks_name_what_there_is():
         assert found, f"{block}: {marker}"
         assert any(map(marker.is_of, block.commands)), f"{block}: no command has the word {marker.word}"
     comments = [line for page in PAGES for line in page.read_text().splitlines() if line.startswith("<!-- ")]
+    comments = [line for line in comments if not re.match(r"<!-- (table:|end of table -->)", line)]
     assert len(comments) == len(markers), "a comment that is no marker, or above no block"
 
 
@@ -195,6 +197,25 @@ def test_commands_in_sentences_exist():
 def test_the_laws_page_lists_every_form():
     listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/laws.md").read_text(), re.M)
     assert sorted(listed) == sorted(FORMS)
+
+
+MADE = [
+    page for page in sorted(ROOT.glob("docs/results/*.md")) if results._outside_code(results.BEGIN, page.read_text())
+]
+
+
+@pytest.mark.parametrize("page", MADE, ids=lambda page: page.name)
+def test_tables_of_results_are_what_their_commands_print(page, tmp_path, monkeypatch):
+    """Each states its command and the files that it was made of. NEUROSCALING_RESULTS: the folder that has the results
+    of `published`, `published-passes`, `v4`, `fashion` and `demo`, from which each is made again."""
+    for table in results.tables_of(page):
+        main._parser().parse_args(table.command.split()[1:])
+        made = rf"\| --- \|.*\n\*Made by `{re.escape(table.command)}`, of .* \((sha256|hash) [0-9a-f]{{12}}\)\.\*\n"
+        assert re.search(made, table.text, re.S), f"{table.where}: `neuroscaling results page {page}` makes it"
+    if folder := os.environ.get("NEUROSCALING_RESULTS"):
+        (tmp_path / "results").symlink_to(folder)
+        monkeypatch.chdir(tmp_path)
+        assert main.main(["results", "page", str(page), "--check"]) == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

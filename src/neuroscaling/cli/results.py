@@ -29,6 +29,7 @@ from neuroscaling.study.paths import Results
 PROGRAM = "neuroscaling"
 BLOCK = re.compile(r"^<!-- table: (.*?) -->\n(.*?)^<!-- end of table -->$", re.M | re.S)
 BEGIN = re.compile(r"^<!-- table: ", re.M)
+FENCED = re.compile(r"^(```+|~~~+).*?^\1", re.M | re.S)
 DIGITS = 12
 """Of the sha256 that a table states."""
 RECORDS = (".influence.json",)
@@ -116,11 +117,9 @@ class Table:
 def tables_of(page: Path) -> list[Table]:
     """The tables of a document that commands make. Raises DataError for one without an end, and for a page without."""
     content = page.read_text(encoding="utf-8")
-    found = [
-        Table(Place(page, line=content.count("\n", 0, block.start()) + 1), block[1], block[2])
-        for block in BLOCK.finditer(content)
-    ]
-    if len(BEGIN.findall(content)) != len(found):
+    blocks = _outside_code(BLOCK, content)
+    found = [Table(Place(page, line=content.count("\n", 0, block.start()) + 1), block[1], block[2]) for block in blocks]
+    if len(_outside_code(BEGIN, content)) != len(found):
         raise DataError(Problem(what="a table has no `<!-- end of table -->`", where=str(page)))
     if not found:
         fix = "put `<!-- table: neuroscaling ... -->` and `<!-- end of table -->` where one should stand"
@@ -128,14 +127,21 @@ def tables_of(page: Path) -> list[Table]:
     return found
 
 
+def _outside_code(pattern: re.Pattern[str], content: str) -> list[re.Match[str]]:
+    """Matches that are not within a fenced block of code."""
+    fences = [code.span() for code in FENCED.finditer(content)]
+    return [found for found in pattern.finditer(content) if not any(low < found.start() < high for low, high in fences)]
+
+
 def _page(options: argparse.Namespace, whole: argparse.ArgumentParser) -> int:
     stale = 0
     for page in options.pages:
         if not page.is_file():
             raise DataError(Problem(what="no such page", where=str(page)))
-        made = iter([made_table(table, whole) for table in tables_of(page)])
-        content = page.read_text(encoding="utf-8")
-        fresh = BLOCK.sub(lambda block, made=made: _block(block[1], next(made)), content)  # type: ignore[misc]
+        made = [made_table(table, whole) for table in tables_of(page)]
+        content = fresh = page.read_text(encoding="utf-8")
+        for block, text in reversed(list(zip(_outside_code(BLOCK, content), made, strict=True))):
+            fresh = fresh[: block.start(2)] + text + fresh[block.end(2) :]
         changed = fresh != content
         stale += changed
         print(f"{page}: {'out of step' if options.check else 'written'}" if changed else f"{page}: in step")
@@ -143,10 +149,6 @@ def _page(options: argparse.Namespace, whole: argparse.ArgumentParser) -> int:
             with atomic_path(page) as temporary:
                 temporary.write_text(fresh, encoding="utf-8")
     return int(options.check and stale > 0)
-
-
-def _block(command: str, text: str) -> str:
-    return f"<!-- table: {command} -->\n{text}<!-- end of table -->"
 
 
 def made_table(table: Table, whole: argparse.ArgumentParser) -> str:

@@ -74,7 +74,7 @@ def _others(law: FinishedLaw) -> str:
 
 def _other(form: ComparedForm, own: float | None) -> str:
     known = None not in (own, form.delta_aicc)
-    told = [f"AICc {form.delta_aicc - own:+.1f}"] if known else []  # type: ignore[operator]
+    told = [f"AICc {round(form.delta_aicc - own, 1) + 0.0:+.1f}"] if known else []  # type: ignore[operator]
     told += [] if form.held_out_error is None else [f"error {form.held_out_error:.3f}"]
     return f"{form.form}: {', '.join(told) or form.reason or NOTHING}"
 
