@@ -211,22 +211,33 @@ def test_graph_is_drawn(tmp_path):
     assert root.tag.endswith("svg") and len(list(root.iter())) > 30
 
 
-def test_timings(tmp_path):
+def test_timings_are_those_of_this_study_alone(tmp_path):
+    """Two studies ran in one folder: a run that both have was extracted to another set for the other one."""
     for name, seconds, memory in (
-        ("encoding/a-1", 2, "100"),
-        ("encoding/a-2", 4, "-"),
-        ("encoding/b-1", 9, "1"),
+        ("encoding/a-1/fmri-subj01", 2, "100"),
+        ("encoding/a-2/fmri-subj01", 4, "-"),
+        ("encoding/b-1/fmri-subj01", 9, "1"),
+        ("encoding/a-1/fmri-subj02", 9, "1"),
+        ("encoding/a-11/fmri-subj01", 9, "1"),
+        ("stimuli/fmri-8deg", 3, "1"),
+        ("stimuli/other-8deg", 9, "1"),
+        ("subset/other-1-s0", 9, "1"),
         ("train/a-1", 7, "1"),
         ("table", 1, "5"),
+        ("fit/samples", 1, "5"),
+        ("fit/dropped-since", 9, "5"),
     ):
         path = tmp_path / f"{name}.tsv"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:0{seconds}\t{memory}\n")
     records = [{"run": "a-1", "seconds": 5.0}, {"run": "a-2", "seconds": 1.0}, {"run": "a-3", "seconds": 0.0}]
-    assert read_timings([tmp_path], ["a-1", "a-2"], records) == [
+    files = {"encoding": ["fmri-subj01"], "stimuli": ["fmri-8deg"], "subset": ["digits-1-s0"], "fit": ["samples"]}
+    assert read_timings([tmp_path], ["a-1", "a-2"], files, records) == [
         Timing("train", 2, 3.0, 6.0, None),
+        Timing("stimuli", 1, 3.0, 3.0, 1.0),
         Timing("encoding", 2, 3.0, 6.0, 100.0),
         Timing("table", 1, 1.0, 1.0, 5.0),
+        Timing("fit", 1, 1.0, 1.0, 5.0),
     ]
 
 

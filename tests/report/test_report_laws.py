@@ -93,7 +93,7 @@ def test_figures_of_a_published_study_stand_on_the_page(two, tmp_path):
     index.parent.mkdir()
     index.write_text(json.dumps(content | asdict(page_section(content, "published"))))
     index.with_name("fig1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    study = {"name": "s", "title": "t", "jobs": []}
+    study = {"name": "s", "title": "t", "jobs": [], "files": {}}
     page = tmp_path / "report/index.html"
     write_report(
         page, tmp_path / "scores.parquet", [], [tmp_path / "fit.json"], tmp_path / "graph.dot", study, [],

@@ -140,6 +140,18 @@ def test_slices_and_lists_of_images_are_found_by_their_names(rules):
     assert ask.dataset_settings(path.parent.name).format == "digits"
 
 
+def test_benchmark_files_are_those_that_the_rules_of_this_study_write(rules):
+    ask = rules(extraction={"slices": 2})
+    (stimuli,), (job,), run = ask.targets.sets, ask.targets.names.jobs, next(iter(ask.study.runs.values()))
+    subsets = {f"{path.parent.name}-{path.stem}" for path in map(ask.targets.subset, list(ask.study.runs.values())[:2])}
+    found = ask.benchmark_files()
+    assert found["activations"] == [stimuli, f"{stimuli}-0", f"{stimuli}-1"] and found["stimuli"] == [stimuli]
+    assert found["brainscore"] == [f"{job.data}-{stimuli}"] and found["simulate"] == [job.data]
+    assert set(found["encoding"]) == {f"{job.data}-subj01", f"{job.data}-subj02"}
+    assert run.run in found["layers"] and set(found["subset"]) == subsets
+    assert found["fit"] == found["submission"] == [] and "v4_data" not in found
+
+
 def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):
     ask = rules(training={"small": 500, "gpus": 4, "nodes": 2, "runs_per_job": 9, "max_minutes": 700})
     asked = {

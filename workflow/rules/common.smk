@@ -192,8 +192,9 @@ config["located"] = {
         else ""
     ),
     "snakefile": str(workflow.main_snakefile),
-    # What files of seconds begin with: other groups of runs change no result.
+    # Which files of seconds are this study's: other groups of runs change no result.
     "jobs": list(dict.fromkeys([*STUDY.runs, *GROUPS.to_score])),
+    "files": ASK.benchmark_files(),
     "encoding": {
         f"{job.data}/{job.benchmark}": job.located for job in TARGETS.names.subjects
     },

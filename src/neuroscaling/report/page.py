@@ -68,8 +68,8 @@ def write_report(
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
-    study: name, title, jobs (names of its runs and packs, which begin the names of their benchmark files);
-    benchmarks: folders with Snakemake's benchmark files; fits: each with what it stands on beside it; sections: lists
+    study: name, title, jobs and files (which tell its own benchmark files from others', `read_timings`); benchmarks:
+    folders with Snakemake's benchmark files; fits: each with what it stands on beside it; sections: lists
     of figures that hold a section of the page; encoding: list of figures of encoding; resolution: file of what
     benchmarks can tell; layers: choices of layers, those that are there.
     """
@@ -87,7 +87,7 @@ def write_report(
         scores.scores,
         list(read_fits(fits).values()),
         study,
-        read_timings(benchmarks, study["jobs"], records),
+        read_timings(benchmarks, study["jobs"], study["files"], records),
         Path(rulegraph).read_text(encoding="utf-8"),
         records,
         [

@@ -1,17 +1,17 @@
 """Each stage's cost comes from the runs' records and Snakemake's benchmark files."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 STAGES = [
-    "simulate", "v4_data", "nsd", "subset", "train", "stimuli", "activations", "brainscore", "encoding",
-    "accuracy", "submission", "table", "published_table", "own_table", "fit", "claims", "encoding_figures",
-    "published_figures", "report",
+    "simulate", "v4_data", "recordings", "prefetch", "v4_assembly", "subset", "pack", "train", "stimuli",
+    "activations", "layers", "brainscore", "encoding", "accuracy", "submission", "table", "published_table",
+    "own_table", "resolution", "fit", "claims", "encoding_figures", "published_figures", "report",
 ]  # fmt: skip
-# Stages of the shared store whose files begin with a run: other studies' runs lie in the same folder.
+# Stages of the shared store whose files lie below the name of a job of runs.
 STAGES_OF_RUNS = {"activations", "brainscore", "encoding"}
 
 
@@ -28,20 +28,28 @@ class Timing:
 
 
 def read_timings(
-    folders: Iterable[str | Path], runs: Iterable[str], records: Iterable[dict[str, Any]] = ()
-) -> list[Timing]:
-    """Timings of all stages below `folders`, in the order of the pipeline; of other studies' runs none.
+    folders: Iterable[str | Path], jobs: Iterable[str], files: Mapping[str, Iterable[str]],
+    records: Iterable[dict[str, Any]] = (),
+) -> list[Timing]:  # fmt: skip
+    """Timings of all stages below `folders`, in the order of the pipeline; of other studies' jobs none.
 
-    records: run.json of the runs, with `seconds`. Training is timed run by run: small runs share jobs, each time other
-    ones.
+    jobs: names of the study's runs and of the groups that they share jobs in; files: what the benchmark files of a
+    stage are called, below the name of such a job where the stage has one (`Rules.benchmark_files`). A stage of one
+    job, such as the table, has one file. records: run.json of the runs, with `seconds`. Training is timed run by run:
+    small runs share jobs, each time other ones.
     """
     rows: dict[str, list[tuple[float, float | None]]] = {}
-    known = tuple(runs)
+    runs, own = set(jobs), {stage: set(names) for stage, names in files.items()}
     rows["train"] = [(record["seconds"], None) for record in records if record.get("seconds")]
     for folder in map(Path, folders):
         for path in sorted(folder.rglob("*.tsv")):
-            stage, _, rest = path.relative_to(folder).with_suffix("").as_posix().partition("/")
-            if stage != "train" and (stage not in STAGES_OF_RUNS or rest.startswith(known)):
+            stage, _, name = path.relative_to(folder).with_suffix("").as_posix().partition("/")
+            if stage in STAGES_OF_RUNS:
+                job, _, name = name.partition("/")
+                is_own = job in runs and name in own.get(stage, ())
+            else:
+                is_own = not name or name in own.get(stage, ())
+            if is_own:
                 rows.setdefault(stage, []).extend(_read(path))
     found = [_timing(stage, values) for stage, values in rows.items() if values]
     order = {stage: i for i, stage in enumerate(STAGES)}

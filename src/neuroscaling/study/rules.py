@@ -4,6 +4,7 @@ A job that concerns runs is called by the label of its group (run_groups.py). A 
 has when a job of this start is done. What is in the store belongs to no job, so nothing waits for it.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,17 @@ from neuroscaling.study.wanted import Absent, Targets
 
 ALL_SUBJECTS = "all-subjects"
 """In place of a subject, where one job scores all subjects of a source."""
+MAKERS = (
+    ("subset", re.compile(r"subsets/([^/]+)/([^/]+)\.parquet")),
+    ("simulate", re.compile(r"simulated/([^/]+)/manifest\.json")),
+    ("stimuli", re.compile(r"stimuli/([^/]+)/manifest\.json")),
+    ("recordings", re.compile(r"recordings/([^/]+)/([^/]+)/manifest\.json")),
+    ("v4_assembly", re.compile(r"recordings/([^/]+)/([^/]+)/manifest\.json")),
+    ("v4_data", re.compile(r"data/v4/images/images_(\w+)\.zip")),
+    ("prefetch", re.compile(r"data/prefetched/([^/]+)\.json")),
+    ("pack", re.compile(r"packs/([^/]+)/([^/]+)/([^/]+)\.json")),
+)
+"""Which job makes a thing of the store: the groups, joined by dashes, are what its benchmark file is called."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +294,26 @@ class Rules:
             for label in self.groups.to_score
             if self.jobs.left(self.encoding(label, recordings, subjects))
         ]
+
+    def benchmark_files(self) -> dict[str, list[str]]:
+        """What the benchmark files of this study's jobs are called, by rule; below the folder of a job of runs, where
+        the rule has one. Another study in this folder has jobs of its own.
+        """
+        n = self.study.config.extraction.slices
+        found = {
+            "activations": [name for one in self.targets.sets for name in (one, *(f"{one}-{i}" for i in range(n)))],
+            "brainscore": [f"{recordings}-{stimuli}" for recordings, stimuli in self._brainscore_jobs],
+            "encoding": [f"{recordings}-{subjects}" for recordings, subjects in self._subjects],
+            "layers": list(self.groups.to_score) if self.targets.references else [],
+            "fit": list(self.study.fits),
+            "submission": list(self.submissions),
+        }
+        packs = (path for paths in self.packed_datasets.values() for path in paths.values())
+        for name in dict.fromkeys(map(self.study.store.name_of, (*self.targets.inputs(), *packs))):
+            for stage, pattern in MAKERS:
+                if parts := pattern.fullmatch(name):
+                    found.setdefault(stage, []).append("-".join(parts.groups()))
+        return found
 
     def _runs(self, group: RunGroup) -> list[Run]:
         return [self.study.runs[run] for run in group.runs]
