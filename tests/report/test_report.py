@@ -11,11 +11,12 @@ import pytest
 from neuroscaling.core.commitments import Commitment
 from neuroscaling.core.score_table import COLUMNS
 from neuroscaling.laws.finished_law import fit_record
+from neuroscaling.laws.number_words import number
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import explorer, figure, law_figures, rulegraph, style
 from neuroscaling.report.network_pages import NetworkPage, pages_content
 from neuroscaling.report.page import build_report
-from neuroscaling.report.page_content import frame_data, number, packed, table_data
+from neuroscaling.report.page_content import frame_data, packed, table_data
 from neuroscaling.report.sections import TEMPLATES
 from neuroscaling.report.style import looks
 from neuroscaling.report.timings import Timing, read_timings

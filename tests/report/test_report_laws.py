@@ -7,11 +7,11 @@ from dataclasses import asdict
 import pytest
 
 from neuroscaling.laws.finished_law import fit_record
+from neuroscaling.laws.number_words import numbers
 from neuroscaling.laws.study_fit import fit_table
 from neuroscaling.report import law_figures
 from neuroscaling.report.figure import drawing_settings
 from neuroscaling.report.page import build_report, write_report
-from neuroscaling.report.page_content import unit
 from neuroscaling.report.style import LOOKS
 from neuroscaling.reproductions.gokce2025.figures_of_study import page_section
 from neuroscaling.study.sections.fit_files import FitFile, expand_fits
@@ -49,7 +49,7 @@ def test_both_modes_of_a_fit_are_two_panels_of_one_figure(two, tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert "drawn along the best sizes of model and data" in text
     assert "parity and corrected" in text and '<th scope="row">parity</th>' in text
-    assert f"x in units of {unit([1e5, 1e4])}" in text
+    assert f"x in units of {numbers([1e5, 1e4])}" in text
     assert {path.name for path in tmp_path.glob("sizes.*")} == {"sizes.svg", "sizes.pdf"}
 
 
@@ -93,7 +93,7 @@ def test_figures_of_a_published_study_stand_on_the_page(two, tmp_path):
     index.parent.mkdir()
     index.write_text(json.dumps(content | asdict(page_section(content, "published"))))
     index.with_name("fig1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    study = {"name": "s", "title": "t", "jobs": [], "files": {}}
+    study = {"name": "s", "title": "t", "jobs": [], "files": {}, "laws": {}}
     page = tmp_path / "report/index.html"
     write_report(
         page, tmp_path / "scores.parquet", [], [tmp_path / "fit.json"], tmp_path / "graph.dot", study, [],

@@ -41,7 +41,19 @@ def test_demo_has_a_law_for_each_region_and_family():
 
 def test_a_caption_goes_with_its_laws():
     fits = FitFile(fits=[{"name": "a", "form": "power_law", "x": "n_params", "caption": "Few points."}])
-    assert expand_fits(fits)[0].settings["caption"] == "Few points."
+    (job,) = expand_fits(fits)
+    assert job.words == {"title": "", "caption": "Few points.", "by": []}
+    # Other words are no other law: nothing is fitted anew.
+    assert not {"title", "caption"} & set(job.settings)
+
+
+def test_a_title_that_came_with_another_entry_is_a_fault(tmp_path):
+    path = tmp_path / "fits.yaml"
+    path.write_text(
+        "fits:\n  - &a {name: a, title: Compute, form: power_law, x: total_flops}\n  - {<<: *a, name: b, x: n_params}\n"
+    )
+    with pytest.raises(StudyError, match="two fits of one title; the other is a"):
+        load_fit_file(path)
 
 
 def test_configuration_knows_all_forms():

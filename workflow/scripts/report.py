@@ -2,8 +2,9 @@
 
 input: table, runs and layers (lists of the study's runs, and of the layers chosen on them), fits (list of fit JSON),
 rulegraph (DOT text), resolution (what benchmarks can tell), claims and published (sections of the page), encoding
-(figures; both optional); output: page (index.html; figures are written beside it); params: study (name), title; config:
-located (store: its folders; jobs, files: names that the benchmark files of the study's own jobs have); log[0].
+(figures; both optional); output: page (index.html; figures are written beside it); params: study (name), title, laws
+(what they are called); config: located (store: its folders; jobs, files: names that the benchmark files of the study's
+own jobs have); log[0].
 """
 
 from pathlib import Path
@@ -27,6 +28,7 @@ with script_logging(snakemake.log[0]):
         {
             "name": snakemake.params.study,
             "title": snakemake.params.title,
+            "laws": snakemake.params.laws,
             **{key: located[key] for key in ("jobs", "files")},
         },
         ["benchmarks", Path(snakemake.output.page).parents[1] / "benchmarks"],

@@ -11,6 +11,7 @@ from typing import Any
 from neuroscaling.cli.output import FOR_PEOPLE, FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.laws.influence_record import GroupInfluence, Influence, influence_path, read_influence
+from neuroscaling.laws.number_words import bounded
 
 MOST_NAMED = 8
 
@@ -32,15 +33,17 @@ def _influence(options: argparse.Namespace) -> None:
     if options.groups and len(found) != 1:
         what = "the groups are shown of one fit at a time"
         raise DataError(Problem(what=what, where="--groups", value=f"{len(found)} fits", allowed="one fit"))
+    for_people = options.format in FOR_PEOPLE
     if options.groups:
-        rows = [_group_row(group, found[0]) for group in found[0].groups]
+        rows = [_group_row(group, found[0], for_people) for group in found[0].groups]
     else:
-        rows = [_fit_row(one, options.format in FOR_PEOPLE) for one in found]
-    show(with_digits(rows, ".3g") if options.format in FOR_PEOPLE else rows, options.format)
+        rows = [_fit_row(one, for_people) for one in found]
+    show(with_digits(rows, ".3g") if for_people else rows, options.format)
     if options.groups:
         print(f"{found[0].name}: {found[0].verdict}", file=sys.stderr)
         for point in found[0].points:
-            print(f"- without {point.label}: {point.quantities}", file=sys.stderr)
+            values = ", ".join(f"{name} {bounded(value)}" for name, value in point.quantities.items())
+            print(f"- without {point.label}: {values}", file=sys.stderr)
 
 
 def _records(given: list[Path]) -> list[Path]:
@@ -85,12 +88,15 @@ def _fit_row(found: Influence, for_people: bool) -> dict[str, Any]:
     return row if for_people else row | {"verdict": found.verdict}
 
 
-def _group_row(group: GroupInfluence, influence: Influence) -> dict[str, Any]:
+def _group_row(group: GroupInfluence, influence: Influence, for_people: bool) -> dict[str, Any]:
+    """A group as a row; for_people: numbers as text, and in words where they tell nothing."""
     row: dict[str, Any] = {"column": group.column, "without": group.words, "points left": group.n}
     for name in influence.whole:
         quantity = group.quantities.get(name)
         values = (quantity.value, quantity.low, quantity.high) if quantity else (None, None, None)
         row |= dict(zip((name, f"{name} low", f"{name} high"), map(_finite, values), strict=True))
+    if for_people:
+        row = {key: bounded(value) if isinstance(value, float) else value for key, value in row.items()}
     return row | {"what rests on it": "; ".join(group.changes) or None}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from neuroscaling.laws.number_words import LARGEST_SIZE, bounded, tells
 from neuroscaling.store.contents import STAGES, Artefact
 from neuroscaling.store.verify import Checked
 
@@ -72,10 +73,16 @@ def rounded(estimate: float) -> float:
 
 
 def with_digits(rows: Sequence[dict[str, Any]], digits: str) -> list[dict[str, Any]]:
-    """The rows for a table that people read: real numbers as text in the format `digits`, such as `.4g`."""
+    """The rows for a table that people read: real numbers as text in the format `digits`, such as `.4g`, or in words
+    where they tell nothing.
+    """
     return [
-        {key: f"{value:{digits}}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+        {key: _text(value, digits) if isinstance(value, float) else value for key, value in row.items()} for row in rows
     ]
+
+
+def _text(value: float, digits: str) -> str:
+    return f"{value:{digits}}" if tells(value, LARGEST_SIZE) else bounded(value, LARGEST_SIZE)
 
 
 def artefact_row(artefact: Artefact, **more: Any) -> dict[str, Any]:

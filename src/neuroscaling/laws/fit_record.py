@@ -6,9 +6,10 @@ A fit that the data do not allow is a record too, a `FitRecord` with its status 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,13 +171,16 @@ class Resamples:
 class FitRecord(Record):
     """A finished fit, with a law (`FinishedLaw`) or without one.
 
-    name: of the fit; fit: of its entry in the fits file; caption: what that entry says of its laws; variables: columns
-    on the x axis; filters: of the rows; dropped: counts of points that were left out, by reason.
+    name: of the fit; fit: of its entry in the fits file; title, caption, by: what that entry calls its laws, says of
+    them, and by which columns' values it tells them apart (`worded`); variables: columns on the x axis; filters: of the
+    rows; dropped: counts of points that were left out, by reason.
     """
 
     name: str
     fit: str
+    title: str = ""
     caption: str = ""
+    by: tuple[str, ...] = ()
     mode: str
     variables: Annotated[tuple[str, ...], BeforeValidator(_one_or_two)] = Field(alias="x")
     y: str
@@ -194,6 +198,14 @@ class FitRecord(Record):
     def quantity(self) -> str:
         """What the law describes, in a word: its column, or `loss` where the column's numbers are losses."""
         return LOSS if self.y == "score" and self.scale == LOSS else self.y
+
+    def worded(self, laws: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The fit with the words of its entry, which the study has and the file of the fit has not: title, caption, by.
+
+        laws: by entry; as it is where its entry is not among them.
+        """
+        words = laws.get(self.fit)
+        return self.model_copy(update={**words, "by": tuple(words["by"])}) if words else self
 
     @property
     def form(self) -> Form:

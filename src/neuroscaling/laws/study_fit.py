@@ -85,7 +85,6 @@ def fit_points(table: pd.DataFrame, settings: dict[str, Any], failed: Sequence[F
     laws: list[LawFit] = []
     selection = None
     common = {"format": FORMAT, **{key: settings[key] for key in ABOUT}, "form": settings["forms"][0]}
-    common["caption"] = settings.get("caption", "")
     try:
         selection = select_points(table, settings, failed)
         common |= _about(selection) | {"chosen_on": settings.get("chosen_on", KEEP)}

@@ -50,26 +50,27 @@ def drawing_settings(name: str, fonttype: str = "path") -> Iterator[None]:
 
 
 def panels(
-    rows: int, columns: int, *, foot: float = 0.7, panel: tuple[float, float] = PANEL, share_x: bool = False,
-    share_y: bool = False, fixed: bool = False,
+    rows: int, columns: int, *, foot: float = 0.7, head: float = 0.0, panel: tuple[float, float] = PANEL,
+    share_x: bool = False, share_y: bool = False, fixed: bool = False,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
-    """A figure of rows x columns panels without pyplot's global state; `foot` inches are added for the legend.
+    """A figure of rows x columns panels without pyplot's global state; `foot` inches are added for the legend, `head`
+    for a title of the whole.
 
     fixed: margins in inches, since matplotlib's own layout draws each figure several times.
     """
     from matplotlib.figure import Figure
 
-    width, height = panel[0] * columns, panel[1] * rows + foot
+    width, height = panel[0] * columns, panel[1] * rows + foot + head
     figure = Figure(figsize=(width, height), layout=None if fixed else "constrained")
-    margins = _fixed_margins(width, height, foot) if fixed else None
+    margins = _fixed_margins(width, height, foot, head) if fixed else None
     axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y, gridspec_kw=margins)
     return figure, list(axes.ravel())
 
 
-def _fixed_margins(width: float, height: float, foot: float) -> dict[str, float]:
+def _fixed_margins(width: float, height: float, foot: float, head: float) -> dict[str, float]:
     """Margins as shares of a figure of `width` x `height` inches."""
     sides = {"left": 0.55 / width, "right": 1 - 0.1 / width}
-    ends = {"top": 1 - 0.4 / height, "bottom": (0.45 + foot) / height}
+    ends = {"top": 1 - (0.4 + head) / height, "bottom": (0.45 + foot) / height}
     return {**sides, **ends, "wspace": 0.32, "hspace": 0.55}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 PANEL = (3.1, 2.45)  # inches
 COLUMNS = 3
+TITLE_WIDTH, TITLE_LINE = 38, 0.2  # letters of a title that a panel is wide, and inches that a line of it is high
 FEW_POINTS, MANY_POINTS = 30, 100
 AREAS, ONE_AREA = (9.0, 42.0), 24.0  # of markers, in points^2
 FAMILY = "arch_family"
@@ -61,19 +63,29 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """What tells a fit from the others of its group: the values of `by`, such as the region."""
-        return self._title(self.fit.name.removeprefix(self.fit.fit).lstrip("."))
+        """What tells a fit from the others of its group: the values of `by`, such as the region, or its mode; of a fit
+        alone its regions.
+        """
+        return self._title(self._values)
 
     @property
     def shared_title(self) -> str:
         """The title without the family."""
-        values = self.fit.name.removeprefix(self.fit.fit).split(".")[1:]
-        if self.family in values:
-            values.remove(self.family)
-        return self._title(".".join(values))
+        return self._title([value for value in self._values if value != self.family])
 
-    def _title(self, values: str) -> str:
-        return values.replace(".", ", ") or ("parity" if self.fit.mode == "parity" else self.fit.fit)
+    @property
+    def _values(self) -> list[str]:
+        """The values of `by` in words, and `corrected` for one of two modes."""
+        name = self.fit.name.removeprefix(self.fit.fit).lstrip(".")
+        if not self.fit.by:  # a fit without the words of its study: what its name says
+            return name.split(".") if name else []
+        ending = ["corrected"] if name.endswith(".corrected") else []
+        return [str(self.fit.filters[column]) for column in self.fit.by if column in self.fit.filters] + ending
+
+    def _title(self, values: list[str]) -> str:
+        if values or self.fit.mode == "parity":
+            return ", ".join(values) or "parity"
+        return shared_value([self.fit], "region") or "all points"
 
     @property
     def family(self) -> str:
@@ -88,6 +100,15 @@ class Panel:
         if self.fit.quantity != "score" or scale in (None, NO_CORRELATION):
             return axis_label(self.fit.quantity)
         return f"{axis_label('score')} ({'mean of scales' if SCALE_SEPARATOR in str(scale) else scale})"
+
+
+def shared_value(fits: list[FitRecord], column: str) -> str:
+    """The value of a column that the filters of all fits share, in words; empty where they differ or have none."""
+    value = fits[0].filters.get(column)
+    if value is None or isinstance(value, dict) or any(fit.filters.get(column) != value for fit in fits):
+        return ""
+    values = list(map(str, value)) if isinstance(value, list) else [str(value)]
+    return ", ".join(values[:-1]) + (" and " if len(values) > 1 else "") + values[-1]
 
 
 def panel_of(fit: FitRecord, table: pd.DataFrame | None = None) -> Panel:
@@ -137,15 +158,18 @@ def shared_ceiling(shared: Sequence[Panel]) -> float | None:
 def group_drawing(name: str, title: str, group: list[Panel]) -> Drawing:
     """All panels of a group in one figure, which the page describes by the table of its laws."""
     fits = tuple(law.name for law in laws_among([panel.fit for panel in group]))
-    return Drawing(name, title, "", "", lambda: draw_group(group), fits)
+    return Drawing(name, title, "", "", lambda: draw_group(group, title), fits)
 
 
-def draw_group(group: list[Panel]) -> Figure:
-    """The axes of all fits, and one legend."""
+def draw_group(group: list[Panel], title: str) -> Figure:
+    """The axes of all fits under their title, and one legend."""
     fits, drawn = [panel.fit for panel in group], by_axes(group)
     columns = 2 if len(drawn) == 4 else min(COLUMNS, len(drawn))
     foot = 0.2 * (2 + (len(group_looks(fits)) + len(other_forms(fits))) // 2)
-    figure, axes = panels(-(-len(drawn) // columns), columns, panel=PANEL, foot=foot, fixed=True)
+    words = fill(title, TITLE_WIDTH * columns)
+    head = TITLE_LINE * (1 + words.count("\n"))
+    figure, axes = panels(-(-len(drawn) // columns), columns, panel=PANEL, foot=foot, head=head, fixed=True)
+    figure.text(0.01, 1 - 0.06 / figure.get_figheight(), words, va="top", fontsize=10, fontweight="bold")
     for ax, shared in zip(axes, drawn, strict=False):
         draw_panel(ax, shared, y_limits(on_scale_of(shared[0], group)))
     for ax in axes[len(drawn) :]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from neuroscaling.laws.finished_law import FinishedLaw, FitRecord, laws_among
 from neuroscaling.laws.influence_record import GroupInfluence, Influence, Quantity
+from neuroscaling.laws.number_words import NOT_IDENTIFIED, tells, with_interval
 from neuroscaling.laws.quantities import ASYMPTOTE
 from neuroscaling.report.figure import Drawing, panels
 from neuroscaling.report.style import BLUE, INK, MUTED, WARNING
@@ -168,7 +169,7 @@ def _moved(group: GroupInfluence, influence: Influence) -> float:
 
 
 def _text(quantity: Quantity) -> str:
-    doubt = f", not identified: {quantity.doubt.split('; ')[0]}" if quantity.doubt else ""
-    if not np.isfinite(quantity.value):
-        return f"not finite{doubt}"
-    return f"{quantity.value:.3g} ({quantity.low:.3g} to {quantity.high:.3g}){doubt}"
+    why = f"{NOT_IDENTIFIED}: {quantity.doubt.split('; ')[0]}" if quantity.doubt else ""
+    if why and not tells(quantity.value):
+        return why
+    return with_interval(quantity.value, (quantity.low, quantity.high)) + (f", {why}" if why else "")

@@ -17,7 +17,9 @@ from neuroscaling.laws.benchmark_file import read_benchmark_file
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
 from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.influence_record import Influence, influence_path, read_influence
+from neuroscaling.laws.number_words import numbers
 from neuroscaling.report import explorer, law_figures, law_influence, page_content
+from neuroscaling.report.answer_section import answer_rows, answer_section
 from neuroscaling.report.benchmark_section import benchmark_section
 from neuroscaling.report.dynamics_section import COLUMNS as DYNAMICS_COLUMNS
 from neuroscaling.report.dynamics_section import dynamics_section
@@ -68,10 +70,10 @@ def write_report(
 ) -> None:
     """Read the files of a study and write its report; see `build_report`.
 
-    study: name, title, jobs and files (which tell its own benchmark files from others', `read_timings`); benchmarks:
-    folders with Snakemake's benchmark files; fits: each with what it stands on beside it; sections: lists
-    of figures that hold a section of the page; encoding: list of figures of encoding; resolution: file of what
-    benchmarks can tell; layers: choices of layers, those that are there.
+    study: name, title, laws (what the laws of each entry are called, `FitJob.words`), jobs and files (which tell its
+    own benchmark files from others', `read_timings`); benchmarks: folders with Snakemake's benchmark files; fits: each
+    with what it stands on beside it; sections: lists of figures that hold a section of the page; encoding: list of
+    figures of encoding; resolution: file of what benchmarks can tell; layers: choices of layers, those that are there.
     """
     read = [read_outcome(path) for path in runs]
     folder, scores = Path(page).parent, _table(table)
@@ -85,7 +87,7 @@ def write_report(
     build_report(
         page,
         scores.scores,
-        list(read_fits(fits).values()),
+        [fit.worded(study["laws"]) for fit in read_fits(fits).values()],
         study,
         read_timings(benchmarks, study["jobs"], study["files"], records),
         Path(rulegraph).read_text(encoding="utf-8"),
@@ -136,6 +138,8 @@ def build_report(
     groups = page_content.groups(fits)
     panels = {name: [law_figures.panel_of(fit, table) for fit in group] for name, group in groups.items()}
     laws = [_group(name, group, panels[name], folder, influences or {}) for name, group in groups.items()]
+    if fits:
+        _write_answers(folder / "answers.csv", answer_rows(groups, influences or {}))
     counts = {"runs": len(runs), "models": table["run"].nunique(), "scores": len(table), "laws": len(fits)}
     board = leaderboard(table).content()
     run_rows = page_content.table_data(runs, page_content.RUN_COLUMNS)
@@ -145,6 +149,7 @@ def build_report(
         all_simulated=bool(len(table) and table["simulated"].all()),
         about=page_content.about(table),
         counts=counts,
+        answer=answer_section(groups, influences or {}, table),
         sections=sections,
         counted=next((section.counted for section in sections if section.counted), ""),
         laws=laws,
@@ -170,6 +175,13 @@ def build_report(
     logger.info("%s: %d laws, %.1f MB", page, len(fits), len(text) / 1e6)
 
 
+def _write_answers(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    with atomic_path(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
 def _group(
     name: str, fits: list[FitRecord], group: list[law_figures.Panel], folder: Path, influences: Mapping[str, Influence]
 ) -> dict[str, Any]:
@@ -184,7 +196,7 @@ def _group(
         "simulated": any(fit.simulated for fit in fits),
         "quantity": fits[0].quantity,
         "expression": law and law.expression,
-        "x_scale": [page_content.unit(each.scales) for each in fitted],
+        "x_scale": [numbers(each.scales) for each in fitted],
         "path": law and law_figures.panel_of(law).path,
         "mode": " and ".join(dict.fromkeys(fit.mode for fit in fits)),
         "rows_used": page_content.common_filters(fits),
@@ -247,8 +259,8 @@ def _alt(panel: law_figures.Panel) -> str:
         return what + ("no curve" if isinstance(fit, FinishedLaw) else "not testable")
     (first, last), ends = curve.ends, (float(curve.fit[0]), float(curve.fit[-1]))
     return (
-        f"{what}{fit.n} points; the fitted law goes from {page_content.number(ends[0])} "
-        f"at {page_content.number(first)} to {page_content.number(ends[1])} at {page_content.number(last)}"
+        f"{what}{fit.n} points; the fitted law goes from {number(ends[0])} "
+        f"at {number(first)} to {number(ends[1])} at {number(last)}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from neuroscaling.core.score_scales import LOSS, NO_CORRELATION, SCALE_SEPARATOR
 from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among
 from neuroscaling.laws.fit_record import ComparedForm, FitRecord, Holdout
-from neuroscaling.report.law_figures import panel_of
+from neuroscaling.laws.number_words import largest, tells, with_interval
+from neuroscaling.report.law_figures import FAMILY, panel_of, shared_value
 from neuroscaling.report.style import axis_label
 
 if TYPE_CHECKING:
@@ -61,9 +61,18 @@ def groups(fits: list[FitRecord]) -> dict[str, list[FitRecord]]:
 
 
 def group_title(fits: list[FitRecord], column: str) -> str:
-    """What a group of fits shows, drawn against `column`, such as `Score against training images`."""
+    """The title of a group of fits, which are drawn against `column`: their own, or one made of words, such as
+    `Score of V4 against training images, ResNet`.
+    """
+    return fits[0].title or default_title(fits, column)
+
+
+def default_title(fits: list[FitRecord], column: str) -> str:
+    """What a group of fits shows, in words: the quantity, the region and the family that all of them share, and x."""
     against = axis_label(column).lower().replace("flops", "FLOPs")
-    return f"{axis_label(fits[0].quantity)} against {against}"
+    region, family = (shared_value(fits, key) for key in ("region", FAMILY))
+    of = f" of {region}" if region else ""
+    return f"{axis_label(fits[0].quantity)}{of} against {against}" + (f", {family}" if family else "")
 
 
 def common_filters(fits: list[FitRecord]) -> str:
@@ -112,14 +121,17 @@ def _saturation(law: FinishedLaw) -> str:
     """The score for infinite x; words where the data don't tell."""
     if law.saturation_statement:
         return law.saturation_statement
-    return _with_interval(law.saturation, law.saturation_ci95 if law.bootstraps.n else None)
+    return with_interval(law.saturation, law.saturation_ci95 if law.bootstraps.n else None)
 
 
 def _parameter(law: FinishedLaw, name: str) -> dict[str, Any]:
-    flag = law.flags[name]
+    flag, value = law.flags[name], law.params[name]
+    most = largest(next(parameter.unit for parameter in law.form.parameters if parameter.name == name))
+    # Where the data don't tell a parameter, a number that is far from all data is none.
+    shown = flag.identified or tells(value, most)
     return {
         "name": name,
-        "text": _with_interval(law.params[name], law.ci95[name] if law.bootstraps.n else None),
+        "text": with_interval(value, law.ci95[name] if law.bootstraps.n else None, most) if shown else "",
         "meaning": law.meanings[name],
         "identified": flag.identified,
         "reasons": "; ".join(flag.reasons),
@@ -143,27 +155,6 @@ def _holdout(holdout: Holdout | None) -> str:
 
 def _dropped(fit: FitRecord) -> str:
     return "; ".join(f"{count} {reason}" for reason, count in fit.dropped.items())
-
-
-def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "–"
-    known = interval is not None and all(map(math.isfinite, interval))
-    return number(value) + (f" ({number(interval[0])} to {number(interval[1])})" if interval and known else "")
-
-
-def unit(scales: Iterable[float]) -> str:
-    """The unit of x, or the units of its variables."""
-    return ", ".join(map(number, scales))
-
-
-def number(value: float | None) -> str:
-    """Three significant digits; powers of ten for what is very large or very small."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.2e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def frame_data(table: pd.DataFrame, columns: list[str]) -> dict[str, Any]:

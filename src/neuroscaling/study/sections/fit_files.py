@@ -29,6 +29,8 @@ PUBLISHED_COLUMNS = [
 ]  # fmt: skip
 KNOWN_COLUMNS = [*COLUMNS, *PUBLISHED_COLUMNS]
 LONGEST_NAME = 200
+SAID_ELSEWHERE = {"by", "form", "forms", "name", "filters", "modes", "corrected", "title", "caption"}
+"""Keys of a fit that its settings hold in another way, or that say nothing of the law."""
 
 
 class FitFile(Section):
@@ -39,10 +41,15 @@ class FitFile(Section):
 
 @dataclass(frozen=True)
 class FitJob:
-    """One law to fit: its name and its settings, a dictionary that JSON can hold."""
+    """One law to fit: its name and its settings, a dictionary that JSON can hold.
+
+    words: what the report says of the laws of its entry: title, caption, and `by`, the columns whose values tell them
+    apart. They are no settings: other words fit nothing anew.
+    """
 
     name: str
     settings: dict[str, Any]
+    words: dict[str, Any]
 
 
 def load_fit_file(path: str | Path, further: Collection[str] | None = ()) -> FitFile:
@@ -66,7 +73,8 @@ def read_fit_file(
     found, left, faults = validated(FitFile, document)
     if found is not None:
         columns = (Fault(left.in_file(fault.location), fault.problem) for fault in _column_faults(found, further))
-        faults = [*faults, *columns]
+        titles = (Fault(left.in_file(fault.location), fault.problem) for fault in _title_faults(found))
+        faults = [*faults, *columns, *titles]
     return found, left, faults
 
 
@@ -99,14 +107,15 @@ def expand_fits(fit_file: FitFile, of_losses: bool = False) -> list[FitJob]:
 
 def _jobs(fit: Fit, of_losses: bool) -> Iterator[FitJob]:
     for one, name, values in _expanded(fit):
-        common = one.model_dump(mode="json", exclude={"by", "form", "forms", "name", "filters", "modes", "corrected"})
+        common = one.model_dump(mode="json", exclude=SAID_ELSEWHERE)
         filters = {**one.filters, **dict(zip(one.by, values, strict=True))}
         if of_losses and one.y == "score" and "invert_y" not in one.model_fields_set:
             common["invert_y"] = False
         settings = {**common, "name": name, "fit": fit.name, "forms": one.all_forms(), "filters": filters}
         # The module of a form of one's own is part of the settings, so that an edited form is fitted again.
         own = {form: file_sha256(find_path(form, "form", OWN_FORM).file) for form in one.all_forms() if ":" in form}
-        yield FitJob(name, settings | ({"own_forms": own} if own else {}))
+        words = {"title": fit.title, "caption": fit.caption, "by": list(one.by)}
+        yield FitJob(name, settings | ({"own_forms": own} if own else {}), words)
 
 
 def _names(fit: Fit) -> Iterator[str]:
@@ -131,6 +140,18 @@ def _name_fault(name: str, other: str) -> Problem | None:
             what="two fits of one name", where="", value=name, fix=f"rename one of them; the other is in {other}"
         )
     return None
+
+
+def _title_faults(fit_file: FitFile) -> Iterator[Fault]:
+    """Entries that have the title of another one: most often it came with `<<: *other`."""
+    seen: dict[str, str] = {}
+    for i, fit in enumerate(fit_file.fits):
+        if fit.title in seen:
+            fix = f'give {fit.name} a title of its own, or `title: ""` for one made of words'
+            what = f"two fits of one title; the other is {seen[fit.title]}"
+            yield Fault(("fits", i, "title"), Problem(what=what, where="", value=fit.title, fix=fix))
+        elif fit.title:
+            seen[fit.title] = fit.name
 
 
 def _column_faults(fit_file: FitFile, further: Collection[str] | None) -> Iterator[Fault]:

@@ -51,6 +51,12 @@ class Fit(Section):
     example: ClassVar[str] = "{name: samples, form: power_law, x: n_samples}"
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", description="Name of the fit and of its files.")
+    title: str = Field(
+        "",
+        max_length=200,
+        description="What these laws are called in the report, e.g. `Compute, networks with a strong prior`; by "
+        "default made of words: `Score of V4 against training images`.",
+    )
     caption: str = Field("", max_length=1000, description="What a reader should know of these laws, for the report.")
     form: Form | None = Field(
         None, description="The law, by its name or by the dotted path of a form of one's own; give this or `forms`."
