@@ -122,7 +122,7 @@ def test_a_packed_table_has_each_text_of_a_column_once():
 def test_writes_page_figures_and_table(page):
     names = {path.name for path in page.parent.iterdir()}
     figures = {f"{stem}.{ending}" for stem in ("samples", "forms") for ending in ("svg", "pdf")}
-    assert names == figures | {"index.html", "scores.csv", "rulegraph.svg"}
+    assert names == figures | {"index.html", "scores.csv", "answers.csv", "rulegraph.svg"}
     assert page.stat().st_size < 3e6
     for name in ("samples.svg", "rulegraph.svg"):
         assert ET.parse(page.parent / name).getroot().tag.endswith("svg")
@@ -141,8 +141,10 @@ def test_page_needs_no_network_and_no_other_file(page):
 def test_page_says_simulated_and_escapes(page):
     text = page.read_text()
     assert "SIMULATED DATA." in text and "A small simulated study &lt;&amp;&gt;" in text
-    for section in ("laws", "scores", "runs", "workflow", "provenance", "limits"):
-        assert f'id="{section}"' in text
+    order = ("answer", "laws", "scores", "runs", "method", "workflow", "provenance", "limits")
+    places = [text.index(f'<section id="{section}"') for section in order]
+    assert places == sorted(places)  # first the answer, last how it was made
+    assert text.index('class="answers"') < places[1] and text.count('<svg class="spark"') == 4
 
 
 def test_page_says_what_is_not_testable_and_not_identified(page):

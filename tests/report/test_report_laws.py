@@ -58,7 +58,7 @@ def test_laws_that_differ_in_the_family_alone_share_a_panel(tmp_path):
     by = {"region": ["V1", "IT"], "arch_family": ["ResNet", "ViT", "CORnet"]}
     entry = {"name": "samples", "form": "power_law", "x": "n_samples", "caption": "V1 < IT.", "bootstraps": 20}
     jobs = expand_fits(FitFile(fits=[{**entry, "by": by, "filters": {"kind": "trained"}}]))
-    fits = [fit_record(fit_table(table, job.settings)[0]) for job in jobs]
+    fits = [fit_record(fit_table(table, job.settings)[0]).worded({"samples": job.words}) for job in jobs]
     v1, it = law_figures.by_axes([law_figures.panel_of(fit) for fit in fits])
     assert [panel.family for panel in v1] == ["ResNet", "ViT", "CORnet"] and it[0].shared_title == "IT"
     build_report(tmp_path / "index.html", table, fits, {"name": "s", "title": "t"}, [], DOT, runs)

@@ -268,7 +268,8 @@ def _counted(every: Sequence[Answer]) -> str:
     """All laws of a study in a sentence."""
     kinds = [one.kind for one in every]
     words = {
-        SATURATES: "level off", UNDECIDED: "may or may not, as forms fit alike", GROWS_ON: "show no end within the data",
+        SATURATES: "level off", UNDECIDED: "may or may not, as forms fit alike",
+        GROWS_ON: "show no end within the data",
         LINE: "are straight lines in log x", FLAT: "establish no growth", UNCLEAR: "do not identify where growth ends",
         UNTESTABLE: "can't be tested with these data",
     }  # fmt: skip

@@ -223,12 +223,12 @@ def limits(table: pd.DataFrame, fits: list[FitRecord]) -> list[str]:
         sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so{_why(table)}.")
     untestable = [fit.name for fit in fits if not isinstance(fit, FinishedLaw)]
     if untestable:
-        sentences.append(f"{len(untestable)} laws are not testable with these data: {', '.join(untestable)}.")
+        sentences.append(f"{len(untestable)} of {len(fits)} laws are not testable with these data.")
     unsaturated = [law.name for law in laws_among(fits) if any("no saturation" in note for note in law.notes)]
     if unsaturated:
         sentences.append(
-            f"{len(unsaturated)} laws show no saturation within the data; their asymptotes are no findings: "
-            f"{', '.join(unsaturated)}."
+            f"{len(unsaturated)} of {len(fits)} laws show no saturation within the data; their asymptotes are no "
+            "findings."
         )
     return sentences + STANDING_LIMITS
 
