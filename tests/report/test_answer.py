@@ -82,7 +82,8 @@ def test_the_preferred_form_is_the_best_by_aicc_and_those_alike():
 
 def test_what_carries_a_law_is_named():
     found = answer_of(law(), record(GROUPS))
-    assert found.carried == "ViT, seed 1" and found.verdict == "Levels off at 0.5. Rests on ViT, seed 1."
+    assert found.carried == "ViT, seed 1" and found.verdict == "Levels off at 0.5. Rests on each of 2 groups."
+    assert answer_of(law(), record(GROUPS[:2])).verdict == "Levels off at 0.5. Rests on ViT."
     many = [GROUPS[1].model_copy(update={"number": n, "value": f"f{n}"}) for n in range(5)]
     found = answer_of(law(), record(many))
     assert found.carried == "f0, f1, f2 and 2 more" and found.verdict.endswith("Rests on each of 5 groups.")

@@ -88,7 +88,7 @@ def test_figures_of_a_published_study_stand_on_the_page(two, tmp_path):
     (tmp_path / "graph.dot").write_text(DOT)
     (tmp_path / "fit.json").write_text(json.dumps(two[1]))
     figure = {"name": "fig1", "title": "Title <1>", "caption": "Shows.", "limits": "Shows not.", "files": ["fig1.svg"]}
-    content = {"figures": [figure]}
+    content = {"figures": [figure], "left_out": ["A figure of other laws"]}
     index = tmp_path / "published" / "figures.json"
     index.parent.mkdir()
     index.write_text(json.dumps(content | asdict(page_section(content, "published"))))
@@ -101,6 +101,6 @@ def test_figures_of_a_published_study_stand_on_the_page(two, tmp_path):
     )  # fmt: skip
     text = own_text(page)
     assert set(re.findall(r'src="([^":]*)', text)) == {"data", "sizes.svg"}
-    for phrase in ("Title &lt;1&gt;", "Shows not."):
+    for phrase in ("Title &lt;1&gt;", "Shows not.", "left out: A figure of other laws."):
         assert phrase in text
     assert "42 published models" in text and 'id="runs"' not in text

@@ -110,7 +110,7 @@ def test_every_figure_says_what_it_shows_and_what_not(listed):
 def test_a_law_that_is_missing_is_named(listed):
     figures = {figure["name"]: figure for figure in json.loads(listed.read_text())["figures"]}
     by_family = figures["fig2_compute_arch_avg"]
-    assert "The curve of model_vit_avg is left out: there is no such fit." in by_family["caption"]
+    assert "The curve of laws that this study does not fit is left out: model_vit_avg." in by_family["caption"]
     assert "model_vit_avg" not in by_family["fits"] and "model_vit_avg.corrected" in by_family["fits"]
     by_dataset = figures["fig3_sample_scaling"]
     assert "sample_places365_scaling is left out: not testable (too few points found: 2)." in by_dataset["caption"]
@@ -142,8 +142,10 @@ def test_lean_svg_keeps_every_element_and_its_style():
 def test_study_without_any_law_still_draws(study, tmp_path):
     bare = published_frames.PublishedData(study.models, study.checkpoints, study.private, {})
     figure = write_figure(tmp_path, ENTRIES["fig5_regions_compare"].drawing(bare))
-    assert figure["fits"] == [] and figure["caption"].count("left out: there is no such fit") == 20
-    assert "left out: there is no such fit" in ENTRIES["fig4_compute_chinchilla"].drawing(bare).caption
+    told = "20 curves of laws that this study does not fit are left out: region_v1_group1, "
+    assert figure["fits"] == [] and told in figure["caption"] and "and 17 more." in figure["caption"]
+    asked = [entry for entry in figures_of_study.FIGURES if entry.is_of({})]
+    assert 0 < len(asked) < len(figures_of_study.FIGURES) and not any(entry.laws for entry in asked)
 
 
 def test_both_modes_and_ten_times_the_compute_are_drawn(study):

@@ -185,7 +185,7 @@ def _ground(influence: Influence | None) -> str:
     if influence.stands:
         return "Stands without any one group."
     n = len(influence.carriers)
-    return f"Rests on {carried_by(influence)}." if n <= NAMED else f"Rests on each of {n} groups."
+    return f"Rests on {carried_by(influence)}." if n == 1 else f"Rests on each of {n} groups."
 
 
 def _few(law: FinishedLaw) -> str:

@@ -62,7 +62,8 @@ def answer_section(
     """
     found = {name: answers(fits, influences) for name, fits in groups.items()}
     titles = {name: group_title(fits, panel_of(fits[0]).column) for name, fits in groups.items()}
-    blocks, shown = [], 0
+    blocks: list[Block] = []
+    shown = 0
     for name, own in found.items():
         blocks.append(_block(name, titles[name], own, folded=bool(blocks) and shown + len(own) > SHOWN))
         shown += len(own)

@@ -17,7 +17,7 @@ from neuroscaling.laws.benchmark_file import read_benchmark_file
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among, read_fits
 from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.influence_record import Influence, influence_path, read_influence
-from neuroscaling.laws.number_words import numbers
+from neuroscaling.laws.number_words import number, numbers
 from neuroscaling.report import explorer, law_figures, law_influence, page_content
 from neuroscaling.report.answer_section import answer_rows, answer_section
 from neuroscaling.report.benchmark_section import benchmark_section

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuroscaling.core.errors import listing
 from neuroscaling.laws.finished_law import FinishedLaw
+from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.report.figure import Drawing
 from neuroscaling.reproductions.gokce2025.published_frames import PublishedData
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+SHOWN = 3
+"""Laws that a caption names of those that a study does not fit."""
 LEVEL = "Bands are pointwise 95 % intervals of the bootstraps."
 DASHED = "Thin dashed lines are the laws of the corrected mode."
 BEYOND = "Dotted lines continue the laws beyond the data."
@@ -46,6 +50,10 @@ class Entry:
         """Names of all fits that the figure draws where they are there."""
         return [*self.laws, *(f"{name}.corrected" for name in self.laws if self.corrected)]
 
+    def is_of(self, fits: Mapping[str, FitRecord]) -> bool:
+        """Whether a study with these fits has asked for any law of the figure; of a figure without laws always."""
+        return not self.wanted or any(name in fits for name in self.wanted)
+
     def drawing(self, study: PublishedData) -> Drawing:
         """The figure of a study.
 
@@ -54,17 +62,24 @@ class Entry:
         """
         facts = self.facts(study)
         used = {name: law for name in self.wanted if (law := study.law(name))}
-        absent = [absence(name, study) for name in self.wanted if name not in used]
+        absent = absences([name for name in self.wanted if name not in used], study)
         caption = " ".join([self.caption.format(**facts), *absent])
         limits = " ".join([self.limits.format(**facts), *_unidentified(list(used.values()))])
         return Drawing(self.name, self.title, caption, limits, lambda: self.draw(study), tuple(used))
 
 
-def absence(name: str, study: PublishedData) -> str:
-    """A sentence on why the curve of a fit is left out."""
-    fit = study.fits.get(name)
-    reason = "there is no such fit" if fit is None else f"not testable ({_line(fit.reason)})"
-    return f"The curve of {name} is left out: {reason}."
+def absences(names: Sequence[str], study: PublishedData) -> list[str]:
+    """Sentences on why the curves of these fits are left out: one for all that the study does not fit."""
+    unasked = [name for name in names if name not in study.fits]
+    failed = [name for name in names if name in study.fits]
+    sentences = [
+        f"The curve of {name} is left out: not testable ({_line(study.fits[name].reason)})." for name in failed
+    ]
+    if unasked:
+        curves = "The curve" if len(unasked) == 1 else f"{len(unasked)} curves"
+        verb = "is" if len(unasked) == 1 else "are"
+        sentences.append(f"{curves} of laws that this study does not fit {verb} left out: {listing(unasked, SHOWN)}.")
+    return sentences
 
 
 def _unidentified(laws: list[FinishedLaw]) -> list[str]:

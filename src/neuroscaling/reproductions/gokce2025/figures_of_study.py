@@ -58,7 +58,8 @@ def write_figures(
     brainscore_csv: str | Path,
     fits: Mapping[str, FitRecord],
 ) -> list[dict[str, Any]]:
-    """Write every figure to `folder` as <name>.svg and <name>.pdf, and give back their descriptions in order.
+    """Write the figures to `folder` as <name>.svg and <name>.pdf, and give back their descriptions in order: but for
+    those of which the study fits no law.
 
     score_table: the study's score table; checkpoints_csv, brainscore_csv: the published tables of these names; fits: by
     name ("compute_neuro", "compute_neuro.corrected"). Each description has name, title, caption, limits, files (names
@@ -71,7 +72,7 @@ def write_figures(
         published_frames.private_frame(brainscore_csv),
         fits,
     )
-    return [write_figure(Path(folder), entry.drawing(study)) for entry in FIGURES]
+    return [write_figure(Path(folder), entry.drawing(study)) for entry in FIGURES if entry.is_of(fits)]
 
 
 def write_index(
@@ -87,7 +88,7 @@ def write_index(
     """
     folder, fits = Path(index).parent, read_fits(fit_files)
     described = write_figures(folder, read_table(table), checkpoints_csv, brainscore_csv, fits)
-    content = {"figures": described}
+    content = {"figures": described, "left_out": [entry.title for entry in FIGURES if not entry.is_of(fits)]}
     write_json(index, finite(content | asdict(page_section(content, folder.name))))
 
 
