@@ -6,11 +6,14 @@ import pytest
 from tests.browser.chromium import MARKS, Tables, opened
 from tests.report.test_report import DOT, fits_of, simulated_study
 from tests.support import made_up_encoding
+from tests.support.finished_studies import made_up_law, write_finished_study
 from tests.support.made_up_study import made_up_fits, made_up_tables
 
 from neuroscaling.core.files import write_json
 from neuroscaling.core.score_table import COLUMNS, read_table
 from neuroscaling.report import encoding_figures
+from neuroscaling.report.comparison import read_studies
+from neuroscaling.report.comparison_page import write_comparison
 from neuroscaling.report.page import build_report
 from neuroscaling.report.sections import encoding_section, read_section
 from neuroscaling.reproductions.gokce2025 import figures_of_study
@@ -109,3 +112,15 @@ def test_the_console_is_heard(tmp_path):
     (tmp_path / "index.html").write_text("<script>console.warn('one\\ntwo'); undefined.three</script>")
     said = opened(tmp_path / "index.html").console
     assert said[0] == "one\ntwo" and "Uncaught TypeError" in said[1]
+
+
+def test_studies_stand_side_by_side(browser, tmp_path):
+    laws = [made_up_law("compute.V1", 0.5, "V1"), made_up_law("compute.IT", 0.4, "IT")]
+    table, _ = simulated_study()
+    folders = [write_finished_study(tmp_path / name, name, laws, table) for name in ("one", "two")]
+    write_comparison(tmp_path / "compare.html", read_studies(folders))
+    for width in (1400, 390):
+        shown = browser.open(tmp_path / "compare.html", width=width, dark=width == 390)
+        assert shown.evaluate("[...document.images].map((one) => one.complete && one.naturalWidth > 0)") == [True, True]
+        assert shown.evaluate("document.querySelectorAll('.answers tbody tr').length") == 4
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width and shown.console == []

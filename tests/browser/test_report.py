@@ -25,3 +25,15 @@ def test_scheme_follows_the_system_until_the_reader_chooses(browser, page):
     assert shown.evaluate(paper) == "rgb(255, 255, 255)" and shown.evaluate("location.hash") == "#scheme=light"
     assert browser.open(page, "#scheme=dark").evaluate(paper) == "rgb(22, 25, 29)"
     assert shown.console == []
+
+
+def test_the_answer_is_the_first_thing_that_is_seen(browser, page):
+    for width, dark in ((1400, False), (390, True)):
+        shown = browser.open(page, width=width, dark=dark)
+        headings = shown.evaluate("[...document.querySelectorAll('h2')].map((h) => h.textContent)")
+        assert headings[0] == "What this study found" and headings[-2:] == ["How it was made", "Limits"]
+        top = "document.querySelector('.answers .spark').getBoundingClientRect()"
+        assert shown.evaluate(f"{top}.top") < 900 and shown.evaluate(f"{top}.width") == 120
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        shown.click(".answers a[href='#fit-samples']")
+        assert shown.evaluate("location.hash.includes('fit-samples')") and shown.console == []

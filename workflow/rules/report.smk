@@ -76,7 +76,7 @@ rule report:
     params:
         study=STUDY.config.study,
         title=STUDY.config.title,
-        laws={job.settings["fit"]: job.words for job in STUDY.fits.values()},
+        laws=STUDY.laws,
         code=code("report"),
     message:
         "Write the report"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli import benchmarks, data, forecast, influence, job, results, store
+from neuroscaling.cli import benchmarks, compare, data, forecast, influence, job, results, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.audit_checkpoints import add_checkpoint_audit
 from neuroscaling.cli.command_reference import write_command_reference
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_submission_commands(commands)
     forecast.add_forecast_commands(commands)
     influence.add_influence_command(commands)
+    compare.add_compare_command(commands)
     benchmarks.add_resolution_command(commands)
     results.add_results_commands(commands, parser)
     return parser

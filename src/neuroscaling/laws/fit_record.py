@@ -205,7 +205,9 @@ class FitRecord(Record):
         laws: by entry; as it is where its entry is not among them.
         """
         words = laws.get(self.fit)
-        return self.model_copy(update={**words, "by": tuple(words["by"])}) if words else self
+        if words is None:
+            return self
+        return self.model_copy(update={key: words[key] for key in ("title", "caption")} | {"by": tuple(words["by"])})
 
     @property
     def form(self) -> Form:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from neuroscaling.core.errors import Fault, Location, Problem, StudyError
 from neuroscaling.core.hashing import ArtefactName, content_hash
@@ -78,6 +79,11 @@ class LoadedStudy:
     def fits(self) -> dict[str, FitJob]:
         """The laws to fit, by their names."""
         return {job.name: job for job in self._all_fits if not is_of_datasets(job, self.left_out)}
+
+    @property
+    def laws(self) -> dict[str, dict[str, Any]]:
+        """What the laws of each entry of the files of fits are called (`FitJob.words`), in their order."""
+        return {job.settings["fit"]: job.words for job in self.fits.values()}
 
     @cached_property
     def _all_fits(self) -> list[FitJob]:

@@ -159,7 +159,7 @@ def _all_names(targets: Targets) -> list[str]:
 
 def artefacts_of(targets: Targets) -> dict[str, Any]:
     """Everything that artefacts.json holds: names, their definitions (each once), the code behind them, packages; what
-    the laws of each entry of a file of fits are called.
+    the laws of each entry of a file of fits are called, in the order of the study.
 
     `left_out`: optional data sets that were not here, whose artefacts are not among the names.
     """
@@ -184,7 +184,7 @@ def artefacts_of(targets: Targets) -> dict[str, Any]:
         "runs": runs,
         "recipes": recipes,
         "fits": {name: job.settings for name, job in study.fits.items()},
-        "laws": {job.settings["fit"]: job.words for job in study.fits.values()},
+        "laws": [{"fit": fit, **words} for fit, words in study.laws.items()],
         "code": {stage: parts_of(stage) for stage in STAGE_ENTRIES},
         "packages": installed(PACKAGES),
         **({"left_out": list(study.left_out)} if study.left_out else {}),
