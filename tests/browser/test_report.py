@@ -32,8 +32,8 @@ def test_the_answer_is_the_first_thing_that_is_seen(browser, page):
         shown = browser.open(page, width=width, dark=dark)
         headings = shown.evaluate("[...document.querySelectorAll('h2')].map((h) => h.textContent)")
         assert headings[0] == "What this study found" and headings[-2:] == ["How it was made", "Limits"]
-        top = "document.querySelector('.answers .spark').getBoundingClientRect()"
-        assert shown.evaluate(f"{top}.top") < 900 and shown.evaluate(f"{top}.width") == 120
+        assert shown.evaluate("document.querySelector('#answer').getBoundingClientRect().top") < 900
+        assert shown.evaluate("document.querySelector('.answers .spark').getBoundingClientRect().width") == 120
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         shown.click(".answers a[href='#fit-samples']")
         assert shown.evaluate("location.hash.includes('fit-samples')") and shown.console == []

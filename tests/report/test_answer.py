@@ -75,6 +75,7 @@ def test_the_preferred_form_is_the_best_by_aicc_and_those_alike():
     assert (shown.form, shown.remark) == ("power law or logistic", "alike by AICc") and ALIKE > 1.0
     other = answer_of(law(compared=compared(("logistic", 0.0), ("power_law", 8.4))))
     assert (other.form, other.remark) == ("logistic", "shown: power law, AICc 8.4 higher")
+    assert other.verdict == "Levels off at 0.5, by a form that fits less well than another."
     tested = [{"form": form, "holdout": {"mae": mae}} for form, mae in (("power_law", 0.2), ("logistic", 0.1))]
     assert answer_of(law(compared=tested)).form == "logistic"
     assert answer_of(law()).remark == "the only form fitted"

@@ -91,6 +91,12 @@ def _alike(law: FinishedLaw) -> list[ComparedForm]:
     return [row for row in law.compared if row.delta_aicc is not None and row.delta_aicc < ALIKE]
 
 
+def _is_preferred(law: FinishedLaw) -> bool:
+    """Whether the form that is shown is among those that describe the points best."""
+    best = _alike(law)
+    return not best or any(row.form == law.form_name for row in best)
+
+
 def _endless(law: FinishedLaw) -> str:
     """A form without an asymptote that describes the points as well as any, in words; empty where there is none."""
     names = [row.form for row in _alike(law) if row.form in FORMS and FORMS[row.form].asymptote is None]
@@ -167,10 +173,11 @@ def _shape(law: FinishedLaw, kind: str) -> str:
         end = _ending(law)
         more = f"{end}, which has an end, fits as well" if end else "this form has no end"
         return f"{moves} along a straight line in log x; {more}."
+    other = "" if _is_preferred(law) else ", by a form that fits less well than another"
     if kind == GROWS_ON:
-        return f"{moves} up to the largest x; no end within the data."
+        return f"{moves} up to the largest x; no end within the data{other}."
     if kind == SATURATES:
-        return f"Levels off at {with_interval(law.saturation, None)}."
+        return f"Levels off at {with_interval(law.saturation, None)}{other}."
     if kind == UNDECIDED:
         level = with_interval(law.saturation, None)
         return f"Undecided: levels off at {level} in this form, but {_endless(law)}, which has no end, fits as well."
