@@ -20,7 +20,7 @@ from neuroscaling.laws.finished_law import COST_COLUMNS, FinishedLaw, require_la
 from neuroscaling.laws.fit_record import FitRecord
 from neuroscaling.laws.law_fit import finite
 from neuroscaling.laws.limited_images import best_run, cheapest_run
-from neuroscaling.laws.number_words import BEYOND, LARGEST_SIZE, bounded, tells
+from neuroscaling.laws.number_words import LARGEST_SIZE, bounded, tells
 from neuroscaling.laws.point_checks import as_float_array
 
 Array = NDArray[np.float64]
@@ -281,4 +281,4 @@ def _text(value: float) -> str:
         return "not known"
     if np.isinf(value):
         return "never"
-    return f"{value:.4g}" if tells(value, LARGEST_SIZE) else f"{bounded(value, LARGEST_SIZE)}, {BEYOND}"
+    return f"{value:.4g}" if tells(value, LARGEST_SIZE) else bounded(value, LARGEST_SIZE)

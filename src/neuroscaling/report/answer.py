@@ -64,7 +64,7 @@ def answer_of(fit: FitRecord, influence: Influence | None = None) -> Answer:
     """What a fit says. influence: what it stands on, None where that was not told."""
     title = panel_of(fit).title
     if not isinstance(fit, FinishedLaw):
-        reason = fit.reason.partition("\n")[0]
+        reason = fit.reason.partition("\n")[0].removeprefix("x: ")
         return Answer(fit, title, UNTESTABLE, MISSING, MISSING, MISSING, "", MISSING, f"Can't be tested: {reason}.")
     kind, carried = kind_of(fit), carried_by(influence)
     form, remark = preferred_form(fit)
@@ -123,13 +123,15 @@ def asymptote_words(law: FinishedLaw) -> str:
 def rate_words(law: FinishedLaw) -> str:
     """The exponents, or what else tells how fast a law rises, with their intervals; words where they aren't known."""
     rates = [parameter for parameter in law.form.parameters if is_rate(parameter)]
-    return "; ".join(_rate(law, rate, len(rates) == 1) for rate in rates) or NO_SUCH
+    lost = [rate.name for rate in rates if not law.identifies(rate.name)]
+    if rates and len(lost) == len(rates):
+        return NOT_IDENTIFIED
+    told = [_rate(law, rate, len(rates) == 1) for rate in rates if rate.name not in lost]
+    return "; ".join([*told, *([f"{NOT_IDENTIFIED}: {', '.join(lost)}"] if lost else [])]) or NO_SUCH
 
 
 def _rate(law: FinishedLaw, rate: Parameter, alone: bool) -> str:
     name = RATE_WORDS.get(rate.name, f"{rate.name} ") if alone else f"{rate.name} "
-    if not law.identifies(rate.name):
-        return f"{name}{NOT_IDENTIFIED}"
     text = with_interval(law.params[rate.name], law.ci95.get(rate.name) if law.bootstraps.n else None)
     return f"{text} a decade" if rate.unit == "score per decade" else f"{name}{text}"
 

@@ -13,7 +13,7 @@ from neuroscaling.laws.finished_law import FinishedLaw, laws_among
 from neuroscaling.laws.fit_record import ComparedForm, FitRecord, Holdout
 from neuroscaling.laws.number_words import largest, tells, with_interval
 from neuroscaling.report.law_figures import FAMILY, panel_of, shared_value
-from neuroscaling.report.style import axis_label
+from neuroscaling.report.style import axis_label, form_look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +140,7 @@ def _parameter(law: FinishedLaw, name: str) -> dict[str, Any]:
 
 def _compared(row: ComparedForm) -> dict[str, Any]:
     return {
-        "form": row.expression or row.form,
+        "form": f"{form_look(row.form).words}: {row.expression}" if row.expression else form_look(row.form).words,
         "delta_aicc": (row.reason or "not defined") if row.delta_aicc is None else f"{row.delta_aicc:.1f}",
         "holdout": _holdout(row.holdout),
     }
