@@ -23,6 +23,7 @@ from tests.cli.test_data_cli import small_tree
 from tests.forecast.test_next_runs import planted_two
 from tests.support.doc_blocks import PAGES, ROOT, blocks
 from tests.support.finished_fits import completed
+from tests.support.finished_studies import made_up_law, write_finished_study
 from tests.support.own_arrays import write_images
 from tests.support.planted_networks import Planted, planted_table
 from tests.support.simulated_nsd import write_nsd_tree
@@ -92,6 +93,9 @@ def scratch(tmp_path_factory):
     (folder / "runs.csv").write_text("n_params,n_samples_seen,label\n1e7,1e8,middle\n1e6,1e9,long\n")
     write_images(folder / "images", [f"{i:02d}.png" for i in range(24)], 32)
     write_scored(folder)
+    for name in ("STUDY", "OTHER"):
+        laws = [made_up_law("compute.IT", 0.4, "IT")]
+        write_finished_study(folder / "results" / name, name, laws, planted_table(Planted(networks=3)))
     return folder
 
 
