@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from neuroscaling.report.comparison import (
     matched,
     shared_scores,
 )
-from neuroscaling.report.figure import draw_curve, drawing_settings, log_axis, panels, set_y_range, svg_text
+from neuroscaling.report.figure import draw_curve, drawing_settings, log_axis, panels, set_y_range
 from neuroscaling.report.law_figures import Panel, panel_of
 from neuroscaling.report.sections import TEMPLATES, data_uri, render
 from neuroscaling.report.style import BLUE, GREEN, ORANGE, PURPLE, VERMILION, Dash, axis_label
@@ -76,7 +77,10 @@ def _picture(one: Matched, studies: Sequence[FinishedStudy]) -> dict[str, str] |
     with drawing_settings(one.title, fonttype="none"):
         figure, (ax,) = panels(1, 1, panel=PANEL, foot=0.0, fixed=True)
         _draw(ax, drawn)
-        picture = data_uri(svg_text(figure))
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+        # Readers without this font get their own sans-serif one.
+        picture = data_uri(text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif"))
     return {"src": picture, "alt": f"{one.title}: " + "; ".join(_ends(studies[n].name, p) for n, p in drawn.items())}
 
 
