@@ -158,7 +158,7 @@ def test_every_picture_has_a_description(page):
     pictures = re.findall(r"<img [^>]*>", own_text(page))
     assert len(pictures) == 3 and all(re.search(r'alt="[^"]{20,}"', picture) for picture in pictures)
     plots = re.findall(r'<div class="plot" [^>]*aria-label="([^"]*)"', page.read_text())
-    assert len(plots) == 4 and plots[0].startswith("V1: Score against training images; simulated data; 40 points")
+    assert len(plots) == 4 and plots[0].startswith("V1: Score of V1 against training images; simulated data; 40 points")
 
 
 def test_same_input_gives_the_same_files(page, tmp_path):
