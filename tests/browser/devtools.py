@@ -143,11 +143,18 @@ class Page:
         self.send("Emulation.setEmulatedMedia", {"features": features})
 
     def place(self, selector):
-        """Middle (x, y) of an element, scrolled into view."""
+        """Middle (x, y) of an element, scrolled into view, once the page has stopped moving it."""
         script = f"""(() => {{ const node = document.querySelector({json.dumps(selector)});
             node.scrollIntoView({{block: "center", behavior: "instant"}});
             const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"""
-        return self.evaluate(script)
+        found, until = None, time.monotonic() + PATIENCE
+        # Charts are drawn when they are scrolled to, and what is below them moves.
+        while time.monotonic() < until:
+            found, before = self.evaluate(script), found
+            if found == before:
+                break
+            time.sleep(0.2)
+        return found
 
     def mouse(self, kind, x, y, **more):
         self.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
