@@ -67,7 +67,7 @@ def test_laws_that_differ_in_the_family_alone_share_a_panel(tmp_path):
     assert first.count("20 points; the fitted law") == 2 and "V1, CORnet" in first and "IT, ViT" in second
     assert text.count('<th scope="row">IT, ViT</th>') == 1 and "V1 &lt; IT." in text
     with drawing_settings("families", fonttype="none"):
-        law_figures.draw_group(v1).savefig(tmp_path / "v1.svg")
+        law_figures.draw_group(v1, "Samples").savefig(tmp_path / "v1.svg")
     picture = (tmp_path / "v1.svg").read_text()
     colours = [LOOKS["resnet"].color.lower(), LOOKS["vit"].color.lower()]
     assert all(f"stroke: {colour}; stroke-width: 1.6" in picture for colour in colours)
