@@ -28,8 +28,7 @@ study-%: ## run config/studies/NAME.yaml: make study-NAME
 	@[ -e "$(STUDY)" ] || { \
 		echo "$(STUDY): there is no such study; the studies: $$(ls config/studies | sed 's/[.]yaml$$//' | xargs)" >&2; exit 1; }
 	@NEUROSCALING_CHECK="$(STUDY)" $(MAKE) --no-print-directory env
-	@$(MAIN)/snakemake --cores $(CORES) --config study=$(STUDY)
-	@echo "The report: $(CURDIR)/results/$*/report/index.html"
+	@$(MAIN)/neuroscaling run $(STUDY) --cores $(CORES)
 
 test-fast: .venv/main ## run the tests that take no pipeline, Slurm or browser, and less than ten seconds each
 	@OMP_NUM_THREADS=1 $(MAIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder \
@@ -51,7 +50,7 @@ format: env ## bring the code into its form
 	@$(MAIN)/ruff format .
 	@$(MAIN)/snakefmt Snakefile workflow
 
-schema: env ## write config/README.md, config/schema.json and docs/reference/cli.md from the definitions
+schema: env ## write config/README.md, the schemas beside it and docs/reference/cli.md from the definitions
 	@$(MAIN)/neuroscaling schema
 
 shell: env ## open a shell in which `neuroscaling`, `snakemake` and `python` are those of .venv/main

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from jsonschema import Draft202012Validator
 
 from neuroscaling.cli import main, results, schema
 from neuroscaling.cli.command_reference import command_reference
@@ -139,7 +140,7 @@ def test_commands_that_run_elsewhere_are_commands(block, monkeypatch):
             case ["make", *targets]:
                 subprocess.run(["make", "-n", *targets], check=True, capture_output=True)
             case [program, *arguments] if program in OURS:
-                main._parser().parse_args(arguments)
+                main.parsed(main._parser(), arguments)
             case [program, *arguments] if program == SNAKEMAKE:
                 from snakemake.cli import parse_args
 
@@ -231,7 +232,21 @@ def test_links_lead_to_files(page):
 
 def test_config_reference_is_in_step_with_the_definition():
     assert (ROOT / "config/README.md").read_text() == schema.study_reference(), "run `make schema`"
-    assert (ROOT / "config/schema.json").read_text() == schema.study_schema(), "run `make schema`"
+    for name in schema.SCHEMAS:
+        assert (ROOT / "config" / name).read_text() == schema.json_schema(name), "run `make schema`"
+
+
+@pytest.mark.parametrize("name", schema.SCHEMAS)
+def test_shipped_files_name_their_schema_and_are_what_it_asks_for(name):
+    """An editor reads the first line; what we ship must not be underlined in red there."""
+    folder = name.removeprefix("schema-").removesuffix(".json") if "-" in name else "studies"
+    files = sorted((ROOT / "config" / folder).glob("*.yaml"))
+    validator = Draft202012Validator(json.loads((ROOT / "config" / name).read_text()))
+    assert files and not validator.is_valid({"unknown": 1})
+    for file in files:
+        assert file.read_text().startswith(f"# yaml-language-server: $schema=../{name}\n"), file
+        faults = validator.iter_errors(yaml.safe_load(file.read_text()))
+        assert not (told := [f"{fault.json_path}: {fault.message}" for fault in faults]), f"{file}: {told}"
 
 
 def test_command_reference_is_in_step_with_the_parser():

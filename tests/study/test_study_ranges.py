@@ -82,7 +82,7 @@ def test_a_value_out_of_range_or_of_another_type(tmp_path, changes, key):
 
 
 def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
-    properties = json.loads(schema.study_schema())["$defs"]["SimulatedBrain"]["properties"]
+    properties = json.loads(schema.json_schema("schema.json"))["$defs"]["SimulatedBrain"]["properties"]
     fewest = {"algonauts_train": 20, "algonauts_test": 10}
     for name, (low, high, _) in LIMITS.items():
         assert (properties[name]["minimum"], properties[name]["maximum"]) == (low, high)

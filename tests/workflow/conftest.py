@@ -68,6 +68,11 @@ class Workdir:
         """Run snakemake to its end; returns the finished process with all its output in `stdout`."""
         return run(self.command(*arguments, study=study), self.path, check, **options)
 
+    def neuroscaling(self, *arguments: str, check: bool = True):
+        """Run a command of the copy's own library to its end; returns the finished process."""
+        command = ["env", f"PYTHONPATH={self.path / 'src'}", str(self.python), "-m", "neuroscaling.cli.main"]
+        return run([*command, *arguments], self.path, check)
+
     def command(self, *arguments: str, study: str = "small.yaml") -> list[str]:
         """The command line of a run."""
         base = [str(self.python), "-m", "snakemake", "--cores", "2", *arguments]
@@ -161,6 +166,11 @@ def make_once(folder: Path, make: Callable[[Path], object]) -> None:
             done.touch()
 
 
+def run_small(path: Path) -> None:
+    """Run the small study, and keep what the command said."""
+    (path / "run.log").write_text(make_workdir(path).neuroscaling("run", "small.yaml", "--cores", "2").stdout)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, brainscore_python) -> Workdir:
     """The small study, run to its report. Tests must leave it as it is: copy it (`workdir`) to change it.
@@ -170,7 +180,7 @@ def finished(tmp_path_factory, brainscore_python) -> Workdir:
     session = tmp_path_factory.getbasetemp()
     session = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
     folder = session / "workflow" / "finished"
-    make_once(folder, lambda path: make_workdir(path).snakemake())
+    make_once(folder, run_small)
     return Workdir(folder)
 
 

@@ -1,6 +1,7 @@
 """What bad input gets: one clear message before anything is computed, exit status not zero, and nothing lost."""
 
 import copy
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_faulty_study_file(unmade, tmp_path, changes, phrases):
 def test_a_layer_that_the_network_lacks(workdir):
     layers = {"resnet_w8": {"regions": {"IT": "layer9.0"}}}
     refused(workdir, small(layers=layers), "unknown layer", "layer9.0", "layer4.0")
+
+
+def test_a_start_ends_with_what_it_did_and_where_the_report_is(finished):
+    said = (finished.path / "run.log").read_text()
+    last = said.splitlines()[-2:]
+    assert re.fullmatch(r"small: \d+ jobs done in (\d+ min )?\d+ s", last[0]), said[-2000:]
+    assert last[1] == f"The report: {finished.path}/results/small/report/index.html"
 
 
 def test_all_faults_at_once(workdir):

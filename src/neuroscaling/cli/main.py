@@ -1,4 +1,4 @@
-"""The command `neuroscaling` answers questions beside the pipeline.
+"""The command `neuroscaling` runs studies and answers questions about them.
 
 What loads torch is imported in the functions that need it, here and in the other files of this room: a command that
 answers from a study file or from records starts within a second.
@@ -17,6 +17,8 @@ from neuroscaling.cli.command_reference import write_command_reference
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
+from neuroscaling.cli.run import add_run_options, run_study
+from neuroscaling.cli.run_summary import INTERRUPTED
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import status_rows, why_rows
 from neuroscaling.core.errors import NeuroscalingError, StudyError
@@ -29,10 +31,13 @@ from neuroscaling.study.loaded_study import load_study, read_study
 from neuroscaling.study.published_weights import published_weights
 from neuroscaling.training.network_trials import encoding_models
 
+RUN = "run a study to its report with Snakemake, whose other options may follow; a summary at the end"
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 1 for a NeuroscalingError (its message on standard error)."""
-    options = _parser().parse_args(arguments)
+    """Run one command. Returns the exit status: 0, 1 for a NeuroscalingError (its message on standard error), 130 after
+    Ctrl-C."""
+    options = parsed(_parser(), arguments)
     try:
         with extras_told():
             return options.command(options) or 0
@@ -45,12 +50,25 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """The options of a command. Those that nobody knows are `more` of `run`, which has Snakemake's; else refused."""
+    options, more = parser.parse_known_args(arguments)
+    if more and options.command is not run_study:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    options.more = more
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="neuroscaling", description="Answers questions beside the pipeline.")
+    text = "Runs studies, and answers questions about them."
+    parser = argparse.ArgumentParser(prog="neuroscaling", description=text)
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_run_options(_add(commands, "run", run_study, RUN, study=True, abbreviations=False))
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
     text = "what is done and what is left, stage by stage"
     status = _add(commands, "status", _status, text, study=True, formats=True)
@@ -73,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     add_checkpoint_audit(commands)
     text = "make one artefact of a study in this process, for a debugger to follow (docs/faq.md)"
     job.add_job_options(_add(commands, "job", job.run_job, text, study=True))
-    text = "write config/README.md, config/schema.json and docs/reference/cli.md from the definitions"
+    text = "write config/README.md, the schemas beside it and docs/reference/cli.md from the definitions"
     schema = _add(commands, "schema", _schema, text)
-    schema.add_argument("--folder", type=Path, default=Path("config"), help="where README.md and schema.json go")
+    schema.add_argument("--folder", type=Path, default=Path("config"), help="where README.md and the schemas go")
     schema.add_argument("--docs", type=Path, default=Path("docs"), help="the folder of the documents")
     data.add_data_commands(commands)
     store.add_store_commands(commands)
@@ -95,8 +113,9 @@ def _add(
     text: str,
     study: bool = False,
     formats: bool = False,
+    abbreviations: bool = True,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text)
+    parser = commands.add_parser(name, help=text, description=text, allow_abbrev=abbreviations)
     parser.set_defaults(command=command)
     if study:
         parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, e.g. config/studies/demo.yaml")

@@ -1,4 +1,4 @@
-"""config/README.md and config/schema.json, generated from the pydantic definition of the study file."""
+"""config/README.md and the JSON schemas beside it, generated from the pydantic definitions of the files of a study."""
 
 import json
 from collections.abc import Iterator
@@ -35,9 +35,15 @@ environment, `~/` at its beginning by the home folder. Files are YAML 1.2, and t
 is refused, and where a whole number is asked for, `"3"` and `1.0` are none. Relative paths of files of fits and of
 recipes are looked up in the folder of the study file, then in its parent, in the working directory, and in the checkout
 or the installed package. So a study of yours may name `config/fits/neuro.yaml`, and a file of yours at that path beside
-your study comes first. For completion in an editor, begin a study file with
+your study comes first.
+
+For completion and checks while you type, the first line of a file names its schema; editors with a YAML language server
+read it. All shipped files have such a line:
 
     # yaml-language-server: $schema=../schema.json
+
+Recipes, files of fits, of claims and of columns have schemas of their own: `schema-recipes.json`, `schema-fits.json`,
+`schema-claims.json` and `schema-columns.json`.
 
 Start from one of `config/studies/`: `demo.yaml` runs as it stands; `v4.yaml` takes real recordings; `published.yaml`
 fits the laws of published scores.
@@ -117,6 +123,15 @@ PAGES: list[tuple[str, list[type[BaseModel]]]] = [
         ],
     ),
 ]
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "schema.json": whole_study.Study,
+    "schema-recipes.json": recipes.Recipe,
+    "schema-fits.json": fit_files.FitFile,
+    "schema-claims.json": claim_files.ClaimFile,
+    "schema-columns.json": own_scores.ColumnFile,
+}
+"""The schemas by the names of their files: of a study, and of the files in the folder of `config/` that each is named
+after."""
 
 
 def study_reference() -> str:
@@ -128,15 +143,19 @@ def study_reference() -> str:
     return "".join(parts)
 
 
-def study_schema() -> str:
-    """The JSON schema of a study file, for editors."""
-    return json.dumps(whole_study.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
+def json_schema(name: str) -> str:
+    """The text of a JSON schema of `SCHEMAS`, for editors."""
+    schema = SCHEMAS[name].model_json_schema()
+    if name == "schema-recipes.json":
+        # The name of a file stands in for it.
+        schema["required"] = [key for key in schema.get("required", []) if key != "name"]
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 
 def write_reference(folder: Path) -> list[Path]:
-    """Write README.md and schema.json into `folder`; returns their paths."""
+    """Write README.md and the schemas into `folder`; returns their paths."""
     paths = []
-    for name, text in (("README.md", study_reference()), ("schema.json", study_schema())):
+    for name, text in {"README.md": study_reference(), **{name: json_schema(name) for name in SCHEMAS}}.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
         paths.append(folder / name)

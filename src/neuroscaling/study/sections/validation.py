@@ -273,7 +273,8 @@ def read_study_parts(path: str | Path) -> tuple[Study | None, Document, list[Fau
 
     Raises StudyError where the file is missing or no YAML.
     """
-    document = read_document(path, "study file", "give --config study=FILE, a YAML file", replaced)
+    fix = "name a YAML file, such as config/studies/demo.yaml"
+    document = read_document(path, "study file", fix, replaced)
     return validated(Study, document, STAND_INS)
 
 
