@@ -15,6 +15,7 @@ from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.audit_checkpoints import add_checkpoint_audit
 from neuroscaling.cli.command_reference import write_command_reference
 from neuroscaling.cli.deep_checks import deep_problems
+from neuroscaling.cli.init import add_init_options, init
 from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
 from neuroscaling.cli.run import add_run_options, run_study
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neuroscaling", description=text)
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    text = "write a study with comments that runs as it stands; on a terminal it asks"
+    add_init_options(_add(commands, "init", init, text))
     add_run_options(_add(commands, "run", run_study, RUN, study=True, abbreviations=False))
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
     text = "what is done and what is left, stage by stage"

@@ -89,9 +89,8 @@ def summary_lines(study: LoadedStudy, file: str, log: DriverLog, seconds: float,
     left = {row["stage"]: row["left"] for row in status_rows(study) if row["left"]}
     failures = [*_failed_runs(study), *log.failures()] if status != INTERRUPTED else []
     yield ""
-    yield f"{study.config.study}: {_counted(log.finished, 'job')} done in {in_time(seconds)}" + (
-        f", {len(failures)} failed" if failures else ""
-    )
+    done = _counted(log.finished, "job") if log.finished or status else "nothing was left to be"
+    yield f"{study.config.study}: {done} done in {in_time(seconds)}" + (f", {len(failures)} failed" if failures else "")
     yield from map(str, failures[:MOST])
     if len(failures) > MOST:
         yield f"  ... and {len(failures) - MOST} more; `neuroscaling status {file}` counts them"

@@ -35,7 +35,7 @@ environment, `~/` at its beginning by the home folder. Files are YAML 1.2, and t
 is refused, and where a whole number is asked for, `"3"` and `1.0` are none. Relative paths of files of fits and of
 recipes are looked up in the folder of the study file, then in its parent, in the working directory, and in the checkout
 or the installed package. So a study of yours may name `config/fits/neuro.yaml`, and a file of yours at that path beside
-your study comes first.
+your study comes first. `neuroscaling init` writes a study with comments.
 
 For completion and checks while you type, the first line of a file names its schema; editors with a YAML language server
 read it. All shipped files have such a line:

@@ -273,7 +273,7 @@ def read_study_parts(path: str | Path) -> tuple[Study | None, Document, list[Fau
 
     Raises StudyError where the file is missing or no YAML.
     """
-    fix = "name a YAML file, such as config/studies/demo.yaml"
+    fix = "name a YAML file, such as config/studies/demo.yaml; `neuroscaling init` writes one"
     document = read_document(path, "study file", fix, replaced)
     return validated(Study, document, STAND_INS)
 
