@@ -178,7 +178,7 @@ def test_what_a_profile_says_of_a_rule_holds_for_its_jobs_of_several_runs(tmp_pa
     text = workdir.snakemake("--dry-run", "--set-resources", *site, study="packed.yaml").stdout
     planned = jobs(text)
     for rule in rules:
-        asked = set(re.findall(rf"^{rule} of (trained-\S+-[0-9a-f]{{8}}|resnet_w8_\S+)$", text, re.M))
+        asked = set(re.findall(rf"^{rule} of ((?:trained|checkpoint)-\S+-[0-9a-f]{{8}}|resnet_w8_\S+)$", text, re.M))
         assert len(asked) == planned[rule] > 0
 
 
