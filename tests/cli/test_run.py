@@ -79,6 +79,9 @@ def test_what_is_wrong_is_told_before_snakemake_is_started(tmp_path, monkeypatch
     with pytest.raises(SystemExit) as refused:
         main(["runs", STUDY, "--until", "train"])
     assert refused.value.code == 2 and "--until" in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["rum", STUDY])
+    assert "no command 'rum'; nearest: run" in capfd.readouterr().err
 
 
 def test_signals_reach_the_driver_and_all_it_started_once(tmp_path: Path):

@@ -95,14 +95,14 @@ def test_laws_from_a_table_with_what_the_wheel_asks_for_alone(user, package):
     (user.folder / "fits.yaml").write_text(fits.text)
     write_rows(user.folder / "table.csv")
     law = "results/mine/fits/size.json"
-    done = user.run("snakemake", "--snakefile", package / "pipeline/Snakefile", "--cores", "1", law,
-                    "--config", "study=mine.yaml")  # fmt: skip
+    done = user.neuroscaling("run", "mine.yaml", "--cores", "1", law)
     assert done.returncode == 0, done.stdout[-3000:]
     record = json.loads((user.folder / law).read_text())
     assert record["params"]["alpha"] == pytest.approx(0.2, abs=0.05)
     code = "import neuroscaling.report.page, altair, jinja2, matplotlib, vl_convert"
     subprocess.run([user.python, "-c", code], check=True, env=clean_environment())
     assert str(package) in done.stdout and str(ROOT) not in done.stdout, "it runs from the checkout"
+    assert "mine: 2 jobs done" in done.stdout and "There is no report yet." in done.stdout
 
 
 def test_the_demo_is_planned_from_the_wheel(user, package):

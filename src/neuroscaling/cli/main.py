@@ -5,10 +5,11 @@ answers from a study file or from records starts within a second.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from neuroscaling.cli import benchmarks, compare, data, forecast, influence, job, results, store
 from neuroscaling.cli.audit import print_audit
@@ -22,7 +23,7 @@ from neuroscaling.cli.run import add_run_options, run_study
 from neuroscaling.cli.run_summary import INTERRUPTED
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import status_rows, why_rows
-from neuroscaling.core.errors import NeuroscalingError, StudyError
+from neuroscaling.core.errors import NeuroscalingError, StudyError, nearest
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.provenance import VERSION
 from neuroscaling.study import architectures
@@ -55,6 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that names the command that a mistyped one looks like."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and end with status 2."""
+        found = re.match(r"argument COMMAND: invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        near = nearest(found[1], re.findall(r"[\w-]+", found[2])) if found else ""
+        super().error(f"there is no command {found[1]!r}; nearest: {near}" if found and near else message)
+
+
 def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """The options of a command. Those that nobody knows are `more` of `run`, which has Snakemake's; else refused."""
     options, more = parser.parse_known_args(arguments)
@@ -66,7 +77,7 @@ def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argp
 
 def _parser() -> argparse.ArgumentParser:
     text = "Runs studies, and answers questions about them."
-    parser = argparse.ArgumentParser(prog="neuroscaling", description=text)
+    parser = Parser(prog="neuroscaling", description=text)
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "write a study with comments that runs as it stands; on a terminal it asks"
