@@ -77,7 +77,7 @@ def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argp
 
 def _parser() -> argparse.ArgumentParser:
     text = "Runs studies, and answers questions about them."
-    parser = Parser(prog="neuroscaling", description=text)
+    parser: argparse.ArgumentParser = Parser(prog="neuroscaling", description=text)
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "write a study with comments that runs as it stands; on a terminal it asks"
