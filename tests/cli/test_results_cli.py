@@ -22,7 +22,10 @@ def results(tmp_path_factory):
     fit = fit | {"ci95": {name: [value, value] for name, value in fit["params"].items()}}
     for name in ("samples.IT", "samples.V1"):
         write_json(folder / f"fits/{name}.json", completed(fit | {"name": name}))
-    planted_table(Planted(networks=3)).to_parquet(folder / "scores.parquet")
+    table = planted_table(Planted(networks=3))
+    # A second region, of another benchmark and scale.
+    other = table.assign(region="behavior", benchmark="other-i2n", metric="i2n", scale="(r/c)2")
+    pd.concat([table, other.assign(score=other["score"] / 2)]).to_parquet(folder / "scores.parquet")
     return folder
 
 
@@ -41,7 +44,9 @@ def test_scores_are_means_over_seeds_as_pandas_has_them(results, capsys):
         images = int(row["weights"].split(", ")[1].split()[0])
         for region in table["region"].unique():
             assert row[region] == pytest.approx(means[row["network"], images, region])
+    assert not any("mean" in row for row in rows)  # of numbers on two scales
     assert {row["seeds"] for row in rows} == {table["seed"].nunique()}
+    assert {row.get("notes") for row in rows} == ({"SIMULATED"} if table["simulated"].any() else {None})
 
 
 def session_rows():

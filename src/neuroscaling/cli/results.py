@@ -41,7 +41,7 @@ def add_results_commands(commands: Commands[argparse.ArgumentParser], whole: arg
     """Add `results laws`, `results scores` and `results page`. whole: the parser of the command line."""
     text = "the tables of a finished study, for reading and for documents"
     kinds = commands.add_parser("results", help=text, description=text).add_subparsers(required=True, metavar="WHAT")
-    text = "a row for each law: loss, asymptote and exponents with 95 % intervals, errors of its forms"
+    text = "a row for each law: loss, asymptote and rate with 95 % intervals, errors of its forms"
     laws = kinds.add_parser("laws", help=text, description=text)
     laws.set_defaults(command=_laws, reads=_fit_files)
     laws.add_argument("results", type=Path, metavar="RESULTS", help="results/<study>")

@@ -12,6 +12,7 @@ from neuroscaling.core.errors import DataError, Problem, listing, nearest
 from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.laws.fit_record import ComparedForm, FitRecord
+from neuroscaling.laws.quantities import is_rate
 from neuroscaling.report.page_content import law_row
 
 if TYPE_CHECKING:
@@ -32,17 +33,20 @@ NOT_AVERAGED = ("data", "benchmark", "region", "metric", "test_set", "protocol")
 KINDS = ("baseline", "untrained", "trained", "pretrained")
 """In which order networks stand; others come last."""
 NOTHING = "–"
+SIMULATED = "SIMULATED"
+PER_DECADE = "score per decade"
+"""Unit of a slope over log x."""
 
 
 def law_rows(fits: Sequence[FitRecord]) -> list[dict[str, Any]]:
-    """A row of words for each fit: its points, loss, asymptote, exponents, and its forms' errors beyond the fit."""
+    """A row of words for each fit: its points, loss, asymptote, rates, and its forms' errors beyond the fit."""
     return [_law_row(fit) for fit in fits]
 
 
 def _law_row(fit: FitRecord) -> dict[str, Any]:
     words = law_row(fit)
     if not isinstance(fit, FinishedLaw):
-        empty = dict.fromkeys(("loss", "asymptote", "exponents", "error beyond", "other forms"), NOTHING)
+        empty = dict.fromkeys(("loss", "asymptote", "rate", "error beyond", "other forms"), NOTHING)
         return {"fit": fit.name, "form": NOTHING, "points": words["n"], **empty, "notes": words["reason"]}
     return {
         "fit": fit.name,
@@ -50,17 +54,21 @@ def _law_row(fit: FitRecord) -> dict[str, Any]:
         "points": fit.n,
         "loss": NOTHING if fit.loss_value is None else f"{fit.loss_value:.6g}",
         "asymptote": words["saturation"] if fit.form.asymptote else "none in this form",
-        "exponents": _exponents(fit, words["params"]),
+        "rate": _rates(fit, words["params"]),
         "error beyond": words["holdout"],
         "other forms": _others(fit),
-        "notes": "SIMULATED" if fit.simulated else "",
+        "notes": SIMULATED if fit.simulated else "",
     }
 
 
-def _exponents(law: FinishedLaw, parameters: Sequence[Mapping[str, Any]]) -> str:
-    rates = [one for one in parameters if "exponent" in law.meanings[one["name"]]]
+def _rates(law: FinishedLaw, parameters: Sequence[Mapping[str, Any]]) -> str:
+    """The exponents, or what else tells how fast the law rises, with their intervals."""
+    texts = {one["name"]: one["text"] if one["identified"] else "not identified" for one in parameters}
+    rates = [one for one in law.form.parameters if is_rate(one)]
     told = [
-        (f"{one['name']} " if len(rates) > 1 else "") + (one["text"] if one["identified"] else "not identified")
+        (f"{one.name} " if len(rates) > 1 else "")
+        + texts[one.name]
+        + (" a decade" if one.unit == PER_DECADE and law.identifies(one.name) else "")
         for one in rates
     ]
     return "; ".join(told) or NOTHING
@@ -82,7 +90,7 @@ def _other(form: ComparedForm, own: float | None) -> str:
 def score_rows(
     table: pd.DataFrame, columns: str = "region", value: str = "score", where: Mapping[str, Sequence[str]] | None = None
 ) -> list[dict[str, Any]]:
-    """A row for each network, with a column for each value of `columns`, and their mean where there are several.
+    """A row for each network, with a column for each value of `columns`, and their mean where they share a scale.
 
     Of each subject or session the rows with the most mapping images count. Numbers are means over seeds, subjects and
     sessions; a table that mixes anything else is refused.
@@ -118,11 +126,15 @@ def score_rows(
     seeds = cells.groupby(by, observed=True)["seed"].nunique().reindex(wide.index)
     networks = [dict(zip(by, key, strict=True)) for key in wide.index]
     told = _varying(networks)
+    alike = ["metric", *(["scale"] if value == "score" else [])]
+    one_scale = value == ACCURACY or all(rows[name].nunique(dropna=False) == 1 for name in alike if name in rows)
+    simulated = bool(rows["simulated"].any()) if "simulated" in rows else False
     found = [
-        (_order(network), _score_row(network, told, numbers, int(n), columns))
+        (_order(network), _score_row(network, told, numbers, int(n), one_scale))
         for network, (_, numbers), n in zip(networks, wide.iterrows(), seeds, strict=True)
     ]
     ordered = [row for _, row in sorted(found, key=lambda item: item[0])]
+    ordered = [row | {"notes": SIMULATED} for row in ordered] if simulated else ordered
     alone = all(row["seeds"] == 1 for row in ordered)
     return [{key: cell for key, cell in row.items() if key != "seeds"} for row in ordered] if alone else ordered
 
@@ -202,11 +214,11 @@ def _order(network: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _score_row(
-    network: Mapping[str, Any], told: Sequence[str], numbers: pd.Series, seeds: int, columns: str
+    network: Mapping[str, Any], told: Sequence[str], numbers: pd.Series, seeds: int, one_scale: bool
 ) -> dict[str, Any]:
     cells = {str(name): None if number != number else float(number) for name, number in numbers.items()}
     known = [number for number in cells.values() if number is not None]
-    mean = {"mean": sum(known) / len(known)} if columns != "metric" and 1 < len(cells) == len(known) else {}
+    mean = {"mean": sum(known) / len(known)} if one_scale and 1 < len(cells) == len(known) else {}
     words = ", ".join([_weights(network), *(word for name in told if (word := _detail(name, network[name])))])
     return {"network": network["arch"], "weights": words, "seeds": seeds} | cells | mean
 
