@@ -149,7 +149,7 @@ brainscore:
 def v4(folder: str) -> Recordings:
     """Three of the public sessions of macaque V4."""
     text = f"""
-# Macaque V4, real recordings of three sessions, downloaded and checked where no folder is named (docs/v4.md).
+# Macaque V4, real recordings of three sessions, downloaded and checked where no folder is named (docs/results/v4.md).
 encoding:
   - source: v4
     local_dir: {quoted(folder) if folder else "${NEUROSCALING_V4_DIR:-}"}
