@@ -95,6 +95,23 @@ def test_mean_is_over_regions_and_ranks_leave_out_baselines():
     assert leaderboard(lacking).views[0].means[best] is None
 
 
+def test_earlier_epochs_of_a_training_have_no_rank():
+    table, _ = simulated_study()
+    epochs = table.assign(trajectory=None, epoch=100.0)
+    first, second = epochs["run"].drop_duplicates()[:2]
+    epochs.loc[epochs["run"].isin([first, second]), "trajectory"] = second
+    epochs.loc[epochs["run"] == first, "epoch"] = 1.0
+    board, before = leaderboard(epochs), leaderboard(table)
+    assert [one.scores for one in board.series] == [one.scores for one in before.series]
+    place = board.networks["run"].tolist().index(first)
+    ranks = [view.ranks for view in board.views]
+    assert all(rank[place] is None for rank in ranks)
+    assert all(
+        max(filter(None, rank)) <= max(filter(None, old.ranks)) - 1
+        for rank, old in zip(ranks, before.views, strict=True)
+    )
+
+
 def test_sessions_that_are_benchmarks_are_one_column_and_losses_rank_from_below():
     table, _ = simulated_study()
     base = table[table["region"] == "IT"]

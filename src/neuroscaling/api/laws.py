@@ -2,16 +2,14 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.api.tables import table_html, table_of, table_text
+from neuroscaling.api.tables import scores_of, table_html, table_text
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.file_names import distinct_name
-from neuroscaling.core.score_table import read_score_table
 from neuroscaling.laws.filters import check_columns, filtered, merged_families
 from neuroscaling.laws.finished_law import FinishedLaw, fit_record, require_law
 from neuroscaling.laws.fit_record import FitRecord
@@ -328,7 +326,7 @@ def fit(
         NeuroscalingError: for unknown columns, forms and options, with the nearest; for points that no law describes;
             and, without `by`, where there are too few.
     """
-    scores, failed = _rows(table)
+    scores, failed = scores_of(table, "fit(): table")
     columns = _listed(by)
     check_columns(scores, [*_listed(x), y, *columns, *_listed(group_by), *(filters or {})])
     keys = _listed(group_by) if group_by is not None else [RUN] if RUN in scores else []
@@ -362,14 +360,6 @@ def laws_of(records: Mapping[Hashable, FitRecord], by: tuple[str, ...]) -> Laws:
     """The laws among the records of fits, and the reasons of the others."""
     laws = {key: Law(one) for key, one in records.items() if isinstance(one, FinishedLaw)}
     return Laws(laws, {key: one.reason for key, one in records.items() if key not in laws}, by)
-
-
-def _rows(table: Any) -> tuple["pd.DataFrame", Sequence[Any]]:
-    """The table, and the runs that failed, of which a study's own table knows."""
-    if isinstance(table, str | Path) and Path(table).suffix == ".parquet":
-        read = read_score_table(table)
-        return read.scores, read.failed
-    return table_of(table, "fit(): table"), ()
 
 
 def _settings(x: list[str], y: str, form: str | Sequence[str] | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.core.files import COPY_AGAIN
+from neuroscaling.core.score_table import read_score_table
 from neuroscaling.core.table_files import read_parquet_frame, read_text_table, text_table_frame
 
 if TYPE_CHECKING:
@@ -55,3 +56,11 @@ def table_of(given: Any, where: str) -> "pd.DataFrame":
             return found
     allowed = "a table of pandas or polars, or the path of a CSV or parquet file"
     raise StudyError(Problem(what="not a table", where=where, value=type(given).__name__, allowed=allowed))
+
+
+def scores_of(given: Any, where: str) -> tuple["pd.DataFrame", Sequence[Any]]:
+    """A table as `table_of` reads it, and the runs that failed, of which a study's own parquet file knows."""
+    if isinstance(given, str | Path) and Path(given).suffix == ".parquet":
+        read = read_score_table(given)
+        return read.scores, read.failed
+    return table_of(given, where), ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FACTS = [
     "run", "kind", "arch", "arch_family", "dataset", "samples_per_class", "seed", "recipe", "objective", "n_params",
-    "n_samples", "n_samples_seen", "flops", "total_flops", "acc",
+    "n_samples", "n_samples_seen", "flops", "total_flops", "acc", "epoch",
 ]  # fmt: skip
 """Columns of a network, which are equal in all its rows."""
 BASELINES = ("untrained", "baseline")
@@ -33,9 +33,11 @@ PLACE = ["data", "benchmark", "region", "test_set", "protocol"]
 SERIES = [*PLACE, "metric", "scale"]
 STREAM = ("V1", "V2", "V4", "IT")
 """Regions that come first, in this order; the others follow as the table has them."""
+RANKED = "is_ranked"
+"""Column of networks that compete: neither a baseline nor an earlier epoch of a training."""
 SESSION = "is_session"
 """Column of rows whose benchmark is one session of a data set."""
-COLUMNS = [*FACTS, *SERIES, "subject", "n_mapping", "score", "error", "ceiling", "layer", "simulated"]
+COLUMNS = [*FACTS, "trajectory", *SERIES, "subject", "n_mapping", "score", "error", "ceiling", "layer", "simulated"]
 MOST_CELLS = 150_000
 """Cells of all columns together; a study with more has fewer numbers of mapping images on its page."""
 
@@ -111,7 +113,8 @@ def leaderboard(table: pd.DataFrame) -> Leaderboard:
     Rows of validation accuracy are columns of their own only where a table has no others.
     """
     rows = _rows(table)
-    networks = rows.drop_duplicates("run")[FACTS].reset_index(drop=True)
+    networks = rows.drop_duplicates("run").reset_index(drop=True)
+    networks = networks[FACTS].assign(**{RANKED: _is_ranked(networks)})
     if (scored := rows[rows["benchmark"] != VALIDATION]).empty:
         scored = rows
     options = [
@@ -167,6 +170,12 @@ def _rows(table: pd.DataFrame) -> pd.DataFrame:
     rows[SESSION] = (rows["benchmark"] == rows["subject"]).fillna(False).astype(bool)
     rows["benchmark"] = rows["data"].astype("object").where(rows[SESSION], short)
     return rows
+
+
+def _is_ranked(networks: pd.DataFrame) -> pd.Series:
+    """Whether each network competes with others; the earlier epochs of a training are no networks of their own."""
+    last = networks.groupby("trajectory")["epoch"].transform("max")
+    return ~networks["kind"].isin(BASELINES) & ~(networks["epoch"] < last).fillna(False).astype(bool)
 
 
 def _sizes(own: pd.DataFrame) -> list[float]:
@@ -248,7 +257,7 @@ def _view(
     means = _mean_over_regions([series[i] for i in over], networks)
     best = means if over else _frame([series[chosen[0]]], networks).iloc[:, 0]
     less_is_better = series[(over or chosen)[0]].scale == LOSS
-    ranks = best.where(~networks["kind"].isin(BASELINES)).rank(method="min", ascending=less_is_better)
+    ranks = best.where(networks[RANKED]).rank(method="min", ascending=less_is_better)
     return View(
         metric,
         plain(mapping),
