@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neuroscaling.cli import init_study
 from neuroscaling.cli.init_study import DIGITS, NONE, Images, Plan, Recordings, data_name, fits_text, study_text
-from neuroscaling.cli.output import tell
+from neuroscaling.cli.output import counted, tell
 from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, nearest
 from neuroscaling.core.table_files import read_any_table
 from neuroscaling.study import architectures
@@ -60,7 +60,7 @@ def init(options: argparse.Namespace) -> None:
     print(plan.file, *([plan.fits_file] if laws else []), sep="\n")
     tell(
         [
-            f"{len(study.runs)} runs, {len(study.fits)} fits. Next:",
+            f"{counted(len(study.runs), 'run')}, {counted(len(study.fits), 'law')}. Next:",
             f"  neuroscaling plan {plan.file}    # what it costs",
             f"  neuroscaling run {plan.file}     # to its report, results/{plan.name}/report/index.html",
         ]

@@ -208,7 +208,13 @@ def study_text(plan: Plan) -> str:
     head = HEAD.format(
         schema=schema_path("schema.json", plan.file), what=f"A study of {what}.", file=plan.file, name=plan.name
     )
-    parts = [head, f"study: {quoted(plan.name)}\n", "store: ${NEUROSCALING_STORE:-store}   # what studies share\n"]
+    title = f"{plan.name}: {', '.join(plan.networks[:3])}{' and others' if len(plan.networks) > 3 else ''}"
+    parts = [
+        head,
+        f"study: {quoted(plan.name)}\n",
+        f"title: {quoted(title)}   # of the report\n",
+        "store: ${NEUROSCALING_STORE:-store}   # what studies share\n",
+    ]
     if plan.images:
         parts.append(f"datasets:\n  {quoted(plan.images.key)}: {plan.images.entry}   # {plan.images.about}\n")
     parts.append("runs:\n" + "".join(_groups(plan)))
@@ -217,7 +223,7 @@ def study_text(plan: Plan) -> str:
         f"reduction: {{kind: grid, size: {2 if small else 4}}}   # what is kept of each layer: means of cells\n"
     )
     if small:
-        parts.append("training: {runs_per_job: 10}   # small networks share a job\nruns_per_job: 10\n")
+        parts.append("training: {runs_per_job: 10}   # small networks share a job\nruns_per_job: 10   # here too\n")
     if plan.recordings:
         parts.append(plan.recordings.text)
     if plan.images:

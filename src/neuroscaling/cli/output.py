@@ -115,7 +115,7 @@ def show_sizes(rows: Sequence[dict[str, Any]], form: str) -> None:
 
 def tell_sum(artefacts: Sequence[Artefact], what: str = "") -> None:
     """Say on standard error how many artefacts there are, and their bytes."""
-    count = f"{len(artefacts)} artefact{'' if len(artefacts) == 1 else 's'}"
+    count = counted(len(artefacts), "artefact")
     size = in_units(sum(artefact.bytes for artefact in artefacts))
     print(f"{count}, {size}{': ' if what else ''}{what}", file=sys.stderr)
 
@@ -124,6 +124,11 @@ def tell(notes: Sequence[object]) -> None:
     """Print lines to standard error."""
     for note in notes:
         print(note, file=sys.stderr)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 run`, `3 runs`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def in_units(size: float) -> str:

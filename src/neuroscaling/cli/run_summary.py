@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuroscaling.cli.output import counted
 from neuroscaling.cli.status import status_rows
 from neuroscaling.core.records import failure_in
 from neuroscaling.study.loaded_study import LoadedStudy
@@ -89,7 +90,7 @@ def summary_lines(study: LoadedStudy, file: str, log: DriverLog, seconds: float,
     left = {row["stage"]: row["left"] for row in status_rows(study) if row["left"]}
     failures = [*_failed_runs(study), *log.failures()] if status != INTERRUPTED else []
     yield ""
-    done = _counted(log.finished, "job") if log.finished or status else "nothing was left to be"
+    done = counted(log.finished, "job") if log.finished or status else "nothing was left to be"
     yield f"{study.config.study}: {done} done in {in_time(seconds)}" + (f", {len(failures)} failed" if failures else "")
     yield from map(str, failures[:MOST])
     if len(failures) > MOST:
@@ -128,7 +129,3 @@ def _job_name(rule: str, log: str) -> str:
     path = Path(log)
     name = path.stem if path.parent.name in (rule, "logs") else f"{path.parent.name}/{path.stem}"
     return rule if not log or path.stem == rule else f"{rule} {name}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
