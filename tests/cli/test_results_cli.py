@@ -7,6 +7,10 @@ import pytest
 
 from neuroscaling.cli.main import main
 from neuroscaling.core.files import write_json
+from neuroscaling.laws.study_fit import fit_table
+from neuroscaling.reproductions.gokce2025.published_scores import published_table
+from neuroscaling.study.sections.fit_files import expand_fits, load_fit_file
+from tests.conftest import ROOT
 from tests.forecast.test_next_runs import planted_two
 from tests.support.finished_fits import completed
 from tests.support.planted_networks import Planted, planted_table
@@ -141,3 +145,13 @@ def test_a_page_with_a_fault_stays_as_it_is(results, tmp_path, monkeypatch, caps
     page.write_text(content)
     assert main(["results", "page", str(page)]) == 1
     assert phrase in capsys.readouterr().err and page.read_text() == content
+
+
+def test_the_page_of_published_laws_has_what_the_public_tables_give(published_dir):
+    """Points and losses; intervals take bootstraps, which the page has by hash alone."""
+    table = published_table(published_dir / "benchmark_scores.csv", published_dir / "seed_data_scaling.csv")
+    jobs = {job.name: job.settings for job in expand_fits(load_fit_file(ROOT / "config/fits/published.yaml"))}
+    page = (ROOT / "docs/results/published.md").read_text()
+    for name in ("compute_neuro", "region_it_group1"):
+        fit = fit_table(table, jobs[name] | {"bootstraps": 0})[0]
+        assert f"| {name} | {fit['form']} | {fit['n']} | {fit['loss']:.6g} |" in page
