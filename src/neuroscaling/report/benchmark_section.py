@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.laws.benchmark_file import BenchmarkFile
 from neuroscaling.laws.benchmark_resolution import BenchmarkResolution
 from neuroscaling.laws.decision_accuracy import Agreement
-from neuroscaling.report.figure import Drawing, label, legend, panels, write_figure
+from neuroscaling.report.figure import Drawing, label, panels, write_figure
 from neuroscaling.report.sections import Section, render, with_pictures
 from neuroscaling.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION
 
@@ -137,48 +137,68 @@ def _drawn(content: BenchmarkFile) -> list[BenchmarkResolution]:
 
 def _drawing(content: BenchmarkFile) -> Drawing:
     caption = (
-        "Left: spread between networks over the spread between seeds (filled) and over the scores' own error (open); "
-        "where it is 1, chance makes as much of a difference as the network. Right: share of pairs of networks that "
-        "few images rank as the largest number does, predicted in advance (filled) and from other networks (open), "
-        "against the share that is seen."
+        "Spread between networks over the spread between seeds (filled) and over the scores' own error (open); "
+        "where it is 1, chance makes as much of a difference as the network."
     )
+    if any(own.decisions for own in content.resolutions):
+        caption += (
+            " Right, in the same colours: share of pairs of networks that few images rank as the largest number does, "
+            "predicted in advance (filled) and from other networks (open), against the share that is seen."
+        )
     limits = "Networks differ in more than their architecture; seeds do not tell the noise of other images or neurons."
     return Drawing(NAME, TITLE, caption, limits, lambda: draw_benchmarks(_drawn(content)))
 
 
 def draw_benchmarks(found: Sequence[BenchmarkResolution]) -> Figure:
-    """Ratios of spread and noise, and predicted against seen decision accuracy."""
-    figure, (ratios, decisions) = panels(1, 2, panel=(3.6, max(2.4, 0.26 * len(found) + 1.0)), foot=0.5)
-    for place, own in enumerate(found):
-        look: dict[str, Any] = {"color": COLORS[place % len(COLORS)], "marker": MARKERS[place % len(MARKERS)]}
-        if own.spread_over_seeds:
-            ratios.scatter(own.spread_over_seeds, place, s=32, zorder=3, **look)
-        if own.spread_over_error:
-            ratios.scatter(own.spread_over_error, place, s=32, zorder=3, facecolors="none", edgecolors=look["color"],
-                           marker=look["marker"])  # fmt: skip
-        _decisions(decisions, own, look)
-    ratios.axvline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
-    ratios.set_yticks(range(len(found)), [_short_name(own) for own in found])
-    ratios.set_ylim(len(found) - 0.5, -0.5)
-    label(ratios, "Spread between networks", "times the noise", "", log=True)
-    ends = ratios.get_xlim()
-    ratios.set_xticks([tick for tick in TICKS if ends[0] <= tick <= ends[1]], minor=False)
-    ratios.set_xticks([], minor=True)
-    ratios.xaxis.set_major_formatter("{x:g}")
-    decisions.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
-    seen = [decision.seen for own in found for decision in own.decisions]
-    low = min([0.4, *seen, *_predicted(found)]) - 0.05
-    decisions.set_xlim(low, 1.0)
-    decisions.set_ylim(low, 1.0)
-    label(decisions, "Pairs ranked alike", "Predicted share", "Seen share")
-    legend(figure, _handles(found), columns=len(COLORS))
+    """Ratios of spread and noise, and predicted against seen decision accuracy where there are decisions."""
+    count = 2 if any(own.decisions for own in found) else 1
+    width = 2.6 + 0.06 * max(map(len, _short_names(found)), default=0)
+    figure, axes = panels(1, count, panel=(width, max(2.4, 0.26 * len(found) + 1.0)))
+    looks = [{"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]} for i in range(len(found))]
+    _draw_ratios(axes[0], found, looks)
+    if count == 2:
+        _draw_decisions(axes[1], found, looks)
     return figure
 
 
-def _short_name(own: BenchmarkResolution) -> str:
+def _draw_ratios(ax: Axes, found: Sequence[BenchmarkResolution], looks: Sequence[dict[str, Any]]) -> None:
+    for place, (own, look) in enumerate(zip(found, looks, strict=True)):
+        if own.spread_over_seeds:
+            ax.scatter(own.spread_over_seeds, place, s=32, zorder=3, **look)
+        if own.spread_over_error:
+            ax.scatter(own.spread_over_error, place, s=32, zorder=3, facecolors="none", edgecolors=look["color"],
+                       marker=look["marker"])  # fmt: skip
+    ax.axvline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
+    ax.set_yticks(range(len(found)), _short_names(found))
+    ax.set_ylim(len(found) - 0.5, -0.5)
+    label(ax, "Spread between networks", "times the noise", "", log=True)
+    ends = ax.get_xlim()
+    ax.set_xticks([tick for tick in TICKS if ends[0] <= tick <= ends[1]], minor=False)
+    ax.set_xticks([], minor=True)
+    ax.xaxis.set_major_formatter("{x:g}")
+
+
+def _draw_decisions(ax: Axes, found: Sequence[BenchmarkResolution], looks: Sequence[dict[str, Any]]) -> None:
+    for own, look in zip(found, looks, strict=True):
+        _decisions(ax, own, look)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
+    seen = [decision.seen for own in found for decision in own.decisions]
+    low = min([0.4, *seen, *_predicted(found)]) - 0.05
+    ax.set_xlim(low, 1.0)
+    ax.set_ylim(low, 1.0)
+    label(ax, "Pairs ranked alike", "Predicted share", "Seen share")
+
+
+def _short_names(found: Sequence[BenchmarkResolution]) -> list[str]:
+    """Region and number of mapping images; the benchmark in place of the region where two would be called the same."""
+    short = [_named(own, str(own.key.get("region") or own.benchmark)) for own in found]
+    whole = [_named(own, own.benchmark) for own in found]
+    return [long if short.count(name) > 1 else name for name, long in zip(short, whole, strict=True)]
+
+
+def _named(own: BenchmarkResolution, place: str) -> str:
     images = own.key.get("n_mapping")
-    region = str(own.key.get("region") or own.benchmark)
-    return f"{region}, {images:.0f} images" if images else region
+    return f"{place}, {images:.0f} images" if images else place
 
 
 def _predicted(found: Sequence[BenchmarkResolution]) -> list[float]:
@@ -193,16 +213,6 @@ def _decisions(ax: Axes, own: BenchmarkResolution, look: dict[str, Any]) -> None
         if decision.other_networks is not None:
             ax.scatter(decision.other_networks, decision.seen, s=18, zorder=2, facecolors="none",
                        edgecolors=look["color"], marker=look["marker"], linewidths=0.8)  # fmt: skip
-
-
-def _handles(found: Sequence[BenchmarkResolution]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    return [
-        Line2D([], [], color=COLORS[i % len(COLORS)], marker=MARKERS[i % len(MARKERS)], linestyle="", markersize=5,
-               label=_short_name(own))
-        for i, own in enumerate(found[: len(COLORS)])
-    ]  # fmt: skip
 
 
 def markdown(rows: list[dict[str, str]]) -> str:
