@@ -1,7 +1,7 @@
 # Brain-Score in its own environment: its data, the layers that stand for regions, and scores.
 
 
-# The one step of Brain-Score that needs a network. What it fetches is checked, and read-only afterwards: jobs share the folder.
+# The one step of Brain-Score that needs a network. What it fetches is checked and read-only: jobs share the folder.
 rule prefetch:
     output:
         touch(MADE / "data/prefetched/{set}.json"),
