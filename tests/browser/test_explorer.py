@@ -94,7 +94,10 @@ def test_a_link_restores_the_view(browser, page):
     ends = "(() => { const { view } = neuroscaling.figures[0].panels[0]; return [view.scale('x').domain(), "
     assert shown.evaluate(ends + "view.scale('y').domain()]; })()") == [[5000, 90000], [-1, 1]]
     for address in ("#fit.samples.zoom=x&fit.samples.x=no&hidden=|", "#fit=nothing&fit.samples.zoom=9:1,2,3,4"):
-        assert drawn(browser, page, address).console == []
+        shown = browser.open(page, address)
+        shown.evaluate(f"document.querySelector('{FIGURE}').scrollIntoView()")
+        shown.wait(f"document.querySelector('{FIGURE} .plot').dataset.drawn")
+        assert shown.console == []
 
 
 def test_what_is_seen_is_downloaded(browser, page):

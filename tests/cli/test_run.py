@@ -106,11 +106,15 @@ def test_signals_reach_the_driver_and_all_it_started_once(tmp_path: Path):
             pass
         os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
-    threading.Thread(target=press).start()
-    assert supervised([sys.executable, str(script)]) == 130
-    assert sorted(noted.read_text().split("\n")) == ["", "1 2", "2 2"]
-    assert signal.getsignal(signal.SIGINT) is before
+    # Tests that a shell starts in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=press).start()
+        assert supervised([sys.executable, str(script)]) == 130
+        assert sorted(noted.read_text().split("\n")) == ["", "1 2", "2 2"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert supervised([sys.executable, "-c", "raise SystemExit(3)"]) == 3
 
 

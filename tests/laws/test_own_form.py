@@ -67,7 +67,7 @@ def test_a_form_from_outside_is_fitted_read_drawn_and_predicted(lab, tmp_path):
     assert law.params["a"] == pytest.approx(0.1, abs=1e-6)
     largest = float(table["n_samples"].max())
     assert plan_for_x(law, 4 * largest).score.value == pytest.approx(0.1 + 0.3 * 2, abs=1e-5)
-    assert "a + b sqrt(x)" in law.expression and len(draw_group([panel_of(law)]).axes) == 1
+    assert "a + b sqrt(x)" in law.expression and len(draw_group([panel_of(law)], "Root").axes) == 1
 
 
 def test_an_edited_form_changes_the_settings_of_its_fit(lab, tmp_path):

@@ -81,7 +81,7 @@ def test_the_report_holds_laws_figures_and_claims(done):
     assert "Behaviour keeps growing." in page and "fig4_compute_chinchilla" in page
     assert "993 published models" not in page and "994 published models" in page  # with the one of the fMRI scores
     index = read_json(done.path / "results/small/report/published/figures.json")
-    assert len(index["figures"]) == 25
+    assert len(index["figures"]) == 15  # of laws that this study fits
     (claim,) = read_json(done.path / "results/small/claims.json")["claims"]
     assert len(claim["evidence"]) == 2 and claim["stands"] is not None
     influence = read_json(done.path / "results/small/fits/compute_behavior.corrected.influence.json")
