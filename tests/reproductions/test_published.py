@@ -43,16 +43,6 @@ UNPUBLISHED = {"compute_accuracy": 620, "adv_scaling": 44}
 IN_CORRECTED = MODELS | UNPUBLISHED | {"parameter_pretrained_scaling": 136 + 8, "adv_scaling": 35}
 
 
-@pytest.fixture(scope="module")
-def csv(published_dir):
-    return pd.read_csv(published_dir / "benchmark_scores.csv")
-
-
-@pytest.fixture(scope="module")
-def table(published_dir):
-    return published_table(published_dir / "benchmark_scores.csv", published_dir / "seed_data_scaling.csv")
-
-
 def tiny(tmp_path, **changes):
     """A file of two rows in the form of benchmark_scores.csv."""
     row = dict.fromkeys(SCORES_COLUMNS, 1) | {"region": "V1", "is_pretrained": False, "adv_method": np.nan}

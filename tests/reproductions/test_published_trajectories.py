@@ -21,16 +21,6 @@ PASSES = ROOT / "config/fits/published-passes.yaml"
 
 
 @pytest.fixture(scope="module")
-def csv(published_dir):
-    return pd.read_csv(published_dir / "benchmark_scores.csv")
-
-
-@pytest.fixture(scope="module")
-def table(published_dir):
-    return published_table(published_dir / "benchmark_scores.csv", published_dir / "seed_data_scaling.csv")
-
-
-@pytest.fixture(scope="module")
 def trajectories(published_dir):
     """The table with its checkpoints."""
     names = "benchmark_scores.csv", "benchmark_scores_ckpts.csv"
