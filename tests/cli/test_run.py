@@ -72,8 +72,9 @@ def test_a_profile_is_a_name_or_a_folder(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_is_wrong_is_told_before_snakemake_is_started(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "Popen", None)
-    assert main(["run", "config/studies/dmo.yaml"]) == 1
-    assert "nearest:  config/studies/demo.yaml" in capfd.readouterr().err
+    for wrong in ("config/studies/dmo.yaml", "demo", "dmo.yaml"):
+        assert main(["run", wrong]) == 1
+        assert "nearest:  config/studies/demo.yaml" in capfd.readouterr().err
     assert main(["run", STUDY, "--profile", "slrm"]) == 1
     assert "nearest:  slurm" in capfd.readouterr().err and not list(tmp_path.iterdir())
     with pytest.raises(SystemExit) as refused:

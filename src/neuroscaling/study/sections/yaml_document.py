@@ -232,6 +232,7 @@ def _short(key: Any) -> str:
     return str(key) if len(str(key)) <= 60 else f"{str(key)[:57]}..."
 
 
+SHIPPED = Path("config/studies")
 BYTES = 4_000_000
 
 
@@ -344,9 +345,8 @@ def _text(path: Path, what: str, fix: str) -> str:
             raise StudyError(Problem(what=f"not a readable {what} ({kind})", where=str(path), fix=fix))
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        others = _neighbours(path)
         raise StudyError(
-            Problem(what=f"{what} is missing", where=str(path), nearest=nearest(path, others), fix=fix)
+            Problem(what=f"{what} is missing", where=str(path), nearest=_nearest_file(path), fix=fix)
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -363,6 +363,14 @@ def _text(path: Path, what: str, fix: str) -> str:
                 what=f"not a readable {what} (no text)", where=Place(path, line=line), fix="a text in UTF-8; " + fix
             )
         ) from error
+
+
+def _nearest_file(path: Path) -> str:
+    """The file in the same folder with the most similar name; of a name without a folder, also a shipped study."""
+    if (near := nearest(str(path), _neighbours(path))) or path.parent != Path():
+        return near
+    shipped = {Path(file).stem: file for file in _neighbours(SHIPPED / path)}
+    return shipped.get(nearest(path.stem, shipped), "")
 
 
 def _neighbours(path: Path) -> list[str]:
