@@ -81,8 +81,10 @@ def test_predict_names_a_score_that_no_law_reaches(fit, capsys):
 
 
 def test_files_that_are_not_there_are_named(fit, capsys, tmp_path):
+    fit.with_name("plantd.influence.json").write_text("{}")  # a record beside a fit, and no fit
     status, _, error = run(capsys, "predict", tmp_path / "plantd.json", "--x", 1e15)
     assert status == 1 and "no such fit" in error and f"nearest:  {fit}" in error
+    assert "plantd.influence.json" not in error
     beside = fit.with_name("planted.bootstraps.parquet")
     beside.write_text("no parquet")
     status, _, error = run(capsys, "predict", fit, "--x", 1e15)

@@ -17,7 +17,7 @@ from neuroscaling.forecast.targets_and_budgets import plan_for_compute, plan_for
 from neuroscaling.laws.benchmark_file import BenchmarkFile, read_benchmark_file
 from neuroscaling.laws.finished_law import read_fit
 from neuroscaling.laws.fit_record import FitRecord
-from neuroscaling.laws.influence_record import influence_path, read_influence
+from neuroscaling.laws.influence_record import fit_files, influence_path, read_influence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def fit_with_resamples(path: Path) -> FitRecord:
     """The fit in the file at `path`, with its resamples. Raises DataError where one of its two files is not there."""
     if path.suffix != ".json" or not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
-        known = sorted(str(file) for file in folder.glob("*.json"))
+        known = [str(file) for file in fit_files(folder)]
         problem = Problem(
             what="no such fit",
             where="FIT",

@@ -10,7 +10,7 @@ from typing import Any
 
 from neuroscaling.cli.output import FOR_PEOPLE, FORMATS, show, with_digits
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.laws.influence_record import GroupInfluence, Influence, influence_path, read_influence
+from neuroscaling.laws.influence_record import GroupInfluence, Influence, influence_path, is_influence, read_influence
 from neuroscaling.laws.number_words import bounded
 
 MOST_NAMED = 8
@@ -59,7 +59,7 @@ def _records(given: list[Path]) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.influence.json"))
+    found = sorted(filter(is_influence, folder.glob("*.json")))
     if not found:
         fix = "give results/<study>/fits of a study whose fits are made"
         raise DataError(
@@ -69,7 +69,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _beside(path: Path) -> Path:
-    return path if path.name.endswith(".influence.json") else influence_path(path)
+    return path if is_influence(path) else influence_path(path)
 
 
 def _fit_row(found: Influence, for_people: bool) -> dict[str, Any]:

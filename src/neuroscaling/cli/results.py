@@ -24,6 +24,7 @@ from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.score_table import read_table
 from neuroscaling.laws.finished_law import read_fit
+from neuroscaling.laws.influence_record import fit_files
 from neuroscaling.study.paths import Results
 
 PROGRAM = "neuroscaling"
@@ -32,8 +33,6 @@ BEGIN = re.compile(r"^<!-- table: ", re.M)
 FENCED = re.compile(r"^(```+|~~~+).*?^\1", re.M | re.S)
 DIGITS = 12
 """Of the sha256 that a table states."""
-RECORDS = (".influence.json",)
-"""Files beside fits that are none."""
 Commands = argparse._SubParsersAction
 
 
@@ -75,13 +74,10 @@ def _laws(options: argparse.Namespace) -> None:
 def _fit_files(options: argparse.Namespace) -> list[Path]:
     """The files of the fits that are asked for. Raises DataError for a name that no fit has."""
     folder = options.results / "fits"
-    found = {
-        pattern: sorted(path for path in folder.glob(f"{pattern}.json") if not path.name.endswith(RECORDS))
-        for pattern in options.fits
-    }
+    found = {pattern: fit_files(folder, pattern) for pattern in options.fits}
     absent = [pattern for pattern, paths in found.items() if not paths]
     if absent:
-        known = sorted(path.stem for path in folder.glob("*.json") if not path.name.endswith(RECORDS))
+        known = [path.stem for path in fit_files(folder)]
         fix = "" if known else "give results/<study> of a study whose fits are made"
         what, allowed = "no such fit", listing(known)
         raise DataError([Problem(what=what, where=str(folder), value=one, allowed=allowed, fix=fix) for one in absent])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 FORMAT = "influence/1"
+SUFFIX = ".influence.json"
 JUDGED, NOT_ASKED, NO_LAW = "judged", "not asked", "no law"
 GROUP_COLUMN = "group"
 
@@ -145,7 +146,17 @@ def group_words(column: str, value: Value) -> str:
 def influence_path(fit: str | Path) -> Path:
     """Where the record lies beside the file of a fit."""
     path = Path(fit)
-    return path.with_name(f"{path.stem}.influence.json")
+    return path.with_name(f"{path.stem}{SUFFIX}")
+
+
+def is_influence(path: Path) -> bool:
+    """Whether a file is called as such a record."""
+    return path.name.endswith(SUFFIX)
+
+
+def fit_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """The files of the fits in a folder whose names match `pattern`, without the records beside them."""
+    return sorted(path for path in folder.glob(f"{pattern}.json") if not is_influence(path))
 
 
 def resamples_path(fit: str | Path) -> Path:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neuroscaling.laws.curves import Curve
 from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.report.law_figures import Panel, by_axes, other_forms, shared_ceiling, shared_levels
-from neuroscaling.report.page_content import plain
+from neuroscaling.report.page_content import plain, rounded
 from neuroscaling.report.style import CURVE, MUTED, ON_DARK, SHAPES, Dash, axis_label, form_look, looks
 
 if TYPE_CHECKING:
@@ -188,8 +188,8 @@ def _curve(curve: Curve, band: bool = False) -> dict[str, Any]:
 
 def _numbers(values: Array, digits: int = 5) -> list[Any]:
     """Numbers as JSON knows them, rounded to significant digits; None for those that aren't finite."""
-    rounded = [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in np.asarray(values).tolist()]
-    return [int(v) if v is not None and v.is_integer() and abs(v) < 1e15 else v for v in rounded]
+    short = [rounded(value, digits) for value in np.asarray(values).tolist()]
+    return [int(v) if v is not None and v.is_integer() and abs(v) < 1e15 else v for v in short]
 
 
 def _colors(color: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from neuroscaling.core.encoding_scores import ALL_VERTICES
 from neuroscaling.core.score_scales import LOSS
 from neuroscaling.core.score_table import VALIDATION
-from neuroscaling.report.page_content import frame_data, plain
+from neuroscaling.report.page_content import frame_data, plain, rounded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,7 +247,7 @@ def _series(option: _Option, size: float | None, runs: pd.Series) -> Series:
 
 
 def _cells(values: pd.Series, digits: int) -> list[float | None]:
-    return [None if value != value else float(f"{value:.{digits}g}") for value in values.astype(float)]
+    return [rounded(value, digits) for value in values.astype(float)]
 
 
 def _view(

@@ -14,7 +14,9 @@ from typing import Any
 from neuroscaling.core.commitments import Commitment, read_commitment
 from neuroscaling.core.records import HISTORY_FILE, RunRecord
 from neuroscaling.core.table_files import read_parquet
+from neuroscaling.report.page_content import rounded
 
+DIGITS = 4
 CURVES = ("train_loss", "val_loss", "val_accuracy")
 MOST_POINTS = 30
 """Of a curve on the page: its first, its last, and some between them."""
@@ -65,7 +67,7 @@ def read_curves(path: str | Path) -> dict[str, tuple[list[int], list[float]]]:
     rows = read_parquet(path, ["epoch", *CURVES]).to_pylist()
     found = {}
     for name in CURVES:
-        known = [(int(row["epoch"]), float(f"{row[name]:.4g}")) for row in rows if _is_number(row[name])]
+        known = [(int(row["epoch"]), rounded(row[name], DIGITS)) for row in rows if _is_number(row[name])]
         if known:
             epochs, values = zip(*thinned(known), strict=True)
             found[name] = (list(epochs), list(values))
@@ -125,6 +127,6 @@ def _by_layer(choice: Commitment) -> dict[str, Any]:
         "benchmark": choice.benchmark,
         "region": choice.region,
         "layers": choice.candidates,
-        "scores": [float(f"{value:.4g}") for value in means],
+        "scores": [rounded(value, DIGITS) for value in means],
         "chosen": choice.layer,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -198,6 +199,11 @@ def table_data(rows: Iterable[dict[str, Any]], columns: list[str]) -> dict[str, 
     used = [i for i in range(len(columns)) if any(row[i] is not None for row in cells)]
     shown = [[row[i] for i in used] for row in cells[:MOST_ROWS]]
     return {"columns": [columns[i] for i in used], "rows": shown, "total": len(cells)}
+
+
+def rounded(value: float, digits: int) -> float | None:
+    """A number with so many significant digits; None for one that isn't finite, which JSON doesn't know."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def plain(value: Any) -> Any:
