@@ -1,5 +1,6 @@
 """What records say of where artefacts come from."""
 
+import platform
 import shutil
 import subprocess
 
@@ -61,6 +62,16 @@ def test_git_is_asked_once_for_many_records(monkeypatch):
     assert records[0] == records[2]
     assert records[0]["versions"]["no-such-package"] is None
     assert records[0]["seconds"] == 1.235
+
+
+def test_the_machine_names_host_user_and_slurm_job(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    core_provenance._machine.cache_clear()
+    try:
+        machine = provenance()["machine"]
+    finally:
+        core_provenance._machine.cache_clear()
+    assert machine["slurm_job_id"] == "4711" and machine["user"] and machine["host"] == platform.node()
 
 
 def test_records_of_several_versions_of_a_package_are_counted():

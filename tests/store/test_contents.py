@@ -82,6 +82,8 @@ def test_what_has_no_record_is_unfinished(store):
         ("stimuli/.s-1.0123abcd.old", "stimuli/s-1"),
         ("runs/.r-1.lock", "runs/r-1"),
         ("runs/.r-1.lock.0123abcd.stale", "runs/r-1"),
+        ("scores/IT-1/.a.json.progress.json", "scores/IT-1/a.json"),
+        ("scores/IT-1/..a.json.progress.json.0123abcd.partial", "scores/IT-1/a.json"),
         ("subsets/d-1/.10-s0-1.parquet.0123abcd.partial", "subsets/d-1/10-s0-1.parquet"),
     ],
 )

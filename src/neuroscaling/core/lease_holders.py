@@ -86,7 +86,7 @@ def holder_from(content: bytes) -> Holder | None:
 
 def this_process(flocked: bool) -> Holder:
     """This process as a holder, with a new token."""
-    job = os.environ.get("SLURM_JOB_ID", "")
+    job = slurm_job() or ""
     return Holder(
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
@@ -94,7 +94,7 @@ def this_process(flocked: bool) -> Holder:
         pid=os.getpid(),
         namespace=namespace(),
         start=started(os.getpid()) or "",
-        user=_user(),
+        user=user_name(),
         job=job,
         cluster=own_cluster() if job else "",
         restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
@@ -103,7 +103,13 @@ def this_process(flocked: bool) -> Holder:
     )
 
 
-def _user() -> str:
+def slurm_job() -> str | None:
+    """The number of the Slurm job that this process is of; None for none."""
+    return os.environ.get("SLURM_JOB_ID") or None
+
+
+def user_name() -> str:
+    """Who this process works for, by name where the system knows one."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a list of users

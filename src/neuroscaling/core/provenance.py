@@ -11,11 +11,13 @@ from typing import Any
 
 from neuroscaling import __version__ as VERSION
 from neuroscaling.core.installation import CHECKOUT
+from neuroscaling.core.lease_holders import slurm_job, user_name
 
 
 def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **facts: Any) -> dict[str, Any]:
     """Versions of Python, this library and `packages`; git revision; machine; seconds; and `facts` as given.
 
+    The machine: host, system, processors, and the user and Slurm job that it worked for (null outside of a job).
     All but the last two are found out once a process.
     """
     record = {"versions": installed(packages), "git": git_revision(), "machine": dict(_machine()), **facts}
@@ -61,7 +63,8 @@ def _machine() -> dict[str, Any]:
     found = platform.uname()
     # Not platform.platform(), which starts a process to learn the processor's name.
     system = "-".join(filter(None, [found.system, found.release, found.machine, *platform.libc_ver()]))
-    return {"host": found.node, "system": system, "processors": os.cpu_count()}
+    whose = {"user": user_name(), "slurm_job_id": slurm_job()}
+    return {"host": found.node, "system": system, "processors": os.cpu_count(), **whose}
 
 
 @cache

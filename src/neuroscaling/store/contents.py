@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from neuroscaling.core.errors import DataError, Problem, nearest
+from neuroscaling.core.progress import OF_ARTEFACT
 
 MANIFEST, RUN_RECORD, STATE = "manifest.json", "run.json", "state"
 WEIGHTS = re.compile(r"weights-.*\.safetensors")
 WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?:partial|old)")
 """A temporary file of the artefact `name`, in its folder: being written, or on its way out."""
 LOCK = re.compile(r"\.(?P<name>.+)\.lock(?:\..*)?")
+OF_OTHERS = (WRITTEN, LOCK, OF_ARTEFACT)
+"""Names of files that belong to the artefact beside them, and stay with a dead writer."""
 GROWING = re.compile(r"\..+\.partial")
 """What an extraction goes on from."""
 
@@ -144,14 +147,16 @@ def require_store(root: Path) -> None:
 
 
 def belongs_to(path: Path) -> Path | None:
-    """The artefact that a temporary file or a lock is of, or None where its name doesn't say."""
-    found = WRITTEN.fullmatch(path.name) or LOCK.fullmatch(path.name)
-    return path.with_name(found["name"]) if found else None
+    """The artefact that a temporary file, a lock or a record of progress is of, or None where its name doesn't say."""
+    name, found = path.name, None
+    while match := next(filter(None, (form.fullmatch(name) for form in OF_OTHERS)), None):
+        found = name = match["name"]  # the record of an artefact's progress may itself be half written
+    return path.with_name(found) if found else None
 
 
 def is_temporary(name: str) -> bool:
     """Is this the name of what a writer left, or writes now?"""
-    return bool(WRITTEN.fullmatch(name) or LOCK.fullmatch(name) or name.startswith((".room-", ".writable-")))
+    return any(form.fullmatch(name) for form in OF_OTHERS) or name.startswith((".room-", ".writable-"))
 
 
 @dataclass
