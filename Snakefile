@@ -5,7 +5,8 @@ snakemake --cores 2 --config study=config/studies/demo.yaml
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+# 9.20 takes a function for the priority of a job.
+min_version("9.20")
 
 
 configfile: workflow.source_path("config/config.yaml")

@@ -1,5 +1,8 @@
 """Rules ask for what is absent alone, and each job waits for the jobs that make what it needs."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +171,28 @@ def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):
     once = training_time.memory_limit_mb(ask.study, runs, 1)
     assert training_time.memory_limit_mb(ask.study, runs, 9) == 3 * once
     assert [training_time.time_limit_minutes(ask.study, runs, attempt) for attempt in (1, 2)] == [600, 700]
+
+
+def test_earlier_rows_of_the_run_table_start_earlier(rules, tmp_path):
+    """Snakemake's scheduler, as the profile sets it, on one core: jobs that are asked for in another order."""
+    small = rules(runs=[{"untrained": ["vit_w16"], "seeds": [0, 1]}, {"untrained": ["resnet_w8"], "seeds": [0]}])
+    priorities = {job: small.priority(job) for job in small.study.runs}
+    assert list(priorities.values()) == pytest.approx([1, 2 / 3, 1 / 3])
+    snakefile = tmp_path / "Snakefile"
+    snakefile.write_text(
+        f"PRIORITIES = {priorities}\nrule all:\n    input: sorted(PRIORITIES)\nrule train:\n"
+        "    output: touch('{job}')\n    priority: lambda w: PRIORITIES[w.job]\n    message: 'Train {wildcards.job}'\n"
+    )
+    profile = Path(__file__).parents[2] / "profiles" / "default"
+    command = [sys.executable, "-m", "snakemake", "--profile", str(profile), "--cores", "1", "-d", str(tmp_path)]
+    done = subprocess.run([*command, "-s", str(snakefile)], capture_output=True, text=True, check=True)
+    assert re.findall(r"^Job \d+: Train (\S+)$", done.stderr, re.M) == list(priorities)
+
+
+def test_a_group_of_runs_starts_with_its_earliest(rules):
+    packed = rules(training={"runs_per_job": 10})
+    groups = packed.groups.to_train
+    assert [packed.priority(label) for label in groups] == [
+        1 - min(list(packed.study.runs).index(run) for run in group.runs) / len(packed.study.runs)
+        for group in groups.values()
+    ]

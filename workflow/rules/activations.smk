@@ -11,6 +11,7 @@ rule activations_slice:
         "logs/activations/{job}/{set}-{slice}.log",
     benchmark:
         "benchmarks/activations/{job}/{set}-{slice}.tsv"
+    priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/main.yaml"
     threads: 1
@@ -38,7 +39,7 @@ rule activations:
         "logs/activations/{job}/{set}.log",
     benchmark:
         "benchmarks/activations/{job}/{set}.tsv"
-    priority: 1
+    priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/main.yaml"
     threads: 1

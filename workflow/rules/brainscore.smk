@@ -55,6 +55,7 @@ rule layers:
         "logs/layers/{job}.log",
     benchmark:
         "benchmarks/layers/{job}.tsv"
+    priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/brainscore.yaml"
     threads: 1
@@ -83,6 +84,7 @@ rule brainscore:
         "logs/brainscore/{job}/{recordings}-{set}.log",
     benchmark:
         "benchmarks/brainscore/{job}/{recordings}-{set}.tsv"
+    priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/brainscore.yaml"
     threads: 1

@@ -37,7 +37,12 @@ from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.optional_datasets import read_left_out, write_left_out
 from neuroscaling.study.paths import brace_problems, quote_problems
-from neuroscaling.study.rules import Rules, dataset_name, needs_gpu
+from neuroscaling.study.rules import (
+    AFTER_TRAINING,
+    Rules,
+    dataset_name,
+    needs_gpu,
+)
 
 # Jobs in environments that conda made import the library from where it lies.
 os.environ.update(with_library())

@@ -31,6 +31,7 @@ rule encoding:
         "logs/encoding/{job}/{recordings}-{subjects}.log",
     benchmark:
         "benchmarks/encoding/{job}/{recordings}-{subjects}.tsv"
+    priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/main.yaml"
     threads: 1

@@ -55,6 +55,7 @@ rule train:
         "logs/train/{job}.log",
     benchmark:
         "benchmarks/train/{job}.tsv"
+    priority: lambda w: ASK.priority(w.job)
     conda:
         "../../envs/main.yaml"
     threads: TRAINING.cpus

@@ -28,6 +28,8 @@ from neuroscaling.study.wanted import Absent, Targets
 
 ALL_SUBJECTS = "all-subjects"
 """In place of a subject, where one job scores all subjects of a source."""
+AFTER_TRAINING = 1.0
+"""Added to the priority of jobs that use a trained network: weights that are not kept go before further ones come."""
 MAKERS = (
     ("subset", re.compile(r"subsets/([^/]+)/([^/]+)\.parquet")),
     ("simulate", re.compile(r"simulated/([^/]+)/manifest\.json")),
@@ -83,6 +85,18 @@ class Rules:
     def stimuli(self, stimuli: str) -> StimuliJob:
         """The stimulus set that a job prepares."""
         return self.jobs.stimuli(self.targets.sets[stimuli])
+
+    def priority(self, job: str) -> float:
+        """How early a job of runs starts among those of its kind: above 0, to 1 for the first row of the run table.
+
+        job: the label of a group, which counts as its earliest run.
+        """
+        group = self.groups.to_train.get(job) or self.groups.to_score[job]
+        return 1 - min(self._places[run] for run in group.runs) / len(self._places)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {run: place for place, run in enumerate(self.study.runs)}
 
     # --- training ---------------------------------------------------------------------------------------------------
 
