@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from neuroscaling.study import session
-from neuroscaling.study.session import earlier_jobs, wait_for_earlier
+from neuroscaling.study import slurm_queue
+from neuroscaling.study.slurm_queue import earlier_jobs, wait_for_earlier
 
 from .lab import ROOT, slurm, user_environment, wait_until
 
@@ -49,7 +49,7 @@ def test_jobs_of_an_earlier_driver_are_seen_and_waited_for(cluster, tmp_path, mo
     (tmp_path / "link").symlink_to(place)
     found = {job.id: (job.state, job.what) for job in earlier_jobs(tmp_path / "link")}
     assert found == {running: ("RUNNING", "train a"), waiting: ("PENDING", "table")}
-    monkeypatch.setattr(session, "PAUSE", 0.2)
+    monkeypatch.setattr(slurm_queue, "PAUSE", 0.2)
     driver = threading.Thread(target=wait_for_earlier, args=(place,))
     driver.start()
     slurm("scancel", running)

@@ -32,7 +32,7 @@ from neuroscaling.core.hashing import canonical_json
 from neuroscaling.core.provenance import VERSION
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
-from neuroscaling.study import layer_choice, run_groups, session, wanted
+from neuroscaling.study import layer_choice, run_groups, session, slurm_queue, wanted
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.optional_datasets import read_left_out, write_left_out
@@ -91,7 +91,7 @@ try:
     ABSENT = wanted.Absent(TARGETS, wanted.Inventory(STUDY.store, empty=WHOLE))
     if workflow.is_main_process and not WHOLE:
         if not session.is_locked() and submits_to_slurm():
-            session.wait_for_earlier(Path.cwd())
+            slurm_queue.wait_for_earlier(Path.cwd())
         session.begin_session(ABSENT)
         for note in STUDY.left_out_notes():
             print(note, file=sys.stderr)

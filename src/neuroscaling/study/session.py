@@ -1,21 +1,14 @@
-"""A start of a study waits for earlier Slurm jobs, looks at the store and writes down what the study wants.
+"""A start of a study looks at the store and writes down what the study wants.
 
 The lists in `results/<study>/wanted/` name the score files and runs that the study's own files are made of;
 `artefacts.json` has all names, and what determines them, for `status --why` and `store unused`. They are written only
 where they change, so that their dates say when the study changed.
-
-Snakemake's Slurm plugin (2.8) keeps no list of its jobs and adopts none: what a driver that died had submitted runs on,
-and a new one would submit it again. All jobs of a driver have one name, `<prefix>_<uuid>`, and its working directory.
 """
 
 import os
-import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -215,83 +208,6 @@ def _write_changed(path: Path, content: dict[str, Any]) -> None:
     except NeuroscalingError:
         pass
     write_record(path, content)
-
-
-PAUSE = 10.0
-TELL_EVERY = 300.0
-TRIES = 5
-"""Number of looks at the queue that may fail in a row: a busy controller leaves some unanswered."""
-NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FIELDS = ("%i", "%T", "%j", "%Z", "%k")  # id, state, name, working directory, comment
-BETWEEN = "\x1f"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job in Slurm's queue. state: as squeue has it, such as RUNNING; what: rule and wildcards."""
-
-    id: str
-    state: str
-    what: str
-
-
-def wait_for_earlier(folder: str | Path) -> None:
-    """Wait for the end of jobs that an earlier Snakemake in `folder` submitted.
-
-    To be called by a driver that will submit jobs, before it looks what is there. Those that still wait in the queue
-    keep their place. `scancel` ends the wait. Raises DataError where Slurm gives no answer.
-    """
-    told = None
-    while jobs := earlier_jobs(folder):
-        if told is None or time.monotonic() - told > TELL_EVERY:
-            print(_message(jobs), file=sys.stderr, flush=True)
-            told = time.monotonic()
-        time.sleep(PAUSE)
-    if told is not None:
-        print("No job of the earlier start is left; this one plans now.", file=sys.stderr, flush=True)
-
-
-def earlier_jobs(folder: str | Path) -> list[Job]:
-    """This user's jobs, running or waiting, that a Snakemake working in `folder` submitted; none where Slurm is not.
-
-    Raises DataError where Slurm gives no answer.
-    """
-    if not shutil.which("squeue"):
-        return []
-    folder = Path(folder).resolve()
-    jobs = []
-    for line in _queue().splitlines():
-        number, state, name, place, comment = (line.split(BETWEEN) + [""] * len(FIELDS))[: len(FIELDS)]
-        if NAME.fullmatch(name) and Path(place).resolve() == folder:
-            rule, _, wildcards = comment.removeprefix("rule_").partition("_wildcards_")
-            jobs.append(Job(number, state, f"{rule} {wildcards}".strip()))
-    return jobs
-
-
-def _queue() -> str:
-    command = ["squeue", "--me", "--noheader", "--format", BETWEEN.join(FIELDS)]
-    said = ""
-    for number in range(TRIES):
-        if number:
-            time.sleep(PAUSE)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
-        except subprocess.TimeoutExpired:
-            said = "no answer within 60 s"
-            continue
-        if not done.returncode:
-            return done.stdout
-        said = done.stderr.strip()
-    fix = "start again when `squeue --me` answers: jobs of an earlier start may still run"
-    raise DataError(Problem(what="Slurm does not tell which jobs run", where="squeue", value=said, fix=fix))
-
-
-def _message(jobs: list[Job]) -> str:
-    running = [f"{job.id} ({job.what})" for job in jobs if job.state != "PENDING"]
-    pending = [f"{job.id} ({job.what})" for job in jobs if job.state == "PENDING"]
-    lines = ["An earlier start in this folder left jobs on the cluster. This one plans when they have ended."]
-    lines += [f"  running: {listing(running)}"] * bool(running) + [f"  waiting: {listing(pending)}"] * bool(pending)
-    return "\n".join([*lines, f"  To wait no longer: scancel {' '.join(job.id for job in jobs)}"])
 
 
 KEYS = {
