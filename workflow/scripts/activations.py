@@ -6,7 +6,9 @@ none were asked for); config: extraction (codec, batch, workers, scratch_gb); lo
 
 from neuroscaling.core.logs import script_logging
 
-with script_logging(snakemake.log[0]) as logger:
+with script_logging(
+    snakemake.log[0], [job.run.run for job in snakemake.params.jobs], snakemake.resources.get("gpu", 0)
+) as logger:
     from neuroscaling.activations.extraction import extract, finish, free_weights
     from neuroscaling.core.records import failure_in
     from neuroscaling.study.sections.extraction import ExtractionOptions

@@ -7,7 +7,7 @@ recordings lie); log[0].
 
 from neuroscaling.core.logs import script_logging
 
-with script_logging(snakemake.log[0]):
+with script_logging(snakemake.log[0], [job.run for job in snakemake.params.outputs], snakemake.resources.get("gpu", 0)):
     from neuroscaling.encoding.encoding_job import score_encodings
     from neuroscaling.study.jobs import sound
     from neuroscaling.study.recordings import LocatedSubject

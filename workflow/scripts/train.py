@@ -6,7 +6,9 @@ nodes) and nodes; threads; log[0].
 
 from neuroscaling.core.logs import script_logging
 
-with script_logging(snakemake.log[0]):
+with script_logging(
+    snakemake.log[0], [job.run.run for job in snakemake.params.jobs], snakemake.resources.get("gpu", 0)
+):
     from dataclasses import replace
 
     from neuroscaling.study.sections.training_options import TrainingOptions

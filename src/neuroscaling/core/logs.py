@@ -1,27 +1,47 @@
-"""The log file of a script holds its messages, its warnings, and the traceback of what went wrong."""
+"""The log file of a script holds its messages, its warnings, and the traceback of what went wrong.
+
+Beside it each try of the script is recorded (core/tries.py).
+"""
 
 import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.machine import keep_freed_memory
+from neuroscaling.core.tries import begin_try, end_try
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
-def script_logging(path: str | None) -> Iterator[logging.Logger]:
+def script_logging(path: str | None, runs: Sequence[str] = (), gpus: int = 0) -> Iterator[logging.Logger]:
     """Send log messages to `path` and to standard error for the length of the block, which is all that a script does.
 
-    It begins every job, so it also has the job's process keep the memory that it frees (`keep_freed_memory`).
+    It begins every job, so it also has the job's process keep the memory that it frees (`keep_freed_memory`), and
+    records the try beside the log: runs: that it is to make; gpus: that it asked for.
     An exception is written to the log; a NeuroscalingError also goes to standard error as its message alone,
     and the script ends with exit status 1. A missing package that an extra brings is such an error.
     """
+    begun = begin_try(path, runs, gpus) if path else None
+    raised: BaseException | None = None
+    try:
+        with _logging_to(path) as logger:
+            yield logger
+    except BaseException as error:
+        raised = error
+        raise
+    finally:
+        if path and begun:
+            end_try(path, begun, raised)
+
+
+@contextmanager
+def _logging_to(path: str | None) -> Iterator[logging.Logger]:
     keep_freed_memory()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:

@@ -1,0 +1,73 @@
+"""Each try of a job leaves its seconds and how it ended, also where it was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.logs import script_logging
+from neuroscaling.core.tries import CUT_OFF, DONE, FAILED, STOPPED, begin_try, log_of, moment, read_tries, tries_file
+
+
+def failing(log: Path, error: BaseException) -> None:
+    with pytest.raises(BaseException), script_logging(str(log), ["vit-0a1b2c3d"], 1):  # noqa: B017
+        raise error
+
+
+def test_tries_are_told_with_their_end_and_the_log_has_the_last(tmp_path: Path):
+    log = tmp_path / "train" / "vit.w8-0a1b2c3d.log"
+    log.parent.mkdir()
+    failing(log, DataError([Problem(what="images are damaged", where="digits", value=3)] * 2))
+    failing(log, ZeroDivisionError("division by zero"))
+    failing(log, KeyboardInterrupt())
+    failing(log, SystemExit(128 + signal.SIGTERM))
+    with script_logging(str(log), ["vit-0a1b2c3d", "vit-0a1b2c3d"], 2):
+        pass
+    found = read_tries(tries_file(log))
+    assert [(one.outcome, one.reason) for one in found] == [
+        (FAILED, "images are damaged: digits (1 more)"),
+        (FAILED, "ZeroDivisionError: division by zero"),
+        (STOPPED, None),
+        (CUT_OFF, "it was told to end (SIGTERM)"),
+        (DONE, None),
+    ]
+    assert found[-1].runs == ("vit-0a1b2c3d",) and found[-1].gpus == 2 and found[-1].pid == os.getpid()
+    assert all(one.seconds is not None and one.seconds < 60 and not one.is_alive() for one in found)
+    assert log_of(tries_file(log)) == log
+
+
+def test_a_try_that_was_killed_ends_with_its_log_when_the_next_begins(tmp_path: Path):
+    log = tmp_path / "vit.log"
+    code = (
+        "import os, signal, sys\nfrom neuroscaling.core.logs import script_logging\n"
+        "with script_logging(sys.argv[1], ['vit'], 1) as logger:\n"
+        "    logger.info('epoch 1')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(log)], env=environment, capture_output=True)
+    (killed,) = read_tries(tries_file(log))
+    assert killed.outcome == "" and killed.is_alive() is False and killed.gpu_seconds >= 0
+    last = moment(killed.began) + timedelta(seconds=90)
+    os.utime(log, (last.timestamp(),) * 2)
+    begin_try(log)
+    ended, now = read_tries(tries_file(log))
+    assert (ended.outcome, ended.seconds, ended.gpu_seconds, ended.reason) == (CUT_OFF, 90, 90, None)
+    assert now.is_alive() is True and replace(now, boot="another").is_alive() is None
+
+
+def test_damaged_lines_and_folders_that_cannot_be_written_to_harm_nothing(tmp_path: Path):
+    log = tmp_path / "vit.log"
+    begin_try(log)
+    with open(tries_file(log), "a") as file:
+        file.write('{"ended": 3}\nhalf a li\n[]\n{"began": "yesterday"}\n{"began": "2026-11-29T10:00:00+00:00"}\n')
+    assert len(read_tries(tries_file(log))) == 1
+    (tmp_path / "file").touch()
+    begin_try(tmp_path / "file" / "vit.log")
+    assert read_tries(tmp_path / "nowhere.tries.jsonl") == []
+    assert datetime.now(UTC) - moment(begin_try(log).began) < timedelta(minutes=5)
