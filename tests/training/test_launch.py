@@ -4,9 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+from torch.distributed import TCPStore
 
+from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training import launch
 
 ALONE = """
@@ -81,4 +86,60 @@ def test_processes_side_by_side_share_the_memory_of_their_host(monkeypatch):
 @pytest.mark.parametrize("job", ["", "77"])
 def test_launchers_of_several_nodes_meet_under_the_name_of_their_job(job, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", job)
-    assert launch._meeting(2)[-1] == f"--rdzv-id={job or 'neuroscaling'}"
+    with launch._meeting(2) as options:
+        assert options[-1] == f"--rdzv-id={job or 'neuroscaling'}"
+    with launch._meeting(1) as options:
+        assert options == ["--standalone"]
+
+
+def store_at(options):
+    """The store where the launchers of a job meet, as they reach it."""
+    (end,) = (option for option in options if option.startswith("--rdzv-endpoint="))
+    host, port = end.partition("=")[2].split(":")
+    return TCPStore(host, int(port), is_master=False, timeout=timedelta(seconds=10))
+
+
+def test_two_jobs_on_one_host_meet_apart_and_the_end_of_one_leaves_the_other():
+    with launch._meeting(2) as options:
+        with launch._meeting(2) as others:
+            first, second = store_at(options), store_at(others)
+            first.set("job", "first")
+            second.set("job", "second")
+            assert first.get("job") == b"first"
+        first.set("after", "the end of the other")
+        assert store_at(options).get("after") == b"the end of the other"
+
+
+# As Slurm's own, with this machine for all nodes.
+SRUN = """#!/bin/sh
+nodes=${1#--nodes=}; shift 3
+while [ $nodes -gt 0 ]; do "$@" & all="$all $!"; nodes=$((nodes - 1)); done
+for one in $all; do wait $one || status=$?; done
+exit ${status:-0}
+"""
+WORKER = """
+import os, sys, time
+from pathlib import Path
+folder = Path(Path(sys.argv[1]).read_text())
+(folder / f"rank{os.environ['RANK']}-of-{os.environ['WORLD_SIZE']}").touch()
+while not (folder / "end").exists():
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.slow
+def test_a_group_on_two_nodes_ends_well_though_another_job_ends_before_it(monkeypatch, tmp_path):
+    (tmp_path / "srun").write_text(SRUN)
+    (tmp_path / "srun").chmod(0o755)
+    (tmp_path / "worker_of_two_nodes.py").write_text(WORKER)
+    monkeypatch.setattr(launch, "WORKER", "worker_of_two_nodes")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    with ThreadPoolExecutor(1) as thread:
+        with launch._meeting(2):
+            group = thread.submit(launch.on_many_gpus, str(tmp_path), TrainingOptions(nodes=2), tmp_path)
+            while not group.done() and len([*tmp_path.glob("rank*")]) < 2:
+                time.sleep(0.1)
+        (tmp_path / "end").touch()
+        group.result()
+    assert sorted(path.name for path in tmp_path.glob("rank*")) == ["rank0-of-2", "rank1-of-2"]

@@ -19,7 +19,6 @@ from neuroscaling.study.sections.training_options import TrainingOptions
 
 log = logging.getLogger(__name__)
 WORKER = "neuroscaling.training.job"
-PORT = 29400  # of the rendezvous between nodes
 # States of large networks take their time to write; the launcher ends what doesn't end by itself after this.
 GRACE_SECONDS = 300
 
@@ -65,13 +64,13 @@ def processes_wanted(options: TrainingOptions) -> int:
 def on_many_gpus(jobs: str, options: TrainingOptions, folder: Path) -> None:
     """Train `jobs` (the text of a job file) by a group of processes: `gpus` on each of `nodes`.
 
-    On several nodes one launcher is started on each by srun; they meet on this host, which must be one of them;
+    On several nodes one launcher is started on each by srun; they meet at this process, which all of them reach;
     `folder` is one that all of them see.
     Raises DataError when a process fails.
     """
     gpus, nodes = options.gpus, options.nodes
-    with _file(jobs, folder if nodes > 1 else None) as path:
-        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={gpus}", *_meeting(nodes)]
+    with _file(jobs, folder if nodes > 1 else None) as path, _meeting(nodes) as meeting:
+        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={gpus}", *meeting]
         command += [f"--signals-to-handle={','.join(number.name for number in SIGNALS)}"]
         command += [f"--shutdown-timeout={GRACE_SECONDS}", "-m", WORKER, str(path)]
         _all_end([_srun(nodes) + command], "training on several GPUs failed")
@@ -85,17 +84,28 @@ def side_by_side(jobs: list[str]) -> None:
         _all_end(commands, "training side by side failed", {BESIDE: str(len(jobs))})
 
 
-def _meeting(nodes: int) -> list[str]:
-    """Where the launchers of the nodes meet; one alone needs no agreement."""
+@contextmanager
+def _meeting(nodes: int) -> Iterator[list[str]]:
+    """Where the launchers of the nodes meet, for the length of the block; one alone needs no agreement.
+
+    It is a store of this process, at a port that the system chose: one that a launcher opened would be shared with the
+    launchers of other jobs on its host, and end with it.
+    """
     if nodes == 1:
-        return ["--standalone"]
-    job = os.environ.get("SLURM_JOB_ID") or "neuroscaling"
-    return [
+        yield ["--standalone"]
+        return
+    from torch.distributed import TCPStore
+
+    host, job = socket.gethostname(), os.environ.get("SLURM_JOB_ID") or "neuroscaling"
+    store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
+    yield [
         f"--nnodes={nodes}",
         "--rdzv-backend=c10d",
-        f"--rdzv-endpoint={socket.gethostname()}:{PORT}",
+        f"--rdzv-endpoint={host}:{store.port}",
+        "--rdzv-conf=is_host=0",
         f"--rdzv-id={job}",
     ]
+    del store  # which ends it
 
 
 def _srun(nodes: int) -> list[str]:
