@@ -81,7 +81,9 @@ def test_the_wheel_of_the_sdist_holds_the_package_and_the_pipeline_and_nothing_e
         text = opened.read(next(name for name in opened.namelist() if name.endswith("METADATA"))).decode()
     pipeline = {name.removeprefix(f"{INSIDE}/") for name in names if name.startswith(f"{INSIDE}/")}
     assert pipeline == tracked() | {"library/neuroscaling/__init__.py"}
-    source = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src/neuroscaling").rglob("*") if file.is_file()}
+    packages = [ROOT / "src/neuroscaling", ROOT / "src/snakemake_executor_plugin_neuroscaling_slurm"]
+    files = (file for package in packages for file in package.rglob("*") if file.is_file())
+    source = {str(file.relative_to(ROOT / "src")) for file in files}
     assert names - {f"{INSIDE}/{name}" for name in pipeline} == {name for name in source if "__pycache__" not in name}
     for extra in ("train", "fmri", "brainscore", "report", "dev"):
         assert f"Provides-Extra: {extra}\n" in text

@@ -113,7 +113,9 @@ def user_environment() -> dict[str, str]:
     dropped = ("NEUROSCALING_STORE", "PYTHONPATH", "SLURM_", "SNAKEMAKE_", "PYTEST_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     python = str(ROOT / ".venv/brainscore/bin/python")
-    return {"NEUROSCALING_BRAINSCORE_PYTHON": python} | environment | {"OMP_NUM_THREADS": "1", MARK: "1"}
+    # The executor is found where the library is installed, which may be another checkout than this one.
+    library = {"PYTHONPATH": str(ROOT / "src")}
+    return {"NEUROSCALING_BRAINSCORE_PYTHON": python} | environment | {"OMP_NUM_THREADS": "1", MARK: "1"} | library
 
 
 def slurm(*command: str) -> str:
@@ -173,6 +175,12 @@ def processes_of(node: str) -> list[int]:
     tasks = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _runs_on(entry, node)]
     parents = {_status(pid, "PPid") for pid in tasks}
     return sorted(int(pid) for pid in parents if pid and _status(int(pid), "Name") == "slurmstepd") + tasks
+
+
+def command_lines(node: str) -> list[str]:
+    """What the processes of the jobs on a node were started as, the daemons of Slurm left out."""
+    lines = ((Path("/proc") / str(pid) / "cmdline") for pid in processes_of(node))
+    return [line.read_bytes().replace(b"\0", b" ").decode(errors="replace") for line in lines if line.exists()]
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, describe: Callable[[], str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .lab import ROOT, Job, most_at_once, slurm, user_environment, wait_until
+from .lab import ROOT, Job, command_lines, most_at_once, slurm, user_environment, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -24,6 +24,8 @@ class Storm:
     jobs: list[Job]
     lost: list[Job]
     output: str
+    snakemakes: list[str]
+    """The processes of Snakemake in the two jobs on the node that was to die."""
 
     def of(self, wildcards: str) -> list[Job]:
         """The attempts at one job."""
@@ -43,12 +45,13 @@ def storm(start, kill, tmp_path_factory) -> Storm:
     cancelled = next(job for job in driver.wait_for(2, "score") if job.wildcards == "cancelled")
     # Slurm calls a job running before its work has begun.
     wait_until(lambda: len(list(folder.glob("*.notes"))) == 7, 60, driver.describe)
+    snakemakes = [line for line in command_lines("gpu1") if " -m snakemake " in line]
     slurm("scancel", str(cancelled.id))
     kill("gpu1")
     driver.wait_for(2, "train", "NODE_FAIL")
     (folder / "release").touch()
     output = driver.finish()
-    return Storm(folder, driver.jobs(), [job for job in running if job.node == "gpu1"], output)
+    return Storm(folder, driver.jobs(), [job for job in running if job.node == "gpu1"], output, snakemakes)
 
 
 def test_all_of_it_ends_well(storm):
@@ -67,6 +70,10 @@ def test_no_more_jobs_at_once_than_gpus(storm):
     assert most_at_once([job for job in storm.jobs if job.rule == "train"]) == 4
     devices = {line.split()[1] for name in "abcdef" for line in storm.notes(name)}
     assert devices == {"0", "1"}, "each job sees one of the two GPUs of its node"
+
+
+def test_each_job_starts_one_snakemake(storm):
+    assert len(storm.snakemakes) == 2
 
 
 def test_a_cancelled_job_is_tried_again(storm):

@@ -16,10 +16,12 @@ list_input_changes list_rules list_target_rules print_compilation report rulegra
 
 def submits_to_slurm():
     """Whether the executor is Slurm's, as the command line and its profiles set it, and jobs will be started."""
+    from neuroscaling.study.slurm_queue import EXECUTORS
+
     if not shutil.which("sbatch"):
         return False
     with contextlib.redirect_stderr(io.StringIO()):
         # It names the profiles, and has done so already.
         _, options = parse_args(sys.argv[1:])
     started = not any(getattr(options, name, None) for name in NO_START)
-    return started and options.executor == "slurm"
+    return started and options.executor in EXECUTORS

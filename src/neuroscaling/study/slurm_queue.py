@@ -15,6 +15,8 @@ from pathlib import Path
 
 from neuroscaling.core.errors import DataError, Problem, listing
 
+EXECUTORS = ("neuroscaling-slurm", "slurm")
+"""Names of the executors whose jobs go to Slurm: the one of this library, and the plugin that it is built on."""
 PAUSE = 10.0
 TELL_EVERY = 300.0
 TRIES = 5
