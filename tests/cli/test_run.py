@@ -15,7 +15,7 @@ from neuroscaling.cli.main import main, parsed
 from neuroscaling.cli.run import profile_named, snakemake_command, supervised
 from neuroscaling.cli.run_summary import DriverLog, Failure, driver_log, in_time
 from neuroscaling.core.errors import StudyError
-from neuroscaling.core.installation import PIPELINE, SNAKEFILE
+from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
 
 STUDY = "config/studies/demo.yaml"
 LOG = """Job stats:
@@ -47,7 +47,7 @@ def options(*arguments: str) -> argparse.Namespace:
 
 
 def test_the_command_line_has_the_study_the_cores_and_what_else_is_asked_for():
-    start = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    start = [sys.executable, str(DRIVER), "--snakefile", str(SNAKEFILE)]
     assert snakemake_command(options()) == [*start, "--cores", "all", "--config", f"study={STUDY}"]
     asked = options("--cores", "2", "-n", "--until", "train", "--config", "planning=true", "--rerun-triggers", "mtime")
     rest = ["--cores", "2", "--dry-run", "--until", "train", "--rerun-triggers", "mtime"]
@@ -59,12 +59,14 @@ def test_the_command_line_has_the_study_the_cores_and_what_else_is_asked_for():
 def test_a_profile_is_a_name_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     slurm = str(PIPELINE / "profiles/slurm")
-    assert snakemake_command(options("--profile", "slurm"))[5:7] == ["--profile", slurm]
+    assert snakemake_command(options("--profile", "slurm"))[4:6] == ["--profile", slurm]
     assert "--cores" not in snakemake_command(options("--profile", "slurm"))
     for folder in ("profiles/slurm", "ours"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "config.yaml").touch()
     assert (profile_named("slurm"), profile_named("ours")) == ("profiles/slurm", "ours")
+    both = ["--profile", "profiles/slurm", "--profile", "ours", "--config"]
+    assert snakemake_command(options("--profile", "slurm", "--profile", "ours"))[4:9] == both
     with pytest.raises(StudyError, match="nearest:  local"):
         profile_named("locl")
 
@@ -83,6 +85,35 @@ def test_what_is_wrong_is_told_before_snakemake_is_started(tmp_path, monkeypatch
     with pytest.raises(SystemExit):
         main(["rum", STUDY])
     assert "no command 'rum'; nearest: run" in capfd.readouterr().err
+
+
+def test_an_option_that_snakemake_has_not_is_told_in_a_line_with_the_nearest(tmp_path: Path):
+    command = [sys.executable, str(DRIVER), "--cores", "1", "x", "--untl", "train"]
+    done = subprocess.run(command, cwd=tmp_path, env=with_library(), capture_output=True, text=True)
+    told = "neither `neuroscaling run` nor Snakemake has the option --untl; nearest: --until\nnothing was started.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [(["-m", "neuroscaling.cli", "runs", STUDY], "pandas"), ([str(DRIVER), "--cores", "1"], "snakemake")],
+    ids=["the command", "Snakemake"],
+)
+def test_ctrl_c_during_an_import_leaves_no_traceback(command: list[str], imported: str, tmp_path: Path):
+    """A module that is imported on the way, here one that gets Ctrl-C when it is."""
+    (tmp_path / f"{imported}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)"
+    )
+    paths = os.pathsep.join([str(tmp_path), with_library()["PYTHONPATH"]])
+    done = subprocess.run(
+        [sys.executable, *command],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        # Tests that a shell starts in the background ignore Ctrl-C, and what they start would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_signals_reach_the_driver_and_all_it_started_once(tmp_path: Path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from neuroscaling.cli.output import tell
 from neuroscaling.cli.run_summary import driver_log, summary_lines
 from neuroscaling.core.errors import Problem, StudyError, nearest
-from neuroscaling.core.installation import PIPELINE, SNAKEFILE, with_library
+from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
 from neuroscaling.study.loaded_study import load_study
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -24,8 +24,8 @@ OF_SNAKEMAKE = (Path.home() / ".config" / "snakemake", Path("/etc/xdg/snakemake"
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`, behind the study. What is none of them is Snakemake's."""
-    text = "a folder, or a name: local, slurm, or one of Snakemake's own profiles"
-    parser.add_argument("--profile", metavar="NAME", help=text)
+    text = "a folder, or a name: local, slurm, or one of Snakemake's own profiles; a second one has the last word"
+    parser.add_argument("--profile", action="append", default=[], metavar="NAME", help=text)
     text = "cores of this machine for all jobs together; all of them where neither this nor a profile is given"
     parser.add_argument("--cores", "-c", metavar="N", help=text)
     parser.add_argument("--dry-run", "-n", action="store_true", help="list the jobs, and run none")
@@ -56,9 +56,9 @@ def snakemake_command(options: argparse.Namespace) -> list[str]:
     if named := [setting for setting in options.config if setting.startswith("study=")]:
         fix = "name the study once: neuroscaling run STUDY"
         raise StudyError(Problem(what="a second study is named", where="--config", value=named[0], fix=fix))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
-    if options.profile:
-        command += ["--profile", profile_named(options.profile)]
+    command = [sys.executable, str(DRIVER), "--snakefile", str(SNAKEFILE)]
+    for profile in options.profile:
+        command += ["--profile", profile_named(profile)]
     if options.cores or not options.profile:
         command += ["--cores", options.cores or "all"]
     command += ["--dry-run"] * options.dry_run

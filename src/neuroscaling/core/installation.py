@@ -20,6 +20,8 @@ PIPELINE = WHEEL if WHEEL.is_dir() else CHECKOUT
 LIBRARY = WHEEL / "library" if WHEEL.is_dir() else PACKAGE.parent
 """A folder for PYTHONPATH from which an interpreter of another environment imports this library, and nothing else."""
 SNAKEFILE = PIPELINE / "Snakefile"
+DRIVER = PIPELINE / "workflow" / "driver.py"
+"""The script that runs Snakemake, with its options."""
 EXTRAS = {
     "train": "torch torchvision timm safetensors numcodecs",
     "fmri": "nibabel nilearn netCDF4",
