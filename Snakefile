@@ -12,27 +12,38 @@ min_version("9.20")
 configfile: workflow.source_path("config/config.yaml")
 
 
-include: "workflow/rules/common_slurm.smk"
-include: "workflow/rules/common.smk"
-include: "workflow/rules/common_train.smk"
-include: "workflow/rules/common_scores.smk"
-include: "workflow/rules/simulate.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/activations.smk"
-include: "workflow/rules/brainscore.smk"
-include: "workflow/rules/encoding.smk"
-include: "workflow/rules/laws.smk"
-include: "workflow/rules/published.smk"
-include: "workflow/rules/scores.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/start.smk"
+
+
+# A job on a cluster reads the rules as they were when the driver started, and neither the study nor the checkout.
+if START:
+
+    include: START.rules.resolve()
+
+else:
+
+    include: RULES / "common_slurm.smk"
+    include: RULES / "common.smk"
+    include: RULES / "common_train.smk"
+    include: RULES / "common_scores.smk"
+    include: RULES / "simulate.smk"
+    include: RULES / "train.smk"
+    include: RULES / "activations.smk"
+    include: RULES / "brainscore.smk"
+    include: RULES / "encoding.smk"
+    include: RULES / "laws.smk"
+    include: RULES / "published.smk"
+    include: RULES / "scores.smk"
+    include: RULES / "report.smk"
+
+    rule all:
+        default_target: True
+        input:
+            STUDY.results.report,
+            [STUDY.results.submission(name) for name in ASK.submissions],
+        localrule: True
+
+    include: RULES / "record.smk"
 
 
 report: "workflow/report/workflow.rst"
-
-
-rule all:
-    default_target: True
-    input:
-        STUDY.results.report,
-        [STUDY.results.submission(name) for name in ASK.submissions],
-    localrule: True

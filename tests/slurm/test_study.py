@@ -15,6 +15,19 @@ from .lab import HERE, ROOT, Job, drive, most_at_once, slurm
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
 STUDY = ("--config", "study=slurm.yaml")
+# What is broken while jobs wait and run, and mended when they are done: a start has a copy of it.
+EDITED = (
+    "Snakefile",
+    "slurm.yaml",
+    "recipe.yaml",
+    "workflow/rules/start.smk",
+    "workflow/rules/train.smk",
+    "workflow/scripts/encode.py",
+    "src/neuroscaling/core/installation.py",
+    "src/neuroscaling/laws/study_fit.py",
+    "src/neuroscaling/regression/__init__.py",
+    "src/snakemake_executor_plugin_neuroscaling_slurm/__init__.py",
+)
 
 
 @dataclass
@@ -47,7 +60,13 @@ def finished(start, brainscore_python, tmp_path_factory) -> Finished:
     slurm("scontrol", "update", "nodename=gpu2", "state=drain", "reason=out of service")
     try:
         driver = start(folder, *STUDY, snakefile=folder / "Snakefile")
+        driver.wait_for(1, "simulate", "COMPLETED")
+        before = {folder / name: (folder / name).read_bytes() for name in EDITED}
+        for file in before:
+            file.write_text("edited while a start runs: no job may read this")
         output = driver.finish(timeout=500)
+        for file, content in before.items():
+            file.write_bytes(content)
         return Finished(folder, driver.jobs(), output)
     finally:
         slurm("scontrol", "update", "nodename=gpu2", "state=resume")
@@ -76,7 +95,15 @@ def test_as_many_gpu_jobs_at_once_as_gpus_and_no_more(finished):
     assert most_at_once(finished.gpu_jobs()) == 2
 
 
+def test_an_edited_checkout_is_for_the_next_start(finished):
+    copies = list((finished.folder / ".snakemake/neuroscaling/_code").iterdir())
+    assert len(copies) == 1, "all jobs ran the code of the start"
+    begun = {job.rule for job in finished.jobs if job.start and job.start > min(one.end for one in finished.jobs)}
+    assert {"activations", "brainscore", "encoding", "fit"} <= begun, "they began when the files were broken"
+
+
 def test_nothing_is_left_to_do_afterwards(finished):
+    """Names state settings and code: what the disturbed start made is what an undisturbed one would have made."""
     assert (
         "Nothing to be done"
         in drive(finished.folder, "--dry-run", *STUDY, snakefile=finished.folder / "Snakefile").finish()

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from neuroscaling.core.errors import DataError
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.rules import ALL_SUBJECTS, Rules, dataset_name
-from neuroscaling.study.run_groups import RunGroup, RunGroups, network_groups, read_groups, write_groups
+from neuroscaling.study.run_groups import RunGroup, RunGroups, network_groups
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 IT = "MajajHong2015public.IT-pls"
@@ -76,15 +75,6 @@ def test_a_run_alone_is_labelled_by_its_name_and_a_group_by_what_its_runs_share(
 def test_other_runs_in_a_group_are_another_label():
     assert RunGroup.of(["a"], ["x", "y"]).label != RunGroup.of(["a"], ["x", "z"]).label
     assert RunGroup.of(["a/b", None], ["x", "y"]).label.startswith("a-b-")
-
-
-def test_groups_are_read_as_they_were_written(rules, tmp_path):
-    groups = rules(runs_per_job=2).groups
-    write_groups(tmp_path / "groups.json", groups)
-    assert read_groups(tmp_path / "groups.json") == groups
-    (tmp_path / "groups.json").write_text('{"format": "run-groups/1", "training": [{}]}')
-    with pytest.raises(DataError, match=r"groups\.json"):
-        read_groups(tmp_path / "groups.json")
 
 
 @pytest.mark.parametrize("size", [1, 2])

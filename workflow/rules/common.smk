@@ -2,7 +2,6 @@
 import functools
 import json
 import os
-import shlex
 import subprocess
 import sys
 from dataclasses import asdict
@@ -10,26 +9,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# Snakemake puts the path of its interpreter into shell commands as it is, which a clone in a folder with a space breaks.
-INTERPRETER = (
-    shlex.split(sys.executable)[0] if sys.executable[:1] == "'" else sys.executable
-)
-sys.executable = shlex.quote(INTERPRETER)
-# Rules that are read from a URL have no folder: theirs is the one that pip installed beside the library.
-FOLDER = Path(str(workflow.current_basedir))
-if (source := FOLDER.parents[1] / "src").is_dir():
-    sys.path.insert(0, str(source))
-
-try:
-    from neuroscaling.core.installation import PIPELINE, interpreter, with_library
-except ModuleNotFoundError as error:
-    raise WorkflowError(
-        f"The library of this workflow is missing ({error}).\n"
-        f"pip install neuroscaling, for the Python that runs Snakemake: {INTERPRETER}"
-    )
-from neuroscaling.core.errors import NeuroscalingError, StudyError, listing
+from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
-from neuroscaling.core.provenance import VERSION
+from neuroscaling.core.installation import PIPELINE, interpreter
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import layer_choice, run_groups, session, slurm_queue, wanted
@@ -43,27 +25,6 @@ from neuroscaling.study.rules import (
     dataset_name,
     needs_gpu,
 )
-
-# Jobs in environments that conda made import the library from where it lies.
-os.environ.update(with_library())
-RULES = FOLDER if FOLDER.is_dir() else PIPELINE / "workflow" / "rules"
-
-
-def other_files():
-    """Files of these rules that differ from those that pip installed: they may be of another version."""
-    installed = [*RULES.glob("*.smk"), *RULES.parent.glob("scripts/*.py")]
-    names = {os.path.relpath(file, RULES): file.read_text() for file in installed}
-    # What Snakemake reads from a Git repository loses its last line break.
-    read = {name: Path(workflow.source_path(name)).read_text() for name in names}
-    return sorted(name for name in names if read[name].strip() != names[name].strip())
-
-
-if RULES != FOLDER and workflow.is_main_process and (differing := other_files()):
-    raise WorkflowError(
-        f"The rules at {FOLDER} and the library that pip installed at {RULES} are of different versions: "
-        f"{listing(differing)}.\nName the tag of the installed version ({VERSION}) in the Snakefile, or pip install "
-        "the version of the tag."
-    )
 
 
 def decided(name):
@@ -81,7 +42,7 @@ try:
         decided=decided,
     )
     if found := [
-        *brace_problems({"clone": RULES.parents[1]}),
+        *brace_problems({"clone": PIPELINE, "working directory": Path.cwd()}),
         *layer_choice.choice_problems(STUDY),
     ]:
         raise StudyError(found)
@@ -101,15 +62,9 @@ except NeuroscalingError as error:
         "`neuroscaling check STUDY` looks at the images and builds the networks too."
     )
 
-# Jobs on a cluster read this file again, when some of the runs are there already; they must see the same groups.
-GROUPS_FILE = session.groups_file(STUDY.config.study)
-if workflow.is_main_process or WHOLE or not GROUPS_FILE.is_file():
-    GROUPS = run_groups.RunGroups(
-        training_groups(STUDY, ABSENT.runs), run_groups.network_groups(STUDY)
-    )
-else:
-    GROUPS = run_groups.read_groups(GROUPS_FILE)
-
+GROUPS = run_groups.RunGroups(
+    training_groups(STUDY, ABSENT.runs), run_groups.network_groups(STUDY)
+)
 STORE, TRAINING = STUDY.store, STUDY.config.training
 RESULTS = STUDY.results.root
 ASK = Rules(ABSENT, GROUPS)
@@ -229,7 +184,7 @@ config["training"] = asdict(TRAINING.options(PACK_FOLDERS, STORE.cache()))
 
 onstart:
     PLACES = {
-        "clone": RULES.parents[1],
+        "clone": PIPELINE,
         "working directory": Path.cwd(),
         "study file": config["study"],
         **{f"store {i}": folder for i, folder in enumerate(STORE.folders)},
@@ -242,8 +197,23 @@ onstart:
         [INTERPRETER, "-m", "neuroscaling.cli.main", "check", config["study"]],
         check=True,
     )
-    run_groups.write_groups(GROUPS_FILE, GROUPS)
+    record_start()
     write_left_out(session.left_out_file(STUDY.config.study), STUDY.left_out)
+
+
+def and_record(hook):
+    """A hook that writes down the start too."""
+
+    def both(log):
+        hook(log)
+        record_start()
+
+    return both
+
+
+# Of a module Snakemake runs no hook. Its user's `onstart:`, where there is one, calls that of the module.
+if workflow.modifier.is_module and workflow.modifier.rule_whitelist is None:
+    workflow._onstart = and_record(workflow._onstart)
 
 
 onsuccess:

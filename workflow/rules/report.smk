@@ -6,6 +6,8 @@ rule rulegraph:
         dot=RESULTS / "report/rulegraph.dot",
     log:
         RESULTS / "logs/rulegraph.log",
+    # It reads the study file again: at once, before that may be edited.
+    priority: 1_000_000
     localrule: True
     conda:
         "../../envs/main.yaml"

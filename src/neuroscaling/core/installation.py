@@ -1,21 +1,46 @@
 """Where this library and its pipeline lie, in a checkout or as pip installed them, and what pip did not install.
 
 The wheel holds the pipeline (`Snakefile`, `workflow/`, `config/`, `profiles/`, `envs/`) in the package's folder
-`pipeline/`; in a checkout it lies at the top. Imported by the Snakefile and in both environments: light.
+`pipeline/`; in a checkout it lies at the top. The jobs of a start run a copy of both (core/frozen_code.py), which knows
+where it was copied from. Imported by the Snakefile and in both environments: light.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 
 PACKAGE = Path(__file__).parents[1]
+FROZEN_FACTS = "frozen.json"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Where a frozen copy of this library comes from. revision: of the clone, as provenance names it."""
+
+    pipeline: Path
+    checkout: Path
+    revision: str | None
+
+
+def _frozen() -> Frozen | None:
+    """What a frozen copy says of itself, if this is one."""
+    try:
+        facts = json.loads((PACKAGE.parents[1] / FROZEN_FACTS).read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return Frozen(Path(facts["pipeline"]), Path(facts["checkout"]), facts["revision"])
+
+
+FROZEN = _frozen()
 WHEEL = PACKAGE / "pipeline"
-CHECKOUT = PACKAGE.parents[1]
-PIPELINE = WHEEL if WHEEL.is_dir() else CHECKOUT
+CHECKOUT = FROZEN.checkout if FROZEN else PACKAGE.parents[1]
+PIPELINE = FROZEN.pipeline if FROZEN else WHEEL if WHEEL.is_dir() else CHECKOUT
 """The folder with the Snakefile, the rules, and what a study may name: recipes, fits, claims, columns, studies."""
 LIBRARY = WHEEL / "library" if WHEEL.is_dir() else PACKAGE.parent
 """A folder for PYTHONPATH from which an interpreter of another environment imports this library, and nothing else."""

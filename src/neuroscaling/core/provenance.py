@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from neuroscaling import __version__ as VERSION
-from neuroscaling.core.installation import CHECKOUT
+from neuroscaling.core.installation import CHECKOUT, FROZEN
 from neuroscaling.core.lease_holders import slurm_job, user_name
 
 
@@ -32,7 +32,12 @@ def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
 
 @cache
 def git_revision() -> str | None:
-    """The commit of this source tree, with `+` where it has uncommitted changes; None where it is no clone."""
+    """The commit of this source tree, with `+` where it has uncommitted changes; None where it is no clone.
+
+    Of a frozen copy: what it was when it was copied.
+    """
+    if FROZEN is not None:
+        return FROZEN.revision
     if not (CHECKOUT / ".git").exists():  # a repository further up has this package installed, and is not its own
         return None
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]

@@ -1,23 +1,20 @@
 """Runs share jobs: this module knows which runs make a group, and what the job of a group is called.
 
-Every job of runs is the job of a group, which may hold one run. Groups are kept in one file of a start, since a
-cluster's jobs read the Snakefile again when some of the runs are there already, and must see the same groups.
+Every job of runs is the job of a group, which may hold one run. The driver of a start makes the groups once: its jobs
+are told which runs they have.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
 from neuroscaling.core.file_names import readable_name
-from neuroscaling.core.files import read_json, reading, write_json
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_table import Run
 
 Item = TypeVar("Item")
-FORMAT = "run-groups/1"
 ON_GPU = ("trained", "pretrained", "checkpoint")
 """Kinds of runs whose networks are trained or worth a GPU; untrained ones and baselines are small."""
 
@@ -94,22 +91,6 @@ def network_groups(study: LoadedStudy) -> tuple[RunGroup, ...]:
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """`items` in stretches of at most `size`."""
     return (items[i : i + size] for i in range(0, len(items), size))
-
-
-def write_groups(path: Path, groups: RunGroups) -> None:
-    """Keep the groups of a start, for the jobs of a cluster."""
-    write_json(path, {"format": FORMAT, **asdict(groups)})
-
-
-def read_groups(path: Path) -> RunGroups:
-    """The groups that were kept. Raises DataError for a file that is missing or damaged."""
-    content = read_json(path)
-    with reading(path, "a list of the runs that share jobs", "start the study again"):
-        training, networks = (
-            tuple(RunGroup(group["label"], tuple(group["runs"])) for group in content[kind])
-            for kind in ("training", "networks")
-        )
-        return RunGroups(training, networks)
 
 
 def _kind_of(runs: Sequence[Run]) -> str:

@@ -21,9 +21,9 @@ from neuroscaling.core.records import RUN_RECORD, failure_in, read_record, seale
 from neuroscaling.study.code_fingerprints import STAGE_ENTRIES, parts_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.paths import Results, Store
+from neuroscaling.study.start_records import PRIVATE
 from neuroscaling.study.wanted import Absent, Targets
 
-PRIVATE = Path(".snakemake") / "neuroscaling"
 LOCKS = Path(".snakemake") / "locks"
 
 
@@ -35,13 +35,8 @@ def markers_folder(study: str) -> Path:
     return PRIVATE / study / "made"
 
 
-def groups_file(study: str) -> Path:
-    """File in which the driver keeps which runs share jobs; a cluster's jobs read it."""
-    return PRIVATE / study / "groups.json"
-
-
 def left_out_file(study: str) -> Path:
-    """File in which the driver keeps which optional data sets it left out; its jobs read it."""
+    """File in which the driver keeps which optional data sets it left out, for the graph of the rules."""
     return PRIVATE / study / "left_out.json"
 
 
@@ -57,15 +52,17 @@ def session_marker(study: str) -> Path:
 def begin_session(absent: Absent) -> None:
     """Forget the markers of former starts, and write down what the study wants.
 
-    Markers stay while another driver is at work in this folder: this is a dry run beside it. Raises StudyError where
-    something has to be made and the store can't be written to.
+    While another driver is at work in this folder, this is a dry run beside it, and perhaps of another study file:
+    markers and lists that are there stay as they are. Raises StudyError where something has to be made and the store
+    can't be written to.
     """
     study = absent.targets.study
-    if not is_locked():
+    marker = session_marker(study.config.study)
+    if not (is_locked() and marker.is_file()):
         shutil.rmtree(markers_folder(study.config.study), ignore_errors=True)
-    write_wanted(absent.targets)
-    session_marker(study.config.study).parent.mkdir(parents=True, exist_ok=True)
-    session_marker(study.config.study).write_text(str(time.time_ns()))
+        write_wanted(absent.targets)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(str(time.time_ns()))
     if lacking := absent.results:
         _require_store(absent, lacking)
 
