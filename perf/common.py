@@ -56,13 +56,20 @@ def machine() -> dict[str, Any]:
     return described | ({"gpu": torch.cuda.get_device_name()} if there else {})
 
 
-def report(topic: str, rows: list[dict[str, Any]], keep: bool = False) -> None:
-    """Print the table and write perf/results/<topic>.json; keep: its other cases, which were measured before."""
-    for line in [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]:
+def report(topic: str, rows: list[dict[str, Any]], keep: bool = False, quiet: bool = False) -> None:
+    """Print the table and write perf/results/<topic>.json, whole or not at all.
+
+    keep: its other cases too, which were measured before, on the same GPU if there is one; quiet: print nothing.
+    """
+    for line in [] if quiet else [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]:
         print("  ".join(str(line[column]).ljust(24 if column == "case" else 9) for column in COLUMNS))
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{topic}.json"
     new = {row["case"] for row in rows}
-    before = json.loads(file.read_text())["rows"] if keep and file.is_file() else []
-    rows = [row for row in before if row["case"] not in new] + rows
-    file.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    here = machine()
+    before = json.loads(file.read_text()) if keep and file.is_file() else {"machine": here, "rows": []}
+    same = before["machine"].get("gpu") == here.get("gpu")
+    rows = [row for row in before["rows"] if same and row["case"] not in new] + rows
+    written = file.with_suffix(".partial")
+    written.write_text(json.dumps({"machine": here, "rows": rows}, indent=1) + "\n")
+    written.replace(file)

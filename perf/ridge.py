@@ -6,8 +6,7 @@ one thread: CPU seconds, and peak resident memory above that of interpreter, lib
 himalaya is taken with the
 better of its backends numpy and torch, and with KernelRidgeCV where there are fewer rows than features. scikit-learn's
 leave-one-out criterion chooses other penalties. Agreement: of predictions where both sides chose the same penalty, over
-the largest prediction; `same_penalty` is the share of such targets. `--device cuda` measures the share of the matrix
-product's peak instead: operations of the cost model per second, over those of one product of 8192 x 8192 in float32.
+the largest prediction; `same_penalty` is the share of such targets. perf/gpu.py measures ridge on a GPU.
 """
 
 import argparse
@@ -208,40 +207,10 @@ def sizes(n: int) -> list[int]:
     return [round(m) for m in np.geomspace(10, n, 9)]
 
 
-def peak_share(device: str) -> None:
-    """Print the share of the matrix product's peak that is reached with 8,779 rows, 4,096 features, 39,548 targets."""
-    import torch
-
-    from neuroscaling.regression.voxelwise.budget import flops
-
-    square = torch.randn(8192, 8192, device=device)
-    peak = 2 * 8192**3 / min(_wall(lambda: square @ square, device) for _ in range(10))
-    n, p, t = 8779, 4096, 39548
-    problem = Problem([n], p, 2000, True)
-    problem.held, problem.t = np.tile(problem.held, (1, t // 2000 + 1))[:, :t], t
-    ours(Problem([40], 8, 3, True), device=device)
-    seconds = _wall(lambda: ours(problem, 30_000, device), device)
-    rate = flops(n, p, t, len(ALPHAS), FOLDS, PREDICTED, cuda=True) / seconds
-    print(f"{seconds:.2f} s, {rate / 1e12:.1f} TFLOP/s of {peak / 1e12:.1f} TFLOP/s: {rate / peak:.2f} of the peak")
-
-
-def _wall(function: Callable, device: str) -> float:
-    import torch
-
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    function()
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller problems")
-    parser.add_argument("--device", help="cuda: the share of the matrix product's peak")
     arguments = parser.parse_args()
-    if arguments.device:
-        return peak_share(arguments.device)
     before = os.getloadavg()[0]
     lines = []
     for case in cases(arguments.quick):

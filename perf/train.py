@@ -3,15 +3,10 @@
 Overhead: SIMULATED images in memory, the same network, batches, steps and optimiser; both sides in turns, on one
 thread, CPU seconds of the median. Small tier: runs on few real digits, packed in one process with log-spaced
 evaluations against a process for each run with an evaluation every epoch; wall and CPU seconds from command to weights;
-agreement: of the final validation accuracies. `--device cuda` measures at 224 pixels, with SIMULATED images in a GPU's
-memory, the time of a training step beside timm's; the same step fed with photographs, decoded once or for each step,
-beside it fed with SIMULATED images (both from the end of the first epoch on: before it, networks are built, compiled
-and tried out); and the small tier there.
+agreement: of the final validation accuracies. perf/gpu.py measures the same on a GPU, and more.
 """
 
-import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -23,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import report, row
+from common import quick, report, row
 from loader import SIZE, feed_of, photographs
 from torch.nn import functional
 
@@ -47,7 +42,6 @@ from neuroscaling.training.torch_runtime import autocast, make_scaler, reproduci
 
 DIGITS = DatasetSettings("digits")
 CASES = (("resnet_w16", 32, 64), ("resnet18", 64, 32))  # architecture, pixels, batch
-ON_GPU = {"resnet18": 1024, "resnet50": 512, "vit_small": 512, "convnext_tiny": 256}
 
 
 class Held:
@@ -82,12 +76,12 @@ def ours(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> tuple[f
     return time.process_time() - start, [row.train_loss for row in training.progress.history[1:]]
 
 
-def steady(arch: str, feed: Any, recipe: Recipe, device: torch.device) -> float:
-    """Wall milliseconds an image, from the end of the first epoch on; compiled on a GPU.
+def steady(arch: str, feed: Any, recipe: Recipe, device: torch.device, compile: bool = False) -> float:
+    """Wall milliseconds an image of training, from the end of the first epoch on.
 
     An epoch ends when its losses are read, which waits for the GPU.
     """
-    training, ends = trainer(arch, feed, recipe, device, compile=device.type == "cuda"), []
+    training, ends = trainer(arch, feed, recipe, device, compile), []
     with reproducible(device):
         fit(training, lambda: None, lambda: ends.append(time.monotonic()))
     return 1e3 * (ends[-1] - ends[0]) / ((len(ends) - 1) * feed.n_images)
@@ -143,22 +137,22 @@ def bare(arch: str, feed: Held, recipe: Recipe, device: torch.device) -> tuple[f
     return time.process_time() - start, losses
 
 
-def overhead(quick: bool) -> list[dict[str, Any]]:
+def overhead(small: bool) -> list[dict[str, Any]]:
     """CPU seconds of trainer and bare loop, in turns."""
     rows, device = [], torch.device("cpu")
     keep_freed_memory()  # as every training does; of the whole process, so the bare loop has it too
-    for arch, size, batch in CASES[: 1 if quick else None]:
-        feed = held(size, batch, 4 if quick or size > 32 else 20, device)
+    for arch, size, batch in CASES[: 1 if small else None]:
+        feed = held(size, batch, 4 if small or size > 32 else 20, device)
         recipe = Recipe(
             name="perf",
-            epochs=1 if quick else 8 if size <= 32 else 4,
+            epochs=1 if small else 8 if size <= 32 else 4,
             batch_size=batch,
             optimizer="sgd",
             learning_rate=0.01,
         )
         times: dict[Any, list[float]] = {ours: [], bare: []}
         losses: dict[Any, list[float]] = {}
-        for repeat in range(3 if quick else 8):
+        for repeat in range(3 if small else 8):
             for side in (ours, bare) if repeat % 2 else (bare, ours):
                 seconds, losses[side] = side(arch, feed, recipe, device)
                 times[side].append(seconds)
@@ -167,10 +161,10 @@ def overhead(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def small_tier(quick: bool, device: str = "cpu") -> list[dict[str, Any]]:
-    """Seconds of one job of many small runs, and of a process for each with an evaluation every epoch."""
+def small_tier(n: int, device: str = "cpu", epochs: int = 100) -> list[dict[str, Any]]:
+    """Seconds of one job of n small runs, and of a process for each with an evaluation every epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        sides = [tier(Path(folder) / way, way, 2 if quick else 24) for way in ("packed", "alone")]
+        sides = [tier(Path(folder) / way, way, n, epochs) for way in ("packed", "alone")]
         measured = []
         for jobs, evaluate_alone in zip(sides, (False, True), strict=True):
             start, cpu = time.monotonic(), _children()
@@ -184,11 +178,11 @@ def small_tier(quick: bool, device: str = "cpu") -> list[dict[str, Any]]:
     return [row(f"{what}, wall", wall, other_wall, worst, "s"), row(f"{what}, CPU", cpu, other_cpu, worst)]
 
 
-def tier(folder: Path, way: str, n: int) -> list[RunJob]:
+def tier(folder: Path, way: str, n: int, epochs: int = 100) -> list[RunJob]:
     """Runs on 1 to 10 digits a class; the same weights whatever the evaluations."""
     index = load_index("digits", DIGITS, "train")
     evaluations = "log" if way == "packed" else "published"
-    recipe = load_recipe("digits").model_copy(update={"epochs": 100, "evaluations": evaluations})
+    recipe = load_recipe("digits").model_copy(update={"epochs": epochs, "evaluations": evaluations})
     jobs = []
     for seed in range(n):
         k = (1, 3, 10)[seed % 3]
@@ -199,17 +193,6 @@ def tier(folder: Path, way: str, n: int) -> list[RunJob]:
         run = Run(f"resnet_w8-{k}-s{seed}", "trained", "resnet_w8", "ResNet", **trained, **drawn)
         jobs.append(RunJob(run, subset, folder / run.run))
     return jobs
-
-
-def on_gpu() -> list[dict[str, Any]]:
-    """Images per second of a step, ours and timm's, at 224 pixels in bf16, compiled."""
-    rows, device = [], torch.device("cuda")
-    for arch, batch in ON_GPU.items():
-        recipe = Recipe(name="perf", epochs=6, batch_size=batch, optimizer="sgd", learning_rate=0.01, precision="bf16")
-        feed = held(architecture(arch).input_size, batch, 8, device, rounds=5)
-        title = f"step, {arch} at 224 px"
-        rows.append(row(title, steady(arch, feed, recipe, device), 1e3 / timm_rate(arch, batch), 0.0, "ms/image"))
-    return rows
 
 
 def end_to_end(archs: dict[str, int], device: torch.device, workers: int, n: int = 8192) -> list[dict[str, Any]]:
@@ -229,30 +212,35 @@ def end_to_end(archs: dict[str, int], device: torch.device, workers: int, n: int
     return rows
 
 
-def timm_rate(arch: str, batch: int) -> float:
-    """Images per second of timm's step, as its benchmark.py times it: forward, loss, backward, optimiser."""
+def timm_step(arch: str, size: int, batch: int, device: torch.device, compile: bool, steps: int) -> float:
+    """Milliseconds an image of timm's step, as its benchmark.py times it: forward, loss, backward, optimiser."""
     import timm
     from timm.optim import create_optimizer_v2
 
-    device = torch.device("cuda")
-    network = timm.create_model(architecture(arch).timm_name, num_classes=10).to(
-        device, memory_format=torch.channels_last
-    )
-    network = torch.compile(network.train())
+    made = {"img_size": size} if arch.startswith("vit") else {}
+    network = timm.create_model(architecture(arch).timm_name, num_classes=10, **made)
+    network = network.to(device, memory_format=torch.channels_last).train()
+    network = torch.compile(network) if compile else network
     optimizer = create_optimizer_v2(network, opt="sgd", lr=1e-4)
-    images = torch.randn(batch, 3, 224, 224, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (batch,), device=device)
-    for step in range(240):
-        if step == 40:
-            torch.cuda.synchronize()
+    warm = max(steps // 4, 1)
+    for number in range(warm + steps):
+        if number == warm:
+            _wait(device)
             start = time.monotonic()
         optimizer.zero_grad()
-        with torch.autocast("cuda", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             loss = functional.cross_entropy(network(images), labels)
         loss.backward()
         optimizer.step()
-    torch.cuda.synchronize()
-    return 200 * batch / (time.monotonic() - start)
+    _wait(device)
+    return 1e3 * (time.monotonic() - start) / (steps * batch)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _process(jobs: list[RunJob], folder: Path, device: str) -> None:
@@ -273,17 +261,9 @@ def _accuracy(job: RunJob) -> float:
 
 def main() -> None:
     """Compare, print, and keep the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a smaller problem")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    options = parser.parse_args()
+    small = quick(__doc__)
     torch.set_num_threads(1)
-    if options.device == "cuda":
-        cores = len(os.sched_getaffinity(0))
-        fed = end_to_end(ON_GPU, torch.device("cuda"), cores - 1)
-        report("train_cuda", on_gpu() + fed + small_tier(options.quick, "cuda"))
-    else:
-        report("train", overhead(options.quick) + small_tier(options.quick))
+    report("train", overhead(small) + small_tier(2 if small else 24))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
@@ -22,11 +23,16 @@ WITHOUT_FAKES = ("aten::_fused_sgd_", "aten::_fused_adamw_")
 
 
 class Waits(TorchDispatchMode):
-    """Notes down what makes the host wait for a GPU: reading a value, and copies that do not say `non_blocking`."""
+    """Notes down what makes the host wait for a GPU: reading a value, and copies that do not say `non_blocking`.
 
-    def __init__(self) -> None:
+    made_up: a number that is read of the GPU is 1 (0 if whole), an array is 0; otherwise torch refuses to read what a
+    fake has not.
+    """
+
+    def __init__(self, made_up: bool = False) -> None:
         super().__init__()
         self.seen: list[str] = []
+        self.made_up = made_up
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         options = kwargs or {}
@@ -38,12 +44,21 @@ class Waits(TorchDispatchMode):
         if name in WITHOUT_FAKES:  # fused optimisers, which take all or nothing on a GPU
             assert {leaf.device for leaf in tree_leaves((args, options)) if isinstance(leaf, torch.Tensor)} == {GPU}
             return None
-        return func(*args, **options)
+        if self.made_up and name == READS[0]:
+            return int(args[0].is_floating_point())
+        made = func(*args, **options)
+        if self.made_up and name == "aten::_to_copy" and args[0].is_cuda and made.device.type == "cpu":
+            with unset_fake_temporarily():
+                return torch.zeros(made.shape, dtype=made.dtype)
+        return made
 
 
 @contextmanager
-def fake_gpu(monkeypatch: Any) -> Iterator[Waits]:
-    """Tensors sent to `GPU` in the block are fakes on a GPU with 80 GB of memory; what made the host wait."""
+def fake_gpu(monkeypatch: Any, made_up: bool = False) -> Iterator[Waits]:
+    """Tensors sent to `GPU` in the block are fakes on a GPU with 80 GB of memory; what made the host wait.
+
+    made_up: what comes back from it are ones and zeros, so that what reads results runs to its end.
+    """
     for owner, name, value in (
         (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
         (torch.cuda, "is_bf16_supported", lambda: True),
@@ -59,8 +74,29 @@ def fake_gpu(monkeypatch: Any) -> Iterator[Waits]:
     ):
         monkeypatch.setattr(owner, name, value)
     monkeypatch.setattr(FakeTensor, "__deepcopy__", _copied, raising=False)
-    with FakeTensorMode(allow_non_fake_inputs=True), Waits() as waits:
+    if made_up:
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: None)
+        monkeypatch.setattr(torch.cuda, "Event", _Event)
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+        monkeypatch.setattr(
+            FakeTensor, "numpy", lambda tensor: np.zeros(tensor.shape, str(tensor.dtype)[6:]), raising=False
+        )
+    with FakeTensorMode(allow_non_fake_inputs=True), Waits(made_up) as waits:
         yield waits
+
+
+def _no_numbers(tensor: torch.Tensor) -> np.ndarray:
+    return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+
+
+class _Event:
+    """A place in the work of a GPU that does none."""
+
+    def record(self) -> None:
+        """There is nothing to wait for."""
+
+    def synchronize(self) -> None:
+        """Nothing is waited for."""
 
 
 def real(function: Any) -> Any:

@@ -235,7 +235,7 @@ def write_gram(folder: Path, layer: StoredLayer, device: str = "cpu") -> StoredL
     if layer.features is None:
         raise ValueError(f"the features of {layer.name} are not kept")
     blocks, shape = column_blocks(folder, layer.name, layer.features), layer.layout.shape
-    gram = _on_device(blocks, shape, device) if device.startswith("cuda") else Gram.of_blocks(blocks)
+    gram = gram_on(device, blocks, shape) if device.startswith("cuda") else Gram.of_blocks(blocks)
     products = _write(folder, f"{GRAM}/{layer.name}", gram.products)
     row_sums = _write(folder, f"{GRAM}/{ROW_SUMS}/{layer.name}", gram.sums[:, None])
     return replace(layer, gram=products, row_sums=row_sums)
@@ -260,7 +260,8 @@ def _write_shards(folder: Path, array: str, layout: Layout, values: np.ndarray) 
         yield writer.close()
 
 
-def _on_device(blocks: Iterator[np.ndarray], shape: tuple[int, int], device: str) -> Gram:
+def gram_on(device: str, blocks: Iterator[np.ndarray], shape: tuple[int, int]) -> Gram:
+    """The Gram matrix of features (n, p) = `shape`, in blocks of columns, summed in float64 on a torch device."""
     import torch  # heavy, and for Gram matrices on a GPU alone
 
     n, features = shape
