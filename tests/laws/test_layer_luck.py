@@ -11,6 +11,8 @@ from neuroscaling.laws.study_fit import fit_table
 from tests.laws.test_fit_job import job
 from tests.support.planted_networks import Planted, planted_table
 
+# What pandas will drop is noticed here.
+pytestmark = pytest.mark.filterwarnings("error::DeprecationWarning", "error::FutureWarning")
 LUCKY = Planted(networks=60, luck=0.02, region="V1")
 
 

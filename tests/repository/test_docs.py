@@ -213,7 +213,7 @@ MADE = [
 def test_tables_of_results_are_what_their_commands_print(page, tmp_path, monkeypatch):
     """Each states its command and the files that it was made of. NEUROSCALING_RESULTS: the folder that has the results
     of `published`, `published-passes`, `v4`, `fashion` and `demo`, from which each is made again."""
-    for table in results.tables_of(page):
+    for table in results.tables_of(page, page.read_text()):
         main._parser().parse_args(table.command.split()[1:])
         made = rf"\| --- \|.*\n\*Made by `{re.escape(table.command)}`, of .* \((sha256|hash) [0-9a-f]{{12}}\)\.\*\n"
         assert re.search(made, table.text, re.S), f"{table.where}: `neuroscaling results page {page}` makes it"

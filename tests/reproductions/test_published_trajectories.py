@@ -44,7 +44,7 @@ def test_compute_of_checkpoints_follows_the_table_of_ends(trajectories):
     ends = (
         trajectories[trajectories["scored_at"] == END_OF_TRAJECTORY].drop_duplicates("model_id").set_index("model_id")
     )
-    last = rows.set_index("model_id").join(ends[["total_flops", "n_epochs"]], rsuffix="_end")
+    last = rows.set_index("model_id").join(ends[["total_flops", "n_epochs"]].add_suffix("_end"))
     last = last[(last["epochs"] == last["n_epochs_end"]) & last["total_flops_end"].notna()]
     assert len(last) == 40
     np.testing.assert_allclose(last["total_flops"], last["total_flops_end"], rtol=1e-12)

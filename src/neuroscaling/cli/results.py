@@ -103,18 +103,24 @@ def _scores(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a document. where: its place; command: that makes it; text: what stands there now."""
+    """A table of a document. where: its place; command: that makes it; text: what stands there now, and its span."""
 
     where: Place
     command: str
     text: str
+    span: tuple[int, int]
 
 
-def tables_of(page: Path) -> list[Table]:
-    """The tables of a document that commands make. Raises DataError for one without an end, and for a page without."""
-    content = page.read_text(encoding="utf-8")
+def tables_of(page: Path, content: str) -> list[Table]:
+    """The tables of a document that commands make, in their order. content: its text.
+
+    Raises DataError for one without an end, and for a page without.
+    """
     blocks = _outside_code(BLOCK, content)
-    found = [Table(Place(page, line=content.count("\n", 0, block.start()) + 1), block[1], block[2]) for block in blocks]
+    found = [
+        Table(Place(page, line=content.count("\n", 0, block.start()) + 1), block[1], block[2], block.span(2))
+        for block in blocks
+    ]
     if len(_outside_code(BEGIN, content)) != len(found):
         raise DataError(Problem(what="a table has no `<!-- end of table -->`", where=str(page)))
     if not found:
@@ -134,10 +140,10 @@ def _page(options: argparse.Namespace, whole: argparse.ArgumentParser) -> int:
     for page in options.pages:
         if not page.is_file():
             raise DataError(Problem(what="no such page", where=str(page)))
-        made = [made_table(table, whole) for table in tables_of(page)]
         content = fresh = page.read_text(encoding="utf-8")
-        for block, text in reversed(list(zip(_outside_code(BLOCK, content), made, strict=True))):
-            fresh = fresh[: block.start(2)] + text + fresh[block.end(2) :]
+        made = [(*table.span, made_table(table, whole)) for table in tables_of(page, content)]
+        for begin, end, text in reversed(made):
+            fresh = fresh[:begin] + text + fresh[end:]
         changed = fresh != content
         stale += changed
         print(f"{page}: {'out of step' if options.check else 'written'}" if changed else f"{page}: in step")

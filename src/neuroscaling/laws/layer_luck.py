@@ -78,9 +78,8 @@ def _differences(scores: BenchmarkScores, scale: str, frozen: set[str]) -> tuple
     rows = scores.rows
     network = ["group", "network"]
     on = rows[rows["run"].isin(frozen)].drop_duplicates(network).set_index(network)
-    here = rows[rows["scale"] == scale].join(
-        on[["seed", "scale", "layers_from"]], on=network, rsuffix="_on", how="inner"
-    )
+    chosen_on = on[["seed", "scale", "layers_from"]].add_suffix("_on")
+    here = rows[rows["scale"] == scale].join(chosen_on, on=network, how="inner")
     lucky = here["seed"] == here["seed_on"]
     found = here[lucky].groupby(network)["score"].mean() - here[~lucky].groupby(network)["score"].mean()
     found = found.dropna()

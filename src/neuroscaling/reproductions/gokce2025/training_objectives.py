@@ -106,7 +106,7 @@ def full_pairs(study: PublishedData) -> pd.DataFrame:
     frame, tuned = supervised(study.models, ["imagenet"]), adversarial_models(study)
     plain = frame[frame["samples_per_class"] == 0].groupby("arch")[SCORES].mean()
     attacked = tuned[tuned["samples_per_class"] == 0].set_index("arch")[SCORES]
-    return attacked.join(plain, lsuffix="_adversarial", rsuffix="_supervised", how="inner")
+    return attacked.add_suffix("_adversarial").join(plain.add_suffix("_supervised"), how="inner")
 
 
 def _objective_counts(study: PublishedData) -> dict[str, Any]:
