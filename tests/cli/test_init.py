@@ -9,8 +9,13 @@ from PIL import Image
 
 from neuroscaling.cli import init as init_command
 from neuroscaling.cli.main import main
+from neuroscaling.cli.run import profile_named
+from neuroscaling.core.installation import PIPELINE
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
+from neuroscaling.study.sections.key_types import is_dotted_path
 from tests.support.own_arrays import write_images
+from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
+from tests.support.simulated_things import ThingsSettings, write_things
 
 CLASSES = {"cat": 40, "dog": 33}
 
@@ -69,6 +74,38 @@ def values_of_x(study: LoadedStudy) -> dict[str, set[object]]:
     return found
 
 
+def write_data(recordings: str) -> None:
+    """SIMULATED data in the layout of the authors, or images and a function."""
+    if recordings == "nsd":
+        write_nsd_tree(".", NsdSettings(sessions=(("subj01", 1),), shared=2, spaces=("fsaverage",), image_size=8))
+    elif is_dotted_path(recordings):
+        write_images(Path("shown"), ["0.png", "1.png"], 8)
+        Path("our_lab.py").write_text("def read(options, subject): ...\n")
+    else:
+        write_things(".", ThingsSettings(concepts=6, exemplars=2, known=4, people=("sub-01",)))
+
+
+@pytest.mark.parametrize(
+    ("recordings", "arguments", "text"),
+    [
+        ("nsd", ("--data", "nsd"), "docs/nsd.md"),
+        ("tvsd", ("--data", "tvsd", "--stimuli", "things"), "docs/things.md"),
+        ("things_fmri", ("--data", "things_fmri", "--stimuli", "things"), "docs/things.md"),
+        ("our_lab:read", ("--stimuli", "shown", "--subjects", "anna,bert", "--regions", "V4 IT"), "own-recordings.md"),
+    ],
+)
+def test_each_kind_of_recordings_has_its_section_and_its_laws(recordings, arguments, text, monkeypatch, here):
+    """The reader of studies takes each key, and finds the files."""
+    write_data(recordings)
+    monkeypatch.syspath_prepend(str(here))
+    study = written("--pretrained", "--recordings", recordings, *arguments)
+    (section,) = study.config.encoding
+    assert section.source == recordings and text in Path("study.yaml").read_text()
+    assert {job.settings["fit"] for job in study.fits.values()} == {"parameters", "mapping-images"}
+    assert all(len(values) >= 3 for values in values_of_x(study).values())
+    assert all(job.settings["filters"]["benchmark"] == section.benchmark_of("") for job in study.fits.values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "laws"),
     [
@@ -124,6 +161,8 @@ def test_files_begin_with_their_schema_and_are_never_overwritten(capsys):
         (("--pretrained", "--images", "digits"), ["trained already"]),
         (("--recordings", "algonauts2023"), ["--data FOLDER"]),
         (("--recordings", "algonauts2023", "--data", "nowhere"), ["nowhere"]),
+        (("--recordings", "tvsd"), ["with monkeyF and monkeyN", "--stimuli FOLDER", "2 problems"]),
+        (("--recordings", "our_lab:read", "--stimuli", "empty"), ["--subjects NAMES", "--regions NAMES"]),
         (("--recordings", "empty"), ["no images/", "no responses.*", "no units.csv"]),
         (("--images", "empty"), ["no training or no validation images"]),
         (("--name", "a b"), ["not a name of a study"]),
@@ -135,6 +174,25 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_written(arguments, phrases
     said = capsys.readouterr().err
     assert all(phrase in said for phrase in phrases), said
     assert not list(here.glob("**/*.yaml"))
+
+
+def test_a_profile_is_copied_to_where_run_looks_first(capsys):
+    assert profile_named("slurm") == str(PIPELINE / "profiles/slurm")
+    assert main(["init", "--profile", "slurm"]) == 0
+    assert (
+        "profiles/slurm/partitions.yaml" in capsys.readouterr().out.split()
+        and profile_named("slurm") == "profiles/slurm"
+    )
+    for path in Path("profiles/slurm").iterdir():
+        assert path.read_text() == (PIPELINE / path).read_text()
+    for wrong, told in (
+        (["--profile", "slurm"], "edit it"),
+        (["--profile", "slrm"], "nearest:  slurm"),
+        (["mine.yaml", "--profile", "local"], "a study and a profile at once"),
+    ):
+        assert main(["init", *wrong]) == 1
+        assert told in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["profiles"]
 
 
 def test_on_a_terminal_it_asks(monkeypatch, capsys):

@@ -6,19 +6,29 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from neuroscaling.cli import init_study
-from neuroscaling.cli.init_study import DIGITS, NONE, Images, Plan, Recordings, data_name, fits_text, study_text
+from neuroscaling.cli import init_recordings, init_study
+from neuroscaling.cli.init_recordings import Recordings
+from neuroscaling.cli.init_study import DIGITS, NONE, Images, Plan, data_name, fits_text, study_text
 from neuroscaling.cli.output import counted, tell
+from neuroscaling.cli.run import shipped_profiles
 from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, nearest
+from neuroscaling.core.installation import PIPELINE
 from neuroscaling.core.table_files import read_any_table
 from neuroscaling.study import architectures
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.sections.encoding import ArraysEncoding
-from neuroscaling.study.sections.key_types import NAME, NAME_IN_WORDS
+from neuroscaling.study.sections.key_types import NAME, NAME_IN_WORDS, is_dotted_path
 from neuroscaling.study.sections.recordings import ColumnSplit, DrawnSplit, LocalData
 
-KINDS = ("simulated", "v4", "algonauts2023", "brainscore", NONE)
-OTHER_KINDS = "docs/data.md has the sources that you add by hand: nsd, tvsd, things_fmri, a function of your own"
+KINDS = ("simulated", "v4", "algonauts2023", "nsd", "tvsd", "things_fmri", "brainscore", NONE)
+IN_FOLDERS = {
+    "algonauts2023": "the folder with subj01, subj02, ... (docs/fmri.md)",
+    "nsd": "the folder with nsddata, nsddata_betas and nsddata_stimuli (docs/nsd.md)",
+    "tvsd": "the folder with monkeyF and monkeyN (docs/things.md)",
+    "things_fmri": "the folder with betas_csv (docs/things.md)",
+}
+"""Kinds whose data the user has in a folder."""
+OF_THINGS = ("tvsd", "things_fmri")
 RESPONSES = ("npy", "parquet", "zarr", "nc", "h5", "hdf5", "mat")
 VALIDATION = ("val", "validation", "valid", "test")
 OF_DIGITS, OF_IMAGES, PUBLISHED = "resnet_w16,vit_w32", "resnet18", "resnet18,resnet34,resnet50"
@@ -35,17 +45,27 @@ def add_init_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", metavar="NAMES", help=text)
     text = "take the networks' published weights in place of training them"
     parser.add_argument("--pretrained", action="store_true", help=text)
-    text = f"{', '.join(KINDS)}, or the folder of recordings of your own (docs/own-recordings.md)"
+    text = f"{', '.join(KINDS)}; the folder of recordings of your own, or package.module:function"
     parser.add_argument("--recordings", metavar="KIND", help=text)
-    parser.add_argument("--data", default="", metavar="FOLDER", help="where the recordings of v4 or algonauts2023 lie")
+    text = f"where the recordings lie, of {', '.join(IN_FOLDERS)} or v4"
+    parser.add_argument("--data", default="", metavar="FOLDER", help=text)
+    text = "the images that were shown: of THINGS for tvsd and things_fmri, or those of a function of your own"
+    parser.add_argument("--stimuli", default="", metavar="FOLDER", help=text)
+    parser.add_argument("--subjects", default="", metavar="NAMES", help="subjects of a function of your own")
+    parser.add_argument("--regions", default="", metavar="NAMES", help="regions that it tells, for the laws")
+    text = "copy the profile slurm or local to profiles/NAME here, to set it for your site; no study is written"
+    parser.add_argument("--profile", metavar="NAME", help=text)
 
 
 def init(options: argparse.Namespace) -> None:
     """Write a study and its laws, and say what to do next.
 
     Asks on a terminal where no option is given. Raises StudyError, and leaves nothing, where a file is there already or
-    the study can't be run.
+    the study can't be run. With `--profile` it writes the files of a profile in place of a study.
     """
+    if options.profile:
+        write_profile(options)
+        return
     if sys.stdin.isatty() and not (options.images or options.networks or options.recordings or options.pretrained):
         ask(options)
     plan = planned(options)
@@ -67,6 +87,26 @@ def init(options: argparse.Namespace) -> None:
     )
 
 
+def write_profile(options: argparse.Namespace) -> None:
+    """Copy a profile of the pipeline to where `run` looks first. Raises StudyError where there is none, or one here."""
+    name, folder = options.profile, Path("profiles") / options.profile
+    known = shipped_profiles()
+    if name not in known:
+        allowed, near = ", ".join(known), nearest(name, known)
+        what = "there is no such profile"
+        raise StudyError(Problem(what=what, where="--profile", value=name, allowed=allowed, nearest=near))
+    if given := [key for key, value in vars(options).items() if value and key not in ("profile", "command", "more")]:
+        fix = "two commands: `neuroscaling init --profile NAME` writes no study, and copies to profiles/NAME here"
+        raise StudyError(Problem(what="a study and a profile at once", where="init", value=", ".join(given), fix=fix))
+    if folder.exists():
+        fix = f"edit it: `neuroscaling run STUDY --profile {name}` takes it before the shipped one"
+        raise StudyError(Problem(what="the profile is there already", where=str(folder), fix=fix))
+    shipped = sorted(path for path in (PIPELINE / "profiles" / name).iterdir() if path.is_file())
+    write_new({folder / path.name: path.read_text(encoding="utf-8") for path in shipped})
+    print(*(folder / path.name for path in shipped), sep="\n")
+    tell([f"Set these files for your site, then: neuroscaling run STUDY --profile {name}"])
+
+
 def ask(options: argparse.Namespace) -> None:
     """Ask for what the options leave open; an empty answer takes what is in brackets."""
     options.images = answer(f"Training images: {DIGITS}, a folder, or {NONE}", DIGITS)
@@ -74,8 +114,10 @@ def ask(options: argparse.Namespace) -> None:
         options.pretrained = answer("Weights: published or untrained", "published") == "published"
     options.networks = answer("Networks, with commas between", _usual_networks(options))
     options.recordings = answer(f"Recordings: {', '.join(KINDS)}, or a folder of your own", "simulated")
-    if options.recordings == "algonauts2023":
-        options.data = answer("Folder of the Algonauts 2023 data", "")
+    if options.recordings in IN_FOLDERS:
+        options.data = answer(f"Data of {options.recordings}: {IN_FOLDERS[options.recordings]}", "")
+    if options.recordings in OF_THINGS:
+        options.stimuli = answer("Folder of the images of THINGS", "")
 
 
 def answer(question: str, usual: str) -> str:
@@ -89,7 +131,7 @@ def planned(options: argparse.Namespace) -> Plan:
     file, name = target(options.path, options.name)
     images = options.images or (NONE if options.pretrained else DIGITS)
     kind = "pretrained" if options.pretrained else "untrained" if images == NONE else "trained"
-    networks = tuple(dict.fromkeys(re.split(r"[,\s]+", (options.networks or _usual_networks(options)).strip(", "))))
+    networks = _names(options.networks or _usual_networks(options))
     recordings = options.recordings or "simulated"
     if problems := list(_problems(name, images, kind, networks, recordings, options)):
         raise StudyError(problems)
@@ -99,8 +141,13 @@ def planned(options: argparse.Namespace) -> Plan:
         networks=networks,
         kind=kind,
         images=_images(images),
-        recordings=_recordings(recordings, options.data),
+        recordings=_recordings(recordings, options),
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names with commas or spaces between them, each once."""
+    return tuple(dict.fromkeys(name for name in re.split(r"[,\s]+", text) if name))
 
 
 def target(path: Path | None, name: str | None) -> tuple[Path, str]:
@@ -146,10 +193,18 @@ def _problems(
     if recordings == NONE and images == NONE:
         what, fix = "nothing would be measured: no recordings, and no images to train on", "--recordings or --images"
         yield Problem(what=what, where="--recordings", value=recordings, fix=fix)
-    if recordings == "algonauts2023" and not options.data:
-        fix = "--data FOLDER: the folder with subj01, subj02, ... (docs/fmri.md)"
+    if recordings in IN_FOLDERS and not options.data:
+        fix = f"--data FOLDER: {IN_FOLDERS[recordings]}"
         yield Problem(what="the folder of the data is not named", where="--recordings", value=recordings, fix=fix)
-    if recordings not in KINDS:
+    if (recordings in OF_THINGS or is_dotted_path(recordings)) and not options.stimuli:
+        fix = "--stimuli FOLDER: the images that were shown"
+        yield Problem(what="the folder of the images is not named", where="--recordings", value=recordings, fix=fix)
+    if is_dotted_path(recordings):
+        if not (_names(options.subjects) and _names(options.regions)):
+            fix = "--subjects NAMES for whom it is called, and --regions NAMES that it returns"
+            what = "nothing tells what the function returns"
+            yield Problem(what=what, where="--recordings", value=recordings, fix=fix)
+    elif recordings not in KINDS:
         yield from _own_problems(Path(recordings))
 
 
@@ -177,7 +232,7 @@ def _images(images: str) -> Images | None:
 
 def _own_problems(folder: Path) -> Iterator[Problem]:
     if not folder.is_dir():
-        near, allowed = nearest(str(folder), KINDS), f"{', '.join(KINDS)}, or a folder; {OTHER_KINDS}"
+        near, allowed = nearest(str(folder), KINDS), f"{', '.join(KINDS)}, a folder, or package.module:function"
         yield Problem(what="unknown recordings", where="--recordings", value=str(folder), allowed=allowed, nearest=near)
         return
     fix = "docs/own-recordings.md has the layout: images/, responses.npy, units.csv, stimuli.csv"
@@ -192,29 +247,38 @@ def _table(folder: Path, stem: str, endings: Iterable[str] = ("csv", "parquet"))
     return next((f"{stem}.{ending}" for ending in endings if (folder / f"{stem}.{ending}").exists()), None)
 
 
-def _recordings(kind: str, data: str) -> Recordings | None:
+def _recordings(kind: str, options: argparse.Namespace) -> Recordings | None:
+    data, stimuli = options.data, options.stimuli
     match kind:
         case "none":
             return None
         case "simulated":
-            return init_study.simulated()
+            return init_recordings.simulated()
         case "brainscore":
-            return init_study.brainscore()
+            return init_recordings.brainscore()
         case "v4":
-            return init_study.v4(data)
+            return init_recordings.v4(data)
         case "algonauts2023":
-            return init_study.algonauts(data)
+            return init_recordings.algonauts(data)
+        case "nsd":
+            return init_recordings.nsd(data)
+        case "tvsd":
+            return init_recordings.tvsd(data, stimuli)
+        case "things_fmri":
+            return init_recordings.things_fmri(data, stimuli)
+    if is_dotted_path(kind):
+        return init_recordings.own_function(kind, stimuli, _names(options.subjects), _names(options.regions))
     folder = Path(kind).resolve()
-    stimuli, name = _table(folder, "stimuli"), data_name(folder.name)
-    has_split = stimuli is not None and "split" in read_any_table(folder / stimuli).columns
+    table, name = _table(folder, "stimuli"), data_name(folder.name)
+    has_split = table is not None and "split" in read_any_table(folder / table).columns
     entry = ArraysEncoding(
         source="arrays",
         name=name,
         data=LocalData(local=folder),
         images=Path("images"),
-        stimuli=Path(stimuli) if stimuli else None,
+        stimuli=Path(table) if table else None,
         responses=Path(str(_table(folder, "responses", RESPONSES))),
         units=Path(str(_table(folder, "units"))),
         split=ColumnSplit(column="split") if has_split else DrawnSplit(),
     )
-    return init_study.own_arrays(entry, name)
+    return init_recordings.own_arrays(entry, name)

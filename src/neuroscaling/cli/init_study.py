@@ -1,22 +1,17 @@
 """The text of a new study and of its laws: as the shipped ones look, with the laws that its runs give rows to."""
 
-import json
 import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuroscaling.cli.init_recordings import LADDER, Recordings, quoted
 from neuroscaling.core.installation import CHECKOUT, PIPELINE
 from neuroscaling.datasets.format_folders import read_folders
 from neuroscaling.study import architectures
-from neuroscaling.study.array_checks import array_training_images
-from neuroscaling.study.own_arrays import OwnArrays, read_own_stimuli, read_own_units
-from neuroscaling.study.sections.encoding import ArraysEncoding
-from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS
 
 DIGITS, NONE = "digits", "none"
-LADDER = tuple(factor * 10**power for power in range(7) for factor in (1, 3))
 SMALL = re.compile(r"(resnet|vit)_w\d+(@\d+)?")
 RECIPES = {"ViT": "deit300", "Swin": "deit300", "ConvNeXt": "convnext300"}
 """Recipes by family; `sgd100` for others, and shorter ones for the small networks of the zoo."""
@@ -40,26 +35,6 @@ class Images:
     entry: str
     about: str
     samples: tuple[int | str, ...]
-
-
-@dataclass(frozen=True)
-class Recordings:
-    """What networks are scored on. text: sections of the study file; regions; subset: filters that only its rows pass;
-    samples: numbers of mapping images; unit: column of what was recorded from, and how many there are; y: of laws."""
-
-    text: str
-    regions: tuple[str, ...]
-    subset: str
-    samples: tuple[int | str, ...] = ()
-    unit: str = "subject"
-    n_units: int = 1
-    y: str = "score"
-
-    @property
-    def largest(self) -> str:
-        """A filter for the largest number of mapping images."""
-        numbers = [number for number in self.samples if isinstance(number, int)]
-        return f", n_mapping: {{min: {max(numbers) + 1}}}" if numbers else ""
 
 
 @dataclass(frozen=True)
@@ -105,101 +80,6 @@ def image_folder(folder: Path, train: str, validation: str) -> Images:
     name = data_name(folder.resolve().name)
     key = f"{name}-images" if name == DIGITS else name
     return Images(key, f"{{{', '.join(entry)}}}", about, (*numbers, "all"))
-
-
-def simulated() -> Recordings:
-    """The simulated brain: fMRI of two subjects; Brain-Score's part is there as a comment."""
-    benchmarks = "\n".join(f"#     - {name}" for name in SIMULATED_BENCHMARKS)
-    text = f"""
-# A SIMULATED brain, so that everything can be tried without data: early regions follow local energy, late ones the
-# categories of the digits. Its laws say whether the pipeline works, and nothing about brains.
-simulated:
-  demo: {{seed: 0}}
-encoding:
-  - source: algonauts2023
-    data: {{simulated: demo}}
-    regions: [V1, V2, hV4, ventral]
-    samples: [20, 40, 80, all]   # images that a mapping from network to brain is fitted on
-
-# Simulated neurons and behaviour, scored by Brain-Score's own benchmarks. They take Brain-Score's environment
-# (docs/installing.md). Without the `# ` in front of each line they are part of the study:
-# brainscore:
-#   data: {{simulated: demo}}
-#   benchmarks:
-{benchmarks}
-#   layers: {{choose: depth}}
-"""
-    return Recordings(text, ("V1", "V2", "hV4", "ventral"), "benchmark: algonauts2023", (20, 40, 80, "all"), n_units=2)
-
-
-def brainscore() -> Recordings:
-    """The five public benchmarks of Brain-Score."""
-    lines = "\n".join(f"    - {name}" for name in SIMULATED_BENCHMARKS)
-    text = f"""
-# Brain-Score's public benchmarks: their recordings are downloaded once. `neuroscaling benchmarks` lists all.
-brainscore:
-  data: {{download: true}}   # or {{local: FOLDER}}
-  benchmarks:
-{lines}
-"""
-    named = ", ".join(SIMULATED_BENCHMARKS)
-    return Recordings(text, ("V1", "V2", "V4", "IT", "behavior"), f"benchmark: [{named}]")
-
-
-def v4(folder: str) -> Recordings:
-    """Three of the public sessions of macaque V4."""
-    text = f"""
-# Macaque V4, real recordings of three sessions, downloaded and checked where no folder is named (docs/results/v4.md).
-encoding:
-  - source: v4
-    local_dir: {quoted(folder) if folder else "${NEUROSCALING_V4_DIR:-}"}
-    sessions: ["190923", "190925", "210225"]
-    samples: [20, 80, 320, all]   # images that a mapping from network to neurons is fitted on
-    metrics: [ridge]
-"""
-    return Recordings(text, ("V4",), "data: v4, metric: ridge", (20, 80, 320, "all"), "benchmark", 3, "raw")
-
-
-def algonauts(folder: str) -> Recordings:
-    """Human fMRI of the Algonauts 2023 Challenge."""
-    text = f"""
-# Human fMRI: the Algonauts 2023 Challenge (docs/fmri.md). Training images are held out, the same for all sizes.
-encoding:
-  - source: algonauts2023
-    data: {{local: {quoted(folder)}}}
-    evaluate: validation
-    samples: [30, 100, 300, 1000, all]   # images that a mapping from network to brain is fitted on
-"""
-    regions = ("V1", "V2", "hV4", "ventral", "lateral", "parietal")
-    return Recordings(text, regions, "benchmark: algonauts2023, metric: ridge", (30, 100, 300, 1000, "all"), n_units=8)
-
-
-def own_arrays(entry: ArraysEncoding, name: str) -> Recordings:
-    """Recordings of one's own. Raises DataError for faulty tables."""
-    arrays = OwnArrays.of(entry)
-    units, tests = read_own_units(arrays), read_own_stimuli(arrays).test_sets()
-    fewest = min(array_training_images(entry).values())
-    ladder = [number for number in LADDER if 10 <= number < 0.9 * fewest]
-    # Ten are the fewest that a mapping is fitted on.
-    quarters = [fewest // 4, fewest // 2] if fewest >= 40 else []
-    samples = (*(ladder if len(ladder) > 1 else quarters), "all")
-    stimuli = f"\n    stimuli: {quoted(str(entry.stimuli))}" if entry.stimuli else ""
-    split = "{column: split}" if arrays.column else "{test: 0.2, seed: 0}   # a fifth of the images, drawn"
-    text = f"""
-# Recordings of your own (docs/own-recordings.md). `neuroscaling data check arrays FILE` says how they are understood.
-encoding:
-  - source: arrays
-    name: {quoted(name)}
-    data: {{local: {quoted(str(entry.data.local))}}}
-    images: {quoted(str(entry.images))}{stimuli}
-    responses: {quoted(str(entry.responses))}
-    units: {quoted(str(entry.units))}
-    split: {split}
-    samples: [{", ".join(map(str, samples))}]   # images that a mapping from network to responses is fitted on
-"""
-    subset = f"benchmark: {quoted(name)}, metric: ridge" + (f", test_set: {tests[0]}" if len(tests) > 1 else "")
-    regions = tuple(units.region_names(range(len(units.subjects))))
-    return Recordings(text, regions, subset, samples, n_units=len(units.names), y="raw")
 
 
 def study_text(plan: Plan) -> str:
@@ -341,12 +221,6 @@ def schema_path(name: str, file: Path) -> str:
     schema, folder = PIPELINE / "config" / name, file.resolve().parent
     inside = PIPELINE == CHECKOUT and folder.is_relative_to(CHECKOUT)
     return os.path.relpath(schema, folder) if inside else str(schema)
-
-
-def quoted(text: str) -> str:
-    """A text as YAML takes it, in quotes where it needs them."""
-    plain = re.fullmatch(r"[A-Za-z_/][\w./-]*", text, re.A) and text.lower() not in ("true", "false", "null")
-    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def data_name(text: str) -> str:

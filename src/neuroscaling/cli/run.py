@@ -75,8 +75,7 @@ def profile_named(name: str) -> str:
             return str(folder)
     if any((folder / name).is_dir() for folder in OF_SNAKEMAKE):
         return name
-    # `default` is no choice: every start has it.
-    known = sorted({path.parent.name for path in (PIPELINE / "profiles").glob("*/config.yaml")} - {"default"})
+    known = shipped_profiles()
     raise StudyError(
         Problem(
             what="there is no such profile",
@@ -86,6 +85,11 @@ def profile_named(name: str) -> str:
             nearest=nearest(name, known),
         )
     )
+
+
+def shipped_profiles() -> list[str]:
+    """The names of the pipeline's profiles. `default` is no choice: every start has it."""
+    return sorted({path.parent.name for path in (PIPELINE / "profiles").glob("*/config.yaml")} - {"default"})
 
 
 def supervised(command: Sequence[str]) -> int:
