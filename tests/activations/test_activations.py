@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from neuroscaling.activations import networks
 from neuroscaling.activations.baselines import gabor
-from neuroscaling.activations.extraction import extract
+from neuroscaling.activations.extraction import extract, network_kept
 from neuroscaling.activations.networks import normalise
 from neuroscaling.activations.reductions import reduce
 from neuroscaling.activations.stimulus_images import batches
@@ -71,6 +72,25 @@ def test_layers_equal_an_independent_forward_pass(arch, stimuli, tmp_path):
         f"runs/{run.run}/weights-ep0.safetensors": stored.manifest.record["weights_sha256"],
         "stimuli/test/manifest.json": read_manifest(stimuli).checksum,
     }
+
+
+def test_a_job_reads_its_network_once_and_the_next_one_anew(stimuli, tmp_path, monkeypatch):
+    """Of three extractions by two networks, those of one follow each other; values don't depend on what was kept."""
+    read = []
+    extractor_of = networks.extractor_of
+    monkeypatch.setattr(networks, "extractor_of", lambda *of: read.append(of[0].run) or extractor_of(*of))
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+    runs = [(a_run(folder, "resnet_w4", seed)[0], folder) for seed, folder in enumerate(folders)]
+    with network_kept():
+        for (run, folder), name in zip([*runs[:1], *runs], ("first", "again", "other"), strict=True):
+            extracted(run, folder, tmp_path / f"{name}.json", stimuli)
+    assert len(read) == 2
+    first, again, other = (
+        open_store(tmp_path / f"{name}.json").read("layer2.0") for name in ("first", "again", "other")
+    )
+    assert np.array_equal(first, again) and not np.allclose(first, other)
 
 
 @pytest.mark.parametrize(("arch", "features"), [("resnet_w8", [32, 64, 128, 64, 64]), ("vit_w32", [128] * 4 + [32])])

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from neuroscaling.activations.zarr_writing import write_store
-from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob, write_job
+from neuroscaling.brainscore.job_files import RunsJob, ScoreOutput, ScoringJob, write_job
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.hashing import ArtefactName, file_sha256
 from neuroscaling.core.score_files import checked_file, read_score
@@ -301,7 +301,7 @@ def scoring(brain: Path, stores: dict[str, Path], tmp_path: Path) -> ScoringJob:
 
 def _score(job: ScoringJob, folder: Path, *outputs: ScoreOutput, **options: object) -> subprocess.CompletedProcess:
     """Run the command of the `brainscore` rule; its log is `folder`/log."""
-    path = write_job(folder / "job.json", replace(job, outputs=list(outputs), **options))
+    path = write_job(folder / "job.json", RunsJob([], [replace(job, outputs=list(outputs), **options)]))
     return _run(REPOSITORY / "workflow" / "scripts" / "score_brainscore.py", path, folder / "log")
 
 

@@ -13,6 +13,7 @@ from neuroscaling.brainscore.job_files import (
     ChoiceJob,
     ChoiceOutput,
     ChosenSet,
+    RunsJob,
     ScoreOutput,
     ScoringJob,
     WayOfChoice,
@@ -61,7 +62,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(script: str, job: ChoiceJob | ScoringJob, folder: Path, check: bool = True) -> subprocess.CompletedProcess:
+def run(
+    script: str, job: ChoiceJob | ScoringJob | RunsJob, folder: Path, check: bool = True
+) -> subprocess.CompletedProcess:
+    job = RunsJob([], [job]) if isinstance(job, ScoringJob) else job
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
     files = [write_job(folder / "job.json", job), folder / "log"]
     command = [PYTHON, REPOSITORY / "workflow/scripts" / script, *files]
@@ -166,10 +170,15 @@ def test_a_hierarchy_keeps_it_from_standing_before_v1(folder: Path):
 
 
 def test_parity_takes_the_layer_with_the_best_reported_score(folder: Path):
-    v1, it = choose(folder, "reported", way="reported")
-    assert (v1.layers, it.layers) == (["V1.signal"], ["IT.signal"])
+    """One process chooses and scores; recordings that can't be read keep it from no other work."""
     job = scoring_job(folder, "scores", "reported")
-    run("score_brainscore.py", job, folder)
+    lost = replace(scoring_job(folder, "lost", "reported"), data=folder / "nowhere", data_name="lost")
+    choice = choice_job(folder, outputs(folder, "reported"), way="reported")
+    failed = run("score_brainscore.py", RunsJob([choice], [lost, job]), folder, check=False)
+    assert failed.returncode == 1 and "lost: " in failed.stderr and str(folder / "nowhere") in failed.stderr
+    assert not lost.outputs[0].path.exists()
+    v1, it = (read_commitment(out.path) for out in outputs(folder, "reported"))
+    assert (v1.layers, it.layers) == (["V1.signal"], ["IT.signal"])
     score = read_score(job.outputs[0].path)
     assert score.rows[0]["layer"] == "IT.signal"
     assert it.checksum in score.made_from.values()

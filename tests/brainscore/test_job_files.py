@@ -12,6 +12,7 @@ from neuroscaling.brainscore.job_files import (
     ChoiceJob,
     ChoiceOutput,
     ChosenSet,
+    RunsJob,
     ScoreOutput,
     ScoringJob,
     WayOfChoice,
@@ -43,6 +44,8 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path):
     chosen = [ChoiceOutput(awkward, "run", "a", "set", awkward, {"way": ["nested", 3]})]
     choice = ChoiceJob(chosen, sets, WayOfChoice("nested", False, 3), {"own": {"window": [1, 2]}})
     assert read_job(write_job(tmp_path / "job.json", choice), ChoiceJob) == choice
+    both = RunsJob([choice], [scoring])
+    assert read_job(write_job(tmp_path / "job.json", both), RunsJob) == both
 
 
 def test_everything_that_is_wrong_with_a_job_file_is_named_at_once(tmp_path: Path):

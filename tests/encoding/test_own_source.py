@@ -1,11 +1,12 @@
 """A source of fMRI recordings from outside the package: its reader is registered, and the truth is found in them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neuroscaling.core.errors import StudyError
+from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.hashing import ArtefactName
 from neuroscaling.core.score_files import read_score
 from neuroscaling.encoding.encoding_job import OPENERS, score_encodings
@@ -58,9 +59,12 @@ def test_a_source_from_outside_the_package_is_encoded(tmp_path, monkeypatch):
     write_recordings(tmp_path / "ours" / "anna")
     monkeypatch.setitem(OPENERS, "voxels of ours", read_own)
     out, entry = job(tmp_path), AlgonautsEncoding.model_validate(SOURCE | {"draws": 20})
-    score_encodings(
-        [out], entry, {"ours-anna": LocatedSubject(tmp_path / "ours", "voxels of ours", "anna")}, "corrected"
-    )
+    lost = replace(out, path=out.path.with_name("lost.json"), benchmark="ours-ben")
+    places = {f"ours-{one}": LocatedSubject(tmp_path / "ours", "voxels of ours", one) for one in ("ben", "anna")}
+    # A subject that can't be read keeps no other from being scored.
+    with pytest.raises(DataError, match="ours-ben") as told:
+        score_encodings([lost, out], entry, places, "corrected")
+    assert len(told.value.problems) == 1 and not lost.path.exists()
     scores = read_score(out.path)
     assert {row["region"]: row["layer"] for row in scores.rows} == {"V1": "truth", "V2": "truth"}
     assert all(row["raw"] > 0.9 and row["scale"] == "r2" for row in scores.rows)

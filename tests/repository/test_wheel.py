@@ -110,7 +110,7 @@ def test_laws_from_a_table_with_what_the_wheel_asks_for_alone(user, package):
 def test_the_demo_is_planned_from_the_wheel(user, package):
     snakefile = package / "pipeline/Snakefile"
     planned = user.run("snakemake", "-n", "-s", snakefile, "--cores", "1", "--config", "study=config/studies/demo.yaml")
-    assert planned.returncode == 0 and jobs(planned.stdout)["subset"] == 10, planned.stdout[-3000:]
+    assert planned.returncode == 0 and jobs(planned.stdout)["subset"] == 1, planned.stdout[-3000:]
 
 
 def test_a_missing_extra_is_named_and_how_to_get_it(user):

@@ -11,8 +11,10 @@ import yaml
 
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
+from neuroscaling.study.benchmark_names import benchmark_files
+from neuroscaling.study.job_parts import WHOLE, parted
 from neuroscaling.study.loaded_study import load_study
-from neuroscaling.study.rules import ALL_SUBJECTS, Rules, dataset_name
+from neuroscaling.study.rules import Rules, dataset_name
 from neuroscaling.study.run_groups import RunGroup, RunGroups, network_groups
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
@@ -81,29 +83,56 @@ def test_other_runs_in_a_group_are_another_label():
 def test_every_job_waits_for_the_jobs_that_make_what_it_needs(rules, size: int):
     ask = rules(runs_per_job=size, training={"runs_per_job": size})
     network = ask.groups.networks[0]
-    (stimuli,), (job,) = ask.targets.sets, ask.targets.names.jobs
+    (stimuli,) = ask.targets.sets
     trained = {f"train/{ask.groups.trained_by[run]}" for run in network.runs}
-    extracted = f"activations/{network.label}/{stimuli}"
-    assert set(names(ask, ask.before_extraction(network.label, stimuli))) == trained | {
+    extracted = f"activations/{network.label}/all"
+    assert set(names(ask, ask.before_extraction(network.label, WHOLE))) == trained | {
         f"stimuli/{stimuli}/manifest.json"
     }
     assert extracted in names(ask, ask.before_choice(network.label))
-    before = names(ask, ask.before_brainscore(network.label, job.data, stimuli))
-    assert {extracted, f"commitments/{network.label}"} <= set(before)
-    assert [one.run for one in ask.brainscore(network.label, job.data, stimuli)] == list(network.runs)
-    subjects = {ALL_SUBJECTS} if size > 1 else {"subj01", "subj02"}
+    assert extracted in names(ask, ask.before_brainscore(network.label, WHOLE))
+    assert [one.run for one in ask.brainscore(network.label, WHOLE)] == list(network.runs)
     table = names(ask, ask.before_table())
-    encoded = {name.split("/")[3] for name in table if name.startswith("scores/encoding/")}
-    assert encoded == subjects
+    encoded = [name for name in table if name.startswith("scores/encoding/")]
+    assert encoded == sorted(f"scores/encoding/all/{group.label}" for group in ask.groups.networks)
+    subjects = [one.benchmark for one in ask.encoding(network.label, WHOLE)]
+    assert len(subjects) == 2 * len(network.runs) and len(set(subjects)) == 2
     assert len([name for name in table if name.startswith("scores/brainscore/")]) == (3 if size == 1 else 2)
 
 
 def test_pixels_have_no_scores_of_brain_score(rules):
     ask = rules()
-    (job,) = ask.targets.names.jobs
     pixels = ask.groups.networks[-1].label
-    assert ask.brainscore(pixels, job.data, job.stimuli.name) == [] and ask.choices(pixels) == []
-    assert len(ask.encoding(pixels, job.data, "subj01")) == 1
+    assert ask.brainscore(pixels, WHOLE) == [] and ask.choices(pixels) == []
+    assert len(ask.encoding(pixels, WHOLE)) == 2
+
+
+@pytest.mark.parametrize(("size", "first"), [(1, [False, True, False]), (2, [False, False])])
+def test_a_job_of_scores_chooses_the_layers_that_no_other_job_needs(rules, size: int, first: list[bool]):
+    """Layers of a trained network are chosen on the one with all images, which is alone or in the same job."""
+    layers = {"choose": "nested", "scope": "arch"}
+    ask = rules(
+        runs_per_job=size,
+        brainscore={"data": {"simulated": "brain"}, "benchmarks": [IT], "layers": layers},
+    )
+    labels = [group.label for group in ask.groups.networks[:-1]]
+    before = {label: names(ask, ask.before_brainscore(label, WHOLE)) for label in labels}
+    assert [any(f"commitments/{label}" in asked for asked in before.values()) for label in labels] == first
+    own = {label: {one.run for one in ask.own_choices(label, WHOLE)} for label in labels}
+    # What is chosen is chosen once: by a job that the others wait for, or before the scores.
+    for label, waited_for in zip(labels, first, strict=True):
+        assert bool(own[label]) == (bool(ask.choices(label)) and not waited_for), label
+
+
+def test_a_study_that_asks_for_it_has_jobs_of_few_sets_each(rules):
+    assert parted("abcde", None) == {"all": tuple("abcde")} and parted("", 2) == {}
+    assert parted("abcde", 2) == {"1-of-3": ("a", "b"), "2-of-3": ("c", "d"), "3-of-3": ("e",)}
+    ask = rules(sets_per_job=1)
+    table = names(ask, ask.before_table())
+    label = ask.groups.networks[0].label
+    assert {f"scores/encoding/{part}/{label}" for part in ("1-of-2", "2-of-2")} <= set(table)
+    assert [one.benchmark for one in ask.encoding(label, "2-of-2")] == ["algonauts2023-subj02"]
+    assert {str(one) for one in ask.targets.scores} == {str(one) for one in rules().targets.scores}
 
 
 def test_what_is_there_is_asked_for_by_no_job(rules):
@@ -117,31 +146,32 @@ def test_what_is_there_is_asked_for_by_no_job(rules):
     left = names(again := rules(), again.before_table())
     # Its activations are gone, and so are the weights that they are made with.
     assert [name.split("/")[0] for name in left] == ["scores", "train"] and left[0].endswith(scores[0].stem)
-    (network, *_), (stimuli,) = again.groups.networks, again.targets.sets
-    assert [job.output.stem for job in again.extractions(network.label, stimuli)] != []
+    (network, *_) = again.groups.networks
+    assert [job.output.stem for job in again.extractions(network.label, WHOLE)] != []
 
 
 def test_slices_and_lists_of_images_are_found_by_their_names(rules):
     ask = rules(extraction={"slices": 3})
     (stimuli,) = ask.targets.sets
     label = ask.groups.networks[0].label
-    assert [path.name for path in ask.slices(label, stimuli)] == ["0", "1", "2"]
-    assert rules().slices(label, stimuli) == []
-    run = next(iter(ask.study.runs.values()))
-    path = ask.targets.subset(run)
-    assert ask.subset(path.parent.name, path.stem).path == path and dataset_name(path.parent.name) == "digits"
+    slices = ask.slices(label, WHOLE)
+    assert [path.name for path in slices] == ["0", "1", "2"] and slices[0].parent.name == f"{stimuli}.slices"
+    assert rules().slices(label, WHOLE) == []
+    paths = [ask.targets.subset(run) for run in list(ask.study.runs.values())[:2]]
+    path = paths[0]
+    assert [job.path for job in ask.subsets(path.parent.name)] == paths and dataset_name(path.parent.name) == "digits"
+    put(ask, path)
+    assert [job.path for job in rules(extraction={"slices": 3}).subsets(path.parent.name)] == paths[1:]
     assert ask.dataset_settings(path.parent.name).format == "digits"
 
 
 def test_benchmark_files_are_those_that_the_rules_of_this_study_write(rules):
     ask = rules(extraction={"slices": 2})
     (stimuli,), (job,), run = ask.targets.sets, ask.targets.names.jobs, next(iter(ask.study.runs.values()))
-    subsets = {f"{path.parent.name}-{path.stem}" for path in map(ask.targets.subset, list(ask.study.runs.values())[:2])}
-    found = ask.benchmark_files()
-    assert found["activations"] == [stimuli, f"{stimuli}-0", f"{stimuli}-1"] and found["stimuli"] == [stimuli]
-    assert found["brainscore"] == [f"{job.data}-{stimuli}"] and found["simulate"] == [job.data]
-    assert set(found["encoding"]) == {f"{job.data}-subj01", f"{job.data}-subj02"}
-    assert run.run in found["layers"] and set(found["subset"]) == subsets
+    found = benchmark_files(ask)
+    assert found["activations"] == ["all", f"{stimuli}-0", f"{stimuli}-1"] and found["stimuli"] == [stimuli]
+    assert found["brainscore"] == found["encoding"] == ["all"] and found["simulate"] == [job.data]
+    assert run.run in found["layers"] and found["subset"] == [ask.targets.subset(run).parent.name]
     assert found["fit"] == found["submission"] == [] and "v4_data" not in found
 
 

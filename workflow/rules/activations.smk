@@ -1,10 +1,10 @@
-# Activations of each run to each stimulus set: all layers in one pass.
+# Activations of each run to all stimulus sets: all layers in one pass, and the network is read once.
 
 
 # The shards that a slice writes lie in a partial store that a killed job goes on with.
 rule activations_slice:
     input:
-        lambda w: ASK.before_extraction(w.job, w.set),
+        lambda w: ASK.before_slice(w.job, w.set),
     output:
         touch(MADE / "activations/{job}/{set}.slices/{slice}"),
     log:
@@ -20,7 +20,7 @@ rule activations_slice:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        jobs=lambda w: ASK.extractions(w.job, w.set),
+        jobs=lambda w: ASK.sliced(w.job, w.set),
         slices=STUDY.config.extraction.slices,
     message:
         "Extract slice {wildcards.slice} of {params.slices} of {wildcards.job} to {wildcards.set}"
@@ -31,14 +31,14 @@ rule activations_slice:
 # Extracted first: weights that are not kept go before further ones come.
 rule activations:
     input:
-        lambda w: ASK.before_extraction(w.job, w.set),
-        slices=lambda w: ASK.slices(w.job, w.set),
+        lambda w: ASK.before_extraction(w.job, w.part),
+        slices=lambda w: ASK.slices(w.job, w.part),
     output:
-        touch(MADE / "activations/{job}/{set}"),
+        touch(MADE / "activations/{job}/{part}"),
     log:
-        "logs/activations/{job}/{set}.log",
+        "logs/activations/{job}/{part}.log",
     benchmark:
-        "benchmarks/activations/{job}/{set}.tsv"
+        "benchmarks/activations/{job}/{part}.tsv"
     priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/main.yaml"
@@ -48,9 +48,9 @@ rule activations:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        jobs=lambda w: ASK.extractions(w.job, w.set),
-        title=lambda w: GROUPS.to_score[w.job].title,
+        jobs=lambda w: ASK.extractions(w.job, w.part),
+        title=lambda w: GROUPS.to_score[w.job].title + sets_in(w),
     message:
-        "Extract the activations of {params.title} to {wildcards.set}"
+        "Extract the activations of {params.title}"
     script:
         "../scripts/activations.py"

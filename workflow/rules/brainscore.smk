@@ -46,6 +46,7 @@ rule v4_assembly:
         "../scripts/v4_assembly.py"
 
 
+# Layers that other jobs need too; a job of scores chooses its own first.
 rule layers:
     input:
         lambda w: ASK.before_choice(w.job),
@@ -74,35 +75,36 @@ rule layers:
         "../scripts/start_choice.py"
 
 
-# All benchmarks of a stimulus set are scored in one process, since starting it costs more than a score.
+# All benchmarks of a network are scored in one process, since starting it costs more than a score.
 rule brainscore:
     input:
-        lambda w: ASK.before_brainscore(w.job, w.recordings, w.set),
+        lambda w: ASK.before_brainscore(w.job, w.part),
     output:
-        touch(MADE / "scores/brainscore/{recordings}/{set}/{job}"),
+        touch(MADE / "scores/brainscore/{part}/{job}"),
     log:
-        "logs/brainscore/{job}/{recordings}-{set}.log",
+        "logs/brainscore/{job}/{part}.log",
     benchmark:
-        "benchmarks/brainscore/{job}/{recordings}-{set}.tsv"
+        "benchmarks/brainscore/{job}/{part}.tsv"
     priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/brainscore.yaml"
     threads: 1
     resources:
         mem_mb=brainscore_memory,
-        runtime=minutes(60),
+        runtime=minutes(180),
     params:
-        outputs=lambda w: ASK.brainscore(w.job, w.recordings, w.set),
+        chosen=lambda w: ASK.own_choices(w.job, w.part),
+        choice=lambda w: ASK.choice_settings(),
+        outputs=lambda w: ASK.brainscore(w.job, w.part),
         layers=lambda w: ASK.region_layers(w.job),
         readout=lambda w: ASK.readout(w.job),
-        data="{recordings}",
-        simulated=lambda w: ASK.brainscore_job(w.recordings, w.set).simulated,
+        simulated=lambda w: ASK.parts.simulated(w.part),
         definitions=lambda w: ASK.definitions(),
         engine=lambda w: STUDY.config.brainscore.engine,
         protocol=STUDY.config.protocol,
         code=lambda w: code_of("ceilings"),
-        title=lambda w: GROUPS.to_score[w.job].title,
+        title=lambda w: GROUPS.to_score[w.job].title + sets_in(w),
     message:
-        "Score {params.title} with Brain-Score on {wildcards.recordings}"
+        "Score {params.title} with Brain-Score"
     script:
         "../scripts/start_scoring.py"

@@ -15,6 +15,7 @@ from neuroscaling.core.installation import PIPELINE, interpreter
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import layer_choice, run_groups, session, slurm_queue, wanted
+from neuroscaling.study.benchmark_names import benchmark_files
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.optional_datasets import read_left_out, write_left_out
@@ -78,14 +79,12 @@ wildcard_constraints:
     job=r"[A-Za-z0-9._-]+",
     run=r"[A-Za-z0-9._-]+-[0-9a-f]{8}",
     dataset=r"[A-Za-z0-9.-]+-[0-9a-f]{8}",
-    subset=r"[pnc]?[a-z0-9]+-s\d+-[0-9a-f]{8}",
     form=r"jpeg|decoded",
     size=r"\d+|originals",
     split=r"train|validation",
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
-    recordings=r"[A-Za-z0-9.-]+",
-    subjects=r"[A-Za-z0-9-]+",
+    part=r"all|\d+-of-\d+",
     prepared=r"(?!v4-)[A-Za-z0-9-]+-[0-9a-f]{8}",
     data=r"v4-[A-Za-z0-9]+-[0-9a-f]{8}",
     subject=r"[A-Za-z0-9-]+",
@@ -154,7 +153,7 @@ config["located"] = {
     "snakefile": str(workflow.main_snakefile),
     # Which files of seconds are this study's: other groups of runs change no result.
     "jobs": list(dict.fromkeys([*STUDY.runs, *GROUPS.to_score])),
-    "files": ASK.benchmark_files(),
+    "files": benchmark_files(ASK),
     "encoding": {
         f"{job.data}/{job.benchmark}": job.located for job in TARGETS.names.subjects
     },

@@ -22,15 +22,16 @@ rule prepare_recording:
         "../scripts/prepare_recording.py"
 
 
+# All subjects of all sources are scored in one process, one after another.
 rule encoding:
     input:
-        lambda w: ASK.before_encoding(w.job, w.recordings, w.subjects),
+        lambda w: ASK.before_encoding(w.job, w.part),
     output:
-        touch(MADE / "scores/encoding/{recordings}/{subjects}/{job}"),
+        touch(MADE / "scores/encoding/{part}/{job}"),
     log:
-        "logs/encoding/{job}/{recordings}-{subjects}.log",
+        "logs/encoding/{job}/{part}.log",
     benchmark:
-        "benchmarks/encoding/{job}/{recordings}-{subjects}.tsv"
+        "benchmarks/encoding/{job}/{part}.tsv"
     priority: lambda w: ASK.priority(w.job) + AFTER_TRAINING
     conda:
         "../../envs/main.yaml"
@@ -40,12 +41,12 @@ rule encoding:
         mem_mb=encoding_memory,
         runtime=minutes(240),
     params:
-        outputs=lambda w: ASK.encoding(w.job, w.recordings, w.subjects),
-        entry=lambda w: ASK.encoding_entry(w.recordings, w.subjects),
+        outputs=lambda w: ASK.encoding(w.job, w.part),
+        sources=lambda w: ASK.parts.sources(w.part),
         protocol=STUDY.config.protocol,
-        title=lambda w: GROUPS.to_score[w.job].title,
+        title=lambda w: GROUPS.to_score[w.job].title + sets_in(w),
     message:
-        "Predict the recordings of {wildcards.subjects} from {params.title}"
+        "Predict recordings from {params.title}"
     script:
         "../scripts/encode.py"
 

@@ -1,23 +1,24 @@
 # Nested subsets of images, packed data sets, and the networks trained on them.
 
 
+# One process draws all subsets of a data set, whose index it reads once.
 rule subset:
     output:
-        touch(MADE / "subsets/{dataset}/{subset}.parquet"),
+        touch(MADE / "subsets/{dataset}"),
     log:
-        "logs/subset/{dataset}-{subset}.log",
+        "logs/subset/{dataset}.log",
     benchmark:
-        "benchmarks/subset/{dataset}-{subset}.tsv"
+        "benchmarks/subset/{dataset}.tsv"
     localrule: True
     conda:
         "../../envs/main.yaml"
     resources:
         mem_mb=memory(1000),
-        runtime=minutes(10),
+        runtime=minutes(30),
     params:
-        job=lambda w: ASK.subset(w.dataset, w.subset),
+        jobs=lambda w: ASK.subsets(w.dataset),
     message:
-        "Draw the images {wildcards.subset} of {wildcards.dataset}"
+        "Draw the subsets of {wildcards.dataset}"
     script:
         "../scripts/subset.py"
 

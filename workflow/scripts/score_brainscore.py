@@ -1,6 +1,6 @@
 """Score runs on Brain-Score benchmarks: JOB LOG; a plain command for the brainscore environment's interpreter.
 
-JOB: a file with a ScoringJob (neuroscaling/brainscore/job_files.py).
+JOB: a file with a RunsJob (neuroscaling/brainscore/job_files.py).
 """
 
 import sys
@@ -8,7 +8,7 @@ import sys
 from neuroscaling.core.logs import script_logging
 
 with script_logging(sys.argv[2]):
-    from neuroscaling.brainscore.job_files import ScoringJob, read_job
-    from neuroscaling.brainscore.scoring_job import score_runs
+    from neuroscaling.brainscore.job_files import RunsJob, read_job
+    from neuroscaling.brainscore.runs_job import do_job
 
-    score_runs(read_job(sys.argv[1], ScoringJob))
+    do_job(read_job(sys.argv[1], RunsJob))

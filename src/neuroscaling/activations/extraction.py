@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from neuroscaling.activations.zarr_writing import (
 )
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import full_disk_named, is_full_disk
+from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Lease, LeaseLost
 from neuroscaling.core.provenance import provenance
@@ -105,6 +107,32 @@ class _BaselineExtraction:
         return baseline_batches(self.job.run.arch, files)
 
 
+_kept: list[dict[str, "Extractor"]] = []
+
+
+@contextmanager
+def network_kept() -> Iterator[None]:
+    """Keep the network that was read last, for the length of the block: a job extracts all stimulus sets of a run."""
+    _kept.append({})
+    try:
+        yield
+    finally:
+        _kept.pop()
+
+
+def _extractor(job: ExtractionJob, device: str | None) -> "Extractor":
+    # It imports torch, and the Brain-Score environment's readers of this room do without.
+    from neuroscaling.activations.networks import extractor_of
+
+    known: dict[str, Extractor] = _kept[-1] if _kept else {}
+    weights = sorted(_weights(job).values())
+    key = content_hash([str(job.folder), weights, job.features.settings(), device], 16)
+    if key not in known:
+        known.clear()  # before the next one is read, so that one is in memory at a time
+        known[key] = extractor_of(job.run, job.folder, job.features, device)
+    return known[key]
+
+
 BASELINE_PREPROCESSING = {"colour": "grey", "resize": "bilinear, antialiased", "range": [0, 1]}
 
 
@@ -122,10 +150,7 @@ class _NetworkExtraction:
     @cached_property
     def extractor(self) -> "Extractor":
         """The network with its layers, built when the work begins: a process that waits in vain imports no torch."""
-        # It imports torch, and the Brain-Score environment's readers of this room do without.
-        from neuroscaling.activations.networks import extractor_of
-
-        return extractor_of(self.job.run, self.job.folder, self.job.features, self.device)
+        return _extractor(self.job, self.device)
 
     def extract(self, part: Part | None) -> None:
         """Make the output, or a slice of its shards, unless it is there."""

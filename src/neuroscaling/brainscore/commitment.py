@@ -5,7 +5,6 @@ been called.
 """
 
 import logging
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from neuroscaling.brainscore.scoring_job import BenchmarkData, region_layers, sp
 from neuroscaling.core.commitments import Commitment, FewImagesChoice, LayerChoice, write_commitment
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.core.leases import Lease
+from neuroscaling.core.logs import Pieces
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.regression.cross_validation import choose_in_order, near_ties
@@ -58,18 +58,21 @@ def choose_layers(options: ChoiceJob) -> None:
     if not left:
         return
     asked = {own.entry.benchmark: own for chosen in options.sets for own in _asked(chosen, options.definitions)}
-    with tempfile.TemporaryDirectory(prefix="neuroscaling-layers-") as scratch:
-        environment.prepare_environment(Path(scratch))
+    runs = list(dict.fromkeys(out.run for out in left))
+    pieces = Pieces(len(runs) == 1)
+    with environment.prepared():
         from neuroscaling.brainscore.local_files import register_benchmark
 
         for own in asked.values():
             if own.entry.benchmark not in own.recordings.definitions:
                 register_benchmark(own.folder, own.entry)
-        for run in dict.fromkeys(out.run for out in left):
+        for run in runs:
             outputs = {out.benchmark: out for out in options.outputs if out.run == run}
-            stored = {path: open_store(path) for path in {out.activations for out in outputs.values()}}
-            for together in _together(run, outputs, asked, options):
-                _choose(together, stored, asked, options)
+            with pieces.piece(f"layers of {run}"):
+                stored = {path: open_store(path) for path in {out.activations for out in outputs.values()}}
+                for together in _together(run, outputs, asked, options):
+                    _choose(together, stored, asked, options)
+    pieces.end()
 
 
 def _asked(chosen: ChosenSet, definitions: dict[str, Any]) -> Iterator[Asked]:

@@ -4,7 +4,10 @@ import logging
 import os
 import resource
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from neuroscaling.core.errors import DataError, Problem
@@ -45,6 +48,22 @@ def prepare_environment(scratch: Path) -> None:
         warnings.filterwarnings("ignore", message)
 
 
+@contextmanager
+def prepared() -> Iterator[None]:
+    """`prepare_environment` with a temporary folder, for the length of the block; blocks within it share it."""
+    if _scratch:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="neuroscaling-brainscore-") as folder:
+        prepare_environment(Path(folder))
+        _scratch.append(folder)
+        try:
+            yield
+        finally:
+            _scratch.clear()
+
+
+_scratch: list[str] = []
 MB = 1_000_000
 IMPORTS_MB = 500
 """Of the interpreter with Brain-Score and its libraries imported; 250 MB were measured, 450 with torch."""

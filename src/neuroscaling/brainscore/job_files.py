@@ -118,6 +118,15 @@ class ChoiceJob:
 
 
 @dataclass(frozen=True)
+class RunsJob:
+    """All that one process does for some runs: it chooses their layers first where nothing else needs these (one
+    ChoiceJob or none), then scores them on each set of recordings."""
+
+    choices: list[ChoiceJob]
+    scoring: list[ScoringJob]
+
+
+@dataclass(frozen=True)
 class PrefetchJob:
     """Download the files of registered benchmarks below `root`; `manifest` lists them when all are there.
 

@@ -26,6 +26,7 @@ from neuroscaling.study import benchmarks
 from neuroscaling.study.benchmarks import WITH_GAPS, DataSetFiles, StimulusFiles, find_benchmark
 
 _paths: dict[str, Path] = {}
+_loaded: list[list[Any]] = []
 NEUROIDS_LEFT_OUT: dict[str, list[tuple[str, str | None]]] = {}
 """Of local recordings by their id: neuroids that don't vary, with their region."""
 
@@ -191,9 +192,17 @@ def _explained(load: Callable[[], Any], path: Path) -> Any:
         ) from error
 
 
+def forget_loaded() -> None:
+    """Let go of the recordings and stimulus sets that were loaded: a process goes on to others."""
+    for loaded in _loaded:
+        loaded.clear()
+    _loaded.clear()
+
+
 def _once(load: Callable[[], Any], stock: Callable[[], Any] | None = None) -> Callable[[], Any]:
     """`load`, called once; each caller gets a copy of its own (benchmarks write to what they load)."""
     loaded: list[Any] = []
+    _loaded.append(loaded)
 
     def copy() -> Any:
         if not loaded:

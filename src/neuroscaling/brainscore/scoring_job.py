@@ -5,7 +5,6 @@ been called.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from neuroscaling.brainscore.row_numbers import Layers
 from neuroscaling.core.commitments import Commitment, read_commitment
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
+from neuroscaling.core.logs import Pieces
 from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.core.v4_assembly_record import check_v4_assembly
 from neuroscaling.simulate.record import brain_of, check_simulated
@@ -72,7 +72,7 @@ class BenchmarkData:
 def score_runs(options: ScoringJob) -> None:
     """Score each run on each benchmark of the outputs that are not there; each file is written when it is done.
 
-    Raises DataError and StudyError as `score_benchmark`.
+    Raises DataError and StudyError as `score_benchmark`, of several outputs when all others are done.
     """
     _refuse_regions(options.layers)
     absent = [out for out in options.outputs if not out.path.exists()]
@@ -81,16 +81,19 @@ def score_runs(options: ScoringJob) -> None:
     definitions = check_definitions(options.definitions, options.data)
     names = sorted({out.benchmark for out in absent})
     recordings = {name: BenchmarkData.of(options.data, name, definitions) for name in names}
-    with tempfile.TemporaryDirectory(prefix="neuroscaling-brainscore-") as scratch:
-        environment.prepare_environment(Path(scratch))
-        from neuroscaling.brainscore.local_files import register_benchmark
+    pieces = Pieces(len(absent) == 1)
+    with environment.prepared():
+        from neuroscaling.brainscore.local_files import forget_loaded, register_benchmark
 
         for own in recordings.values():
             if own.benchmark.benchmark not in definitions:
                 register_benchmark(options.data, own.benchmark)
         for manifest in dict.fromkeys(out.activations for out in absent):
             outputs = [out for out in absent if out.activations == manifest]
-            _score_run(Layers(open_store(manifest)), outputs, recordings, options)
+            with pieces.piece(outputs[0].run):
+                _score_run(Layers(open_store(manifest)), outputs, recordings, options, pieces)
+        forget_loaded()
+    pieces.end()
 
 
 def _refuse_regions(layers: dict[str, str]) -> None:
@@ -107,7 +110,11 @@ def _refuse_regions(layers: dict[str, str]) -> None:
 
 
 def _score_run(
-    stored: Layers, outputs: Sequence[ScoreOutput], recordings: dict[str, BenchmarkData], options: ScoringJob
+    stored: Layers,
+    outputs: Sequence[ScoreOutput],
+    recordings: dict[str, BenchmarkData],
+    options: ScoringJob,
+    pieces: Pieces,
 ) -> None:
     from neuroscaling.brainscore.benchmark_objects import benchmark_object
     from neuroscaling.brainscore.score_file import TARGETS, write_score
@@ -115,7 +122,10 @@ def _score_run(
 
     for out in outputs:
         own = recordings[out.benchmark]
-        with making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS]) as lease:
+        with (
+            pieces.piece(f"{out.run} on {out.benchmark}"),
+            making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS]) as lease,
+        ):
             if lease is None:
                 continue
             made_from = {stored_name(out.activations): stored.activations.manifest.checksum}
@@ -130,11 +140,11 @@ def _score_run(
             )
             lease.check()
             write_score(out.path, content, targets, out.definition, made_from)
-        for row in content.rows:
-            why = f" because {row['reason']}" if row["reason"] else ""
-            images = f", {row['n_mapping']} mapping images" if row["n_mapping"] else ""
-            facts = (out.run, out.benchmark, images, row["score"], why, row["raw"])
-            logger.info("%s, %s%s: score %s%s, raw %s", *facts)
+            for row in content.rows:
+                why = f" because {row['reason']}" if row["reason"] else ""
+                images = f", {row['n_mapping']} mapping images" if row["n_mapping"] else ""
+                facts = (out.run, out.benchmark, images, row["score"], why, row["raw"])
+                logger.info("%s, %s%s: score %s%s, raw %s", *facts)
 
 
 def _job(out: ScoreOutput, stored: Layers, own: BenchmarkData, chosen: Commitment | None, options: ScoringJob) -> Any:

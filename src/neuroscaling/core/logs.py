@@ -9,8 +9,9 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
-from neuroscaling.core.errors import NeuroscalingError
+from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.machine import keep_freed_memory
 from neuroscaling.core.tries import begin_try, end_try
@@ -61,3 +62,39 @@ def _logging_to(path: str | None) -> Iterator[logging.Logger]:
     except Exception:
         logger.error("%s", traceback.format_exc())
         raise
+
+
+@dataclass
+class Pieces:
+    """Pieces of a job that don't depend on each other: what goes wrong in one keeps no other from being done.
+
+    alone: there is one piece, whose error is raised as it is.
+    """
+
+    alone: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    @contextmanager
+    def piece(self, name: str, raised: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Do a piece of the work. Its error is logged and kept, and the block ends.
+
+        name: where it went wrong; raised: errors that end the job at once.
+        """
+        logger, at_once = logging.getLogger("neuroscaling"), (Exception,) if self.alone else raised
+        try:
+            yield
+        except at_once:
+            raise
+        except NeuroscalingError as error:
+            logger.error("%s: %s", name, error)
+            for problem in error.problems:
+                where = f"{name}: {problem.where}" if problem.where else name
+                self.problems.append(replace(problem, where=where))
+        except Exception as error:
+            logger.exception("%s", name)
+            self.problems.append(Problem(what=f"{type(error).__name__}: {error}", where=name))
+
+    def end(self) -> None:
+        """Raise one DataError of all that went wrong."""
+        if self.problems:
+            raise DataError(self.problems)

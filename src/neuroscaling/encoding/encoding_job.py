@@ -19,6 +19,7 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.encoding_scores import ALL_VERTICES, TARGETS, Origin, ScoreHeader, write_parquet, write_scores
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
+from neuroscaling.core.logs import Pieces
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
 from neuroscaling.encoding.accuracy_files import ACCURACY
 from neuroscaling.encoding.fits import Evaluation, Fits, Question, TargetFits, Task
@@ -190,22 +191,37 @@ def score_encodings(
     """Make the score files that are not there.
 
     entry: what the study asks of the source; located: where the recordings of each benchmark (`<source>-<subject>`)
-    lie. Raises DataError as `score_subject`.
+    lie. Raises DataError as `score_subject`, of several files when all others are done.
     """
-    settings = EncodingSettings.of(entry, protocol)
     absent = [out for out in outputs if not out.path.exists()]
+    pieces = Pieces(len(absent) == 1)
     for benchmark in dict.fromkeys(out.benchmark for out in absent):
-        place, recording, files = located[benchmark], None, {}
-        for out in (out for out in absent if out.benchmark == benchmark):
-            with making_score(out.path, f"score of {out.run} on {benchmark}", KINDS) as lease:
-                if lease is None:
-                    continue
-                if recording is None:
-                    recording, files = open_subject(place), recorded_files(place, out.data)
-                simulated = out.data.startswith("simulated-") or recording.simulated
-                name = entry.benchmark_of(place.subject)
-                header = ScoreHeader(out.run, out.data, simulated, name, settings.metrics, protocol)
-                origin = Origin(out.definition, files, lease)
+        own = [out for out in absent if out.benchmark == benchmark]
+        with pieces.piece(benchmark):
+            _score_runs(own, entry, located[benchmark], protocol, pieces)
+    pieces.end()
+
+
+def _score_runs(
+    outputs: Sequence[ScoreJob],
+    entry: RecordingsEncoding,
+    place: LocatedSubject,
+    protocol: str,
+    pieces: Pieces,
+) -> None:
+    """The score files of one subject, whose recordings are opened once."""
+    settings, recording, files = EncodingSettings.of(entry, protocol), None, {}
+    for out in outputs:
+        with making_score(out.path, f"score of {out.run} on {out.benchmark}", KINDS) as lease:
+            if lease is None:
+                continue
+            if recording is None:
+                recording, files = open_subject(place), recorded_files(place, out.data)
+            simulated = out.data.startswith("simulated-") or recording.simulated
+            name = entry.benchmark_of(place.subject)
+            header = ScoreHeader(out.run, out.data, simulated, name, settings.metrics, protocol)
+            origin = Origin(out.definition, files, lease)
+            with pieces.piece(f"{out.run} on {out.benchmark}"):
                 score_subject(out.activations, recording, out.path, header, settings, entry.regions, origin)
 
 

@@ -34,7 +34,7 @@ def read_timings(
     """Timings of all stages below `folders`, in the order of the pipeline; of other studies' jobs none.
 
     jobs: names of the study's runs and of the groups that they share jobs in; files: what the benchmark files of a
-    stage are called, below the name of such a job where the stage has one (`Rules.benchmark_files`). A stage of one
+    stage are called, below the name of such a job where the stage has one (`study/benchmark_names.py`). A stage of one
     job, such as the table, has one file. records: run.json of the runs, with `seconds`. Training is timed run by run:
     small runs share jobs, each time other ones.
     """

@@ -1,10 +1,10 @@
 """The rules ask this module what each job waits for, and what it is given.
 
-A job that concerns runs is called by the label of its group (run_groups.py). A marker is an empty file that Snakemake
+A job that concerns runs is called by the label of its group (run_groups.py), and a job of extraction or scoring also by
+its part of the stimulus sets or recordings (job_parts.py). A marker is an empty file that Snakemake
 has when a job of this start is done. What is in the store belongs to no job, so nothing waits for it.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.datasets.settings import DatasetSettings
-from neuroscaling.study.brainscore_jobs import BrainScoreJob
 from neuroscaling.study.extraction_job import ExtractionJob
+from neuroscaling.study.job_parts import Parts
 from neuroscaling.study.jobs import Jobs, ScoreJob, SubsetJob
 from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
@@ -21,26 +21,13 @@ from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
 from neuroscaling.study.run_table import Run, RunJob
-from neuroscaling.study.sections.encoding import AlgonautsEncoding, EncodingSource, Ridge, Submission
+from neuroscaling.study.sections.encoding import AlgonautsEncoding, EncodingSource, Submission
 from neuroscaling.study.session import markers_folder, session_marker
 from neuroscaling.study.v4_recordings import v4_files
 from neuroscaling.study.wanted import Absent, Targets
 
-ALL_SUBJECTS = "all-subjects"
-"""In place of a subject, where one job scores all subjects of a source."""
 AFTER_TRAINING = 1.0
 """Added to the priority of jobs that use a trained network: weights that are not kept go before further ones come."""
-MAKERS = (
-    ("subset", re.compile(r"subsets/([^/]+)/([^/]+)\.parquet")),
-    ("simulate", re.compile(r"simulated/([^/]+)/manifest\.json")),
-    ("stimuli", re.compile(r"stimuli/([^/]+)/manifest\.json")),
-    ("recordings", re.compile(r"recordings/([^/]+)/([^/]+)/manifest\.json")),
-    ("v4_assembly", re.compile(r"recordings/([^/]+)/([^/]+)/manifest\.json")),
-    ("v4_data", re.compile(r"data/v4/images/images_(\w+)\.zip")),
-    ("prefetch", re.compile(r"data/prefetched/([^/]+)\.json")),
-    ("pack", re.compile(r"packs/([^/]+)/([^/]+)/([^/]+)\.json")),
-)
-"""Which job makes a thing of the store: the groups, joined by dashes, are what its benchmark file is called."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +41,11 @@ class Rules:
     def jobs(self) -> Jobs:
         """The maker of the typed objects that jobs are given."""
         return Jobs(self.absent)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """What each job of extraction or scoring takes of a group of runs."""
+        return Parts.of(self.targets)
 
     @property
     def targets(self) -> Targets:
@@ -100,9 +92,9 @@ class Rules:
 
     # --- training ---------------------------------------------------------------------------------------------------
 
-    def subset(self, dataset: str, subset: str) -> SubsetJob:
-        """The list of training images that a job draws. dataset, subset: folder and stem of the list in the store."""
-        return self.jobs.subset(self._subsets[dataset, subset])
+    def subsets(self, dataset: str) -> list[SubsetJob]:
+        """The lists of training images that a job draws. dataset: folder of the lists in the store."""
+        return [self.jobs.subset(run) for run in self._absent_subsets[dataset]]
 
     def dataset_settings(self, dataset: str) -> DatasetSettings:
         """The settings of a data set in the study file. dataset: its name with its fingerprint."""
@@ -128,14 +120,16 @@ class Rules:
         """Markers of the subsets, packed data sets and runs to start from that a training job waits for."""
         runs = self.trained_runs(job)
         starts = {run.start for run in runs if run.start} - {run.run for run in runs}
-        subsets = [self.targets.subset(run) for run in runs if run.kind == "trained"]
+        lists = [self.targets.subset(run) for run in runs if run.kind == "trained"]
+        drawn = dict.fromkeys(path.parent.name for path in lists if self.absent(path))
         packs = [
             path
             for run in runs
             if run.kind == "trained"
             for path in self.packed_datasets.get(run.dataset or "", {}).values()
         ]
-        return [*self.markers([*subsets, *packs]), *self.trained(starts)]
+        subsets = [self.made / "subsets" / dataset for dataset in drawn]
+        return [*subsets, *self.markers(packs), *self.trained(starts)]
 
     def runs_to_train(self, job: str) -> list[RunJob]:
         """The runs that a training job makes."""
@@ -152,26 +146,33 @@ class Rules:
         """The runs of a job of extraction or scoring."""
         return self._runs(self.groups.to_score[job])
 
-    def before_extraction(self, job: str, stimuli: str) -> list[Path]:
-        """Markers of the runs and the stimulus set that an extraction waits for."""
-        runs = self.trained(run.run for run in self._to_extract(job, stimuli))
-        return [*runs, *self.markers([self.study.store.stimuli(stimuli) / "manifest.json"])]
+    def before_extraction(self, job: str, part: str) -> list[Path]:
+        """Markers of the runs and the stimulus sets that an extraction waits for."""
+        return self._before(self._to_extract(job, self.parts.sets[part]))
 
-    def slices(self, job: str, stimuli: str) -> list[Path]:
+    def before_slice(self, job: str, stimuli: str) -> list[Path]:
+        """Markers of the run and the stimulus set that a slice waits for."""
+        return self._before(self._to_extract(job, [stimuli]))
+
+    def slices(self, job: str, part: str) -> list[Path]:
         """Markers of the slices that an extraction is put together from; none where it is done in one piece."""
         n = self.study.config.extraction.slices
-        return [self.made / f"activations/{job}/{stimuli}.slices/{i}" for i in range(n if n > 1 else 0)]
+        sets = dict.fromkeys(stimuli for _, stimuli in self._to_extract(job, self.parts.sets[part]))
+        return [self.made / f"activations/{job}/{one}.slices/{i}" for one in sets for i in range(n if n > 1 else 0)]
 
-    def extractions(self, job: str, stimuli: str) -> list[ExtractionJob]:
-        """The activations that a job extracts."""
-        images = self.targets.sets[stimuli]
-        return [self.jobs.extraction(run, images) for run in self._to_extract(job, stimuli)]
+    def extractions(self, job: str, part: str) -> list[ExtractionJob]:
+        """The activations that a job extracts: all sets of a run, then those of the next run."""
+        return self._extractions(self._to_extract(job, self.parts.sets[part]))
+
+    def sliced(self, job: str, stimuli: str) -> list[ExtractionJob]:
+        """The activations that a job extracts a slice of."""
+        return self._extractions(self._to_extract(job, [stimuli]))
 
     def extracted(self, pairs: Iterable[tuple[str, str]]) -> list[Path]:
         """Markers of the jobs that extract absent activations. pairs: names of a run and of a stimulus set."""
         wanted = (pair for pair in pairs if pair in self.absent.activations)
-        jobs = dict.fromkeys((self.groups.scored_by[run], stimuli) for run, stimuli in wanted)
-        return [self.made / f"activations/{job}/{stimuli}" for job, stimuli in jobs]
+        jobs = dict.fromkeys((self.groups.scored_by[run], self.parts.part_of[stimuli]) for run, stimuli in wanted)
+        return [self.made / f"activations/{job}/{part}" for job, part in jobs]
 
     # --- Brain-Score ------------------------------------------------------------------------------------------------
 
@@ -198,34 +199,33 @@ class Rules:
 
     def before_choice(self, job: str) -> list[Path]:
         """Markers of the activations and recordings that a choice of layers waits for."""
-        pairs = [(run.run, stimuli) for run in self._references(job) for stimuli in self.absent.choice_sets(run)]
-        return [*self.extracted(pairs), *self.markers(one.made for one in self.targets.names.jobs if one.made)]
+        return self._before_choice(self._references(job))
 
     def choices(self, job: str) -> list[ScoreJob]:
         """The files of chosen layers that a job makes."""
         return [one for run in self._references(job) for one in self.jobs.choices(run)]
 
-    def brainscore_job(self, recordings: str, stimuli: str) -> BrainScoreJob:
-        """The benchmarks that share recordings and a stimulus set. recordings: their name in the store."""
-        return self._brainscore_jobs[recordings, stimuli]
+    def own_choices(self, job: str, part: str) -> list[ScoreJob]:
+        """The files of chosen layers that a job of scores makes first, since nothing but its scores needs them."""
+        return [one for run in self._own_references(job, part) for one in self.jobs.choices(run)]
 
-    def before_brainscore(self, job: str, recordings: str, stimuli: str) -> list[Path]:
+    def before_brainscore(self, job: str, part: str) -> list[Path]:
         """Markers of the activations, chosen layers and recordings that scores wait for."""
-        left = self.jobs.left(self.brainscore(job, recordings, stimuli))
+        left = self.jobs.left(self.brainscore(job, part))
         activations = self.extracted((one.run, one.stimuli) for one in left)
-        chosen = [one.commitment for one in left if one.commitment is not None and self.absent(one.commitment)]
-        choices = dict.fromkeys(self.groups.scored_by[run] for run in sorted({path.stem for path in chosen}))
-        made = self.brainscore_job(recordings, stimuli).made
-        return [
-            *activations,
-            *(self.made / "commitments" / label for label in choices),
-            *self.markers([made] if made else []),
-        ]
+        labels = dict.fromkeys(self.groups.scored_by[run] for run in self._choices_of(left))
+        choices = [self.made / "commitments" / label for label in labels if self._chooses_first(label)]
+        scored = {one.data for one in left}
+        made = [one.made for one in self.parts.brainscore[part] if one.made and one.data in scored]
+        before = [*activations, *choices, *self.markers(made), *self._before_choice(self._own_references(job, part))]
+        return list(dict.fromkeys(before))
 
-    def brainscore(self, job: str, recordings: str, stimuli: str) -> list[ScoreJob]:
+    def brainscore(self, job: str, part: str) -> list[ScoreJob]:
         """The score files of Brain-Score that a job makes."""
-        benchmarks = self.brainscore_job(recordings, stimuli)
-        return [one for run in self._networks(job) for one in self.jobs.brainscore(run, benchmarks)]
+        networks = self._networks(job)
+        return [
+            one for each in self.parts.brainscore[part] for run in networks for one in self.jobs.brainscore(run, each)
+        ]
 
     def region_layers(self, job: str) -> dict[str, str]:
         """Layers of regions that the study names or that were published; the runs of a group share them."""
@@ -237,28 +237,17 @@ class Rules:
 
     # --- encoding ---------------------------------------------------------------------------------------------------
 
-    def subjects(self, recordings: str, subjects: str) -> list[EncodingJob]:
-        """The subjects that a job scores. subjects: one subject, or ALL_SUBJECTS of these recordings."""
-        return self._subjects[recordings, subjects]
-
-    def ridge(self, recordings: str, subjects: str) -> Ridge:
-        """How responses are predicted, and what the job may use."""
-        return self.encoding_entry(recordings, subjects).ridge
-
-    def before_encoding(self, job: str, recordings: str, subjects: str) -> list[Path]:
+    def before_encoding(self, job: str, part: str) -> list[Path]:
         """Markers of the activations and recordings that scores of subjects wait for."""
-        left = self.jobs.left(self.encoding(job, recordings, subjects))
+        left = self.jobs.left(self.encoding(job, part))
         activations = self.extracted((one.run, one.stimuli) for one in left)
-        return [*activations, *self.markers(file for one in self.subjects(recordings, subjects) for file in one.needs)]
+        scored = {(one.data, one.benchmark) for one in left}
+        subjects = (one for one in self.parts.subjects[part] if (one.data, one.benchmark) in scored)
+        return [*activations, *self.markers(file for one in subjects for file in one.needs)]
 
-    def encoding(self, job: str, recordings: str, subjects: str) -> list[ScoreJob]:
+    def encoding(self, job: str, part: str) -> list[ScoreJob]:
         """The score files of subjects that a job makes."""
-        runs = self.scored_runs(job)
-        return [self.jobs.encoding(run, subject) for subject in self.subjects(recordings, subjects) for run in runs]
-
-    def encoding_entry(self, recordings: str, subjects: str) -> EncodingSource:
-        """What the study asks of the source of these recordings."""
-        return self.subjects(recordings, subjects)[0].entry
+        return self._encodings(job, self.parts.subjects[part])
 
     @cached_property
     def submissions(self) -> dict[str, tuple[AlgonautsEncoding, Submission]]:
@@ -293,41 +282,24 @@ class Rules:
 
     def _brainscored(self) -> list[Path]:
         return [
-            self.made / f"scores/brainscore/{recordings}/{stimuli}/{label}"
-            for recordings, stimuli in self._brainscore_jobs
+            self.made / f"scores/brainscore/{part}/{label}"
+            for part in self.parts.brainscore
             for label in self.groups.to_score
-            if self.jobs.left(self.brainscore(label, recordings, stimuli))
+            if self.jobs.left(self.brainscore(label, part))
         ]
 
     def _encoded(self, entry: EncodingSource | None = None) -> list[Path]:
         """Markers of the jobs that make absent scores of subjects. entry: of this source alone."""
-        return [
-            self.made / f"scores/encoding/{recordings}/{subjects}/{label}"
-            for (recordings, subjects), found in self._subjects.items()
-            if entry is None or found[0].entry is entry
-            for label in self.groups.to_score
-            if self.jobs.left(self.encoding(label, recordings, subjects))
-        ]
-
-    def benchmark_files(self) -> dict[str, list[str]]:
-        """What the benchmark files of this study's jobs are called, by rule; below the folder of a job of runs, where
-        the rule has one. Another study in this folder has jobs of its own.
-        """
-        n = self.study.config.extraction.slices
-        found = {
-            "activations": [name for one in self.targets.sets for name in (one, *(f"{one}-{i}" for i in range(n)))],
-            "brainscore": [f"{recordings}-{stimuli}" for recordings, stimuli in self._brainscore_jobs],
-            "encoding": [f"{recordings}-{subjects}" for recordings, subjects in self._subjects],
-            "layers": list(self.groups.to_score) if self.targets.references else [],
-            "fit": list(self.study.fits),
-            "submission": list(self.submissions),
+        of_source = {
+            part: [one for one in subjects if entry is None or one.entry is entry]
+            for part, subjects in self.parts.subjects.items()
         }
-        packs = (path for paths in self.packed_datasets.values() for path in paths.values())
-        for name in dict.fromkeys(map(self.study.store.name_of, (*self.targets.inputs(), *packs))):
-            for stage, pattern in MAKERS:
-                if parts := pattern.fullmatch(name):
-                    found.setdefault(stage, []).append("-".join(parts.groups()))
-        return found
+        return [
+            self.made / f"scores/encoding/{part}/{label}"
+            for part, subjects in of_source.items()
+            for label in self.groups.to_score
+            if self.jobs.left(self._encodings(label, subjects))
+        ]
 
     def _runs(self, group: RunGroup) -> list[Run]:
         return [self.study.runs[run] for run in group.runs]
@@ -340,33 +312,65 @@ class Rules:
         """The runs of a job that layers are chosen on."""
         return [run for run in self._networks(job) if run.run in self._chosen_on]
 
-    def _to_extract(self, job: str, stimuli: str) -> list[Run]:
-        """The runs of a job whose activations something absent needs; the weights of others may be gone."""
-        runs = self.scored_runs(job)
-        return [run for run in runs if (run.run, stimuli) in self.absent.activations]
+    def _choices_of(self, scores: Iterable[ScoreJob]) -> set[str]:
+        """The runs whose chosen layers `scores` need and that are absent."""
+        files = (one.commitment for one in scores if one.commitment is not None)
+        return {path.stem for path in files if self.absent(path)}
+
+    def _own_references(self, job: str, part: str) -> list[Run]:
+        """The runs that a job of scores chooses layers on before it scores."""
+        if not self._chosen_on or self._chooses_first(job):
+            return []
+        needed = self._choices_of(self.jobs.left(self.brainscore(job, part)))
+        return [run for run in self._references(job) if run.run in needed]
+
+    def _chooses_first(self, job: str) -> bool:
+        """Whether a job's runs have their layers chosen by a job of its own: jobs of scores share what it finds."""
+        return job in self._choosing or len(self.parts.brainscore) > 1
 
     @cached_property
-    def _subsets(self) -> dict[tuple[str, str], Run]:
-        """A run that takes each list of training images, by the list's folder and stem."""
-        trained = [run for run in self.study.runs.values() if run.kind == "trained"]
-        return {(path.parent.name, path.stem): run for run in trained for path in [self.targets.subset(run)]}
+    def _choosing(self) -> frozenset[str]:
+        """The groups with a run that the layers of a run in another group are chosen on."""
+        by, reference = self.groups.scored_by, self.targets.names.reference
+        networks = [run for run in self.study.runs.values() if run.kind != "baseline"] if self._chosen_on else []
+        pairs = ((by[reference(run).run], by[run.run]) for run in networks)
+        return frozenset(label for label, other in pairs if label != other)
+
+    def _before_choice(self, references: list[Run]) -> list[Path]:
+        pairs = [(run.run, stimuli) for run in references for stimuli in self.absent.choice_sets(run)]
+        made = (one.made for one in self.targets.names.jobs if one.made) if references else ()
+        return [*self.extracted(pairs), *self.markers(made)]
+
+    def _encodings(self, job: str, subjects: Iterable[EncodingJob]) -> list[ScoreJob]:
+        runs = self.scored_runs(job)
+        return [self.jobs.encoding(run, subject) for subject in subjects for run in runs]
+
+    def _to_extract(self, job: str, sets: Iterable[str]) -> list[tuple[str, str]]:
+        """Absent activations that something absent needs, by run and set; the weights of others may be gone."""
+        pairs = ((run.run, stimuli) for run in self.scored_runs(job) for stimuli in sets)
+        return [pair for pair in pairs if pair in self.absent.activations]
+
+    def _before(self, pairs: list[tuple[str, str]]) -> list[Path]:
+        sets = dict.fromkeys(stimuli for _, stimuli in pairs)
+        manifests = [self.study.store.stimuli(one) / "manifest.json" for one in sets]
+        return [*self.trained(run for run, _ in pairs), *self.markers(manifests)]
+
+    def _extractions(self, pairs: list[tuple[str, str]]) -> list[ExtractionJob]:
+        return [self.jobs.extraction(self.study.runs[run], self.targets.sets[stimuli]) for run, stimuli in pairs]
+
+    @cached_property
+    def _absent_subsets(self) -> dict[str, list[Run]]:
+        """A run that takes each absent list of training images that a training needs, by the list's folder."""
+        takers = {self.targets.subset(run): run for run in self.absent.runs if run.kind == "trained"}
+        found: dict[str, list[Run]] = {}
+        for path, run in takers.items():
+            if self.absent(path):
+                found.setdefault(path.parent.name, []).append(run)
+        return found
 
     @cached_property
     def _chosen_on(self) -> frozenset[str]:
         return frozenset(run.run for run in self.targets.references)
-
-    @cached_property
-    def _brainscore_jobs(self) -> dict[tuple[str, str], BrainScoreJob]:
-        return {(job.data, job.stimuli.name): job for job in self.targets.names.jobs}
-
-    @cached_property
-    def _subjects(self) -> dict[tuple[str, str], list[EncodingJob]]:
-        """The subjects that a job scores: each by itself, or all of a source where networks share jobs."""
-        found: dict[tuple[str, str], list[EncodingJob]] = {}
-        for job in self.targets.names.subjects:
-            together = self.study.config.runs_per_job > 1
-            found.setdefault((job.data, ALL_SUBJECTS if together else job.subject), []).append(job)
-        return found
 
 
 def dataset_name(dataset: str) -> str:

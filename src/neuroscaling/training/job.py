@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.files import share_as
 from neuroscaling.core.leases import Held
-from neuroscaling.core.logs import LOG_FORMAT
+from neuroscaling.core.logs import LOG_FORMAT, Pieces
 from neuroscaling.core.records import failure_in
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.checkpoint_tables import Checkpoint
@@ -93,7 +93,7 @@ def _one_after_another(jobs: list[RunJob], options: TrainingOptions) -> None:
     from neuroscaling.training.distributed import joined
     from neuroscaling.training.setup import chosen_device
 
-    problems: list[Problem] = []
+    pieces = Pieces()
     held: list[RunJob] = []
     with joined(chosen_device(options.device)):
         for number, job in enumerate(jobs, 1):
@@ -102,47 +102,22 @@ def _one_after_another(jobs: list[RunJob], options: TrainingOptions) -> None:
                 held.append(job)
                 continue
             try:
-                problems += _make(job, options, wait=len(jobs) == 1)
+                _make(job, options, pieces, wait=len(jobs) == 1)
             except Held as error:
                 log.info("%s", error)
                 held.append(job)
         for job in held:
-            problems += _make(job, options, wait=True)
-    if problems:
-        raise DataError(problems)
+            _make(job, options, pieces, wait=True)
+    pieces.end()
 
 
-def _make(job: RunJob, options: TrainingOptions, wait: bool) -> list[Problem]:
-    """Make one run; what went wrong. Without `wait`, Held is raised where another process makes it."""
+def _make(job: RunJob, options: TrainingOptions, pieces: Pieces, wait: bool) -> None:
+    """Make one run as one of `pieces`. Without `wait`, Held is raised where another process makes it."""
     from neuroscaling.training.train import train
 
-    try:
+    # Processes that train a run together wait for each other: they all have to end.
+    with pieces.piece(f"run {job.run.run}", (Held,) if processes() == 1 else (Exception,)):
         train(job, options, wait)
-    except Held:
-        raise
-    except NeuroscalingError as error:
-        if processes() > 1:  # the others wait for this one: they have to end too
-            raise
-        log.error("%s", error)
-        return [_of_run(job, problem) for problem in error.problems]
-    except Exception as error:
-        if processes() > 1:
-            raise
-        log.exception("%s", job.run.run)
-        return [Problem(what=f"{type(error).__name__}: {error}", where=f"run {job.run.run}")]
-    return []
-
-
-def _of_run(job: RunJob, problem: Problem) -> Problem:
-    where = f"run {job.run.run}: {problem.where}" if problem.where else f"run {job.run.run}"
-    return Problem(
-        what=problem.what,
-        where=where,
-        value=problem.value,
-        allowed=problem.allowed,
-        nearest=problem.nearest,
-        fix=problem.fix,
-    )
 
 
 def _dealt(jobs: list[RunJob], options: TrainingOptions) -> list[str]:

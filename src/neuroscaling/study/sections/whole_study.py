@@ -74,6 +74,13 @@ class Study(Section):
         description="Networks of one architecture whose extraction and Brain-Score scoring share a job: for small "
         "networks, whose jobs would spend their time starting up. Every network keeps its own files.",
     )
+    sets_per_job: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Stimulus sets, recordings of Brain-Score, or subjects that one job of a network takes one after "
+        "another; None: all. For sites whose jobs must be short, and to use more cores with few networks.",
+    )
     simulated: dict[Annotated[str, Field(pattern=NAME)], SimulatedBrain] = Field(
         {}, description="Simulated brains by name (for the demo and for tests)."
     )
