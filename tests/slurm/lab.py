@@ -92,18 +92,24 @@ class Driver:
         return f"{self.text[-6000:]}\n{slurm('squeue', '--states=all', '-o', '%i %T %P %N %r %k')}"
 
 
-def drive(folder: Path, *arguments: str, snakefile: Path = HERE / "trials/Snakefile") -> Driver:
-    """Start Snakemake in `folder` with profiles/slurm, over it the entries that the test cluster needs."""
+def drive(folder: Path, *arguments: str, snakefile: Path = HERE / "trials/Snakefile", path: str = "") -> Driver:
+    """Start Snakemake in `folder` with profiles/slurm, over it the entries that the test cluster needs.
+
+    path: folder of commands that stand before Slurm's own.
+    """
     profiles = ["--profile", str(ROOT / "profiles/slurm"), "--profile", str(HERE / "profile")]
     # The workflow finds this one by itself; the trials have to be told.
     profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
     # It ends with the test session, also where that is killed.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, str(HERE / "driver.py"), "--snakefile", str(snakefile)]
     command += [*profiles, *arguments]
+    environment = user_environment()
+    if path:
+        environment["PATH"] = f"{path}:{environment['PATH']}"
     output = folder / f"driver-{len(list(folder.glob('driver-*.txt')))}.txt"
     with open(output, "w") as file:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, env=user_environment(), start_new_session=True
+            command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
     return Driver(process, output)
 

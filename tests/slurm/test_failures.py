@@ -76,9 +76,11 @@ def test_each_job_starts_one_snakemake(storm):
     assert len(storm.snakemakes) == 2
 
 
-def test_a_cancelled_job_is_tried_again(storm):
+def test_a_cancelled_job_is_submitted_again_as_it_was(storm):
     assert [job.state for job in storm.of("cancelled")] == ["CANCELLED", "COMPLETED"]
+    assert {job.memory for job in storm.of("cancelled")} == {"800M"}
     assert len(storm.notes("cancelled")) == 2
+    assert "(score cancelled) was cancelled: it is submitted again, as it was (1 of at most 2" in storm.output
 
 
 def test_a_job_out_of_memory_gets_more_and_passes(storm):
@@ -88,6 +90,13 @@ def test_a_job_out_of_memory_gets_more_and_passes(storm):
     assert storm.notes("memory") == ["600", "1200"]
 
 
+def test_the_end_of_slurms_log_is_shown_without_what_every_job_prints(storm):
+    _, _, shown = storm.output.partition("The end of Slurm's log:")
+    end = shown.partition("Slurm's log: ")[0]
+    assert "Exceeded job memory limit" in end and "ran out of memory." in storm.output and len(end.splitlines()) < 12
+    assert not any(noise in end for noise in ("Building DAG", "Select jobs", "jobid:", "Job stats"))
+
+
 def test_a_dead_node_costs_its_own_jobs_only(storm):
     lost = {job.wildcards for job in storm.lost}
     assert len(lost) == 2
@@ -95,6 +104,7 @@ def test_a_dead_node_costs_its_own_jobs_only(storm):
         attempts = storm.of(name)
         states = ["NODE_FAIL", "COMPLETED"] if name in lost else ["COMPLETED"]
         assert [job.state for job in attempts] == states
+        assert {job.memory for job in attempts} == {"800M"}, "a lost node is no fault of the job"
         assert len(storm.notes(name)) == len(states)
         assert attempts[-1].node == "gpu2"
     assert [job.state for job in storm.of("calm")] == ["COMPLETED"]

@@ -9,7 +9,8 @@
 #                     is refused /dev/null,/dev/zero)
 #   SLURMDTIMEOUT=10  seconds until a silent node is marked down
 #
-# Nodes: gpu1, gpu2 (2 fake GPUs each), cpu1. Partitions: cpu (default), gpu. Stop it with stop.sh LAB_DIR.
+# Nodes: gpu1, gpu2 (2 fake GPUs each), cpu1. Partitions: cpu (default), gpu; spare and scrap on cpu1,
+# whose jobs those of cpu preempt: requeued, cancelled. Stop it with stop.sh LAB_DIR.
 set -euo pipefail
 LAB=${1:?usage: start.sh LAB_DIR}
 SLURMDTIMEOUT=${SLURMDTIMEOUT:-10}
@@ -88,6 +89,8 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 ReturnToService=2
 # Tests read the records of all jobs at the end.
 MinJobAge=3600
@@ -105,8 +108,10 @@ DefMemPerCPU=512
 NodeName=gpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$SLURMD_PORT CPUs=4 RealMemory=32000 Gres=gpu:h200:2 Feature=h200
 NodeName=gpu2 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((SLURMD_PORT + 1)) CPUs=4 RealMemory=32000 Gres=gpu:a100:2 Feature=a100,nvlink
 NodeName=cpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((SLURMD_PORT + 2)) CPUs=4 RealMemory=64000 Feature=cpu
-PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=2-0 DefaultTime=10 State=UP
-PartitionName=gpu Nodes=gpu[1-2] MaxTime=2-0 DefaultTime=10 State=UP
+PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=2-0 DefaultTime=10 State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=gpu Nodes=gpu[1-2] MaxTime=2-0 DefaultTime=10 State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=spare Nodes=cpu1 MaxTime=1-0 DefaultTime=10 State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=scrap Nodes=cpu1 MaxTime=1-0 DefaultTime=10 State=UP PriorityTier=1 PreemptMode=CANCEL
 CONF
 cat > "$LAB/gres.conf" <<CONF
 NodeName=gpu1 Name=gpu Type=h200 File=$(gpu_files gpu1)
