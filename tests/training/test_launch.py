@@ -110,6 +110,14 @@ def test_two_jobs_on_one_host_meet_apart_and_the_end_of_one_leaves_the_other():
         assert store_at(options).get("after") == b"the end of the other"
 
 
+def test_launchers_on_several_nodes_get_the_cpus_of_the_job(monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
+    assert launch._srun(1) == []
+    assert launch._srun(2) == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=8"]
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
+    assert launch._srun(2)[-1] == "--ntasks-per-node=1"
+
+
 # As Slurm's own, with this machine for all nodes.
 SRUN = """#!/bin/sh
 nodes=${1#--nodes=}; shift 3

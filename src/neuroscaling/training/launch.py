@@ -109,7 +109,12 @@ def _meeting(nodes: int) -> Iterator[list[str]]:
 
 
 def _srun(nodes: int) -> list[str]:
-    return ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"] if nodes > 1 else []
+    if nodes == 1:
+        return []
+    # Since Slurm 22.05 srun takes one CPU a task, whatever the job has.
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK")
+    each = [f"--cpus-per-task={cpus}"] if cpus else []
+    return ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *each]
 
 
 @contextmanager
