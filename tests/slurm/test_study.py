@@ -60,7 +60,7 @@ def finished(start, brainscore_python, tmp_path_factory) -> Finished:
     slurm("scontrol", "update", "nodename=gpu2", "state=drain", "reason=out of service")
     try:
         driver = start(folder, *STUDY, snakefile=folder / "Snakefile")
-        driver.wait_for(1, "simulate", "COMPLETED")
+        driver.wait_for(1, "simulate", "COMPLETED", timeout=300)
         before = {folder / name: (folder / name).read_bytes() for name in EDITED}
         for file in before:
             file.write_text("edited while a start runs: no job may read this")
