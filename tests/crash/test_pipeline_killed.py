@@ -95,7 +95,6 @@ def test_driver_and_trainings_killed_then_restarted(folder, tmp_path):
     wait_for(lambda: not any(belongs(p, folder) for p in psutil.process_iter()))
     kept = {p.parent for p in states(folder)}
     assert len(kept) == 2 and not weights(folder), "both must be killed half-way"
-    subprocess.run(command("--unlock"), cwd=folder, check=True, capture_output=True, env=environment())
     finish(folder)
     logs = "\n".join(p.read_text() for p in folder.glob("logs/train/*.log"))
     assert logs.count("resumes at step") == 2

@@ -14,7 +14,14 @@ from neuroscaling.core.hashing import canonical_json
 from neuroscaling.core.installation import PIPELINE, interpreter
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
-from neuroscaling.study import layer_choice, run_groups, session, slurm_queue, wanted
+from neuroscaling.study import (
+    driver_lock,
+    layer_choice,
+    run_groups,
+    session,
+    slurm_queue,
+    wanted,
+)
 from neuroscaling.study.benchmark_names import benchmark_files
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
 from neuroscaling.study.loaded_study import load_study
@@ -52,6 +59,8 @@ try:
     WHOLE = bool(config.get("whole"))
     ABSENT = wanted.Absent(TARGETS, wanted.Inventory(STUDY.store, empty=WHOLE))
     if workflow.is_main_process and not WHOLE:
+        if executor_started() and (note := driver_lock.take_folder()):
+            print(note, file=sys.stderr)
         if not session.is_locked() and submits_to_slurm():
             slurm_queue.wait_for_earlier(Path.cwd())
         session.begin_session(ABSENT)

@@ -1,4 +1,5 @@
-# Whether this start of Snakemake will submit jobs to Slurm. While rules are read, only the command line tells.
+# Whether this start of Snakemake will start jobs, and submit them to Slurm. While rules are read, only the command line
+# tells.
 import contextlib
 import io
 import shutil
@@ -14,14 +15,22 @@ list_input_changes list_rules list_target_rules print_compilation report rulegra
 """.split()
 
 
+def executor_started():
+    """The name of the executor, as the command line and its profiles set it; None where no job will be started."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            # It names the profiles, and has done so already.
+            _, options = parse_args(sys.argv[1:])
+    except SystemExit:
+        # A program that uses Snakemake has a command line of its own.
+        return None
+    if any(getattr(options, name, None) for name in NO_START):
+        return None
+    return options.executor or "local"
+
+
 def submits_to_slurm():
-    """Whether the executor is Slurm's, as the command line and its profiles set it, and jobs will be started."""
+    """Whether jobs will be started, and the executor is Slurm's."""
     from neuroscaling.study.slurm_queue import EXECUTORS
 
-    if not shutil.which("sbatch"):
-        return False
-    with contextlib.redirect_stderr(io.StringIO()):
-        # It names the profiles, and has done so already.
-        _, options = parse_args(sys.argv[1:])
-    started = not any(getattr(options, name, None) for name in NO_START)
-    return started and options.executor in EXECUTORS
+    return bool(shutil.which("sbatch")) and executor_started() in EXECUTORS
