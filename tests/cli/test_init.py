@@ -179,10 +179,8 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_written(arguments, phrases
 def test_a_profile_is_copied_to_where_run_looks_first(capsys):
     assert profile_named("slurm") == str(PIPELINE / "profiles/slurm")
     assert main(["init", "--profile", "slurm"]) == 0
-    assert (
-        "profiles/slurm/partitions.yaml" in capsys.readouterr().out.split()
-        and profile_named("slurm") == "profiles/slurm"
-    )
+    assert "profiles/slurm/partitions.yaml" in capsys.readouterr().out.split()
+    assert profile_named("slurm") == "profiles/slurm"
     for path in Path("profiles/slurm").iterdir():
         assert path.read_text() == (PIPELINE / path).read_text()
     for wrong, told in (
