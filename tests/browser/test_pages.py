@@ -123,4 +123,9 @@ def test_studies_stand_side_by_side(browser, tmp_path):
         shown = browser.open(tmp_path / "compare.html", width=width, dark=width == 390)
         assert shown.evaluate("[...document.images].map((one) => one.complete && one.naturalWidth > 0)") == [True, True]
         assert shown.evaluate("document.querySelectorAll('.answers tbody tr').length") == 4
+        shown.wait("document.querySelector('.plot').dataset.drawn")
+        of_study = "neuroscaling.figures[0].panels[0].view.data('points').length"
+        points = shown.evaluate(of_study)
+        shown.evaluate("document.querySelector('.key').click()")  # the first study is hidden
+        shown.wait(f"{of_study} === {points // 2}")
         assert shown.evaluate("document.documentElement.scrollWidth") <= width and shown.console == []

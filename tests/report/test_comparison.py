@@ -68,9 +68,17 @@ def test_the_page_stands_alone(studies, tmp_path):
     write_comparison(tmp_path / "compare.html", studies)
     text = (tmp_path / "compare.html").read_text()
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", text)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["laws"]
+    text = re.sub("<script.*?</script>", "", text, flags=re.S)
     assert set(re.findall(r'src="([^":]*):', text)) == {"data"} and text.count("<img ") == 2
     assert "Alignment against compute &lt;1&gt;: V1" in text and "SIMULATED DATA." in text
     assert all(re.search(r'alt="[^"]{20,}"', picture) for picture in re.findall(r"<img [^>]*>", text))
+    assert re.findall('data-figure="(.*?)"', text) == list(data["groups"])
+    for group in data["groups"].values():
+        ((one, other),) = (panel["fits"] for panel in group["panels"])
+        for fit, name in ((one, "a"), (other, "b")):
+            runs = {data["networks"]["rows"][i][0] for i in data["points"][fit["points"]]["network"]}
+            assert fit["family"] == name and fit["curve"] and all(run.startswith(f"{name}: ") for run in runs)
 
 
 def test_rows_come_as_a_table_csv_and_json(folders, capsys):

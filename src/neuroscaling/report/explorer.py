@@ -56,12 +56,12 @@ def explorer_data(groups: Mapping[str, Sequence[Panel]], table: pd.DataFrame) ->
         },
         "axes": {column: axis_label(column) for column in sorted(columns | set(SIZES))},
         "looks": {
-            family: {"colors": _colors(look.color), "shape": SHAPES[look.marker], "sign": look.sign}
+            family: {"colors": colors(look.color), "shape": SHAPES[look.marker], "sign": look.sign}
             for family, look in looks([family or "" for family in families] or [""]).items()
         },
         "forms": {form: _form(form) for form in sorted(forms)},
-        "ink": _colors(CURVE),
-        "muted": _colors(MUTED),
+        "ink": colors(CURVE),
+        "muted": colors(MUTED),
     }
 
 
@@ -192,14 +192,14 @@ def _numbers(values: Array, digits: int = 5) -> list[Any]:
     return [int(v) if v is not None and v.is_integer() and abs(v) < 1e15 else v for v in short]
 
 
-def _colors(color: str) -> list[str]:
+def colors(color: str) -> list[str]:
     """A colour on a light page and on a dark one."""
     return [color, ON_DARK.get(color, color)]
 
 
 def _form(form: str) -> dict[str, Any]:
     look = form_look(form)
-    return {"words": look.words, "colors": _colors(look.color), "dash": _dash(look.dash), "sign": look.sign}
+    return {"words": look.words, "colors": colors(look.color), "dash": _dash(look.dash), "sign": look.sign}
 
 
 def _dash(dash: Dash) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from neuroscaling.report.leaderboard import COLUMNS as LEADERBOARD_COLUMNS
 from neuroscaling.report.leaderboard import leaderboard
 from neuroscaling.report.network_pages import network_page, pages_content, read_layer_choices
 from neuroscaling.report.rulegraph import draw_rulegraph
-from neuroscaling.report.sections import TEMPLATES, Section, data_uri, encoding_section, read_section, render
+from neuroscaling.report.sections import Section, data_uri, encoding_section, read_section, render, template_text
 from neuroscaling.report.timings import Timing, read_timings
 
 if TYPE_CHECKING:
@@ -265,12 +264,6 @@ def _alt(panel: law_figures.Panel) -> str:
 
 
 def _render(**values: Any) -> str:
-    css = "\n".join(_template_text(name) for name in STYLES)
-    scripts = [explorer.library(), *map(_template_text, SCRIPTS)]
+    css = "\n".join(template_text(name) for name in STYLES)
+    scripts = [explorer.library(), *map(template_text, SCRIPTS)]
     return render("page.html", css=css, scripts=scripts, **values)
-
-
-def _template_text(name: str) -> str:
-    """A style sheet or script; a library's without the name of its source map, which the page does not hold."""
-    text = (TEMPLATES / name).read_text(encoding="utf-8")
-    return re.sub(r"(//|/\*)# sourceMappingURL=\S+( \*/)?", "", text)

@@ -54,6 +54,12 @@ def with_pictures(html: str, folder: Path) -> str:
     return PICTURE.sub(inside, html)
 
 
+def template_text(name: str) -> str:
+    """A style sheet or script; a library's without the name of its source map, which the page does not hold."""
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    return re.sub(r"(//|/\*)# sourceMappingURL=\S+( \*/)?", "", text)
+
+
 def data_uri(svg: str) -> str:
     """A picture as the text of a link."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -6,7 +6,7 @@ window.neuroscaling.chart = (() => {
   const laws = data.laws;
   const place = Object.fromEntries(laws.networks.columns.map((name, i) => [name, i]));
   const TIPS = {
-    arch: "architecture", arch_family: "family", dataset: "trained on", samples_per_class: "images per class", seed: "seed",
+    arch: "architecture", arch_family: laws.family || "family", dataset: "trained on", samples_per_class: "images per class", seed: "seed",
     recipe: "recipe", kind: "kind", n_params: "parameters", n_samples: "training images", n_samples_seen: "images seen",
     total_flops: "training FLOPs", acc: "accuracy",
   };
