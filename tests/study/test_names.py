@@ -206,6 +206,21 @@ def test_networks_whose_layers_are_chosen_on_a_failed_one_hold_up_nothing(wanted
     assert read_wanted(scores, store.folders) == [path for path in found.targets.score_files if path.stem == on]
 
 
+def test_a_dry_run_beside_a_driver_leaves_what_that_one_goes_by(wanted, tmp_path: Path):
+    wanted()
+    session.begin_session(absent())
+    results = absent().targets.study.results
+    kept = [results.wanted("scores"), results.artefacts, session.session_marker(absent().targets.study.config.study)]
+    before = [path.read_bytes() for path in kept]
+    touch(tmp_path / ".snakemake/locks/0.output.lock")
+    wanted(encoding=[], brainscore__layers={"choose": "depth"})
+    session.begin_session(absent())
+    assert [path.read_bytes() for path in kept] == before
+    (tmp_path / ".snakemake/locks/0.output.lock").unlink()
+    session.begin_session(absent())
+    assert [path.read_bytes() for path in kept] != before
+
+
 def test_a_list_of_folders_is_read_whole_and_the_first_is_written_to(wanted, tmp_path: Path):
     (tmp_path / "lab").mkdir()
     wanted(store=["mine", "lab"])
