@@ -17,6 +17,11 @@ sys.executable = shlex.quote(INTERPRETER)
 FOLDER = Path(str(workflow.current_basedir))
 if (source := FOLDER.parents[1] / "src").is_dir():
     sys.path.insert(0, str(source))
+    # Plugins of Snakemake may have imported the library from elsewhere.
+    loaded = sys.modules.get("neuroscaling")
+    if loaded and Path(loaded.__file__).resolve().parents[1] != source.resolve():
+        for name in [one for one in sys.modules if one.split(".")[0] == "neuroscaling"]:
+            del sys.modules[name]
 
 try:
     from neuroscaling.core import frozen_code
