@@ -13,9 +13,10 @@ import pytest
 from neuroscaling.cli.main import _parser as parser
 from neuroscaling.cli.main import main, parsed
 from neuroscaling.cli.run import profile_named, snakemake_command, supervised
-from neuroscaling.cli.run_summary import DriverLog, Failure, driver_log, in_time
+from neuroscaling.cli.run_summary import DriverLog, Failure, driver_log
 from neuroscaling.core.errors import StudyError
 from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
+from neuroscaling.core.progress import in_time
 
 STUDY = "config/studies/demo.yaml"
 LOG = """Job stats:

@@ -50,6 +50,7 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network lacks, mixed scales."""
     of_networks = network_problems(study)
     return [
+        *_curve_logs(study),
         *_damaged_images(study),
         *_single_images(study),
         *_weights(study),
@@ -65,6 +66,15 @@ def deep_problems(study: LoadedStudy) -> list[Problem]:
         *_mappings(study),
         *_own_table(study),
     ]
+
+
+def _curve_logs(study: LoadedStudy) -> list[Problem]:
+    """Packages that `log_to` asks for and that are not installed, where something is trained."""
+    if not study.config.training.log_to or not any(run.kind == "trained" for run in study.runs.values()):
+        return []
+    from neuroscaling.training.curve_logs import missing_logs
+
+    return missing_logs(study.config.training.log_to)
 
 
 def _own_table(study: LoadedStudy) -> list[Problem]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neuroscaling.cli.output import counted
 from neuroscaling.cli.status import status_rows
+from neuroscaling.core.progress import in_time
 from neuroscaling.core.records import failure_in
 from neuroscaling.study.loaded_study import LoadedStudy
 
@@ -105,16 +106,6 @@ def summary_lines(study: LoadedStudy, file: str, log: DriverLog, seconds: float,
         yield f"The report: {study.results.report.resolve()}{stale}"
     else:
         yield "There is no report yet."
-
-
-def in_time(seconds: float) -> str:
-    """A time for people: `42 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _failed_runs(study: LoadedStudy) -> Iterator[Failure]:

@@ -52,8 +52,12 @@ EXTRAS = {
     "fmri": "nibabel nilearn netCDF4",
     "brainscore": "brainscore_vision brainscore_core",
     "report": "altair vl_convert",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
 }
 """The modules that each extra of the package brings; `pyproject.toml` names their packages."""
+APART = ("tensorboard", "wandb")
+"""Extras that `make env` leaves out."""
 
 
 def interpreter(environment: str, named: str | None = None) -> Path:
@@ -103,6 +107,8 @@ def missing_extra(error: ModuleNotFoundError) -> Problem | None:
     fix = f'pip install "neuroscaling[{extra}]"'
     if extra == "brainscore":
         fix += " in an environment of its own (Python 3.11)"
+    elif PIPELINE == CHECKOUT and extra in APART:
+        fix = f'`{sys.executable} -m pip install {module}`, which is what "neuroscaling[{extra}]" brings'
     elif PIPELINE == CHECKOUT:
         fix = f"`make env`, or {fix}"
     return Problem(what=f"this needs `{module}`, which is not installed", where=sys.executable, fix=fix)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
+from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.machine import keep_freed_memory
 from neuroscaling.core.tries import begin_try, end_try
@@ -26,12 +27,18 @@ def script_logging(path: str | None, runs: Sequence[str] = (), gpus: int = 0) ->
     It begins every job, so it also has the job's process keep the memory that it frees (`keep_freed_memory`), and
     records the try beside the log: runs: that it is to make; gpus: that it asked for.
     An exception is written to the log; a NeuroscalingError also goes to standard error as its message alone,
-    and the script ends with exit status 1. A missing package that an extra brings is such an error.
+    and the script ends with exit status 1. A missing package that an extra brings is such an error. Where the script's
+    work hangs, it is ended (core/hangs.py).
     """
     begun = begin_try(path, runs, gpus) if path else None
     raised: BaseException | None = None
+
+    def end(error: BaseException) -> None:
+        if path and begun:
+            end_try(path, begun, error)
+
     try:
-        with _logging_to(path) as logger:
+        with _logging_to(path) as logger, ended_if_hung(end):
             yield logger
     except BaseException as error:
         raised = error

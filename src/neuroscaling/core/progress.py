@@ -130,6 +130,32 @@ def begun(path: str | Path, name: str, stage: str, unit: str, total: int | None)
     return replace(progress, attempt=before.attempt + 1, seconds_before=before.seconds_before + before.seconds)
 
 
+def in_words(progress: Progress) -> str:
+    """How far it is, in a line: `epoch 2 of 9, step 110 of 900, loss 2.13, 1,200 images/s, 3 min 20 s left`."""
+    one = progress.unit.removesuffix("s")
+    of = f" of {progress.total:,}" if progress.total is not None else ""
+    told = [
+        f"{one} {progress.done:,}{of}" if progress.stage == "training" else f"{progress.done:,}{of} {progress.unit}"
+    ]
+    if progress.epoch is not None and progress.epochs is not None:
+        told.insert(0, f"epoch {min(progress.epoch, progress.epochs):,} of {progress.epochs:,}")
+    numbers = (("loss", progress.loss), ("accuracy", progress.accuracy))
+    told += [f"{name} {value:.4g}" for name, value in numbers if value is not None]
+    told += [f"{progress.images_per_second:,.4g} images/s"] if progress.images_per_second else []
+    told += [f"{in_time(progress.seconds_left)} left"] if progress.seconds_left is not None else []
+    return ", ".join(told)
+
+
+def in_time(seconds: float) -> str:
+    """A time for people: `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def utc_now() -> str:
     """This moment as records have it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

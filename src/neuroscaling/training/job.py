@@ -12,6 +12,7 @@ from typing import Any
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.files import share_as
+from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.leases import Held
 from neuroscaling.core.logs import LOG_FORMAT, Pieces
 from neuroscaling.core.records import failure_in
@@ -73,7 +74,8 @@ def written_job(jobs: list[RunJob], options: TrainingOptions) -> str:
 def read_job(text: str) -> tuple[list[RunJob], TrainingOptions]:
     """What `written_job` wrote."""
     content = json.loads(text)
-    return [_read_run_job(entry) for entry in content["jobs"]], TrainingOptions(**content["options"])
+    options = content["options"] | {"log_to": tuple(content["options"].get("log_to", ()))}
+    return [_read_run_job(entry) for entry in content["jobs"]], TrainingOptions(**options)
 
 
 def _read_run_job(entry: dict[str, Any]) -> RunJob:
@@ -138,7 +140,8 @@ def main() -> None:
     """Train the runs of the JSON file that the command line names."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:
-        train_runs(*read_job(Path(sys.argv[1]).read_text(encoding="utf-8")))
+        with ended_if_hung():
+            train_runs(*read_job(Path(sys.argv[1]).read_text(encoding="utf-8")))
     except NeuroscalingError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -18,6 +18,7 @@ from neuroscaling.core.errors import DataError, Problem, nearest
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.leases import Held, Lease, held, sweep_within
 from neuroscaling.core.machine import keep_freed_memory
+from neuroscaling.core.progress import STATE_FOLDER
 from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
 from neuroscaling.datasets.index import load_index
 from neuroscaling.models.build import build
@@ -36,6 +37,7 @@ from neuroscaling.training.evaluation import accuracy_kind, evaluate
 from neuroscaling.training.feeding.training_feed import training_pack
 from neuroscaling.training.feeding.validation import open_validation
 from neuroscaling.training.image_views import image_passes
+from neuroscaling.training.live import LiveTraining, live_training
 from neuroscaling.training.loop import Training, fit, restore
 from neuroscaling.training.run_folder import (
     EpochRow,
@@ -100,7 +102,7 @@ def train(job: RunJob, options: TrainingOptions = DEFAULT_OPTIONS, wait: bool = 
         elif rank() == 0:
             _not_trained(run, out, device, options)
         if rank() == 0 and problem is None:  # the last sound state of a run that failed tells what went wrong
-            shutil.rmtree(out / "state", ignore_errors=True)
+            shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)
         together()
     return problem
 
@@ -141,11 +143,11 @@ def _trained(job: RunJob, device: torch.device, options: TrainingOptions, lease:
     made_from: dict[str, str] = {}
     gc.collect()  # a compiled network refers to itself, and would stay in a GPU's memory beside that of the next run
     try:
-        with reproducible(device):
+        with reproducible(device), live_training(job, device, options, lease) as live:
             training = prepare_training(job, device, options)
             made_from = _made_from(job)
             with single_images_told(run.run, training.recipe, run.arch):
-                _run(job, training, options, made_from, lease)
+                _run(job, training, options, made_from, lease, live)
     except RunFailed as failure:
         log.error("%s", failure)
         seconds = training.seconds if training else time.monotonic() - started
@@ -181,10 +183,15 @@ def _made_from(job: RunJob) -> dict[str, str]:
 
 
 def _run(
-    job: RunJob, training: Training, options: TrainingOptions, made_from: dict[str, str], lease: Lease | None
+    job: RunJob,
+    training: Training,
+    options: TrainingOptions,
+    made_from: dict[str, str],
+    lease: Lease | None,
+    live: LiveTraining,
 ) -> None:
     """Train from the last state, if there is one, to the end, and write what the run leaves."""
-    run, states = job.run, job.out / "state"
+    run, states = job.run, job.out / STATE_FOLDER
     definition = content_hash({"version": version_of("training"), **run.content((DEFINITION, *DEFINING))}, digits=32)
     state = load_state(states, definition)
     if state is not None:
@@ -192,6 +199,7 @@ def _run(
         log.info("%s resumes at step %d", run.run, training.progress.step)
     seconds, steps = options.checkpoint_seconds, options.checkpoint_steps
     checkpoints = Checkpoints(training, states, definition, seconds, steps, lease)
+    live.begins(training)
     with heeding_signals(checkpoints):
         fit(training, checkpoints.after_step, checkpoints.after_epoch)
     training.feed.settle()

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.study.sections.checkpoints import CheckpointRuns
 from neuroscaling.study.sections.key_types import Archs, Epochs, Names, OptionalFolder, Section, Seed, Text, keys_of
-from neuroscaling.study.sections.training_options import Stage, TrainingOptions
+from neuroscaling.study.sections.training_options import Logger, Stage, TrainingOptions
 
 Count = Annotated[int, Field(ge=1)]
 SamplesPerClass = Count | Literal["all"]
@@ -190,6 +190,24 @@ class Training(Section):
         le=1_000_000,
         description="Steps in a row whose loss is not finite before a run is given up.",
     )
+    hang_seconds: float | None = Field(
+        TrainingOptions.hang_seconds,
+        gt=0,
+        le=1_000_000,
+        description="Seconds without a step, beyond the longest pause so far (an evaluation), after which a run saves "
+        "its tracebacks and ends, to be tried again. null: never.",
+    )
+    first_step_seconds: float | None = Field(
+        TrainingOptions.first_step_seconds,
+        gt=0,
+        le=1_000_000,
+        description="The same until the first step: images are decoded and networks compiled ahead of it.",
+    )
+    log_to: list[Logger] = Field(
+        [],
+        description="Curves also go to `tensorboard` (files in the run's folder) or `wandb` (Weights & Biases). Each "
+        "needs its extra.",
+    )
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Copies on a disk that isn't named."""
@@ -214,6 +232,9 @@ class Training(Section):
             cache_dir=str(cache_dir) if cache_dir else None,
             checkpoint_seconds=self.checkpoint_seconds,
             nan_steps=self.nan_steps,
+            hang_seconds=self.hang_seconds,
+            first_step_seconds=self.first_step_seconds,
+            log_to=tuple(dict.fromkeys(self.log_to)),
         )
 
 

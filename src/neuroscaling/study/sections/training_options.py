@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Stage = Literal["none", "disk", "memory"]
+Logger = Literal["tensorboard", "wandb"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class TrainingOptions:
     """Steps between two states to resume from, besides the seconds. None: seconds alone count."""
     nan_steps: int = 5
     """Steps in a row without a finite loss after which a run is given up."""
+    hang_seconds: float | None = 1800.0
+    """Seconds without a step, beyond the longest pause so far, after which a process ends itself. None: never."""
+    first_step_seconds: float | None = 7200.0
+    """The same until the first step, in which images are decoded and networks compiled."""
+    log_to: tuple[Logger, ...] = field(default=(), hash=False)
+    """Where curves go besides the run's folder."""
 
     def with_part_of_cpus(self, n: int) -> "TrainingOptions":
         """The options of each of `n` processes that share a host: they divide its threads and its decoding workers."""

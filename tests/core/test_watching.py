@@ -1,0 +1,202 @@
+"""A watch over work: its record and its line, and the end of a process that hangs."""
+
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from neuroscaling.core import watching as core_watching
+from neuroscaling.core.hangs import STATUS, Patience
+from neuroscaling.core.leases import held, is_held, lock_of
+from neuroscaling.core.progress import begun, in_words, progress_beside, read_progress
+from neuroscaling.core.watching import Standing, Tally, Watch, watched_lease, watching
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that only the test lets pass, and the hangs that a watch would have ended the process for."""
+    now = SimpleNamespace(seconds=1000.0, hung=[])
+    monkeypatch.setattr(core_watching.time, "monotonic", lambda: now.seconds)
+    monkeypatch.setattr(core_watching, "tell_and_end", lambda problem, traces, last: now.hung.append(problem.value))
+    return now
+
+
+class Steps:
+    """Work that a test sets."""
+
+    def __init__(self, total=100):
+        self.now, self.kept = None, []
+        self.total = total
+
+    def standing(self):
+        return self.now
+
+    def keep(self, progress):
+        self.kept.append(progress.done)
+
+    def at(self, done, rows=0, **more):
+        self.now = Standing(done, self.total, 10 * done, rows, **more)
+
+
+def watch_over(work, tmp_path, patience=None):
+    record = tmp_path / "progress.json"
+    return Watch(work, begun(record, "run", "training", "steps", None), record, patience or Patience(), None, None)
+
+
+def passing(clock, watch, seconds):
+    """So many seconds pass, in which the watch looks as often as it does."""
+    for _ in range(seconds):
+        clock.seconds += 1
+        watch.look()
+
+
+def test_speed_and_time_left_are_those_since_the_first_step(clock, tmp_path):
+    work = Steps()
+    watch = watch_over(work, tmp_path)
+    passing(clock, watch, 300)  # of preparation
+    work.at(0)
+    passing(clock, watch, 60)
+    for done in range(1, 51):  # two seconds each
+        work.at(done, epoch=1, epochs=2, loss=2.0)
+        passing(clock, watch, 2)
+    assert watch.progress.seconds_left == pytest.approx(100) and watch.progress.images_per_second == pytest.approx(5)
+    assert in_words(watch.progress) == "epoch 1 of 2, step 50 of 100, loss 2, 5 images/s, 1 min 40 s left"
+
+
+def test_a_resumed_training_does_not_count_the_steps_before_it_as_its_own(clock, tmp_path):
+    work = Steps()
+    watch = watch_over(work, tmp_path, Patience(10, 1000))
+    passing(clock, watch, 5)
+    work.at(60)
+    passing(clock, watch, 100)  # to compile
+    assert clock.hung == [] and watch.progress.seconds_left is None
+    for done in (61, 62):
+        work.at(done)
+        passing(clock, watch, 3)
+    assert watch.progress.seconds_left == pytest.approx(38 * 3)
+
+
+def test_the_record_is_written_every_ten_seconds_and_a_line_each_minute(clock, tmp_path, caplog, monkeypatch):
+    written = []
+    monkeypatch.setattr(core_watching, "write_progress", lambda path, progress: written.append(progress.done))
+    caplog.set_level(logging.INFO)
+    work = Steps()
+    watch = watch_over(work, tmp_path)
+    for done in range(121):
+        work.at(done)
+        passing(clock, watch, 1)
+    assert len(written) in (12, 13) and work.kept == written
+    assert [record.message.partition(",")[0] for record in caplog.records] == [
+        "run: step 54 of 100",
+        "run: step 109 of 100",
+    ]
+
+
+def test_a_line_tells_of_work_that_stands(clock, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    work = Steps()
+    watch = watch_over(work, tmp_path)
+    work.at(3)
+    passing(clock, watch, 125)
+    assert "no step for 1 min 49 s" in caplog.records[-1].message
+
+
+def test_work_hangs_after_its_patience_beyond_the_longest_pause_and_the_first_step_has_longer(clock, tmp_path):
+    work = Steps()
+    watch = watch_over(work, tmp_path, Patience(30, 100))
+    passing(clock, watch, 90)
+    work.at(0)
+    passing(clock, watch, 90)
+    work.at(0, rows=1)  # evaluated ahead of the first step, in 89 seconds
+    passing(clock, watch, 95)
+    work.at(1, rows=1)
+    passing(clock, watch, 30 + 89)
+    assert clock.hung == []
+    passing(clock, watch, 5)
+    assert len(clock.hung) == 1
+
+
+def test_a_process_that_was_suspended_does_not_hang(clock, tmp_path):
+    work = Steps()
+    watch = watch_over(work, tmp_path, Patience(100, 100))
+    work.at(1)
+    passing(clock, watch, 5)
+    clock.seconds += 5000
+    passing(clock, watch, 90)
+    assert clock.hung == []
+    passing(clock, watch, 20)
+    assert len(clock.hung) == 1
+
+
+def test_without_a_limit_nothing_hangs(clock, tmp_path):
+    watch = watch_over(Steps(), tmp_path, Patience(None, None))
+    passing(clock, watch, 300)
+    assert clock.hung == []
+
+
+def test_an_error_is_left_in_the_record_and_what_ends_well_leaves_none(tmp_path):
+    path = tmp_path / "a.json"
+    with held(path, "it") as lease:
+        with pytest.raises(RuntimeError), watched_lease(lease, "a", "extraction", "images", Tally(5, 2, images=True)):
+            raise RuntimeError("out of luck")
+        found = read_progress(progress_beside(path))
+        assert found is not None and found.problem == "RuntimeError: out of luck"
+        with watched_lease(lease, "a", "extraction", "images", Tally(5)) as watch:
+            watch.look()
+            found = read_progress(progress_beside(path))
+            assert found is not None and found.attempt == 2 and found.problem is None
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_record_that_cannot_be_written_is_told_of_once_and_hurts_nobody(clock, tmp_path, caplog):
+    work = Steps()
+    watch = replace(watch_over(work, tmp_path), record=tmp_path / "file" / "progress.json")
+    (tmp_path / "file").write_text("")
+    work.at(1)
+    passing(clock, watch, 50)
+    assert [record.message.count("can't be written") for record in caplog.records] == [1]
+
+
+HANGING = """
+import logging, sys, time
+from pathlib import Path
+from neuroscaling.core.hangs import Patience, ended_if_hung
+from neuroscaling.core.leases import held
+from neuroscaling.core.watching import Tally, watched_lease
+
+def waits_for_ever():
+    time.sleep(1000)
+
+logging.basicConfig(level=logging.INFO)
+path, tally = Path(sys.argv[1]), Tally(10)
+with ended_if_hung(lambda error: path.with_name("told").write_text(str(error))), held(path, "it") as lease:
+    with watched_lease(lease, "the artefact", "encoding", "subjects", tally, Patience(0.5, 60)):
+        for tally.done in (1, 2, 3):
+            time.sleep(0.2)
+        waits_for_ever()
+"""
+
+
+def test_a_process_that_hangs_ends_with_a_reason_tracebacks_and_a_free_lease(tmp_path):
+    path = tmp_path / "a.json"
+    done = subprocess.run([sys.executable, "-c", HANGING, str(path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == STATUS, done.stderr
+    assert "the artefact: no step for too long: it hangs" in done.stderr and "in waits_for_ever" in done.stderr
+    found = read_progress(progress_beside(path))
+    assert found is not None and found.done == 3 and found.problem.startswith("no step for too long")
+    assert not lock_of(path).exists() and not is_held(path)
+    assert "it hangs" in (tmp_path / "told").read_text()
+
+
+def test_in_a_process_of_somebody_else_a_hang_is_a_warning(tmp_path, caplog):
+    """A notebook that extracts activations is not ended."""
+    watch = watch_over(Steps(), tmp_path, Patience(-1, -1))
+    watch.look()
+    assert "it hangs" in caplog.text and "test_watching.py" in caplog.text
+    assert json.loads((tmp_path / "progress.json").read_text())["problem"] is None
+    with watching(Tally(3), watch.progress, None):
+        pass
