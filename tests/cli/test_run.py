@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from neuroscaling.campaign.driver_log import DriverLog, Failure, driver_log
 from neuroscaling.cli.main import _parser as parser
 from neuroscaling.cli.main import main, parsed
 from neuroscaling.cli.run import profile_named, snakemake_command, supervised
-from neuroscaling.cli.run_summary import DriverLog, Failure, driver_log
 from neuroscaling.core.errors import StudyError
 from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
 from neuroscaling.core.progress import in_time
@@ -183,4 +183,4 @@ def test_the_log_of_a_start_is_the_one_that_it_wrote(tmp_path: Path):
 
 
 def test_times_are_told_in_two_units():
-    assert [in_time(seconds) for seconds in (4.4, 200, 7500)] == ["4 s", "3 min 20 s", "2 h 5 min"]
+    assert [in_time(seconds) for seconds in (4.4, 200, 7500, 3e5)] == ["4 s", "3 min 20 s", "2 h 5 min", "3 d 11 h"]

@@ -1,6 +1,7 @@
 """What bad input gets: one clear message before anything is computed, exit status not zero, and nothing lost."""
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from neuroscaling.core.tries import read_tries
 from tests.workflow.conftest import SMALL, Workdir, make_workdir, refused_when_read
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -100,6 +102,15 @@ def test_a_start_ends_with_what_it_did_and_where_the_report_is(finished):
     last = said.splitlines()[-2:]
     assert re.fullmatch(r"small: \d+ jobs done in (\d+ min )?\d+ s", last[0]), said[-2000:]
     assert last[1] == f"The report: {finished.path}/results/small/report/index.html"
+    assert (finished.path / "told.txt").read_text().splitlines() == last
+
+
+def test_a_finished_study_has_a_status_that_says_so(finished):
+    done = finished.neuroscaling("status", "small.yaml", "--format", "json")
+    content = json.loads(done.stdout)
+    assert all(row["done"] == row["wanted"] and not row["failed"] for row in content["stages"])
+    tries = [read_tries(path) for path in (finished.path / "logs").rglob("*.tries.jsonl")]
+    assert {one.outcome for found in tries for one in found} == {"done"} and content["gpu_hours"] > 0
 
 
 def test_all_faults_at_once(workdir):

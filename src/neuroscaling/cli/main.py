@@ -19,10 +19,11 @@ from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.cli.init import add_init_options, init
 from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
+from neuroscaling.cli.retry import add_retry_options, retry_study
 from neuroscaling.cli.run import add_run_options, run_study
 from neuroscaling.cli.run_summary import INTERRUPTED
 from neuroscaling.cli.schema import write_reference
-from neuroscaling.cli.status import status_rows, why_rows
+from neuroscaling.cli.status import add_status_options, print_status
 from neuroscaling.core.errors import NeuroscalingError, StudyError, nearest
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.provenance import VERSION
@@ -69,6 +70,9 @@ class Parser(argparse.ArgumentParser):
 def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """The options of a command. Those that nobody knows are `more` of `run`, which has Snakemake's; else refused."""
     options, more = parser.parse_known_args(arguments)
+    if options.command is retry_study and not any(one.startswith("-") for one in more):
+        # Names behind an option, which argparse leaves over.
+        options.runs, more = [*options.runs, *more], []
     if more and options.command is not run_study:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     options.more = more
@@ -83,11 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "write a study with comments that runs as it stands; on a terminal it asks"
     add_init_options(_add(commands, "init", init, text))
     add_run_options(_add(commands, "run", run_study, RUN, study=True, abbreviations=False))
+    text = "try again what failed: runs that were given up become wanted again, and the study is started as by run"
+    add_retry_options(_add(commands, "retry", retry_study, text, study=True, abbreviations=False))
     _add(commands, "runs", _runs, "the run table of a study", study=True, formats=True)
-    text = "what is done and what is left, stage by stage"
-    status = _add(commands, "status", _status, text, study=True, formats=True)
-    text = "what changed since the study last ended: settings, formulas, versions; what is absent because of it"
-    status.add_argument("--why", action="store_true", help=text)
+    text = "what is done, runs, waits and failed, stage by stage, and when it will be done; exit status 3: not yet"
+    add_status_options(_add(commands, "status", print_status, text, study=True, formats=True))
     text = "what a study costs before it runs: training, activations, scores; nothing is computed but shapes"
     add_plan_options(_add(commands, "plan", print_plan, text, study=True, formats=True))
     _add(commands, "check", _check, "look for faults, deeper than parsing does: images, networks, layers", study=True)
@@ -146,12 +150,6 @@ def _runs(options: argparse.Namespace) -> None:
         for run in study.runs.values()
     ]
     show(rows, options.format)
-    tell(study.left_out_notes())
-
-
-def _status(options: argparse.Namespace) -> None:
-    study = load_study(options.study)
-    show((why_rows if options.why else status_rows)(study), options.format)
     tell(study.left_out_notes())
 
 

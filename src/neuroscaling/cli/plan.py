@@ -16,6 +16,7 @@ from neuroscaling.cli.benchmarks import benchmark_rows, content_of
 from neuroscaling.cli.output import FOR_PEOPLE, MARKDOWN, show
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.planning.extraction_time import speed_note
+from neuroscaling.planning.recorded_speed import Recorded, recorded_runs
 from neuroscaling.planning.training_throughput import (
     read_training_rates,
     slug,
@@ -38,7 +39,13 @@ def print_plan(options: argparse.Namespace) -> None:
     measured = calibrate_training(study) if trains and options.calibrate else None
     speeds = speeds_of(options.gpu or measured or study.config.training.gpu, study.store.root)
     if trains:
-        sections["training"] = plan_training.training_rows(study, speeds, options.by or "family", options.gpus)
+        # A device that is named, or was just measured, is another one than finished runs had, for all that is known.
+        recorded = Recorded() if options.gpu or options.calibrate else recorded_runs(study, speeds)
+        by = options.by or "family"
+        sections["training"] = plan_training.training_rows(study, speeds, by, options.gpus, recorded)
+        if recorded.runs:
+            sections["finished"] = plan_training.finished_rows(recorded)
+            notes.append(plan_training.recorded_note(recorded))
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]
     others = any(run.checkpoint and run.kept_epoch is None for run in study.runs.values())
     if options.stage in (None, "checkpoints") and others:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from neuroscaling.cli.output import GIGA, HOUR, rounded
+from neuroscaling.planning.recorded_speed import Recorded, compared, corrected
 from neuroscaling.planning.training_jobs import packs_of
-from neuroscaling.planning.training_throughput import MEASURED, Speeds
+from neuroscaling.planning.training_throughput import MEASURED, RECORDED, Speeds
 from neuroscaling.planning.training_time import (
     JOB_START,
     LIMIT_FACTOR,
@@ -29,13 +31,15 @@ BY: dict[str, Callable[[RunEstimate], tuple[str, ...]]] = {
 }
 
 
-def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1) -> list[dict[str, Any]]:
+def training_rows(
+    study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: int = 1, recorded: Recorded | None = None
+) -> list[dict[str, Any]]:
     """One row for each group of trainings and one of all; empty where nothing is trained.
 
     hours: of GPUs; wall_hours: until the row's runs are done on `gpus` GPUs; limit_minutes: time limit of the row's
-    longest job.
+    longest job. recorded: finished runs that correct the estimates.
     """
-    runs = run_estimates(study, speeds)
+    runs = corrected(run_estimates(study, speeds), recorded or Recorded())
     if not runs:
         return []
     jobs = job_estimates(study, runs)
@@ -49,6 +53,37 @@ def training_rows(study: LoadedStudy, speeds: Speeds, by: str = "family", gpus: 
         for key, group in sorted(groups.items(), key=lambda item: (item[0][0] != "supervised", item[0]))
     ]
     return [*rows, dict.fromkeys(titles, "all") | _row(study, runs, jobs, gpus)]
+
+
+def finished_rows(recorded: Recorded) -> list[dict[str, Any]]:
+    """Forecast against actual: a row for each objective and family of finished trainings, and one of all.
+
+    forecast_hours, hours: of GPUs, without the start of jobs; ratio: hours by forecast.
+    """
+    return [
+        {
+            "objective": one.objective,
+            "family": one.family,
+            "finished": one.finished,
+            "forecast_hours": rounded(one.forecast / HOUR),
+            "hours": rounded(one.seconds / HOUR),
+            "ratio": rounded(one.ratio),
+        }
+        for one in compared(recorded)
+    ]
+
+
+def recorded_note(recorded: Recorded) -> str:
+    """What the hours of the training rows owe to finished runs."""
+    if not recorded.runs:
+        return ""
+    if not recorded.known:
+        return f"The {len(recorded.runs)} finished trainings took less than a minute: they correct no estimate."
+    device = "GPUs" if recorded.device == "cuda" else "CPUs"
+    return (
+        f"recorded: corrected by what finished trainings of this study took on {device}, by architecture, else by "
+        "family (the table `finished`: ratio is hours by forecast). `--gpu` plans for a device without them."
+    )
 
 
 def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
@@ -73,8 +108,8 @@ def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], 
     own = [job for job in jobs if names.intersection(job.runs)]
     # A run has its share of the start of its job.
     starts = JOB_START * sum(job.gpus * len(names.intersection(job.runs)) / len(job.runs) for job in own)
-    sources = {one.speed.source for one in group}
-    measured = sum(one.speed.source == MEASURED for one in group)
+    sources = Counter(one.speed.source for one in group)
+    known = [f"{name} {sources[name]} of {len(group)}" for name in (RECORDED, MEASURED) if sources[name]]
     return {
         "runs": len(group),
         "jobs": len(own),
@@ -86,11 +121,7 @@ def _row(study: LoadedStudy, group: list[RunEstimate], jobs: list[JobEstimate], 
         "limit_minutes": max(limit_minutes(job.seconds) for job in own),
         "weights_gb": rounded(sum(one.work.weights for one in group) / GIGA),
         "state_gb": rounded(max(one.work.states for one in group) / GIGA),
-        "rate": sources.pop()
-        if len(sources) == 1
-        else f"measured {measured} of {len(group)}"
-        if measured
-        else "stated",
+        "rate": next(iter(sources)) if len(sources) == 1 else ", ".join(known) or "stated",
     }
 
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from neuroscaling.campaign.driver_log import driver_log
+from neuroscaling.cli.notify import LOGS, Notifier, command_of
 from neuroscaling.cli.output import tell
-from neuroscaling.cli.run_summary import driver_log, summary_lines
+from neuroscaling.cli.run_summary import INTERRUPTED, summary_lines
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
 from neuroscaling.study.loaded_study import load_study
@@ -29,6 +31,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     text = "cores of this machine for all jobs together; all of them where neither this nor a profile is given"
     parser.add_argument("--cores", "-c", metavar="N", help=text)
     parser.add_argument("--dry-run", "-n", action="store_true", help="list the jobs, and run none")
+    text = "a command that is told of the first failure and of the end, on its standard input"
+    parser.add_argument("--notify", metavar="COMMAND", help=text)
     text = "more settings of the workflow, such as planning=true"
     parser.add_argument("--config", "-C", nargs="+", default=[], metavar="KEY=VALUE", help=text)
 
@@ -39,15 +43,21 @@ def run_study(options: argparse.Namespace) -> int:
     Raises StudyError, before anything is started, where the study or the profile can't be used.
     """
     planning = "planning=true" in options.config
-    load_study(options.study, planning)
-    command = snakemake_command(options)
-    began, clock = time.time(), time.monotonic()
-    status = supervised(command)
-    log = driver_log(Path(".snakemake") / "log", began)
+    study = load_study(options.study, planning)
+    command, clock = snakemake_command(options), time.monotonic()
+    told = command_of(options.notify) if options.notify and not options.dry_run else []
+    with Notifier(told, study.config.study) as notifier:
+        status = supervised(command)
+    log = driver_log(LOGS, notifier.began)
     if log is not None and not options.dry_run and log.planned:
         seconds = time.monotonic() - clock
-        study = load_study(options.study, planning)
-        tell([*summary_lines(study, str(options.study), log, seconds, status)])
+        # As it was at the start: the file may have been edited since.
+        lines = [*summary_lines(study, str(options.study), log, seconds, status)]
+        tell(lines)
+        if status != INTERRUPTED:
+            notifier.ended(lines, status, len(log.failures()))
+    elif status and told:
+        notifier.ended([f"{study.config.study}: the start failed before any job"], status, 0)
     return status
 
 

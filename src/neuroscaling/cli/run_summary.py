@@ -1,122 +1,72 @@
 """What a start of a study did, what failed and why, and where its report is: the lines that `run` ends with."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from neuroscaling.campaign.driver_log import DriverLog, Failure
+from neuroscaling.campaign.watch import Stage, Watch
 from neuroscaling.cli.output import counted
-from neuroscaling.cli.status import status_rows
 from neuroscaling.core.progress import in_time
-from neuroscaling.core.records import failure_in
 from neuroscaling.study.loaded_study import LoadedStudy
 
 INTERRUPTED = 130
+SIGNALLED = 128
 MOST = 20
 """Failures that are listed one by one."""
-PLANNED = re.compile(r"^(Job stats:|Nothing to be done)", re.M)
-ERROR = re.compile(r"^Error in (?:rule|group) ([^\s:]+):\n((?:    .*\n)+)", re.M)
-FINISHED = re.compile(r"^Finished jobid: (\d+)", re.M)
-# A message of a script's log: the time, the level, who speaks, what.
-MESSAGE = re.compile(r"^\d{4}-\d\d-\d\d \S+ ERROR \S+: (.*(?:\n(?!\d{4}-\d\d-\d\d ).*)*)", re.M)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that failed, or a run: its rule and name, the reason in a line, and the log that has the rest."""
-
-    name: str
-    reason: str
-    log: str = ""
-
-    def __str__(self) -> str:
-        return f"  {self.name}: {self.reason}" + (f"\n    log: {self.log}" if self.log else "")
-
-
-@dataclass(frozen=True)
-class DriverLog:
-    """What Snakemake logged of one start."""
-
-    text: str
-
-    @property
-    def planned(self) -> bool:
-        """Whether Snakemake got as far as its jobs: it may have been asked for something else, or have refused."""
-        return PLANNED.search(self.text) is not None
-
-    @property
-    def finished(self) -> int:
-        """How many jobs came to their end."""
-        return len(set(FINISHED.findall(self.text)))
-
-    def failures(self) -> list[Failure]:
-        """Jobs that failed, in their order; not those that passed when they were tried again."""
-        found: dict[str, Failure] = {}
-        done = [(int(number), match.start()) for match in FINISHED.finditer(self.text) for number in match.groups()]
-        for match in ERROR.finditer(self.text):
-            facts = dict(re.findall(r"^    (\w+): (.*)$", match[2], re.M))
-            number, log = facts.get("jobid", "0"), facts.get("log", "").split(" (check log")[0]
-            if not any(str(job) == number and place > match.start() for job, place in done):
-                found[number] = Failure(_job_name(match[1], log), reason_in(log, facts.get("message", "")), log)
-        return list(found.values())
-
-
-def driver_log(folder: Path, since: float) -> DriverLog | None:
-    """Snakemake's log of the start that began at `since`, in seconds of the epoch; None where it wrote none."""
-    # A file system may round dates.
-    logs = [path for path in folder.glob("*.snakemake.log") if path.stat().st_mtime > since - 2]
-    if not logs:
-        return None
-    return DriverLog(max(logs, key=lambda path: path.stat().st_mtime).read_text(encoding="utf-8", errors="replace"))
-
-
-def reason_in(log: str, told: str = "") -> str:
-    """Why a job failed, in a line: the last error of its log, else what Snakemake was told of it (by Slurm)."""
-    try:
-        text = Path(log).read_text(encoding="utf-8", errors="replace") if log else ""
-    except OSError:
-        text = ""
-    if errors := MESSAGE.findall(text):
-        lines = [line.strip() for line in errors[-1].splitlines() if line.strip()]
-        is_trace = lines and lines[0].startswith("Traceback")
-        return (lines[-1] if is_trace else lines[0]) if lines else "an error without a message"
-    return told if told not in ("", "None") else "it was ended without a message"
+MOST_OF_TRACE = 30
+TRACE = "Traceback (most recent call last):"
 
 
 def summary_lines(study: LoadedStudy, file: str, log: DriverLog, seconds: float, status: int) -> Iterator[str]:
-    """What was done, what failed, what is left, how long it took, and where the report is.
+    """What was done, what failed, what is left, how long it took, what to do, and where the report is.
 
-    file: of the study, as the user wrote it.
+    file: of the study, as the user wrote it. A line for each failure, and one traceback of all. What a signal ended did
+    not fail.
     """
-    left = {row["stage"]: row["left"] for row in status_rows(study) if row["left"]}
-    failures = [*_failed_runs(study), *log.failures()] if status != INTERRUPTED else []
+    stages = Watch(study).stages
+    interrupted = status > SIGNALLED
+    failures = [] if interrupted else list(_failures(stages, log))
     yield ""
     done = counted(log.finished, "job") if log.finished or status else "nothing was left to be"
     yield f"{study.config.study}: {done} done in {in_time(seconds)}" + (f", {len(failures)} failed" if failures else "")
     yield from map(str, failures[:MOST])
     if len(failures) > MOST:
-        yield f"  ... and {len(failures) - MOST} more; `neuroscaling status {file}` counts them"
-    if status == INTERRUPTED:
+        yield f"  ... and {len(failures) - MOST} more; `neuroscaling status {file} --failed` lists them"
+    yield from _first_traceback(failures)
+    if interrupted:
         yield "Interrupted. What is done is kept, and trainings go on from their last epoch: the same command goes on."
+    elif failures:
+        yield f"When the cause is mended, `neuroscaling retry {file}` tries it again, and goes on with the rest."
+    left = {stage.name: n for stage in stages if (n := stage.n_left)}
     if left:
         yield f"Left: {', '.join(f'{n} of {stage}' for stage, n in left.items())}"
         yield f"`neuroscaling status {file}` has the whole table."
     if study.results.report.is_file():
-        stale = " (of an earlier start)" if left and status else ""
+        stale = " (of an earlier start)" if (left or failures) and status else ""
         yield f"The report: {study.results.report.resolve()}{stale}"
     else:
         yield "There is no report yet."
 
 
-def _failed_runs(study: LoadedStudy) -> Iterator[Failure]:
-    """Trainings that ended in a failure of the network itself, such as a loss that is no number; their jobs succeed."""
-    for run in study.runs:
-        if reason := failure_in(study.store.find(study.store.run(run))):
-            yield Failure(f"train {run}", reason)
+def _failures(stages: list[Stage], log: DriverLog) -> Iterator[Failure]:
+    """Trainings that left a record of their failure, whose jobs may have succeeded; then jobs that failed."""
+    runs = [one for stage in stages for one in stage.failed if one.recorded]
+    for one in runs:
+        yield Failure(f"{one.stage} {one.name}", one.reason, one.log)
+    told = {one.log for one in runs if one.log}
+    yield from (one for one in log.failures() if one.log not in told)
 
 
-def _job_name(rule: str, log: str) -> str:
-    """`train vit_w32_digits_1-0a1b2c3d`: the rule, and what stands for its wildcards in the name of its log."""
-    path = Path(log)
-    name = path.stem if path.parent.name in (rule, "logs") else f"{path.parent.name}/{path.stem}"
-    return rule if not log or path.stem == rule else f"{rule} {name}"
+def _first_traceback(failures: list[Failure]) -> Iterator[str]:
+    """The last traceback in the log of the first failure that has one, from its end."""
+    for one in failures:
+        try:
+            text = Path(one.log).read_text(encoding="utf-8", errors="replace") if one.log else ""
+        except OSError:
+            continue
+        if TRACE in text:
+            lines = text[text.rindex(TRACE) :].rstrip().splitlines()
+            yield f"\nThe traceback of {one.name}:"
+            yield from (f"  {line}" for line in lines[:1] + lines[1:][-MOST_OF_TRACE:])
+            yield ""
+            return

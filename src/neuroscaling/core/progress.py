@@ -147,13 +147,14 @@ def in_words(progress: Progress) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """A time for people: `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A time for people: `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 11 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    hours = whole // 3600
+    return f"{hours} h {whole % 3600 // 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def utc_now() -> str:

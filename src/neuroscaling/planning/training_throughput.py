@@ -37,12 +37,13 @@ EXACT_SHARE = 0.5
 """Share of the peak that a forward pass reaches in single precision without tensor cores; it is seldom below .3."""
 
 
-MEASURED = "measured"
+MEASURED, RECORDED = "measured", "recorded"
+"""Sources of a speed: a calibration, and what finished runs took."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Images a second in training and in evaluation; source: `measured`, or the share that is stated, in words."""
+    """Images a second in training and in evaluation; source: MEASURED, RECORDED, or a stated share in words."""
 
     train: float
     evaluate: float

@@ -1,0 +1,85 @@
+"""Which artefacts each job of a study makes, by the name of its log: a log, or a job in a queue, tells what it is for.
+
+`logs/<rule>/<name>.log` is the log of a job of the store, `results/<study>/logs/<rule>/<name>.log` that of one of the
+study. Other studies in the folder have logs beside them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from neuroscaling.core.records import RUN_RECORD
+from neuroscaling.planning.training_jobs import training_groups
+from neuroscaling.study.rules import ALL_SUBJECTS, MAKERS
+from neuroscaling.study.run_groups import RunGroups, network_groups
+from neuroscaling.study.wanted import Absent
+
+TRAIN, STIMULI, ACTIVATIONS, LAYERS, SCORES, FITS, REPORT = (
+    "train", "stimuli", "activations", "layers", "scores", "fits", "report",
+)  # fmt: skip
+STAGE_OF = {
+    "train": TRAIN, "stimuli": STIMULI, "activations": ACTIVATIONS, "layers": LAYERS, "brainscore": SCORES,
+    "encoding": SCORES, "fit": FITS, "report": REPORT,
+}  # fmt: skip
+"""The stage of `status` that a rule belongs to; any other rule stands for itself."""
+
+
+@dataclass(frozen=True)
+class JobArtefacts:
+    """The jobs of a study, and what they make. absent: what has to be made."""
+
+    absent: Absent
+
+    @cached_property
+    def groups(self) -> RunGroups:
+        """The runs that share jobs, as a start that begins now has them.
+
+        Groups of trainings of an earlier start had more runs: what these jobs make, their tries tell.
+        """
+        study = self.absent.targets.study
+        return RunGroups(training_groups(study, self.absent.runs), network_groups(study))
+
+    def of(self, rule: str, name: str, runs: tuple[str, ...] = ()) -> list[Path] | None:
+        """What the job of `rule` makes whose log is called `name`; None for a job of another study.
+
+        runs: that the job says it makes, where it does; a group of trainings is another one at each start.
+        """
+        study, store = self.absent.targets.study, self.absent.targets.store
+        if rule == "train":
+            own = runs or (self.groups.to_train[name].runs if name in self.groups.to_train else (name,))
+            return [store.run(run) / RUN_RECORD for run in own if run in study.runs] or None
+        return self._known.get((rule, name))
+
+    def of_study(self, rule: str, name: str) -> list[Path] | None:
+        """The same of the study's own jobs; nothing where no single file stands for what they make."""
+        study = self.absent.targets.study
+        if rule == "fit":
+            return [study.results.fit(name)] if name in study.fits else None
+        return [study.results.report] if rule == "report" else []
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str], list[Path]]:
+        targets, found = self.absent.targets, dict[tuple[str, str], list[Path]]()
+        label, slices = self.groups.scored_by, targets.study.config.extraction.slices
+        for (run, stimuli), path in targets.all_activations.items():
+            found.setdefault(("activations", f"{label[run]}/{stimuli}"), []).append(path)
+            for number in range(slices if slices > 1 else 0):
+                found.setdefault(("activations", f"{label[run]}/{stimuli}-{number}"), []).append(path)
+        together = targets.study.config.runs_per_job > 1
+        subjects = {(one.data, one.benchmark): one.subject for one in targets.names.subjects}
+        for score in targets.scores:
+            if score.stage == "encoding":
+                part = ALL_SUBJECTS if together else subjects[score.data, score.benchmark]
+            else:
+                part = score.stimulus_set
+            name = f"{label[score.run]}/{score.data}-{part}"
+            found.setdefault((score.stage, name), []).append(score.path(targets.store))
+        for reference in targets.references:
+            chosen = [one.path(targets.store) for one in targets.commitments(reference)]
+            found.setdefault(("layers", label[reference.run]), []).extend(chosen)
+        for path in targets.inputs():
+            name = targets.store.name_of(path)
+            for rule, pattern in MAKERS:
+                if parts := pattern.fullmatch(name):
+                    found.setdefault((rule, "-".join(parts.groups())), []).append(path)
+        return found
