@@ -11,6 +11,7 @@ from neuroscaling.campaign import watch
 from neuroscaling.campaign.look import DONE, FAILED, LEFT, look
 from neuroscaling.campaign.watch import KILLED, Watch
 from neuroscaling.core.leases import held
+from neuroscaling.core.logs import script_logging
 from neuroscaling.core.tries import begin_try
 from neuroscaling.study.slurm_queue import Job
 from tests.support.campaign import Campaign, campaign, half_done
@@ -165,3 +166,18 @@ def test_jobs_of_another_study_in_the_folder_are_no_matter(fresh):
     Path("logs/activations/other").mkdir(parents=True)
     begin_try(Path("logs/activations/other/set.log"))
     assert Watch(fresh.study).tries == []
+
+
+def test_a_job_of_extraction_or_scoring_that_failed_is_told_with_all_that_it_lacks(fresh):
+    run = fresh.runs[0]
+    fresh.done(run)
+    for rule in ("activations", "brainscore"):
+        log = Path(f"logs/{rule}/{run}/all.log")
+        log.parent.mkdir(parents=True)
+        with pytest.raises(ZeroDivisionError), script_logging(str(log), [run], 1):
+            raise ZeroDivisionError
+    stages = {stage.name: stage for stage in Watch(fresh.study).stages}
+    for name in ("activations", "scores"):
+        (failed,) = stages[name].failed
+        assert (failed.name, failed.reason, failed.artefacts) == (f"{run}/all", "ZeroDivisionError", 1)
+        assert stages[name].n_left == 7

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from neuroscaling.core.records import RUN_RECORD
 from neuroscaling.planning.training_jobs import training_groups
-from neuroscaling.study.rules import ALL_SUBJECTS, MAKERS
+from neuroscaling.study.benchmark_names import MAKERS
+from neuroscaling.study.job_parts import Parts
 from neuroscaling.study.run_groups import RunGroups, network_groups
 from neuroscaling.study.wanted import Absent
 
@@ -60,19 +61,19 @@ class JobArtefacts:
     @cached_property
     def _known(self) -> dict[tuple[str, str], list[Path]]:
         targets, found = self.absent.targets, dict[tuple[str, str], list[Path]]()
-        label, slices = self.groups.scored_by, targets.study.config.extraction.slices
+        label, parts = self.groups.scored_by, Parts.of(self.absent.targets)
+        slices = targets.study.config.extraction.slices
         for (run, stimuli), path in targets.all_activations.items():
-            found.setdefault(("activations", f"{label[run]}/{stimuli}"), []).append(path)
-            for number in range(slices if slices > 1 else 0):
-                found.setdefault(("activations", f"{label[run]}/{stimuli}-{number}"), []).append(path)
-        together = targets.study.config.runs_per_job > 1
-        subjects = {(one.data, one.benchmark): one.subject for one in targets.names.subjects}
+            names = [parts.part_of[stimuli], *(f"{stimuli}-{number}" for number in range(slices if slices > 1 else 0))]
+            for name in names:
+                found.setdefault(("activations", f"{label[run]}/{name}"), []).append(path)
+        scored_in = {
+            **{(one.data, benchmark): part for part, jobs in parts.brainscore.items() for one in jobs
+               for benchmark in one.benchmarks},
+            **{(one.data, one.benchmark): part for part, subjects in parts.subjects.items() for one in subjects},
+        }  # fmt: skip
         for score in targets.scores:
-            if score.stage == "encoding":
-                part = ALL_SUBJECTS if together else subjects[score.data, score.benchmark]
-            else:
-                part = score.stimulus_set
-            name = f"{label[score.run]}/{score.data}-{part}"
+            name = f"{label[score.run]}/{scored_in[score.data, score.benchmark]}"
             found.setdefault((score.stage, name), []).append(score.path(targets.store))
         for reference in targets.references:
             chosen = [one.path(targets.store) for one in targets.commitments(reference)]
@@ -80,6 +81,6 @@ class JobArtefacts:
         for path in targets.inputs():
             name = targets.store.name_of(path)
             for rule, pattern in MAKERS:
-                if parts := pattern.fullmatch(name):
-                    found.setdefault((rule, "-".join(parts.groups())), []).append(path)
+                if groups := pattern.fullmatch(name):
+                    found.setdefault((rule, "-".join(groups.groups())), []).append(path)
         return found
