@@ -42,7 +42,7 @@ def test_the_table_is_followed_by_what_runs_what_failed_and_the_outlook(half, ca
     code, out, _ = told(capsys, "status")
     assert code == 1
     assert re.search(r"^train +8 +2 +1 +1 +3 +3 ", out, re.M) and "waiting" not in out.splitlines()[0]
-    assert "epoch 3 of 10, 30 of 100 steps (30 %), loss 2.35, accuracy 0.410, 850 images/s; 2 h 20 min left" in out
+    assert "epoch 3 of 10, step 30 of 100, loss 2.345, accuracy 0.41, 850 images/s (30 %); 2 h 20 min left" in out
     assert "made by others, and waited for" in out and "by bert" in out
     assert f"{half.runs[3]}: images are damaged: digits (2 tries)\n    log: logs/train/{half.runs[3]}.log" in out
     assert "GPU-hours: 2.0" in out and "train: done in about" in out and "scores, report have no rate yet" in out
