@@ -37,42 +37,42 @@ targets = Targets(load_study("study.yaml"))
 begin_session(Absent(targets, Inventory(targets.store)))
 """
 TOY = """
-RUNS, SUBSETS, FITS = range({runs}), range({subsets}), range({fits})
+RUNS, FITS = range({runs}), range({fits})
 
 rule all:
     input: "report"
 rule subset:
-    output: "subset/{{k}}"
+    output: "subset"
     shell: "touch {{output}}"
 rule stimuli:
     output: "stimuli"
     shell: "touch {{output}}"
 rule train:
-    input: lambda wildcards: f"subset/{{int(wildcards.run) % len(SUBSETS)}}"
+    input: "subset"
     output: "train/{{run}}"
     shell: "touch {{output}}"
 rule activations:
     input: "train/{{run}}", "stimuli"
     output: "activations/{{run}}"
     shell: "touch {{output}}"
-rule layers:
-    input: "activations/{{run}}"
-    output: "layers/{{run}}"
-    shell: "touch {{output}}"
 rule score:
-    input: "activations/{{run}}", "layers/{{run}}"
+    input: "activations/{{run}}"
     output: "score/{{run}}"
     shell: "touch {{output}}"
 rule encoding:
     input: "activations/{{run}}"
-    output: "encoding/{{subject}}/{{run}}"
+    output: "encoding/{{run}}"
     shell: "touch {{output}}"
 rule table:
-    input: expand("score/{{run}}", run=RUNS), expand("encoding/{{subject}}/{{run}}", run=RUNS, subject=[1, 2])
+    input: expand("score/{{run}}", run=RUNS), expand("encoding/{{run}}", run=RUNS)
     output: "table"
     shell: "touch {{output}}"
-rule fit:
+rule fits:
     input: "table"
+    output: "fitted"
+    shell: "touch {{output}}"
+rule fit:
+    input: "table", "fitted"
     output: "fit/{{fit}}"
     shell: "touch {{output}}"
 rule report:
@@ -143,8 +143,7 @@ def measured(n: int, folder: Path) -> tuple[Run, Run, Run]:
     (work / "study.yaml").write_text(study(n))
     (work / "fits.yaml").write_text(FITS)
     toy.mkdir()
-    subsets = n // len(ARCHS)
-    (toy / "Snakefile").write_text(TOY.format(runs=n, subsets=subsets, fits=27))
+    (toy / "Snakefile").write_text(TOY.format(runs=n, fits=27))
     run(work, "-c", PARSE)  # what is kept of code and images is there from now on
     parsed = run(work, "-c", PARSE)
     dry = ("-m", "snakemake", "--dry-run", "--quiet", "rules", "--scheduler", "greedy", "--cores", "1")

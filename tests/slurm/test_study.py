@@ -80,7 +80,7 @@ def test_the_report_is_there(finished):
 def test_each_job_is_submitted_once_and_cheap_ones_not_at_all(finished):
     assert {job.state for job in finished.jobs} == {"COMPLETED"}
     counts = Counter(job.rule for job in finished.jobs)
-    assert counts == Counter(simulate=1, stimuli=1, train=4, activations=4, brainscore=4, encoding=4, fit=1)
+    assert counts == Counter(simulate=1, stimuli=1, train=4, activations=4, brainscore=4, encoding=4, fits=1)
 
 
 def test_gpu_jobs_go_to_the_gpu_node_in_service_and_the_others_to_cpus(finished):

@@ -100,6 +100,33 @@ def test_every_job_waits_for_the_jobs_that_make_what_it_needs(rules, size: int):
     assert len([name for name in table if name.startswith("scores/brainscore/")]) == (3 if size == 1 else 2)
 
 
+def jobs_of_networks(ask: Rules) -> dict[str, int]:
+    """How many jobs of each kind there are for the networks of a study with nothing made yet."""
+    scored = names(ask, ask.before_table())
+    extracted = {
+        marker for group in ask.groups.networks for marker in names(ask, ask.before_encoding(group.label, WHOLE))
+    }
+    kinds = ("train/", "scores/brainscore/", "scores/encoding/")
+    found = {kind: sum(name.startswith(kind) for name in scored) for kind in kinds}
+    return found | {"activations/": sum(name.startswith("activations/") for name in extracted)}
+
+
+def test_a_network_has_four_jobs_whatever_it_is_scored_on_and_packed_ones_share_them(rules):
+    """Eight subjects and three benchmarks; each benchmark was a job once, and each subject."""
+    brain = {"simulated": {"brain": {"stimuli": 100, "algonauts_subjects": 8}}}
+    brain["brainscore"] = {
+        "data": {"simulated": "brain"},
+        "benchmarks": [IT, "MajajHong2015public.V4-pls", "FreemanZiemba2013public.V1-pls"],
+        "layers": {"choose": "nested"},
+    }
+    alone = rules(**brain, runs=[{**TRAINED, "samples_per_class": ["all"], "seeds": [0]}])
+    assert set(jobs_of_networks(alone).values()) == {1}
+    assert len(alone.encoding(alone.groups.networks[0].label, WHOLE)) == 8
+    many = [{**TRAINED, "samples_per_class": [1, "all"], "seeds": list(range(20))}]
+    packed = rules(**brain, runs=many, runs_per_job=20, training={"runs_per_job": 20})
+    assert sum(jobs_of_networks(packed).values()) <= 0.3 * len(packed.study.runs) == 12
+
+
 def test_pixels_have_no_scores_of_brain_score(rules):
     ask = rules()
     pixels = ask.groups.networks[-1].label
@@ -172,7 +199,7 @@ def test_benchmark_files_are_those_that_the_rules_of_this_study_write(rules):
     assert found["activations"] == ["all", f"{stimuli}-0", f"{stimuli}-1"] and found["stimuli"] == [stimuli]
     assert found["brainscore"] == found["encoding"] == ["all"] and found["simulate"] == [job.data]
     assert run.run in found["layers"] and found["subset"] == [ask.targets.subset(run).parent.name]
-    assert found["fit"] == found["submission"] == [] and "v4_data" not in found
+    assert found["submission"] == [] and "fit" not in found and "v4_data" not in found
 
 
 def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):

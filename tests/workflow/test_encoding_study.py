@@ -61,7 +61,9 @@ fits:
     group_by: [run, n_mapping]
     bootstraps: 0
 """
-DOWNSTREAM = Counter(accuracy=1, submission=2, table=1, fit=3, resolution=1, encoding_figures=1, report=1, all=1)
+DOWNSTREAM = Counter(
+    accuracy=1, submission=2, table=1, fits=1, fit=3, resolution=1, encoding_figures=1, report=1, all=1
+)
 
 
 @pytest.fixture(scope="module")

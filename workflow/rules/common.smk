@@ -135,9 +135,13 @@ def uses_conda():
     }
 
 
-def fit_of(wildcards):
+def fit_settings(name):
     """Settings of a fit, keys in a fixed order: writing them in another order makes no fit stale."""
-    return json.loads(canonical_json(STUDY.fits[wildcards.fit].settings))
+    return json.loads(canonical_json(STUDY.fits[name].settings))
+
+
+# Laws that one job fits at a time.
+FIT_THREADS = max(1, min(len(STUDY.fits), 8))
 
 
 def memory(megabytes):
@@ -172,6 +176,12 @@ config["located"] = {
         )
         for name, (entry, _) in ASK.submissions.items()
     },
+}
+# Not in params: where one fit is stale its rule asks for the job, and the others are left as they are.
+config["located"]["fits"] = {
+    "folder": str(RESULTS / "fits"),
+    "settings": {name: fit_settings(name) for name in STUDY.fits},
+    "code": fingerprint(RULES.parent / "scripts/fit.py"),
 }
 # Without an interpreter the scripts take their own: conda has started them in Brain-Score's environment.
 if TARGETS.names.jobs:

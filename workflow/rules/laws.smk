@@ -30,8 +30,32 @@ if not (STUDY.config.published or STUDY.own_table):
             "../scripts/table.py"
 
 
+# One process fits all laws that are not in step: starting one takes longer than most fits.
+rule fits:
+    input:
+        table=STUDY.results.table,
+    output:
+        touch(MADE / "fits"),
+    log:
+        RESULTS / "logs/fits.log",
+    benchmark:
+        RESULTS / "benchmarks/fit.tsv"
+    conda:
+        "../../envs/main.yaml"
+    threads: FIT_THREADS
+    resources:
+        mem_mb=memory(500 + 500 * FIT_THREADS),
+        runtime=minutes(120),
+    message:
+        "Fit the laws"
+    script:
+        "../scripts/fits.py"
+
+
+# Where one fit is stale, all are put in place again: those in step as they were.
 rule fit:
     input:
+        MADE / "fits",
         table=STUDY.results.table,
     output:
         fit=RESULTS / "fits/{fit}.json",
@@ -40,19 +64,18 @@ rule fit:
         without_groups=RESULTS / "fits/{fit}.influence.parquet",
     log:
         RESULTS / "logs/fit/{fit}.log",
-    benchmark:
-        RESULTS / "benchmarks/fit/{fit}.tsv"
+    localrule: True
     conda:
         "../../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
-        runtime=minutes(30),
+        mem_mb=memory(500),
+        runtime=minutes(10),
     params:
-        fit=fit_of,
+        fit=lambda w: fit_settings(w.fit),
         code=code("fit"),
     message:
-        "Fit {wildcards.fit}"
+        "Take the fit {wildcards.fit}"
     script:
         "../scripts/fit.py"
 

@@ -113,15 +113,22 @@ def _fitted(
 
 
 def write_fit(
-    table_path: str | Path, settings: dict[str, Any], fit_path: str | Path, bootstraps_path: str | Path
+    table_path: str | Path,
+    settings: dict[str, Any],
+    fit_path: str | Path,
+    bootstraps_path: str | Path,
+    made_from: Mapping[str, str] | None = None,
 ) -> None:
     """Fit what `settings` select from the table at `table_path`; write the JSON file and the bootstraps (parquet).
 
-    Beside the fit lies what it stands on (`influence_path`, `resamples_path`).
-    What is written is read as a record first, so that no file is left that its readers refuse.
+    made_from: what the file says that it was made from (`study_fits.StudyFit`). Beside the fit lies what it stands on
+    (`influence_path`, `resamples_path`). What is written is read as a record first, so that no file is left that its
+    readers refuse.
     """
     table = read_rows(table_path, settings)
     found = fit_points(table.scores, settings, table.failed)
+    if made_from:
+        found.content["provenance"]["made_from"] = dict(made_from)
     fit_record(found.content, found.bootstraps, str(fit_path))
     stands_on, resamples = influence_of(found.laws, found.selection, settings)
     for frame, path in ((found.bootstraps, bootstraps_path), (resamples, resamples_path(fit_path))):

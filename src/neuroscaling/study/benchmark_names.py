@@ -28,7 +28,6 @@ def benchmark_files(rules: Rules) -> dict[str, list[str]]:
         "brainscore": list(parts.brainscore),
         "encoding": list(parts.subjects),
         "layers": list(rules.groups.to_score) if targets.references else [],
-        "fit": list(rules.study.fits),
         "submission": list(rules.submissions),
     }
     packs = (path for paths in rules.packed_datasets.values() for path in paths.values())
