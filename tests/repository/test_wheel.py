@@ -113,6 +113,15 @@ def test_the_demo_is_planned_from_the_wheel(user, package):
     assert planned.returncode == 0 and jobs(planned.stdout)["subset"] == 1, planned.stdout[-3000:]
 
 
+def test_the_command_copies_the_slurm_profile_to_edit(user):
+    command = [user.python.with_name("neuroscaling"), "init", "--profile", "slurm"]
+    done = subprocess.run(command, cwd=user.folder, env=clean_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    written = {Path(line).relative_to("profiles/slurm").name for line in done.stdout.splitlines()}
+    assert written == {path.name for path in (ROOT / "profiles/slurm").iterdir()}
+    assert all((user.folder / line).is_file() for line in done.stdout.splitlines())
+
+
 def test_a_missing_extra_is_named_and_how_to_get_it(user):
     done = user.neuroscaling("plan", "config/studies/demo.yaml")
     assert done.returncode == 1 and "`torch`" in done.stdout and "Traceback" not in done.stdout
