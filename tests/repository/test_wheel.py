@@ -174,7 +174,7 @@ def test_a_module_by_url_has_its_jobs_and_is_refused_where_the_versions_differ(u
     options = ("snakemake", "--dry-run", "--snakefile", "Outer", "--cores", "1")
     planned = user.run(*options)
     plan = jobs(planned.stdout)
-    assert plan["neuroscaling_subset"] == 10 and plan["all"] == 1, planned.stdout[-3000:]
+    assert plan["neuroscaling_subset"] == 1 and plan["all"] == 1, planned.stdout[-3000:]
     with (site / "workflow/scripts/fit.py").open("a") as script:
         script.write("# of another version\n")
     refused = user.run(*options)

@@ -95,6 +95,7 @@ def test_what_determines_a_result_is_in_its_name(wanted, change: dict, stages: t
         {"extraction__workers": 3},
         {"extraction__scratch_gb": 1.0},
         {"runs_per_job": 4},
+        {"sets_per_job": 1},
         {"training": {"runs_per_job": 3, "cpus": 2}},
         {"title": "another"},
         {"study": "another"},
