@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .lab import HERE, ROOT, Job, drive, most_at_once, slurm
+from .lab import HERE, ROOT, Job, drive, most_at_once, slurm, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
@@ -61,6 +61,8 @@ def finished(start, brainscore_python, tmp_path_factory) -> Finished:
     try:
         driver = start(folder, *STUDY, snakefile=folder / "Snakefile")
         driver.wait_for(1, "simulate", "COMPLETED", timeout=300)
+        graph = folder / "results/slurm/report/rulegraph.dot"
+        wait_until(lambda: graph.is_file() and graph.stat().st_size > 0, 120, driver.describe)
         before = {folder / name: (folder / name).read_bytes() for name in EDITED}
         for file in before:
             file.write_text("edited while a start runs: no job may read this")

@@ -189,8 +189,9 @@ def run_small(path: Path) -> None:
     edited = {path / name: (path / name).read_bytes() for name in EDITED}
 
     def edit() -> None:
-        # The graph of the rules is the first of all jobs, and reads the study.
-        while not (path / "results/small/report/rulegraph.dot").is_file() and not done.wait(0.2):
+        # The graph of the rules is the first of all jobs, and reads the study; its file is filled at its end.
+        graph = path / "results/small/report/rulegraph.dot"
+        while not (graph.is_file() and graph.stat().st_size) and not done.wait(0.2):
             pass
         for file in edited:
             file.write_text("edited while a start runs: no job may read this")
