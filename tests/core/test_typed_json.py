@@ -15,7 +15,7 @@ from neuroscaling.study.run_table import Run
 PLAIN = {
     "b": [1, 2.5, None, True, "{x}"],
     "a": {"z": (1, "two"), "y": Path("a/b c")},
-    3: frozenset({"q", "p"}),
+    3: frozenset({"q"}),
     "nothing": {},
 }
 
