@@ -135,7 +135,8 @@ def record_start():
         for job in jobs
         if job.rule.script in by_script and Path(str(job.rule.basedir)) == RULES
     ]
-    added = {key: config[key] for key in ("located", "extraction", "training")}
+    # What the command line names, a job is told again.
+    added = {key: value for key, value in config.items() if key not in session.KEYS}
     added["located"] = {
         key: value for key, value in added["located"].items() if key not in OWN_CONFIG
     }
