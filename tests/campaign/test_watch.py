@@ -10,6 +10,7 @@ import pytest
 from neuroscaling.campaign import watch
 from neuroscaling.campaign.look import DONE, FAILED, LEFT, look
 from neuroscaling.campaign.watch import KILLED, Watch
+from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.leases import held
 from neuroscaling.core.logs import script_logging
 from neuroscaling.core.tries import begin_try
@@ -150,8 +151,9 @@ def test_slurms_own_reason_stands_in_the_place_of_silence(fresh):
     log = Path(".snakemake/log/1.snakemake.log")
     log.parent.mkdir(parents=True)
     message = "message: SLURM-job '17' failed, SLURM status is: 'OUT_OF_MEMORY'"
+    (log.parent / "2.snakemake.log").write_text("Job stats:\nThis was a dry-run (flag -n).\n")
     log.write_text(
-        f"Error in rule train:\n    {message}\n    jobid: 4\n    log: {fresh.log(run)} (check log file(s))\n"
+        f"Job stats:\nError in rule train:\n    {message}\n    jobid: 4\n    log: {fresh.log(run)} (check)\n"
         f"Error in rule train:\n    message: no such partition\n    jobid: 5\n    log: {fresh.log(early)} (check)\n"
     )
     killed, refused = (one for one in look(fresh.study).failed)
@@ -181,3 +183,14 @@ def test_a_job_of_extraction_or_scoring_that_failed_is_told_with_all_that_it_lac
         (failed,) = stages[name].failed
         assert (failed.name, failed.reason, failed.artefacts) == (f"{run}/all", "ZeroDivisionError", 1)
         assert stages[name].n_left == 7
+
+
+def test_a_queue_that_does_not_answer_is_told_where_jobs_went_through_it(fresh, monkeypatch):
+    def silent(folder, tries):
+        raise DataError(Problem(what="Slurm does not tell which jobs run", where="squeue"))
+
+    monkeypatch.setattr(watch, "earlier_jobs", silent)
+    assert look(fresh.study).notes == ()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    fresh.crashed(fresh.runs[0])
+    assert look(fresh.study).notes == ("Slurm does not tell which jobs run: what waits is not told",)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PLANNED = re.compile(r"^(Job stats:|Nothing to be done)", re.M)
 ERROR = re.compile(r"^Error in (?:rule|group) ([^\s:]+):\n((?:    .*\n)+)", re.M)
+DRY_RUN = "This was a dry-run"
 FINISHED = re.compile(r"^Finished jobid: (\d+)", re.M)
 # A message of a script's log: the time, the level, who speaks, what.
 MESSAGE = re.compile(r"^\d{4}-\d\d-\d\d \S+ ERROR \S+: (.*(?:\n(?!\d{4}-\d\d-\d\d ).*)*)", re.M)
@@ -58,6 +59,15 @@ def driver_log(folder: Path, since: float) -> DriverLog | None:
     if not logs:
         return None
     return DriverLog(max(logs, key=lambda path: path.stat().st_mtime).read_text(encoding="utf-8", errors="replace"))
+
+
+def last_start(folder: Path) -> DriverLog | None:
+    """Snakemake's log of the last start that got as far as its jobs; a dry run is none."""
+    for path in sorted(folder.glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime, reverse=True):
+        found = DriverLog(path.read_text(encoding="utf-8", errors="replace"))
+        if found.planned and DRY_RUN not in found.text:
+            return found
+    return None
 
 
 def reason_in(log: str, told: str = "") -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.campaign.driver_log import driver_log
+from neuroscaling.campaign.driver_log import last_start
 from neuroscaling.campaign.job_artefacts import STAGE_OF
 from neuroscaling.campaign.pace import Pace, pace_of, seconds_left, training_plan
 from neuroscaling.campaign.watch import KILLED, Failed, Running, Stage, Waiting, Watch
@@ -113,7 +113,10 @@ def look(study: LoadedStudy, folder: Path = Path()) -> Look:
     stages, plan = watch.stages, training_plan(watch)
     _with_driver_log(watch, stages)
     title = study.config.title or study.config.study
-    notes = (*study.left_out_notes(), *([f"{watch.queue_problem}: what waits is not told"] * bool(watch.queue_problem)))
+    notes = [*study.left_out_notes()]
+    # Slurm's commands may be on a machine that belongs to no cluster.
+    if watch.queue_problem and any(one.slurm_job_id for job in watch.tries for one in job.tries):
+        notes.append(f"{watch.queue_problem}: what waits is not told")
     paces = [pace_of(watch, stage, plan) for stage in stages]
     return Look(study.config.study, title, datetime.now(UTC), stages, paces, plan.recorded, tuple(notes))
 
@@ -123,7 +126,7 @@ def _with_driver_log(watch: Watch, stages: list[Stage]) -> None:
 
     Jobs that failed before they recorded a try are added.
     """
-    log = driver_log(watch.folder / ".snakemake" / "log", 0.0)
+    log = last_start(watch.folder / ".snakemake" / "log")
     for failure in log.failures() if log else ():
         rule, _, name = failure.name.partition(" ")
         stage = next((one for one in stages if one.name == STAGE_OF.get(rule, rule)), None)
