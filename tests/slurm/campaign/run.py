@@ -1,0 +1,227 @@
+"""A campaign in small on the Slurm of this machine, with all that goes wrong in weeks: `python -m tests.slurm.campaign.run`.
+
+200 networks. The driver is killed several times at random and started again with the same command, jobs are cancelled,
+a training hangs, one takes more memory than it has, jobs are preempted, and Slurm's controller is away for a while.
+At the end all is there, nothing was trained twice, and nobody did anything but start again.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.slurm.lab import HERE, MARK, ROOT, job_of, slurm, user_environment
+
+STUDY = "campaign.yaml"
+COMMAND = (sys.executable, "-m", "neuroscaling.cli.main")
+
+
+@dataclass
+class Campaign:
+    """The campaign in its folder: its drivers, what happened when, and the first sight of each finished run."""
+
+    folder: Path
+    lab: Path
+    drivers: list[subprocess.Popen] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    finished: dict[str, tuple[int, int]] = field(default_factory=dict)
+    twice: set[str] = field(default_factory=set)
+    began: float = field(default_factory=time.monotonic)
+
+    def tell(self, what: str) -> None:
+        """Note something down, with the seconds since the beginning."""
+        self.told.append(f"{time.monotonic() - self.began:6.0f} s  {what}")
+        print(self.told[-1], flush=True)
+
+    def start(self) -> subprocess.Popen:
+        """Start the driver as a user does, always with the same command."""
+        output = open(self.folder / f"driver-{len(self.drivers)}.txt", "w")
+        command = [*COMMAND, "run", STUDY, "--profile", "profiles/slurm", "--profile", str(HERE / "profile"), "--jobs", "5",
+                   "--set-resources", "encoding:slurm_partition=spare"]  # fmt: skip
+        environment = user_environment() | {"PYTHONPATH": str(self.folder / "src")}
+        self.drivers.append(
+            subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        )
+        return self.drivers[-1]
+
+    def kill(self) -> None:
+        """End the driver and its local jobs at once, as a crash of the login node does."""
+        driver = self.drivers[-1]
+        for pid in [driver.pid, *_children(driver.pid)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        driver.wait()
+
+    def watch(self, over: threading.Event) -> None:
+        """Look which runs are finished; one whose record changes was made twice."""
+        while not over.wait(1):
+            for record in self.folder.glob("store/runs/*/run.json"):
+                try:
+                    state = record.stat()
+                except OSError:
+                    continue
+                seen = self.finished.setdefault(record.parent.name, (state.st_ino, state.st_mtime_ns))
+                if seen != (state.st_ino, state.st_mtime_ns):
+                    self.twice.add(record.parent.name)
+
+    def jobs(self) -> list:
+        """All jobs of Slurm that the campaign submitted."""
+        lines = slurm("scontrol", "show", "job", "-o").splitlines()
+        return [job_of(line) for line in lines if f"WorkDir={self.folder} " in line and "Comment=rule_" in line]
+
+
+def _children(pid: int) -> list[int]:
+    done = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    found = [int(word) for word in done.stdout.split()]
+    return found + [one for child in found for one in _children(child)]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether `condition` came true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(1)
+    return False
+
+
+def prepare(folder: Path) -> None:
+    """Put the study and the workflow into a folder, as a user's clone is."""
+    shutil.copytree(HERE / "campaign", folder, ignore=shutil.ignore_patterns("__pycache__", "run.py", "__init__.py"))
+    for part in ("Snakefile", "workflow", "src", "config", "envs", "profiles"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, folder / part)
+    for fault in ("hangs", "swallows"):
+        (folder / fault).touch()
+
+
+def cancel_two(campaign: Campaign) -> bool:
+    """Cancel two trainings that run."""
+    running = [job for job in campaign.jobs() if (job.rule, job.state) == ("train", "RUNNING")]
+    if len(running) < 2:
+        return False
+    for job in running[:2]:
+        slurm("scancel", str(job.id))
+    campaign.tell(f"cancelled: {', '.join(f'{job.id} ({job.wildcards})' for job in running[:2])}")
+    return True
+
+
+def preempt(campaign: Campaign) -> bool:
+    """Take the node of a job that may be preempted, for a job that is urgent."""
+    spare = [job for job in campaign.jobs() if (job.partition, job.state) == ("spare", "RUNNING")]
+    if not spare:
+        return False
+    urgent = slurm(
+        "sbatch", "--parsable", "--partition=cpu", "--mem=63000", "--output=/dev/null", "--wrap", "sleep 300"
+    ).strip()
+    went = wait_for(
+        lambda: any(job.state in ("PREEMPTED", "PENDING") for job in campaign.jobs() if job.id == spare[0].id), 60
+    )
+    slurm("scancel", urgent)
+    campaign.tell(f"{'preempted' if went else 'not preempted'}: {spare[0].id} ({spare[0].wildcards})")
+    return went
+
+
+def restart_controller(campaign: Campaign) -> bool:
+    """Let Slurm's controller be away for a minute."""
+    os.kill(int((campaign.lab / "run/slurmctld.pid").read_text()), signal.SIGKILL)
+    campaign.tell("slurmctld killed")
+    time.sleep(60)
+    subprocess.run(["slurmctld"], check=True)
+    campaign.tell("slurmctld started")
+    return True
+
+
+def drive(campaign: Campaign, kills: int, seconds: float, seed: int) -> int:
+    """Drive the campaign to its end through all that happens; the exit status of the last driver, or -1 in time."""
+    draws = random.Random(seed)
+    events = [cancel_two, preempt, restart_controller]
+    end, driver = time.monotonic() + seconds, campaign.start()
+    next_kill = time.monotonic() + draws.uniform(40, 120)
+    while time.monotonic() < end:
+        time.sleep(2)
+        if driver.poll() is not None:
+            campaign.tell(f"driver {len(campaign.drivers)} ended with {driver.returncode}")
+            if not (kills or events) or driver.returncode == 0:
+                return driver.returncode
+            driver = campaign.start()
+        elif kills and time.monotonic() > next_kill:
+            campaign.kill()
+            kills -= 1
+            campaign.tell(f"driver {len(campaign.drivers)} killed, {len(campaign.finished)} runs finished")
+            driver, next_kill = campaign.start(), time.monotonic() + draws.uniform(60, 150)
+        elif len(campaign.finished) > 10 * (4 - len(events)) and events and events[0](campaign):
+            events.pop(0)
+    return -1
+
+
+def account(campaign: Campaign, status: int) -> bool:
+    """Print what became of it; whether nothing was lost, and nothing made twice."""
+    jobs, folder = campaign.jobs(), campaign.folder
+    networks = len(campaign.finished)
+    left = subprocess.run([*COMMAND, "run", STUDY, "-n", "--cores", "1"], cwd=folder, capture_output=True, text=True)
+    told = subprocess.run([*COMMAND, "status", STUDY], cwd=folder, capture_output=True, text=True)
+    counts = Counter((job.rule, job.state) for job in jobs)
+    whole = "Nothing to be done" in left.stdout + left.stderr and not status and not campaign.twice
+    print(*campaign.told, told.stdout, sep="\n")
+    print(json.dumps({
+        "whole": whole,
+        "networks": networks,
+        "trained twice": sorted(campaign.twice),
+        "drivers": len(campaign.drivers),
+        "submissions": len(jobs),
+        "submissions a network": round(len(jobs) / max(networks, 1), 2),
+        "by rule and state": {f"{rule} {state}": n for (rule, state), n in sorted(counts.items())},
+        "report": (folder / "results/campaign/report/index.html").is_file(),
+    }, indent=1))  # fmt: skip
+    return whole
+
+
+def main() -> int:
+    """Start Slurm, run the campaign, stop Slurm."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="a new folder for the campaign, its store and logs")
+    parser.add_argument("--kills", type=int, default=5, help="how often the driver is killed (5)")
+    parser.add_argument("--minutes", type=float, default=60, help="when to give up (60)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments (0)")
+    options = parser.parse_args()
+    folder, lab = options.folder.resolve(), options.folder.resolve().with_name("neuroscaling-slurm")
+    prepare(folder)
+    os.environ[MARK] = "1"
+    subprocess.run([HERE / "cluster/start.sh", lab], check=True, timeout=60)
+    campaign, over = Campaign(folder, lab), threading.Event()
+    watcher = threading.Thread(target=campaign.watch, args=(over,), daemon=True)
+    try:
+        watcher.start()
+        status = drive(campaign, options.kills, 60 * options.minutes, options.seed)
+        over.set()
+        return 0 if account(campaign, status) else 1
+    finally:
+        over.set()
+        if campaign.drivers and campaign.drivers[-1].poll() is None:
+            campaign.kill()
+        subprocess.run([HERE / "cluster/stop.sh", lab], timeout=60)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
