@@ -101,6 +101,7 @@ def test_bounds_of_simulated_brains_are_one_for_file_schema_and_run():
         ({"fits": "fits.yaml"}, "`fits: [fits.yaml]`"),
         ({"brainscore": BRAINSCORE | {"data": "b"}}, "`data: {simulated: demo}`"),
         ({"datasets": {"d": "digits"}}, "`d: {format: "),
+        ({"simulated": ["demo"]}, "`simulated: {demo: ...}`"),
         ({"reduction": "grid"}, "`reduction: {kind: grid, size: 2}`"),
         ({"encoding": ["v4"]}, "- {source: "),
         ({"published": True}, "`published: {}`"),

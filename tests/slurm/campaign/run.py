@@ -1,4 +1,6 @@
-"""A campaign in small on the Slurm of this machine, with all that goes wrong in weeks: `python -m tests.slurm.campaign.run`.
+"""A campaign in small on a Slurm of this machine, with all that goes wrong in weeks.
+
+    python -m tests.slurm.campaign.run FOLDER
 
 200 networks. The driver is killed several times at random and started again with the same command, jobs are cancelled,
 a training hangs, one takes more memory than it has, jobs are preempted, and Slurm's controller is away for a while.
@@ -45,21 +47,20 @@ class Campaign:
 
     def start(self) -> subprocess.Popen:
         """Start the driver as a user does, always with the same command."""
-        output = open(self.folder / f"driver-{len(self.drivers)}.txt", "w")
-        command = [*COMMAND, "run", STUDY, "--profile", "profiles/slurm", "--profile", str(HERE / "profile"), "--jobs", "5",
-                   "--set-resources", "encoding:slurm_partition=spare"]  # fmt: skip
+        profiles = ["--profile", "profiles/slurm", "--profile", str(HERE / "profile")]
+        resources = ["--jobs", "5", "--set-resources", "encoding:slurm_partition=spare"]
         environment = user_environment() | {"PYTHONPATH": str(self.folder / "src")}
-        self.drivers.append(
-            subprocess.Popen(
-                command,
+        with open(self.folder / f"driver-{len(self.drivers)}.txt", "w") as output:
+            driver = subprocess.Popen(
+                [*COMMAND, "run", STUDY, *profiles, *resources],
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
             )
-        )
-        return self.drivers[-1]
+        self.drivers.append(driver)
+        return driver
 
     def kill(self) -> None:
         """End the driver and its local jobs at once, as a crash of the login node does."""
@@ -134,9 +135,8 @@ def preempt(campaign: Campaign) -> bool:
     urgent = slurm(
         "sbatch", "--parsable", "--partition=cpu", "--mem=63000", "--output=/dev/null", "--wrap", "sleep 300"
     ).strip()
-    went = wait_for(
-        lambda: any(job.state in ("PREEMPTED", "PENDING") for job in campaign.jobs() if job.id == spare[0].id), 60
-    )
+    gone = ("PREEMPTED", "PENDING")
+    went = wait_for(lambda: any(job.state in gone for job in campaign.jobs() if job.id == spare[0].id), 60)
     slurm("scancel", urgent)
     campaign.tell(f"{'preempted' if went else 'not preempted'}: {spare[0].id} ({spare[0].wildcards})")
     return went

@@ -136,6 +136,11 @@ class Kind:
         return (get_origin(self.type) or self.type) in (list, tuple)
 
     @property
+    def is_mapping(self) -> bool:
+        """Whether it is written as a mapping with names of one's own."""
+        return get_origin(self.type) is dict
+
+    @property
     def model(self) -> type[BaseModel] | None:
         """The section that it is, if it is one."""
         return self.type if isinstance(self.type, type) and issubclass(self.type, BaseModel) else None

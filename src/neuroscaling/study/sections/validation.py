@@ -222,8 +222,11 @@ def _fix(place: Location, allowed: list[Kind], value: Any) -> str:
         return f"write `{key}: [{inside[0] if inside else value}]`"
     if examples and not isinstance(value, dict):
         return "write " + " or ".join(f"`{_entry(place)}{example}`" for example in dict.fromkeys(examples[:4]))
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int | float):
-        return f"write `{key}: {value[0]}`"
+    alone = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if any(kind.is_mapping for kind in allowed):
+        return f"write `{key}: {{{alone}: ...}}`" if isinstance(alone, str) else ""
+    if isinstance(value, list) and isinstance(alone, str | int | float):
+        return f"write `{key}: {alone}`"
     return _fix_of_scalar(types, value)
 
 
