@@ -1,6 +1,6 @@
 """All that only a GPU can tell, in one command: `python perf/gpu.py --minutes 8`.
 
-Each part runs in a process of its own, and each row is kept in perf/results/gpu.json as soon as it is measured: a part
+Each part runs in a process of its own, and each row is kept below perf/results as soon as it is measured: a part
 that has no time left, or fails, costs its own rows alone, and so does a command that is cut off. Rows of another card
 are dropped. SIMULATED images and responses, except for the photographs of `fed`.
 
