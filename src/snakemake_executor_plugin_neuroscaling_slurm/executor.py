@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import io
 import os
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -127,7 +128,7 @@ class SteadyExecutor(SlurmExecutor):
             "slurm_logfile": folder / "%j.log",
             "comment_str": comment,
             "account": next(self.get_account_arg(job)),
-            "partition": f" -p {choice.partition}" if choice else self.get_partition_arg(job),
+            "partition": f" -p {shlex.quote(choice.partition)}" if choice else self.get_partition_arg(job),
             "workdir": self.workflow.workdir_init,
         }
         asked = cut(job, choice)
@@ -220,8 +221,7 @@ class SteadyExecutor(SlurmExecutor):
         is_lost = job is None or may_return(job.state)
         info.aux["looks"] = info.aux["looks"] + 1 if is_lost else 0
         if job is not None:
-            log = info.aux["slurm_logfile"]
-            return fate_of(job.state, job.reason, info.aux["looks"], log.is_file() and log.stat().st_size > 0)
+            return fate_of(job.state, job.reason, info.aux["looks"], has_text(info.aux["slurm_logfile"]))
         looks = info.aux["looks"]
         return fate_of_vanished(_ended_as(info.external_jobid), is_made(info.job, info.aux["since"]), looks)
 
@@ -237,7 +237,8 @@ class SteadyExecutor(SlurmExecutor):
     def _report_success(self, info: SubmittedJobInfo) -> None:
         self.report_job_success(info)
         if not self.workflow.executor_settings.keep_successful_logs:
-            info.aux["slurm_logfile"].unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                info.aux["slurm_logfile"].unlink()
 
     def _report_failure(self, info: SubmittedJobInfo, words: str) -> None:
         log = info.aux["slurm_logfile"]
@@ -304,7 +305,18 @@ def is_made(job: Any, since: float) -> bool:
     """Whether all that a job makes is there, and was made after `since`, in seconds of the epoch."""
     jobs = job.jobs if job.is_group() else [job]
     files = [Path(str(file)) for one in jobs for file in one.output]
-    return bool(files) and all(file.exists() and file.stat().st_mtime > since - CLOCKS for file in files)
+    try:
+        return bool(files) and all(file.stat().st_mtime > since - CLOCKS for file in files)
+    except OSError:
+        return False
+
+
+def has_text(log: Path) -> bool:
+    """Whether a job's log has a line. A network disk that does not answer is no reason to end."""
+    try:
+        return log.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def slurm_settings() -> Any:
