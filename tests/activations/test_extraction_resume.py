@@ -22,6 +22,7 @@ from neuroscaling.activations.passes import making
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.errors import DataError, FullDiskError
 from neuroscaling.core.leases import LeaseLost, lock_of
+from neuroscaling.core.progress import progress_beside, read_progress
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.study.sections.extraction import ExtractionOptions
@@ -144,6 +145,9 @@ def test_an_extraction_goes_on_at_the_first_missing_shard(folder, whole, forward
     with pytest.raises(OSError, match="disk is gone"):
         run_extract(folder, tmp_path / "set.json")
     assert not (tmp_path / "set.json").exists() and partial_path(tmp_path / "set.json").is_dir()
+    progress = read_progress(progress_beside(tmp_path / "set.json"))
+    assert progress is not None and (progress.unit, progress.total) == ("images", N)
+    assert 3 * BATCH <= progress.done <= N and progress.problem == "OSError: the disk is gone"
     mend()
     forwarded.clear()
     run_extract(folder, tmp_path / "set.json")

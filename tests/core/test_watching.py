@@ -13,6 +13,7 @@ from neuroscaling.core import watching as core_watching
 from neuroscaling.core.hangs import STATUS, Patience
 from neuroscaling.core.leases import held, is_held, lock_of
 from neuroscaling.core.progress import begun, in_words, progress_beside, read_progress
+from neuroscaling.core.score_files import making_score
 from neuroscaling.core.watching import Standing, Tally, Watch, watched_lease, watching
 
 
@@ -132,6 +133,20 @@ def test_a_process_that_was_suspended_does_not_hang(clock, tmp_path):
     assert len(clock.hung) == 1
 
 
+def test_work_has_a_limit_only_where_it_is_expected_to_make_steps(clock, tmp_path):
+    work = Steps()
+    watch = watch_over(work, tmp_path, Patience(None, None))
+    work.at(1)
+    passing(clock, watch, 300)
+    with watch.expecting(Patience(50, 50)):
+        passing(clock, watch, 45)
+        assert clock.hung == []
+        passing(clock, watch, 10)
+    assert len(clock.hung) == 1
+    passing(clock, watch, 300)
+    assert len(clock.hung) == 1
+
+
 def test_without_a_limit_nothing_hangs(clock, tmp_path):
     watch = watch_over(Steps(), tmp_path, Patience(None, None))
     passing(clock, watch, 300)
@@ -141,15 +156,34 @@ def test_without_a_limit_nothing_hangs(clock, tmp_path):
 def test_an_error_is_left_in_the_record_and_what_ends_well_leaves_none(tmp_path):
     path = tmp_path / "a.json"
     with held(path, "it") as lease:
-        with pytest.raises(RuntimeError), watched_lease(lease, "a", "extraction", "images", Tally(5, 2, images=True)):
+        with pytest.raises(RuntimeError), watched_lease(lease, "a", Tally("extraction", "images", 5, 2)):
             raise RuntimeError("out of luck")
         found = read_progress(progress_beside(path))
         assert found is not None and found.problem == "RuntimeError: out of luck"
-        with watched_lease(lease, "a", "extraction", "images", Tally(5)) as watch:
+        with watched_lease(lease, "a", Tally("extraction", "images", 5)) as watch:
             watch.look()
             found = read_progress(progress_beside(path))
             assert found is not None and found.attempt == 2 and found.problem is None
     assert [*tmp_path.iterdir()] == []
+
+
+def test_scores_of_a_job_are_counted_and_each_has_the_count_beside_its_lease(tmp_path):
+    tally, paths = Tally("encoding", "subjects", 3), [tmp_path / f"{name}.json" for name in "abc"]
+    paths[0].write_text("{}")  # of another process
+    for path in paths:
+        with making_score(path, f"score of {path.stem}", tally=tally) as lease:
+            assert (lease is None) == (path == paths[0])
+            path.write_text("{}")
+    assert tally.done == 3 and {path.name for path in tmp_path.iterdir()} == {"a.json", "b.json", "c.json"}
+    paths[1].unlink()
+    with pytest.raises(RuntimeError), making_score(paths[1], "score of b", tally=tally):
+        raise RuntimeError("no more memory")
+    found = read_progress(progress_beside(paths[1]))
+    assert found is not None and (found.name, found.done, found.problem) == (
+        "score of b",
+        3,
+        "RuntimeError: no more memory",
+    )
 
 
 def test_a_record_that_cannot_be_written_is_told_of_once_and_hurts_nobody(clock, tmp_path, caplog):
@@ -172,9 +206,9 @@ def waits_for_ever():
     time.sleep(1000)
 
 logging.basicConfig(level=logging.INFO)
-path, tally = Path(sys.argv[1]), Tally(10)
+path, tally = Path(sys.argv[1]), Tally("encoding", "subjects", 10)
 with ended_if_hung(lambda error: path.with_name("told").write_text(str(error))), held(path, "it") as lease:
-    with watched_lease(lease, "the artefact", "encoding", "subjects", tally, Patience(0.5, 60)):
+    with watched_lease(lease, "the artefact", tally, Patience(0.5, 60)):
         for tally.done in (1, 2, 3):
             time.sleep(0.2)
         waits_for_ever()
@@ -198,5 +232,5 @@ def test_in_a_process_of_somebody_else_a_hang_is_a_warning(tmp_path, caplog):
     watch.look()
     assert "it hangs" in caplog.text and "test_watching.py" in caplog.text
     assert json.loads((tmp_path / "progress.json").read_text())["problem"] is None
-    with watching(Tally(3), watch.progress, None):
+    with watching(Tally("encoding", "subjects", 3), watch.progress, None):
         pass

@@ -29,6 +29,7 @@ from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Lease, LeaseLost
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
+from neuroscaling.core.watching import Tally, Watch, watched_lease
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
 from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions
 
@@ -159,7 +160,9 @@ class _NetworkExtraction:
             if lease is None:
                 _log_found(self.job)
             else:
-                self._extract(lease, part)
+                name, tally = f"{self.job.run.run} on {self.job.output.stem}", Tally("extraction", "images")
+                with watched_lease(lease, name, tally) as watch:
+                    self._extract(lease, part, watch, tally)
 
     def finish(self) -> None:
         """Complete the output of slices that are there."""
@@ -169,9 +172,9 @@ class _NetworkExtraction:
                 _log_found(self.job)
             else:
                 steps, partial = self._begin(lease, False)
-                self._complete(partial, [self._layers(partial, step, write=False) for step in steps])
+                self._complete(partial, [self._layers(partial, step) for step in steps])
 
-    def _extract(self, lease: Lease, part: Part | None) -> None:
+    def _extract(self, lease: Lease, part: Part | None, watch: Watch, tally: Tally) -> None:
         steps, partial = self._begin(lease, part is None)
         output = self.job.output
         if part is not None and len(steps) > 1:
@@ -179,9 +182,10 @@ class _NetworkExtraction:
             raise DataError(Problem(what=what, where=str(output), value=self.options.scratch_gb, fix=fix))
         try:
             if part is not None:
-                self._write_slice(partial, steps[0], part)
+                self._write_slice(partial, steps[0], part, watch, tally)
             else:
-                self._complete(partial, [self._layers(partial, step, write=True) for step in steps])
+                tally.total = len(steps) * len(self.images.files)
+                self._complete(partial, [self._layers(partial, step, (watch, tally)) for step in steps])
         except LeaseLost:
             raise
         except DataError as error:
@@ -203,20 +207,25 @@ class _NetworkExtraction:
         }
         return steps, Partial.begin(self.job.output, facts, lease, alone)
 
-    def _write_slice(self, partial: Partial, step: passes.Pass, part: Part) -> None:
-        (i, parts), shards = part, next(iter(step.layouts.values())).shards
-        chosen = range(i * shards // parts, (i + 1) * shards // parts)
-        passes.write_missing(self.extractor, partial, step, self.images.files, chosen, self.options)
+    def _write_slice(self, partial: Partial, step: passes.Pass, part: Part, watch: Watch, tally: Tally) -> None:
+        (i, parts), layout = part, next(iter(step.layouts.values()))
+        chosen = range(i * layout.shards // parts, (i + 1) * layout.shards // parts)
+        tally.total = layout.count_rows(chosen)
+        passes.write_missing(self.extractor, partial, step, self.images.files, chosen, self.options, watch, tally)
         log.info("slice %d of %d of %s: %d shards", i + 1, parts, self.job.output, len(chosen))
 
-    def _layers(self, partial: Partial, step: passes.Pass, write: bool) -> list[StoredLayer]:
-        """Return what is stored of the layers of one pass, which is made where `write` and nothing is there yet."""
+    def _layers(
+        self, partial: Partial, step: passes.Pass, watched: tuple[Watch, Tally] | None = None
+    ) -> list[StoredLayer]:
+        """Return what is stored of the layers of one pass; where it is `watched`, what is not there yet is made."""
         keep, extractor = self.job.features.options.keep, self.extractor
         if made := passes.finished_grams(partial, step):
+            if watched is not None:
+                watched[1].done += len(self.images.files)
             return made
-        if write:
+        if watched is not None:
             shards = range(next(iter(step.layouts.values())).shards)
-            passes.write_missing(extractor, partial, step, self.images.files, shards, self.options)
+            passes.write_missing(extractor, partial, step, self.images.files, shards, self.options, *watched)
         layers = passes.written_layers(partial, step)
         if keep == "features":
             return layers

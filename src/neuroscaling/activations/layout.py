@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ class Layout:
     def rows(self, shard: int) -> tuple[int, int]:
         """Return the first and one past the last row of a shard."""
         return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.shape[0])
+
+    def count_rows(self, shards: Iterable[int]) -> int:
+        """Return how many rows some shards have."""
+        return sum(stop - start for start, stop in map(self.rows, shards))
 
     def entry(self) -> dict[str, Any]:
         """Return the layout as a manifest holds it."""

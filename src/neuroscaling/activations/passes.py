@@ -29,9 +29,11 @@ from neuroscaling.activations.stimulus_images import load
 from neuroscaling.activations.zarr_writing import LayerShards, drop_features, write_gram
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.hangs import Patience
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Held, Lease, held, lock_of, sweep
+from neuroscaling.core.watching import Tally, Watch
 from neuroscaling.study.sections.extraction import ExtractionOptions
 
 if TYPE_CHECKING:
@@ -273,10 +275,13 @@ def write_missing(
     files: Sequence[ImageFile],
     shards: Sequence[int],
     options: ExtractionOptions,
+    watch: Watch,
+    tally: Tally,
 ) -> None:
-    """Extract those of `shards` that are not finished."""
+    """Extract those of `shards` that are not finished. tally: of images, which `watch` expects to get on."""
     layout = next(iter(one.layouts.values()))
     missing = [shard for shard in shards if partial.shard_records(one.step(shard), one.layouts, shard) is None]
+    tally.done += layout.count_rows(set(shards) - set(missing))
     if len(missing) < len(shards):
         log.info("going on: %d of %d shards are there", len(shards) - len(missing), len(shards))
     pieces = [
@@ -287,13 +292,14 @@ def write_missing(
     images = load([files[start:stop] for _, start, stop in pieces], extractor.preprocess, options.workers)
     writer = _Writer(partial, one)
     try:
-        with BackgroundWriter() as background:
+        with watch.expecting(Patience()), BackgroundWriter() as background:
             for (shard, start, stop), batch in zip(pieces, images, strict=True):
                 if start == layout.rows(shard)[0]:
                     background.put(0, functools.partial(writer.open, shard))
                 extractor.forward(batch, list(one.layouts), writer.sink(background))
                 if stop == layout.rows(shard)[1]:
                     background.put(0, writer.close)
+                tally.done += stop - start
     finally:
         images.close()
         writer.abandon()

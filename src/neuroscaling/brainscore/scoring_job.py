@@ -23,6 +23,7 @@ from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.logs import Pieces
 from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.core.v4_assembly_record import check_v4_assembly
+from neuroscaling.core.watching import Tally
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study import benchmarks
 from neuroscaling.study.benchmarks import find_benchmark, remote_files
@@ -81,7 +82,7 @@ def score_runs(options: ScoringJob) -> None:
     definitions = check_definitions(options.definitions, options.data)
     names = sorted({out.benchmark for out in absent})
     recordings = {name: BenchmarkData.of(options.data, name, definitions) for name in names}
-    pieces = Pieces(len(absent) == 1)
+    pieces, tally = Pieces(len(absent) == 1), Tally("brainscore", "benchmarks", len(absent))
     with environment.prepared():
         from neuroscaling.brainscore.local_files import forget_loaded, register_benchmark
 
@@ -91,7 +92,7 @@ def score_runs(options: ScoringJob) -> None:
         for manifest in dict.fromkeys(out.activations for out in absent):
             outputs = [out for out in absent if out.activations == manifest]
             with pieces.piece(outputs[0].run):
-                _score_run(Layers(open_store(manifest)), outputs, recordings, options, pieces)
+                _score_run(Layers(open_store(manifest)), outputs, recordings, options, pieces, tally)
         forget_loaded()
     pieces.end()
 
@@ -115,6 +116,7 @@ def _score_run(
     recordings: dict[str, BenchmarkData],
     options: ScoringJob,
     pieces: Pieces,
+    tally: Tally,
 ) -> None:
     from neuroscaling.brainscore.benchmark_objects import benchmark_object
     from neuroscaling.brainscore.score_file import TARGETS, write_score
@@ -124,7 +126,7 @@ def _score_run(
         own = recordings[out.benchmark]
         with (
             pieces.piece(f"{out.run} on {out.benchmark}"),
-            making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS]) as lease,
+            making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS], tally) as lease,
         ):
             if lease is None:
                 continue

@@ -8,7 +8,7 @@ Names, records and checksums keep another setting's file from standing under a n
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -20,6 +20,7 @@ from neuroscaling.core.json_records import from_json
 from neuroscaling.core.leases import Lease, held, sweep
 from neuroscaling.core.records import CHECKSUM, FORMAT_KEY, read_record, require_name, write_record
 from neuroscaling.core.score_scales import SCORE_FORMAT
+from neuroscaling.core.watching import Tally, watched_lease
 
 DELETE_SCORE = "delete the score file and run again"
 log = logging.getLogger(__name__)
@@ -97,21 +98,29 @@ def write_score_file(path: str | Path, scores: ScoreFile, kinds: Sequence[str] =
 
 
 @contextmanager
-def making_score(path: str | Path, what: str, kinds: Sequence[str] = ()) -> Iterator[Lease | None]:
+def making_score(
+    path: str | Path, what: str, kinds: Sequence[str] = (), tally: Tally | None = None
+) -> Iterator[Lease | None]:
     """Hold the lease of the record `path` for the length of the block; None where the record is there already.
 
     what: a name for it in messages; kinds: of the files beside it, whose remains of dead writers are removed. To be
-    called `check()` on before the record is written.
+    called `check()` on before the record is written. tally: of the job, which counts this one when it is there; how far
+    the job is then stands beside the lease.
     """
     path = Path(path)
     with held(path, what) as lease:
         if path.exists():
             log.info("%s: another process has made it", what)
+            if tally:
+                tally.done += 1
             yield None
             return
         for kind in kinds:
             sweep(file_beside(path, kind))
-        yield lease
+        with watched_lease(lease, what, tally) if tally else nullcontext():
+            yield lease
+    if tally:
+        tally.done += 1
 
 
 def read_score(path: str | Path) -> ScoreFile:

@@ -64,15 +64,16 @@ class Work(Protocol):
 
 @dataclass
 class Tally:
-    """Work that counts one thing, such as images or subjects; whoever does it raises `done`."""
+    """Work of a stage that counts one unit, such as images or subjects; whoever does it raises `done`."""
 
+    stage: str
+    unit: str
     total: int | None = None
     done: int = 0
-    images: bool = False
 
     def standing(self) -> Standing:
         """The count."""
-        return Standing(self.done, self.total, self.done if self.images else None)
+        return Standing(self.done, self.total, self.done if self.unit == "images" else None)
 
     def keep(self, progress: Progress) -> None:
         """There is nothing else."""
@@ -99,19 +100,17 @@ def watching(
     try:
         yield watch
     except BaseException as error:
-        watch.finish(thread, reason_of(error) if isinstance(error, Exception) else None)
-        watch.write()
+        watch.finish(thread)
+        watch.leave(reason_of(error) if isinstance(error, Exception) else None)
         raise
     watch.finish(thread)
 
 
 @contextmanager
-def watched_lease(
-    lease: Lease, name: str, stage: str, unit: str, work: Work, patience: Patience = NEVER
-) -> Iterator["Watch"]:
+def watched_lease(lease: Lease, name: str, tally: Tally, patience: Patience = NEVER) -> Iterator["Watch"]:
     """Watch the work for what a lease is held of, with the record beside it: removed where the block ends well."""
     record = progress_beside(lease.path)
-    with watching(work, begun(record, name, stage, unit, None), record, patience, lease) as watch:
+    with watching(tally, begun(record, name, tally.stage, tally.unit, None), record, patience, lease) as watch:
         yield watch
     record.unlink(missing_ok=True)
 
@@ -140,19 +139,37 @@ class Watch:
 
     def run(self) -> None:
         """Look at the work until it is over."""
-        pauses = [LOOK_EVERY, *(0.1 * limit for limit in (self.patience.seconds, self.patience.first) if limit)]
-        while not self.over.wait(min(pauses)):
+        while not self.over.wait(self._pause()):
             try:
                 self.look()
             except Exception:  # whatever it is, the work goes on, unwatched
                 log.warning("%s: it is no longer watched", self.progress.name, exc_info=True)
                 return
 
-    def finish(self, thread: threading.Thread, problem: str | None = None) -> None:
+    def _pause(self) -> float:
+        limits = (self.patience.seconds, self.patience.first)
+        return min([LOOK_EVERY, *(0.1 * limit for limit in limits if limit)])
+
+    @contextmanager
+    def expecting(self, patience: Patience) -> Iterator[None]:
+        """The work makes steps, for the length of the block: where it makes none for too long, it hangs."""
+        before, self._heard, self.patience = self.patience, time.monotonic(), patience
+        try:
+            yield
+        finally:
+            self.patience = before
+
+    def finish(self, thread: threading.Thread) -> None:
         """End the thread."""
-        self.problem = problem
         self.over.set()
         thread.join()
+
+    def leave(self, problem: str | None) -> None:
+        """Write how far the work came, and why it ended there."""
+        self.problem = problem
+        if (standing := self.work.standing()) is not None:
+            self._compare(time.monotonic(), standing)
+        self.write()
 
     def look(self) -> None:
         """Look at the work: write the record, and a line, where it is time to; end the process where it hangs."""

@@ -21,6 +21,7 @@ from neuroscaling.core.errors import DataError, Problem, StudyError, listing, ne
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.logs import Pieces
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
+from neuroscaling.core.watching import Tally
 from neuroscaling.encoding.accuracy_files import ACCURACY
 from neuroscaling.encoding.fits import Evaluation, Fits, Question, TargetFits, Task
 from neuroscaling.encoding.layers import Layers
@@ -194,11 +195,11 @@ def score_encodings(
     lie. Raises DataError as `score_subject`, of several files when all others are done.
     """
     absent = [out for out in outputs if not out.path.exists()]
-    pieces = Pieces(len(absent) == 1)
+    pieces, tally = Pieces(len(absent) == 1), Tally("encoding", "subjects", len(absent))
     for benchmark in dict.fromkeys(out.benchmark for out in absent):
         own = [out for out in absent if out.benchmark == benchmark]
         with pieces.piece(benchmark):
-            _score_runs(own, entry, located[benchmark], protocol, pieces)
+            _score_runs(own, entry, located[benchmark], protocol, pieces, tally)
     pieces.end()
 
 
@@ -208,11 +209,12 @@ def _score_runs(
     place: LocatedSubject,
     protocol: str,
     pieces: Pieces,
+    tally: Tally,
 ) -> None:
     """The score files of one subject, whose recordings are opened once."""
     settings, recording, files = EncodingSettings.of(entry, protocol), None, {}
     for out in outputs:
-        with making_score(out.path, f"score of {out.run} on {out.benchmark}", KINDS) as lease:
+        with making_score(out.path, f"score of {out.run} on {out.benchmark}", KINDS, tally) as lease:
             if lease is None:
                 continue
             if recording is None:
