@@ -12,6 +12,12 @@ min_version("9.20")
 configfile: workflow.source_path("config/config.yaml")
 
 
+# `--config container=IMAGE --sdm apptainer`: the image that all jobs run in.
+if config.get("container"):
+
+    container: config["container"]
+
+
 include: "workflow/rules/start.smk"
 
 

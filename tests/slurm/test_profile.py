@@ -22,7 +22,7 @@ def commented_block(key):
     return yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
 
 
-@pytest.mark.parametrize("name", ["default", "local", "slurm"])
+@pytest.mark.parametrize("name", ["default", "local", "slurm", "generic"])
 def test_snakemake_knows_all_entries(name):
     _, arguments = parse_args(["--profile", str(PROFILES / name), "--workflow-profile", "none"])
     for key, value in settings(name).items():
@@ -30,7 +30,7 @@ def test_snakemake_knows_all_entries(name):
         assert found is not None or value is False, key
 
 
-@pytest.mark.parametrize("name", ["local", "slurm"])
+@pytest.mark.parametrize("name", ["local", "slurm", "generic"])
 def test_profiles_agree_with_the_default_one(name):
     """Snakemake lets the default profile win over `--profile`; `--workflow-profile` puts another in its place."""
     default, other = settings("default"), settings(name)

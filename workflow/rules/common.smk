@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 
 from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
-from neuroscaling.core.installation import PIPELINE, interpreter
+from neuroscaling.core.installation import IN_IMAGE, PIPELINE, interpreter
 from neuroscaling.planning import training_time
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import (
@@ -128,11 +128,19 @@ def python(environment):
         return ""
 
 
-def uses_conda():
-    return "conda" in {
+def deployed_by(method):
+    """Whether `--sdm` names a method: conda or apptainer."""
+    return method in {
         str(m).rsplit(".", 1)[-1].lower()
         for m in workflow.deployment_settings.deployment_method
     }
+
+
+def brainscore_python():
+    """The interpreter that scores; conda has started the scripts with it, and an image has its own."""
+    if deployed_by("apptainer") and config.get("container"):
+        return str(IN_IMAGE / ".venv/brainscore/bin/python")
+    return "" if deployed_by("conda") else python("brainscore")
 
 
 def fit_settings(name):
@@ -183,10 +191,9 @@ config["located"]["fits"] = {
     "settings": {name: fit_settings(name) for name in STUDY.fits},
     "code": fingerprint(RULES.parent / "scripts/fit.py"),
 }
-# Without an interpreter the scripts take their own: conda has started them in Brain-Score's environment.
 if TARGETS.names.jobs:
     config["located"]["brainscore"] = {
-        "python": "" if uses_conda() else python("brainscore"),
+        "python": brainscore_python(),
         "scripts": str(RULES.parent / "scripts"),
         "root": str(STORE.brainscore()),
         "ceilings": str(STORE.ceilings()),

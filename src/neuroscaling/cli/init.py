@@ -53,7 +53,7 @@ def add_init_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", default="", metavar="FOLDER", help=text)
     parser.add_argument("--subjects", default="", metavar="NAMES", help="subjects of a function of your own")
     parser.add_argument("--regions", default="", metavar="NAMES", help="regions that it tells, for the laws")
-    text = "copy the profile slurm or local to profiles/NAME here, to set it for your site; no study is written"
+    text = "copy the profile slurm, generic or local to profiles/NAME here, where you edit it; no study is written"
     parser.add_argument("--profile", metavar="NAME", help=text)
 
 
@@ -103,6 +103,8 @@ def write_profile(options: argparse.Namespace) -> None:
         raise StudyError(Problem(what="the profile is there already", where=str(folder), fix=fix))
     shipped = sorted(path for path in (PIPELINE / "profiles" / name).iterdir() if path.is_file())
     write_new({folder / path.name: path.read_text(encoding="utf-8") for path in shipped})
+    for path in shipped:  # a profile's scripts are run
+        (folder / path.name).chmod((folder / path.name).stat().st_mode | path.stat().st_mode & 0o111)
     print(*(folder / path.name for path in shipped), sep="\n")
     tell([f"Set these files for your site, then: neuroscaling run STUDY --profile {name}"])
 

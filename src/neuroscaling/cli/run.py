@@ -26,7 +26,7 @@ OF_SNAKEMAKE = (Path.home() / ".config" / "snakemake", Path("/etc/xdg/snakemake"
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`, behind the study. What is none of them is Snakemake's."""
-    text = "a folder, or a name: local, slurm, or one of Snakemake's own profiles; a second one has the last word"
+    text = "a folder, or a name: local, slurm, generic, or a profile of Snakemake; a second one has the last word"
     parser.add_argument("--profile", action="append", default=[], metavar="NAME", help=text)
     text = "cores of this machine for all jobs together; all of them where neither this nor a profile is given"
     parser.add_argument("--cores", "-c", metavar="N", help=text)

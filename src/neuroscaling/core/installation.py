@@ -47,6 +47,8 @@ LIBRARY = WHEEL / "library" if WHEEL.is_dir() else PACKAGE.parent
 SNAKEFILE = PIPELINE / "Snakefile"
 DRIVER = PIPELINE / "workflow" / "driver.py"
 """The script that runs Snakemake, with its options."""
+IN_IMAGE = Path("/opt/neuroscaling")
+"""The folder of the checkout in an image of envs/Dockerfile or envs/apptainer.def."""
 EXTRAS = {
     "train": "torch torchvision timm safetensors numcodecs",
     "fmri": "nibabel nilearn netCDF4",
