@@ -12,13 +12,16 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
 from neuroscaling.cli.run import profile_named
-from tests.support.doc_blocks import ROOT
+from tests.support.doc_blocks import ROOT, blocks
+from tests.workflow.test_own_table import write_rows
 
 PROFILE = ROOT / "profiles/generic"
 HERE = Path(__file__).parent
@@ -134,8 +137,9 @@ def wait_for(condition, output: Path) -> None:
     raise AssertionError(output.read_text())
 
 
-def test_jobs_end_are_cancelled_and_tried_again_and_end_with_the_driver(tmp_path):
-    """One job is released; one is cancelled, and its second try with more memory ends with Ctrl-C of the driver."""
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., tuple[subprocess.Popen, Path]]]:
+    """Start Snakemake in tmp_path/work, with a queue that stands in; gives the process and the file of its output."""
     for name in ("qsub", "qstat", "qdel", "qconf"):
         (tmp_path / name).symlink_to(HERE / "queue.sh")
     site, work = tmp_path / "site", tmp_path / "work"
@@ -143,38 +147,54 @@ def test_jobs_end_are_cancelled_and_tried_again_and_end_with_the_driver(tmp_path
     quick = {"seconds-between-status-checks": 1, "max-status-checks-per-second": 20, "latency-wait": 10}
     (site / "config.yaml").write_text(yaml.safe_dump(quick))
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "QUEUE": str(tmp_path)}
-    command = [sys.executable, "-m", "snakemake", "--snakefile", HERE / "jobs.smk", "--workflow-profile", "none"]
-    command += ["--profile", PROFILE, "--profile", site, "one.made", "two.made"]
-    output = tmp_path / "driver.txt"
-    with output.open("w") as file:
-        driver = subprocess.Popen(
-            command,
-            cwd=work,
-            env=environment | {"NEUROSCALING_GONE_MINUTES": "0"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        wait_for(lambda: all((work / f"{name}.tries").exists() for name in ("one", "two")), output)
-        (work / "one.release").touch()
-        # Numbers of the queue are in the order of submission, and so are the tries that the jobs write down.
-        told = output.read_text()
-        cancelled = "1" if told.index("output: two.made") < told.index("output: one.made") else "2"
-        subprocess.run([tmp_path / "qdel", cancelled], env=environment, check=True)
-        wait_for(lambda: (work / "two.tries").read_text().split() == ["1000", "2000"], output)
-        wait_for((work / "one.made").exists, output)
-        driver.send_signal(signal.SIGINT)
-        assert driver.wait(60) != 0
-    finally:
+    environment |= {"NEUROSCALING_GONE_MINUTES": "0"}
+    drivers = []
+
+    def run(*command: str | Path) -> tuple[subprocess.Popen, Path]:
+        output = tmp_path / "driver.txt"
+        command = [sys.executable, *command, "--profile", PROFILE, "--profile", site]
+        with output.open("w") as file:
+            options = {"stdout": file, "stderr": subprocess.STDOUT, "start_new_session": True}
+            drivers.append(subprocess.Popen(command, cwd=work, env=environment, **options))
+        return drivers[-1], output
+
+    yield run
+    for driver in drivers:
         if driver.poll() is None:
-            driver.kill()
+            os.killpg(driver.pid, signal.SIGKILL)
+    for file in tmp_path.glob("*.pid"):
+        with suppress(ProcessLookupError):
+            os.killpg(int(file.read_text()), signal.SIGKILL)
+
+
+def test_a_cancelled_job_is_tried_again_with_more_and_ends_with_the_driver(start, tmp_path):
+    """The second try ends with Ctrl-C of the driver."""
+    work = tmp_path / "work"
+    driver, output = start("-m", "snakemake", "a.made", "--snakefile", HERE / "jobs.smk", "--workflow-profile", "none")
+    wait_for((work / "a.tries").exists, output)
+    subprocess.run([tmp_path / "qdel", "1"], env=os.environ | {"QUEUE": str(tmp_path)}, check=True)
+    wait_for(lambda: (work / "a.tries").read_text().split() == ["1000", "2000"], output)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(60) != 0
     options = (tmp_path / "submitted").read_text().splitlines()
-    assert len(options) == 3 and "mem_free=500M,h_rt=0:90:0,gpu=1 -pe smp 2" in options[0]
-    assert "mem_free=1000M,h_rt=0:180:0" in options[2], "the second try asks for more"
+    assert len(options) == 2 and "mem_free=500M,h_rt=0:90:0,gpu=1 -pe smp 2" in options[0]
+    assert "mem_free=1000M,h_rt=0:180:0" in options[1], "the second try asks for more"
     for file in tmp_path.glob("*.pid"):
         with pytest.raises(ProcessLookupError):
             os.killpg(int(file.read_text()), 0)
+
+
+def test_a_job_of_a_study_finds_what_the_driver_wrote_down_for_it(start, tmp_path):
+    """The law of a table: the rule has one file as its input, by a name."""
+    _, study, fits = blocks(ROOT / "docs/score-tables.md")[:3]
+    (tmp_path / "work/mine.yaml").write_text(study.text)
+    law = yaml.safe_load(fits.text)["fits"][0] | {"bootstraps": 2}
+    (tmp_path / "work/fits.yaml").write_text(yaml.safe_dump({"fits": [law]}))
+    write_rows(tmp_path / "work/table.csv")
+    made = "results/mine/fits/size.json"
+    driver, output = start("-m", "neuroscaling.cli.main", "run", "mine.yaml", made)
+    assert driver.wait(200) == 0, output.read_text()
+    assert (tmp_path / "work" / made).is_file() and "neuroscaling.fit" in (tmp_path / "submitted").read_text()
 
 
 def test_the_profile_is_copied_with_its_scripts(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ SETTINGS = DatasetSettings(format="digits")
 def record(job: str) -> JobRecord:
     """What a job is given."""
     params = {"settings": [SETTINGS], "title": f"train {job}", "fit": {"b": (1, 2), "a": None}}
-    return JobRecord.of({"": [f"in/{job}"]}, params, 2, {"mem_mb": [10, 20, 30], "gpu": [1, 1, 1]})
+    return JobRecord.of({"": [f"in/{job}"], "table": "one"}, params, 2, {"mem_mb": [10, 20, 30], "gpu": [1, 1, 1]})
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_job_finds_what_it_is_given(start):
     assert found.rules.read_text() == "# rules\n"
     for name in names[::97]:
         job = read_job(found, "train", {"job": name})
-        assert job == record(name) and job.input == {"": [f"in/{name}"]} and job.threads == 2
+        assert job == record(name) and job.input == {"": [f"in/{name}"], "table": "one"} and job.threads == 2
         assert job.param("title") == f"train {name}"
         assert repr(job.param("fit")) == "{'b': (1, 2), 'a': None}"
         settings = job.param("settings")

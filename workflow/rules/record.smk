@@ -64,6 +64,11 @@ def files(value):
     return [file for part in value for file in files(part)]
 
 
+def one_or_more(value):
+    """A path as a text, as its script finds it; a list of paths, of one too, as a list."""
+    return str(value) if isinstance(value, (str, Path)) else files(value)
+
+
 def job_record(made, job):
     """What a job is given."""
     info = made.ruleinfo
@@ -73,7 +78,7 @@ def job_record(made, job):
     }
     return start_records.JobRecord.of(
         {
-            name: files(answer(made, value, job))
+            name: one_or_more(answer(made, value, job))
             for name, value in named(info.input).items()
         },
         {name: answer(made, value, job) for name, value in named(info.params).items()},

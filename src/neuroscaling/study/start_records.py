@@ -56,11 +56,11 @@ class Start:
 class JobRecord:
     """What the functions of a rule answer for one job.
 
-    input: files, by the name that they have, "" for those without one; params: text of each; looks: of those params
-    that are typed, how they look; resources: by name, the value of each attempt.
+    input: a file or a list of them, by the name that they have, "" for those without one; params: text of each; looks:
+    of those params that are typed, how they look; resources: by name, the value of each attempt.
     """
 
-    input: dict[str, list[str]] = field(default_factory=dict)
+    input: dict[str, str | list[str]] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     looks: dict[str, str] = field(default_factory=dict)
     threads: int = 1
@@ -69,7 +69,7 @@ class JobRecord:
     @classmethod
     def of(
         cls,
-        given: Mapping[str, list[str]],
+        given: Mapping[str, str | list[str]],
         params: Mapping[str, Any],
         threads: int,
         resources: Mapping[str, list[Any]],
