@@ -12,5 +12,5 @@ case $(basename "$0") in
   qstat) # -j NUMBER
     [ ! -e "$QUEUE/away" ] || { echo "error: commlib error: got select error" >&2; exit 1; }
     kill -0 "-$(cat "$QUEUE/$2.pid")" 2>/dev/null || { echo "Following jobs do not exist: $2" >&2; exit 1; } ;;
-  qdel) for number; do kill -9 "-$(cat "$QUEUE/$number.pid")"; done ;;
+  qdel) for number; do kill -9 "-$(cat "$QUEUE/$number.pid")"; echo "$number" >> "$QUEUE/cancelled"; done ;;
 esac
