@@ -9,11 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
-from neuroscaling.cli import status
+from neuroscaling.cli import run, status
 from neuroscaling.cli.main import main
 from neuroscaling.core.leases import held
-from tests.support.campaign import campaign, half_done
+from tests.support.campaign import STUDY, campaign, half_done
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +107,8 @@ def test_retry_says_what_it_would_do_and_changes_nothing_on_a_dry_run(half, caps
 
 def test_retry_makes_a_run_wanted_that_was_given_up_and_no_other_and_starts_the_study(fresh, capsys, monkeypatch):
     first, second, third = fresh.runs[:3]
-    for run in (first, second):
-        fresh.given_up(run)
+    for name in (first, second):
+        fresh.given_up(name)
     fresh.done(third)
     started = []
     monkeypatch.setattr("neuroscaling.cli.retry.run_study", lambda options: started.append(options.cores) or 7)
@@ -129,3 +132,21 @@ def test_nothing_failed_nothing_is_tried(fresh, capsys):
     assert told(capsys, "retry")[2].strip() == "Nothing failed."
     with pytest.raises(SystemExit):
         main(["retry", "half.yaml", "--until", "train"])
+
+
+def test_a_start_is_summed_up_though_its_files_were_edited_meanwhile(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
+    Path("brief.yaml").write_text(yaml.safe_dump(recipe | {"name": "brief"}))
+    campaign(runs=[{**STUDY["runs"][0], "recipe": "brief.yaml"}])
+
+    def start(command):
+        Path(".snakemake/log").mkdir(parents=True)
+        Path(".snakemake/log/1.snakemake.log").write_text("Job stats:\nFinished jobid: 1 (Rule: train)\n")
+        for name in ("brief.yaml", "half.yaml"):
+            Path(name).write_text("edited while a start runs")
+        return 0
+
+    monkeypatch.setattr(run, "supervised", start)
+    code, _, said = told(capsys, "run", "--cores", "1")
+    assert code == 0 and "half: 1 job done" in said and "Left: 8 of train" in said

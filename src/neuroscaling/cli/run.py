@@ -17,6 +17,7 @@ from neuroscaling.cli.run_summary import INTERRUPTED, summary_lines
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.session import wanted_names
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PROFILE_FILES = ("config.yaml", "config.v8+.yaml", "config.v9+.yaml")
@@ -45,13 +46,15 @@ def run_study(options: argparse.Namespace) -> int:
     planning = "planning=true" in options.config
     study = load_study(options.study, planning)
     command, clock = snakemake_command(options), time.monotonic()
+    if not options.dry_run:
+        # All that the summary asks of the study is read now: its files may be edited while it runs.
+        wanted_names(study), study.fits
     told = command_of(options.notify) if options.notify and not options.dry_run else []
     with Notifier(told, study.config.study) as notifier:
         status = supervised(command)
     log = driver_log(LOGS, notifier.began)
     if log is not None and not options.dry_run and log.planned:
         seconds = time.monotonic() - clock
-        # As it was at the start: the file may have been edited since.
         lines = [*summary_lines(study, str(options.study), log, seconds, status)]
         tell(lines)
         if status != INTERRUPTED:
