@@ -10,6 +10,7 @@ from neuroscaling.planning.workload import COSTS_TABLE, definition_of
 from neuroscaling.study import architectures
 from neuroscaling.study.architectures import TORCHVISION
 from neuroscaling.study.published_weights import COLOURS, HUB_PREFIX, OFTEN, PUBLISHED_WEIGHTS
+from neuroscaling.training.network_trials import encoding_models
 
 
 def timm_models() -> str:
@@ -99,14 +100,19 @@ def _presentation_words(name: str) -> Iterator[str]:
 def write_costs(archs: list[str], path: Path = COSTS_TABLE) -> None:
     """Count `archs` and write the table: `python tools/network_tables.py NAME ...`: the zoo and others."""
     from neuroscaling.core.files import atomic_path
-    from neuroscaling.models.cost import count
+    from neuroscaling.planning.network_shapes import counted_shape
 
-    lines = ["# arch\tdefinition\tn_params\tmacs: counted on the meta device, 1,000 classes, forward pass of one image"]
+    lines = [COSTS_HEADER]
     for arch in archs:
-        counted = count(arch)
-        lines.append(f"{arch}\t{definition_of(arch)}\t{counted['n_params']}\t{counted['macs']}")
+        lines.append("\t".join([arch, definition_of(arch), *counted_shape(arch).columns()]))
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+COSTS_HEADER = (
+    "# arch\tdefinition\tn_params\tmacs\tlive\tmade\tlargest\tlayers: counted on the meta device, 1,000 classes, one "
+    "image; planning/network_shapes.py says what they are"
+)
 
 
 def main() -> None:
@@ -118,7 +124,17 @@ def main() -> None:
     ):
         with atomic_path(path) as temporary:
             temporary.write_text(table(), encoding="utf-8")
-    write_costs([*architectures.architecture_names(), *sys.argv[1:]])
+    write_costs(list(dict.fromkeys([*architectures.architecture_names(), *encoding_networks(), *sys.argv[1:]])))
+
+
+def encoding_networks() -> list[str]:
+    """The published networks of the encoding study, without tags of weights where these change no shape."""
+    found = []
+    for name in (model.name for model in encoding_models()):
+        plain = architectures.without_tag(name)
+        same = architectures.architecture(plain).input_size == architectures.architecture(name).input_size
+        found.append(plain if same else name)
+    return found
 
 
 if __name__ == "__main__":

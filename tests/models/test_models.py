@@ -3,11 +3,13 @@
 import hashlib
 
 import pytest
+import safetensors.torch
 import torch
 from tools import network_tables
 
 from neuroscaling.brainscore.scoring_job import region_layers
 from neuroscaling.core.errors import DataError, StudyError
+from neuroscaling.models import weights
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.checkpoints import build_pretrained, build_with
 from neuroscaling.models.cost import count
@@ -171,6 +173,21 @@ def test_weights_of_another_architecture_name_both(tmp_path):
     assert "found:    vit_w16" in text and "resnet_w8" in text and "conv1.0.weight: nothing instead of 4x3x3x3" in text
     with pytest.raises(DataError, match=r"no `fc\.weight`"):
         build_with("resnet_w8", path)
+
+
+@pytest.mark.parametrize("run", ["r", "r\u00e9seau"])
+def test_weights_are_written_from_the_networks_own_memory_with_sorted_metadata(tmp_path, monkeypatch, run):
+    model, metadata = build("vit_w16", 10, 0), {"run": run, "epoch": "3", "arch": "vit_w16", "classes": "10"}
+    copied = []
+    monkeypatch.setattr(weights, "save", lambda tensors: copied.append(1) or safetensors.torch.save(tensors))
+    save_weights(model, tmp_path / "a.safetensors", metadata)
+    assert len(copied) == (run != "r"), "all in one piece of memory only where the header has to be longer"
+    save_weights(model, tmp_path / "b.safetensors", dict(reversed(metadata.items())))
+    first = (tmp_path / "a.safetensors").read_bytes()
+    assert first == (tmp_path / "b.safetensors").read_bytes()
+    tensors = dict(model.state_dict())
+    assert first == weights._with_metadata(safetensors.torch.save(tensors), metadata)
+    assert read_weights(tmp_path / "a.safetensors")[1] == metadata
 
 
 def test_weights_with_other_shapes_or_cut_short(tmp_path):

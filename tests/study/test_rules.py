@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from neuroscaling.planning import training_time
+from neuroscaling.planning.job_resources import Asked
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study.benchmark_names import benchmark_files
 from neuroscaling.study.job_parts import WHOLE, parted
@@ -215,9 +216,9 @@ def test_a_large_run_has_its_gpus_and_nodes_and_others_at_most_one(rules):
         ("trained", "1"): (1, 1), ("trained", "all"): (8, 2), ("untrained", None): (0, 1), ("baseline", None): (0, 1),
     }  # fmt: skip
     runs = ask.trained_runs(ask.groups.training[0].label)
-    once = training_time.memory_limit_mb(ask.study, runs, 1)
-    assert training_time.memory_limit_mb(ask.study, runs, 9) == 3 * once
-    assert [training_time.time_limit_minutes(ask.study, runs, attempt) for attempt in (1, 2)] == [600, 700]
+    once, ninth = (Asked(ask.targets).making(runs, attempt) for attempt in (1, 9))
+    assert ninth.mem_mb == 3 * once.mem_mb and ninth.gpu_memory_mb == once.gpu_memory_mb > 0
+    assert (once.minutes, ninth.minutes) == (600, 700)
 
 
 def test_earlier_rows_of_the_run_table_start_earlier(rules, tmp_path):

@@ -17,8 +17,9 @@ rule activations_slice:
     threads: 1
     resources:
         gpu=scoring_gpus,
-        mem_mb=memory(4000),
-        runtime=minutes(60),
+        mem_mb=lambda w, attempt: slice_asks(w, attempt).mem_mb,
+        gpu_memory_mb=lambda w, attempt: slice_asks(w, attempt).gpu_memory_mb,
+        runtime=lambda w, attempt: slice_asks(w, attempt).minutes,
     params:
         jobs=lambda w: ASK.sliced(w.job, w.set),
         slices=STUDY.config.extraction.slices,
@@ -45,8 +46,9 @@ rule activations:
     threads: 1
     resources:
         gpu=scoring_gpus,
-        mem_mb=memory(4000),
-        runtime=minutes(60),
+        mem_mb=lambda w, attempt: extraction_asks(w, attempt).mem_mb,
+        gpu_memory_mb=lambda w, attempt: extraction_asks(w, attempt).gpu_memory_mb,
+        runtime=lambda w, attempt: extraction_asks(w, attempt).minutes,
     params:
         jobs=lambda w: ASK.extractions(w.job, w.part),
         title=lambda w: GROUPS.to_score[w.job].title + sets_in(w),

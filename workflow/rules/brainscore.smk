@@ -61,8 +61,8 @@ rule layers:
         "../../envs/brainscore.yaml"
     threads: 1
     resources:
-        mem_mb=brainscore_memory,
-        runtime=minutes(120),
+        mem_mb=lambda w, attempt: scoring_asks(w, attempt).mem_mb,
+        runtime=lambda w, attempt: scoring_asks(w, attempt).minutes,
     params:
         outputs=lambda w: ASK.choices(w.job),
         choice=lambda w: ASK.choice_settings(),
@@ -90,8 +90,8 @@ rule brainscore:
         "../../envs/brainscore.yaml"
     threads: 1
     resources:
-        mem_mb=brainscore_memory,
-        runtime=minutes(180),
+        mem_mb=lambda w, attempt: scoring_asks(w, attempt).mem_mb,
+        runtime=lambda w, attempt: scoring_asks(w, attempt).minutes,
     params:
         chosen=lambda w: ASK.own_choices(w.job, w.part),
         choice=lambda w: ASK.choice_settings(),

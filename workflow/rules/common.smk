@@ -13,6 +13,7 @@ from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
 from neuroscaling.core.installation import IN_IMAGE, PIPELINE, interpreter
 from neuroscaling.planning import training_time
+from neuroscaling.planning.job_resources import Asked
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import (
     driver_lock,
@@ -78,6 +79,8 @@ GROUPS = run_groups.RunGroups(
 STORE, TRAINING = STUDY.store, STUDY.config.training
 RESULTS = STUDY.results.root
 ASK = Rules(ABSENT, GROUPS)
+# What jobs ask for: computed when one is about to start.
+ASKED = Asked(TARGETS)
 # What the jobs of the store declare: markers of this start. Of the store itself Snakemake knows nothing, and so deletes
 # nothing: an artefact that is there belongs to no job, and an absent one is asked for by its marker.
 MADE = ASK.made

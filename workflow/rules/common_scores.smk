@@ -12,9 +12,26 @@ def scoring_gpus(wildcards):
     return int(needs_gpu(ASK.scored_runs(wildcards.job)))
 
 
-def brainscore_memory(wildcards, attempt):
-    """Memory of a job of Brain-Score, as the study bounds it."""
-    return STUDY.config.brainscore.mem_mb * attempt
+def extraction_asks(wildcards, attempt):
+    """Memory and time of a job of extraction; of features in slices little is left, of Gram matrices all."""
+    parts = (
+        STUDY.config.extraction.slices
+        if STUDY.config.extraction.keep == "features"
+        else 1
+    )
+    pairs = ASK.to_extract(wildcards.job, ASK.parts.sets[wildcards.part])
+    return ASKED.extraction(pairs, parts).at(attempt)
+
+
+def slice_asks(wildcards, attempt):
+    """Memory and time of a slice of an extraction."""
+    pairs = ASK.to_extract(wildcards.job, [wildcards.set])
+    return ASKED.extraction(pairs, STUDY.config.extraction.slices).at(attempt)
+
+
+def scoring_asks(wildcards, attempt):
+    """Memory of a job of Brain-Score, as the study bounds it, and time."""
+    return ASKED.scoring(ASK.scored_runs(wildcards.job)).at(attempt)
 
 
 def encoding_gpus(wildcards):
@@ -24,7 +41,7 @@ def encoding_gpus(wildcards):
     )
 
 
-def encoding_memory(wildcards, attempt):
-    """Memory of a scoring job of recordings: what the study bounds, and room for predictions and libraries."""
-    bounds = [e.ridge.memory_mb for e in ASK.parts.sources(wildcards.part).values()]
-    return (max(bounds) + 2000) * attempt
+def encoding_asks(wildcards, attempt):
+    """Memory and time of a scoring job of recordings."""
+    runs = ASK.scored_runs(wildcards.job)
+    return ASKED.encoding(runs, ASK.parts.subjects[wildcards.part]).at(attempt)

@@ -1,4 +1,9 @@
-# How a training job asks for nodes.
+# What a training job asks for, and how it asks for nodes.
+
+
+def training_asks(wildcards, attempt):
+    """Memory and time of a job that makes runs, by the plan and by what like runs took."""
+    return ASKED.making(ASK.trained_runs(wildcards.job), attempt)
 
 
 def training_nodes(wildcards):

@@ -38,8 +38,9 @@ rule encoding:
     threads: 1
     resources:
         gpu=encoding_gpus,
-        mem_mb=encoding_memory,
-        runtime=minutes(240),
+        mem_mb=lambda w, attempt: encoding_asks(w, attempt).mem_mb,
+        gpu_memory_mb=lambda w, attempt: encoding_asks(w, attempt).gpu_memory_mb,
+        runtime=lambda w, attempt: encoding_asks(w, attempt).minutes,
     params:
         outputs=lambda w: ASK.encoding(w.job, w.part),
         sources=lambda w: ASK.parts.sources(w.part),

@@ -64,12 +64,9 @@ rule train:
         **STEPS_OF_NODES,
         gpu=lambda w: training_time.job_gpus(STUDY, ASK.trained_runs(w.job)),
         nodes=training_nodes,
-        mem_mb=lambda w, attempt: training_time.memory_limit_mb(
-            STUDY, ASK.trained_runs(w.job), attempt
-        ),
-        runtime=lambda w, attempt: training_time.time_limit_minutes(
-            STUDY, ASK.trained_runs(w.job), attempt
-        ),
+        mem_mb=lambda w, attempt: training_asks(w, attempt).mem_mb,
+        gpu_memory_mb=lambda w, attempt: training_asks(w, attempt).gpu_memory_mb,
+        runtime=lambda w, attempt: training_asks(w, attempt).minutes,
     params:
         jobs=lambda w: ASK.runs_to_train(w.job),
         title=lambda w: GROUPS.to_train[w.job].title,

@@ -89,6 +89,62 @@ class Extractor:
         """Return what was done to the images, for the manifest."""
         return {"preprocessing": self.preprocess.facts(), "readout": self.layers[-1]}
 
+    def in_parts(self) -> "InParts":
+        """The same network for batches that a GPU may have no room for."""
+        return InParts(self)
+
+
+class InParts:
+    """Passes batches through a network in parts, which are halved each time that a GPU's memory does not suffice.
+
+    Sinks get the same rows in the same order; the values are those of a smaller batch.
+    """
+
+    def __init__(self, extractor: Extractor):
+        self._extractor, self._most = extractor, 0
+        """Images that go through at once; 0: all."""
+
+    def forward(self, images: np.ndarray, entries: Sequence[str], sink: Sink) -> None:
+        """As `Extractor.forward`. Raises DataError where there is no room for the smallest part."""
+        step = self._most or len(images)
+        for start in range(0, len(images), step):
+            self._part(images[start : start + step], entries, sink)
+
+    def _part(self, images: np.ndarray, entries: Sequence[str], sink: Sink) -> None:
+        delivered: set[str] = set()
+
+        def put(entry: str, size: int, ready: Callable[[], np.ndarray]) -> None:
+            sink(entry, size, ready)
+            delivered.add(entry)
+
+        if self._fits(images, entries, put):
+            return
+        half = max(len(images) // 2, SMALLEST)
+        device = self._extractor.device
+        if len(images) <= SMALLEST:
+            what, fix = f"the memory of {device} does not suffice for {SMALLEST} images at once", "use a larger GPU"
+            raise DataError(Problem(what=what, where="extraction", value=f"{len(images)} images", fix=fix))
+        log.warning("the memory of %s does not suffice for %d images at once: %d go through", device, len(images), half)
+        self._most = half
+        # What early layers gave of the whole part is on its way already.
+        rest = [entry for entry in entries if entry not in delivered]
+        for part in (images[:half], images[half:]):
+            self.forward(part, rest, sink)
+
+    def _fits(self, images: np.ndarray, entries: Sequence[str], put: Sink) -> bool:
+        try:
+            self._extractor.forward(images, entries, put)
+        except torch.OutOfMemoryError:
+            pass  # what the pass made is freed behind this block
+        else:
+            return True
+        torch.cuda.empty_cache()
+        return False
+
+
+SMALLEST = 2
+"""Images that go through at once, at least: a single one goes through twice."""
+
 
 def extractor_of(run: Run, folder: Path, features: FeatureSpec, device: str | None) -> Extractor:
     """Return the network of a run with the weights that run.json in its `folder` names.

@@ -290,13 +290,13 @@ def write_missing(
         for start in range(*layout.rows(shard), options.batch)
     ]
     images = load([files[start:stop] for _, start, stop in pieces], extractor.preprocess, options.workers)
-    writer = _Writer(partial, one)
+    writer, in_parts = _Writer(partial, one), extractor.in_parts()
     try:
         with watch.expecting(Patience()), BackgroundWriter() as background:
             for (shard, start, stop), batch in zip(pieces, images, strict=True):
                 if start == layout.rows(shard)[0]:
                     background.put(0, functools.partial(writer.open, shard))
-                extractor.forward(batch, list(one.layouts), writer.sink(background))
+                in_parts.forward(batch, list(one.layouts), writer.sink(background))
                 if stop == layout.rows(shard)[1]:
                     background.put(0, writer.close)
                 tally.done += stop - start

@@ -15,6 +15,7 @@ from neuroscaling.datasets.checks import deep_problems as image_problems
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.planning.brainscore_memory import kernel_mb
 from neuroscaling.planning.encoding import count_stimuli, fits_of, subject_shape
+from neuroscaling.planning.network_shapes import note_shapes
 from neuroscaling.planning.training_time import trained_runs
 from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.recordings.arrays_check import array_faults
@@ -49,6 +50,10 @@ WIDE = 1_000_000
 def deep_problems(study: LoadedStudy) -> list[Problem]:
     """Everything wrong that `load_study` did not see: damaged images, layers that a network lacks, mixed scales."""
     of_networks = network_problems(study)
+    told = [str(problem.where) for problem in of_networks]
+    networks = dict.fromkeys(run.arch for run in study.runs.values() if run.kind != "baseline")
+    # What jobs ask for follows from it; of the zoo it is known.
+    note_shapes((arch for arch in networks if not any(arch in where for where in told)), study.store.cache())
     return [
         *_curve_logs(study),
         *_damaged_images(study),

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.cli import plan_checkpoints, plan_extraction, plan_scores, plan_training
+from neuroscaling.cli import plan_checkpoints, plan_extraction, plan_jobs, plan_scores, plan_training
 from neuroscaling.cli.benchmarks import benchmark_rows, content_of
 from neuroscaling.cli.output import FOR_PEOPLE, MARKDOWN, show
 from neuroscaling.core.errors import Problem, StudyError, listing
@@ -60,6 +60,9 @@ def print_plan(options: argparse.Namespace) -> None:
     if options.stage in (None, "encoding") and study.config.encoding:
         sections["encoding"] = plan_scores.encoding_rows(study)
         notes.append(plan_scores.ENCODING_NOTE)
+    if options.stage in (None, "jobs"):
+        sections["jobs"] = plan_jobs.job_rows(study, "arch" if options.by == "arch" else "stage")
+        notes.append(plan_jobs.JOBS_NOTE)
     if options.scores is not None:
         rows = benchmark_rows(study, content_of(study.results.table if options.scores == Path() else options.scores))
         sections["benchmarks"] = rows

@@ -2,11 +2,15 @@
 
 import os
 import platform
+import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from neuroscaling import __version__ as VERSION
@@ -18,16 +22,34 @@ def provenance(packages: tuple[str, ...] = (), seconds: float | None = None, **f
     """Versions of Python, this library and `packages`; git revision; machine; seconds; and `facts` as given.
 
     The machine: host, system, processors, and the user and Slurm job that it worked for (null outside of a job).
-    All but the last two are found out once a process.
+    All but the last two are found out once a process. With seconds there is the memory that the process took until
+    now: later jobs ask for as much (planning/recorded_jobs.py).
     """
     record = {"versions": installed(packages), "git": git_revision(), "machine": dict(_machine()), **facts}
-    return record if seconds is None else record | {"seconds": round(seconds, 3)}
+    return record if seconds is None else record | {"seconds": round(seconds, 3), **peak_memory()}
 
 
 def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
     """Versions of Python, this library and `packages`; None for one that is not installed here."""
     versions = {"python": platform.python_version(), "neuroscaling": VERSION}
     return versions | {name: _version(name) for name in packages}
+
+
+def peak_memory() -> dict[str, int]:
+    """Megabytes that this process has taken at most until now: `peak_mb` of memory, `gpu_peak_mb` of its GPU.
+
+    Of the first where the kernel tells (Linux), of the second where the process has used a GPU. They are those of the
+    process: of several runs that one made they are the largest so far.
+    """
+    peaks = {}
+    with suppress(OSError, ValueError):
+        status = Path("/proc/self/status").read_text()
+        if found := re.search(r"^VmHWM:\s+([0-9]+) kB", status, re.MULTILINE):
+            peaks["peak_mb"] = round(int(found[1]) * 1024 / 1e6)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        peaks["gpu_peak_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
+    return peaks
 
 
 @cache

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import save, save_file
 from torch import nn
 
 from neuroscaling.core.errors import DataError, Problem, listing
@@ -36,7 +36,11 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None
     tensors = {name: _plain(value) for name, value in named.items() if name not in again}
     shared = {ALIASES: json.dumps(again, sort_keys=True)} if again else {}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_with_metadata(save(tensors), metadata | shared))
+        # From the tensors' own memory: a copy of all bytes, and another to put a header before them, is what a network
+        # of billions of parameters has no room for.
+        save_file(tensors, temporary, metadata | shared)
+        if not _sorted_in_place(temporary):
+            temporary.write_bytes(_with_metadata(save(tensors), metadata | shared))
 
 
 def load_weights(model: nn.Module, path: Path, arch: str) -> None:
@@ -145,13 +149,31 @@ def _plain(value: torch.Tensor) -> torch.Tensor:
     return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
 
 
+def _sorted_in_place(file: Path) -> bool:
+    """Sort the metadata of a safetensors file, whose order the library changes from call to call.
+
+    False where the sorted header has another length: the library writes letters beyond ASCII as they are.
+    """
+    with open(file, "r+b") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(length))
+        text = _header(header, header.pop("__metadata__", {}))
+        if len(text) != length:
+            return False
+        opened.seek(8)
+        opened.write(text)
+    return True
+
+
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
-    # The library writes metadata in an order that changes from call to call; here it is sorted.
     length = int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8 : 8 + length])}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    text = _header(json.loads(content[8 : 8 + length]), metadata)
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def _header(tensors: dict[str, Any], metadata: dict[str, str]) -> bytes:
+    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **tensors}, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -9,12 +9,14 @@ images use them better than few.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from neuroscaling.encoding.metric_combined import N_DRAWS
-from neuroscaling.encoding.metric_pls import COPIES, n_components
-from neuroscaling.encoding.metric_similarity import BLOCK, GROUPS
 from neuroscaling.encoding.settings import EncodingSettings
 from neuroscaling.planning.encoding import RidgeFit, SubjectShape
 from neuroscaling.regression.voxelwise.budget import flops
+
+# As the metrics have them, whose modules load torch; a test holds that they agree.
+N_DRAWS, COPIES, BLOCK, GROUPS, MAX_COMPONENTS = 50, 4, 2000, 20, 25
+"""Weightings of bands that are drawn; copies of responses that partial least squares holds; images that a measure of
+similarity takes at once; its resamples; components of partial least squares at most."""
 
 PRODUCTS = 30e9
 """Operations a second of products of matrices."""
@@ -38,8 +40,9 @@ CENTRED_PAIR = 5e-9
 """Seconds for each entry of a matrix that CKA centres and compares."""
 JOB_START = 5.0
 """CPU seconds of a job before its first metric: imports, reading."""
-IMPORTS_MB = 700
-"""Of a job's process with its libraries imported."""
+IMPORTS_MB = 950
+"""Of a job's process with its libraries imported and memory that it freed and keeps: 806 where there is next to nothing
+to compute, 910 beside the arrays of a V4 session."""
 TARGET_BYTES = 32
 """Of a row of the table of targets, compressed; a job's accuracies have a draw of 8 bytes each beside it."""
 
@@ -104,6 +107,11 @@ def _pls(mapping: Mapping) -> float:
     )
     final = sum(fit.times * _pls_fit(fit.n, round(mean_width), targets) for fit in mapping.fits)
     return own + final + _grams(mapping)
+
+
+def n_components(n: int) -> int:
+    """Components of partial least squares that are asked for with `n` mapping images."""
+    return max(1, min(MAX_COMPONENTS, n // 3))
 
 
 def _pls_fit(n: int, width: int, targets: int) -> float:

@@ -6,10 +6,12 @@ writes while the GPU computes. Gram matrices follow: features are read again, an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from neuroscaling.planning.training_throughput import Speeds
 from neuroscaling.planning.training_time import JOB_START
+from neuroscaling.study.sections.extraction import Extraction
 from neuroscaling.study.sections.networks import DOUBLE
 
 DECODED = 250.0
@@ -20,6 +22,8 @@ READ = {"zstd": 0.3e9, "none": 0.7e9}
 """Bytes a second that one core reads of them again."""
 DOUBLE_SHARE = 0.8
 """Share of the peak that products of large matrices reach in double precision."""
+CPU_PRODUCTS = 20e9
+"""FLOP/s of such products on one thread of a CPU, at least."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,23 @@ def extraction_cost(
         products = 2.0 * n_stimuli**2 * width / (DOUBLE_SHARE * DOUBLE[gpu])
         seconds += max(features / READ[codec], products) + gram / WRITTEN["none"]
     return ExtractionCost(seconds, features + gram, weights + (features if gram else 0))
+
+
+def written_seconds(n: int, rate: float, width: int, number_bytes: int, options: Extraction, gpu: str | None) -> float:
+    """Seconds of an extraction from the sum of its layers' widths alone, as `extraction_cost` has them from layers.
+
+    rate: images a second of the forward pass; number_bytes: of a stored number; gpu: a name of GPUS; None: one thread
+    of a CPU makes the Gram matrices.
+    """
+    codec = "none" if options.keep == "gram" else options.codec
+    features = n * width * number_bytes
+    room = options.scratch_gb * 1e9 if options.keep == "gram" else features
+    n_passes = max(ceil(features / max(room, 1)), 1)
+    seconds = n_passes * n * max(1 / rate, 1 / DECODED) + features / WRITTEN[codec]
+    if options.keep == "features":
+        return seconds
+    products = DOUBLE_SHARE * DOUBLE[gpu] if gpu else CPU_PRODUCTS
+    return seconds + features / READ[codec] + 2.0 * n**2 * width / products
 
 
 def start_seconds(runs_per_job: int) -> float:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.planning.workload import DatasetSize, recipe_facts, size_of, subset_images
+from neuroscaling.planning.network_shapes import known_cost
+from neuroscaling.planning.workload import FLOAT_BYTES, DatasetSize, recipe_facts, size_of, subset_images
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_groups import RunGroup, chunks
@@ -33,8 +34,8 @@ def is_small(study: LoadedStudy, run: Run) -> bool:
 
 
 LEAST_MB = 4000
-PROCESS_MB = 3000
-"""Of a training process with the libraries and a large network's optimiser on the host."""
+PROCESS_MB, STATES_MB = 3000, 1500
+"""Of a training process with the libraries, and of that the network's own numbers with its optimiser's."""
 WORKER_MB = 500
 """Of a process that decodes images."""
 RESIDENT_GB = 64.0
@@ -61,8 +62,19 @@ def job_memory_mb(study: LoadedStudy, runs: Iterable[Run]) -> int:
         kept = 0
     validation = 0 if settings.scratch else _validation_bytes(trained, sizes)
     processes = settings.gpus * PROCESS_MB + (settings.cpus - 1) * WORKER_MB
+    largest = max((_beyond_a_process(study, run) for run in trained), default=0.0)
     staged = _staged_bytes(study, {run.dataset: sizes[run.run] for run in trained})
-    return max(LEAST_MB, round(processes + (kept / RESIDENT_SHARE + validation + staged) / 1e6))
+    return max(LEAST_MB, round(processes + largest + (kept / RESIDENT_SHARE + validation + staged) / 1e6))
+
+
+def _beyond_a_process(study: LoadedStudy, run: Run) -> float:
+    """Megabytes of a large network on the host beyond what every process has: itself and the states it is saved in.
+
+    Without a GPU they are the numbers that it trains with, and a state beside them.
+    """
+    cost = known_cost(run.arch, study.store.cache())
+    numbers = (2 * recipe_facts(run).copies + 1) * (cost.n_params if cost else 0)
+    return max(FLOAT_BYTES * numbers / 1e6 - STATES_MB, 0.0)
 
 
 def _staged_bytes(study: LoadedStudy, sizes: dict[str | None, DatasetSize]) -> float:

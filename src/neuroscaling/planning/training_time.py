@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from math import ceil
 
 from neuroscaling.core.errors import NeuroscalingError
-from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, job_memory_mb, training_groups
+from neuroscaling.planning.network_shapes import known_cost
+from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, training_groups
 from neuroscaling.planning.training_throughput import Speed, Speeds, stored_speeds
-from neuroscaling.planning.workload import Work, cost_of, listed_cost, size_of, work_of
+from neuroscaling.planning.workload import Work, cost_of, size_of, work_of
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.rules import needs_gpu
 from neuroscaling.study.run_table import Run
@@ -32,7 +33,7 @@ def job_minutes(study: LoadedStudy, runs: Iterable[Run], gpus: int = 1) -> int:
         return UNKNOWN_MINUTES
     speeds = stored_speeds(name, study.store.root)
     trained = [run for run in runs if run.kind == "trained"]
-    if any(listed_cost(run.arch) is None for run in trained):  # to count one would load torch
+    if any(known_cost(run.arch, study.store.cache()) is None for run in trained):  # to count one would load torch
         return UNKNOWN_MINUTES
     try:
         seconds = [run_estimate(study, run, speeds).seconds for run in trained]
@@ -112,7 +113,8 @@ def trained_runs(study: LoadedStudy) -> list[Run]:
 
 def run_estimate(study: LoadedStudy, run: Run, speeds: Speeds) -> RunEstimate:
     """The training of `run`. Raises DataError for a data set that is neither there nor declared."""
-    work = work_of(run, size_of(run, study.store.cache()), cost_of(run.arch))
+    cache_dir = study.store.cache()
+    work = work_of(run, size_of(run, cache_dir), known_cost(run.arch, cache_dir) or cost_of(run.arch))
     speed, feed = speeds.of(run, work.cost.macs), feeding_rate(work, study.config.training)
     return RunEstimate(run, work, speed, run_seconds(work, speed, feed))
 
@@ -146,6 +148,8 @@ def wall_seconds(jobs: Iterable[JobEstimate], gpus: int) -> float:
     return latest
 
 
+KEPT_OF_RESULTS = 0.6
+"""Share of the results of a forward pass that a step of training keeps for the backward pass."""
 MOST_MEMORY_TRIES = 3
 """Attempts up to which memory grows: a run beyond the longest time limit goes on in many, and needs no more in each."""
 
@@ -165,14 +169,3 @@ def job_gpus(study: LoadedStudy, runs: Sequence[Run]) -> int:
     if is_large(study, runs):
         return study.config.training.gpus * study.config.training.nodes
     return int(needs_gpu(run for run in runs if run.kind != "checkpoint"))  # which is fetched and written, not run
-
-
-def memory_limit_mb(study: LoadedStudy, runs: Sequence[Run], attempt: int) -> int:
-    """Megabytes of a job at its `attempt`, from 1: the images that it keeps decoded, and what its processes need."""
-    return job_memory_mb(study, runs) * min(attempt, MOST_MEMORY_TRIES)
-
-
-def time_limit_minutes(study: LoadedStudy, runs: Sequence[Run], attempt: int) -> int:
-    """Minutes of a job at its `attempt`, from 1: from its images and networks where the kind of GPU is known."""
-    minutes = job_minutes(study, runs, max(job_gpus(study, runs), 1)) * attempt
-    return min(minutes, study.config.training.max_minutes or minutes)

@@ -29,7 +29,21 @@ class ArchCost:
 
 def listed_cost(arch: str) -> ArchCost | None:
     """What the shipped table has of `arch`; None where it has nothing, or another definition of it."""
-    return _costs_table().get((arch, definition_of(arch)))
+    row = listed_row(arch)
+    return ArchCost(int(row[0]), int(row[1])) if row else None
+
+
+def listed_row(arch: str) -> list[str] | None:
+    """The columns of `arch` in the shipped table, from `n_params` on; None where it has no such network.
+
+    A network of timm's or torchvision's is the same for each tag of weights of one image size.
+    """
+    if found := _costs_table().get((arch, definition_of(arch))):
+        return found
+    plain = architectures.without_tag(arch)
+    if plain == arch or architecture(plain).input_size != architecture(arch).input_size:
+        return None
+    return _costs_table().get((plain, definition_of(plain)))
 
 
 @cache
@@ -51,10 +65,10 @@ def definition_of(arch: str) -> str:
 
 
 @cache
-def _costs_table() -> dict[tuple[str, str], ArchCost]:
+def _costs_table() -> dict[tuple[str, str], list[str]]:
     lines = COSTS_TABLE.read_text(encoding="utf-8").splitlines() if COSTS_TABLE.is_file() else []
-    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
-    return {(arch, definition): ArchCost(int(n), int(macs)) for arch, definition, n, macs in rows}
+    rows = [line.split("	") for line in lines if line and not line.startswith("#")]
+    return {(arch, definition): columns for arch, definition, *columns in rows}
 
 
 # Validation images of public data sets, as their authors give them; the training images are declared in the study.

@@ -128,6 +128,12 @@ def without_size(name: str) -> str:
     return _sized(name)[0]
 
 
+def without_tag(name: str) -> str:
+    """The network of timm's or torchvision's that a name with a tag of weights stands for; others as they are."""
+    base, tag = _split(name)
+    return base if tag and base in _library() and name == architecture(name).timm_name else name
+
+
 def with_tag(name: str) -> str:
     """The full name, with a tag, of the weights of timm or torchvision that `name` stands for; without one as it is."""
     found = architecture(name).timm_name

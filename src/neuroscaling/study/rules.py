@@ -148,25 +148,30 @@ class Rules:
 
     def before_extraction(self, job: str, part: str) -> list[Path]:
         """Markers of the runs and the stimulus sets that an extraction waits for."""
-        return self._before(self._to_extract(job, self.parts.sets[part]))
+        return self._before(self.to_extract(job, self.parts.sets[part]))
 
     def before_slice(self, job: str, stimuli: str) -> list[Path]:
         """Markers of the run and the stimulus set that a slice waits for."""
-        return self._before(self._to_extract(job, [stimuli]))
+        return self._before(self.to_extract(job, [stimuli]))
+
+    def to_extract(self, job: str, sets: Iterable[str]) -> list[tuple[str, str]]:
+        """Absent activations that something absent needs, by run and set; the weights of others may be gone."""
+        pairs = ((run.run, stimuli) for run in self.scored_runs(job) for stimuli in sets)
+        return [pair for pair in pairs if pair in self.absent.activations]
 
     def slices(self, job: str, part: str) -> list[Path]:
         """Markers of the slices that an extraction is put together from; none where it is done in one piece."""
         n = self.study.config.extraction.slices
-        sets = dict.fromkeys(stimuli for _, stimuli in self._to_extract(job, self.parts.sets[part]))
+        sets = dict.fromkeys(stimuli for _, stimuli in self.to_extract(job, self.parts.sets[part]))
         return [self.made / f"activations/{job}/{one}.slices/{i}" for one in sets for i in range(n if n > 1 else 0)]
 
     def extractions(self, job: str, part: str) -> list[ExtractionJob]:
         """The activations that a job extracts: all sets of a run, then those of the next run."""
-        return self._extractions(self._to_extract(job, self.parts.sets[part]))
+        return self._extractions(self.to_extract(job, self.parts.sets[part]))
 
     def sliced(self, job: str, stimuli: str) -> list[ExtractionJob]:
         """The activations that a job extracts a slice of."""
-        return self._extractions(self._to_extract(job, [stimuli]))
+        return self._extractions(self.to_extract(job, [stimuli]))
 
     def extracted(self, pairs: Iterable[tuple[str, str]]) -> list[Path]:
         """Markers of the jobs that extract absent activations. pairs: names of a run and of a stimulus set."""
@@ -344,11 +349,6 @@ class Rules:
     def _encodings(self, job: str, subjects: Iterable[EncodingJob]) -> list[ScoreJob]:
         runs = self.scored_runs(job)
         return [self.jobs.encoding(run, subject) for subject in subjects for run in runs]
-
-    def _to_extract(self, job: str, sets: Iterable[str]) -> list[tuple[str, str]]:
-        """Absent activations that something absent needs, by run and set; the weights of others may be gone."""
-        pairs = ((run.run, stimuli) for run in self.scored_runs(job) for stimuli in sets)
-        return [pair for pair in pairs if pair in self.absent.activations]
 
     def _before(self, pairs: list[tuple[str, str]]) -> list[Path]:
         sets = dict.fromkeys(stimuli for _, stimuli in pairs)

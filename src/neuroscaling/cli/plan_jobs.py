@@ -1,0 +1,69 @@
+"""A part of `neuroscaling plan` states what the jobs of a study ask for, and which network asks most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from neuroscaling.planning.job_resources import Asked, JobResources
+from neuroscaling.planning.training_jobs import training_groups
+from neuroscaling.study.job_parts import Parts
+from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.run_groups import network_groups
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.wanted import Targets
+
+JOBS_NOTE = (
+    "mem_mb, gpu_memory_mb, minutes: what the largest job of a row asks for at its first try, each number of another "
+    "job perhaps;\nmost: the network that asks for most memory. The store's records of like runs count."
+)
+
+
+def job_rows(study: LoadedStudy, by: str = "stage") -> list[dict[str, Any]]:
+    """A row for each stage whose jobs concern networks; by: `arch` for a row of each architecture too.
+
+    Stages are the kinds of runs that are made, extraction, encoding, and Brain-Score. All jobs of the study count, also
+    those that are done.
+    """
+    targets = Targets(study)
+    rows = []
+    for stage, found in _stages(Asked(targets), targets):
+        groups: dict[str, list[tuple[Run, JobResources]]] = {}
+        for runs, asks in found:
+            groups.setdefault(runs[0].arch if by == "arch" else "", []).append((runs[0], asks))
+        for arch, jobs in groups.items():
+            rows.append(({"arch": arch} if by == "arch" else {}) | {"jobs_of": stage} | _largest(jobs))
+    return rows
+
+
+def _stages(asked: Asked, targets: Targets) -> Iterator[tuple[str, list[tuple[list[Run], JobResources]]]]:
+    study = targets.study
+    made: dict[str, list[tuple[list[Run], JobResources]]] = {}
+    for group in training_groups(study, study.runs.values()):
+        runs = [study.runs[run] for run in group.runs]
+        made.setdefault(runs[0].kind, []).append((runs, asked.making(runs)))
+    yield from made.items()
+    parts, slices = Parts.of(targets), study.config.extraction.slices
+    networks = [[study.runs[run] for run in group.runs] for group in network_groups(study)]
+    extracted, scored = [], []
+    for runs in networks:
+        for sets in parts.sets.values():
+            pairs = [(run.run, name) for run in runs for name in sets]
+            extracted.append((runs, asked.extraction(pairs, slices)))
+        scored += [(runs, asked.encoding(runs, subjects)) for subjects in parts.subjects.values()]
+    brainscore = [(runs, asked.scoring(runs)) for runs in networks for _ in parts.brainscore]
+    for stage, jobs in (("extraction", extracted), ("encoding", scored), ("brainscore", brainscore)):
+        if jobs:
+            yield stage, jobs
+
+
+def _largest(jobs: Iterable[tuple[Run, JobResources]]) -> dict[str, Any]:
+    jobs = list(jobs)
+    most = max(jobs, key=lambda job: (job[1].mem_mb, job[1].gpu_memory_mb, job[1].minutes))
+    return {
+        "jobs": len(jobs),
+        "mem_mb": most[1].mem_mb,
+        "gpu_memory_mb": max(asks.gpu_memory_mb for _, asks in jobs),
+        "minutes": max(asks.minutes for _, asks in jobs),
+        "most": most[0].arch,
+    }
