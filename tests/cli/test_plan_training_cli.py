@@ -23,10 +23,21 @@ def plan(capsys, *arguments):
     return (status, *capsys.readouterr())
 
 
+def test_the_plan_ends_with_what_jobs_ask_for_and_the_network_that_asks_most(small, capsys):
+    _, out, error = plan(capsys, small, "--stage", "jobs", "--format", "json")
+    (row,) = json.loads(out)
+    assert row["jobs_of"] == "trained" and row["most"] and row["mem_mb"] >= 2000 and row["gpu_memory_mb"] > 1500
+    assert row["jobs"] > 0 and "asks for most memory" in error
+    _, out, _ = plan(capsys, small, "--stage", "jobs", "--by", "arch", "--format", "json")
+    rows = json.loads(out)
+    assert len(rows) > 1 and max(each["mem_mb"] for each in rows) == row["mem_mb"]
+    assert all(each["arch"] == each["most"] for each in rows)
+
+
 def test_the_plan_begins_with_training_and_its_rows_add_up(small, capsys):
     status, out, error = plan(capsys, small, "--format", "json", "--gpu", "h100", "--gpus", "2")
     sections = json.loads(out)
-    assert status == 0 and list(sections) == ["training", "extraction"] and "an H100" in error
+    assert status == 0 and list(sections) == ["training", "extraction", "jobs"] and "an H100" in error
     *rows, total = sections["training"]
     assert [(row["objective"], row["family"], row["runs"]) for row in rows] == [
         ("supervised", "ResNet", 6), ("supervised", "ViT", 6), ("simclr", "ResNet", 1)
@@ -63,7 +74,7 @@ def test_a_study_that_trains_nothing_has_no_training_to_plan(tmp_path, capsys):
     path = tmp_path / "none.yaml"
     path.write_text(f"study: none\nstore: {tmp_path}/store\nruns: [{{untrained: [resnet_w8]}}]\n")
     status, out, error = plan(capsys, path, "--format", "json")
-    assert status == 0 and isinstance(json.loads(out), list) and error == ""
+    assert status == 0 and list(json.loads(out)) == ["extraction", "jobs"] and "training" not in error
 
 
 def test_options_that_mean_nothing_are_named(small, capsys):
