@@ -11,8 +11,7 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]):
     from neuroscaling.laws.study_fits import StudyFit, write_fits
 
-    # On a cluster an input of a name is a list.
-    located, table = snakemake.config["located"]["fits"], snakemake.input[0]
+    located, table = snakemake.config["located"]["fits"], snakemake.input.table
     folder, code = Path(located["folder"]), located["code"]
     fits = [StudyFit.of(name, one, folder, table, code) for name, one in located["settings"].items()]
     write_fits(fits, table, snakemake.threads)
