@@ -86,7 +86,7 @@ class SteadyExecutor(SlurmExecutor):
             file = self.workflow.executor_settings.partition_config
             raise WorkflowError(
                 f"{file}: Slurm has no partition {', '.join(unknown)}; it has {names}.\n"
-                "Write the names of your partitions, or `partitions: {{}}` to take them as Slurm tells."
+                "Write the names of your partitions, or `partitions: {}` to take them as Slurm tells."
             )
         return limited(found, site) if site else found
 
