@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 CORES ?= 2
 MAIN := .venv/main/bin
 export PYTHON
+# Without bytecode each process would compile the library and its packages anew: twice the time of small jobs.
+unexport PYTHONDONTWRITEBYTECODE
 export NEUROSCALING_BRAINSCORE_PYTHON ?= $(CURDIR)/.venv/brainscore/bin/python
 STUDY = config/studies/$*.yaml
 

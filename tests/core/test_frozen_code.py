@@ -47,9 +47,9 @@ def checkout(tmp_path) -> Path:
     return root
 
 
-def ask(checkout: Path, folder: Path) -> tuple[str, str, str]:
+def ask(checkout: Path, folder: Path, **variables: str) -> tuple[str, str, str]:
     """Name of the copy, folder of the pipeline and revision, as a process that freezes the checkout has them."""
-    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": ""} | variables
     done = subprocess.run([sys.executable, "-c", ASK], cwd=folder, env=environment, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     name, pipeline, revision = done.stdout.split()
@@ -71,6 +71,15 @@ def test_a_start_runs_its_copy_and_an_edit_is_for_the_next(checkout, tmp_path):
     assert edited != name and (tmp_path / "copies" / edited / "workflow/rules/a.smk").read_text() == "edited"
     assert (copy / "workflow/rules/a.smk").read_text() == "workflow/rules/a.smk"
     assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == sorted([name, edited]), "nothing half made"
+
+
+def test_a_copy_has_bytecode_also_where_python_is_told_to_write_none(checkout, tmp_path):
+    """Jobs import modules that the driver does not, and would compile them at each start."""
+    name, *_ = ask(checkout, tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    source = tmp_path / "copies" / name / "src/neuroscaling/core"
+    compiled = {path.name.partition(".")[0] for path in (source / "__pycache__").glob("*.pyc")}
+    assert compiled == {path.stem for path in source.glob("*.py")}
+    assert not list((checkout / "src").rglob("*.pyc"))
 
 
 def test_the_latest_copies_stay_and_the_one_in_use_whatever_its_age(tmp_path):

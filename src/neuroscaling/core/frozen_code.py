@@ -5,6 +5,7 @@ under the hash of its content, so that all starts of the same code share one. `f
 copied from (core/installation.py). Jobs import the library from there, on whichever machine they run.
 """
 
+import compileall
 import contextlib
 import hashlib
 import json
@@ -97,7 +98,10 @@ def _key(contents: dict[str, bytes]) -> str:
 
 
 def _write(folder: Path, contents: dict[str, bytes], files: dict[str, Path]) -> None:
-    """Write what was read, and the bytecode beside it: its dates are those of the files, so Python takes it."""
+    """Write what was read, and the bytecode beside it: its dates are those of the files, so Python takes it.
+
+    Where Python is told to write none, all is compiled here: otherwise each job would compile it at its start.
+    """
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +112,8 @@ def _write(folder: Path, contents: dict[str, bytes], files: dict[str, Path]) -> 
     for place in {files[name].parent: (folder / name).parent for name in files if name.endswith(".py")}.items():
         if (place[0] / BYTECODE).is_dir():
             shutil.copytree(place[0] / BYTECODE, place[1] / BYTECODE, dirs_exist_ok=True)
+    if sys.dont_write_bytecode:
+        compileall.compile_dir(folder / "src", quiet=2)
 
 
 def _part(pipeline: Path, part: str) -> Iterator[tuple[str, Path]]:
