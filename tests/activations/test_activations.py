@@ -19,6 +19,7 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.hashing import ArtefactName, file_sha256
 from neuroscaling.core.images import ImageFile
+from neuroscaling.core.progress import progress_beside, read_progress
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
 from neuroscaling.stimuli.manifest import read_manifest
@@ -217,4 +218,5 @@ def test_nan_activations_are_refused_with_layer_and_count_and_leave_nothing(stim
     before = set(tmp_path.iterdir())
     with pytest.raises(DataError, match=r"layer layer3\.0: \d+ of \d+ activations are NaN or infinite"):
         extracted(run, tmp_path, tmp_path / "test.json", stimuli, ExtractionOptions(batch=16))
-    assert set(tmp_path.iterdir()) == before
+    left = set(tmp_path.iterdir()) - before
+    assert left == {progress_beside(tmp_path / "test.json")} and "NaN" in read_progress(left.pop()).problem

@@ -350,7 +350,7 @@ def test_the_command_fails_with_one_message_and_writes_nothing(
     assert failed.returncode == 1
     assert "no such layer" in failed.stderr and "Traceback" not in failed.stderr
     assert "no such layer" in (tmp_path / "log").read_text()
-    assert not list((tmp_path / "scores").rglob("*.json"))
+    assert not list((tmp_path / "scores").rglob("[!.]*.json")), "the record of the try stays, hidden"
 
 
 @needs_brainscore

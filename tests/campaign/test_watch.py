@@ -152,9 +152,10 @@ def test_slurms_own_reason_stands_in_the_place_of_silence(fresh):
     log.parent.mkdir(parents=True)
     message = "message: SLURM-job '17' failed, SLURM status is: 'OUT_OF_MEMORY'"
     (log.parent / "2.snakemake.log").write_text("Job stats:\nThis was a dry-run (flag -n).\n")
+    advice = "(check log file(s) for error details)"
     log.write_text(
-        f"Job stats:\nError in rule train:\n    {message}\n    jobid: 4\n    log: {fresh.log(run)} (check)\n"
-        f"Error in rule train:\n    message: no such partition\n    jobid: 5\n    log: {fresh.log(early)} (check)\n"
+        f"Job stats:\nError in rule train:\n    {message}\n    jobid: 4\n    log: {fresh.log(run)} {advice}\n"
+        f"Error in rule train:\n    message: no such partition\n    jobid: 5\n    log: {fresh.log(early)} {advice}\n"
     )
     killed, refused = (one for one in look(fresh.study).failed)
     assert "OUT_OF_MEMORY" in killed.reason and killed.name == run

@@ -104,7 +104,7 @@ def test_laws_from_a_table_with_what_the_wheel_asks_for_alone(user, package):
     code = "import neuroscaling.report.page, altair, jinja2, matplotlib, vl_convert"
     subprocess.run([user.python, "-c", code], check=True, env=clean_environment())
     assert str(package) in done.stdout and str(ROOT) not in done.stdout, "it runs from the checkout"
-    assert "mine: 2 jobs done" in done.stdout and "There is no report yet." in done.stdout
+    assert "mine: 3 jobs done" in done.stdout and "There is no report yet." in done.stdout
 
 
 def test_the_demo_is_planned_from_the_wheel(user, package):

@@ -101,7 +101,7 @@ def test_an_edited_checkout_is_for_the_next_start(finished):
     copies = list((finished.folder / ".snakemake/neuroscaling/_code").iterdir())
     assert len(copies) == 1, "all jobs ran the code of the start"
     begun = {job.rule for job in finished.jobs if job.start and job.start > min(one.end for one in finished.jobs)}
-    assert {"activations", "brainscore", "encoding", "fit"} <= begun, "they began when the files were broken"
+    assert {"activations", "brainscore", "encoding", "fits"} <= begun, "they began when the files were broken"
 
 
 def test_nothing_is_left_to_do_afterwards(finished):

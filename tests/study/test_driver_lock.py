@@ -18,9 +18,10 @@ from neuroscaling.study.session import LOCKS
 DRIVER = """
 import pathlib, sys, time
 from neuroscaling.study.driver_lock import LOCKS, take_folder
-print(take_folder(), flush=True)
+told = take_folder()
 LOCKS.mkdir(parents=True, exist_ok=True)
 (LOCKS / "0.input.lock").write_text("store")
+print(told, flush=True)
 if sys.argv[1] == "ends":
     (LOCKS / "0.input.lock").unlink()
 else:

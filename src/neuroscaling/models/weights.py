@@ -9,7 +9,7 @@ from safetensors.torch import save, save_file
 from torch import nn
 
 from neuroscaling.core.errors import DataError, Problem, listing
-from neuroscaling.core.files import atomic_path
+from neuroscaling.core.files import as_new_file, atomic_path
 from neuroscaling.models.checkpoint_files import read_checkpoint
 from neuroscaling.models.state import (
     aliases,
@@ -41,6 +41,7 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None
         save_file(tensors, temporary, metadata | shared)
         if not _sorted_in_place(temporary):
             temporary.write_bytes(_with_metadata(save(tensors), metadata | shared))
+        as_new_file(temporary)
 
 
 def load_weights(model: nn.Module, path: Path, arch: str) -> None:
