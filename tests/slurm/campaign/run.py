@@ -157,7 +157,7 @@ def drive(campaign: Campaign, kills: int, seconds: float, seed: int) -> int:
     draws = random.Random(seed)
     events = [cancel_two, preempt, restart_controller]
     end, driver = time.monotonic() + seconds, campaign.start()
-    next_kill = time.monotonic() + draws.uniform(40, 120)
+    next_kill = time.monotonic() + draws.uniform(20, 60)
     while time.monotonic() < end:
         time.sleep(2)
         if driver.poll() is not None:
@@ -169,7 +169,7 @@ def drive(campaign: Campaign, kills: int, seconds: float, seed: int) -> int:
             campaign.kill()
             kills -= 1
             campaign.tell(f"driver {len(campaign.drivers)} killed, {len(campaign.finished)} runs finished")
-            driver, next_kill = campaign.start(), time.monotonic() + draws.uniform(60, 150)
+            driver, next_kill = campaign.start(), time.monotonic() + draws.uniform(20, 60)
         elif len(campaign.finished) > 10 * (4 - len(events)) and events and events[0](campaign):
             events.pop(0)
     return -1
