@@ -44,6 +44,7 @@ from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.activations.zarr_writing import gram_on
 from neuroscaling.core.images import ImageFile
 from neuroscaling.models.build import build
+from neuroscaling.planning.benchmark import wait_for_device
 from neuroscaling.regression.gram import Gram
 from neuroscaling.regression.voxelwise.budget import flops
 from neuroscaling.study.architectures import architecture
@@ -60,16 +61,11 @@ Rows = Iterator[dict[str, Any]]
 
 def wall(function: Callable[[], Any], device: torch.device) -> float:
     """Seconds by the clock until the device is done."""
-    _wait(device)
+    wait_for_device(device)
     start = time.perf_counter()
     function()
-    _wait(device)
+    wait_for_device(device)
     return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def peak(device: torch.device, small: bool, dtype: torch.dtype = torch.float32) -> float:

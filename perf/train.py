@@ -28,6 +28,7 @@ from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.datasets.subset_file import write_subset
 from neuroscaling.datasets.subset_sampling import draw
 from neuroscaling.models.build import build
+from neuroscaling.planning.benchmark import wait_for_device
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.recipes import Recipe, load_recipe
 from neuroscaling.study.run_table import Run, RunJob
@@ -227,20 +228,15 @@ def timm_step(arch: str, size: int, batch: int, device: torch.device, compile: b
     warm = max(steps // 4, 1)
     for number in range(warm + steps):
         if number == warm:
-            _wait(device)
+            wait_for_device(device)
             start = time.monotonic()
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16):
             loss = functional.cross_entropy(network(images), labels)
         loss.backward()
         optimizer.step()
-    _wait(device)
+    wait_for_device(device)
     return 1e3 * (time.monotonic() - start) / (steps * batch)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _process(jobs: list[RunJob], folder: Path, device: str) -> None:

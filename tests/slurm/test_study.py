@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from .lab import HERE, ROOT, Job, drive, most_at_once, slurm, wait_until
+from .lab import HERE, Job, copy_workflow, drive, most_at_once, slurm, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
-PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
 STUDY = ("--config", "study=slurm.yaml")
 # What is broken while jobs wait and run, and mended when they are done: a start has a copy of it.
 EDITED = (
@@ -41,15 +40,6 @@ class Finished:
     def gpu_jobs(self) -> list[Job]:
         """Training and extraction of the networks that are trained."""
         return [job for job in self.jobs if job.rule in ("train", "activations") and "untrained" not in job.wildcards]
-
-
-def copy_workflow(folder: Path) -> None:
-    """Put the workflow into a working directory, as a user's clone is."""
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(ROOT / part, folder / part)
 
 
 @pytest.fixture(scope="module")

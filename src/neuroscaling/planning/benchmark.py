@@ -108,18 +108,18 @@ def _seconds_of_step(step: Callable[[], None], place: torch.device, steps: int) 
     """Mean seconds of a step; the first ones, which compile and warm up, are not timed."""
     for _ in range(WARM_UP):
         step()
-    _wait_for_device(place)
+    wait_for_device(place)
     start, timed = time.perf_counter(), 0
     while timed < steps and (timed < FEWEST or time.perf_counter() - start < SECONDS):
         step()
         timed += 1
         if timed % FEWEST == 0:
-            _wait_for_device(place)
-    _wait_for_device(place)
+            wait_for_device(place)
+    wait_for_device(place)
     return (time.perf_counter() - start) / timed
 
 
-def _wait_for_device(place: torch.device) -> None:
+def wait_for_device(place: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if place.type == "cuda":
         torch.cuda.synchronize(place)

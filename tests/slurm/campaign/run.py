@@ -19,10 +19,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.slurm.lab import HERE, MARK, ROOT, job_of, slurm, user_environment
+import psutil
+
+from tests.slurm.lab import HERE, MARK, copy_workflow, job_of, slurm, user_environment
 
 STUDY = "campaign.yaml"
 COMMAND = (sys.executable, "-m", "neuroscaling.cli.main")
@@ -65,11 +68,11 @@ class Campaign:
     def kill(self) -> None:
         """End the driver and its local jobs at once, as a crash of the login node does."""
         driver = self.drivers[-1]
-        for pid in [driver.pid, *_children(driver.pid)]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(driver.pid)
+            for one in [process, *process.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
         driver.wait()
 
     def watch(self, over: threading.Event) -> None:
@@ -90,12 +93,6 @@ class Campaign:
         return [job_of(line) for line in lines if f"WorkDir={self.folder} " in line and "Comment=rule_" in line]
 
 
-def _children(pid: int) -> list[int]:
-    done = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
-    found = [int(word) for word in done.stdout.split()]
-    return found + [one for child in found for one in _children(child)]
-
-
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     """Whether `condition` came true in time."""
     end = time.monotonic() + seconds
@@ -109,9 +106,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 def prepare(folder: Path) -> None:
     """Put the study and the workflow into a folder, as a user's clone is."""
     shutil.copytree(HERE / "campaign", folder, ignore=shutil.ignore_patterns("__pycache__", "run.py", "__init__.py"))
-    for part in ("Snakefile", "workflow", "src", "config", "envs", "profiles"):
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, folder / part)
+    copy_workflow(folder)
     for fault in ("hangs", "swallows"):
         (folder / fault).touch()
 
