@@ -51,6 +51,20 @@ def test_the_table_is_followed_by_what_runs_what_failed_and_the_outlook(half, ca
     assert "GPU-hours: 2.0" in out and "train: done in about" in out and "scores, report have no rate yet" in out
 
 
+def test_hours_on_cpus_are_told_as_such_and_held_against_no_plan_of_a_gpu(fresh, capsys):
+    for name in fresh.runs[:2]:
+        fresh.done(name, seconds=5400, device="cpu")
+    code, out, _ = told(capsys, "status", "--html", "now.html")
+    assert code == 3 and "GPU" not in out and "planned" not in out
+    assert re.search(r"^CPU-hours: 3, all tries counted$", out, re.M)
+    assert re.search(r"^  supervised ResNet +2 done, 3 CPU-hours$", out, re.M)
+    page = re.sub(r"<[^>]+>", " ", Path("now.html").read_text())
+    assert re.search(r"CPU-hours +3 ", page) and "GPU" not in page and "planned" not in page.split("Stages")[0]
+    content = json.loads(told(capsys, "status", "--format", "json")[1])
+    assert (content["gpu_hours"], content["cpu_hours"], content["planned_hours"]) == (0, 3, None)
+    assert content["finished"][0]["forecast_hours"] is None and content["stages"][0]["planned_hours"] is None
+
+
 def test_other_forms_and_filters(half, capsys):
     content = json.loads(told(capsys, "status", "--format", "json")[1])
     assert content["study"] == "half" and content["running"][0]["progress"]["epoch"] == 3

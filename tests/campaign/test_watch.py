@@ -87,6 +87,14 @@ def test_hours_count_all_tries_and_runs_that_others_finished(half):
     assert (family["family"], family["finished"], everything["hours"]) == ("ResNet", 2, pytest.approx(200 / 3600))
 
 
+def test_a_training_on_a_cpu_is_given_no_time_by_the_plan_of_a_gpu(fresh):
+    with fresh.made_here(fresh.runs[0]):
+        assert look(fresh.study).seconds_left is not None
+        fresh.progress(fresh.runs[0], device="cpu")
+        seen = look(fresh.study)
+    assert seen.seconds_left is None and seen.planned_hours is None
+
+
 def test_the_rate_of_the_last_day_tells_when_trainings_are_done(half):
     _, seen = half
     left = seen.paces[0].left

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from neuroscaling.core import machine
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.logs import script_logging
 from neuroscaling.core.tries import CUT_OFF, DONE, FAILED, STOPPED, begin_try, log_of, moment, read_tries, tries_file
@@ -20,7 +21,8 @@ def failing(log: Path, error: BaseException) -> None:
         raise error
 
 
-def test_tries_are_told_with_their_end_and_the_log_has_the_last(tmp_path: Path):
+def test_tries_are_told_with_their_end_and_the_log_has_the_last(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     log = tmp_path / "train" / "vit.w8-0a1b2c3d.log"
     log.parent.mkdir()
     failing(log, DataError([Problem(what="images are damaged", where="digits", value=3)] * 2))
@@ -42,6 +44,23 @@ def test_tries_are_told_with_their_end_and_the_log_has_the_last(tmp_path: Path):
     assert log_of(tries_file(log)) == log
 
 
+@pytest.mark.parametrize("said, gpus", [({"CUDA_VISIBLE_DEVICES": ""}, 0), ({"SLURM_JOB_GPUS": "3"}, 2), ({}, 0)])
+def test_a_job_that_has_no_gpu_takes_hours_of_its_cores(tmp_path: Path, monkeypatch, said, gpus):
+    for key in machine.GRANTED:
+        monkeypatch.delenv(key, raising=False)
+    for key, value in said.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(machine, "DRIVERS", (tmp_path / "nvidiactl",))
+    log = tmp_path / "vit.log"
+    with script_logging(str(log), ["vit"], 2, 3):
+        pass
+    (one,) = read_tries(tries_file(log))
+    hour = replace(one, seconds=3600.0)
+    assert (one.gpus, hour.gpu_seconds, hour.cpu_seconds) == (gpus, 3600 * gpus, 0 if gpus else 3 * 3600)
+    (tmp_path / "nvidiactl").touch()
+    assert machine.has_gpu() is (said.get("CUDA_VISIBLE_DEVICES") != "")
+
+
 def test_a_try_that_was_killed_ends_with_its_log_when_the_next_begins(tmp_path: Path):
     log = tmp_path / "vit.log"
     code = (
@@ -49,7 +68,7 @@ def test_a_try_that_was_killed_ends_with_its_log_when_the_next_begins(tmp_path: 
         "with script_logging(sys.argv[1], ['vit'], 1) as logger:\n"
         "    logger.info('epoch 1')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": "0"}
     subprocess.run([sys.executable, "-c", code, str(log)], env=environment, capture_output=True)
     (killed,) = read_tries(tries_file(log))
     assert killed.outcome == "" and killed.is_alive() is False and killed.gpu_seconds >= 0

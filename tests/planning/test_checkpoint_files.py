@@ -124,7 +124,7 @@ def test_every_network_of_a_study_has_hours_of_extraction_before_its_stimuli_are
     assert {row["family"]: row["networks"] for row in rows} == {"ResNet": 3, "ViT": 2}
     for key in SUMMED:
         assert total[key] == pytest.approx(sum(row[key] for row in rows), rel=0.02)
-    assert total["gpu_hours"] > 5 * 3 * start_seconds(1) / 3600
+    assert total["hours"] > 5 * 3 * start_seconds(1) / 3600
     assert main(["plan", str(path), "--stage", "extraction", "--gpu", "h100"]) == 0
     out, error = capsys.readouterr()
-    assert "gpu_hours" in out.splitlines()[0] and "an H100 in single precision" in error
+    assert "hours" in out.splitlines()[0] and "an H100 in single precision" in error

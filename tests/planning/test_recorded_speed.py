@@ -6,8 +6,9 @@ import pytest
 
 from neuroscaling.cli.main import main
 from neuroscaling.planning.recorded_speed import MOST_RATIO, Recorded, compared, corrected, recorded_runs
-from neuroscaling.planning.training_throughput import RECORDED, Speeds
+from neuroscaling.planning.training_throughput import RECORDED, Speeds, TrainingRate
 from neuroscaling.planning.training_time import run_estimates
+from neuroscaling.planning.workload import definition_of
 from tests.support.campaign import Campaign, campaign
 
 SPEEDS = Speeds("a100")
@@ -55,14 +56,44 @@ def test_what_no_speed_explains_is_added_to_each_run(slow):
     assert found[slow.runs[4]][0] == 60 + 60 * MOST_RATIO, "networks of another family take it too"
 
 
+def test_runs_on_a_cpu_correct_no_plan_of_a_gpu_and_are_compared_with_none(fresh, capsys):
+    fresh.done(fresh.runs[0], seconds=7200, device="cpu")
+    before = {one.run.run: one.seconds for one in run_estimates(fresh.study, SPEEDS)}
+    assert {run: seconds for run, (seconds, _) in estimates(fresh).items()} == before
+    found = recorded_runs(fresh.study, SPEEDS)
+    assert found.all_elsewhere and (found.known, found.unit) == (0, "GPU-hours")
+    family, everything = compared(found)
+    assert (family.unit, family.forecast, family.ratio, everything.seconds) == ("CPU-hours", None, None, 7200)
+    assert main(["plan", "half.yaml", "--stage", "training"]) == 0
+    out, said = capsys.readouterr()
+    assert "CPU-hours" in out and "GPU-hours" not in out
+    assert "1 finished training ran on CPUs: their hours are compared with no forecast of a GPU" in said
+
+
+def test_a_cpu_that_was_calibrated_has_a_forecast(slow):
+    run, other = slow.runs[0], slow.runs[4]
+    recipe, arch = slow.study.runs[run].training_recipe, slow.study.runs[run].arch
+    rate = TrainingRate(
+        device="x86_64 CPU, 2 threads", arch=arch, definition=definition_of(arch), precision=recipe.precision, batch=8,
+        train=10.0, evaluate=20.0, torch="2", compiled=False,
+    )  # fmt: skip
+    speeds = Speeds("a100", {(rate.definition, rate.precision): rate})
+    for name in (run, other):
+        slow.done(name, seconds=90, device="cpu")
+    found = recorded_runs(slow.study, speeds)
+    assert found.unit == "CPU-hours" and [one.estimate.run.run for one in found.runs] == [run]
+    measured, stated = (recorded for recorded in compared(found) if recorded.family != "all")
+    assert (measured.unit, measured.ratio) == ("CPU-hours", 1.5)
+    assert (stated.unit, stated.ratio) == ("CPU-hours", None), "a network that was not calibrated on it"
+
+
 def test_short_runs_failed_ones_and_cpus_beside_gpus_correct_nothing(slow):
     assert recorded_runs(slow.study, SPEEDS) == Recorded()
     slow.done(slow.runs[0], seconds=20)
     slow.given_up(slow.runs[1])
-    path = slow.done(slow.runs[2], seconds=5000)
-    path.write_text(path.read_text().replace('"cuda"', '"cpu"'))
+    slow.done(slow.runs[2], seconds=5000, device="cpu")
     found = recorded_runs(slow.study, SPEEDS)
-    assert (len(found.runs), found.device, found.known) == (1, "cuda", 0)
+    assert (len(found.runs), len(found.others), found.known) == (1, 1, 0)
     assert estimates(slow)[slow.runs[3]][0] == 60
 
 

@@ -49,9 +49,11 @@ class Campaign:
         """The log of the job that makes a run."""
         return Path("logs/train") / f"{run}.log"
 
-    def done(self, run: str, seconds: float = 100.0, hours_ago: float = 1.0, **changes: object) -> Path:
+    def done(
+        self, run: str, seconds: float = 100.0, hours_ago: float = 1.0, device: str = "cuda", **changes: object
+    ) -> Path:
         """A run that is there, and was finished some hours ago."""
-        made = {"provenance": {"seconds": seconds, "device": "cuda"}}
+        made = {"provenance": {"seconds": seconds, "device": device}}
         self.folder(run).mkdir(parents=True, exist_ok=True)
         path = write_run(self.folder(run) / "run.json", run_content(run, **made, **changes))
         date = datetime.now(UTC).timestamp() - 3600 * hours_ago

@@ -110,7 +110,8 @@ def test_a_finished_study_has_a_status_that_says_so(finished):
     content = json.loads(done.stdout)
     assert all(row["done"] == row["wanted"] and not row["failed"] for row in content["stages"])
     tries = [read_tries(path) for path in (finished.path / "logs").rglob("*.tries.jsonl")]
-    assert {one.outcome for found in tries for one in found} == {"done"} and content["gpu_hours"] > 0
+    assert {one.outcome for found in tries for one in found} == {"done"}
+    assert content["gpu_hours"] + content["cpu_hours"] > 0
 
 
 def test_all_faults_at_once(workdir):

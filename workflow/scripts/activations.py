@@ -7,7 +7,10 @@ were extracted before; empty where none were asked for); config: extraction (cod
 from neuroscaling.core.logs import Pieces, script_logging
 
 with script_logging(
-    snakemake.log[0], sorted({job.run.run for job in snakemake.params.jobs}), snakemake.resources.get("gpu", 0)
+    snakemake.log[0],
+    sorted({job.run.run for job in snakemake.params.jobs}),
+    snakemake.resources.get("gpu", 0),
+    snakemake.threads,
 ) as logger:
     from neuroscaling.activations.extraction import extract, finish, free_weights, network_kept
     from neuroscaling.core.records import failure_in

@@ -6,7 +6,10 @@ params: jobs (one ExtractionJob), slices (how many); wildcards: slice (from 0); 
 from neuroscaling.core.logs import script_logging
 
 with script_logging(
-    snakemake.log[0], [job.run.run for job in snakemake.params.jobs], snakemake.resources.get("gpu", 0)
+    snakemake.log[0],
+    [job.run.run for job in snakemake.params.jobs],
+    snakemake.resources.get("gpu", 0),
+    snakemake.threads,
 ):
     from neuroscaling.activations.extraction import extract
     from neuroscaling.core.records import failure_in

@@ -8,7 +8,10 @@ each subject's recordings lie); log[0].
 from neuroscaling.core.logs import Pieces, script_logging
 
 with script_logging(
-    snakemake.log[0], sorted({job.run for job in snakemake.params.outputs}), snakemake.resources.get("gpu", 0)
+    snakemake.log[0],
+    sorted({job.run for job in snakemake.params.outputs}),
+    snakemake.resources.get("gpu", 0),
+    snakemake.threads,
 ):
     from neuroscaling.encoding.encoding_job import score_encodings
     from neuroscaling.study.jobs import sound

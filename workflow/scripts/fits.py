@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neuroscaling.core.logs import script_logging
 
-with script_logging(snakemake.log[0]):
+with script_logging(snakemake.log[0], cpus=snakemake.threads):
     from neuroscaling.laws.study_fits import StudyFit, write_fits
 
     located, table = snakemake.config["located"]["fits"], snakemake.input.table

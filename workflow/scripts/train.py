@@ -7,7 +7,10 @@ nodes) and nodes; threads; log[0].
 from neuroscaling.core.logs import script_logging
 
 with script_logging(
-    snakemake.log[0], [job.run.run for job in snakemake.params.jobs], snakemake.resources.get("gpu", 0)
+    snakemake.log[0],
+    [job.run.run for job in snakemake.params.jobs],
+    snakemake.resources.get("gpu", 0),
+    snakemake.threads,
 ):
     from dataclasses import replace
 

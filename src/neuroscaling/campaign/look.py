@@ -68,8 +68,18 @@ class Look:
         return sum(pace.gpu_seconds for pace in self.paces) / HOUR
 
     @property
+    def cpu_hours(self) -> float:
+        """Of the cores of all tries without a GPU."""
+        return sum(pace.cpu_seconds for pace in self.paces) / HOUR
+
+    @property
+    def planned_unit(self) -> str:
+        """What planned hours are: GPU-hours, or CPU-hours where the plan is of a CPU."""
+        return self.recorded.unit
+
+    @property
     def planned_hours(self) -> float | None:
-        """Of all trainings, corrected by those that are done; None where there is no plan."""
+        """Of all trainings, corrected by those that are done; None without a plan of the device that trains."""
         planned = [pace.planned for pace in self.paces if pace.planned is not None]
         return sum(planned) / HOUR if planned else None
 
@@ -86,6 +96,7 @@ class Look:
                 "failed": stage.n_failed,
                 "left": stage.n_left,
                 "gpu_hours": pace.gpu_seconds / HOUR,
+                "cpu_hours": pace.cpu_seconds / HOUR,
                 "planned_hours": None if pace.planned is None else pace.planned / HOUR,
                 "hours_left": None if pace.left is None else pace.left / HOUR,
             }
@@ -99,7 +110,8 @@ class Look:
                 "objective": one.objective,
                 "family": one.family,
                 "finished": one.finished,
-                "forecast_hours": one.forecast / HOUR,
+                "unit": one.unit,
+                "forecast_hours": None if one.forecast is None else one.forecast / HOUR,
                 "hours": one.seconds / HOUR,
                 "ratio": one.ratio,
             }

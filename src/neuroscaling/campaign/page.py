@@ -23,6 +23,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 REFRESH = 30.0
 MOST = 200
 """Rows of a list on the page."""
+HOURS = {"GPU-hours": "gpu_hours", "CPU-hours": "cpu_hours"}
 
 
 def write_page(path: Path, seen: Look, every: float | None = None) -> None:
@@ -39,7 +40,8 @@ def write_page(path: Path, seen: Look, every: float | None = None) -> None:
         study=seen.study,
         moment=local_moment(seen.moment.isoformat()),
         refresh=None if every is None else max(round(every), 1),
-        stages=[_stage(stage, row) for stage, row in zip(seen.stages, seen.rows(), strict=True)],
+        units=list(hours_told(seen)),
+        stages=[_stage(stage, row, seen.planned_unit) for stage, row in zip(seen.stages, seen.rows(), strict=True)],
         facts=_facts(seen),
         running=[_running(one) for one in seen.running[:MOST]],
         held=[_running(one) for one in seen.held[:MOST]],
@@ -59,7 +61,6 @@ def _facts(seen: Look) -> list[tuple[str, str]]:
     """What stands on top: done, running, failed, hours, when it will be done."""
     wanted, done = (sum(len(getattr(stage, key)) for stage in seen.stages) for key in ("wanted", "done"))
     failed, left = (sum(getattr(stage, key) for stage in seen.stages) for key in ("n_failed", "n_left"))
-    planned = f" of {_number(seen.planned_hours)} planned" if seen.planned_hours is not None else ""
     until = seen.seconds_left
     both = zip(seen.stages, seen.paces, strict=True)
     about = "in at least" if any(stage.n_left and pace.left is None for stage, pace in both) else "in about"
@@ -68,12 +69,27 @@ def _facts(seen: Look) -> list[tuple[str, str]]:
         ("done", f"{done:,} of {wanted:,}"),
         ("running", f"{len(seen.running):,}"),
         ("failed", f"{failed:,}"),
-        ("GPU-hours", f"{_number(seen.gpu_hours)}{planned}"),
+        *hours_told(seen).items(),
         ("all done", when if left else "now" if not failed else "but for what failed"),
     ]
 
 
-def _stage(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
+def hours_told(seen: Look) -> dict[str, str]:
+    """GPU-hours and CPU-hours of the campaign in words, those that there are or that are planned."""
+    told = {unit: (getattr(seen, key), seen.planned_hours if unit == seen.planned_unit else None)
+            for unit, key in HOURS.items()}  # fmt: skip
+    return {unit: _against(*both) + " planned" * (both[1] is not None) for unit, both in told.items()
+            if both[0] or both[1] is not None}  # fmt: skip
+
+
+def _against(hours: float, planned: float | None) -> str:
+    """`3.2`, `3.2 of 80` or `0 of 80`; empty for none of none."""
+    if planned is None:
+        return _number(hours) if hours else ""
+    return f"{_number(hours)} of {_number(planned)}"
+
+
+def _stage(stage: Stage, row: dict[str, Any], planned_unit: str) -> dict[str, Any]:
     """A row of the table of stages; widths of its bar in percent."""
     wanted = max(len(stage.wanted), 1)
     busy = min(len(stage.running) + len(stage.held), stage.n_left)
@@ -82,8 +98,10 @@ def _stage(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
     return {
         **row,
         "widths": {name: round(PERCENT * number / wanted, 2) for name, number in widths.items()},
-        "gpu_hours": _number(row["gpu_hours"]) if row["gpu_hours"] else "",
-        "planned_hours": "" if row["planned_hours"] is None else _number(row["planned_hours"]),
+        "hours": {
+            unit: _against(row[key], row["planned_hours"] if unit == planned_unit else None)
+            for unit, key in HOURS.items()
+        },
         "time_left": "" if left is None or not row["left"] else in_time(3600 * left),
     }
 
@@ -105,4 +123,6 @@ def _running(one: Running) -> dict[str, Any]:
 
 
 def _number(value: Any) -> str:
+    if value is None:
+        return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

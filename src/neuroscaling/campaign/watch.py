@@ -98,6 +98,8 @@ class Stage:
     """Nobody will make so many: their run failed."""
     gpu_seconds: float = 0.0
     """Of all tries of this folder's jobs."""
+    cpu_seconds: float = 0.0
+    """Of the cores of those without a GPU."""
 
     @property
     def n_failed(self) -> int:
@@ -247,6 +249,7 @@ class Watch:
             elif not last.outcome:
                 last = job.tries[-1] = cut_off(last, job.log)
             stage.gpu_seconds += sum(one.gpu_seconds for one in job.tries)
+            stage.cpu_seconds += sum(one.cpu_seconds for one in job.tries)
             if last.outcome in (ENDED_BADLY, CUT_OFF) and (left or not job.makes):
                 stage.failed += self._failures(stage, job, left)
         return alive

@@ -43,7 +43,7 @@ def print_plan(options: argparse.Namespace) -> None:
         recorded = Recorded() if options.gpu or options.calibrate else recorded_runs(study, speeds)
         by = options.by or "family"
         sections["training"] = plan_training.training_rows(study, speeds, by, options.gpus, recorded)
-        if recorded.runs:
+        if recorded.runs or recorded.others:
             sections["finished"] = plan_training.finished_rows(recorded)
             notes.append(plan_training.recorded_note(recorded))
         notes += [plan_training.training_note(study, speeds, options.gpus), *average_notes(study)]

@@ -12,7 +12,7 @@ from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.stimulus_sets import StimulusSet
 
-SUMMED = ("features_gb", "gram_gb", "written_gb", "read_gb", "gpu_hours")
+SUMMED = ("features_gb", "gram_gb", "written_gb", "read_gb", "hours")
 """Numbers of a row that are of all its networks together."""
 BY: dict[str, Callable[[Run], str]] = {
     "family": lambda run: run.family,
@@ -26,8 +26,9 @@ def extraction_rows(study: LoadedStudy, speeds: Speeds, by: str = "arch") -> lis
     """A row for each group of networks and stimulus set, and a row of sums.
 
     features_gb, gram_gb: what is kept; scratch_gb: the most at a time; written_gb, read_gb: what goes to the disk and
-    comes back; gpu_hours: of all networks of the row. layers, passes, features: the most of any of them. Empty numbers:
-    the stimuli of a set that nobody has counted yet. Nothing is computed but shapes.
+    comes back; hours: GPU-hours, or hours of a calibrated CPU, of all networks of the row. layers, passes, features:
+    the most of any of them. Empty numbers: the stimuli of a set that nobody has counted yet. Nothing is computed but
+    shapes.
     """
     from neuroscaling.planning.encoding import count_stimuli
 
@@ -63,13 +64,14 @@ def _of_arch(study: LoadedStudy, speeds: Speeds, runs: list[Run], n: int | None)
 
     layers, options, network = layers_of_run(study, runs[0], n or 0), study.config.extraction, cost_of(runs[0].arch)
     rate = speeds.forward(runs[0], network.macs, options.autocast)
-    cost = extraction_cost(layers, n or 0, rate, FLOAT_BYTES * network.n_params, options.codec, speeds.gpu)
+    gpu = None if speeds.on_cpu else speeds.gpu
+    cost = extraction_cost(layers, n or 0, rate, FLOAT_BYTES * network.n_params, options.codec, gpu)
     per_network = {
         "features_gb": sum(layer["bytes"] for layer in layers) / GIGA,
         "gram_gb": sum(layer["gram_bytes"] for layer in layers) / GIGA,
         "written_gb": cost.written / GIGA,
         "read_gb": cost.read / GIGA,
-        "gpu_hours": (cost.seconds + start_seconds(study.config.runs_per_job)) / HOUR,
+        "hours": (cost.seconds + start_seconds(study.config.runs_per_job)) / HOUR,
     }
     return {
         "layers": len(layers),

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from neuroscaling.cli.output import GIGA, HOUR, rounded
-from neuroscaling.planning.recorded_speed import Recorded, compared, corrected
+from neuroscaling.cli.output import GIGA, HOUR, counted, rounded
+from neuroscaling.planning.recorded_speed import CPU, CUDA, Recorded, compared, corrected
 from neuroscaling.planning.training_jobs import packs_of
 from neuroscaling.planning.training_throughput import MEASURED, RECORDED, Speeds
 from neuroscaling.planning.training_time import (
@@ -56,18 +56,20 @@ def training_rows(
 
 
 def finished_rows(recorded: Recorded) -> list[dict[str, Any]]:
-    """Forecast against actual: a row for each objective and family of finished trainings, and one of all.
+    """Forecast against actual: a row for each objective, family and kind of device, and one of all.
 
-    forecast_hours, hours: of GPUs, without the start of jobs; ratio: hours by forecast.
+    forecast_hours, hours: GPU-hours, or CPU-hours where trainings ran on CPUs, without the start of jobs; ratio: hours
+    by forecast. Without a forecast for the kind of device that is not planned for.
     """
     return [
         {
             "objective": one.objective,
             "family": one.family,
             "finished": one.finished,
-            "forecast_hours": rounded(one.forecast / HOUR),
+            "unit": one.unit,
+            "forecast_hours": None if one.forecast is None else rounded(one.forecast / HOUR),
             "hours": rounded(one.seconds / HOUR),
-            "ratio": rounded(one.ratio),
+            "ratio": None if one.ratio is None else rounded(one.ratio),
         }
         for one in compared(recorded)
     ]
@@ -75,15 +77,23 @@ def finished_rows(recorded: Recorded) -> list[dict[str, Any]]:
 
 def recorded_note(recorded: Recorded) -> str:
     """What the hours of the training rows owe to finished runs."""
-    if not recorded.runs:
-        return ""
-    if not recorded.known:
-        return f"The {len(recorded.runs)} finished trainings took less than a minute: they correct no estimate."
-    device = "GPUs" if recorded.device == "cuda" else "CPUs"
-    return (
-        f"recorded: corrected by what finished trainings of this study took on {device}, by architecture, else by "
-        "family (the table `finished`: ratio is hours by forecast). `--gpu` plans for a device without them."
-    )
+    device = "GPU" if recorded.device == CUDA else "CPU"
+    notes = []
+    if recorded.runs and not recorded.known:
+        took = f"{counted(len(recorded.runs), 'finished training')} took less than a minute"
+        notes.append(f"{took} in all: no estimate is corrected.")
+    elif recorded.runs:
+        notes.append(
+            f"recorded: corrected by what finished trainings of this study took on {device}s, by architecture, else by "
+            "family (the table `finished`: ratio is hours by forecast). `--gpu` plans for a device without them."
+        )
+    for kind, name in ((CUDA, "GPUs"), (CPU, "CPUs")):
+        if count := sum(one.device == kind for one in recorded.others):
+            forecast = "no forecast of a GPU" if kind == CPU else "no forecast of a CPU"
+            calibrate = "; `--calibrate` on such a machine plans for its CPU" if kind == CPU else ""
+            ran = f"{counted(count, 'finished training')} ran on {name}"
+            notes.append(f"{ran}: their hours are compared with {forecast}, and correct none{calibrate}.")
+    return "\n".join(notes)
 
 
 def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
@@ -92,10 +102,10 @@ def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     basis = f"a stated share of the peak of an {speeds.gpu.upper()}"
     if count := len(speeds.measured):
         device = next(iter(speeds.measured.values())).device
-        basis = f"{count} calibrated network{'s' if count > 1 else ''} on {device}, of the others from {basis}"
+        basis = f"{counted(count, 'calibrated network')} on {device}, of the others from {basis}"
     return (
         f"Hours of training are estimates from {basis}; a stated one may be off by a factor of {OFF_BY:g}.\n"
-        f"wall_hours: on {gpus} GPU{'s' if gpus > 1 else ''}, the longest job first; "
+        f"wall_hours: on {counted(gpus, 'GPU')}, the longest job first; "
         f"limit_minutes: {LIMIT_FACTOR:g} times the estimate of the longest job.\n"
         "weights_gb: of all runs, kept; state_gb: of the largest run, while it is trained."
         + f" Packed data sets, about: {packs}." * bool(packs)

@@ -24,7 +24,7 @@ MOST = 20
 """Lines of each list that are shown; `--format json` has all."""
 EVERY = 30.0
 LEAST = 1.0
-HOURS = ("gpu_hours", "planned_hours", "hours_left", "forecast_hours", "hours", "ratio")
+HOURS = ("gpu_hours", "cpu_hours", "planned_hours", "hours_left", "forecast_hours", "hours", "ratio")
 ALWAYS = ("stage", "wanted", "done", "running", "failed", "left")
 """Columns that are shown where they are zero in every row."""
 
@@ -121,7 +121,9 @@ def _content(seen: Look, rows: list[dict[str, Any]], failed: list[dict[str, Any]
         "failed": failed,
         "finished": seen.finished_rows(),
         "gpu_hours": seen.gpu_hours,
+        "cpu_hours": seen.cpu_hours,
         "planned_hours": seen.planned_hours,
+        "planned_unit": seen.planned_unit,
         "hours_left": None if left is None else left / 3600,
     }
 
@@ -164,17 +166,21 @@ def _lines(seen: Look, stage: str | None) -> Iterator[str]:
         width = max(len(f"{row['objective']} {row['family']}") for row in rows)
         for row in rows:
             name = f"{row['objective']} {row['family']}".ljust(width)
-            hours = f"{rounded(row['hours']):g} GPU-hours of {rounded(row['forecast_hours']):g} forecast"
-            yield f"  {name}  {row['finished']} done, {hours} (x{rounded(row['ratio']):g})"
+            hours = f"{rounded(row['hours']):g} {row['unit']}"
+            if row["ratio"] is not None:
+                hours += f" of {rounded(row['forecast_hours']):g} forecast (x{rounded(row['ratio']):g})"
+            yield f"  {name}  {row['finished']} done, {hours}"
     yield from outlook(seen)
 
 
 def outlook(seen: Look) -> Iterator[str]:
-    """GPU-hours against plan, and when all will be done."""
+    """Hours against plan, and when all will be done."""
     yield ""
-    if seen.planned_hours is not None:
-        planned = f"{rounded(seen.planned_hours):g} planned for trainings"
-        yield f"GPU-hours: {rounded(seen.gpu_hours):g}, all tries counted; {planned}"
+    for unit, hours in (("GPU-hours", seen.gpu_hours), ("CPU-hours", seen.cpu_hours)):
+        planned = seen.planned_hours if unit == seen.planned_unit else None
+        if hours or planned is not None:
+            against = "" if planned is None else f"; {rounded(planned):g} planned for trainings"
+            yield f"{unit}: {rounded(hours):g}, all tries counted{against}"
     if not any(stage.n_left for stage in seen.stages):
         yield "Nothing is left to be made." if seen.exit_status == 0 else "Nothing is left but what failed."
     elif (left := seen.seconds_left) is not None:

@@ -14,23 +14,26 @@ from dataclasses import dataclass, field, replace
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.installation import extras_told
-from neuroscaling.core.machine import keep_freed_memory
+from neuroscaling.core.machine import has_gpu, keep_freed_memory
 from neuroscaling.core.tries import begin_try, end_try
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
-def script_logging(path: str | None, runs: Sequence[str] = (), gpus: int = 0) -> Iterator[logging.Logger]:
+def script_logging(
+    path: str | None, runs: Sequence[str] = (), gpus: int = 0, cpus: int = 1
+) -> Iterator[logging.Logger]:
     """Send log messages to `path` and to standard error for the length of the block, which is all that a script does.
 
     It begins every job, so it also has the job's process keep the memory that it frees (`keep_freed_memory`), and
-    records the try beside the log: runs: that it is to make; gpus: that it asked for.
+    records the try beside the log. runs: that it is to make; gpus, cpus: that it asked for. On a machine without a GPU
+    it has none, whatever it asked for.
     An exception is written to the log; a NeuroscalingError also goes to standard error as its message alone,
     and the script ends with exit status 1. A missing package that an extra brings is such an error. Where the script's
     work hangs, it is ended (core/hangs.py).
     """
-    begun = begin_try(path, runs, gpus) if path else None
+    begun = begin_try(path, runs, gpus if has_gpu() else 0, cpus) if path else None
     raised: BaseException | None = None
 
     def end(error: BaseException) -> None:

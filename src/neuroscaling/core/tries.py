@@ -30,7 +30,8 @@ SIGNALLED = 128
 class Try:
     """One try of a job. began, ended: UTC, ISO 8601; outcome: DONE, FAILED, STOPPED, CUT_OFF, or empty while it lasts.
 
-    runs: that it is to make; gpus: that it has asked for; boot, namespace, start: of its process, by its kernel.
+    runs: that it is to make; gpus: that it has; cpus: cores that it has; boot, namespace, start: of its process, by its
+    kernel.
     """
 
     began: str
@@ -43,6 +44,7 @@ class Try:
     start: str = ""
     runs: tuple[str, ...] = ()
     gpus: int = 0
+    cpus: int = 1
     ended: str | None = None
     seconds: float | None = None
     outcome: str = ""
@@ -50,9 +52,17 @@ class Try:
 
     @property
     def gpu_seconds(self) -> float:
-        """What it has taken of the GPUs that it asked for; of one that lasts, until now."""
-        seconds = (datetime.now(UTC) - moment(self.began)).total_seconds() if self.seconds is None else self.seconds
-        return seconds * self.gpus
+        """What it has taken of its GPUs; of one that lasts, until now."""
+        return self._until_now * self.gpus
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has taken of its cores, where it has no GPU; of one that lasts, until now."""
+        return 0.0 if self.gpus else self._until_now * self.cpus
+
+    @property
+    def _until_now(self) -> float:
+        return (datetime.now(UTC) - moment(self.began)).total_seconds() if self.seconds is None else self.seconds
 
     def is_alive(self) -> bool | None:
         """Whether its process lives; None where that can't be seen from here."""
@@ -74,7 +84,7 @@ def log_of(tries: Path) -> Path:
     return tries.with_name(tries.name.removesuffix(SUFFIX) + ".log")
 
 
-def begin_try(log: str | Path, runs: Sequence[str] = (), gpus: int = 0) -> Try:
+def begin_try(log: str | Path, runs: Sequence[str] = (), gpus: int = 0, cpus: int = 1) -> Try:
     """Record that this process begins a try of the job with this log, before it writes there.
 
     A try before it that has no end gets one: the date of the log. What can't be written is left out: a job needs no
@@ -92,6 +102,7 @@ def begin_try(log: str | Path, runs: Sequence[str] = (), gpus: int = 0) -> Try:
         start=started(os.getpid()) or "",
         runs=tuple(dict.fromkeys(runs)),
         gpus=gpus,
+        cpus=cpus,
     )
     with suppress(OSError):
         lines = [_line(begun)]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from neuroscaling.core.machine import device_of
 from neuroscaling.models.build import build
-from neuroscaling.planning.training_throughput import TrainingRate
+from neuroscaling.planning.training_throughput import CPU_WORD, TrainingRate
 from neuroscaling.planning.workload import definition_of
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.recipes import Recipe
@@ -30,7 +30,7 @@ def machine_name(place: torch.device) -> str:
     """Name of the device in words: the GPU's, or the CPU's kind and the threads that torch uses."""
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    return f"{platform.machine()}{CPU_WORD}{torch.get_num_threads()} threads"
 
 
 def measure_training(

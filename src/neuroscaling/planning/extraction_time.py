@@ -36,12 +36,13 @@ class ExtractionCost:
 
 
 def extraction_cost(
-    layers: Sequence[Mapping[str, Any]], n_stimuli: int, rate: float, weights: int, codec: str, gpu: str
+    layers: Sequence[Mapping[str, Any]], n_stimuli: int, rate: float, weights: int, codec: str, gpu: str | None
 ) -> ExtractionCost:
     """The cost of extracting `layers` (as `planned_layers` gives them) of `n_stimuli` images.
 
     rate: images a second of the forward pass; weights: bytes of the network's file; codec: of the stored features; gpu:
-    a name of GPUS, for Gram matrices. Bytes are those before compression, without the images.
+    a name of GPUS, for Gram matrices; None: one thread of a CPU makes them. Bytes are those before compression, without
+    the images.
     """
     seconds, features, gram = 0.0, 0, sum(layer["gram_bytes"] for layer in layers)
     for number in {layer["pass"] for layer in layers}:
@@ -50,7 +51,7 @@ def extraction_cost(
         features += own
     if gram:
         width = sum(layer["features"] for layer in layers)
-        products = 2.0 * n_stimuli**2 * width / (DOUBLE_SHARE * DOUBLE[gpu])
+        products = 2.0 * n_stimuli**2 * width / (DOUBLE_SHARE * DOUBLE[gpu] if gpu else CPU_PRODUCTS)
         seconds += max(features / READ[codec], products) + gram / WRITTEN["none"]
     return ExtractionCost(seconds, features + gram, weights + (features if gram else 0))
 
@@ -82,4 +83,6 @@ def speed_note(speeds: Speeds, autocast: str) -> str:
     precision = "single precision" if autocast == "none" else autocast
     basis = f"a stated speed of an {speeds.gpu.upper()} in {precision}"
     measured = " where the network was not calibrated in it" if speeds.measured else ""
-    return f"gpu_hours of extraction: by {basis}{measured}, one core that decodes and writes; good to a factor of 2"
+    if speeds.on_cpu:
+        measured = f" where the network was not calibrated in it on {next(iter(speeds.measured.values())).device}"
+    return f"hours of extraction: by {basis}{measured}, one core that decodes and writes; good to a factor of 2"

@@ -1,17 +1,18 @@
 """What finished runs of a study took corrects the estimates of those that are left, by architecture or family.
 
-An estimate is of one GPU. A record has seconds by the clock, of all tries: they count for each GPU of a large run's
-job, and in part where runs trained side by side on one.
+An estimate is of one GPU, or of a CPU that was calibrated. A record has seconds by the clock, of all tries: they count
+for each GPU of a large run's job, and in part where runs trained side by side on one. Runs on a CPU say nothing of a
+GPU, nor the other way round: those of the other kind are told with their hours, and are compared with nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.records import DONE, RUN_RECORD, unchecked_record
-from neuroscaling.planning.training_throughput import RECORDED, Speeds
+from neuroscaling.planning.training_throughput import MEASURED, RECORDED, Speeds
 from neuroscaling.planning.training_time import (
     JOB_START,
     RunEstimate,
@@ -24,6 +25,8 @@ from neuroscaling.planning.workload import listed_cost
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_table import Run
 
+CUDA, CPU = "cuda", "cpu"
+"""Kinds of devices, as records name them."""
 LEAST_SECONDS = JOB_START
 """Finished runs that took less together say little of longer ones."""
 MOST_RATIO = 10.0
@@ -33,18 +36,37 @@ of each run: its start, its evaluations, its files."""
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A training that is done: its estimate, and the seconds of a GPU that it took."""
+    """A training that is done: its estimate, and the seconds that it took of a GPU, or of a CPU.
+
+    device: `cuda` or `cpu`; cores: of the CPU, in its job; 1 of a GPU's.
+    """
 
     estimate: RunEstimate
     seconds: float
+    device: str = CUDA
+    cores: int = 1
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Finished trainings of one kind of device, `cuda` or `cpu`; empty where there is none."""
+    """Finished trainings. runs: on the kind of device that is planned for; others: on the other kind.
+
+    device: that kind, `cuda` or `cpu`; others may be on it too, whose network was not calibrated on the CPU.
+    """
 
     runs: tuple[FinishedRun, ...] = ()
-    device: str = ""
+    others: tuple[FinishedRun, ...] = ()
+    device: str = CUDA
+
+    @property
+    def unit(self) -> str:
+        """What the plan's hours are."""
+        return _hours_of(self.device)
+
+    @property
+    def all_elsewhere(self) -> bool:
+        """Whether finished trainings are all on another kind of device than the plan's."""
+        return bool(self.others) and not self.runs
 
     def estimate(self, one: RunEstimate) -> RunEstimate:
         """An estimate as finished runs of its architecture, else of its objective and family, correct it."""
@@ -81,12 +103,13 @@ class Recorded:
 
 
 def recorded_runs(study: LoadedStudy, speeds: Speeds, records: Mapping[str, Any] | None = None) -> Recorded:
-    """The finished trainings of a study, by the records of its store; on GPUs, or on CPUs where none was on one.
+    """The finished trainings of a study, by the records of its store. speeds: of the device that is planned for.
 
     records: what run.json states of each run, where that was read already. Architectures outside the shipped table of
     costs are left out, and data sets that can't be counted: to count them takes long.
     """
-    found: dict[str, list[FinishedRun]] = {}
+    runs: list[FinishedRun] = []
+    others: list[FinishedRun] = []
     for run in trained_runs(study):
         path = study.store.run(run.run) / RUN_RECORD
         record = unchecked_record(study.store.find(path)) if records is None else records.get(run.run, {})
@@ -98,38 +121,69 @@ def recorded_runs(study: LoadedStudy, speeds: Speeds, records: Mapping[str, Any]
             estimate = run_estimate(study, run, speeds)
         except NeuroscalingError:
             continue
-        found.setdefault(str(made.get("device")), []).append(FinishedRun(estimate, seconds * _share(study, run)))
-    device = next((name for name in ("cuda", "cpu") if name in found), "")
-    return Recorded(tuple(found.get(device, ())), device)
+        if made.get("device") == CPU:
+            one = FinishedRun(estimate, seconds / _beside(study, run), CPU, cores_of(study, made))
+        else:
+            one = FinishedRun(estimate, seconds * _share(study, run))
+        (runs if one.device == planned_device(estimate, speeds) else others).append(one)
+    return Recorded(tuple(runs), tuple(others), CPU if speeds.on_cpu else CUDA)
+
+
+def planned_device(estimate: RunEstimate, speeds: Speeds) -> str:
+    """The kind of device that an estimate is of: a CPU where it was calibrated with this network, else a GPU."""
+    return CPU if speeds.on_cpu and estimate.speed.source == MEASURED else CUDA
+
+
+def cores_of(study: LoadedStudy, made: Mapping[str, Any]) -> int:
+    """Cores that a training on a CPU had. made: the provenance of its record."""
+    processors = (made.get("machine") or {}).get("processors") or study.config.training.cpus
+    return int(max(min(study.config.training.cpus, processors), 1))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Forecast against actual of finished trainings of an objective and family: GPU-seconds, without starts of jobs."""
+    """Forecast against actual of finished trainings of an objective and family, without starts of jobs.
+
+    device: `cuda` or `cpu`; seconds: of GPUs, or of the cores of CPUs; forecast: None for the kind of device that was
+    not planned for.
+    """
 
     objective: str
     family: str
+    device: str
     finished: int
-    forecast: float
+    forecast: float | None
     seconds: float
 
     @property
-    def ratio(self) -> float:
+    def unit(self) -> str:
+        """What the hours are."""
+        return _hours_of(self.device)
+
+    @property
+    def ratio(self) -> float | None:
         """What they took by what was forecast."""
-        return self.seconds / self.forecast
+        return None if self.forecast is None else self.seconds / self.forecast
 
 
 def compared(recorded: Recorded) -> list[Compared]:
-    """Finished trainings by objective, supervised ones first, and family; the last of all together."""
+    """Finished trainings by objective, supervised ones first, and family; then all together.
+
+    First those on the device that is planned for, then those on GPUs and on CPUs that have no forecast.
+    """
+    without = [[one for one in recorded.others if one.device == device] for device in (CUDA, CPU)]
+    return [*_compared(recorded.runs, True), *(row for group in without for row in _compared(group, False))]
+
+
+def _compared(runs: Sequence[FinishedRun], forecast: bool) -> Iterator[Compared]:
     groups: dict[tuple[str, str], list[FinishedRun]] = {}
-    for one in recorded.runs:
+    for one in runs:
         groups.setdefault((one.estimate.run.training_recipe.objective, one.estimate.run.family), []).append(one)
     found = sorted(groups.items(), key=lambda item: (item[0][0] != "supervised", item[0]))
-    everything = [(("all", "all"), list(recorded.runs))] if found else []
-    return [
-        Compared(*key, len(group), sum(one.estimate.seconds for one in group), sum(one.seconds for one in group))
-        for key, group in (*found, *everything)
-    ]
+    everything = [(("all", "all"), list(runs))] if found else []
+    for key, group in (*found, *everything):
+        expected = sum(one.estimate.seconds * one.cores for one in group) if forecast else None
+        yield Compared(*key, group[0].device, len(group), expected, sum(one.seconds * one.cores for one in group))
 
 
 def corrected(estimates: Iterable[RunEstimate], recorded: Recorded) -> list[RunEstimate]:
@@ -137,11 +191,20 @@ def corrected(estimates: Iterable[RunEstimate], recorded: Recorded) -> list[RunE
     return [recorded.estimate(one) for one in estimates]
 
 
+def _hours_of(device: str) -> str:
+    return "GPU-hours" if device == CUDA else "CPU-hours"
+
+
 def _share(study: LoadedStudy, run: Run) -> float:
     """Seconds of a GPU in a second by the clock of this run."""
     if is_large(study, [run]):
         return float(max(job_gpus(study, [run]), 1))
-    return 1 / max(study.config.training.side_by_side, 1)
+    return 1 / _beside(study, run)
+
+
+def _beside(study: LoadedStudy, run: Run) -> int:
+    """Runs that a device trains at one time, this among them."""
+    return 1 if is_large(study, [run]) else max(study.config.training.side_by_side, 1)
 
 
 def _keys(run: Run) -> tuple[tuple[str, ...], ...]:

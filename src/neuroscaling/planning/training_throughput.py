@@ -19,6 +19,8 @@ from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.networks import GPUS, RATES_FOLDER, SINGLE, calibrated_devices, devices_named
 
 DEFAULT_GPU = "a100"
+CPU_WORD = " CPU, "
+"""In the names of calibrated CPUs."""
 # Shares of the peak that training reaches in half precision. Convolutions with batch normalisation: published figures
 # of ResNet-50 on A100 and H100 lie at 14 to 20 %, timm's on an RTX 3090 at 15 to 27 %; transformers at 20 to 50 %;
 # depthwise convolutions wait for memory: EfficientNet-B0 reaches 3 %.
@@ -136,6 +138,11 @@ class Speeds:
 
     gpu: str
     measured: dict[RateKey, TrainingRate] = field(default_factory=dict)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the device is a CPU: one that was calibrated, since none is stated."""
+        return any(CPU_WORD in rate.device for rate in self.measured.values())
 
     def of(self, run: Run, macs: int) -> Speed:
         """Speed of `run`'s network of `macs`: measured as the network is defined now, else a stated share."""
