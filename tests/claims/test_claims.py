@@ -244,9 +244,9 @@ def test_bias_that_rests_on_few_images_is_supported_in_part():
     claim = judged(bias(high, low, many_images_group2=high))[BIAS]
     assert claim["verdict"] == "supported in part"
     assert claim["evidence"][2]["text"].startswith(
-        "Trained on 300 images a class or on all, both. strong prior minus weak"
+        "Trained on 300 images per class or on all, both. strong prior minus weak"
     )
-    assert "half of the strong had 790 images a class or more, half of the weak 30" in claim["limits"]
+    assert "half of the strong had 790 images per class or more, half of the weak 30" in claim["limits"]
 
 
 def test_bias_that_turns_with_the_form_among_many_images_depends_on_it():

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.core import machine
+from neuroscaling.core import tries
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.logs import script_logging
+from neuroscaling.core.machine import GRANTED
 from neuroscaling.core.tries import CUT_OFF, DONE, FAILED, STOPPED, begin_try, log_of, moment, read_tries, tries_file
 
 
@@ -46,11 +47,11 @@ def test_tries_are_told_with_their_end_and_the_log_has_the_last(tmp_path: Path, 
 
 @pytest.mark.parametrize("said, gpus", [({"CUDA_VISIBLE_DEVICES": ""}, 0), ({"SLURM_JOB_GPUS": "3"}, 2), ({}, 0)])
 def test_a_job_that_has_no_gpu_takes_hours_of_its_cores(tmp_path: Path, monkeypatch, said, gpus):
-    for key in machine.GRANTED:
+    for key in GRANTED:
         monkeypatch.delenv(key, raising=False)
     for key, value in said.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setattr(machine, "DRIVERS", (tmp_path / "nvidiactl",))
+    monkeypatch.setattr(tries, "DRIVERS", (tmp_path / "nvidiactl",))
     log = tmp_path / "vit.log"
     with script_logging(str(log), ["vit"], 2, 3):
         pass
@@ -58,7 +59,7 @@ def test_a_job_that_has_no_gpu_takes_hours_of_its_cores(tmp_path: Path, monkeypa
     hour = replace(one, seconds=3600.0)
     assert (one.gpus, hour.gpu_seconds, hour.cpu_seconds) == (gpus, 3600 * gpus, 0 if gpus else 3 * 3600)
     (tmp_path / "nvidiactl").touch()
-    assert machine.has_gpu() is (said.get("CUDA_VISIBLE_DEVICES") != "")
+    assert tries.has_gpu() is (said.get("CUDA_VISIBLE_DEVICES") != "")
 
 
 def test_a_try_that_was_killed_ends_with_its_log_when_the_next_begins(tmp_path: Path):

@@ -190,7 +190,7 @@ def test_resamples_with_infinite_parameters_are_counted():
     bootstraps.loc[:2, "A"] = np.inf
     plan = plan_for_score(finished(fit, bootstraps), 0.5)
     assert (plan.resamples, plan.dropped) == (197, 3)
-    assert "3 of 200 resamples have no usable parameters and are left out" in plan.statements
+    assert "left out: 3 of 200 resamples, without usable parameters" in plan.statements
 
 
 def test_an_asymptote_that_is_not_identified_is_said():

@@ -95,7 +95,7 @@ def test_points_without_the_middle_quantity_are_counted(tmp_path):
     table = score_table()
     table.loc[:2, "acc"] = np.nan
     content, _ = fit_table(table, job_of(tmp_path).settings)
-    assert [row["reason"] for row in content["compared"] if "of acc" in row["form"]] == ["3 points have no acc"]
+    assert [row["reason"] for row in content["compared"] if "of acc" in row["form"]] == ["3 points without acc"]
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ def test_a_study_answers_in_two_sentences():
         "in the data, in V4."
     )
     assert second == (
-        "Of 3 laws, 1 level off, 1 show no end within the data, 1 can't be tested with these data. 1 of 1 rest on one "
-        "group of points or more."
+        "Of 3 laws, 1 levels off, 1 shows no end within the data, 1 can't be tested with these data. 1 of 1 rests on "
+        "one group of points or more."
     )
     assert findings([("Nothing", [answer_of(UNTESTED)])]) == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.cli.output import FORMATS, show, tell
-from neuroscaling.core.errors import Problem, StudyError, listing, nearest
+from neuroscaling.core.errors import Problem, StudyError, counted, listing, nearest
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.run_table import Run
 
@@ -29,7 +29,7 @@ def print_checkpoint_audit(options: argparse.Namespace) -> int:
     verdicts = [row["verdict"] for row in rows]
     if OTHER_ORDER in verdicts:
         told = "classes are numbered in the order of the folders' names: name these as the data set's author did"
-        tell([f"{OTHER_ORDER} ({verdicts.count(OTHER_ORDER)} networks): {told}"])
+        tell([f"{OTHER_ORDER} ({counted(verdicts.count(OTHER_ORDER), 'network')}): {told}"])
     return int(any(verdict not in (AGREES, NOT_HERE, NOT_STATED) for verdict in verdicts))
 
 
@@ -77,7 +77,13 @@ def add_checkpoint_audit(commands: argparse._SubParsersAction[argparse.ArgumentP
     parser = commands.add_parser("audit-checkpoints", help=text, description=text)
     parser.set_defaults(command=print_checkpoint_audit)
     parser.add_argument("study", type=Path, metavar="STUDY", help="the study that has them")
-    parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="one folder of images a class")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="a folder with a folder of images for each class",
+    )
     parser.add_argument(
         "--dataset", metavar="NAME", help="the data set that the images are of, where there are several"
     )

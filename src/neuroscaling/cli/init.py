@@ -9,9 +9,9 @@ from pathlib import Path
 from neuroscaling.cli import init_recordings, init_study
 from neuroscaling.cli.init_recordings import Recordings
 from neuroscaling.cli.init_study import DIGITS, NONE, Images, Plan, data_name, fits_text, study_text
-from neuroscaling.cli.output import counted, tell
+from neuroscaling.cli.output import tell
 from neuroscaling.cli.run import shipped_profiles
-from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, nearest
+from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, counted, nearest
 from neuroscaling.core.installation import PIPELINE
 from neuroscaling.core.table_files import read_any_table
 from neuroscaling.study import architectures

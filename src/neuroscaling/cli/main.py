@@ -24,7 +24,7 @@ from neuroscaling.cli.run import add_run_options, run_study
 from neuroscaling.cli.run_summary import INTERRUPTED
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import add_status_options, print_status
-from neuroscaling.core.errors import NeuroscalingError, StudyError, nearest
+from neuroscaling.core.errors import NeuroscalingError, StudyError, counted, nearest
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.provenance import VERSION
 from neuroscaling.study import architectures
@@ -166,7 +166,7 @@ def _check(options: argparse.Namespace) -> None:
     if problems or study is None:
         raise StudyError({str(problem): problem for problem in problems}.values())
     print(
-        f"{study.file}: {len(study.runs)} runs, {len(study.fits)} fits, no problem found",
+        f"{study.file}: {counted(len(study.runs), 'run')}, {counted(len(study.fits), 'fit')}, no problem found",
         *study.left_out_notes(),
         *average_notes(study),
         sep="\n",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from neuroscaling.core.errors import counted
 from neuroscaling.laws.number_words import LARGEST_SIZE, bounded, tells
 from neuroscaling.store.contents import STAGES, Artefact
 from neuroscaling.store.verify import Checked
@@ -124,11 +125,6 @@ def tell(notes: Sequence[object]) -> None:
     """Print lines to standard error."""
     for note in notes:
         print(note, file=sys.stderr)
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things: `1 run`, `3 runs`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def in_units(size: float) -> str:

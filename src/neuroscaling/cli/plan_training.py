@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from neuroscaling.cli.output import GIGA, HOUR, counted, rounded
+from neuroscaling.cli.output import GIGA, HOUR, rounded
+from neuroscaling.core.errors import counted
 from neuroscaling.planning.recorded_speed import CPU, CUDA, Recorded, compared, corrected
 from neuroscaling.planning.training_jobs import packs_of
 from neuroscaling.planning.training_throughput import MEASURED, RECORDED, Speeds

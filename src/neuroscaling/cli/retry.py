@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from neuroscaling.campaign.watch import Failed, Watch
 from neuroscaling.campaign.words import failed_in_words
-from neuroscaling.cli.output import counted, tell
+from neuroscaling.cli.output import tell
 from neuroscaling.cli.run import add_run_options, run_study
-from neuroscaling.core.errors import Problem, StudyError, nearest
+from neuroscaling.core.errors import Problem, StudyError, counted, nearest
 from neuroscaling.core.leases import Held, held
 from neuroscaling.core.records import FAILURE_RECORD, RUN_RECORD, read_run
 from neuroscaling.study.loaded_study import LoadedStudy, load_study

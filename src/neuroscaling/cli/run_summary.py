@@ -5,7 +5,7 @@ from pathlib import Path
 
 from neuroscaling.campaign.driver_log import DriverLog, Failure
 from neuroscaling.campaign.watch import Stage, Watch
-from neuroscaling.cli.output import counted
+from neuroscaling.core.errors import counted
 from neuroscaling.core.progress import in_time
 from neuroscaling.study.loaded_study import LoadedStudy
 

@@ -111,6 +111,11 @@ def nearest(value: object, allowed: Iterable[object]) -> str:
     return matches[0] if matches else ""
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 run`, `3,000 runs`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def listing(values: Sequence[object], limit: int = 12) -> str:
     """`values` in one line, shortened after `limit` of them with a count of the rest."""
     shown = ", ".join(str(v) for v in values[:limit])

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.installation import extras_told
-from neuroscaling.core.machine import has_gpu, keep_freed_memory
-from neuroscaling.core.tries import begin_try, end_try
+from neuroscaling.core.machine import keep_freed_memory
+from neuroscaling.core.tries import begin_try, end_try, has_gpu
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

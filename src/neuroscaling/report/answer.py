@@ -5,6 +5,7 @@ Everything here is said by rules from the records of the fits.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -275,14 +276,20 @@ def _where(own: Sequence[Answer], n: int) -> str:
 
 def _counted(every: Sequence[Answer]) -> str:
     """All laws of a study in a sentence."""
-    kinds = [one.kind for one in every]
+    kinds = Counter(one.kind for one in every)
+    # Of one law, and of several.
     words = {
-        SATURATES: "level off", UNDECIDED: "may or may not, as forms fit alike",
-        GROWS_ON: "show no end within the data",
-        LINE: "are straight lines in log x", FLAT: "establish no growth", UNCLEAR: "do not identify where growth ends",
-        UNTESTABLE: "can't be tested with these data",
-    }  # fmt: skip
-    parts = [f"{kinds.count(kind)} {text}" for kind, text in words.items() if kind in kinds]
+        SATURATES: ("levels off", "level off"),
+        UNDECIDED: ("may or may not, as forms fit alike",) * 2,
+        GROWS_ON: ("shows no end within the data", "show no end within the data"),
+        LINE: ("is a straight line in log x", "are straight lines in log x"),
+        FLAT: ("establishes no growth", "establish no growth"),
+        UNCLEAR: ("does not identify where growth ends", "do not identify where growth ends"),
+        UNTESTABLE: ("can't be tested with these data",) * 2,
+    }
+    parts = [f"{kinds[kind]} {both[kinds[kind] > 1]}" for kind, both in words.items() if kinds[kind]]
     judged = [one.stands for one in every if one.stands is not None]
-    ground = f" {judged.count(False)} of {len(judged)} rest on one group of points or more." if judged else ""
+    shaky = judged.count(False)
+    rest = "rests" if shaky == 1 else "rest"
+    ground = f" {shaky} of {len(judged)} {rest} on one group of points or more." if judged else ""
     return f"Of {len(every)} laws, {', '.join(parts)}.{ground}"

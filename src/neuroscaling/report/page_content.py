@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.errors import percent
+from neuroscaling.core.errors import counted, percent
 from neuroscaling.core.score_scales import LOSS, NO_CORRELATION, SCALE_SEPARATOR, reason_category
 from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among
@@ -226,16 +226,19 @@ def limits(table: pd.DataFrame, fits: list[FitRecord]) -> list[str]:
         )
     empty = int(table["score"].isna().sum())
     if empty:
-        sentences.append(f"{empty} of {len(table)} scores are missing; fits leave them out and say so{_why(table)}.")
+        missing = f"{empty} of {counted(len(table), 'score')} {'is' if empty == 1 else 'are'} missing"
+        sentences.append(f"{missing}; fits leave {'it' if empty == 1 else 'them'} out and say so{_why(table)}.")
     untestable = [fit.name for fit in fits if not isinstance(fit, FinishedLaw)]
     if untestable:
-        sentences.append(f"{len(untestable)} of {len(fits)} laws are not testable with these data.")
+        verb = "is" if len(untestable) == 1 else "are"
+        sentences.append(f"{len(untestable)} of {counted(len(fits), 'law')} {verb} not testable with these data.")
     unsaturated = [law.name for law in laws_among(fits) if any("no saturation" in note for note in law.notes)]
     if unsaturated:
-        sentences.append(
-            f"{len(unsaturated)} of {len(fits)} laws show no saturation within the data; their asymptotes are no "
-            "findings."
-        )
+        show, finding = "show", "their asymptotes are no findings"
+        if len(unsaturated) == 1:
+            show, finding = "shows", "its asymptote is no finding"
+        ratio = f"{len(unsaturated)} of {counted(len(fits), 'law')}"
+        sentences.append(f"{ratio} {show} no saturation within the data; {finding}.")
     return sentences + STANDING_LIMITS
 
 

@@ -90,7 +90,7 @@ def _handles() -> list[Artist]:
 
 
 def networks(study: PublishedData) -> Figure:
-    """A panel for each family: average score against compute, a line for each network over the images a class."""
+    """A panel for each family: average score against compute, a line for each network over the images per class."""
     figure, axes = panels(2, 3, panel=(2.7, 2.3), share_x=True, share_y=True)
     frame = supervised(study.models, ["imagenet"])
     for i, (ax, family) in enumerate(zip(axes, FAMILY_ORDER, strict=True)):
@@ -102,7 +102,7 @@ def networks(study: PublishedData) -> Figure:
 
 
 def network_means(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the seeds of each network at each number of images a class: arch, total_flops, n_params, average."""
+    """Mean over the seeds of each network at each number of images per class: arch, total_flops, n_params, average."""
     keys = ["arch", "flex", "n_samples_seen", "total_flops", "n_params"]
     return frame.groupby(keys, as_index=False)["average"].mean()
 
@@ -155,8 +155,8 @@ ALLOCATION_FIGURES = [
     Entry(
         "fig4_compute_chinchilla",
         "The best use of compute: parameters or images",
-        "Left: mean of the five benchmarks of {n} models (ConvNeXt and ViT with 300 images a class and with all); hue: "
-        "images seen, area: parameters, marker: family. The line is the best score that the law of parameters and "
+        "Left: mean of the five benchmarks of {n} models (ConvNeXt and ViT with 300 images per class and with all); "
+        "hue: images seen, area: parameters, marker: family. The line is the best score that the law of parameters and "
         "images gives for each compute, in parity mode. Right: the parameters and images of that best point, as "
         "published (solid) and corrected (dashed); the publication's formula inverts one factor, which moves N and D"
         "{factor} but hardly the score. Bands are pointwise 95 % intervals. Thin dotted lines: the largest N and D of "
@@ -174,10 +174,10 @@ ALLOCATION_FIGURES = [
         "fig4_compute_arch",
         "Average alignment against compute, by network",
         "Mean of the five benchmarks of the models on ImageNet, a panel for each family. A line joins one network over "
-        "its numbers of images a class (means over the seeds); marker area: parameters. The flexible variants, trained "
-        "with all images only, are points without a line. Grey: all families.",
-        "Networks have one seed at 3, 30 and 300 images a class and three at the others. No law is fitted. FLOPs leave "
-        "out the attention products of ViT.",
+        "its numbers of images per class (means over the seeds); marker area: parameters. The flexible variants, "
+        "trained with all images only, are points without a line. Grey: all families.",
+        "Networks have one seed at 3, 30 and 300 images per class and three at the others. No law is fitted. FLOPs "
+        "leave out the attention products of ViT.",
         networks,
     ),
 ]

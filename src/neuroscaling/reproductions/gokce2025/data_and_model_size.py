@@ -60,7 +60,7 @@ def _law_handles() -> list[Artist]:
 
 
 def seen_by_dataset(study: PublishedData) -> pd.DataFrame:
-    """Supervised models on seven data sets; ConvNeXt and ViT with 300 images a class and with all."""
+    """Supervised models on seven data sets; ConvNeXt and ViT with 300 images per class and with all."""
     return at_published_sizes(supervised(study.models, DATASET_LOOKS))
 
 
@@ -112,8 +112,8 @@ SAMPLE_FIGURES = [
         "fig3_sample_scaling",
         "Average alignment against images seen, by data set",
         "Mean of the five benchmarks against the images seen in training, for seven data sets; infimnist in grey. "
-        "ConvNeXt and ViT enter with 300 images a class and with all. ImageNet and ecoset: solid laws with 95 % bands "
-        f"of the bootstraps; other data sets: dashed laws without band. {BEYOND}",
+        "ConvNeXt and ViT enter with 300 images per class and with all. ImageNet and ecoset: solid laws with 95 % "
+        f"bands of the bootstraps; other data sets: dashed laws without band. {BEYOND}",
         "The other data sets have {fewest} to {most} models each, nearly all ResNet-18 with one seed: the exponents of "
         "their laws are not identified, and their order at a given D rests on few points. Images seen are nominal: "
         f"batches that were dropped are not counted. {SEEDS}",
@@ -127,8 +127,8 @@ SAMPLE_FIGURES = [
         "Mean of the five benchmarks against the images seen in training, for the models on ImageNet and ecoset. Lines "
         "join the means of a family's named networks, which were trained at every number of images; the flexible "
         "variants are drawn as points only.",
-        "ConvNeXt and ViT were trained for 300 epochs, the others for 100: with the same images a class they stand at "
-        "three times the D. Repeating the same few images is not the same as seeing new ones. No law is fitted and "
+        "ConvNeXt and ViT were trained for 300 epochs, the others for 100: with the same images per class they stand "
+        "at three times the D. Repeating the same few images is not the same as seeing new ones. No law is fitted and "
         "the means have no error bars.",
         efficiency,
     ),

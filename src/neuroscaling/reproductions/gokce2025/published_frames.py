@@ -103,7 +103,7 @@ def supervised(frame: pd.DataFrame, datasets: Iterable[str] = DATASETS) -> pd.Da
 
 
 def at_published_sizes(frame: pd.DataFrame) -> pd.DataFrame:
-    """ConvNeXt and ViT only at 300 images a class and at full data, as in the published laws of samples."""
+    """ConvNeXt and ViT only at 300 images per class and at full data, as in the published laws of samples."""
     return frame[~frame["family"].isin(["ConvNeXt", "ViT"]) | frame["samples_per_class"].isin([0, 300])]
 
 

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-ATTACK = "ffgsm_eps-1_alpha-125-ep10"  # the main series: five ResNets x seven numbers of images a class
+ATTACK = "ffgsm_eps-1_alpha-125-ep10"  # the main series: five ResNets x seven numbers of images per class
 OBJECTIVE_PANELS = {**TITLES, "average": "Average"}
 LAWS = {**NAMES, "average": "avg"}
 
 
 def simclr_models(study: PublishedData) -> pd.DataFrame:
-    """The ResNets trained with SimCLR: five sizes x seven numbers of images a class."""
+    """The ResNets trained with SimCLR: five sizes x seven numbers of images per class."""
     frame = study.models
     return frame[(frame["ssl_method"] == "simclr") & (frame["family"] == "ResNet")]
 
