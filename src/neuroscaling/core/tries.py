@@ -18,16 +18,12 @@ from typing import Any
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.lease_holders import boot, lives, namespace, slurm_job, started, user_name
-from neuroscaling.core.machine import GRANTED
 
 DONE, FAILED, STOPPED, CUT_OFF = "done", "failed", "stopped", "cut off"
 """How a try ended: well, with an error, by Ctrl-C, or without a word (killed, out of memory or time)."""
 SUFFIX = ".tries.jsonl"
 LONGEST_REASON = 500
 SIGNALLED = 128
-NO_GPU = ("", "-1", "NoDevFiles")
-DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
-"""Files of the drivers of NVIDIA, of AMD, and of Windows' subsystem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +82,6 @@ def tries_file(log: str | Path) -> Path:
 def log_of(tries: Path) -> Path:
     """The log of the job whose tries are recorded in the file `tries`."""
     return tries.with_name(tries.name.removesuffix(SUFFIX) + ".log")
-
-
-def has_gpu() -> bool:
-    """Whether this process was given a GPU, or else is on a machine with one.
-
-    The environment and the drivers' files tell: to load torch takes seconds, and not every job needs it.
-    """
-    told = [os.environ[key] for key in GRANTED if key in os.environ]
-    return any(value not in NO_GPU for value in told) if told else any(file.exists() for file in DRIVERS)
 
 
 def begin_try(log: str | Path, runs: Sequence[str] = (), gpus: int = 0, cpus: int = 1) -> Try:
