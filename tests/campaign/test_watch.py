@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.campaign import watch
+from neuroscaling.campaign.driver_log import DriverLog
 from neuroscaling.campaign.look import DONE, FAILED, LEFT, look
 from neuroscaling.campaign.watch import KILLED, Watch
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.leases import held
-from neuroscaling.core.logs import script_logging
+from neuroscaling.core.logs import FOLLOWS, script_logging
 from neuroscaling.core.tries import begin_try
 from neuroscaling.study.slurm_queue import Job
 from tests.support.campaign import Campaign, campaign, half_done
@@ -192,6 +193,44 @@ def test_a_job_of_extraction_or_scoring_that_failed_is_told_with_all_that_it_lac
         (failed,) = stages[name].failed
         assert (failed.name, failed.reason, failed.artefacts) == (f"{run}/all", "ZeroDivisionError", 1)
         assert stages[name].n_left == 7
+
+
+def test_an_extraction_that_failed_in_the_job_of_a_training_is_told_as_one(fresh):
+    """Its tries are beside its own log; a group of trainings is called otherwise than that of scores."""
+    first, second = fresh.runs[:2]
+    for run in (first, second):
+        fresh.done(run)
+    log = Path("logs/activations/trained-digits-digits-0a1b2c3d/all.log")
+    log.parent.mkdir(parents=True)
+    with pytest.raises(ZeroDivisionError), script_logging(str(log), [first, second], 1):
+        raise ZeroDivisionError
+    stages = {stage.name: stage for stage in Watch(fresh.study).stages}
+    (failed,) = stages["activations"].failed
+    assert (failed.name, failed.artefacts) == ("trained-digits-digits-0a1b2c3d/all", 2)
+    assert stages["train"].failed == [] and stages["activations"].n_left == 6
+    driver = DriverLog(
+        f"Error in rule train:\n    jobid: 4\n    log: {fresh.log(first)} (check log file(s) for error details)\n"
+    )
+    fresh.log(first).parent.mkdir(parents=True)
+    fresh.log(first).write_text(f"2026-11-29 20:47:14,829 INFO neuroscaling: it follows. {FOLLOWS}{log}\n")
+    (told,) = driver.failures()
+    assert (told.name, told.reason) == ("activations trained-digits-digits-0a1b2c3d/all", "ZeroDivisionError")
+    # A later job of the same network takes its place.
+    later = Path(f"logs/activations/{first}/all.log")
+    later.parent.mkdir(parents=True)
+    begin_try(later, [first], 1)
+    (left,) = next(stage for stage in Watch(fresh.study).stages if stage.name == "activations").failed
+    assert left.artefacts == 1
+
+
+def test_a_run_that_failed_in_two_groups_is_told_once(fresh):
+    run = fresh.runs[0]
+    for group in ("trained-digits-digits-0a1b2c3d", run):
+        fresh.log(group).parent.mkdir(parents=True, exist_ok=True)
+        with pytest.raises(ZeroDivisionError), script_logging(str(fresh.log(group)), [run], 1):
+            raise ZeroDivisionError
+    (failed,) = train(fresh).failed
+    assert (failed.name, failed.tries) == (run, 2)
 
 
 def test_a_queue_that_does_not_answer_is_told_where_jobs_went_through_it(fresh, monkeypatch):

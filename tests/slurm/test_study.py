@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from neuroscaling.core.tries import read_tries
+from neuroscaling.report.timings import read_timings
+
 from .lab import HERE, Job, copy_workflow, drive, most_at_once, slurm, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
@@ -38,8 +41,8 @@ class Finished:
     output: str
 
     def gpu_jobs(self) -> list[Job]:
-        """Training and extraction of the networks that are trained."""
-        return [job for job in self.jobs if job.rule in ("train", "activations") and "untrained" not in job.wildcards]
+        """Training of the networks that are trained, with their extraction."""
+        return [job for job in self.jobs if job.rule == "train" and "untrained" not in job.wildcards]
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +75,13 @@ def test_the_report_is_there(finished):
 def test_each_job_is_submitted_once_and_cheap_ones_not_at_all(finished):
     assert {job.state for job in finished.jobs} == {"COMPLETED"}
     counts = Counter(job.rule for job in finished.jobs)
-    assert counts == Counter(simulate=1, stimuli=1, train=4, activations=4, brainscore=4, encoding=4, fits=1)
+    assert counts == Counter(simulate=1, stimuli=1, train=4, brainscore=4, encoding=4, fits=1)
 
 
 def test_gpu_jobs_go_to_the_gpu_node_in_service_and_the_others_to_cpus(finished):
     gpu = finished.gpu_jobs()
     assert {(job.partition, job.node, job.gpus) for job in gpu} == {("gpu", "gpu1", 1)}
-    assert Counter(job.rule for job in gpu) == Counter(train=3, activations=3)
+    assert len(gpu) == 3
     others = {(job.partition, job.node, job.gpus) for job in finished.jobs if job not in gpu}
     assert others == {("cpu", "cpu1", 0)}
 
@@ -91,7 +94,19 @@ def test_an_edited_checkout_is_for_the_next_start(finished):
     copies = list((finished.folder / ".snakemake/neuroscaling/_code").iterdir())
     assert len(copies) == 1, "all jobs ran the code of the start"
     begun = {job.rule for job in finished.jobs if job.start and job.start > min(one.end for one in finished.jobs)}
-    assert {"activations", "brainscore", "encoding", "fits"} <= begun, "they began when the files were broken"
+    assert {"train", "brainscore", "encoding", "fits"} <= begun, "they began when the files were broken"
+
+
+def test_an_extraction_has_its_own_log_and_seconds_though_a_training_does_it(finished):
+    runs = sorted(path.name for path in (finished.folder / "store/activations").iterdir())
+    assert len(runs) == 4
+    for run in runs:
+        assert "stimuli written to" in (finished.folder / f"logs/activations/{run}/all.log").read_text()
+        (own,) = read_tries(finished.folder / f"logs/activations/{run}/all.tries.jsonl")
+        assert (own.outcome, own.runs) == ("done", (run,)) and own.slurm_job_id
+    files = {"activations": ["all"]}
+    (timing,) = read_timings([finished.folder / "benchmarks"], runs, files)
+    assert (timing.stage, timing.jobs) == ("activations", 4) and timing.total_seconds > 0
 
 
 def test_nothing_is_left_to_do_afterwards(finished):

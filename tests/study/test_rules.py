@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from neuroscaling.planning import training_time
+from neuroscaling.planning.job_groups import job_groups
 from neuroscaling.planning.job_resources import Asked
-from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study.benchmark_names import benchmark_files
 from neuroscaling.study.job_parts import WHOLE, parted
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.rules import Rules, dataset_name
-from neuroscaling.study.run_groups import RunGroup, RunGroups, network_groups
+from neuroscaling.study.run_groups import RunGroup
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 IT = "MajajHong2015public.IT-pls"
@@ -27,7 +27,7 @@ TRAINED = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits"}
 def rules(tmp_path: Path):
     """The rules of a small study: two trained networks, an untrained one and pixels."""
 
-    def make(**changes: Any) -> Rules:
+    def make(on_cluster: bool = False, **changes: Any) -> Rules:
         content = {
             "study": "small",
             "store": str(tmp_path / "store"),
@@ -45,7 +45,7 @@ def rules(tmp_path: Path):
         path.write_text(yaml.safe_dump(content))
         study = load_study(path)
         absent = Absent(Targets(study), Inventory(study.store))
-        return Rules(absent, RunGroups(training_groups(study, absent.runs), network_groups(study)))
+        return Rules(absent, job_groups(absent, on_cluster))
 
     return make
 
@@ -126,6 +126,51 @@ def test_a_network_has_four_jobs_whatever_it_is_scored_on_and_packed_ones_share_
     many = [{**TRAINED, "samples_per_class": [1, "all"], "seeds": list(range(20))}]
     packed = rules(**brain, runs=many, runs_per_job=20, training={"runs_per_job": 20})
     assert sum(jobs_of_networks(packed).values()) <= 0.3 * len(packed.study.runs) == 12
+
+
+def test_on_a_cluster_the_job_that_makes_a_network_extracts_its_activations_too(rules):
+    ask = rules(on_cluster=True)
+    network = ask.groups.networks[0].label
+    (stimuli,) = ask.targets.sets
+    assert f"stimuli/{stimuli}/manifest.json" in names(ask, ask.before_training(network))
+    assert [(job.run.run, job.output.parent.name) for job in ask.extractions_of(
+        ask.extracted_after_training(network))] == [(network, network)]  # fmt: skip
+    assert ask.extractions(network, WHOLE) == []
+    for before in (ask.before_encoding(network, WHOLE), ask.before_brainscore(network, WHOLE)):
+        assert f"train/{network}" in names(ask, before) and not any("activations/" in one for one in names(ask, before))
+    jobs = jobs_of_networks(ask)
+    assert jobs["activations/"] == 0 and jobs["train/"] == jobs["scores/encoding/"] == len(ask.study.runs)
+    alone, with_it = (Asked(ask.targets).making(ask.trained_runs(network), 2, pairs) for pairs in (
+        [], ask.extracted_after_training(network)))  # fmt: skip
+    extraction = Asked(ask.targets).extraction(ask.extracted_after_training(network)).at(2)
+    assert with_it.mem_mb == max(alone.mem_mb, extraction.mem_mb)
+    assert with_it.gpu_memory_mb == max(alone.gpu_memory_mb, extraction.gpu_memory_mb)
+    assert with_it.minutes == alone.minutes + extraction.minutes
+
+
+def test_a_network_that_is_there_is_extracted_by_a_job_of_its_own_also_on_a_cluster(rules):
+    ask = rules(on_cluster=True, runs_per_job=2)
+    first, second = ask.groups.networks[0].runs
+    put(ask, ask.study.store.run(first) / "run.json")
+    (ask.study.store.run(first) / "run.json").write_text('{"weights": "weights-ep1.safetensors"}')
+    put(ask, ask.study.store.run(first) / "weights-ep1.safetensors")
+    again = rules(on_cluster=True, runs_per_job=2)
+    label = again.groups.networks[0].label
+    assert [job.run.run for job in again.extractions(label, WHOLE)] == [first]
+    before = names(again, again.before_encoding(label, WHOLE))
+    assert {f"activations/{label}/all", f"train/{second}"} <= set(before)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"extraction": {"slices": 3}}, {"training": {"small": 0, "gpus": 2}}, {"training": {"small": 0, "nodes": 2}}],
+    ids=["slices", "GPUs", "nodes"],
+)
+def test_an_extraction_that_is_split_up_or_would_keep_gpus_from_work_is_a_job_of_its_own(rules, changes):
+    ask = rules(on_cluster=True, **changes)
+    network = ask.groups.networks[0].label
+    assert ask.extracted_after_training(network) == [] and len(ask.extractions(network, WHOLE)) == 1
+    assert f"activations/{network}/all" in names(ask, ask.before_encoding(network, WHOLE))
 
 
 def test_pixels_have_no_scores_of_brain_score(rules):

@@ -193,3 +193,13 @@ def test_a_study_without_its_images_can_be_planned_and_dry_run_but_not_started(t
     started = workdir.snakemake("--config", "study=away.yaml", "planning=true", study=None, check=False)
     assert started.returncode != 0 and "no root" in started.stdout
     assert not list(workdir.path.glob("store/runs/*")) and (ROOT / "Snakefile").is_file()
+
+
+def test_on_a_cluster_a_dry_run_shows_the_jobs_of_the_start_and_decides_nothing(tmp_path):
+    """What submits is told by the command line or its profile; what was chosen is kept by a start alone."""
+    workdir = prepared(tmp_path / "work", runs=[{**RUNS, "recipe": "recipes/brief.yaml"}], fits=[], runs_per_job=1)
+    shown = workdir.snakemake("--dry-run", "--profile", "profiles/slurm", study="packed.yaml").stdout
+    planned = jobs(shown)
+    assert (planned["train"], planned["activations"], planned["brainscore"]) == (1, 0, 4)
+    assert re.search(r"^Job \d+: Train 4 networks \(trained-digits-brief-[0-9a-f]{8}\), with activations$", shown, re.M)
+    assert not list(workdir.path.glob(".snakemake/neuroscaling/packed/executor.json"))

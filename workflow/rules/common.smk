@@ -13,12 +13,12 @@ from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
 from neuroscaling.core.installation import IN_IMAGE, PIPELINE, interpreter
 from neuroscaling.planning import training_time
+from neuroscaling.planning.job_groups import job_groups
 from neuroscaling.planning.job_resources import Asked
-from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study import (
     driver_lock,
+    executor_choice,
     layer_choice,
-    run_groups,
     session,
     slurm_queue,
     wanted,
@@ -32,8 +32,19 @@ from neuroscaling.study.rules import (
     AFTER_TRAINING,
     Rules,
     dataset_name,
-    needs_gpu,
 )
+from neuroscaling.study.run_groups import needs_gpu
+
+
+def submits(name):
+    """Whether jobs of the study go to a cluster, by the driver's command line; jobs read what the driver chose."""
+    kept = executor_choice.choice_file(name)
+    if not workflow.is_main_process:
+        return executor_choice.read_choice(kept)
+    on_cluster = executor_choice.is_cluster(executor_named())
+    if executor_started():
+        executor_choice.write_choice(kept, on_cluster)
+    return on_cluster
 
 
 def decided(name):
@@ -67,15 +78,13 @@ try:
         session.begin_session(ABSENT)
         for note in STUDY.left_out_notes():
             print(note, file=sys.stderr)
+    GROUPS = job_groups(ABSENT, submits(STUDY.config.study))
 except NeuroscalingError as error:
     raise WorkflowError(
         f"The study can't be run.\n\n{error}\n\n{len(error.problems)} problem(s); nothing was started. "
         "`neuroscaling check STUDY` looks at the images and builds the networks too."
     )
 
-GROUPS = run_groups.RunGroups(
-    training_groups(STUDY, ABSENT.runs), run_groups.network_groups(STUDY)
-)
 STORE, TRAINING = STUDY.store, STUDY.config.training
 RESULTS = STUDY.results.root
 ASK = Rules(ABSENT, GROUPS)

@@ -1,6 +1,7 @@
 # Whether this start of Snakemake will start jobs, and submit them to Slurm. While rules are read, only the command line
 # tells.
 import contextlib
+import functools
 import io
 import shutil
 import sys
@@ -15,18 +16,30 @@ list_input_changes list_rules list_target_rules print_compilation report rulegra
 """.split()
 
 
-def executor_started():
-    """The name of the executor, as the command line and its profiles set it; None where no job will be started."""
+@functools.cache
+def command_line():
+    """Snakemake's options, as the command line and its profiles set them; None where it is another program's."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             # It names the profiles, and has done so already.
-            _, options = parse_args(sys.argv[1:])
+            return parse_args(sys.argv[1:])[1]
     except SystemExit:
         # A program that uses Snakemake has a command line of its own.
         return None
+
+
+def executor_named():
+    """The name of the executor of this start, or of the one that a dry run shows; None where nobody knows."""
+    options = command_line()
+    return (options.executor or "local") if options else None
+
+
+def executor_started():
+    """The name of the executor; None where no job will be started."""
+    options = command_line()
     if any(getattr(options, name, None) for name in NO_START):
         return None
-    return options.executor or "local"
+    return executor_named()
 
 
 def submits_to_slurm():

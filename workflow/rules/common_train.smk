@@ -3,7 +3,24 @@
 
 def training_asks(wildcards, attempt):
     """Memory and time of a job that makes runs, by the plan and by what like runs took."""
-    return ASKED.making(ASK.trained_runs(wildcards.job), attempt)
+    pairs = ASK.extracted_after_training(wildcards.job)
+    return ASKED.making(ASK.trained_runs(wildcards.job), attempt, pairs)
+
+
+def trained_title(wildcards):
+    """What a training job makes, for its message."""
+    also = ASK.extracted_after_training(wildcards.job)
+    return GROUPS.to_train[wildcards.job].title + (", with activations" if also else "")
+
+
+def training_gpus(wildcards):
+    """GPUs of a training job; an extraction that follows takes one, where any of the runs needs it."""
+    runs, pairs = ASK.trained_runs(wildcards.job), ASK.extracted_after_training(
+        wildcards.job
+    )
+    return max(
+        training_time.job_gpus(STUDY, runs), int(bool(pairs) and needs_gpu(runs))
+    )
 
 
 def training_nodes(wildcards):

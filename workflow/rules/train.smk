@@ -46,7 +46,8 @@ rule pack:
         "../scripts/pack.py"
 
 
-# Runs that are there belong to no job: neither another group nor another study makes them anew.
+# Runs that are there belong to no job: neither another group nor another study makes them anew. On a cluster the job
+# extracts their activations too, where it has no more GPUs than that takes.
 rule train:
     input:
         lambda w: ASK.before_training(w.job),
@@ -62,14 +63,15 @@ rule train:
     threads: TRAINING.cpus
     resources:
         **STEPS_OF_NODES,
-        gpu=lambda w: training_time.job_gpus(STUDY, ASK.trained_runs(w.job)),
+        gpu=training_gpus,
         nodes=training_nodes,
         mem_mb=lambda w, attempt: training_asks(w, attempt).mem_mb,
         gpu_memory_mb=lambda w, attempt: training_asks(w, attempt).gpu_memory_mb,
         runtime=lambda w, attempt: training_asks(w, attempt).minutes,
     params:
         jobs=lambda w: ASK.runs_to_train(w.job),
-        title=lambda w: GROUPS.to_train[w.job].title,
+        extractions=lambda w: ASK.extractions_of(ASK.extracted_after_training(w.job)),
+        title=trained_title,
     message:
         "Train {params.title}"
     script:

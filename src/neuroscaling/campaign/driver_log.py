@@ -4,12 +4,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuroscaling.core.logs import FOLLOWS
+
 PLANNED = re.compile(r"^(Job stats:|Nothing to be done)", re.M)
 ERROR = re.compile(r"^Error in (?:rule|group) ([^\s:]+):\n((?:    .*\n)+)", re.M)
 DRY_RUN = "This was a dry-run"
 FINISHED = re.compile(r"^Finished jobid: (\d+)", re.M)
 # A message of a script's log: the time, the level, who speaks, what.
 MESSAGE = re.compile(r"^\d{4}-\d\d-\d\d \S+ ERROR \S+: (.*(?:\n(?!\d{4}-\d\d-\d\d ).*)*)", re.M)
+
+FOLLOWING = re.compile(rf"{re.escape(FOLLOWS)}(\S.*)$")
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,11 @@ class DriverLog:
         done = [(int(number), match.start()) for match in FINISHED.finditer(self.text) for number in match.groups()]
         for match in ERROR.finditer(self.text):
             facts = dict(re.findall(r"^    (\w+): (.*)$", match[2], re.M))
-            number, log = facts.get("jobid", "0"), facts.get("log", "").split(" (check log")[0]
+            number, own = facts.get("jobid", "0"), facts.get("log", "").split(" (check log")[0]
             if not any(str(job) == number and place > match.start() for job, place in done):
-                found[number] = Failure(_job_name(match[1], log), reason_in(log, facts.get("message", "")), log)
+                log = last_log(own)
+                rule = match[1] if log == own else Path(log).parents[1].name
+                found[number] = Failure(_job_name(rule, log), reason_in(log, facts.get("message", "")), log)
         return list(found.values())
 
 
@@ -70,17 +76,25 @@ def last_start(folder: Path) -> DriverLog | None:
     return None
 
 
+def last_log(log: str) -> str:
+    """The log of a job's last kind of work: the one that its log ends with, else this one itself."""
+    return next((found[1] for line in _text(log).splitlines()[-1:] if (found := FOLLOWING.search(line))), log)
+
+
 def reason_in(log: str, told: str = "") -> str:
     """Why a job failed, in a line: the last error of its log, else what Snakemake was told of it (by Slurm)."""
-    try:
-        text = Path(log).read_text(encoding="utf-8", errors="replace") if log else ""
-    except OSError:
-        text = ""
-    if errors := MESSAGE.findall(text):
+    if errors := MESSAGE.findall(_text(log)):
         lines = [line.strip() for line in errors[-1].splitlines() if line.strip()]
         is_trace = lines and lines[0].startswith("Traceback")
         return (lines[-1] if is_trace else lines[0]) if lines else "an error without a message"
     return told if told not in ("", "None") else "it was ended without a message"
+
+
+def _text(log: str) -> str:
+    try:
+        return Path(log).read_text(encoding="utf-8", errors="replace") if log else ""
+    except OSError:
+        return ""
 
 
 def _job_name(rule: str, log: str) -> str:

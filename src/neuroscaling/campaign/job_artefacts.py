@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from neuroscaling.core.records import RUN_RECORD
-from neuroscaling.planning.training_jobs import training_groups
+from neuroscaling.planning.job_groups import job_groups
 from neuroscaling.study.benchmark_names import MAKERS
-from neuroscaling.study.job_parts import Parts
-from neuroscaling.study.run_groups import RunGroups, network_groups
+from neuroscaling.study.job_parts import WHOLE, Parts
+from neuroscaling.study.run_groups import RunGroups
 from neuroscaling.study.wanted import Absent
 
 TRAIN, STIMULI, ACTIVATIONS, LAYERS, SCORES, FITS, REPORT = (
@@ -27,9 +27,10 @@ STAGE_OF = {
 
 @dataclass(frozen=True)
 class JobArtefacts:
-    """The jobs of a study, and what they make. absent: what has to be made."""
+    """The jobs of a study, and what they make. absent: what has to be made; on_cluster: as `job_groups` takes it."""
 
     absent: Absent
+    on_cluster: bool = False
 
     @cached_property
     def groups(self) -> RunGroups:
@@ -37,19 +38,22 @@ class JobArtefacts:
 
         Groups of trainings of an earlier start had more runs: what these jobs make, their tries tell.
         """
-        study = self.absent.targets.study
-        return RunGroups(training_groups(study, self.absent.runs), network_groups(study))
+        return job_groups(self.absent, self.on_cluster)
 
     def of(self, rule: str, name: str, runs: tuple[str, ...] = ()) -> list[Path] | None:
         """What the job of `rule` makes whose log is called `name`; None for a job of another study.
 
-        runs: that the job says it makes, where it does; a group of trainings is another one at each start.
+        runs: that the job says it makes, where it does; a group of trainings is another one at each start, and so is
+        one whose activations are extracted with them.
         """
         study, store = self.absent.targets.study, self.absent.targets.store
         if rule == "train":
             own = runs or (self.groups.to_train[name].runs if name in self.groups.to_train else (name,))
             return [store.run(run) / RUN_RECORD for run in own if run in study.runs] or None
-        return self._known.get((rule, name))
+        known = self._known.get((rule, name))
+        if known is None and rule == ACTIVATIONS and name.endswith(f"/{WHOLE}"):
+            known = [path for (run, _), path in self.absent.targets.all_activations.items() if run in runs]
+        return known or None
 
     def of_study(self, rule: str, name: str) -> list[Path] | None:
         """The same of the study's own jobs; nothing where no single file stands for what they make."""

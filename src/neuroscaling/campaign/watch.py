@@ -29,6 +29,7 @@ from neuroscaling.core.progress import Progress, progress_beside, progress_of_ru
 from neuroscaling.core.records import FAILED, FAILURE_RECORD, unchecked_record
 from neuroscaling.core.tries import CUT_OFF, SUFFIX, Try, cut_off, log_of, moment, read_tries
 from neuroscaling.core.tries import FAILED as ENDED_BADLY
+from neuroscaling.study.executor_choice import choice_file, read_choice
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.slurm_queue import Job, earlier_jobs, reason_in_words
 from neuroscaling.study.wanted import Absent, Inventory, Targets
@@ -135,7 +136,7 @@ class Watch:
         self.targets = Targets(study)
         self.inventory = Inventory(study.store)
         self.absent = Absent(self.targets, self.inventory)
-        self.jobs = JobArtefacts(self.absent)
+        self.jobs = JobArtefacts(self.absent, read_choice(choice_file(study.config.study, folder)))
         self.queue_problem = ""
 
     @cached_property
@@ -236,10 +237,13 @@ class Watch:
     def _told_by_tries(self, stages: dict[str, Stage]) -> dict[Path, Try]:
         """Add what jobs took and how they failed; what jobs that live make, with the try that does."""
         alive: dict[Path, Try] = {}
+        latest = self._latest
         for job in self.tries:
             stage = stages.setdefault(STAGE_OF.get(job.rule, job.rule), Stage(STAGE_OF.get(job.rule, job.rule), []))
             last = job.tries[-1]
-            left = [path for path in job.makes if path in self._left(stage)] if stage.wanted else job.makes
+            # What another job tried later is told of that one: groups of runs are others at each start.
+            makes = [path for path in job.makes if latest[path] is job]
+            left = [path for path in makes if path in self._left(stage)] if stage.wanted else makes
             if not last.outcome and self._lives(last):
                 alive |= dict.fromkeys(left, last)
                 if not any(map(self._is_leased, left)):
@@ -253,6 +257,15 @@ class Watch:
             if last.outcome in (ENDED_BADLY, CUT_OFF) and (left or not job.makes):
                 stage.failed += self._failures(stage, job, left)
         return alive
+
+    @cached_property
+    def _latest(self) -> dict[Path, JobTries]:
+        """The job that began last of those that make each artefact."""
+
+        def began(job: JobTries) -> tuple[str, bool]:
+            return job.tries[-1].began, not job.tries[-1].outcome
+
+        return {path: job for job in sorted(self.tries, key=began) for path in job.makes}
 
     def _failures(self, stage: Stage, job: JobTries, left: list[Path]) -> Iterator[Failed]:
         """What a job failed to make: each run of a training that left a reason of its own, else the job as a whole."""

@@ -23,6 +23,8 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 NO_GPU = ("", "-1", "NoDevFiles")
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """Files of the drivers of NVIDIA, of AMD, and of Windows' subsystem."""
+FOLLOWS = "Its log is "
+"""What a log ends with whose script goes on with another kind of work: what follows is the path of that work's log."""
 
 
 @contextmanager

@@ -4,9 +4,12 @@ Torch is imported where a device is asked for: who asks for memory alone does wi
 """
 
 import ctypes
+import gc
 import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,3 +143,24 @@ def keep_freed_memory() -> bool:
         return False
     kept = mallopt(MMAP_THRESHOLD, LARGEST) or mallopt(MMAP_THRESHOLD, LARGEST_ONCE)
     return bool(kept and mallopt(TRIM_THRESHOLD, KEPT_BYTES))
+
+
+FORGET_PEAK = "5"
+"""What the kernel is told so that a process's largest memory begins anew (proc(5), clear_refs)."""
+
+
+def return_freed_memory() -> None:
+    """Give what this process has freed back to the system and to its GPU, and measure its largest memory anew.
+
+    For a process that begins another kind of work: records of that work say what it takes (`provenance.peak_memory`).
+    What the system does not know stays as it is.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text(FORGET_PEAK)

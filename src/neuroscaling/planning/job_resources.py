@@ -5,7 +5,7 @@ like runs (`recorded_jobs`). Nothing here loads torch: the workflow asks for eac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
@@ -21,7 +21,7 @@ from neuroscaling.planning.workload import recipe_facts, size_of
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import EncodingJob
-from neuroscaling.study.rules import needs_gpu
+from neuroscaling.study.run_groups import needs_gpu
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.networks import SINGLE
 from neuroscaling.study.wanted import Targets
@@ -70,6 +70,12 @@ class JobResources:
         """The same at its `attempt`, from 1: memory and time grow with each."""
         return JobResources(self.mem_mb * attempt, self.gpu_memory_mb, self.minutes * attempt)
 
+    def then(self, other: "JobResources") -> "JobResources":
+        """What a job asks for that does the work of both, one after the other."""
+        return JobResources(
+            max(self.mem_mb, other.mem_mb), max(self.gpu_memory_mb, other.gpu_memory_mb), self.minutes + other.minutes
+        )
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -77,10 +83,11 @@ class Asked:
 
     targets: Targets
 
-    def making(self, runs: Sequence[Run], attempt: int = 1) -> JobResources:
+    def making(self, runs: Sequence[Run], attempt: int = 1, pairs: Sequence[tuple[str, str]] = ()) -> JobResources:
         """A job that makes `runs` one after another: trains them, or fetches, reads or draws their weights.
 
-        attempt: from 1. Memory grows up to the third: a run beyond the longest limit goes on in many jobs.
+        attempt: from 1. Memory grows up to the third: a run beyond the longest limit goes on in many jobs. pairs: names
+        of a run and of a stimulus set, whose activations it extracts when the runs are made.
         """
         trained = [run for run in runs if run.kind == "trained"]
         recorded = [self._recorded.of_run(run) for run in runs]
@@ -88,13 +95,14 @@ class Asked:
         memory += [training_jobs.job_memory_mb(self._study, trained)] if trained else []
         memory += [MARGIN * one.peak_mb for one in recorded]
         gpu = max([self._trained_gpu_mb(run) for run in trained] + [one.gpu_peak_mb for one in recorded], default=0)
-        minutes = self._making_minutes(runs, recorded) * attempt
-        most = self._study.config.training.max_minutes
-        return JobResources(
+        made = JobResources(
             mem_mb=_hundreds(max(*memory, LEAST_MB)) * min(attempt, training_time.MOST_MEMORY_TRIES),
             gpu_memory_mb=_hundreds(gpu) if needs_gpu(trained) else 0,
-            minutes=min(minutes, most or minutes),
+            minutes=self._making_minutes(runs, recorded) * attempt,
         )
+        if pairs:
+            made = made.then(self.extraction(pairs).at(attempt))
+        return replace(made, minutes=min(made.minutes, self._study.config.training.max_minutes or made.minutes))
 
     def extraction(self, pairs: Sequence[tuple[str, str]], parts: int = 1) -> JobResources:
         """A job that extracts activations: of runs to stimulus sets, by their names, one after another.

@@ -15,7 +15,7 @@ from neuroscaling.planning.training_jobs import COLOURS, RESIDENT_GB, is_small, 
 from neuroscaling.planning.training_throughput import Speed, Speeds, stored_speeds
 from neuroscaling.planning.workload import Work, cost_of, size_of, work_of
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.rules import needs_gpu
+from neuroscaling.study.run_groups import needs_gpu
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.networks import Training
 

@@ -19,7 +19,7 @@ from neuroscaling.study.layer_choice import choice_of_layers, fixed_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recording_jobs import StimuliJob
 from neuroscaling.study.recordings import EncodingJob
-from neuroscaling.study.run_groups import ON_GPU, RunGroup, RunGroups
+from neuroscaling.study.run_groups import RunGroup, RunGroups
 from neuroscaling.study.run_table import Run, RunJob
 from neuroscaling.study.sections.encoding import AlgonautsEncoding, EncodingSource, Submission
 from neuroscaling.study.session import markers_folder, session_marker
@@ -117,7 +117,7 @@ class Rules:
         return self._runs(self.groups.to_train[job])
 
     def before_training(self, job: str) -> list[Path]:
-        """Markers of the subsets, packed data sets and runs to start from that a training job waits for."""
+        """Markers of what a training job waits for: subsets, packed data sets, runs to start from, stimulus sets."""
         runs = self.trained_runs(job)
         starts = {run.start for run in runs if run.start} - {run.run for run in runs}
         lists = [self.targets.subset(run) for run in runs if run.kind == "trained"]
@@ -129,11 +129,17 @@ class Rules:
             for path in self.packed_datasets.get(run.dataset or "", {}).values()
         ]
         subsets = [self.made / "subsets" / dataset for dataset in drawn]
-        return [*subsets, *self.markers(packs), *self.trained(starts)]
+        stimuli = self._manifests(self.extracted_after_training(job))
+        return [*subsets, *self.markers(packs), *self.trained(starts), *self.markers(stimuli)]
 
     def runs_to_train(self, job: str) -> list[RunJob]:
         """The runs that a training job makes."""
         return [self.jobs.run(run) for run in self.trained_runs(job)]
+
+    def extracted_after_training(self, job: str) -> list[tuple[str, str]]:
+        """The absent activations of its runs that a training job extracts, by run and set; none where others do."""
+        group = self.groups.to_train[job]
+        return self._absent_pairs(group.runs, self.targets.sets) if group.extracts else []
 
     def trained(self, runs: Iterable[str]) -> list[Path]:
         """Markers of the jobs that make those of `runs` that are absent."""
@@ -155,9 +161,13 @@ class Rules:
         return self._before(self.to_extract(job, [stimuli]))
 
     def to_extract(self, job: str, sets: Iterable[str]) -> list[tuple[str, str]]:
-        """Absent activations that something absent needs, by run and set; the weights of others may be gone."""
-        pairs = ((run.run, stimuli) for run in self.scored_runs(job) for stimuli in sets)
-        return [pair for pair in pairs if pair in self.absent.activations]
+        """Absent activations that something absent needs, by run and set; the weights of others may be gone.
+
+        Those that the jobs extract which make the runs are left out.
+        """
+        with_training = self.groups.extracted_in_training
+        runs = (run for run in self.groups.to_score[job].runs if run not in with_training)
+        return self._absent_pairs(runs, sets)
 
     def slices(self, job: str, part: str) -> list[Path]:
         """Markers of the slices that an extraction is put together from; none where it is done in one piece."""
@@ -167,17 +177,23 @@ class Rules:
 
     def extractions(self, job: str, part: str) -> list[ExtractionJob]:
         """The activations that a job extracts: all sets of a run, then those of the next run."""
-        return self._extractions(self.to_extract(job, self.parts.sets[part]))
+        return self.extractions_of(self.to_extract(job, self.parts.sets[part]))
 
     def sliced(self, job: str, stimuli: str) -> list[ExtractionJob]:
         """The activations that a job extracts a slice of."""
-        return self._extractions(self.to_extract(job, [stimuli]))
+        return self.extractions_of(self.to_extract(job, [stimuli]))
 
     def extracted(self, pairs: Iterable[tuple[str, str]]) -> list[Path]:
         """Markers of the jobs that extract absent activations. pairs: names of a run and of a stimulus set."""
-        wanted = (pair for pair in pairs if pair in self.absent.activations)
-        jobs = dict.fromkeys((self.groups.scored_by[run], self.parts.part_of[stimuli]) for run, stimuli in wanted)
-        return [self.made / f"activations/{job}/{part}" for job, part in jobs]
+        groups, part_of = self.groups, self.parts.part_of
+        wanted = [pair for pair in pairs if pair in self.absent.activations]
+        jobs = dict.fromkeys(
+            f"train/{groups.trained_by[run]}"
+            if run in groups.extracted_in_training
+            else f"activations/{groups.scored_by[run]}/{part_of[stimuli]}"
+            for run, stimuli in wanted
+        )
+        return [self.made / job for job in jobs]
 
     # --- Brain-Score ------------------------------------------------------------------------------------------------
 
@@ -351,11 +367,18 @@ class Rules:
         return [self.jobs.encoding(run, subject) for subject in subjects for run in runs]
 
     def _before(self, pairs: list[tuple[str, str]]) -> list[Path]:
-        sets = dict.fromkeys(stimuli for _, stimuli in pairs)
-        manifests = [self.study.store.stimuli(one) / "manifest.json" for one in sets]
-        return [*self.trained(run for run, _ in pairs), *self.markers(manifests)]
+        return [*self.trained(run for run, _ in pairs), *self.markers(self._manifests(pairs))]
 
-    def _extractions(self, pairs: list[tuple[str, str]]) -> list[ExtractionJob]:
+    def _manifests(self, pairs: list[tuple[str, str]]) -> list[Path]:
+        """The manifests of the stimulus sets that activations are of."""
+        return [self.study.store.stimuli(one) / "manifest.json" for one in dict.fromkeys(one for _, one in pairs)]
+
+    def _absent_pairs(self, runs: Iterable[str], sets: Iterable[str]) -> list[tuple[str, str]]:
+        sets, absent = list(sets), self.absent.activations
+        return [(run, stimuli) for run in runs for stimuli in sets if (run, stimuli) in absent]
+
+    def extractions_of(self, pairs: list[tuple[str, str]]) -> list[ExtractionJob]:
+        """What jobs are given that extract activations. pairs: names of a run and of a stimulus set."""
         return [self.jobs.extraction(self.study.runs[run], self.targets.sets[stimuli]) for run, stimuli in pairs]
 
     @cached_property
@@ -376,8 +399,3 @@ class Rules:
 def dataset_name(dataset: str) -> str:
     """Name of a data set in the study file. dataset: its name in the store, which ends in its fingerprint."""
     return dataset.rsplit("-", 1)[0]
-
-
-def needs_gpu(runs: Iterable[Run]) -> bool:
-    """Whether any of `runs` has something to compute on a GPU."""
-    return any(run.kind in ON_GPU for run in runs)

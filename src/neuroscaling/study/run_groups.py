@@ -21,10 +21,14 @@ ON_GPU = ("trained", "pretrained", "checkpoint")
 
 @dataclass(frozen=True)
 class RunGroup:
-    """The runs of one job. label: name of the job, and of its marker, log and benchmark file."""
+    """The runs of one job. label: name of the job, and of its marker, log and benchmark file.
+
+    extracts: of a job that makes runs, whether it extracts their activations too.
+    """
 
     label: str
     runs: tuple[str, ...]
+    extracts: bool = False
 
     @classmethod
     def of(cls, parts: Iterable[str | None], runs: Sequence[str]) -> "RunGroup":
@@ -67,6 +71,11 @@ class RunGroups:
         return _labels(self.training)
 
     @cached_property
+    def extracted_in_training(self) -> frozenset[str]:
+        """The runs whose activations the job extracts that makes them."""
+        return frozenset(run for group in self.training if group.extracts for run in group.runs)
+
+    @cached_property
     def scored_by(self) -> dict[str, str]:
         """Label of the job that extracts and scores each run."""
         return _labels(self.networks)
@@ -86,6 +95,11 @@ def network_groups(study: LoadedStudy) -> tuple[RunGroup, ...]:
         for key, runs in alike.items()
         for chunk in chunks(runs, study.config.runs_per_job)
     )
+
+
+def needs_gpu(runs: Iterable[Run]) -> bool:
+    """Whether any of `runs` has something to compute on a GPU."""
+    return any(run.kind in ON_GPU for run in runs)
 
 
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

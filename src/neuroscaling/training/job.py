@@ -15,6 +15,7 @@ from neuroscaling.core.files import share_as
 from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.leases import Held
 from neuroscaling.core.logs import LOG_FORMAT, Pieces
+from neuroscaling.core.machine import return_freed_memory
 from neuroscaling.core.records import failure_in
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study.checkpoint_tables import Checkpoint
@@ -55,6 +56,17 @@ def train_runs(jobs: list[RunJob], options: TrainingOptions) -> list[Failure]:
         _one_after_another(jobs, options)
     failures = {job.run.run: failure_in(job.out) for job in jobs}
     return [Failure(run, problem) for run, problem in failures.items() if problem is not None]
+
+
+def forget_trainings() -> None:
+    """Give back the memory of what this process keeps for further trainings: decoded images, and what is freed."""
+    if "torch" in sys.modules:  # else other processes trained, and this one keeps nothing
+        from neuroscaling.training.feeding.decoded_images import forget_squares
+        from neuroscaling.training.feeding.validation import forget_validation
+
+        forget_squares()
+        forget_validation()
+    return_freed_memory()
 
 
 def written_job(jobs: list[RunJob], options: TrainingOptions) -> str:
