@@ -37,7 +37,7 @@ def test_the_plan_ends_with_what_jobs_ask_for_and_the_network_that_asks_most(sma
 def test_the_plan_begins_with_training_and_its_rows_add_up(small, capsys):
     status, out, error = plan(capsys, small, "--format", "json", "--gpu", "h100", "--gpus", "2")
     sections = json.loads(out)
-    assert status == 0 and list(sections) == ["training", "extraction", "jobs"] and "an H100" in error
+    assert status == 0 and list(sections) == ["training", "extraction", "jobs", "submissions"] and "an H100" in error
     *rows, total = sections["training"]
     assert [(row["objective"], row["family"], row["runs"]) for row in rows] == [
         ("supervised", "ResNet", 6), ("supervised", "ViT", 6), ("simclr", "ResNet", 1)
@@ -74,7 +74,7 @@ def test_a_study_that_trains_nothing_has_no_training_to_plan(tmp_path, capsys):
     path = tmp_path / "none.yaml"
     path.write_text(f"study: none\nstore: {tmp_path}/store\nruns: [{{untrained: [resnet_w8]}}]\n")
     status, out, error = plan(capsys, path, "--format", "json")
-    assert status == 0 and list(json.loads(out)) == ["extraction", "jobs"] and "training" not in error
+    assert status == 0 and list(json.loads(out)) == ["extraction", "jobs", "submissions"] and "training" not in error
 
 
 def test_options_that_mean_nothing_are_named(small, capsys):
@@ -109,3 +109,13 @@ def test_a_calibration_is_kept_and_not_made_again(small, capsys, monkeypatch):
     rates = {(row["objective"], row["arch"]): row["rate"] for row in json.loads(out)}
     assert rates["simclr", "resnet_w8"] == "measured" and rates["supervised", "vit_w16"].startswith("35 %")
     assert rates["all", "all"] == "measured 7 of 13"
+
+
+def test_the_plan_tells_what_a_cluster_would_be_sent(small, capsys):
+    _, out, error = plan(capsys, small, "--stage", "submissions", "--format", "json")
+    *rows, total = json.loads(out)
+    assert [(row["rule"], row["submissions"]) for row in rows] == [("train", 4)]
+    assert (total["rule"], total["submissions"], total["a_network"]) == ("all", 4, round(4 / 13, 3))
+    assert "a start on a cluster" in error
+    _, out, _ = plan(capsys, small, "--stage", "submissions")
+    assert out.splitlines()[0].split() == ["rule", "submissions", "a_network"]

@@ -78,7 +78,7 @@ def test_the_command_has_a_stage_of_checkpoints_where_there_are_some(tmp_path, c
     assert [(row["dataset"], row["runs"]) for row in json.loads(out)] == [("ecoset", 2), ("imagenet", 2), ("all", 4)]
     assert "16 where averaged weights" in error
     assert main(["plan", str(path), "--format", "json"]) == 0
-    assert list(json.loads(capsys.readouterr().out)) == ["checkpoints", "extraction", "jobs"]
+    assert list(json.loads(capsys.readouterr().out)) == ["checkpoints", "extraction", "jobs", "submissions"]
 
 
 def layer(features, number=0, gram=0):

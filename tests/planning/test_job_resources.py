@@ -67,7 +67,7 @@ def test_inner_products_and_several_runs_count(tmp_path):
     assert once.at(2).mem_mb == 2 * once.mem_mb and once.at(2).minutes == 2 * once.minutes
     gram = asked(tmp_path, [{"untrained": ["resnet_w8"]}], extraction={"keep": "gram"})
     run, stimuli = run_and_set(gram)
-    gram._stimuli[stimuli] = 9360
+    gram.stimuli[stimuli] = 9360
     assert gram.extraction([(run.run, stimuli)]).mem_mb > once.mem_mb + 8 * 9360**2 / 1e6
 
 

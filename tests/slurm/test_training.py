@@ -27,12 +27,12 @@ STUDY = {
 }
 
 
-def finished(start, folder: Path, nodes: int, gpus: int) -> Driver:
-    """A study whose large run has so many GPUs on each of so many nodes, run to its end."""
+def finished(start, folder: Path, nodes: int, gpus: int, size: int | str) -> Driver:
+    """A study whose large run has so many GPUs on each of so many nodes, run to its end. size: runs_per_job."""
     folder.mkdir()
     shutil.copy(HERE / "study/recipe.yaml", folder)
     copy_workflow(folder)
-    training = {"runs_per_job": 4, "small": 100, "nodes": nodes, "gpus": gpus}
+    training = {"runs_per_job": size, "small": 100, "nodes": nodes, "gpus": gpus}
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"study": "trained", "training": training}))
     # Of a site, for all trainings; an expression may ask for the job, which is called by its run or its runs.
     site = ["--set-resources", "train:mem_mb=4100", "train:runtime=33 if 'digits' in wildcards.job else 0"]
@@ -41,9 +41,9 @@ def finished(start, folder: Path, nodes: int, gpus: int) -> Driver:
     return driver
 
 
-@pytest.mark.parametrize(("nodes", "gpus"), [(1, 2), (2, 1)])
-def test_small_runs_share_a_job_and_a_large_one_has_its_gpus(start, tmp_path, nodes, gpus):
-    driver = finished(start, tmp_path / "work", nodes, gpus)
+@pytest.mark.parametrize(("nodes", "gpus", "size"), [(1, 2, 4), (2, 1, "auto")])
+def test_small_runs_share_a_job_and_a_large_one_has_its_gpus(start, tmp_path, nodes, gpus, size):
+    driver = finished(start, tmp_path / "work", nodes, gpus, size)
     trained = [job for job in driver.jobs() if job.rule.startswith("train")]
     assert Counter(job.gpus for job in trained) == Counter({1: 1, 2: 1})
     assert {job.state for job in trained} == {"COMPLETED"}

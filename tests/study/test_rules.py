@@ -20,6 +20,7 @@ from neuroscaling.study.run_groups import RunGroup
 from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 IT = "MajajHong2015public.IT-pls"
+ALONE = {"runs_per_job": 1, "training": {"runs_per_job": 1}}
 TRAINED = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits"}
 
 
@@ -129,7 +130,7 @@ def test_a_network_has_four_jobs_whatever_it_is_scored_on_and_packed_ones_share_
 
 
 def test_on_a_cluster_the_job_that_makes_a_network_extracts_its_activations_too(rules):
-    ask = rules(on_cluster=True)
+    ask = rules(on_cluster=True, **ALONE)
     network = ask.groups.networks[0].label
     (stimuli,) = ask.targets.sets
     assert f"stimuli/{stimuli}/manifest.json" in names(ask, ask.before_training(network))
@@ -149,12 +150,13 @@ def test_on_a_cluster_the_job_that_makes_a_network_extracts_its_activations_too(
 
 
 def test_a_network_that_is_there_is_extracted_by_a_job_of_its_own_also_on_a_cluster(rules):
-    ask = rules(on_cluster=True, runs_per_job=2)
+    size = {"runs_per_job": 2, "training": {"runs_per_job": 1}}
+    ask = rules(on_cluster=True, **size)
     first, second = ask.groups.networks[0].runs
     put(ask, ask.study.store.run(first) / "run.json")
     (ask.study.store.run(first) / "run.json").write_text('{"weights": "weights-ep1.safetensors"}')
     put(ask, ask.study.store.run(first) / "weights-ep1.safetensors")
-    again = rules(on_cluster=True, runs_per_job=2)
+    again = rules(on_cluster=True, **size)
     label = again.groups.networks[0].label
     assert [job.run.run for job in again.extractions(label, WHOLE)] == [first]
     before = names(again, again.before_encoding(label, WHOLE))
@@ -167,7 +169,7 @@ def test_a_network_that_is_there_is_extracted_by_a_job_of_its_own_also_on_a_clus
     ids=["slices", "GPUs", "nodes"],
 )
 def test_an_extraction_that_is_split_up_or_would_keep_gpus_from_work_is_a_job_of_its_own(rules, changes):
-    ask = rules(on_cluster=True, **changes)
+    ask = rules(on_cluster=True, **(ALONE | changes))
     network = ask.groups.networks[0].label
     assert ask.extracted_after_training(network) == [] and len(ask.extractions(network, WHOLE)) == 1
     assert f"activations/{network}/all" in names(ask, ask.before_encoding(network, WHOLE))

@@ -38,6 +38,7 @@ def refused(tmp_path: Path, **changes):
     ("changes", "key"),
     [
         ({"runs_per_job": True}, "runs_per_job"), ({"runs_per_job": "3"}, "runs_per_job"),
+        ({"runs_per_job": "Auto"}, "runs_per_job"), ({"training": {"runs_per_job": 0}}, "training.runs_per_job"),
         ({"runs_per_job": 1.0}, "runs_per_job"), ({"runs_per_job": 10**30}, "runs_per_job"),
         ({"accuracy": "yes"}, "accuracy"), ({"accuracy": 1}, "accuracy"), ({"title": 3}, "title"),
         *(({"runs": [RUN | {"seeds": [seed]}]}, "runs[0].seeds[0]") for seed in (-1, LARGEST_SEED + 1, 1.5, True, "0")),

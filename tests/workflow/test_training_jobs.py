@@ -15,6 +15,9 @@ import psutil
 import pytest
 import yaml
 
+from neuroscaling.planning.submissions import OF_NETWORKS, OTHERS, submissions
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.wanted import Absent, Inventory, Targets
 from tests.workflow.conftest import ROOT, SMALL, Workdir, jobs, make_workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -197,9 +200,13 @@ def test_a_study_without_its_images_can_be_planned_and_dry_run_but_not_started(t
 
 def test_on_a_cluster_a_dry_run_shows_the_jobs_of_the_start_and_decides_nothing(tmp_path):
     """What submits is told by the command line or its profile; what was chosen is kept by a start alone."""
-    workdir = prepared(tmp_path / "work", runs=[{**RUNS, "recipe": "recipes/brief.yaml"}], fits=[], runs_per_job=1)
+    workdir = prepared(tmp_path / "work", runs=[{**RUNS, "recipe": "recipes/brief.yaml"}], runs_per_job=1)
+    study = load_study(workdir.path / "packed.yaml")
+    told = submissions(Absent(Targets(study), Inventory(study.store)))
     shown = workdir.snakemake("--dry-run", "--profile", "profiles/slurm", study="packed.yaml").stdout
     planned = jobs(shown)
     assert (planned["train"], planned["activations"], planned["brainscore"]) == (1, 0, 4)
     assert re.search(r"^Job \d+: Train 4 networks \(trained-digits-brief-[0-9a-f]{8}\), with activations$", shown, re.M)
     assert not list(workdir.path.glob(".snakemake/neuroscaling/packed/executor.json"))
+    assert told.by_rule == {rule: n for rule, n in planned.items() if rule in (*OTHERS, *OF_NETWORKS)}
+    assert (told.networks, told.of_networks) == (4, 5)

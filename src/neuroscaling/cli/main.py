@@ -216,7 +216,7 @@ def _architecture_row(arch: architectures.Architecture, cost: bool) -> dict[str,
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """The options of `plan`."""
-    stages = ("training", "checkpoints", "extraction", "brainscore", "encoding", "jobs")
+    stages = ("training", "checkpoints", "extraction", "brainscore", "encoding", "jobs", "submissions")
     parser.add_argument("--stage", choices=stages, help="plan one of them alone; all by default")
     text = "a row of trainings, checkpoints or extractions stands for a ... (family; of extractions arch)"
     parser.add_argument("--by", choices=("family", "arch", "dataset", "run"), help=text)

@@ -63,6 +63,9 @@ def print_plan(options: argparse.Namespace) -> None:
     if options.stage in (None, "jobs"):
         sections["jobs"] = plan_jobs.job_rows(study, "arch" if options.by == "arch" else "stage")
         notes.append(plan_jobs.JOBS_NOTE)
+    if options.stage in (None, "submissions"):
+        sections["submissions"] = plan_jobs.submission_rows(study)
+        notes.append(plan_jobs.SUBMISSIONS_NOTE)
     if options.scores is not None:
         rows = benchmark_rows(study, content_of(study.results.table if options.scores == Path() else options.scores))
         sections["benchmarks"] = rows

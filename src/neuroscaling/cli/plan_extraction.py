@@ -10,6 +10,7 @@ from neuroscaling.planning.training_throughput import Speeds
 from neuroscaling.study import wanted
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.key_types import fixed_size
 from neuroscaling.study.stimulus_sets import StimulusSet
 
 SUMMED = ("features_gb", "gram_gb", "written_gb", "read_gb", "hours")
@@ -71,7 +72,7 @@ def _of_arch(study: LoadedStudy, speeds: Speeds, runs: list[Run], n: int | None)
         "gram_gb": sum(layer["gram_bytes"] for layer in layers) / GIGA,
         "written_gb": cost.written / GIGA,
         "read_gb": cost.read / GIGA,
-        "hours": (cost.seconds + start_seconds(study.config.runs_per_job)) / HOUR,
+        "hours": (cost.seconds + start_seconds(fixed_size(study.config.runs_per_job))) / HOUR,
     }
     return {
         "layers": len(layers),

@@ -6,16 +6,22 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from neuroscaling.planning.job_resources import Asked, JobResources
+from neuroscaling.planning.submissions import OF_NETWORKS, submissions
 from neuroscaling.planning.training_jobs import training_groups
 from neuroscaling.study.job_parts import Parts
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_groups import network_groups
 from neuroscaling.study.run_table import Run
-from neuroscaling.study.wanted import Targets
+from neuroscaling.study.wanted import Absent, Inventory, Targets
 
 JOBS_NOTE = (
+    "jobs: of one network each where `runs_per_job` is `auto`;\n"
     "mem_mb, gpu_memory_mb, minutes: what the largest job of a row asks for at its first try, each number of another "
     "job perhaps;\nmost: the network that asks for most memory. The store's records of like runs count."
+)
+SUBMISSIONS_NOTE = (
+    "submissions: jobs that a start on a cluster would submit now; a_network: of those that make, extract and score\n"
+    "networks, so many for each network that they concern. On one machine each network has jobs of its own."
 )
 
 
@@ -34,6 +40,19 @@ def job_rows(study: LoadedStudy, by: str = "stage") -> list[dict[str, Any]]:
         for arch, jobs in groups.items():
             rows.append(({"arch": arch} if by == "arch" else {}) | {"jobs_of": stage} | _largest(jobs))
     return rows
+
+
+def submission_rows(study: LoadedStudy) -> list[dict[str, Any]]:
+    """A row for each rule with jobs that a start on a cluster would submit now, those of networks with a sum."""
+    targets = Targets(study)
+    found = submissions(Absent(targets, Inventory(study.store)))
+    each = max(found.networks, 1)
+    rows: list[dict[str, Any]] = [
+        {"rule": rule, "submissions": n, "a_network": round(n / each, 3) if rule in OF_NETWORKS else None}
+        for rule, n in found.by_rule.items()
+    ]
+    total, of_networks = sum(found.by_rule.values()), round(found.of_networks / each, 3)
+    return [*rows, {"rule": "all", "submissions": total, "a_network": of_networks}]
 
 
 def _stages(asked: Asked, targets: Targets) -> Iterator[tuple[str, list[tuple[list[Run], JobResources]]]]:

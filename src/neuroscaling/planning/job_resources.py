@@ -21,8 +21,9 @@ from neuroscaling.planning.workload import recipe_facts, size_of
 from neuroscaling.study.layer_choice import extracted_layers
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.recordings import EncodingJob
-from neuroscaling.study.run_groups import needs_gpu
+from neuroscaling.study.run_groups import PLANNED_SECONDS, needs_gpu
 from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.key_types import AUTO
 from neuroscaling.study.sections.networks import SINGLE
 from neuroscaling.study.wanted import Targets
 
@@ -111,13 +112,13 @@ class Asked:
         """
         options, seconds, memory, gpu = self._study.config.extraction, 0.0, 0.0, 0.0
         for name, stimuli in pairs:
-            run, n = self._study.runs[name], self._stimuli[stimuli]
-            shape, recorded = self._shape(run), self._recorded.of_activations(run, stimuli)
+            run, n = self._study.runs[name], self.stimuli[stimuli]
+            shape, recorded = self.shape(run), self._recorded.of_activations(run, stimuli)
             gram = 8 * n**2 / MB if n and options.keep != "features" else 0.0
             held = _extraction_mb(shape, options.batch, gram, needs_gpu([run])) if shape else (UNKNOWN_MB, 0.0)
             memory = max(memory, held[0], MARGIN * recorded.peak_mb)
             gpu = max(gpu, held[1], MARGIN * recorded.gpu_peak_mb)
-            seconds += (recorded.seconds or self._extraction_seconds(run, shape, n)) / parts
+            seconds += (recorded.seconds or self.extraction_seconds(run, shape, n, needs_gpu([run]))) / parts
         minutes = training_time.limit_minutes(training_time.JOB_START + seconds)
         return JobResources(_hundreds(max(memory, LEAST_MB)), _hundreds(gpu), minutes)
 
@@ -125,10 +126,10 @@ class Asked:
         """A job that scores `runs` on subjects and sessions of any sources of recordings, one after another."""
         memory, gpu, seconds, known = 0.0, 0, 0.0, True
         for subject in subjects:
-            shape, ridge = self._subject_shape(subject), subject.entry.ridge
+            shape, ridge = self.subject_shape(subject), subject.entry.ridge
             memory, gpu = max(memory, ridge.memory_mb + BESIDE_BOUND_MB), max(gpu, ridge.memory_mb * ridge.gpu)
             for run in runs:
-                cost, recorded = self._encoding_cost(run, subject, shape), self._recorded.of_encoding(run, subject)
+                cost, recorded = self.encoding_cost(run, subject, shape), self._recorded.of_encoding(run, subject)
                 memory = max(memory, cost[0], MARGIN * recorded.peak_mb)
                 seconds += recorded.seconds or cost[1]
                 known = known and bool(recorded.seconds or cost[1])
@@ -143,7 +144,10 @@ class Asked:
         """A job of Brain-Score that chooses layers or scores, whose memory the study bounds."""
         settings = self._study.config.brainscore
         assert settings is not None
-        return JobResources(settings.mem_mb, 0, SCORING_MINUTES + SCORING_MINUTES // 6 * max(len(runs) - 1, 0))
+        further = SCORING_MINUTES // 6 * max(len(runs) - 1, 0)
+        if self._study.config.runs_per_job == AUTO:  # as many share a job as take so long by their plan
+            further = min(further, training_time.limit_minutes(PLANNED_SECONDS))
+        return JobResources(settings.mem_mb, 0, SCORING_MINUTES + further)
 
     @cached_property
     def _recorded(self) -> RecordedJobs:
@@ -154,30 +158,33 @@ class Asked:
         return self.targets.study
 
     @cached_property
-    def _speeds(self) -> Speeds:
+    def speeds(self) -> Speeds:
+        """Of the GPU that the study names."""
         return stored_speeds(self._study.config.training.gpu, self._study.store.root)
 
     @cached_property
-    def _stimuli(self) -> dict[str, int | None]:
+    def stimuli(self) -> dict[str, int | None]:
+        """Images of each stimulus set by its name; None where nobody knows yet."""
         return {name: count_stimuli(self._study, one) for name, one in self.targets.sets.items()}
 
     @cached_property
     def _subject_shapes(self) -> dict[tuple[str, str], SubjectShape | None]:
         return {}
 
-    def _subject_shape(self, subject: EncodingJob) -> SubjectShape | None:
+    def subject_shape(self, subject: EncodingJob) -> SubjectShape | None:
         """The numbers of a subject, looked up once they are known: recordings may be prepared as the study runs."""
         key = subject.data, subject.benchmark
         if self._subject_shapes.get(key) is None:
             self._subject_shapes[key] = subject_shape(self._study, subject)
         return self._subject_shapes[key]
 
-    def _shape(self, run: Run) -> NetworkShape | None:
+    def shape(self, run: Run) -> NetworkShape | None:
+        """The shape of a run's network; None of a baseline, and where nobody has looked at it."""
         return shape_of(run.arch, self._study.store.cache()) if run.kind != "baseline" else None
 
     def _made_mb(self, run: Run) -> float:
         """Of the making of a network that is not trained here: twice its weights, and the images that evaluate it."""
-        shape = self._shape(run)
+        shape = self.shape(run)
         if shape is None:
             return LEAST_MB if run.kind == "baseline" else UNKNOWN_MB
         evaluated = EVALUATED_AT_ONCE * shape.live * HELD_ON_CPU if run.dataset and run.kind == "untrained" else 0
@@ -185,7 +192,7 @@ class Asked:
 
     def _trained_gpu_mb(self, run: Run) -> float:
         """Of a training: weights, gradients, the optimiser's numbers, and what the backward pass needs of an image."""
-        shape, facts = self._shape(run), recipe_facts(run)
+        shape, facts = self.shape(run), recipe_facts(run)
         if shape is None:
             return 0.0
         kept = training_time.KEPT_OF_RESULTS * shape.made * (1 if facts.precision == "fp32" else 0.5)
@@ -200,7 +207,7 @@ class Asked:
         planned = []
         for run, one in zip(runs, recorded, strict=True):
             if one.seconds or run.kind != "trained":
-                known += one.seconds or self._made_seconds(run)
+                known += one.seconds or self.made_seconds(run)
             else:
                 planned.append(run)
         if not planned:
@@ -209,9 +216,9 @@ class Asked:
         more = training_time.limit_minutes(known) if len(planned) < len(runs) else 0
         return training_time.job_minutes(self._study, planned, gpus) + more
 
-    def _made_seconds(self, run: Run) -> float:
+    def made_seconds(self, run: Run) -> float:
         """Of the making of a network that is not trained here: to get its weights and write them."""
-        shape = self._shape(run)
+        shape = self.shape(run)
         if shape is None:
             return 0.0 if run.kind == "baseline" else 60.0 * UNKNOWN_MINUTES / training_time.LIMIT_FACTOR
         seconds = COPIES_OF_WEIGHTS * shape.weights / COPIED
@@ -230,37 +237,35 @@ class Asked:
         except NeuroscalingError:  # of a data set that can't be counted
             return 0
 
-    def _extraction_seconds(self, run: Run, shape: NetworkShape | None, n: int | None) -> float:
-        """The images through the network, and the features to the disk, one pass for all layers."""
+    def extraction_seconds(self, run: Run, shape: NetworkShape | None, n: int | None, on_gpu: bool) -> float:
+        """The `n` images through the network, and the features to the disk, one pass for all layers."""
         if run.kind == "baseline":
             return 0.0 if n is None else n / CPU_IMAGES
         if shape is None or n is None:
             return 60.0 * UNKNOWN_MINUTES / training_time.LIMIT_FACTOR
         config = self._study.config
         rate = CPU_FLOPS / (2 * max(shape.macs, 1))
-        if needs_gpu([run]):
-            rate = self._speeds.forward(run, shape.macs, config.extraction.autocast)
+        if on_gpu:
+            rate = self.speeds.forward(run, shape.macs, config.extraction.autocast)
         asked = extracted_layers(config, run).get("candidates")
         width = sum(shape.widths(config.reduction, asked))
         numbers = 2 if config.extraction.dtype == "float16" else 4
         reads = shape.weights / COPIED
-        return reads + written_seconds(
-            n, rate, width, numbers, config.extraction, self._speeds.gpu if needs_gpu([run]) else None
-        )
+        return reads + written_seconds(n, rate, width, numbers, config.extraction, self.speeds.gpu if on_gpu else None)
 
-    def _encoding_cost(self, run: Run, subject: EncodingJob, shape: SubjectShape | None) -> tuple[float, float]:
+    def encoding_cost(self, run: Run, subject: EncodingJob, shape: SubjectShape | None) -> tuple[float, float]:
         """Megabytes and seconds of all metrics of a network and subject; 0 where a size is not known."""
         from neuroscaling.encoding.settings import EncodingSettings  # this and the next take a moment to import
         from neuroscaling.planning.encoding_costs import RIDGE, Mapping, metric_cost
 
-        config, network = self._study.config, self._shape(run)
+        config, network = self._study.config, self.shape(run)
         if shape is None or network is None:
             return 0.0, 0.0
         widths = network.widths(config.reduction, extracted_layers(config, run).get("candidates"))
         settings = EncodingSettings.of(subject.entry, config.protocol)
         fits = fits_of(subject.entry, config.protocol, shape)
         costs = [(metric, metric_cost(metric, Mapping(widths, shape, fits, settings))) for metric in settings.metrics]
-        faster = GPU_RIDGE * SINGLE[self._speeds.gpu] / RIDGE if subject.entry.ridge.gpu else 1.0
+        faster = GPU_RIDGE * SINGLE[self.speeds.gpu] / RIDGE if subject.entry.ridge.gpu else 1.0
         seconds = sum(cost.seconds / (faster if metric == "ridge" else 1) for metric, cost in costs)
         return WATCHERS_MB + max(cost.memory_mb for _, cost in costs), seconds
 

@@ -7,20 +7,28 @@ from neuroscaling.planning.network_shapes import known_cost
 from neuroscaling.planning.workload import FLOAT_BYTES, DatasetSize, recipe_facts, size_of, subset_images
 from neuroscaling.study.architectures import architecture
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.run_groups import RunGroup, chunks
+from neuroscaling.study.run_groups import Planned, RunGroup, shared
 from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.key_types import AUTO
 from neuroscaling.study.sections.networks import DatasetPack
 
 
-def training_groups(study: LoadedStudy, runs: Iterable[Run]) -> tuple[RunGroup, ...]:
-    """The jobs that make `runs`: small ones of a data set and recipe share one, any other has one to itself."""
-    size = study.config.training.runs_per_job
-    alike: dict[tuple[str | None, ...], list[str]] = {}
-    for run in runs:
+def training_groups(study: LoadedStudy, runs: Iterable[Run], planned: Planned | None = None) -> tuple[RunGroup, ...]:
+    """The jobs that make `runs`: small ones of a data set and recipe share one, any other has one to itself.
+
+    planned: of each run, for `runs_per_job: auto`; without it each run has a job then. With it all runs of the study
+    are dealt out, and those that are made already left out: the others keep their places.
+    """
+    size, wanted = study.config.training.runs_per_job, {run.run: run for run in runs}
+    joins = planned is not None if size == AUTO else size > 1
+    alike: dict[tuple[str | None, ...], list[Run]] = {}
+    for run in study.runs.values() if size == AUTO and joins else wanted.values():
         recipe = run.recipe.name if run.recipe else None
-        key = (run.kind, run.dataset, recipe) if size > 1 and is_small(study, run) else (run.run,)
-        alike.setdefault(key, []).append(run.run)
-    return tuple(RunGroup.of(key, chunk) for key, names in alike.items() for chunk in chunks(names, size))
+        key = (run.kind, run.dataset, recipe) if joins and is_small(study, run) else (run.run,)
+        alike.setdefault(key, []).append(run)
+    dealt = ((key, chunk) for key, found in alike.items() for chunk in shared(found, size, planned))
+    left = ((key, [run.run for run in chunk if run.run in wanted]) for key, chunk in dealt)
+    return tuple(RunGroup.of(key, names) for key, names in left if names)
 
 
 def is_small(study: LoadedStudy, run: Run) -> bool:

@@ -1,13 +1,14 @@
 """The rules ask this module what each job waits for, and what it is given.
 
 A job that concerns runs is called by the label of its group (run_groups.py), and a job of extraction or scoring also by
-its part of the stimulus sets or recordings (job_parts.py). A marker is an empty file that Snakemake
-has when a job of this start is done. What is in the store belongs to no job, so nothing waits for it.
+its part of the stimulus sets or recordings (job_parts.py). A marker is an empty file that Snakemake has when a job of
+this start is done. What is in the store belongs to no job, so nothing waits for it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Rules:
     @property
     def study(self) -> LoadedStudy:
         """The study."""
-        return self.absent.targets.study
+        return self.targets.study
 
     @cached_property
     def made(self) -> Path:
@@ -186,13 +187,12 @@ class Rules:
     def extracted(self, pairs: Iterable[tuple[str, str]]) -> list[Path]:
         """Markers of the jobs that extract absent activations. pairs: names of a run and of a stimulus set."""
         groups, part_of = self.groups, self.parts.part_of
-        wanted = [pair for pair in pairs if pair in self.absent.activations]
         jobs = dict.fromkeys(
-            f"train/{groups.trained_by[run]}"
-            if run in groups.extracted_in_training
+            f"train/{groups.trained_by[run]}" if run in groups.extracted_in_training
             else f"activations/{groups.scored_by[run]}/{part_of[stimuli]}"
-            for run, stimuli in wanted
-        )
+            for run, stimuli in pairs
+            if (run, stimuli) in self.absent.activations
+        )  # fmt: skip
         return [self.made / job for job in jobs]
 
     # --- Brain-Score ------------------------------------------------------------------------------------------------
@@ -374,8 +374,7 @@ class Rules:
         return [self.study.store.stimuli(one) / "manifest.json" for one in dict.fromkeys(one for _, one in pairs)]
 
     def _absent_pairs(self, runs: Iterable[str], sets: Iterable[str]) -> list[tuple[str, str]]:
-        sets, absent = list(sets), self.absent.activations
-        return [(run, stimuli) for run in runs for stimuli in sets if (run, stimuli) in absent]
+        return [pair for pair in product(runs, sets) if pair in self.absent.activations]
 
     def extractions_of(self, pairs: list[tuple[str, str]]) -> list[ExtractionJob]:
         """What jobs are given that extract activations. pairs: names of a run and of a stimulus set."""

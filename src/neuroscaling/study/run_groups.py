@@ -4,15 +4,17 @@ Every job of runs is the job of a group, which may hold one run. The driver of a
 are told which runs they have.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from math import inf
+from typing import Literal, TypeVar
 
 from neuroscaling.core.file_names import readable_name
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.study.loaded_study import LoadedStudy
 from neuroscaling.study.run_table import Run
+from neuroscaling.study.sections.key_types import AUTO, fixed_size
 
 Item = TypeVar("Item")
 ON_GPU = ("trained", "pretrained", "checkpoint")
@@ -81,9 +83,16 @@ class RunGroups:
         return _labels(self.networks)
 
 
-def network_groups(study: LoadedStudy) -> tuple[RunGroup, ...]:
+Planned = Callable[[Run], float | None]
+"""The planned seconds of a run; None where they are not known."""
+PLANNED_SECONDS, MOST_RUNS = 3600.0, 50
+"""Of the runs that share a job with `runs_per_job: auto`, where there are several."""
+
+
+def network_groups(study: LoadedStudy, planned: Planned | None = None) -> tuple[RunGroup, ...]:
     """The runs of the study in groups of one architecture, at most `runs_per_job:` each, in the order of the run table.
 
+    planned: of a run in the longest of its jobs, for `auto`; without it each run is alone then.
     Where layers were published for each data set, a group is of one data set too: its networks share their layers.
     """
     by_dataset = study.config.brainscore is not None and study.config.brainscore.layers.choose == "published"
@@ -93,8 +102,27 @@ def network_groups(study: LoadedStudy) -> tuple[RunGroup, ...]:
     return tuple(
         RunGroup.of([_kind_of(chunk), *key], [run.run for run in chunk])
         for key, runs in alike.items()
-        for chunk in chunks(runs, study.config.runs_per_job)
+        for chunk in shared(runs, study.config.runs_per_job, planned)
     )
+
+
+def shared(runs: Sequence[Run], per_job: int | Literal["auto"], planned: Planned | None) -> Iterator[Sequence[Run]]:
+    """`runs`, which are alike, in stretches that share a job: as many as the study says, or as take an hour."""
+    if per_job != AUTO or planned is None or len(runs) == 1:
+        yield from chunks(runs, fixed_size(per_job))
+        return
+    held: list[Run] = []
+    seconds = 0.0
+    for run in runs:
+        own = planned(run)
+        own = inf if own is None else own  # what is not known fills a job
+        if held and (seconds + own > PLANNED_SECONDS or len(held) == MOST_RUNS):
+            yield held
+            held, seconds = [], 0.0
+        held.append(run)
+        seconds += own
+    if held:
+        yield held
 
 
 def needs_gpu(runs: Iterable[Run]) -> bool:

@@ -96,7 +96,10 @@ class Extraction(ExtractionOptions, FeatureOptions):
     example: ClassVar[str] = "{keep: gram, batch: 64}"
 
     slices: int = Field(
-        1, ge=1, le=10_000, description="Jobs (GPUs or nodes) that share a stimulus set; needs `runs_per_job: 1`."
+        1,
+        ge=1,
+        le=10_000,
+        description="Jobs (GPUs or nodes) that share a stimulus set; needs `runs_per_job: 1` or `auto`.",
     )
 
 

@@ -19,6 +19,16 @@ NAME_IN_WORDS = "letters, digits, `.` and `-`, beginning with a letter or a digi
 LARGEST_SEED = 2**32 - 1
 PATH_BYTES = 1000  # of a whole path: the names of what lies below it come on top, and systems take 4,095
 NAME_BYTES = 255  # of one part of a path, everywhere
+AUTO: Literal["auto"] = "auto"
+"""How many runs share a job follows from their planned work (planning/job_groups.py)."""
+PerJob = Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"]
+
+
+def fixed_size(per_job: int | Literal["auto"]) -> int:
+    """How many share a job where no work is planned: one for `auto`."""
+    return 1 if per_job == AUTO else per_job
+
+
 SHAPE_ONLY = "shape_only"
 """Key of pydantic's context: keys are looked at one by one, and contradictions between them later."""
 

@@ -8,7 +8,18 @@ from pydantic import Discriminator, Field, Tag
 
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.study.sections.checkpoints import CheckpointRuns
-from neuroscaling.study.sections.key_types import Archs, Epochs, Names, OptionalFolder, Section, Seed, Text, keys_of
+from neuroscaling.study.sections.key_types import (
+    AUTO,
+    Archs,
+    Epochs,
+    Names,
+    OptionalFolder,
+    PerJob,
+    Section,
+    Seed,
+    Text,
+    keys_of,
+)
 from neuroscaling.study.sections.training_options import Logger, Stage, TrainingOptions
 
 Count = Annotated[int, Field(ge=1)]
@@ -127,11 +138,10 @@ class Training(Section):
 
     example: ClassVar[str] = "{runs_per_job: 24, cpus: 16}"
 
-    runs_per_job: int = Field(
-        1,
-        ge=1,
-        le=100_000,
-        description="Small runs of one data set and recipe that a job trains in one process, one after another.",
+    runs_per_job: PerJob = Field(
+        AUTO,
+        description="Small runs of one data set and recipe that a job trains in one process, one after another. "
+        "`auto`: on a cluster as many as take up to an hour by their plan, 50 at most; else one.",
     )
     small: int = Field(
         5_000_000,

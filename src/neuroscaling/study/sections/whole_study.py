@@ -12,7 +12,17 @@ from pydantic import Field
 from neuroscaling.study.sections.datasets import Dataset
 from neuroscaling.study.sections.encoding import OF_ALL_LAYERS, Encoding
 from neuroscaling.study.sections.extraction import Extraction, Layers, Reduction
-from neuroscaling.study.sections.key_types import NAME, Folders, NamedPath, OptionalFolder, Section, Text
+from neuroscaling.study.sections.key_types import (
+    AUTO,
+    NAME,
+    Folders,
+    NamedPath,
+    OptionalFolder,
+    PerJob,
+    Section,
+    Text,
+    fixed_size,
+)
 from neuroscaling.study.sections.networks import Runs, Training
 from neuroscaling.study.sections.own_scores import OwnScores
 from neuroscaling.study.sections.recordings import BrainScore, SimulatedBrain
@@ -67,12 +77,11 @@ class Study(Section):
     )
     reduction: Reduction = Field(Reduction(), description="What is kept of each layer's activations.")
     extraction: Extraction = Field(Extraction(), description="How activations are computed and stored.")
-    runs_per_job: int = Field(
-        1,
-        ge=1,
-        le=100_000,
-        description="Networks of one architecture whose extraction and Brain-Score scoring share a job: for small "
-        "networks, whose jobs would spend their time starting up. Every network keeps its own files.",
+    runs_per_job: PerJob = Field(
+        AUTO,
+        description="Networks of one architecture that share their jobs of extraction, Brain-Score and encoding: for "
+        "small networks, whose jobs would spend their time starting up. Every network keeps its own files. `auto`: on "
+        "a cluster as many as take up to an hour by their plan, 50 at most; else one.",
     )
     sets_per_job: int | None = Field(
         None,
@@ -104,7 +113,7 @@ class Study(Section):
         others = [*ready[1:], *own]
         if ready and others:
             yield (ready[0], *others), f"`{ready[0]}` stands in place of runs and data: drop {', '.join(others)}"
-        if self.extraction.slices > 1 and self.runs_per_job > 1:
+        if self.extraction.slices > 1 and fixed_size(self.runs_per_job) > 1:
             what = "`extraction: slices` splits a network's extraction and `runs_per_job` joins several: drop one"
             yield ("extraction.slices", "runs_per_job"), what
         yield from self._of_all_layers()
