@@ -1,5 +1,6 @@
 """Which runs share jobs: on a cluster as many as take up to an hour by their plan, on one machine none by itself."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,21 @@ def test_runs_that_are_made_leave_their_groups_and_the_others_stay_together(abse
 def test_a_number_counts_as_it_stands_and_slices_are_of_one_network(absent, changes, networks, training):
     found = job_groups(absent(**changes), on_cluster=True)
     assert max(sizes(found.networks)) == networks and max(sizes(found.training)) == training
+
+
+def test_networks_that_are_fetched_share_jobs_as_their_files_and_their_extraction_allow(absent):
+    study = absent(runs=[{"pretrained": ["resnet18", "resnet34", "resnet50"]}], training={"gpu": "a100"})
+    work = PlannedWork(Asked(study.targets))
+    (group,) = job_groups(study, on_cluster=True).training
+    assert len(group.runs) == 3 and group.label.startswith("pretrained-") and group.extracts
+    runs = [study.targets.study.runs[run] for run in group.runs]
+    seconds = [work.making_and_extraction(run) or 0 for run in runs]
+    assert 0 < seconds[0] < seconds[-1] and sum(seconds) <= PLANNED_SECONDS
+    asked = Asked(study.targets)
+    assert asked.making(runs).mem_mb == max(asked.making([run]).mem_mb for run in runs)
+    # Weights that are not kept go before the next ones come.
+    study.targets.study.runs.update({run.run: replace(run, keep=False) for run in runs})
+    assert sizes(job_groups(study, on_cluster=True).training) == [1, 1, 1]
 
 
 def test_what_is_not_known_is_not_shared(absent):

@@ -17,14 +17,17 @@ def training_groups(study: LoadedStudy, runs: Iterable[Run], planned: Planned | 
     """The jobs that make `runs`: small ones of a data set and recipe share one, any other has one to itself.
 
     planned: of each run, for `runs_per_job: auto`; without it each run has a job then. With it all runs of the study
-    are dealt out, and those that are made already left out: the others keep their places.
+    are dealt out, and those that are made already left out: the others keep their places. Networks that are fetched
+    share jobs too then, since the plan knows how long that takes; not where weights are not kept: they go before the
+    next ones come.
     """
     size, wanted = study.config.training.runs_per_job, {run.run: run for run in runs}
     joins = planned is not None if size == AUTO else size > 1
     alike: dict[tuple[str | None, ...], list[Run]] = {}
     for run in study.runs.values() if size == AUTO and joins else wanted.values():
         recipe = run.recipe.name if run.recipe else None
-        key = (run.kind, run.dataset, recipe) if joins and is_small(study, run) else (run.run,)
+        fetched = size == AUTO and run.kind != "trained" and run.keep
+        key = (run.kind, run.dataset, recipe) if joins and (fetched or is_small(study, run)) else (run.run,)
         alike.setdefault(key, []).append(run)
     dealt = ((key, chunk) for key, found in alike.items() for chunk in shared(found, size, planned))
     left = ((key, [run.run for run in chunk if run.run in wanted]) for key, chunk in dealt)
