@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.cli import notify
+from neuroscaling.campaign import notify
+from neuroscaling.campaign.driver_log import CTRL_C
+from neuroscaling.campaign.notify import Hooks, Notifier, command_of
 from neuroscaling.cli.main import main
-from neuroscaling.cli.notify import Notifier, command_of
 from neuroscaling.core.errors import StudyError
 from tests.support.campaign import campaign
 
@@ -62,6 +63,20 @@ def test_without_a_command_nothing_happens_and_one_that_fails_is_told(command, c
     assert not Path("notes").exists()
     Notifier([sys.executable, "-c", "raise SystemExit(3)"], "half").ended(["done"], 0, 0)
     assert "exit status 3" in capsys.readouterr().err
+
+
+def test_of_a_driver_that_ctrl_c_ended_nothing_is_told(command):
+    hooks, log = Hooks(command, campaign().study, "half.yaml"), Path("1.snakemake.log")
+    for last, told in (("", True), (CTRL_C, False)):
+        log.write_text(f"Job stats:\nFinished jobid: 1 (Rule: train)\n{last}")
+        Path("notes").write_text("")
+        hooks.began([str(log)])
+        hooks.ended([str(log)], 1)
+        assert bool(notes()) is told
+    quiet = Hooks(None, campaign().study, "half.yaml")
+    quiet.began([str(log)])
+    quiet.ended([str(log)], 0)
+    assert not Path("notes").read_text()
 
 
 def test_a_command_that_is_nowhere_is_refused_before_the_start(command, capsys):

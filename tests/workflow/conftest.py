@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +76,14 @@ class Workdir:
     path: Path
     python: Path = Path(sys.executable)
 
-    def snakemake(self, *arguments: str, check: bool = True, study: str = "small.yaml", **options):
-        """Run snakemake to its end; returns the finished process with all its output in `stdout`."""
-        return run(self.command(*arguments, study=study), self.path, check, **options)
+    def snakemake(
+        self, *arguments: str, check: bool = True, study: str = "small.yaml", config: Sequence[str] = (), **options
+    ):
+        """Run snakemake to its end; returns the finished process with all its output in `stdout`.
+
+        config: what else `--config` says.
+        """
+        return run([*self.command(*arguments, study=study), *config], self.path, check, **options)
 
     def neuroscaling(self, *arguments: str, check: bool = True):
         """Run a command of the copy's own library to its end; returns the finished process."""

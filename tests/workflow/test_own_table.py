@@ -1,5 +1,6 @@
 """A table of one's own as docs/score-tables.md prints it: to the report, again, and after each change."""
 
+import re
 import shutil
 from collections import Counter
 
@@ -34,7 +35,9 @@ def done(tmp_path_factory) -> Workdir:
     (workdir.path / "fits.yaml").write_text(yaml.safe_dump({"fits": [fits["fits"][0] | {"bootstraps": 50}]}))
     write_rows(workdir.path / "table.csv")
     assert any(word.endswith("mine.yaml") for word in COMMANDS.commands[0])
-    workdir.snakemake(study="mine.yaml")
+    (workdir.path / "note.sh").write_text("#!/bin/sh\ncat >>told.txt\n")
+    (workdir.path / "note.sh").chmod(0o755)
+    workdir.snakemake(study="mine.yaml", config=["notify=./note.sh"])
     return workdir
 
 
@@ -58,6 +61,21 @@ def test_what_runs_when_the_table_is_touched_moved_or_changed(done, tmp_path):
     with (tmp_path / "table.csv").open("a") as file:
         file.write("one more,5000,a,2.3\n")
     assert done.planned("moved.yaml") == Counter(own_table=1, fits=1, fit=1, resolution=1, report=1, all=1)
+
+
+def test_plain_snakemake_tells_a_command_of_the_end_and_of_the_first_failure(done):
+    told, report = done.path / "told.txt", done.path / "results/mine/report/index.html"
+    text = told.read_text()
+    assert re.fullmatch(rf"mine: \d+ jobs done in .+\nThe report: {re.escape(str(report))}\n", text), text
+    # A folder lies where the fits look for the table.
+    (done.path / "results/broken/scores.parquet/full").mkdir(parents=True)
+    (done.path / "broken.yaml").write_text(STUDY.text.replace("study: mine", "study: broken"))
+    start = done.snakemake("--until", "fits", check=False, study="broken.yaml", config=["notify=./note.sh"])
+    assert start.returncode == 1, start.stdout[-3000:]
+    first, end = told.read_text().removeprefix(text).split("broken: ")[1:]
+    assert first.startswith("the first failure. The rest goes on.\n  fits: IsADirectoryError")
+    assert re.match(r"\d+ jobs? done in .+, 1 failed\n  fits: IsADirectoryError", end), end
+    assert "There is no report yet." in end
 
 
 def test_faults_are_told_before_the_first_job(done):

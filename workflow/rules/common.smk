@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from neuroscaling.campaign import notify
 from neuroscaling.core.errors import NeuroscalingError, StudyError
 from neuroscaling.core.hashing import canonical_json
 from neuroscaling.core.installation import IN_IMAGE, PIPELINE, interpreter
@@ -66,6 +67,7 @@ try:
         *layer_choice.choice_problems(STUDY),
     ]:
         raise StudyError(found)
+    TOLD = notify.Hooks(config.get("notify"), STUDY, str(config["study"]))
     TARGETS = wanted.Targets(STUDY)
     # `--config whole=true`: for the graph of the rules, as if nothing were there.
     WHOLE = bool(config.get("whole"))
@@ -236,6 +238,7 @@ onstart:
     )
     record_start()
     write_left_out(session.left_out_file(STUDY.config.study), STUDY.left_out)
+    TOLD.began(log)
 
 
 def and_record(hook):
@@ -255,3 +258,8 @@ if workflow.modifier.is_module and workflow.modifier.rule_whitelist is None:
 
 onsuccess:
     session.end_session(STUDY.results)
+    TOLD.ended(log, 0)
+
+
+onerror:
+    TOLD.ended(log, 1)

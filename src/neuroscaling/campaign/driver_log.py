@@ -9,6 +9,7 @@ from neuroscaling.core.logs import FOLLOWS
 PLANNED = re.compile(r"^(Job stats:|Nothing to be done)", re.M)
 ERROR = re.compile(r"^Error in (?:rule|group) ([^\s:]+):\n((?:    .*\n)+)", re.M)
 DRY_RUN = "This was a dry-run"
+CTRL_C = "Terminating processes on user request"
 FINISHED = re.compile(r"^Finished jobid: (\d+)", re.M)
 # A message of a script's log: the time, the level, who speaks, what.
 MESSAGE = re.compile(r"^\d{4}-\d\d-\d\d \S+ ERROR \S+: (.*(?:\n(?!\d{4}-\d\d-\d\d ).*)*)", re.M)
@@ -38,6 +39,11 @@ class DriverLog:
     def planned(self) -> bool:
         """Whether Snakemake got as far as its jobs: it may have been asked for something else, or have refused."""
         return PLANNED.search(self.text) is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the start."""
+        return CTRL_C in self.text
 
     @property
     def finished(self) -> int:

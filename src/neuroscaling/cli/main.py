@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from neuroscaling.campaign.run_summary import INTERRUPTED
 from neuroscaling.cli import benchmarks, compare, data, forecast, influence, job, results, store
 from neuroscaling.cli.audit import print_audit
 from neuroscaling.cli.audit_checkpoints import add_checkpoint_audit
@@ -21,7 +22,6 @@ from neuroscaling.cli.output import FORMATS, show, tell
 from neuroscaling.cli.plan import average_notes, print_plan
 from neuroscaling.cli.retry import add_retry_options, retry_study
 from neuroscaling.cli.run import add_run_options, run_study
-from neuroscaling.cli.run_summary import INTERRUPTED
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import add_status_options, print_status
 from neuroscaling.core.errors import NeuroscalingError, StudyError, counted, nearest

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from neuroscaling.campaign.driver_log import driver_log
-from neuroscaling.cli.notify import LOGS, Notifier, command_of
+from neuroscaling.campaign.notify import LOGS, Notifier, command_of
+from neuroscaling.campaign.run_summary import INTERRUPTED, summary_lines
 from neuroscaling.cli.output import tell
-from neuroscaling.cli.run_summary import INTERRUPTED, summary_lines
 from neuroscaling.core.errors import Problem, StudyError, nearest
 from neuroscaling.core.installation import DRIVER, PIPELINE, SNAKEFILE, with_library
 from neuroscaling.study.loaded_study import load_study

@@ -211,6 +211,7 @@ KEYS = {
     "study": "the study file",
     "planning": "true: a dry run of a study whose images are not here",
     "pythons": "interpreters of the environments, by name",
+    "notify": "a command that is told of the first failure and of the end",
     "container": "the image that jobs run in, with --sdm apptainer",
     "fsaverage": "folder of FreeSurfer's average surface",
     "whole": "true: the graph of all rules, as if nothing were there",
