@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from neuroscaling.core import provenance
 from neuroscaling.core.errors import DataError
+from neuroscaling.core.logs import script_logging
 from neuroscaling.core.typed_json import Recorded
 from neuroscaling.datasets.settings import DatasetSettings
 from neuroscaling.study import start_records
@@ -45,6 +47,21 @@ def test_a_job_finds_what_it_is_given(start):
         assert repr(job.param("fit")) == "{'b': (1, 2), 'a': None}"
         settings = job.param("settings")
         assert isinstance(settings, Recorded) and repr(settings) == repr([SETTINGS])
+
+
+def test_the_log_of_a_job_on_another_environment_says_so_in_a_line(start, monkeypatch, tmp_path):
+    start("one")
+    versions = read_start("/clone/Snakefile").versions
+    assert {"python", "torch", "numpy", "snakemake"} <= set(versions) and provenance.differences(versions) == ""
+    told = provenance.differences(versions | {"numpy": "1.0", "torch": None, "gone": "3"})
+    assert f"numpy {versions['numpy']} (1.0)" in told and f"torch {versions['torch']} (none)" in told
+    assert "gone" not in told and "python" not in told and "\n" not in told
+    for line, logged in ((told, [told]), ("", [])):
+        monkeypatch.setenv(provenance.UNLIKE, line)
+        with script_logging(str(tmp_path / "job.log")):
+            pass
+        said = (tmp_path / "job.log").read_text().splitlines()
+        assert [one.split(": ", 1)[1] for one in said if " WARNING " in one] == logged
 
 
 def test_resources_grow_to_the_last_attempt_that_is_recorded():

@@ -1,12 +1,16 @@
 # In a job on a cluster: what the functions of its rule answered when the driver started, looked up by rule and wildcards.
 import functools
+import os
 
 from snakemake.exceptions import WorkflowError
 
+from neuroscaling.core import provenance
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.study import start_records
 
 config.update(START.of_config())
+# The log of the job begins with it.
+os.environ[provenance.UNLIKE] = provenance.differences(START.versions)
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.machine import GRANTED, keep_freed_memory
+from neuroscaling.core.provenance import UNLIKE
 from neuroscaling.core.tries import begin_try, end_try
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -70,6 +71,8 @@ def _logging_to(path: str | None) -> Iterator[logging.Logger]:
     # Writing PDFs makes it list every glyph.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     logger = logging.getLogger("neuroscaling")
+    if unlike := os.environ.get(UNLIKE):
+        logger.warning(unlike)
     try:
         with extras_told():
             yield logger

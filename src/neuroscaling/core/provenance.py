@@ -35,6 +35,25 @@ def installed(packages: tuple[str, ...] = ()) -> dict[str, str | None]:
     return versions | {name: _version(name) for name in packages}
 
 
+KEY_PACKAGES = ("torch", "numpy", "snakemake")
+"""Packages by which a node's environment is compared with the driver's."""
+UNLIKE = "NEUROSCALING_UNLIKE_THE_DRIVER"
+"""Variable that hands a job's script what `differences` found in its Snakemake."""
+
+
+def differences(drivers: Mapping[str, str | None]) -> str:
+    """In a line, what is installed here in other versions than the driver had; empty where nothing is."""
+    here = installed(KEY_PACKAGES)
+    found = [
+        f"{name} {here[name] or 'none'} ({version or 'none'})"
+        for name, version in drivers.items()
+        if name in here and here[name] != version
+    ]
+    if not found:
+        return ""
+    return f"{platform.node()} has other versions than the driver, in brackets: {', '.join(found)}; results may differ"
+
+
 def peak_memory() -> dict[str, int]:
     """Megabytes that this process has taken at most until now: `peak_mb` of memory, `gpu_peak_mb` of its GPU.
 

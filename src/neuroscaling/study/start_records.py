@@ -18,6 +18,7 @@ from neuroscaling.core.errors import DataError, Place, Problem
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import canonical_json
 from neuroscaling.core.json_records import from_json
+from neuroscaling.core.provenance import KEY_PACKAGES, installed
 from neuroscaling.core.records import CHECKSUM, FORMAT_KEY, read_record, sealed, write_record
 from neuroscaling.core.typed_json import Recorded, from_text, is_plain, to_text
 
@@ -34,13 +35,15 @@ KEPT = 2
 @dataclass(frozen=True)
 class Start:
     """A start of a study. snakefile: of the driver; code: folder of the frozen code; folder: of its rules and jobs;
-    study: the study file; config: what its scripts find in Snakemake's configuration, as text."""
+    study: the study file; config: what its scripts find in Snakemake's configuration, as text; versions: of the
+    driver's Python and key packages."""
 
     snakefile: str
     code: str
     folder: str
     study: str
     config: str
+    versions: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def rules(self) -> Path:
@@ -116,7 +119,7 @@ def write_start(
             (temporary / RULES_FILE).write_text(rules, encoding="utf-8")
             for name, content in contents.items():
                 write_record(temporary / name, content)
-    start = Start(snakefile, str(code), folder.name, study, to_text(dict(config)))
+    start = Start(snakefile, str(code), folder.name, study, to_text(dict(config)), installed(KEY_PACKAGES))
     write_record(START, {FORMAT_KEY: FORMAT, **asdict(start)})
     _sweep(folder)
     return start
