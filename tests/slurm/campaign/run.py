@@ -133,6 +133,9 @@ def preempt(campaign: Campaign) -> bool:
     gone = ("PREEMPTED", "PENDING")
     went = wait_for(lambda: any(job.state in gone for job in campaign.jobs() if job.id == spare[0].id), 60)
     slurm("scancel", urgent)
+    # The controller is killed next: it keeps what it was told last for some seconds before it writes it down.
+    wait_for(lambda: urgent not in slurm("squeue", "--noheader", "--format=%i").split(), 60)
+    time.sleep(10)
     campaign.tell(f"{'preempted' if went else 'not preempted'}: {spare[0].id} ({spare[0].wildcards})")
     return went
 
