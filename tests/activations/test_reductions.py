@@ -117,6 +117,11 @@ def test_other_reductions_are_refused(wrong):
 
 def test_all_faults_of_options_are_named_at_once():
     assert ExtractionOptions(**ExtractionOptions(batch=3).operating()) == ExtractionOptions(batch=3)
+    assert (
+        ExtractionOptions(hang_seconds=9.0).laying()
+        == ExtractionOptions().laying()
+        != ExtractionOptions(batch=3).laying()
+    )
     with pytest.raises(ValidationError, match=r"keep[\s\S]*dtype[\s\S]*kep"):
         FeatureOptions(keep="gran", kep="gram", dtype="float8")
     with pytest.raises(ValidationError, match="batch"):

@@ -20,7 +20,10 @@ from neuroscaling.brainscore.job_files import (
     write_job,
 )
 from neuroscaling.core.commitments import Commitment, read_commitment
+from neuroscaling.core.hangs import STATUS, Patience
 from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.core.leases import lock_of
+from neuroscaling.core.progress import progress_beside, read_progress
 from neuroscaling.core.score_files import read_score
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.study.recording_jobs import BrainJob
@@ -115,6 +118,20 @@ def scoring_job(folder: Path, name: str, choice: str, **options: object) -> Scor
 @pytest.fixture(scope="module")
 def nested(folder: Path) -> dict[str, Commitment]:
     return dict(zip((V1, IT), choose(folder, "nested"), strict=True))
+
+
+def test_a_choice_that_makes_no_step_for_too_long_ends_to_be_tried_again(folder: Path):
+    """In the environment of Brain-Score, whose reading of a benchmark takes longer than this patience."""
+    asked = outputs(folder, "nested", (IT,))
+    job = replace(choice_job(folder, asked, (IT,)), patience=Patience(0.001, 0.001))
+    done = run("choose_layers.py", job, folder, check=False)
+    assert done.returncode == STATUS, done.stderr
+    assert f"choice of layers of {RUN} for {IT}: no step for too long: it hangs" in done.stderr
+    assert "in choose_layers" in done.stderr  # the tracebacks
+    assert not lock_of(asked[0].path).exists() and not asked[0].path.exists()
+    record = progress_beside(asked[0].path)
+    found = read_progress(record)
+    assert found is not None and (found.unit, found.total) == ("choices", 1) and "it hangs" in str(found.problem)
 
 
 def test_each_split_finds_the_layer_that_carries_its_region(nested: dict[str, Commitment]):

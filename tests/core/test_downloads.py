@@ -1,12 +1,15 @@
 """Downloads go on where they ended, and never mix the bytes of two files."""
 
+import socket
 import threading
+import urllib.request
 
 import pytest
 
-from neuroscaling.core import downloads
-from neuroscaling.core.downloads import TRIES, download, few_at_once
+from neuroscaling.core import downloads, watching
+from neuroscaling.core.downloads import TRIES, download, few_at_once, silent_connections_end
 from neuroscaling.core.errors import DataError, FullDiskError
+from neuroscaling.core.progress import read_progress
 from tests.support.range_server import range_server
 
 CONTENT = bytes(range(256)) * 40
@@ -64,6 +67,43 @@ def test_a_file_without_room_is_told_before_it_arrives(server, tmp_path, monkeyp
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100})())
     with pytest.raises(FullDiskError, match=r"no room on the disk[\s\S]*100 bytes are free"):
         download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0)
+
+
+def test_a_download_tells_how_much_has_arrived(server, tmp_path, monkeypatch):
+    """The second half comes when the watch has told of the first."""
+    told, record = threading.Event(), tmp_path / "state" / "progress.json"
+    seen, tell, copy = [], watching.Watch._tell, downloads._copy
+
+    def spied(self, now):
+        tell(self, now)
+        found = read_progress(record)
+        if found is not None and found.done:
+            seen.append(found)
+            told.set()
+
+    def slowly(response, file):
+        file.write(response.read(len(CONTENT) // 2))
+        file.flush()
+        assert told.wait(100)
+        copy(response, file)
+
+    for name, value in (("LOOK_EVERY", 0.01), ("WRITE_EVERY", 0.0), ("TELL_EVERY", 0.0)):
+        monkeypatch.setattr(watching, name, value)
+    monkeypatch.setattr(watching.Watch, "_tell", spied)
+    monkeypatch.setattr(downloads, "_copy", slowly)
+    monkeypatch.setattr(downloads, "MB", 1)
+    target = download(f"{server.url}/a.pt", tmp_path / "a.pt", pause=0, record=record)
+    assert target.read_bytes() == CONTENT and not record.exists()
+    assert (seen[0].done, seen[0].total, seen[0].unit) == (len(CONTENT) // 2, len(CONTENT), "MB")
+
+
+def test_a_library_without_a_timeout_does_not_wait_for_ever(tmp_path):
+    """torch's hub, for a server that takes the request and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, silent_connections_end(0.2):
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.pt"
+        with pytest.raises((TimeoutError, OSError), match="timed out"):
+            urllib.request.urlopen(url)
+    assert socket.getdefaulttimeout() is None
 
 
 def test_only_a_few_download_at_one_time(tmp_path, monkeypatch):

@@ -9,12 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from neuroscaling.campaign.words import progress_in_words
+from neuroscaling.core import leases
 from neuroscaling.core import watching as core_watching
-from neuroscaling.core.hangs import STATUS, Patience
+from neuroscaling.core.counting import Tally, counted, counting
+from neuroscaling.core.hangs import NEVER, STATUS, Patience, patience_of_job
 from neuroscaling.core.leases import held, is_held, lock_of
 from neuroscaling.core.progress import begun, in_words, progress_beside, read_progress
 from neuroscaling.core.score_files import making_score
-from neuroscaling.core.watching import Standing, Tally, Watch, watched_lease, watching
+from neuroscaling.core.watching import Counted, Standing, Watch, watched_lease, watching
 
 
 @pytest.fixture
@@ -44,8 +47,9 @@ class Steps:
 
 
 def watch_over(work, tmp_path, patience=None):
-    record = tmp_path / "progress.json"
-    return Watch(work, begun(record, "run", "training", "steps", None), record, patience or Patience(), None, None)
+    record, tally = tmp_path / "progress.json", getattr(work, "tally", Tally("training", "steps"))
+    progress = begun(record, "run", tally.stage, tally.unit, None)
+    return Watch(work, progress, record, patience or Patience(), None, None)
 
 
 def passing(clock, watch, seconds):
@@ -147,6 +151,72 @@ def test_work_has_a_limit_only_where_it_is_expected_to_make_steps(clock, tmp_pat
     assert len(clock.hung) == 1
 
 
+def test_loops_within_a_unit_are_steps_and_tell_how_far_it_is(clock, tmp_path):
+    """One subject takes hours: its candidates are told, and the time that is left of it."""
+    tally = Tally("encoding", "subjects", 1)
+    watch = watch_over(Counted(tally), tmp_path, Patience(30, 100))
+    with counting(tally):
+        passing(clock, watch, 50)
+        for _ in counted(range(10), "candidate"):
+            for _ in counted(range(2), "task"):
+                passing(clock, watch, 25)
+            if tally.parts[0].done == 4:
+                break
+        assert in_words(watch.progress) == "0 of 1 subjects, candidate 5 of 10, task 2 of 2, 4 min 35 s left"
+        assert clock.hung == [] and progress_in_words(watch.progress).endswith("task 2 of 2 (45 %)")
+        passing(clock, watch, 60)
+    assert len(clock.hung) == 1
+
+
+def test_loops_that_begin_again_say_nothing_of_the_time_left(clock, tmp_path):
+    tally = Tally("brainscore", "benchmarks", 1)
+    watch = watch_over(Counted(tally), tmp_path)
+    with counting(tally):
+        for unit in ("candidate", "region"):
+            for _ in counted(range(4), unit):
+                passing(clock, watch, 5)
+            if unit == "candidate":
+                assert watch.progress.seconds_left == pytest.approx(5)
+    assert watch.progress.part == "region 4 of 4" and watch.progress.seconds_left is None
+
+
+def test_matrices_that_are_made_of_images_that_are_all_there_are_told_without_a_time(clock, tmp_path):
+    tally = Tally("extraction", "images", 100)
+    watch = watch_over(Counted(tally), tmp_path)
+    with counting(tally):
+        for tally.done in (0, 50, 100):
+            passing(clock, watch, 5)
+        for _ in counted(range(2), "Gram matrix"):
+            passing(clock, watch, 5)
+    assert in_words(replace(watch.progress, images_per_second=None)) == "100 of 100 images, Gram matrix 2 of 2"
+    assert progress_in_words(watch.progress).endswith("(100 %)")
+
+
+def test_who_waits_for_another_process_does_not_hang(clock, tmp_path, monkeypatch):
+    """A ceiling that another job computes for hours."""
+    path, tally = tmp_path / "ceiling.json", Tally("brainscore", "benchmarks", 1)
+    watch = watch_over(Counted(tally), tmp_path, Patience(30, 30))
+    waited = []
+
+    def passed(seconds):
+        waited.append(seconds)
+        passing(clock, watch, 20)
+        if len(waited) == 5:
+            lock_of(path).unlink()
+
+    with held(path, "a ceiling"), counting(tally):
+        monkeypatch.setattr(leases.time, "sleep", passed)
+        with held(path, "a ceiling"):
+            assert len(waited) == 5 and clock.hung == []
+        passing(clock, watch, 40)
+    assert len(clock.hung) == 1
+
+
+def test_a_job_has_its_time_limit_until_the_first_step():
+    assert patience_of_job(7200, 600) == Patience(7200, 36000) and patience_of_job(7200, 10) == Patience(7200, 7200)
+    assert patience_of_job(100, None) == Patience(100, 100) and patience_of_job(None, 600) == NEVER
+
+
 def test_without_a_limit_nothing_hangs(clock, tmp_path):
     watch = watch_over(Steps(), tmp_path, Patience(None, None))
     passing(clock, watch, 300)
@@ -200,7 +270,8 @@ import logging, sys, time
 from pathlib import Path
 from neuroscaling.core.hangs import Patience, ended_if_hung
 from neuroscaling.core.leases import held
-from neuroscaling.core.watching import Tally, watched_lease
+from neuroscaling.core.counting import Tally
+from neuroscaling.core.watching import watched_lease
 
 def waits_for_ever():
     time.sleep(1000)
@@ -232,5 +303,5 @@ def test_in_a_process_of_somebody_else_a_hang_is_a_warning(tmp_path, caplog):
     watch.look()
     assert "it hangs" in caplog.text and "test_watching.py" in caplog.text
     assert json.loads((tmp_path / "progress.json").read_text())["problem"] is None
-    with watching(Tally("encoding", "subjects", 3), watch.progress, None):
+    with watching(Counted(Tally("encoding", "subjects", 3)), watch.progress, None):
         pass

@@ -1,13 +1,16 @@
 """A source of fMRI recordings from outside the package: its reader is registered, and the truth is found in them."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from neuroscaling.core import watching
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.hashing import ArtefactName
+from neuroscaling.core.progress import progress_beside, read_progress
 from neuroscaling.core.score_files import read_score
 from neuroscaling.encoding.encoding_job import OPENERS, score_encodings
 from neuroscaling.recordings.recording import Recording, Responses, Split
@@ -76,3 +79,33 @@ def test_an_unknown_kind_of_folder_comes_with_the_nearest(tmp_path):
     with pytest.raises(StudyError, match="no reader of such a folder") as caught:
         score_encodings([out], entry, {"ours-anna": LocatedSubject(tmp_path, "trees", "anna")}, "corrected")
     assert caught.value.problems[0].nearest == "tree"
+
+
+def test_a_subject_tells_its_candidates_and_hangs_where_its_recordings_do_not_come(tmp_path, monkeypatch):
+    """A disk that does not answer: the reading waits until the watch has told of it, however slow this machine is."""
+    write_recordings(tmp_path / "ours" / "anna")
+    out, over, told = job(tmp_path), threading.Event(), []
+
+    class Lost(Responses):
+        def read(self, start, stop):
+            assert over.wait(100)
+            return super().read(start, stop)
+
+    def lost(folder, subject):
+        found = read_own(folder, subject)
+        responses = Lost(found.training.known_responses.files, found.training.known_responses.columns)
+        return replace(found, training=replace(found.training, responses=responses))
+
+    def hangs(problem, *_):
+        progress = read_progress(progress_beside(out.path))
+        if progress is not None and progress.part is not None:
+            told.append((problem.what, progress.part))
+            over.set()
+
+    monkeypatch.setattr(watching, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(watching, "tell_and_end", hangs)
+    monkeypatch.setitem(OPENERS, "a lost disk", lost)
+    entry = AlgonautsEncoding.model_validate(SOURCE | {"draws": 0, "hang_seconds": 0.2})
+    score_encodings([out], entry, {"ours-anna": LocatedSubject(tmp_path / "ours", "a lost disk", "anna")}, "corrected")
+    assert told[0] == ("no step for too long: it hangs", "candidate 1 of 2")
+    assert out.path.exists() and read_progress(progress_beside(out.path)) is None

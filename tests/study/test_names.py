@@ -101,6 +101,7 @@ def test_what_determines_a_result_is_in_its_name(wanted, change: dict, stages: t
         {"study": "another"},
         {"store": "elsewhere"},
         {"brainscore__mem_mb": 5000},
+        {f"{section}__hang_seconds": 99.0 for section in ("extraction", "brainscore", "encoding__0")},
         {"encoding__0__ridge": {"memory_mb": 999, "gpu": True}},
         {"fits": []},
     ],

@@ -126,7 +126,7 @@ def test_the_audit_prints_both_engines_and_their_difference(five):
         "--study",
         "five.yaml",
     ]
-    done = run([*command, "--format", "json"], five.path, check=True, timeout=200)
+    done = run([*command, "--format", "json"], five.path, check=True)
     rows = json.loads(done.stdout[done.stdout.index("[") :])
     assert [row["engine"] for row in rows] == ["kernel", "stock"]
     assert rows[1]["difference"] < 1e-9 and rows[1]["features"].startswith("surrogate")

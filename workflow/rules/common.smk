@@ -211,6 +211,7 @@ if TARGETS.names.jobs:
         "scripts": str(RULES.parent / "scripts"),
         "root": str(STORE.brainscore()),
         "ceilings": str(STORE.ceilings()),
+        "hang_seconds": STUDY.config.brainscore.hang_seconds,
         "folders": {job.data: str(job.folder) for job in TARGETS.names.jobs},
     }
 config["extraction"] = STUDY.config.extraction.operating()

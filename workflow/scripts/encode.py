@@ -2,7 +2,7 @@
 
 params: outputs (a ScoreJob for each score file; files beside them, see encoding/encoding_job.py), sources (what the
 study asks of each source: RecordingsEncodings by the name of the recordings), protocol; config: located.encoding (where
-each subject's recordings lie); log[0].
+each subject's recordings lie); resources: runtime; log[0].
 """
 
 from neuroscaling.core.logs import Pieces, script_logging
@@ -23,5 +23,5 @@ with script_logging(
         outputs = [one for one in sound(params.outputs) if one.data == data]
         places = {one.benchmark: LocatedSubject.of(located[f"{data}/{one.benchmark}"]) for one in outputs}
         with pieces.piece(data):
-            score_encodings(outputs, entry, places, params.protocol)
+            score_encodings(outputs, entry, places, params.protocol, snakemake.resources.get("runtime"))
     pieces.end()

@@ -2,7 +2,7 @@
 
 params: chosen (a ScoreJob for each file of layers to choose first), choice (as start_choice.py), outputs (a ScoreJob
 for each score file), layers, readout, simulated (names of recordings), definitions, engine, protocol, code; config:
-located.brainscore (python, scripts, folders, ceilings); log[0].
+located.brainscore (python, scripts, folders, ceilings, hang_seconds); resources: runtime; log[0].
 """
 
 import sys
@@ -10,9 +10,11 @@ from pathlib import Path
 
 from neuroscaling.brainscore.job_files import RunsJob, ScoringJob, become
 from neuroscaling.brainscore.runs_job import choice_job, score_outputs
+from neuroscaling.core.hangs import patience_of_job
 
 params, located = snakemake.params, snakemake.config["located"]["brainscore"]
-choice = choice_job(params.chosen, params, located)
+minutes = snakemake.resources.get("runtime")
+choice = choice_job(params.chosen, params, located, minutes)
 scoring = [
     ScoringJob(
         outputs=outputs,
@@ -26,6 +28,7 @@ scoring = [
         definitions=params.definitions,
         ceilings=Path(located["ceilings"]),
         code=params.code,
+        patience=patience_of_job(located["hang_seconds"], minutes),
     )
     for data, outputs in score_outputs(params.outputs).items()
 ]

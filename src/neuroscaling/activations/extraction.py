@@ -22,6 +22,7 @@ from neuroscaling.activations.zarr_writing import (
     metadata_sha256,
     write_store,
 )
+from neuroscaling.core.counting import Tally
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import full_disk_named, is_full_disk
 from neuroscaling.core.hashing import content_hash
@@ -29,7 +30,7 @@ from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Lease, LeaseLost
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.records import DEFINITION, RUN_RECORD, read_run
-from neuroscaling.core.watching import Tally, Watch, watched_lease
+from neuroscaling.core.watching import Watch, watched_lease
 from neuroscaling.study.extraction_job import ExtractionJob, FeatureSpec
 from neuroscaling.study.sections.extraction import ExtractionOptions, FeatureOptions
 
@@ -160,8 +161,7 @@ class _NetworkExtraction:
             if lease is None:
                 _log_found(self.job)
             else:
-                name, tally = f"{self.job.run.run} on {self.job.output.stem}", Tally("extraction", "images")
-                with watched_lease(lease, name, tally) as watch:
+                with self._watched(lease) as (watch, tally):
                     self._extract(lease, part, watch, tally)
 
     def finish(self) -> None:
@@ -171,8 +171,16 @@ class _NetworkExtraction:
             if lease is None:
                 _log_found(self.job)
             else:
-                steps, partial = self._begin(lease, False)
-                self._complete(partial, [self._layers(partial, step) for step in steps])
+                with self._watched(lease) as (watch, tally):
+                    steps, partial = self._begin(lease, False)
+                    tally.total = tally.done = len(self.images.files)  # as the slices, each for itself, found
+                    self._complete(partial, [self._layers(partial, step, watch) for step in steps])
+
+    @contextmanager
+    def _watched(self, lease: Lease) -> Iterator[tuple[Watch, Tally]]:
+        tally = Tally("extraction", "images")
+        with watched_lease(lease, f"{self.job.run.run} on {self.job.output.stem}", tally) as watch:
+            yield watch, tally
 
     def _extract(self, lease: Lease, part: Part | None, watch: Watch, tally: Tally) -> None:
         steps, partial = self._begin(lease, part is None)
@@ -185,7 +193,7 @@ class _NetworkExtraction:
                 self._write_slice(partial, steps[0], part, watch, tally)
             else:
                 tally.total = len(steps) * len(self.images.files)
-                self._complete(partial, [self._layers(partial, step, (watch, tally)) for step in steps])
+                self._complete(partial, [self._layers(partial, step, watch, tally) for step in steps])
         except LeaseLost:
             raise
         except DataError as error:
@@ -201,7 +209,7 @@ class _NetworkExtraction:
         facts = {
             **self.facts,
             **extractor.facts(),
-            "all_options": asked.determining() | self.options.operating(),
+            "all_options": asked.determining() | self.options.laying(),
             "layers": [[layer, *layout.shape] for step in steps for layer, layout in step.layouts.items()],
             "format": ACTIVATIONS_FORMAT,
         }
@@ -215,21 +223,22 @@ class _NetworkExtraction:
         log.info("slice %d of %d of %s: %d shards", i + 1, parts, self.job.output, len(chosen))
 
     def _layers(
-        self, partial: Partial, step: passes.Pass, watched: tuple[Watch, Tally] | None = None
+        self, partial: Partial, step: passes.Pass, watch: Watch, tally: Tally | None = None
     ) -> list[StoredLayer]:
-        """Return what is stored of the layers of one pass; where it is `watched`, what is not there yet is made."""
+        """Return what is stored of the layers of one pass; with a tally of images, what is not there yet is made."""
         keep, extractor = self.job.features.options.keep, self.extractor
         if made := passes.finished_grams(partial, step):
-            if watched is not None:
-                watched[1].done += len(self.images.files)
+            if tally is not None:
+                tally.done += len(self.images.files)
             return made
-        if watched is not None:
+        if tally is not None:
             shards = range(next(iter(step.layouts.values())).shards)
-            passes.write_missing(extractor, partial, step, self.images.files, shards, self.options, *watched)
+            passes.write_missing(extractor, partial, step, self.images.files, shards, self.options, watch, tally)
         layers = passes.written_layers(partial, step)
         if keep == "features":
             return layers
-        return passes.add_grams(partial, step, layers, keep, extractor.layers[-1], str(extractor.device))
+        with watch.expecting(self.options.patience):
+            return passes.add_grams(partial, step, layers, keep, extractor.layers[-1], str(extractor.device))
 
     def _complete(self, partial: Partial, by_pass: list[list[StoredLayer]]) -> None:
         layers, output = [layer for one in by_pass for layer in one], self.job.output

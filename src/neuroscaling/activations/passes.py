@@ -27,13 +27,13 @@ from neuroscaling.activations.manifest import ShardRecord, StoredLayer
 from neuroscaling.activations.shards import ShardReader
 from neuroscaling.activations.stimulus_images import load
 from neuroscaling.activations.zarr_writing import LayerShards, drop_features, write_gram
+from neuroscaling.core.counting import Tally, counted
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import read_json, write_json
-from neuroscaling.core.hangs import Patience
 from neuroscaling.core.hashing import content_hash
 from neuroscaling.core.images import ImageFile
 from neuroscaling.core.leases import Held, Lease, held, lock_of, sweep
-from neuroscaling.core.watching import Tally, Watch
+from neuroscaling.core.watching import Watch
 from neuroscaling.study.sections.extraction import ExtractionOptions
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def write_missing(
     images = load([files[start:stop] for _, start, stop in pieces], extractor.preprocess, options.workers)
     writer, in_parts = _Writer(partial, one), extractor.in_parts()
     try:
-        with watch.expecting(Patience()), BackgroundWriter() as background:
+        with watch.expecting(options.patience), BackgroundWriter() as background:
             for (shard, start, stop), batch in zip(pieces, images, strict=True):
                 if start == layout.rows(shard)[0]:
                     background.put(0, functools.partial(writer.open, shard))
@@ -327,7 +327,7 @@ def add_grams(
     partial: Partial, one: Pass, layers: list[StoredLayer], keep: str, readout: str, device: str
 ) -> list[StoredLayer]:
     """The layers with Gram matrices beside their features (keep: `both`), or in place of all but the readout's."""
-    made = [_with_gram(partial, layer, device) for layer in layers]
+    made = [_with_gram(partial, layer, device) for layer in counted(layers, "Gram matrix")]
     if keep == "gram":
         made = [layer if split_entry(layer.name)[0] == readout else replace(layer, files=None) for layer in made]
     partial.finish(f"pass{one.number}-grams", [layer.content() for layer in made])

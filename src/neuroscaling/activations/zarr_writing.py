@@ -24,6 +24,7 @@ from neuroscaling.activations.layout import (
 )
 from neuroscaling.activations.manifest import ShardRecord, StoredArray, StoredLayer, write_manifest
 from neuroscaling.activations.shards import ShardWriter, column_blocks, compressors, verify_layer
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha256
@@ -234,7 +235,8 @@ def write_gram(folder: Path, layer: StoredLayer, device: str = "cpu") -> StoredL
     """
     if layer.features is None:
         raise ValueError(f"the features of {layer.name} are not kept")
-    blocks, shape = column_blocks(folder, layer.name, layer.features), layer.layout.shape
+    shape, n_blocks = layer.layout.shape, layer.features.layout.grid[1]
+    blocks = counted(column_blocks(folder, layer.name, layer.features), "block", n_blocks)
     gram = gram_on(device, blocks, shape) if device.startswith("cuda") else Gram.of_blocks(blocks)
     products = _write(folder, f"{GRAM}/{layer.name}", gram.products)
     row_sums = _write(folder, f"{GRAM}/{ROW_SUMS}/{layer.name}", gram.sums[:, None])

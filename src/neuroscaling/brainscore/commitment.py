@@ -21,6 +21,7 @@ from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet
 from neuroscaling.brainscore.own_benchmarks import check_definitions
 from neuroscaling.brainscore.scoring_job import BenchmarkData, region_layers, split_layers
 from neuroscaling.core.commitments import Commitment, FewImagesChoice, LayerChoice, write_commitment
+from neuroscaling.core.counting import Tally, counted
 from neuroscaling.core.errors import Problem, StudyError, listing
 from neuroscaling.core.leases import Lease
 from neuroscaling.core.logs import Pieces
@@ -60,6 +61,7 @@ def choose_layers(options: ChoiceJob) -> None:
     asked = {own.entry.benchmark: own for chosen in options.sets for own in _asked(chosen, options.definitions)}
     runs = list(dict.fromkeys(out.run for out in left))
     pieces = Pieces(len(runs) == 1)
+    tally = Tally("brainscore", "choices", sum(out.run in runs for out in options.outputs))
     with environment.prepared():
         from neuroscaling.brainscore.local_files import register_benchmark
 
@@ -71,7 +73,7 @@ def choose_layers(options: ChoiceJob) -> None:
             with pieces.piece(f"layers of {run}"):
                 stored = {path: open_store(path) for path in {out.activations for out in outputs.values()}}
                 for together in _together(run, outputs, asked, options):
-                    _choose(together, stored, asked, options)
+                    _choose(together, stored, asked, options, tally)
     pieces.end()
 
 
@@ -102,16 +104,25 @@ def _together(
 
 
 def _choose(
-    outputs: Sequence[ChoiceOutput], stored: dict[Path, Activations], asked: dict[str, Asked], options: ChoiceJob
+    outputs: Sequence[ChoiceOutput],
+    stored: dict[Path, Activations],
+    asked: dict[str, Asked],
+    options: ChoiceJob,
+    tally: Tally,
 ) -> None:
+    before = tally.done
     with ExitStack() as stack:
         # In one order, so that no two processes wait for each other.
-        left = []
+        left: list[tuple[ChoiceOutput, Lease]] = []
         for out in sorted(outputs, key=lambda out: out.path):
-            lease = stack.enter_context(making_score(out.path, f"choice of layers of {out.run} for {out.benchmark}"))
+            name = f"choice of layers of {out.run} for {out.benchmark}"
+            # One of those that choose together tells of all.
+            own = None if left else tally
+            lease = stack.enter_context(making_score(out.path, name, tally=own, patience=options.patience))
             left += [(out, lease)] if lease else []
         if left:
             _choose_together(outputs, left, stored, asked, options)
+    tally.done = before + len(outputs)
 
 
 def _choose_together(
@@ -124,7 +135,7 @@ def _choose_together(
     started = time.perf_counter()
     candidates = split_layers(stored[outputs[0].activations])[0]
     swept: dict[int | None, list[Swept]] = {}
-    for out in outputs:
+    for out in counted(outputs, "benchmark"):
         own = asked[out.benchmark]
         for size, scores in _sweep(own, stored[out.activations], candidates, options, out.samples).items():
             swept.setdefault(size, []).append(Swept(out.benchmark, own.entry.region, scores))

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from neuroscaling.core.errors import Place
 from neuroscaling.core.files import read_json, write_json
+from neuroscaling.core.hangs import NEVER, Patience
 from neuroscaling.core.installation import with_library
 from neuroscaling.core.json_records import from_json, plain
 
@@ -44,7 +45,8 @@ class ScoringJob:
 
     data: folder of the recordings; data_name: its name in score files; layers: of regions, the others by depth;
     readout: by default the last layer; definitions: benchmarks that the study defines; ceilings: folder where they are
-    kept; code: fingerprint of the code that ceilings come from, the same for choices, scores and audits.
+    kept; code: fingerprint of the code that ceilings come from, the same for choices, scores and audits; patience: with
+    each score.
     """
 
     outputs: list[ScoreOutput]
@@ -58,6 +60,7 @@ class ScoringJob:
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     ceilings: Path | None = None
     code: str = ""
+    patience: Patience = NEVER
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class ChoiceJob:
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     ceilings: Path | None = None
     code: str = ""
+    patience: Patience = NEVER
 
 
 @dataclass(frozen=True)

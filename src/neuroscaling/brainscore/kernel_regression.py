@@ -15,6 +15,7 @@ from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge, RidgeCV
 
 from neuroscaling.brainscore.row_numbers import AlignedSplit, View
+from neuroscaling.core.counting import counted
 from neuroscaling.regression.cross_validation import Fold
 from neuroscaling.regression.dual_ridge import DualRidge, DualRidgeCV, ridge_splits
 from neuroscaling.regression.features import Features
@@ -185,7 +186,7 @@ class KernelRegression:
         if self._together is None or len(np.unique(rows)) < len(rows):
             return [
                 self.fit(numbers[s.source_train], values[s.target_train]).predict(numbers[s.source_test])
-                for s in splits
+                for s in counted(splits, "split")
             ]
         targets = np.empty(values.shape)
         for split in splits:
@@ -194,7 +195,7 @@ class KernelRegression:
         folds = [(rows[split.source_train], rows[split.source_test]) for split in splits]
         layers = [self._next_layer() for _ in folds]
         found: list = [(None, None)] * len(folds)
-        for layer in dict.fromkeys(layers):
+        for layer in counted(dict.fromkeys(layers), "layer"):
             own = [i for i, other in enumerate(layers) if other == layer]
             together = self._together(self._inputs(layer), targets, [folds[i] for i in own])
             for i, result in zip(own, together, strict=True):
@@ -211,7 +212,7 @@ class KernelRegression:
         self, numbers: np.ndarray, values: np.ndarray, splits: Sequence[AlignedSplit], labels: np.ndarray | None
     ) -> Iterator[np.ndarray]:
         rows = self._view.rows(numbers)
-        for split in splits:
+        for split in counted(splits, "split"):
             layer, train = self._next_layer(), rows[split.source_train]
             chosen = self._few_of(train, None if labels is None else labels[split.target_train])
             targets = np.asarray(values[split.target_train[chosen]], dtype=np.float64)

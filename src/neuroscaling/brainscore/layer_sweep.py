@@ -24,6 +24,7 @@ from neuroscaling.brainscore.kernel_regression import (
 )
 from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import Problem, StudyError
 from neuroscaling.regression.cross_validation import Fold, inner_scores
 from neuroscaling.regression.gram import Gram
@@ -83,7 +84,7 @@ def nested_scores(
     if len(recordings) < len(found):
         return {}
     asked = [_inner_folds(own, inner_splits, sizes) for own in recordings]
-    by_layer = [_nested_of_layer(recordings, asked, activations, layer) for layer in candidates]
+    by_layer = [_nested_of_layer(recordings, asked, activations, layer) for layer in counted(candidates, "candidate")]
     scores: dict[int | None, list[np.ndarray]] = {size: [] for size in sizes}
     for i, inner in enumerate(one for own in asked for one in own):
         scores[inner.n_images].append(np.stack([of_layer[i] for of_layer in by_layer]))
@@ -95,7 +96,7 @@ def reported_scores(
 ) -> np.ndarray:
     """Raw scores (layers, splits) as the benchmark reports them; benchmarks without splits have one column."""
     rows = []
-    for layer in candidates:
+    for layer in counted(candidates, "candidate"):
         # The engine replaces parts of the benchmark's metric, so each layer gets a benchmark of its own.
         own, view = copy.deepcopy(benchmark), View(Layers(activations))
         use_kernel(own, view, layer)
@@ -175,7 +176,7 @@ def _nested_of_layer(
     """Scores (inner splits,) of one layer for each of the folds of each part."""
     layers = Layers(activations)
     scores = []
-    for own, of_part in zip(recordings, asked, strict=True):
+    for own, of_part in zip(counted(recordings, "part"), asked, strict=True):
         view = View(layers)
         rows = view.rows(view.row_numbers(own.stimulus_ids))
         maker = estimator_maker(own.regression)
@@ -183,7 +184,7 @@ def _nested_of_layer(
             regression = type(own.regression).__name__
             raise StudyError(Problem(what="a regression without an estimator", value=regression, allowed=SERVED))
         inputs = inputs_of(own.regression, view, layer)
-        scores += [_compared(own, inner, maker, inputs, rows) for inner in of_part]
+        scores += [_compared(own, inner, maker, inputs, rows) for inner in counted(of_part, "split")]
     return scores
 
 

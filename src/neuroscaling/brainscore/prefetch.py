@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neuroscaling.core.downloads import arriving
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.core.files import atomic_path
 from neuroscaling.core.hashing import file_sha1
@@ -109,7 +110,8 @@ def _have(file: RemoteFile, root: Path, fetch: Fetch) -> None:
             left.unlink()
     try:
         with atomic_path(path) as temporary:
-            fetch(file, temporary)
+            with arriving(file.name, temporary):
+                fetch(file, temporary)
             found = file_sha1(temporary)
             if found != file.sha1:
                 raise DataError(

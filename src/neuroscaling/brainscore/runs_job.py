@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroscaling.brainscore.job_files import ChoiceJob, ChoiceOutput, ChosenSet, RunsJob, ScoreOutput, WayOfChoice
+from neuroscaling.core.hangs import patience_of_job
 from neuroscaling.core.logs import Pieces
 
 if TYPE_CHECKING:
     from neuroscaling.study.jobs import ScoreJob
 
 
-def choice_job(outputs: Sequence["ScoreJob"], params: Any, located: Mapping[str, Any]) -> ChoiceJob | None:
+def choice_job(
+    outputs: Sequence["ScoreJob"], params: Any, located: Mapping[str, Any], minutes: float | None
+) -> ChoiceJob | None:
     """The choice of the layers of `outputs` that can be done; None where there is none.
 
-    params: of the rule: choice {way, hierarchy, inner_splits}, definitions, code; located: folders, ceilings.
+    params: of the rule: choice {way, hierarchy, inner_splits}, definitions, code; located: folders, ceilings,
+    hang_seconds; minutes: the job's time limit.
     """
     from neuroscaling.study.jobs import sound
 
@@ -40,6 +44,7 @@ def choice_job(outputs: Sequence["ScoreJob"], params: Any, located: Mapping[str,
         definitions=params.definitions,
         ceilings=Path(located["ceilings"]),
         code=params.code,
+        patience=patience_of_job(located["hang_seconds"], minutes),
     )
     return job if outputs else None
 

@@ -35,6 +35,7 @@ from neuroscaling.brainscore.kernel_engine import Mappings, one_layer, use_kerne
 from neuroscaling.brainscore.kernel_regression import KernelRegression
 from neuroscaling.brainscore.row_numbers import Layers, View
 from neuroscaling.brainscore.stored_model import StoredBrainModel
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import DataError, Problem, StudyError, nearest
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_files import ScoreFile, ScoreRow
@@ -174,7 +175,7 @@ def run_benchmark(benchmark: Benchmark, load: Callable[[str], Any], job: Job) ->
         mappings = _mappings(stock, benchmark, layers, view, sizes)
         sessions = _record_sessions(stock)
         found = []
-        for n_images, own in zip(sizes, layers, strict=True):
+        for n_images, own in zip(counted(sizes, "mapping size"), layers, strict=True):
             mappings.begin(own, n_images)
             # Not brainscore_vision.score: that probes the memory by running the model on the stimuli first.
             score = stock(_model(benchmark, job, stock, own, view))

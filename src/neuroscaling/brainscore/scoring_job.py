@@ -18,12 +18,13 @@ from neuroscaling.brainscore.job_files import ScoreOutput, ScoringJob
 from neuroscaling.brainscore.own_benchmarks import Definition, benchmark_entry, check_definitions, require_files
 from neuroscaling.brainscore.row_numbers import Layers
 from neuroscaling.core.commitments import Commitment, read_commitment
+from neuroscaling.core.counting import Tally
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.core.hangs import NEVER
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.logs import Pieces
 from neuroscaling.core.score_files import making_score, stored_name
 from neuroscaling.core.v4_assembly_record import check_v4_assembly
-from neuroscaling.core.watching import Tally
 from neuroscaling.simulate.record import brain_of, check_simulated
 from neuroscaling.study import benchmarks
 from neuroscaling.study.benchmarks import find_benchmark, remote_files
@@ -122,11 +123,13 @@ def _score_run(
     from neuroscaling.brainscore.score_file import TARGETS, write_score
     from neuroscaling.brainscore.scoring import score_benchmark
 
+    # The loops of the stock engine are not ours: they count nothing.
+    patience = options.patience if options.engine == "kernel" else NEVER
     for out in outputs:
         own = recordings[out.benchmark]
         with (
             pieces.piece(f"{out.run} on {out.benchmark}"),
-            making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS], tally) as lease,
+            making_score(out.path, f"score of {out.run} on {out.benchmark}", [TARGETS], tally, patience) as lease,
         ):
             if lease is None:
                 continue

@@ -24,7 +24,7 @@ def share_done(progress: Progress | None) -> float | None:
     """The share of the work that is done, 0 to 1."""
     if progress is None or not progress.total:
         return None
-    return min(progress.done / progress.total, 1.0)
+    return min((progress.done + progress.part_share) / progress.total, 1.0)
 
 
 def progress_in_words(progress: Progress | None) -> str:

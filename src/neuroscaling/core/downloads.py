@@ -1,19 +1,22 @@
 """Large files are downloaded whole: what is there of one is gone on with, and never mixed with another file's bytes.
 
 The part that has arrived lies in `<name>.partial`. `<name>.partial.json` beside it says of which file it is: the URL,
-the size, and what the server calls its state (ETag, or the time of the last change).
+the size, and what the server calls its state (ETag, or the time of the last change). While it arrives the log tells how
+much of it has. A connection that says nothing is given up after a minute, and taken up again.
 """
 
 import http.client
 import logging
 import os
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +24,8 @@ from neuroscaling.core.archives import TIMEOUT_S
 from neuroscaling.core.errors import DataError, FullDiskError, NeuroscalingError, Problem
 from neuroscaling.core.files import full_disk_named, read_object, share_as, write_json
 from neuroscaling.core.leases import Held, held
+from neuroscaling.core.progress import Progress, begun, progress_beside
+from neuroscaling.core.watching import Standing, watching
 
 log = logging.getLogger(__name__)
 AT_ONCE = 4
@@ -29,6 +34,8 @@ TRIES = 5
 """Times in a row that a download is gone on with without a byte more."""
 PAUSE_S = 2.0
 BLOCK = 2**20
+MB = 10**6
+SILENT_S = 300.0
 NEXT = "check the network and start again: what has arrived is gone on with"
 
 
@@ -41,21 +48,75 @@ class Remote:
     state: str | None
 
 
-def download(url: str, target: Path, pause: float = PAUSE_S) -> Path:
+@dataclass
+class Arriving:
+    """A file that arrives, for a watch to look at. size: bytes that it will have, None where nobody knows."""
+
+    file: Path
+    size: int | None = None
+
+    def standing(self) -> Standing:
+        """Megabytes that have arrived: of the file, or of those beside it that clients write first."""
+        names = self.file.parent.glob(f"{escape(self.file.name)}*")
+        arrived = max(map(_size, names), default=0)
+        return Standing(arrived // MB, None if self.size is None else max(self.size // MB, arrived // MB))
+
+    def keep(self, progress: Progress) -> None:
+        """There is nothing else."""
+
+
+@contextmanager
+def arriving(name: str, file: Path, record: Path | None = None) -> Iterator[Arriving]:
+    """Tell how much of `file` has arrived, for the length of the block: a line in the log each minute.
+
+    name: what is downloaded; record: a progress record to write, which stays where the block ends with an error. What
+    it is about ends by timeouts of its connection, and by no limit of this.
+    """
+    own, work = record or progress_beside(file), Arriving(file)
+    try:
+        with watching(work, begun(own, name, "download", "MB", None), own):
+            yield work
+    except BaseException:
+        if record is None:
+            own.unlink(missing_ok=True)
+        raise
+    own.unlink(missing_ok=True)
+
+
+@contextmanager
+def silent_connections_end(seconds: float = SILENT_S) -> Iterator[None]:
+    """Let connections of libraries that set no timeout end after so many seconds without a byte, within the block.
+
+    torch's hub waits for ever for a server that says nothing more.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def download(url: str, target: Path, pause: float = PAUSE_S, record: Path | None = None) -> Path:
     """Download the file of a URL to `target`, from where a former download ended if the server knows ranges.
 
     Lost connections are taken up again, TRIES times in a row without a byte more, with `pause` seconds between. A file
-    that changed meanwhile is begun anew. Raises DataError where the server can't be reached, has no such file, or where
-    fewer or more bytes arrive than it stated; FullDiskError where they have no room.
+    that changed meanwhile is begun anew. record: as of `arriving`. Raises DataError where the server can't be reached,
+    has no such file, or where fewer or more bytes arrive than it stated; FullDiskError where they have no room.
     """
     partial = target.with_name(f"{target.name}.partial")
     share_as(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
+    with arriving(url, partial, record) as work:
+        return _downloaded(url, target, partial, pause, work)
+
+
+def _downloaded(url: str, target: Path, partial: Path, pause: float, work: Arriving) -> Path:
     without, failure = 0, ""
     while without < TRIES:
         before = _size(partial)
         try:
-            remote = _fetch(url, partial)
+            remote = _fetch(url, partial, work)
         except _Lost as error:
             failure = str(error)
             without = 0 if _size(partial) > before else without + 1
@@ -90,7 +151,7 @@ class _Lost(Exception):
     """The connection ended, or could not be made; another try may succeed."""
 
 
-def _fetch(url: str, partial: Path) -> Remote:
+def _fetch(url: str, partial: Path, work: Arriving) -> Remote:
     """Append what is missing of a file to `partial`. Raises _Lost where the connection ends before the file does."""
     known, have = _known(partial, url), _size(partial)
     request = urllib.request.Request(url)
@@ -101,6 +162,7 @@ def _fetch(url: str, partial: Path) -> Remote:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
             goes_on = response.status == 206 and _begins(response) == have
             remote = _remote(url, response, have if goes_on else 0)
+            work.size = remote.size
             if not goes_on:
                 _begin(partial, remote)
             with full_disk_named(partial), open(partial, "ab" if goes_on else "wb") as file:

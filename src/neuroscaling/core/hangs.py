@@ -45,6 +45,18 @@ class Patience:
 
 
 NEVER = Patience(None, None)
+SCORING_SECONDS = 7200.0
+"""Of work whose single steps may take long, such as a factorisation of the inner products of 30,000 images."""
+
+
+def patience_of_job(hang_seconds: float | None, minutes: float | None) -> Patience:
+    """The patience with a job whose steps differ: until its first step it has its time limit, where that is longer.
+
+    hang_seconds: as a study sets it, None: nothing is a hang; minutes: the time limit, None where the job has none.
+    """
+    if hang_seconds is None:
+        return NEVER
+    return Patience(hang_seconds, max(hang_seconds, 60.0 * (minutes or 0)))
 
 
 @contextmanager
@@ -73,7 +85,7 @@ def hung_problem(what: str, seconds: float, allowed: float, traces: Path | None)
         where=what,
         value=f"{seconds:.0f} s without one",
         allowed=f"{allowed:.0f} s",
-        fix=f"it goes on from its last state; the tracebacks{where} say where it hung; `hang_seconds:` sets the limit",
+        fix=f"its job is tried again; the tracebacks{where} say where it hung; `hang_seconds:` sets the limit",
     )
 
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from glob import escape
 from pathlib import Path
 
+from neuroscaling.core.counting import alive
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.files import disk_error, share_as
 from neuroscaling.core.lease_holders import Holder, boot, holder_from, job_has_ended, lives, namespace, this_process
@@ -167,6 +168,7 @@ def _acquire(path: Path, what: str, patience: float) -> Lease:
         if time.monotonic() >= end:
             raise Held(_problem(path, what, watch.holder))
         watch.tell(what)
+        alive()  # who waits for a living process doesn't hang
         time.sleep(pause)
         pause = min(1.5 * pause, LONGEST_PAUSE)
     return lease

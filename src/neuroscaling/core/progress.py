@@ -41,6 +41,10 @@ class Progress:
     """What `done` and `total` count: steps, images, subjects, benchmarks."""
     done: int
     total: int | None
+    part: str | None = None
+    """What is being done within the present unit, as in `candidate 3 of 20, task 2 of 5`."""
+    part_share: float = 0.0
+    """How much of the present unit that is, 0 to 1."""
     epoch: int | None = None
     """The epoch that a training is in, from 1."""
     epochs: int | None = None
@@ -137,6 +141,7 @@ def in_words(progress: Progress) -> str:
     told = [
         f"{one} {progress.done:,}{of}" if progress.stage == "training" else f"{progress.done:,}{of} {progress.unit}"
     ]
+    told += [progress.part] if progress.part else []
     if progress.epoch is not None and progress.epochs is not None:
         told.insert(0, f"epoch {min(progress.epoch, progress.epochs):,} of {progress.epochs:,}")
     numbers = (("loss", progress.loss), ("accuracy", progress.accuracy))

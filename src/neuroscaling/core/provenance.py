@@ -54,13 +54,14 @@ def differences(drivers: Mapping[str, str | None]) -> str:
     return f"{platform.node()} has other versions than the driver, in brackets: {', '.join(found)}; results may differ"
 
 
-def peak_memory() -> dict[str, int]:
-    """Megabytes that this process has taken at most until now: `peak_mb` of memory, `gpu_peak_mb` of its GPU.
+def peak_memory() -> dict[str, Any]:
+    """Megabytes that this process has taken at most until now: `peak_mb` of memory, `gpu_peak_mb` of its GPU, and the
+    name of that, `gpu`.
 
-    Of the first where the kernel tells (Linux), of the second where the process has used a GPU. They are those of the
+    Of the first where the kernel tells (Linux), of the others where the process has used a GPU. They are those of the
     process: of several runs that one made they are the largest so far.
     """
-    peaks = {}
+    peaks: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         status = Path("/proc/self/status").read_text()
         if found := re.search(r"^VmHWM:\s+([0-9]+) kB", status, re.MULTILINE):
@@ -68,6 +69,7 @@ def peak_memory() -> dict[str, int]:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         peaks["gpu_peak_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
+        peaks["gpu"] = torch.cuda.get_device_name()
     return peaks
 
 

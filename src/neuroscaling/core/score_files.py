@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
+from neuroscaling.core.counting import Tally
 from neuroscaling.core.errors import DataError, Place, Problem, listing
 from neuroscaling.core.files import DELETE_AND_RERUN, require_file
+from neuroscaling.core.hangs import NEVER, Patience
 from neuroscaling.core.hashing import file_sha256, key_of
 from neuroscaling.core.json_records import from_json
 from neuroscaling.core.leases import Lease, held, sweep
 from neuroscaling.core.records import CHECKSUM, FORMAT_KEY, read_record, require_name, write_record
 from neuroscaling.core.score_scales import SCORE_FORMAT
-from neuroscaling.core.watching import Tally, watched_lease
+from neuroscaling.core.watching import watched_lease
 
 DELETE_SCORE = "delete the score file and run again"
 log = logging.getLogger(__name__)
@@ -99,13 +101,13 @@ def write_score_file(path: str | Path, scores: ScoreFile, kinds: Sequence[str] =
 
 @contextmanager
 def making_score(
-    path: str | Path, what: str, kinds: Sequence[str] = (), tally: Tally | None = None
+    path: str | Path, what: str, kinds: Sequence[str] = (), tally: Tally | None = None, patience: Patience = NEVER
 ) -> Iterator[Lease | None]:
     """Hold the lease of the record `path` for the length of the block; None where the record is there already.
 
     what: a name for it in messages; kinds: of the files beside it, whose remains of dead writers are removed. To be
     called `check()` on before the record is written. tally: of the job, which counts this one when it is there; how far
-    the job is then stands beside the lease.
+    the job is then stands beside the lease, and the process is ended where it makes no step for longer than `patience`.
     """
     path = Path(path)
     with held(path, what) as lease:
@@ -117,7 +119,7 @@ def making_score(
             return
         for kind in kinds:
             sweep(file_beside(path, kind))
-        with watched_lease(lease, what, tally) if tally else nullcontext():
+        with watched_lease(lease, what, tally, patience) if tally else nullcontext():
             yield lease
     if tally:
         tally.done += 1

@@ -1,6 +1,6 @@
 """A watch over work: one thread writes how far it is, to a record and to the log, and ends a process that hangs.
 
-The thread looks at the work every second; the work itself does nothing for it, but count.
+The thread looks at the work every second; the work itself does nothing for it, but count (core/counting.py).
 """
 
 import logging
@@ -11,10 +11,11 @@ import time
 from collections import deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from neuroscaling.core.counting import Part, Tally, counting, share_of
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.hangs import NEVER, Patience, hung_problem, tell_and_end
 from neuroscaling.core.leases import Lease
@@ -33,7 +34,10 @@ SUSPENDED = 60.0
 
 @dataclass(frozen=True)
 class Standing:
-    """How far work is, as it knows itself. rows: of its history; images: that went through; the rest as in Progress."""
+    """How far work is, as it knows itself.
+
+    rows: of its history; images: that went through; steps, signs, parts: as of a Tally; the rest as in Progress.
+    """
 
     done: int
     total: int | None = None
@@ -43,11 +47,31 @@ class Standing:
     epochs: int | None = None
     loss: float | None = None
     accuracy: float | None = None
+    steps: int = 0
+    signs: int = 0
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def of(cls, tally: Tally) -> "Standing":
+        """The count."""
+        images = tally.done if tally.unit == "images" else None
+        return cls(tally.done, tally.total, images, steps=tally.steps, signs=tally.signs, parts=tally.parts)
 
     @property
     def sign(self) -> Hashable:
-        """What changes with every step."""
-        return self.done, self.images, self.rows, self.epoch
+        """What changes with every step, and every sign of life."""
+        return self.done, self.images, self.rows, self.epoch, self.steps, self.signs
+
+    @property
+    def ahead(self) -> float:
+        """Units that are done, with what is done of the present one; loops of an extraction are beside its images."""
+        return self.done + (share_of(self.parts) if self.images is None else 0.0)
+
+    def as_progress(self) -> dict[str, Any]:
+        """The fields of a Progress."""
+        own = {name: getattr(self, name) for name in ("done", "total", "epoch", "epochs", "loss", "accuracy")}
+        told = ", ".join(str(part) for part in self.parts if part.total != 1)
+        return own | {"part": told or None, "part_share": round(self.ahead - self.done, 4)}
 
 
 class Work(Protocol):
@@ -63,17 +87,14 @@ class Work(Protocol):
 
 
 @dataclass
-class Tally:
-    """Work of a stage that counts one unit, such as images or subjects; whoever does it raises `done`."""
+class Counted:
+    """The count of a tally, for a watch to look at."""
 
-    stage: str
-    unit: str
-    total: int | None = None
-    done: int = 0
+    tally: Tally
 
     def standing(self) -> Standing:
-        """The count."""
-        return Standing(self.done, self.total, self.done if self.unit == "images" else None)
+        """How far it is."""
+        return Standing.of(self.tally)
 
     def keep(self, progress: Progress) -> None:
         """There is nothing else."""
@@ -108,9 +129,13 @@ def watching(
 
 @contextmanager
 def watched_lease(lease: Lease, name: str, tally: Tally, patience: Patience = NEVER) -> Iterator["Watch"]:
-    """Watch the work for what a lease is held of, with the record beside it: removed where the block ends well."""
+    """Watch the work for what a lease is held of, with the record beside it: removed where the block ends well.
+
+    What the block passes through `counted` counts.
+    """
     record = progress_beside(lease.path)
-    with watching(tally, begun(record, name, tally.stage, tally.unit, None), record, patience, lease) as watch:
+    progress = begun(record, name, tally.stage, tally.unit, None)
+    with counting(tally), watching(Counted(tally), progress, record, patience, lease) as watch:
         yield watch
     record.unlink(missing_ok=True)
 
@@ -133,7 +158,8 @@ class Watch:
         self._started = self._looked = self._heard = self._told = now
         self._wrote: float | None = None
         self._last: Standing | None = None
-        self._first: tuple[float, int] | None = None  # when the first step was done, and how many were by then
+        self._first: tuple[float, float] | None = None  # when the first step was done, and how many units were by then
+        self._most: float | None = 0.0  # units that were done at most; None where loops began again
         self._samples: deque[tuple[float, int]] = deque()  # of late: when so many images had gone through
         self._longest, self._has_stepped, self._complained = 0.0, False, False
 
@@ -189,20 +215,19 @@ class Watch:
         """Take over how far the work is, and note whether it got on."""
         last, self._last = self._last, standing
         if last is None:
-            self._first, self._heard = (now, standing.done), now
+            self._first, self._heard = (now, standing.ahead), now
         elif standing.sign != last.sign:
             first = not self._has_stepped
-            if first and standing.done > last.done:
+            if first and (standing.done, standing.steps) > (last.done, last.steps):
                 # What is before the first step says nothing of the speed, nor of how long a pause may be.
-                self._has_stepped, self._first = True, (now, standing.done)
+                self._has_stepped, self._first = True, (now, standing.ahead)
             else:
                 self._longest = max(self._longest, now - self._heard)
             self._heard = now
             if standing.images is not None:
                 self._sample(now, standing.images, first)
-        counts = {key: value for key, value in asdict(standing).items() if key not in ("rows", "images")}
         speed, left = self._images_per_second(), self._seconds_left(standing)
-        self.progress = replace(self.progress, **counts, images_per_second=speed, seconds_left=left)
+        self.progress = replace(self.progress, **standing.as_progress(), images_per_second=speed, seconds_left=left)
 
     def _sample(self, now: float, images: int, first: bool) -> None:
         if first:
@@ -219,10 +244,15 @@ class Watch:
         return round((after - before) / (until - since), 1)
 
     def _seconds_left(self, standing: Standing) -> float | None:
-        """At the speed since the first step."""
-        if self._first is None or standing.total is None or (steps := standing.done - self._first[1]) <= 0:
+        """At the speed since the first step. None where all units are done and something else is not, and where loops
+        follow each other, of which nobody knows how many will."""
+        ahead = standing.ahead
+        self._most = None if self._most is None or ahead < self._most else ahead
+        if self._most is None or self._first is None or standing.total is None:
             return None
-        return round((standing.total - standing.done) * (self._heard - self._first[0]) / steps, 1)
+        if (more := ahead - self._first[1]) <= 0 or (standing.parts and standing.done >= standing.total):
+            return None
+        return round((standing.total - ahead) * (self._heard - self._first[0]) / more, 1)
 
     def _tell(self, now: float) -> None:
         self._told = now

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from neuroscaling.activations.zarr_reading import open_store
+from neuroscaling.core.counting import Tally
 from neuroscaling.core.encoding_scores import ALL_VERTICES, TARGETS, Origin, ScoreHeader, write_parquet, write_scores
 from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest
+from neuroscaling.core.hangs import patience_of_job
 from neuroscaling.core.hashing import content_hash, file_sha256
 from neuroscaling.core.logs import Pieces
 from neuroscaling.core.score_files import file_beside, making_score, stored_name
-from neuroscaling.core.watching import Tally
 from neuroscaling.encoding.accuracy_files import ACCURACY
 from neuroscaling.encoding.fits import Evaluation, Fits, Question, TargetFits, Task
 from neuroscaling.encoding.layers import Layers
@@ -188,18 +189,20 @@ def score_encodings(
     entry: RecordingsEncoding,
     located: Mapping[str, LocatedSubject],
     protocol: str,
+    minutes: float | None = None,
 ) -> None:
     """Make the score files that are not there.
 
     entry: what the study asks of the source; located: where the recordings of each benchmark (`<source>-<subject>`)
-    lie. Raises DataError as `score_subject`, of several files when all others are done.
+    lie; minutes: the job's time limit, which tells how long its first step may take. Raises DataError as
+    `score_subject`, of several files when all others are done.
     """
     absent = [out for out in outputs if not out.path.exists()]
     pieces, tally = Pieces(len(absent) == 1), Tally("encoding", "subjects", len(absent))
     for benchmark in dict.fromkeys(out.benchmark for out in absent):
         own = [out for out in absent if out.benchmark == benchmark]
         with pieces.piece(benchmark):
-            _score_runs(own, entry, located[benchmark], protocol, pieces, tally)
+            _score_runs(own, entry, located[benchmark], protocol, minutes, pieces, tally)
     pieces.end()
 
 
@@ -208,13 +211,15 @@ def _score_runs(
     entry: RecordingsEncoding,
     place: LocatedSubject,
     protocol: str,
+    minutes: float | None,
     pieces: Pieces,
     tally: Tally,
 ) -> None:
     """The score files of one subject, whose recordings are opened once."""
     settings, recording, files = EncodingSettings.of(entry, protocol), None, {}
+    patience = patience_of_job(entry.hang_seconds, minutes)
     for out in outputs:
-        with making_score(out.path, f"score of {out.run} on {out.benchmark}", KINDS, tally) as lease:
+        with making_score(out.path, f"score of {out.run} on {out.benchmark}", KINDS, tally, patience) as lease:
             if lease is None:
                 continue
             if recording is None:

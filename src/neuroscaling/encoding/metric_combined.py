@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.encoding.fits import Encoded, Question, TargetFits, Task
 from neuroscaling.encoding.layers import Layers
@@ -49,7 +50,7 @@ def _combined(question: Question, metric: str, fit: Fit) -> TargetFits:
     sources = [partial(_source, question.layers, name, settings) for name in names]
     n_rows = len(question.layers.rows)
     try:
-        found = [_sizes(task, sources, n_rows, fit, settings) for task in question.tasks]
+        found = [_sizes(task, sources, n_rows, fit, settings) for task in counted(question.tasks, "task")]
     except ValueError as error:
         where = f"{question.recording.name}: {metric} of {len(names)} layers"
         raise DataError(Problem(what=str(error), where=where)) from error
@@ -66,7 +67,8 @@ def _sizes(
 ) -> list[Encoded]:
     draw, evaluate = task.draw, np.asarray(task.evaluate, np.int64)
     encoded = []
-    for n, size in zip(draw.n_images, sizes_of(draw.orders, draw.folds, evaluate, n_rows), strict=True):
+    sizes = sizes_of(draw.orders, draw.folds, evaluate, n_rows)
+    for n, size in zip(draw.n_images, counted(sizes, "size"), strict=True):
         found = fit(Bands.of(sources, size, evaluate, settings))
         share = effective_number(found.weights)
         log.info("%d mapping images: %.1f layers a target", n, share.mean())

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.encoding.fits import Encoded, Question, TargetFits, Task
 from neuroscaling.encoding.settings import SEED
@@ -21,7 +22,7 @@ COPIES = 4  # of responses that a fit holds
 
 def pls(question: Question) -> Iterator[TargetFits]:
     """Each region by itself. Raises DataError for responses or features that memory or arithmetic can't take."""
-    for region in question.present:
+    for region in counted(question.present, "region"):
         columns = question.columns(region)
         _check_memory(question, region, len(columns))
         responses = question.responses(columns)
@@ -40,7 +41,7 @@ def _fits(question: Question, responses: np.ndarray) -> list[list[Encoded]]:
     fitted = {}
     for layer, name in enumerate(question.layers.names):
         cells = [cell for cell, (chosen, _) in best.items() if chosen == layer]
-        for task, size in cells:
+        for task, size in counted(cells, "fit"):
             rows = _rows(question.tasks[task], size)
             fit = _fit(question.layers.features(name), responses, rows)
             fitted[task, size] = fit.predict(question.tasks[task].evaluate), fit.n_found
@@ -61,9 +62,9 @@ def _chosen(question: Question, responses: np.ndarray) -> dict[tuple[int, int], 
     if len(names) == 1:
         return dict.fromkeys(cells, (0, float("nan")))
     best = dict.fromkeys(cells, (0, -np.inf))
-    for layer, name in enumerate(names):
+    for layer, name in enumerate(counted(names, "candidate")):
         features = question.layers.features(name)
-        for task, size in cells:
+        for task, size in counted(cells, "fit"):
             score = _inner_score(question, features, responses, _rows(question.tasks[task], size))
             if score > best[task, size][1]:
                 best[task, size] = layer, score

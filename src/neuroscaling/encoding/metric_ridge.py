@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.encoding.fits import Encoded, Question, TargetFits, Task
 from neuroscaling.encoding.layers import Candidate
@@ -41,12 +42,13 @@ def encode(
     DataError, naming the candidate, for features or responses with NaN, unusable penalties, and too little memory.
     """
     found = [[_empty(n, len(task.evaluate), n_targets) for n in task.draw.n_images] for task in tasks]
-    for index, candidate in enumerate(candidates):
+    for index, candidate in enumerate(counted(candidates, "candidate")):
         source = candidate.load()
         try:
-            for task, sizes in zip(tasks, found, strict=True):
+            for task, sizes in zip(counted(tasks, "task"), found, strict=True):
                 draw = task.draw
-                for fit in fit_sizes(source, draw.orders, draw.folds, task.evaluate, targets, n_targets, settings):
+                fits = fit_sizes(source, draw.orders, draw.folds, task.evaluate, targets, n_targets, settings)
+                for fit in counted(fits, "fit"):
                     _take_better(sizes[fit.size], fit, index)
         except ValueError as error:
             raise DataError(Problem(what=str(error), where=candidate.name)) from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuroscaling.core.counting import counted
 from neuroscaling.encoding.fits import Question, RegionFits, Similarity
 from neuroscaling.encoding.settings import SEED
 from neuroscaling.regression.gram import Gram
@@ -84,7 +85,7 @@ def _chosen(
     best = {region: dict.fromkeys(blocks, (0, -np.inf)) for region in regions}
     if len(names) > 1:
         sides = {region: _sides(question, region, blocks, measure) for region in regions}
-        for layer, name in enumerate(names):
+        for layer, name in enumerate(counted(names, "candidate")):
             gram = question.layers.gram(name)
             for cell, found in blocks.items():
                 own = [measure.prepare(gram.take(rows)) for rows in found]
@@ -111,7 +112,7 @@ def _evaluated(question: Question, chosen: dict[str, dict[Cell, int]], measure: 
         wanted = {
             (region, task) for region, found in chosen.items() for (task, _), own in found.items() if own == layer
         }
-        for region, task in sorted(wanted):
+        for region, task in counted(sorted(wanted), "comparison"):
             known[region, task, layer] = _similarity(question, question.layers.gram(name), region, task, layer, measure)
     for region, found in chosen.items():
         tasks = [

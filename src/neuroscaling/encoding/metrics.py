@@ -6,6 +6,7 @@ A metric is a module `metric_*.py` with a function from a `Question` (recording,
 
 from collections.abc import Sequence
 
+from neuroscaling.core.counting import counted
 from neuroscaling.core.errors import Problem, StudyError, listing, nearest
 from neuroscaling.encoding.fits import Answer, Fits, Question
 from neuroscaling.encoding.metric_combined import banded, stacking
@@ -36,4 +37,4 @@ def answers(question: Question, metrics: Sequence[str]) -> list[Fits]:
                 for one in unknown
             ]
         )
-    return [fits for metric in metrics for fits in METRICS[metric](question)]
+    return [fits for metric in counted(metrics, "metric") for fits in METRICS[metric](question)]

@@ -15,6 +15,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from neuroscaling.core.array_files import SAFETENSORS_METADATA, safetensors_header
+from neuroscaling.core.downloads import silent_connections_end
 from neuroscaling.core.errors import DataError, Problem, listing
 from neuroscaling.models.build import build, create, plain, seeded, skeleton
 from neuroscaling.models.efficientnet_names import MARK, timm_names
@@ -302,7 +303,7 @@ def build_pretrained(arch: str, weights: Path | None = None, sha256: str | None 
         raise DataError(problems)
     require_published(arch)
     try:
-        with seeded(0):  # of what the weights don't hold
+        with silent_connections_end(), seeded(0):  # of what the weights don't hold
             return plain(_published(architectures.with_tag(arch)), arch)
     except Exception as error:  # a hub client raises errors of many libraries
         raise DataError(

@@ -214,6 +214,6 @@ def _group(run: Run) -> tuple[str | None, ...]:
 
 def entry_settings(entry: RecordingsEncoding) -> dict[str, Any]:
     """What a source of recordings is asked, as JSON: all that determines scores beside the recordings themselves."""
-    settings = entry.model_dump(mode="json", exclude={"data", "subjects", "sessions", "local_dir"})
+    settings = entry.model_dump(mode="json", exclude={"data", "subjects", "sessions", "local_dir", "hang_seconds"})
     ridge = {key: value for key, value in settings["ridge"].items() if key not in ("gpu", "memory_mb")}
     return {**settings, "ridge": ridge, "submissions": bool(settings.get("submissions"))}

@@ -156,9 +156,9 @@ SCRIPT = "script"
 SOURCE = Path(__file__).parents[1]
 # Modules that say how a job reports, writes, names and locks, and not what it computes.
 SILENT = {
-    "core.errors", "core.files", "core.hangs", "core.hashing", "core.installation", "core.lease_holders",
-    "core.leases", "core.logs", "core.progress", "core.provenance", "core.records", "core.score_files", "core.tries",
-    "core.watching",
+    "core.counting", "core.errors", "core.files", "core.hangs", "core.hashing", "core.installation",
+    "core.lease_holders", "core.leases", "core.logs", "core.progress", "core.provenance", "core.records",
+    "core.score_files", "core.tries", "core.watching",
     "study.code_fingerprints", "study.loaded_study", "study.paths", "study.run_table",
     "study.sections.datasets", "study.sections.encoding", "study.sections.extraction", "study.sections.key_types",
     "study.sections.networks", "study.sections.recordings", "study.sections.validation", "study.sections.whole_study",

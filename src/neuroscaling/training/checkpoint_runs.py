@@ -17,6 +17,7 @@ from neuroscaling.core.downloads import download, few_at_once
 from neuroscaling.core.errors import DataError, FullDiskError, Problem
 from neuroscaling.core.files import require_file
 from neuroscaling.core.hashing import file_sha256
+from neuroscaling.core.progress import progress_of_run
 from neuroscaling.core.records import HISTORY_FILE, RUN_RECORD, KeptWeights, read_run
 from neuroscaling.core.table_files import read_parquet
 from neuroscaling.models.checkpoint_files import read_checkpoint
@@ -133,7 +134,7 @@ def _fetched(one: Checkpoint, out: Path) -> Path:
         return target
     with few_at_once(out.parent.parent / "data" / "checkpoints"):
         log.info("download %s", one.place)
-        download(one.place, target)
+        download(one.place, target, record=progress_of_run(out))
     _refuse_page(target, one.place)
     return target
 

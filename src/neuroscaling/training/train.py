@@ -209,6 +209,7 @@ def _run(
         made: dict[str, Any] = {
             "device": training.device.type,
             "seconds": round(training.seconds, 3),
+            "processes": world(),
             "pack": _pack_name(run, training, options),
         }
         write_run(RunOutcome(run, job.out, history, made_from, made), _finished(run, training))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from neuroscaling.core.counting import counted
 from neuroscaling.regression.voxelwise.bands import (
     Bands,
     BandsFit,
@@ -120,7 +121,7 @@ class _Search:
         """The best of the candidates of these numbers."""
         best = Choice.none(right.block.values.new_zeros(self.bands.size.n, right.block.values.shape[1]))
         forms = self.bands.sums(self.candidates[numbers])
-        for number, form in zip(numbers.tolist(), forms, strict=True):
+        for number, form in zip(counted(numbers.tolist(), "weighting"), forms, strict=True):
             scorers = fold_scorers(form, self.alphas, best.errors.dtype)
             score, penalty = score_curve(scorers, right, self.settings.score).max(0)
             better = (score > best.score).nonzero()[:, 0]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from neuroscaling.core.counting import counted
 from neuroscaling.regression.voxelwise.blocks import Source, read_block
 from neuroscaling.regression.voxelwise.budget import USED_BYTES_OF_MB
 from neuroscaling.regression.voxelwise.dual import DualSystems, RowTargets, dual_systems
@@ -123,7 +124,7 @@ def fit_in_blocks(
     memory = settings.memory_mb * USED_BYTES_OF_MB // 4
     width = int(np.clip(memory // (numbers * torch.finfo(like.dtype).bits // 8), 64, TARGETS_TOGETHER))
     parts = []
-    for start in range(0, n_targets, width):
+    for start in counted(range(0, n_targets, width), "block"):
         right = RowTargets(read_block(targets, start, min(start + width, n_targets), rows, like), bands.intercept)
         right.advance(bands.single(0))
         parts.append(fit(right))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from neuroscaling.core.counting import counted
 from neuroscaling.regression.voxelwise.blocks import FeatureRows, Source, check_source, read_block
 from neuroscaling.regression.voxelwise.budget import (
     USED_BYTES_OF_MB,
@@ -151,7 +152,7 @@ class _Sweep:
 
     def _prepare(self, group: list[FitPart]) -> list[Refit | FoldScorer]:
         ready = []
-        for i, part in enumerate(group):
+        for i, part in enumerate(counted(group, "system")):
             form = self.forms[part.size.index]
             if isinstance(form, PrimalSystems) and (i == 0 or group[i - 1].size is not part.size):
                 form.open()

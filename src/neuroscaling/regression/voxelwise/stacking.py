@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from neuroscaling.core.counting import counted
 from neuroscaling.regression.voxelwise.bands import (
     Bands,
     BandsFit,
@@ -71,7 +72,7 @@ def _models(bands: Bands, right: RowTargets, settings: RidgeSettings) -> BandMod
     predictions = values.new_empty(len(bands), bands.evaluated.shape[1], width)
     alpha = torch.empty(len(bands), width, dtype=torch.float64, device=values.device)
     everything = torch.arange(width, device=values.device)
-    for band in range(len(bands)):
+    for band in counted(range(len(bands)), "layer"):
         form, alphas = bands.single(band), _alphas(bands, band, settings)
         scorers = fold_scorers(form, alphas, values.dtype)
         choice = score_curve(scorers, right, settings.score).argmax(0)

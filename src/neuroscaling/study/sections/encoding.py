@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
+from neuroscaling.core.hangs import SCORING_SECONDS
 from neuroscaling.core.recording_words import NEURONS, SITES, UNITS, VERTICES, VOXELS, RecordingWords
 from neuroscaling.study.sections.key_types import (
     ARRAYS_NAME,
@@ -17,6 +18,7 @@ from neuroscaling.study.sections.key_types import (
     AnyPath,
     AsTuple,
     DistinctNames,
+    HangSeconds,
     NamedPath,
     Names,
     OptionalFolder,
@@ -28,6 +30,7 @@ from neuroscaling.study.sections.key_types import (
     once,
 )
 from neuroscaling.study.sections.recordings import (
+    SCORING_HANGS,
     ColumnSplit,
     Data,
     Degrees,
@@ -131,6 +134,7 @@ class RecordingsEncoding(Section):
     )
     ridge: Ridge = Field(Ridge(), description="How responses are predicted.")
     draws: int = Field(200, ge=0, le=MOST, description="Bootstrap draws of the evaluated images.")
+    hang_seconds: HangSeconds = Field(SCORING_SECONDS, description=SCORING_HANGS)
 
     @property
     def words(self) -> RecordingWords:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from neuroscaling.study.sections.key_types import Names, Section, Seed, Text
+from neuroscaling.core.hangs import Patience
+from neuroscaling.study.sections.key_types import HangSeconds, Names, Section, Seed, Text
 
 
 class Reduction(Section):
@@ -75,6 +76,9 @@ class FeatureOptions(Section):
         return {key: getattr(self, key) for key in FeatureOptions.model_fields}
 
 
+WATCHED = ("hang_seconds", "first_step_seconds")
+
+
 class ExtractionOptions(Section):
     """What changes only how activations come about, or how they lie on the disk."""
 
@@ -85,9 +89,25 @@ class ExtractionOptions(Section):
         50, gt=0, le=1_000_000, description="Disk for features that are not kept; more take several passes."
     )
 
+    hang_seconds: HangSeconds = Field(
+        1800.0,
+        description="Seconds without a batch of images, or a block of a Gram matrix, beyond the longest pause so far, "
+        "after which a job saves its tracebacks and ends, to be tried again. null: never.",
+    )
+    first_step_seconds: HangSeconds = Field(7200.0, description="The same until the first batch.")
+
+    @property
+    def patience(self) -> Patience:
+        """When a pass over the images is taken to hang."""
+        return Patience(self.hang_seconds, self.first_step_seconds)
+
     def operating(self) -> dict[str, Any]:
         """These options as JSON holds them: `ExtractionOptions(**...)` reads them again."""
         return {key: getattr(self, key) for key in ExtractionOptions.model_fields}
+
+    def laying(self) -> dict[str, Any]:
+        """Those that an unfinished extraction must not change: it is begun anew under others."""
+        return {key: value for key, value in self.operating().items() if key not in WATCHED}
 
 
 class Extraction(ExtractionOptions, FeatureOptions):

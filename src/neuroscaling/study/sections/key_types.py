@@ -76,6 +76,7 @@ ARRAYS_NAME = "^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"
 DOTTED = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 Session = Annotated[str, Field(pattern=SESSION)]
 Sessions = Annotated[list[Session], Field(min_length=1), once]
+HangSeconds = Annotated[float, Field(gt=0, le=1_000_000)] | None
 MOST = 1_000_000  # of images, draws and the like
 Samples = Annotated[list[Annotated[int, Field(ge=10, le=MOST)] | Literal["all"]], Field(min_length=1)]
 ALL: list[int | Literal["all"]] = ["all"]

@@ -5,12 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from neuroscaling.core.hangs import SCORING_SECONDS
 from neuroscaling.study.sections.key_types import (
     ALL,
     NAME,
     AnyPath,
     AsTuple,
     DistinctNames,
+    HangSeconds,
     NamedPath,
     OptionalFolder,
     Samples,
@@ -21,6 +23,12 @@ from neuroscaling.study.sections.key_types import (
     keys_of,
 )
 from neuroscaling.study.sections.simulated_brains import LIMITS, BrainSettings, too_many_images
+
+SCORING_HANGS = (
+    "Seconds without a step (a candidate layer, a fit, a split), beyond the longest pause so far, after which a job "
+    "saves its tracebacks and ends, to be tried again; until its first step its time limit, where that is longer. "
+    "null: never."
+)
 
 
 def _limited(key: str, default: int, description: str) -> Any:
@@ -221,6 +229,9 @@ class BrainScore(Section):
     visual_degrees: Degrees = Field(8.0, description="Width of the models' field of view, in degrees.")
     mem_mb: int = Field(
         4000, ge=500, le=100_000_000, description="Memory of a scoring job, in MB; an estimate above it is refused."
+    )
+    hang_seconds: HangSeconds = Field(
+        SCORING_SECONDS, description=f"{SCORING_HANGS} With `engine: kernel` alone: the other counts no steps."
     )
     engine: Literal["kernel", "stock"] = Field(
         "kernel", description="`kernel`: from inner products, exact; `stock`: brainscore_vision on all features."
