@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from neuroscaling.encoding import metric_combined, metric_pls, metric_similarity
-from neuroscaling.planning import encoding_costs
+from neuroscaling.planning import encoding_costs, stored_trainings
 from neuroscaling.planning.extraction import planned_layers
 from neuroscaling.planning.job_resources import LEAST_MB, UNKNOWN_MB, Asked
 from neuroscaling.planning.network_shapes import NetworkShape, counted_shape, note_shapes, shape_of
 from neuroscaling.planning.workload import listed_row
 from neuroscaling.study.extraction_job import FeatureSpec
 from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.run_table import Run
 from neuroscaling.study.sections.extraction import Reduction
 from neuroscaling.study.wanted import Targets
 
@@ -117,6 +118,54 @@ def test_a_training_is_scaled_to_its_images_and_states_count(tmp_path):
     assert one.making([many]).minutes == 160 and one.making([large]).minutes == 600
     assert one.making([large]).mem_mb > one.making([few]).mem_mb + 3000
     assert one.making([large]).gpu_memory_mb > 3 * one.making([few]).gpu_memory_mb > 0
+
+
+def of_another_study(one: Asked, run: Run, seconds: float, **made: Any) -> None:
+    """Write what a finished run of another study states, in the store of `one`."""
+    record = one.targets.study.store.run(run.run) / "run.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    provenance = {"device": "cuda", "gpu": "NVIDIA H100 80GB HBM3", "processes": 1, "seconds": seconds} | made
+    seen = {"status": "done", "n_samples_seen": 1000, "definition": run.definition, "provenance": provenance}
+    record.write_text(json.dumps(seen))
+
+
+def test_other_studies_of_one_store_tell_how_long_an_image_takes(tmp_path):
+    few = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits", "samples_per_class": [10]}
+    other = asked(tmp_path, [few | {"seeds": [1, 2, 3]}])
+    first, second, third = other.targets.study.runs.values()
+    many = few | {"samples_per_class": [40]}
+    ours = [many, many | {"archs": ["vit_large"]}, many | {"recipe": "digits_simclr"}]
+
+    def limits(**training: Any) -> list[int]:
+        one = asked(tmp_path, ours, training=training)
+        return [one.making([run]).minutes for run in one.targets.study.runs.values()]
+
+    assert limits() == [600] * 3, "no GPU is named, and nothing recorded"
+    planned = limits(gpu="h100")
+    of_another_study(other, first, 500.0)
+    # 16 passes over 400 images of half a second each, and a minute for the start, 2.6 times, in steps of ten minutes.
+    assert limits() == [150, 600, 600]
+    assert limits(gpu="h100") == [150, *planned[1:]] and limits(gpu="a100")[0] < 150, "that of another GPU"
+    of_another_study(other, second, 20.0)
+    of_another_study(other, third, 500.0, processes=None)
+    assert limits() == [150, 600, 600], "one tells of its start alone, one not how many processes it had"
+    of_another_study(other, second, 700.0)
+    of_another_study(other, third, 1000.0, device="cpu", gpu="")
+    assert limits(gpu="h100")[0] == 170 and limits()[0] == 280, "the median; where no GPU is named that of the slowest"
+
+
+def test_each_network_is_looked_up_once(tmp_path, monkeypatch):
+    """A study of thousands of runs in a store of thousands."""
+    group = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits", "samples_per_class": [10, 20, 40]}
+    other = asked(tmp_path, [group | {"seeds": list(range(100, 120))}])
+    for run in other.targets.study.runs.values():
+        of_another_study(other, run, 500.0)
+    one, read = asked(tmp_path, [group | {"seeds": list(range(20))}]), []
+    unchecked = stored_trainings.unchecked_record
+    monkeypatch.setattr(stored_trainings, "unchecked_record", lambda path: (read.append(path), unchecked(path))[1])
+    for run in one.targets.study.runs.values():
+        assert one.making([run]).minutes < 600
+    assert len(set(read)) == len(read) <= 2 * stored_trainings.LOOKED_AT
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "vit_small_patch16_224", "tf_efficientnet_lite0"])

@@ -16,6 +16,7 @@ from neuroscaling.planning.encoding import SubjectShape, count_stimuli, fits_of,
 from neuroscaling.planning.extraction_time import written_seconds
 from neuroscaling.planning.network_shapes import NetworkShape, shape_of
 from neuroscaling.planning.recorded_jobs import Recorded, RecordedJobs
+from neuroscaling.planning.stored_trainings import StoredTrainings
 from neuroscaling.planning.training_throughput import Speeds, stored_speeds
 from neuroscaling.planning.workload import recipe_facts, size_of
 from neuroscaling.study.layer_choice import extracted_layers
@@ -153,6 +154,10 @@ class Asked:
     def _recorded(self) -> RecordedJobs:
         return RecordedJobs(self.targets)
 
+    @cached_property
+    def _stored(self) -> StoredTrainings:
+        return StoredTrainings(self._study.store, self._study.config.training.gpu)
+
     @property
     def _study(self) -> LoadedStudy:
         return self.targets.study
@@ -202,12 +207,14 @@ class Asked:
         return CONTEXT_MB + ((facts.copies + 1) * shape.weights + images * kept) / MB
 
     def _making_minutes(self, runs: Sequence[Run], recorded: Sequence[Recorded]) -> int:
-        """By what was recorded of each run, else by its plan. Where it says nothing there is one limit for all."""
+        """By what was recorded of each run, or of its network in other studies, else by its plan. Where it says nothing
+        there is one limit for all."""
         known = training_time.JOB_START
         planned = []
         for run, one in zip(runs, recorded, strict=True):
-            if one.seconds or run.kind != "trained":
-                known += one.seconds or self.made_seconds(run)
+            seconds = one.seconds or (self._trained_seconds(run) if run.kind == "trained" else self.made_seconds(run))
+            if seconds or run.kind != "trained":
+                known += seconds
             else:
                 planned.append(run)
         if not planned:
@@ -215,6 +222,13 @@ class Asked:
         gpus = max(training_time.job_gpus(self._study, runs), 1)
         more = training_time.limit_minutes(known) if len(planned) < len(runs) else 0
         return training_time.job_minutes(self._study, planned, gpus) + more
+
+    def _trained_seconds(self, run: Run) -> float:
+        """Of a training, by others of its network in the store; 0 where none tells, or its images can't be counted."""
+        seconds, images = self._stored.device_seconds(run), self._recorded.images(run)
+        if seconds is None or images is None:
+            return 0.0
+        return seconds * images / max(training_time.job_gpus(self._study, [run]), 1)
 
     def made_seconds(self, run: Run) -> float:
         """Of the making of a network that is not trained here: to get its weights and write them."""

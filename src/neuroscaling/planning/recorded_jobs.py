@@ -43,7 +43,8 @@ class RecordedJobs:
         for other in self._like(run):
             record = self._read(store.run(other.run) / RUN_RECORD)
             if record.get("status") == DONE:
-                found.append((record, self._images(run) / max(self._images(other), 1) if run.recipe else 1.0))
+                ours, theirs = (self.images(run), self.images(other)) if run.recipe else (None, None)
+                found.append((record, ours / theirs if ours and theirs else 1.0))
         return _joined(found)
 
     def of_activations(self, run: Run, stimuli: str) -> Recorded:
@@ -81,13 +82,13 @@ class RecordedJobs:
             self._records[path] = unchecked_record(file)
         return self._records[path]
 
-    def _images(self, run: Run) -> float:
-        """Images that the training of `run` sees; 1 where they can't be counted."""
+    def images(self, run: Run) -> float | None:
+        """Images that the training of `run` sees; None where they can't be counted."""
         try:
             size = size_of(run, self.targets.store.cache())
             return subset_images(run.subset or str(run.samples_per_class), size) * run.training_recipe.epochs
         except NeuroscalingError:
-            return 1.0
+            return None
 
 
 def _kind(run: Run) -> tuple[Any, ...]:
