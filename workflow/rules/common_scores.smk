@@ -34,6 +34,11 @@ def scoring_asks(wildcards, attempt):
     return ASKED.scoring(ASK.scored_runs(wildcards.job)).at(attempt)
 
 
+def preparation_asks(wildcards, attempt):
+    """Memory and time of a job that prepares a subject's recordings."""
+    return ASKED.preparation(wildcards.prepared, wildcards.subject).at(attempt)
+
+
 def encoding_gpus(wildcards):
     """GPUs of a scoring job of recordings: one where any source uses it."""
     return int(

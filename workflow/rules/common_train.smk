@@ -23,6 +23,11 @@ def training_gpus(wildcards):
     )
 
 
+def pack_asks(wildcards, attempt):
+    """Memory and time of a job that packs a split of a data set."""
+    return ASKED.pack(dataset_name(wildcards.dataset)).at(attempt)
+
+
 def training_nodes(wildcards):
     """Nodes of a training job."""
     return training_time.job_nodes(STUDY, ASK.trained_runs(wildcards.job))

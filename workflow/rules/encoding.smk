@@ -12,8 +12,8 @@ rule prepare_recording:
         "../../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=memory(8000),
-        runtime=minutes(240),
+        mem_mb=lambda w, attempt: preparation_asks(w, attempt).mem_mb,
+        runtime=lambda w, attempt: preparation_asks(w, attempt).minutes,
     params:
         job=lambda w: ASK.jobs.preparation(w.prepared, w.subject),
     message:

@@ -34,8 +34,8 @@ rule pack:
         "../../envs/main.yaml"
     threads: TRAINING.cpus
     resources:
-        mem_mb=memory(4000),
-        runtime=minutes(720),
+        mem_mb=lambda w, attempt: pack_asks(w, attempt).mem_mb,
+        runtime=lambda w, attempt: pack_asks(w, attempt).minutes,
     params:
         dataset=lambda w: dataset_name(w.dataset),
         settings=lambda w: ASK.dataset_settings(w.dataset),

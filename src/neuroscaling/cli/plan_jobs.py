@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from neuroscaling.planning.job_resources import Asked, JobResources
@@ -17,7 +17,8 @@ from neuroscaling.study.wanted import Absent, Inventory, Targets
 JOBS_NOTE = (
     "jobs: of one network each where `runs_per_job` is `auto`;\n"
     "mem_mb, gpu_memory_mb, minutes: what the largest job of a row asks for at its first try, each number of another "
-    "job perhaps;\nmost: the network that asks for most memory. The store's records of like runs count."
+    "job perhaps;\nmost: the network, subject or data set that asks for most memory. The store's records of like runs "
+    "count."
 )
 SUBMISSIONS_NOTE = (
     "submissions: jobs that a start on a cluster would submit now; a_network: of those that make, extract and score\n"
@@ -28,18 +29,29 @@ SUBMISSIONS_NOTE = (
 def job_rows(study: LoadedStudy, by: str = "stage") -> list[dict[str, Any]]:
     """A row for each stage whose jobs concern networks; by: `arch` for a row of each architecture too.
 
-    Stages are the kinds of runs that are made, extraction, encoding, and Brain-Score. All jobs of the study count, also
-    those that are done.
+    Stages are the kinds of runs that are made, extraction, encoding, and Brain-Score; ahead of them a row of packs, and
+    one of recordings that are prepared. All jobs of the study count, also those that are done.
     """
     targets = Targets(study)
-    rows = []
-    for stage, found in _stages(Asked(targets), targets):
+    asked = Asked(targets)
+    rows = [({"arch": ""} if by == "arch" else {}) | row for row in _prepared(asked, targets)]
+    for stage, found in _stages(asked, targets):
         groups: dict[str, list[tuple[Run, JobResources]]] = {}
         for runs, asks in found:
             groups.setdefault(runs[0].arch if by == "arch" else "", []).append((runs[0], asks))
         for arch, jobs in groups.items():
-            rows.append(({"arch": arch} if by == "arch" else {}) | {"jobs_of": stage} | _largest(jobs))
+            named = [(run.arch, asks) for run, asks in jobs]
+            rows.append(({"arch": arch} if by == "arch" else {}) | {"jobs_of": stage} | _largest(named))
     return rows
+
+
+def _prepared(asked: Asked, targets: Targets) -> Iterator[dict[str, Any]]:
+    packs = [(name, asked.pack(name)) for name in targets.study.config.training.packs for _ in ("train", "validation")]
+    subjects = {(one.data, one.subject) for one in targets.names.subjects if one.preparation}
+    recordings = [(subject, asked.preparation(data, subject)) for data, subject in sorted(subjects)]
+    for stage, jobs in (("packs", packs), ("recordings", recordings)):
+        if jobs:
+            yield {"jobs_of": stage} | _largest(jobs)
 
 
 def submission_rows(study: LoadedStudy) -> list[dict[str, Any]]:
@@ -76,13 +88,13 @@ def _stages(asked: Asked, targets: Targets) -> Iterator[tuple[str, list[tuple[li
             yield stage, jobs
 
 
-def _largest(jobs: Iterable[tuple[Run, JobResources]]) -> dict[str, Any]:
-    jobs = list(jobs)
+def _largest(jobs: list[tuple[str, JobResources]]) -> dict[str, Any]:
+    """Of jobs, each with the name of its network, data set or subject."""
     most = max(jobs, key=lambda job: (job[1].mem_mb, job[1].gpu_memory_mb, job[1].minutes))
     return {
         "jobs": len(jobs),
         "mem_mb": most[1].mem_mb,
         "gpu_memory_mb": max(asks.gpu_memory_mb for _, asks in jobs),
         "minutes": max(asks.minutes for _, asks in jobs),
-        "most": most[0].arch,
+        "most": most[0],
     }

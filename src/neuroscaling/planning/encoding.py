@@ -12,13 +12,16 @@ from neuroscaling.stimuli.sources import find_stimuli
 from neuroscaling.stimuli.things_images import read_fmri_trials, read_tvsd_images
 from neuroscaling.study import recording_folders
 from neuroscaling.study.loaded_study import LoadedStudy
+from neuroscaling.study.nsd_tree import COMPLETED, FSAVERAGE_VERTICES, completed_sessions, is_simulated
 from neuroscaling.study.own_arrays import TRAINING, OwnArrays, read_own_stimuli, read_own_units
 from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.sections.encoding import (
     ArraysEncoding,
     FunctionEncoding,
+    NsdEncoding,
     RecordingsEncoding,
     ThingsEncoding,
+    ThingsFmriEncoding,
     TvsdEncoding,
     V4Encoding,
 )
@@ -42,8 +45,14 @@ CHALLENGE = {
 
 PUBLIC_STIMULI = {"FreemanZiemba2013.aperture-public": 135, "hvm-public": 3200, "objectome.public": 2160}
 """Images of Brain-Score's public sets, for a plan before they are downloaded."""
-THINGS_VOXELS = 20_000
-"""About as many voxels of a subject of THINGS-fMRI are in a named region."""
+THINGS_VOXELS, THINGS_BRAIN = 20_000, 220_000
+"""About as many voxels of a subject of THINGS-fMRI are in a named region, and in the brain."""
+NSD_IMAGES, NSD_SHARED, NSD_SESSION = 10_000, 1_000, 750
+"""Images of a subject of NSD at most, those of them that everybody saw, and trials of a scan session."""
+NSD_GENERAL = {"func1pt8mm": 20_000, "func1mm": 110_000, "nativesurface": 45_000, "fsaverage": 45_000}
+"""Targets in the part of cortex that responds, by space: 15,000 voxels of 1.8 mm and 40,000 vertices, and some more."""
+NSD_WHOLE = {"func1pt8mm": 750_000, "func1mm": 4_400_000, "nativesurface": 500_000, "fsaverage": 2 * FSAVERAGE_VERTICES}
+"""All targets of a space: grids are 81 x 104 x 83 and 145 x 186 x 148 voxels, and some larger."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +109,8 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
     """Of a folder in the Algonauts layout, a V4 session and arrays of one's own what files say, else what settings or
     the challenge say.
 
-    Of THINGS what its lists of images say, or the prepared recordings; of a function of one's own the latter. None
-    where nobody knows yet: other recordings that are not prepared or downloaded.
+    Of THINGS what its lists of images say, or the prepared recordings, of NSD these or what is usual; of a function of
+    one's own the former. None where nobody knows yet: other recordings that are not prepared or downloaded.
     """
     if isinstance(job.entry, V4Encoding):
         averaged = job.folder / recording_folders.v4_session_files(job.subject)["responses"]
@@ -116,6 +125,8 @@ def subject_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None:
         return _own_shape(OwnArrays.of(job.entry), job.subject)
     if isinstance(job.entry, ThingsEncoding):
         return _things_shape(study, job, job.entry)
+    if isinstance(job.entry, NsdEncoding):
+        return _prepared_shape(study, job) or _nsd_shape(job.entry, job.subject)
     if job.kind != "tree":
         return None
     folder = job.folder / job.subject
@@ -140,6 +151,16 @@ def _prepared_shape(study: LoadedStudy, job: EncodingJob) -> SubjectShape | None
     return SubjectShape(training, sum(tests), manifest.targets)
 
 
+def _nsd_shape(entry: NsdEncoding, subject: str) -> SubjectShape | None:
+    """Before the recordings are prepared: no fewer targets than a subject has, and all images of the design."""
+    if is_simulated(entry.data.local):
+        return None
+    known = NSD_WHOLE if entry.cortex == "all-vertices" else NSD_GENERAL
+    trials = NSD_SESSION * (completed_sessions(entry.data.local, subject) or max(COMPLETED.values()))
+    kept = trials if entry.trials == "keep" else min(NSD_IMAGES, trials)
+    return SubjectShape(kept - NSD_SHARED, NSD_SHARED, known[entry.space])
+
+
 def _things_shape(study: LoadedStudy, job: EncodingJob, entry: ThingsEncoding) -> SubjectShape | None:
     """From the prepared folder; before that the targets of a monkey are all sites, those of a person a usual number."""
     root = entry.data.local
@@ -151,7 +172,8 @@ def _things_shape(study: LoadedStudy, job: EncodingJob, entry: ThingsEncoding) -
             return SubjectShape(len(ids["training"]), len(ids["test"]), TVSD_SITES)
         trials = read_fmri_trials(Person(root, job.subject))
         tested = {trials.stimulus_ids[i] for i in trials.of("test")}
-        return SubjectShape(len(trials.of("train")), len(tested), THINGS_VOXELS)
+        voxels = THINGS_BRAIN if isinstance(entry, ThingsFmriEncoding) and entry.voxels == "all" else THINGS_VOXELS
+        return SubjectShape(len(trials.of("train")), len(tested), voxels)
     except DataError:  # told by `check`
         return None
 

@@ -78,7 +78,8 @@ def metric_cost(metric: str, mapping: Mapping) -> MetricCost:
     stored = sizes * (TARGET_BYTES * mapping.shape.targets + 8 * mapping.settings.draws)
     if metric == "ridge" and mapping.settings.final:
         stored += 4 * mapping.shape.test * mapping.shape.targets
-    return MetricCost(seconds(mapping), IMPORTS_MB + round(megabytes(mapping) / 1e6), stored)
+    taken = megabytes(mapping) + _mapped(mapping)
+    return MetricCost(seconds(mapping), IMPORTS_MB + round(taken / 1e6), stored)
 
 
 def _ridge(mapping: Mapping) -> float:
@@ -198,6 +199,11 @@ def _bands_bytes(mapping: Mapping) -> float:
 def _kept_layer(mapping: Mapping) -> float:
     """The widest layer as features or, where these are more than the images, as inner products."""
     return 8 * mapping.rows * min(max(mapping.widths), mapping.rows)
+
+
+def _mapped(mapping: Mapping) -> float:
+    """The files of responses: they are read as they are mapped, which many schedulers count as memory."""
+    return 4.0 * mapping.rows * mapping.shape.targets
 
 
 def _predictions(mapping: Mapping) -> float:

@@ -15,6 +15,7 @@ from neuroscaling.planning.checkpoint_files import fetched_bytes
 from neuroscaling.planning.encoding import SubjectShape, count_stimuli, fits_of, subject_shape
 from neuroscaling.planning.extraction_time import written_seconds
 from neuroscaling.planning.network_shapes import NetworkShape, shape_of
+from neuroscaling.planning.preparation_memory import pack_mb, recordings_mb
 from neuroscaling.planning.recorded_jobs import Recorded, RecordedJobs
 from neuroscaling.planning.stored_trainings import StoredTrainings
 from neuroscaling.planning.training_throughput import Speeds, stored_speeds
@@ -54,6 +55,8 @@ BESIDE_BOUND_MB = 2000
 """Of a scoring job beside the bound that its source has for ridge: predictions and libraries."""
 SCORING_MINUTES = 180
 """Of the first run of a Brain-Score job, of which no cost is known; a sixth of it for each further one."""
+PREPARATION_MINUTES, PACK_MINUTES = 240, 720
+"""Of a subject's recordings, and of a split of a data set: nothing is estimated."""
 CPU_FLOPS = 10e9
 """FLOP/s of a forward pass on one thread, at least; matrices of transformers reach 50."""
 DRAWN, FETCHED, COPIED = 10e6, 5e6, 100e6
@@ -95,7 +98,7 @@ class Asked:
         recorded = [self._recorded.of_run(run) for run in runs]
         memory = [self._made_mb(run) for run in runs if run.kind != "trained"]
         memory += [training_jobs.job_memory_mb(self._study, trained)] if trained else []
-        memory += [MARGIN * one.peak_mb for one in recorded]
+        memory += [_with_margin(one.peak_mb) for one in recorded]
         gpu = max([self._trained_gpu_mb(run) for run in trained] + [one.gpu_peak_mb for one in recorded], default=0)
         made = JobResources(
             mem_mb=_hundreds(max(*memory, LEAST_MB)) * min(attempt, training_time.MOST_MEMORY_TRIES),
@@ -117,7 +120,7 @@ class Asked:
             shape, recorded = self.shape(run), self._recorded.of_activations(run, stimuli)
             gram = 8 * n**2 / MB if n and options.keep != "features" else 0.0
             held = _extraction_mb(shape, options.batch, gram, needs_gpu([run])) if shape else (UNKNOWN_MB, 0.0)
-            memory = max(memory, held[0], MARGIN * recorded.peak_mb)
+            memory = max(memory, held[0], _with_margin(recorded.peak_mb))
             gpu = max(gpu, held[1], MARGIN * recorded.gpu_peak_mb)
             seconds += (recorded.seconds or self.extraction_seconds(run, shape, n, needs_gpu([run]))) / parts
         minutes = training_time.limit_minutes(training_time.JOB_START + seconds)
@@ -131,7 +134,7 @@ class Asked:
             memory, gpu = max(memory, ridge.memory_mb + BESIDE_BOUND_MB), max(gpu, ridge.memory_mb * ridge.gpu)
             for run in runs:
                 cost, recorded = self.encoding_cost(run, subject, shape), self._recorded.of_encoding(run, subject)
-                memory = max(memory, cost[0], MARGIN * recorded.peak_mb)
+                memory = max(memory, cost[0], _with_margin(recorded.peak_mb))
                 seconds += recorded.seconds or cost[1]
                 known = known and bool(recorded.seconds or cost[1])
         minutes = training_time.limit_minutes(training_time.JOB_START + seconds)
@@ -140,6 +143,16 @@ class Asked:
             gpu_memory_mb=_hundreds(gpu + CONTEXT_MB) if gpu else 0,
             minutes=minutes if known else max(minutes, ENCODING_MINUTES),
         )
+
+    def preparation(self, data: str, subject: str) -> JobResources:
+        """A job that prepares the recordings of a subject; data: their name in the store."""
+        subjects = self.targets.names.subjects
+        found = next(one for one in subjects if one.preparation and (one.data, one.subject) == (data, subject))
+        return JobResources(_hundreds(recordings_mb(self._study, found)), 0, PREPARATION_MINUTES)
+
+    def pack(self, dataset: str) -> JobResources:
+        """A job that packs a split of a data set, by its name in the study."""
+        return JobResources(_hundreds(pack_mb(self._study, dataset)), 0, PACK_MINUTES)
 
     def scoring(self, runs: Sequence[Run]) -> JobResources:
         """A job of Brain-Score that chooses layers or scores, whose memory the study bounds."""
@@ -306,6 +319,11 @@ def _extraction_mb(shape: NetworkShape, batch: int, gram: float, on_gpu: bool) -
     device = CONTEXT_MB + max(shape.weights / MB + HELD_ON_GPU * forward, gram + shape.weights / MB)
     # Features of one layer wait at least, however many they are.
     return max(host, fixed + CUDA_MB + batch * shape.largest / MB + 2 * gram), device
+
+
+def _with_margin(peak_mb: float) -> float:
+    """What a like job of that peak asks for: of its process, and of those that watch it."""
+    return MARGIN * peak_mb + WATCHERS_MB if peak_mb else 0.0
 
 
 def _hundreds(megabytes: float) -> int:
