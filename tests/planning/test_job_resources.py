@@ -234,13 +234,13 @@ def test_the_networks_of_the_seed_study_ask_for_what_the_page_says(tmp_path):
     _, stimuli = run_and_set(one)
     (small,), shape = one.targets.names.subjects, SubjectShape(*CHALLENGE["subj01"])
     subject = replace(small, entry=small.entry.model_copy(update=large))
-    one._stimuli[stimuli] = shape.training + shape.test
+    one.stimuli[stimuli] = shape.training + shape.test
     one._subject_shapes[subject.data, subject.benchmark] = shape
     rows = [row.split("|")[1:-1] for row in (ROOT / "docs/plan.md").read_text().splitlines() if row.startswith("| `")]
     said = {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in rows if " GB, " in "".join(cells)}
     found = {}
     for run in one.targets.study.runs.values():
-        weights = one._shape(run).weights
+        weights = one.shape(run).weights
         made, extraction = one.making([run]), one.extraction([(run.run, stimuli)])
         encoding = one.encoding([run], [subject])
         assert 2 * weights < 1e6 * made.mem_mb < 1e6 * extraction.mem_mb and weights < 1e6 * extraction.gpu_memory_mb

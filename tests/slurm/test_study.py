@@ -1,9 +1,13 @@
 """A whole study on a real Slurm, from images to the report, with profiles/slurm.
 
-One GPU node is out of service, so three networks and their activations share the two GPUs of the other.
+One GPU node is out of service, so three networks and their activations share the two GPUs of the other. The untrained
+network needs more memory than any job has at least.
 """
 
+import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +15,18 @@ from pathlib import Path
 import pytest
 
 from neuroscaling.core.tries import read_tries
+from neuroscaling.planning.job_resources import LEAST_MB, Asked
 from neuroscaling.report.timings import read_timings
+from neuroscaling.study.loaded_study import load_study
+from neuroscaling.study.run_table import Run
+from neuroscaling.study.wanted import Targets
 
-from .lab import HERE, Job, copy_workflow, drive, most_at_once, slurm, wait_until
+from .lab import HERE, Job, copy_workflow, drive, job_of, most_at_once, slurm, user_environment, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 STUDY = ("--config", "study=slurm.yaml")
+KILLED = ("FAILED", "OUT_OF_MEMORY")
+"""What Slurm says of a job that took more memory than it has, without control groups and with them."""
 # What is broken while jobs wait and run, and mended when they are done: a start has a copy of it.
 EDITED = (
     "Snakefile",
@@ -107,6 +117,54 @@ def test_an_extraction_has_its_own_log_and_seconds_though_a_training_does_it(fin
     files = {"activations": ["all"]}
     (timing,) = read_timings([finished.folder / "benchmarks"], runs, files)
     assert (timing.stage, timing.jobs) == ("activations", 4) and timing.total_seconds > 0
+
+
+@dataclass
+class Large:
+    """The untrained network of a finished study: what the study makes, its run, its stimuli and activations."""
+
+    targets: Targets
+    run: Run
+    stimuli: str
+    activations: Path
+
+
+@pytest.fixture
+def large(finished, monkeypatch) -> Large:
+    monkeypatch.chdir(finished.folder)  # its module lies there
+    targets = Targets(load_study(finished.folder / "slurm.yaml"))
+    (run,) = [run for run in targets.study.runs.values() if run.kind == "untrained"]
+    ((stimuli, path),) = [(key[1], path) for key, path in targets.all_activations.items() if key[0] == run.run]
+    return Large(targets, run, stimuli, path)
+
+
+def test_a_large_network_is_made_and_extracted_within_what_the_plan_asks(finished, large):
+    asks = Asked(large.targets).making([large.run], pairs=[(large.run.run, large.stimuli)])
+    (job,) = [job for job in finished.jobs if job.rule == "train" and "untrained" in job.wildcards]
+    assert job.memory == f"{asks.mem_mb}M"
+    records = [large.targets.store.run(large.run.run) / "run.json", large.activations]
+    peaks = [json.loads(record.read_text())["provenance"]["peak_mb"] for record in records]
+    assert min(peaks) > LEAST_MB, "within the least that any job asks for it can't be made"
+
+
+def test_with_the_least_that_a_job_asks_for_slurm_kills_the_extraction_of_a_large_network(finished, large):
+    """So the limit holds on this cluster, and the test before can fail."""
+    name = large.targets.store.name_of(large.activations).removesuffix(large.activations.suffix)
+    job = f"{sys.executable} -m neuroscaling.cli.main job slurm.yaml {name} --folder again"
+    limits = ["--parsable", "--wait", f"--mem={LEAST_MB}", "--output=killed.txt", "--open-mode=append"]
+    submitted = subprocess.run(
+        ["sbatch", *limits, "--wrap", job],
+        cwd=finished.folder,
+        env=user_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=400,
+    )
+    number = submitted.stdout.strip()
+    wait_until(lambda: job_of(slurm("scontrol", "show", "job", "-o", number)).state != "COMPLETING", 30, str)
+    assert submitted.returncode and job_of(slurm("scontrol", "show", "job", "-o", number)).state in KILLED
+    assert "xceeded job memory limit" in (finished.folder / "killed.txt").read_text()
+    assert not (finished.folder / "again" / f"{name}.json").exists()
 
 
 def test_nothing_is_left_to_do_afterwards(finished):
