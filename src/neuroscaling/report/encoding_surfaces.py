@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,9 +254,9 @@ def picture(mesh: Mesh, colors: NDArray[np.float64]) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     ax = figure.add_axes((0, 0, 1, 1), xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.set_axis_off()
-    ax.add_collection(
-        PolyCollection(list(mesh.points[mesh.faces]), facecolors=colors, edgecolors="none", antialiased=False)
-    )
+    corners: Any = mesh.points[mesh.faces]  # one array: matplotlib is twice as fast then, and its types don't say so
+    triangles = PolyCollection(corners, facecolors=colors, edgecolors="none", antialiased=False)
+    ax.add_collection(triangles, autolim=False)  # the limits stand already
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())
 
