@@ -10,7 +10,6 @@ The studies are those of perf/planning.py. `agreement` is 0 where both are the s
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from common import quick, report, row
 from planning import FITS, ROOT, run, study
+from tests.support.clones import copy_clone
 
 INCLUDING = 'include: "Snakefile"\n'
 DRY_RUN = ("-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "1", "--config", "study=study.yaml")
@@ -35,9 +35,7 @@ SCRIPTS = {
 def prepared(n: int, folder: Path) -> Path:
     """A working directory with a checkout and a study of n networks."""
     work = folder / f"study{n}"
-    for part in ("workflow", "src", "config", "envs", "profiles"):
-        shutil.copytree(ROOT / part, work / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(ROOT / "Snakefile", work)
+    copy_clone(work)
     (work / "including.smk").write_text(INCLUDING)
     (work / ".venv").symlink_to(ROOT / ".venv")
     (work / "study.yaml").write_text(study(n))

@@ -9,16 +9,17 @@ need no hashing and no looking at a store. Of `parse` the peer is the dry run it
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import quick, report, row
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-ROOT = Path(__file__).parents[1]
+from common import quick, report, row
+from tests.support.clones import ROOT, copy_clone
+
 ARCHS, SAMPLES = ["resnet_w8", "resnet_w16", "resnet18", "resnet34"], [1, 3, 10, 30, "all"]
 BENCHMARKS = [
     "FreemanZiemba2013public.V1-pls",
@@ -136,9 +137,7 @@ def run(folder: Path, *command: str) -> Run:
 def measured(n: int, folder: Path) -> tuple[Run, Run, Run]:
     """Parsing and a dry run of a study of n networks, and a dry run of as many toy jobs."""
     work, toy = folder / f"study{n}", folder / f"toy{n}"
-    for part in ("workflow", "src", "config", "envs", "profiles"):
-        shutil.copytree(ROOT / part, work / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(ROOT / "Snakefile", work)
+    copy_clone(work)
     (work / ".venv").symlink_to(ROOT / ".venv")
     (work / "study.yaml").write_text(study(n))
     (work / "fits.yaml").write_text(FITS)

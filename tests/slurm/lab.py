@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
 MARK = "NEUROSCALING_SLURM_TEST"  # in the environment of all processes of the cluster's jobs
 
 
@@ -92,15 +90,6 @@ class Driver:
     def describe(self) -> str:
         """For messages of failed tests."""
         return f"{self.text[-6000:]}\n{slurm('squeue', '--states=all', '-o', '%i %T %P %N %r %k')}"
-
-
-def copy_workflow(folder: Path) -> None:
-    """Put the workflow into a working directory, as a user's clone is."""
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(ROOT / part, folder / part)
 
 
 def drive(folder: Path, *arguments: str, snakefile: Path = HERE / "trials/Snakefile", path: str = "") -> Driver:

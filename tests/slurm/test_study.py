@@ -20,8 +20,9 @@ from neuroscaling.report.timings import read_timings
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.wanted import Targets
+from tests.support.clones import copy_clone
 
-from .lab import HERE, Job, copy_workflow, drive, job_of, most_at_once, slurm, user_environment, wait_until
+from .lab import HERE, Job, drive, job_of, most_at_once, slurm, user_environment, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 STUDY = ("--config", "study=slurm.yaml")
@@ -59,7 +60,7 @@ class Finished:
 def finished(start, brainscore_python, tmp_path_factory) -> Finished:
     folder = tmp_path_factory.mktemp("study") / "work"
     shutil.copytree(HERE / "study", folder)
-    copy_workflow(folder)
+    copy_clone(folder)
     slurm("scontrol", "update", "nodename=gpu2", "state=drain", "reason=out of service")
     try:
         driver = start(folder, *STUDY, snakefile=folder / "Snakefile")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.clones import copy_clone
+
 from .lab import HERE, Driver
-from .test_study import copy_workflow
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 RUNS = {"datasets": ["digits"], "recipe": "recipe.yaml", "seeds": [0]}
@@ -31,7 +32,7 @@ def finished(start, folder: Path, nodes: int, gpus: int, size: int | str) -> Dri
     """A study whose large run has so many GPUs on each of so many nodes, run to its end. size: runs_per_job."""
     folder.mkdir()
     shutil.copy(HERE / "study/recipe.yaml", folder)
-    copy_workflow(folder)
+    copy_clone(folder)
     training = {"runs_per_job": size, "small": 100, "nodes": nodes, "gpus": gpus}
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"study": "trained", "training": training}))
     # Of a site, for all trainings; an expression may ask for the job, which is called by its run or its runs.

@@ -17,8 +17,8 @@ import yaml
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.study.loaded_study import load_study
+from tests.support.clones import ROOT, copy_clone, copy_folder
 
-ROOT = Path(__file__).parents[2]
 # A start works with a copy of these. The command that starts it reads others when it sums up.
 EDITED = (
     "Snakefile",
@@ -30,8 +30,8 @@ EDITED = (
     "src/neuroscaling/laws/study_fit.py",
     "src/neuroscaling/training/job.py",
 )
-PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
 
+TABLE = "results/small/scores.parquet"  # takes everything of the store, and neither fits nor figures
 SMALL = {
     "study": "small",
     "store": "store",
@@ -67,6 +67,10 @@ SMALL = {
     "encoding": [{"source": "algonauts2023", "data": {"simulated": "brain"}, "regions": ["V1", "ventral"]}],
     "fits": ["fits/small.yaml"],
 }
+
+
+# For the same files in fewer processes, each of which takes seconds to import what it works with.
+PACKED = {"runs_per_job": 3, "training": {"runs_per_job": 3}}
 
 
 @dataclass
@@ -137,13 +141,7 @@ def run(command: list[str], folder: Path, check: bool, timeout: float = 600, **o
 
 def make_workdir(path: Path) -> Workdir:
     """Copy the workflow to `path` and put the small study there."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, path / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, path / part)
+    copy_clone(path)
     (path / "recipes").mkdir()
     recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
     (path / "recipes/brief.yaml").write_text(
@@ -186,11 +184,12 @@ def make_once(folder: Path, make: Callable[[Path], object]) -> None:
 def run_small(path: Path) -> None:
     """Run the small study, and keep what the command said. Study and code are broken until the report is written.
 
-    A command of the user's notes what it is told.
+    A command of the user's notes what it is told. Runs share jobs; the study that is left asks for a job for each.
     """
     notify = f"{sys.executable} -c \"import sys; open('told.txt', 'a').write(sys.stdin.read())\""
     command = ("run", "small.yaml", "--cores", "2", "--notify", notify)
     workdir = make_workdir(path)
+    workdir.write_study(SMALL | PACKED)
     edited = {path / name: (path / name).read_bytes() for name in EDITED}
 
     def wait_for(file: Path) -> bool:
@@ -213,6 +212,7 @@ def run_small(path: Path) -> None:
     editor.start()
     try:
         (path / "run.log").write_text(workdir.neuroscaling(*command).stdout)
+        workdir.write_study(SMALL)
     finally:
         done.set()
         editor.join()
@@ -235,5 +235,5 @@ def finished(tmp_path_factory, brainscore_python) -> Workdir:
 def workdir(finished, tmp_path) -> Workdir:
     """A copy of the finished small study that a test may change."""
     path = tmp_path / "work"
-    shutil.copytree(finished.path, path, symlinks=True)
+    copy_folder(finished.path, path)
     return Workdir(path)

@@ -18,7 +18,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from tests.slurm.lab import HERE, MARK, ROOT, copy_workflow, drive
+from tests.slurm.lab import HERE, MARK, ROOT, drive
+from tests.support.clones import copy_clone
 
 IMAGES = 8
 """As many as a batch has: each takes seconds on a core."""
@@ -28,7 +29,7 @@ STUDY = ("--config", "study=large.yaml", "--until", "train", "activations", "--r
 
 def prepare(folder: Path, network: str) -> None:
     """Put a study of the network with made-up images and responses into a folder, and the workflow."""
-    copy_workflow(folder)
+    copy_clone(folder)
     images = folder / "images"
     images.mkdir()
     draws = np.random.default_rng(0)

@@ -25,7 +25,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.slurm.lab import HERE, MARK, copy_workflow, job_of, slurm, user_environment
+from tests.slurm.lab import HERE, MARK, job_of, slurm, user_environment
+from tests.support.clones import copy_clone
 
 STUDY = "campaign.yaml"
 COMMAND = (sys.executable, "-m", "neuroscaling.cli.main")
@@ -106,7 +107,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 def prepare(folder: Path) -> None:
     """Put the study and the workflow into a folder, as a user's clone is."""
     shutil.copytree(HERE / "campaign", folder, ignore=shutil.ignore_patterns("__pycache__", "run.py", "__init__.py"))
-    copy_workflow(folder)
+    copy_clone(folder)
     for fault in ("hangs", "swallows"):
         (folder / fault).touch()
 
