@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from neuroscaling.core.tries import read_tries
+from neuroscaling.models.build import build
+from neuroscaling.models.weights import save_weights
 from tests.workflow.conftest import SMALL, Workdir, make_workdir, refused_when_read
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -24,11 +26,14 @@ def listing(workdir):
     return {p: p.read_bytes() for p in files if not {".cache", "logs", "wanted"} & {*p.parts}}
 
 
-def refused(workdir, study, *phrases, before_any_job=True, **options):
-    """Run a faulty study; assert its message, its exit status, that no job ran and that nothing was lost."""
+def refused(workdir, study, *phrases, before_any_job=True, until=()):
+    """Run a faulty study; assert its message, its exit status, that no job ran and that nothing was lost.
+
+    until: rules after which a start may end; what comes later takes seconds and is refused nothing.
+    """
     workdir.write_study(study, "faulty.yaml")
     before = listing(workdir)
-    process = workdir.snakemake(check=False, study="faulty.yaml", **options)
+    process = workdir.snakemake(*(f"--until={rule}" for rule in until), check=False, study="faulty.yaml")
     assert process.returncode != 0, process.stdout[-3000:]
     for phrase in phrases:
         assert phrase in process.stdout, f"{phrase!r} is not in\n{process.stdout[-4000:]}"
@@ -254,31 +259,27 @@ def test_withheld_test_responses(workdir):
 
 
 def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):
-    chunks = workdir.path.glob("store/activations/*/*.zarr/layer3.0/**/*")
+    chunks = workdir.path.glob("store/activations/*_untrained_*/*.zarr/layer3.0/**/*")
     chunk = next(path for path in chunks if path.is_file() and path.name != "zarr.json")
     chunk.write_bytes(chunk.read_bytes()[:-7])
-    study = small()
+    study = small(runs=SMALL["runs"][1:])
     study["brainscore"]["benchmarks"] = [*study["brainscore"]["benchmarks"], "MajajHong2015public.V4-pls"]
-    refused(workdir, study, "layer3.0", str(chunk.parent.parent.name), before_any_job=False)
+    refused(workdir, study, "layer3.0", chunk.parent.parent.name, before_any_job=False, until=["brainscore"])
 
 
 def test_weights_of_another_architecture(workdir):
     run = next(workdir.path.glob("store/runs/resnet_w8_digits_1_*"))
     other = workdir.path / "other"
-    script = (
-        "import sys; sys.path.insert(0, 'src')\nfrom pathlib import Path\nfrom neuroscaling.models.build import build\n"
-        "from neuroscaling.models.weights import save_weights\n"
-        f"save_weights(build('vit_w32', 10, 0), Path({str(other)!r}), {{'arch': 'vit_w32'}})"
-    )
-    import sys
-
-    subprocess.run([sys.executable, "-c", script], cwd=workdir.path, check=True)
+    save_weights(build("vit_w32", 10, 0), other, {"arch": "vit_w32"})
     weights = next(run.glob("weights-*.safetensors"))
     shutil.move(other, weights)
     shutil.rmtree(workdir.path / "store/activations" / run.name)
     study = small()
     study["brainscore"]["benchmarks"] = [*study["brainscore"]["benchmarks"], "MajajHong2015public.V4-pls"]
-    refused(workdir, study, "the weights are not those that run.json tells of", run.name, before_any_job=False)
+    refused(
+        workdir, study, "the weights are not those that run.json tells of", run.name,
+        before_any_job=False, until=["activations"],
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -301,7 +302,8 @@ def mount(tmp_path):
 
 def test_full_disk(workdir, mount):
     disk = mount("size=300k")
-    refused(workdir, small(store=str(disk / "store")), "no space left", str(disk), before_any_job=False)
+    study = small(store=str(disk / "store"))
+    refused(workdir, study, "no space left", str(disk), before_any_job=False, until=["simulate"])
 
 
 def test_store_without_write_permission(workdir, mount):
