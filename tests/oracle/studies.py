@@ -18,6 +18,17 @@ Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
 FIT_FILE = ROOT / "config/fits/published.yaml"
 WITNESS_FILE = ROOT / "tests/oracle/witness_losses.json"
+# Starts of the witness for each of the resamples 0, 1, ...: whole grids where they take seconds, else drawn ones.
+RESAMPLES = {
+    "region_it_group1": [150] * 6,
+    "model_resnet_behavior": [150] * 2,
+    "model_vit_neuro": [750, 40, 40, 40, 40, 40],
+    "model_convnext_avg": [40] * 3,
+    "compute_chinchilla": [200, 60, 60, 60, 60, 60],
+}
+# Forms without a published grid: the witness starts from all points of its own, for one study and its resamples.
+SCORE_FORMS = ("log_linear", "power_law_ceiling", "sqrt_saturating", "logistic")
+SCORE_STUDY, SCORE_RESAMPLES = "model_resnet_avg", 6
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,12 @@ class Study:
     @property
     def digest(self) -> str:
         """sha256 of the points, to tell whether a result still belongs to them."""
-        return hashlib.sha256(self.scaled.tobytes() + self.described.tobytes()).hexdigest()
+        return self.digest_with()
+
+    def digest_with(self, *others: Array) -> str:
+        """The same of the points and of what else a result belongs to: the weights of resamples."""
+        parts = (self.scaled, self.described, *others)
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def tables_folder() -> Path:

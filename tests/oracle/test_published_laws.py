@@ -1,13 +1,22 @@
 """The published fits against a witness: scipy's BFGS from every point of the published grid (tests/oracle/witness.py).
 
 Needs the public tables of github.com/epflneuroailab/scaling-primate-vvs (see `published_dir` in tests/conftest.py).
-What the witness finds from whole grids takes minutes; tests/oracle/witness_losses.json holds it (perf/witness.py).
+What the witness finds takes minutes; tests/oracle/witness_losses.json holds it (perf/witness.py), with checksums of the
+points and of the weights of resamples that it belongs to.
 """
 
 import numpy as np
 import pytest
 from tests.oracle import witness
-from tests.oracle.studies import WITNESS_FILE, parity_studies, read_table
+from tests.oracle.studies import (
+    RESAMPLES,
+    SCORE_FORMS,
+    SCORE_RESAMPLES,
+    SCORE_STUDY,
+    WITNESS_FILE,
+    parity_studies,
+    read_table,
+)
 from tests.support.law_points import noisy, points, unit
 
 from neuroscaling.core.files import read_json
@@ -17,7 +26,8 @@ from neuroscaling.laws.forms import form_by_name
 from neuroscaling.laws.loss import DELTA
 from neuroscaling.laws.study_fit import fit_table
 
-WITNESS = read_json(WITNESS_FILE)["fits"]
+FOUND = read_json(WITNESS_FILE)
+WITNESS = FOUND["fits"]
 UNPUBLISHED = {"compute_accuracy", "adv_scaling"}
 ALLOWED = 1 + 1e-6
 WORKED = {
@@ -40,12 +50,6 @@ def ours(study, **options):
     """Our fit of a study as published, without bootstraps unless asked for."""
     settings = {"mode": "parity", "bootstraps": 0, "invert_y": study.settings["invert_y"]} | options
     return fit(study.x, study.y, **{"form": study.form, "x_scale": study.x_scale, **settings})
-
-
-def some_starts(form, count, seed=0):
-    """`count` points of the grid, drawn without replacement."""
-    points = witness.grid(form)
-    return [points[i] for i in np.random.default_rng(seed).choice(len(points), count, replace=False)]
 
 
 def test_the_witness_knows_every_fit_of_the_study(studies):
@@ -97,35 +101,30 @@ def test_bounds_change_nothing_where_the_law_is_identified(studies, name):
     assert corrected.loss_value == pytest.approx(parity.loss_value, rel=1e-9)
 
 
-# Starts of the witness for each of the resamples 0, 1, ...: whole grids where they take seconds, else drawn ones.
-RESAMPLES = {
-    "region_it_group1": [150] * 6,
-    "model_resnet_behavior": [150] * 2,
-    "model_vit_neuro": [750, 40, 40, 40, 40, 40],
-    "model_convnext_avg": [40] * 3,
-    "compute_chinchilla": [200, 60, 60, 60, 60, 60],
-}
-
-
 @pytest.mark.parametrize("name", RESAMPLES)
 def test_no_resample_is_worse_than_the_witness(studies, name):
-    study, counts = studies[name], RESAMPLES[name]
-    losses = ours(study, bootstraps=len(counts)).resampled_loss
+    study, counts, known = studies[name], RESAMPLES[name], FOUND["resamples"][name]
     weights = resample_weights(len(study.y), len(counts))
-    for i, count in enumerate(counts):
-        starts = some_starts(study.form, count, seed=i)
-        best = witness.solve(study.form, study.scaled, study.described, weights[i], starts)
-        assert losses[i] <= best.loss * ALLOWED, f"resample {i}"
+    assert (known["points"], known["starts"]) == (study.digest_with(weights), counts), "run perf/witness.py again"
+    losses = ours(study, bootstraps=len(counts)).resampled_loss
+    assert all(losses <= np.array(known["losses"]) * ALLOWED)
 
 
-@pytest.mark.parametrize("form", ["log_linear", "power_law_ceiling", "sqrt_saturating", "logistic"])
+def test_the_witness_still_finds_what_is_written_of_a_resample(studies):
+    study, known = studies["region_it_group1"], FOUND["resamples"]["region_it_group1"]
+    weights, starts = resample_weights(len(study.y), 1)[0], witness.some_starts(study.form, known["starts"][0])
+    best = witness.solve(study.form, study.scaled, study.described, weights, starts)
+    assert best.loss == pytest.approx(known["losses"][0], rel=1e-6)
+
+
+@pytest.mark.parametrize("form", SCORE_FORMS)
 def test_no_resample_of_a_score_form_is_worse_than_the_witness(studies, form):
     """These forms have no published grid: the witness starts from all points of its own."""
-    study = studies["model_resnet_avg"]
-    law = ours(study, form=form, bootstraps=6)
-    assert law.loss_value <= witness.solve(form, study.scaled, study.y).loss * ALLOWED
-    for weights, loss in zip(resample_weights(len(study.y), 6), law.resampled_loss, strict=True):
-        assert loss <= witness.solve(form, study.scaled, study.y, weights).loss * ALLOWED
+    study, known = studies[SCORE_STUDY], FOUND["score_forms"][form]
+    weights = resample_weights(len(study.y), SCORE_RESAMPLES)
+    assert known["points"] == study.digest_with(weights), "run perf/witness.py again"
+    law = ours(study, form=form, bootstraps=SCORE_RESAMPLES)
+    assert all(np.array([law.loss_value, *law.resampled_loss]) <= np.array(known["losses"]) * ALLOWED)
 
 
 @pytest.mark.parametrize("form", ["broken_power_law", "data_constrained"])
@@ -135,7 +134,7 @@ def test_no_resample_of_a_later_form_is_worse_than_the_witness(form):
     law = fit(points(form), y, form=form, x_scale=unit(form, 10.0), bootstraps=2, mode="parity")
     weights = np.concatenate([np.ones((1, len(y)), dtype=int), resample_weights(len(y), 2)])
     for row, loss in zip(weights, [law.loss_value, *law.resampled_loss], strict=True):
-        assert loss <= witness.solve(form, x, 1 - y, row, some_starts(form, 4)).loss * ALLOWED
+        assert loss <= witness.solve(form, x, 1 - y, row, witness.some_starts(form, 4)).loss * ALLOWED
     theirs = witness.objective(form, x, 1 - y)(witness_theta(law.params))
     assert theirs == pytest.approx(law.loss_value, rel=1e-7)
 

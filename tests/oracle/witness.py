@@ -173,6 +173,12 @@ def grid(form: str) -> list[tuple[float, ...]]:
     return list(product(*LAWS[form].grid))
 
 
+def some_starts(form: str, count: int, seed: int = 0) -> list[tuple[float, ...]]:
+    """`count` points of the grid, drawn without replacement."""
+    points = grid(form)
+    return [points[i] for i in np.random.default_rng(seed).choice(len(points), count, replace=False)]
+
+
 def objective(form: str, x: Array, y: Array, weights: Array | None = None) -> Callable[[Array], float]:
     """The loss as a function of theta, for x (n,), (n, 2) or (n, 3) and y (n,).
 
