@@ -1,7 +1,6 @@
 """SIGKILL of the driver and of a training job: after a restart nothing is lost and the weights are the same."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+
+from neuroscaling.core.leases import holder_in, lock_of
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -26,20 +27,16 @@ STUDY = {
             "seeds": [0, 1],
         }
     ],
+    "training": {"checkpoint_seconds": 0.1},
 }
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    return prepare(tmp_path / "killed")
-
-
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, **training: int) -> Path:
     """A working directory with a study of two trainings of some seconds each."""
     folder.mkdir()
     recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"name": "killed", "epochs": 24}))
-    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"name": "killed", "epochs": 12}))
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"training": STUDY["training"] | training}))
     return folder
 
 
@@ -60,12 +57,12 @@ def start(folder: Path) -> subprocess.Popen:
 
 
 def finish(folder: Path) -> str:
-    process = subprocess.run(command(), cwd=folder, capture_output=True, text=True, env=environment(), timeout=300)
+    process = subprocess.run(command(), cwd=folder, capture_output=True, text=True, env=environment(), timeout=600)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout + process.stderr
 
 
-def wait_for(condition, seconds: float = 120):
+def wait_for(condition, seconds: float = 600):
     """The first true value of `condition`, polled; fails after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -76,33 +73,70 @@ def wait_for(condition, seconds: float = 120):
     raise AssertionError("waited too long")
 
 
-def states(folder: Path) -> list[Path]:
-    return list(folder.glob("store/runs/*/state/step-*.state"))
+def suspended(driver: subprocess.Popen, folder: Path, log: str = "") -> dict[Path, int]:
+    """Stop each of the two trainings half-way, however busy the machine; their folders and processes.
+
+    It is half-way once it has saved a state, or once it has written `log`.
+    """
+    found: dict[Path, int] = {}
+
+    def both() -> bool:
+        assert driver.poll() is None, (folder / "driver.log").read_text()
+        for run in folder.glob("store/runs/*"):
+            logs = [path.read_text() for path in folder.glob(f"logs/train/*{run.name}*.log")]
+            begun = any(log in text for text in logs) if log else any(run.glob("state/step-*.state"))
+            if run not in found and begun and (holder := holder_in(lock_of(run))):
+                os.kill(holder.pid, signal.SIGSTOP)
+                found[run] = holder.pid
+        return len(found) == 2
+
+    wait_for(both)
+    assert not weights(folder), "both must be half-way"
+    return found
 
 
 def weights(folder: Path) -> dict[str, bytes]:
     return {p.parent.name: p.read_bytes() for p in folder.glob("store/runs/*/weights-*.safetensors")}
 
 
-def test_driver_and_trainings_killed_then_restarted(folder, tmp_path):
-    driver = start(folder)
-    wait_for(lambda: len({p.parent for p in states(folder)}) == 2)
-    os.kill(driver.pid, signal.SIGKILL)
+@pytest.fixture
+def folder(tmp_path):
+    """A working directory; whatever still runs there at the end, suspended or not, is killed."""
+    yield prepare(tmp_path / "killed")
+    kill_all(tmp_path / "killed")
+
+
+def kill_all(folder: Path) -> None:
     for process in psutil.process_iter():
         if process.pid != os.getpid() and belongs(process, folder):
             process.kill()
+
+
+def test_driver_and_trainings_killed_then_one_training_then_restarted(folder, tmp_path):
+    driver = start(folder)
+    suspended(driver, folder)
+    driver.kill()
+    kill_all(folder)
     driver.wait()
     wait_for(lambda: not any(belongs(p, folder) for p in psutil.process_iter()))
-    kept = {p.parent for p in states(folder)}
-    assert len(kept) == 2 and not weights(folder), "both must be killed half-way"
+
+    driver = start(folder)
+    (victim, its_process), (other, others_process) = suspended(driver, folder, "resumes at step").items()
+    os.kill(its_process, signal.SIGKILL)
+    os.kill(others_process, signal.SIGCONT)
+    assert driver.wait(timeout=600) != 0
+    assert weights(folder).keys() == {other.name}, "the other training must have ended as usual"
+    (kept,) = other.glob("weights-*")
+    made = kept.stat().st_mtime_ns
+
     finish(folder)
-    logs = "\n".join(p.read_text() for p in folder.glob("logs/train/*.log"))
-    assert logs.count("resumes at step") == 2
+    assert kept.stat().st_mtime_ns == made and weights(folder).keys() == {other.name, victim.name}
+    (log,) = folder.glob(f"logs/train/*{victim.name}*.log")
+    assert log.read_text().count("resumes at step") == 1
     assert not list(folder.glob("store/runs/*/state"))
 
-    whole = prepare(tmp_path / "whole")
+    whole = prepare(tmp_path / "whole", runs_per_job=2)
     finish(whole)
-    assert weights(folder).keys() == weights(whole).keys() and len(weights(whole)) == 2
     assert weights(folder) == weights(whole)
 
 
@@ -111,28 +145,3 @@ def belongs(process: psutil.Process, folder: Path) -> bool:
         return process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def test_one_training_killed_is_reported_and_the_rest_is_kept(folder):
-    driver = start(folder)
-    wait_for(lambda: len({p.parent for p in states(folder)}) == 2)
-    victim = wait_for(
-        lambda: [p for p in psutil.process_iter() if belongs(p, folder) and p.pid != driver.pid and is_training(p)]
-    )[0]
-    victim.kill()
-    assert driver.wait(timeout=300) != 0
-    done = weights(folder)
-    assert len(done) == 1, "the other training must have ended as usual"
-    times = {p: p.stat().st_mtime_ns for p in folder.glob("store/runs/*/weights-*")}
-    finish(folder)
-    assert len(weights(folder)) == 2
-    assert times.items() <= {p: p.stat().st_mtime_ns for p in folder.glob("store/runs/*/weights-*")}.items()
-    shutil.rmtree(folder)
-
-
-def is_training(process: psutil.Process) -> bool:
-    try:
-        line = " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-    return "train.py" in line and "snakemake -s" not in line

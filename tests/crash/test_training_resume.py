@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,13 +76,24 @@ def finish(run, subset, out, caplog):
     return file_sha256(out / WEIGHTS), caplog.text
 
 
-def test_killed_twice_and_resumed(job, tmp_path, caplog):
+@pytest.fixture(scope="module")
+def killed(job, tmp_path_factory):
+    """The folder of the run, killed after two states or more."""
+    run, subset, _ = job
+    out = tmp_path_factory.mktemp("killed") / "run"
+    process = start([RunJob(run, subset, out)], out.parent)
+    assert interrupt(process, out, signal.SIGKILL, 30) == -signal.SIGKILL
+    assert not (out / "run.json").exists() and len(states(out)) >= 2
+    return out
+
+
+def test_killed_twice_and_resumed(job, killed, tmp_path, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
-    for step in (20, 60):
-        process = start([RunJob(run, subset, out)], tmp_path)
-        assert interrupt(process, out, signal.SIGKILL, step) == -signal.SIGKILL
-        assert not (out / "run.json").exists() and not (out / WEIGHTS).exists()
+    shutil.copytree(killed, out)
+    process = start([RunJob(run, subset, out)], tmp_path)
+    assert interrupt(process, out, signal.SIGKILL, 60) == -signal.SIGKILL
+    assert not (out / "run.json").exists() and not (out / WEIGHTS).exists()
     weights, logged = finish(run, subset, out, caplog)
     assert weights == expected and "resumes at step" in logged
     history = pq.read_table(out / "history.parquet").to_pydict()
@@ -113,11 +125,10 @@ def test_a_signal_to_all_processes_of_a_job_finds_its_state_saved(tmp_path, numb
 
 
 @pytest.mark.parametrize("which", ["the newest", "all"])
-def test_damaged_states_are_passed_over(job, tmp_path, which, caplog):
+def test_damaged_states_are_passed_over(job, killed, tmp_path, which, caplog):
     run, subset, expected = job
     out = tmp_path / "run"
-    interrupt(start([RunJob(run, subset, out)], tmp_path), out, signal.SIGKILL, 30)
-    assert len(states(out)) >= 2
+    shutil.copytree(killed, out)
     older = int(states(out)[-2].stem.removeprefix("step-"))
     damaged = states(out) if which == "all" else states(out)[-1:]
     for path in damaged:

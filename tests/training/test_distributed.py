@@ -43,16 +43,29 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def histories(tmp_path_factory):
-    """History of each run by one process and by two."""
+def trained(tmp_path_factory):
+    """History of each run by one process and by two, and what failed with two: a run with a corrupt image is last."""
     folder = tmp_path_factory.mktemp("distributed")
     found = {}
     for processes in (1, 2):
         jobs = {name: job_of(folder, name, processes) for name in RUNS}
-        assert train_runs(list(jobs.values()), replace(OPTIONS, gpus=processes)) == []
+        last = [] if processes == 1 else [job_with_a_corrupt_image(folder / "corrupt")]
+        failures = train_runs([*jobs.values(), *last], replace(OPTIONS, gpus=processes))
         for name, job in jobs.items():
             found[name, processes] = pq.read_table(job.out / "history.parquet").to_pydict()
-    return found
+    return found, failures
+
+
+def job_with_a_corrupt_image(folder):
+    recipe = Recipe.model_validate(
+        {"name": "r", "epochs": 1, "batch_size": 18, "optimizer": "sgd", "learning_rate": 0.01}
+        | {"augmentation": "crop_flip", "crops": "originals"}
+    )
+    folder.mkdir()
+    run, subset = photograph_run(photographs(folder), recipe, k=6)
+    run = replace(run, run="corrupt", arch="resnet_w4", kind="trained", family="ResNet", start=None)
+    (folder / "train" / "flower" / "03.jpg").write_bytes(b"not an image")
+    return RunJob(run, subset, folder / "run")
 
 
 def job_of(folder, name, processes):
@@ -61,7 +74,8 @@ def job_of(folder, name, processes):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_two_processes_give_the_curves_of_one(histories, name):
+def test_two_processes_give_the_curves_of_one(trained, name):
+    histories = trained[0]
     for column in ("train_loss", "val_loss", "val_accuracy"):
         one, two = ([x for x in histories[name, n][column] if x is not None] for n in (1, 2))
         assert two == pytest.approx(one, rel=1e-5), column
@@ -97,15 +111,8 @@ def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wai
     assert read_run(jobs[0].out / "run.json").status == "done"
 
 
-def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(tmp_path):
-    recipe = Recipe.model_validate(
-        {"name": "r", "epochs": 1, "batch_size": 18, "optimizer": "sgd", "learning_rate": 0.01}
-        | {"augmentation": "crop_flip", "crops": "originals"}
-    )
-    run, subset = photograph_run(photographs(tmp_path), recipe, k=6)
-    run = replace(run, arch="resnet_w4", kind="trained", family="ResNet", start=None)
-    (tmp_path / "train" / "flower" / "03.jpg").write_bytes(b"not an image")
-    (failure,) = train_runs([RunJob(run, subset, tmp_path / "run")], replace(OPTIONS, gpus=2))
+def test_a_corrupt_image_that_one_process_finds_ends_the_run_of_both(trained):
+    (failure,) = trained[1]
     assert "1 images can't be decoded" in failure.problem and "03.jpg" in failure.problem
 
 
