@@ -13,10 +13,8 @@ from typing import Any
 
 import yaml
 
-from tests.workflow.conftest import SMALL, make_workdir
+from tests.workflow.conftest import SMALL, TABLE, make_workdir
 
-TABLE = "results/small/scores.parquet"
-"""What the drivers are asked for: it takes everything of the store."""
 ARGUMENTS = ["--config", "study=small.yaml", "--", TABLE]
 PATIENCE = 900
 GROUP = 54320

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import SMALL, Workdir
+from tests.workflow.conftest import PACKED, SMALL, TABLE, Workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 AFTER_TABLE = Counter(table=1, fits=1, fit=2, resolution=1, encoding_figures=1, report=1, all=1)
@@ -182,19 +182,18 @@ def test_a_changed_law_reruns_the_fits_onward(workdir: Workdir, file: str):
 
 
 def test_what_is_made_beside_leaves_every_file_that_was_there(workdir: Workdir):
-    """Another reduction, and a benchmark more: other files beside the old ones, and nothing is left to do."""
+    """Another reduction, and a benchmark more: other files beside the old ones, and nothing of the store is left."""
     before = artefacts(workdir)
-    study = copy.deepcopy(SMALL)
+    study = copy.deepcopy(SMALL) | PACKED
     study["reduction"]["size"] = 3
     study["brainscore"]["benchmarks"].append("MajajHong2015public.V4-pls")
-    study["runs_per_job"] = 2
     workdir.write_study(study)
-    workdir.snakemake()
+    workdir.snakemake(TABLE)
     after = artefacts(workdir)
     assert before.items() <= after.items()
     scores = {name for name in after.keys() - before.keys() if name.startswith("scores/") and name.endswith(".json")}
     assert len(scores) == 3 * 3
-    assert workdir.planned() == Counter()
+    assert workdir.planned() == AFTER_SCORES - Counter(table=1)
     workdir.write_study(SMALL)
     assert not workdir.planned().keys() & {"train", "activations", "brainscore", "encoding"}
 
@@ -212,10 +211,10 @@ def test_a_corrupted_score_is_refused_by_name_and_made_again_when_it_is_deleted(
     content["rows"][0]["raw"] = 0.5
     path.write_text(json.dumps(content))
     shutil.rmtree(workdir.path / "results/small")
-    refused = workdir.snakemake(check=False)
+    refused = workdir.snakemake(TABLE, check=False)
     assert refused.returncode != 0 and path.name in refused.stdout and "checksum" in refused.stdout
     path.unlink()
-    workdir.snakemake()
+    workdir.snakemake(TABLE)
     assert json.loads(path.read_text())["rows"][0]["raw"] != 0.5
 
 
