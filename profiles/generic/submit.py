@@ -39,15 +39,21 @@ def system_here():
 def sge(job):
     """Options of qsub of SGE. Memory is asked for by slot, as SGE counts what is consumed."""
     asked = job["resources"]
-    slots = job["threads"]
+    nodes, environment = asked.get("nodes", 1), asked.get("sge_parallel_environment", "smp")
+    slots = job["threads"] * nodes
+    if nodes > 1:
+        environment = asked.get("sge_nodes_environment") or sys.exit(
+            "submit.py: several nodes for a training need `sge_nodes_environment` in config.yaml: a parallel "
+            "environment that gives each node as many slots as `train` has threads (`qconf -sp NAME`, allocation_rule)"
+        )
     wanted = [
-        "{}={}M".format(asked.get("sge_memory", "mem_free"), -(-asked["mem_mb"] // slots)),
+        "{}={}M".format(asked.get("sge_memory", "mem_free"), -(-asked["mem_mb"] // job["threads"])),
         "h_rt=0:{}:0".format(asked["runtime"]),
     ]
-    wanted += ["{}={}".format(asked.get("sge_gpu", "gpu"), asked["gpu"])] if asked.get("gpu") else []
+    wanted += ["{}={}".format(asked.get("sge_gpu", "gpu"), asked["gpu"] // nodes)] if asked.get("gpu") else []
     options = ["qsub", "-terse", "-cwd", "-V", "-S", "/bin/sh", "-r", "n", "-j", "y", "-o", LOGS]
     options += ["-N", job["name"], "-l", ",".join(wanted)]
-    options += ["-pe", asked.get("sge_parallel_environment", "smp"), str(slots)] if slots > 1 else []
+    options += ["-pe", environment, str(slots)] if slots > 1 else []
     options += ["-q", asked["queue"]] if asked.get("queue") else []
     return options + (["-P", asked["account"]] if asked.get("account") else [])
 
@@ -55,15 +61,18 @@ def sge(job):
 def pbs(job):
     """Options of qsub of PBS Pro and OpenPBS; of Torque, which has `nodes` in place of `select`, where asked."""
     asked = job["resources"]
-    threads, gpus, memory = job["threads"], asked.get("gpu", 0), asked["mem_mb"]
+    nodes = asked.get("nodes", 1)
+    threads, gpus, memory = job["threads"], asked.get("gpu", 0) // nodes, asked["mem_mb"]
     walltime = clock(asked["runtime"])
     options = ["qsub", "-V", "-S", "/bin/sh", "-r", "n", "-j", "oe", "-o", LOGS + "/", "-N", job["name"]]
     if asked.get("queue_system") == "torque":
-        nodes = f"nodes=1:ppn={threads}" + (f":gpus={gpus}" if gpus else "")
-        options += ["-l", f"{nodes},mem={memory}mb,walltime={walltime}"]
+        # Torque's memory is that of the whole job.
+        each = f"nodes={nodes}:ppn={threads}" + (f":gpus={gpus}" if gpus else "")
+        options += ["-l", f"{each},mem={memory * nodes}mb,walltime={walltime}"]
     else:
-        select = f"select=1:ncpus={threads}:mem={memory}mb" + (f":ngpus={gpus}" if gpus else "")
-        options += ["-l", select, "-l", "walltime=" + walltime]
+        select = f"select={nodes}:ncpus={threads}:mem={memory}mb" + (f":ngpus={gpus}" if gpus else "")
+        # Each node is another host.
+        options += ["-l", select, *(["-l", "place=scatter"] if nodes > 1 else []), "-l", "walltime=" + walltime]
     options += ["-q", asked["queue"]] if asked.get("queue") else []
     return options + (["-A", asked["account"]] if asked.get("account") else [])
 
@@ -71,10 +80,12 @@ def pbs(job):
 def lsf(job):
     """Options of bsub of LSF. Memory is in MB, where lsf.conf's LSF_UNIT_FOR_LIMITS says so, as most sites do."""
     asked = job["resources"]
-    options = ["bsub", "-J", job["name"], "-n", str(job["threads"]), "-R", "span[hosts=1]", "-rn"]
+    nodes, threads = asked.get("nodes", 1), job["threads"]
+    span = "span[hosts=1]" if nodes == 1 else f"span[ptile={threads}]"
+    options = ["bsub", "-J", job["name"], "-n", str(threads * nodes), "-R", span, "-rn"]
     options += ["-R", "rusage[mem={}]".format(asked["mem_mb"]), "-W", str(asked["runtime"])]
     options += ["-o", LOGS + "/" + job["name"] + ".%J"]
-    options += ["-gpu", "num={}".format(asked["gpu"])] if asked.get("gpu") else []
+    options += ["-gpu", "num={}".format(asked["gpu"] // nodes)] if asked.get("gpu") else []
     options += ["-q", asked["queue"]] if asked.get("queue") else []
     return options + (["-P", asked["account"]] if asked.get("account") else [])
 
@@ -98,8 +109,6 @@ def main():
     # What is submitted together as a group has a type and no rule. Names of SGE begin with a letter.
     job["name"] = "neuroscaling." + job.get("rule", "group")
     system = job["resources"].get("queue_system") or system_here()
-    if job["resources"].get("nodes", 1) > 1:
-        sys.exit("submit.py: several nodes for one training need Slurm (training: nodes)")
     options = {"sge": sge, "pbs": pbs, "torque": pbs, "lsf": lsf}[system](job)
     os.makedirs(LOGS, exist_ok=True)
     extra = job["resources"].get("extra", "").split()

@@ -40,6 +40,14 @@ OPTIONS = {
     "lsf": "-n 2 -R span[hosts=1] -rn -R rusage[mem=4001] -W 90 -o .snakemake/cluster_logs/neuroscaling.train.%J"
     " -gpu num=1 -q long -P lab -m a",
 }
+# The same for two nodes with a GPU each: memory is a node's, but for Torque.
+ON_TWO_NODES = {
+    "sge": "-l mem_free=2001M,h_rt=0:90:0,gpu=1 -pe two_a_host 4 ",
+    "pbs": "-l select=2:ncpus=2:mem=4001mb:ngpus=1 -l place=scatter -l walltime=1:30:00 ",
+    "torque": "-l nodes=2:ppn=2:gpus=1,mem=8002mb,walltime=1:30:00 ",
+    "lsf": "-n 4 -R span[ptile=2] -rn -R rusage[mem=4001] -W 90 -o .snakemake/cluster_logs/neuroscaling.train.%J"
+    " -gpu num=1 ",
+}
 # What each system says of a job that waits or runs, and of one that it has forgotten or keeps as ended.
 KNOWN = {"qconf": "job_number: 7", "qsub": "7.server train me 0 Q long", "bjobs": "PEND"}
 GONE = [
@@ -69,23 +77,30 @@ def on_path(folder: Path) -> dict[str, str]:
     return {"PATH": str(folder / "bin")}
 
 
+@pytest.mark.parametrize("nodes", [1, 2])
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_job_is_submitted_with_what_it_asks_for(system, tmp_path):
+def test_a_job_is_submitted_with_what_it_asks_for(system, nodes, tmp_path):
     commands, said, number = SYSTEMS[system]
     for command in commands:
         stand_in(tmp_path, command, said)
     asked = ASKED | ({"queue_system": "torque"} if system == "torque" else {})
+    asked |= {"gpu": nodes, "nodes": nodes, "sge_nodes_environment": "two_a_host"}
     script = tmp_path / "job.sh"
     script.write_text(f"#!/bin/sh\n# properties = {json.dumps({'rule': 'train', 'threads': 2, 'resources': asked})}\n")
     command = [PROFILE / "submit.py", script]
     done = subprocess.run(command, cwd=tmp_path, env=on_path(tmp_path), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"{number}\n"), done.stderr
-    assert OPTIONS[system] in (given := (tmp_path / "given").read_text()) and given.endswith(f" {script}\n")
+    options = (OPTIONS, ON_TWO_NODES)[nodes - 1]
+    assert options[system] in (given := (tmp_path / "given").read_text()) and given.endswith(f" {script}\n")
 
 
 @pytest.mark.parametrize(
     "commands, resources, told",
-    [((), {}, "is this a login node?"), (("qsub",), {}, "not submitted"), (("qsub",), {"nodes": 2}, "several nodes")],
+    [
+        ((), {}, "is this a login node?"),
+        (("qsub",), {}, "not submitted"),
+        (("qsub", "qconf"), {"nodes": 2}, "sge_nodes_environment"),
+    ],
 )
 def test_what_can_not_be_submitted_says_so(commands, resources, told, tmp_path):
     for command in commands:

@@ -204,6 +204,11 @@ def test_scratch_that_is_not_there(folder):
     assert not problems(folder, changed(training={"stage": "disk", "scratch": "/of/another/node"}))
 
 
+def test_a_launcher_that_is_no_command(folder):
+    study = changed(training={"nodes": 2, "launcher": "mpiexec -n '{nodes}"})
+    assert "no command" in problems(folder, study)["training.launcher"].what
+
+
 def test_shards_and_names_without_end(folder):
     tar = {
         "format": "webdataset",

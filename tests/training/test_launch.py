@@ -11,8 +11,10 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
+from neuroscaling.core.errors import DataError
 from neuroscaling.study.sections.training_options import TrainingOptions
 from neuroscaling.training import launch
+from neuroscaling.training.launch import on_each_node
 
 ALONE = """
 import json, logging, os, sys, torch
@@ -110,18 +112,37 @@ def test_two_jobs_on_one_host_meet_apart_and_the_end_of_one_leaves_the_other():
         assert store_at(options).get("after") == b"the end of the other"
 
 
-def test_launchers_on_several_nodes_get_the_cpus_of_the_job(monkeypatch):
+def program(folder, name, text):
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+def test_launchers_on_several_nodes_get_the_cpus_of_the_job(monkeypatch, tmp_path):
+    program(tmp_path, "srun", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
-    assert launch._srun(1) == []
-    assert launch._srun(2) == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=8"]
+    assert on_each_node(TrainingOptions()) == []
+    two = TrainingOptions(nodes=2)
+    assert on_each_node(two) == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=8"]
     monkeypatch.delenv("SLURM_CPUS_PER_TASK")
-    assert launch._srun(2)[-1] == "--ntasks-per-node=1"
+    assert on_each_node(two)[-1] == "--ntasks-per-node=1"
 
 
-# As Slurm's own, with this machine for all nodes.
+def test_a_launcher_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for launcher, missing in ((None, "srun"), ("mpiexec -n {nodes}", "mpiexec")):
+        with pytest.raises(DataError, match=f"(?s)training.launcher.*{missing}.*on PATH"):
+            on_each_node(TrainingOptions(nodes=2, launcher=launcher))
+
+
+# With this machine for all nodes: as Slurm's srun, and as one of another site, which passes no environment on.
 SRUN = """#!/bin/sh
 nodes=${1#--nodes=}; shift 3
-while [ $nodes -gt 0 ]; do "$@" & all="$all $!"; nodes=$((nodes - 1)); done
+"""
+MPIEXEC = """#!/bin/sh
+nodes=$2; shift 2; unset PYTHONPATH
+"""
+EACH = """while [ $nodes -gt 0 ]; do "$@" & all="$all $!"; nodes=$((nodes - 1)); done
 for one in $all; do wait $one || status=$?; done
 exit ${status:-0}
 """
@@ -136,16 +157,18 @@ while not (folder / "end").exists():
 
 
 @pytest.mark.slow
-def test_a_group_on_two_nodes_ends_well_though_another_job_ends_before_it(monkeypatch, tmp_path):
-    (tmp_path / "srun").write_text(SRUN)
-    (tmp_path / "srun").chmod(0o755)
+@pytest.mark.parametrize("launcher, name, text", [(None, "srun", SRUN), ("mpiexec -n {nodes}", "mpiexec", MPIEXEC)])
+def test_a_group_on_two_nodes_ends_well_though_another_job_ends_before_it(monkeypatch, tmp_path, launcher, name, text):
+    program(tmp_path, name, text + EACH)
     (tmp_path / "worker_of_two_nodes.py").write_text(WORKER)
     monkeypatch.setattr(launch, "WORKER", "worker_of_two_nodes")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     with ThreadPoolExecutor(1) as thread:
         with launch._meeting(2):
-            group = thread.submit(launch.on_many_gpus, str(tmp_path), TrainingOptions(nodes=2), tmp_path)
+            group = thread.submit(
+                launch.on_many_gpus, str(tmp_path), TrainingOptions(nodes=2, launcher=launcher), tmp_path
+            )
             while not group.done() and len([*tmp_path.glob("rank*")]) < 2:
                 time.sleep(0.1)
         (tmp_path / "end").touch()

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from neuroscaling.core.errors import DataError, Problem
+from neuroscaling.core.installation import with_library
 from neuroscaling.study.sections.training_options import TrainingOptions
 
 log = logging.getLogger(__name__)
@@ -64,16 +67,16 @@ def processes_wanted(options: TrainingOptions) -> int:
 def on_many_gpus(jobs: str, options: TrainingOptions, folder: Path) -> None:
     """Train `jobs` (the text of a job file) by a group of processes: `gpus` on each of `nodes`.
 
-    On several nodes one launcher is started on each by srun; they meet at this process, which all of them reach;
-    `folder` is one that all of them see.
-    Raises DataError when a process fails.
+    On several nodes one torchrun is started on each, by srun or `options.launcher`. They meet at this process, which
+    all of them reach; `folder` is one that all of them see.
+    Raises DataError when a process fails, or the launcher is missing.
     """
     gpus, nodes = options.gpus, options.nodes
     with _file(jobs, folder if nodes > 1 else None) as path, _meeting(nodes) as meeting:
         command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={gpus}", *meeting]
         command += [f"--signals-to-handle={','.join(number.name for number in SIGNALS)}"]
         command += [f"--shutdown-timeout={GRACE_SECONDS}", "-m", WORKER, str(path)]
-        _all_end([_srun(nodes) + command], "training on several GPUs failed")
+        _all_end([on_each_node(options) + command], "training on several GPUs failed")
 
 
 def side_by_side(jobs: list[str]) -> None:
@@ -108,13 +111,34 @@ def _meeting(nodes: int) -> Iterator[list[str]]:
     del store  # which ends it
 
 
-def _srun(nodes: int) -> list[str]:
+def on_each_node(options: TrainingOptions) -> list[str]:
+    """What stands before a command that is to run once on each node of the job; nothing where there is one node."""
+    nodes = options.nodes
     if nodes == 1:
         return []
+    if options.launcher:
+        command = [word.replace("{nodes}", str(nodes)) for word in shlex.split(options.launcher)]
+        # Unlike srun, it need not give the other nodes this one's environment, which says where the library is.
+        return [*_found(command), "env", f"PYTHONPATH={with_library()['PYTHONPATH']}"]
     # Since Slurm 22.05 srun takes one CPU a task, whatever the job has.
     cpus = os.environ.get("SLURM_CPUS_PER_TASK")
     each = [f"--cpus-per-task={cpus}"] if cpus else []
-    return ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *each]
+    return _found(["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *each])
+
+
+def _found(command: list[str]) -> list[str]:
+    """`command`, whose program is on this node. Raises DataError where it is not."""
+    if shutil.which(command[0]):
+        return command
+    raise DataError(
+        Problem(
+            what="the command that starts processes on the other nodes is missing",
+            where="training.launcher",
+            value=command[0],
+            allowed="a program on PATH of the job's first node; without `launcher:` it is Slurm's srun",
+            fix="name your site's (`mpiexec -n {nodes} --map-by ppr:1:node`), or train on one node",
+        )
+    )
 
 
 @contextmanager

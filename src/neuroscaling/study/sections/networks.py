@@ -1,5 +1,6 @@
 """Sections of the study file about networks: runs, training and its GPUs."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -159,6 +160,11 @@ class Training(Section):
         TrainingOptions.gpus, ge=1, le=1_000, description="GPUs for a run that is not small, on each node."
     )
     nodes: int = Field(TrainingOptions.nodes, ge=1, le=10_000, description="Nodes for a run that is not small.")
+    launcher: Text | None = Field(
+        TrainingOptions.launcher,
+        description="Command that starts the one behind it once on each node of a job, for clusters without Slurm's "
+        "srun; `{nodes}` stands for their number: `mpiexec -n {nodes} --map-by ppr:1:node`. None: srun.",
+    )
     cpus: int = Field(1, ge=1, le=1_000, description="CPUs of a training job: they read and decode images.")
     gpu: Text | None = Field(
         None,
@@ -220,7 +226,11 @@ class Training(Section):
     )
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Copies on a disk that isn't named."""
+        """Copies on a disk that isn't named, and a command that no shell could read."""
+        try:
+            shlex.split(self.launcher or "")
+        except ValueError as error:
+            yield ("launcher",), f"`launcher: {self.launcher}` is no command: {error}"
         if self.stage == "disk" and self.scratch is None:
             yield ("stage", "scratch"), "`stage: disk` needs `scratch:`, a folder on the node's own disk"
 
@@ -232,6 +242,7 @@ class Training(Section):
             workers=self.cpus - 1,
             gpus=self.gpus,
             nodes=self.nodes,
+            launcher=self.launcher,
             side_by_side=self.side_by_side,
             compile=self.compile,
             channels_last=self.channels_last,

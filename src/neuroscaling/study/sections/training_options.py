@@ -24,6 +24,8 @@ class TrainingOptions:
     """GPUs of each node that train one run together."""
     nodes: int = 1
     """Nodes that train one run together."""
+    launcher: str | None = None
+    """Command that starts another one on each node of the job, `{nodes}` for their number. None: Slurm's srun."""
     side_by_side: int = 1
     """Runs that are trained at one time, each in a process of its own."""
     compile: bool = False
