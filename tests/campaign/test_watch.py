@@ -9,6 +9,7 @@ import pytest
 
 from neuroscaling.campaign import watch
 from neuroscaling.campaign.driver_log import DriverLog
+from neuroscaling.campaign.job_artefacts import name_in_log
 from neuroscaling.campaign.look import DONE, FAILED, LEFT, look
 from neuroscaling.campaign.watch import KILLED, Watch
 from neuroscaling.core.errors import DataError, Problem
@@ -189,10 +190,33 @@ def test_a_job_of_extraction_or_scoring_that_failed_is_told_with_all_that_it_lac
         with pytest.raises(ZeroDivisionError), script_logging(str(log), [run], 1):
             raise ZeroDivisionError
     stages = {stage.name: stage for stage in Watch(fresh.study).stages}
-    for name in ("activations", "scores"):
+    for name, called in (("activations", f"{run}/all"), ("scores", f"brainscore {run}/all")):
         (failed,) = stages[name].failed
-        assert (failed.name, failed.reason, failed.artefacts) == (f"{run}/all", "ZeroDivisionError", 1)
+        assert (failed.name, failed.reason, failed.artefacts) == (called, "ZeroDivisionError", 1)
         assert stages[name].n_left == 7
+
+
+@pytest.mark.parametrize("rule, queued", [("brainscore", "2-of-3_a_b-0a"), ("activations", "a_b-0a_2-of-3")])
+def test_a_job_in_the_queue_has_the_name_of_its_log(rule, queued):
+    assert name_in_log(rule, queued) == "a_b-0a/2-of-3"
+    assert name_in_log("train", queued) == queued and name_in_log(rule, "a_all_b-0a") == "a_all_b-0a"
+
+
+def test_scores_that_failed_stay_told_while_other_scores_of_the_same_runs_are_made(fresh, monkeypatch):
+    run = fresh.runs[0]
+    fresh.done(run)
+    log = Path(f"logs/brainscore/{run}/all.log")
+    log.parent.mkdir(parents=True)
+    with pytest.raises(ZeroDivisionError), script_logging(str(log), [run], 1):
+        raise ZeroDivisionError
+    other = Job("9", "PENDING", f"encoding all_{run}", "Resources")  # as the executor names it
+    monkeypatch.setattr(watch, "earlier_jobs", lambda folder, tries: [other])
+    scores = next(stage for stage in Watch(fresh.study).stages if stage.name == "scores")
+    assert [one.name for one in scores.failed] == [f"brainscore {run}/all"]
+    assert [one.name for one in scores.waiting] == [f"encoding {run}/all"]
+    again = replace(other, what=f"brainscore all_{run}")
+    monkeypatch.setattr(watch, "earlier_jobs", lambda folder, tries: [again])
+    assert next(stage for stage in Watch(fresh.study).stages if stage.name == "scores").failed == []
 
 
 def test_an_extraction_that_failed_in_the_job_of_a_training_is_told_as_one(fresh):

@@ -26,6 +26,7 @@ from neuroscaling.study import (
 )
 from neuroscaling.study.benchmark_names import benchmark_files
 from neuroscaling.study.code_fingerprints import code_fingerprint, code_of
+from neuroscaling.study.job_parts import PART
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.optional_datasets import read_left_out, write_left_out
 from neuroscaling.study.paths import brace_problems, quote_problems
@@ -107,7 +108,7 @@ wildcard_constraints:
     split=r"train|validation",
     brain=r"simulated-[A-Za-z0-9.-]+",
     set=r"[A-Za-z0-9.-]+",
-    part=r"all|\d+-of-\d+",
+    part=PART,
     prepared=r"(?!v4-)[A-Za-z0-9-]+-[0-9a-f]{8}",
     data=r"v4-[A-Za-z0-9]+-[0-9a-f]{8}",
     subject=r"[A-Za-z0-9-]+",

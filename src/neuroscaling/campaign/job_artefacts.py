@@ -4,6 +4,7 @@
 study. Other studies in the folder have logs beside them.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from neuroscaling.core.records import RUN_RECORD
 from neuroscaling.planning.job_groups import job_groups
 from neuroscaling.study.benchmark_names import MAKERS
-from neuroscaling.study.job_parts import WHOLE, Parts
+from neuroscaling.study.job_parts import PART, WHOLE, Parts
 from neuroscaling.study.run_groups import RunGroups
 from neuroscaling.study.wanted import Absent
 
@@ -23,6 +24,23 @@ STAGE_OF = {
     "encoding": SCORES, "fit": FITS, "report": REPORT,
 }  # fmt: skip
 """The stage of `status` that a rule belongs to; any other rule stands for itself."""
+
+
+def job_name(rule: str, name: str) -> str:
+    """What a job is called in its stage: jobs of Brain-Score and of encoding are of one stage, and of the same runs."""
+    return f"{rule} {name}" if name and STAGE_OF.get(rule) == SCORES else name or rule
+
+
+IN_PARTS = ("activations", "brainscore", "encoding")
+"""Rules whose jobs are named by their runs and by their part of the stimulus sets or recordings."""
+QUEUED = re.compile(rf"(?:(?P<part>{PART})_)?(?P<runs>.+?)(?:_(?P<last>{PART}))?")
+
+
+def name_in_log(rule: str, queued: str) -> str:
+    """The name of the log of a job in Slurm's queue. queued: its wildcards there, in the order of the rule's output."""
+    found = QUEUED.fullmatch(queued) if rule in IN_PARTS else None
+    part = found and (found["part"] or found["last"])
+    return f"{found['runs']}/{part}" if found and part else queued
 
 
 @dataclass(frozen=True)

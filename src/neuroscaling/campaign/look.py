@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.campaign.driver_log import last_start
-from neuroscaling.campaign.job_artefacts import STAGE_OF
+from neuroscaling.campaign.job_artefacts import STAGE_OF, job_name
 from neuroscaling.campaign.pace import Pace, pace_of, seconds_left, training_plan
 from neuroscaling.campaign.watch import KILLED, Failed, Running, Stage, Waiting, Watch
 from neuroscaling.core.tries import tries_file
@@ -150,4 +150,4 @@ def _with_driver_log(watch: Watch, stages: list[Stage]) -> None:
                 stage.failed[place] = replace(stage.failed[place], reason=failure.reason)
         lacking = set(watch.jobs.of(rule, name) or ()) & set(stage.left)
         if lacking and not known and not tries_file(watch.folder / failure.log).is_file():
-            stage.failed.append(Failed(stage.name, name or rule, failure.reason, failure.log, 0, len(lacking)))
+            stage.failed.append(Failed(stage.name, job_name(rule, name), failure.reason, failure.log, 0, len(lacking)))

@@ -22,6 +22,8 @@ from neuroscaling.campaign.job_artefacts import (
     STIMULI,
     TRAIN,
     JobArtefacts,
+    job_name,
+    name_in_log,
 )
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.leases import holder_in, is_held, lock_of
@@ -247,7 +249,7 @@ class Watch:
             if not last.outcome and self._lives(last):
                 alive |= dict.fromkeys(left, last)
                 if not any(map(self._is_leased, left)):
-                    name = _named(job, left) if len(left) == 1 else job.name or job.rule
+                    name = _named(job, left) if len(left) == 1 else job_name(job.rule, job.name)
                     stage.running.append(Running(stage.name, name, _where(last.host, last.slurm_job_id), last.user,
                                                  last.began, True))  # fmt: skip
             elif not last.outcome:
@@ -272,7 +274,7 @@ class Watch:
         last = job.tries[-1]
         reason = last.reason or KILLED
         names = [path.parent.name for path in left] if job.rule == "train" else []
-        for run in names or [job.name or job.rule]:
+        for run in names or [job_name(job.rule, job.name)]:
             own = read_progress(progress_of_run(self.study.store.run(run))) if names else None
             tries = self._log_of_run.get(run, ("", 0))[1] if names else len(job.tries)
             told = own.problem if own and own.problem and moment(own.updated) >= moment(last.began) else reason
@@ -329,13 +331,15 @@ class Watch:
         for job in self.queue:
             if not job.waits:
                 continue
-            rule, _, rest = job.what.partition(" ")
+            rule, _, queued = job.what.partition(" ")
+            rest = name_in_log(rule, queued)
             name = STAGE_OF.get(rule, rule)
             stage = stages.setdefault(name, Stage(name, []))
             makes = (self.jobs.of(rule, rest) if rule == "train" else None) or []
-            stage.waiting.append(Waiting(name, rest or rule, job.id, reason_in_words(job.reason), max(len(makes), 1)))
+            called = job_name(rule, rest)
+            stage.waiting.append(Waiting(name, called, job.id, reason_in_words(job.reason), max(len(makes), 1)))
             runs = {path.parent.name for path in makes}
-            stage.failed = [one for one in stage.failed if one.lasting or one.name not in (*runs, rest)]
+            stage.failed = [one for one in stage.failed if one.lasting or one.name not in (*runs, called)]
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -344,7 +348,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _named(job: JobTries, left: list[Path]) -> str:
-    return left[0].parent.name if job.rule == "train" else job.name or job.rule
+    return left[0].parent.name if job.rule == "train" else job_name(job.rule, job.name)
 
 
 def _where(host: str, job: str | None) -> str:

@@ -18,6 +18,8 @@ from neuroscaling.study.wanted import Targets
 Item = TypeVar("Item")
 WHOLE = "all"
 """Name of the part that is all of it."""
+PART = rf"{WHOLE}|\d+-of-\d+"
+"""Pattern of the name of a part."""
 
 
 @dataclass(frozen=True)
