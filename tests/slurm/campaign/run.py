@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -128,9 +129,11 @@ def preempt(campaign: Campaign) -> bool:
     spare = [job for job in campaign.jobs() if (job.partition, job.state) == ("spare", "RUNNING")]
     if not spare:
         return False
-    urgent = slurm(
-        "sbatch", "--parsable", "--partition=cpu", "--mem=63000", "--output=/dev/null", "--wrap", "sleep 300"
-    ).strip()
+    # More than the node has left, so that it can start only where the other one is taken away.
+    node = dict(re.findall(r"(\w+)=(\S+)", slurm("scontrol", "show", "node", "cpu1", "-o")))
+    memory = int(node["RealMemory"]) - int(node["AllocMem"]) + 100
+    asked = ["--partition=cpu", f"--mem={memory}", "--priority=4000000000", "--output=/dev/null"]
+    urgent = slurm("sbatch", "--parsable", *asked, "--wrap", "sleep 300").strip()
     gone = ("PREEMPTED", "PENDING")
     went = wait_for(lambda: any(job.state in gone for job in campaign.jobs() if job.id == spare[0].id), 60)
     slurm("scancel", urgent)
