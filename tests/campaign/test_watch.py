@@ -11,6 +11,7 @@ from neuroscaling.campaign import watch
 from neuroscaling.campaign.driver_log import DriverLog
 from neuroscaling.campaign.job_artefacts import name_in_log
 from neuroscaling.campaign.look import DONE, FAILED, LEFT, look
+from neuroscaling.campaign.pace import Pace, seconds_left
 from neuroscaling.campaign.watch import KILLED, Watch
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.leases import held
@@ -179,6 +180,12 @@ def test_jobs_of_another_study_in_the_folder_are_no_matter(fresh):
     Path("logs/activations/other").mkdir(parents=True)
     begin_try(Path("logs/activations/other/set.log"))
     assert Watch(fresh.study).tries == []
+
+
+def test_stages_that_are_done_tell_nothing_of_those_that_are_not():
+    done, unknown, slow = Pace(left=0.0), Pace(left=None), Pace(left=7.0)
+    assert seconds_left([done, unknown]) is None and seconds_left([done, done]) == 0.0
+    assert seconds_left([done, unknown, slow]) == 7.0
 
 
 def test_a_job_of_extraction_or_scoring_that_failed_is_told_with_all_that_it_lacks(fresh):

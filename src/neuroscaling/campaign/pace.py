@@ -114,9 +114,10 @@ def _trains_elsewhere(stage: Stage, plan: Plan) -> bool:
 
 
 def seconds_left(paces: Iterable[Pace]) -> float | None:
-    """Seconds until all stages are done; None where one of them can't be told and none can."""
-    known = [pace.left for pace in paces if pace.left is not None]
-    return max(known) if known else None
+    """Seconds until all stages are done, 0 where they are; None where nothing tells of those that are not."""
+    left = [pace.left for pace in paces]
+    known = [one for one in left if one]
+    return max(known, default=None if None in left else 0.0)
 
 
 def _weights(stage: Stage, plan: Plan) -> Callable[[Path], float]:

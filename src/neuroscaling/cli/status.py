@@ -190,7 +190,7 @@ def outlook(seen: Look) -> Iterator[str]:
         what, rest = (f"{known}: done", f"; {', '.join(unknown)} have no rate yet") if unknown else ("Done", "")
         yield f"{what} in about {in_time(left)} ({moment_after(left, seen.moment)}), at the rate of the last day{rest}."
     else:
-        yield "When it will be done can't be told: nothing was made of late."
+        yield "When it will be done can't be told: what is left has no rate yet."
 
 
 def _listed(title: str, lines: Sequence[str]) -> Iterator[str]:
