@@ -134,20 +134,24 @@ def preempt(campaign: Campaign) -> bool:
     memory = int(node["RealMemory"]) - int(node["AllocMem"]) + 100
     asked = ["--partition=cpu", f"--mem={memory}", "--priority=4000000000", "--output=/dev/null"]
     urgent = slurm("sbatch", "--parsable", *asked, "--wrap", "sleep 300").strip()
-    gone = ("PREEMPTED", "PENDING")
-    went = wait_for(lambda: any(job.state in gone for job in campaign.jobs() if job.id == spare[0].id), 60)
+
+    def state() -> str:
+        return next((job.state for job in campaign.jobs() if job.id == spare[0].id), "")
+
+    wait_for(lambda: state() != "RUNNING", 60)
+    went = state() in ("PREEMPTED", "PENDING")
     slurm("scancel", urgent)
-    # The controller is killed next: it keeps what it was told last for some seconds before it writes it down.
-    wait_for(lambda: urgent not in slurm("squeue", "--noheader", "--format=%i").split(), 60)
-    time.sleep(10)
     campaign.tell(f"{'preempted' if went else 'not preempted'}: {spare[0].id} ({spare[0].wildcards})")
     return went
 
 
 def restart_controller(campaign: Campaign) -> bool:
     """Let Slurm's controller be away for a minute."""
-    os.kill(int((campaign.lab / "run/slurmctld.pid").read_text()), signal.SIGKILL)
-    campaign.tell("slurmctld killed")
+    controller = int((campaign.lab / "run/slurmctld.pid").read_text())
+    # It writes down what it knows, as it does where a site restarts it; killed, it would start jobs a second time.
+    os.kill(controller, signal.SIGTERM)
+    wait_for(lambda: not psutil.pid_exists(controller), 60)
+    campaign.tell("slurmctld stopped")
     time.sleep(60)
     subprocess.run(["slurmctld"], check=True)
     campaign.tell("slurmctld started")
