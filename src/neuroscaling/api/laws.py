@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroscaling.api.tables import scores_of, table_html, table_text
-from neuroscaling.core.errors import DataError, Problem, StudyError, counted, listing, nearest
+from neuroscaling.core.errors import DataError, Problem, StudyError, listing, nearest, number_of
 from neuroscaling.core.file_names import distinct_name
 from neuroscaling.laws.filters import check_columns, filtered, merged_families
 from neuroscaling.laws.finished_law import FinishedLaw, fit_record, require_law
@@ -251,7 +251,7 @@ class Laws(Mapping[Hashable, Law]):
 
     @property
     def _title(self) -> str:
-        return f"{counted(len(self), 'law')} by {', '.join(self.by)}"
+        return f"{number_of(len(self), 'law')} by {', '.join(self.by)}"
 
     @property
     def _shown(self) -> "pd.DataFrame":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from neuroscaling.campaign.driver_log import DriverLog, Failure
 from neuroscaling.campaign.watch import Stage, Watch
-from neuroscaling.core.errors import counted
+from neuroscaling.core.errors import number_of
 from neuroscaling.core.progress import in_time
 from neuroscaling.study.loaded_study import LoadedStudy
 
@@ -27,7 +27,7 @@ def summary_lines(study: LoadedStudy, file: str, log: DriverLog, seconds: float,
     interrupted = status > SIGNALLED
     failures = [] if interrupted else list(_failures(stages, log))
     yield ""
-    done = counted(log.finished, "job") if log.finished or status else "nothing was left to be"
+    done = number_of(log.finished, "job") if log.finished or status else "nothing was left to be"
     yield f"{study.config.study}: {done} done in {in_time(seconds)}" + (f", {len(failures)} failed" if failures else "")
     yield from map(str, failures[:MOST])
     if len(failures) > MOST:

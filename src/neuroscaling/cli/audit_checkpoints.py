@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.cli.output import FORMATS, show, tell
-from neuroscaling.core.errors import Problem, StudyError, counted, listing, nearest
+from neuroscaling.core.errors import Problem, StudyError, listing, nearest, number_of
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
 from neuroscaling.study.run_table import Run
 
@@ -29,7 +29,7 @@ def print_checkpoint_audit(options: argparse.Namespace) -> int:
     verdicts = [row["verdict"] for row in rows]
     if OTHER_ORDER in verdicts:
         told = "classes are numbered in the order of the folders' names: name these as the data set's author did"
-        tell([f"{OTHER_ORDER} ({counted(verdicts.count(OTHER_ORDER), 'network')}): {told}"])
+        tell([f"{OTHER_ORDER} ({number_of(verdicts.count(OTHER_ORDER), 'network')}): {told}"])
     return int(any(verdict not in (AGREES, NOT_HERE, NOT_STATED) for verdict in verdicts))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroscaling.cli.output import FOR_PEOPLE, FORMATS, show, with_digits
-from neuroscaling.core.errors import DataError, Problem, StudyError, counted, nearest
+from neuroscaling.core.errors import DataError, Problem, StudyError, nearest, number_of
 from neuroscaling.datasets.split import SPLITS
 from neuroscaling.encoding.submission import expected_shapes, zip_problems
 from neuroscaling.encoding.submission_score import score_submission
@@ -212,7 +212,7 @@ def _check_submission(options: argparse.Namespace) -> None:
     if problems:
         raise DataError(problems)
     n_vertices = sum(n for sides in shapes.values() for _, n in sides.values())
-    print(f"{options.zip}: {counted(len(shapes), 'subject')}, {n_vertices} vertices, no problem found")
+    print(f"{options.zip}: {number_of(len(shapes), 'subject')}, {n_vertices} vertices, no problem found")
 
 
 def _score_submission(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from neuroscaling.cli.init_recordings import Recordings
 from neuroscaling.cli.init_study import DIGITS, NONE, Images, Plan, data_name, fits_text, study_text
 from neuroscaling.cli.output import tell
 from neuroscaling.cli.run import shipped_profiles
-from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, counted, nearest
+from neuroscaling.core.errors import NeuroscalingError, Problem, StudyError, nearest, number_of
 from neuroscaling.core.installation import PIPELINE
 from neuroscaling.core.table_files import read_any_table
 from neuroscaling.study import architectures
@@ -80,7 +80,7 @@ def init(options: argparse.Namespace) -> None:
     print(plan.file, *([plan.fits_file] if laws else []), sep="\n")
     tell(
         [
-            f"{counted(len(study.runs), 'run')}, {counted(len(study.fits), 'law')}. Next:",
+            f"{number_of(len(study.runs), 'run')}, {number_of(len(study.fits), 'law')}. Next:",
             f"  neuroscaling plan {plan.file}    # what it costs",
             f"  neuroscaling run {plan.file}     # to its report, results/{plan.name}/report/index.html",
         ]

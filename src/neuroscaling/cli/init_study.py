@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuroscaling.cli.init_recordings import LADDER, Recordings, quoted
-from neuroscaling.core.errors import counted
+from neuroscaling.core.errors import number_of
 from neuroscaling.core.installation import CHECKOUT, PIPELINE
 from neuroscaling.datasets.format_folders import read_folders
 from neuroscaling.study import architectures
@@ -85,7 +85,7 @@ def image_folder(folder: Path, train: str, validation: str) -> Images:
 
 def study_text(plan: Plan) -> str:
     """The study file."""
-    what = counted(len(plan.networks), f"{plan.kind} network")
+    what = number_of(len(plan.networks), f"{plan.kind} network")
     head = HEAD.format(
         schema=schema_path("schema.json", plan.file), what=f"A study of {what}.", file=plan.file, name=plan.name
     )

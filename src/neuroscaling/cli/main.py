@@ -24,7 +24,7 @@ from neuroscaling.cli.retry import add_retry_options, retry_study
 from neuroscaling.cli.run import add_run_options, run_study
 from neuroscaling.cli.schema import write_reference
 from neuroscaling.cli.status import add_status_options, print_status
-from neuroscaling.core.errors import NeuroscalingError, StudyError, counted, nearest
+from neuroscaling.core.errors import NeuroscalingError, StudyError, nearest, number_of
 from neuroscaling.core.installation import extras_told
 from neuroscaling.core.provenance import VERSION
 from neuroscaling.study import architectures
@@ -166,7 +166,7 @@ def _check(options: argparse.Namespace) -> None:
     if problems or study is None:
         raise StudyError({str(problem): problem for problem in problems}.values())
     print(
-        f"{study.file}: {counted(len(study.runs), 'run')}, {counted(len(study.fits), 'fit')}, no problem found",
+        f"{study.file}: {number_of(len(study.runs), 'run')}, {number_of(len(study.fits), 'fit')}, no problem found",
         *study.left_out_notes(),
         *average_notes(study),
         sep="\n",

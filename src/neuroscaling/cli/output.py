@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from neuroscaling.core.errors import counted
+from neuroscaling.core.errors import number_of
 from neuroscaling.laws.number_words import LARGEST_SIZE, bounded, tells
 from neuroscaling.store.contents import STAGES, Artefact
 from neuroscaling.store.verify import Checked
@@ -116,7 +116,7 @@ def show_sizes(rows: Sequence[dict[str, Any]], form: str) -> None:
 
 def tell_sum(artefacts: Sequence[Artefact], what: str = "") -> None:
     """Say on standard error how many artefacts there are, and their bytes."""
-    count = counted(len(artefacts), "artefact")
+    count = number_of(len(artefacts), "artefact")
     size = in_units(sum(artefact.bytes for artefact in artefacts))
     print(f"{count}, {size}{': ' if what else ''}{what}", file=sys.stderr)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neuroscaling.cli.output import GIGA, HOUR, rounded
-from neuroscaling.core.errors import counted
+from neuroscaling.core.errors import number_of
 from neuroscaling.planning.recorded_speed import CPU, CUDA, Recorded, compared, corrected
 from neuroscaling.planning.training_jobs import packs_of
 from neuroscaling.planning.training_throughput import MEASURED, RECORDED, Speeds
@@ -81,7 +81,7 @@ def recorded_note(recorded: Recorded) -> str:
     device = "GPU" if recorded.device == CUDA else "CPU"
     notes = []
     if recorded.runs and not recorded.known:
-        took = f"{counted(len(recorded.runs), 'finished training')} took less than a minute"
+        took = f"{number_of(len(recorded.runs), 'finished training')} took less than a minute"
         notes.append(f"{took} in all: no estimate is corrected.")
     elif recorded.runs:
         notes.append(
@@ -92,7 +92,7 @@ def recorded_note(recorded: Recorded) -> str:
         if count := sum(one.device == kind for one in recorded.others):
             forecast = "no forecast of a GPU" if kind == CPU else "no forecast of a CPU"
             calibrate = "; `--calibrate` on such a machine plans for its CPU" if kind == CPU else ""
-            ran = f"{counted(count, 'finished training')} ran on {name}"
+            ran = f"{number_of(count, 'finished training')} ran on {name}"
             notes.append(f"{ran}: their hours are compared with {forecast}, and correct none{calibrate}.")
     return "\n".join(notes)
 
@@ -103,10 +103,10 @@ def training_note(study: LoadedStudy, speeds: Speeds, gpus: int) -> str:
     basis = f"a stated share of the peak of an {speeds.gpu.upper()}"
     if count := len(speeds.measured):
         device = next(iter(speeds.measured.values())).device
-        basis = f"{counted(count, 'calibrated network')} on {device}, of the others from {basis}"
+        basis = f"{number_of(count, 'calibrated network')} on {device}, of the others from {basis}"
     return (
         f"Hours of training are estimates from {basis}; a stated one may be off by a factor of {OFF_BY:g}.\n"
-        f"wall_hours: on {counted(gpus, 'GPU')}, the longest job first; "
+        f"wall_hours: on {number_of(gpus, 'GPU')}, the longest job first; "
         f"limit_minutes: {LIMIT_FACTOR:g} times the estimate of the longest job.\n"
         "weights_gb: of all runs, kept; state_gb: of the largest run, while it is trained."
         + f" Packed data sets, about: {packs}." * bool(packs)

@@ -8,7 +8,7 @@ from neuroscaling.campaign.watch import Failed, Watch
 from neuroscaling.campaign.words import failed_in_words
 from neuroscaling.cli.output import tell
 from neuroscaling.cli.run import add_run_options, run_study
-from neuroscaling.core.errors import Problem, StudyError, counted, nearest
+from neuroscaling.core.errors import Problem, StudyError, nearest, number_of
 from neuroscaling.core.leases import Held, held
 from neuroscaling.core.records import FAILURE_RECORD, RUN_RECORD, read_run
 from neuroscaling.study.loaded_study import LoadedStudy, load_study
@@ -36,7 +36,7 @@ def retry_study(options: argparse.Namespace) -> int:
         tell(["Nothing failed."])
         return 0
     title = "would be tried" if options.dry_run else "will be tried"
-    tell([f"{counted(len(failed), 'thing')} that failed {title} again:", *_listed(failed)])
+    tell([f"{number_of(len(failed), 'thing')} that failed {title} again:", *_listed(failed)])
     if options.dry_run:
         return 0
     tell([note for one in failed if one.lasting for note in _cleared(study, one.name)])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from neuroscaling.cli.output import FORMATS, Progress, artefact_row, show, show_sizes, tell, tell_sum, verified_rows
-from neuroscaling.core.errors import Problem, StudyError, counted, listing
+from neuroscaling.core.errors import Problem, StudyError, listing, number_of
 from neuroscaling.store import prune as store_prune
 from neuroscaling.store import usage as store_usage
 from neuroscaling.store.adopt import adopt_run, adopt_weights
@@ -155,7 +155,7 @@ def _verify(options: argparse.Namespace) -> int:
     problems += [
         Problem(what="no permission to look into it", where=str(folder), fix=OWNER) for folder in found.unreadable
     ]
-    tell([*problems, counted(len(problems), "fault")])
+    tell([*problems, number_of(len(problems), "fault")])
     return 1 if problems else 0
 
 

@@ -111,7 +111,7 @@ def nearest(value: object, allowed: Iterable[object]) -> str:
     return matches[0] if matches else ""
 
 
-def counted(number: int, what: str) -> str:
+def number_of(number: int, what: str) -> str:
     """A number of things: `1 run`, `3,000 runs`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 

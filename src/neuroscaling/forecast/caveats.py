@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.core.errors import counted, percent
+from neuroscaling.core.errors import number_of, percent
 from neuroscaling.laws.finished_law import FinishedLaw
 from neuroscaling.laws.study_fit import SIMULATED
 
@@ -55,7 +55,7 @@ def about_law(law: FinishedLaw, resamples: int, dropped: int) -> list[str]:
     if law.doubts:
         words.append(f"the data do not identify the asymptote: {'; '.join(law.doubts)}")
     if dropped:
-        words.append(f"left out: {dropped} of {counted(resamples + dropped, 'resample')}, without usable parameters")
+        words.append(f"left out: {dropped} of {number_of(resamples + dropped, 'resample')}, without usable parameters")
     if resamples < 2:
         words.append("the fit has no bootstraps, so there are no intervals")
     if law.mode == "parity" and len(law.variables) == 2:

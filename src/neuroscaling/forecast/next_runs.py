@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroscaling.core.errors import DataError, Problem, counted, listing, nearest
+from neuroscaling.core.errors import DataError, Problem, listing, nearest, number_of
 from neuroscaling.forecast.caveats import about_data
 from neuroscaling.forecast.expected_width import (
     After,
@@ -257,7 +257,7 @@ def _statements(question: _Question, rows: list[dict[str, Any]]) -> list[str]:
         words.append(f"the data do not identify {law.form.asymptote} ({reasons}): the order holds, the widths do not")
     left_out = law.dropped_resamples + len(law.samples) - view.usable
     if left_out:
-        words.append(f"left out: {counted(left_out, 'resample')} without usable parameters")
+        words.append(f"left out: {number_of(left_out, 'resample')} without usable parameters")
     if any(row["effective_resamples"] < FEW_RESAMPLES for row in rows):
         words.append(f"fewer than {FEW_RESAMPLES} resamples bear some widths: more bootstraps would make them firmer")
     return words

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroscaling.core.errors import counted
+from neuroscaling.core.errors import number_of
 from neuroscaling.core.provenance import provenance
 from neuroscaling.laws.identifiability import NO_SATURATION
 from neuroscaling.laws.influence_record import (
@@ -178,7 +178,7 @@ def _verdict(groups: Sequence[GroupInfluence], judged: Sequence[str], law: LawFi
     unjudged = [ASYMPTOTE] if law.form.asymptote is not None and ASYMPTOTE not in judged else []
     alone = f", as to {' and '.join(judged)}; the whole fit does not identify the asymptote" if unjudged else ""
     if not carriers:
-        return True, f"stands without any one group: yes ({counted(len(groups), 'group')}){alone}"
+        return True, f"stands without any one group: yes ({number_of(len(groups), 'group')}){alone}"
     named = [f"without {group.words} {group.changes[0]}" for group in carriers[:NAMED]]
     more = f"; and {len(carriers) - NAMED} more" if len(carriers) > NAMED else ""
     return False, f"stands without any one group: no{alone}; {'; '.join(named)}{more}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from neuroscaling.core.errors import DataError, Problem, counted
+from neuroscaling.core.errors import DataError, Problem, number_of
 from neuroscaling.core.files import read_object
 from neuroscaling.core.table_files import read_parquet_frame
 from neuroscaling.laws.filters import FAMILIES
@@ -139,7 +139,7 @@ def group_words(column: str, value: Value) -> str:
     if column == "unmerged_family" and value in FAMILIES.values():
         return f"{value} (its flexible variants kept)"
     if column == "samples_per_class":
-        return f"{counted(int(value), 'image')} per class" if value else "all images per class"
+        return f"{number_of(int(value), 'image')} per class" if value else "all images per class"
     return str(value) if isinstance(value, str) else f"{column.replace('_', ' ')} {value}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroscaling.core.errors import counted, listing
+from neuroscaling.core.errors import listing, number_of
 from neuroscaling.core.files import atomic_path, write_json
 from neuroscaling.core.provenance import provenance
 from neuroscaling.core.score_table import FailedRun
@@ -245,7 +245,7 @@ def _chain_row(selection: Selection, settings: dict[str, Any], column: str, form
     x, middle = selection.x, selection.points[column].to_numpy(dtype=float, na_value=np.nan)
     if not np.isfinite(middle).all():
         lacking = int((~np.isfinite(middle)).sum())
-        reason = f"{counted(lacking, 'point')} without {column}"
+        reason = f"{number_of(lacking, 'point')} without {column}"
         return {"form": name, "aicc": None, "holdout": None, "reason": reason}
     out = comparison.held_out(x, settings["holdout"], selection.clusters)
     facts = {"rule": settings["holdout"], "n_fitted": int((~out).sum()), "n_held_out": int(out.sum())}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from neuroscaling.core.errors import counted, percent
+from neuroscaling.core.errors import number_of, percent
 from neuroscaling.core.score_scales import LOSS, NO_CORRELATION, SCALE_SEPARATOR, reason_category
 from neuroscaling.core.score_table import VALIDATION
 from neuroscaling.laws.finished_law import FinishedLaw, laws_among
@@ -226,18 +226,18 @@ def limits(table: pd.DataFrame, fits: list[FitRecord]) -> list[str]:
         )
     empty = int(table["score"].isna().sum())
     if empty:
-        missing = f"{empty} of {counted(len(table), 'score')} {'is' if empty == 1 else 'are'} missing"
+        missing = f"{empty} of {number_of(len(table), 'score')} {'is' if empty == 1 else 'are'} missing"
         sentences.append(f"{missing}; fits leave {'it' if empty == 1 else 'them'} out and say so{_why(table)}.")
     untestable = [fit.name for fit in fits if not isinstance(fit, FinishedLaw)]
     if untestable:
         verb = "is" if len(untestable) == 1 else "are"
-        sentences.append(f"{len(untestable)} of {counted(len(fits), 'law')} {verb} not testable with these data.")
+        sentences.append(f"{len(untestable)} of {number_of(len(fits), 'law')} {verb} not testable with these data.")
     unsaturated = [law.name for law in laws_among(fits) if any("no saturation" in note for note in law.notes)]
     if unsaturated:
         show, finding = "show", "their asymptotes are no findings"
         if len(unsaturated) == 1:
             show, finding = "shows", "its asymptote is no finding"
-        ratio = f"{len(unsaturated)} of {counted(len(fits), 'law')}"
+        ratio = f"{len(unsaturated)} of {number_of(len(fits), 'law')}"
         sentences.append(f"{ratio} {show} no saturation within the data; {finding}.")
     return sentences + STANDING_LIMITS
 
@@ -263,5 +263,5 @@ STANDING_LIMITS = [
 
 def sources(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Data, benchmark, protocol and engine of the scores, with the number of rows of each."""
-    counted = table.groupby(SOURCE_COLUMNS, dropna=False).size().reset_index(name="scores")
-    return [{key: plain(value) for key, value in row.items()} for row in counted.to_dict("records")]
+    counts = table.groupby(SOURCE_COLUMNS, dropna=False).size().reset_index(name="scores")
+    return [{key: plain(value) for key, value in row.items()} for row in counts.to_dict("records")]

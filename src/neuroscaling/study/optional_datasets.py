@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from neuroscaling.core.errors import NeuroscalingError, Problem, counted, listing
+from neuroscaling.core.errors import NeuroscalingError, Problem, listing, number_of
 from neuroscaling.core.files import read_json, reading, write_json
 from neuroscaling.datasets.formats import format_of, has_root, no_root
 from neuroscaling.datasets.settings import DatasetSettings, is_own_format
@@ -89,7 +89,7 @@ def left_out_notes(study: Study, names: Iterable[str], runs: Iterable[Run], fits
 def _note(study: Study, name: str, n_runs: int, fits: list[FitJob]) -> str:
     found = absence(name, study.datasets[name].settings()) or HERE
     own = [fit.name for fit in fits if name in _asked(fit)]
-    parts = [counted(n_runs, "run"), *([f"fits {listing(own, FITS_SHOWN)}"] if own else [])]
+    parts = [number_of(n_runs, "run"), *([f"fits {listing(own, FITS_SHOWN)}"] if own else [])]
     return f"left out: data set {name} ({', '.join(parts)}): {found.what}; to have it: {found.fix}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf
 
-from neuroscaling.core.errors import counted
+from neuroscaling.core.errors import number_of
 
 SINFO = ("sinfo", "--noheader", "--exact", "--format", "\x1f".join(("%P", "%a", "%l", "%D", "%c", "%m", "%G", "%f")))
 SCONTROL = ("scontrol", "show", "partition", "--oneliner")
@@ -99,7 +99,7 @@ class Partition:
         cpus, memory, gpus = min(cpus, self.most_cpus), min(memory, self.most_memory), min(gpus, self.most_gpus)
         on = f", {gpus:.0f} GPUs" if gpus else ""
         count = sum(kind.count for kind in self.nodes)
-        words = f"{counted(count, 'node')} with up to {cpus:.0f} CPUs, {memory:.0f} MB{on}"
+        words = f"{number_of(count, 'node')} with up to {cpus:.0f} CPUs, {memory:.0f} MB{on}"
         words += f"; {in_words(self.minutes)}"
         return f"{self.name} ({words}{'' if self.is_up else '; it is down'})"
 
@@ -258,7 +258,7 @@ def refusal(partitions: Sequence[Partition], wanted: Iterable[Wanted]) -> str:
     for one in wanted:
         if choose(partitions, one.asked) is None:
             such = f" such as {one.example}" if one.example else ""
-            lines.append(f"  {one.rule}: {counted(one.count, 'job')}{such}: {one.asked}")
+            lines.append(f"  {one.rule}: {number_of(one.count, 'job')}{such}: {one.asked}")
             lines += [f"    {reason}" for reason in lacking(partitions, one.asked)]
     if not lines:
         return ""
