@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroscaling.core import logs
+from neuroscaling.core import machine
 from neuroscaling.core.errors import DataError, Problem
 from neuroscaling.core.logs import script_logging
 from neuroscaling.core.machine import GRANTED
@@ -51,7 +51,7 @@ def test_a_job_that_has_no_gpu_takes_hours_of_its_cores(tmp_path: Path, monkeypa
         monkeypatch.delenv(key, raising=False)
     for key, value in said.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setattr(logs, "DRIVERS", (tmp_path / "nvidiactl",))
+    monkeypatch.setattr(machine, "DRIVERS", (tmp_path / "nvidiactl",))
     log = tmp_path / "vit.log"
     with script_logging(str(log), ["vit"], 2, 3):
         pass
@@ -59,7 +59,7 @@ def test_a_job_that_has_no_gpu_takes_hours_of_its_cores(tmp_path: Path, monkeypa
     hour = replace(one, seconds=3600.0)
     assert (one.gpus, hour.gpu_seconds, hour.cpu_seconds) == (gpus, 3600 * gpus, 0 if gpus else 3 * 3600)
     (tmp_path / "nvidiactl").touch()
-    assert logs.has_gpu() is (said.get("CUDA_VISIBLE_DEVICES") != "")
+    assert machine.has_gpu() is (said.get("CUDA_VISIBLE_DEVICES") != "")
 
 
 def test_a_try_that_was_killed_ends_with_its_log_when_the_next_begins(tmp_path: Path):

@@ -83,6 +83,14 @@ class Look:
         planned = [pace.planned for pace in self.paces if pace.planned is not None]
         return sum(planned) / HOUR if planned else None
 
+    def hours(self) -> dict[str, tuple[float, float | None]]:
+        """By unit the hours of all tries and those that are planned, where there are any or a plan is in that unit."""
+        told = {
+            unit: (hours, self.planned_hours if unit == self.planned_unit else None)
+            for unit, hours in (("GPU-hours", self.gpu_hours), ("CPU-hours", self.cpu_hours))
+        }
+        return {unit: both for unit, both in told.items() if both[0] or both[1] is not None}
+
     def rows(self) -> list[dict[str, Any]]:
         """A row for each stage."""
         return [

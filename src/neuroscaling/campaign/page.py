@@ -40,7 +40,7 @@ def write_page(path: Path, seen: Look, every: float | None = None) -> None:
         study=seen.study,
         moment=local_moment(seen.moment.isoformat()),
         refresh=None if every is None else max(round(every), 1),
-        units=list(hours_told(seen)),
+        units=list(seen.hours()),
         stages=[_stage(stage, row, seen.planned_unit) for stage, row in zip(seen.stages, seen.rows(), strict=True)],
         facts=_facts(seen),
         running=[_running(one) for one in seen.running[:MOST]],
@@ -69,17 +69,9 @@ def _facts(seen: Look) -> list[tuple[str, str]]:
         ("done", f"{done:,} of {wanted:,}"),
         ("running", f"{len(seen.running):,}"),
         ("failed", f"{failed:,}"),
-        *hours_told(seen).items(),
+        *((unit, _against(*both) + " planned" * (both[1] is not None)) for unit, both in seen.hours().items()),
         ("all done", when if left else "now" if not failed else "but for what failed"),
     ]
-
-
-def hours_told(seen: Look) -> dict[str, str]:
-    """GPU-hours and CPU-hours of the campaign in words, those that there are or that are planned."""
-    told = {unit: (getattr(seen, key), seen.planned_hours if unit == seen.planned_unit else None)
-            for unit, key in HOURS.items()}  # fmt: skip
-    return {unit: _against(*both) + " planned" * (both[1] is not None) for unit, both in told.items()
-            if both[0] or both[1] is not None}  # fmt: skip
 
 
 def _against(hours: float, planned: float | None) -> str:

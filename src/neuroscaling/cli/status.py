@@ -176,11 +176,9 @@ def _lines(seen: Look, stage: str | None) -> Iterator[str]:
 def outlook(seen: Look) -> Iterator[str]:
     """Hours against plan, and when all will be done."""
     yield ""
-    for unit, hours in (("GPU-hours", seen.gpu_hours), ("CPU-hours", seen.cpu_hours)):
-        planned = seen.planned_hours if unit == seen.planned_unit else None
-        if hours or planned is not None:
-            against = "" if planned is None else f"; {rounded(planned):g} planned for trainings"
-            yield f"{unit}: {rounded(hours):g}, all tries counted{against}"
+    for unit, (hours, planned) in seen.hours().items():
+        against = "" if planned is None else f"; {rounded(planned):g} planned for trainings"
+        yield f"{unit}: {rounded(hours):g}, all tries counted{against}"
     if not any(stage.n_left for stage in seen.stages):
         yield "Nothing is left to be made." if seen.exit_status == 0 else "Nothing is left but what failed."
     elif (left := seen.seconds_left) is not None:

@@ -11,19 +11,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from neuroscaling.core.errors import DataError, NeuroscalingError, Problem
 from neuroscaling.core.hangs import ended_if_hung
 from neuroscaling.core.installation import extras_told
-from neuroscaling.core.machine import GRANTED, keep_freed_memory
+from neuroscaling.core.machine import has_gpu, keep_freed_memory
 from neuroscaling.core.provenance import UNLIKE
 from neuroscaling.core.tries import begin_try, end_try
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-NO_GPU = ("", "-1", "NoDevFiles")
-DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
-"""Files of the drivers of NVIDIA, of AMD, and of Windows' subsystem."""
 FOLLOWS = "Its log is "
 """What a log ends with whose script goes on with another kind of work: what follows is the path of that work's log."""
 
@@ -82,15 +78,6 @@ def _logging_to(path: str | None) -> Iterator[logging.Logger]:
     except Exception:
         logger.error("%s", traceback.format_exc())
         raise
-
-
-def has_gpu() -> bool:
-    """Whether this process was given a GPU, or else is on a machine with one.
-
-    The environment and the drivers' files tell: to load torch takes seconds, and not every job needs it.
-    """
-    told = [os.environ[key] for key in GRANTED if key in os.environ]
-    return any(value not in NO_GPU for value in told) if told else any(file.exists() for file in DRIVERS)
 
 
 @dataclass

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # What a scheduler sets for a job that has GPUs.
 GRANTED = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
+NO_GPU = ("", "-1", "NoDevFiles")
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""Files of the drivers of NVIDIA, of AMD, and of Windows' subsystem."""
 
 
 def device_of(name: str | None) -> "torch.device":
@@ -52,7 +55,16 @@ def lost_gpu() -> str | None:
     if torch.cuda.is_available():
         return None
     told = ((key, os.environ.get(key, "")) for key in GRANTED)
-    return next((f"{key}={value}" for key, value in told if value not in ("", "-1", "NoDevFiles")), None)
+    return next((f"{key}={value}" for key, value in told if value not in NO_GPU), None)
+
+
+def has_gpu() -> bool:
+    """Whether this process was given a GPU, or else is on a machine with one.
+
+    The environment and the drivers' files tell: to load torch takes seconds, and not every job needs it.
+    """
+    told = [os.environ[key] for key in GRANTED if key in os.environ]
+    return any(value not in NO_GPU for value in told) if told else any(file.exists() for file in DRIVERS)
 
 
 GROUPS = Path("/sys/fs/cgroup")
