@@ -48,7 +48,7 @@ def chunk_file(path, layer="blocks.3"):
     return sorted(file for file in (group_path(path) / layer / "c").rglob("*") if file.is_file())[1]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(n=st.integers(1, 200), size=st.integers(1, 70), p=st.integers(1, 40), seed=st.integers(0, 99))
 def test_round_trip_is_exact(n, size, p, seed):
     arrays = values(n, {"layer1.0": p, "é layer": 2}, seed)

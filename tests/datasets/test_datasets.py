@@ -332,7 +332,7 @@ def test_a_data_set_without_a_root_is_known_by_its_numbers():
             ask()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=6), max_size=8))
 def test_packed_names_are_a_sequence(names):
     packed = pack_names(names)

@@ -33,7 +33,7 @@ def chosen_ids(index, rows):
 sizes = st.lists(st.integers(3, 12), min_size=2, max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes, st.integers(0, 5))
 def test_subsets_are_nested_and_balanced(class_sizes, seed):
     index = an_index(class_sizes)
@@ -47,7 +47,7 @@ def test_subsets_are_nested_and_balanced(class_sizes, seed):
     assert previous <= chosen_ids(index, draw(index, "all", seed))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes, st.integers(0, 5), st.randoms(use_true_random=False))
 def test_the_order_of_files_does_not_matter(class_sizes, seed, random):
     order = list(range(sum(class_sizes)))
@@ -61,7 +61,7 @@ def test_another_seed_draws_other_images():
     assert chosen_ids(index, draw(index, 10, 0)) != chosen_ids(index, draw(index, 10, 1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes, st.integers(0, 5))
 def test_subsets_of_images_and_of_classes_are_nested(class_sizes, seed):
     index = an_index(class_sizes)

@@ -224,7 +224,7 @@ def test_without_draws_of_images_the_interval_is_over_subjects_and_of_one_subjec
     assert np.isnan(summarise(values[:1]).low[0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=7))
 def test_sign_flips_equal_a_loop_over_all_signs(differences):
     means = [abs(sum(s * d for s, d in zip(signs, differences, strict=True)))

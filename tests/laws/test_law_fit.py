@@ -20,7 +20,7 @@ def test_same_seed_gives_the_same_interval_and_another_seed_another():
     assert fit(X, y, bootstraps=30).ci != fit(X, y, bootstraps=30, seed=1).ci
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(1e-6, 1e12), st.integers(0, 100))
 def test_unit_of_x_changes_no_curve(unit, seed):
     y = noisy("power_law", 0.01, seed)

@@ -140,7 +140,7 @@ def test_splits_that_leave_rows_out_are_fitted_one_by_one(form):
     np.testing.assert_allclose(predictions, expected, atol=1e-10 * np.abs(expected).max())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     n=st.integers(12, 60),
     p=st.integers(1, 90),

@@ -18,7 +18,7 @@ def problem(n, p, m, seed=0):
     return features, hidden @ rng.standard_normal((4, m)) + rng.standard_normal((n, m))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(2, 40), p=st.integers(3, 60), seed=st.integers(0, 10**6))
 def test_rdm_is_one_less_the_correlation_of_stimuli(n, p, seed):
     features, _ = problem(n, p, 1, seed)
@@ -76,7 +76,7 @@ def test_cka_equals_its_definitions():
         assert linear_cka(form(a), form(b)) == pytest.approx(expected, abs=1e-10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n=st.integers(5, 40), p=st.integers(2, 60), seed=st.integers(0, 10**6), shift=st.sampled_from([0.0, 50.0]))
 def test_cka_ignores_rotation_scale_and_means(n, p, seed, shift):
     a, b = problem(n, p, 6, seed)
@@ -97,7 +97,7 @@ def test_cka_without_variation_or_with_too_few_stimuli():
         linear_cka(Gram.of(a), Gram.of(b[:9]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     n=st.integers(4, 40),
     p=st.integers(1, 90),

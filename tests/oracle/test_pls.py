@@ -195,7 +195,7 @@ def test_iterations_start_at_the_first_target_that_is_not_used_up(p, form):
     check(features, targets, rows, rows, 3, form)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     n=st.integers(20, 70),
     p=st.integers(6, 90),
@@ -212,7 +212,7 @@ def test_any_shape_agrees(n, p, m, seed, form):
     assert fit.n_iter_ == iterations
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), scale=st.sampled_from([1e-4, 0.3, 1e5]), p=st.sampled_from([25, 90]))
 def test_the_order_of_stimuli_and_the_scale_of_features_change_nothing(seed, scale, p):
     features, targets = problem(60, p, 3, seed, latent=6)

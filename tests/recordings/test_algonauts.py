@@ -216,7 +216,7 @@ def test_a_damaged_folder_is_refused_with_all_its_problems(tree):
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_scan_does_not_depend_on_the_size_of_its_blocks(data):
     n_rows, n_columns = data.draw(st.integers(2, 9)), data.draw(st.integers(1, 6))
     values = data.draw(hnp.arrays(np.float32, (n_rows, n_columns), elements=st.sampled_from([0.0, 0.1, 1.0, np.nan])))

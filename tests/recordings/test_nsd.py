@@ -216,7 +216,7 @@ def test_blocks_of_targets_give_what_one_block_gives(simulated):
     np.testing.assert_array_equal(np.concatenate([part.usable for part in parts]), whole.usable)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(4, 40), st.sampled_from(["average", "keep"]))
 def test_each_trial_belongs_to_one_row_of_one_split(seed, n_sessions, repeats):
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ from neuroscaling.regression.features import Features
 from neuroscaling.regression.gram import Gram, centre
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 40), p=st.integers(1, 60), block=st.integers(1, 70), seed=st.integers(0, 99))
 def test_any_blocks_give_the_products_of_all_features(n, p, block, seed):
     features = np.random.default_rng(seed).standard_normal((n, p)) + 1

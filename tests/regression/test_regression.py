@@ -20,7 +20,7 @@ def planted(n=300, p=40, t=6, noise=0.5, seed=0):
     return features, signal + noise * rng.standard_normal((n, t))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(4, 60), k=st.integers(2, 4), seed=st.integers(0, 99))
 def test_folds_hold_out_every_row_once(n, k, seed):
     folds = shuffled_folds(n, k, seed)

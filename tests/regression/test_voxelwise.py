@@ -43,7 +43,7 @@ def fit_once(features, targets, settings=SETTINGS, n=40, labels=None):
 
 
 @pytest.mark.parametrize("p", [6, 30, 60])
-@examples(max_examples=10, deadline=None)
+@examples(max_examples=10)
 @given(width=st.integers(1, 23))
 def test_the_width_of_blocks_of_targets_changes_nothing(p, width):
     features, targets = problem(50, p, 23)
@@ -58,7 +58,7 @@ def test_the_width_of_blocks_of_targets_changes_nothing(p, width):
     np.testing.assert_allclose(blocks[0][2], whole[2], rtol=1e-9, atol=1e-9)
 
 
-@examples(max_examples=15, deadline=None)
+@examples(max_examples=15)
 @given(seed=st.integers(0, 1000), p=st.sampled_from([6, 30, 60]))
 def test_the_order_of_targets_and_of_features_changes_nothing(seed, p):
     rng = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ def test_the_order_of_targets_and_of_features_changes_nothing(seed, p):
     np.testing.assert_allclose(shuffled[2], plain[2][:, order], rtol=1e-8, atol=1e-8)
 
 
-@examples(max_examples=15, deadline=None)
+@examples(max_examples=15)
 @given(scale=st.floats(0.01, 100), shift=st.floats(-100, 100), p=st.sampled_from([6, 60]))
 def test_standardised_features_have_no_unit_and_predictions_follow_the_targets(scale, shift, p):
     features, targets = problem(50, p, 9)

@@ -149,8 +149,9 @@ def test_equal_runs_differ_in_their_making_alone(tmp_path):
     for name in "ab":
         train(RunJob(run, subset, tmp_path / name))
     first, second = (sealed(read_run(tmp_path / name / "run.json").content()) for name in "ab")
-    assert {key for key in first if first[key] != second[key]} == {"checksum", "provenance"}
-    assert first["history_sha256"] == second["history_sha256"]
+    assert first.keys() == second.keys()
+    # At most: two trainings may take the same milliseconds, and then their records are equal.
+    assert {key for key in first if first[key] != second[key]} <= {"checksum", "provenance"}
 
 
 def test_an_altered_record_is_told_and_nothing_made_anew(tmp_path):
