@@ -123,6 +123,23 @@ def test_a_training_is_scaled_to_its_images_and_states_count(tmp_path):
     assert one.making([large]).gpu_memory_mb > 3 * one.making([few]).gpu_memory_mb > 0
 
 
+def test_what_another_gpu_took_is_no_limit_where_the_study_names_its_own(tmp_path):
+    digits = {"archs": ["resnet_w8"], "datasets": ["digits"], "recipe": "digits", "samples_per_class": [10, 20, 40]}
+    one = asked(tmp_path, [digits], training={"gpu": "a100"})
+    few, more, many = one.targets.study.runs.values()
+    unknown = one.making([many]).minutes
+    for run, made in (
+        (few, {"gpu": "NVIDIA H100 80GB HBM3", "seconds": 900.0, "gpu_peak_mb": 30_000}),
+        (more, {"gpu": "NVIDIA A100-SXM4-80GB", "seconds": 9000.0}),
+    ):
+        record = one.targets.study.store.run(run.run) / "run.json"
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps({"status": "done", "provenance": made}))
+        found = asked(tmp_path, [digits], training={"gpu": "a100"}).making([many])
+        assert found.gpu_memory_mb == 30_000, "memory counts on any"
+        assert (found.minutes == unknown) == (run is few)
+
+
 def of_another_study(one: Asked, run: Run, seconds: float, **made: Any) -> None:
     """Write what a finished run of another study states, in the store of `one`."""
     record = one.targets.study.store.run(run.run) / "run.json"

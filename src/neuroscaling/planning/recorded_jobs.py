@@ -2,6 +2,7 @@
 
 A like run is another of the study with the same network and, where it was trained, the same recipe and data set. Few
 are looked at, and one read of each is kept: the workflow asks for each job, and a study may have thousands of runs.
+Where the study names its GPU, what a job took on another one says nothing of time.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import Any
 
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.core.records import DONE, RUN_RECORD, unchecked_record
+from neuroscaling.planning.training_throughput import is_named
 from neuroscaling.planning.workload import size_of, subset_images
 from neuroscaling.study.recordings import EncodingJob
 from neuroscaling.study.run_table import Run
@@ -45,18 +47,22 @@ class RecordedJobs:
             if record.get("status") == DONE:
                 ours, theirs = (self.images(run), self.images(other)) if run.recipe else (None, None)
                 found.append((record, ours / theirs if ours and theirs else 1.0))
-        return _joined(found)
+        return _joined(found, self._gpu)
 
     def of_activations(self, run: Run, stimuli: str) -> Recorded:
         """Of extractions of like runs to the same stimulus set, by its name."""
         images = self.targets.sets[stimuli]
         files = (self.targets.activations(other, images) for other in self._like(run))
-        return _joined((self._read(file), 1.0) for file in files)
+        return _joined(((self._read(file), 1.0) for file in files), self._gpu)
 
     def of_encoding(self, run: Run, subject: EncodingJob) -> Recorded:
         """Of scores of like runs on the same subject."""
         files = (self.targets.encoding(other, subject).path(self.targets.store) for other in self._like(run))
-        return _joined((self._read(file), 1.0) for file in files)
+        return _joined(((self._read(file), 1.0) for file in files), self._gpu)
+
+    @property
+    def _gpu(self) -> str | None:
+        return self.targets.study.config.training.gpu
 
     def _like(self, run: Run) -> list[Run]:
         alike = self._alike.get(_kind(run), [])
@@ -95,12 +101,17 @@ def _kind(run: Run) -> tuple[Any, ...]:
     return run.kind, run.arch, run.dataset, run.recipe.name if run.recipe else None
 
 
-def _joined(found: Iterable[tuple[dict[str, Any], float]]) -> Recorded:
+def _joined(found: Iterable[tuple[dict[str, Any], float]], gpu: str | None) -> Recorded:
     """The median of seconds, each times its factor, and the largest peaks, of the first records that say any."""
     made = [(record.get("provenance") or {}, factor) for record, factor in found if record]
-    seconds = [facts["seconds"] * factor for facts, factor in made if facts.get("seconds")][:TAKEN]
+    seconds = [facts["seconds"] * factor for facts, factor in made if facts.get("seconds") and _is_ours(facts, gpu)]
     return Recorded(
-        seconds=median(seconds) if seconds else 0.0,
+        seconds=median(seconds[:TAKEN]) if seconds else 0.0,
         peak_mb=max((facts.get("peak_mb") or 0 for facts, _ in made), default=0),
         gpu_peak_mb=max((facts.get("gpu_peak_mb") or 0 for facts, _ in made), default=0),
     )
+
+
+def _is_ours(facts: dict[str, Any], gpu: str | None) -> bool:
+    """Whether a job had the GPU that the study names, or none: what took a CPU is a safe limit for a GPU."""
+    return "gpu" not in facts or is_named(gpu, str(facts["gpu"]))

@@ -16,7 +16,7 @@ from typing import Any
 
 from neuroscaling.core.file_names import readable_name
 from neuroscaling.core.records import DEFINITION, DONE, RUN_RECORD, unchecked_record
-from neuroscaling.planning.training_throughput import slug
+from neuroscaling.planning.training_throughput import is_named
 from neuroscaling.study.paths import Store
 from neuroscaling.study.run_table import Run
 
@@ -76,14 +76,11 @@ class StoredTrainings:
         seconds, images, processes = made.get("seconds") or 0.0, record.get("n_samples_seen"), made.get("processes")
         if record.get("status") != DONE or not images or not processes or seconds < LEAST_SECONDS:
             return None
-        if asked.get("network") != own.get("network") or _lasting(asked) != _lasting(own) or not self._is_ours(made):
+        if asked.get("network") != own.get("network") or _lasting(asked) != _lasting(own):
+            return None
+        if not is_named(self.gpu, str(made.get("gpu", ""))):
             return None
         return float(seconds) * processes / images
-
-    def _is_ours(self, made: dict[str, Any]) -> bool:
-        """Whether a run was made on the GPU that the study names; on any device where it names none."""
-        found = slug(str(made.get("gpu", "")))
-        return self.gpu is None or self.gpu in found or self.gpu in found.replace("-", "")
 
 
 def _lasting(definition: dict[str, Any]) -> dict[str, Any]:

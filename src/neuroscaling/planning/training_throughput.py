@@ -107,6 +107,12 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-")
 
 
+def is_named(gpu: str | None, found: str) -> bool:
+    """Whether the GPU `found`, by its full name, is the one that a study names; any is where it names none."""
+    name = slug(found)
+    return gpu is None or gpu in name or gpu in name.replace("-", "")
+
+
 def write_training_rate(store: Path, rate: TrainingRate) -> None:
     """Keep `rate` in the store."""
     write_json(training_rate_file(store, rate.device, rate.arch, rate.precision), rate.model_dump())
