@@ -86,3 +86,14 @@ def test_a_command_that_is_nowhere_is_refused_before_the_start(command, capsys):
     campaign()
     assert main(["run", "half.yaml", "--notify", "no-such-mailer"]) == 1
     assert "there is no such command" in capsys.readouterr().err and not Path(".snakemake/log").exists()
+
+
+def test_the_folder_is_that_of_the_start_wherever_the_process_goes(command, tmp_path, monkeypatch):
+    """The driver's own process goes to another folder for a moment, while it reads its profile."""
+    (tmp_path / ".snakemake/log").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    with Notifier([sys.executable, str(tmp_path / "note.py")], "half"):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        (tmp_path / ".snakemake/log/1.snakemake.log").write_text(ERROR)
+    ((_, told),) = notes()
+    assert told["NEUROSCALING_FOLDER"] == str(tmp_path)

@@ -293,6 +293,19 @@ def test_the_lease_is_given_back_where_the_block_fails(tmp_path):
     assert not lock_of(tmp_path / "a").exists()
 
 
+def test_a_lease_is_that_of_the_folder_where_it_was_taken(tmp_path, monkeypatch, caplog):
+    """A process that goes to another folder has it, checks it and gives it back as before."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with held("a", "it") as lease:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        lease.check()
+        assert is_held(tmp_path / "here" / "a")
+    assert not caplog.messages
+    assert not list((tmp_path / "here").iterdir()) and not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_on_a_disk_without_locks_the_file_says_so(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "no locks available")

@@ -45,6 +45,15 @@ def test_tries_are_told_with_their_end_and_the_log_has_the_last(tmp_path: Path, 
     assert log_of(tries_file(log)) == log
 
 
+def test_the_end_of_a_try_is_recorded_wherever_the_script_has_gone(tmp_path: Path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with script_logging("vit.log"):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    assert [one.outcome for one in read_tries(tmp_path / "vit.tries.jsonl")] == [DONE]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize("said, gpus", [({"CUDA_VISIBLE_DEVICES": ""}, 0), ({"SLURM_JOB_GPUS": "3"}, 2), ({}, 0)])
 def test_a_job_that_has_no_gpu_takes_hours_of_its_cores(tmp_path: Path, monkeypatch, said, gpus):
     for key in GRANTED:

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -265,6 +266,19 @@ def test_a_record_that_cannot_be_written_is_told_of_once_and_hurts_nobody(clock,
     assert [record.message.count("can't be written") for record in caplog.records] == [1]
 
 
+def test_a_watch_writes_where_it_began_wherever_the_process_goes(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    record, work = Path("state/progress.json"), Steps()
+    work.at(3)
+    with watching(work, begun(record, "run", "training", "steps", None), record) as watch:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        watch.look()
+        watch.write()
+    found = read_progress(tmp_path / record)
+    assert found is not None and found.done == 3 and not list((tmp_path / "elsewhere").iterdir())
+
+
 HANGING = """
 import logging, sys, time
 from pathlib import Path
@@ -273,22 +287,22 @@ from neuroscaling.core.leases import held
 from neuroscaling.core.counting import Tally
 from neuroscaling.core.watching import watched_lease
 
-def waits_for_ever():
-    time.sleep(1000)
+def waits_for_ever(watch):
+    with watch.expecting(Patience(0.5, 0.5)):
+        time.sleep(1000)
 
 logging.basicConfig(level=logging.INFO)
 path, tally = Path(sys.argv[1]), Tally("encoding", "subjects", 10)
 with ended_if_hung(lambda error: path.with_name("told").write_text(str(error))), held(path, "it") as lease:
-    with watched_lease(lease, "the artefact", tally, Patience(0.5, 60)):
-        for tally.done in (1, 2, 3):
-            time.sleep(0.2)
-        waits_for_ever()
+    with watched_lease(lease, "the artefact", tally) as watch:
+        tally.done = 3
+        waits_for_ever(watch)
 """
 
 
 def test_a_process_that_hangs_ends_with_a_reason_tracebacks_and_a_free_lease(tmp_path):
     path = tmp_path / "a.json"
-    done = subprocess.run([sys.executable, "-c", HANGING, str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", HANGING, str(path)], capture_output=True, text=True, timeout=600)
     assert done.returncode == STATUS, done.stderr
     assert "the artefact: no step for too long: it hangs" in done.stderr and "in waits_for_ever" in done.stderr
     found = read_progress(progress_beside(path))

@@ -1,5 +1,6 @@
 """The lock of a driver that was killed, and of one that lives: real processes in one folder."""
 
+import atexit
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.lease_holders import this_process
-from neuroscaling.core.leases import lock_of
+from neuroscaling.core.leases import holder_in, lock_of
 from neuroscaling.study import driver_lock
 from neuroscaling.study.session import LOCKS
 
@@ -71,6 +72,8 @@ def test_a_lock_that_came_without_a_lease_is_left_to_snakemake(tmp_path):
 
 
 def test_a_driver_of_another_host_is_dead_when_it_is_silent(tmp_path, monkeypatch, capsys):
+    at_the_end = []
+    monkeypatch.setattr(atexit, "register", at_the_end.append)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(driver_lock, "SILENCE", 0.5)
     monkeypatch.setattr("neuroscaling.core.leases.LEASE", 0.2)
@@ -81,3 +84,8 @@ def test_a_driver_of_another_host_is_dead_when_it_is_silent(tmp_path, monkeypatc
     (LOCKS / "0.input.lock").write_text("store")
     assert "is removed" in driver_lock.take_folder()
     assert not LOCKS.exists() and "on login2" in capsys.readouterr().err
+    assert holder_in(lock).pid == os.getpid()
+    monkeypatch.chdir("/")  # a process may end in another folder than it took
+    for end in at_the_end:
+        end()
+    assert not (tmp_path / lock).exists()

@@ -46,7 +46,8 @@ class Notifier:
     def __init__(self, command: Sequence[str], study: str, read: Callable[[], DriverLog | None] | None = None):
         self.command, self.study = list(command), study
         self.began, self.over = time.time(), threading.Event()
-        self.read = read or (lambda: driver_log(LOGS, self.began))
+        self.folder = Path.cwd()  # now: the thread that looks must not depend on where the process is then
+        self.read = read or (lambda: driver_log(self.folder / LOGS, self.began))
         self.thread = threading.Thread(target=self._watch, daemon=True, name="first failure")
 
     def __enter__(self) -> "Notifier":
@@ -83,7 +84,7 @@ class Notifier:
         return True
 
     def _tell(self, event: str, text: str, **facts: str) -> None:
-        known = {"NEUROSCALING_EVENT": event, "NEUROSCALING_STUDY": self.study, "NEUROSCALING_FOLDER": os.getcwd()}
+        known = {"NEUROSCALING_EVENT": event, "NEUROSCALING_STUDY": self.study, "NEUROSCALING_FOLDER": str(self.folder)}
         try:
             done = subprocess.run(
                 self.command, input=f"{text}\n", text=True, env=os.environ | known | facts, timeout=PATIENCE

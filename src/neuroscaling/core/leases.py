@@ -96,7 +96,7 @@ def held(path: str | Path, what: str, wait: bool = True, patience: float = math.
     artefact is there. What dead writers left of it (`atomic_path`) is removed. Raises Held, naming the holder, without
     `wait`, or after `patience` seconds; raises DataError where the folder can't be written to.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # the process may go to another folder before it gives the lease back
     lease = _acquire(path, what, patience if wait else 0.0)
     heart = threading.Thread(target=lease.beat, daemon=True, name=f"lease of {path.name}")
     process = os.getpid()

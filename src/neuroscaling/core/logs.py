@@ -37,6 +37,7 @@ def script_logging(
     and the script ends with exit status 1. A missing package that an extra brings is such an error. Where the script's
     work hangs, it is ended (core/hangs.py).
     """
+    path = path and os.path.abspath(path)  # the end is recorded wherever the script has gone
     begun = begin_try(path, runs, gpus if has_gpu() else 0, cpus) if path else None
     raised: BaseException | None = None
 

@@ -115,6 +115,8 @@ def watching(
     lease: given back where the process hangs; traces: a folder for tracebacks. A block that ends with an error leaves
     the reason in the record; what ends well removes it itself.
     """
+    # The thread writes, wherever the process goes meanwhile.
+    record, traces = record and record.absolute(), traces and traces.absolute()
     watch = Watch(work, progress, record, patience, lease, traces)
     thread = threading.Thread(target=watch.run, daemon=True, name=f"watch over {progress.name}")
     thread.start()
