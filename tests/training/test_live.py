@@ -3,16 +3,19 @@
 import logging
 import os
 import re
-import socket
+import sys
+import threading
 import time
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from torch.distributed import TCPStore
 
 from neuroscaling.core import watching
-from neuroscaling.core.hangs import STATUS, ended_if_hung
+from neuroscaling.core.hangs import STATUS, Patience, ended_if_hung
 from neuroscaling.core.leases import lock_of
 from neuroscaling.core.progress import progress_of_run, read_progress
 from neuroscaling.core.records import read_run
@@ -26,6 +29,8 @@ from neuroscaling.training.train import train
 from tests.support.digit_runs import digit_run, digit_subset
 
 OPTIONS = TrainingOptions(device="cpu", threads=1)
+LIMIT = 600.0
+"""Seconds after which what is waited for doesn't come."""
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,28 +48,41 @@ def job_of(folder, **changes):
 
 
 def test_a_training_is_seen_while_it_goes_on(impatient, tmp_path, monkeypatch, caplog):
+    """It takes a second or less: after every tenth step it waits until the watch has written and told of it."""
     caplog.set_level(logging.INFO)
     job, seen = job_of(tmp_path, epochs=12, evaluations="published"), []
-    write = watching.write_progress
+    write, fed = watching.write_progress, ViewFeed.batches
 
     def spied(path, progress):
         write(path, progress)
         history = path.with_name("history.parquet")
         seen.append((read_progress(path), pq.read_table(history).num_rows if history.exists() else 0))
 
+    def told():
+        return [record.message for record in caplog.records if "epoch" in record.message]
+
+    def is_told(done):
+        return any(one.done == done for one, _ in seen[-1:]) and any(f"step {done} " in line for line in told()[-1:])
+
+    def batches(self, requests):
+        for done, batch in enumerate(fed(self, requests)):
+            end = time.monotonic() + LIMIT
+            while done % 10 == 0 and done and not is_told(done):
+                assert time.monotonic() < end, (seen, told())
+                time.sleep(0.001)
+            yield batch
+
     monkeypatch.setattr(watching, "write_progress", spied)
+    monkeypatch.setattr(ViewFeed, "batches", batches)
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     assert train(job, OPTIONS) is None
-    told = [record.message for record in caplog.records if "epoch" in record.message]
-    line = (
-        rf"{job.run.run}: epoch \d+ of 12, step \d+ of \d+, loss [\d.]+, accuracy [\d.]+, [\d,.]+ images/s, \d+ s left"
-    )
-    assert any(re.fullmatch(line, message) for message in told), told
+    line = rf"{job.run.run}: epoch \d+ of 12, step \d+ of 60, loss [\d.e-]+, accuracy [\d.]+, [\d,.]+ images/s, .* left"
+    assert any(re.fullmatch(line, message) for message in told()), told()
     progress, rows = seen[-1]
     assert progress.done <= progress.total and progress.epochs == 12 and progress.unit == "steps"
     assert (progress.name, progress.slurm_job_id, progress.pid) == (job.run.run, "77", os.getpid())
     steps = [one.done for one, _ in seen]
-    assert steps == sorted(steps) and len(set(steps)) > 2 and rows > 1
+    assert steps == sorted(steps) and {*steps} >= {10, 20, 30, 40, 50} and rows > 1
     assert not (job.out / "state").exists() and read_run(job.out / "run.json").status == "done"
 
 
@@ -87,57 +105,68 @@ def test_a_training_that_breaks_off_says_why_and_the_next_try_is_the_second(tmp_
     assert train(job, OPTIONS) is None and read_progress(progress_of_run(job.out)) is None
 
 
-def images_that_never_come():
-    time.sleep(1000)
+def images_that_never_come(told: Path):
+    told.touch()
+    time.sleep(10 * LIMIT)
 
 
 def in_processes(jobs, options, log, ranks):
     """Exit statuses of processes of one group that train `jobs`, as torchrun starts them; the last gets no images.
 
-    They are forked: torch is imported already. Of two, the one without images has all the patience there is, so that
-    it is the other that ends first; then it is killed, as torchrun does it in the end.
+    They are forked: torch is imported already. They meet at a store of this process, as at torchrun's, whose port
+    nobody else can take. Process 0 ends first; then the other is killed, as torchrun does it in the end.
     """
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    group = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_RUN_ID": "x"}
+    group |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
     group |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)} if ranks > 1 else {}
     running = []
     for rank in range(ranks):
         own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        hangs = rank + 1 == ranks
-        patience = 1000 if hangs and ranks > 1 else options.hang_seconds
-        process = get_context("fork").Process(
-            target=train_hanging, args=(jobs, replace(options, hang_seconds=patience), log, group | own, hangs)
-        )
+        arguments = (jobs, options, log, group | own, rank, rank + 1 == ranks)
+        process = get_context("fork").Process(target=train_hanging, args=arguments)
         process.start()
         running.append(process)
-    running[0].join(100)
+    running[0].join(LIMIT)
     for process in running:
         process.kill()
-        process.join(100)
+        process.join()
     return [process.exitcode for process in running]
 
 
-def train_hanging(jobs, options, log, environment, hangs):
+def train_hanging(jobs, options, log, environment, rank, hangs):
+    """Train; process 0 has two seconds of patience while it stands for good, and all there is while it is slow."""
     os.environ.update(environment)
     logging.basicConfig(filename=log, level=logging.INFO, force=True)
-    fed = ViewFeed.batches
+    fed, end_if_hung, told = ViewFeed.batches, watching.Watch._end_if_hung, Path(log).with_name("no images")
 
     def batches(self, requests):
         for number, batch in enumerate(fed(self, requests)):
             if hangs and number == 30:
-                images_that_never_come()
+                images_that_never_come(told)
             yield batch
 
-    ViewFeed.batches = batches
+    def end_where_it_stands(watch, now):
+        stands = told.exists() and is_within("images_that_never_come" if hangs else "all_reduce")
+        watch.patience = Patience(2, 2) if rank == 0 and stands else Patience(LIMIT, LIMIT)
+        end_if_hung(watch, now)
+
+    ViewFeed.batches, watching.Watch._end_if_hung = batches, end_where_it_stands
     with ended_if_hung():
         train_runs(jobs, options)
 
 
+def is_within(function: str) -> bool:
+    """Is the main thread in a function of this name?"""
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame is not None
+
+
 def test_a_training_that_gets_no_images_ends_and_goes_on_in_the_next_try(tmp_path):
     job, log = job_of(tmp_path, epochs=12), tmp_path / "log"
-    options = replace(OPTIONS, hang_seconds=2, checkpoint_steps=10)
+    options = replace(OPTIONS, checkpoint_steps=10)
     assert in_processes([job], options, log, 1) == [STATUS]
     text = log.read_text()
     assert "no step for too long: it hangs" in text and "in images_that_never_come" in text
@@ -151,7 +180,7 @@ def test_a_training_that_gets_no_images_ends_and_goes_on_in_the_next_try(tmp_pat
 
 def test_a_process_that_waits_for_another_one_ends_too(tmp_path):
     job, log = job_of(tmp_path, epochs=12), tmp_path / "log"
-    ended = in_processes([job], replace(OPTIONS, gpus=2, hang_seconds=2), log, 2)
+    ended = in_processes([job], replace(OPTIONS, gpus=2), log, 2)
     assert ended[0] == STATUS
     assert "in all_reduce" in log.read_text()
     assert [*(job.out / "state").glob("tracebacks-*.txt")] and not lock_of(job.out).exists()
