@@ -1,8 +1,13 @@
 """Several processes train one run as one process does; those here talk by gloo, on the CPU."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -13,9 +18,9 @@ from neuroscaling.core.records import read_run
 from neuroscaling.study.recipes import Recipe
 from neuroscaling.study.run_table import RunJob
 from neuroscaling.study.sections.training_options import TrainingOptions
-from neuroscaling.training.job import train_runs
+from neuroscaling.training.job import train_runs, written_job
 from neuroscaling.training.schedule import StepPlan
-from tests.crash.test_training_resume import interrupt, start
+from tests.support import waiting_group
 from tests.support.digit_runs import digit_run, digit_subset
 from tests.support.photographs import photograph_run, photographs
 
@@ -40,6 +45,9 @@ RUNS = {
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+ROOT = Path(__file__).parents[2]
+LIMIT = 600.0
+"""Seconds after which a job hangs."""
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +90,38 @@ def test_two_processes_give_the_curves_of_one(trained, name):
     assert histories[name, 1]["images_seen"] == histories[name, 2]["images_seen"]
 
 
-def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path, monkeypatch):
+@contextmanager
+def by_two_processes(jobs, folder, waits_after=10**9):
+    """A job of two processes, which stand after a step until they are told to stop, and its log."""
+    file, log = folder / "jobs.json", folder / "log"
+    file.write_text(written_job(jobs, replace(OPTIONS, checkpoint_steps=4, gpus=2)))
+    command = [sys.executable, "-m", waiting_group.__name__, str(file)]
+    environment = os.environ | {waiting_group.STEP: str(waits_after)}
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=ROOT)
+    try:
+        yield process, log
+    finally:
+        process.terminate()  # where a test fails: torchrun ends its processes
+        process.wait(LIMIT)
+
+
+def wait_until(condition, process, log):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end, log.read_text()
+        time.sleep(0.05)
+
+
+def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path):
     run = digit_run("vit_w16", k=30, epochs=6)
     subset, out = digit_subset(tmp_path, run), tmp_path / "two"
-    process = start([RunJob(run, subset, out)], tmp_path, every=4, gpus=2)
-    assert interrupt(process, out, signal.SIGTERM, 8) == 128 + signal.SIGTERM
+    with by_two_processes([RunJob(run, subset, out)], tmp_path, waits_after=10) as (process, log):
+        wait_until(lambda: any((out / "state").glob("step-*8.state")), process, log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT) == 128 + signal.SIGTERM, log.read_text()
     saved = [int(path.stem.removeprefix("step-")) for path in (out / "state").glob("step-*.state")]
-    assert max(saved) >= 8 and not lock_of(out).exists()
+    assert 8 < max(saved) <= 11 and not lock_of(out).exists()
     train_runs([RunJob(run, subset, out)], OPTIONS)  # by one process now: the number is no part of a run
     train_runs([RunJob(run, subset, tmp_path / "one")], OPTIONS)
     losses = [pq.read_table(folder / "history.parquet")["train_loss"].to_pylist() for folder in (out, tmp_path / "one")]
@@ -101,13 +134,11 @@ def test_two_processes_leave_a_run_that_another_driver_makes_for_the_end_and_wai
         RunJob(replace(digit_run(k=3, epochs=1, warmup_epochs=0), run=name), None, tmp_path / name) for name in "ab"
     ]
     jobs = [RunJob(job.run, digit_subset(tmp_path, job.run), job.out) for job in jobs]
-    with held(jobs[0].out, "it"):
-        process = start(jobs, tmp_path, gpus=2)
-        while "waiting for run a" not in (tmp_path / "log").read_text():
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
-        assert [(job.out / "run.json").is_file() for job in jobs] == [False, True]
-    assert process.wait(120) == 0
+    with by_two_processes(jobs, tmp_path) as (process, log):
+        with held(jobs[0].out, "it"):
+            wait_until(lambda: "waiting for run a" in log.read_text(), process, log)
+            assert [(job.out / "run.json").is_file() for job in jobs] == [False, True]
+        assert process.wait(LIMIT) == 0, log.read_text()
     assert read_run(jobs[0].out / "run.json").status == "done"
 
 
