@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.support.cpu_seconds", "tests.support.repeatable"]
+pytest_plugins = ["tests.support.cpu_seconds", "tests.support.own_logging", "tests.support.repeatable"]
 ROOT = Path(__file__).parents[1]
 # Folders with files that take a minute or more: they begin first, and many short files come last, so that both
 # processes of `make test` end together.

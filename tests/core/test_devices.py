@@ -7,6 +7,7 @@ import torch
 
 from neuroscaling.core.errors import DataError, StudyError
 from neuroscaling.core.machine import device_of
+from neuroscaling.training import setup
 from neuroscaling.training.setup import chosen_device
 
 
@@ -23,6 +24,7 @@ def test_devices_by_name():
 def test_a_job_whose_gpu_is_not_found_says_that_it_trains_on_the_cpu(monkeypatch, caplog):
     for key in ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(key, raising=False)
+    setup._warn_of_cpu.cache_clear()  # it is said once a process
     assert chosen_device(None).type == "cpu" and caplog.text == ""
     monkeypatch.setenv("SLURM_JOB_GPUS", "3")
     with caplog.at_level(logging.WARNING):

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,8 @@ from neuroscaling.core import leases
 from neuroscaling.core.lease_holders import holder_from
 from neuroscaling.core.leases import Held, LeaseLost, held, holder_in, is_held, lock_of
 
+LIMIT = 600.0
+"""Seconds after which something hangs."""
 HOLDER = """
 import errno, fcntl, sys, time
 from pathlib import Path
@@ -111,10 +114,15 @@ def test_a_lease_is_respected_while_its_holder_lives_and_not_longer(tmp_path, ho
     assert not lock_of(path).exists()
 
 
-def test_who_waits_says_for_whom_and_finds_what_was_made(tmp_path, holder, caplog):
+def test_who_waits_says_for_whom_and_finds_what_was_made(tmp_path, holder, caplog, monkeypatch):
     caplog.set_level("INFO")
-    process = holder()
-    threading.Timer(0.3, process.stdin.close).start()
+    process, tell = holder(), leases._Watch.tell
+
+    def telling(watch, what):
+        tell(watch, what)
+        process.stdin.close()  # the holder makes it, once somebody waits
+
+    monkeypatch.setattr(leases._Watch, "tell", telling)
     with held(tmp_path / "a", "layer choices of resnet18"):
         assert (tmp_path / "a").read_text() == "made"
     (message,) = [m for m in caplog.messages if m.startswith("waiting for layer choices of resnet18")]
@@ -136,9 +144,10 @@ def test_between_two_names_of_one_machine_the_kernel_decides(tmp_path, holder):
 
 
 def test_between_two_namespaces_of_processes_the_lock_decides(tmp_path, holder):
-    if subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True).returncode:
+    before = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*before, "true"], capture_output=True).returncode:
         pytest.skip("a namespace of processes can't be made here")
-    process = holder(before=["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
+    process = holder(before=before)
     assert holder_in(lock_of(tmp_path / "a")).pid < 10
     with pytest.raises(Held), held(tmp_path / "a", "it", wait=False):
         pass
@@ -174,12 +183,12 @@ def test_processes_of_others_that_the_kernel_hides_are_not_dead(tmp_path, holder
         before = ["unshare", "--mount", "sh", "-c", f'{hidden} && exec {user} "$@"', "sh"]
         with held(shared / "a", "it"):
             other = begin(HIDDEN, shared / "a", os.getpid(), before=before)
-            assert other.communicate(timeout=60) == ("held\n", "")
+            assert other.communicate(timeout=LIMIT) == ("held\n", "")
         process = holder(where=shared)
         process.kill()
         process.wait()
         other = begin(HIDDEN, shared / "a", process.pid, before=before)
-        assert other.communicate(timeout=60)[0] == "taken\n"
+        assert other.communicate(timeout=LIMIT)[0] == "taken\n"
     finally:
         shutil.rmtree(shared)
 
@@ -198,7 +207,7 @@ def test_a_holder_on_another_machine_is_believed_while_its_heart_beats(tmp_path,
     lock_of(path).write_bytes(content)
     as_another(path, boot="another", host="node7", flocked=False)
     clock = [now]
-    monkeypatch.setattr(leases.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     watch = leases._Watch(lock_of(path))
     with leases._opened(lock_of(path)) as descriptor:
 
@@ -215,7 +224,7 @@ def test_a_beating_heart_touches_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "HEARTBEAT", 0.01)
     with held(tmp_path / "a", "it"):
         before = lock_of(tmp_path / "a").stat().st_mtime_ns
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIMIT
         while lock_of(tmp_path / "a").stat().st_mtime_ns == before:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -255,7 +264,7 @@ def test_of_five_that_take_over_at_once_one_makes_it(tmp_path, holder, how):
     dead.kill()
     dead.wait()
     for maker in makers:
-        _, said_of_it = maker.communicate(timeout=60)
+        _, said_of_it = maker.communicate(timeout=LIMIT)
         assert maker.returncode == 0, said_of_it
     assert made.read_text() == "made\n"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "made.txt"]

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,8 @@ from neuroscaling.core.watching import Counted, Standing, Watch, watched_lease, 
 def clock(monkeypatch):
     """Seconds that only the test lets pass, and the hangs that a watch would have ended the process for."""
     now = SimpleNamespace(seconds=1000.0, hung=[])
-    monkeypatch.setattr(core_watching.time, "monotonic", lambda: now.seconds)
+    # Of this module alone: other threads of the process have their own time.
+    monkeypatch.setattr(core_watching, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     monkeypatch.setattr(core_watching, "tell_and_end", lambda problem, traces, last: now.hung.append(problem.value))
     return now
 
@@ -206,7 +208,7 @@ def test_who_waits_for_another_process_does_not_hang(clock, tmp_path, monkeypatc
             lock_of(path).unlink()
 
     with held(path, "a ceiling"), counting(tally):
-        monkeypatch.setattr(leases.time, "sleep", passed)
+        monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=time.monotonic, sleep=passed))
         with held(path, "a ceiling"):
             assert len(waited) == 5 and clock.hung == []
         passing(clock, watch, 40)

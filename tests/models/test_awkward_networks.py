@@ -16,6 +16,7 @@ from neuroscaling.activations.networks import normalise
 from neuroscaling.activations.zarr_reading import open_store
 from neuroscaling.cli.deep_checks import deep_problems
 from neuroscaling.core.errors import DataError, NeuroscalingError, StudyError
+from neuroscaling.core.installation import PIPELINE
 from neuroscaling.models.batch_independence import TOLERANCE, company_problems
 from neuroscaling.models.build import build, skeleton
 from neuroscaling.models.capture import probe
@@ -331,7 +332,7 @@ def test_a_sound_network_of_a_library_is_tried_out_once(tmp_path, monkeypatch):
 
 def test_checking_a_study_of_the_zoo_takes_no_torch(tmp_path):
     """It runs at every start of the workflow: networks of the zoo are known to be sound."""
-    study = Path("config/studies/demo.yaml").resolve()
+    study = PIPELINE / "config/studies/demo.yaml"
     code = (
         "import sys\nfrom neuroscaling.cli.main import main\n"
         f"sys.exit(main(['check', {str(study)!r}]) or ('torch' in sys.modules))"

@@ -135,7 +135,7 @@ def test_what_a_job_makes_or_reads_stays_and_the_holder_is_named(store, capsys, 
         assert main([*arguments, "--delete"]) == 1
         out, err = capsys.readouterr()
         assert files(store) == before
-        assert out == "nothing\n" and f"process {os.getpid()}" not in err and "a job makes it or reads" in err
+        assert out == "nothing\n" and f"process {os.getpid()} of" not in err and "a job makes it or reads" in err
     assert main([*arguments, "--delete"]) == 0
 
 

@@ -31,7 +31,8 @@ def clock(monkeypatch):
         now.seconds += now.saving
         now.saved.append((step, state))
 
-    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now.seconds)
+    # Of this module alone: other threads of the process have their own time.
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     monkeypatch.setattr(checkpoints, "save_state", save_state)
     monkeypatch.setattr(checkpoints, "snapshot", lambda training, definition: definition)
     monkeypatch.setattr(checkpoints, "is_sound", lambda training: now.sound)

@@ -48,7 +48,7 @@ def no_group(monkeypatch):
 
 def test_a_job_with_another_groups_variables_trains_alone_and_says_what_it_found():
     command = [sys.executable, "-c", ALONE, json.dumps(LEFT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.splitlines() == ["1 1 0 1 cpu"] * len(LEFT)
     told = [line for line in done.stderr.splitlines() if "which trains alone" in line]
     assert len(told) == len(LEFT) and "WORLD_SIZE=4, RANK=0 is not heeded" in told[1] and "RANK=none" in told[3]
@@ -98,7 +98,7 @@ def store_at(options):
     """The store where the launchers of a job meet, as they reach it."""
     (end,) = (option for option in options if option.startswith("--rdzv-endpoint="))
     host, port = end.partition("=")[2].split(":")
-    return TCPStore(host, int(port), is_master=False, timeout=timedelta(seconds=10))
+    return TCPStore(host, int(port), is_master=False, timeout=timedelta(minutes=10))
 
 
 def test_two_jobs_on_one_host_meet_apart_and_the_end_of_one_leaves_the_other():
