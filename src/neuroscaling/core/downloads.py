@@ -140,10 +140,12 @@ def few_at_once(folder: Path, at_once: int = AT_ONCE) -> Iterator[None]:
     with ExitStack() as stack:
         while True:
             for i in range(at_once):
-                with suppress(Held):
+                try:
                     stack.enter_context(held(folder / f"download-{i}", "a place to download", wait=False))
-                    yield
-                    return
+                except Held:
+                    continue
+                yield
+                return
             time.sleep(PAUSE_S)
 
 
