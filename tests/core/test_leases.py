@@ -131,9 +131,9 @@ def test_who_waits_says_for_whom_and_finds_what_was_made(tmp_path, holder, caplo
 
 def test_between_two_names_of_one_machine_the_kernel_decides(tmp_path, holder):
     """Containers and cloud machines have names of their own; the kernel's start tells which machine it is."""
-    if subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode:
-        pytest.skip("a namespace of host names can't be made here")
     before = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+    if subprocess.run([*before, "true"], capture_output=True).returncode:
+        pytest.skip("a namespace of host names can't be made here")
     process = holder(before=before)
     with pytest.raises(Held, match="on elsewhere"), held(tmp_path / "a", "it", wait=False):
         pass

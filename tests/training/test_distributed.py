@@ -84,9 +84,10 @@ def job_of(folder, name, processes):
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_give_the_curves_of_one(trained, name):
     histories = trained[0]
-    for column in ("train_loss", "val_loss", "val_accuracy"):
+    of_an_image = 1.5 / 359  # whose two likeliest classes are equal but for rounding
+    for column, tolerance in (("train_loss", 0), ("val_loss", 0), ("val_accuracy", of_an_image)):
         one, two = ([x for x in histories[name, n][column] if x is not None] for n in (1, 2))
-        assert two == pytest.approx(one, rel=1e-5), column
+        assert two == pytest.approx(one, rel=1e-5, abs=tolerance), column
     assert histories[name, 1]["images_seen"] == histories[name, 2]["images_seen"]
 
 

@@ -69,7 +69,8 @@ def test_training_learns_and_writes_what_the_format_says(tmp_path):
     ]
     assert history["epoch"] == [0, 1, 2, 3, 4] and history["images_seen"] == [0, 300, 600, 900, 1200]
     assert history["step"] == [0, 5, 10, 15, 20]
-    assert history["train_loss"][4] < 0.5 * history["train_loss"][1] and history["val_accuracy"][4] > 0.6
+    assert history["train_loss"][4] < 0.5 * history["train_loss"][1]
+    assert history["val_accuracy"][4] > 0.4  # .64 here; .1 by chance, and rounding moves some of 359 images
     assert record["acc"] == history["val_accuracy"][4] and record["n_classes"] == 10
     assert (record["n_samples"], record["n_epochs"], record["n_samples_seen"]) == (300, 4, 1200)
     assert record["macs"] == count("resnet_w8")["macs"] and record["flops"] == 2 * record["macs"]
