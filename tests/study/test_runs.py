@@ -1,5 +1,6 @@
 """Names of runs: equal for equal weights, other for other ones, wherever they lie."""
 
+import math
 import os
 
 import pytest
@@ -135,15 +136,23 @@ def counted(monkeypatch):
     return read
 
 
-def test_weights_are_read_for_their_checksum_once(tmp_path, counted):
+def rewritten(file, content):
+    """The same size and date, and another date of its entry, once the clock of the disk has gone on."""
+    before = os.stat(file).st_ctime_ns
+    while os.stat(file).st_ctime_ns == before:
+        file.write_bytes(content)
+        os.utime(file, (1e9, 1e9))
+
+
+def test_weights_are_read_for_their_checksum_once(tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(hashing, "SETTLED_SECONDS", -math.inf)  # as if all were written long ago
     file, cache = tmp_path / "w.pt", tmp_path / "cache"
     file.write_bytes(b"weights")
     os.utime(file, (1e9, 1e9))
     first = hashing.kept_sha256(file, cache)
     assert hashing.kept_sha256(file, cache) == first
     assert len(counted) == 1
-    file.write_bytes(b"another")
-    os.utime(file, (1e9, 1e9))  # its size and time are as they were
+    rewritten(file, b"another")
     assert hashing.kept_sha256(file, cache) != first
     for kept in (cache / "sha256").iterdir():
         kept.write_text('{"sha256": 3}')
@@ -151,8 +160,11 @@ def test_weights_are_read_for_their_checksum_once(tmp_path, counted):
     assert len(counted) == 3
 
 
-def test_the_checksum_of_a_file_that_was_just_written_is_not_kept(tmp_path):
+@pytest.mark.parametrize("date", [None, (1e9, 1e9)], ids=["written", "copied with its date"])
+def test_the_checksum_of_a_file_that_came_just_now_is_not_kept(tmp_path, monkeypatch, date):
+    monkeypatch.setattr(hashing, "SETTLED_SECONDS", 1e6)  # so that now is not over before it is looked at
     (tmp_path / "w.pt").write_bytes(b"weights")
+    os.utime(tmp_path / "w.pt", date)
     hashing.kept_sha256(tmp_path / "w.pt", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

@@ -1,5 +1,6 @@
 """Jobs find what the driver wrote down for them, and nothing of another start."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,17 @@ def test_a_start_is_that_of_its_own_snakefile(start):
     assert read_start("/clone/Snakefile") is not None and read_start("/other/Snakefile") is None
 
 
-def test_equal_starts_share_a_folder_and_one_former_start_stays(start):
-    first = start("a")
-    assert start("a").folder == first.folder
-    folders = [start(name).folder for name in "bcd"]
-    assert {path.name for path in start_records.STARTS.iterdir()} == set(folders[-2:])
+@pytest.mark.parametrize("names", ["aabcd", "abac", "abb"])
+def test_equal_starts_share_a_folder_and_one_former_start_stays(start, names):
+    """Whatever the dates of their folders say: starts that follow each other at once have one date."""
+    folders = []
+    for date, name in zip(range(len(names), 0, -1), names, strict=True):
+        folders.append(start(name).folder)
+        os.utime(start_records.STARTS / folders[-1], (date, date))
+    assert len(set(folders)) == len(set(names))
+    present, former = list(dict.fromkeys(reversed(folders)))[:2]
+    assert {path.name for path in start_records.STARTS.iterdir()} == {present, former}
+    assert read_start("/clone/Snakefile").folder == present
 
 
 def test_a_damaged_record_is_refused(start):

@@ -69,7 +69,8 @@ def key_of(definition: Mapping[str, Any]) -> str:
 
 
 SETTLED_SECONDS = 2.0
-"""Seconds since its last change after which a file's times would tell of another one: clocks of disks are coarse."""
+"""Seconds since its last change, of content or entry, after which a file's times would tell of another one: clocks of
+disks are coarse."""
 
 
 def kept_sha256(path: str | Path, cache: Path | None) -> str:
@@ -88,7 +89,8 @@ def kept_sha256(path: str | Path, cache: Path | None) -> str:
     if kept and (found := _kept_digest(kept, seen)):
         return found
     found = _folder_sha256(path, files) if path.is_dir() else file_sha256(path)
-    if kept and time.time() - max((stat.st_mtime for stat in stats), default=0) > SETTLED_SECONDS:
+    changed = max((max(stat.st_mtime, stat.st_ctime) for stat in stats), default=0)
+    if kept and time.time() - changed > SETTLED_SECONDS:
         with suppress(OSError, DataError):
             write_json(kept, {"seen": seen, "sha256": found})
     return found

@@ -28,8 +28,6 @@ CODE, STARTS, START = PRIVATE / "_code", PRIVATE / "_starts", PRIVATE / "_start.
 FORMAT, JOBS_FORMAT = "start/1", "jobs-of-start/1"
 AGAIN = "start the study again"
 RULES_FILE = "rules.smk"
-KEPT = 2
-"""How many starts stay: the present one and the one before."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def write_start(
 ) -> Start:
     """Write down a start, and name it as the present one. rules: a Snakefile.
 
-    Of former starts the last one stays.
+    Of former starts the last one stays: a job that read it just now goes on with it.
     """
     shares: dict[str, dict[str, str]] = {}
     for (rule, wildcards), job in jobs:
@@ -120,9 +118,19 @@ def write_start(
             for name, content in contents.items():
                 write_record(temporary / name, content)
     start = Start(snakefile, str(code), folder.name, study, to_text(dict(config)), installed(KEY_PACKAGES))
+    before = _present_folder()
     write_record(START, {FORMAT_KEY: FORMAT, **asdict(start)})
-    _sweep(folder)
+    if before not in (None, folder.name):
+        _sweep({before, folder.name})
     return start
+
+
+def _present_folder() -> str | None:
+    """The folder of the present start, whichever Snakefile it is of; None where no file tells."""
+    try:
+        return str(read_record(START, FORMAT, AGAIN)["folder"])
+    except (DataError, KeyError):
+        return None
 
 
 def read_start(snakefile: str) -> Start | None:
@@ -158,7 +166,8 @@ def _share(key: str) -> str:
     return f"{hashlib.sha256(key.encode()).hexdigest()[:2]}.json"
 
 
-def _sweep(used: Path) -> None:
-    others = [path for path in STARTS.glob("*") if path.is_dir() and path.name != used.name]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
+def _sweep(used: set[str | None]) -> None:
+    """Remove the starts that are not `used`. Their dates would not tell which came last: clocks of disks are coarse."""
+    for path in STARTS.iterdir():
+        if path.name not in used:
+            shutil.rmtree(path, ignore_errors=True)
