@@ -1,12 +1,17 @@
 """`neuroscaling run` starts Snakemake with the right options, passes Ctrl-C on, and says what failed and why."""
 
 import argparse
+import contextlib
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -126,8 +131,9 @@ def test_signals_reach_the_driver_and_all_it_started_once(tmp_path: Path):
         f"    open({str(noted)!r}, 'a').write(f'{{len(sys.argv)}} {{number}}\\n'); sys.exit(1)\n"
         "signal.signal(signal.SIGINT, note)\n"
         "inner = len(sys.argv) > 1 or subprocess.Popen([sys.executable, __file__, 'inner'])\n"
-        "print('ready', file=open(sys.argv[0] + '.ready', 'a'))\n"
-        "try: time.sleep(60)\n"
+        "try:\n"
+        "    print('ready', file=open(sys.argv[0] + '.ready', 'a'))\n"
+        "    time.sleep(600)\n"
         "finally: inner is True or inner.wait()\n"
     )
     script = tmp_path / "driver.py"
@@ -136,19 +142,56 @@ def test_signals_reach_the_driver_and_all_it_started_once(tmp_path: Path):
     def press() -> None:
         ready = Path(f"{script}.ready")
         while not (ready.is_file() and ready.read_text().count("ready") == 2):
-            pass
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     # Tests that a shell starts in the background ignore Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        threading.Thread(target=press).start()
+        threading.Thread(target=press, daemon=True).start()
         assert supervised([sys.executable, str(script)]) == 130
         assert sorted(noted.read_text().split("\n")) == ["", "1 2", "2 2"]
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
     assert supervised([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+
+
+def test_a_signal_at_any_line_is_passed_on_once_at_most(monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C while each line of `supervised` is about to run, from where the command is started."""
+    first, *_ = [line for line, text in source_lines(supervised) if "subprocess.Popen" in text]
+    sent: dict[int, int] = {}
+    for line, _ in source_lines(supervised):
+        if line < first:
+            continue
+        sent[line], left = 0, [signal.SIGINT]
+
+        def counted(group: int, number: int, line: int = line) -> None:
+            sent[line] += 1
+
+        def pressed(frame: FrameType, event: str, _: object, line: int = line, left: list[int] = left) -> object:
+            if frame.f_code is not supervised.__code__:
+                return None
+            if event == "line" and frame.f_lineno == line and left:
+                os.kill(os.getpid(), left.pop())
+            return pressed
+
+        monkeypatch.setattr(os, "killpg", counted)
+        before, traced = signal.signal(signal.SIGINT, signal.default_int_handler), sys.gettrace()
+        sys.settrace(pressed)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):  # where it is no longer handled here
+                supervised(["true"])
+        finally:
+            sys.settrace(traced)
+            signal.signal(signal.SIGINT, before)
+    assert set(sent.values()) == {0, 1} and sent[first] == 1
+
+
+def source_lines(function: Callable) -> list[tuple[int, str]]:
+    """The lines of a function, each with its number in its file."""
+    lines, first = inspect.getsourcelines(function)
+    return list(enumerate(lines, first))
 
 
 def test_failures_have_their_name_their_reason_and_their_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

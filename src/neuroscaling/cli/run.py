@@ -112,10 +112,13 @@ def supervised(command: Sequence[str]) -> int:
     this process ignores (SIGHUP under nohup) they ignore too. Returns the exit status, or 128 + n after signal n.
     """
     received: list[int] = []
+    early: list[int] = []
     groups: list[int] = []
 
     def pass_on(number: int, frame: object = None) -> None:
         received.append(number)
+        if not groups:
+            early.append(number)
         for group in groups:
             with suppress(ProcessLookupError):
                 os.killpg(group, number)
@@ -127,8 +130,8 @@ def supervised(command: Sequence[str]) -> int:
     try:
         with subprocess.Popen(command, env=with_library(), process_group=0) as process:
             groups.append(process.pid)
-            for early in tuple(received):
-                os.killpg(process.pid, early)
+            while early:  # what came before there was a group
+                os.killpg(process.pid, early.pop(0))
             status = process.wait()
             groups.clear()
     finally:
