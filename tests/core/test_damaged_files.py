@@ -199,7 +199,10 @@ def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, name):
 
 
 @given(text=st.text() | st.binary().map(lambda content: content.decode("latin-1")))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 def test_any_text_is_json_or_refused(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))

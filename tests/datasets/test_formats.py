@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import pickle
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -205,9 +206,12 @@ def test_the_fingerprint_of_a_file_list_follows_labels_and_bytes(lists, tmp_path
     assert fingerprint("other", lists, None) == first
     train = (tmp_path / "train.txt").read_text()
     (tmp_path / "train.txt").write_text(train.replace("three.png\tdog", "three.png\tcat"))
+    os.utime(tmp_path / "train.txt", ns=(1, 1))  # a date that differs for certain
     relabelled = fingerprint("some", lists, tmp_path / "cache")
     (tmp_path / "train.txt").write_text(train)
     save(tmp_path / "three.png", 77)
+    for name in ("train.txt", "three.png"):
+        os.utime(tmp_path / name, ns=(2, 2))
     assert len({first, relabelled, fingerprint("some", lists, tmp_path / "cache")}) == 3
 
 

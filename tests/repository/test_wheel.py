@@ -38,7 +38,7 @@ class User:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=300,
+            timeout=800,
         )
 
     def neuroscaling(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -152,7 +152,7 @@ def served(tmp_path):
     """The workflow as a web server has it, and the server's address."""
     site = tmp_path / "site"
     for part in ("workflow", "config", "envs"):
-        shutil.copytree(ROOT / part, site / part)
+        shutil.copytree(ROOT / part, site / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", site)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
     thread = threading.Thread(target=server.serve_forever)

@@ -145,7 +145,7 @@ def test_processes_that_prepare_one_set_at_once_make_it_once(tmp_path: Path):
     command = [sys.executable, "-c", RACE, str(root), str(out)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     jobs = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [(job.communicate(timeout=60)[1], job.returncode) for job in jobs] == [("", 0)] * 3
+    assert [(job.communicate(timeout=600)[1], job.returncode) for job in jobs] == [("", 0)] * 3
     assert {path.name for path in out.parent.iterdir()} == {"set", "set.made"}
     assert Path(f"{out}.made").read_text() == "xxx"  # each of the three images once
     assert sorted(image_files(out)) == ["a", "b", "c"]

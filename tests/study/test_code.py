@@ -48,7 +48,8 @@ def fingerprint(tmp_path, monkeypatch):
         return code_fingerprints.code_fingerprint(script)
 
     take.script = script
-    return take
+    yield take
+    code_fingerprints._files.cache_clear()
 
 
 def test_comments_docstrings_and_layout_do_not_count(fingerprint):

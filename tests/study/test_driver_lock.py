@@ -75,8 +75,7 @@ def test_a_driver_of_another_host_is_dead_when_it_is_silent(tmp_path, monkeypatc
     at_the_end = []
     monkeypatch.setattr(atexit, "register", at_the_end.append)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver_lock, "SILENCE", 0.5)
-    monkeypatch.setattr("neuroscaling.core.leases.LEASE", 0.2)
+    monkeypatch.setattr("neuroscaling.core.leases.LEASE", 0.2)  # `SILENCE` stays: a slow look must not end the waiting
     lock = lock_of(driver_lock.DRIVER)
     lock.parent.mkdir(parents=True)
     lock.write_text(json.dumps(asdict(replace(this_process(flocked=False), host="login2", boot="another"))))

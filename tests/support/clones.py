@@ -12,12 +12,13 @@ def copy_clone(folder: Path) -> None:
     """Put the workflow into `folder`, which may be there already, as a user's clone is.
 
     Its bytecode comes along, dates and all: otherwise each clone compiles the library anew, which takes seconds of the
-    processor. What another process is writing just now, under a name that ends in digits, is left out.
+    processor. What another process is writing just now, under a temporary name, is left out.
     """
+    ignore = shutil.ignore_patterns("*.pyc.*", "*.partial", "*.egg-info")
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*", "*.egg-info"))
+            shutil.copytree(ROOT / part, folder / part, ignore=ignore)
         else:
             shutil.copy(ROOT / part, folder / part)
 
