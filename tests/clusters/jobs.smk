@@ -10,4 +10,4 @@ rule made:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 90 * attempt,
     shell:
-        "echo {resources.mem_mb} >>{wildcards.job}.tries; sleep 60; touch {output}"
+        "echo {resources.mem_mb} >>{wildcards.job}.tries; sleep 3600; touch {output}"

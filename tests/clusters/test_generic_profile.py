@@ -11,7 +11,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ import yaml
 
 from neuroscaling.cli.run import profile_named
 from tests.support.doc_blocks import ROOT, blocks
+from tests.support.processes import LIMIT, wait_for
 from tests.workflow.test_own_table import write_rows
 
 PROFILE = ROOT / "profiles/generic"
@@ -143,13 +143,22 @@ def test_a_job_runs_as_long_as_the_queue_knows_it_or_is_silent(command, tmp_path
     assert state(tmp_path) == "failed" and state(tmp_path, "None") == "failed"
 
 
-def wait_for(condition, output: Path) -> None:
-    """Wait until `condition` holds."""
-    for _ in range(300):
-        if condition():
-            return
-        time.sleep(0.2)
-    raise AssertionError(output.read_text())
+def test_a_job_that_ends_between_two_looks_is_heard(tmp_path):
+    """The file is looked for first; the job ends, and the queue does not know it any more."""
+    stand_in(tmp_path, "qconf", "")
+    stand_in(tmp_path, "qstat", "Following jobs do not exist: \n7")
+    (tmp_path / ".snakemake/cluster").mkdir(parents=True)
+    with (tmp_path / "bin/qstat").open("a") as file:
+        file.write("echo 0 > .snakemake/cluster/7\n")
+    assert state(tmp_path) == "success"
+
+
+def test_a_job_that_the_queue_knows_again_has_its_time_anew(tmp_path):
+    stand_in(tmp_path, "qconf", "")
+    for answer, is_gone in (("Following jobs do not exist: \n7", True), (KNOWN["qconf"], False)):
+        stand_in(tmp_path, "qstat", answer)
+        assert state(tmp_path, minutes="1") == "running"
+        assert (tmp_path / ".snakemake/cluster/7.gone").exists() is is_gone
 
 
 @pytest.fixture
@@ -186,11 +195,13 @@ def test_a_cancelled_job_is_tried_again_with_more_and_ends_with_the_driver(start
     """The second try ends with Ctrl-C of the driver."""
     work = tmp_path / "work"
     driver, output = start("-m", "snakemake", "a.made", "--snakefile", HERE / "jobs.smk", "--workflow-profile", "none")
-    wait_for((work / "a.tries").exists, output)
+    wait_for((work / "a.tries").exists, output.read_text)
     subprocess.run([tmp_path / "qdel", "1"], env=os.environ | {"QUEUE": str(tmp_path)}, check=True)
-    wait_for(lambda: (work / "a.tries").read_text().split() == ["1000", "2000"], output)
+    wait_for(lambda: (work / "a.tries").read_text().split() == ["1000", "2000"], output.read_text)
+    # It cancels the jobs that it follows.
+    wait_for(lambda: "2" in (tmp_path / "asked").read_text().split(), output.read_text)
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(60) != 0
+    assert driver.wait(LIMIT) != 0
     options = (tmp_path / "submitted").read_text().splitlines()
     assert len(options) == 2 and "mem_free=500M,h_rt=0:90:0,gpu=1 -pe smp 2" in options[0]
     assert "mem_free=1000M,h_rt=0:180:0" in options[1], "the second try asks for more"
@@ -206,7 +217,7 @@ def test_a_job_of_a_study_finds_what_the_driver_wrote_down_for_it(start, tmp_pat
     write_rows(tmp_path / "work/table.csv")
     made = "results/mine/fits/size.json"
     driver, output = start("-m", "neuroscaling.cli.main", "run", "mine.yaml", made)
-    assert driver.wait(200) == 0, output.read_text()
+    assert driver.wait(LIMIT) == 0, output.read_text()
     assert (tmp_path / "work" / made).is_file() and "neuroscaling.fits" in (tmp_path / "submitted").read_text()
 
 
