@@ -12,6 +12,7 @@ from neuroscaling.campaign.notify import Hooks, Notifier, command_of
 from neuroscaling.cli.main import main
 from neuroscaling.core.errors import StudyError
 from tests.support.campaign import campaign
+from tests.support.processes import wait_for
 
 ERROR = """Job stats:
 Error in rule train:
@@ -43,8 +44,7 @@ def test_the_first_failure_and_the_end_are_told_once_each(command):
     logs.mkdir(parents=True)
     with Notifier(command_of(command), "half") as notifier:
         (logs / "1.snakemake.log").write_text(ERROR)
-        while not notes_file.is_file():
-            pass
+        wait_for(notes_file.is_file)
         (logs / "1.snakemake.log").write_text(ERROR + ERROR.replace("jobid: 4", "jobid: 5"))
     notifier.ended(["", "half: 3 jobs done, 2 failed"], 1, 2)
     (failure, of_failure), (end, of_end) = notes()
