@@ -1,17 +1,18 @@
 """SIGKILL of the driver and of a training job: after a restart nothing is lost and the weights are the same."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from neuroscaling.core.leases import holder_in, lock_of
+from tests.support import waiting_network
+from tests.support.processes import LIMIT, kill_all, wait_for
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -20,20 +21,22 @@ STUDY = {
     "datasets": {"digits": {"format": "digits"}},
     "runs": [
         {
-            "archs": ["vit_w16"],
+            "archs": ["waiting_network:network@32"],
             "datasets": ["digits"],
             "recipe": "recipe.yaml",
             "samples_per_class": ["all"],
             "seeds": [0, 1],
         }
     ],
-    "training": {"checkpoint_seconds": 0.1},
+    "layers": {"waiting_network:network@32": {"candidates": ["2"], "readout": "5"}},
+    "training": {"checkpoint_seconds": 0.001},
 }
 
 
 def prepare(folder: Path, **training: int) -> Path:
-    """A working directory with a study of two trainings of some seconds each."""
+    """A working directory with a study of two trainings, which wait half-way while its file `wait` is there."""
     folder.mkdir()
+    shutil.copy(waiting_network.__file__, folder)
     recipe = yaml.safe_load((ROOT / "config/recipes/digits.yaml").read_text())
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"name": "killed", "epochs": 12}))
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"training": STUDY["training"] | training}))
@@ -57,40 +60,25 @@ def start(folder: Path) -> subprocess.Popen:
 
 
 def finish(folder: Path) -> str:
-    process = subprocess.run(command(), cwd=folder, capture_output=True, text=True, env=environment(), timeout=600)
+    process = subprocess.run(command(), cwd=folder, capture_output=True, text=True, env=environment(), timeout=LIMIT)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout + process.stderr
 
 
-def wait_for(condition, seconds: float = 600):
-    """The first true value of `condition`, polled; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("waited too long")
+def half_way(driver: subprocess.Popen, folder: Path, log: str = "") -> dict[Path, int]:
+    """Wait until both trainings have saved a state, or written `log`; their folders and processes."""
 
-
-def suspended(driver: subprocess.Popen, folder: Path, log: str = "") -> dict[Path, int]:
-    """Stop each of the two trainings half-way, however busy the machine; their folders and processes.
-
-    It is half-way once it has saved a state, or once it has written `log`.
-    """
-    found: dict[Path, int] = {}
-
-    def both() -> bool:
+    def both() -> dict[Path, int]:
         assert driver.poll() is None, (folder / "driver.log").read_text()
+        found = {}
         for run in folder.glob("store/runs/*"):
             logs = [path.read_text() for path in folder.glob(f"logs/train/*{run.name}*.log")]
             begun = any(log in text for text in logs) if log else any(run.glob("state/step-*.state"))
-            if run not in found and begun and (holder := holder_in(lock_of(run))):
-                os.kill(holder.pid, signal.SIGSTOP)
+            if begun and (holder := holder_in(lock_of(run))):
                 found[run] = holder.pid
-        return len(found) == 2
+        return found if len(found) == 2 else {}
 
-    wait_for(both)
+    found = wait_for(both)
     assert not weights(folder), "both must be half-way"
     return found
 
@@ -101,30 +89,24 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def folder(tmp_path):
-    """A working directory; whatever still runs there at the end, suspended or not, is killed."""
+    """A working directory; whatever still runs there at the end is killed."""
     yield prepare(tmp_path / "killed")
     kill_all(tmp_path / "killed")
 
 
-def kill_all(folder: Path) -> None:
-    for process in psutil.process_iter():
-        if process.pid != os.getpid() and belongs(process, folder):
-            process.kill()
-
-
 def test_driver_and_trainings_killed_then_one_training_then_restarted(folder, tmp_path):
+    (folder / waiting_network.FILE).write_text("0")
     driver = start(folder)
-    suspended(driver, folder)
+    half_way(driver, folder)
     driver.kill()
     kill_all(folder)
     driver.wait()
-    wait_for(lambda: not any(belongs(p, folder) for p in psutil.process_iter()))
 
     driver = start(folder)
-    (victim, its_process), (other, others_process) = suspended(driver, folder, "resumes at step").items()
+    (victim, its_process), (other, _) = half_way(driver, folder, "resumes at step").items()
     os.kill(its_process, signal.SIGKILL)
-    os.kill(others_process, signal.SIGCONT)
-    assert driver.wait(timeout=600) != 0
+    (folder / waiting_network.FILE).unlink()
+    assert driver.wait(LIMIT) != 0
     assert weights(folder).keys() == {other.name}, "the other training must have ended as usual"
     (kept,) = other.glob("weights-*")
     made = kept.stat().st_mtime_ns
@@ -138,10 +120,3 @@ def test_driver_and_trainings_killed_then_one_training_then_restarted(folder, tm
     whole = prepare(tmp_path / "whole", runs_per_job=2)
     finish(whole)
     assert weights(folder) == weights(whole)
-
-
-def belongs(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .lab import HERE, Driver, drive, kill_node, kill_processes, slurm, wait_until
+from tests.support.processes import LIMIT, wait_for
+
+from .lab import HERE, Driver, drive, kill_node, kill_processes, slurm
 
 # Ends the cluster also where the test session is killed: waits for the session's process, then stops what is left.
 WATCH = 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; [ ! -d "$2" ] || "$3" "$2"'
@@ -28,13 +30,13 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
     )
     try:
         started = subprocess.run(
-            [start, folder], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+            [start, folder], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT
         )
         if started.returncode:
             pytest.skip(f"Slurm can't be started here: {started.stdout[-800:]}")
         yield folder
     finally:
-        subprocess.run([stop, folder], timeout=60, check=True)
+        subprocess.run([stop, folder], timeout=LIMIT, check=True)
         for node in ("gpu1", "gpu2", "cpu1"):
             kill_processes(node)
         watch.terminate()
@@ -54,9 +56,7 @@ def start(cluster) -> Iterator[Callable[..., Driver]]:
     for driver in drivers:
         driver.kill()
     slurm("scancel", "--user=root")
-    wait_until(
-        lambda: not slurm("squeue", "--noheader", "--states=running,completing,pending"), 30, lambda: slurm("squeue")
-    )
+    wait_for(lambda: not slurm("squeue", "--noheader", "--states=running,completing,pending"), lambda: slurm("squeue"))
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,9 @@ def kill(cluster) -> Iterator[Callable[[str], None]]:
 
     yield kill_one
     for node in killed:
-        subprocess.run(["slurmd", "-N", node], check=True, timeout=20)
-        wait_until(
-            lambda n=node: slurm("sinfo", "-h", "-n", n, "-o", "%T").strip() == "idle", 40, lambda: slurm("sinfo", "-N")
-        )
+        subprocess.run(["slurmd", "-N", node], check=True, timeout=LIMIT)
+        state = ("sinfo", "-h", "-n", node, "-o", "%T")
+        wait_for(lambda state=state: slurm(*state).strip() == "idle", lambda: slurm("sinfo", "-N"))
 
 
 def why_not() -> str:
@@ -92,5 +91,5 @@ def why_not() -> str:
 def _alive() -> bool:
     """Whether the controller of a test cluster answers at its port."""
     with socket.socket() as connection:
-        connection.settimeout(2)
+        connection.settimeout(30)
         return connection.connect_ex(("127.0.0.1", 16817)) == 0

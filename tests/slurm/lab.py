@@ -5,14 +5,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tests.support.processes import LIMIT, wait_for
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+UNDER_WAY = ("PENDING", "RUNNING", "COMPLETING")
 MARK = "NEUROSCALING_SLURM_TEST"  # in the environment of all processes of the cluster's jobs
 
 
@@ -49,7 +50,7 @@ class Driver:
     @property
     def name(self) -> str:
         """The name that all jobs of this driver have."""
-        wait_until(lambda: "SLURM run ID: " in self.text or self.process.poll() is not None, 60, self.output.read_text)
+        wait_for(lambda: "SLURM run ID: " in self.text or self.process.poll() is not None, self.output.read_text)
         found = re.search(r"SLURM run ID: (\S+)", self.text)
         assert found, f"Snakemake did not begin:\n{self.text}"
         return found.group(1)
@@ -63,22 +64,27 @@ class Driver:
         ]
         return [job for job in found if rule in (None, job.rule) and state in (None, job.state)]
 
-    def wait_for(self, count: int, rule: str, state: str = "RUNNING", timeout: float = 90) -> list[Job]:
+    def wait_for(self, count: int, rule: str, state: str = "RUNNING") -> list[Job]:
         """Wait until as many jobs of a rule are in a state; returns them."""
-        wait_until(
-            lambda: len(self.jobs(rule, state)) >= count or self.process.poll() is not None, timeout, self.describe
-        )
-        found = self.jobs(rule, state)
+
+        def enough() -> list[Job]:
+            assert self.process.poll() is None, self.describe()
+            return found if len(found := self.jobs(rule, state)) >= count else []
+
+        found = wait_for(enough, self.describe)
         assert len(found) == count, self.describe()
         return found
 
-    def finish(self, timeout: float = 120) -> str:
+    def ended(self) -> int:
+        """Wait for the end of the driver, and of its jobs, of which it may hear before Slurm is through with them."""
+        wait_for(lambda: self.process.poll() is not None, self.describe)
+        if "SLURM run ID: " in self.text:
+            wait_for(lambda: not any(job.state in UNDER_WAY for job in self.jobs()), self.describe)
+        return self.process.returncode
+
+    def finish(self) -> str:
         """Wait for the end, which must be a good one; returns the output."""
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"not finished after {timeout} s\n{self.describe()}") from None
-        assert self.process.returncode == 0, self.describe()
+        assert self.ended() == 0, self.describe()
         return self.text
 
     def kill(self) -> None:
@@ -126,7 +132,7 @@ def user_environment() -> dict[str, str]:
 
 def slurm(*command: str) -> str:
     """Output of one of Slurm's commands."""
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
 
 
 def job_of(line: str) -> Job:
@@ -187,15 +193,6 @@ def command_lines(node: str) -> list[str]:
     """What the processes of the jobs on a node were started as, the daemons of Slurm left out."""
     lines = ((Path("/proc") / str(pid) / "cmdline") for pid in processes_of(node))
     return [line.read_bytes().replace(b"\0", b" ").decode(errors="replace") for line in lines if line.exists()]
-
-
-def wait_until(condition: Callable[[], bool], timeout: float, describe: Callable[[], str]) -> None:
-    """Poll until `condition` holds; raises AssertionError with `describe()` after `timeout` seconds."""
-    end = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout} s for nothing\n{describe()}")
-        time.sleep(0.3)
 
 
 def _runs_on(process: Path, node: str) -> bool:

@@ -9,8 +9,9 @@ import pytest
 
 from neuroscaling.study import slurm_queue
 from neuroscaling.study.slurm_queue import earlier_jobs, wait_for_earlier
+from tests.support.processes import LIMIT, wait_for
 
-from .lab import ROOT, slurm, user_environment, wait_until
+from .lab import ROOT, slurm, user_environment
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -28,7 +29,7 @@ def submit(folder, *options, name=None, comment="rule_train_wildcards_a"):
     name = name or f"neuroscaling_{uuid.uuid4()}"
     command = ["sbatch", "--parsable", "--job-name", name, "--comment", comment, "-D", str(folder), *options]
     done = subprocess.run(
-        [*command, "--wrap", "sleep 60"], capture_output=True, text=True, check=True, env=user_environment()
+        [*command, "--wrap", "sleep 3600"], capture_output=True, text=True, check=True, env=user_environment()
     )
     return done.stdout.strip().partition(";")[0]
 
@@ -45,25 +46,28 @@ def test_jobs_of_an_earlier_driver_are_seen_and_waited_for(cluster, tmp_path, mo
     running = submit(place)
     waiting = submit(place, "--hold", comment="rule_table")
     others = [submit(elsewhere), submit(place, name="driver")]
-    wait_until(lambda: state(running) == "RUNNING", 60, lambda: slurm("squeue"))
+    wait_for(lambda: state(running) == "RUNNING", lambda: slurm("squeue"))
     (tmp_path / "link").symlink_to(place)
     found = {job.id: (job.state, job.what) for job in earlier_jobs(tmp_path / "link")}
     assert found == {running: ("RUNNING", "train a"), waiting: ("PENDING", "table")}
     monkeypatch.setattr(slurm_queue, "PAUSE", 0.2)
     driver = threading.Thread(target=wait_for_earlier, args=(place,))
     driver.start()
+    told = ""
+
+    def has_told() -> bool:
+        nonlocal told
+        told += capfd.readouterr().err
+        return "scancel" in told
+
+    wait_for(has_told)
+    assert "An earlier start in this folder left jobs" in told and f"running: {running} (train a)" in told
     slurm("scancel", running)
-    wait_until(lambda: state(running) == "CANCELLED", 60, lambda: slurm("squeue"))
+    wait_for(lambda: state(running) == "CANCELLED", lambda: slurm("squeue"))
     assert driver.is_alive()
     slurm("scancel", waiting)
-    driver.join(60)
+    driver.join(LIMIT)
     assert not driver.is_alive()
-    told = capfd.readouterr().err
-    assert (
-        "An earlier start in this folder left jobs" in told
-        and f"running: {running} (train a)" in told
-        and "scancel" in told
-    )
     slurm("scancel", *others)
 
 
@@ -79,7 +83,7 @@ def test_only_a_start_on_slurm_waits(cluster, tmp_path, options, expected):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT,
         env=user_environment() | {"PYTHONPATH": str(ROOT / "src")},
     )
     assert f"starts on slurm: {expected}" in done.stdout, done.stdout + done.stderr

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from .lab import ROOT, Job, command_lines, most_at_once, slurm, user_environment, wait_until
+from tests.support.processes import LIMIT, wait_for
+
+from .lab import ROOT, Job, command_lines, most_at_once, slurm, user_environment
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -44,7 +46,8 @@ def storm(start, kill, tmp_path_factory) -> Storm:
     driver.wait_for(2, "train", "PENDING")
     cancelled = next(job for job in driver.wait_for(2, "score") if job.wildcards == "cancelled")
     # Slurm calls a job running before its work has begun.
-    wait_until(lambda: len(list(folder.glob("*.notes"))) == 7, 60, driver.describe)
+    wait_for(lambda: len(list(folder.glob("*.notes"))) == 7, driver.describe)
+    wait_for(lambda: "ran out of memory." in driver.text, driver.describe)
     snakemakes = [line for line in command_lines("gpu1") if " -m snakemake " in line]
     slurm("scancel", str(cancelled.id))
     kill("gpu1")
@@ -91,9 +94,10 @@ def test_a_job_out_of_memory_gets_more_and_passes(storm):
 
 
 def test_the_end_of_slurms_log_is_shown_without_what_every_job_prints(storm):
-    _, _, shown = storm.output.partition("The end of Slurm's log:")
-    end = shown.partition("Slurm's log: ")[0]
-    assert "Exceeded job memory limit" in end and "ran out of memory." in storm.output and len(end.splitlines()) < 12
+    _, *shown = storm.output.split("The end of Slurm's log:")
+    ends = [text.partition("Slurm's log: ")[0] for text in shown]
+    end = next(end for end in ends if "Exceeded job memory limit" in end)
+    assert "ran out of memory." in storm.output and len(end.splitlines()) < 12
     assert not any(noise in end for noise in ("Building DAG", "Select jobs", "jobid:", "Job stats"))
 
 
@@ -117,13 +121,14 @@ def test_after_a_dead_driver_the_documented_steps_finish_the_work(start, tmp_pat
     assert len(driver.jobs("score", "RUNNING")) == 2, "jobs outlive their driver"
 
     locked = start(tmp_path, "a.score", "b.score")
-    assert locked.process.wait(60) != 0 and "--unlock" in locked.text
+    assert locked.ended() != 0 and "--unlock" in locked.text
 
     documented = [line for line in (ROOT / "docs/slurm.md").read_text().splitlines() if line.startswith("squeue --me")]
-    subprocess.run(documented[0], shell=True, check=True, timeout=30, env=user_environment() | {"USER": "root"})
-    assert start(tmp_path, "--unlock").process.wait(60) == 0
+    subprocess.run(documented[0], shell=True, check=True, timeout=LIMIT, env=user_environment() | {"USER": "root"})
+    assert start(tmp_path, "--unlock").ended() == 0
     (tmp_path / "release").touch()
     again = start(tmp_path, "a.score", "b.score")
     again.finish()
     assert [job.state for job in again.jobs("score")] == ["COMPLETED", "COMPLETED"]
+    driver.ended()
     assert {job.state for job in driver.jobs("score")} == {"CANCELLED"}

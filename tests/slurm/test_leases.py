@@ -10,8 +10,9 @@ import pytest
 from neuroscaling.core import leases
 from neuroscaling.core.lease_holders import job_has_ended, own_cluster
 from neuroscaling.core.leases import Held, held, holder_in, lock_of
+from tests.support.processes import LIMIT, wait_for
 
-from .lab import ROOT, slurm, user_environment, wait_until
+from .lab import ROOT, slurm, user_environment
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -19,7 +20,7 @@ HOLDER = """
 import sys, time
 from neuroscaling.core.leases import held
 with held(sys.argv[1], "it"):
-    time.sleep(300)
+    time.sleep(3600)
 """
 
 
@@ -45,7 +46,7 @@ def test_the_lease_of_a_job_on_another_machine_is_free_when_slurm_says_that_the_
     monkeypatch.setattr(leases, "ASK_SLURM_EVERY", 0.2)
     path = tmp_path / "runs" / "a"
     job = begin(tmp_path, HOLDER, path)
-    wait_until(lambda: holder_in(lock_of(path)) is not None, 60, lambda: slurm("squeue"))
+    wait_for(lambda: holder_in(lock_of(path)) is not None, lambda: slurm("squeue"))
     holder = json.loads(lock_of(path).read_text())
     assert (holder["job"], holder["cluster"]) == (job, own_cluster()) and own_cluster()
     # The nodes of this cluster are one machine; those of others have kernels of their own.
@@ -53,16 +54,16 @@ def test_the_lease_of_a_job_on_another_machine_is_free_when_slurm_says_that_the_
     with pytest.raises(Held, match=f"Slurm job {job}"), held(path, "it", wait=False):
         pass
     slurm("scancel", job)
-    with held(path, "it", patience=60):
+    with held(path, "it", patience=LIMIT):
         assert holder_in(lock_of(path)).pid == os.getpid()
 
 
 def test_what_slurm_does_not_know_says_nothing(tmp_path):
-    job = begin(tmp_path, "import time; time.sleep(300)")
-    wait_until(lambda: "RUNNING" in slurm("squeue", "--job", job, "--format", "%T"), 60, lambda: slurm("squeue"))
+    job = begin(tmp_path, "import time; time.sleep(3600)")
+    wait_for(lambda: "RUNNING" in slurm("squeue", "--job", job, "--format", "%T"), lambda: slurm("squeue"))
     assert not job_has_ended(job, own_cluster())
     assert job_has_ended(job, own_cluster(), restarts=-1), "a job that was begun again"
     assert job_has_ended("99999999", own_cluster())
     assert not job_has_ended("99999999", "another-cluster") and not job_has_ended("99999999", "")
     slurm("scancel", job)
-    wait_until(lambda: job_has_ended(job, own_cluster()), 60, lambda: slurm("squeue"))
+    wait_for(lambda: job_has_ended(job, own_cluster()), lambda: slurm("squeue"))

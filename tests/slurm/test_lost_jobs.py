@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from .lab import Job, slurm, wait_until
+from tests.support.processes import wait_for
+
+from .lab import Job, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 AGAIN = ("scrap", "spare")
@@ -47,26 +49,26 @@ def taken(start, cluster, tmp_path_factory) -> Taken:
     gate.chmod(0o755)
     driver = start(folder, "scrap.spot", "spare.spot", "back_spare.spot", "kept.score", path=str(gate.parent))
     driver.wait_for(3, "spot")
-    wait_until(lambda: len(list(folder.glob("*.notes"))) == 4, 60, driver.describe)
+    wait_for(lambda: len(list(folder.glob("*.notes"))) == 4, driver.describe)
     (folder / "hold").touch()
     urgent = slurm(
-        "sbatch", "--parsable", "--partition=cpu", "--mem=60000", "--output=/dev/null", "--wrap", "sleep 300"
+        "sbatch", "--parsable", "--partition=cpu", "--mem=60000", "--output=/dev/null", "--wrap", "sleep 3600"
     ).strip()
     driver.wait_for(2, "spot", "PREEMPTED")
-    wait_until(lambda: driver.text.count("it is submitted again") == 2, 60, driver.describe)
+    wait_for(lambda: driver.text.count("it is submitted again") == 2, driver.describe)
     controller = int((cluster / "run/slurmctld.pid").read_text())
     os.kill(controller, signal.SIGSTOP)
     (folder / "hold").unlink()
     try:
-        wait_until(lambda: "controller does not answer" in driver.text, 60, driver.output.read_text)
-        # The second submission is given up at the same time, or a moment later.
+        wait_for(lambda: "controller does not answer" in driver.text, driver.output.read_text)
+        # The second submission is given up at the same time, or a moment later. One that is not arrives in the end.
         time.sleep(3)
     finally:
         os.kill(controller, signal.SIGCONT)
     slurm("scancel", urgent)
     (back,) = (job for job in driver.jobs("spot") if job.wildcards == "back_spare")
     slurm("scontrol", "update", f"jobid={back.id}", "StartTime=now")
-    driver.wait_for(3, "spot", timeout=90)
+    driver.wait_for(3, "spot")
     (folder / "release").touch()
     output = driver.finish()
     return Taken(folder, driver.jobs(), output)
@@ -94,7 +96,7 @@ def test_a_controller_that_hangs_costs_no_try_and_is_told_once(taken):
 
 def test_what_no_partition_can_take_is_refused_before_anything_is_submitted(start, tmp_path):
     driver = start(tmp_path, "a.score", "b.score", "c.train", "--set-resources", "score:mem_mb=900000", "train:gpu=3")
-    assert driver.process.wait(60) != 0 and not driver.jobs()
+    assert driver.ended() != 0 and not driver.jobs()
     told = driver.text
     assert re.search("score: 2 jobs such as [ab]: 900000 MB, 1 CPU\n    memory: at most 64000, in cpu\n", told)
     assert "train: 1 job such as c: 800 MB, 1 CPU, 3 GPUs\n    GPUs of a node: at most 2, in gpu\n" in told

@@ -21,8 +21,9 @@ from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.run_table import Run
 from neuroscaling.study.wanted import Targets
 from tests.support.clones import copy_clone
+from tests.support.processes import LIMIT, wait_for
 
-from .lab import HERE, Job, drive, job_of, most_at_once, slurm, user_environment, wait_until
+from .lab import HERE, Job, drive, job_of, most_at_once, slurm, user_environment
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 STUDY = ("--config", "study=slurm.yaml")
@@ -64,13 +65,13 @@ def finished(start, brainscore_python, tmp_path_factory) -> Finished:
     slurm("scontrol", "update", "nodename=gpu2", "state=drain", "reason=out of service")
     try:
         driver = start(folder, *STUDY, snakefile=folder / "Snakefile")
-        driver.wait_for(1, "simulate", "COMPLETED", timeout=300)
+        driver.wait_for(1, "simulate", "COMPLETED")
         graph = folder / "results/slurm/report/rulegraph.dot"
-        wait_until(lambda: graph.is_file() and graph.stat().st_size > 0, 120, driver.describe)
+        wait_for(lambda: graph.is_file() and graph.stat().st_size > 0, driver.describe)
         before = {folder / name: (folder / name).read_bytes() for name in EDITED}
         for file in before:
             file.write_text("edited while a start runs: no job may read this")
-        output = driver.finish(timeout=500)
+        output = driver.finish()
         for file, content in before.items():
             file.write_bytes(content)
         return Finished(folder, driver.jobs(), output)
@@ -159,10 +160,10 @@ def test_with_the_least_that_a_job_asks_for_slurm_kills_the_extraction_of_a_larg
         env=user_environment(),
         stdout=subprocess.PIPE,
         text=True,
-        timeout=400,
+        timeout=LIMIT,
     )
     number = submitted.stdout.strip()
-    wait_until(lambda: job_of(slurm("scontrol", "show", "job", "-o", number)).state != "COMPLETING", 30, str)
+    wait_for(lambda: job_of(slurm("scontrol", "show", "job", "-o", number)).state != "COMPLETING")
     assert submitted.returncode and job_of(slurm("scontrol", "show", "job", "-o", number)).state in KILLED
     assert "xceeded job memory limit" in (finished.folder / "killed.txt").read_text()
     assert not (finished.folder / "again" / f"{name}.json").exists()

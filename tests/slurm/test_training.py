@@ -38,7 +38,7 @@ def finished(start, folder: Path, nodes: int, gpus: int, size: int | str) -> Dri
     # Of a site, for all trainings; an expression may ask for the job, which is called by its run or its runs.
     site = ["--set-resources", "train:mem_mb=4100", "train:runtime=33 if 'digits' in wildcards.job else 0"]
     driver = start(folder, *site, "--config", "study=study.yaml", snakefile=folder / "Snakefile")
-    driver.finish(timeout=300)
+    driver.finish()
     return driver
 
 

@@ -4,20 +4,19 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 import yaml
 
 from neuroscaling.planning.submissions import OF_NETWORKS, OTHERS, submissions
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.wanted import Absent, Inventory, Targets
+from tests.support import waiting_network
+from tests.support.processes import kill_all, wait_for
 from tests.workflow.conftest import ROOT, SMALL, Workdir, jobs, make_workdir
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -132,45 +131,34 @@ def test_nothing_is_left_to_do_and_more_runs_train_those_alone(packed):
 
 
 def test_a_packed_job_that_is_killed_repeats_only_what_is_unfinished(tmp_path):
-    runs = [{**RUNS, "recipe": "recipes/long.yaml", "samples_per_class": ["all"], "seeds": [0, 1, 2]}]
-    workdir = prepared(tmp_path / "work", runs=runs, brainscore=None, simulated={})
+    """It is killed in its second run, which waits half-way."""
+    arch = "waiting_network:network@32"
+    runs = [{**RUNS, "archs": [arch], "recipe": "recipes/long.yaml", "samples_per_class": ["all"], "seeds": [0, 1, 2]}]
+    layers = {arch: {"candidates": ["2"], "readout": "5"}}
+    workdir = prepared(tmp_path / "work", runs=runs, layers=layers, brainscore=None, simulated={})
     brief = yaml.safe_load((workdir.path / "recipes/brief.yaml").read_text())
     (workdir.path / "recipes/long.yaml").write_text(yaml.safe_dump({**brief, "epochs": 8}))
+    shutil.copy(waiting_network.__file__, workdir.path)
+    (workdir.path / waiting_network.FILE).write_text("1")
     command = workdir.command("--until", "train", study="packed.yaml")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
-    driver = subprocess.Popen(command, cwd=workdir.path, env=environment, start_new_session=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    wait_for(lambda: len(records(workdir)) == 1)
-    kill_all(driver, workdir.path)
-    first = next(iter(records(workdir)))
+    output = workdir.path / "driver.txt"
+    with open(output, "w") as file:
+        driver = subprocess.Popen(command, cwd=workdir.path, env=environment, start_new_session=True,
+                                  stdout=file, stderr=subprocess.STDOUT)  # fmt: skip
+    try:
+        wait_for(lambda: records(workdir) or driver.poll() is not None, output.read_text)
+    finally:
+        driver.kill()
+        kill_all(workdir.path)
+        driver.wait()
+    (first,) = records(workdir)
     weights = next((workdir.path / "store/runs" / first).glob("weights-*"))
     before = weights.stat().st_mtime_ns
+    (workdir.path / waiting_network.FILE).unlink()
     log = workdir.snakemake("--until", "train", study="packed.yaml").stdout
     assert len(records(workdir)) == 3 and weights.stat().st_mtime_ns == before
     assert f": {first}" not in log, "a finished run is in no job"
-
-
-def kill_all(driver: subprocess.Popen, folder: Path) -> None:
-    for process in [driver.pid, *(p.pid for p in psutil.process_iter() if belongs(p, folder))]:
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    driver.wait()
-
-
-def belongs(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return process.cwd() == str(folder)
-    except psutil.Error:
-        return False
-
-
-def wait_for(condition, seconds: float = 240):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 def test_what_a_profile_says_of_a_rule_holds_for_its_jobs_of_several_runs(tmp_path):

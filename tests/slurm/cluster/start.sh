@@ -7,13 +7,13 @@
 # Settings (environment):
 #   GPU_FILES=a,b     two character devices that stand for the GPUs of a node (default: made with mknod, and where that
 #                     is refused /dev/null,/dev/zero)
-#   SLURMDTIMEOUT=10  seconds until a silent node is marked down
+#   SLURMDTIMEOUT=20  seconds until a silent node is marked down
 #
 # Nodes: gpu1, gpu2 (2 fake GPUs each), cpu1. Partitions: cpu (default), gpu; spare and scrap on cpu1,
 # whose jobs those of cpu preempt: requeued, cancelled. Stop it with stop.sh LAB_DIR.
 set -euo pipefail
 LAB=${1:?usage: start.sh LAB_DIR}
-SLURMDTIMEOUT=${SLURMDTIMEOUT:-10}
+SLURMDTIMEOUT=${SLURMDTIMEOUT:-20}
 CTLD_PORT=16817 SLURMD_PORT=17001                     # slurmd: three ports from this one
 MUNGE_DIR=/run/munge
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,7 +23,7 @@ die() { echo "start.sh: $*" >&2; exit 1; }
 
 wait_for() { # SECONDS COMMAND...: poll until the command succeeds
   local n=$(( $1 * 10 )); shift
-  for _ in $(seq "$n"); do timeout 5 "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done
+  for _ in $(seq "$n"); do timeout 60 "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done
   echo "start.sh: timeout waiting for: $*" >&2; tail -n 5 "$LAB"/log/*.log >&2; return 1
 }
 
@@ -51,7 +51,7 @@ else echo none > "$LAB/run/munge-dir.before"; mkdir -p "$MUNGE_DIR"; fi
 chown root:root "$MUNGE_DIR"; chmod 755 "$MUNGE_DIR"
 munged --force --key-file="$LAB/munge/munge.key" --socket="$MUNGE_DIR/munge.socket.2" --num-threads=4 \
   --pid-file="$LAB/run/munged.pid" --log-file="$LAB/log/munged.log" --seed-file="$LAB/munge/munged.seed"
-wait_for 5 munge -n
+wait_for 120 munge -n
 
 # ---- fake GPUs: character devices; with regular files they count, but CUDA_VISIBLE_DEVICES stays unset ----------------
 make_gpus() { # NODE
@@ -124,5 +124,5 @@ for f in slurm.conf gres.conf; do ln -s "$LAB/$f" "/etc/slurm/$f"; done
 # ---- daemons -------------------------------------------------------------------------------------------------------
 slurmctld
 for node in gpu1 gpu2 cpu1; do mkdir -p "$LAB/spool-$node"; slurmd -N "$node"; done
-wait_for 30 bash -c '[ "$(sinfo -h -N -t idle,mixed,alloc -o %N | sort -u | wc -l)" = 3 ]'
+wait_for 300 bash -c '[ "$(sinfo -h -N -t idle,mixed,alloc -o %N | sort -u | wc -l)" = 3 ]'
 sinfo
