@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import RESULTS, report, row
+from tests.support.processes import LIMIT
 from tests.support.two_drivers import ARGUMENTS, Outcome, Start, local_driver, race
 
 OFFSETS = (0, 1, 3, 6, 10)
@@ -84,8 +85,8 @@ def _on_slurm(stack: contextlib.ExitStack) -> Start | None:
         print(f"no Slurm: {reason}", file=sys.stderr)
         return None
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "neuroscaling-slurm"
-    stack.callback(subprocess.run, [HERE / "cluster/stop.sh", folder], timeout=60, check=True)
-    subprocess.run([HERE / "cluster/start.sh", folder], check=True, timeout=60)
+    stack.callback(subprocess.run, [HERE / "cluster/stop.sh", folder], timeout=LIMIT, check=True)
+    subprocess.run([HERE / "cluster/start.sh", folder], check=True, timeout=LIMIT)
     return lambda place: drive(place, *ARGUMENTS, snakefile=place / "Snakefile").process
 
 

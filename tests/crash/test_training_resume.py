@@ -71,7 +71,7 @@ def interrupt(process, out, number, after_step, send=os.kill):
         assert process.poll() is None, "the training ended before it could be interrupted"
         return any(step_of(state) >= after_step for state in states(out))
 
-    wait_for(is_there, pause=0.002)
+    wait_for(is_there, pause=0.01)
     send(process.pid, number)
     return process.wait(LIMIT)
 

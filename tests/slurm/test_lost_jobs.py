@@ -21,6 +21,15 @@ from .lab import Job, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 AGAIN = ("scrap", "spare")
+# It stands before Slurm's own command: waits while a file is there, and notes down what waited and what was given up.
+GATE = """#!/bin/sh
+[ ! -e hold ] || echo >>waited
+while [ -e hold ]; do sleep 0.1; done
+{sbatch} "$@"
+status=$?
+[ $status = 0 ] || echo >>unanswered
+exit $status
+"""
 
 
 @dataclass
@@ -43,9 +52,10 @@ class Taken:
 @pytest.fixture(scope="module")
 def taken(start, cluster, tmp_path_factory) -> Taken:
     folder = tmp_path_factory.mktemp("taken")
-    gate = folder / "commands/sbatch"
+    gate, waited, unanswered = folder / "commands/sbatch", folder / "waited", folder / "unanswered"
+    waited.touch(), unanswered.touch()
     gate.parent.mkdir()
-    gate.write_text(f'#!/bin/sh\nwhile [ -e hold ]; do sleep 0.1; done\nexec {shutil.which("sbatch")} "$@"\n')
+    gate.write_text(GATE.format(sbatch=shutil.which("sbatch")))
     gate.chmod(0o755)
     driver = start(folder, "scrap.spot", "spare.spot", "back_spare.spot", "kept.score", path=str(gate.parent))
     driver.wait_for(3, "spot")
@@ -56,13 +66,14 @@ def taken(start, cluster, tmp_path_factory) -> Taken:
     ).strip()
     driver.wait_for(2, "spot", "PREEMPTED")
     wait_for(lambda: driver.text.count("it is submitted again") == 2, driver.describe)
+    wait_for(lambda: waited.stat().st_size == 2, driver.describe)
     controller = int((cluster / "run/slurmctld.pid").read_text())
     os.kill(controller, signal.SIGSTOP)
     (folder / "hold").unlink()
     try:
         wait_for(lambda: "controller does not answer" in driver.text, driver.output.read_text)
-        # The second submission is given up at the same time, or a moment later. One that is not arrives in the end.
-        time.sleep(3)
+        wait_for(lambda: unanswered.stat().st_size == 2, driver.output.read_text)
+        time.sleep(3)  # until the driver has heard of the second one too
     finally:
         os.kill(controller, signal.SIGCONT)
     slurm("scancel", urgent)

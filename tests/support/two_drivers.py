@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from tests.support.processes import LIMIT
 from tests.workflow.conftest import SMALL, TABLE, make_workdir
 
 ARGUMENTS = ["--config", "study=small.yaml", "--", TABLE]
-PATIENCE = 900
+PATIENCE = LIMIT
 GROUP = 54320
 STUDY = {
     **{key: SMALL[key] for key in ("study", "datasets", "reduction", "simulated", "brainscore", "fits")},

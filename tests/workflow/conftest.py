@@ -18,6 +18,7 @@ import yaml
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.study.loaded_study import load_study
 from tests.support.clones import ROOT, copy_clone, copy_folder
+from tests.support.processes import LIMIT
 
 # A start works with a copy of these. The command that starts it reads others when it sums up.
 EDITED = (
@@ -118,7 +119,7 @@ def jobs(dry_run: str) -> Counter:
     return Counter({rule: int(n) for rule, n in counts if rule != "total"})
 
 
-def run(command: list[str], folder: Path, check: bool, timeout: float = 600, **options):
+def run(command: list[str], folder: Path, check: bool, timeout: float = LIMIT, **options):
     """Run a command with the environment that a user has: no variables of this test run."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("NEUROSCALING_STORE", "PYTHONPATH"))
@@ -212,10 +213,10 @@ def run_small(path: Path) -> None:
     editor.start()
     try:
         (path / "run.log").write_text(workdir.neuroscaling(*command).stdout)
-        workdir.write_study(SMALL)
     finally:
         done.set()
         editor.join()
+    workdir.write_study(SMALL)  # after the editor, which puts the first one back
 
 
 @pytest.fixture(scope="session")

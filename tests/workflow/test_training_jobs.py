@@ -58,7 +58,7 @@ def prepared(folder: Path, **changes) -> Workdir:
 
 
 def records(workdir: Workdir) -> dict[str, dict]:
-    files = workdir.path.glob("store/runs/*/run.json")
+    files = sorted(workdir.path.glob("store/runs/*/run.json"))
     return {path.parent.name: json.loads(path.read_text()) for path in files}
 
 

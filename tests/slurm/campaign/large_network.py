@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.slurm.lab import HERE, MARK, ROOT, drive
 from tests.support.clones import copy_clone
+from tests.support.processes import LIMIT
 
 IMAGES = 8
 """As many as a batch has: each takes seconds on a core."""
@@ -79,14 +80,14 @@ def main() -> int:
     subprocess.run([*asked[:3], "check", "large.yaml"], cwd=folder, env=environment, check=True)
     subprocess.run(asked, cwd=folder, env=environment, check=True)
     os.environ[MARK] = "1"
-    subprocess.run([HERE / "cluster/start.sh", lab], check=True, timeout=60)
+    subprocess.run([HERE / "cluster/start.sh", lab], check=True, timeout=LIMIT)
     try:
         as_planned = driven(folder)
         shutil.rmtree(folder / "store/activations")
         as_before = driven(folder, "--set-resources", f"activations:mem_mb={FORMER_MB}")
         return 0 if not as_planned["status"] and as_before["status"] else 1
     finally:
-        subprocess.run([HERE / "cluster/stop.sh", lab], timeout=60)
+        subprocess.run([HERE / "cluster/stop.sh", lab], timeout=LIMIT)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import psutil
 
 from tests.slurm.lab import HERE, MARK, job_of, slurm, user_environment
 from tests.support.clones import copy_clone
+from tests.support.processes import LIMIT
 
 STUDY = "campaign.yaml"
 COMMAND = (sys.executable, "-m", "neuroscaling.cli.main")
@@ -214,7 +215,7 @@ def main() -> int:
     folder, lab = options.folder.resolve(), options.folder.resolve().with_name("neuroscaling-slurm")
     prepare(folder)
     os.environ[MARK] = "1"
-    subprocess.run([HERE / "cluster/start.sh", lab], check=True, timeout=60)
+    subprocess.run([HERE / "cluster/start.sh", lab], check=True, timeout=LIMIT)
     campaign, over = Campaign(folder, lab), threading.Event()
     watcher = threading.Thread(target=campaign.watch, args=(over,), daemon=True)
     try:
@@ -226,7 +227,7 @@ def main() -> int:
         over.set()
         if campaign.drivers and campaign.drivers[-1].poll() is None:
             campaign.kill()
-        subprocess.run([HERE / "cluster/stop.sh", lab], timeout=60)
+        subprocess.run([HERE / "cluster/stop.sh", lab], timeout=LIMIT)
 
 
 if __name__ == "__main__":
