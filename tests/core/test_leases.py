@@ -296,6 +296,26 @@ def test_a_damaged_lock_file_counts_as_one_that_is_being_written(tmp_path, monke
         pass
 
 
+def test_a_folder_that_goes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    """Who finds a store whole removes the folder of its slices, which another one may just wait in."""
+    lock, opened, gone = lock_of(tmp_path / "partial" / "slice-0-2"), os.open, []
+
+    def opening(path, *more):
+        if path == lock and not gone:
+            gone.append(lock.parent.rmdir())
+        return opened(path, *more)
+
+    monkeypatch.setattr(os, "open", opening)
+    with held(lock.parent / "slice-0-2", "it"):
+        assert gone and lock.is_file()
+
+
+def test_a_file_in_place_of_the_folder_is_an_error_and_nobody_waits(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"), held(tmp_path / "file" / "a", "it"):
+        pass
+
+
 def test_the_lease_is_given_back_where_the_block_fails(tmp_path):
     with pytest.raises(ValueError), held(tmp_path / "a", "it"):
         raise ValueError

@@ -190,8 +190,10 @@ def _created(path: Path, lock: Path) -> Lease | None:
         share_as(lock.parent)
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:
-        return None
+    except (FileExistsError, FileNotFoundError):
+        if os.path.lexists(lock.parent) and not lock.parent.is_dir():  # a file, or a link to nowhere
+            raise
+        return None  # somebody holds it, or its folder went meanwhile
     except OSError as error:
         if (known := disk_error(error, path)) is not error:
             raise known from error
