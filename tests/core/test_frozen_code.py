@@ -73,6 +73,18 @@ def test_a_start_runs_its_copy_and_an_edit_is_for_the_next(checkout, tmp_path):
     assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == sorted([name, edited]), "nothing half made"
 
 
+def test_files_that_vanish_while_they_are_copied_are_left_out(checkout, tmp_path):
+    """Bytecode that another process is writing, and what an editor writes for a moment: listed, and gone when read."""
+    core = checkout / "src/neuroscaling/core"
+    (core / "__pycache__").mkdir()
+    for name in ("__pycache__/leases.cpython-311.pyc.140223", "__pycache__/gone.cpython-311.pyc", "4913"):
+        (core / name).symlink_to("nothing")
+    name, *_ = ask(checkout, tmp_path)
+    copied = tmp_path / "copies" / name / "src/neuroscaling/core"
+    assert (copied / "leases.py").is_file() and not (copied / "4913").exists()
+    assert not list((copied / "__pycache__").glob("*.pyc.*"))
+
+
 def test_a_copy_has_bytecode_also_where_python_is_told_to_write_none(checkout, tmp_path):
     """Jobs import modules that the driver does not, and would compile them at each start."""
     name, *_ = ask(checkout, tmp_path, PYTHONDONTWRITEBYTECODE="1")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,12 +45,15 @@ def freeze(folder: Path, pipeline: Path = PIPELINE) -> Path:
         **{f"src/{one.name}/{name}": path for one in packages for name, path in _files(one, without=WHEEL)},
         **{name: path for part in PARTS for name, path in _part(pipeline, part)},
     }
-    contents = {name: path.read_bytes() for name, path in sorted(files.items())}
+    contents, states = {}, {}
+    for name, path in sorted(files.items()):
+        with contextlib.suppress(FileNotFoundError):  # an editor wrote it for a moment
+            states[name], contents[name] = path.stat(), path.read_bytes()
     contents[FROZEN_FACTS] = _facts(pipeline)
     copy = Path(os.path.abspath(folder)) / _key(contents)
     if not copy.is_dir():
         with contextlib.suppress(OSError), atomic_path(copy) as temporary:  # another process may be faster
-            _write(temporary, contents, files)
+            _write(temporary, contents, states, files)
     if not copy.is_dir():
         raise DataError(Problem(what="the code of this start can't be copied", where=str(copy), fix="make it writable"))
     os.utime(copy)
@@ -97,7 +101,7 @@ def _key(contents: dict[str, bytes]) -> str:
     return found.hexdigest()[:KEY_DIGITS]
 
 
-def _write(folder: Path, contents: dict[str, bytes], files: dict[str, Path]) -> None:
+def _write(folder: Path, contents: dict[str, bytes], states: dict[str, os.stat_result], files: dict[str, Path]) -> None:
     """Write what was read, and the bytecode beside it: its dates are those of the files, so Python takes it.
 
     Where Python is told to write none, all is compiled here: otherwise each job would compile it at its start.
@@ -106,14 +110,25 @@ def _write(folder: Path, contents: dict[str, bytes], files: dict[str, Path]) -> 
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        if name in files:
-            shutil.copystat(files[name], path)
-            path.chmod(path.stat().st_mode | 0o200)
+        if state := states.get(name):
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+            path.chmod(stat.S_IMODE(state.st_mode) | stat.S_IWUSR)
     for place in {files[name].parent: (folder / name).parent for name in files if name.endswith(".py")}.items():
         if (place[0] / BYTECODE).is_dir():
-            shutil.copytree(place[0] / BYTECODE, place[1] / BYTECODE, dirs_exist_ok=True)
+            _copy_bytecode(place[0] / BYTECODE, place[1] / BYTECODE)
     if sys.dont_write_bytecode:
         compileall.compile_dir(folder / "src", quiet=2)
+
+
+def _copy_bytecode(source: Path, copy: Path) -> None:
+    """Copy what is there: other processes may be writing more just now, under names that end in digits."""
+
+    def copy_if_there(file: str, target: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(file, target)
+
+    ignore = shutil.ignore_patterns("*.pyc.*")
+    shutil.copytree(source, copy, ignore=ignore, copy_function=copy_if_there, dirs_exist_ok=True)
 
 
 def _part(pipeline: Path, part: str) -> Iterator[tuple[str, Path]]:
