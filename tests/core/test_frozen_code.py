@@ -73,16 +73,32 @@ def test_a_start_runs_its_copy_and_an_edit_is_for_the_next(checkout, tmp_path):
     assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == sorted([name, edited]), "nothing half made"
 
 
+def test_of_two_starts_at_once_the_copy_of_the_faster_stays(tmp_path, monkeypatch):
+    """Its jobs import from there: nothing takes its place, not for a moment either."""
+    write, faster = frozen_code._write, []
+
+    def write_second(*arguments):
+        if not faster:
+            faster.append(None)
+            faster.append(frozen_code.freeze(tmp_path).stat().st_ino)
+        write(*arguments)
+
+    monkeypatch.setattr(frozen_code, "_write", write_second)
+    copy = frozen_code.freeze(tmp_path)
+    assert copy.stat().st_ino == faster[1] and list(tmp_path.iterdir()) == [copy]
+
+
 def test_files_that_vanish_while_they_are_copied_are_left_out(checkout, tmp_path):
     """Bytecode that another process is writing, and what an editor writes for a moment: listed, and gone when read."""
     core = checkout / "src/neuroscaling/core"
     (core / "__pycache__").mkdir()
-    for name in ("__pycache__/leases.cpython-311.pyc.140223", "__pycache__/gone.cpython-311.pyc", "4913"):
+    compiled = ("leases.cpython-311.pyc.140223", "gone.cpython-311.pyc", ".kept.1.partial")
+    for name in ("4913", *(f"__pycache__/{name}" for name in compiled)):
         (core / name).symlink_to("nothing")
     name, *_ = ask(checkout, tmp_path)
     copied = tmp_path / "copies" / name / "src/neuroscaling/core"
     assert (copied / "leases.py").is_file() and not (copied / "4913").exists()
-    assert not list((copied / "__pycache__").glob("*.pyc.*"))
+    assert all(path.suffix == ".pyc" for path in (copied / "__pycache__").iterdir())
 
 
 def test_a_copy_has_bytecode_also_where_python_is_told_to_write_none(checkout, tmp_path):

@@ -24,10 +24,12 @@ ANOTHER_STORE = "choose another `store:`"
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, keep: bool = False) -> Iterator[Path]:
     """A temporary sibling of `path` to write a file or a directory to; it takes the place of `path` at the end.
 
     If the block raises, what was written is removed and what stood at `path` before is still there.
+    keep: a directory that is there by then stays in its place: it is the same, made by a process that was faster, and
+    may be in use.
     Raises FullDiskError when the disk is full, and DataError when the folder can't be written to.
     """
     path = Path(path)
@@ -36,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         share_as(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _replace(temporary, path)
+        (_settle if keep else _replace)(temporary, path)
     except Exception as error:
         if (known := disk_error(error, path)) is not error:
             raise known from error
@@ -136,6 +138,15 @@ def _replace(temporary: Path, path: Path) -> None:
         shutil.rmtree(old)
     else:
         os.replace(temporary, path)
+
+
+def _settle(temporary: Path, path: Path) -> None:
+    """Move a directory to its place, where none is there: what is in it can't be replaced by one renaming."""
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        if not path.is_dir():
+            raise
 
 
 def _remove(path: Path) -> None:

@@ -52,7 +52,7 @@ def freeze(folder: Path, pipeline: Path = PIPELINE) -> Path:
     contents[FROZEN_FACTS] = _facts(pipeline)
     copy = Path(os.path.abspath(folder)) / _key(contents)
     if not copy.is_dir():
-        with contextlib.suppress(OSError), atomic_path(copy) as temporary:  # another process may be faster
+        with contextlib.suppress(OSError), atomic_path(copy, keep=True) as temporary:
             _write(temporary, contents, states, files)
     if not copy.is_dir():
         raise DataError(Problem(what="the code of this start can't be copied", where=str(copy), fix="make it writable"))
@@ -121,13 +121,13 @@ def _write(folder: Path, contents: dict[str, bytes], states: dict[str, os.stat_r
 
 
 def _copy_bytecode(source: Path, copy: Path) -> None:
-    """Copy what is there: other processes may be writing more just now, under names that end in digits."""
+    """Copy what is there: other processes may be writing more just now, under temporary names."""
 
     def copy_if_there(file: str, target: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             shutil.copy2(file, target)
 
-    ignore = shutil.ignore_patterns("*.pyc.*")
+    ignore = shutil.ignore_patterns("*.pyc.*", "*.partial")
     shutil.copytree(source, copy, ignore=ignore, copy_function=copy_if_there, dirs_exist_ok=True)
 
 

@@ -112,7 +112,7 @@ def write_start(
         found.update(f"{name} {content[CHECKSUM]}\n".encode())
     folder = STARTS / found.hexdigest()[:16]
     if not folder.is_dir():
-        with atomic_path(folder) as temporary:
+        with atomic_path(folder, keep=True) as temporary:
             temporary.mkdir(parents=True)
             (temporary / RULES_FILE).write_text(rules, encoding="utf-8")
             for name, content in contents.items():
