@@ -66,7 +66,9 @@ def test_a_crop_is_what_torchvision_makes_of_its_box(squares):
     found = crop_each(squares.unbind(0), boxes, np.arange(5) < 2, 64, "bilinear")
     for i, (image, box) in enumerate(zip(squares, boxes.tolist(), strict=True)):
         wanted = reference.resized_crop(image, *box, [64, 64], antialias=True)
-        assert torch.equal(found[i], reference.hflip(wanted) if i < 2 else wanted)
+        difference = (found[i].int() - (reference.hflip(wanted) if i < 2 else wanted).int()).abs()
+        # Equal with AVX2. Without, torch rounds in another order where channels are last: .16 of the values at most.
+        assert difference.max() <= 1 and difference.float().mean() < 0.3
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
