@@ -69,5 +69,5 @@ def opened(page: Path, address: str = "", log: Path | None = None) -> Opened:
     ]  # fmt: skip
     options += [f"--log-net-log={log}"] if log else []
     command = [CHROMIUM, *options, "--dump-dom", f"file://{page}{address}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     return Opened(done.stdout, CONSOLE.findall(done.stderr))

@@ -6,6 +6,7 @@ It is driven over the DevTools protocol through a pipe (chrome --remote-debuggin
 import base64
 import json
 import os
+import select
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,31 @@ from pathlib import Path
 from tests.browser.chromium import CHROMIUM
 
 KEYS = {"Enter": 13, "Tab": 9, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowUp": 38, "ArrowDown": 40, " ": 32}
-PATIENCE = 60.0  # seconds until an answer is missed
+PATIENCE = 300.0  # seconds until an answer is missed
+# A page is there once its tables are made, which Tabulator puts off: each then says how many rows it has.
+LOADED = """document.readyState === 'complete' && location.protocol === 'file:'
+    && [...document.querySelectorAll('[data-count]')].every((one) => one.textContent)"""
+# Where the middle of an element is. Charts are drawn when one scrolls to them, and what is below them moves: the place
+# is told once no chart in sight is still to come and three frames in a row have shown the element at one place.
+PLACE = """new Promise((tell) => {
+    const isAwaited = (plot) => {
+        const box = plot.getBoundingClientRect();
+        return !plot.dataset.drawn && box.height > 0 && box.bottom > 0 && box.top < innerHeight;
+    };
+    let before = "", calm = 0;
+    const look = () => {
+        const node = document.querySelector(SELECTOR);
+        node?.scrollIntoView({ block: "center", behavior: "instant" });
+        const box = node?.getBoundingClientRect(), now = node && [box.x + box.width / 2, box.y + box.height / 2];
+        const isCalm = node && String(now) === before && ![...document.querySelectorAll(".plot")].some(isAwaited);
+        before = String(now);
+        calm = isCalm ? calm + 1 : 0;
+        if (calm === 3) tell(now);
+        else if (document.hidden) setTimeout(look, 20);
+        else requestAnimationFrame(look);
+    };
+    look();
+})"""
 
 
 class Browser:
@@ -49,7 +74,7 @@ class Browser:
     def __exit__(self, *_):
         try:
             self.send("Browser.close")
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=PATIENCE)
         except (OSError, EOFError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait()
@@ -64,7 +89,7 @@ class Browser:
         self._write.write(json.dumps(message).encode() + b"\0")
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            answer = self._next()
+            answer = self._next(until)
             if answer.get("id") == self._last:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
@@ -73,8 +98,10 @@ class Browser:
                 self.pages[answer["sessionId"]].heard(answer["method"], answer["params"])
         raise TimeoutError(method)
 
-    def _next(self):
+    def _next(self, until):
         while b"\0" not in self._rest:
+            if not select.select([self._read], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise TimeoutError("Chromium does not answer")
             part = os.read(self._read.fileno(), 1 << 20)
             if not part:
                 raise EOFError("Chromium has ended")
@@ -92,7 +119,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Log"):
             found.send(f"{domain}.enable")
         found.send("Page.navigate", {"url": f"file://{page}{address}"})
-        found.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        found.wait(LOADED)
         return found
 
 
@@ -144,17 +171,11 @@ class Page:
 
     def place(self, selector):
         """Middle (x, y) of an element, scrolled into view, once the page has stopped moving it."""
-        script = f"""(() => {{ const node = document.querySelector({json.dumps(selector)});
-            node.scrollIntoView({{block: "center", behavior: "instant"}});
-            const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"""
-        found, until = None, time.monotonic() + PATIENCE
-        # Charts are drawn when they are scrolled to, and what is below them moves.
-        while time.monotonic() < until:
-            found, before = self.evaluate(script), found
-            if found == before:
-                break
-            time.sleep(0.2)
-        return found
+        return self.evaluate(PLACE.replace("SELECTOR", json.dumps(selector)))
+
+    def settle(self):
+        """Let the page do what it put off (setTimeout) in answer to what was done: timers end in their order."""
+        self.evaluate("new Promise((done) => setTimeout(() => setTimeout(done)))")
 
     def mouse(self, kind, x, y, **more):
         self.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
@@ -169,6 +190,7 @@ class Page:
         self.hover(x, y)
         for kind in ("mousePressed", "mouseReleased"):
             self.mouse(kind, x, y, button="left", clickCount=1)
+        self.settle()
 
     def drag(self, start, end):
         self.hover(*start)
@@ -177,6 +199,7 @@ class Page:
         for x, y in (middle, end):
             self.mouse("mouseMoved", x, y, button="left", buttons=1)
         self.mouse("mouseReleased", *end, button="left", clickCount=1)
+        self.settle()
 
     def press(self, key):
         """One key: a name such as `Enter`, or a character."""
@@ -185,10 +208,12 @@ class Page:
                 if key == "Enter" or len(key) == 1 else {})  # fmt: skip
         self.send("Input.dispatchKeyEvent", {"type": "keyDown", **what})
         self.send("Input.dispatchKeyEvent", {"type": "keyUp", "key": key, "windowsVirtualKeyCode": code})
+        self.settle()
 
     def type(self, selector, text):
         self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         self.send("Input.insertText", {"text": text})
+        self.settle()
 
     def downloaded(self, name):
         """The path of a download, once it is whole."""
