@@ -17,6 +17,7 @@ from neuroscaling.recordings.prepared import open_recording
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.recordings import encoding_jobs
 from neuroscaling.study.wanted import Targets
+from tests.support.components import components
 from tests.support.own_functions import ENTRY, N_TEST, N_TRAINING, N_UNITS, NAMES, write_module
 
 LAYER = "layer1.0"
@@ -43,10 +44,8 @@ def make_all(folder: str) -> None:
 def planted() -> np.ndarray:
     """Responses (images, units) that follow a layer of the network, with a little noise."""
     stored = open_store(next(iter(makes("activations").values())).path)
-    features, rng = stored.read(LAYER)[stored.rows_of(NAMES)].astype(np.float64), np.random.default_rng(0)
-    signal = np.linalg.svd(features - features.mean(0), full_matrices=False)[0][:, :3] @ rng.standard_normal(
-        (3, N_UNITS)
-    )
+    features, rng = stored.read(LAYER)[stored.rows_of(NAMES)], np.random.default_rng(0)
+    signal = components(features, 3) @ rng.standard_normal((3, N_UNITS))
     return signal / signal.std(0) + 0.1 * rng.standard_normal(signal.shape)
 
 

@@ -20,6 +20,7 @@ from neuroscaling.recordings.prepared import open_recording
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.sections.encoding import ArraysEncoding
 from neuroscaling.study.wanted import Targets
+from tests.support.components import components
 from tests.support.notebooks import run_notebook
 from tests.support.own_arrays import ENTRY, stimulus_rows, write_own
 
@@ -64,8 +65,7 @@ def planted() -> np.ndarray:
     ids = [row["stimulus_id"] for row in STIMULI]
     rows, rng, signals = stored.rows_of(ids), np.random.default_rng(0), []
     for layer in LAYERS.values():
-        features = stored.read(layer)[rows].astype(np.float64)
-        whitened = np.linalg.svd(features - features.mean(0), full_matrices=False)[0][:, :4]
+        whitened = components(stored.read(layer)[rows], 4)
         signals.append(whitened @ rng.standard_normal((4, N_UNITS // 2)))
     signal = np.hstack(signals)
     return (signal / signal.std(0))[..., None] + rng.standard_normal((len(STIMULI), N_UNITS, 4))
@@ -124,12 +124,17 @@ def test_ceilings_are_those_of_the_repetitions(study):
 
 
 def test_the_law_of_mapping_images_comes_out(study):
-    """r rises to the root of the ceiling, as of a linear readout of noisy averages."""
+    """r rises to the root of the ceiling, as of a linear readout of noisy averages.
+
+    Five points tell roughly where a logistic ends (.86 to 1.1 in eight draws of the noise), and well where it is at all
+    images (.85 to .91).
+    """
     assert len(study.fits) == len(LAYERS)
     for name in study.fits:
         fit = json.loads(study.results.fit(name).read_text())
         assert fit["status"] == "fitted" and fit["simulated"] and fit["n"] == len(SAMPLES)
-        assert fit["params"]["L"] == pytest.approx(0.8**0.5, abs=0.06)
+        assert fit["params"]["L"] == pytest.approx(0.8**0.5, abs=0.3)
+        assert fit["curve"]["fit"][-1] == pytest.approx(0.87, abs=0.06)
 
 
 def test_python_reads_what_the_study_made(opened):

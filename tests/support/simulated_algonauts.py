@@ -17,6 +17,7 @@ from neuroscaling.core.files import atomic_path, write_json
 from neuroscaling.simulate.fmri import Hemisphere, draw_places, write_fmri, write_images
 from neuroscaling.study.recording_folders import HEMISPHERES, SPLIT_PREFIXES
 from neuroscaling.study.sections.simulated_brains import ROI_CLASSES
+from tests.support.components import components
 
 COMPONENTS = 6
 
@@ -169,10 +170,7 @@ def _signal(stretch: Stretch, signals: Mapping[str, np.ndarray], n_rows: int, rn
 
 def _components(values: np.ndarray) -> np.ndarray:
     """Leading principal components (images, at most COMPONENTS) of features (images, p), each with variance 1."""
-    centred = np.asarray(values, np.float64) - np.mean(values, axis=0, dtype=np.float64)
-    left, size, _ = np.linalg.svd(centred, full_matrices=False)
-    rank = int((size > 1e-10 * size[0]).sum()) if size[0] > 0 else 0
-    return left[:, : min(COMPONENTS, rank)] * np.sqrt(len(left))
+    return components(values, COMPONENTS) * np.sqrt(len(values))
 
 
 def _ceiling(stretch: Stretch) -> float:
