@@ -9,6 +9,13 @@ from neuroscaling.brainscore.environment import estimate_mb, limit_mb, refuse_ab
 from neuroscaling.core.errors import DataError
 
 
+@pytest.fixture(autouse=True)
+def no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No limit of a job in which these tests may run."""
+    for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def test_inner_products_take_less_than_features():
     stock = estimate_mb(3200, 100_000, 168, "stock", ("features",))
     kernel = estimate_mb(3200, 100_000, 168, "kernel", ("gram",))
@@ -23,8 +30,6 @@ def test_memory_grows_with_stimuli_and_targets():
 
 
 def test_the_smallest_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"):
-        monkeypatch.delenv(name, raising=False)
     (tmp_path / "memory.max").write_text("max\n")
     unlimited = limit_mb(tmp_path)
     assert unlimited > 100
@@ -38,7 +43,6 @@ def test_the_smallest_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_limits_of_the_older_groups_and_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{150 << 20}")
     assert limit_mb(tmp_path) == (150 << 20) // 1_000_000

@@ -293,7 +293,7 @@ def test_an_audit_finds_both_engines_equal(results: dict, case: str):
     assert (kernel["engine"], stock["engine"]) == ("kernel", "stock")
     assert kernel["difference"] == 0 and 0 < stock["difference"] < 1e-10
     assert stock["features"] == ("surrogate of the Gram matrix" if "surrogate" in case else "features")
-    assert kernel["score"] == pytest.approx(stock["score"], abs=1e-10) and stock["seconds"] > 0
+    assert kernel["score"] == pytest.approx(stock["score"], abs=1e-10)
 
 
 @needs_brainscore
