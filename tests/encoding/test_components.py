@@ -1,6 +1,7 @@
 """The components that simulated recordings follow are the same whatever signs LAPACK gives them."""
 
 import numpy as np
+
 from tests.support.components import components
 
 
