@@ -26,7 +26,8 @@ def test_gradients_are_those_of_the_values(name, loss):
         step = np.zeros(theta.shape[1])
         step[j] = 1e-6
         numeric = (solver.losses(data, theta + step, ones)[0] - solver.losses(data, theta - step, ones)[0]) / 2e-6
-        np.testing.assert_allclose(gradient[:, j], numeric, rtol=1e-4, atol=1e-7)
+        # A step of 1e-6 leaves half of the digits: 5e-5 of the gradient is seen.
+        np.testing.assert_allclose(gradient[:, j], numeric, rtol=3e-4, atol=3e-7)
 
 
 @pytest.mark.parametrize("name", FORMS)
