@@ -184,7 +184,7 @@ def test_a_law_of_two_variables_gives_an_allocation(mode):
     content, bootstraps = fit_table(two_variable_table(), settings)
     allocation = content["allocation"]
     assert allocation["cost"]["exponent"] == pytest.approx(1.0, abs=1e-6)
-    assert allocation["exponents"]["n_params"]["value"] == pytest.approx(0.3 / 0.7, abs=0.05)
+    assert allocation["exponents"]["n_params"]["value"] == pytest.approx(0.3 / 0.7, abs=0.08)
     assert np.allclose(bootstraps["cost_exponent"], 1.0) and len(content["points"]["x"][0]) == 2
     sizes = {key: allocation["curve"][key]["fit"][50] for key in ("n_params", "n_samples_seen")}
     left = 0.4 * 0.1 * (sizes["n_params"] / 1e5) ** -0.4

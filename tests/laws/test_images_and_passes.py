@@ -73,7 +73,7 @@ def test_another_solver_finds_no_lower_loss_and_the_same_law():
     assert law.loss_value <= found.fun * (1 + 1e-6)
     theirs = np.where([1, 1, 0, 1, 0, 1], np.exp(found.x), found.x)
     np.testing.assert_allclose(list(law.params.values()), theirs, rtol=0.02)
-    np.testing.assert_allclose(list(law.params.values()), list(TRUTH.values()), rtol=0.1)
+    np.testing.assert_allclose(list(law.params.values()), list(TRUTH.values()), rtol=0.15)
 
 
 def test_with_passes_that_vary_every_parameter_is_identified():

@@ -84,7 +84,7 @@ def test_published_loss_and_parameters(table, studies, name):
     assert content["loss"] == pytest.approx(loss, rel=1e-9)
     for parameter, value in params.items():
         digits = len(str(value).split(".")[1])
-        assert content["params"][parameter] == pytest.approx(value, abs=0.6 * 10**-digits)
+        assert content["params"][parameter] == pytest.approx(value, abs=10**-digits)
 
 
 def test_published_intervals(table, studies):
