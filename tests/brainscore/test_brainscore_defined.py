@@ -17,6 +17,8 @@ from neuroscaling.study import benchmarks
 from tests.support import awkward_recordings, brainscore_data
 from tests.support.awkward_recordings import MINE
 
+# All cases in one process: a minute, and eleven on a machine with much else to do.
+pytestmark = pytest.mark.timeout(3000)
 REGISTERED = (
     "MajajHong2015public.IT-pls",
     "MajajHong2015.V4-pls",

@@ -12,9 +12,14 @@ from tests.support.engine_cases import write_recordings, write_stores
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("NEUROSCALING_BRAINSCORE_PYTHON") or REPOSITORY / ".venv/brainscore/bin/python")
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason=f"no brainscore environment: {PYTHON} (`make env`, or NEUROSCALING_BRAINSCORE_PYTHON)"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not PYTHON.exists(),
+        reason=f"no brainscore environment: {PYTHON} (`make env`, or NEUROSCALING_BRAINSCORE_PYTHON)",
+    ),
+    # All cases in one process: a minute, and seven on a machine with much else to do.
+    pytest.mark.timeout(3000),
+]
 
 DRIVER = """
 import json, sys, tempfile, traceback

@@ -317,4 +317,4 @@ def run_in_brainscore(python: str, *arguments: object, **variables: str) -> subp
         os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"} | variables
     )
     command = [python, "-W", "ignore", *(str(argument) for argument in arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=850)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=2900)
