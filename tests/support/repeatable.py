@@ -4,7 +4,9 @@ Hypothesis looks for new examples with `pytest --hypothesis-profile search` alon
 """
 
 import random
+import signal
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -15,6 +17,14 @@ LEFT_OUT = [HealthCheck.too_slow]
 settings.register_profile("suite", derandomize=True, deadline=None, database=None, suppress_health_check=LEFT_OUT)
 settings.register_profile("search", deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_configure() -> None:
+    """A shell that starts the suite in the background lets it ignore Ctrl-C, and with it all that tests start."""
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, usual)
 
 
 @pytest.hookimpl(tryfirst=True)
