@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import forked_snakemake
+
 PHASES = pytest.StashKey[float]()
 
 
@@ -23,7 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def spent() -> float:
     """Seconds of the processor that this process and the children that it waited for have taken."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    here = times.user + times.system + times.children_user + times.children_system
+    return here + forked_snakemake.cpu_seconds()
 
 
 def _begin(item: pytest.Item) -> Generator[None, Any, Any]:

@@ -18,6 +18,7 @@ import yaml
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.study.loaded_study import load_study
 from tests.support.clones import ROOT, copy_clone, copy_folder
+from tests.support.forked_snakemake import forks
 from tests.support.processes import LIMIT
 
 # A start works with a copy of these. The command that starts it reads others when it sums up.
@@ -86,9 +87,12 @@ class Workdir:
     ):
         """Run snakemake to its end; returns the finished process with all its output in `stdout`.
 
-        config: what else `--config` says.
+        A dry run is a fork of a process that has imported Snakemake. config: what else `--config` says.
         """
-        return run([*self.command(*arguments, study=study), *config], self.path, check, **options)
+        command = [*self.command(*arguments, study=study), *config]
+        if "--dry-run" in arguments and self.python == Path(sys.executable) and not options:
+            return checked(forks().run(command[3:], self.path, user_environment(), LIMIT), check)
+        return run(command, self.path, check, **options)
 
     def neuroscaling(self, *arguments: str, check: bool = True):
         """Run a command of the copy's own library to its end; returns the finished process."""
@@ -119,25 +123,34 @@ def jobs(dry_run: str) -> Counter:
     return Counter({rule: int(n) for rule, n in counts if rule != "total"})
 
 
-def run(command: list[str], folder: Path, check: bool, timeout: float = LIMIT, **options):
-    """Run a command with the environment that a user has: no variables of this test run."""
+def user_environment() -> dict[str, str]:
+    """The environment that a user has: no variables of this test run."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("NEUROSCALING_STORE", "PYTHONPATH"))
     }
     environment.setdefault("NEUROSCALING_BRAINSCORE_PYTHON", str(ROOT / ".venv/brainscore/bin/python"))
-    environment["OMP_NUM_THREADS"] = "1"
+    return environment | {"OMP_NUM_THREADS": "1"}
+
+
+def checked(process: subprocess.CompletedProcess, check: bool) -> subprocess.CompletedProcess:
+    """The finished process; check: it must have succeeded."""
+    assert not check or process.returncode == 0, process.stdout[-6000:]
+    return process
+
+
+def run(command: list[str], folder: Path, check: bool, timeout: float = LIMIT, **options):
+    """Run a command with the environment that a user has."""
     process = subprocess.run(
         command,
         cwd=folder,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environment,
+        env=user_environment(),
         timeout=timeout,
         **options,
     )
-    assert not check or process.returncode == 0, process.stdout[-6000:]
-    return process
+    return checked(process, check)
 
 
 def make_workdir(path: Path) -> Workdir:
