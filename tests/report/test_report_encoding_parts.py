@@ -126,6 +126,19 @@ def test_triangles_without_data_are_grey():
     assert colors[0] == pytest.approx(hue.to_rgba(0.3)) and np.ptp(colors[1, :3]) == 0
 
 
+def test_a_picture_shows_the_triangle_in_front_and_nothing_around():
+    corners = np.array([[0, 0], [4, 0], [0, 4], [4, 4], [0, 1], [1, 0]], dtype=float)
+    mesh = encoding_surfaces.Mesh("lh", "flat", corners, np.array([[0, 1, 2], [0, 5, 4]]), np.zeros(6))
+    red, blue = [1.0, 0, 0, 1], [0, 0, 1.0, 1]
+    pixels = encoding_surfaces.picture(mesh, np.array([red, blue]))
+    size = encoding_surfaces.PIXELS
+    assert pixels.shape == (size, size, 4) and pixels[2, -2].tolist() == [255, 255, 255, 0]
+    assert pixels[size // 2, size // 4].tolist() == [255, 0, 0, 255]
+    assert pixels[-size // 20, size // 20].tolist() == [0, 0, 255, 255]  # drawn later
+    again = encoding_surfaces.picture(mesh, np.array([blue, red]))  # of the same triangles, in other colours
+    assert again[size // 2, size // 4].tolist() == [0, 0, 255, 255]
+
+
 def test_a_freesurfer_folder_without_its_files_is_refused_by_name(tmp_path):
     with pytest.raises(DataError) as error:
         encoding_surfaces.fsaverage(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,24 +53,34 @@ class Mesh:
         """Points of the triangles that are drawn."""
         return self.points[np.unique(self.faces)]
 
+    @cached_property
+    def seen(self) -> NDArray[np.int64]:
+        """The triangle that each pixel (PIXELS, width) shows, -1 for none."""
+        return triangles_seen(self)
 
+
+@cache
 def fsaverage5() -> list[Mesh]:
     """The flat maps and three views of the inflated surfaces; 10,242 vertices a hemisphere, bundled with nilearn.
 
     FreeSurfer's icosahedral surfaces are nested: the vertices of fsaverage5 are the first 10,242 of fsaverage.
     """
-    from nilearn import surface
-    from nilearn.datasets import fetch_surf_fsaverage
+    import nibabel
+    import nilearn
 
-    files = fetch_surf_fsaverage("fsaverage5")
+    # Its own readers would load scikit-learn, which takes longer than all that is done here.
+    folder = Path(nilearn.__file__).parent / "datasets" / "data" / "fsaverage5"
+
+    def read(what: str) -> Any:
+        return nibabel.load(folder / f"{what}.gii.gz").agg_data()
+
     found: list[Mesh] = []
     for hemisphere, side in HEMISPHERES.items():
-        sulc = np.asarray(surface.load_surf_data(files[f"sulc_{side}"]), dtype=float)
-        flat = surface.load_surf_mesh(files[f"flat_{side}"])
-        inflated = surface.load_surf_mesh(files[f"infl_{side}"])
-        points = np.asarray(flat.coordinates, dtype=float)[:, :2]
-        found.append(Mesh(hemisphere, "flat", points, np.asarray(flat.faces, dtype=np.int64), sulc))
-        found += views(hemisphere, np.asarray(inflated.coordinates), np.asarray(inflated.faces), sulc)
+        sulc = np.asarray(read(f"sulc_{side}"), dtype=float)
+        (flat, flat_faces), (inflated, faces) = read(f"flat_{side}"), read(f"infl_{side}")
+        points = np.asarray(flat, dtype=float)[:, :2]
+        found.append(Mesh(hemisphere, "flat", points, np.asarray(flat_faces, dtype=np.int64), sulc))
+        found += views(hemisphere, inflated, faces, sulc)
     return found
 
 
@@ -244,6 +255,12 @@ def _surface(ax: Axes, mesh: Mesh, values: NDArray[np.float64], hue: ScalarMappa
 
 def picture(mesh: Mesh, colors: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Triangles of `colors` (F, 4) from back to front as pixels (PIXELS, width, 4), transparent around them."""
+    nothing = [[1.0, 1.0, 1.0, 0.0]]
+    return np.rint(255 * np.concatenate([colors, nothing])).astype(np.uint8)[mesh.seen]
+
+
+def triangles_seen(mesh: Mesh) -> NDArray[np.int64]:
+    """The triangle in front at each pixel (PIXELS, width), -1 for none: drawn once for all maps, numbers as colours."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
@@ -255,10 +272,13 @@ def picture(mesh: Mesh, colors: NDArray[np.float64]) -> NDArray[np.uint8]:
     ax = figure.add_axes((0, 0, 1, 1), xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.set_axis_off()
     corners: Any = mesh.points[mesh.faces]  # one array: matplotlib is twice as fast then, and its types don't say so
-    triangles = PolyCollection(corners, facecolors=colors, edgecolors="none", antialiased=False)
+    numbers = np.arange(len(mesh.faces))
+    digits = [numbers >> 16, numbers >> 8 & 255, numbers & 255, np.full_like(numbers, 255)]
+    triangles = PolyCollection(corners, facecolors=np.stack(digits, 1) / 255, edgecolors="none", antialiased=False)
     ax.add_collection(triangles, autolim=False)  # the limits stand already
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
+    pixels = np.asarray(canvas.buffer_rgba()).astype(np.int64)
+    return np.where(pixels[..., 3] == 255, pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], -1)
 
 
 def face_colors(mesh: Mesh, values: NDArray[np.float64], hue: ScalarMappable) -> NDArray[np.float64]:
