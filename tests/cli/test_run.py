@@ -102,7 +102,7 @@ def test_an_option_that_snakemake_has_not_is_told_in_a_line_with_the_nearest(tmp
 
 @pytest.mark.parametrize(
     ("command", "imported"),
-    [(["-m", "neuroscaling.cli", "runs", STUDY], "pandas"), ([str(DRIVER), "--cores", "1"], "snakemake")],
+    [(["-m", "neuroscaling.cli", "runs", STUDY], "pydantic"), ([str(DRIVER), "--cores", "1"], "snakemake")],
     ids=["the command", "Snakemake"],
 )
 def test_ctrl_c_during_an_import_leaves_no_traceback(command: list[str], imported: str, tmp_path: Path):

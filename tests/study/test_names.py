@@ -12,8 +12,8 @@ from neuroscaling.study import session
 from neuroscaling.study.jobs import Jobs
 from neuroscaling.study.loaded_study import load_study
 from neuroscaling.study.paths import Store
-from neuroscaling.study.session import read_wanted
 from neuroscaling.study.wanted import Absent, Inventory, Targets
+from neuroscaling.study.wanted_lists import read_wanted
 from tests.support.run_records import run_content, write_run
 
 IT, V1 = "MajajHong2015public.IT-pls", "FreemanZiemba2013public.V1-pls"

@@ -50,11 +50,13 @@ def test_without_a_study_or_with_an_unknown_option_nothing_is_planned(tmp_path):
 
 
 def test_parsing_imports_no_heavy_library(tmp_path):
+    """Nor does the command `neuroscaling`, of which each start takes one to check the study."""
     work = make_workdir(tmp_path / "work")
     code = (
         "import sys; sys.path.insert(0, 'src')\n"
         "from neuroscaling.study.loaded_study import load_study\nfrom neuroscaling.study.wanted import Targets\n"
         "study = load_study('small.yaml'); list(Targets(study).all_paths()); study.fits\n"
+        "import neuroscaling.cli.main, neuroscaling.study.wanted_lists\n"
         "print(sorted({'torch', 'xarray', 'pandas', 'timm', 'sklearn', 'scipy'} & set(sys.modules)))"
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=work.path, text=True, capture_output=True)

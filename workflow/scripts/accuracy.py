@@ -10,7 +10,7 @@ from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.encoding.group_accuracy import write_accuracy
-    from neuroscaling.study.session import read_wanted
+    from neuroscaling.study.wanted_lists import read_wanted
 
     wanted = read_wanted(snakemake.input.scores, snakemake.config["located"]["store"])
     scores = [path for path in wanted if path.is_file()]

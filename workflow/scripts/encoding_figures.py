@@ -11,7 +11,7 @@ from neuroscaling.core.logs import script_logging
 with script_logging(snakemake.log[0]):
     from neuroscaling.core.recording_words import RecordingWords
     from neuroscaling.report.encoding_figures import encoding_figures
-    from neuroscaling.study.session import read_wanted
+    from neuroscaling.study.wanted_lists import read_wanted
 
     wanted = read_wanted(snakemake.input.scores, snakemake.config["located"]["store"])
     encoding_figures(

@@ -13,7 +13,7 @@ from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]):
     from neuroscaling.report.page import write_report
-    from neuroscaling.study.session import read_wanted
+    from neuroscaling.study.wanted_lists import read_wanted
 
     located = snakemake.config["located"]
     runs, layers = (read_wanted(wanted, located["store"]) for wanted in (snakemake.input.runs, snakemake.input.layers))

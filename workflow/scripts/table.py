@@ -8,7 +8,7 @@ from neuroscaling.core.logs import script_logging
 
 with script_logging(snakemake.log[0]) as logger:
     from neuroscaling.core.score_table import build_table, write_table
-    from neuroscaling.study.session import read_wanted
+    from neuroscaling.study.wanted_lists import read_wanted
 
     store = snakemake.config["located"]["store"]
     wanted, runs = read_wanted(snakemake.input.scores, store), read_wanted(snakemake.input.runs, store)

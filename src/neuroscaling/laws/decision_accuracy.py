@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from neuroscaling.laws.network_scores import BenchmarkScores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEAST_NETWORKS = 4
 """Of a group, below which its correlations say nothing."""

@@ -8,7 +8,7 @@ where they change, so that their dates say when the study changed.
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from neuroscaling.core.files import read_json, require_writable
 from neuroscaling.core.hashing import ArtefactName, content_hash
 from neuroscaling.core.installation import PIPELINE
 from neuroscaling.core.provenance import installed
-from neuroscaling.core.records import RUN_RECORD, failure_in, read_record, sealed, write_record
+from neuroscaling.core.records import sealed, write_record
 from neuroscaling.study.code_fingerprints import STAGE_ENTRIES, parts_of
 from neuroscaling.study.loaded_study import LoadedStudy
-from neuroscaling.study.paths import Results, Store
+from neuroscaling.study.paths import Results
 from neuroscaling.study.start_records import PRIVATE
 from neuroscaling.study.wanted import Absent, Targets
+from neuroscaling.study.wanted_lists import WANTED
 
 LOCKS = Path(".snakemake") / "locks"
 
@@ -99,7 +100,7 @@ def _require_store(absent: Absent, lacking: list[Path]) -> None:
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "himalaya", "zarr", "pillow")
 """Packages that results depend on and that are in no name: an upgrade makes nothing anew, and is reported."""
-WANTED, ARTEFACTS = "wanted/1", "artefacts/1"
+ARTEFACTS = "artefacts/1"
 
 
 def wanted_names(study: LoadedStudy) -> list[str]:
@@ -121,20 +122,6 @@ def write_wanted(targets: Targets) -> None:
         others = _chosen_on(targets) if what == "scores" else {}
         _write_changed(results.wanted(what), {"format": WANTED, "names": names, "chosen_on": others})
     _write_changed(results.artefacts, artefacts_of(targets))
-
-
-def read_wanted(path: str | Path, folders: Sequence[str | Path]) -> list[Path]:
-    """Where the things of a list lie in a store of `folders`, but for scores whose layers no failed run could choose.
-
-    Raises DataError for a file that is none.
-    """
-    store = Store.of([Path(folder) for folder in folders])
-    content = read_record(path, WANTED, "start the study again")
-    chosen_on: dict[str, str] = content["chosen_on"]
-    records = {run: store.find(store.run(run) / RUN_RECORD) for run in set(chosen_on.values())}
-    failed = {run for run, record in records.items() if failure_in(record.parent)}
-    found = {name: store.find(store.root / name) for name in content["names"]}
-    return [path for name, path in found.items() if chosen_on.get(name) not in failed or path.is_file()]
 
 
 def _chosen_on(targets: Targets) -> dict[str, str]:
