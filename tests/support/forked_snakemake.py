@@ -1,14 +1,17 @@
-"""Dry runs as forks of one process that has imported Snakemake: the import is half of what a dry run takes.
+"""Snakemake as forks of one process that has imported it: the import is half of what a dry run takes.
 
 Each is a process of its own, with a working directory, an environment and a command line of its own. It imports the
-library of its working directory anew, as `python -m snakemake` does there.
+library of its working directory anew, as `python -m snakemake` does there, and starts its jobs as it does. The small
+study (tests/workflow/conftest.py), two drivers at once, those that are killed, and those of Slurm start as users do.
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# What a dry run imports beside the library.
+# What it imports beside the library.
 IMPORTED = ("snakemake.cli", "nbformat", "smart_open")
 
 
@@ -36,6 +39,7 @@ class Forks:
             stdout=subprocess.PIPE,
             text=True,
             env=environment | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
         )
         atexit.register(self._end)
 
@@ -43,7 +47,7 @@ class Forks:
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess:
         """Snakemake with these arguments in `folder`, to its end; all its output is in `stdout`."""
-        with tempfile.NamedTemporaryFile("r", prefix="dry-run-", errors="replace") as output:
+        with tempfile.NamedTemporaryFile("r", prefix="snakemake-", errors="replace") as output:
             asked = {
                 "arguments": list(arguments),
                 "folder": str(folder),
@@ -52,7 +56,7 @@ class Forks:
             }
             pipes = self._process
             assert pipes.stdin and pipes.stdout
-            patience = threading.Timer(timeout, pipes.kill)
+            patience = threading.Timer(timeout, os.killpg, (pipes.pid, signal.SIGKILL))
             patience.start()
             try:
                 pipes.stdin.write(json.dumps(asked) + "\n")
@@ -61,15 +65,16 @@ class Forks:
             finally:
                 patience.cancel()
             text = output.read()
+        if not answer:
+            forks.cache_clear()  # the next one starts another process
         assert answer, f"Snakemake came to no end in {timeout} s, or its process is gone:\n{text[-6000:]}"
         ended = json.loads(answer)
         self.cpu_seconds += ended["cpu_seconds"]
         return subprocess.CompletedProcess(["snakemake", *arguments], ended["status"], text)
 
     def _end(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
 
 
 @functools.cache
@@ -114,6 +119,6 @@ def _become(asked: dict[str, Any]) -> None:
 if __name__ == "__main__":
     for name in IMPORTED:
         __import__(name)
-    assert "neuroscaling" not in sys.modules, "a dry run would take this library for that of its working directory"
+    assert "neuroscaling" not in sys.modules, "a fork would take this library for that of its working directory"
     if (asked := _serve()) is not None:
         _become(asked)

@@ -1,6 +1,8 @@
 """A copy of the workflow in a folder of its own, with a small study that is run to its end once."""
 
+import contextlib
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neuroscaling.cli.main import main
 from neuroscaling.core.errors import NeuroscalingError
 from neuroscaling.study.loaded_study import load_study
 from tests.support.clones import ROOT, copy_clone, copy_folder
@@ -87,10 +90,10 @@ class Workdir:
     ):
         """Run snakemake to its end; returns the finished process with all its output in `stdout`.
 
-        A dry run is a fork of a process that has imported Snakemake. config: what else `--config` says.
+        It is a fork of a process that has imported Snakemake. config: what else `--config` says.
         """
         command = [*self.command(*arguments, study=study), *config]
-        if "--dry-run" in arguments and self.python == Path(sys.executable) and not options:
+        if self.python == Path(sys.executable) and not options:
             return checked(forks().run(command[3:], self.path, user_environment(), LIMIT), check)
         return run(command, self.path, check, **options)
 
@@ -181,6 +184,14 @@ def refused_when_read(workdir: Workdir, study: dict, *phrases: str, folder: Path
             load_study(faulty)
     for phrase in phrases:
         assert phrase in str(caught.value)
+
+
+def told_here(folder: Path, *arguments: object) -> str:
+    """What a command of the library prints in `folder`, in this process: another would import for a second."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.chdir(folder)
+        assert main([str(argument) for argument in arguments]) == 0
+    return said.getvalue()
 
 
 def make_once(folder: Path, make: Callable[[Path], object]) -> None:
