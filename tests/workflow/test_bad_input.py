@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from neuroscaling.cli.main import main
 from neuroscaling.core.tries import read_tries
 from neuroscaling.models.build import build
 from neuroscaling.models.weights import save_weights
@@ -51,6 +52,19 @@ def small(**changes):
 
 def runs(**changes):
     return [SMALL["runs"][0] | changes]
+
+
+def refused_when_checked(workdir, study, capsys, *phrases):
+    """Assert the message and the exit status of `neuroscaling check`, with which each start begins, in this process.
+
+    `test_a_layer_that_the_network_lacks` has a start that ends by it.
+    """
+    workdir.write_study(study, "faulty.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workdir.path)
+        assert main(["check", "faulty.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert all(phrase in said for phrase in phrases) and "nothing was started" in said, said
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +178,11 @@ def test_more_samples_per_class_than_the_smallest_class_has(own):
     refused_when_read(own, study, "dog", "3")
 
 
-def test_truncated_image(workdir):
-    folder = photographs(workdir.path / "photos")
+def test_truncated_image(own, capsys):
+    folder = photographs(own.path / "photos")
     broken = folder / "train/owl/owl_train1.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    refused(workdir, photograph_study(workdir), "owl_train1.png")
+    refused_when_checked(own, photograph_study(own), capsys, "owl_train1.png")
 
 
 def test_two_classes_swapped_between_train_and_validation(own):
@@ -179,9 +193,9 @@ def test_two_classes_swapped_between_train_and_validation(own):
     refused_when_read(own, photograph_study(own), "cat", "dog")
 
 
-def recordings(workdir) -> Path:
+def recordings(finished, workdir) -> Path:
     """The simulated recordings as a local folder, as a lab would have its own."""
-    source = next(workdir.path.glob("store/simulated/*/brainscore"))
+    source = next(finished.path.glob("store/simulated/*/brainscore"))
     shutil.copytree(source, workdir.path / "recordings")
     return workdir.path / "recordings"
 
@@ -197,31 +211,31 @@ def responses(dataset):
     return next(v for v in dataset.variables.values() if v.ndim >= 2)
 
 
-def test_nan_responses(workdir):
+def test_nan_responses(finished, own, capsys):
     import netCDF4
 
-    file = next(recordings(workdir).glob("**/*MajajHong2015*.nc"))
+    file = next(recordings(finished, own).glob("**/*MajajHong2015*.nc"))
     with netCDF4.Dataset(file, "a") as dataset:
         dataset.set_auto_mask(False)
         variable = responses(dataset)
         values = variable[:]
         values[3, 1] = np.nan
         variable[:] = values
-    refused(workdir, recording_study(), "NaN", file.name)
+    refused_when_checked(own, recording_study(), capsys, "NaN", file.name)
 
 
-def test_stimulus_without_a_recorded_response(workdir):
-    file = next(recordings(workdir).glob("**/*hvm*.csv"))
+def test_stimulus_without_a_recorded_response(finished, own, capsys):
+    file = next(recordings(finished, own).glob("**/*hvm*.csv"))
     lines = file.read_text().splitlines()
     fields = lines[1].split(",")
     column = lines[0].split(",").index("stimulus_id")
     fields[column] = "never-shown"
     file.write_text("\n".join([*lines, ",".join(fields)]) + "\n")
-    refused(workdir, recording_study(), "never-shown")
+    refused_when_checked(own, recording_study(), capsys, "never-shown")
 
 
-def fmri(workdir) -> Path:
-    source = next(workdir.path.glob("store/simulated/*/algonauts2023"))
+def fmri(finished, workdir) -> Path:
+    source = next(finished.path.glob("store/simulated/*/algonauts2023"))
     shutil.copytree(source, workdir.path / "fmri")
     return workdir.path / "fmri"
 
@@ -232,30 +246,30 @@ def fmri_study(**entry) -> dict:
     )
 
 
-def test_empty_roi(workdir):
-    folder = fmri(workdir)
+def test_empty_roi(finished, own):
+    folder = fmri(finished, own)
     for hemisphere in ("lh", "rh"):
         file = folder / f"subj01/roi_masks/{hemisphere}.streams_challenge_space.npy"
         np.save(file, np.zeros_like(np.load(file)))
-    refused_when_read(workdir, fmri_study(), "ventral", "subj01")
+    refused_when_read(own, fmri_study(), "ventral", "subj01")
 
 
-def test_missing_subject(workdir):
-    fmri(workdir)
-    refused_when_read(workdir, fmri_study(subjects=["subj01", "subj05"]), "subj05")
+def test_missing_subject(finished, own):
+    fmri(finished, own)
+    refused_when_read(own, fmri_study(subjects=["subj01", "subj05"]), "subj05")
 
 
-def test_more_mapping_images_than_a_subject_has(workdir):
-    fmri(workdir)
+def test_more_mapping_images_than_a_subject_has(finished, own):
+    fmri(finished, own)
     refused_when_read(
-        workdir, fmri_study(samples=[10, 500]), "more mapping images than the subject has", "500", "subj01: at most 40"
+        own, fmri_study(samples=[10, 500]), "more mapping images than the subject has", "500", "subj01: at most 40"
     )
 
 
-def test_withheld_test_responses(workdir):
-    for file in fmri(workdir).glob("subj01/test_split/test_fmri/*.npy"):
+def test_withheld_test_responses(finished, own):
+    for file in fmri(finished, own).glob("subj01/test_split/test_fmri/*.npy"):
         file.unlink()
-    refused_when_read(workdir, fmri_study(), "withheld", "evaluate: validation")
+    refused_when_read(own, fmri_study(), "withheld", "evaluate: validation")
 
 
 def test_zarr_store_cut_short_is_refused_naming_the_file(workdir):

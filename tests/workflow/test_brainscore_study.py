@@ -1,7 +1,6 @@
 """The five Brain-Score benchmarks from a folder of simulated recordings: three stimulus sets, Grams, nested layers."""
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from neuroscaling.simulate.brain import simulate_brain
 from neuroscaling.study.recording_jobs import BrainJob
 from neuroscaling.study.sections.simulated_brains import SIMULATED_BENCHMARKS, BrainSettings
-from tests.workflow.conftest import Workdir, make_workdir, run
+from tests.workflow.conftest import Workdir, make_workdir, run, told_here
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 BRAIN = {
@@ -135,8 +134,7 @@ def test_the_audit_prints_both_engines_and_their_difference(five):
 
 
 def test_the_plan_counts_bytes_beforehand(five):
-    command = [sys.executable, "-m", "neuroscaling.cli.main", "plan", "five.yaml", "--format", "json"]
-    stages = json.loads(subprocess.run(command, cwd=five.path, capture_output=True, text=True, check=True).stdout)
+    stages = json.loads(told_here(five.path, "plan", "five.yaml", "--format", "json"))
     rows = stages["extraction"]
     assert [row["stimuli"] for row in rows] == [100, 100, 50, None]
     written = sum(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.simulated_nsd import NsdSettings, write_nsd_tree
 from tests.support.simulated_nsd_synthetic import add_nsd_synthetic
-from tests.workflow.conftest import ROOT, make_workdir, run
+from tests.workflow.conftest import make_workdir, told_here
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 BRAIN = {"stimuli": 100, "algonauts_subjects": 2, "algonauts_train": 60, "algonauts_test": 12, "vertices": 40}
@@ -36,6 +36,7 @@ STUDY = {
     "study": "mappings",
     "runs": [{"untrained": ["resnet_w8"], "seeds": [0, 1]}, {"baselines": ["pixels"]}],
     "runs_per_job": 2,
+    "training": {"runs_per_job": 2},
     "reduction": {"kind": "max", "sizes": [1, 2]},
     "simulated": {"brain": BRAIN},
     "encoding": [CHALLENGE, NSD],
@@ -83,18 +84,14 @@ def rewritten(workdir, **changes):
     return workdir.planned("mappings.yaml")
 
 
-def neuroscaling(workdir, *arguments, check=True):
-    return run([str(ROOT / ".venv/main/bin/neuroscaling"), *map(str, arguments)], workdir.path, check)
-
-
 def test_submissions_are_valid_and_scored_at_home(study):
     tree = next(study.path.glob("store/simulated/*/algonauts2023"))
     for name, runs in (("mean", 3), ("networks", 2)):
         file = study.path / f"results/mappings/submissions/{name}.zip"
-        assert "no problem found" in neuroscaling(study, "submission", "check", file, tree).stdout
+        assert "no problem found" in told_here(study.path, "submission", "check", file, tree)
         facts = json.loads(file.with_suffix(".json").read_text())
         assert facts["simulated"] is True and len(facts["runs"]) == runs and facts["scores"]
-    assert "all" in neuroscaling(study, "submission", "score", file, tree).stdout
+    assert "all" in told_here(study.path, "submission", "score", file, tree)
 
 
 def test_every_subject_has_rows_of_each_number_of_mapping_images(study):

@@ -11,7 +11,11 @@ from tests.workflow.conftest import Workdir, make_workdir, refused_when_read
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
+# Nine of the networks, since a law is fitted again without each.
+ARCHS = [*("resnet18", "resnet50", "resnet101"), *("deit_tiny", "deit_small", "deit_base")]
+ARCHS += ["convnext_tiny", "convnext_small", "convnext_base"]
 BASE = dict.fromkeys(("is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation"), False) | {"dataset": "imagenet"}
+BASE |= {"arch": ARCHS}
 FITS = [
     {
         "name": "compute_behavior",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import PACKED, SMALL, TABLE, Workdir, make_workdir
+from tests.workflow.conftest import PACKED, SMALL, TABLE, Workdir, make_workdir, told_here
 from tests.workflow.test_incremental import AFTER_SCORES, artefacts
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -54,40 +54,42 @@ def test_other_activations_are_extracted_beside_those_that_are_there(workdir, co
         assert colleague.planned() == Counter(activations=3, brainscore=3, encoding=3, rulegraph=1) + AFTER_SCORES
 
 
-def test_the_same_study_in_another_folder_makes_its_own_files_alone(workdir: Workdir, colleague: Workdir):
-    """Whatever the dates of the store: as after a copy without them."""
-    touch = ["touch", "-h", "-d", "2001-01-01"]
-    subprocess.run(["find", workdir.path / "store", "-mindepth", "1", "-exec", *touch, "{}", "+"], check=True)
-    colleague.write_study(on(workdir))
-    assert colleague.planned() == AFTER_SCORES + Counter(rulegraph=1)
-    colleague.snakemake(OTHER_TABLE)
-    mine, theirs = pd.read_parquet(workdir.path / TABLE), pd.read_parquet(colleague.path / OTHER_TABLE)
-    pd.testing.assert_frame_equal(mine, theirs)
-
-
 def read_only(workdir: Workdir, store: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run the study with a store that nobody can write to."""
     mount = f'mount --bind {store} {store} && mount -o remount,ro,bind {store} && exec "$@"'
-    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True)
-    if probe.returncode:
-        pytest.skip(f"folders can't be mounted read-only here (needs root): {probe.stderr.strip()}")
     command = ["unshare", "-m", "sh", "-c", mount, "sh", *workdir.command(*arguments)]
     return subprocess.run(command, cwd=workdir.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def test_a_store_that_cannot_be_written_to_is_read(workdir: Workdir, colleague: Workdir):
+def test_the_same_study_in_another_folder_makes_its_own_files_alone(workdir: Workdir, colleague: Workdir):
+    """Whatever the dates of the store: as after a copy without them. Root can make it one that nobody can write to."""
     store = workdir.path / "store"
+    touch = ["touch", "-h", "-d", "2001-01-01"]
+    subprocess.run(["find", store, "-mindepth", "1", "-exec", *touch, "{}", "+"], check=True)
     colleague.write_study(on(workdir))
-    done = read_only(colleague, store)
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert (colleague.path / "results/other/report/index.html").is_file()
-    more = on(workdir)
-    more["brainscore"]["benchmarks"] = ["MajajHong2015public.V4-pls"]
-    colleague.write_study(more)
+    assert colleague.planned() == AFTER_SCORES + Counter(rulegraph=1)
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True)
+    if probe.returncode:
+        colleague.snakemake(OTHER_TABLE)
+    else:
+        done = read_only(colleague, store)
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert (colleague.path / "results/other/report/index.html").is_file()
+    mine, theirs = pd.read_parquet(workdir.path / TABLE), pd.read_parquet(colleague.path / OTHER_TABLE)
+    pd.testing.assert_frame_equal(mine, theirs)
+    if probe.returncode:
+        pytest.skip(f"folders can't be mounted read-only here (needs root): {probe.stderr.strip()}")
+    what_is_absent_is_made_in_a_store_beside(colleague, store, on(workdir))
+
+
+def what_is_absent_is_made_in_a_store_beside(colleague: Workdir, store: Path, study: dict) -> None:
+    """A start without one is refused."""
+    study["brainscore"]["benchmarks"] = ["MajajHong2015public.V4-pls"]
+    colleague.write_study(study)
     refused = read_only(colleague, store, "--dry-run")
     assert refused.returncode != 0 and "3 artefacts are to be made" in refused.stdout
     assert "store: [FOLDER" in refused.stdout and "Traceback" not in refused.stdout
-    colleague.write_study(more | PACKED | {"store": ["mine", str(store)]})
+    colleague.write_study(study | PACKED | {"store": ["mine", str(store)]})
     beside = read_only(colleague, store, OTHER_TABLE)
     assert beside.returncode == 0, beside.stdout[-4000:]
     made = {path.relative_to(colleague.path / "mine").parts[0] for path in (colleague.path / "mine").rglob("*.json")}
@@ -104,8 +106,5 @@ def test_weights_of_one_name_in_two_folders_are_two_runs(tmp_path: Path, workdir
         shutil.copy(source, workdir.path / folder / "resnet_w8.safetensors")
     groups = [{"pretrained": ["resnet_w8"], "weights": folder} for folder in ("wa", "wb", "wc")]
     workdir.write_study({"study": "two", "store": "store", "runs": groups}, "two.yaml")
-    listed = subprocess.run(
-        [str(workdir.python), "-m", "neuroscaling.cli.main", "runs", "two.yaml", "--format", "json"],
-        cwd=workdir.path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert len({row["run"] for row in json.loads(listed.stdout)}) == 2
+    listed = told_here(workdir.path, "runs", "two.yaml", "--format", "json")
+    assert len({row["run"] for row in json.loads(listed)}) == 2

@@ -28,7 +28,7 @@ def test_two_people_make_each_artefact_once(place, brainscore_python):
         (place / "store").mkdir()
         os.chown(place / "store", 0, GROUP)
         (place / "store").chmod(0o2775)
-    both = race(place, [0, 1], False, driver_of_another_user if users else local_driver)
+    both = race(place, [0, 1], True, driver_of_another_user if users else local_driver)
     texts = [(place / f"person-{number}" / "driver.txt").read_text()[-5000:] for number in (0, 1)]
     assert both.statuses == [0, 0], "\n\n".join(texts)
     assert both.twice == [] and both.left == []
