@@ -65,14 +65,14 @@ def fsaverage5() -> list[Mesh]:
 
     FreeSurfer's icosahedral surfaces are nested: the vertices of fsaverage5 are the first 10,242 of fsaverage.
     """
-    import nibabel
     import nilearn
+    from nibabel.gifti import GiftiImage
 
     # Its own readers would load scikit-learn, which takes longer than all that is done here.
     folder = Path(nilearn.__file__).parent / "datasets" / "data" / "fsaverage5"
 
     def read(what: str) -> Any:
-        return nibabel.load(folder / f"{what}.gii.gz").agg_data()
+        return GiftiImage.from_filename(folder / f"{what}.gii.gz").agg_data()
 
     found: list[Mesh] = []
     for hemisphere, side in HEMISPHERES.items():
