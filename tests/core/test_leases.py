@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from neuroscaling.core import leases
+from neuroscaling.core.errors import DataError
 from neuroscaling.core.lease_holders import holder_from
 from neuroscaling.core.leases import Held, LeaseLost, held, holder_in, is_held, lock_of
 
@@ -42,6 +44,7 @@ MAKER = """
 import errno, fcntl, sys, time
 from pathlib import Path
 from neuroscaling.core import leases
+from neuroscaling.core.errors import DataError
 
 def refuse(*_):
     raise OSError(errno.ENOLCK, "no locks available")
@@ -52,12 +55,16 @@ if "without" in how:
 leases.SHORTEST_PAUSE = leases.LONGEST_PAUSE = 0.002
 print("ready", flush=True)
 sys.stdin.readline()
-with leases.held(path, "the artefact"):
-    if not path.exists():
-        with open(log, "a") as file:
-            file.write("made\\n")
-        time.sleep(0.2)
-        path.write_text("made")
+try:
+    with leases.held(path, "the artefact") as lease:
+        if not path.exists():
+            time.sleep(0.2)
+            lease.check()
+            with open(log, "a") as file:
+                file.write("made\\n")
+            path.write_text("made")
+except leases.LeaseLost:
+    assert "without" in how  # where the disk knows no locks, two may begin; one puts it in its place
 """
 
 
@@ -251,6 +258,38 @@ def test_who_is_slower_at_taking_over_gives_the_faster_one_its_lease_back(tmp_pa
     assert [file.name for file in tmp_path.iterdir()] == [".a.lock"]
 
 
+@pytest.mark.parametrize("patience", [math.inf, 0.1])
+def test_while_another_takes_over_nobody_else_does(tmp_path, holder, monkeypatch, patience):
+    """The other one has the dead one's file locked; after a while it must be a child of the dead one that has."""
+    path, tries, tried, flock = tmp_path / "a", [], threading.Event(), leases._flock
+
+    def counted(descriptor):
+        tries.append(got := flock(descriptor))
+        if len(tries) == 3:
+            tried.set()
+        return got
+
+    dead = holder()
+    dead.kill()
+    dead.wait()
+    monkeypatch.setattr(leases, "TAKEOVER", patience)
+    other = os.open(lock_of(path), os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    monkeypatch.setattr(leases, "_flock", counted)
+
+    def released():
+        tried.wait(LIMIT)
+        if patience == math.inf:
+            os.close(other)
+
+    thread = threading.Thread(target=released)
+    thread.start()
+    with held(path, "it", wait=False):
+        assert tries[:3] == [False] * 3
+        assert (tries[-2] is True) == (patience == math.inf)
+    thread.join()
+
+
 @pytest.mark.parametrize("how", ["plain", "without locks"])
 def test_of_five_that_take_over_at_once_one_makes_it(tmp_path, holder, how):
     path, made = tmp_path / "a", tmp_path / "made.txt"
@@ -310,10 +349,16 @@ def test_a_folder_that_goes_meanwhile_is_made_again(tmp_path, monkeypatch):
         assert gone and lock.is_file()
 
 
-def test_a_file_in_place_of_the_folder_is_an_error_and_nobody_waits(tmp_path):
+def test_what_is_no_folder_is_an_error_and_nobody_waits(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"), held(tmp_path / "file" / "a", "it"):
-        pass
+    (tmp_path / "disk").symlink_to("/nowhere/disk")
+    for folder, told in (("file", "a file is in place"), ("disk", "a link to nowhere .*mount its disk")):
+        for path in (tmp_path / folder / "a", tmp_path / folder / "store" / "a"):
+            with (
+                pytest.raises(DataError, match=rf"{tmp_path / folder}: (?s:.)*{told.replace('.*', '(?s:.)*')}"),
+                held(path, "it"),
+            ):
+                pass
 
 
 def test_the_lease_is_given_back_where_the_block_fails(tmp_path):

@@ -110,9 +110,12 @@ def test_a_folder_or_a_binary_file_is_no_study(tmp_path):
 
 def test_a_store_at_or_below_a_file_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "store"):
-        with pytest.raises(DataError, match=rf"{folder}: the store can't be written[\s\S]*next: .*another `store:`"):
-            require_writable(folder, "store")
+    (tmp_path / "disk").symlink_to("/nowhere/disk")
+    for what in ("file", "disk"):
+        told = rf"{tmp_path / what}: the store can't be written: a (file|link to nowhere) is in place of a folder"
+        for folder in (tmp_path / what, tmp_path / what / "store"):
+            with pytest.raises(DataError, match=rf"{told}[\s\S]*next: .*another `store:`"):
+                require_writable(folder, "store")
 
 
 def test_broken_yaml_names_the_line(tmp_path):

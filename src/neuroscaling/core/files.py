@@ -119,7 +119,7 @@ def require_writable(folder: str | Path, what: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:
-        known = disk_error(error, folder, what)
+        known = _blocked(folder, what) or disk_error(error, folder, what)
         if not isinstance(known, DataError):
             known = DataError(
                 Problem(what=f"the {what} can't be written: {error.strerror}", where=str(folder), fix=ANOTHER_STORE)
@@ -196,7 +196,30 @@ def disk_error(error: Exception, path: Path, what: str = "file") -> Exception:
                 fix=f"{ANOTHER_STORE} or ask for rights",
             )
         )
+    if isinstance(error, OSError) and (blocked := _blocked(path.parent, what)):
+        return blocked
     return error
+
+
+def _blocked(folder: Path, what: str) -> DataError | None:
+    """What to tell where `folder` can't be, for what stands in its place."""
+    place = in_the_way(folder)
+    if place is None:
+        return None
+    if place.is_symlink():
+        found, value, fix = "a link to nowhere", os.readlink(place), f"mount its disk, or {ANOTHER_STORE}"
+    else:
+        found, value, fix = "a file", None, ANOTHER_STORE
+    what = f"the {what} can't be written: {found} is in place of a folder"
+    return DataError(Problem(what=what, where=str(place), value=value, fix=fix))
+
+
+def in_the_way(folder: Path) -> Path | None:
+    """What is in place of `folder`, or of one that it lies in, and is no folder; None where nothing is."""
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            return None if place.is_dir() or not os.path.lexists(place) else place
+    return None
 
 
 COPY_AGAIN = "copy or download it again"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from neuroscaling.core.counting import alive
 from neuroscaling.core.errors import DataError, Problem
-from neuroscaling.core.files import disk_error, share_as
+from neuroscaling.core.files import disk_error, in_the_way, share_as
 from neuroscaling.core.lease_holders import Holder, boot, holder_from, job_has_ended, lives, namespace, this_process
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ LEASE = 120.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 3.0
 TELL_EVERY = 300.0
 ASK_SLURM_EVERY = 30.0
+TAKEOVER = 5.0
+"""Seconds for which a lock on a dead one's file is that of a process that takes over; then it is a child's."""
 PROBES = 100
 
 
@@ -162,7 +164,9 @@ def _acquire(path: Path, what: str, patience: float) -> Lease:
             if descriptor is None:
                 continue
             if watch.is_dead(descriptor):
-                if _moved_away(lock, descriptor, watch.holder):
+                if not watch.is_alone():
+                    time.sleep(SHORTEST_PAUSE)
+                elif _moved_away(lock, descriptor, watch.holder):
                     log.warning("%s: its maker is dead (%s); this process goes on", what, watch.holder or "unknown")
                 continue
         if time.monotonic() >= end:
@@ -190,11 +194,9 @@ def _created(path: Path, lock: Path) -> Lease | None:
         share_as(lock.parent)
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except (FileExistsError, FileNotFoundError):
-        if os.path.lexists(lock.parent) and not lock.parent.is_dir():  # a file, or a link to nowhere
-            raise
-        return None  # somebody holds it, or its folder went meanwhile
     except OSError as error:
+        if isinstance(error, FileExistsError | FileNotFoundError) and in_the_way(lock.parent) is None:
+            return None  # somebody holds it, or its folder went meanwhile
         if (known := disk_error(error, path)) is not error:
             raise known from error
         raise
@@ -288,6 +290,8 @@ class _Watch:
         self.holder: Holder | None = None
         self.sign: tuple[object, ...] | None = None
         self.heard = time.monotonic()
+        self.got: bool | None = None
+        self.refused: float | None = None
         self.asked: float | None = None
         self.told: float | None = None
 
@@ -302,7 +306,7 @@ class _Watch:
         sign = (state.st_ino, state.st_mtime_ns, holder)
         if sign != self.sign:
             self.sign, self.heard = sign, time.monotonic()
-        got = _flock(descriptor)
+        self.got = got = _flock(descriptor)
         if holder is not None and holder.boot and holder.boot == boot():
             if holder.namespace == namespace():
                 return not lives(holder.pid, holder.start, unseen=not (holder.flocked and got))
@@ -310,6 +314,19 @@ class _Watch:
                 return got
         silent = time.monotonic() - self.heard > LEASE
         return silent or (holder is not None and self._ended(holder))
+
+    def is_alone(self) -> bool:
+        """Does no other process take over from the dead one just now? Who does so has its file locked.
+
+        Of two at once the slower might move away the new lock of the faster one. A child of the dead one may keep the
+        lock for ever: so it is heeded for TAKEOVER seconds.
+        """
+        now = time.monotonic()
+        if self.got is not False:
+            self.refused = None
+            return True
+        self.refused = now if self.refused is None else self.refused
+        return now - self.refused > TAKEOVER
 
     def tell(self, what: str) -> None:
         """Log who is waited for: at first, and then every few minutes."""
