@@ -73,13 +73,15 @@ class Forks:
         return subprocess.CompletedProcess(["snakemake", *arguments], ended["status"], text)
 
     def _end(self) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate()
+        """At the end of the session nothing runs in it, unless Ctrl-C ended the session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 @functools.cache
 def forks() -> Forks:
-    """The process of this test session; it starts with the first dry run."""
+    """The process of this test session; it starts with the first run."""
     return Forks()
 
 
