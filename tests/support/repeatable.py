@@ -1,6 +1,7 @@
 """Each run of the suite draws the same numbers: what passed once passes again, in any order and beside any other test.
 
-Hypothesis looks for new examples with `pytest --hypothesis-profile search` alone.
+Hypothesis looks for new examples with `pytest --hypothesis-profile search` alone. However the suite was started, what
+it starts heeds Ctrl-C.
 """
 
 import random
