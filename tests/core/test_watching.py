@@ -265,7 +265,7 @@ def test_a_record_that_cannot_be_written_is_told_of_once_and_hurts_nobody(clock,
     (tmp_path / "file").write_text("")
     work.at(1)
     passing(clock, watch, 50)
-    assert [record.message.count("can't be written") for record in caplog.records] == [1]
+    assert [record.message.count("progress can't be written") for record in caplog.records] == [1]
 
 
 def test_a_watch_writes_where_it_began_wherever_the_process_goes(tmp_path, monkeypatch):
