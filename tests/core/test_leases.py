@@ -20,9 +20,8 @@ from neuroscaling.core import leases
 from neuroscaling.core.errors import DataError
 from neuroscaling.core.lease_holders import holder_from
 from neuroscaling.core.leases import Held, LeaseLost, held, holder_in, is_held, lock_of
+from tests.support.processes import LIMIT
 
-LIMIT = 600.0
-"""Seconds after which something hangs."""
 HOLDER = """
 import errno, fcntl, sys, time
 from pathlib import Path

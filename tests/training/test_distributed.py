@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from neuroscaling.training.schedule import StepPlan
 from tests.support import waiting_group
 from tests.support.digit_runs import digit_run, digit_subset
 from tests.support.photographs import photograph_run, photographs
+from tests.support.processes import LIMIT, wait_for
 
 # Batch normalisation of torch sums in another order, and less exactly, where channels are last.
 OPTIONS = TrainingOptions(device="cpu", threads=1, channels_last=False)
@@ -46,8 +46,6 @@ RUNS = {
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
-LIMIT = 600.0
-"""Seconds after which a job hangs."""
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +106,11 @@ def by_two_processes(jobs, folder, waits_after=10**9):
 
 
 def wait_until(condition, process, log):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert process.poll() is None and time.monotonic() < end, log.read_text()
-        time.sleep(0.05)
+    def is_there():
+        assert process.poll() is None, log.read_text()
+        return condition()
+
+    wait_for(is_there, log.read_text)
 
 
 def test_a_run_of_two_processes_that_is_stopped_goes_on(tmp_path):

@@ -27,10 +27,9 @@ from neuroscaling.training.feeding.training_feed import ViewFeed
 from neuroscaling.training.job import train_runs
 from neuroscaling.training.train import train
 from tests.support.digit_runs import digit_run, digit_subset
+from tests.support.processes import LIMIT
 
 OPTIONS = TrainingOptions(device="cpu", threads=1)
-LIMIT = 600.0
-"""Seconds after which what is waited for doesn't come."""
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
