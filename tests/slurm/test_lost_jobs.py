@@ -65,14 +65,14 @@ def taken(start, cluster, tmp_path_factory) -> Taken:
         "sbatch", "--parsable", "--partition=cpu", "--mem=60000", "--output=/dev/null", "--wrap", "sleep 3600"
     ).strip()
     driver.wait_for(2, "spot", "PREEMPTED")
-    wait_for(lambda: driver.text.count("it is submitted again") == 2, driver.describe)
-    wait_for(lambda: waited.stat().st_size == 2, driver.describe)
+    wait_for(lambda: driver.text.count("it is submitted again") >= 2, driver.describe)
+    wait_for(lambda: waited.stat().st_size >= 2, driver.describe)
     controller = int((cluster / "run/slurmctld.pid").read_text())
     os.kill(controller, signal.SIGSTOP)
     (folder / "hold").unlink()
     try:
         wait_for(lambda: "controller does not answer" in driver.text, driver.output.read_text)
-        wait_for(lambda: unanswered.stat().st_size == 2, driver.output.read_text)
+        wait_for(lambda: unanswered.stat().st_size >= 2, driver.output.read_text)
         time.sleep(3)  # until the driver has heard of the second one too
     finally:
         os.kill(controller, signal.SIGCONT)
