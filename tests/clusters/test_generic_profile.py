@@ -195,7 +195,7 @@ def test_a_cancelled_job_is_tried_again_with_more_and_ends_with_the_driver(start
     """The second try ends with Ctrl-C of the driver."""
     work = tmp_path / "work"
     driver, output = start("-m", "snakemake", "a.made", "--snakefile", HERE / "jobs.smk", "--workflow-profile", "none")
-    wait_for((work / "a.tries").exists, output.read_text)
+    wait_for(lambda: (work / "a.tries").is_file() and (work / "a.tries").read_text(), output.read_text)
     subprocess.run([tmp_path / "qdel", "1"], env=os.environ | {"QUEUE": str(tmp_path)}, check=True)
     wait_for(lambda: (work / "a.tries").read_text().split() == ["1000", "2000"], output.read_text)
     # It cancels the jobs that it follows.
