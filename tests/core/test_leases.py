@@ -43,7 +43,6 @@ MAKER = """
 import errno, fcntl, sys, time
 from pathlib import Path
 from neuroscaling.core import leases
-from neuroscaling.core.errors import DataError
 
 def refuse(*_):
     raise OSError(errno.ENOLCK, "no locks available")
